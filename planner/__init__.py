@@ -1,0 +1,1 @@
+"""Decides which precision and which device each unit gets, and acts on it."""

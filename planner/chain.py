@@ -1,0 +1,42 @@
+"""Runs a chain of stages on this machine, handing each cut tensor from one to the next."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from profiling.session import Feeds, Optimization, Runtime, open_session, run_session
+
+
+class Chain:
+    """Open sessions of all stages, in running order."""
+
+    def __init__(
+        self,
+        stages: Iterable[onnx.ModelProto | Path],
+        runtime: Runtime,
+        optimization: Optimization = Optimization.DEFAULT,
+    ) -> None:
+        self._sessions = [open_session(stage, runtime, optimization) for stage in stages]
+        self._inputs = [[i.name for i in s.get_inputs()] for s in self._sessions]
+
+    def run(self, feeds: Feeds, outputs: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the model's outputs for one sample.
+
+        Parameters
+        ----------
+        outputs
+            Names of the source model's outputs.
+        """
+        values: dict[str, np.ndarray] = dict(feeds)
+        for session, names in zip(self._sessions, self._inputs, strict=True):
+            values |= run_session(session, {name: values[name] for name in names})
+        return {name: values[name] for name in outputs}
+
+
+def same_bits(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+    """Return whether all arrays agree in every bit."""
+    return all(
+        a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes() for name in a
+    )

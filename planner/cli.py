@@ -1,0 +1,239 @@
+"""The command `plan`: parse, call run, print, set the exit code."""
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from planner.errors import PlannerError
+from planner.scenario import load_scenario, scenario_schema
+from profiling.errors import ProfilingError
+from profiling.progress import Progress, silent
+
+OK, BAD_INPUT, USAGE, INFEASIBLE, BROKEN_BUDGET, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_EXAMPLES = """
+Decide at which precision and on which device each part of a neural network runs, and prove it.
+
+Examples:
+
+    plan scenarios/quickstart.yaml
+    plan scenario.yaml --set links.0.bandwidth_mbit_per_s=5 --out plans/slow
+    plan profile scenario.yaml --device camera --out camera.json
+    plan run plans/quickstart --input samples.npz --output answers.npz
+
+Exit codes: 0 plan found and verified, 1 bad input, 2 usage, 3 infeasible, 4 a budget failed on the
+evaluation data (nothing is delivered), 130 interrupted.
+"""
+
+app = App(name="plan", help=_EXAMPLES, help_format="plaintext", version_flags=["--version"])
+
+Settings = Annotated[
+    list[str] | None,
+    Parameter(name="--set", negative="", help="KEY=VALUE replaces one value of the scenario; repeatable."),
+]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")]
+
+
+@app.default
+def plan(
+    scenario: Annotated[Path, Parameter(help="The scenario file, or one of the commands below.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="Folder to write; default plans/SCENARIO.")] = None,
+    json: Json = False,
+    settings: Settings = None,
+) -> int:
+    """Profile (cached), solve, rebuild, split, verify and write a plan."""
+    from planner.output import check_writable, read_manifest, to_json, write_outcome
+    from planner.report import no_plan_text, plan_table
+    from planner.run import plan_scenario
+
+    loaded = load_scenario(scenario, settings or ())
+    folder = out or Path("plans") / scenario.stem
+    check_writable(folder)
+    with _progress() as progress:
+        outcome = plan_scenario(loaded, progress)
+        delivered = outcome.built is not None and not outcome.failures
+        if delivered:
+            write_outcome(outcome, folder)
+    if json:
+        print(to_json(outcome.plan))
+    if outcome.built is None:
+        return _fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures))
+    if outcome.failures:
+        return _fail(BROKEN_BUDGET, _broken(outcome.failures))
+    if not json:
+        console = Console(highlight=False)
+        console.print(plan_table(outcome.plan, read_manifest(folder)))
+        console.print(f"written to {folder}", soft_wrap=True)
+    return OK
+
+
+@app.command
+def profile(
+    scenario: Path,
+    /,
+    *,
+    device: Annotated[str | None, Parameter(help="Device to measure; default: the source.")] = None,
+    out: Annotated[Path | None, Parameter(help="File to write; default DEVICE.profile.json.")] = None,
+    json: Json = False,
+    settings: Settings = None,
+) -> int:
+    """Measure a scenario's model on this machine: run it on the device itself.
+
+    Example: plan profile scenario.yaml --device camera --out camera.json
+    """
+    from planner.output import to_json
+    from planner.run import profile_here
+    from profiling.profile import save_json
+
+    loaded = load_scenario(scenario, settings or ())
+    with _progress() as progress:
+        record = profile_here(loaded, device or loaded.source, progress)
+    path = out or Path(f"{record.device}.profile.json")
+    try:
+        save_json(record, path)
+    except OSError as exc:
+        return _fail(BAD_INPUT, f"--out {path}: {exc.strerror}")
+    if json:
+        print(to_json(record))
+    else:
+        from planner.report import profile_table
+
+        console = Console(highlight=False)
+        console.print(profile_table(record))
+        console.print(f"written to {path}", soft_wrap=True)
+    return OK
+
+
+@app.command
+def export(
+    plan_file: Annotated[Path, Parameter(help="plan.json of an earlier run.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Folder to write.")],
+) -> int:
+    """Rebuild and split a saved plan, without solving.
+
+    Example: plan export plans/quickstart/plan.json --out deploy
+    """
+    from planner.output import check_writable, read_plan, write_export
+    from planner.run import export_plan
+
+    saved = read_plan(plan_file)
+    check_writable(out)
+    with _progress() as progress:
+        built = export_plan(saved, progress)
+        write_export(saved, built, out)
+    print(f"{len(built.stages)} stages written to {out}")
+    return OK
+
+
+@app.command
+def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json: Json = False) -> int:
+    """Run an exported plan on the evaluation data again.
+
+    Example: plan verify plans/quickstart
+    """
+    from planner.output import read_manifest, read_plan, to_json
+    from planner.report import plan_table
+    from planner.run import verify_plan
+
+    saved, manifest = read_plan(folder), read_manifest(folder)
+    stages = tuple(folder / stage.file for stage in manifest.stages)
+    with _progress() as progress:
+        outcome = verify_plan(saved, folder, stages, progress)
+    if json:
+        print(to_json(outcome.plan))
+    else:
+        Console(highlight=False).print(plan_table(outcome.plan, manifest))
+    return _fail(BROKEN_BUDGET, _broken(outcome.failures)) if outcome.failures else OK
+
+
+@app.command
+def run(
+    folder: Annotated[Path, Parameter(help="A plan folder.")],
+    /,
+    *,
+    input_file: Annotated[Path, Parameter(name="--input", help=".npz with one array per input.")],
+    output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
+    stage: Annotated[int | None, Parameter(help="Run only this stage, on its device.")] = None,
+) -> int:
+    """Run the exported stages in a chain, or one of them, on this machine.
+
+    Example: plan run plans/quickstart --input samples.npz --output answers.npz
+    """
+    from planner.execute import run_folder
+
+    written = run_folder(folder, input_file, output_file, stage)
+    print(f"{', '.join(written)} written to {output_file}")
+    return OK
+
+
+@app.command
+def schema() -> int:
+    """Print the JSON Schema of a scenario."""
+    print(msgspec.json.format(msgspec.json.encode(scenario_schema()), indent=2).decode())
+    return OK
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as exc:
+        code = _fail(USAGE, f"{str(exc).strip()} (plan --help shows how)")
+    except (PlannerError, ProfilingError) as exc:
+        code = _fail(BAD_INPUT, str(exc))
+    except KeyboardInterrupt:
+        code = _fail(INTERRUPTED, "interrupted; measurements so far are kept, nothing was written")
+    except OSError as exc:
+        code = _fail(BAD_INPUT, f"{exc.filename or 'file system'}: {exc.strerror or exc}")
+    except MemoryError:
+        code = _fail(BAD_INPUT, "out of memory")
+    sys.exit(code if isinstance(code, int) else OK)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(code: int, text: str) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def _broken(failures: Sequence[str]) -> str:
+    advice = "loosen the budget, or give more calibration data so that the held-back quarter is larger"
+    return f"verification failed: {'; '.join(failures)}. Nothing was delivered: {advice}"
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Yield a reporter that draws bars on a terminal's stderr and is silent elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield silent
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report

@@ -1,0 +1,311 @@
+"""Samples and labels of a scenario, checked against the model's inputs."""
+
+import csv
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from planner.errors import DataError
+from planner.scenario import ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from profiling.graph import Tensor
+from profiling.session import Feeds
+
+_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_HELD_BACK_EVERY = 4
+
+
+class Samples(Sequence[Feeds]):
+    """Samples that are decoded when asked for, so that large sets need little memory."""
+
+    def __init__(self, indices: Sequence[int], read: Callable[[int], Feeds]) -> None:
+        self._indices = tuple(indices)
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # the base class has two overloads
+        if isinstance(index, slice):
+            return Samples(self._indices[index], self._read)
+        return self._read(self._indices[index])
+
+    def __iter__(self) -> Iterator[Feeds]:
+        return (self._read(index) for index in self._indices)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Samples and, where given, the model's class index of each."""
+
+    samples: Sequence[Feeds]
+    labels: np.ndarray | None
+
+    def every(self, step: int, start: int) -> "Dataset":
+        """Return samples start, start + step, ..."""
+        labels = None if self.labels is None else self.labels[start::step]
+        return Dataset(self.samples[start::step], labels)
+
+    def spread(self, count: int) -> "Dataset":
+        """Return at most `count` samples, evenly spread."""
+        picked = _spread(range(len(self.samples)), count)
+        labels = None if self.labels is None else self.labels[picked]
+        return Dataset(Samples(picked, self.samples.__getitem__), labels)
+
+
+def split_calibration(data: Dataset) -> tuple[Dataset, Dataset]:
+    """Return (three quarters to calibrate with, the held-back quarter to tighten budgets on)."""
+    kept = [i for i in range(len(data.samples)) if i % _HELD_BACK_EVERY != _HELD_BACK_EVERY - 1]
+    labels = None if data.labels is None else data.labels[kept]
+    back = data.every(_HELD_BACK_EVERY, _HELD_BACK_EVERY - 1)
+    return Dataset(Samples(kept, data.samples.__getitem__), labels), back
+
+
+def load_data(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
+    """Return the samples of one part of a scenario's `data`.
+
+    Parameters
+    ----------
+    inputs
+        The model's inputs, with static shapes.
+    where
+        The scenario key, for messages.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or unreadable, or a sample does not fit an input.
+    """
+    if spec.npz is not None:
+        data = _from_npz(spec, inputs, where)
+    elif spec.images is not None:
+        data = _from_images(spec, inputs, where)
+    else:
+        data = _from_reader(spec, inputs, where)
+    if not len(data.samples):
+        raise DataError(f"{where}: no samples are left")
+    return data if spec.samples is None else data.spread(spec.samples)
+
+
+def check_labels(labels: np.ndarray | None, classes: int, where: str) -> None:
+    """Refuse labels that no class index of the model can match.
+
+    Raises
+    ------
+    DataError
+        If a label is not in 0 .. classes - 1.
+    """
+    if labels is not None and len(labels) and not (0 <= labels.min() and labels.max() < classes):
+        raise DataError(
+            f"{where}.labels: values run from {labels.min()} to {labels.max()}, but the model has "
+            f"{classes} classes; check labels and label_offset"
+        )
+
+
+def _from_npz(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
+    arrays = _read_npz(Path(str(spec.npz)), where)
+    unknown = set(spec.inputs) - {tensor.name for tensor in inputs}
+    if unknown:
+        raise DataError(
+            f"{where}.inputs: the model has no input {sorted(unknown)[0]!r}; it has "
+            f"{', '.join(tensor.name for tensor in inputs)}"
+        )
+    columns = {}
+    for tensor in inputs:
+        key = spec.inputs.get(tensor.name, tensor.name)
+        if key not in arrays:
+            raise DataError(
+                f"{where}: {spec.npz} has no array {key!r} for input {tensor.name!r}; it has "
+                f"{', '.join(arrays)}. Set {where}.inputs: {{{tensor.name}: ARRAY}}"
+            )
+        columns[tensor.name] = arrays[key]
+    count = min(len(column) for column in columns.values())
+    if any(len(column) != count for column in columns.values()):
+        raise DataError(f"{where}: arrays of {spec.npz} have different numbers of samples")
+    labels = _npz_labels(spec, arrays, count, where)
+
+    def read(index: int) -> Feeds:
+        return {
+            t.name: _fit(_picture(columns[t.name][index], spec.image), t, f"{where}: sample {index}")
+            for t in inputs
+        }
+
+    picked = _subset(spec.subset, count, None, where)
+    if picked:
+        read(picked[0])
+    return Dataset(Samples(picked, read), None if labels is None else labels[picked])
+
+
+def _read_npz(path: Path, where: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except FileNotFoundError as exc:
+        raise DataError(f"{where}.npz: {path} does not exist") from exc
+    except Exception as exc:  # zipfile, numpy and the OS each raise their own
+        raise DataError(f"{where}.npz: {path} is not a readable .npz archive ({exc})") from exc
+
+
+def _npz_labels(
+    spec: SampleSpec, arrays: dict[str, np.ndarray], count: int, where: str
+) -> np.ndarray | None:
+    if spec.labels is None:
+        return None
+    if not isinstance(spec.labels, str) or spec.labels not in arrays:
+        raise DataError(f"{where}.labels: must name an array of {spec.npz}: {', '.join(arrays)}")
+    labels = arrays[spec.labels]
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"{where}.labels: array {spec.labels!r} must hold {count} whole numbers, "
+            f"got {labels.dtype} {list(labels.shape)}"
+        )
+    return labels.astype(np.int64) + spec.label_offset
+
+
+def _from_images(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
+    folder = Path(str(spec.images))
+    if not folder.is_dir():
+        raise DataError(f"{where}.images: {folder} is not a folder")
+    if len(inputs) != 1:
+        raise DataError(f"{where}.images: the model has {len(inputs)} inputs; pictures feed one")
+    if spec.image is None:
+        raise DataError(f"{where}.image: is required with images (layout, crop, scaling)")
+    table = spec.labels if isinstance(spec.labels, LabelTable) else None
+    if isinstance(spec.labels, str):
+        raise DataError(f"{where}.labels: with images give {{file: ..., label_column: ...}}")
+    rows = _read_table(table, where) if table else None
+    names = (
+        [row[table.image_column] for row in rows]
+        if table and rows is not None
+        else sorted(p.name for p in folder.iterdir() if p.suffix.lower() in _PICTURES)
+    )
+
+    def read(index: int) -> Feeds:
+        path = folder / names[index]
+        try:
+            with Image.open(path) as picture:
+                pixels = np.asarray(_resized(picture.convert("RGB"), spec.image))
+        except (OSError, UnidentifiedImageError) as exc:
+            raise DataError(f"{where}.images: {path} cannot be read as a picture") from exc
+        tensor = inputs[0]
+        return {tensor.name: _fit(_picture(pixels, spec.image), tensor, f"{where}: {path.name}")}
+
+    picked = _subset(spec.subset, len(names), rows, where)
+    labels = None
+    if table and rows is not None:
+        labels = np.array([_label(row[table.label_column], table) for row in rows]) + spec.label_offset
+        labels = labels[picked]
+    if picked:
+        read(picked[0])
+    return Dataset(Samples(picked, read), labels)
+
+
+def _read_table(table: LabelTable, where: str) -> list[dict[str, str]]:
+    path = Path(table.file)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, delimiter="," if path.suffix == ".csv" else "\t"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise DataError(f"{where}.labels: {path} cannot be read: {exc}") from exc
+    for column in (table.image_column, table.label_column):
+        if not rows or rows[0].get(column) is None:
+            known = ", ".join(rows[0]) if rows else "no rows"
+            raise DataError(f"{where}.labels: {path} has no column {column!r}; it has {known}")
+    return rows
+
+
+def _label(text: str, table: LabelTable) -> int:
+    try:
+        return int(text)
+    except ValueError as exc:
+        raise DataError(f"{table.file}: label {text!r} is no whole number") from exc
+
+
+def _resized(picture: Image.Image, spec: ImageSpec | None) -> Image.Image:
+    if spec is None or spec.resize_shorter is None:
+        return picture
+    factor = spec.resize_shorter / min(picture.size)
+    width, height = (max(1, round(side * factor)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _picture(pixels: np.ndarray, spec: ImageSpec | None) -> np.ndarray:
+    """Return height x width x channels pixels as the model wants them; unchanged without a spec."""
+    if spec is None:
+        return pixels
+    if pixels.ndim != 3:  # noqa: PLR2004
+        raise DataError(f"a picture must be height x width x channels, got shape {list(pixels.shape)}")
+    if spec.crop is not None:
+        top, left = ((side - spec.crop) // 2 for side in pixels.shape[:2])
+        if top < 0 or left < 0:
+            raise DataError(f"cannot crop {spec.crop} x {spec.crop} out of {list(pixels.shape[:2])} pixels")
+        pixels = pixels[top : top + spec.crop, left : left + spec.crop]
+    values = pixels[..., ::-1] if spec.channels == "bgr" else pixels
+    values = values.astype(np.float32) / np.asarray(spec.divide_by, dtype=np.float32)
+    values = (values - np.asarray(spec.subtract, np.float32)) / np.asarray(spec.scale_by, np.float32)
+    return np.ascontiguousarray(values.transpose(2, 0, 1) if spec.layout == "nchw" else values)
+
+
+def _from_reader(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
+    folder, _, target = str(spec.reader).rpartition("/")
+    module, _, name = target.partition(":")
+    if not name:
+        raise DataError(f"{where}.reader: write module:Class, got {target!r}")
+    sys.path.insert(0, folder)
+    try:
+        reader = getattr(importlib.import_module(module), name)()
+    except Exception as exc:  # a user's module may raise anything
+        raise DataError(f"{where}.reader: {target} cannot be used: {exc}") from exc
+    finally:
+        sys.path.remove(folder)
+    samples = []
+    while (feeds := reader.get_next()) is not None:
+        missing = [t.name for t in inputs if t.name not in feeds]
+        if missing:
+            raise DataError(f"{where}.reader: sample {len(samples)} lacks input {missing[0]!r}")
+        place = f"{where}: sample {len(samples)}"
+        samples.append({t.name: _fit(np.asarray(feeds[t.name]), t, place) for t in inputs})
+    picked = _subset(spec.subset, len(samples), None, where)
+    return Dataset(Samples(picked, samples.__getitem__), None)
+
+
+def _fit(value: np.ndarray, tensor: Tensor, place: str) -> np.ndarray:
+    """Return a sample in an input's dtype and shape; a missing batch axis of 1 is added."""
+    want = np.dtype(tensor.dtype)
+    both_float = np.issubdtype(value.dtype, np.floating) and np.issubdtype(want, np.floating)
+    if value.dtype != want and not both_float:
+        raise DataError(
+            f"{place}: input {tensor.name!r} wants {want}, got {value.dtype}"
+            + ("; declare the pictures' scaling under `image`" if value.dtype == np.uint8 else "")
+        )
+    shaped = value if value.shape == tensor.shape else value[None]
+    if shaped.shape != tensor.shape:
+        raise DataError(
+            f"{place}: input {tensor.name!r} wants shape {list(tensor.shape)}, got {list(value.shape)}"
+        )
+    if both_float and not np.isfinite(shaped).all():
+        raise DataError(f"{place}: input {tensor.name!r} holds NaN or infinity")
+    return shaped.astype(want, copy=False)
+
+
+def _subset(
+    spec: SubsetSpec | None, count: int, rows: list[dict[str, str]] | None, where: str
+) -> list[int]:
+    if spec is None:
+        return list(range(count))
+    keys: Sequence[int] = range(count)
+    if spec.column is not None:
+        if not rows or spec.column not in rows[0]:
+            raise DataError(f"{where}.subset.column: no column {spec.column!r} in the label table")
+        keys = [int(row[spec.column]) for row in rows]
+    return [i for i in range(count) if keys[i] % spec.modulo in spec.equals]
+
+
+def _spread(items: Sequence[int], count: int) -> list[int]:
+    if count >= len(items):
+        return list(items)
+    return [items[int(place)] for place in np.linspace(0, len(items) - 1, count).round()]

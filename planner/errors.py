@@ -1,0 +1,33 @@
+"""What can go wrong between a scenario and its plan.
+
+PlannerError
+├── ScenarioError   the scenario file is wrong; every fault at once
+├── DataError       calibration or evaluation data do not fit the model
+├── SolverError     the solver is missing or gave no answer
+├── RebuildError    the mixed model or a stage is not what the plan says
+└── OutputError     a plan folder cannot be written or read
+"""
+
+
+class PlannerError(Exception):
+    """Base of every error that `planner` raises on purpose."""
+
+
+class ScenarioError(PlannerError):
+    """The scenario file is wrong."""
+
+
+class DataError(PlannerError):
+    """Calibration or evaluation data do not fit the model."""
+
+
+class SolverError(PlannerError):
+    """The solver is missing or gave no answer."""
+
+
+class RebuildError(PlannerError):
+    """The mixed model or a stage is not what the plan says."""
+
+
+class OutputError(PlannerError):
+    """A plan folder cannot be written or read."""

@@ -1,0 +1,134 @@
+"""Prices an assignment without the solver: what the formulas of README say, written out."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import networkx as nx
+
+from planner.problem import Flow, Option, PlacementProblem
+
+FLOAT, INT8 = 0, 1  # forms of a tensor, as `Flow.send_s` counts them
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A tensor that moves between two devices."""
+
+    flow: int
+    source: int
+    target: int
+    form: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an assignment costs.
+
+    Parameters
+    ----------
+    latency_s
+        Of one request, everything in sequence: compute, switches and transfers.
+    compute_s
+        Device -> seconds of its units.
+    switch_s
+        Device -> seconds of QuantizeLinear and DequantizeLinear there.
+    order
+        Devices in the order in which their stages can run; empty if they cannot, because a path
+        leaves one and comes back.
+    """
+
+    latency_s: float
+    compute_s: tuple[float, ...]
+    switch_s: tuple[float, ...]
+    transfer_s: float
+    noise_power: float
+    memory_bytes: tuple[int, ...]
+    crossings: tuple[Crossing, ...]
+    order: tuple[int, ...]
+
+
+def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
+    """Return the cost of giving vertex v its option number choice[v]."""
+    chosen = [v.options[c] for v, c in zip(problem.vertices, choice, strict=True)]
+    count = len(problem.devices)
+    compute, switch, noise = [0.0] * count, [0.0] * count, 0.0
+    weights, peak = [0] * count, [0] * count
+    for option in chosen:
+        compute[option.device] += option.seconds
+        noise += option.noise_power
+        weights[option.device] += option.weight_bytes
+        peak[option.device] = max(peak[option.device], option.activation_bytes)
+    crossings: list[Crossing] = []
+    for index, flow in enumerate(problem.flows):
+        form = flow_form(flow, chosen)
+        noise += flow.noise_power if form == INT8 else 0.0
+        for device, seconds in _switches(flow, form, chosen):
+            switch[device] += seconds
+        crossings += _crossings(index, flow, form, chosen)
+    transfer = sum(crossing.seconds for crossing in crossings)
+    return Cost(
+        latency_s=sum(compute) + sum(switch) + transfer,
+        compute_s=tuple(compute),
+        switch_s=tuple(switch),
+        transfer_s=transfer,
+        noise_power=noise,
+        memory_bytes=tuple(w + p for w, p in zip(weights, peak, strict=True)),
+        crossings=tuple(crossings),
+        order=_order(problem, chosen),
+    )
+
+
+def is_feasible(problem: PlacementProblem, cost: Cost) -> bool:
+    """Return whether a cost keeps every budget and its stages can run one after another."""
+    limits = [
+        *zip(cost.memory_bytes, problem.memory_bytes, strict=True),
+        (cost.noise_power, problem.noise_power),
+        (cost.latency_s, problem.latency_s),
+    ]
+    within = all(limit is None or value <= limit * (1 + 1e-9) for value, limit in limits)
+    return within and bool(cost.order) and cost.latency_s != float("inf")
+
+
+def flow_form(flow: Flow, chosen: Sequence[Option]) -> int:
+    """Return INT8 if any vertex that quantizes the tensor computes in int8, else FLOAT."""
+    return INT8 if any(chosen[v].int8 for v in flow.quantizers) else FLOAT
+
+
+def _switches(flow: Flow, form: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:
+    """Yield (device, seconds): quantized once where it arises, back once per device that needs float."""
+    if form == FLOAT:
+        return
+    if not chosen[flow.producer].int8:
+        devices = {chosen[flow.producer].device}
+        if flow.converts_at_consumer:
+            devices = {chosen[v].device for v in flow.consumers}
+        for device in sorted(devices):
+            yield device, flow.quantize_s[device]
+    for device in sorted({chosen[v].device for v in flow.consumers if not chosen[v].int8}):
+        yield device, flow.dequantize_s[device]
+
+
+def _crossings(
+    index: int, flow: Flow, form: int, chosen: Sequence[Option]
+) -> Iterator[Crossing]:
+    """Yield one crossing per device other than the producer's that reads the tensor."""
+    source = chosen[flow.producer].device
+    for target in sorted({chosen[v].device for v in flow.consumers} - {source}):
+        yield Crossing(index, source, target, form, flow.send_s[form][source][target])
+
+
+def _order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[int, ...]:
+    """Return devices in running order, or () if a path leaves a device's units and comes back."""
+    after: nx.DiGraph = nx.DiGraph()
+    after.add_nodes_from(range(len(problem.devices)))
+    ends = defaultdict(set)
+    for flow in problem.flows:
+        for consumer in flow.consumers:
+            if not problem.vertices[flow.producer].fixed and not problem.vertices[consumer].fixed:
+                ends[chosen[flow.producer].device].add(chosen[consumer].device)
+    after.add_edges_from((a, b) for a, targets in ends.items() for b in targets if a != b)
+    if not nx.is_directed_acyclic_graph(after):
+        return ()
+    return tuple(nx.lexicographical_topological_sort(after))

@@ -1,0 +1,185 @@
+"""Scenario + graph + profiles -> PlacementProblem: everything becomes numbers here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from planner.problem import Flow, Option, PlacementProblem, Vertex
+from planner.routes import Hop, Routes
+from planner.scenario import DeviceSpec, Scenario
+from profiling.errors import ProfileError
+from profiling.graph import ModelGraph, Tensor
+from profiling.profile import LatencyProfile, NoiseProfile, Precision
+
+_UINT8_BYTES = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCosts:
+    """Seconds on one device: (unit, precision) -> seconds, (tensor, precision) -> switch seconds."""
+
+    units: Mapping[tuple[str, Precision], float]
+    switches: Mapping[tuple[str, Precision], float]
+
+    @classmethod
+    def of(cls, profile: LatencyProfile, speedup: float = 1.0) -> "DeviceCosts":
+        """Return a profile's seconds on a device that is `speedup` times as fast."""
+        return cls(
+            {(row.unit, row.precision): row.seconds / speedup for row in profile.units},
+            {(row.tensor, row.to): row.seconds / speedup for row in profile.switches},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Formulation:
+    """A problem and how its indices lead back: vertex i < len(units) is unit i, then source and sink."""
+
+    problem: PlacementProblem
+    routes: Routes
+    flow_bytes: tuple[tuple[int, int], ...] = field(repr=False)  # per flow: bytes as float, as int8
+
+
+def formulate(
+    scenario: Scenario,
+    graph: ModelGraph,
+    costs: Mapping[str, DeviceCosts],
+    noise: NoiseProfile,
+) -> Formulation:
+    """Return the problem of placing a graph, without a noise budget.
+
+    Parameters
+    ----------
+    costs
+        Device name -> its seconds; every device of the scenario.
+    """
+    builder = _Builder(scenario, graph, costs, noise)
+    names = [name for name in graph.boundary() if builder.readers(name)]
+    flows = tuple(builder.flow(name) for name in names)
+    problem = PlacementProblem(
+        devices=builder.devices,
+        vertices=builder.vertices(),
+        flows=flows,
+        memory_bytes=tuple(scenario.memory_bytes(device) for device in builder.devices),
+        latency_s=scenario.latency_s,
+    )
+    return Formulation(problem, builder.routes, tuple(builder.sizes(name) for name in names))
+
+
+def routes_of(scenario: Scenario) -> Routes:
+    """Return the cheapest routes over a scenario's links."""
+    return Routes(
+        Hop(link.source, link.target, link.latency_s, link.bandwidth_bytes_per_s)
+        for link in scenario.links
+    )
+
+
+class _Builder:
+    def __init__(
+        self,
+        scenario: Scenario,
+        graph: ModelGraph,
+        costs: Mapping[str, DeviceCosts],
+        noise: NoiseProfile,
+    ) -> None:
+        self.scenario = scenario
+        self.graph = graph
+        self.costs = costs
+        self.devices = tuple(device.name for device in scenario.devices)
+        self.routes = routes_of(scenario)
+        self.tensor_noise = {row.tensor: row.power for row in noise.tensors}
+        self.unit_noise = {row.unit: row.power for row in noise.units}
+        self.source, self.sink = len(graph.units), len(graph.units) + 1
+        self.producers = {name: unit.index for unit in graph.units for name in unit.outputs}
+
+    def vertices(self) -> tuple[Vertex, ...]:
+        """Return units, then the source and the sink."""
+        ends = (("source", self.scenario.source), ("sink", self.scenario.sink))
+        return (
+            *(Vertex(unit.name, tuple(self._options(unit.index))) for unit in self.graph.units),
+            *(
+                Vertex(name, (Option(self.devices.index(device), int8=False),), fixed=True)
+                for name, device in ends
+            ),
+        )
+
+    def _options(self, index: int) -> list[Option]:
+        unit = self.graph.units[index]
+        tensors = [self.graph.tensors[name] for name in (*unit.inputs, *unit.outputs)]
+        options = []
+        for place, device in enumerate(self.scenario.devices):
+            for precision in self._precisions(index, device):
+                int8 = precision is Precision.INT8
+                options.append(
+                    Option(
+                        device=place,
+                        int8=int8,
+                        seconds=self._seconds(device.name, unit.name, precision),
+                        noise_power=self.unit_noise.get(unit.name, 0.0) if int8 else 0.0,
+                        weight_bytes=unit.weight_bytes_int8 if int8 else unit.weight_bytes,
+                        activation_bytes=sum(map(_int8_bytes if int8 else _float_bytes, tensors)),
+                    )
+                )
+        return options
+
+    def _precisions(self, index: int, device: DeviceSpec) -> tuple[Precision, ...]:
+        allowed = self.scenario.precisions_of(device)
+        if self.graph.units[index].quantizable:
+            return allowed
+        return (Precision.FP32,)  # what cannot be quantized runs in fp32 everywhere
+
+    def _seconds(self, device: str, unit: str, precision: Precision) -> float:
+        try:
+            return self.costs[device].units[unit, precision]
+        except KeyError as exc:
+            raise ProfileError(
+                f"the profile of device {device!r} has no {precision} time of unit {unit!r}; "
+                "measure it again with `plan profile`"
+            ) from exc
+
+    def readers(self, name: str) -> tuple[int, ...]:
+        """Return the vertices that read a tensor."""
+        due = (self.sink,) if name in self.graph.outputs else ()
+        return (*self.graph.consumers(name), *due)
+
+    def flow(self, name: str) -> Flow:
+        """Return how a tensor moves."""
+        producer = self.producers.get(name, self.source)
+        consumers = self.readers(name)
+        touching = (producer, *consumers)
+        able = [v for v in touching if v < self.source and name in self.graph.quantized_by(v)]
+        return Flow(
+            name=name,
+            producer=producer,
+            consumers=consumers,
+            quantizers=tuple(able),
+            noise_power=self.tensor_noise.get(name, 0.0),
+            send_s=tuple(self._send(size) for size in self.sizes(name)),
+            quantize_s=self._switch(name, Precision.INT8),
+            dequantize_s=self._switch(name, Precision.FP32),
+            converts_at_consumer=self._wire_bytes(name) is not None,
+        )
+
+    def sizes(self, name: str) -> tuple[int, int]:
+        """Return a tensor's bytes on a link as float and as int8."""
+        raw, tensor = self._wire_bytes(name), self.graph.tensors[name]
+        return (raw, raw) if raw is not None else (_float_bytes(tensor), _int8_bytes(tensor))
+
+    def _wire_bytes(self, name: str) -> int | None:
+        spec = self.scenario.inputs.get(name)
+        return None if spec is None else spec.wire_bytes
+
+    def _send(self, size_bytes: int) -> tuple[tuple[float, ...], ...]:
+        return tuple(
+            tuple(self.routes.route(a, b, size_bytes).seconds for b in self.devices)
+            for a in self.devices
+        )
+
+    def _switch(self, name: str, to: Precision) -> tuple[float, ...]:
+        return tuple(self.costs[device].switches.get((name, to), 0.0) for device in self.devices)
+
+
+def _float_bytes(tensor: Tensor) -> int:
+    return tensor.size_bytes
+
+
+def _int8_bytes(tensor: Tensor) -> int:
+    return tensor.elements * _UINT8_BYTES if tensor.is_float else tensor.size_bytes

@@ -1,0 +1,417 @@
+"""The only importer of pulp: the placement problem as an integer program, a function per constraint.
+
+Symbols (README, "Formulation"): x choice of an option, z tensor is quantized, y transport of a tensor
+from a producer's option to a consumer's, s a payment shared by a tensor's consumers, o order of devices.
+"""
+
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import permutations
+from math import isfinite
+from pathlib import Path
+
+import pulp
+from pulp.apis import coin_api
+
+from planner.errors import SolverError
+from planner.evaluate import FLOAT, INT8
+from planner.problem import Flow, Option, PlacementProblem
+
+_MICRO = 1e6  # HiGHS stops at an absolute gap of 1e-6: seconds would hide real differences
+
+
+class SolveStatus(StrEnum):
+    """What is known about a solve."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"  # a time limit ended the search; bound and gap say how good it is
+    INFEASIBLE = "infeasible"
+
+
+_STATUS = {
+    pulp.LpSolutionOptimal: SolveStatus.OPTIMAL,
+    pulp.LpSolutionIntegerFeasible: SolveStatus.FEASIBLE,
+    pulp.LpSolutionInfeasible: SolveStatus.INFEASIBLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SolverOptions:
+    """Which solver, and when it may stop.
+
+    Parameters
+    ----------
+    name
+        `highs` (embedded) or `cbc`.
+    time_limit_s, gap
+        Stop after so long, or when the answer is proved to be within this fraction of the best.
+    """
+
+    name: str = "highs"
+    time_limit_s: float = 60.0
+    gap: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class SolveResult:
+    """The answer: `choice` holds an option number per vertex, and is None when there is no plan."""
+
+    status: SolveStatus
+    choice: tuple[int, ...] | None
+    objective_s: float | None
+    bound_s: float | None
+    runtime_s: float
+    solver: str
+    variables: int
+    constraints: int
+
+    @property
+    def gap(self) -> float | None:
+        """Relative distance of objective and bound."""
+        if self.objective_s is None or self.bound_s is None:
+            return None
+        distance = max(0.0, self.objective_s - self.bound_s)
+        return distance / self.objective_s if self.objective_s > 0 else 0.0
+
+
+def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> SolveResult:
+    """Return the plan of least latency within the budgets, with its proved bound.
+
+    Raises
+    ------
+    SolverError
+        If the solver is unknown or ends without an answer.
+    """
+    options = options or SolverOptions()
+    model = build(problem)
+    start = time.perf_counter()
+    bound_us = _SOLVERS[options.name](model.lp, options) if options.name in _SOLVERS else _unknown(options)
+    runtime_s = time.perf_counter() - start
+    status = _STATUS.get(model.lp.sol_status)
+    if status is None:
+        raise SolverError(
+            f"{options.name} found no plan within {options.time_limit_s:g} s; "
+            "raise solver.time_limit_s in the scenario"
+        )
+    size = {"variables": model.lp.numVariables(), "constraints": model.lp.numConstraints()}
+    if status is SolveStatus.INFEASIBLE:
+        return SolveResult(status, None, None, None, runtime_s, options.name, **size)
+    objective_us = float(pulp.value(model.lp.objective) or 0.0)
+    return SolveResult(
+        status=status,
+        choice=tuple(max(range(len(x)), key=lambda o, x=x: x[o].value()) for x in model.x),
+        objective_s=objective_us / _MICRO,
+        bound_s=min(bound_us, objective_us) / _MICRO,
+        runtime_s=runtime_s,
+        solver=options.name,
+        **size,
+    )
+
+
+@dataclass(slots=True)
+class Model:
+    """The program under construction. `y[flow][k]` maps (producer option, consumer option, form)."""
+
+    problem: PlacementProblem
+    lp: pulp.LpProblem
+    x: list[list[pulp.LpVariable]] = field(default_factory=list)
+    z: dict[int, pulp.LpVariable] = field(default_factory=dict)
+    y: list[list[dict[tuple[int, int, int], pulp.LpVariable]]] = field(default_factory=list)
+    order: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
+    cost: list[tuple[pulp.LpVariable, float]] = field(default_factory=list)
+
+    def add(self, name: str, constraint: pulp.LpConstraint) -> None:
+        """Add a named constraint."""
+        self.lp.addConstraint(constraint, f"{name}_{self.lp.numConstraints()}")
+
+    def variable(self, name: str, *, upper: float | None = None) -> pulp.LpVariable:
+        """Add a continuous variable >= 0; names are numbered, since pulp merges some characters."""
+        return self.lp.add_variable(name, lowBound=0, upBound=upper)
+
+
+def build(problem: PlacementProblem) -> Model:
+    """Return the integer program of a problem, without solving it."""
+    model = Model(problem, pulp.LpProblem("placement", pulp.LpMinimize))
+    _choose(model)
+    _transport(model)
+    _form(model)
+    _send(model)
+    _quantize(model)
+    _dequantize(model)
+    _order(model)
+    _noise(model)
+    _memory(model)
+    latency = _sum(model.cost)
+    model.lp.setObjective(latency)
+    _latency(model, latency)
+    return model
+
+
+def _choose(model: Model) -> None:
+    """Each vertex takes exactly one option: sum_o x[v,o] = 1."""
+    for v, vertex in enumerate(model.problem.vertices):
+        row = [
+            model.lp.add_variable(f"x_{v}_{o}", cat=pulp.LpBinary) for o in range(len(vertex.options))
+        ]
+        model.x.append(row)
+        model.add("choose", pulp.lpSum(row) == 1)
+        model.cost += [(x, o.seconds * _MICRO) for x, o in zip(row, vertex.options, strict=True)]
+
+
+def _transport(model: Model) -> None:
+    """Rows of y sum to the producer's option, columns to the consumer's: sum y[p,.] = x[u,p]."""
+    for f, flow in enumerate(model.problem.flows):
+        model.y.append([])
+        for k, consumer in enumerate(flow.consumers):
+            y = {
+                key: model.variable(f"y_{f}_{k}_{number}")
+                for number, key in enumerate(_lanes(model.problem, flow, consumer))
+            }
+            model.y[f].append(y)
+            for side, vertex in enumerate((flow.producer, consumer)):
+                for o, x in enumerate(model.x[vertex]):
+                    used = [var for key, var in y.items() if key[side] == o]
+                    model.add("transport", pulp.lpSum(used) == x)
+
+
+def _form(model: Model) -> None:
+    """A tensor is int8 for all its consumers, if and only if one of its quantizers is int8."""
+    for f, flow in enumerate(model.problem.flows):
+        if not flow.quantizers:
+            continue
+        model.z[f] = z = model.variable(f"z_{f}", upper=1)
+        for y in model.y[f]:
+            model.add("form", pulp.lpSum(var for key, var in y.items() if key[2] == INT8) == z)
+        quantizing = [_int8_choices(model, vertex) for vertex in flow.quantizers]
+        for choices in quantizing:
+            model.add("form", pulp.lpSum(choices) <= z)
+        model.add("form", z <= pulp.lpSum(x for choices in quantizing for x in choices))
+
+
+def _send(model: Model) -> None:
+    """A tensor is paid once per receiving device and form: s[t,d,e,f] >= sum y of each consumer."""
+    devices = range(len(model.problem.devices))
+    for f, flow in enumerate(model.problem.flows):
+        for source, target in permutations(devices, 2):
+            for form in (FLOAT, INT8):
+                lanes = [
+                    [y[key] for key in y if _ends(model, flow, k, key) == (source, target) and key[2] == form]
+                    for k, y in enumerate(model.y[f])
+                ]
+                _pay(model, f"send_{f}_{source}_{target}_{form}", lanes, flow.send_s[form][source][target])
+
+
+def _quantize(model: Model) -> None:
+    """An fp32 producer's tensor is quantized once, where it arises (or per receiver, see Flow)."""
+    for f in model.z:
+        flow = model.problem.flows[f]
+        producer = model.problem.vertices[flow.producer].options
+        side = 1 if flow.converts_at_consumer else 0
+        for device in range(len(model.problem.devices)):
+            lanes = [
+                [
+                    y[key]
+                    for key in y
+                    if key[2] == INT8
+                    and not producer[key[0]].int8
+                    and _ends(model, flow, k, key)[side] == device
+                ]
+                for k, y in enumerate(model.y[f])
+            ]
+            _pay(model, f"quantize_{f}_{device}", lanes, flow.quantize_s[device])
+
+
+def _dequantize(model: Model) -> None:
+    """An int8 tensor is brought back once per device on which an fp32 consumer reads it."""
+    for f in model.z:
+        flow = model.problem.flows[f]
+        for device in range(len(model.problem.devices)):
+            lanes = []
+            for k, y in enumerate(model.y[f]):
+                options = model.problem.vertices[flow.consumers[k]].options
+                lanes.append(
+                    [
+                        y[key]
+                        for key in y
+                        if key[2] == INT8
+                        and not options[key[1]].int8
+                        and options[key[1]].device == device
+                    ]
+                )
+            _pay(model, f"dequantize_{f}_{device}", lanes, flow.dequantize_s[device])
+
+
+def _order(model: Model) -> None:
+    """Stages run one after another: units' tensors cross only forward in one order of devices."""
+    devices = range(len(model.problem.devices))
+    crossing = {pair: list(_crossings(model, pair)) for pair in permutations(devices, 2)}
+    used = {pair for pair, rows in crossing.items() if rows}
+    if all((b, a) not in used for a, b in used) and len(devices) <= 2:  # noqa: PLR2004
+        return
+    for a, b in permutations(devices, 2):
+        if a < b:
+            model.order[a, b] = model.lp.add_variable(f"o_{a}_{b}", cat=pulp.LpBinary)
+
+    def before(a: int, b: int) -> pulp.LpAffineExpression:
+        return model.order[a, b] + 0 if a < b else 1 - model.order[b, a]
+
+    for (a, b), rows in crossing.items():
+        for row in rows:
+            model.add("order", pulp.lpSum(row) <= before(a, b))
+    for a, b, c in permutations(devices, 3):
+        if a < b and a < c:
+            model.add("order", before(a, b) + before(b, c) + before(c, a) <= 2)  # noqa: PLR2004
+
+
+def _noise(model: Model) -> None:
+    """Noise powers of quantized tensors and int8 units add up to at most the budget."""
+    problem = model.problem
+    if problem.noise_power is None:
+        return
+    terms = [(model.z[f], problem.flows[f].noise_power) for f in model.z]
+    for vertex, row in zip(problem.vertices, model.x, strict=True):
+        terms += [(x, option.noise_power) for x, option in zip(row, vertex.options, strict=True)]
+    # Powers are tiny beside the solver's tolerance of 1e-6: bring the limit to 1.
+    unit = problem.noise_power or max((power for _, power in terms), default=0.0) or 1.0
+    model.add("noise", _sum([(x, p / unit) for x, p in terms]) <= problem.noise_power / unit)
+
+
+def _memory(model: Model) -> None:
+    """Weights of a device's units plus its largest unit's inputs and outputs fit its memory."""
+    for device, limit in enumerate(model.problem.memory_bytes):
+        if limit is None:
+            continue
+        peak = model.variable(f"peak_{device}")
+        unit = limit or 1
+        terms = [(peak, 1.0)]
+        for vertex, row in zip(model.problem.vertices, model.x, strict=True):
+            here = [(x, o) for x, o in zip(row, vertex.options, strict=True) if o.device == device]
+            terms += [(x, option.weight_bytes / unit) for x, option in here]
+            held = [(x, option.activation_bytes / unit) for x, option in here]
+            if any(size for _, size in held):
+                model.add("memory", _sum(held) <= peak)
+        model.add("memory", _sum(terms) <= limit / unit)
+
+
+def _latency(model: Model, latency: pulp.LpAffineExpression) -> None:
+    """The objective itself stays within the latency budget."""
+    if model.problem.latency_s is not None:
+        model.add("latency", latency <= model.problem.latency_s * _MICRO)
+
+
+def _lanes(problem: PlacementProblem, flow: Flow, consumer: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the (producer option, consumer option, form) that can occur together."""
+    for p, produced in enumerate(problem.vertices[flow.producer].options):
+        for c, consumed in enumerate(problem.vertices[consumer].options):
+            for form in (FLOAT, INT8):
+                possible = _can_have_form(flow, form, ((flow.producer, produced), (consumer, consumed)))
+                if possible and isfinite(flow.send_s[form][produced.device][consumed.device]):
+                    yield p, c, form
+
+
+def _can_have_form(flow: Flow, form: int, ends: Iterable[tuple[int, Option]]) -> bool:
+    if form == INT8:
+        return bool(flow.quantizers)
+    return not any(option.int8 and vertex in flow.quantizers for vertex, option in ends)
+
+
+def _ends(model: Model, flow: Flow, k: int, key: tuple[int, int, int]) -> tuple[int, int]:
+    vertices = model.problem.vertices
+    produced = vertices[flow.producer].options[key[0]]
+    consumed = vertices[flow.consumers[k]].options[key[1]]
+    return produced.device, consumed.device
+
+
+def _int8_choices(model: Model, vertex: int) -> list[pulp.LpVariable]:
+    options = model.problem.vertices[vertex].options
+    return [x for x, option in zip(model.x[vertex], options, strict=True) if option.int8]
+
+
+def _crossings(model: Model, pair: tuple[int, int]) -> Iterator[list[pulp.LpVariable]]:
+    vertices = model.problem.vertices
+    for f, flow in enumerate(model.problem.flows):
+        for k, y in enumerate(model.y[f]):
+            if vertices[flow.producer].fixed or vertices[flow.consumers[k]].fixed:
+                continue
+            row = [var for key, var in y.items() if _ends(model, flow, k, key) == pair]
+            if row:
+                yield row
+
+
+def _pay(
+    model: Model, name: str, lanes: Sequence[Sequence[pulp.LpVariable]], seconds: float
+) -> None:
+    """Charge `seconds` once if any consumer uses one of its lanes."""
+    used = [lane for lane in lanes if lane]
+    if not used or seconds == 0:
+        return
+    if len(used) == 1:
+        model.cost += [(var, seconds * _MICRO) for var in used[0]]
+        return
+    paid = model.variable(f"s_{name}")
+    model.cost.append((paid, seconds * _MICRO))
+    for lane in used:
+        model.add("pay", pulp.lpSum(lane) <= paid)
+
+
+def _sum(terms: Iterable[tuple[pulp.LpVariable, float]]) -> pulp.LpAffineExpression:
+    total: dict[pulp.LpVariable, float] = {}
+    for variable, factor in terms:
+        if factor:
+            total[variable] = total.get(variable, 0.0) + factor
+    return pulp.LpAffineExpression(total)
+
+
+def _highs(lp: pulp.LpProblem, options: SolverOptions) -> float:
+    """Solve with HiGHS and return its bound. One thread: two were slower in every case tried."""
+    solver = pulp.HiGHS(
+        msg=False,
+        gapRel=options.gap,
+        gapAbs=1e-6,
+        threads=1,
+        timeLimit=options.time_limit_s,
+        mip_feasibility_tolerance=1e-9,
+        primal_feasibility_tolerance=1e-9,
+    )
+    _run(lp, solver)
+    return float(lp.solverModel.getInfo().mip_dual_bound)
+
+
+def _cbc(lp: pulp.LpProblem, options: SolverOptions) -> float:
+    """Solve with CBC; its bound stands only in its log, unless it proved the optimum."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "cbc.log"
+        solver = pulp.COIN_CMD(
+            msg=False,
+            path=coin_api.pulp_cbc_path,
+            gapRel=options.gap,
+            gapAbs=1e-6,
+            timeLimit=options.time_limit_s,
+            logPath=str(log),
+        )
+        if not solver.available():
+            raise SolverError("solver cbc: no cbc program found; use solver.name: highs")
+        _run(lp, solver)
+        found = re.search(r"^Lower bound:\s+(\S+)", log.read_text() if log.is_file() else "", re.M)
+    if found:
+        return float(found[1])
+    proved = lp.sol_status == pulp.LpSolutionOptimal
+    return float(pulp.value(lp.objective) or 0.0) * (1 - options.gap) if proved else 0.0
+
+
+def _run(lp: pulp.LpProblem, solver: pulp.LpSolver) -> None:
+    try:
+        lp.solve(solver)
+    except pulp.PulpSolverError as exc:
+        raise SolverError(f"the solver failed: {exc}") from exc
+
+
+def _unknown(options: SolverOptions) -> float:
+    raise SolverError(f"no solver {options.name!r}; choose one of {', '.join(_SOLVERS)}")
+
+
+_SOLVERS = {"highs": _highs, "cbc": _cbc}

@@ -1,0 +1,160 @@
+"""Profiles of a scenario's devices: measured here and cached, read from a file, or scaled."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+import onnxruntime as ort
+
+from planner.data import Dataset
+from planner.formulate import DeviceCosts
+from planner.scenario import DeviceSpec, Scenario
+from profiling.cache import cache_folder, cache_key, cached, samples_hash
+from profiling.errors import ProfileError
+from profiling.graph import ModelGraph
+from profiling.latency import measure_latency, processor
+from profiling.model import model_hash
+from profiling.noise import measure_noise
+from profiling.profile import FORMAT, LatencyProfile, NoiseProfile, Profile, load_json
+from profiling.progress import Progress, silent
+from profiling.quantize import INT8, INT8_REDUCED, Calibration, Scheme, calibrate
+from profiling.saturation import int8_saturates
+from profiling.session import Runtime
+
+MEASURE_HERE = "measure"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The model that is measured and the calibration samples that it is measured on."""
+
+    graph: ModelGraph
+    calibration: Dataset
+    fingerprint: str
+
+    @classmethod
+    def of(cls, graph: ModelGraph, calibration: Dataset) -> "Subject":
+        """Return the subject with a hash of model and samples."""
+        key = cache_key(model=model_hash(graph.model), data=samples_hash(calibration.samples))
+        return cls(graph, calibration, key)
+
+
+def choose_scheme(scenario: Scenario, runtime: Runtime) -> Scheme:
+    """Return how int8 is quantized: 7-bit weights where 8-bit ones overflow on this machine."""
+    weights = scenario.profiling.weights
+    reduced = int8_saturates(runtime) if weights == "auto" else weights == "7bit"
+    return INT8_REDUCED if reduced else INT8
+
+
+def calibrate_once(subject: Subject, scheme: Scheme, progress: Progress = silent) -> Calibration:
+    """Return the ranges of the subject's tensors, from the cache where they are known."""
+    key = cache_key(subject=subject.fingerprint, scheme=scheme.label, runtime=ort.__version__)
+    calibration = Calibration(scheme, cache_folder() / f"ranges-{key}.json")
+    if not _is_json(calibration.ranges):
+        progress("calibrating", 0, 1)
+        calibrate(subject.graph.model, list(subject.calibration.samples), calibration)
+        progress("calibrating", 1, 1)
+    return calibration
+
+
+def noise_profile(
+    scenario: Scenario, subject: Subject, calibration: Calibration, progress: Progress = silent
+) -> NoiseProfile:
+    """Return the noise of every tensor and unit, from the cache where it is known."""
+    count = scenario.profiling.noise_samples
+    key = cache_key(
+        subject=subject.fingerprint,
+        scheme=calibration.scheme.label,
+        runtime=ort.__version__,
+        samples=count,
+        processor=processor(),
+    )
+
+    def make() -> NoiseProfile:
+        samples = list(subject.calibration.spread(count).samples)
+        return measure_noise(subject.graph, calibration, samples, progress)
+
+    return cached(cache_folder() / f"noise-{key}.json", NoiseProfile, make)
+
+
+def latency_profile(
+    scenario: Scenario,
+    device: DeviceSpec,
+    subject: Subject,
+    calibration: Calibration,
+    progress: Progress = silent,
+) -> LatencyProfile:
+    """Return a device's seconds, measured on this machine or read from its profile file.
+
+    Raises
+    ------
+    ProfileError
+        If the file is unreadable, of another format, or of another model.
+    """
+    if device.profile not in (None, MEASURE_HERE):
+        return _read_profile(Path(str(device.profile)), device, subject)
+    runtime = runtime_of(device)
+    key = cache_key(
+        subject=subject.fingerprint,
+        scheme=calibration.scheme.label,
+        runtime=ort.__version__,
+        processor=processor(),
+        threads=runtime.threads,
+        provider=runtime.provider,
+        rounds=scenario.profiling.rounds,
+    )
+
+    def make() -> LatencyProfile:
+        feeds = subject.calibration.samples[0]
+        rounds = scenario.profiling.rounds
+        return measure_latency(subject.graph, calibration, feeds, runtime, rounds, progress)
+
+    return cached(cache_folder() / f"latency-{key}.json", LatencyProfile, make)
+
+
+def device_costs(
+    scenario: Scenario, profiles: Mapping[str, LatencyProfile]
+) -> dict[str, DeviceCosts]:
+    """Return every device's seconds; a scaled device takes another's, divided by its speedups."""
+    costs = {}
+    for device in scenario.devices:
+        origin, speedup = device, 1.0
+        while origin.scaled_from is not None:
+            speedup *= origin.speedup or 1.0
+            origin = scenario.device(origin.scaled_from)
+        costs[device.name] = DeviceCosts.of(profiles[origin.name], speedup)
+    return costs
+
+
+def measured_devices(scenario: Scenario) -> Sequence[DeviceSpec]:
+    """Return the devices that have a profile of their own."""
+    return [device for device in scenario.devices if device.scaled_from is None]
+
+
+def runtime_of(device: DeviceSpec) -> Runtime:
+    """Return how a device runs models."""
+    return Runtime(device.threads, device.provider)
+
+
+def _read_profile(path: Path, device: DeviceSpec, subject: Subject) -> LatencyProfile:
+    profile = load_json(path, Profile)
+    if profile.format != FORMAT:
+        raise ProfileError(
+            f"{path}: format {profile.format}, this version reads {FORMAT}; "
+            f"make it again: plan profile SCENARIO --device {device.name} --out {path.name}"
+        )
+    if profile.latency.model_sha256 != model_hash(subject.graph.model):
+        raise ProfileError(
+            f"{path} is the profile of another model; "
+            f"make one of this model: plan profile SCENARIO --device {device.name} --out {path.name}"
+        )
+    return profile.latency
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return False

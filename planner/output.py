@@ -1,0 +1,216 @@
+"""The plan folder: written whole or not at all, and read back."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+import onnx
+
+from planner.errors import OutputError
+from planner.plan import Cut, Plan, Record
+from planner.run import Built, Outcome
+from planner.split import StageModel
+
+
+T = TypeVar("T")
+
+PLAN, MODEL, MANIFEST, PROFILE = "plan.json", "model.onnx", "manifest.json", "profile.json"
+
+
+class Port(Record):
+    """An input or output of a stage."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class StageEntry(Record):
+    """One stage of the manifest, in running order."""
+
+    number: int
+    device: str
+    file: str
+    sha256: str
+    units: int
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+class Manifest(Record):
+    """What a runtime needs to run the stages: files, ports and cuts."""
+
+    format: int
+    source: str
+    sink: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    stages: tuple[StageEntry, ...]
+    cuts: tuple[Cut, ...]
+
+
+def write_outcome(outcome: Outcome, folder: Path) -> None:
+    """Write plan, profiles and models into `folder`, replacing an older plan there.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or holds something that is no plan.
+    """
+    if outcome.built is None:
+        raise OutputError("there is no plan to write")
+    with _replacing(folder) as fresh:
+        _write_models(outcome.plan, outcome.built, fresh)
+        _write_json({name: profile for name, profile in outcome.profiles.items()}, fresh / PROFILE)
+
+
+def write_export(plan: Plan, built: Built, folder: Path) -> None:
+    """Write a saved plan's models into `folder`, replacing an older plan there."""
+    with _replacing(folder) as fresh:
+        _write_models(plan, built, fresh)
+
+
+def check_writable(folder: Path) -> None:
+    """Fail early if a plan cannot go into `folder`.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or holds something that is no plan.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"--out {folder}: is a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / PLAN).is_file():
+        raise OutputError(f"--out {folder}: holds other files and no plan; name a new folder")
+
+
+def read_plan(path: Path) -> Plan:
+    """Return a saved plan.
+
+    Raises
+    ------
+    OutputError
+        If the file is no plan.
+    """
+    return _read(path / PLAN if path.is_dir() else path, Plan)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return a plan folder's manifest, its stage files checked against their hashes.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no plan, or a stage file is missing or changed.
+    """
+    manifest = _read(folder / MANIFEST, Manifest)
+    for stage in manifest.stages:
+        path = folder / stage.file
+        if not path.is_file():
+            raise OutputError(f"{path}: is missing; export the plan again")
+        if _sha256(path) != stage.sha256:
+            raise OutputError(f"{path}: has changed since it was exported; export the plan again")
+    return manifest
+
+
+def _write_models(plan: Plan, built: Built, folder: Path) -> None:
+    (folder / "stages").mkdir()
+    onnx.save(built.mixed, folder / MODEL)
+    entries = []
+    for number, stage in enumerate(built.stages):
+        file = f"stages/{number:02d}-{stage.device}.onnx"
+        onnx.save(stage.model, folder / file)
+        entries.append(_entry(number, stage, file, _sha256(folder / file)))
+    scenario = msgspec.json.decode(plan.scenario, type=_Ends)
+    manifest = Manifest(
+        format=plan.format,
+        source=scenario.source,
+        sink=scenario.sink,
+        inputs=_ports(built.mixed.graph.input),
+        outputs=_ports(built.mixed.graph.output),
+        stages=tuple(entries),
+        cuts=plan.cuts,
+    )
+    _write_json(manifest, folder / MANIFEST)
+    _write_json(plan, folder / PLAN)
+
+
+class _Ends(Record):
+    source: str
+    sink: str
+
+
+def _entry(number: int, stage: StageModel, file: str, sha256: str) -> StageEntry:
+    return StageEntry(
+        number=number,
+        device=stage.device,
+        file=file,
+        sha256=sha256,
+        units=len(stage.units),
+        inputs=_ports(stage.model.graph.input),
+        outputs=_ports(stage.model.graph.output),
+    )
+
+
+def _ports(values: list[onnx.ValueInfoProto]) -> tuple[Port, ...]:
+    return tuple(
+        Port(
+            name=value.name,
+            dtype=str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))),
+            shape=tuple(d.dim_value for d in value.type.tensor_type.shape.dim),
+        )
+        for value in values
+    )
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Yield a new folder that takes the place of `folder` when the block succeeds."""
+    check_writable(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as exc:
+        raise OutputError(f"--out {folder}: {exc.strerror}") from exc
+    try:
+        yield fresh
+        fresh.chmod(0o755)
+        if folder.exists():
+            old = fresh.with_name(fresh.name + ".old")
+            folder.rename(old)
+            fresh.rename(folder)
+            shutil.rmtree(old)
+        else:
+            fresh.rename(folder)
+    except OSError as exc:
+        raise OutputError(f"--out {folder}: {exc.strerror or exc}") from exc
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def to_json(value: object) -> str:
+    """Return a record as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
+
+
+def _write_json(value: object, path: Path) -> None:
+    path.write_text(to_json(value) + "\n")
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as exc:
+        raise OutputError(f"{path}: {exc.strerror}") from exc
+    except msgspec.MsgspecError as exc:
+        raise OutputError(f"{path}: is not a {kind.__name__.lower()}: {exc}") from exc
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

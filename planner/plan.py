@@ -1,0 +1,165 @@
+"""The answer: which device and precision each unit gets, what crosses links, what it costs."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from profiling.profile import Precision
+
+FORMAT = 1
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of what `plan.json` holds."""
+
+
+class Objective(Record):
+    """What was minimised, in seconds, and how good the answer is."""
+
+    name: str
+    value: float | None
+    bound: float | None
+    gap: float | None
+
+
+class SolverRun(Record):
+    """Which solver found the plan, and how large the program was."""
+
+    name: str
+    runtime_s: float
+    variables: int
+    constraints: int
+
+
+class Assignment(Record):
+    """The device and precision of one unit."""
+
+    unit: str
+    nodes: tuple[str, ...]
+    device: str
+    precision: Precision
+
+
+class Wire(StrEnum):
+    """In which form a tensor crosses a link."""
+
+    FLOAT = "float"  # as the model computes it
+    UINT8 = "uint8"  # cut at its QuantizeLinear
+    RAW = "raw"  # an input as it arose (`inputs.NAME.wire_bytes`)
+
+
+class Cut(Record):
+    """A tensor that crosses from one device to another; `path` names the devices on the way."""
+
+    tensor: str
+    source: str = msgspec.field(name="from")
+    target: str = msgspec.field(name="to")
+    wire: Wire
+    size_bytes: int = msgspec.field(name="bytes")
+    path: tuple[str, ...]
+    seconds: float
+
+
+class Predicted(Record):
+    """What the measured costs say of the plan."""
+
+    latency_s: float
+    latency_ratio_to_fp32: float
+    compute_s: dict[str, float]
+    transfer_s: float
+    energy_j: float | None
+    noise_relative_rms: float
+    memory_bytes: dict[str, int]
+
+
+class Metrics(Record):
+    """How far outputs are from the fp32 model's, over `samples` samples."""
+
+    noise_relative_rms: float
+    max_abs_error: float
+    top1_agreement: float
+    accuracy: float | None
+    accuracy_fp32: float | None
+    samples: int
+
+
+class ChainCheck(Record):
+    """How the chain of stages compares with the whole mixed-precision model.
+
+    Parameters
+    ----------
+    basic_bit_equal, default_bit_equal
+        Whether every output bit agrees, at basic and at default graph optimization.
+    default_relative_difference
+        ||chain - whole|| / ||whole|| at default optimization.
+    integer_kernels, integer_kernels_whole
+        Kernels that compute on integers, in all stages and in the whole model.
+    added_transposes
+        Layout transposes of the stages beyond those of the whole model.
+    """
+
+    samples: int
+    basic_bit_equal: bool
+    default_bit_equal: bool
+    default_relative_difference: float
+    integer_kernels: int
+    integer_kernels_whole: int
+    added_transposes: int
+
+
+class Measured(Record):
+    """What running the exported stages on the evaluation data showed."""
+
+    noise_relative_rms: float
+    max_abs_error: float
+    top1_agreement: float
+    accuracy: float | None
+    accuracy_fp32: float | None
+    latency_ratio_to_fp32: float
+    samples: int
+    chain: ChainCheck
+
+
+class Round(Record):
+    """One round of tightening: the noise budget, what it predicted, what the held-back data showed."""
+
+    noise_budget_rms: float | None
+    predicted_noise_rms: float
+    latency_s: float
+    held_back: Metrics
+    broken: tuple[str, ...]
+
+
+class Plan(Record):
+    """Everything that rebuild, split and report need. `scenario` is the resolved scenario."""
+
+    format: int
+    status: str
+    objective: Objective
+    solver: SolverRun
+    scheme: str
+    model_sha256: str
+    assignments: tuple[Assignment, ...]
+    cuts: tuple[Cut, ...]
+    predicted: Predicted | None
+    rounds: tuple[Round, ...]
+    measured: Measured | None
+    scenario: msgspec.Raw
+
+    def devices(self) -> dict[str, str]:
+        """Return unit -> device."""
+        return {a.unit: a.device for a in self.assignments}
+
+    def int8_units(self) -> frozenset[str]:
+        """Return the units that compute in int8."""
+        return frozenset(a.unit for a in self.assignments if a.precision is Precision.INT8)
+
+
+def runs(plan: Plan) -> Sequence[tuple[str, int, int]]:
+    """Return (device, fp32 units, int8 units) per device in the order of its first unit."""
+    counts: dict[str, list[int]] = {}
+    for assignment in plan.assignments:
+        pair = counts.setdefault(assignment.device, [0, 0])
+        pair[assignment.precision is Precision.INT8] += 1
+    return [(device, a, b) for device, (a, b) in counts.items()]

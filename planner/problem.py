@@ -1,0 +1,124 @@
+"""The waist of the program: units, options, tensors, devices and budgets as numbers only."""
+
+import math
+from dataclasses import dataclass
+
+from planner.errors import PlannerError
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way to run a unit.
+
+    Parameters
+    ----------
+    device
+        Index into `PlacementProblem.devices`.
+    int8
+        Whether the unit computes in int8, else in fp32.
+    seconds, noise_power
+        What the unit itself costs; `noise_power` relative to the outputs' power.
+    weight_bytes, activation_bytes
+        Weights held on the device, and the unit's inputs and outputs while it runs.
+    """
+
+    device: int
+    int8: bool
+    seconds: float = 0.0
+    noise_power: float = 0.0
+    weight_bytes: int = 0
+    activation_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Vertex:
+    """A unit, or the fixed place where an input arises or an output is due.
+
+    Parameters
+    ----------
+    fixed
+        True for the source and the sink: they compute nothing and belong to no stage.
+    """
+
+    name: str
+    options: tuple[Option, ...]
+    fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A tensor: who writes it, who reads it, and what moving and converting it costs.
+
+    Parameters
+    ----------
+    producer, consumers
+        Indices into `PlacementProblem.vertices`.
+    quantizers
+        Vertices that make it int8 when they compute in int8; empty if it never is.
+    noise_power
+        Noise of quantizing it, counted once.
+    send_s
+        form (0 float, 1 int8) -> from device -> to device -> seconds; infinite without a path.
+    quantize_s, dequantize_s
+        Seconds per device to switch it.
+    converts_at_consumer
+        True if it always crosses a link as it arose (a compressed picture), so that each receiver
+        quantizes it for itself.
+    """
+
+    name: str
+    producer: int
+    consumers: tuple[int, ...]
+    quantizers: tuple[int, ...]
+    noise_power: float
+    send_s: tuple[tuple[tuple[float, ...], ...], ...]
+    quantize_s: tuple[float, ...]
+    dequantize_s: tuple[float, ...]
+    converts_at_consumer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementProblem:
+    """Everything the solver sees.
+
+    Parameters
+    ----------
+    memory_bytes
+        Per device; None is no limit.
+    noise_power
+        Budget on the summed relative noise power; None is no limit.
+    latency_s
+        Budget on the objective; None is no limit.
+    """
+
+    devices: tuple[str, ...]
+    vertices: tuple[Vertex, ...]
+    flows: tuple[Flow, ...]
+    memory_bytes: tuple[int | None, ...]
+    noise_power: float | None = None
+    latency_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no budget or cost can have."""
+        for vertex in self.vertices:
+            for option in vertex.options:
+                _require_finite(f"unit {vertex.name!r}", option.seconds, option.noise_power)
+        for flow in self.flows:
+            numbers = (flow.noise_power, *flow.quantize_s, *flow.dequantize_s)
+            _require_finite(f"tensor {flow.name!r}", *numbers)
+            _require_times(flow)
+        limits = (self.noise_power, self.latency_s, *self.memory_bytes)
+        _require_finite("budget", *(x for x in limits if x is not None))
+
+
+def _require_finite(what: str, *numbers: float) -> None:
+    for number in numbers:
+        if not math.isfinite(number) or number < 0:
+            raise PlannerError(f"{what}: costs and budgets must be finite and >= 0, got {number}")
+
+
+def _require_times(flow: Flow) -> None:
+    for form in flow.send_s:
+        for row in form:
+            if any(math.isnan(x) or x < 0 for x in row):
+                raise PlannerError(f"tensor {flow.name!r}: transfer seconds must be >= 0")

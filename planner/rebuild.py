@@ -1,0 +1,46 @@
+"""Plan + model -> mixed-precision model, through the quantization tool."""
+
+from collections.abc import Collection
+
+import onnx
+from onnx import checker, shape_inference
+
+from planner.errors import RebuildError
+from profiling.graph import ModelGraph
+from profiling.quantize import QUANTIZED_SUFFIX, Calibration, passes_of, quantize
+
+
+def rebuild(graph: ModelGraph, int8: Collection[int], calibration: Calibration) -> onnx.ModelProto:
+    """Return the model with the given units in int8 and the others in fp32.
+
+    After: the checker accepts it, shapes are inferred, inputs and outputs keep names and types, and
+    exactly the tensors that those units read and write are quantized.
+
+    Raises
+    ------
+    RebuildError
+        If the tool quantized other tensors than the plan says.
+    """
+    order = [node for unit in graph.units for node in unit.nodes]
+    schemes = {node: calibration.scheme for index in int8 for node in graph.units[index].nodes}
+    mixed = quantize(graph.model, passes_of(order, schemes), calibration.ranges)
+    mixed = shape_inference.infer_shapes(mixed)
+    expected = {tensor for index in int8 for tensor in graph.quantized_by(index)}
+    found = quantized_tensors(mixed) & set(graph.boundary())
+    if found != expected:
+        odd = ", ".join(sorted(found ^ expected)[:3])
+        raise RebuildError(f"the quantization tool left the plan at tensor {odd}")
+    try:
+        checker.check_model(mixed)
+    except checker.ValidationError as exc:
+        raise RebuildError(f"the rebuilt model is not valid ONNX: {exc}") from exc
+    return mixed
+
+
+def quantized_tensors(model: onnx.ModelProto) -> set[str]:
+    """Return the tensors that have a QuantizeLinear, by their name in the float model."""
+    return {
+        node.output[0].removesuffix(QUANTIZED_SUFFIX)
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear"
+    }

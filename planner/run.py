@@ -1,0 +1,406 @@
+"""The flow, written out once: scenario -> graph -> profile -> problem -> plan -> models -> proof."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+
+from planner.data import Dataset, check_labels, load_data, split_calibration
+from planner.errors import DataError, RebuildError, ScenarioError
+from planner.evaluate import INT8, Cost, evaluate
+from planner.formulate import DeviceCosts, Formulation, formulate, routes_of
+from planner.ilp import SolveResult, SolverOptions, SolveStatus
+from planner.measure import (
+    MEASURE_HERE,
+    Subject,
+    calibrate_once,
+    choose_scheme,
+    device_costs,
+    latency_profile,
+    measured_devices,
+    noise_profile,
+    runtime_of,
+)
+from planner.metrics import broken_budgets, has_error_budget
+from planner.plan import (
+    FORMAT,
+    Assignment,
+    Cut,
+    Measured,
+    Metrics,
+    Objective,
+    Plan,
+    Predicted,
+    SolverRun,
+    Wire,
+)
+from planner.rebuild import rebuild
+from planner.scenario import Scenario, parse_scenario
+from planner.split import Placement, StageModel, split
+from planner.tighten import Tightened, tighten
+from planner.verify import Deliverable, measure_errors, verify
+from profiling.errors import ModelError
+from profiling.graph import ModelGraph, build_graph
+from profiling.model import load_model, model_hash, prepare_model
+from profiling.profile import LatencyProfile, NoiseProfile, Precision, Profile
+from profiling.profile import FORMAT as PROFILE_FORMAT
+from profiling.progress import Progress, silent
+from profiling.quantize import Calibration
+from profiling.session import Runtime
+
+_LEAST_CALIBRATION = 4  # so that a quarter can be held back
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The user's model with static shapes, and its units."""
+
+    source: onnx.ModelProto
+    graph: ModelGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A scenario whose model and data are loaded and calibrated."""
+
+    scenario: Scenario
+    models: Models
+    subject: Subject
+    calibration: Calibration
+    held_back: Dataset
+    evaluation: Dataset
+
+    @property
+    def runtime(self) -> Runtime:
+        """How models run on this machine when a plan is tried out."""
+        return runtime_of(self.scenario.device(self.scenario.source))
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A plan's models."""
+
+    mixed: onnx.ModelProto
+    stages: tuple[StageModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run.
+
+    Parameters
+    ----------
+    built, profiles
+        None and empty where there is no plan.
+    failures
+        Error budgets that the evaluation data broke, as sentences.
+    """
+
+    plan: Plan
+    built: Built | None
+    profiles: Mapping[str, Profile]
+    failures: tuple[str, ...] = ()
+
+
+def load_models(scenario: Scenario) -> Models:
+    """Read a scenario's model and group it into units."""
+    shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+    source = load_model(Path(scenario.model), shapes)
+    graph = build_graph(prepare_model(source))
+    unknown = set(scenario.inputs) - set(graph.inputs)
+    if unknown:
+        raise ModelError(
+            f"inputs.{sorted(unknown)[0]}: the model has no such input; it has {', '.join(graph.inputs)}"
+        )
+    return Models(source, graph)
+
+
+def prepare(scenario: Scenario, progress: Progress = silent) -> Prepared:
+    """Load a scenario's model and data, check them against each other, and calibrate."""
+    progress("reading the model", 0, 1)
+    models = load_models(scenario)
+    calibration, held_back, evaluation = _load_data(scenario, models.graph)
+    progress("reading the model", 1, 1)
+    scheme = choose_scheme(scenario, runtime_of(scenario.device(scenario.source)))
+    subject = Subject.of(models.graph, calibration)
+    ranges = calibrate_once(subject, scheme, progress)
+    return Prepared(scenario, models, subject, ranges, held_back, evaluation)
+
+
+def profile_devices(prepared: Prepared, progress: Progress = silent) -> dict[str, LatencyProfile]:
+    """Return the seconds of every device that is not scaled from another."""
+    return {
+        device.name: latency_profile(
+            prepared.scenario, device, prepared.subject, prepared.calibration, progress
+        )
+        for device in measured_devices(prepared.scenario)
+    }
+
+
+def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -> Profile:
+    """Measure a scenario's model on this machine as one of its devices.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such device.
+    """
+    names = [each.name for each in scenario.devices]
+    if device not in names:
+        raise ScenarioError(f"--device {device}: no such device; devices are {', '.join(names)}")
+    here = scenario.device(device).model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
+    prepared = prepare(scenario, progress)
+    latency = latency_profile(scenario, here, prepared.subject, prepared.calibration, progress)
+    noise = noise_profile(scenario, prepared.subject, prepared.calibration, progress)
+    return Profile(PROFILE_FORMAT, device, latency, noise)
+
+
+def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
+    """Find, build and verify the plan of a scenario; write nothing."""
+    prepared = prepare(scenario, progress)
+    latency = profile_devices(prepared, progress)
+    noise = noise_profile(scenario, prepared.subject, prepared.calibration, progress)
+    costs = device_costs(scenario, latency)
+    formulation = formulate(scenario, prepared.models.graph, costs, noise)
+    progress("solving", 0, 1)
+    tightened = tighten(
+        formulation.problem,
+        scenario.budget,
+        SolverOptions(scenario.solver.name, scenario.solver.time_limit_s, scenario.solver.gap),
+        lambda result: _try_out(prepared, formulation, result),
+    )
+    progress("solving", 1, 1)
+    if tightened.result.choice is None or tightened.unmet:
+        return Outcome(_no_plan(prepared, tightened), None, {}, tightened.unmet)
+    plan = _plan(prepared, formulation, tightened, costs, noise)
+    built = build_models(prepared, plan)
+    measured = verify(_deliverable(prepared, built), prepared.evaluation, prepared.runtime, progress)
+    if not measured.chain.basic_bit_equal:
+        raise RebuildError("the chain of stages does not give the same bits as the whole model")
+    plan = msgspec.structs.replace(plan, measured=measured)
+    profiles = {
+        name: Profile(PROFILE_FORMAT, name, profile, noise) for name, profile in latency.items()
+    }
+    return Outcome(plan, built, profiles, _failures(scenario, measured))
+
+
+def export_plan(plan: Plan, progress: Progress = silent) -> Built:
+    """Rebuild and split a saved plan without solving."""
+    prepared = prepare(parse_scenario(bytes(plan.scenario)), progress)
+    if model_hash(prepared.models.graph.model) != plan.model_sha256:
+        raise ModelError(f"{prepared.scenario.model} is not the model that was planned: it has changed")
+    return build_models(prepared, plan)
+
+
+def verify_plan(plan: Plan, folder: Path, stages: tuple[Path, ...], progress: Progress = silent) -> Outcome:
+    """Measure an exported plan again on the evaluation data."""
+    scenario = parse_scenario(bytes(plan.scenario))
+    models = load_models(scenario)
+    _, _, evaluation = _load_data(scenario, models.graph)
+    runtime = runtime_of(scenario.device(scenario.source))
+    deliverable = Deliverable(models.source, folder / "model.onnx", stages)
+    measured = verify(deliverable, evaluation, runtime, progress)
+    plan = msgspec.structs.replace(plan, measured=measured)
+    return Outcome(plan, None, {}, _failures(scenario, measured))
+
+
+def build_models(prepared: Prepared, plan: Plan) -> Built:
+    """Return a plan's mixed-precision model and its stages."""
+    graph = prepared.models.graph
+    int8_names, device_of = plan.int8_units(), plan.devices()
+    int8 = [unit.index for unit in graph.units if unit.name in int8_names]
+    return _build(prepared, int8, tuple(device_of[unit.name] for unit in graph.units))
+
+
+def _build(prepared: Prepared, int8: list[int], devices: tuple[str, ...]) -> Built:
+    mixed = rebuild(prepared.models.graph, int8, prepared.calibration)
+    scenario = prepared.scenario
+    placement = Placement(devices, scenario.source, scenario.sink, frozenset(scenario.inputs))
+    return Built(mixed, split(mixed, prepared.models.graph, placement))
+
+
+def _load_data(scenario: Scenario, graph: ModelGraph) -> tuple[Dataset, Dataset, Dataset]:
+    """Return (calibration, held-back, evaluation) data."""
+    inputs = [graph.tensors[name] for name in graph.inputs]
+    calibration = load_data(scenario.data.calibration, inputs, "data.calibration")
+    evaluation = load_data(scenario.data.evaluation, inputs, "data.evaluation")
+    if len(calibration.samples) < _LEAST_CALIBRATION:
+        raise DataError(
+            f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
+            f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
+        )
+    classes = int(np.prod(graph.tensors[graph.outputs[0]].shape))
+    check_labels(calibration.labels, classes, "data.calibration")
+    check_labels(evaluation.labels, classes, "data.evaluation")
+    if scenario.budget.accuracy_drop is not None and evaluation.labels is None:
+        raise DataError("budget.accuracy_drop needs data.evaluation.labels")
+    return (*split_calibration(calibration), evaluation)
+
+
+def _try_out(prepared: Prepared, formulation: Formulation, result: SolveResult) -> Metrics:
+    """Build a solve's plan and run it on the held-back quarter of the calibration data."""
+    chosen = _chosen(formulation, result)
+    int8 = [index for index, (_, is_int8) in enumerate(chosen) if is_int8]
+    built = _build(prepared, int8, tuple(device for device, _ in chosen))
+    return measure_errors(_deliverable(prepared, built), prepared.held_back, prepared.runtime)
+
+
+def _deliverable(prepared: Prepared, built: Built) -> Deliverable:
+    return Deliverable(prepared.models.source, built.mixed, [stage.model for stage in built.stages])
+
+
+def _chosen(formulation: Formulation, result: SolveResult) -> list[tuple[str, bool]]:
+    """Return (device, is int8) of every unit."""
+    problem = formulation.problem
+    pairs = zip(problem.vertices, result.choice or (), strict=True)
+    options = [vertex.options[choice] for vertex, choice in pairs if not vertex.fixed]
+    return [(problem.devices[option.device], option.int8) for option in options]
+
+
+def _plan(
+    prepared: Prepared,
+    formulation: Formulation,
+    tightened: Tightened,
+    costs: Mapping[str, DeviceCosts],
+    noise: NoiseProfile,
+) -> Plan:
+    result = tightened.result
+    cost = evaluate(tightened.problem, result.choice or ())
+    chosen = _chosen(formulation, result)
+    units = prepared.models.graph.units
+    return Plan(
+        format=FORMAT,
+        status=result.status.value,
+        objective=Objective(
+            name=prepared.scenario.objective, value=cost.latency_s, bound=result.bound_s, gap=result.gap
+        ),
+        solver=_solver_run(result),
+        scheme=prepared.calibration.scheme.label,
+        model_sha256=model_hash(prepared.models.graph.model),
+        assignments=tuple(
+            Assignment(
+                unit=unit.name,
+                nodes=unit.nodes,
+                device=device,
+                precision=Precision.INT8 if int8 else Precision.FP32,
+            )
+            for unit, (device, int8) in zip(units, chosen, strict=True)
+        ),
+        cuts=_cuts(prepared.scenario, formulation, cost),
+        predicted=Predicted(
+            latency_s=cost.latency_s,
+            latency_ratio_to_fp32=_predicted_ratio(prepared, chosen, costs, noise),
+            compute_s={
+                name: cost.compute_s[i] + cost.switch_s[i]
+                for i, name in enumerate(formulation.problem.devices)
+            },
+            transfer_s=cost.transfer_s,
+            energy_j=None,
+            noise_relative_rms=cost.noise_power**0.5,
+            memory_bytes=dict(zip(formulation.problem.devices, cost.memory_bytes, strict=True)),
+        ),
+        rounds=tightened.rounds,
+        measured=None,
+        scenario=_resolved(prepared.scenario),
+    )
+
+
+def _no_plan(prepared: Prepared, tightened: Tightened) -> Plan:
+    return Plan(
+        format=FORMAT,
+        status=SolveStatus.INFEASIBLE.value,
+        objective=Objective(name=prepared.scenario.objective, value=None, bound=None, gap=None),
+        solver=_solver_run(tightened.result),
+        scheme=prepared.calibration.scheme.label,
+        model_sha256=model_hash(prepared.models.graph.model),
+        assignments=(),
+        cuts=(),
+        predicted=None,
+        rounds=tightened.rounds,
+        measured=None,
+        scenario=_resolved(prepared.scenario),
+    )
+
+
+def _solver_run(result: SolveResult) -> SolverRun:
+    return SolverRun(
+        name=result.solver,
+        runtime_s=result.runtime_s,
+        variables=result.variables,
+        constraints=result.constraints,
+    )
+
+
+def _resolved(scenario: Scenario) -> msgspec.Raw:
+    return msgspec.Raw(scenario.model_dump_json(by_alias=True, exclude_none=True).encode())
+
+
+def _cuts(scenario: Scenario, formulation: Formulation, cost: Cost) -> tuple[Cut, ...]:
+    problem, routes = formulation.problem, routes_of(scenario)
+    cuts = []
+    for crossing in cost.crossings:
+        flow = problem.flows[crossing.flow]
+        source, target = problem.devices[crossing.source], problem.devices[crossing.target]
+        size = formulation.flow_bytes[crossing.flow][crossing.form]
+        wire = Wire.UINT8 if crossing.form == INT8 else Wire.FLOAT
+        cuts.append(
+            Cut(
+                tensor=flow.name,
+                source=source,
+                target=target,
+                wire=Wire.RAW if flow.converts_at_consumer else wire,
+                size_bytes=size,
+                path=routes.route(source, target, size).path,
+                seconds=crossing.seconds,
+            )
+        )
+    return tuple(cuts)
+
+
+def _predicted_ratio(
+    prepared: Prepared,
+    chosen: list[tuple[str, bool]],
+    costs: Mapping[str, DeviceCosts],
+    noise: NoiseProfile,
+) -> float:
+    """Return seconds of the mixed whole model on one device over those of the fp32 model there."""
+    device = prepared.scenario.device(prepared.scenario.source).model_copy(update={"precisions": None})
+    alone = prepared.scenario.model_copy(
+        update={
+            "devices": (device,),
+            "links": (),
+            "sink": device.name,
+            "precisions": (Precision.FP32, Precision.INT8),
+        }
+    )
+    problem = formulate(alone, prepared.models.graph, costs, noise).problem
+    wanted = [int8 for _, int8 in chosen] + [False, False]
+    seconds = []
+    for precisions in (wanted, [False] * len(wanted)):
+        choice = [
+            next(i for i, option in enumerate(vertex.options) if option.int8 == int8)
+            for vertex, int8 in zip(problem.vertices, precisions, strict=True)
+        ]
+        seconds.append(evaluate(problem, choice).latency_s)
+    return seconds[0] / seconds[1] if seconds[1] else 1.0
+
+
+def _failures(scenario: Scenario, measured: Measured) -> tuple[str, ...]:
+    """Return a sentence per error budget that the evaluation data broke."""
+    if not has_error_budget(scenario.budget):
+        return ()
+    metrics = Metrics(
+        noise_relative_rms=measured.noise_relative_rms,
+        max_abs_error=measured.max_abs_error,
+        top1_agreement=measured.top1_agreement,
+        accuracy=measured.accuracy,
+        accuracy_fp32=measured.accuracy_fp32,
+        samples=measured.samples,
+    )
+    return tuple(
+        f"{name} is {value:.6g} on {metrics.samples} evaluation samples, budget {limit:.6g}"
+        for name, limit, value in broken_budgets(scenario.budget, metrics)
+    )

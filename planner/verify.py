@@ -1,0 +1,153 @@
+"""Measured proof: the stages run in a chain, against the fp32 model and the whole mixed model."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from planner.chain import Chain, same_bits
+from planner.data import Dataset
+from planner.metrics import MetricsSum
+from planner.plan import ChainCheck, Measured, Metrics
+from profiling.kernels import read_op_types
+from profiling.progress import Progress, silent
+from profiling.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
+from profiling.timing import time_interleaved
+
+_CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
+_TIMED_ROUNDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverable:
+    """What is about to be handed over.
+
+    Parameters
+    ----------
+    source
+        The user's model with static shapes: the fp32 truth.
+    mixed
+        The whole mixed-precision model.
+    stages
+        Its parts in running order, as models or files.
+    """
+
+    source: onnx.ModelProto
+    mixed: onnx.ModelProto | Path
+    stages: Sequence[onnx.ModelProto | Path]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the model's outputs."""
+        return tuple(value.name for value in self.source.graph.output)
+
+
+def measure_errors(
+    deliverable: Deliverable, data: Dataset, runtime: Runtime, progress: Progress = silent
+) -> Metrics:
+    """Return how far the chain of stages is from the fp32 model on every sample."""
+    chain = Chain(deliverable.stages, runtime)
+    reference = open_session(deliverable.source, runtime)
+    total = MetricsSum()
+    for index, feeds in enumerate(data.samples):
+        label = None if data.labels is None else int(data.labels[index])
+        exact = run_session(reference, feeds)
+        total.add(chain.run(feeds, deliverable.outputs), exact, label)
+        progress("running the stages", index + 1, len(data.samples))
+    return total.result()
+
+
+def verify(
+    deliverable: Deliverable, data: Dataset, runtime: Runtime, progress: Progress = silent
+) -> Measured:
+    """Run a plan's stages on the evaluation data and compare them with both whole models.
+
+    Parameters
+    ----------
+    runtime
+        Threads and provider of every session.
+    """
+    errors = measure_errors(deliverable, data, runtime, progress)
+    few = data.spread(_CHAIN_SAMPLES).samples
+    check = check_chain(deliverable, list(few), runtime)
+    return Measured(
+        noise_relative_rms=errors.noise_relative_rms,
+        max_abs_error=errors.max_abs_error,
+        top1_agreement=errors.top1_agreement,
+        accuracy=errors.accuracy,
+        accuracy_fp32=errors.accuracy_fp32,
+        latency_ratio_to_fp32=latency_ratio(deliverable, data.samples[0], runtime),
+        samples=errors.samples,
+        chain=check,
+    )
+
+
+def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Runtime) -> ChainCheck:
+    """Compare the chain with the whole mixed model: bits, integer kernels, layout transposes."""
+    equal, error, signal = {}, 0.0, 0.0
+    for optimization in (Optimization.BASIC, Optimization.DEFAULT):
+        chain = Chain(deliverable.stages, runtime, optimization)
+        whole = open_session(deliverable.mixed, runtime, optimization)
+        same = True
+        for feeds in samples:
+            got, want = chain.run(feeds, deliverable.outputs), run_session(whole, feeds)
+            same = same and same_bits(got, want)
+            if optimization is Optimization.DEFAULT:
+                error += sum(_square(got[name].astype(np.float64) - want[name]) for name in want)
+                signal += sum(_square(want[name]) for name in want)
+        equal[optimization] = same
+    parts = sum((_op_types(stage, runtime) for stage in deliverable.stages), Counter[str]())
+    whole_ops = _op_types(deliverable.mixed, runtime)
+    return ChainCheck(
+        samples=len(samples),
+        basic_bit_equal=equal[Optimization.BASIC],
+        default_bit_equal=equal[Optimization.DEFAULT],
+        default_relative_difference=float(np.sqrt(error / signal)) if signal else float(error > 0),
+        integer_kernels=_integer_kernels(parts),
+        integer_kernels_whole=_integer_kernels(whole_ops),
+        added_transposes=parts["Transpose"] - whole_ops["Transpose"],
+    )
+
+
+def latency_ratio(deliverable: Deliverable, feeds: Feeds, runtime: Runtime) -> float:
+    """Return the mixed whole model's seconds over the fp32 model's, timed in turn on this machine."""
+    sessions = [open_session(model, runtime) for model in (deliverable.source, deliverable.mixed)]
+    work: dict[int, Callable[[], object]] = {
+        i: lambda s=s: s.run(None, dict(feeds)) for i, s in enumerate(sessions)
+    }
+    seconds = time_interleaved(work, _TIMED_ROUNDS)
+    return float(np.median(np.asarray(seconds[1]) / np.asarray(seconds[0])))
+
+
+def _op_types(model: onnx.ModelProto | Path, runtime: Runtime) -> Counter[str]:
+    """Return how often each kernel type runs, from the runtime's own profile of one run."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Trace(Path(folder) / "run", Path(folder) / "optimized.onnx")
+        session = open_session(model, runtime, trace=trace)
+        feeds = {i.name: np.zeros(i.shape, _DTYPES[i.type]) for i in session.get_inputs()}
+        session.run(None, feeds)
+        return Counter(read_op_types(Path(session.end_profiling())))
+
+
+def _integer_kernels(ops: Counter[str]) -> int:
+    return sum(count for op, count in ops.items() if op.startswith(("QLinear", "QGemm")) or "Integer" in op)
+
+
+def _square(values: np.ndarray) -> float:
+    return float(np.square(values.astype(np.float64)).sum())
+
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}

@@ -1,0 +1,1 @@
+"""Measures an ONNX model on this machine; knows nothing of scenarios and plans."""

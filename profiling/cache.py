@@ -1,0 +1,62 @@
+"""Measurements kept on disk under a key of everything that they depend on."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import platformdirs
+
+from profiling.errors import ProfileError
+from profiling.profile import FORMAT, load_json, save_json
+from profiling.session import Feeds
+
+T = TypeVar("T")
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder of this tool, made if needed."""
+    folder = platformdirs.user_cache_path("splitquant")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def cache_key(**parts: object) -> str:
+    """Return a name for a cache entry: a hash of its parts and of the record format."""
+    text = json.dumps({"format": FORMAT, **parts}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def samples_hash(samples: Iterable[Feeds]) -> str:
+    """Return a hash of all values of all samples."""
+    digest = hashlib.sha256()
+    for feeds in samples:
+        for name in sorted(feeds):
+            value = np.ascontiguousarray(feeds[name])
+            digest.update(f"{name} {value.dtype} {value.shape}".encode())
+            digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def cached(path: Path, kind: type[T], make: Callable[[], T]) -> T:
+    """Return the record at `path`, or make it and keep it; an unreadable entry is made anew."""
+    if path.exists():
+        try:
+            return load_json(path, kind)
+        except ProfileError:
+            path.unlink(missing_ok=True)
+    value = make()
+    # Written aside and renamed, so that a crash or a second run never shows half an entry.
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    os.close(handle)
+    try:
+        save_json(value, Path(name))
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return value

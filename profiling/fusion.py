@@ -1,0 +1,105 @@
+"""Which nodes ONNX Runtime fuses into one kernel, so that they are decided together."""
+
+from collections.abc import Iterable
+
+import networkx as nx
+import onnx
+
+from profiling.quantize import ACTIVATIONS
+
+_ANCHORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_ELEMENTWISE = frozenset({"Add", "Mul"})
+_SHAPE_ONLY = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
+
+
+def group_nodes(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
+    """Return the nodes of each unit, units in topological order.
+
+    A unit is an anchor (Conv, Gemm, MatMul, Add ...) with the constant Add or Mul, residual Add,
+    activation and shape-only nodes that follow it and that nothing else reads in between. Only the
+    last node of a unit is read from outside, so units form a DAG.
+    """
+    flow = _Flow(model)
+    leader: dict[str, str] = {}
+    for node in model.graph.node:
+        leader[node.name] = _leader(node, flow, leader)
+    members: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        members.setdefault(leader[node.name], []).append(node)
+    return [members[name] for name in _order(model, leader)]
+
+
+class _Flow:
+    """Who writes and who reads each tensor."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.constants = {init.name for init in model.graph.initializer}
+        self.writer = {name: node for node in model.graph.node for name in node.output if name}
+        self.position = {node.name: i for i, node in enumerate(model.graph.node)}
+        self.readers: dict[str, list[str]] = {out.name: [""] for out in model.graph.output}
+        for node in model.graph.node:
+            for name in filter(None, node.input):
+                self.readers.setdefault(name, []).append(node.name)
+
+    def activations(self, node: onnx.NodeProto) -> list[str]:
+        """Return the inputs that are no constants."""
+        return [name for name in node.input if name and name not in self.constants]
+
+    def private(self, tensor: str, readers: Iterable[str]) -> bool:
+        """Return whether only `readers` read a tensor (the caller of the model is no reader)."""
+        return set(self.readers.get(tensor, ())) == set(readers)
+
+
+def _leader(node: onnx.NodeProto, flow: _Flow, leader: dict[str, str]) -> str:
+    """Return the first node of the unit that `node` joins, itself if it starts one."""
+    for tensor in sorted(flow.activations(node), key=lambda t: -_position(t, flow)):
+        producer = flow.writer.get(tensor)
+        if producer is not None and _joins(node, producer, tensor, flow):
+            return leader[producer.name]
+    return node.name
+
+
+def _position(tensor: str, flow: _Flow) -> int:
+    producer = flow.writer.get(tensor)
+    return -1 if producer is None else flow.position[producer.name]
+
+
+def _joins(node: onnx.NodeProto, producer: onnx.NodeProto, tensor: str, flow: _Flow) -> bool:
+    if len(producer.output) != 1:
+        return False
+    if _is_silu_part(node, producer, tensor, flow):
+        return True
+    if not flow.private(tensor, [node.name]):
+        return False
+    if node.op_type in _SHAPE_ONLY:
+        return True
+    if node.op_type in ACTIVATIONS:
+        return producer.op_type in _ANCHORS | _ELEMENTWISE
+    if node.op_type in _ELEMENTWISE and producer.op_type in _ANCHORS | {"Mul"}:
+        constant = len(flow.activations(node)) == 1
+        return constant or (node.op_type == "Add" and producer.op_type == "Conv")
+    return False
+
+
+def _is_silu_part(node: onnx.NodeProto, producer: onnx.NodeProto, tensor: str, flow: _Flow) -> bool:
+    """Return whether node is the Sigmoid or the Mul of x * sigmoid(x) right behind a Conv."""
+    if node.op_type == "Sigmoid" and producer.op_type == "Conv":
+        readers = [r for r in flow.readers.get(tensor, ()) if r != node.name]
+        after = flow.readers.get(node.output[0], [])
+        return len(readers) == 1 and readers == after
+    if node.op_type == "Mul" and producer.op_type == "Sigmoid":
+        other = [name for name in node.input if name != tensor]
+        return flow.private(tensor, [node.name]) and other == [producer.input[0]]
+    return False
+
+
+def _order(model: onnx.ModelProto, leader: dict[str, str]) -> list[str]:
+    writer = {name: node.name for node in model.graph.node for name in node.output if name}
+    first = {node.name: i for i, node in enumerate(model.graph.node)}
+    quotient = nx.DiGraph()
+    quotient.add_nodes_from(dict.fromkeys(leader.values()))
+    for node in model.graph.node:
+        for name in node.input:
+            if name in writer and leader[writer[name]] != leader[node.name]:
+                quotient.add_edge(leader[writer[name]], leader[node.name])
+    return list(nx.lexicographical_topological_sort(quotient, key=first.__getitem__))

@@ -1,0 +1,215 @@
+"""ModelProto -> frozen networkx DAG of units: what is decided together, and the tensors between."""
+
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from profiling.fusion import group_nodes
+from profiling.model import dimensions, graph_inputs
+from profiling.quantize import PASSING, QUANTIZABLE, REMOVABLE
+
+_INT8_BYTES = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A value that flows between units, from `value_info`."""
+
+    name: str
+    shape: tuple[int, ...]
+    elem_type: int
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in the source model's type."""
+        return self.elements * helper.tensor_dtype_to_np_dtype(self.elem_type).itemsize
+
+    @property
+    def dtype(self) -> str:
+        """Numpy name of the element type."""
+        return str(helper.tensor_dtype_to_np_dtype(self.elem_type))
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the quantization tool can quantize it."""
+        return self.elem_type == TensorProto.FLOAT
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The smallest set of nodes decided together; only its last node is read from outside.
+
+    Parameters
+    ----------
+    nodes, op_types
+        In topological order.
+    inputs, outputs
+        Tensors read from other units or the graph's inputs, and tensors read outside.
+    weight_bytes, weight_bytes_int8
+        Of its initializers, in the source model's type and once the unit is int8.
+    quantizable
+        Whether every node can run in int8.
+    passing
+        Whether its int8 output keeps its input's scale, hence adds no noise of its own.
+    """
+
+    index: int
+    name: str
+    nodes: tuple[str, ...]
+    op_types: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weight_bytes: int
+    weight_bytes_int8: int
+    quantizable: bool
+    passing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelGraph:
+    """A prepared model and its units.
+
+    `dag` has unit indices as nodes (attribute `unit`) and edges with attribute `tensors`. The model's
+    nodes are reordered so that each unit's nodes stand together, units in topological order.
+    """
+
+    model: onnx.ModelProto
+    units: tuple[Unit, ...]
+    tensors: dict[str, Tensor]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    dag: nx.DiGraph
+
+    def producer(self, tensor: str) -> int | None:
+        """Return the unit that writes a tensor, or None for a graph input."""
+        return next((unit.index for unit in self.units if tensor in unit.outputs), None)
+
+    def consumers(self, tensor: str) -> tuple[int, ...]:
+        """Return the units that read a tensor, in topological order."""
+        return tuple(unit.index for unit in self.units if tensor in unit.inputs)
+
+    def boundary(self) -> tuple[str, ...]:
+        """Return the tensors between units, the graph's inputs and outputs included."""
+        names = [*self.inputs, *(name for unit in self.units for name in unit.outputs)]
+        return tuple(dict.fromkeys(names))
+
+    def quantized_by(self, unit: int) -> tuple[str, ...]:
+        """Return the boundary tensors that exist in int8 once this unit computes in int8."""
+        one = self.units[unit]
+        if not one.quantizable:
+            return ()
+        return tuple(t for t in (*one.inputs, *one.outputs) if self.tensors[t].is_float)
+
+
+def build_graph(model: onnx.ModelProto) -> ModelGraph:
+    """Group a prepared model's nodes into units and connect them.
+
+    Parameters
+    ----------
+    model
+        From `prepare_model`.
+    """
+    groups = group_nodes(model)
+    ordered = onnx.ModelProto()
+    ordered.CopyFrom(model)
+    del ordered.graph.node[:]
+    ordered.graph.node.extend(node for group in groups for node in group)
+    tensors = _tensors(ordered)
+    initializers = {init.name: init for init in ordered.graph.initializer}
+    read = _readers(ordered, groups)
+    units = tuple(_unit(i, group, initializers, read) for i, group in enumerate(groups))
+    dag = nx.DiGraph()
+    for unit in units:
+        dag.add_node(unit.index, unit=unit)
+    written = {name: unit.index for unit in units for name in unit.outputs}
+    for unit in units:
+        for name in unit.inputs:
+            if name in written:
+                _carry(dag, written[name], unit.index, tensors[name])
+    return ModelGraph(
+        model=ordered,
+        units=units,
+        tensors=tensors,
+        inputs=tuple(value.name for value in graph_inputs(ordered)),
+        outputs=tuple(value.name for value in ordered.graph.output),
+        dag=nx.freeze(dag),
+    )
+
+
+def _carry(dag: nx.DiGraph, source: int, target: int, tensor: Tensor) -> None:
+    already = dag.edges[source, target]["tensors"] if dag.has_edge(source, target) else ()
+    dag.add_edge(source, target, tensors=(*already, tensor))
+
+
+def _tensors(model: onnx.ModelProto) -> dict[str, Tensor]:
+    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    return {
+        value.name: Tensor(
+            value.name,
+            tuple(d or 0 for d in dimensions(value)),
+            value.type.tensor_type.elem_type,
+        )
+        for value in values
+    }
+
+
+def _readers(model: onnx.ModelProto, groups: list[list[onnx.NodeProto]]) -> dict[str, set[int]]:
+    """Return tensor -> groups that read it; the caller of the model is group -1."""
+    read: dict[str, set[int]] = {output.name: {-1} for output in model.graph.output}
+    for index, group in enumerate(groups):
+        for node in group:
+            for name in filter(None, node.input):
+                read.setdefault(name, set()).add(index)
+    return read
+
+
+def _unit(
+    index: int,
+    group: list[onnx.NodeProto],
+    initializers: dict[str, TensorProto],
+    read: dict[str, set[int]],
+) -> Unit:
+    written = [name for node in group for name in node.output if name]
+    names = dict.fromkeys(name for node in group for name in node.input if name)
+    weights = [initializers[name] for name in names if name in initializers]
+    op_types = tuple(node.op_type for node in group)
+    return Unit(
+        index=index,
+        name=group[0].name,
+        nodes=tuple(node.name for node in group),
+        op_types=op_types,
+        inputs=tuple(n for n in names if n not in initializers and n not in written),
+        outputs=tuple(n for n in written if read.get(n, set()) - {index}),
+        weight_bytes=sum(_elements(w) * _itemsize(w) for w in weights),
+        weight_bytes_int8=sum(_int8_bytes(w) for w in weights),
+        quantizable=_quantizable(op_types),
+        passing=all(op in PASSING for op in op_types),
+    )
+
+
+def _quantizable(op_types: tuple[str, ...]) -> bool:
+    # A lone activation is quantized by the tool only if its input happens to be.
+    return all(op in QUANTIZABLE for op in op_types) and op_types[0] not in REMOVABLE
+
+
+def _int8_bytes(weight: TensorProto) -> int:
+    """Bytes of an initializer in an int8 unit: int8 matrices, int32 vectors, others unchanged."""
+    if weight.data_type != TensorProto.FLOAT or len(weight.dims) <= 1:
+        return _elements(weight) * _itemsize(weight)
+    return _elements(weight) * _INT8_BYTES
+
+
+def _elements(weight: TensorProto) -> int:
+    return int(np.prod(weight.dims, dtype=np.int64))
+
+
+def _itemsize(weight: TensorProto) -> int:
+    return int(helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize)

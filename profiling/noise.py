@@ -1,0 +1,186 @@
+"""Quantization noise at the outputs, one tensor and one unit's weights at a time."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import helper, numpy_helper
+
+from profiling.graph import ModelGraph
+from profiling.model import model_hash
+from profiling.profile import NoiseProfile, TensorNoise, UnitNoise
+from profiling.progress import Progress, silent
+from profiling.quantize import QUANTIZED_SUFFIX, Calibration, Pass, quantize
+from profiling.session import Feeds, Runtime, open_session, run_session
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantizer:
+    """A QuantizeLinear of the all-int8 model: the tensor that it reads, its scale and zero point."""
+
+    tensor: str
+    scale: onnx.TensorProto
+    zero_point: onnx.TensorProto
+
+
+def measure_noise(
+    graph: ModelGraph,
+    calibration: Calibration,
+    samples: Sequence[Feeds],
+    progress: Progress = silent,
+) -> NoiseProfile:
+    """Quantize one tensor, or one unit's weights and inner tensors, at a time and run the samples.
+
+    Parameters
+    ----------
+    calibration
+        What `calibrate` wrote for this graph's model.
+    samples
+        Calibration samples; the noise is their mean.
+    """
+    runtime = Runtime(threads=os.cpu_count() or 1)  # numbers, not seconds, are measured here
+    reference = list(_outputs(graph.model, samples, runtime))
+    able = [unit for unit in graph.units if unit.quantizable]
+    everything = Pass(calibration.scheme, tuple(node for unit in able for node in unit.nodes))
+    quantized = quantize(graph.model, [everything], calibration.ranges)
+    quantizers = _quantizers(quantized)
+    weights = _rounded_weights(quantized)
+    boundary = [name for name in graph.boundary() if name in quantizers]
+    total = len(boundary) + len(able)
+    tensors, units = [], []
+    for name in boundary:
+        one = _with_rounded(graph.model, [quantizers[name]], {})
+        tensors.append(TensorNoise(name, _power(one, samples, reference, runtime)))
+        progress("noise", len(tensors), total)
+    for unit in able:
+        inside = set(unit.nodes)
+        nodes = [node for node in graph.model.graph.node if node.name in inside]
+        inner = [
+            quantizers[name]
+            for node in nodes
+            for name in node.output
+            if name in quantizers and name not in unit.outputs
+        ]
+        own = {name: weights[name] for node in nodes for name in node.input if name in weights}
+        one = _with_rounded(graph.model, inner, own)
+        power = _power(one, samples, reference, runtime) if inner or own else 0.0
+        units.append(UnitNoise(unit.name, power))
+        progress("noise", len(tensors) + len(units), total)
+    return NoiseProfile(
+        model_sha256=model_hash(graph.model),
+        runtime_version=ort.__version__,
+        scheme=calibration.scheme.label,
+        samples=len(samples),
+        tensors=tuple(tensors),
+        units=tuple(units),
+    )
+
+
+def noise_power(
+    outputs: Iterable[dict[str, np.ndarray]], reference: Iterable[dict[str, np.ndarray]]
+) -> float:
+    """Return squared error over squared reference, all float outputs and samples together.
+
+    Its square root is `noise_relative_rms`. Zero error is 0, also where the reference is all zero.
+    """
+    error = signal = 0.0
+    for got, want in zip(outputs, reference, strict=True):
+        for name, value in want.items():
+            if np.issubdtype(value.dtype, np.floating):
+                exact = value.astype(np.float64)
+                error += float(np.square(got[name].astype(np.float64) - exact).sum())
+                signal += float(np.square(exact).sum())
+    if error == 0.0:
+        return 0.0
+    return error / signal if signal else float("inf")
+
+
+def _power(
+    model: onnx.ModelProto,
+    samples: Sequence[Feeds],
+    reference: list[dict[str, np.ndarray]],
+    runtime: Runtime,
+) -> float:
+    return noise_power(_outputs(model, samples, runtime), reference)
+
+
+def _outputs(
+    model: onnx.ModelProto, samples: Sequence[Feeds], runtime: Runtime
+) -> Iterator[dict[str, np.ndarray]]:
+    session = open_session(model, runtime)
+    for feeds in samples:
+        yield run_session(session, feeds)
+
+
+def _quantizers(quantized: onnx.ModelProto) -> dict[str, _Quantizer]:
+    constants = {init.name: init for init in quantized.graph.initializer}
+    found = {}
+    for node in quantized.graph.node:
+        if node.op_type == "QuantizeLinear":
+            tensor = node.output[0].removesuffix(QUANTIZED_SUFFIX)
+            found[tensor] = _Quantizer(tensor, constants[node.input[1]], constants[node.input[2]])
+    return found
+
+
+def _rounded_weights(quantized: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """Return initializer of the float model -> its value after quantization."""
+    constants = {init.name: init for init in quantized.graph.initializer}
+    rounded = {}
+    for node in quantized.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
+            value, scale, zero = (numpy_helper.to_array(constants[n]) for n in node.input)
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+            shape = [1] * value.ndim
+            if scale.ndim and value.ndim:
+                shape[axis % value.ndim] = -1
+            exact = value.astype(np.float64) - zero.reshape(shape if zero.ndim else ()).astype(np.float64)
+            name = node.input[0].removesuffix("_quantized")
+            rounded[name] = (exact * scale.reshape(shape if scale.ndim else ())).astype(np.float32)
+    return rounded
+
+
+def _with_rounded(
+    model: onnx.ModelProto, quantizers: Sequence[_Quantizer], weights: dict[str, np.ndarray]
+) -> onnx.ModelProto:
+    """Return a copy where the given tensors pass through Q and DQ and the given weights are replaced."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for init in copy.graph.initializer:
+        if init.name in weights:
+            init.CopyFrom(numpy_helper.from_array(weights[init.name], init.name))
+    for quantizer in quantizers:
+        _round_tensor(copy, quantizer)
+    return copy
+
+
+def _round_tensor(model: onnx.ModelProto, quantizer: _Quantizer) -> None:
+    name = quantizer.tensor
+    graph = model.graph
+    before, rounded = name, f"{name}/rounded"
+    if any(output.name == name for output in graph.output):
+        before, rounded = f"{name}/exact", name
+    for node in graph.node:
+        for place, old in enumerate(node.output):
+            if old == name:
+                node.output[place] = before
+        for place, old in enumerate(node.input):
+            if old == name:
+                node.input[place] = rounded
+    constants = []
+    for role, tensor in (("scale", quantizer.scale), ("zero", quantizer.zero_point)):
+        added = graph.initializer.add()
+        added.CopyFrom(tensor)
+        added.name = f"{name}/{role}"
+        constants.append(added.name)
+    pair = [
+        helper.make_node("QuantizeLinear", [before, *constants], [f"{name}/int"]),
+        helper.make_node("DequantizeLinear", [f"{name}/int", *constants], [rounded]),
+    ]
+    places = [i for i, node in enumerate(graph.node) if before in node.output]
+    nodes = list(graph.node)
+    at = places[0] + 1 if places else 0
+    del graph.node[:]
+    graph.node.extend([*nodes[:at], *pair, *nodes[at:]])

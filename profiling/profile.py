@@ -1,0 +1,139 @@
+"""What was measured of one model: seconds per unit and switch on one device, noise per tensor."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from profiling.errors import ProfileError
+
+FORMAT = 1
+
+
+class Precision(StrEnum):
+    """How a unit computes."""
+
+    FP32 = "fp32"
+    INT8 = "int8"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCost:
+    """Seconds that a unit takes where it really runs, inside the whole model."""
+
+    unit: str
+    precision: Precision
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchCost:
+    """Seconds to bring a tensor into another precision, layout changes around it included.
+
+    `measured` is False where the seconds come from a fit over the bytes of measured switches.
+    """
+
+    tensor: str
+    to: Precision
+    seconds: float
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyProfile:
+    """Seconds of one model on one device.
+
+    Parameters
+    ----------
+    model_sha256
+        Of the prepared model.
+    wall_s
+        Precision -> median seconds of a whole run without the profiler. A unit that cannot be
+        quantized stays in fp32 in the int8 model.
+    unattributed_s
+        Precision -> seconds of a run that no unit and no switch accounts for.
+    profiled_s
+        Precision -> seconds of all kernels under the profiler, before its own cost was taken off.
+    samples
+        Runs behind each median.
+    """
+
+    model_sha256: str
+    runtime_version: str
+    scheme: str
+    processor: str
+    threads: int
+    provider: str
+    samples: int
+    wall_s: dict[Precision, float]
+    unattributed_s: dict[Precision, float]
+    profiled_s: dict[Precision, float]
+    units: tuple[UnitCost, ...]
+    switches: tuple[SwitchCost, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorNoise:
+    """Noise power at the outputs when only this tensor is quantized.
+
+    Squared output error over squared fp32 output, all outputs and samples together.
+    """
+
+    tensor: str
+    power: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnitNoise:
+    """Noise power at the outputs when only a unit's weights and inner tensors are quantized."""
+
+    unit: str
+    power: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseProfile:
+    """Quantization noise of one model on its calibration data; the same on every device."""
+
+    model_sha256: str
+    runtime_version: str
+    scheme: str
+    samples: int
+    tensors: tuple[TensorNoise, ...]
+    units: tuple[UnitNoise, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The portable record of one model on one device."""
+
+    format: int
+    device: str
+    latency: LatencyProfile
+    noise: NoiseProfile
+
+
+T = TypeVar("T")
+
+
+def save_json(value: object, path: Path) -> None:
+    """Write a record as indented JSON."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+
+
+def load_json(path: Path, kind: type[T]) -> T:
+    """Read a record back.
+
+    Raises
+    ------
+    ProfileError
+        If the file is missing, no JSON, or lacks what `kind` needs.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as exc:
+        raise ProfileError(f"{path}: {exc.strerror}") from exc
+    except msgspec.MsgspecError as exc:
+        raise ProfileError(f"{path} is not a {kind.__name__} file: {exc}") from exc

@@ -1,0 +1,98 @@
+"""The one door to ONNX Runtime sessions: threads, provider and optimization are always explicit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from profiling.errors import ModelError
+
+Feeds = Mapping[str, np.ndarray]
+"""Input name -> array, one sample of a model whose shapes are static."""
+
+
+class Optimization(Enum):
+    """How far ONNX Runtime may rewrite the graph."""
+
+    BASIC = "basic"  # no layout change: a chain of stages equals the whole model bit for bit
+    DEFAULT = "default"  # what a user gets
+
+
+_LEVELS = {
+    Optimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+_QUIET = 3  # log errors only
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How a device runs models.
+
+    Parameters
+    ----------
+    threads
+        Intra-op threads of every session.
+    provider
+        ONNX Runtime execution provider.
+    """
+
+    threads: int = 1
+    provider: str = "CPUExecutionProvider"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where a session writes its kernel times and the graph that it really runs."""
+
+    profile_prefix: Path
+    optimized_model: Path
+
+
+def open_session(
+    model: onnx.ModelProto | Path,
+    runtime: Runtime,
+    optimization: Optimization = Optimization.DEFAULT,
+    trace: Trace | None = None,
+) -> ort.InferenceSession:
+    """Return a session that runs one request at a time, without spinning threads.
+
+    Raises
+    ------
+    ModelError
+        If the runtime refuses the model or lacks the provider.
+    """
+    if runtime.provider not in ort.get_available_providers():
+        known = ", ".join(ort.get_available_providers())
+        raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {known}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = runtime.threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = _LEVELS[optimization]
+    options.log_severity_level = _QUIET
+    # Several sessions live side by side and are compared: a spinning pool would slow its neighbours.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if trace is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(trace.profile_prefix)
+        options.optimized_model_filepath = str(trace.optimized_model)
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    try:
+        return ort.InferenceSession(source, options, providers=[runtime.provider])
+    except Exception as exc:  # the runtime's exceptions share no public base class
+        raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(exc)}") from exc
+
+
+def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, np.ndarray]:
+    """Run one sample and return its outputs by name."""
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
