@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import onnx
 
-from profiling.session import Feeds, Optimization, Runtime, open_session, run_session
+from profiling.session import Array, Feeds, Optimization, Runtime, open_session, run_session
 
 
 class Chain:
@@ -21,7 +20,7 @@ class Chain:
         self._sessions = [open_session(stage, runtime, optimization) for stage in stages]
         self._inputs = [[i.name for i in s.get_inputs()] for s in self._sessions]
 
-    def run(self, feeds: Feeds, outputs: Sequence[str]) -> dict[str, np.ndarray]:
+    def run(self, feeds: Feeds, outputs: Sequence[str]) -> dict[str, Array]:
         """Return the model's outputs for one sample.
 
         Parameters
@@ -29,14 +28,12 @@ class Chain:
         outputs
             Names of the source model's outputs.
         """
-        values: dict[str, np.ndarray] = dict(feeds)
+        values: dict[str, Array] = dict(feeds)
         for session, names in zip(self._sessions, self._inputs, strict=True):
             values |= run_session(session, {name: values[name] for name in names})
         return {name: values[name] for name in outputs}
 
 
-def same_bits(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+def same_bits(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
     """Return whether all arrays agree in every bit."""
-    return all(
-        a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes() for name in a
-    )
+    return all(a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes() for name in a)

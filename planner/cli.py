@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from planner.errors import PlannerError
-from planner.scenario import load_scenario, scenario_schema
+from planner.scenario import scenario_schema
+from planner.scenario_file import load_scenario
 from profiling.errors import ProfilingError
 from profiling.progress import Progress, silent
 
@@ -41,7 +41,9 @@ Settings = Annotated[
     list[str] | None,
     Parameter(name="--set", negative="", help="KEY=VALUE replaces one value of the scenario; repeatable."),
 ]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")]
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")
+]
 
 
 @app.default
@@ -69,7 +71,7 @@ def plan(
     if json:
         print(to_json(outcome.plan))
     if outcome.built is None:
-        return _fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures))
+        return _fail(INFEASIBLE, no_plan_text(outcome.failures))
     if outcome.failures:
         return _fail(BROKEN_BUDGET, _broken(outcome.failures))
     if not json:
@@ -206,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else OK)
 
 
-def _interrupt(signum: int, frame: object) -> None:
+def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 

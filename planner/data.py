@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from planner.errors import DataError
 from planner.scenario import ImageSpec, LabelTable, SampleSpec, SubsetSpec
 from profiling.graph import Tensor
-from profiling.session import Feeds
+from profiling.session import Array, Feeds
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _HELD_BACK_EVERY = 4
@@ -43,7 +43,7 @@ class Dataset:
     """Samples and, where given, the model's class index of each."""
 
     samples: Sequence[Feeds]
-    labels: np.ndarray | None
+    labels: Array | None
 
     def every(self, step: int, start: int) -> "Dataset":
         """Return samples start, start + step, ..."""
@@ -91,7 +91,7 @@ def load_data(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset
     return data if spec.samples is None else data.spread(spec.samples)
 
 
-def check_labels(labels: np.ndarray | None, classes: int, where: str) -> None:
+def check_labels(labels: Array | None, classes: int, where: str) -> None:
     """Refuse labels that no class index of the model can match.
 
     Raises
@@ -99,7 +99,7 @@ def check_labels(labels: np.ndarray | None, classes: int, where: str) -> None:
     DataError
         If a label is not in 0 .. classes - 1.
     """
-    if labels is not None and len(labels) and not (0 <= labels.min() and labels.max() < classes):
+    if labels is not None and len(labels) and not (labels.min() >= 0 and labels.max() < classes):
         raise DataError(
             f"{where}.labels: values run from {labels.min()} to {labels.max()}, but the model has "
             f"{classes} classes; check labels and label_offset"
@@ -140,7 +140,7 @@ def _from_npz(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset
     return Dataset(Samples(picked, read), None if labels is None else labels[picked])
 
 
-def _read_npz(path: Path, where: str) -> dict[str, np.ndarray]:
+def _read_npz(path: Path, where: str) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
@@ -150,9 +150,7 @@ def _read_npz(path: Path, where: str) -> dict[str, np.ndarray]:
         raise DataError(f"{where}.npz: {path} is not a readable .npz archive ({exc})") from exc
 
 
-def _npz_labels(
-    spec: SampleSpec, arrays: dict[str, np.ndarray], count: int, where: str
-) -> np.ndarray | None:
+def _npz_labels(spec: SampleSpec, arrays: dict[str, Array], count: int, where: str) -> Array | None:
     if spec.labels is None:
         return None
     if not isinstance(spec.labels, str) or spec.labels not in arrays:
@@ -167,16 +165,8 @@ def _npz_labels(
 
 
 def _from_images(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
-    folder = Path(str(spec.images))
-    if not folder.is_dir():
-        raise DataError(f"{where}.images: {folder} is not a folder")
-    if len(inputs) != 1:
-        raise DataError(f"{where}.images: the model has {len(inputs)} inputs; pictures feed one")
-    if spec.image is None:
-        raise DataError(f"{where}.image: is required with images (layout, crop, scaling)")
+    folder = _picture_folder(spec, inputs, where)
     table = spec.labels if isinstance(spec.labels, LabelTable) else None
-    if isinstance(spec.labels, str):
-        raise DataError(f"{where}.labels: with images give {{file: ..., label_column: ...}}")
     rows = _read_table(table, where) if table else None
     names = (
         [row[table.image_column] for row in rows]
@@ -202,6 +192,19 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
     if picked:
         read(picked[0])
     return Dataset(Samples(picked, read), labels)
+
+
+def _picture_folder(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Path:
+    folder = Path(str(spec.images))
+    if not folder.is_dir():
+        raise DataError(f"{where}.images: {folder} is not a folder")
+    if len(inputs) != 1:
+        raise DataError(f"{where}.images: the model has {len(inputs)} inputs; pictures feed one")
+    if spec.image is None:
+        raise DataError(f"{where}.image: is required with images (layout, crop, scaling)")
+    if isinstance(spec.labels, str):
+        raise DataError(f"{where}.labels: with images give {{file: ..., label_column: ...}}")
+    return folder
 
 
 def _read_table(table: LabelTable, where: str) -> list[dict[str, str]]:
@@ -233,7 +236,7 @@ def _resized(picture: Image.Image, spec: ImageSpec | None) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _picture(pixels: np.ndarray, spec: ImageSpec | None) -> np.ndarray:
+def _picture(pixels: Array, spec: ImageSpec | None) -> Array:
     """Return height x width x channels pixels as the model wants them; unchanged without a spec."""
     if spec is None:
         return pixels
@@ -262,7 +265,7 @@ def _from_reader(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
         raise DataError(f"{where}.reader: {target} cannot be used: {exc}") from exc
     finally:
         sys.path.remove(folder)
-    samples = []
+    samples: list[Feeds] = []
     while (feeds := reader.get_next()) is not None:
         missing = [t.name for t in inputs if t.name not in feeds]
         if missing:
@@ -273,7 +276,7 @@ def _from_reader(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
     return Dataset(Samples(picked, samples.__getitem__), None)
 
 
-def _fit(value: np.ndarray, tensor: Tensor, place: str) -> np.ndarray:
+def _fit(value: Array, tensor: Tensor, place: str) -> Array:
     """Return a sample in an input's dtype and shape; a missing batch axis of 1 is added."""
     want = np.dtype(tensor.dtype)
     both_float = np.issubdtype(value.dtype, np.floating) and np.issubdtype(want, np.floating)
@@ -292,9 +295,7 @@ def _fit(value: np.ndarray, tensor: Tensor, place: str) -> np.ndarray:
     return shaped.astype(want, copy=False)
 
 
-def _subset(
-    spec: SubsetSpec | None, count: int, rows: list[dict[str, str]] | None, where: str
-) -> list[int]:
+def _subset(spec: SubsetSpec | None, count: int, rows: list[dict[str, str]] | None, where: str) -> list[int]:
     if spec is None:
         return list(range(count))
     keys: Sequence[int] = range(count)

@@ -80,14 +80,20 @@ def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
     )
 
 
-def is_feasible(problem: PlacementProblem, cost: Cost) -> bool:
-    """Return whether a cost keeps every budget and its stages can run one after another."""
+def is_feasible(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9) -> bool:
+    """Return whether a cost keeps every budget and its stages can run one after another.
+
+    Parameters
+    ----------
+    tolerance
+        How far above a budget still counts as kept, as a fraction of it.
+    """
     limits = [
         *zip(cost.memory_bytes, problem.memory_bytes, strict=True),
         (cost.noise_power, problem.noise_power),
         (cost.latency_s, problem.latency_s),
     ]
-    within = all(limit is None or value <= limit * (1 + 1e-9) for value, limit in limits)
+    within = all(limit is None or value <= limit * (1 + tolerance) for value, limit in limits)
     return within and bool(cost.order) and cost.latency_s != float("inf")
 
 
@@ -110,9 +116,7 @@ def _switches(flow: Flow, form: int, chosen: Sequence[Option]) -> Iterator[tuple
         yield device, flow.dequantize_s[device]
 
 
-def _crossings(
-    index: int, flow: Flow, form: int, chosen: Sequence[Option]
-) -> Iterator[Crossing]:
+def _crossings(index: int, flow: Flow, form: int, chosen: Sequence[Option]) -> Iterator[Crossing]:
     """Yield one crossing per device other than the producer's that reads the tensor."""
     source = chosen[flow.producer].device
     for target in sorted({chosen[v].device for v in flow.consumers} - {source}):

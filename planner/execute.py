@@ -8,7 +8,7 @@ import numpy as np
 from planner.chain import Chain
 from planner.errors import DataError, OutputError
 from planner.output import Port, read_manifest
-from profiling.session import Runtime
+from profiling.session import Array, Runtime
 
 
 def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> t
     return tuple(names)
 
 
-def _read(path: Path, ports: Sequence[Port]) -> dict[str, np.ndarray]:
+def _read(path: Path, ports: Sequence[Port]) -> dict[str, Array]:
     """Return input -> array whose first axis counts samples."""
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -60,7 +60,7 @@ def _read(path: Path, ports: Sequence[Port]) -> dict[str, np.ndarray]:
     return columns
 
 
-def _shaped(value: np.ndarray, port: Port, path: Path) -> np.ndarray:
+def _shaped(value: Array, port: Port, path: Path) -> Array:
     if value.dtype != np.dtype(port.dtype):
         raise DataError(f"--input {path}: {port.name!r} wants {port.dtype}, got {value.dtype}")
     for shape in (port.shape, port.shape[1:] if port.shape[:1] == (1,) else port.shape):
@@ -74,11 +74,11 @@ def _shaped(value: np.ndarray, port: Port, path: Path) -> np.ndarray:
     )
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _write(path: Path, arrays: dict[str, Array]) -> None:
     temporary = path.with_name(f".{path.name}.part")
     try:
         with temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays)
         temporary.replace(path)
     except OSError as exc:
         temporary.unlink(missing_ok=True)

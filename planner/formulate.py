@@ -67,8 +67,7 @@ def formulate(
 def routes_of(scenario: Scenario) -> Routes:
     """Return the cheapest routes over a scenario's links."""
     return Routes(
-        Hop(link.source, link.target, link.latency_s, link.bandwidth_bytes_per_s)
-        for link in scenario.links
+        Hop(link.source, link.target, link.latency_s, link.bandwidth_bytes_per_s) for link in scenario.links
     )
 
 
@@ -169,8 +168,7 @@ class _Builder:
 
     def _send(self, size_bytes: int) -> tuple[tuple[float, ...], ...]:
         return tuple(
-            tuple(self.routes.route(a, b, size_bytes).seconds for b in self.devices)
-            for a in self.devices
+            tuple(self.routes.route(a, b, size_bytes).seconds for b in self.devices) for a in self.devices
         )
 
     def _switch(self, name: str, to: Precision) -> tuple[float, ...]:

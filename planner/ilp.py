@@ -7,10 +7,11 @@ from a producer's option to a consumer's, s a payment shared by a tensor's consu
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import permutations
+from itertools import combinations, permutations
 from math import isfinite
 from pathlib import Path
 
@@ -18,10 +19,11 @@ import pulp
 from pulp.apis import coin_api
 
 from planner.errors import SolverError
-from planner.evaluate import FLOAT, INT8
+from planner.evaluate import FLOAT, INT8, evaluate, is_feasible
 from planner.problem import Flow, Option, PlacementProblem
 
 _MICRO = 1e6  # HiGHS stops at an absolute gap of 1e-6: seconds would hide real differences
+_TOLERANCE = 2e-6  # relative; both solvers take a constraint for kept within 1e-6
 
 
 class SolveStatus(StrEnum):
@@ -91,7 +93,7 @@ def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> So
     start = time.perf_counter()
     bound_us = _SOLVERS[options.name](model.lp, options) if options.name in _SOLVERS else _unknown(options)
     runtime_s = time.perf_counter() - start
-    status = _STATUS.get(model.lp.sol_status)
+    status = _status(model.lp)
     if status is None:
         raise SolverError(
             f"{options.name} found no plan within {options.time_limit_s:g} s; "
@@ -101,15 +103,34 @@ def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> So
     if status is SolveStatus.INFEASIBLE:
         return SolveResult(status, None, None, None, runtime_s, options.name, **size)
     objective_us = float(pulp.value(model.lp.objective) or 0.0)
+    choice = tuple(_chosen(row) for row in model.x)
+    if not is_feasible(problem, evaluate(problem, choice), tolerance=_TOLERANCE):
+        # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
+        raise SolverError(f"{options.name} returned a plan that breaks a budget; try another solver")
     return SolveResult(
         status=status,
-        choice=tuple(max(range(len(x)), key=lambda o, x=x: x[o].value()) for x in model.x),
+        choice=choice,
         objective_s=objective_us / _MICRO,
         bound_s=min(bound_us, objective_us) / _MICRO,
         runtime_s=runtime_s,
         solver=options.name,
         **size,
     )
+
+
+def _status(lp: pulp.LpProblem) -> SolveStatus | None:
+    """Return what the solver knows.
+
+    `status` is right only about infeasibility; for CBC's "Integer infeasible" it alone is.
+    """
+    if lp.status == pulp.LpStatusInfeasible:
+        return SolveStatus.INFEASIBLE
+    return _STATUS.get(lp.sol_status)
+
+
+def _chosen(row: Sequence[pulp.LpVariable]) -> int:
+    values = [x.value() for x in row]
+    return values.index(max(values))
 
 
 @dataclass(slots=True)
@@ -123,10 +144,12 @@ class Model:
     y: list[list[dict[tuple[int, int, int], pulp.LpVariable]]] = field(default_factory=list)
     order: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
     cost: list[tuple[pulp.LpVariable, float]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, name: str, constraint: pulp.LpConstraint) -> None:
         """Add a named constraint."""
-        self.lp.addConstraint(constraint, f"{name}_{self.lp.numConstraints()}")
+        self.counts[name] += 1
+        self.lp.addConstraint(constraint, f"{name}_{self.counts[name]}")
 
     def variable(self, name: str, *, upper: float | None = None) -> pulp.LpVariable:
         """Add a continuous variable >= 0; names are numbered, since pulp merges some characters."""
@@ -152,18 +175,16 @@ def build(problem: PlacementProblem) -> Model:
 
 
 def _choose(model: Model) -> None:
-    """Each vertex takes exactly one option: sum_o x[v,o] = 1."""
+    """Give each vertex exactly one option: sum_o x[v,o] = 1."""
     for v, vertex in enumerate(model.problem.vertices):
-        row = [
-            model.lp.add_variable(f"x_{v}_{o}", cat=pulp.LpBinary) for o in range(len(vertex.options))
-        ]
+        row = [model.lp.add_variable(f"x_{v}_{o}", cat=pulp.LpBinary) for o in range(len(vertex.options))]
         model.x.append(row)
         model.add("choose", pulp.lpSum(row) == 1)
         model.cost += [(x, o.seconds * _MICRO) for x, o in zip(row, vertex.options, strict=True)]
 
 
 def _transport(model: Model) -> None:
-    """Rows of y sum to the producer's option, columns to the consumer's: sum y[p,.] = x[u,p]."""
+    """Let rows of y sum to the producer's option, columns to the consumer's: sum y[p,.] = x[u,p]."""
     for f, flow in enumerate(model.problem.flows):
         model.y.append([])
         for k, consumer in enumerate(flow.consumers):
@@ -179,7 +200,7 @@ def _transport(model: Model) -> None:
 
 
 def _form(model: Model) -> None:
-    """A tensor is int8 for all its consumers, if and only if one of its quantizers is int8."""
+    """Make a tensor int8 for all its consumers if and only if one of its quantizers is int8."""
     for f, flow in enumerate(model.problem.flows):
         if not flow.quantizers:
             continue
@@ -193,7 +214,7 @@ def _form(model: Model) -> None:
 
 
 def _send(model: Model) -> None:
-    """A tensor is paid once per receiving device and form: s[t,d,e,f] >= sum y of each consumer."""
+    """Pay a tensor once per receiving device and form: s[t,d,e,f] >= sum y of each consumer."""
     devices = range(len(model.problem.devices))
     for f, flow in enumerate(model.problem.flows):
         for source, target in permutations(devices, 2):
@@ -206,7 +227,7 @@ def _send(model: Model) -> None:
 
 
 def _quantize(model: Model) -> None:
-    """An fp32 producer's tensor is quantized once, where it arises (or per receiver, see Flow)."""
+    """Quantize an fp32 producer's tensor once, where it arises (or per receiver, see Flow)."""
     for f in model.z:
         flow = model.problem.flows[f]
         producer = model.problem.vertices[flow.producer].options
@@ -226,7 +247,7 @@ def _quantize(model: Model) -> None:
 
 
 def _dequantize(model: Model) -> None:
-    """An int8 tensor is brought back once per device on which an fp32 consumer reads it."""
+    """Bring an int8 tensor back once per device on which an fp32 consumer reads it."""
     for f in model.z:
         flow = model.problem.flows[f]
         for device in range(len(model.problem.devices)):
@@ -237,30 +258,23 @@ def _dequantize(model: Model) -> None:
                     [
                         y[key]
                         for key in y
-                        if key[2] == INT8
-                        and not options[key[1]].int8
-                        and options[key[1]].device == device
+                        if key[2] == INT8 and not options[key[1]].int8 and options[key[1]].device == device
                     ]
                 )
             _pay(model, f"dequantize_{f}_{device}", lanes, flow.dequantize_s[device])
 
 
 def _order(model: Model) -> None:
-    """Stages run one after another: units' tensors cross only forward in one order of devices."""
+    """Let stages run one after another: units' tensors cross only forward in one order of devices."""
     devices = range(len(model.problem.devices))
-    crossing = {pair: list(_crossings(model, pair)) for pair in permutations(devices, 2)}
-    used = {pair for pair, rows in crossing.items() if rows}
-    if all((b, a) not in used for a, b in used) and len(devices) <= 2:  # noqa: PLR2004
-        return
-    for a, b in permutations(devices, 2):
-        if a < b:
-            model.order[a, b] = model.lp.add_variable(f"o_{a}_{b}", cat=pulp.LpBinary)
+    for a, b in combinations(devices, 2):
+        model.order[a, b] = model.lp.add_variable(f"o_{a}_{b}", cat=pulp.LpBinary)
 
     def before(a: int, b: int) -> pulp.LpAffineExpression:
         return model.order[a, b] + 0 if a < b else 1 - model.order[b, a]
 
-    for (a, b), rows in crossing.items():
-        for row in rows:
+    for a, b in permutations(devices, 2):
+        for row in _crossings(model, (a, b)):
             model.add("order", pulp.lpSum(row) <= before(a, b))
     for a, b, c in permutations(devices, 3):
         if a < b and a < c:
@@ -268,7 +282,7 @@ def _order(model: Model) -> None:
 
 
 def _noise(model: Model) -> None:
-    """Noise powers of quantized tensors and int8 units add up to at most the budget."""
+    """Keep the sum of noise powers of quantized tensors and int8 units within the budget."""
     problem = model.problem
     if problem.noise_power is None:
         return
@@ -281,7 +295,7 @@ def _noise(model: Model) -> None:
 
 
 def _memory(model: Model) -> None:
-    """Weights of a device's units plus its largest unit's inputs and outputs fit its memory."""
+    """Fit weights of a device's units plus its largest unit's inputs and outputs into its memory."""
     for device, limit in enumerate(model.problem.memory_bytes):
         if limit is None:
             continue
@@ -298,7 +312,7 @@ def _memory(model: Model) -> None:
 
 
 def _latency(model: Model, latency: pulp.LpAffineExpression) -> None:
-    """The objective itself stays within the latency budget."""
+    """Keep the objective itself within the latency budget."""
     if model.problem.latency_s is not None:
         model.add("latency", latency <= model.problem.latency_s * _MICRO)
 
@@ -342,9 +356,7 @@ def _crossings(model: Model, pair: tuple[int, int]) -> Iterator[list[pulp.LpVari
                 yield row
 
 
-def _pay(
-    model: Model, name: str, lanes: Sequence[Sequence[pulp.LpVariable]], seconds: float
-) -> None:
+def _pay(model: Model, name: str, lanes: Sequence[Sequence[pulp.LpVariable]], seconds: float) -> None:
     """Charge `seconds` once if any consumer uses one of its lanes."""
     used = [lane for lane in lanes if lane]
     if not used or seconds == 0:

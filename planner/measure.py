@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-
 import onnxruntime as ort
 
 from planner.data import Dataset
@@ -114,9 +113,7 @@ def latency_profile(
     return cached(cache_folder() / f"latency-{key}.json", LatencyProfile, make)
 
 
-def device_costs(
-    scenario: Scenario, profiles: Mapping[str, LatencyProfile]
-) -> dict[str, DeviceCosts]:
+def device_costs(scenario: Scenario, profiles: Mapping[str, LatencyProfile]) -> dict[str, DeviceCosts]:
     """Return every device's seconds; a scaled device takes another's, divided by its speedups."""
     costs = {}
     for device in scenario.devices:

@@ -6,8 +6,10 @@ import numpy as np
 
 from planner.plan import Metrics
 from planner.scenario import BudgetSpec
+from profiling.session import Array
 
-Outputs = Mapping[str, np.ndarray]
+Outputs = Mapping[str, Array]
+_ROUNDING = 1e-12  # 0.854 - 0.834 is a little above 0.02
 
 
 class MetricsSum:
@@ -52,20 +54,35 @@ def broken_budgets(budget: BudgetSpec, metrics: Metrics) -> Iterator[tuple[str, 
 
     Without labels an accuracy drop is judged by the share of changed answers, which bounds it.
     """
-    drop = 1 - metrics.top1_agreement
+    return _broken(budget, metrics, errors=0.0)
+
+
+def doubtful_budgets(budget: BudgetSpec, metrics: Metrics) -> Iterator[tuple[str, float, float]]:
+    """Yield the budgets that do not hold, or that so few samples cannot show to hold.
+
+    Shares are taken one standard error worse than measured: with k changed answers among n samples
+    that is sqrt(k) / n, the spread of a rare count (Poisson).
+    """
+    return _broken(budget, metrics, errors=1.0)
+
+
+def _broken(budget: BudgetSpec, metrics: Metrics, errors: float) -> Iterator[tuple[str, float, float]]:
+    changed = 1 - metrics.top1_agreement
+    spread = errors * (changed / metrics.samples) ** 0.5
+    drop = changed
     if metrics.accuracy is not None and metrics.accuracy_fp32 is not None:
         drop = metrics.accuracy_fp32 - metrics.accuracy
     upper = (
         ("noise_relative_rms", budget.noise_relative_rms, metrics.noise_relative_rms),
         ("max_abs_error", budget.max_abs_error, metrics.max_abs_error),
-        ("accuracy_drop", budget.accuracy_drop, drop),
+        ("accuracy_drop", budget.accuracy_drop, drop + spread),
     )
     for name, limit, value in upper:
-        if limit is not None and value > limit:
+        if limit is not None and value > limit + _ROUNDING:
             yield name, limit, value
-    least = budget.top1_agreement
-    if least is not None and metrics.top1_agreement < least:
-        yield "top1_agreement", least, metrics.top1_agreement
+    least, agreement = budget.top1_agreement, metrics.top1_agreement - spread
+    if least is not None and agreement < least - _ROUNDING:
+        yield "top1_agreement", least, agreement
 
 
 def has_error_budget(budget: BudgetSpec) -> bool:

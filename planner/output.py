@@ -17,13 +17,12 @@ from planner.plan import Cut, Plan, Record
 from planner.run import Built, Outcome
 from planner.split import StageModel
 
-
 T = TypeVar("T")
 
 PLAN, MODEL, MANIFEST, PROFILE = "plan.json", "model.onnx", "manifest.json", "profile.json"
 
 
-class Port(Record):
+class Port(Record, frozen=True, kw_only=True):
     """An input or output of a stage."""
 
     name: str
@@ -31,7 +30,7 @@ class Port(Record):
     shape: tuple[int, ...]
 
 
-class StageEntry(Record):
+class StageEntry(Record, frozen=True, kw_only=True):
     """One stage of the manifest, in running order."""
 
     number: int
@@ -43,7 +42,7 @@ class StageEntry(Record):
     outputs: tuple[Port, ...]
 
 
-class Manifest(Record):
+class Manifest(Record, frozen=True, kw_only=True):
     """What a runtime needs to run the stages: files, ports and cuts."""
 
     format: int
@@ -67,7 +66,7 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
         raise OutputError("there is no plan to write")
     with _replacing(folder) as fresh:
         _write_models(outcome.plan, outcome.built, fresh)
-        _write_json({name: profile for name, profile in outcome.profiles.items()}, fresh / PROFILE)
+        _write_json(dict(outcome.profiles), fresh / PROFILE)
 
 
 def write_export(plan: Plan, built: Built, folder: Path) -> None:
@@ -141,7 +140,7 @@ def _write_models(plan: Plan, built: Built, folder: Path) -> None:
     _write_json(plan, folder / PLAN)
 
 
-class _Ends(Record):
+class _Ends(Record, frozen=True, kw_only=True):
     source: str
     sink: str
 

@@ -14,7 +14,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of what `plan.json` holds."""
 
 
-class Objective(Record):
+class Objective(Record, frozen=True, kw_only=True):
     """What was minimised, in seconds, and how good the answer is."""
 
     name: str
@@ -23,7 +23,7 @@ class Objective(Record):
     gap: float | None
 
 
-class SolverRun(Record):
+class SolverRun(Record, frozen=True, kw_only=True):
     """Which solver found the plan, and how large the program was."""
 
     name: str
@@ -32,7 +32,7 @@ class SolverRun(Record):
     constraints: int
 
 
-class Assignment(Record):
+class Assignment(Record, frozen=True, kw_only=True):
     """The device and precision of one unit."""
 
     unit: str
@@ -49,7 +49,7 @@ class Wire(StrEnum):
     RAW = "raw"  # an input as it arose (`inputs.NAME.wire_bytes`)
 
 
-class Cut(Record):
+class Cut(Record, frozen=True, kw_only=True):
     """A tensor that crosses from one device to another; `path` names the devices on the way."""
 
     tensor: str
@@ -61,7 +61,7 @@ class Cut(Record):
     seconds: float
 
 
-class Predicted(Record):
+class Predicted(Record, frozen=True, kw_only=True):
     """What the measured costs say of the plan."""
 
     latency_s: float
@@ -73,7 +73,7 @@ class Predicted(Record):
     memory_bytes: dict[str, int]
 
 
-class Metrics(Record):
+class Metrics(Record, frozen=True, kw_only=True):
     """How far outputs are from the fp32 model's, over `samples` samples."""
 
     noise_relative_rms: float
@@ -84,7 +84,7 @@ class Metrics(Record):
     samples: int
 
 
-class ChainCheck(Record):
+class ChainCheck(Record, frozen=True, kw_only=True):
     """How the chain of stages compares with the whole mixed-precision model.
 
     Parameters
@@ -108,7 +108,7 @@ class ChainCheck(Record):
     added_transposes: int
 
 
-class Measured(Record):
+class Measured(Record, frozen=True, kw_only=True):
     """What running the exported stages on the evaluation data showed."""
 
     noise_relative_rms: float
@@ -121,7 +121,7 @@ class Measured(Record):
     chain: ChainCheck
 
 
-class Round(Record):
+class Round(Record, frozen=True, kw_only=True):
     """One round of tightening: the noise budget, what it predicted, what the held-back data showed."""
 
     noise_budget_rms: float | None
@@ -131,7 +131,7 @@ class Round(Record):
     broken: tuple[str, ...]
 
 
-class Plan(Record):
+class Plan(Record, frozen=True, kw_only=True):
     """Everything that rebuild, split and report need. `scenario` is the resolved scenario."""
 
     format: int

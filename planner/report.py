@@ -4,8 +4,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from planner.plan import Cut, Plan, Wire
 from planner.output import Manifest
+from planner.plan import Cut, Plan, Wire
 from profiling.profile import Profile
 
 _MILLI = 1e3
@@ -18,7 +18,7 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     return Group(_stages(plan, manifest), _costs(plan), *_checks(plan))
 
 
-def no_plan_text(plan: Plan, unmet: tuple[str, ...]) -> str:
+def no_plan_text(unmet: tuple[str, ...]) -> str:
     """Return why there is no plan, in one or two lines."""
     budget = "; ".join(unmet)
     if budget:
@@ -118,7 +118,9 @@ def _costs(plan: Plan) -> Table:
 def _checks(plan: Plan) -> list[Text]:
     lines = []
     if plan.objective.gap is not None:
-        lines.append(f"{plan.solver.name}: {plan.status}, gap {plan.objective.gap:.2g}, {plan.solver.runtime_s:.2f} s")
+        lines.append(
+            f"{plan.solver.name}: {plan.status}, gap {plan.objective.gap:.2g}, {plan.solver.runtime_s:.2f} s"
+        )
     if plan.scheme != "int8":
         lines.append("int8 weights use 7 bits: 8-bit products overflow on this processor (no VNNI)")
     if plan.measured is not None:
@@ -129,7 +131,8 @@ def _checks(plan: Plan) -> list[Text]:
             else f"{chain.default_relative_difference:.2g} relative difference (a float cut changes fusion)"
         )
         lines += [
-            f"stages in a chain against the whole model: bit-equal at basic optimization, {default} at default",
+            f"stages in a chain against the whole model: bit-equal at basic optimization, "
+            f"{default} at default",
             f"integer kernels: {chain.integer_kernels} in the stages, {chain.integer_kernels_whole} in the "
             f"whole model; transposes added by cutting: {chain.added_transposes}",
         ]

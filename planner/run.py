@@ -38,15 +38,16 @@ from planner.plan import (
     Wire,
 )
 from planner.rebuild import rebuild
-from planner.scenario import Scenario, parse_scenario
+from planner.scenario import Scenario
+from planner.scenario_file import parse_scenario
 from planner.split import Placement, StageModel, split
 from planner.tighten import Tightened, tighten
 from planner.verify import Deliverable, measure_errors, verify
 from profiling.errors import ModelError
 from profiling.graph import ModelGraph, build_graph
 from profiling.model import load_model, model_hash, prepare_model
-from profiling.profile import LatencyProfile, NoiseProfile, Precision, Profile
 from profiling.profile import FORMAT as PROFILE_FORMAT
+from profiling.profile import LatencyProfile, NoiseProfile, Precision, Profile
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration
 from profiling.session import Runtime
@@ -181,9 +182,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     if not measured.chain.basic_bit_equal:
         raise RebuildError("the chain of stages does not give the same bits as the whole model")
     plan = msgspec.structs.replace(plan, measured=measured)
-    profiles = {
-        name: Profile(PROFILE_FORMAT, name, profile, noise) for name, profile in latency.items()
-    }
+    profiles = {name: Profile(PROFILE_FORMAT, name, profile, noise) for name, profile in latency.items()}
     return Outcome(plan, built, profiles, _failures(scenario, measured))
 
 

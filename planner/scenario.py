@@ -1,23 +1,16 @@
-"""The scenario file: YAML, validated whole; human units in its keys, SI in its properties."""
+"""The scenario: its types, checked whole; human units in its keys, SI in its properties."""
 
-import json
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML, YAMLError
 
-from planner.errors import ScenarioError
 from profiling.profile import Precision
 
 _MEBI = 2**20
 _MEGABIT_BYTES = 1e6 / 8
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -204,52 +197,21 @@ class Scenario(_Part):
 
 
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class Fault:
+    """What is wrong at one place of a scenario: the keys and list positions that lead there."""
+
     place: tuple[str | int, ...]
     text: str
 
 
-def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
-    """Read a scenario file, expand ${VAR}, make its paths absolute and check it whole.
-
-    Parameters
-    ----------
-    overrides
-        `key.path=value` settings that replace values of the file.
-
-    Raises
-    ------
-    ScenarioError
-        With one line per fault: file, line, key and what would be right.
-    """
+def check_scenario(text: str | bytes) -> tuple[Scenario | None, tuple[Fault, ...]]:
+    """Return the scenario that a JSON text describes, or None and every fault of it."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
-        raise ScenarioError(f"{path}: {reason}") from exc
-    content, marks = _parse(text, path)
-    for setting in overrides:
-        _override(content, setting)
-    faults = _expand(content)
-    try:
-        scenario = Scenario.model_validate_json(json.dumps(content, default=str))
+        scenario = Scenario.model_validate_json(text)
     except ValidationError as exc:
-        faults += [_describe(error) for error in exc.errors()]
-    else:
-        faults += list(_crosscheck(scenario))
-    if faults:
-        raise ScenarioError("\n".join(_line(path, marks, fault) for fault in _distinct(faults)))
-    return _absolute(scenario, path.resolve().parent)
-
-
-def parse_scenario(text: bytes) -> Scenario:
-    """Return the scenario that a plan carries as JSON."""
-    try:
-        return Scenario.model_validate_json(text)
-    except ValidationError as exc:
-        first = _describe(exc.errors()[0])
-        key = ".".join(map(str, first.place))
-        raise ScenarioError(f"plan.json: scenario.{key} {first.text}") from exc
+        return None, tuple(_describe(error) for error in exc.errors())
+    faults = tuple(_crosscheck(scenario))
+    return (None, faults) if faults else (scenario, ())
 
 
 def scenario_schema() -> dict[str, object]:
@@ -257,113 +219,52 @@ def scenario_schema() -> dict[str, object]:
     return Scenario.model_json_schema(by_alias=True)
 
 
-def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
-    try:
-        content = YAML(typ="safe", pure=True).load(text)
-        marks = YAML(typ="rt").load(text)
-    except YAMLError as exc:
-        mark = getattr(exc, "problem_mark", None)
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
-        raise ScenarioError(f"{path}{where}: not valid YAML: {problem}") from exc
-    if not isinstance(content, dict):
-        raise ScenarioError(f"{path}: must be a mapping of keys such as model, data, devices")
-    return content, marks
-
-
-def _override(content: dict[str, object], setting: str) -> None:
-    key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise ScenarioError(f"--set {setting}: write KEY=VALUE, such as links.0.latency_ms=2")
-    try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as exc:
-        raise ScenarioError(f"--set {setting}: the value is not valid YAML") from exc
-    *parents, last = key.split(".")
-    here: object = content
-    for step in parents:
-        here = _step(here, step, setting)
-    if isinstance(here, list):
-        _step(here, last, setting)
-        here[int(last)] = value
-    elif isinstance(here, dict):
-        here[last] = value
-    else:
-        raise ScenarioError(f"--set {setting}: {'.'.join(parents)} holds no keys")
-
-
-def _step(here: object, step: str, setting: str) -> object:
-    if isinstance(here, dict):
-        return here.setdefault(step, {})
-    if isinstance(here, list) and step.isdigit() and int(step) < len(here):
-        return here[int(step)]
-    length = f"; it has {len(here)} entries, counted from 0" if isinstance(here, list) else ""
-    raise ScenarioError(f"--set {setting}: there is no {step!r}{length}")
-
-
-def _expand(content: dict[str, object]) -> list[_Fault]:
-    faults: list[_Fault] = []
-
-    def walk(value: object, place: tuple[str | int, ...]) -> object:
-        if isinstance(value, dict):
-            return {key: walk(item, (*place, str(key))) for key, item in value.items()}
-        if isinstance(value, list):
-            return [walk(item, (*place, i)) for i, item in enumerate(value)]
-        if not isinstance(value, str):
-            return value
-        for name in _VARIABLE.findall(value):
-            if not os.environ.get(name):
-                faults.append(_Fault(place, f"needs the environment variable {name}, which is not set"))
-        return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), value)
-
-    for key in list(content):
-        content[key] = walk(content[key], (str(key),))
-    return faults
-
-
-def _crosscheck(scenario: Scenario) -> list[_Fault]:
-    faults: list[_Fault] = []
+def _crosscheck(scenario: Scenario) -> Iterator[Fault]:
+    """Yield what is wrong between keys that are each right."""
     names = [device.name for device in scenario.devices]
-
-    def known(name: str, *place: str | int) -> None:
-        if name not in names:
-            faults.append(_Fault(place, f"names no device: {name!r}; devices are {', '.join(names)}"))
-
-    known(scenario.source, "source")
-    known(scenario.sink, "sink")
-    for i, link in enumerate(scenario.links):
-        known(link.source, "links", i, "from")
-        known(link.target, "links", i, "to")
-        if link.source == link.target:
-            faults.append(_Fault(("links", i), "joins a device to itself"))
-    for name in scenario.budget.memory_mib:
-        known(name, "budget", "memory_mib", name)
+    unknown = [(place, name) for place, name in _device_names(scenario) if name not in names]
+    for place, name in unknown:
+        yield Fault(place, f"names no device: {name!r}; devices are {', '.join(names)}")
     for i, device in enumerate(scenario.devices):
         if names.index(device.name) != i:
-            faults.append(_Fault(("devices", i, "name"), f"{device.name!r} is already taken"))
-        if device.scaled_from is not None:
-            known(device.scaled_from, "devices", i, "scaled_from")
-            faults += _scaling_faults(scenario, i)
+            yield Fault(("devices", i, "name"), f"{device.name!r} is already taken")
         if not scenario.precisions_of(device):
-            faults.append(_Fault(("devices", i, "precisions"), "shares none with the scenario's precisions"))
-    if not faults:
-        faults += _reach_faults(scenario)
-    return faults
+            yield Fault(("devices", i, "precisions"), "shares none with the scenario's precisions")
+        yield from _scaling_faults(scenario, i)
+    for i, link in enumerate(scenario.links):
+        if link.source == link.target:
+            yield Fault(("links", i), "joins a device to itself")
+    if not unknown:
+        yield from _reach_faults(scenario)
 
 
-def _scaling_faults(scenario: Scenario, index: int) -> list[_Fault]:
+def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield (place, name) of every mention of a device."""
+    yield ("source",), scenario.source
+    yield ("sink",), scenario.sink
+    for i, link in enumerate(scenario.links):
+        yield ("links", i, "from"), link.source
+        yield ("links", i, "to"), link.target
+    for name in scenario.budget.memory_mib:
+        yield ("budget", "memory_mib", name), name
+    for i, device in enumerate(scenario.devices):
+        if device.scaled_from is not None:
+            yield ("devices", i, "scaled_from"), device.scaled_from
+
+
+def _scaling_faults(scenario: Scenario, index: int) -> list[Fault]:
     seen = {scenario.devices[index].name}
     name = scenario.devices[index].scaled_from
     while name is not None:
         if name in seen:
-            return [_Fault(("devices", index, "scaled_from"), f"runs in a circle through {name!r}")]
+            return [Fault(("devices", index, "scaled_from"), f"runs in a circle through {name!r}")]
         seen.add(name)
         found = [device for device in scenario.devices if device.name == name]
         name = found[0].scaled_from if found else None
     return []
 
 
-def _reach_faults(scenario: Scenario) -> list[_Fault]:
+def _reach_faults(scenario: Scenario) -> list[Fault]:
     reached = {scenario.source}
     while True:
         more = {link.target for link in scenario.links if link.source in reached} - reached
@@ -372,14 +273,16 @@ def _reach_faults(scenario: Scenario) -> list[_Fault]:
         reached |= more
     if scenario.sink in reached:
         return []
-    return [_Fault(("sink",), f"{scenario.sink!r} cannot be reached from source {scenario.source!r} over links")]
+    return [
+        Fault(("sink",), f"{scenario.sink!r} cannot be reached from source {scenario.source!r} over links")
+    ]
 
 
-def _describe(error: Mapping[str, object]) -> _Fault:
+def _describe(error: Mapping[str, object]) -> Fault:
     place = tuple(p for p in error["loc"] if p not in ("LabelTable", "float", "str", "tuple[]"))  # type: ignore[attr-defined]
     place = tuple(p for p in place if not (isinstance(p, str) and "[" in p))
     kind, context, value = str(error["type"]), error.get("ctx") or {}, error.get("input")
-    return _Fault(place, _wording(kind, context, value, place) or f"{error['msg']}, got {value!r}")  # type: ignore[arg-type]
+    return Fault(place, _wording(kind, context, value, place) or f"{error['msg']}, got {value!r}")  # type: ignore[arg-type]
 
 
 def _wording(
@@ -409,45 +312,3 @@ def _known_keys() -> list[str]:
     for part in (*_Part.__subclasses__(),):
         keys |= {field.alias or name for name, field in part.model_fields.items()}
     return sorted(keys)
-
-
-def _distinct(faults: Sequence[_Fault]) -> list[_Fault]:
-    # A value of a union type reports one fault per member: keep the first of each place.
-    return list({fault.place: fault for fault in reversed(faults)}.values())[::-1]
-
-
-def _line(path: Path, marks: object, fault: _Fault) -> str:
-    line, column = 1, 1
-    here = marks
-    for step in fault.place:
-        try:
-            at = here.lc.key(step) if isinstance(here, dict) else here.lc.item(step)  # type: ignore[attr-defined]
-            line, column = at[0] + 1, at[1] + 1
-            here = here[step]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}"
-
-
-def _absolute(scenario: Scenario, folder: Path) -> Scenario:
-    def absolute(text: str) -> str:
-        return str(folder / Path(text).expanduser())
-
-    def samples(spec: SampleSpec) -> SampleSpec:
-        changes: dict[str, object] = {
-            key: absolute(value) for key in ("npz", "images") if (value := getattr(spec, key)) is not None
-        }
-        if spec.reader is not None and "/" not in spec.reader:
-            changes["reader"] = f"{folder}/{spec.reader}"
-        if isinstance(spec.labels, LabelTable):
-            changes["labels"] = spec.labels.model_copy(update={"file": absolute(spec.labels.file)})
-        return spec.model_copy(update=changes)
-
-    devices = tuple(
-        d.model_copy(update={"profile": absolute(d.profile)}) if d.profile not in (None, "measure") else d
-        for d in scenario.devices
-    )
-    data = DataSpec(
-        calibration=samples(scenario.data.calibration), evaluation=samples(scenario.data.evaluation)
-    )
-    return scenario.model_copy(update={"model": absolute(scenario.model), "data": data, "devices": devices})

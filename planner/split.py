@@ -155,9 +155,7 @@ class _Cutter:
             yield task.key if task.kind == "dequantize" else task.key + QUANTIZED_SUFFIX
             return
         for name in self.graph.units[task.key].outputs:
-            outside = any(
-                _Task("unit", reader) not in inside for reader in self.graph.consumers(name)
-            )
+            outside = any(_Task("unit", reader) not in inside for reader in self.graph.consumers(name))
             due = name in self.graph.outputs
             wire = name + QUANTIZED_SUFFIX if name in self.quantized else name
             if outside or (due and self._dequantized_at_sink(name)):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from planner.evaluate import Cost, evaluate
 from planner.ilp import SolveResult, SolverOptions, solve
-from planner.metrics import broken_budgets, has_error_budget
+from planner.metrics import doubtful_budgets, has_error_budget
 from planner.plan import Metrics, Round
 from planner.problem import PlacementProblem
 from planner.scenario import BudgetSpec
@@ -47,7 +47,7 @@ def tighten(
             return Tightened(problem, result, tuple(rounds))
         cost = evaluate(problem, result.choice)
         metrics = try_out(result)
-        broken = list(broken_budgets(budget, metrics))
+        broken = list(doubtful_budgets(budget, metrics))
         rounds.append(_round(limit, cost, metrics, broken))
         if not broken:
             return Tightened(problem, result, tuple(rounds))

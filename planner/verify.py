@@ -2,8 +2,9 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from planner.metrics import MetricsSum
 from planner.plan import ChainCheck, Measured, Metrics
 from profiling.kernels import read_op_types
 from profiling.progress import Progress, silent
-from profiling.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
+from profiling.session import Array, Feeds, Optimization, Runtime, Trace, open_session, run_session
 from profiling.timing import time_interleaved
 
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
@@ -116,9 +117,7 @@ def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Run
 def latency_ratio(deliverable: Deliverable, feeds: Feeds, runtime: Runtime) -> float:
     """Return the mixed whole model's seconds over the fp32 model's, timed in turn on this machine."""
     sessions = [open_session(model, runtime) for model in (deliverable.source, deliverable.mixed)]
-    work: dict[int, Callable[[], object]] = {
-        i: lambda s=s: s.run(None, dict(feeds)) for i, s in enumerate(sessions)
-    }
+    work = {i: partial(session.run, None, dict(feeds)) for i, session in enumerate(sessions)}
     seconds = time_interleaved(work, _TIMED_ROUNDS)
     return float(np.median(np.asarray(seconds[1]) / np.asarray(seconds[0])))
 
@@ -137,7 +136,7 @@ def _integer_kernels(ops: Counter[str]) -> int:
     return sum(count for op, count in ops.items() if op.startswith(("QLinear", "QGemm")) or "Integer" in op)
 
 
-def _square(values: np.ndarray) -> float:
+def _square(values: Array) -> float:
     return float(np.square(values.astype(np.float64)).sum())
 
 

@@ -78,9 +78,7 @@ class KernelTimes:
             return self
         constant = min(excess / self.count, min(kernel.seconds for kernel in self.kernels))
         scale = wall_s / (self.total_s - constant * self.count)
-        return KernelTimes(
-            tuple(replace(k, seconds=(k.seconds - constant) * scale) for k in self.kernels)
-        )
+        return KernelTimes(tuple(replace(k, seconds=(k.seconds - constant) * scale) for k in self.kernels))
 
     def _by_index(self, kind: str) -> dict[int, float]:
         sums: dict[int, float] = defaultdict(float)
@@ -160,9 +158,7 @@ def _kernel_events(profile: Path) -> Iterator[dict[str, Any]]:
             yield event
 
 
-def _node_owners(
-    model: onnx.ModelProto, graph: ModelGraph, int8: frozenset[int]
-) -> dict[str, Owner]:
+def _node_owners(model: onnx.ModelProto, graph: ModelGraph, int8: frozenset[int]) -> dict[str, Owner]:
     unit_of = {node: unit.index for unit in graph.units for node in unit.nodes}
     owners = {node.name: Owner("u", unit_of[node.name]) for node in model.graph.node if node.name in unit_of}
     switches = _switch_owners(graph, int8)
@@ -184,7 +180,9 @@ def _switch_owners(graph: ModelGraph, int8: frozenset[int]) -> dict[tuple[str, s
     for place, name in enumerate(floats):
         producer, consumers = graph.producer(name), graph.consumers(name)
         inside = producer in int8
-        owners["QuantizeLinear", name] = Owner("u", producer) if inside and producer is not None else Owner("q", place)
+        owners["QuantizeLinear", name] = (
+            Owner("u", producer) if inside and producer is not None else Owner("q", place)
+        )
         back = name in graph.outputs or not int8.issuperset(consumers)
         owners["DequantizeLinear", name] = Owner("d", place) if back else Owner("u", consumers[0])
     return owners

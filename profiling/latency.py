@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +93,7 @@ def _variants(graph: ModelGraph, calibration: Calibration) -> list[_Variant]:
     return [_Variant(_quantized(graph, int8, calibration), int8) for int8 in unique]
 
 
-def _quantized(
-    graph: ModelGraph, int8: frozenset[int], calibration: Calibration
-) -> onnx.ModelProto:
+def _quantized(graph: ModelGraph, int8: frozenset[int], calibration: Calibration) -> onnx.ModelProto:
     nodes = tuple(n for index in sorted(int8) for n in graph.units[index].nodes)
     return quantize(graph.model, [Pass(calibration.scheme, nodes)], calibration.ranges)
 
@@ -117,7 +116,7 @@ def _run(
         ]
         sessions = dict(enumerate(itertools.chain(plain, traced)))
         seconds = time_interleaved(
-            {i: lambda s=s: s.run(None, dict(feeds)) for i, s in sessions.items()},
+            {i: partial(session.run, None, dict(feeds)) for i, session in sessions.items()},
             rounds,
             progress=progress,
         )
@@ -130,9 +129,7 @@ def _run(
 
 def _unit_costs(graph: ModelGraph, fp32: KernelTimes, int8: KernelTimes) -> tuple[UnitCost, ...]:
     costs = [UnitCost(u.name, Precision.FP32, fp32.of_unit(u.index)) for u in graph.units]
-    costs += [
-        UnitCost(u.name, Precision.INT8, int8.of_unit(u.index)) for u in graph.units if u.quantizable
-    ]
+    costs += [UnitCost(u.name, Precision.INT8, int8.of_unit(u.index)) for u in graph.units if u.quantizable]
     return tuple(costs)
 
 

@@ -37,17 +37,13 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
     inputs = {value.name: value for value in graph_inputs(model)}
     for name in input_shapes:
         if name not in inputs:
-            raise ModelError(
-                f"input_shapes.{name}: {path} has no such input; it has {', '.join(inputs)}"
-            )
+            raise ModelError(f"input_shapes.{name}: {path} has no such input; it has {', '.join(inputs)}")
     for name, value in inputs.items():
         shape = input_shapes.get(name) or _static_shape(path, value)
         try:
             make_input_shape_fixed(model.graph, name, list(shape))
         except ValueError as exc:
-            raise ModelError(
-                f"input_shapes.{name}: {list(shape)} does not fit {path}: {exc}"
-            ) from exc
+            raise ModelError(f"input_shapes.{name}: {list(shape)} does not fit {path}: {exc}") from exc
     del model.graph.value_info[:]  # sizes recorded for another batch would contradict the new shapes
     fix_output_shapes(model)
     return model
@@ -70,9 +66,7 @@ def prepare_model(model: onnx.ModelProto) -> onnx.ModelProto:
         try:
             model = version_converter.convert_version(model, _TARGET_OPSET)
         except RuntimeError as exc:
-            raise ModelError(
-                f"opset {opset} cannot be converted to {_TARGET_OPSET}: {exc}"
-            ) from exc
+            raise ModelError(f"opset {opset} cannot be converted to {_TARGET_OPSET}: {exc}") from exc
     prepared = preprocess(model)
     _drop_unused_opsets(prepared)
     _name_nodes(prepared.graph)
@@ -106,7 +100,9 @@ def dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
 
 def _read(path: Path) -> onnx.ModelProto:
     if not path.is_file():
-        raise ModelError(f"model: {path} does not exist" if not path.exists() else f"model: {path} is not a file")
+        raise ModelError(
+            f"model: {path} does not exist" if not path.exists() else f"model: {path} is not a file"
+        )
     try:
         model = onnx.load(path)
     except (DecodeError, OSError, ValueError) as exc:
@@ -176,4 +172,6 @@ def _require_shapes(graph: onnx.GraphProto) -> None:
             if value is None or value.type.tensor_type.elem_type == TensorProto.UNDEFINED:
                 raise ModelError(f"the shape of tensor {name!r} ({node.op_type}) cannot be inferred")
             if None in dimensions(value):
-                raise ModelError(f"tensor {name!r} ({node.op_type}) has a dynamic shape, which is not supported")
+                raise ModelError(
+                    f"tensor {name!r} ({node.op_type}) has a dynamic shape, which is not supported"
+                )

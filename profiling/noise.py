@@ -14,7 +14,7 @@ from profiling.model import model_hash
 from profiling.profile import NoiseProfile, TensorNoise, UnitNoise
 from profiling.progress import Progress, silent
 from profiling.quantize import QUANTIZED_SUFFIX, Calibration, Pass, quantize
-from profiling.session import Feeds, Runtime, open_session, run_session
+from profiling.session import Array, Feeds, Runtime, open_session, run_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,7 @@ def measure_noise(
     )
 
 
-def noise_power(
-    outputs: Iterable[dict[str, np.ndarray]], reference: Iterable[dict[str, np.ndarray]]
-) -> float:
+def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[str, Array]]) -> float:
     """Return squared error over squared reference, all float outputs and samples together.
 
     Its square root is `noise_relative_rms`. Zero error is 0, also where the reference is all zero.
@@ -101,7 +99,7 @@ def noise_power(
 def _power(
     model: onnx.ModelProto,
     samples: Sequence[Feeds],
-    reference: list[dict[str, np.ndarray]],
+    reference: list[dict[str, Array]],
     runtime: Runtime,
 ) -> float:
     return noise_power(_outputs(model, samples, runtime), reference)
@@ -109,7 +107,7 @@ def _power(
 
 def _outputs(
     model: onnx.ModelProto, samples: Sequence[Feeds], runtime: Runtime
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Iterator[dict[str, Array]]:
     session = open_session(model, runtime)
     for feeds in samples:
         yield run_session(session, feeds)
@@ -125,7 +123,7 @@ def _quantizers(quantized: onnx.ModelProto) -> dict[str, _Quantizer]:
     return found
 
 
-def _rounded_weights(quantized: onnx.ModelProto) -> dict[str, np.ndarray]:
+def _rounded_weights(quantized: onnx.ModelProto) -> dict[str, Array]:
     """Return initializer of the float model -> its value after quantization."""
     constants = {init.name: init for init in quantized.graph.initializer}
     rounded = {}
@@ -143,7 +141,7 @@ def _rounded_weights(quantized: onnx.ModelProto) -> dict[str, np.ndarray]:
 
 
 def _with_rounded(
-    model: onnx.ModelProto, quantizers: Sequence[_Quantizer], weights: dict[str, np.ndarray]
+    model: onnx.ModelProto, quantizers: Sequence[_Quantizer], weights: dict[str, Array]
 ) -> onnx.ModelProto:
     """Return a copy where the given tensors pass through Q and DQ and the given weights are replaced."""
     copy = onnx.ModelProto()

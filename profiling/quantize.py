@@ -96,9 +96,7 @@ def preprocess(model: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.load(target)
 
 
-def calibrate(
-    model: onnx.ModelProto, samples: Sequence[Feeds], calibration: Calibration
-) -> None:
+def calibrate(model: onnx.ModelProto, samples: Sequence[Feeds], calibration: Calibration) -> None:
     """Write the range of every tensor over `samples` to the calibration's file.
 
     Later passes read the ranges instead of running samples, so all of them quantize with the ranges

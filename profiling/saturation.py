@@ -1,7 +1,6 @@
 """Whether int8 kernels overflow on this machine, found out by running one."""
 
 import numpy as np
-
 from onnx import numpy_helper, parser
 
 from profiling.session import Runtime, open_session

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
 from profiling.errors import ModelError
 
-Feeds = Mapping[str, np.ndarray]
+Array = npt.NDArray[Any]
+Feeds = Mapping[str, Array]
 """Input name -> array, one sample of a model whose shapes are static."""
 
 
@@ -88,7 +90,7 @@ def open_session(
         raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(exc)}") from exc
 
 
-def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, np.ndarray]:
+def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, Array]:
     """Run one sample and return its outputs by name."""
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))

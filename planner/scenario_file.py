@@ -1,0 +1,168 @@
+"""The scenario file: YAML with ${VAR} and relative paths -> a checked scenario; faults by line."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from planner.errors import ScenarioError
+from planner.scenario import DataSpec, Fault, LabelTable, SampleSpec, Scenario, check_scenario
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Read a scenario file, expand ${VAR}, make its paths absolute and check it whole.
+
+    Parameters
+    ----------
+    overrides
+        `key.path=value` settings that replace values of the file.
+
+    Raises
+    ------
+    ScenarioError
+        With one line per fault: file, line, key and what would be right.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
+        raise ScenarioError(f"{path}: {reason}") from exc
+    content, marks = _parse(text, path)
+    for setting in overrides:
+        _override(content, setting)
+    faults = [*_unset_variables(content, ())]
+    scenario, more = check_scenario(json.dumps(_expanded(content), default=str))
+    faults += more
+    if scenario is None or faults:
+        raise ScenarioError("\n".join(_line(path, marks, fault) for fault in _distinct(faults)))
+    return _absolute(scenario, path.resolve().parent)
+
+
+def parse_scenario(text: bytes) -> Scenario:
+    """Return the scenario that a plan carries as JSON.
+
+    Raises
+    ------
+    ScenarioError
+        If the plan was edited, or comes from another version.
+    """
+    scenario, faults = check_scenario(text)
+    if scenario is None:
+        key = ".".join(map(str, faults[0].place))
+        raise ScenarioError(f"plan.json: scenario.{key} {faults[0].text}")
+    return scenario
+
+
+def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+        marks = YAML(typ="rt").load(text)
+    except YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
+        raise ScenarioError(f"{path}{where}: not valid YAML: {problem}") from exc
+    if not isinstance(content, dict):
+        raise ScenarioError(f"{path}: must be a mapping of keys such as model, data, devices")
+    return content, marks
+
+
+def _override(content: dict[str, object], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ScenarioError(f"--set {setting}: write KEY=VALUE, such as links.0.latency_ms=2")
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as exc:
+        raise ScenarioError(f"--set {setting}: the value is not valid YAML") from exc
+    *parents, last = key.split(".")
+    here: object = content
+    for step in parents:
+        here = _step(here, step, setting)
+    if isinstance(here, list):
+        _step(here, last, setting)
+        here[int(last)] = value
+    elif isinstance(here, dict):
+        here[last] = value
+    else:
+        raise ScenarioError(f"--set {setting}: {'.'.join(parents)} holds no keys")
+
+
+def _step(here: object, step: str, setting: str) -> object:
+    if isinstance(here, dict):
+        return here.setdefault(step, {})
+    if isinstance(here, list) and step.isdigit() and int(step) < len(here):
+        return here[int(step)]
+    length = f"; it has {len(here)} entries, counted from 0" if isinstance(here, list) else ""
+    raise ScenarioError(f"--set {setting}: there is no {step!r}{length}")
+
+
+def _unset_variables(value: object, place: tuple[str | int, ...]) -> Iterator[Fault]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unset_variables(item, (*place, str(key)))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unset_variables(item, (*place, index))
+    elif isinstance(value, str):
+        for name in _VARIABLE.findall(value):
+            if not os.environ.get(name):
+                yield Fault(place, f"needs the environment variable {name}, which is not set")
+
+
+def _expanded(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): _expanded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), value)
+    return value
+
+
+def _distinct(faults: Sequence[Fault]) -> list[Fault]:
+    # A value of a union type reports one fault per member: keep the first of each place.
+    return list({fault.place: fault for fault in reversed(faults)}.values())[::-1]
+
+
+def _line(path: Path, marks: object, fault: Fault) -> str:
+    line, column = 1, 1
+    here = marks
+    for step in fault.place:
+        try:
+            at = here.lc.key(step) if isinstance(here, dict) else here.lc.item(step)  # type: ignore[attr-defined]
+            line, column = at[0] + 1, at[1] + 1
+            here = here[step]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}"
+
+
+def _absolute(scenario: Scenario, folder: Path) -> Scenario:
+    def absolute(text: str) -> str:
+        return str(folder / Path(text).expanduser())
+
+    def samples(spec: SampleSpec) -> SampleSpec:
+        changes: dict[str, object] = {
+            key: absolute(value) for key in ("npz", "images") if (value := getattr(spec, key)) is not None
+        }
+        if spec.reader is not None and "/" not in spec.reader:
+            changes["reader"] = f"{folder}/{spec.reader}"
+        if isinstance(spec.labels, LabelTable):
+            changes["labels"] = spec.labels.model_copy(update={"file": absolute(spec.labels.file)})
+        return spec.model_copy(update=changes)
+
+    devices = tuple(
+        d.model_copy(update={"profile": absolute(d.profile)}) if d.profile not in (None, "measure") else d
+        for d in scenario.devices
+    )
+    data = DataSpec(
+        calibration=samples(scenario.data.calibration), evaluation=samples(scenario.data.evaluation)
+    )
+    return scenario.model_copy(update={"model": absolute(scenario.model), "data": data, "devices": devices})

@@ -1,0 +1,68 @@
+"""Fixtures: an own cache, small prepared graphs, the shared models where they are."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import models
+from profiling.graph import ModelGraph, build_graph
+from profiling.model import load_model, prepare_model
+from profiling.quantize import INT8_REDUCED, Calibration, calibrate
+
+ROOT = Path(__file__).parent.parent
+QUICKSTART = ROOT / "scenarios" / "quickstart.yaml"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", action="store_true", help="write the golden files anew")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    folder = Path(os.environ.get("SPLITQUANT_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("the shared models are not here: set SPLITQUANT_DATA to their folder")
+    os.environ["SPLITQUANT_DATA"] = str(folder)
+    return folder
+
+
+class Prepared:
+    """A graph, samples for it, and its calibration."""
+
+    def __init__(self, model: onnx.ModelProto, folder: Path, name: str) -> None:
+        path = folder / f"{name}.onnx"
+        onnx.save(model, path)
+        self.path = path
+        self.source = load_model(path, {})
+        self.graph: ModelGraph = build_graph(prepare_model(self.source))
+        rng = np.random.default_rng(1)
+        self.samples = [
+            {i: rng.normal(size=self.graph.tensors[i].shape).astype(np.float32) for i in self.graph.inputs}
+            for _ in range(8)
+        ]
+        self.calibration = Calibration(INT8_REDUCED, folder / f"{name}.ranges.json")
+        calibrate(self.graph.model, self.samples, self.calibration)
+
+
+@pytest.fixture(scope="session")
+def residual(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return Prepared(models.residual(), tmp_path_factory.mktemp("residual"), "residual")
+
+
+@pytest.fixture(scope="session")
+def branches(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return Prepared(models.branches(), tmp_path_factory.mktemp("branches"), "branches")
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    model = onnx.load(ROOT / "scenarios" / "quickstart" / "digits.onnx")
+    return Prepared(model, tmp_path_factory.mktemp("digits"), "digits")

@@ -1,0 +1,76 @@
+"""Tiny models in ONNX text, with weights drawn from a fixed seed."""
+
+import numpy as np
+import onnx
+from onnx import numpy_helper, parser
+
+_RESIDUAL = """
+<ir_version: 8, opset_import: ["" : 17]>
+residual (float[N, 2, 8, 8] x) => (float[N, 4] y)
+<float[4, 2, 3, 3] w1, float[4] b1, float[4, 4, 3, 3] w2, float[4] b2, float[4, 4, 1, 1] w3, float[4] b3,
+ float[4, 4] w4, float[4] b4>
+{
+    c1 = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w1, b1)
+    r1 = Relu (c1)
+    c2 = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (r1, w2, b2)
+    a2 = Add (c2, r1)
+    r2 = Relu (a2)
+    c3 = Conv <kernel_shape = [1, 1]> (r2, w3, b3)
+    r3 = Relu (c3)
+    p3 = GlobalAveragePool (r3)
+    f3 = Flatten (p3)
+    y = Gemm (f3, w4, b4)
+}
+"""
+
+_BRANCHES = """
+<ir_version: 8, opset_import: ["" : 17]>
+branches (float[1, 4, 6, 6] x) => (float[1, 4, 6, 6] left, float[1, 4, 6, 6] y)
+<float[4, 4, 1, 1] w1, float[4] b1, float[4, 4, 1, 1] w2, float[4] b2, float[4, 4, 3, 3] w3, float[4] b3>
+{
+    stem = Conv <kernel_shape = [1, 1]> (x, w1, b1)
+    left = Conv <kernel_shape = [1, 1]> (stem, w2, b2)
+    right = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (stem, w3, b3)
+    pool = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (right)
+    y = Mul (left, pool)
+}
+"""
+
+_SILU = """
+<ir_version: 8, opset_import: ["" : 17]>
+silu (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y)
+<float[2, 2, 1, 1] w1, float[2] b1>
+{
+    c = Conv <kernel_shape = [1, 1]> (x, w1, b1)
+    s = Sigmoid (c)
+    y = Mul (c, s)
+}
+"""
+
+
+def with_weights(text: str, seed: int = 0) -> onnx.ModelProto:
+    """Parse a model and give values to the initializers that it declares."""
+    model = parser.parse_model(text)
+    rng = np.random.default_rng(seed)
+    declared = list(model.graph.value_info)
+    used = {name for node in model.graph.node for name in node.input}
+    written = {name for node in model.graph.node for name in node.output}
+    for value in declared:
+        if value.name in used - written:
+            shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+            weight = rng.normal(size=shape).astype(np.float32) / np.sqrt(np.prod(shape[1:]) or 1)
+            model.graph.initializer.append(numpy_helper.from_array(weight, value.name))
+    del model.graph.value_info[:]
+    return model
+
+
+def residual() -> onnx.ModelProto:
+    return with_weights(_RESIDUAL)
+
+
+def branches() -> onnx.ModelProto:
+    return with_weights(_BRANCHES)
+
+
+def silu() -> onnx.ModelProto:
+    return with_weights(_SILU)

@@ -1,0 +1,80 @@
+"""Hypothesis strategies for small placement problems."""
+
+from hypothesis import strategies as st
+
+from planner.problem import Flow, Option, PlacementProblem, Vertex
+
+# Multiples of a step, so that sums meet budgets exactly or miss them clearly.
+_MILLI = st.integers(0, 40).map(lambda n: n / 1e4)
+_NOISE = st.integers(0, 9).map(lambda n: n / 1e3)
+_BYTES = st.integers(0, 9)
+
+
+@st.composite
+def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem:
+    devices = draw(st.integers(1, max_devices))
+    units = draw(st.integers(1, max_units))
+    if units > 4:
+        devices = min(devices, 2)  # at most 4096 assignments to enumerate
+    source, sink = units, units + 1
+    vertices = [
+        Vertex(f"u{i}", tuple(draw(_options(devices)))) for i in range(units)
+    ] + [
+        Vertex(name, (Option(draw(st.integers(0, devices - 1)), int8=False),), fixed=True)
+        for name in ("source", "sink")
+    ]
+    readers: dict[int, set[int]] = {source: {0}}
+    for i in range(1, units):
+        for producer in draw(st.sets(st.integers(0, i - 1), min_size=1, max_size=2)):
+            readers.setdefault(producer, set()).add(i)
+    if units > 1 and draw(st.booleans()):
+        readers[source].add(units - 1)
+    for i in range(units):
+        if i not in readers or draw(st.integers(0, 4)) == 0:
+            readers.setdefault(i, set()).add(sink)
+    flows = [draw(_flow(p, tuple(sorted(c)), devices, units)) for p, c in sorted(readers.items())]
+    return PlacementProblem(
+        devices=tuple(f"d{i}" for i in range(devices)),
+        vertices=tuple(vertices),
+        flows=tuple(flows),
+        memory_bytes=tuple(draw(st.none() | st.integers(1, 50)) for _ in range(devices)),
+        noise_power=draw(st.none() | st.integers(0, 40).map(lambda n: n / 1e3)),
+    )
+
+
+@st.composite
+def _options(draw, devices: int) -> list[Option]:
+    return [
+        Option(
+            device,
+            int8=int8,
+            seconds=draw(_MILLI),
+            noise_power=draw(_NOISE) if int8 else 0.0,
+            weight_bytes=draw(_BYTES),
+            activation_bytes=draw(_BYTES),
+        )
+        for device in range(devices)
+        for int8 in ((False, True) if draw(st.integers(0, 4)) else (False,))
+    ]
+
+
+@st.composite
+def _flow(draw, producer: int, consumers: tuple[int, ...], devices: int, units: int) -> Flow:
+    raw = producer == units and draw(st.booleans())
+    seconds = tuple(
+        tuple(0.0 if a == b else draw(st.one_of(_MILLI, st.just(float("inf")), _MILLI)) for b in range(devices))
+        for a in range(devices)
+    )
+    quarter = tuple(tuple(x / 4 for x in row) for row in seconds)
+    touching = [v for v in (producer, *consumers) if v < units]
+    return Flow(
+        name=f"t{producer}",
+        producer=producer,
+        consumers=consumers,
+        quantizers=tuple(v for v in touching if draw(st.integers(0, 5))),
+        noise_power=draw(_NOISE),
+        send_s=(seconds, seconds if raw else quarter),
+        quantize_s=tuple(draw(_MILLI) for _ in range(devices)),
+        dequantize_s=tuple(draw(_MILLI) for _ in range(devices)),
+        converts_at_consumer=raw,
+    )

@@ -1,0 +1,91 @@
+"""Which module may import which: low to high, and some libraries through one door only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# A module may import modules of its own line's left side and of lines above.
+LAYERS = [
+    {"profiling.errors", "profiling.progress"},
+    {"profiling.session", "profiling.timing"},
+    {"profiling.quantize", "profiling.saturation", "profiling.profile"},
+    {"profiling.model", "profiling.fusion", "profiling.cache"},
+    {"profiling.graph"},
+    {"profiling.kernels", "profiling.noise"},
+    {"profiling.latency"},
+    {"planner.errors"},
+    {"planner.problem", "planner.scenario", "planner.routes", "planner.plan"},
+    {"planner.evaluate", "planner.scenario_file", "planner.data", "planner.chain", "planner.metrics"},
+    {"planner.ilp", "planner.formulate", "planner.rebuild"},
+    {"planner.split", "planner.tighten", "planner.verify", "planner.measure"},
+    {"planner.run"},
+    {"planner.output"},
+    {"planner.report", "planner.execute"},
+    {"planner.cli"},
+]
+LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
+DOORS = {
+    "pulp": {"planner.ilp"},
+    "highspy": set(),
+    "pydantic": {"planner.scenario"},
+    "ruamel": {"planner.scenario_file"},
+    "onnxruntime.quantization": {"profiling.quantize"},
+    "cyclopts": {"planner.cli"},
+}
+PURE = {"planner.problem", "planner.plan", "planner.evaluate", "planner.routes"}
+IMPURE = {"onnx", "onnxruntime", "pulp", "time", "pathlib", "os", "tempfile"}
+
+
+def modules() -> dict[str, Path]:
+    return {
+        f"{package}.{path.stem}": path
+        for package in ("planner", "profiling")
+        for path in (ROOT / package).glob("*.py")
+        if path.stem != "__init__"
+    }
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_a_module_imports_only_lower_layers(module):
+    assert module in LEVEL, f"add {module} to LAYERS"
+    for name in imports(modules()[module]):
+        if name.split(".")[0] in ("planner", "profiling"):
+            assert LEVEL[name] < LEVEL[module], f"{module} imports {name}"
+            assert not (module.startswith("profiling") and name.startswith("planner"))
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_libraries_stay_behind_their_door(module):
+    for name in imports(modules()[module]):
+        for library, doors in DOORS.items():
+            if name == library or name.startswith(library + "."):
+                assert module in doors, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_the_core_has_no_files_clock_or_models(module):
+    assert not {name.split(".")[0] for name in imports(modules()[module])} & IMPURE
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_a_module_says_what_it_is_for(module):
+    assert ast.get_docstring(ast.parse(modules()[module].read_text()))
+
+
+def test_packages_hold_a_docstring_only():
+    for package in ("planner", "profiling"):
+        tree = ast.parse((ROOT / package / "__init__.py").read_text())
+        assert len(tree.body) == 1
+        assert ast.get_docstring(tree)
