@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -193,6 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    mistyped = _mistyped_command(tokens)
+    if mistyped:
+        sys.exit(_fail(USAGE, mistyped))
     try:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as exc:
@@ -206,6 +210,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MemoryError:
         code = _fail(BAD_INPUT, "out of memory")
     sys.exit(code if isinstance(code, int) else OK)
+
+
+def _mistyped_command(tokens: Sequence[str]) -> str | None:
+    """Return a hint if the first word is neither a file nor a command but looks like one."""
+    word = tokens[0] if tokens else ""
+    commands = [name for name in app if not name.startswith("-")]
+    if word in commands or word.startswith("-") or Path(word).suffix or Path(word).exists():
+        return None
+    close = get_close_matches(word, commands, n=1)
+    return f"no command or file {word!r}; did you mean {close[0]}?" if close else None
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

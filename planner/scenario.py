@@ -291,9 +291,9 @@ def _wording(
     signs = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", ">="), "less_than_equal": ("le", "<=")}
     if kind in signs:
         name, sign = signs[kind]
-        return f"must be {sign} {context[name]}, got {value}"
+        return f"must be {sign} {context[name]:g}, got {value}"
     if kind == "extra_forbidden":
-        close = get_close_matches(str(place[-1]), _known_keys(), n=1)
+        close = get_close_matches(str(place[-1]), _known_keys(), n=1, cutoff=0.5)
         return "is not a known key" + (f"; did you mean {close[0]}?" if close else "; see `plan schema`")
     wanted = {
         "missing": "is required",
@@ -302,6 +302,12 @@ def _wording(
         "int_type": f"must be a whole number, got {value!r}",
         "string_type": f"must be text, got {value!r}",
         "value_error": str(context.get("error", "")),
+        "literal_error": f"must be {context.get('expected')}, got {value!r}",
+        "enum": f"must be {context.get('expected')}, got {value!r}",
+        "too_short": f"needs at least {context.get('min_length')} entry",
+        "model_type": f"must be a mapping of keys, got {value!r}",
+        "dict_type": f"must be a mapping of keys, got {value!r}",
+        "tuple_type": f"must be a list, got {value!r}",
         "string_pattern_mismatch": f"may hold only letters, digits and _ . -, got {value!r}",
     }
     return wanted.get(kind)

@@ -1,5 +1,6 @@
 """Measurements kept on disk under a key of everything that they depend on."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -50,13 +51,17 @@ def cached(path: Path, kind: type[T], make: Callable[[], T]) -> T:
         except ProfileError:
             path.unlink(missing_ok=True)
     value = make()
+    with contextlib.suppress(OSError):  # a full disk costs the entry, not the result
+        _keep(value, path)
+    return value
+
+
+def _keep(value: object, path: Path) -> None:
     # Written aside and renamed, so that a crash or a second run never shows half an entry.
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     os.close(handle)
     try:
         save_json(value, Path(name))
         Path(name).replace(path)
-    except BaseException:
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise
-    return value

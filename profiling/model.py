@@ -11,6 +11,7 @@ from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_sha
 
 from profiling.errors import ModelError
 from profiling.quantize import preprocess
+from profiling.session import Runtime, open_session
 
 _MIN_OPSET = 13  # below it QuantizeLinear has no axis, so weights cannot be quantized per channel
 _TARGET_OPSET = 17
@@ -73,6 +74,7 @@ def prepare_model(model: onnx.ModelProto) -> onnx.ModelProto:
     _unshare_weights(prepared.graph)
     prepared = shape_inference.infer_shapes(prepared, data_prop=True)
     _require_shapes(prepared.graph)
+    open_session(prepared, Runtime())  # names an operator that the runtime lacks
     return prepared
 
 

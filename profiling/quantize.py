@@ -134,6 +134,7 @@ def quantize(model: onnx.ModelProto, passes: Sequence[Pass], ranges: Path) -> on
         If the passes are out of order, a node is unknown, or the tool fails.
     """
     _check_order(model, passes)
+    _check_starts(model, passes)
     for each in passes:
         if each.nodes:  # the tool takes an empty list for "all nodes"
             model = _run_pass(model, each, ranges, None)
@@ -192,7 +193,6 @@ def _run_pass(
 
 def _check_order(model: onnx.ModelProto, passes: Sequence[Pass]) -> None:
     position = {node.name: index for index, node in enumerate(model.graph.node)}
-    producers = {name: node for node in model.graph.node for name in node.output}
     last = -1
     for each in passes:
         unknown = [name for name in each.nodes if name not in position]
@@ -206,20 +206,18 @@ def _check_order(model: onnx.ModelProto, passes: Sequence[Pass]) -> None:
                 f"quantization passes must run upstream first: {each.nodes[0]!r} stands before "
                 "a node of an earlier pass"
             )
-        _check_start(model, each, producers, {n for p in passes for n in p.nodes} - set(each.nodes))
         last = max(places)
 
 
-def _check_start(
-    model: onnx.ModelProto, one: Pass, producers: Mapping[str, onnx.NodeProto], others: set[str]
-) -> None:
+def _check_starts(model: onnx.ModelProto, passes: Sequence[Pass]) -> None:
     # The tool looks for the scale that such a node shares with its input among this pass's tensors.
-    inside = set(one.nodes)
+    number = {name: i for i, one in enumerate(passes) for name in one.nodes}
+    producers = {name: node for node in model.graph.node for name in node.output}
     for node in model.graph.node:
-        if node.name not in inside or node.op_type not in PASSING | REMOVABLE:
+        if node.name not in number or node.op_type not in PASSING | REMOVABLE:
             continue
         producer = producers.get(node.input[0])
-        if producer is not None and producer.name in others:
+        if producer is not None and number.get(producer.name, number[node.name]) != number[node.name]:
             raise QuantizeError(
                 f"a quantization pass cannot begin at {node.name!r} ({node.op_type}): "
                 f"it must share a pass with {producer.name!r}"

@@ -1,0 +1,89 @@
+import networkx as nx
+import numpy as np
+import pytest
+
+import models
+from conftest import Prepared
+from profiling.graph import build_graph
+from profiling.model import prepare_model
+
+
+def test_units_are_what_the_runtime_fuses(residual):
+    assert [unit.op_types for unit in residual.graph.units] == [
+        ("Conv", "Relu"),
+        ("Conv", "Add", "Relu"),
+        ("Conv", "Relu"),
+        ("GlobalAveragePool", "Flatten"),
+        ("Gemm",),
+    ]
+
+
+def test_a_silu_belongs_to_its_convolution():
+    graph = build_graph(prepare_model(models.silu()))
+    assert [unit.op_types for unit in graph.units] == [("Conv", "Sigmoid", "Mul")]
+
+
+def test_a_tensor_read_elsewhere_ends_a_unit(branches):
+    assert [unit.op_types for unit in branches.graph.units] == [
+        ("Conv",),
+        ("Conv",),
+        ("Conv",),
+        ("MaxPool",),
+        ("Mul",),
+    ]
+
+
+@pytest.mark.parametrize("name", ["residual", "branches", "digits"])
+def test_units_share_no_node_and_only_their_last_is_read_outside(name, request):
+    prepared: Prepared = request.getfixturevalue(name)
+    graph = prepared.graph
+    nodes = [node for unit in graph.units for node in unit.nodes]
+    assert nodes == [node.name for node in graph.model.graph.node]
+    assert len(nodes) == len(set(nodes))
+    by_name = {node.name: node for node in graph.model.graph.node}
+    for unit in graph.units:
+        assert set(unit.outputs) <= set(by_name[unit.nodes[-1]].output)
+    assert nx.is_directed_acyclic_graph(graph.dag)
+    assert list(graph.dag) == [unit.index for unit in graph.units]
+    assert all(a < b for a, b in graph.dag.edges)
+
+
+def test_the_dag_is_frozen_and_its_edges_carry_tensors(residual):
+    with pytest.raises(nx.NetworkXError):
+        residual.graph.dag.add_node("new")
+    (tensor,) = residual.graph.dag.edges[0, 1]["tensors"]
+    assert tensor.shape == (1, 4, 8, 8)
+    assert tensor.size_bytes == 4 * 8 * 8 * 4
+    assert tensor.dtype == "float32"
+
+
+def test_bytes_follow_the_precision(residual):
+    first = residual.graph.units[0]
+    weights, bias = 4 * 2 * 3 * 3, 4
+    assert first.weight_bytes == 4 * (weights + bias)
+    assert first.weight_bytes_int8 == weights + 4 * bias  # int32 bias
+
+
+def test_boundary_tensors_are_those_between_units(residual):
+    graph = residual.graph
+    assert graph.boundary()[0] == "x"
+    assert graph.boundary()[-1] == "y"
+    assert len(graph.boundary()) == 6
+    assert graph.producer("x") is None
+    assert graph.consumers(graph.units[0].outputs[0]) == (1,)
+
+
+def test_a_lone_relu_is_not_offered_in_int8():
+    from onnx import parser
+
+    model = parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[1, 4] x) => (float[1, 4] y, float[1, 4] z) '
+        "{ y = Relu (x) z = Softmax (x) }"
+    )
+    graph = build_graph(prepare_model(model))
+    assert {unit.op_types[0]: unit.quantizable for unit in graph.units} == {"Relu": False, "Softmax": True}
+
+
+def test_tensor_sizes_count_elements(digits):
+    for tensor in digits.graph.tensors.values():
+        assert tensor.elements == int(np.prod(tensor.shape))

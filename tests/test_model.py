@@ -1,0 +1,103 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper, parser
+
+import models
+from profiling.errors import ModelError
+from profiling.model import load_model, prepare_model
+from profiling.session import Runtime, open_session, run_session
+
+
+def save(model: onnx.ModelProto, folder) -> object:
+    path = folder / "m.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_a_symbolic_batch_becomes_one(tmp_path):
+    model = load_model(save(models.residual(), tmp_path), {})
+    assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [1, 2, 8, 8]
+    prepared = prepare_model(model)
+    assert [d.dim_value for d in prepared.graph.output[0].type.tensor_type.shape.dim] == [1, 4]
+
+
+def test_other_dynamic_dimensions_must_be_declared(tmp_path):
+    text = models._RESIDUAL.replace("float[N, 2, 8, 8]", "float[N, 2, H, W]")
+    path = save(models.with_weights(text), tmp_path)
+    with pytest.raises(ModelError, match=r"input 'x' has dynamic shape \[\?, 2, \?, \?\]; declare it"):
+        load_model(path, {})
+    assert load_model(path, {"x": (1, 2, 8, 8)})
+
+
+def test_a_declared_shape_that_does_not_fit_is_refused(tmp_path):
+    path = save(models.residual(), tmp_path)
+    with pytest.raises(ModelError, match="input_shapes.x"):
+        load_model(path, {"x": (1, 3, 8, 8)})
+    with pytest.raises(ModelError, match="input_shapes.z: .* has no such input; it has x"):
+        load_model(path, {"z": (1, 3, 8, 8)})
+
+
+def test_preparing_keeps_the_outputs(residual):
+    feeds = residual.samples[0]
+    before = run_session(open_session(residual.source, Runtime()), feeds)
+    after = run_session(open_session(residual.graph.model, Runtime()), feeds)
+    np.testing.assert_allclose(after["y"], before["y"], atol=1e-6)
+
+
+def test_names_become_unique_and_nothing_else_does(tmp_path):
+    model = models.residual()
+    for node in model.graph.node:
+        node.name = "same" if node.op_type == "Conv" else ""
+    prepared = prepare_model(load_model(save(model, tmp_path), {}))
+    names = [node.name for node in prepared.graph.node]
+    assert len(set(names)) == len(names)
+    assert all(names)
+    assert [o.domain for o in prepared.opset_import] == [""]
+
+
+def test_a_weight_shared_by_two_nodes_is_given_to_each(tmp_path):
+    model = models.branches()
+    model.graph.node[1].input[1] = "w1"  # left reads the stem's weights
+    prepared = prepare_model(load_model(save(model, tmp_path), {}))
+    readers = [name for node in prepared.graph.node for name in node.input if name.startswith("w1")]
+    assert len(readers) == len(set(readers)) == 2
+    weights = {i.name: numpy_helper.to_array(i) for i in prepared.graph.initializer}
+    np.testing.assert_array_equal(weights[readers[0]], weights[readers[1]])
+
+
+def test_an_old_opset_is_converted(tmp_path):
+    model = models.silu()
+    model.opset_import[0].version = 11
+    prepared = prepare_model(load_model(save(model, tmp_path), {}))
+    assert prepared.opset_import[0].version == 17
+
+
+def test_files_that_are_no_models_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="does not exist"):
+        load_model(tmp_path / "none.onnx", {})
+    with pytest.raises(ModelError, match="is not a file"):
+        load_model(tmp_path, {})
+    text = tmp_path / "text.onnx"
+    text.write_text("hello, this is no model at all")
+    with pytest.raises(ModelError, match="is not an ONNX"):
+        load_model(text, {})
+    text.write_bytes(b"")
+    with pytest.raises(ModelError, match="is not an ONNX"):
+        load_model(text, {})
+
+
+def test_a_model_that_the_checker_refuses_is_refused(tmp_path):
+    model = models.residual()
+    model.graph.node[0].input[0] = "nowhere"
+    with pytest.raises(ModelError, match="is not valid ONNX"):
+        load_model(save(model, tmp_path), {})
+
+
+def test_an_operator_that_the_runtime_lacks_is_named(tmp_path):
+    model = parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17, "my.ops" : 1]> '
+        "g (float[1, 4] x) => (float[1, 4] y) { y = my.ops.Strange (x) }"
+    )
+    with pytest.raises(ModelError, match="Strange"):
+        prepare_model(load_model(save(model, tmp_path), {}))

@@ -1,0 +1,171 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import QUICKSTART, ROOT
+from planner.errors import ScenarioError
+from planner.scenario import scenario_schema
+from planner.scenario_file import load_scenario, parse_scenario
+
+GOOD = """\
+model: m.onnx
+data:
+  calibration: {npz: c.npz, labels: y}
+  evaluation: {npz: e.npz, labels: y}
+devices:
+  - {name: camera}
+  - {name: server, scaled_from: camera, speedup: 4}
+links:
+  - {from: camera, to: server, bandwidth_mbit_per_s: 8, latency_ms: 5}
+  - {from: server, to: camera, bandwidth_mbit_per_s: 8}
+source: camera
+sink: camera
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "s.yaml"
+    path.write_text(text)
+    return path
+
+
+def faults(folder: Path, text: str, *settings: str) -> list[str]:
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(write(folder, text), settings)
+    return [line.replace(f"{folder}/", "") for line in str(caught.value).splitlines()]
+
+
+def test_units_become_si(tmp_path):
+    scenario = load_scenario(write(tmp_path, GOOD), ["budget.memory_mib.camera=2", "budget.latency_ms=50"])
+    assert scenario.links[0].bandwidth_bytes_per_s == 1e6
+    assert scenario.links[0].latency_s == 0.005
+    assert scenario.memory_bytes("camera") == 2 * 2**20
+    assert scenario.memory_bytes("server") is None
+    assert scenario.latency_s == 0.05
+
+
+def test_paths_are_relative_to_the_file(tmp_path):
+    scenario = load_scenario(write(tmp_path, GOOD))
+    assert scenario.model == str(tmp_path / "m.onnx")
+    assert scenario.data.calibration.npz == str(tmp_path / "c.npz")
+
+
+def test_variables_are_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("WHERE", "/data")
+    scenario = load_scenario(write(tmp_path, GOOD.replace("m.onnx", "${WHERE}/m.onnx")))
+    assert scenario.model == "/data/m.onnx"
+
+
+def test_every_scenario_survives_the_way_through_json(tmp_path):
+    scenario = load_scenario(QUICKSTART)
+    assert parse_scenario(scenario.model_dump_json(by_alias=True, exclude_none=True).encode()) == scenario
+
+
+def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
+    text = GOOD.replace("bandwidth_mbit_per_s: 8, latency_ms: 5", "bandwidth_mbit_per_s: -3, latency: 5")
+    text = text.replace("speedup: 4", "speedup: fast").replace("sink: camera", "sink: ''")
+    assert faults(tmp_path, text) == [
+        "s.yaml:7:41: devices.1.speedup must be a number, got 'fast'",
+        "s.yaml:9:32: links.0.bandwidth_mbit_per_s must be > 0, got -3",
+        "s.yaml:9:58: links.0.latency is not a known key; did you mean latency_ms?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("source=moon", "source names no device: 'moon'; devices are camera, server"),
+        ("links.0.to=moon", "links.0.to names no device: 'moon'"),
+        ("links.0.to=camera", "links.0 joins a device to itself"),
+        ("devices.1.scaled_from=moon", "devices.1.scaled_from names no device"),
+        ("devices.1.scaled_from=server", "devices.1.scaled_from runs in a circle through 'server'"),
+        ("devices.1.name=camera", "devices.1.name 'camera' is already taken"),
+        ("devices.1.name=a/b", "devices.1.name may hold only letters, digits and _ . -"),
+        ("devices.1.profile=measure", "give either profile or scaled_from"),
+        ("devices.0.speedup=2", "speedup needs scaled_from"),
+        ("devices.0.precisions=[int4]", "devices.0.precisions.0 must be 'fp32' or 'int8', got 'int4'"),
+        ("devices.0.threads=0", "devices.0.threads must be > 0, got 0"),
+        ("devices.0.threads=1.5", "devices.0.threads must be a whole number, got 1.5"),
+        ("links.0.bandwidth_mbit_per_s=.nan", "must be finite, got nan"),
+        ("links.0.bandwidth_mbit_per_s=.inf", "must be finite, got inf"),
+        ("links.0.bandwidth_mbit_per_s=0", "must be > 0, got 0"),
+        ("links.0.bandwidth_mbit_per_s='5'", "must be a number, got '5'"),
+        ("budget.noise_relative_rms=-1", "budget.noise_relative_rms must be >= 0, got -1"),
+        ("budget.accuracy_drop=2", "budget.accuracy_drop must be <= 1, got 2"),
+        ("budget.memory_mib.moon=1", "budget.memory_mib.moon names no device"),
+        ("budget.energy=1", "budget.energy is not a known key"),
+        ("objective=fun", "objective must be 'latency', got 'fun'"),
+        ("solver.name=glpk", "solver.name must be 'highs' or 'cbc', got 'glpk'"),
+        ("data.calibration.images=x", "needs exactly one of npz, images, reader"),
+        ("data.calibration.npz=null", "needs exactly one of npz, images, reader"),
+        ("devices=[]", "devices needs at least 1 entry"),
+        ("devices=3", "devices must be a list, got 3"),
+        ("data=3", "data must be a mapping of keys, got 3"),
+        ("model=7", "model must be text, got 7"),
+        ("model=${NOT_SET_ANYWHERE}/m", "model needs the environment variable NOT_SET_ANYWHERE"),
+        ("input_shapes.x=[1,0]", "input_shapes.x.1 must be > 0, got 0"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_would_be_right(tmp_path, change, message):
+    lines = faults(tmp_path, GOOD, change)
+    assert any(message in line for line in lines)
+    assert all(line.startswith("s.yaml:") for line in lines)
+
+
+def test_an_unreachable_sink_is_refused(tmp_path):
+    text = GOOD.replace("sink: camera", "sink: server").replace("from: camera, to: server", "from: server, to: camera")
+    assert faults(tmp_path, text) == ["s.yaml:12:1: sink 'server' cannot be reached from source 'camera' over links"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n", "s.yaml: must be a mapping"),
+        ("", "s.yaml: must be a mapping"),
+        ("a: 1\na: 2\n", 's.yaml:2:1: not valid YAML: found duplicate key "a"'),
+        ("a: [1\n", "s.yaml:2:1: not valid YAML"),
+        ("a: \t- x\n", "s.yaml:1:"),
+    ],
+)
+def test_text_that_is_no_scenario_is_refused(tmp_path, text, message):
+    assert faults(tmp_path, text)[0].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model", "write KEY=VALUE"),
+        ("links.9.latency_ms=1", "there is no '9'; it has 2 entries"),
+        ("model.x=1", "model holds no keys"),
+        ("model=[", "not valid YAML"),
+    ],
+)
+def test_a_setting_that_leads_nowhere_is_refused(tmp_path, setting, message):
+    assert message in faults(tmp_path, GOOD, setting)[0]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ScenarioError, match="No such file"):
+        load_scenario(tmp_path / "none.yaml")
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ScenarioError, match="not UTF-8"):
+        load_scenario(path)
+
+
+def test_the_schema_file_for_editors_is_current(request):
+    path = ROOT / "scenarios" / "scenario.schema.json"
+    text = json.dumps(scenario_schema(), indent=2) + "\n"
+    if request.config.getoption("--golden"):
+        path.write_text(text)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_scenario_in_the_repository_is_valid(path, monkeypatch):
+    monkeypatch.setenv("SPLITQUANT_DATA", "/somewhere")
+    assert load_scenario(path).devices

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import checker
+
+from planner.chain import Chain, same_bits
+from planner.rebuild import quantized_tensors, rebuild
+from planner.split import Placement, split
+from profiling.quantize import QUANTIZED_SUFFIX
+from profiling.session import Optimization, Runtime, open_session, run_session
+
+DEVICES = ("a", "b", "c")
+
+
+def forward_devices(data, graph, count: int = 3) -> tuple[str, ...]:
+    """Draw devices so that no path leaves one and comes back: never an earlier one than a producer's."""
+    places: list[int] = []
+    for unit in graph.units:
+        least = max((places[p] for p in graph.dag.predecessors(unit.index)), default=0)
+        places.append(data.draw(st.integers(least, count - 1)))
+    return tuple(DEVICES[p] for p in places)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), name=st.sampled_from(["residual", "branches", "digits"]))
+def test_chained_stages_equal_the_whole_model(request, data, name):
+    prepared = request.getfixturevalue(name)
+    graph = prepared.graph
+    able = [u.index for u in graph.units if u.quantizable]
+    int8 = data.draw(st.sets(st.sampled_from(able)))
+    source, sink = data.draw(st.sampled_from(DEVICES)), data.draw(st.sampled_from(DEVICES))
+    raw = frozenset(graph.inputs) if data.draw(st.booleans()) else frozenset()
+    placement = Placement(forward_devices(data, graph), source, sink, raw)
+    mixed = rebuild(graph, int8, prepared.calibration)
+    stages = split(mixed, graph, placement)
+    for stage in stages:
+        checker.check_model(stage.model)
+    assert sorted(u for s in stages for u in s.units) == [u.index for u in graph.units]
+    whole = open_session(mixed, Runtime(), Optimization.BASIC)
+    chain = Chain([s.model for s in stages], Runtime(), Optimization.BASIC)
+    for feeds in prepared.samples[:3]:
+        assert same_bits(run_session(whole, feeds), chain.run(feeds, graph.outputs))
+
+
+def test_an_int8_tensor_crosses_as_uint8(residual):
+    mixed = rebuild(residual.graph, [0, 1, 2], residual.calibration)
+    stages = split(mixed, residual.graph, Placement(("a", "a", "b", "b", "b"), "a", "b"))
+    cut = residual.graph.units[1].outputs[0]
+    assert [s.device for s in stages] == ["a", "b"]
+    assert stages[0].inputs == ("x",)
+    assert stages[0].outputs == stages[1].inputs == (cut + QUANTIZED_SUFFIX,)
+    assert stages[0].model.graph.output[0].type.tensor_type.elem_type == 2  # uint8
+    assert stages[1].outputs == ("y",)
+
+
+def test_a_float_tensor_crosses_as_float(residual):
+    mixed = rebuild(residual.graph, [0], residual.calibration)
+    stages = split(mixed, residual.graph, Placement(("a", "a", "b", "b", "b"), "a", "b"))
+    assert stages[0].outputs == residual.graph.units[1].outputs
+
+
+def test_a_tensor_read_on_two_devices_leaves_once(branches):
+    mixed = rebuild(branches.graph, [0, 1, 2], branches.calibration)
+    devices = tuple({0: "a", 1: "b"}.get(u.index, "c") for u in branches.graph.units)
+    stages = split(mixed, branches.graph, Placement(devices, "a", "c"))
+    stem = branches.graph.units[0].outputs[0] + QUANTIZED_SUFFIX
+    assert [stem in s.outputs for s in stages] == [True, False, False]
+    assert [stem in s.inputs for s in stages] == [False, True, True]
+
+
+def test_an_input_quantized_at_the_source_makes_a_stage_there(residual):
+    mixed = rebuild(residual.graph, [0], residual.calibration)
+    stages = split(mixed, residual.graph, Placement(("b",) * 5, "a", "b"))
+    assert [(s.device, s.units) for s in stages] == [("a", ()), ("b", (0, 1, 2, 3, 4))]
+    assert [n.op_type for n in stages[0].model.graph.node] == ["QuantizeLinear"]
+
+
+def test_a_raw_input_is_quantized_where_it_is_used(residual):
+    mixed = rebuild(residual.graph, [0], residual.calibration)
+    stages = split(mixed, residual.graph, Placement(("b",) * 5, "a", "b", frozenset({"x"})))
+    assert [(s.device, s.inputs) for s in stages] == [("b", ("x",))]
+
+
+def test_an_int8_output_is_dequantized_at_the_sink(residual):
+    mixed = rebuild(residual.graph, [4], residual.calibration)
+    stages = split(mixed, residual.graph, Placement(("a",) * 5, "a", "b"))
+    assert [(s.device, s.outputs) for s in stages] == [("a", ("y" + QUANTIZED_SUFFIX,)), ("b", ("y",))]
+
+
+@pytest.mark.parametrize("int8", [[], [0], [1, 3], [0, 1, 2, 3, 4]])
+def test_rebuilding_quantizes_what_the_units_touch_and_nothing_else(residual, int8):
+    mixed = rebuild(residual.graph, int8, residual.calibration)
+    expected = {t for i in int8 for t in residual.graph.quantized_by(i)}
+    assert quantized_tensors(mixed) & set(residual.graph.boundary()) == expected
+    assert [o.name for o in mixed.graph.output] == ["y"]
+
+
+def test_an_all_fp32_plan_keeps_the_outputs(residual):
+    mixed = rebuild(residual.graph, [], residual.calibration)
+    stages = split(mixed, residual.graph, Placement(("a", "a", "b", "b", "b"), "a", "b"))
+    chain = Chain([s.model for s in stages], Runtime())
+    exact = open_session(residual.source, Runtime())
+    for feeds in residual.samples:
+        np.testing.assert_allclose(chain.run(feeds, ("y",))["y"], run_session(exact, feeds)["y"], atol=1e-5)
