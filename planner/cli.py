@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -22,21 +23,29 @@ from profiling.progress import Progress, silent
 
 OK, BAD_INPUT, USAGE, INFEASIBLE, BROKEN_BUDGET, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
+_PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
 _EXAMPLES = """
-Decide at which precision and on which device each part of a neural network runs, and prove it.
-
 Examples:
 
-    plan scenarios/quickstart.yaml
-    plan scenario.yaml --set links.0.bandwidth_mbit_per_s=5 --out plans/slow
-    plan profile scenario.yaml --device camera --out camera.json
-    plan run plans/quickstart --input samples.npz --output answers.npz
+```
+plan scenarios/quickstart.yaml
+plan scenario.yaml --set links.0.bandwidth_mbit_per_s=5 --out plans/slow
+plan profile scenario.yaml --device camera --out camera.json
+plan run plans/quickstart --input samples.npz --output answers.npz
+```
 
-Exit codes: 0 plan found and verified, 1 bad input, 2 usage, 3 infeasible, 4 a budget failed on the
-evaluation data (nothing is delivered), 130 interrupted.
+Exit codes: 0 plan found and verified; 1 bad input; 2 usage; 3 infeasible; 4 a budget failed on the
+evaluation data, nothing is delivered; 130 interrupted.
 """
 
-app = App(name="plan", help=_EXAMPLES, help_format="plaintext", version_flags=["--version"])
+app = App(
+    name="plan",
+    help=_PURPOSE,
+    help_epilogue=_EXAMPLES,
+    help_format="markdown",
+    version=lambda: version("splitquant"),
+    suppress_keyboard_interrupt=False,
+)
 
 Settings = Annotated[
     list[str] | None,

@@ -1,6 +1,5 @@
 """The answer: which device and precision each unit gets, what crosses links, what it costs."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -154,12 +153,3 @@ class Plan(Record, frozen=True, kw_only=True):
     def int8_units(self) -> frozenset[str]:
         """Return the units that compute in int8."""
         return frozenset(a.unit for a in self.assignments if a.precision is Precision.INT8)
-
-
-def runs(plan: Plan) -> Sequence[tuple[str, int, int]]:
-    """Return (device, fp32 units, int8 units) per device in the order of its first unit."""
-    counts: dict[str, list[int]] = {}
-    for assignment in plan.assignments:
-        pair = counts.setdefault(assignment.device, [0, 0])
-        pair[assignment.precision is Precision.INT8] += 1
-    return [(device, a, b) for device, (a, b) in counts.items()]

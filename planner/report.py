@@ -1,21 +1,24 @@
 """Values -> terminal tables."""
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from planner.output import Manifest
-from planner.plan import Cut, Plan, Wire
-from profiling.profile import Profile
+from planner.plan import Plan
+from profiling.profile import Precision, Profile
 
 _MILLI = 1e3
 _KIBI = 1024
 _MEBI = 2**20
+_NAME_WIDTH = 32
 
 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
-    return Group(_stages(plan, manifest), _costs(plan), *_checks(plan))
+    cuts = [_cuts(plan)] if plan.cuts else [Text("nothing crosses a link")]
+    return Group(_stages(plan, manifest), *cuts, _costs(plan), *_checks(plan))
 
 
 def no_plan_text(unmet: tuple[str, ...]) -> str:
@@ -30,40 +33,32 @@ def no_plan_text(unmet: tuple[str, ...]) -> str:
 
 
 def _stages(plan: Plan, manifest: Manifest) -> Table:
-    table = Table(title=f"{plan.status} plan", title_justify="left", pad_edge=False)
-    for column, justify in (
-        ("stage", "left"),
-        ("device", "left"),
-        ("units", "right"),
-        ("fp32", "right"),
-        ("int8", "right"),
-        ("compute ms", "right"),
-        ("sends", "left"),
-    ):
-        table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table = _table(f"{plan.status} plan", ("stage", "device"), ("units", "fp32", "int8", "compute ms"))
     compute = plan.predicted.compute_s if plan.predicted else {}
     counts = _precision_counts(plan)
-    waiting = list(plan.cuts)
-    raw = [cut for cut in waiting if cut.source == manifest.source and _is_input(cut, manifest)]
-    unsent = [cut for cut in raw if cut.wire is not Wire.UINT8]
-    if unsent:
-        table.add_row("", manifest.source, "", "", "", "", _sends(unsent))
-    shown: set[str] = set()
     for stage in manifest.stages:
-        fp32, int8 = counts.get(stage.device, (0, 0)) if stage.units else (0, 0)
-        given = {port.name.removesuffix("_QuantizeLinear_Output") for port in stage.outputs}
-        sent = [c for c in waiting if c.source == stage.device and c.tensor in given and c not in unsent]
-        seconds = compute.get(stage.device, 0.0) if stage.device not in shown and stage.units else None
-        shown |= {stage.device} if stage.units else set()
-        table.add_row(
-            f"{stage.number:02d}",
-            stage.device,
-            str(stage.units),
-            str(fp32),
-            str(int8),
-            "" if seconds is None else f"{seconds * _MILLI:.2f}",
-            _sends(sent),
-        )
+        # A stage without units only switches an input or output for the link.
+        fp32, int8 = counts[stage.device] if stage.units else (0, 0)
+        seconds = f"{compute[stage.device] * _MILLI:.2f}" if stage.units else ""
+        table.add_row(f"{stage.number:02d}", stage.device, str(stage.units), str(fp32), str(int8), seconds)
+    return table
+
+
+def _cuts(plan: Plan) -> Table:
+    table = _table("on the links", ("tensor", "way", "wire"), ("size", "ms"))
+    for cut in plan.cuts:
+        way = " > ".join(cut.path)
+        size = size_text(cut.size_bytes)
+        table.add_row(_short(cut.tensor), way, cut.wire, size, f"{cut.seconds * _MILLI:.2f}")
+    return table
+
+
+def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in left:
+        table.add_column(column, overflow="fold")
+    for column in right:
+        table.add_column(column, justify="right", overflow="fold")
     return table
 
 
@@ -71,27 +66,13 @@ def _precision_counts(plan: Plan) -> dict[str, tuple[int, int]]:
     counts: dict[str, tuple[int, int]] = {}
     for assignment in plan.assignments:
         fp32, int8 = counts.get(assignment.device, (0, 0))
-        is_int8 = assignment.precision == "int8"
+        is_int8 = assignment.precision is Precision.INT8
         counts[assignment.device] = (fp32 + (not is_int8), int8 + is_int8)
     return counts
 
 
-def _is_input(cut: Cut, manifest: Manifest) -> bool:
-    return any(port.name == cut.tensor for port in manifest.inputs)
-
-
-def _sends(cuts: list[Cut]) -> str:
-    return "\n".join(
-        f"{_short(cut.tensor)} -> {' -> '.join(cut.path[1:])}: {size_text(cut.size_bytes)} {cut.wire}, "
-        f"{cut.seconds * _MILLI:.1f} ms"
-        for cut in cuts
-    )
-
-
 def _costs(plan: Plan) -> Table:
-    table = Table(pad_edge=False)
-    for column in ("", "predicted", "measured"):
-        table.add_column(column, justify="left" if not column else "right")
+    table = _table("costs and errors", ("",), ("predicted", "measured"))
     predicted, measured = plan.predicted, plan.measured
     if predicted is None or measured is None:
         return table
@@ -149,17 +130,16 @@ def size_text(size_bytes: int) -> str:
 
 
 def _short(name: str) -> str:
-    """Return the part of a converter's long tensor name that tells it from others."""
+    """Return the end of a converter's long tensor name, which tells it from others."""
     last = name.split(";")[-1]
-    return last if len(last) <= 40 else "..." + last[-37:]  # noqa: PLR2004
+    return last if len(last) <= _NAME_WIDTH else "..." + last[3 - _NAME_WIDTH :]
 
 
 def profile_table(profile: Profile) -> RenderableType:
     """Return a profile's seconds and noise in short."""
     latency = profile.latency
-    table = Table(title=f"profile of {profile.device}", title_justify="left", pad_edge=False)
-    for column in ("precision", "whole run ms", "units ms", "unattributed ms"):
-        table.add_column(column, justify="left" if column == "precision" else "right")
+    columns = ("whole run ms", "units ms", "unattributed ms")
+    table = _table(f"profile of {profile.device}", ("precision",), columns)
     for precision, wall_s in latency.wall_s.items():
         units = sum(row.seconds for row in latency.units if row.precision == precision)
         table.add_row(

@@ -69,7 +69,10 @@ def main() -> None:
         inputs_as_nchw=["picture"],
         output_path=str(_FOLDER / "digits.onnx"),
     )
-    ends = {"calibration": slice(_TRAIN, _TRAIN + _CALIBRATION), "evaluation": slice(_TRAIN + _CALIBRATION, None)}
+    ends = {
+        "calibration": slice(_TRAIN, _TRAIN + _CALIBRATION),
+        "evaluation": slice(_TRAIN + _CALIBRATION, None),
+    }
     for name, part in ends.items():
         np.savez_compressed(_FOLDER / f"{name}.npz", picture=x[part], label=y[part])
 

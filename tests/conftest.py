@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
+import models
 import numpy as np
 import onnx
 import pytest
 
-import models
 from profiling.graph import ModelGraph, build_graph
 from profiling.model import load_model, prepare_model
 from profiling.quantize import INT8_REDUCED, Calibration, calibrate

@@ -17,9 +17,7 @@ def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem
     if units > 4:
         devices = min(devices, 2)  # at most 4096 assignments to enumerate
     source, sink = units, units + 1
-    vertices = [
-        Vertex(f"u{i}", tuple(draw(_options(devices)))) for i in range(units)
-    ] + [
+    vertices = [Vertex(f"u{i}", tuple(draw(_options(devices)))) for i in range(units)] + [
         Vertex(name, (Option(draw(st.integers(0, devices - 1)), int8=False),), fixed=True)
         for name in ("source", "sink")
     ]
@@ -62,7 +60,9 @@ def _options(draw, devices: int) -> list[Option]:
 def _flow(draw, producer: int, consumers: tuple[int, ...], devices: int, units: int) -> Flow:
     raw = producer == units and draw(st.booleans())
     seconds = tuple(
-        tuple(0.0 if a == b else draw(st.one_of(_MILLI, st.just(float("inf")), _MILLI)) for b in range(devices))
+        tuple(
+            0.0 if a == b else draw(st.one_of(_MILLI, st.just(float("inf")), _MILLI)) for b in range(devices)
+        )
         for a in range(devices)
     )
     quarter = tuple(tuple(x / 4 for x in row) for row in seconds)

@@ -1,9 +1,9 @@
+import models
 import networkx as nx
 import numpy as np
 import pytest
-
-import models
 from conftest import Prepared
+
 from profiling.graph import build_graph
 from profiling.model import prepare_model
 

@@ -2,16 +2,16 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import problems
 
-import oracle
 from planner.errors import SolverError
 from planner.evaluate import evaluate, is_feasible
 from planner.ilp import SolverOptions, SolveStatus, build, solve
 from planner.problem import Flow, Option, PlacementProblem, Vertex
-from strategies import problems
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = ("choose", "transport", "form", "pay", "order", "noise", "memory", "latency")
@@ -98,7 +98,9 @@ def test_more_bandwidth_is_never_slower(problem, factor):
 def test_losing_an_option_is_never_faster(problem):
     fewer = replace(
         problem,
-        vertices=tuple(v if v.fixed else replace(v, options=v.options[:-1] or v.options) for v in problem.vertices),
+        vertices=tuple(
+            v if v.fixed else replace(v, options=v.options[:-1] or v.options) for v in problem.vertices
+        ),
     )
     before, after = solve(problem), solve(fewer)
     if after.choice is not None:
@@ -224,7 +226,9 @@ def test_a_wrong_answer_of_cbc_is_noticed():
     inf = math.inf
 
     def unit(name, *options):
-        return Vertex(name, tuple(Option(d, int8=False, weight_bytes=w, activation_bytes=a) for d, w, a in options))
+        return Vertex(
+            name, tuple(Option(d, int8=False, weight_bytes=w, activation_bytes=a) for d, w, a in options)
+        )
 
     def flow(producer, consumers, *rows):
         return Flow("t", producer, consumers, (), 0.0, (rows, rows), (0.0,) * 3, (0.0,) * 3)

@@ -21,7 +21,9 @@ def test_every_unit_has_a_time_in_every_precision_it_can_run_in(digits, profile)
 
 def test_units_and_the_unattributed_line_make_up_the_whole_run(digits, profile):
     fp32 = sum(row.seconds for row in profile.units if row.precision is Precision.FP32)
-    assert fp32 + profile.unattributed_s[Precision.FP32] == pytest.approx(profile.wall_s[Precision.FP32], rel=0.02)
+    assert fp32 + profile.unattributed_s[Precision.FP32] == pytest.approx(
+        profile.wall_s[Precision.FP32], rel=0.02
+    )
 
 
 def test_both_switches_of_every_float_tensor_have_a_cost(digits, profile):
@@ -52,9 +54,7 @@ def test_the_profilers_cost_is_taken_off_kernel_by_kernel():
 def test_tags_leave_the_models_ends_and_results_alone(digits):
     able = frozenset(u.index for u in digits.graph.units)
     nodes = tuple(n for u in digits.graph.units for n in u.nodes)
-    int8 = quantize(
-        digits.graph.model, [Pass(digits.calibration.scheme, nodes)], digits.calibration.ranges
-    )
+    int8 = quantize(digits.graph.model, [Pass(digits.calibration.scheme, nodes)], digits.calibration.ranges)
     tagged = tag_model(int8, digits.graph, able)
     feeds = digits.samples[0]
     want = open_session(int8, Runtime()).run(None, feeds)[0]

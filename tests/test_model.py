@@ -1,9 +1,9 @@
+import models
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper, parser
 
-import models
 from profiling.errors import ModelError
 from profiling.model import load_model, prepare_model
 from profiling.session import Runtime, open_session, run_session

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import onnx
 import pytest
@@ -17,9 +19,7 @@ def segments(prepared, count: int) -> list[Pass]:
     starts = [i for i, u in enumerate(units) if u.op_types[0] in ("Conv", "Gemm")]
     cuts = [starts[len(starts) * k // count] for k in range(1, count)]
     edges = [0, *cuts, len(units)]
-    return [
-        Pass(INT8, nodes_of(prepared, range(a, b))) for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [Pass(INT8, nodes_of(prepared, range(a, b))) for a, b in itertools.pairwise(edges)]
 
 
 def outputs(model, prepared) -> list[dict[str, np.ndarray]]:

@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from conftest import QUICKSTART, ROOT
+
 from planner.errors import ScenarioError
 from planner.scenario import scenario_schema
 from planner.scenario_file import load_scenario, parse_scenario
@@ -114,8 +114,12 @@ def test_a_wrong_value_is_named_with_what_would_be_right(tmp_path, change, messa
 
 
 def test_an_unreachable_sink_is_refused(tmp_path):
-    text = GOOD.replace("sink: camera", "sink: server").replace("from: camera, to: server", "from: server, to: camera")
-    assert faults(tmp_path, text) == ["s.yaml:12:1: sink 'server' cannot be reached from source 'camera' over links"]
+    text = GOOD.replace("sink: camera", "sink: server").replace(
+        "from: camera, to: server", "from: server, to: camera"
+    )
+    assert faults(tmp_path, text) == [
+        "s.yaml:12:1: sink 'server' cannot be reached from source 'camera' over links"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+import numpy as np
+
+from profiling.cache import cache_folder, cache_key, cached, samples_hash
+from profiling.profile import TensorNoise
+
+
+def test_a_value_is_made_once(tmp_path):
+    made = []
+
+    def make() -> TensorNoise:
+        made.append(1)
+        return TensorNoise("t", 0.5)
+
+    path = tmp_path / "e.json"
+    assert cached(path, TensorNoise, make) == cached(path, TensorNoise, make) == TensorNoise("t", 0.5)
+    assert len(made) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["e.json"]
+
+
+def test_a_corrupt_entry_is_made_anew(tmp_path):
+    path = tmp_path / "e.json"
+    for text in ("", "{", '{"tensor": 3, "power": "x"}', "\x00\x01"):
+        path.write_text(text)
+        assert cached(path, TensorNoise, lambda: TensorNoise("t", 0.5)).power == 0.5
+        assert cached(path, TensorNoise, lambda: TensorNoise("other", 0.1)).tensor == "t"
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path):
+    path = tmp_path / "missing" / "e.json"
+    assert cached(path, TensorNoise, lambda: TensorNoise("t", 0.5)).power == 0.5
+
+
+def test_keys_depend_on_every_part():
+    assert cache_key(a=1, b=2) == cache_key(b=2, a=1)
+    assert len({cache_key(a=1), cache_key(a=2), cache_key(b=1), cache_key(a=1, b=1)}) == 4
+
+
+def test_samples_with_other_values_names_or_types_have_another_hash():
+    one = {"x": np.zeros(3, np.float32)}
+    others = [{"x": np.ones(3, np.float32)}, {"y": np.zeros(3, np.float32)}, {"x": np.zeros(3)}]
+    assert samples_hash([one]) == samples_hash([dict(one)])
+    assert len({samples_hash([s]) for s in (one, *others)}) == 4
+
+
+def test_the_cache_lives_in_the_users_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert tmp_path in cache_folder().parents

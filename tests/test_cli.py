@@ -1,0 +1,380 @@
+"""The whole of the quickstart through the command line, and what happens to mistakes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from conftest import QUICKSTART, ROOT
+from onnx import checker
+
+import planner.output as output_module
+from planner.cli import main
+from planner.output import Manifest, read_manifest, read_plan
+from planner.plan import Plan
+
+FAST = ("--set", "profiling.rounds=3", "--set", "profiling.noise_samples=4")
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as done:
+            main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return done.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("plans") / "quickstart"
+    with pytest.raises(SystemExit) as done:
+        main([str(QUICKSTART), "--out", str(folder), *FAST])
+    assert done.value.code == 0
+    return folder
+
+
+def test_the_folder_holds_the_contract(delivered):
+    assert {p.name for p in delivered.iterdir()} == {
+        "plan.json",
+        "model.onnx",
+        "stages",
+        "manifest.json",
+        "profile.json",
+    }
+    manifest = read_manifest(delivered)
+    assert [s.file for s in manifest.stages] == sorted(
+        f"stages/{p.name}" for p in (delivered / "stages").iterdir()
+    )
+    for path in delivered.rglob("*.onnx"):
+        checker.check_model(onnx.load(path))
+    source = onnx.load(ROOT / "scenarios" / "quickstart" / "digits.onnx")
+    whole = onnx.load(delivered / "model.onnx")
+    assert [o.name for o in whole.graph.output] == [o.name for o in source.graph.output]
+    assert manifest.stages[0].inputs[0].name == "picture"
+    assert manifest.stages[-1].outputs[-1].name == "logits"
+    assert manifest.stages[-1].outputs[-1].dtype == "float32"
+
+
+def test_the_plan_says_what_the_contract_asks_for(delivered):
+    plan = json.loads((delivered / "plan.json").read_text())
+    assert plan["status"] == "optimal"
+    assert set(plan["objective"]) == {"name", "value", "bound", "gap"}
+    assert plan["objective"]["gap"] <= 1e-6
+    assert set(plan["predicted"]) == {
+        "latency_s",
+        "latency_ratio_to_fp32",
+        "compute_s",
+        "transfer_s",
+        "energy_j",
+        "noise_relative_rms",
+        "memory_bytes",
+    }
+    assert {
+        "noise_relative_rms",
+        "max_abs_error",
+        "top1_agreement",
+        "accuracy",
+        "accuracy_fp32",
+        "latency_ratio_to_fp32",
+        "samples",
+    } <= set(plan["measured"])
+    assert plan["measured"]["samples"] == 380
+    assert all(set(c) >= {"tensor", "from", "to", "wire", "bytes"} for c in plan["cuts"])
+    assert plan["predicted"]["latency_s"] == pytest.approx(
+        sum(plan["predicted"]["compute_s"].values()) + plan["predicted"]["transfer_s"]
+    )
+
+
+def test_the_quickstart_has_a_real_cut_and_keeps_its_budgets(delivered):
+    plan = read_plan(delivered)
+    assert len(set(plan.devices().values())) > 1
+    assert plan.cuts
+    assert plan.measured.noise_relative_rms <= 0.1
+    assert plan.measured.accuracy_fp32 - plan.measured.accuracy <= 0.02 + 1e-12
+    assert plan.measured.accuracy_fp32 > 0.95
+    assert plan.predicted.memory_bytes["camera"] <= 0.1 * 2**20
+
+
+def test_the_chain_is_bit_equal_and_keeps_its_integer_kernels(delivered):
+    chain = read_plan(delivered).measured.chain
+    assert chain.basic_bit_equal
+    assert chain.integer_kernels == chain.integer_kernels_whole
+    plan = read_plan(delivered)
+    if all(cut.wire == "uint8" for cut in plan.cuts):
+        assert chain.default_bit_equal
+
+
+def test_plan_and_manifest_survive_the_way_through_json(delivered):
+    plan, manifest = read_plan(delivered), read_manifest(delivered)
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
+    assert msgspec.json.decode(msgspec.json.encode(manifest), type=Manifest) == manifest
+
+
+def test_export_gives_the_same_models_without_solving(delivered, call, tmp_path):
+    code, _, _ = call("export", delivered / "plan.json", "--out", tmp_path / "again")
+    assert code == 0
+    assert [s.sha256 for s in read_manifest(tmp_path / "again").stages] == [
+        s.sha256 for s in read_manifest(delivered).stages
+    ]
+
+
+def test_verify_measures_again(delivered, call):
+    code, out, _ = call("verify", delivered, "--json")
+    assert code == 0
+    again, first = json.loads(out)["measured"], read_plan(delivered).measured
+    assert again["noise_relative_rms"] == first.noise_relative_rms
+    assert again["accuracy"] == first.accuracy
+
+
+def test_run_gives_the_models_answers_whole_and_stage_by_stage(delivered, call, tmp_path):
+    pictures = np.load(ROOT / "scenarios/quickstart/evaluation.npz")["picture"][:5]
+    x = (pictures / np.float32(255)).transpose(0, 3, 1, 2).astype(np.float32)
+    np.savez(tmp_path / "x.npz", picture=x)
+    code, _, _ = call("run", delivered, "--input", tmp_path / "x.npz", "--output", tmp_path / "y.npz")
+    assert code == 0
+    whole = np.load(tmp_path / "y.npz")["logits"]
+    assert whole.shape == (5, 1, 10)
+    values = dict(np.load(tmp_path / "x.npz"))
+    for stage in read_manifest(delivered).stages:
+        np.savez(tmp_path / "in.npz", **values)
+        code, _, err = call(
+            "run",
+            delivered,
+            "--input",
+            tmp_path / "in.npz",
+            "--output",
+            tmp_path / "out.npz",
+            "--stage",
+            stage.number,
+        )
+        assert (code, err) == (0, "")
+        values |= dict(np.load(tmp_path / "out.npz"))
+    assert values["logits"].tobytes() == whole.tobytes()
+
+
+def test_a_profile_file_takes_the_place_of_measuring(call, tmp_path):
+    path = tmp_path / "server.json"
+    code, out, _ = call("profile", QUICKSTART, "--device", "server", "--out", path, *FAST)
+    assert code == 0
+    assert "written to" in out
+    code, out, err = call(
+        QUICKSTART, "--out", tmp_path / "o", "--json", "--set", f"devices.2.profile={path}", *FAST
+    )
+    assert (code, err) == (0, "")
+    assert json.loads(out)["status"] == "optimal"
+
+
+def test_a_profile_of_another_model_is_refused(call, tmp_path, delivered):
+    profile = json.loads((delivered / "profile.json").read_text())["server"]
+    profile["latency"]["model_sha256"] = "0"
+    (tmp_path / "p.json").write_text(json.dumps(profile))
+    setting = f"devices.2.profile={tmp_path}/p.json"
+    code, _, err = call(QUICKSTART, "--out", tmp_path / "o", "--set", setting, *FAST)
+    assert code == 1
+    assert "is the profile of another model" in err
+    profile["format"] = 0
+    (tmp_path / "p.json").write_text(json.dumps(profile))
+    code, _, err = call(QUICKSTART, "--out", tmp_path / "o", "--set", setting, *FAST)
+    assert code == 1
+    assert "format 0, this version reads" in err
+
+
+def test_budgets_that_cannot_hold_together_exit_with_3(call, tmp_path):
+    code, out, err = call(
+        QUICKSTART, "--out", tmp_path / "o", "--json", "--set", "budget.latency_ms=0.001", *FAST
+    )
+    assert code == 3
+    assert json.loads(out)["status"] == "infeasible"
+    assert err.startswith("infeasible: no assignment keeps all budgets")
+    assert not (tmp_path / "o").exists()
+
+
+def test_an_error_budget_that_even_fp32_breaks_exits_with_3(call, tmp_path):
+    settings = ("--set", "budget.max_abs_error=0", "--set", "budget.memory_mib={camera: 0.001}")
+    code, _, err = call(QUICKSTART, "--out", tmp_path / "o", *settings, *FAST)
+    assert (code, (tmp_path / "o").exists()) in {(3, False), (0, True)}
+    if code == 3:
+        assert "max_abs_error" in err
+
+
+def test_a_budget_broken_on_evaluation_data_exits_with_4_and_delivers_nothing(call, tmp_path):
+    """Calibrated and tightened on pictures that are nearly black, judged on real ones."""
+    dark = dict(np.load(ROOT / "scenarios/quickstart/calibration.npz"))
+    dark["picture"] = (dark["picture"] // 24).astype(np.uint8)
+    np.savez(tmp_path / "dark.npz", **dark)
+    code, _, err = call(
+        QUICKSTART,
+        "--out",
+        tmp_path / "o",
+        "--set",
+        f"data.calibration.npz={tmp_path}/dark.npz",
+        "--set",
+        "budget.accuracy_drop=null",
+        *FAST,
+    )
+    assert code == 4
+    assert err.startswith("verification failed: noise_relative_rms is ")
+    assert "Nothing was delivered" in err
+    assert not (tmp_path / "o").exists()
+
+
+def test_json_prints_one_document_and_nothing_else(call, tmp_path):
+    code, out, err = call(QUICKSTART, "--out", tmp_path / "o", "--json", *FAST)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["status"] == "optimal"
+
+
+def test_the_table_shows_stages_cuts_and_both_figures(call, tmp_path):
+    _, out, _ = call(QUICKSTART, "--out", tmp_path / "o", *FAST)
+    for word in ("camera", "gateway", "predicted", "measured", "KiB", "uint8", "bit-equal", "written to"):
+        assert word in out
+
+
+def test_cbc_gives_the_same_latency(call, tmp_path, delivered):
+    _, out, _ = call(QUICKSTART, "--out", tmp_path / "o", "--json", "--set", "solver.name=cbc", *FAST)
+    assert json.loads(out)["solver"]["name"] == "cbc"
+    assert json.loads(out)["objective"]["value"] == pytest.approx(read_plan(delivered).objective.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "SCENARIO"),
+        (("{quick}", "--bogus"), 2, "Unknown option: --bogus"),
+        (("profle", "{quick}"), 2, "did you mean profile?"),
+        (("schema", "extra"), 2, "extra"),
+        (("none.yaml",), 1, "none.yaml: No such file"),
+        (("{quick}", "--set", "model=/none.onnx"), 1, "model: /none.onnx does not exist"),
+        (("{quick}", "--set", "model={quick}"), 1, "is not an ONNX"),
+        (("{quick}", "--set", "inputs={zzz: {wire_bytes: 5}}"), 1, "inputs.zzz: the model has no such input"),
+        (("{quick}", "--set", "data.calibration.inputs={a: b}"), 1, "the model has no input 'a'"),
+        (("{quick}", "--set", "data.calibration.label_offset=3"), 1, "check labels and label_offset"),
+        (("{quick}", "--set", "data.calibration.samples=3"), 1, "needs at least 4 samples"),
+        (
+            ("{quick}", "--set", "data.evaluation.labels=null"),
+            1,
+            "accuracy_drop needs data.evaluation.labels",
+        ),
+        (("{quick}", "--set", "devices.2.profile=/none.json"), 1, "/none.json: No such file"),
+        (("{quick}", "--set", "devices.2.profile={quick}"), 1, "is not a Profile file"),
+        (("{quick}", "--set", "devices.2.provider=MoonProvider"), 1, "this ONNX Runtime has no MoonProvider"),
+        (("{quick}", "--out", "{quick}"), 1, "is a file; name a folder"),
+        (("{quick}", "--out", "{tests}"), 1, "holds other files and no plan"),
+        (("profile", "{quick}", "--device", "moon"), 1, "devices are camera, gateway, server"),
+        (("export", "none.json", "--out", "o"), 1, "none.json: No such file"),
+        (("export", "{quick}", "--out", "o"), 1, "is not a plan"),
+        (("verify", "{tests}"), 1, "plan.json: No such file"),
+        (("run", "{tests}", "--input", "a.npz", "--output", "b.npz"), 1, "manifest.json: No such file"),
+        (("run", "{plan}", "--input", "a.npz", "--output", "b.npz"), 1, "a.npz: is not a readable"),
+        (
+            ("run", "{plan}", "--input", "{data}", "--output", "b.npz"),
+            1,
+            "'picture' wants float32, got uint8",
+        ),
+        (
+            ("run", "{plan}", "--input", "{data}", "--output", "b.npz", "--stage", "9"),
+            1,
+            "the plan has stages 00",
+        ),
+    ],
+)
+def test_a_mistake_gives_one_clear_line(arguments, code, message, call, delivered, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = {
+        "quick": QUICKSTART,
+        "tests": ROOT / "tests",
+        "plan": delivered,
+        "data": ROOT / "scenarios/quickstart/evaluation.npz",
+    }
+    filled = []
+    for argument in arguments:
+        for name, place in places.items():
+            argument = argument.replace("{" + name + "}", str(place))
+        filled.append(argument)
+    got, out, err = call(*filled)
+    assert got == code
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_changed_stage_is_noticed(delivered, call, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(delivered, folder)
+    stage = folder / read_manifest(folder).stages[0].file
+    stage.write_bytes(stage.read_bytes() + b"\x00")
+    code, _, err = call("verify", folder)
+    assert code == 1
+    assert "has changed since it was exported" in err
+    stage.unlink()
+    assert "is missing" in call("verify", folder)[2]
+
+
+def test_a_full_disk_leaves_the_old_folder(delivered, call, tmp_path, monkeypatch):
+    folder = tmp_path / "old"
+    shutil.copytree(delivered, folder)
+    before = (folder / "plan.json").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(output_module, "_sha256", full)
+    code, _, err = call("export", delivered / "plan.json", "--out", folder)
+    assert (code, err.strip()) == (1, f"--out {folder}: No space left on device")
+    assert (folder / "plan.json").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_new_plan_takes_the_old_ones_place(delivered, call, tmp_path):
+    folder = tmp_path / "o"
+    shutil.copytree(delivered, folder)
+    (folder / "stages" / "99-old.onnx").write_text("old")
+    assert call("export", delivered / "plan.json", "--out", folder)[0] == 0
+    assert not (folder / "stages" / "99-old.onnx").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["o"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_exits_with_130_and_leaves_nothing(tmp_path, number):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from planner.cli import main; main()", QUICKSTART, "--out", tmp_path / "o"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    cache = tmp_path / "cache" / "splitquant"
+    while not list(cache.glob("ranges-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.strip() == "interrupted; measurements so far are kept, nothing was written"
+    assert out == ""
+    assert [p.name for p in tmp_path.iterdir()] == ["cache"]
+
+
+def test_schema_prints_json(call):
+    code, out, _ = call("schema")
+    assert code == 0
+    assert json.loads(out)["title"] == "Scenario"
+
+
+def test_help_shows_examples(call):
+    _, out, _ = call("--help")
+    assert "plan scenarios/quickstart.yaml" in out
+    assert "Exit codes" in out

@@ -1,0 +1,178 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from planner.data import Dataset, check_labels, load_data, split_calibration
+from planner.errors import DataError
+from planner.scenario import ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from profiling.graph import Tensor
+
+X = Tensor("x", (1, 3, 4, 4), 1)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    def write(**arrays):
+        path = tmp_path / "d.npz"
+        np.savez(path, **arrays)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(6):
+        pixels = np.full((8, 6, 3), 10 * i, dtype=np.uint8)
+        pixels[..., 0] = 200
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    table = tmp_path / "labels.tsv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerow(["file", "class"])
+        writer.writerows([[f"{i}.png", i] for i in range(6)])
+    return folder, table
+
+
+def images(pictures, **changes) -> SampleSpec:
+    folder, table = pictures
+    fields = {
+        "images": str(folder),
+        "labels": LabelTable(file=str(table), label_column="class"),
+        "image": ImageSpec(crop=4, divide_by=2.0, subtract=1.0, scale_by=(1.0, 2.0, 4.0)),
+    }
+    return SampleSpec(**(fields | changes))
+
+
+def refuse(spec: SampleSpec, message: str, inputs=(X,)) -> None:
+    with pytest.raises(DataError, match=message):
+        list(load_data(spec, inputs, "data.calibration").samples)
+
+
+def test_arrays_get_a_batch_axis(archive):
+    values = np.arange(5 * 48, dtype=np.float32).reshape(5, 3, 4, 4)
+    data = load_data(SampleSpec(npz=archive(x=values, y=np.arange(5)), labels="y", label_offset=1), [X], "d")
+    assert data.samples[2]["x"].shape == (1, 3, 4, 4)
+    np.testing.assert_array_equal(data.samples[2]["x"][0], values[2])
+    np.testing.assert_array_equal(data.labels, np.arange(5) + 1)
+
+
+def test_narrow_floats_are_widened(archive):
+    data = load_data(SampleSpec(npz=archive(x=np.ones((2, 3, 4, 4), np.float16))), [X], "d")
+    assert data.samples[0]["x"].dtype == np.float32
+
+
+def test_pictures_are_cropped_scaled_and_laid_out(pictures):
+    data = load_data(images(pictures), [X], "d")
+    sample = data.samples[3]["x"]
+    assert sample.shape == (1, 3, 4, 4)
+    np.testing.assert_allclose(sample[0, :, 0, 0], [(100 - 1) / 1, (15 - 1) / 2, (15 - 1) / 4])
+    assert data.labels.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_channels_can_be_reversed_and_kept_last(pictures):
+    spec = images(pictures, image=ImageSpec(crop=4, layout="nhwc", channels="bgr"))
+    sample = load_data(spec, [Tensor("x", (1, 4, 4, 3), 1)], "d").samples[1]["x"]
+    assert sample[0, 0, 0].tolist() == [10, 10, 200]
+
+
+def test_pictures_can_be_resized_before_the_crop(pictures):
+    spec = images(pictures, image=ImageSpec(resize_shorter=4, crop=4))
+    assert load_data(spec, [X], "d").samples[0]["x"].shape == (1, 3, 4, 4)
+
+
+def test_a_subset_follows_a_column(pictures):
+    spec = images(pictures, subset=SubsetSpec(modulo=3, equals=(0, 2), column="class"))
+    assert load_data(spec, [X], "d").labels.tolist() == [0, 2, 3, 5]
+
+
+def test_few_samples_are_spread_over_all(archive):
+    data = load_data(
+        SampleSpec(npz=archive(x=np.ones((9, 3, 4, 4), np.float32), y=np.arange(9)), labels="y", samples=3),
+        [X],
+        "d",
+    )
+    assert data.labels.tolist() == [0, 4, 8]
+
+
+def test_a_quarter_of_the_calibration_data_is_held_back():
+    data = Dataset([{"x": np.array(i)} for i in range(8)], np.arange(8))
+    kept, back = split_calibration(data)
+    assert kept.labels.tolist() == [0, 1, 2, 4, 5, 6]
+    assert [int(s["x"]) for s in back.samples] == back.labels.tolist() == [3, 7]
+
+
+def test_what_does_not_fit_the_model_is_refused(archive):
+    good = np.ones((2, 3, 4, 4), np.float32)
+    refuse(SampleSpec(npz=archive(x=good), inputs={"z": "x"}), "has no input 'z'; it has x")
+    refuse(SampleSpec(npz=archive(a=good)), "no array 'x' for input 'x'; it has a")
+    refuse(SampleSpec(npz=archive(x=good[:, :2])), r"wants shape \[1, 3, 4, 4\], got \[2, 4, 4\]")
+    refuse(SampleSpec(npz=archive(x=good.astype(np.int64))), "wants float32, got int64")
+    refuse(SampleSpec(npz=archive(x=good.astype(np.uint8))), "declare the pictures' scaling under `image`")
+    refuse(SampleSpec(npz=archive(x=good * np.nan)), "holds NaN or infinity")
+    refuse(SampleSpec(npz=archive(x=good[:0])), "no samples")
+    refuse(SampleSpec(npz=archive(x=good, y=np.arange(3)), labels="y"), "must hold 2 whole numbers")
+    refuse(
+        SampleSpec(npz=archive(x=good, y=np.ones(2)), labels="y"), "must hold 2 whole numbers, got float64"
+    )
+    refuse(SampleSpec(npz=archive(x=good), labels="y"), "must name an array")
+    refuse(SampleSpec(npz="/none.npz"), "does not exist")
+    two = (X, Tensor("z", (1,), 1))
+    refuse(
+        SampleSpec(npz=archive(x=good, z=np.ones((3, 1), np.float32))), "different numbers of samples", two
+    )
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    path.write_text("hello")
+    refuse(SampleSpec(npz=str(path)), "not a readable .npz")
+
+
+def test_pictures_that_do_not_fit_are_refused(pictures, tmp_path):
+    folder, table = pictures
+    refuse(images(pictures, images=str(tmp_path / "none")), "is not a folder")
+    refuse(images(pictures, image=None), "image: is required")
+    refuse(images(pictures, image=ImageSpec(crop=7)), "cannot crop 7 x 7")
+    refuse(images(pictures, image=ImageSpec(crop=3)), r"wants shape \[1, 3, 4, 4\]")
+    refuse(images(pictures, labels="y"), "with images give")
+    refuse(
+        images(pictures, labels=LabelTable(file=str(table), label_column="nope")),
+        "no column 'nope'; it has file, class",
+    )
+    refuse(images(pictures, labels=LabelTable(file="/none.tsv", label_column="x")), "cannot be read")
+    refuse(images(pictures, subset=SubsetSpec(modulo=2, equals=(0,), column="nope")), "no column 'nope'")
+    refuse(images(pictures), "pictures feed one", (X, X))
+    (folder / "2.png").write_text("broken")
+    refuse(images(pictures), "cannot be read as a picture")
+
+
+def test_labels_beyond_the_models_classes_are_refused():
+    check_labels(np.array([0, 9]), 10, "d")
+    check_labels(None, 10, "d")
+    with pytest.raises(
+        DataError, match="values run from 1 to 10, but the model has 10 classes; check labels"
+    ):
+        check_labels(np.array([1, 10]), 10, "d")
+
+
+def test_a_reader_is_imported_from_beside_the_scenario(tmp_path):
+    (tmp_path / "my_reader.py").write_text(
+        "import numpy as np\n"
+        "class Two:\n"
+        "    def __init__(self): self.left = 2\n"
+        "    def get_next(self):\n"
+        "        self.left -= 1\n"
+        "        return {'x': np.ones((1, 3, 4, 4), np.float32)} if self.left >= 0 else None\n"
+        "class Wrong:\n"
+        "    def get_next(self): return {'z': 0}\n"
+    )
+    assert len(load_data(SampleSpec(reader=f"{tmp_path}/my_reader:Two"), [X], "d").samples) == 2
+    refuse(SampleSpec(reader=f"{tmp_path}/my_reader:Wrong"), "sample 0 lacks input 'x'")
+    refuse(SampleSpec(reader=f"{tmp_path}/my_reader:None_"), "cannot be used")
+    refuse(SampleSpec(reader=f"{tmp_path}/no_such_module_at_all:A"), "cannot be used")
+    refuse(SampleSpec(reader=f"{tmp_path}/my_reader"), "write module:Class")

@@ -1,0 +1,109 @@
+import pytest
+
+from planner.formulate import DeviceCosts, formulate
+from planner.scenario_file import load_scenario
+from profiling.errors import ProfileError
+from profiling.profile import (
+    LatencyProfile,
+    NoiseProfile,
+    Precision,
+    SwitchCost,
+    TensorNoise,
+    UnitCost,
+    UnitNoise,
+)
+
+TEXT = """\
+model: m.onnx
+inputs: {INPUTS}
+data:
+  calibration: {npz: c.npz}
+  evaluation: {npz: e.npz}
+devices:
+  - {name: camera}
+  - {name: server, scaled_from: camera, speedup: 4, precisions: [fp32]}
+links:
+  - {from: camera, to: server, bandwidth_mbit_per_s: 8, latency_ms: 5}
+source: camera
+sink: server
+budget: {memory_mib: {camera: 1}, latency_ms: 100}
+"""
+
+
+def profiles(graph) -> tuple[LatencyProfile, NoiseProfile]:
+    units = [UnitCost(u.name, p, 0.001 * (u.index + 1)) for u in graph.units for p in Precision]
+    switches = [SwitchCost(t, p, 0.0002, measured=True) for t in graph.boundary() for p in Precision]
+    latency = LatencyProfile("", "", "", "", 1, "", 1, {}, {}, {}, tuple(units), tuple(switches))
+    noise = NoiseProfile(
+        "",
+        "",
+        "",
+        1,
+        tuple(TensorNoise(t, 0.01) for t in graph.boundary()),
+        tuple(UnitNoise(u.name, 0.001) for u in graph.units),
+    )
+    return latency, noise
+
+
+def problem_of(residual, tmp_path, inputs="{}"):
+    path = tmp_path / "s.yaml"
+    path.write_text(TEXT.replace("{INPUTS}", inputs))
+    scenario = load_scenario(path)
+    latency, noise = profiles(residual.graph)
+    costs = {"camera": DeviceCosts.of(latency), "server": DeviceCosts.of(latency, 4.0)}
+    return formulate(scenario, residual.graph, costs, noise)
+
+
+def test_a_unit_has_an_option_per_device_and_allowed_precision(residual, tmp_path):
+    problem = problem_of(residual, tmp_path).problem
+    first = problem.vertices[0]
+    assert [(o.device, o.int8) for o in first.options] == [(0, False), (0, True), (1, False)]
+    assert [o.seconds for o in first.options] == [0.001, 0.001, 0.00025]
+    assert [o.noise_power for o in first.options] == [0, 0.001, 0]
+    unit = residual.graph.units[0]
+    assert [o.weight_bytes for o in first.options] == [
+        unit.weight_bytes,
+        unit.weight_bytes_int8,
+        unit.weight_bytes,
+    ]
+    elements = 2 * 8 * 8 + 4 * 8 * 8
+    assert [o.activation_bytes for o in first.options] == [4 * elements, elements, 4 * elements]
+
+
+def test_tensors_cross_with_the_bytes_of_their_form(residual, tmp_path):
+    formulation = problem_of(residual, tmp_path)
+    flow = formulation.problem.flows[1]
+    assert formulation.flow_bytes[1] == (4 * 256, 256)
+    assert flow.send_s[0][0][1] == pytest.approx(0.005 + 1024 / 1e6)
+    assert flow.send_s[1][0][1] == pytest.approx(0.005 + 256 / 1e6)
+    assert flow.send_s[0][1][0] == float("inf")
+    assert flow.quantize_s == (0.0002, 0.00005)
+    assert flow.noise_power == 0.01
+
+
+def test_source_and_sink_are_fixed_ends(residual, tmp_path):
+    problem = problem_of(residual, tmp_path).problem
+    source, sink = problem.vertices[-2:]
+    assert (source.fixed, source.options[0].device) == (True, 0)
+    assert (sink.fixed, sink.options[0].device) == (True, 1)
+    assert problem.flows[0].producer == len(problem.vertices) - 2
+    assert problem.flows[-1].consumers == (len(problem.vertices) - 1,)
+    assert problem.memory_bytes == (2**20, None)
+    assert problem.latency_s == 0.1
+
+
+def test_a_raw_input_weighs_what_the_scenario_says(residual, tmp_path):
+    formulation = problem_of(residual, tmp_path, "{x: {wire_bytes: 77}}")
+    assert formulation.flow_bytes[0] == (77, 77)
+    assert formulation.problem.flows[0].converts_at_consumer
+
+
+def test_a_profile_without_a_unit_says_so(residual, tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(TEXT.replace("{INPUTS}", "{}"))
+    latency, noise = profiles(residual.graph)
+    empty = DeviceCosts({}, {})
+    with pytest.raises(ProfileError, match="profile of device 'camera' has no fp32 time of unit"):
+        formulate(
+            load_scenario(path), residual.graph, {"camera": empty, "server": DeviceCosts.of(latency)}, noise
+        )

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from planner.metrics import MetricsSum, broken_budgets, doubtful_budgets, has_error_budget
+from planner.plan import Metrics
+from planner.scenario import BudgetSpec
+
+
+def metrics(**changes) -> Metrics:
+    fields = {
+        "noise_relative_rms": 0.1,
+        "max_abs_error": 1.0,
+        "top1_agreement": 0.95,
+        "accuracy": 0.90,
+        "accuracy_fp32": 0.92,
+        "samples": 100,
+    }
+    return Metrics(**(fields | changes))
+
+
+def names(pairs) -> list[str]:
+    return [name for name, _, _ in pairs]
+
+
+def test_samples_add_up():
+    total = MetricsSum()
+    total.add({"y": np.array([3.0, 4.0])}, {"y": np.array([3.0, 4.0])}, 1)
+    total.add({"y": np.array([2.0, 0.0])}, {"y": np.array([0.0, 1.0])}, 1)
+    result = total.result()
+    assert result.noise_relative_rms == pytest.approx((5 / 26) ** 0.5)
+    assert result.max_abs_error == 2.0
+    assert result.top1_agreement == 0.5
+    assert (result.accuracy, result.accuracy_fp32, result.samples) == (0.5, 1.0, 2)
+
+
+def test_without_labels_there_is_no_accuracy():
+    total = MetricsSum()
+    total.add({"y": np.array([1.0])}, {"y": np.array([1.0])}, None)
+    assert total.result().accuracy is None
+
+
+def test_a_budget_met_exactly_holds():
+    budget = BudgetSpec(noise_relative_rms=0.1, max_abs_error=1.0, top1_agreement=0.95, accuracy_drop=0.02)
+    assert not names(broken_budgets(budget, metrics()))
+
+
+@pytest.mark.parametrize(
+    ("budget", "name"),
+    [
+        (BudgetSpec(noise_relative_rms=0.09), "noise_relative_rms"),
+        (BudgetSpec(max_abs_error=0.9), "max_abs_error"),
+        (BudgetSpec(top1_agreement=0.96), "top1_agreement"),
+        (BudgetSpec(accuracy_drop=0.01), "accuracy_drop"),
+    ],
+)
+def test_each_broken_budget_is_named(budget, name):
+    assert names(broken_budgets(budget, metrics())) == [name]
+    assert has_error_budget(budget)
+
+
+def test_without_labels_changed_answers_stand_for_lost_accuracy():
+    unlabelled = metrics(accuracy=None, accuracy_fp32=None)
+    assert names(broken_budgets(BudgetSpec(accuracy_drop=0.04), unlabelled)) == ["accuracy_drop"]
+    assert not names(broken_budgets(BudgetSpec(accuracy_drop=0.06), unlabelled))
+
+
+def test_few_samples_must_show_a_margin():
+    budget = BudgetSpec(accuracy_drop=0.03)
+    assert not names(doubtful_budgets(budget, metrics(samples=10_000)))
+    assert names(doubtful_budgets(budget, metrics(samples=100))) == ["accuracy_drop"]
+    same = metrics(samples=4, top1_agreement=1.0, accuracy=0.92)
+    assert not names(doubtful_budgets(BudgetSpec(accuracy_drop=0.0), same))
+
+
+def test_memory_is_no_error_budget():
+    assert not has_error_budget(BudgetSpec(memory_mib={"a": 1.0}, latency_ms=3.0))
