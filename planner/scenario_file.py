@@ -36,7 +36,7 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     content, marks = _parse(text, path)
     for setting in overrides:
         _override(content, setting)
-    faults = [*_unset_variables(content, ())]
+    faults = list(_unset_variables(content))
     scenario, more = check_scenario(json.dumps(_expanded(content), default=str))
     faults += more
     if scenario is None or faults:
@@ -67,6 +67,8 @@ def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
         mark = getattr(exc, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
+        if mark and "${" in text.splitlines()[min(mark.line, text.count("\n") - 1)]:
+            problem += "; put quotes around text with ${...} between { and }"
         raise ScenarioError(f"{path}{where}: not valid YAML: {problem}") from exc
     if not isinstance(content, dict):
         raise ScenarioError(f"{path}: must be a mapping of keys such as model, data, devices")
@@ -103,17 +105,26 @@ def _step(here: object, step: str, setting: str) -> object:
     raise ScenarioError(f"--set {setting}: there is no {step!r}{length}")
 
 
-def _unset_variables(value: object, place: tuple[str | int, ...]) -> Iterator[Fault]:
+def _unset_variables(content: object) -> Iterator[Fault]:
+    """Yield one fault per environment variable that is not set, at the first key that needs it."""
+    missing: dict[str, tuple[str | int, ...]] = {}
+    for place, text in _texts(content, ()):
+        for name in _VARIABLE.findall(text):
+            if not os.environ.get(name):
+                missing.setdefault(name, place)
+    for name, place in missing.items():
+        yield Fault(place, f"needs the environment variable {name}, which is not set")
+
+
+def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _unset_variables(item, (*place, str(key)))
+            yield from _texts(item, (*place, str(key)))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _unset_variables(item, (*place, index))
+            yield from _texts(item, (*place, index))
     elif isinstance(value, str):
-        for name in _VARIABLE.findall(value):
-            if not os.environ.get(name):
-                yield Fault(place, f"needs the environment variable {name}, which is not set")
+        yield place, value
 
 
 def _expanded(value: object) -> object:

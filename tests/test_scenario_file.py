@@ -113,6 +113,18 @@ def test_a_wrong_value_is_named_with_what_would_be_right(tmp_path, change, messa
     assert all(line.startswith("s.yaml:") for line in lines)
 
 
+def test_an_unset_variable_is_told_once(tmp_path):
+    text = GOOD.replace("c.npz", "'${UNSET_HERE}/c.npz'").replace("e.npz", "'${UNSET_HERE}/e.npz'")
+    assert faults(tmp_path, text) == [
+        "s.yaml:3:17: data.calibration.npz needs the environment variable UNSET_HERE, which is not set"
+    ]
+
+
+def test_an_unquoted_variable_between_braces_gets_advice(tmp_path):
+    (line,) = faults(tmp_path, GOOD.replace("c.npz", "${HERE}/c.npz"))
+    assert line.endswith("put quotes around text with ${...} between { and }")
+
+
 def test_an_unreachable_sink_is_refused(tmp_path):
     text = GOOD.replace("sink: camera", "sink: server").replace(
         "from: camera, to: server", "from: server, to: camera"

@@ -1,0 +1,153 @@
+"""One row per scenario: how large, how long, how much memory, how true.
+
+    python benchmarks/main_job.py [SCENARIO.yaml ...]
+
+Each scenario runs in a process of its own with an empty cache, one after another: run it on an
+otherwise idle machine. Scenarios whose data are absent are named and left out.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from planner.errors import ScenarioError
+from planner.output import write_outcome
+from planner.run import plan_scenario
+from planner.scenario_file import load_scenario
+
+_SCENARIOS = Path(__file__).parent.parent / "scenarios"
+
+
+class Row(msgspec.Struct):
+    """What one scenario showed."""
+
+    scenario: str
+    units: int
+    variables: int
+    profile_s: float
+    solve_s: float
+    rebuild_s: float
+    verify_s: float
+    total_s: float
+    peak_mib: float
+    ratio_predicted: float | None
+    ratio_measured: float | None
+    noise_predicted: float | None
+    noise_measured: float | None
+    accuracy_fp32: float | None
+    accuracy: float | None
+    verdict: str
+
+
+class Stopwatch:
+    """Adds up the seconds of each phase, told apart by the functions that run it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def watch(self, module: object, name: str, phase: str) -> None:
+        """Time every call of a function that a module uses."""
+        function = getattr(module, name)
+
+        def timed(*args: object, **kwargs: object) -> object:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+
+        setattr(module, name, timed)
+
+
+def run_one(path: Path) -> Row:
+    """Plan one scenario in this process."""
+    from planner import run, tighten
+
+    watch = Stopwatch()
+    for name in ("calibrate_once", "latency_profile", "noise_profile"):
+        watch.watch(run, name, "profile")
+    watch.watch(tighten, "solve", "solve")
+    watch.watch(run, "_build", "rebuild")
+    watch.watch(run, "verify", "verify")
+    start = time.perf_counter()
+    outcome = plan_scenario(load_scenario(path))
+    if outcome.built is not None and not outcome.failures:
+        with tempfile.TemporaryDirectory() as folder:
+            write_outcome(outcome, Path(folder) / "plan")
+    total = time.perf_counter() - start
+    plan, measured, predicted = outcome.plan, outcome.plan.measured, outcome.plan.predicted
+    return Row(
+        scenario=path.stem,
+        units=len(plan.assignments),
+        variables=plan.solver.variables,
+        profile_s=watch.seconds.get("profile", 0.0),
+        solve_s=watch.seconds.get("solve", 0.0),
+        rebuild_s=watch.seconds.get("rebuild", 0.0),
+        verify_s=watch.seconds.get("verify", 0.0),
+        total_s=total,
+        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        ratio_predicted=predicted.latency_ratio_to_fp32 if predicted else None,
+        ratio_measured=measured.latency_ratio_to_fp32 if measured else None,
+        noise_predicted=predicted.noise_relative_rms if predicted else None,
+        noise_measured=measured.noise_relative_rms if measured else None,
+        accuracy_fp32=measured.accuracy_fp32 if measured else None,
+        accuracy=measured.accuracy if measured else None,
+        verdict="; ".join(outcome.failures) or plan.status,
+    )
+
+
+def table(rows: list[Row]) -> Table:
+    """Return the rows as a person reads them."""
+    heads = (
+        "scenario", "units", "vars", "profile s", "solve s", "rebuild s", "verify s", "total s", "peak MiB",
+        "time/fp32 pred.", "meas.", "noise pred.", "meas.", "acc. fp32", "plan", "verdict",
+    )  # fmt: skip
+    shown = Table(*heads)
+    for row in rows:
+        values = msgspec.structs.astuple(row)
+        digits = (0, 0, 0, 1, 2, 1, 1, 1, 0, 3, 3, 4, 4, 4, 4, 0)
+        shown.add_row(
+            *(
+                f"{v:.{d}f}" if isinstance(v, float) else "-" if v is None else str(v)
+                for v, d in zip(values, digits, strict=True)
+            )
+        )
+    return shown
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--one"]:
+        print(msgspec.json.encode(run_one(Path(sys.argv[2]))).decode())
+        return
+    paths = [Path(a) for a in sys.argv[1:]] or sorted(_SCENARIOS.glob("*.yaml"))
+    rows = []
+    for path in paths:
+        try:
+            load_scenario(path)
+        except ScenarioError as exc:
+            print(f"left out: {exc}", file=sys.stderr)
+            continue
+        with tempfile.TemporaryDirectory() as cache:
+            done = subprocess.run(
+                [sys.executable, __file__, "--one", str(path)],
+                env=os.environ | {"XDG_CACHE_HOME": cache},
+                stdout=subprocess.PIPE,
+                check=True,
+                text=True,
+            )
+        rows.append(msgspec.convert(json.loads(done.stdout), Row))
+        print(f"{path.stem}: {rows[-1].total_s:.0f} s", file=sys.stderr)
+    Console(width=220).print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
