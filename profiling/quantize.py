@@ -4,7 +4,7 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,8 @@ def preprocess(model: onnx.ModelProto) -> onnx.ModelProto:
     ModelError
         If shape inference or the runtime's basic optimization refuses the model.
     """
-    with tempfile.TemporaryDirectory() as folder, _quiet_logging():
+    # The tool leaves a file in the working directory where symbolic inference fails.
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), _quiet_logging():
         target = Path(folder) / "prepared.onnx"
         try:
             quant_pre_process(model, target, auto_merge=True)

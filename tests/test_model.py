@@ -94,10 +94,12 @@ def test_a_model_that_the_checker_refuses_is_refused(tmp_path):
         load_model(save(model, tmp_path), {})
 
 
-def test_an_operator_that_the_runtime_lacks_is_named(tmp_path):
+def test_an_operator_that_the_runtime_lacks_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     model = parser.parse_model(
         '<ir_version: 8, opset_import: ["" : 17, "my.ops" : 1]> '
         "g (float[1, 4] x) => (float[1, 4] y) { y = my.ops.Strange (x) }"
     )
     with pytest.raises(ModelError, match="Strange"):
         prepare_model(load_model(save(model, tmp_path), {}))
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
