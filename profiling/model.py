@@ -71,6 +71,7 @@ def prepare_model(model: onnx.ModelProto) -> onnx.ModelProto:
     prepared = preprocess(model)
     _drop_unused_opsets(prepared)
     _name_nodes(prepared.graph)
+    _drop_constant_inputs(prepared.graph)
     _unshare_weights(prepared.graph)
     prepared = shape_inference.infer_shapes(prepared, data_prop=True)
     _require_shapes(prepared.graph)
@@ -154,16 +155,32 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
         seen.add(node.name)
 
 
+def _drop_constant_inputs(graph: onnx.GraphProto) -> None:
+    # An initializer listed as input may be overridden by the caller, so the runtime cannot fold it.
+    constants = {init.name for init in graph.initializer}
+    kept = [value for value in graph.input if value.name not in constants]
+    del graph.input[:]
+    graph.input.extend(kept)
+
+
 def _unshare_weights(graph: onnx.GraphProto) -> None:
     # The tool quantizes an initializer for all its readers, even those that are to stay in float.
-    weights = {init.name: init for init in graph.initializer if init.dims}
+    weights = {
+        init.name: init
+        for init in graph.initializer
+        if init.dims and init.data_type == TensorProto.FLOAT
+    }
     owner: dict[str, str] = {}
+    copied: set[str] = set()
     for node in graph.node:
         for place, name in enumerate(node.input):
             if name in weights and owner.setdefault(name, node.name) != node.name:
-                copy = graph.initializer.add()
-                copy.CopyFrom(weights[name])
-                copy.name = node.input[place] = f"{name}/{node.name}"
+                node.input[place] = own = f"{name}/{node.name}"
+                if own not in copied:
+                    copied.add(own)
+                    copy = graph.initializer.add()
+                    copy.CopyFrom(weights[name])
+                    copy.name = own
 
 
 def _require_shapes(graph: onnx.GraphProto) -> None:

@@ -66,6 +66,24 @@ def test_a_weight_shared_by_two_nodes_is_given_to_each(tmp_path):
     np.testing.assert_array_equal(weights[readers[0]], weights[readers[1]])
 
 
+def test_a_weight_read_twice_by_one_node_is_copied_once(tmp_path):
+    text = (
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[2, 2] x) => (float[6, 2] y) '
+        "<float[2, 2] w> { a = MatMul (x, w) y = Concat <axis = 0> (a, w, w) }"
+    )
+    prepared = prepare_model(load_model(save(models.with_weights(text), tmp_path), {}))
+    names = [init.name for init in prepared.graph.initializer]
+    assert len(names) == len(set(names)) == 2
+
+
+def test_an_initializer_listed_as_input_is_a_constant(tmp_path):
+    model = models.silu()
+    weight = next(i for i in model.graph.initializer if i.name == "w1")
+    model.graph.input.append(onnx.helper.make_tensor_value_info("w1", 1, list(weight.dims)))
+    prepared = prepare_model(load_model(save(model, tmp_path), {}))
+    assert [value.name for value in prepared.graph.input] == ["x"]
+
+
 def test_an_old_opset_is_converted(tmp_path):
     model = models.silu()
     model.opset_import[0].version = 11
