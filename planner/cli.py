@@ -81,7 +81,7 @@ def plan(
     if json:
         print(to_json(outcome.plan))
     if outcome.built is None:
-        return _fail(INFEASIBLE, no_plan_text(outcome.failures))
+        return _fail(INFEASIBLE, no_plan_text(outcome.failures, outcome.binding))
     if outcome.failures:
         return _fail(BROKEN_BUDGET, _broken(outcome.failures))
     if not json:
@@ -139,14 +139,15 @@ def export(
 
     Example: plan export plans/quickstart/plan.json --out deploy
     """
-    from planner.output import check_writable, read_plan, write_export
+    from planner.output import PROFILE, check_writable, read_plan, write_export
     from planner.run import export_plan
 
     saved = read_plan(plan_file)
     check_writable(out)
     with _progress() as progress:
         built = export_plan(saved, progress)
-        write_export(saved, built, out)
+        beside = plan_file.parent / PROFILE
+        write_export(saved, built, out, beside if beside.is_file() else None)
     print(f"{len(built.stages)} stages written to {out}")
     return OK
 
@@ -218,6 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _fail(BAD_INPUT, f"{exc.filename or 'file system'}: {exc.strerror or exc}")
     except MemoryError:
         code = _fail(BAD_INPUT, "out of memory")
+    except Exception as exc:  # noqa: BLE001  the last resort: no traceback, whatever was fed in
+        code = _fail(BAD_INPUT, f"internal error, please report it: {type(exc).__name__}: {exc}")
     sys.exit(code if isinstance(code, int) else OK)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -123,6 +124,8 @@ def _from_npz(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset
                 f"{', '.join(arrays)}. Set {where}.inputs: {{{tensor.name}: ARRAY}}"
             )
         columns[tensor.name] = arrays[key]
+        if not arrays[key].ndim:
+            raise DataError(f"{where}: array {key!r} of {spec.npz} is a single number, not samples")
     count = min(len(column) for column in columns.values())
     if any(len(column) != count for column in columns.values()):
         raise DataError(f"{where}: arrays of {spec.npz} have different numbers of samples")
@@ -187,7 +190,8 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
     picked = _subset(spec.subset, len(names), rows, where)
     labels = None
     if table and rows is not None:
-        labels = np.array([_label(row[table.label_column], table) for row in rows]) + spec.label_offset
+        numbers = [_whole_number(row[table.label_column], f"{where}.labels: {table.file}") for row in rows]
+        labels = np.array(numbers) + spec.label_offset
         labels = labels[picked]
     if picked:
         read(picked[0])
@@ -221,11 +225,11 @@ def _read_table(table: LabelTable, where: str) -> list[dict[str, str]]:
     return rows
 
 
-def _label(text: str, table: LabelTable) -> int:
+def _whole_number(text: str | None, what: str) -> int:
     try:
-        return int(text)
+        return int(text or "")
     except ValueError as exc:
-        raise DataError(f"{table.file}: label {text!r} is no whole number") from exc
+        raise DataError(f"{what}: {text!r} is no whole number") from exc
 
 
 def _resized(picture: Image.Image, spec: ImageSpec | None) -> Image.Image:
@@ -248,6 +252,9 @@ def _picture(pixels: Array, spec: ImageSpec | None) -> Array:
             raise DataError(f"cannot crop {spec.crop} x {spec.crop} out of {list(pixels.shape[:2])} pixels")
         pixels = pixels[top : top + spec.crop, left : left + spec.crop]
     values = pixels[..., ::-1] if spec.channels == "bgr" else pixels
+    for name in ("divide_by", "subtract", "scale_by"):
+        if np.size(getattr(spec, name)) not in (1, values.shape[-1]):
+            raise DataError(f"image.{name}: give one number or one per channel ({values.shape[-1]})")
     values = values.astype(np.float32) / np.asarray(spec.divide_by, dtype=np.float32)
     values = (values - np.asarray(spec.subtract, np.float32)) / np.asarray(spec.scale_by, np.float32)
     return np.ascontiguousarray(values.transpose(2, 0, 1) if spec.layout == "nchw" else values)
@@ -266,7 +273,7 @@ def _from_reader(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
     finally:
         sys.path.remove(folder)
     samples: list[Feeds] = []
-    while (feeds := reader.get_next()) is not None:
+    for feeds in _read_all(reader, f"{where}.reader"):
         missing = [t.name for t in inputs if t.name not in feeds]
         if missing:
             raise DataError(f"{where}.reader: sample {len(samples)} lacks input {missing[0]!r}")
@@ -274,6 +281,17 @@ def _from_reader(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
         samples.append({t.name: _fit(np.asarray(feeds[t.name]), t, place) for t in inputs})
     picked = _subset(spec.subset, len(samples), None, where)
     return Dataset(Samples(picked, samples.__getitem__), None)
+
+
+def _read_all(reader: Any, where: str) -> Iterator[Feeds]:
+    while True:
+        try:
+            feeds = reader.get_next()
+        except Exception as exc:  # a user's class may raise anything
+            raise DataError(f"{where}: get_next() failed: {type(exc).__name__}: {exc}") from exc
+        if feeds is None:
+            return
+        yield feeds
 
 
 def _fit(value: Array, tensor: Tensor, place: str) -> Array:
@@ -302,7 +320,7 @@ def _subset(spec: SubsetSpec | None, count: int, rows: list[dict[str, str]] | No
     if spec.column is not None:
         if not rows or spec.column not in rows[0]:
             raise DataError(f"{where}.subset.column: no column {spec.column!r} in the label table")
-        keys = [int(row[spec.column]) for row in rows]
+        keys = [_whole_number(row[spec.column], f"{where}.subset.column {spec.column!r}") for row in rows]
     return [i for i in range(count) if keys[i] % spec.modulo in spec.equals]
 
 

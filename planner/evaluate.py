@@ -63,7 +63,8 @@ def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
     crossings: list[Crossing] = []
     for index, flow in enumerate(problem.flows):
         form = flow_form(flow, chosen)
-        noise += flow.noise_power if form == INT8 else 0.0
+        if form == INT8 and not (flow.inherits and chosen[flow.producer].int8):
+            noise += flow.noise_power
         for device, seconds in _switches(flow, form, chosen):
             switch[device] += seconds
         crossings += _crossings(index, flow, form, chosen)

@@ -8,6 +8,7 @@ import numpy as np
 from planner.chain import Chain
 from planner.errors import DataError, OutputError
 from planner.output import Port, read_manifest
+from profiling.profile import writing_aside
 from profiling.session import Array, Runtime
 
 
@@ -35,6 +36,8 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> t
     chain = Chain([folder / s.file for s in stages], Runtime())
     names = [port.name for port in outputs]
     count = len(next(iter(columns.values())))
+    if count == 0:
+        raise DataError(f"--input {source}: holds no samples")
     rows = [chain.run({k: v[i] for k, v in columns.items()}, names) for i in range(count)]
     _write(target, {name: np.stack([row[name] for row in rows]) for name in names})
     return tuple(names)
@@ -75,11 +78,8 @@ def _shaped(value: Array, port: Port, path: Path) -> Array:
 
 
 def _write(path: Path, arrays: dict[str, Array]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        with temporary.open("wb") as file:
+        with writing_aside(path) as aside, aside.open("wb") as file:
             np.savez(file, **arrays)
-        temporary.replace(path)
     except OSError as exc:
-        temporary.unlink(missing_ok=True)
         raise OutputError(f"--output {path}: {exc.strerror}") from exc

@@ -155,6 +155,7 @@ class _Builder:
             quantize_s=self._switch(name, Precision.INT8),
             dequantize_s=self._switch(name, Precision.FP32),
             converts_at_consumer=self._wire_bytes(name) is not None,
+            inherits=producer in able and self.graph.units[producer].passing,
         )
 
     def sizes(self, name: str) -> tuple[int, int]:

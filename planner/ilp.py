@@ -23,6 +23,7 @@ from planner.evaluate import FLOAT, INT8, evaluate, is_feasible
 from planner.problem import Flow, Option, PlacementProblem
 
 _MICRO = 1e6  # HiGHS stops at an absolute gap of 1e-6: seconds would hide real differences
+_OPTIMAL_GAP = 1e-4  # a wider gap is called feasible, whatever the solver calls it
 _TOLERANCE = 2e-6  # relative; both solvers take a constraint for kept within 1e-6
 
 
@@ -107,11 +108,14 @@ def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> So
     if not is_feasible(problem, evaluate(problem, choice), tolerance=_TOLERANCE):
         # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
         raise SolverError(f"{options.name} returned a plan that breaks a budget; try another solver")
+    bound_us = min(bound_us, objective_us)
+    if objective_us - bound_us > _OPTIMAL_GAP * objective_us + _OPTIMAL_GAP:
+        status = SolveStatus.FEASIBLE  # the scenario allowed the solver to stop early
     return SolveResult(
         status=status,
         choice=choice,
         objective_s=objective_us / _MICRO,
-        bound_s=min(bound_us, objective_us) / _MICRO,
+        bound_s=bound_us / _MICRO,
         runtime_s=runtime_s,
         solver=options.name,
         **size,
@@ -286,12 +290,27 @@ def _noise(model: Model) -> None:
     problem = model.problem
     if problem.noise_power is None:
         return
-    terms = [(model.z[f], problem.flows[f].noise_power) for f in model.z]
+    terms = list(_tensor_noise(model))
     for vertex, row in zip(problem.vertices, model.x, strict=True):
         terms += [(x, option.noise_power) for x, option in zip(row, vertex.options, strict=True)]
+    if problem.noise_power == 0:
+        model.add("noise", _sum([(x, 1.0) for x, power in terms if power > 0]) <= 0)
+        return
     # Powers are tiny beside the solver's tolerance of 1e-6: bring the limit to 1.
-    unit = problem.noise_power or max((power for _, power in terms), default=0.0) or 1.0
-    model.add("noise", _sum([(x, p / unit) for x, p in terms]) <= problem.noise_power / unit)
+    model.add("noise", _sum([(x, power / problem.noise_power) for x, power in terms]) <= 1)
+
+
+def _tensor_noise(model: Model) -> Iterator[tuple[pulp.LpVariable, float]]:
+    """Yield (variable, power): z, or a w >= z - x for a tensor that can inherit its input's scale."""
+    for f, z in model.z.items():
+        flow = model.problem.flows[f]
+        int8 = _int8_choices(model, flow.producer)
+        if flow.inherits and int8:
+            own = model.variable(f"w_{f}")
+            model.add("inherit", z - pulp.lpSum(int8) <= own)
+            yield own, flow.noise_power
+        else:
+            yield z, flow.noise_power
 
 
 def _memory(model: Model) -> None:

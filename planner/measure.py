@@ -16,7 +16,7 @@ from profiling.graph import ModelGraph
 from profiling.latency import measure_latency, processor
 from profiling.model import model_hash
 from profiling.noise import measure_noise
-from profiling.profile import FORMAT, LatencyProfile, NoiseProfile, Profile, load_json
+from profiling.profile import FORMAT, LatencyProfile, NoiseProfile, Profile, load_json, writing_aside
 from profiling.progress import Progress, silent
 from profiling.quantize import INT8, INT8_REDUCED, Calibration, Scheme, calibrate
 from profiling.saturation import int8_saturates
@@ -40,20 +40,55 @@ class Subject:
         return cls(graph, calibration, key)
 
 
-def choose_scheme(scenario: Scenario, runtime: Runtime) -> Scheme:
-    """Return how int8 is quantized: 7-bit weights where 8-bit ones overflow on this machine."""
+def choose_scheme(scenario: Scenario) -> Scheme:
+    """Return how int8 is quantized: 7-bit weights where 8-bit ones overflow on a device or here.
+
+    All devices share one scheme, so one processor that overflows decides.
+
+    Raises
+    ------
+    ProfileError
+        If the scenario asks for 8-bit weights but a profile was made with 7-bit ones.
+    """
     weights = scenario.profiling.weights
-    reduced = int8_saturates(runtime) if weights == "auto" else weights == "7bit"
-    return INT8_REDUCED if reduced else INT8
+    files = [Path(str(d.profile)) for d in scenario.devices if d.profile not in (None, MEASURE_HERE)]
+    reduced = [path for path in files if load_json(path, Profile).latency.scheme == INT8_REDUCED.label]
+    if weights == "8bit" and reduced:
+        raise ProfileError(f"{reduced[0]} was made with 7-bit weights, but profiling.weights is 8bit")
+    if weights == "auto":
+        return INT8_REDUCED if reduced or int8_saturates(local_runtime(scenario)) else INT8
+    return INT8_REDUCED if weights == "7bit" else INT8
+
+
+def scheme_of(label: str) -> Scheme:
+    """Return the scheme that a plan names.
+
+    Raises
+    ------
+    ProfileError
+        If this version knows no such scheme.
+    """
+    for scheme in (INT8, INT8_REDUCED):
+        if scheme.label == label:
+            return scheme
+    raise ProfileError(f"plan.json: unknown quantization scheme {label!r}")
+
+
+def local_runtime(scenario: Scenario) -> Runtime:
+    """Return how models are tried out here: as the first device that is measured on this machine."""
+    measured = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
+    return runtime_of(measured[0]) if measured else Runtime()
 
 
 def calibrate_once(subject: Subject, scheme: Scheme, progress: Progress = silent) -> Calibration:
     """Return the ranges of the subject's tensors, from the cache where they are known."""
     key = cache_key(subject=subject.fingerprint, scheme=scheme.label, runtime=ort.__version__)
     calibration = Calibration(scheme, cache_folder() / f"ranges-{key}.json")
-    if not _is_json(calibration.ranges):
+    if not _has_ranges(calibration.ranges, subject.graph):
         progress("calibrating", 0, 1)
-        calibrate(subject.graph.model, list(subject.calibration.samples), calibration)
+        samples = list(subject.calibration.samples)
+        with writing_aside(calibration.ranges) as aside:
+            calibrate(subject.graph.model, samples, Calibration(scheme, aside))
         progress("calibrating", 1, 1)
     return calibration
 
@@ -150,8 +185,11 @@ def _read_profile(path: Path, device: DeviceSpec, subject: Subject) -> LatencyPr
     return profile.latency
 
 
-def _is_json(path: Path) -> bool:
+def _has_ranges(path: Path, graph: ModelGraph) -> bool:
+    """Return whether a calibration file is whole: it knows every float tensor between units."""
     try:
-        return bool(json.loads(path.read_text()))
-    except (OSError, ValueError):
+        known = json.loads(path.read_text())["data"]
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+    read = [name for name in graph.boundary() if graph.consumers(name) or name in graph.outputs]
+    return all(name in known for name in read if graph.tensors[name].is_float)

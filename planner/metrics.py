@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.plan import Metrics
 from planner.scenario import BudgetSpec
+from profiling.noise import output_errors
 from profiling.session import Array
 
 Outputs = Mapping[str, Array]
@@ -16,25 +17,23 @@ class MetricsSum:
     """Adds up samples one at a time, so that outputs need not be kept."""
 
     def __init__(self) -> None:
-        self._error = self._signal = self._largest = 0.0
-        self._agree = self._right = self._right_fp32 = self._count = self._labelled = 0
+        self._error = self._signal = self._largest = self._agree = 0.0
+        self._right = self._right_fp32 = self._count = self._labelled = 0
 
     def add(self, outputs: Outputs, reference: Outputs, label: int | None) -> None:
         """Take in one sample."""
-        for name, exact in reference.items():
-            if np.issubdtype(exact.dtype, np.floating):
-                difference = outputs[name].astype(np.float64) - exact.astype(np.float64)
-                self._error += float(np.square(difference).sum())
-                self._signal += float(np.square(exact.astype(np.float64)).sum())
-                self._largest = max(self._largest, float(np.abs(difference).max(initial=0.0)))
+        for difference, exact in output_errors(outputs, reference):
+            self._error += float(np.square(difference).sum())
+            self._signal += float(np.square(exact).sum())
+            self._largest = max(self._largest, float(np.abs(difference).max(initial=0.0)))
         first = next(iter(reference))
-        got, want = (int(np.argmax(side[first])) for side in (outputs, reference))
+        got, want = _answer(outputs[first]), _answer(reference[first])
         self._count += 1
-        self._agree += got == want
+        self._agree += float(np.mean(got == want))
         if label is not None:
             self._labelled += 1
-            self._right += got == label
-            self._right_fp32 += want == label
+            self._right += bool((got == label).all())
+            self._right_fp32 += bool((want == label).all())
 
     def result(self) -> Metrics:
         """Return the figures over all samples so far (at least one)."""
@@ -47,6 +46,14 @@ class MetricsSum:
             accuracy_fp32=self._right_fp32 / self._labelled if self._labelled else None,
             samples=self._count,
         )
+
+
+def _answer(output: Array) -> Array:
+    """Return the class that an output names: an index as it is, else the place of the largest score."""
+    if not np.issubdtype(output.dtype, np.floating):
+        return output
+    scores = output.reshape(-1) if output.size == max(output.shape, default=1) else output
+    return np.asarray(np.argmax(scores, axis=-1))
 
 
 def broken_budgets(budget: BudgetSpec, metrics: Metrics) -> Iterator[tuple[str, float, float]]:
@@ -78,10 +85,10 @@ def _broken(budget: BudgetSpec, metrics: Metrics, errors: float) -> Iterator[tup
         ("accuracy_drop", budget.accuracy_drop, drop + spread),
     )
     for name, limit, value in upper:
-        if limit is not None and value > limit + _ROUNDING:
+        if limit is not None and not value <= limit + _ROUNDING:
             yield name, limit, value
     least, agreement = budget.top1_agreement, metrics.top1_agreement - spread
-    if least is not None and agreement < least - _ROUNDING:
+    if least is not None and not agreement >= least - _ROUNDING:
         yield "top1_agreement", least, agreement
 
 

@@ -20,6 +20,7 @@ from planner.split import StageModel
 T = TypeVar("T")
 
 PLAN, MODEL, MANIFEST, PROFILE = "plan.json", "model.onnx", "manifest.json", "profile.json"
+STAGES = "stages"
 
 
 class Port(Record, frozen=True, kw_only=True):
@@ -48,6 +49,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     format: int
     source: str
     sink: str
+    model_sha256: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     stages: tuple[StageEntry, ...]
@@ -69,10 +71,18 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
         _write_json(dict(outcome.profiles), fresh / PROFILE)
 
 
-def write_export(plan: Plan, built: Built, folder: Path) -> None:
-    """Write a saved plan's models into `folder`, replacing an older plan there."""
+def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = None) -> None:
+    """Write a saved plan's models into `folder`, replacing an older plan there.
+
+    Parameters
+    ----------
+    profile
+        The profile that lies beside the plan, copied along.
+    """
     with _replacing(folder) as fresh:
         _write_models(plan, built, fresh)
+        if profile is not None:
+            shutil.copyfile(profile, fresh / PROFILE)
 
 
 def check_writable(folder: Path) -> None:
@@ -85,8 +95,12 @@ def check_writable(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--out {folder}: is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / PLAN).is_file():
-        raise OutputError(f"--out {folder}: holds other files and no plan; name a new folder")
+    if folder.is_dir():
+        names = {entry.name for entry in folder.iterdir()}
+        foreign = sorted(names - {PLAN, MODEL, MANIFEST, PROFILE, STAGES})
+        if foreign or (names and MANIFEST not in names):
+            odd = foreign[0] if foreign else sorted(names)[0]
+            raise OutputError(f"--out {folder}: holds files that are no plan ({odd}); name a new folder")
 
 
 def read_plan(path: Path) -> Plan:
@@ -101,29 +115,30 @@ def read_plan(path: Path) -> Plan:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return a plan folder's manifest, its stage files checked against their hashes.
+    """Return a plan folder's manifest, its models checked against their hashes.
 
     Raises
     ------
     OutputError
-        If the folder is no plan, or a stage file is missing or changed.
+        If the folder is no plan, or a model is missing or changed.
     """
     manifest = _read(folder / MANIFEST, Manifest)
-    for stage in manifest.stages:
-        path = folder / stage.file
+    files = [(stage.file, stage.sha256) for stage in manifest.stages]
+    for file, sha256 in [*files, (MODEL, manifest.model_sha256)]:
+        path = folder / file
         if not path.is_file():
             raise OutputError(f"{path}: is missing; export the plan again")
-        if _sha256(path) != stage.sha256:
+        if _sha256(path) != sha256:
             raise OutputError(f"{path}: has changed since it was exported; export the plan again")
     return manifest
 
 
 def _write_models(plan: Plan, built: Built, folder: Path) -> None:
-    (folder / "stages").mkdir()
+    (folder / STAGES).mkdir()
     onnx.save(built.mixed, folder / MODEL)
     entries = []
     for number, stage in enumerate(built.stages):
-        file = f"stages/{number:02d}-{stage.device}.onnx"
+        file = f"{STAGES}/{number:02d}-{stage.device}.onnx"
         onnx.save(stage.model, folder / file)
         entries.append(_entry(number, stage, file, _sha256(folder / file)))
     scenario = msgspec.json.decode(plan.scenario, type=_Ends)
@@ -131,6 +146,7 @@ def _write_models(plan: Plan, built: Built, folder: Path) -> None:
         format=plan.format,
         source=scenario.source,
         sink=scenario.sink,
+        model_sha256=_sha256(folder / MODEL),
         inputs=_ports(built.mixed.graph.input),
         outputs=_ports(built.mixed.graph.output),
         stages=tuple(entries),
@@ -172,25 +188,26 @@ def _ports(values: list[onnx.ValueInfoProto]) -> tuple[Port, ...]:
 def _replacing(folder: Path) -> Iterator[Path]:
     """Yield a new folder that takes the place of `folder` when the block succeeds."""
     check_writable(folder)
+    place = folder.resolve()  # behind a link, so that the link stays
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     except OSError as exc:
         raise OutputError(f"--out {folder}: {exc.strerror}") from exc
+    old = fresh.with_name(fresh.name + ".old")
     try:
         yield fresh
         fresh.chmod(0o755)
-        if folder.exists():
-            old = fresh.with_name(fresh.name + ".old")
-            folder.rename(old)
-            fresh.rename(folder)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(folder)
+        if place.exists():
+            place.rename(old)
+        fresh.rename(place)
     except OSError as exc:
         raise OutputError(f"--out {folder}: {exc.strerror or exc}") from exc
     finally:
+        if old.exists() and not place.exists():
+            old.rename(place)
         shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def to_json(value: object) -> str:

@@ -57,6 +57,9 @@ class Flow:
         Vertices that make it int8 when they compute in int8; empty if it never is.
     noise_power
         Noise of quantizing it, counted once.
+    inherits
+        True if its producer, in int8, hands on its own input's scale (MaxPool, Reshape): then
+        quantizing it adds no noise to what its input already has.
     send_s
         form (0 float, 1 int8) -> from device -> to device -> seconds; infinite without a path.
     quantize_s, dequantize_s
@@ -75,6 +78,7 @@ class Flow:
     quantize_s: tuple[float, ...]
     dequantize_s: tuple[float, ...]
     converts_at_consumer: bool = False
+    inherits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,10 @@ class PlacementProblem:
             numbers = (flow.noise_power, *flow.quantize_s, *flow.dequantize_s)
             _require_finite(f"tensor {flow.name!r}", *numbers)
             _require_times(flow)
+            if flow.inherits and flow.producer not in flow.quantizers:
+                raise PlannerError(
+                    f"tensor {flow.name!r}: only a producer that quantizes it hands on a scale"
+                )
         limits = (self.noise_power, self.latency_s, *self.memory_bytes)
         _require_finite("budget", *(x for x in limits if x is not None))
 

@@ -21,14 +21,23 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     return Group(_stages(plan, manifest), *cuts, _costs(plan), *_checks(plan))
 
 
-def no_plan_text(unmet: tuple[str, ...]) -> str:
-    """Return why there is no plan, in one or two lines."""
-    budget = "; ".join(unmet)
-    if budget:
-        return f"infeasible: even without quantization noise the held-back data show {budget}"
+def no_plan_text(unmet: tuple[str, ...], binding: tuple[str, ...]) -> str:
+    """Return why there is no plan, in one line.
+
+    Parameters
+    ----------
+    unmet
+        Error budgets that even fp32 breaks, as sentences.
+    binding
+        Budgets without which, one at a time, there is a plan.
+    """
+    if unmet:
+        return f"infeasible: even without quantization noise the held-back data show {'; '.join(unmet)}"
+    if binding:
+        return f"infeasible at the measured costs; there is a plan without {', or without '.join(binding)}"
     return (
-        "infeasible: no assignment keeps all budgets at once "
-        "(noise, memory_mib, latency_ms, precisions and links). Loosen one with --set and try again"
+        "infeasible at the measured costs, and leaving out one budget does not help: "
+        "look at links, precisions and budgets together"
     )
 
 
@@ -103,21 +112,25 @@ def _checks(plan: Plan) -> list[Text]:
             f"{plan.solver.name}: {plan.status}, gap {plan.objective.gap:.2g}, {plan.solver.runtime_s:.2f} s"
         )
     if plan.scheme != "int8":
-        lines.append("int8 weights use 7 bits: 8-bit products overflow on this processor (no VNNI)")
+        lines.append("int8 weights use 7 bits, for processors whose 8-bit products overflow (no VNNI)")
     if plan.measured is not None:
         chain = plan.measured.chain
         default = (
             "bit-equal"
             if chain.default_bit_equal
-            else f"{chain.default_relative_difference:.2g} relative difference (a float cut changes fusion)"
+            else f"{chain.default_relative_difference:.2g} relative difference"
         )
         lines += [
-            f"stages in a chain against the whole model: bit-equal at basic optimization, "
-            f"{default} at default",
+            f"stages in a chain against the whole model: {_equality(chain.basic_bit_equal)} at basic "
+            f"optimization, {default} at default",
             f"integer kernels: {chain.integer_kernels} in the stages, {chain.integer_kernels_whole} in the "
             f"whole model; transposes added by cutting: {chain.added_transposes}",
         ]
     return [Text(line) for line in lines]
+
+
+def _equality(bits_agree: bool) -> str:  # noqa: FBT001
+    return "bit-equal" if bits_agree else "NOT bit-equal"
 
 
 def size_text(size_bytes: int) -> str:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import onnx
 
 from planner.data import Dataset, check_labels, load_data, split_calibration
 from planner.errors import DataError, RebuildError, ScenarioError
 from planner.evaluate import INT8, Cost, evaluate
+from planner.explain import binding_budgets
 from planner.formulate import DeviceCosts, Formulation, formulate, routes_of
 from planner.ilp import SolveResult, SolverOptions, SolveStatus
 from planner.measure import (
@@ -20,9 +20,10 @@ from planner.measure import (
     choose_scheme,
     device_costs,
     latency_profile,
+    local_runtime,
     measured_devices,
     noise_profile,
-    runtime_of,
+    scheme_of,
 )
 from planner.metrics import broken_budgets, has_error_budget
 from planner.plan import (
@@ -39,7 +40,7 @@ from planner.plan import (
 )
 from planner.rebuild import rebuild
 from planner.scenario import Scenario
-from planner.scenario_file import parse_scenario
+from planner.scenario_file import dump_scenario, parse_scenario
 from planner.split import Placement, StageModel, split
 from planner.tighten import Tightened, tighten
 from planner.verify import Deliverable, measure_errors, verify
@@ -49,7 +50,7 @@ from profiling.model import load_model, model_hash, prepare_model
 from profiling.profile import FORMAT as PROFILE_FORMAT
 from profiling.profile import LatencyProfile, NoiseProfile, Precision, Profile
 from profiling.progress import Progress, silent
-from profiling.quantize import Calibration
+from profiling.quantize import Calibration, Scheme
 from profiling.session import Runtime
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
@@ -77,7 +78,7 @@ class Prepared:
     @property
     def runtime(self) -> Runtime:
         """How models run on this machine when a plan is tried out."""
-        return runtime_of(self.scenario.device(self.scenario.source))
+        return local_runtime(self.scenario)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,16 @@ class Outcome:
     built, profiles
         None and empty where there is no plan.
     failures
-        Error budgets that the evaluation data broke, as sentences.
+        Error budgets that the evaluation data broke, or that no plan can keep, as sentences.
+    binding
+        If no plan keeps all budgets: those without which, one at a time, there is one.
     """
 
     plan: Plan
     built: Built | None
     profiles: Mapping[str, Profile]
     failures: tuple[str, ...] = ()
+    binding: tuple[str, ...] = ()
 
 
 def load_models(scenario: Scenario) -> Models:
@@ -119,13 +123,19 @@ def load_models(scenario: Scenario) -> Models:
     return Models(source, graph)
 
 
-def prepare(scenario: Scenario, progress: Progress = silent) -> Prepared:
-    """Load a scenario's model and data, check them against each other, and calibrate."""
+def prepare(scenario: Scenario, progress: Progress = silent, scheme: Scheme | None = None) -> Prepared:
+    """Load a scenario's model and data, check them against each other, and calibrate.
+
+    Parameters
+    ----------
+    scheme
+        How int8 is quantized; chosen for the scenario's devices if not given.
+    """
     progress("reading the model", 0, 1)
     models = load_models(scenario)
     calibration, held_back, evaluation = _load_data(scenario, models.graph)
     progress("reading the model", 1, 1)
-    scheme = choose_scheme(scenario, runtime_of(scenario.device(scenario.source)))
+    scheme = scheme or choose_scheme(scenario)
     subject = Subject.of(models.graph, calibration)
     ranges = calibrate_once(subject, scheme, progress)
     return Prepared(scenario, models, subject, ranges, held_back, evaluation)
@@ -167,20 +177,23 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     costs = device_costs(scenario, latency)
     formulation = formulate(scenario, prepared.models.graph, costs, noise)
     progress("solving", 0, 1)
+    options = SolverOptions(scenario.solver.name, scenario.solver.time_limit_s, scenario.solver.gap)
     tightened = tighten(
         formulation.problem,
         scenario.budget,
-        SolverOptions(scenario.solver.name, scenario.solver.time_limit_s, scenario.solver.gap),
+        options,
         lambda result: _try_out(prepared, formulation, result),
     )
     progress("solving", 1, 1)
-    if tightened.result.choice is None or tightened.unmet:
+    if tightened.result.choice is None:
+        binding = binding_budgets(tightened.problem, options)
+        return Outcome(_no_plan(prepared, tightened), None, {}, binding=binding)
+    if tightened.unmet:
         return Outcome(_no_plan(prepared, tightened), None, {}, tightened.unmet)
     plan = _plan(prepared, formulation, tightened, costs, noise)
     built = build_models(prepared, plan)
     measured = verify(_deliverable(prepared, built), prepared.evaluation, prepared.runtime, progress)
-    if not measured.chain.basic_bit_equal:
-        raise RebuildError("the chain of stages does not give the same bits as the whole model")
+    _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
     profiles = {name: Profile(PROFILE_FORMAT, name, profile, noise) for name, profile in latency.items()}
     return Outcome(plan, built, profiles, _failures(scenario, measured))
@@ -188,7 +201,8 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
 
 def export_plan(plan: Plan, progress: Progress = silent) -> Built:
     """Rebuild and split a saved plan without solving."""
-    prepared = prepare(parse_scenario(bytes(plan.scenario)), progress)
+    scheme = scheme_of(plan.scheme)
+    prepared = prepare(parse_scenario(bytes(plan.scenario)), progress, scheme)
     if model_hash(prepared.models.graph.model) != plan.model_sha256:
         raise ModelError(f"{prepared.scenario.model} is not the model that was planned: it has changed")
     return build_models(prepared, plan)
@@ -199,11 +213,25 @@ def verify_plan(plan: Plan, folder: Path, stages: tuple[Path, ...], progress: Pr
     scenario = parse_scenario(bytes(plan.scenario))
     models = load_models(scenario)
     _, _, evaluation = _load_data(scenario, models.graph)
-    runtime = runtime_of(scenario.device(scenario.source))
+    runtime = local_runtime(scenario)
     deliverable = Deliverable(models.source, folder / "model.onnx", stages)
+    if model_hash(models.graph.model) != plan.model_sha256:
+        raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
     measured = verify(deliverable, evaluation, runtime, progress)
+    _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
     return Outcome(plan, None, {}, _failures(scenario, measured))
+
+
+def _require_equal_chain(measured: Measured) -> None:
+    chain = measured.chain
+    if not chain.basic_bit_equal:
+        raise RebuildError("the chain of stages does not give the same bits as the whole model")
+    if chain.integer_kernels < chain.integer_kernels_whole:
+        raise RebuildError(
+            f"the stages run {chain.integer_kernels} integer kernels, the whole model "
+            f"{chain.integer_kernels_whole}: cutting lost a fusion"
+        )
 
 
 def build_models(prepared: Prepared, plan: Plan) -> Built:
@@ -231,9 +259,10 @@ def _load_data(scenario: Scenario, graph: ModelGraph) -> tuple[Dataset, Dataset,
             f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
             f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
         )
-    classes = int(np.prod(graph.tensors[graph.outputs[0]].shape))
-    check_labels(calibration.labels, classes, "data.calibration")
-    check_labels(evaluation.labels, classes, "data.evaluation")
+    scores = graph.tensors[graph.outputs[0]]
+    if scores.is_float:
+        check_labels(calibration.labels, scores.elements, "data.calibration")
+        check_labels(evaluation.labels, scores.elements, "data.evaluation")
     if scenario.budget.accuracy_drop is not None and evaluation.labels is None:
         raise DataError("budget.accuracy_drop needs data.evaluation.labels")
     return (*split_calibration(calibration), evaluation)
@@ -334,7 +363,7 @@ def _solver_run(result: SolveResult) -> SolverRun:
 
 
 def _resolved(scenario: Scenario) -> msgspec.Raw:
-    return msgspec.Raw(scenario.model_dump_json(by_alias=True, exclude_none=True).encode())
+    return msgspec.Raw(dump_scenario(scenario).encode())
 
 
 def _cuts(scenario: Scenario, formulation: Formulation, cost: Cost) -> tuple[Cut, ...]:

@@ -42,6 +42,14 @@ class ImageSpec(_Part):
     subtract: PerChannel = 0.0
     scale_by: PerChannel = 1.0
 
+    @model_validator(mode="after")
+    def _no_zero(self) -> Self:
+        for name in ("divide_by", "scale_by"):
+            value = getattr(self, name)
+            if 0 in (value if isinstance(value, tuple) else (value,)):
+                raise ValueError(f"{name} must not be 0")
+        return self
+
 
 class SubsetSpec(_Part):
     """Keep the samples whose `column` (default: their position) modulo `modulo` is in `equals`."""
@@ -79,6 +87,8 @@ class SampleSpec(_Part):
         given = [key for key in ("npz", "images", "reader") if getattr(self, key) is not None]
         if len(given) != 1:
             raise ValueError("needs exactly one of npz, images, reader")
+        if self.reader is not None and self.model_fields_set & {"inputs", "labels", "image"}:
+            raise ValueError("inputs, labels and image do not apply to a reader, which gives finished feeds")
         return self
 
 
@@ -96,7 +106,7 @@ class DeviceSpec(_Part):
     profile: str | None = Field(
         None, description="`measure` (this machine) or a file from `plan profile`; default: measure."
     )
-    threads: Count = 1
+    threads: Annotated[int, Field(gt=0, le=256)] = 1
     provider: str = "CPUExecutionProvider"
     scaled_from: str | None = Field(None, description="Take the costs of this other device ...")
     speedup: Positive | None = Field(None, description="... made faster by this factor.")
@@ -108,6 +118,8 @@ class DeviceSpec(_Part):
             raise ValueError("give either profile or scaled_from, not both")
         if self.speedup is not None and self.scaled_from is None:
             raise ValueError("speedup needs scaled_from, the device whose costs are scaled")
+        if self.scaled_from is not None and self.model_fields_set & {"threads", "provider"}:
+            raise ValueError("threads and provider belong to the device that it is scaled_from")
         return self
 
 

@@ -44,6 +44,11 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     return _absolute(scenario, path.resolve().parent)
 
 
+def dump_scenario(scenario: Scenario) -> str:
+    """Return a scenario as JSON with absolute paths, as a plan carries it."""
+    return scenario.model_dump_json(by_alias=True, exclude_unset=True)
+
+
 def parse_scenario(text: bytes) -> Scenario:
     """Return the scenario that a plan carries as JSON.
 
@@ -63,6 +68,8 @@ def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
     try:
         content = YAML(typ="safe", pure=True).load(text)
         marks = YAML(typ="rt").load(text)
+    except RecursionError as exc:
+        raise ScenarioError(f"{path}: an alias contains itself") from exc
     except YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""

@@ -3,9 +3,8 @@
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +27,8 @@ def cache_folder() -> Path:
 
 def cache_key(**parts: object) -> str:
     """Return a name for a cache entry: a hash of its parts and of the record format."""
-    text = json.dumps({"format": FORMAT, **parts}, sort_keys=True, default=str)
+    made_by = {"format": FORMAT, "version": version("splitquant")}
+    text = json.dumps({**made_by, **parts}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -52,16 +52,5 @@ def cached(path: Path, kind: type[T], make: Callable[[], T]) -> T:
             path.unlink(missing_ok=True)
     value = make()
     with contextlib.suppress(OSError):  # a full disk costs the entry, not the result
-        _keep(value, path)
+        save_json(value, path)
     return value
-
-
-def _keep(value: object, path: Path) -> None:
-    # Written aside and renamed, so that a crash or a second run never shows half an entry.
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    try:
-        save_json(value, Path(name))
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)

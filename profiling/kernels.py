@@ -54,6 +54,11 @@ class KernelTimes:
         return sum(kernel.seconds for kernel in self.kernels)
 
     @property
+    def attributed_s(self) -> float:
+        """Seconds of the kernels that belong to a unit or a switch."""
+        return sum(kernel.seconds for kernel in self.kernels if kernel.owner.kind)
+
+    @property
     def quantize_s(self) -> dict[int, float]:
         """Boundary tensor -> seconds to bring it into int8."""
         return self._by_index("q")
@@ -178,6 +183,8 @@ def _switch_owners(graph: ModelGraph, int8: frozenset[int]) -> dict[tuple[str, s
     floats = [name for name in graph.boundary() if graph.tensors[name].is_float]
     owners = {}
     for place, name in enumerate(floats):
+        if name not in graph.outputs and not graph.consumers(name):
+            continue  # an input or output that nothing reads
         producer, consumers = graph.producer(name), graph.consumers(name)
         inside = producer in int8
         owners["QuantizeLinear", name] = (

@@ -1,6 +1,7 @@
 """Per-unit and per-switch seconds, measured in whole models with the runtime's own profile."""
 
 import itertools
+import os
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ def measure_latency(
         provider=runtime.provider,
         samples=rounds,
         wall_s={p: walls[i] for p, i in uniform.items()},
-        unattributed_s={p: max(0.0, walls[i] - corrected[i].total_s) for p, i in uniform.items()},
+        unattributed_s={p: max(0.0, walls[i] - corrected[i].attributed_s) for p, i in uniform.items()},
         profiled_s={p: kernels[i].total_s for p, i in uniform.items()},
         units=_unit_costs(graph, corrected[0], corrected[1]),
         switches=_switch_costs(graph, corrected),
@@ -73,7 +74,11 @@ def measure_latency(
 
 
 def processor() -> str:
-    """Return the name of this machine's processor."""
+    """Return the name of this machine's processor, its architecture and number of cores."""
+    return f"{_processor_name()} ({platform.machine()}, {os.cpu_count()} cores)"
+
+
+def _processor_name() -> str:
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

@@ -166,9 +166,7 @@ def _drop_constant_inputs(graph: onnx.GraphProto) -> None:
 def _unshare_weights(graph: onnx.GraphProto) -> None:
     # The tool quantizes an initializer for all its readers, even those that are to stay in float.
     weights = {
-        init.name: init
-        for init in graph.initializer
-        if init.dims and init.data_type == TensorProto.FLOAT
+        init.name: init for init in graph.initializer if init.dims and init.data_type == TensorProto.FLOAT
     }
     owner: dict[str, str] = {}
     copied: set[str] = set()

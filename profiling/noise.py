@@ -1,7 +1,7 @@
 """Quantization noise at the outputs, one tensor and one unit's weights at a time."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,20 +80,38 @@ def measure_noise(
 
 
 def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[str, Array]]) -> float:
-    """Return squared error over squared reference, all float outputs and samples together.
+    """Return squared error over squared reference, all outputs and samples together.
 
     Its square root is `noise_relative_rms`. Zero error is 0, also where the reference is all zero.
     """
     error = signal = 0.0
     for got, want in zip(outputs, reference, strict=True):
-        for name, value in want.items():
-            if np.issubdtype(value.dtype, np.floating):
-                exact = value.astype(np.float64)
-                error += float(np.square(got[name].astype(np.float64) - exact).sum())
-                signal += float(np.square(exact).sum())
+        for difference, exact in output_errors(got, want):
+            error += float(np.square(difference).sum())
+            signal += float(np.square(exact).sum())
     if error == 0.0:
         return 0.0
     return error / signal if signal else float("inf")
+
+
+def output_errors(
+    outputs: Mapping[str, Array], reference: Mapping[str, Array]
+) -> Iterator[tuple[Array, Array]]:
+    """Yield (difference, exact values) of every float output; finite wherever `outputs` is right.
+
+    Equal infinities differ by 0; a NaN or infinity on one side alone is an infinite error. If no
+    output is float (class indices), each counts as a one-hot vector: a wrong one differs by sqrt(2).
+    """
+    floats = [name for name, exact in reference.items() if np.issubdtype(exact.dtype, np.floating)]
+    for name in floats:
+        got, exact = outputs[name].astype(np.float64), reference[name].astype(np.float64)
+        same = (got == exact) | (np.isnan(got) & np.isnan(exact))
+        with np.errstate(invalid="ignore"):
+            difference = np.where(same, 0.0, got - exact)
+        yield np.where(np.isnan(difference), np.inf, difference), np.where(np.isfinite(exact), exact, 0.0)
+    for name in [] if floats else reference:
+        wrong = outputs[name] != reference[name]
+        yield np.where(wrong, np.sqrt(2.0), 0.0), np.ones(wrong.shape)
 
 
 def _power(

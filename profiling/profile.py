@@ -1,5 +1,9 @@
 """What was measured of one model: seconds per unit and switch on one device, noise per tensor."""
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -119,8 +123,26 @@ T = TypeVar("T")
 
 
 def save_json(value: object, path: Path) -> None:
-    """Write a record as indented JSON."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+    """Write a record as indented JSON, whole or not at all."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+    with writing_aside(path) as aside:
+        aside.write_bytes(text)
+
+
+@contextmanager
+def writing_aside(path: Path) -> Iterator[Path]:
+    """Yield a new file beside `path` that takes its place when the block succeeds.
+
+    So a crash or a second run never shows half a file.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def load_json(path: Path, kind: type[T]) -> T:

@@ -20,7 +20,7 @@ def price(problem: PlacementProblem, choice: tuple[int, ...]) -> dict[str, objec
         readers = {pick[v].device for v in t.consumers}
         latency += math.fsum(t.send_s[int8][home][d] for d in readers if d != home)
         if int8:
-            noise += t.noise_power
+            noise += 0 if t.inherits and pick[t.producer].int8 else t.noise_power
             places = readers if t.converts_at_consumer else {home}
             if not pick[t.producer].int8:
                 latency += math.fsum(t.quantize_s[d] for d in places)

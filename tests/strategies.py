@@ -67,14 +67,16 @@ def _flow(draw, producer: int, consumers: tuple[int, ...], devices: int, units: 
     )
     quarter = tuple(tuple(x / 4 for x in row) for row in seconds)
     touching = [v for v in (producer, *consumers) if v < units]
+    quantizers = tuple(v for v in touching if draw(st.integers(0, 5)))
     return Flow(
         name=f"t{producer}",
         producer=producer,
         consumers=consumers,
-        quantizers=tuple(v for v in touching if draw(st.integers(0, 5))),
+        quantizers=quantizers,
         noise_power=draw(_NOISE),
         send_s=(seconds, seconds if raw else quarter),
         quantize_s=tuple(draw(_MILLI) for _ in range(devices)),
         dequantize_s=tuple(draw(_MILLI) for _ in range(devices)),
         converts_at_consumer=raw,
+        inherits=producer in quantizers and draw(st.booleans()),
     )

@@ -120,6 +120,7 @@ def test_what_does_not_fit_the_model_is_refused(archive):
         SampleSpec(npz=archive(x=good, y=np.ones(2)), labels="y"), "must hold 2 whole numbers, got float64"
     )
     refuse(SampleSpec(npz=archive(x=good), labels="y"), "must name an array")
+    refuse(SampleSpec(npz=archive(x=np.float32(3))), "is a single number")
     refuse(SampleSpec(npz="/none.npz"), "does not exist")
     two = (X, Tensor("z", (1,), 1))
     refuse(
@@ -140,6 +141,9 @@ def test_pictures_that_do_not_fit_are_refused(pictures, tmp_path):
     refuse(images(pictures, image=ImageSpec(crop=7)), "cannot crop 7 x 7")
     refuse(images(pictures, image=ImageSpec(crop=3)), r"wants shape \[1, 3, 4, 4\]")
     refuse(images(pictures, labels="y"), "with images give")
+    refuse(images(pictures, image=ImageSpec(crop=4, subtract=(1.0, 2.0))), "one number or one per channel")
+    refuse(images(pictures, labels=LabelTable(file=str(table), label_column="file")), "is no whole number")
+    refuse(images(pictures, subset=SubsetSpec(modulo=2, equals=(0,), column="file")), "is no whole number")
     refuse(
         images(pictures, labels=LabelTable(file=str(table), label_column="nope")),
         "no column 'nope'; it has file, class",
@@ -168,11 +172,14 @@ def test_a_reader_is_imported_from_beside_the_scenario(tmp_path):
         "    def get_next(self):\n"
         "        self.left -= 1\n"
         "        return {'x': np.ones((1, 3, 4, 4), np.float32)} if self.left >= 0 else None\n"
+        "class Broken:\n"
+        "    def get_next(self): raise RuntimeError('camera unplugged')\n"
         "class Wrong:\n"
         "    def get_next(self): return {'z': 0}\n"
     )
     assert len(load_data(SampleSpec(reader=f"{tmp_path}/my_reader:Two"), [X], "d").samples) == 2
     refuse(SampleSpec(reader=f"{tmp_path}/my_reader:Wrong"), "sample 0 lacks input 'x'")
+    refuse(SampleSpec(reader=f"{tmp_path}/my_reader:Broken"), "failed: RuntimeError: camera unplugged")
     refuse(SampleSpec(reader=f"{tmp_path}/my_reader:None_"), "cannot be used")
     refuse(SampleSpec(reader=f"{tmp_path}/no_such_module_at_all:A"), "cannot be used")
     refuse(SampleSpec(reader=f"{tmp_path}/my_reader"), "write module:Class")

@@ -14,7 +14,7 @@ from planner.ilp import SolverOptions, SolveStatus, build, solve
 from planner.problem import Flow, Option, PlacementProblem, Vertex
 
 GOLDEN = Path(__file__).parent / "golden"
-FAMILIES = ("choose", "transport", "form", "pay", "order", "noise", "memory", "latency")
+FAMILIES = ("choose", "transport", "form", "pay", "order", "noise", "inherit", "memory", "latency")
 
 
 def small_problem() -> PlacementProblem:
@@ -30,7 +30,7 @@ def small_problem() -> PlacementProblem:
     flows = (
         Flow("in", 3, (0,), (0,), 0.002, (seconds, seconds), converts_at_consumer=True, **switches),
         Flow("a", 0, (1, 2), (0, 1, 2), 0.003, (seconds, quarter), **switches),
-        Flow("b", 1, (2, 4), (1, 2), 0.001, (seconds, quarter), **switches),
+        Flow("b", 1, (2, 4), (1, 2), 0.001, (seconds, quarter), inherits=True, **switches),
         Flow("c", 2, (4,), (), 0.0, (seconds, seconds), **switches),
     )
     units = tuple(Vertex(f"u{i}", options) for i in range(3))
@@ -206,6 +206,21 @@ def test_a_latency_budget_below_the_optimum_is_infeasible():
 def test_a_noise_budget_of_zero_leaves_no_noisy_option():
     result = solve(replace(small_problem(), noise_power=0.0, memory_bytes=(None, None, None)))
     assert evaluate(small_problem(), result.choice).noise_power == 0
+
+
+def test_a_noise_budget_of_zero_excludes_even_the_least_noise():
+    def units(power):
+        return tuple(Option(0, int8, 0.002 - 0.001 * int8, power * int8) for int8 in (False, True))
+
+    ends = tuple(Vertex(n, (Option(0, int8=False),), fixed=True) for n in ("source", "sink"))
+    vertices = (Vertex("loud", units(0.05)), Vertex("quiet", units(1e-11)), *ends)
+    problem = PlacementProblem(("a",), vertices, (), (None,), noise_power=0.0)
+    assert solve(problem).choice == (0, 0, 0, 0)
+
+
+def test_an_early_stop_is_never_called_optimal():
+    result = solve(replace(small_problem(), noise_power=None), SolverOptions(gap=0.9))
+    assert (result.status is SolveStatus.OPTIMAL) == (result.gap <= 1e-4)
 
 
 def test_tiny_noise_budgets_are_kept_exactly():

@@ -1,4 +1,6 @@
+import models
 import pytest
+from conftest import Prepared
 
 from profiling.kernels import Kernel, KernelTimes, Owner, tag_model
 from profiling.latency import measure_latency
@@ -79,3 +81,13 @@ def test_a_switch_belongs_to_its_tensor_and_a_weight_to_its_unit(digits):
     assert kinds[f"{out}_QuantizeLinear"] == "u3"
     assert kinds[f"{out}_DequantizeLinear"] == f"d{floats.index(out)}"
     assert all(tag == "u3" for name, tag in kinds.items() if name in unit.nodes)
+
+
+def test_an_input_that_nothing_reads_does_no_harm(tmp_path):
+    text = (
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[1, 2, 4, 4] x, float[1, 2] unused) '
+        "=> (float[1, 2, 4, 4] y) <float[2, 2, 1, 1] w> { y = Conv <kernel_shape = [1, 1]> (x, w) }"
+    )
+    prepared = Prepared(models.with_weights(text), tmp_path, "unused")
+    profile = measure_latency(prepared.graph, prepared.calibration, prepared.samples[0], Runtime(), rounds=3)
+    assert len(profile.units) == 2

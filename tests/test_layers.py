@@ -19,7 +19,7 @@ LAYERS = [
     {"planner.problem", "planner.scenario", "planner.routes", "planner.plan"},
     {"planner.evaluate", "planner.scenario_file", "planner.data", "planner.chain", "planner.metrics"},
     {"planner.ilp", "planner.formulate", "planner.rebuild"},
-    {"planner.split", "planner.tighten", "planner.verify", "planner.measure"},
+    {"planner.explain", "planner.split", "planner.tighten", "planner.verify", "planner.measure"},
     {"planner.run"},
     {"planner.output"},
     {"planner.report", "planner.execute"},

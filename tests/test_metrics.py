@@ -72,5 +72,27 @@ def test_few_samples_must_show_a_margin():
     assert not names(doubtful_budgets(BudgetSpec(accuracy_drop=0.0), same))
 
 
+def test_an_output_that_is_no_number_breaks_every_error_budget():
+    total = MetricsSum()
+    total.add({"y": np.array([np.nan, 1.0])}, {"y": np.array([0.0, 1.0])}, None)
+    budget = BudgetSpec(noise_relative_rms=0.5, max_abs_error=0.5)
+    assert names(broken_budgets(budget, total.result())) == ["noise_relative_rms", "max_abs_error"]
+
+
+def test_equal_infinities_are_no_error():
+    total = MetricsSum()
+    total.add({"y": np.array([-np.inf, 1.0])}, {"y": np.array([-np.inf, 1.0])}, None)
+    assert total.result().noise_relative_rms == 0
+    assert total.result().max_abs_error == 0
+
+
+def test_class_indices_agree_by_value():
+    total = MetricsSum()
+    total.add({"y": np.array([7])}, {"y": np.array([3])}, 3)
+    result = total.result()
+    assert (result.top1_agreement, result.accuracy, result.accuracy_fp32) == (0, 0, 1)
+    assert result.noise_relative_rms > 1
+
+
 def test_memory_is_no_error_budget():
     assert not has_error_budget(BudgetSpec(memory_mib={"a": 1.0}, latency_ms=3.0))

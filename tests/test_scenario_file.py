@@ -6,7 +6,7 @@ from conftest import QUICKSTART, ROOT
 
 from planner.errors import ScenarioError
 from planner.scenario import scenario_schema
-from planner.scenario_file import load_scenario, parse_scenario
+from planner.scenario_file import dump_scenario, load_scenario, parse_scenario
 
 GOOD = """\
 model: m.onnx
@@ -59,7 +59,7 @@ def test_variables_are_expanded(tmp_path, monkeypatch):
 
 def test_every_scenario_survives_the_way_through_json(tmp_path):
     scenario = load_scenario(QUICKSTART)
-    assert parse_scenario(scenario.model_dump_json(by_alias=True, exclude_none=True).encode()) == scenario
+    assert parse_scenario(dump_scenario(scenario).encode()) == scenario
 
 
 def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
@@ -86,6 +86,9 @@ def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
         ("devices.0.speedup=2", "speedup needs scaled_from"),
         ("devices.0.precisions=[int4]", "devices.0.precisions.0 must be 'fp32' or 'int8', got 'int4'"),
         ("devices.0.threads=0", "devices.0.threads must be > 0, got 0"),
+        ("devices.0.threads=100000", "devices.0.threads must be <= 256, got 100000"),
+        ("devices.1.threads=2", "threads and provider belong to the device that it is scaled_from"),
+        ("data.calibration={reader: 'm:C', labels: y}", "do not apply to a reader"),
         ("devices.0.threads=1.5", "devices.0.threads must be a whole number, got 1.5"),
         ("links.0.bandwidth_mbit_per_s=.nan", "must be finite, got nan"),
         ("links.0.bandwidth_mbit_per_s=.inf", "must be finite, got inf"),
