@@ -203,25 +203,36 @@ def schema() -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt = _Interrupt()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     mistyped = _mistyped_command(tokens)
-    if mistyped:
-        sys.exit(_fail(USAGE, mistyped))
+    code, text = (USAGE, mistyped) if mistyped else _run(tokens)
+    if interrupt.seen and code != OK:
+        # Whatever failed, failed because of the interrupt.
+        code, text = INTERRUPTED, "interrupted; measurements so far are kept, nothing was written"
+    if text:
+        print(text, file=sys.stderr)
+    sys.exit(code)
+
+
+def _run(tokens: list[str]) -> tuple[int, str]:
+    """Return the exit code and, for an error, what to tell."""
     try:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as exc:
-        code = _fail(USAGE, f"{str(exc).strip()} (plan --help shows how)")
+        return USAGE, f"{str(exc).strip()} (plan --help shows how)"
     except (PlannerError, ProfilingError) as exc:
-        code = _fail(BAD_INPUT, str(exc))
+        return BAD_INPUT, str(exc)
     except KeyboardInterrupt:
-        code = _fail(INTERRUPTED, "interrupted; measurements so far are kept, nothing was written")
+        return INTERRUPTED, ""
     except OSError as exc:
-        code = _fail(BAD_INPUT, f"{exc.filename or 'file system'}: {exc.strerror or exc}")
+        return BAD_INPUT, f"{exc.filename or 'file system'}: {exc.strerror or exc}"
     except MemoryError:
-        code = _fail(BAD_INPUT, "out of memory")
+        return BAD_INPUT, "out of memory"
     except Exception as exc:  # noqa: BLE001  the last resort: no traceback, whatever was fed in
-        code = _fail(BAD_INPUT, f"internal error, please report it: {type(exc).__name__}: {exc}")
-    sys.exit(code if isinstance(code, int) else OK)
+        return BAD_INPUT, f"internal error, please report it: {type(exc).__name__}: {exc}"
+    return (code, "") if isinstance(code, int) else (OK, "")
 
 
 def _mistyped_command(tokens: Sequence[str]) -> str | None:
@@ -234,8 +245,14 @@ def _mistyped_command(tokens: Sequence[str]) -> str | None:
     return f"no command or file {word!r}; did you mean {close[0]}?" if close else None
 
 
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Turns signals into KeyboardInterrupt, and remembers: some libraries swallow it."""
+
+    seen = False
+
+    def __call__(self, _signal: int, _frame: object) -> None:
+        self.seen = True
+        raise KeyboardInterrupt
 
 
 def _fail(code: int, text: str) -> int:

@@ -3,7 +3,7 @@
 import csv
 import importlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,7 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
         path = folder / names[index]
         try:
             with Image.open(path) as picture:
-                pixels = np.asarray(_resized(picture.convert("RGB"), spec.image))
+                pixels = np.asarray(picture.convert("RGB"))
         except (OSError, UnidentifiedImageError) as exc:
             raise DataError(f"{where}.images: {path} cannot be read as a picture") from exc
         tensor = inputs[0]
@@ -232,12 +232,16 @@ def _whole_number(text: str | None, what: str) -> int:
         raise DataError(f"{what}: {text!r} is no whole number") from exc
 
 
-def _resized(picture: Image.Image, spec: ImageSpec | None) -> Image.Image:
-    if spec is None or spec.resize_shorter is None:
-        return picture
-    factor = spec.resize_shorter / min(picture.size)
-    width, height = (max(1, round(side * factor)) for side in picture.size)
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
+def _resized(pixels: Array, shorter: int) -> Array:
+    if pixels.dtype != np.uint8:
+        raise DataError(f"image.resize_shorter: pixels must be uint8, got {pixels.dtype}")
+    factor = shorter / min(pixels.shape[:2])
+    height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
+    layers = [
+        np.asarray(Image.fromarray(layer).resize((width, height), Image.Resampling.BILINEAR))
+        for layer in np.moveaxis(pixels, -1, 0)
+    ]
+    return np.stack(layers, axis=-1)
 
 
 def _picture(pixels: Array, spec: ImageSpec | None) -> Array:
@@ -246,6 +250,8 @@ def _picture(pixels: Array, spec: ImageSpec | None) -> Array:
         return pixels
     if pixels.ndim != 3:  # noqa: PLR2004
         raise DataError(f"a picture must be height x width x channels, got shape {list(pixels.shape)}")
+    if spec.resize_shorter is not None:
+        pixels = _resized(pixels, spec.resize_shorter)
     if spec.crop is not None:
         top, left = ((side - spec.crop) // 2 for side in pixels.shape[:2])
         if top < 0 or left < 0:
@@ -287,10 +293,12 @@ def _read_all(reader: Any, where: str) -> Iterator[Feeds]:
     while True:
         try:
             feeds = reader.get_next()
-        except Exception as exc:  # a user's class may raise anything
+        except (Exception, SystemExit) as exc:  # a user's class may raise anything
             raise DataError(f"{where}: get_next() failed: {type(exc).__name__}: {exc}") from exc
         if feeds is None:
             return
+        if not isinstance(feeds, Mapping):
+            raise DataError(f"{where}: get_next() must return a dict of arrays, got {type(feeds).__name__}")
         yield feeds
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import onnxruntime as ort
@@ -16,7 +17,15 @@ from profiling.graph import ModelGraph
 from profiling.latency import measure_latency, processor
 from profiling.model import model_hash
 from profiling.noise import measure_noise
-from profiling.profile import FORMAT, LatencyProfile, NoiseProfile, Profile, load_json, writing_aside
+from profiling.profile import (
+    FORMAT,
+    LatencyProfile,
+    NoiseProfile,
+    Precision,
+    Profile,
+    load_json,
+    writing_aside,
+)
 from profiling.progress import Progress, silent
 from profiling.quantize import INT8, INT8_REDUCED, Calibration, Scheme, calibrate
 from profiling.saturation import int8_saturates
@@ -31,13 +40,14 @@ class Subject:
 
     graph: ModelGraph
     calibration: Dataset
+    samples: str
     fingerprint: str
 
     @classmethod
     def of(cls, graph: ModelGraph, calibration: Dataset) -> "Subject":
-        """Return the subject with a hash of model and samples."""
-        key = cache_key(model=model_hash(graph.model), data=samples_hash(calibration.samples))
-        return cls(graph, calibration, key)
+        """Return the subject with a hash of its samples, and one of model and samples."""
+        samples = samples_hash(calibration.samples)
+        return cls(graph, calibration, samples, cache_key(model=model_hash(graph.model), data=samples))
 
 
 def choose_scheme(scenario: Scenario) -> Scheme:
@@ -182,7 +192,27 @@ def _read_profile(path: Path, device: DeviceSpec, subject: Subject) -> LatencyPr
             f"{path} is the profile of another model; "
             f"make one of this model: plan profile SCENARIO --device {device.name} --out {path.name}"
         )
+    _check_seconds(path, profile.latency, subject.graph)
     return profile.latency
+
+
+def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> None:
+    """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
+    units = {(row.unit, row.precision) for row in latency.units}
+    switches = {(row.tensor, row.to) for row in latency.switches}
+    floats = [name for name in graph.boundary() if graph.tensors[name].is_float]
+    wanted = {(unit.name, Precision.FP32) for unit in graph.units}
+    missing = sorted(wanted - units) + sorted({(t, p) for t in floats for p in Precision} - switches)
+    if missing:
+        raise ProfileError(
+            f"{path}: lacks the seconds of {missing[0][0]!r} in {missing[0][1]}; measure again"
+        )
+    if len(units) != len(latency.units) or len(switches) != len(latency.switches):
+        raise ProfileError(f"{path}: holds a unit or a tensor twice; measure again")
+    rows = [*(row.seconds for row in latency.units), *(row.seconds for row in latency.switches)]
+    for seconds in rows:
+        if not (isfinite(seconds) and seconds >= 0):
+            raise ProfileError(f"{path}: seconds must be finite and >= 0, got {seconds}")
 
 
 def _has_ranges(path: Path, graph: ModelGraph) -> bool:

@@ -1,6 +1,7 @@
 """The plan folder: written whole or not at all, and read back."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import numpy as np
 import onnx
 
 from planner.errors import OutputError
-from planner.plan import Cut, Plan, Record
+from planner.plan import FORMAT, Cut, Plan, Record
 from planner.run import Built, Outcome
 from planner.split import StageModel
 
@@ -101,6 +102,9 @@ def check_writable(folder: Path) -> None:
         if foreign or (names and MANIFEST not in names):
             odd = foreign[0] if foreign else sorted(names)[0]
             raise OutputError(f"--out {folder}: holds files that are no plan ({odd}); name a new folder")
+    above = next(parent for parent in folder.resolve().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise OutputError(f"--out {folder}: {above} is no folder that can be written")
 
 
 def read_plan(path: Path) -> Plan:
@@ -130,7 +134,21 @@ def read_manifest(folder: Path) -> Manifest:
             raise OutputError(f"{path}: is missing; export the plan again")
         if _sha256(path) != sha256:
             raise OutputError(f"{path}: has changed since it was exported; export the plan again")
+    _check_ports(folder / MANIFEST, manifest)
     return manifest
+
+
+def _check_ports(path: Path, manifest: Manifest) -> None:
+    """Refuse a manifest whose stages cannot run in their order."""
+    known = {port.name for port in manifest.inputs}
+    for stage in manifest.stages:
+        missing = [port.name for port in stage.inputs if port.name not in known]
+        if missing:
+            raise OutputError(f"{path}: stage {stage.number} needs {missing[0]!r}, which no stage gives")
+        known |= {port.name for port in stage.outputs}
+    due = [port.name for port in manifest.outputs if port.name not in known]
+    if due:
+        raise OutputError(f"{path}: no stage gives the output {due[0]!r}")
 
 
 def _write_models(plan: Plan, built: Built, folder: Path) -> None:
@@ -154,6 +172,10 @@ def _write_models(plan: Plan, built: Built, folder: Path) -> None:
     )
     _write_json(manifest, folder / MANIFEST)
     _write_json(plan, folder / PLAN)
+
+
+class _Format(Record, frozen=True, kw_only=True):
+    format: int
 
 
 class _Ends(Record, frozen=True, kw_only=True):
@@ -221,6 +243,9 @@ def _write_json(value: object, path: Path) -> None:
 
 def _read(path: Path, kind: type[T]) -> T:
     try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Format).format
+        if found != FORMAT:
+            raise OutputError(f"{path}: format {found}, this version reads {FORMAT}; plan again")
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as exc:
         raise OutputError(f"{path}: {exc.strerror}") from exc

@@ -131,7 +131,11 @@ class Round(Record, frozen=True, kw_only=True):
 
 
 class Plan(Record, frozen=True, kw_only=True):
-    """Everything that rebuild, split and report need. `scenario` is the resolved scenario."""
+    """Everything that rebuild, split and report need.
+
+    `scenario` is the resolved scenario; `calibration_sha256` is a hash of the samples that chose the
+    ranges, since other samples would give other models.
+    """
 
     format: int
     status: str
@@ -139,6 +143,7 @@ class Plan(Record, frozen=True, kw_only=True):
     solver: SolverRun
     scheme: str
     model_sha256: str
+    calibration_sha256: str
     assignments: tuple[Assignment, ...]
     cuts: tuple[Cut, ...]
     predicted: Predicted | None

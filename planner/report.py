@@ -43,12 +43,13 @@ def no_plan_text(unmet: tuple[str, ...], binding: tuple[str, ...]) -> str:
 
 def _stages(plan: Plan, manifest: Manifest) -> Table:
     table = _table(f"{plan.status} plan", ("stage", "device"), ("units", "fp32", "int8", "compute ms"))
-    compute = plan.predicted.compute_s if plan.predicted else {}
+    compute = dict(plan.predicted.compute_s) if plan.predicted else {}
     counts = _precision_counts(plan)
     for stage in manifest.stages:
         # A stage without units only switches an input or output for the link.
         fp32, int8 = counts[stage.device] if stage.units else (0, 0)
-        seconds = f"{compute[stage.device] * _MILLI:.2f}" if stage.units else ""
+        # A device's seconds stand once, behind its first stage.
+        seconds = f"{compute.pop(stage.device) * _MILLI:.2f}" if stage.device in compute else ""
         table.add_row(f"{stage.number:02d}", stage.device, str(stage.units), str(fp32), str(int8), seconds)
     return table
 

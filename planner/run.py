@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import onnx
 
+from planner.compose import Question, chosen_options, compose_infeasible, compose_plan
 from planner.data import Dataset, check_labels, load_data, split_calibration
-from planner.errors import DataError, RebuildError, ScenarioError
-from planner.evaluate import INT8, Cost, evaluate
+from planner.errors import DataError, OutputError, RebuildError, ScenarioError
 from planner.explain import binding_budgets
-from planner.formulate import DeviceCosts, Formulation, formulate, routes_of
-from planner.ilp import SolveResult, SolverOptions, SolveStatus
+from planner.formulate import Formulation
+from planner.ilp import SolveResult, SolverOptions
 from planner.measure import (
     MEASURE_HERE,
     Subject,
@@ -27,28 +27,21 @@ from planner.measure import (
 )
 from planner.metrics import broken_budgets, has_error_budget
 from planner.plan import (
-    FORMAT,
-    Assignment,
-    Cut,
     Measured,
     Metrics,
-    Objective,
     Plan,
-    Predicted,
-    SolverRun,
-    Wire,
 )
 from planner.rebuild import rebuild
 from planner.scenario import Scenario
-from planner.scenario_file import dump_scenario, parse_scenario
+from planner.scenario_file import parse_scenario
 from planner.split import Placement, StageModel, split
-from planner.tighten import Tightened, tighten
+from planner.tighten import tighten
 from planner.verify import Deliverable, measure_errors, verify
 from profiling.errors import ModelError
 from profiling.graph import ModelGraph, build_graph
 from profiling.model import load_model, model_hash, prepare_model
 from profiling.profile import FORMAT as PROFILE_FORMAT
-from profiling.profile import LatencyProfile, NoiseProfile, Precision, Profile
+from profiling.profile import LatencyProfile, Profile
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, Scheme
 from profiling.session import Runtime
@@ -174,8 +167,15 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     prepared = prepare(scenario, progress)
     latency = profile_devices(prepared, progress)
     noise = noise_profile(scenario, prepared.subject, prepared.calibration, progress)
-    costs = device_costs(scenario, latency)
-    formulation = formulate(scenario, prepared.models.graph, costs, noise)
+    question = Question(
+        scenario,
+        prepared.models.graph,
+        prepared.calibration.scheme.label,
+        prepared.subject.samples,
+        device_costs(scenario, latency),
+        noise,
+    )
+    formulation = question.formulate()
     progress("solving", 0, 1)
     options = SolverOptions(scenario.solver.name, scenario.solver.time_limit_s, scenario.solver.gap)
     tightened = tighten(
@@ -187,10 +187,10 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     progress("solving", 1, 1)
     if tightened.result.choice is None:
         binding = binding_budgets(tightened.problem, options)
-        return Outcome(_no_plan(prepared, tightened), None, {}, binding=binding)
+        return Outcome(compose_infeasible(question, tightened), None, {}, binding=binding)
     if tightened.unmet:
-        return Outcome(_no_plan(prepared, tightened), None, {}, tightened.unmet)
-    plan = _plan(prepared, formulation, tightened, costs, noise)
+        return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
+    plan = compose_plan(question, formulation, tightened)
     built = build_models(prepared, plan)
     measured = verify(_deliverable(prepared, built), prepared.evaluation, prepared.runtime, progress)
     _require_equal_chain(measured)
@@ -205,6 +205,8 @@ def export_plan(plan: Plan, progress: Progress = silent) -> Built:
     prepared = prepare(parse_scenario(bytes(plan.scenario)), progress, scheme)
     if model_hash(prepared.models.graph.model) != plan.model_sha256:
         raise ModelError(f"{prepared.scenario.model} is not the model that was planned: it has changed")
+    if prepared.subject.samples != plan.calibration_sha256:
+        raise DataError("data.calibration: the samples have changed since the plan was made; plan again")
     return build_models(prepared, plan)
 
 
@@ -238,6 +240,9 @@ def build_models(prepared: Prepared, plan: Plan) -> Built:
     """Return a plan's mixed-precision model and its stages."""
     graph = prepared.models.graph
     int8_names, device_of = plan.int8_units(), plan.devices()
+    devices = {device.name for device in prepared.scenario.devices}
+    if set(device_of) != {unit.name for unit in graph.units} or not devices.issuperset(device_of.values()):
+        raise OutputError("plan.json: its assignments do not fit the model's units or the devices")
     int8 = [unit.index for unit in graph.units if unit.name in int8_names]
     return _build(prepared, int8, tuple(device_of[unit.name] for unit in graph.units))
 
@@ -270,7 +275,7 @@ def _load_data(scenario: Scenario, graph: ModelGraph) -> tuple[Dataset, Dataset,
 
 def _try_out(prepared: Prepared, formulation: Formulation, result: SolveResult) -> Metrics:
     """Build a solve's plan and run it on the held-back quarter of the calibration data."""
-    chosen = _chosen(formulation, result)
+    chosen = chosen_options(formulation, result)
     int8 = [index for index, (_, is_int8) in enumerate(chosen) if is_int8]
     built = _build(prepared, int8, tuple(device for device, _ in chosen))
     return measure_errors(_deliverable(prepared, built), prepared.held_back, prepared.runtime)
@@ -278,142 +283,6 @@ def _try_out(prepared: Prepared, formulation: Formulation, result: SolveResult) 
 
 def _deliverable(prepared: Prepared, built: Built) -> Deliverable:
     return Deliverable(prepared.models.source, built.mixed, [stage.model for stage in built.stages])
-
-
-def _chosen(formulation: Formulation, result: SolveResult) -> list[tuple[str, bool]]:
-    """Return (device, is int8) of every unit."""
-    problem = formulation.problem
-    pairs = zip(problem.vertices, result.choice or (), strict=True)
-    options = [vertex.options[choice] for vertex, choice in pairs if not vertex.fixed]
-    return [(problem.devices[option.device], option.int8) for option in options]
-
-
-def _plan(
-    prepared: Prepared,
-    formulation: Formulation,
-    tightened: Tightened,
-    costs: Mapping[str, DeviceCosts],
-    noise: NoiseProfile,
-) -> Plan:
-    result = tightened.result
-    cost = evaluate(tightened.problem, result.choice or ())
-    chosen = _chosen(formulation, result)
-    units = prepared.models.graph.units
-    return Plan(
-        format=FORMAT,
-        status=result.status.value,
-        objective=Objective(
-            name=prepared.scenario.objective, value=cost.latency_s, bound=result.bound_s, gap=result.gap
-        ),
-        solver=_solver_run(result),
-        scheme=prepared.calibration.scheme.label,
-        model_sha256=model_hash(prepared.models.graph.model),
-        assignments=tuple(
-            Assignment(
-                unit=unit.name,
-                nodes=unit.nodes,
-                device=device,
-                precision=Precision.INT8 if int8 else Precision.FP32,
-            )
-            for unit, (device, int8) in zip(units, chosen, strict=True)
-        ),
-        cuts=_cuts(prepared.scenario, formulation, cost),
-        predicted=Predicted(
-            latency_s=cost.latency_s,
-            latency_ratio_to_fp32=_predicted_ratio(prepared, chosen, costs, noise),
-            compute_s={
-                name: cost.compute_s[i] + cost.switch_s[i]
-                for i, name in enumerate(formulation.problem.devices)
-            },
-            transfer_s=cost.transfer_s,
-            energy_j=None,
-            noise_relative_rms=cost.noise_power**0.5,
-            memory_bytes=dict(zip(formulation.problem.devices, cost.memory_bytes, strict=True)),
-        ),
-        rounds=tightened.rounds,
-        measured=None,
-        scenario=_resolved(prepared.scenario),
-    )
-
-
-def _no_plan(prepared: Prepared, tightened: Tightened) -> Plan:
-    return Plan(
-        format=FORMAT,
-        status=SolveStatus.INFEASIBLE.value,
-        objective=Objective(name=prepared.scenario.objective, value=None, bound=None, gap=None),
-        solver=_solver_run(tightened.result),
-        scheme=prepared.calibration.scheme.label,
-        model_sha256=model_hash(prepared.models.graph.model),
-        assignments=(),
-        cuts=(),
-        predicted=None,
-        rounds=tightened.rounds,
-        measured=None,
-        scenario=_resolved(prepared.scenario),
-    )
-
-
-def _solver_run(result: SolveResult) -> SolverRun:
-    return SolverRun(
-        name=result.solver,
-        runtime_s=result.runtime_s,
-        variables=result.variables,
-        constraints=result.constraints,
-    )
-
-
-def _resolved(scenario: Scenario) -> msgspec.Raw:
-    return msgspec.Raw(dump_scenario(scenario).encode())
-
-
-def _cuts(scenario: Scenario, formulation: Formulation, cost: Cost) -> tuple[Cut, ...]:
-    problem, routes = formulation.problem, routes_of(scenario)
-    cuts = []
-    for crossing in cost.crossings:
-        flow = problem.flows[crossing.flow]
-        source, target = problem.devices[crossing.source], problem.devices[crossing.target]
-        size = formulation.flow_bytes[crossing.flow][crossing.form]
-        wire = Wire.UINT8 if crossing.form == INT8 else Wire.FLOAT
-        cuts.append(
-            Cut(
-                tensor=flow.name,
-                source=source,
-                target=target,
-                wire=Wire.RAW if flow.converts_at_consumer else wire,
-                size_bytes=size,
-                path=routes.route(source, target, size).path,
-                seconds=crossing.seconds,
-            )
-        )
-    return tuple(cuts)
-
-
-def _predicted_ratio(
-    prepared: Prepared,
-    chosen: list[tuple[str, bool]],
-    costs: Mapping[str, DeviceCosts],
-    noise: NoiseProfile,
-) -> float:
-    """Return seconds of the mixed whole model on one device over those of the fp32 model there."""
-    device = prepared.scenario.device(prepared.scenario.source).model_copy(update={"precisions": None})
-    alone = prepared.scenario.model_copy(
-        update={
-            "devices": (device,),
-            "links": (),
-            "sink": device.name,
-            "precisions": (Precision.FP32, Precision.INT8),
-        }
-    )
-    problem = formulate(alone, prepared.models.graph, costs, noise).problem
-    wanted = [int8 for _, int8 in chosen] + [False, False]
-    seconds = []
-    for precisions in (wanted, [False] * len(wanted)):
-        choice = [
-            next(i for i, option in enumerate(vertex.options) if option.int8 == int8)
-            for vertex, int8 in zip(problem.vertices, precisions, strict=True)
-        ]
-        seconds.append(evaluate(problem, choice).latency_s)
-    return seconds[0] / seconds[1] if seconds[1] else 1.0
 
 
 def _failures(scenario: Scenario, measured: Measured) -> tuple[str, ...]:

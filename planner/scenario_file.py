@@ -3,8 +3,9 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -34,10 +35,14 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
         reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
         raise ScenarioError(f"{path}: {reason}") from exc
     content, marks = _parse(text, path)
+    try:
+        content = _copied(content, str)  # a YAML alias is one object in two places
+    except RecursionError as exc:
+        raise ScenarioError(f"{path}: an alias contains itself") from exc
     for setting in overrides:
         _override(content, setting)
     faults = list(_unset_variables(content))
-    scenario, more = check_scenario(json.dumps(_expanded(content), default=str))
+    scenario, more = check_scenario(json.dumps(_copied(content, _expand), default=str))
     faults += more
     if scenario is None or faults:
         raise ScenarioError("\n".join(_line(path, marks, fault) for fault in _distinct(faults)))
@@ -68,8 +73,6 @@ def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
     try:
         content = YAML(typ="safe", pure=True).load(text)
         marks = YAML(typ="rt").load(text)
-    except RecursionError as exc:
-        raise ScenarioError(f"{path}: an alias contains itself") from exc
     except YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -134,14 +137,17 @@ def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[
         yield place, value
 
 
-def _expanded(value: object) -> object:
+def _copied(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a copy of YAML content without shared parts, its texts changed."""
     if isinstance(value, dict):
-        return {str(key): _expanded(item) for key, item in value.items()}
+        return {str(key): _copied(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [_expanded(item) for item in value]
-    if isinstance(value, str):
-        return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), value)
-    return value
+        return [_copied(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def _expand(text: str) -> str:
+    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text)
 
 
 def _distinct(faults: Sequence[Fault]) -> list[Fault]:

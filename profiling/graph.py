@@ -7,11 +7,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from profiling.errors import ModelError
 from profiling.fusion import group_nodes
 from profiling.model import dimensions, graph_inputs
 from profiling.quantize import PASSING, QUANTIZABLE, REMOVABLE
 
-_INT8_BYTES = 1
+_INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,9 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
         for name in unit.inputs:
             if name in written:
                 _carry(dag, written[name], unit.index, tensors[name])
+    for value in ordered.graph.output:
+        if value.name not in written:
+            raise ModelError(f"output {value.name!r} is an input or a constant, which is not supported")
     return ModelGraph(
         model=ordered,
         units=units,
@@ -201,10 +205,16 @@ def _quantizable(op_types: tuple[str, ...]) -> bool:
 
 
 def _int8_bytes(weight: TensorProto) -> int:
-    """Bytes of an initializer in an int8 unit: int8 matrices, int32 vectors, others unchanged."""
-    if weight.data_type != TensorProto.FLOAT or len(weight.dims) <= 1:
+    """Bytes of an initializer in an int8 unit, its scales and zero points per channel included.
+
+    Matrices become int8, vectors (biases) int32, others stay.
+    """
+    if weight.data_type != TensorProto.FLOAT or not weight.dims:
         return _elements(weight) * _itemsize(weight)
-    return _elements(weight) * _INT8_BYTES
+    if len(weight.dims) == 1:
+        return _elements(weight) * (_INT32_BYTES + _SCALE_BYTES + _INT32_BYTES)
+    channels = weight.dims[0] if len(weight.dims) > 2 else max(weight.dims)  # noqa: PLR2004  Conv, else Gemm
+    return _elements(weight) * _INT8_BYTES + int(channels) * (_SCALE_BYTES + _INT8_BYTES)
 
 
 def _elements(weight: TensorProto) -> int:

@@ -1,7 +1,6 @@
 """What was measured of one model: seconds per unit and switch on one device, noise per tensor."""
 
-import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,14 +132,17 @@ def save_json(value: object, path: Path) -> None:
 def writing_aside(path: Path) -> Iterator[Path]:
     """Yield a new file beside `path` that takes its place when the block succeeds.
 
-    So a crash or a second run never shows half a file.
+    So a crash or a second run never shows half a file. A link keeps pointing where it does; a device
+    or pipe is written as it is.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    aside = Path(name)
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        yield path
+        return
+    aside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield aside
-        aside.replace(path)
+        aside.replace(place)
     finally:
         aside.unlink(missing_ok=True)
 

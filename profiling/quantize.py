@@ -238,7 +238,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 def _quiet_logging() -> Iterator[None]:
     # The tool advises on the root logger what we already do.
     previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)
     try:
         yield
     finally:

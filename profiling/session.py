@@ -29,6 +29,7 @@ _LEVELS = {
     Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 _QUIET = 3  # log errors only
+ort.set_default_logger_severity(_QUIET)  # the tools' own sessions too
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 import numpy as np
 
 from profiling.cache import cache_folder, cache_key, cached, samples_hash
-from profiling.profile import TensorNoise
+from profiling.profile import TensorNoise, load_json, save_json
 
 
 def test_a_value_is_made_once(tmp_path):
@@ -45,3 +45,13 @@ def test_samples_with_other_values_names_or_types_have_another_hash():
 def test_the_cache_lives_in_the_users_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert tmp_path in cache_folder().parents
+
+
+def test_a_written_file_is_as_readable_as_any_other(tmp_path):
+    (tmp_path / "plain").touch()
+    save_json(TensorNoise("t", 0.5), tmp_path / "e.json")
+    assert (tmp_path / "e.json").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "link").symlink_to(tmp_path / "e.json")
+    save_json(TensorNoise("u", 0.5), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert load_json(tmp_path / "e.json", TensorNoise).tensor == "u"

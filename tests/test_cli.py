@@ -175,6 +175,65 @@ def test_a_profile_file_takes_the_place_of_measuring(call, tmp_path):
     assert json.loads(out)["status"] == "optimal"
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p["latency"]["switches"].clear(), "lacks the seconds of"),
+        (lambda p: p["latency"]["units"].pop(0), "lacks the seconds of"),
+        (lambda p: p["latency"]["units"].append(p["latency"]["units"][0]), "holds a unit or a tensor twice"),
+        (
+            lambda p: p["latency"]["units"][0].update(seconds=-1.0),
+            "seconds must be finite and >= 0, got -1.0",
+        ),
+    ],
+)
+def test_a_damaged_profile_is_refused(damage, message, call, tmp_path, delivered):
+    profile = json.loads((delivered / "profile.json").read_text())["server"]
+    damage(profile)
+    (tmp_path / "p.json").write_text(json.dumps(profile))
+    setting = f"devices.2.profile={tmp_path}/p.json"
+    code, _, err = call(QUICKSTART, "--out", tmp_path / "o", "--set", setting, *FAST)
+    assert code == 1
+    assert err.startswith(f"{tmp_path}/p.json")
+    assert message in err
+
+
+def test_export_refuses_other_calibration_data(call, tmp_path):
+    shutil.copytree(ROOT / "scenarios" / "quickstart", tmp_path / "quickstart")
+    scenario = shutil.copy(QUICKSTART, tmp_path)
+    assert call(scenario, "--out", tmp_path / "o", *FAST)[0] == 0
+    path = tmp_path / "quickstart" / "calibration.npz"
+    arrays = dict(np.load(path))
+    np.savez(path, picture=arrays["picture"] // 4, label=arrays["label"])
+    code, _, err = call("export", tmp_path / "o" / "plan.json", "--out", tmp_path / "e")
+    assert code == 1
+    assert "the samples have changed since the plan was made" in err
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "command", "message"),
+    [
+        ("manifest.json", lambda m: m["stages"].pop(0), "verify", "which no stage gives"),
+        ("manifest.json", lambda m: m["stages"].clear(), "verify", "no stage gives the output 'logits'"),
+        ("manifest.json", lambda m: m.update(format=9), "verify", "format 9, this version reads 1"),
+        ("plan.json", lambda p: p.update(format=9), "export", "format 9, this version reads 1"),
+        ("plan.json", lambda p: p["assignments"].pop(), "export", "do not fit the model's units"),
+        ("plan.json", lambda p: p["assignments"][0].update(device="zz"), "export", "or the devices"),
+    ],
+)
+def test_a_damaged_folder_is_refused(file, damage, command, message, delivered, call, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(delivered, folder)
+    content = json.loads((folder / file).read_text())
+    damage(content)
+    (folder / file).write_text(json.dumps(content))
+    arguments = (folder,) if command == "verify" else (folder / "plan.json", "--out", tmp_path / "e")
+    code, _, err = call(command, *arguments)
+    assert code == 1
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
 def test_a_profile_of_another_model_is_refused(call, tmp_path, delivered):
     profile = json.loads((delivered / "profile.json").read_text())["server"]
     profile["latency"]["model_sha256"] = "0"
@@ -393,7 +452,7 @@ def test_a_new_plan_takes_the_old_ones_place(delivered, call, tmp_path):
 def test_an_interrupt_exits_with_130_and_leaves_nothing(tmp_path, number):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     process = subprocess.Popen(
-        [sys.executable, "-c", "from planner.cli import main; main()", QUICKSTART, "--out", tmp_path / "o"],
+        [sys.executable, "-c", "from planner.entry import main; main()", QUICKSTART, "--out", tmp_path / "o"],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,

@@ -3,9 +3,11 @@ import networkx as nx
 import numpy as np
 import pytest
 from conftest import Prepared
+from onnx import numpy_helper
 
 from profiling.graph import build_graph
 from profiling.model import prepare_model
+from profiling.quantize import INT8, Pass, quantize
 
 
 def test_units_are_what_the_runtime_fuses(residual):
@@ -61,7 +63,22 @@ def test_bytes_follow_the_precision(residual):
     first = residual.graph.units[0]
     weights, bias = 4 * 2 * 3 * 3, 4
     assert first.weight_bytes == 4 * (weights + bias)
-    assert first.weight_bytes_int8 == weights + 4 * bias  # int32 bias
+    scales = 4 * (4 + 1) + bias * (4 + 4)  # float scale and zero point per channel of each
+    assert first.weight_bytes_int8 == weights + 4 * bias + scales  # int32 bias
+
+
+def test_int8_bytes_cover_what_the_tool_writes(digits):
+    graph = digits.graph
+    nodes = tuple(n for u in graph.units for n in u.nodes)
+    model = quantize(graph.model, [Pass(INT8, nodes)], digits.calibration.ranges)
+    activations = {t for u in graph.units for t in graph.quantized_by(u.index)}
+    written = sum(
+        numpy_helper.to_array(init).nbytes
+        for init in model.graph.initializer
+        if init.name.removesuffix("_scale").removesuffix("_zero_point") not in activations
+    )
+    counted = sum(u.weight_bytes_int8 for u in graph.units)
+    assert written * 0.97 <= counted <= written * 1.05
 
 
 def test_boundary_tensors_are_those_between_units(residual):

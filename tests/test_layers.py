@@ -20,10 +20,12 @@ LAYERS = [
     {"planner.evaluate", "planner.scenario_file", "planner.data", "planner.chain", "planner.metrics"},
     {"planner.ilp", "planner.formulate", "planner.rebuild"},
     {"planner.explain", "planner.split", "planner.tighten", "planner.verify", "planner.measure"},
+    {"planner.compose"},
     {"planner.run"},
     {"planner.output"},
     {"planner.report", "planner.execute"},
     {"planner.cli"},
+    {"planner.entry"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 DOORS = {

@@ -116,6 +116,19 @@ def test_a_wrong_value_is_named_with_what_would_be_right(tmp_path, change, messa
     assert all(line.startswith("s.yaml:") for line in lines)
 
 
+def test_a_setting_changes_one_place_even_behind_an_alias(tmp_path):
+    text = GOOD.replace("labels: y}\n  eval", "image: &i {divide_by: 2}}\n  eval").replace(
+        "e.npz, labels: y}", "e.npz, image: *i}"
+    )
+    scenario = load_scenario(write(tmp_path, text), ["data.evaluation.image.divide_by=5"])
+    assert scenario.data.calibration.image.divide_by == 2
+    assert scenario.data.evaluation.image.divide_by == 5
+
+
+def test_an_alias_within_itself_is_refused(tmp_path):
+    assert faults(tmp_path, "a: &a [*a]\n") == ["s.yaml: an alias contains itself"]
+
+
 def test_an_unset_variable_is_told_once(tmp_path):
     text = GOOD.replace("c.npz", "'${UNSET_HERE}/c.npz'").replace("e.npz", "'${UNSET_HERE}/e.npz'")
     assert faults(tmp_path, text) == [

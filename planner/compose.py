@@ -1,0 +1,172 @@
+"""Solve result -> Plan: assignments, cuts and predicted costs under the model's own names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from planner.evaluate import INT8, Cost, evaluate
+from planner.formulate import DeviceCosts, Formulation, formulate, routes_of
+from planner.ilp import SolveResult, SolveStatus
+from planner.plan import FORMAT, Assignment, Cut, Objective, Plan, Predicted, SolverRun, Wire
+from planner.scenario import Scenario
+from planner.scenario_file import dump_scenario
+from planner.tighten import Tightened
+from profiling.graph import ModelGraph
+from profiling.model import model_hash
+from profiling.profile import NoiseProfile, Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked of the solver, and the measured costs behind it.
+
+    Parameters
+    ----------
+    scheme
+        Label of the quantization scheme.
+    samples
+        Hash of the calibration samples.
+    costs
+        Device name -> its seconds.
+    """
+
+    scenario: Scenario
+    graph: ModelGraph
+    scheme: str
+    samples: str
+    costs: Mapping[str, DeviceCosts]
+    noise: NoiseProfile
+
+    def formulate(self) -> Formulation:
+        """Return the question as numbers."""
+        return formulate(self.scenario, self.graph, self.costs, self.noise)
+
+
+def compose_plan(question: Question, formulation: Formulation, tightened: Tightened) -> Plan:
+    """Return the plan of a solve, not yet measured."""
+    result = tightened.result
+    cost = evaluate(tightened.problem, result.choice or ())
+    chosen = chosen_options(formulation, result)
+    units = question.graph.units
+    return Plan(
+        format=FORMAT,
+        status=result.status.value,
+        objective=Objective(
+            name=question.scenario.objective, value=cost.latency_s, bound=result.bound_s, gap=result.gap
+        ),
+        solver=_solver_run(result),
+        scheme=question.scheme,
+        model_sha256=model_hash(question.graph.model),
+        calibration_sha256=question.samples,
+        assignments=tuple(
+            Assignment(
+                unit=unit.name,
+                nodes=unit.nodes,
+                device=device,
+                precision=Precision.INT8 if int8 else Precision.FP32,
+            )
+            for unit, (device, int8) in zip(units, chosen, strict=True)
+        ),
+        cuts=_cuts(question.scenario, formulation, cost),
+        predicted=Predicted(
+            latency_s=cost.latency_s,
+            latency_ratio_to_fp32=_predicted_ratio(question, chosen),
+            compute_s={
+                name: cost.compute_s[i] + cost.switch_s[i]
+                for i, name in enumerate(formulation.problem.devices)
+            },
+            transfer_s=cost.transfer_s,
+            energy_j=None,
+            noise_relative_rms=cost.noise_power**0.5,
+            memory_bytes=dict(zip(formulation.problem.devices, cost.memory_bytes, strict=True)),
+        ),
+        rounds=tightened.rounds,
+        measured=None,
+        scenario=_resolved(question.scenario),
+    )
+
+
+def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
+    """Return the record of a solve that found no plan."""
+    return Plan(
+        format=FORMAT,
+        status=SolveStatus.INFEASIBLE.value,
+        objective=Objective(name=question.scenario.objective, value=None, bound=None, gap=None),
+        solver=_solver_run(tightened.result),
+        scheme=question.scheme,
+        model_sha256=model_hash(question.graph.model),
+        calibration_sha256=question.samples,
+        assignments=(),
+        cuts=(),
+        predicted=None,
+        rounds=tightened.rounds,
+        measured=None,
+        scenario=_resolved(question.scenario),
+    )
+
+
+def chosen_options(formulation: Formulation, result: SolveResult) -> list[tuple[str, bool]]:
+    """Return (device, is int8) of every unit."""
+    problem = formulation.problem
+    pairs = zip(problem.vertices, result.choice or (), strict=True)
+    options = [vertex.options[choice] for vertex, choice in pairs if not vertex.fixed]
+    return [(problem.devices[option.device], option.int8) for option in options]
+
+
+def _solver_run(result: SolveResult) -> SolverRun:
+    return SolverRun(
+        name=result.solver,
+        runtime_s=result.runtime_s,
+        variables=result.variables,
+        constraints=result.constraints,
+    )
+
+
+def _resolved(scenario: Scenario) -> msgspec.Raw:
+    return msgspec.Raw(dump_scenario(scenario).encode())
+
+
+def _cuts(scenario: Scenario, formulation: Formulation, cost: Cost) -> tuple[Cut, ...]:
+    problem, routes = formulation.problem, routes_of(scenario)
+    cuts = []
+    for crossing in cost.crossings:
+        flow = problem.flows[crossing.flow]
+        source, target = problem.devices[crossing.source], problem.devices[crossing.target]
+        size = formulation.flow_bytes[crossing.flow][crossing.form]
+        wire = Wire.UINT8 if crossing.form == INT8 else Wire.FLOAT
+        cuts.append(
+            Cut(
+                tensor=flow.name,
+                source=source,
+                target=target,
+                wire=Wire.RAW if flow.converts_at_consumer else wire,
+                size_bytes=size,
+                path=routes.route(source, target, size).path,
+                seconds=crossing.seconds,
+            )
+        )
+    return tuple(cuts)
+
+
+def _predicted_ratio(question: Question, chosen: list[tuple[str, bool]]) -> float:
+    """Return seconds of the mixed whole model on one device over those of the fp32 model there."""
+    device = question.scenario.device(question.scenario.source).model_copy(update={"precisions": None})
+    alone = question.scenario.model_copy(
+        update={
+            "devices": (device,),
+            "links": (),
+            "sink": device.name,
+            "precisions": (Precision.FP32, Precision.INT8),
+        }
+    )
+    problem = replace(question, scenario=alone).formulate().problem
+    wanted = [int8 for _, int8 in chosen] + [False, False]
+    seconds = []
+    for precisions in (wanted, [False] * len(wanted)):
+        choice = [
+            next(i for i, option in enumerate(vertex.options) if option.int8 == int8)
+            for vertex, int8 in zip(problem.vertices, precisions, strict=True)
+        ]
+        seconds.append(evaluate(problem, choice).latency_s)
+    return seconds[0] / seconds[1] if seconds[1] else 1.0
