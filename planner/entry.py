@@ -1,16 +1,20 @@
 """Where the command begins: an interrupt is answered even while libraries are still loading."""
 
+import os
+import signal
 import sys
 
 
 def main() -> None:
     """Load the command line and run it."""
-    try:
-        from planner.cli import main as run
-    except (KeyboardInterrupt, ImportError) as exc:
-        # Some libraries turn an interrupt during their import into an ImportError.
-        if isinstance(exc, ImportError) and not isinstance(exc.__context__, KeyboardInterrupt):
-            raise
-        print("interrupted", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+    # Some libraries swallow a KeyboardInterrupt during their import; nothing is written yet, so leave.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    from planner.cli import main as run
+
     run()
+
+
+def _leave(_signal: int, _frame: object) -> None:
+    print("interrupted", file=sys.stderr, flush=True)  # noqa: T201
+    os._exit(130)

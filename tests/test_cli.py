@@ -480,3 +480,22 @@ def test_help_shows_examples(call):
     _, out, _ = call("--help")
     assert "plan scenarios/quickstart.yaml" in out
     assert "Exit codes" in out
+
+
+@pytest.mark.parametrize("delay_s", [0.1, 0.2, 0.4])
+def test_an_interrupt_while_libraries_load_is_answered(tmp_path, delay_s):
+    code = "from planner.entry import main; print('ready', flush=True); main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, QUICKSTART, "--out", tmp_path / "o"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "o").exists()
