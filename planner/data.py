@@ -30,9 +30,7 @@ class Samples(Sequence[Feeds]):
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # the base class has two overloads
-        if isinstance(index, slice):
-            return Samples(self._indices[index], self._read)
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # slices are not offered
         return self._read(self._indices[index])
 
     def __iter__(self) -> Iterator[Feeds]:
@@ -46,24 +44,21 @@ class Dataset:
     samples: Sequence[Feeds]
     labels: Array | None
 
-    def every(self, step: int, start: int) -> "Dataset":
-        """Return samples start, start + step, ..."""
-        labels = None if self.labels is None else self.labels[start::step]
-        return Dataset(self.samples[start::step], labels)
+    def pick(self, places: Sequence[int]) -> "Dataset":
+        """Return the samples at some places."""
+        labels = None if self.labels is None else self.labels[list(places)]
+        return Dataset(Samples(places, self.samples.__getitem__), labels)
 
     def spread(self, count: int) -> "Dataset":
         """Return at most `count` samples, evenly spread."""
-        picked = _spread(range(len(self.samples)), count)
-        labels = None if self.labels is None else self.labels[picked]
-        return Dataset(Samples(picked, self.samples.__getitem__), labels)
+        return self.pick(_spread(range(len(self.samples)), count))
 
 
 def split_calibration(data: Dataset) -> tuple[Dataset, Dataset]:
     """Return (three quarters to calibrate with, the held-back quarter to tighten budgets on)."""
-    kept = [i for i in range(len(data.samples)) if i % _HELD_BACK_EVERY != _HELD_BACK_EVERY - 1]
-    labels = None if data.labels is None else data.labels[kept]
-    back = data.every(_HELD_BACK_EVERY, _HELD_BACK_EVERY - 1)
-    return Dataset(Samples(kept, data.samples.__getitem__), labels), back
+    places = range(len(data.samples))
+    back = places[_HELD_BACK_EVERY - 1 :: _HELD_BACK_EVERY]
+    return data.pick([place for place in places if place not in back]), data.pick(back)
 
 
 def load_data(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
