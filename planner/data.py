@@ -1,8 +1,6 @@
 """Samples and labels of a scenario, checked against the model's inputs."""
 
 import csv
-import importlib
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from planner.errors import DataError
 from planner.scenario import ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from planner.user_code import import_object
 from profiling.graph import Tensor
 from profiling.session import Array, Feeds
 
@@ -39,7 +38,7 @@ class Samples(Sequence[Feeds]):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples and, where given, the model's class index of each."""
+    """Samples and, where given, the label of each: the model's class index, or what a reader gives."""
 
     samples: Sequence[Feeds]
     labels: Array | None
@@ -48,6 +47,12 @@ class Dataset:
         """Return the samples at some places."""
         labels = None if self.labels is None else self.labels[list(places)]
         return Dataset(Samples(places, self.samples.__getitem__), labels)
+
+    @property
+    def classes(self) -> Array | None:
+        """The labels, if they are class indices."""
+        known = self.labels is not None and np.issubdtype(self.labels.dtype, np.integer)
+        return self.labels if known else None
 
     def spread(self, count: int) -> "Dataset":
         """Return at most `count` samples, evenly spread."""
@@ -262,17 +267,13 @@ def _picture(pixels: Array, spec: ImageSpec | None) -> Array:
 
 
 def _from_reader(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
-    folder, _, target = str(spec.reader).rpartition("/")
-    module, _, name = target.partition(":")
-    if not name:
-        raise DataError(f"{where}.reader: write module:Class, got {target!r}")
-    sys.path.insert(0, folder)
+    target = str(spec.reader)
+    make = import_object(target, f"{where}.reader")
     try:
-        reader = getattr(importlib.import_module(module), name)()
-    except Exception as exc:  # a user's module may raise anything
-        raise DataError(f"{where}.reader: {target} cannot be used: {exc}") from exc
-    finally:
-        sys.path.remove(folder)
+        reader = make()
+    except (Exception, SystemExit) as exc:  # a user's class may raise anything
+        name = target.rpartition("/")[2]
+        raise DataError(f"{where}.reader: {name} cannot be used: {exc}") from exc
     samples: list[Feeds] = []
     for feeds in _read_all(reader, f"{where}.reader"):
         missing = [t.name for t in inputs if t.name not in feeds]
@@ -280,8 +281,27 @@ def _from_reader(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
             raise DataError(f"{where}.reader: sample {len(samples)} lacks input {missing[0]!r}")
         place = f"{where}: sample {len(samples)}"
         samples.append({t.name: _fit(np.asarray(feeds[t.name]), t, place) for t in inputs})
+    labels = _reader_labels(reader, len(samples), where)
     picked = _subset(spec.subset, len(samples), None, where)
-    return Dataset(Samples(picked, samples.__getitem__), None)
+    return Dataset(Samples(picked, samples.__getitem__), None if labels is None else labels[picked])
+
+
+def _reader_labels(reader: object, count: int, where: str) -> Array | None:
+    """Return a reader's `labels`: whole numbers as class indices, anything else as objects."""
+    labels = getattr(reader, "labels", None)
+    if labels is None:
+        return None
+    try:
+        known = list(labels)
+    except TypeError as exc:
+        raise DataError(f"{where}.reader: labels must be a list, got {type(labels).__name__}") from exc
+    if len(known) != count:
+        raise DataError(f"{where}.reader: gives {count} samples but {len(known)} labels")
+    if all(isinstance(label, int | np.integer) for label in known):
+        return np.asarray(known, dtype=np.int64)
+    objects = np.empty(count, dtype=object)
+    objects[:] = known
+    return objects
 
 
 def _read_all(reader: Any, where: str) -> Iterator[Feeds]:

@@ -1,11 +1,13 @@
 """How far a plan's outputs are from the fp32 model's, and which budgets they break."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from planner.plan import Metrics
 from planner.scenario import BudgetSpec
+from planner.user_code import Metric
 from profiling.noise import output_errors
 from profiling.session import Array
 
@@ -14,9 +16,11 @@ _ROUNDING = 1e-12  # 0.854 - 0.834 is a little above 0.02
 
 
 class MetricsSum:
-    """Adds up samples one at a time, so that outputs need not be kept."""
+    """Adds up samples one at a time; outputs are kept only for a metric, which sees them all at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, metric: Metric | None = None) -> None:
+        self._metric = metric
+        self._kept: list[tuple[Outputs, Outputs]] = []
         self._error = self._signal = self._largest = self._agree = 0.0
         self._right = self._right_fp32 = self._count = self._labelled = 0
 
@@ -26,6 +30,8 @@ class MetricsSum:
             self._error += float(np.square(difference).sum())
             self._signal += float(np.square(exact).sum())
             self._largest = max(self._largest, float(np.abs(difference).max(initial=0.0)))
+        if self._metric is not None:
+            self._kept.append((outputs, reference))
         first = next(iter(reference))
         got, want = _answer(outputs[first]), _answer(reference[first])
         self._count += 1
@@ -35,8 +41,14 @@ class MetricsSum:
             self._right += bool((got == label).all())
             self._right_fp32 += bool((want == label).all())
 
-    def result(self) -> Metrics:
-        """Return the figures over all samples so far (at least one)."""
+    def result(self, labels: Sequence[Any] | None = None) -> Metrics:
+        """Return the figures over all samples so far (at least one).
+
+        Parameters
+        ----------
+        labels
+            Of all samples, for the metric.
+        """
         power = self._error / self._signal if self._signal else float(self._error > 0)
         return Metrics(
             noise_relative_rms=float(np.sqrt(power)),
@@ -44,8 +56,17 @@ class MetricsSum:
             top1_agreement=self._agree / self._count,
             accuracy=self._right / self._labelled if self._labelled else None,
             accuracy_fp32=self._right_fp32 / self._labelled if self._labelled else None,
+            metric=self._judge(0, labels),
+            metric_fp32=self._judge(1, labels),
             samples=self._count,
         )
+
+    def _judge(self, side: int, labels: Sequence[Any] | None) -> float | None:
+        if self._metric is None:
+            return None
+        rows = [pair[side] for pair in self._kept]
+        joined = {name: np.concatenate([np.atleast_1d(row[name]) for row in rows]) for name in rows[0]}
+        return self._metric(joined, labels)
 
 
 def _answer(output: Array) -> Array:
@@ -79,13 +100,17 @@ def _broken(budget: BudgetSpec, metrics: Metrics, errors: float) -> Iterator[tup
     drop = changed
     if metrics.accuracy is not None and metrics.accuracy_fp32 is not None:
         drop = metrics.accuracy_fp32 - metrics.accuracy
+    worse = None
+    if metrics.metric is not None and metrics.metric_fp32 is not None:
+        worse = metrics.metric_fp32 - metrics.metric
     upper = (
         ("noise_relative_rms", budget.noise_relative_rms, metrics.noise_relative_rms),
         ("max_abs_error", budget.max_abs_error, metrics.max_abs_error),
         ("accuracy_drop", budget.accuracy_drop, drop + spread),
+        ("metric_drop", budget.metric_drop, worse),
     )
     for name, limit, value in upper:
-        if limit is not None and not value <= limit + _ROUNDING:
+        if limit is not None and value is not None and not value <= limit + _ROUNDING:
             yield name, limit, value
     least, agreement = budget.top1_agreement, metrics.top1_agreement - spread
     if least is not None and not agreement >= least - _ROUNDING:
@@ -99,5 +124,6 @@ def has_error_budget(budget: BudgetSpec) -> bool:
         budget.max_abs_error,
         budget.accuracy_drop,
         budget.top1_agreement,
+        budget.metric_drop,
     )
     return any(limit is not None for limit in limits)

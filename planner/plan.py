@@ -73,13 +73,18 @@ class Predicted(Record, frozen=True, kw_only=True):
 
 
 class Metrics(Record, frozen=True, kw_only=True):
-    """How far outputs are from the fp32 model's, over `samples` samples."""
+    """How far outputs are from the fp32 model's, over `samples` samples.
+
+    `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's.
+    """
 
     noise_relative_rms: float
     max_abs_error: float
     top1_agreement: float
     accuracy: float | None
     accuracy_fp32: float | None
+    metric: float | None = None
+    metric_fp32: float | None = None
     samples: int
 
 
@@ -107,16 +112,10 @@ class ChainCheck(Record, frozen=True, kw_only=True):
     added_transposes: int
 
 
-class Measured(Record, frozen=True, kw_only=True):
+class Measured(Metrics, frozen=True, kw_only=True):
     """What running the exported stages on the evaluation data showed."""
 
-    noise_relative_rms: float
-    max_abs_error: float
-    top1_agreement: float
-    accuracy: float | None
-    accuracy_fp32: float | None
     latency_ratio_to_fp32: float
-    samples: int
     chain: ChainCheck
 
 

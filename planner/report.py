@@ -102,6 +102,8 @@ def _costs(plan: Plan) -> Table:
     table.add_row("same top-1 answer as fp32", "", f"{measured.top1_agreement:.2%}")
     if measured.accuracy is not None and measured.accuracy_fp32 is not None:
         table.add_row("accuracy (fp32 model)", "", f"{measured.accuracy:.2%} ({measured.accuracy_fp32:.2%})")
+    if measured.metric is not None and measured.metric_fp32 is not None:
+        table.add_row("metric (fp32 model)", "", f"{measured.metric:.4g} ({measured.metric_fp32:.4g})")
     table.add_row("evaluation samples", "", str(measured.samples))
     return table
 

@@ -26,16 +26,13 @@ from planner.measure import (
     scheme_of,
 )
 from planner.metrics import broken_budgets, has_error_budget
-from planner.plan import (
-    Measured,
-    Metrics,
-    Plan,
-)
+from planner.plan import Measured, Metrics, Plan
 from planner.rebuild import rebuild
 from planner.scenario import Scenario
 from planner.scenario_file import parse_scenario
 from planner.split import Placement, StageModel, split
 from planner.tighten import tighten
+from planner.user_code import Metric, load_metric
 from planner.verify import Deliverable, measure_errors, verify
 from profiling.errors import ModelError
 from profiling.graph import ModelGraph, build_graph
@@ -67,6 +64,7 @@ class Prepared:
     calibration: Calibration
     held_back: Dataset
     evaluation: Dataset
+    metric: Metric | None
 
     @property
     def runtime(self) -> Runtime:
@@ -127,11 +125,12 @@ def prepare(scenario: Scenario, progress: Progress = silent, scheme: Scheme | No
     progress("reading the model", 0, 1)
     models = load_models(scenario)
     calibration, held_back, evaluation = _load_data(scenario, models.graph)
+    metric = load_metric(scenario.metric)
     progress("reading the model", 1, 1)
     scheme = scheme or choose_scheme(scenario)
     subject = Subject.of(models.graph, calibration)
     ranges = calibrate_once(subject, scheme, progress)
-    return Prepared(scenario, models, subject, ranges, held_back, evaluation)
+    return Prepared(scenario, models, subject, ranges, held_back, evaluation, metric)
 
 
 def profile_devices(prepared: Prepared, progress: Progress = silent) -> dict[str, LatencyProfile]:
@@ -192,7 +191,8 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
     plan = compose_plan(question, formulation, tightened)
     built = build_models(prepared, plan)
-    measured = verify(_deliverable(prepared, built), prepared.evaluation, prepared.runtime, progress)
+    deliverable = _deliverable(prepared, built)
+    measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
     profiles = {name: Profile(PROFILE_FORMAT, name, profile, noise) for name, profile in latency.items()}
@@ -219,7 +219,7 @@ def verify_plan(plan: Plan, folder: Path, stages: tuple[Path, ...], progress: Pr
     deliverable = Deliverable(models.source, folder / "model.onnx", stages)
     if model_hash(models.graph.model) != plan.model_sha256:
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
-    measured = verify(deliverable, evaluation, runtime, progress)
+    measured = verify(deliverable, evaluation, runtime, load_metric(scenario.metric), progress)
     _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
     return Outcome(plan, None, {}, _failures(scenario, measured))
@@ -266,10 +266,10 @@ def _load_data(scenario: Scenario, graph: ModelGraph) -> tuple[Dataset, Dataset,
         )
     scores = graph.tensors[graph.outputs[0]]
     if scores.is_float:
-        check_labels(calibration.labels, scores.elements, "data.calibration")
-        check_labels(evaluation.labels, scores.elements, "data.evaluation")
-    if scenario.budget.accuracy_drop is not None and evaluation.labels is None:
-        raise DataError("budget.accuracy_drop needs data.evaluation.labels")
+        check_labels(calibration.classes, scores.elements, "data.calibration")
+        check_labels(evaluation.classes, scores.elements, "data.evaluation")
+    if scenario.budget.accuracy_drop is not None and evaluation.classes is None:
+        raise DataError("budget.accuracy_drop needs data.evaluation.labels, a class index per sample")
     return (*split_calibration(calibration), evaluation)
 
 
@@ -278,7 +278,8 @@ def _try_out(prepared: Prepared, formulation: Formulation, result: SolveResult) 
     chosen = chosen_options(formulation, result)
     int8 = [index for index, (_, is_int8) in enumerate(chosen) if is_int8]
     built = _build(prepared, int8, tuple(device for device, _ in chosen))
-    return measure_errors(_deliverable(prepared, built), prepared.held_back, prepared.runtime)
+    deliverable = _deliverable(prepared, built)
+    return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
 
 
 def _deliverable(prepared: Prepared, built: Built) -> Deliverable:
@@ -289,15 +290,7 @@ def _failures(scenario: Scenario, measured: Measured) -> tuple[str, ...]:
     """Return a sentence per error budget that the evaluation data broke."""
     if not has_error_budget(scenario.budget):
         return ()
-    metrics = Metrics(
-        noise_relative_rms=measured.noise_relative_rms,
-        max_abs_error=measured.max_abs_error,
-        top1_agreement=measured.top1_agreement,
-        accuracy=measured.accuracy,
-        accuracy_fp32=measured.accuracy_fp32,
-        samples=measured.samples,
-    )
     return tuple(
-        f"{name} is {value:.6g} on {metrics.samples} evaluation samples, budget {limit:.6g}"
-        for name, limit, value in broken_budgets(scenario.budget, metrics)
+        f"{name} is {value:.6g} on {measured.samples} evaluation samples, budget {limit:.6g}"
+        for name, limit, value in broken_budgets(scenario.budget, measured)
     )

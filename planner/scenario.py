@@ -18,6 +18,7 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PerChannel = Number | tuple[Number, ...]
+ObjectName = Annotated[str, Field(pattern=r"^(.*/)?[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 DeviceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 
 
@@ -75,7 +76,9 @@ class SampleSpec(_Part):
         default_factory=dict, description="Model input -> array in the archive; default: same name."
     )
     images: str | None = Field(None, description="Folder of pictures.")
-    reader: str | None = Field(None, description="module:CalibrationDataReader, found beside the scenario.")
+    reader: ObjectName | None = Field(
+        None, description="module:CalibrationDataReader, found beside the scenario."
+    )
     labels: str | LabelTable | None = Field(None, description="Array in the archive, or a table.")
     label_offset: int = Field(0, description="Added to every label to give the model's class index.")
     image: ImageSpec | None = None
@@ -148,6 +151,7 @@ class BudgetSpec(_Part):
     noise_relative_rms: NotNegative | None = Field(None, description="||y - y_fp32|| / ||y_fp32||.")
     max_abs_error: NotNegative | None = None
     top1_agreement: Fraction | None = Field(None, description="Least share of equal top-1 answers.")
+    metric_drop: NotNegative | None = Field(None, description="fp32 `metric` minus the plan's.")
     accuracy_drop: Fraction | None = Field(None, description="fp32 accuracy minus the plan's.")
     memory_mib: dict[str, Positive] = Field(default_factory=dict, description="Device -> 2^20 bytes.")
     latency_ms: Positive | None = None
@@ -178,6 +182,9 @@ class Scenario(_Part):
     input_shapes: dict[str, tuple[Count, ...]] = Field(default_factory=dict)
     inputs: dict[str, InputSpec] = Field(default_factory=dict)
     data: DataSpec
+    metric: ObjectName | None = Field(
+        None, description="module:function(outputs, labels) -> float beside the scenario; more is better."
+    )
     devices: tuple[DeviceSpec, ...] = Field(min_length=1)
     links: tuple[LinkSpec, ...] = ()
     source: str = Field(description="Device at which the inputs arise.")
@@ -237,17 +244,23 @@ def _crosscheck(scenario: Scenario) -> Iterator[Fault]:
     unknown = [(place, name) for place, name in _device_names(scenario) if name not in names]
     for place, name in unknown:
         yield Fault(place, f"names no device: {name!r}; devices are {', '.join(names)}")
+    yield from _device_faults(scenario, names)
+    for i, link in enumerate(scenario.links):
+        if link.source == link.target:
+            yield Fault(("links", i), "joins a device to itself")
+    if scenario.budget.metric_drop is not None and scenario.metric is None:
+        yield Fault(("budget", "metric_drop"), "needs `metric`, the function that it speaks of")
+    if not unknown:
+        yield from _reach_faults(scenario)
+
+
+def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
     for i, device in enumerate(scenario.devices):
         if names.index(device.name) != i:
             yield Fault(("devices", i, "name"), f"{device.name!r} is already taken")
         if not scenario.precisions_of(device):
             yield Fault(("devices", i, "precisions"), "shares none with the scenario's precisions")
         yield from _scaling_faults(scenario, i)
-    for i, link in enumerate(scenario.links):
-        if link.source == link.target:
-            yield Fault(("links", i), "joins a device to itself")
-    if not unknown:
-        yield from _reach_faults(scenario)
 
 
 def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -320,9 +333,15 @@ def _wording(
         "model_type": f"must be a mapping of keys, got {value!r}",
         "dict_type": f"must be a mapping of keys, got {value!r}",
         "tuple_type": f"must be a list, got {value!r}",
-        "string_pattern_mismatch": f"may hold only letters, digits and _ . -, got {value!r}",
+        "string_pattern_mismatch": f"{_pattern_words(context)}, got {value!r}",
     }
     return wanted.get(kind)
+
+
+def _pattern_words(context: Mapping[str, object]) -> str:
+    if ":" in str(context.get("pattern")):
+        return "must be module:name"
+    return "may hold only letters, digits and _ . -"
 
 
 def _known_keys() -> list[str]:

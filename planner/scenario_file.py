@@ -172,12 +172,15 @@ def _absolute(scenario: Scenario, folder: Path) -> Scenario:
     def absolute(text: str) -> str:
         return str(folder / Path(text).expanduser())
 
+    def located(name: str) -> str:
+        return name if "/" in name else f"{folder}/{name}"
+
     def samples(spec: SampleSpec) -> SampleSpec:
         changes: dict[str, object] = {
             key: absolute(value) for key in ("npz", "images") if (value := getattr(spec, key)) is not None
         }
-        if spec.reader is not None and "/" not in spec.reader:
-            changes["reader"] = f"{folder}/{spec.reader}"
+        if spec.reader is not None:
+            changes["reader"] = located(spec.reader)
         if isinstance(spec.labels, LabelTable):
             changes["labels"] = spec.labels.model_copy(update={"file": absolute(spec.labels.file)})
         return spec.model_copy(update=changes)
@@ -189,4 +192,7 @@ def _absolute(scenario: Scenario, folder: Path) -> Scenario:
     data = DataSpec(
         calibration=samples(scenario.data.calibration), evaluation=samples(scenario.data.evaluation)
     )
-    return scenario.model_copy(update={"model": absolute(scenario.model), "data": data, "devices": devices})
+    changes: dict[str, object] = {"model": absolute(scenario.model), "data": data, "devices": devices}
+    if scenario.metric is not None:
+        changes["metric"] = located(scenario.metric)
+    return scenario.model_copy(update=changes)

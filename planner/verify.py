@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 
@@ -14,6 +15,7 @@ from planner.chain import Chain, same_bits
 from planner.data import Dataset
 from planner.metrics import MetricsSum
 from planner.plan import ChainCheck, Measured, Metrics
+from planner.user_code import Metric
 from profiling.kernels import read_op_types
 from profiling.progress import Progress, silent
 from profiling.session import Array, Feeds, Optimization, Runtime, Trace, open_session, run_session
@@ -48,22 +50,31 @@ class Deliverable:
 
 
 def measure_errors(
-    deliverable: Deliverable, data: Dataset, runtime: Runtime, progress: Progress = silent
+    deliverable: Deliverable,
+    data: Dataset,
+    runtime: Runtime,
+    metric: Metric | None = None,
+    progress: Progress = silent,
 ) -> Metrics:
     """Return how far the chain of stages is from the fp32 model on every sample."""
     chain = Chain(deliverable.stages, runtime)
     reference = open_session(deliverable.source, runtime)
-    total = MetricsSum()
+    total = MetricsSum(metric)
+    classes = data.classes
     for index, feeds in enumerate(data.samples):
-        label = None if data.labels is None else int(data.labels[index])
+        label = None if classes is None else int(classes[index])
         exact = run_session(reference, feeds)
         total.add(chain.run(feeds, deliverable.outputs), exact, label)
         progress("running the stages", index + 1, len(data.samples))
-    return total.result()
+    return total.result(None if data.labels is None else data.labels.tolist())
 
 
 def verify(
-    deliverable: Deliverable, data: Dataset, runtime: Runtime, progress: Progress = silent
+    deliverable: Deliverable,
+    data: Dataset,
+    runtime: Runtime,
+    metric: Metric | None = None,
+    progress: Progress = silent,
 ) -> Measured:
     """Run a plan's stages on the evaluation data and compare them with both whole models.
 
@@ -72,17 +83,12 @@ def verify(
     runtime
         Threads and provider of every session.
     """
-    errors = measure_errors(deliverable, data, runtime, progress)
+    errors = measure_errors(deliverable, data, runtime, metric, progress)
     few = data.spread(_CHAIN_SAMPLES).samples
     check = check_chain(deliverable, list(few), runtime)
     return Measured(
-        noise_relative_rms=errors.noise_relative_rms,
-        max_abs_error=errors.max_abs_error,
-        top1_agreement=errors.top1_agreement,
-        accuracy=errors.accuracy,
-        accuracy_fp32=errors.accuracy_fp32,
+        **msgspec.structs.asdict(errors),
         latency_ratio_to_fp32=latency_ratio(deliverable, data.samples[0], runtime),
-        samples=errors.samples,
         chain=check,
     )
 

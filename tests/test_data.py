@@ -182,4 +182,31 @@ def test_a_reader_is_imported_from_beside_the_scenario(tmp_path):
     refuse(SampleSpec(reader=f"{tmp_path}/my_reader:Broken"), "failed: RuntimeError: camera unplugged")
     refuse(SampleSpec(reader=f"{tmp_path}/my_reader:None_"), "cannot be used")
     refuse(SampleSpec(reader=f"{tmp_path}/no_such_module_at_all:A"), "cannot be used")
-    refuse(SampleSpec(reader=f"{tmp_path}/my_reader"), "write module:Class")
+    with pytest.raises(ValueError, match="reader"):
+        SampleSpec(reader=f"{tmp_path}/my_reader")
+
+
+def test_a_reader_may_give_labels_of_any_kind(tmp_path):
+    (tmp_path / "labelled.py").write_text(
+        "import numpy as np\n"
+        "class Boxes:\n"
+        "    labels = [[(0, 0)], [(1, 1), (2, 2)], []]\n"
+        "    def __init__(self): self.left = 3\n"
+        "    def get_next(self):\n"
+        "        self.left -= 1\n"
+        "        return {'x': np.ones((1, 3, 4, 4), np.float32)} if self.left >= 0 else None\n"
+        "class Classes(Boxes):\n"
+        "    labels = [4, np.int32(5), 6]\n"
+        "class Few(Boxes):\n"
+        "    labels = [1]\n"
+        "class Odd(Boxes):\n"
+        "    labels = 3\n"
+    )
+    odd = SubsetSpec(modulo=2, equals=(1,))
+    boxes = load_data(SampleSpec(reader=f"{tmp_path}/labelled:Boxes", subset=odd), [X], "d")
+    assert boxes.labels.tolist() == [[(1, 1), (2, 2)]]
+    assert boxes.classes is None
+    classes = load_data(SampleSpec(reader=f"{tmp_path}/labelled:Classes"), [X], "d")
+    assert classes.classes.tolist() == [4, 5, 6]
+    refuse(SampleSpec(reader=f"{tmp_path}/labelled:Few"), "gives 3 samples but 1 labels")
+    refuse(SampleSpec(reader=f"{tmp_path}/labelled:Odd"), "labels must be a list, got int")

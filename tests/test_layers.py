@@ -16,7 +16,7 @@ LAYERS = [
     {"profiling.kernels", "profiling.noise"},
     {"profiling.latency"},
     {"planner.errors"},
-    {"planner.problem", "planner.scenario", "planner.routes", "planner.plan"},
+    {"planner.problem", "planner.scenario", "planner.routes", "planner.plan", "planner.user_code"},
     {"planner.evaluate", "planner.scenario_file", "planner.data", "planner.chain", "planner.metrics"},
     {"planner.ilp", "planner.formulate", "planner.rebuild"},
     {"planner.explain", "planner.split", "planner.tighten", "planner.verify", "planner.measure"},

@@ -13,6 +13,8 @@ def metrics(**changes) -> Metrics:
         "top1_agreement": 0.95,
         "accuracy": 0.90,
         "accuracy_fp32": 0.92,
+        "metric": 0.30,
+        "metric_fp32": 0.35,
         "samples": 100,
     }
     return Metrics(**(fields | changes))
@@ -33,6 +35,17 @@ def test_samples_add_up():
     assert (result.accuracy, result.accuracy_fp32, result.samples) == (0.5, 1.0, 2)
 
 
+def test_a_metric_sees_all_outputs_and_labels_at_once():
+    def mean_of_labelled(outputs, labels):
+        return float(outputs["y"][np.arange(len(labels)), labels].mean())
+
+    total = MetricsSum(mean_of_labelled)
+    total.add({"y": np.array([[3.0, 4.0]])}, {"y": np.array([[3.0, 5.0]])}, None)
+    total.add({"y": np.array([[2.0, 0.0]])}, {"y": np.array([[1.0, 1.0]])}, None)
+    result = total.result([1, 0])
+    assert (result.metric, result.metric_fp32) == (3.0, 3.0)
+
+
 def test_without_labels_there_is_no_accuracy():
     total = MetricsSum()
     total.add({"y": np.array([1.0])}, {"y": np.array([1.0])}, None)
@@ -51,6 +64,7 @@ def test_a_budget_met_exactly_holds():
         (BudgetSpec(max_abs_error=0.9), "max_abs_error"),
         (BudgetSpec(top1_agreement=0.96), "top1_agreement"),
         (BudgetSpec(accuracy_drop=0.01), "accuracy_drop"),
+        (BudgetSpec(metric_drop=0.04), "metric_drop"),
     ],
 )
 def test_each_broken_budget_is_named(budget, name):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from planner.cli import main
 from planner.rebuild import quantized_tensors, rebuild
 from planner.split import Placement, split
 from profiling.graph import build_graph
-from profiling.model import load_model, prepare_model
+from profiling.model import default_opset, load_model, prepare_model
 from profiling.quantize import INT8, Calibration, Pass, calibrate, quantize
 from profiling.session import Optimization, Runtime, open_session, run_session
 
@@ -23,6 +24,7 @@ MODELS = {
     "resnet8": ("mlperf_tiny/resnet8_cifar10.onnx", 12),
     "mobilenetv1": ("mobilenetv1_025_224/mobilenetv1_025_224.onnx", 30),
     "mobilenetv2": ("mobilenetv2_100_224/mobilenetv2_100_224.onnx", 55),
+    "yolox": ("yolox_nano_coco128/yolox_nano.onnx", 150),
 }
 
 
@@ -101,3 +103,47 @@ def test_a_scenario_runs_from_file_to_verified_stages(name, evaluation, shared_d
     else:  # so few pictures may break a budget by chance; then nothing is delivered
         assert done.value.code == 4
         assert not (tmp_path / "o").exists()
+
+
+def test_a_transformer_of_fixed_batch_is_rebuilt_as_planned(shared_data, tmp_path):
+    graph = build_graph(prepare_model(load_model(shared_data / "kwt1" / "kwt1_features.onnx", {})))
+    assert len(graph.units) == 557
+    rng = np.random.default_rng(0)
+    samples = [{"features": rng.normal(size=(98, 40)).astype(np.float32)} for _ in range(2)]
+    calibration = Calibration(INT8, tmp_path / "ranges.json")
+    calibrate(graph.model, samples, calibration)
+    able = [u.index for u in graph.units if u.quantizable]
+    mixed = rebuild(graph, able[::2], calibration)  # raises where the tool leaves the plan
+    third = len(graph.units) // 3
+    devices = ("a",) * third + ("b",) * (len(graph.units) - third)
+    stages = [s.model for s in split(mixed, graph, Placement(devices, "a", "a"))]
+    whole = open_session(mixed, Runtime(), Optimization.BASIC)
+    chain = Chain(stages, Runtime(), Optimization.BASIC)
+    for feeds in samples:
+        assert same_bits(run_session(whole, feeds), chain.run(feeds, graph.outputs))
+
+
+def test_an_old_opset_is_converted_without_changing_a_bit(shared_data):
+    source = load_model(shared_data / "yolox_nano_coco128" / "yolox_nano.onnx", {})
+    assert default_opset(source) == 11
+    feeds = {"images": np.random.default_rng(0).uniform(0, 255, (1, 3, 416, 416)).astype(np.float32)}
+    outputs = [
+        run_session(open_session(model, Runtime(), Optimization.BASIC), feeds)
+        for model in (source, prepare_model(source))
+    ]
+    assert same_bits(*outputs)
+
+
+def test_the_detector_has_the_average_precision_that_is_published_with_it(shared_data):
+    sys.path.insert(0, str(ROOT / "scenarios"))
+    import detection
+
+    session = open_session(load_model(shared_data / "yolox_nano_coco128" / "yolox_nano.onnx", {}), Runtime(2))
+    rows, labels = [], []
+    for reader in (detection.Calibration(), detection.Evaluation()):
+        while (feeds := reader.get_next()) is not None:
+            rows.append(run_session(session, feeds)["output"])
+        labels += reader.labels
+    assert len(rows) == 128
+    found = detection.average_precision({"output": np.concatenate(rows)}, labels)
+    assert found == pytest.approx(0.338, abs=0.005)
