@@ -64,7 +64,7 @@ def compose_plan(question: Question, formulation: Formulation, tightened: Tighte
                 unit=unit.name,
                 nodes=unit.nodes,
                 device=device,
-                precision=Precision.INT8 if int8 else Precision.FP32,
+                precision=Precision.INT8 if int8 or unit.quantized else Precision.FP32,
             )
             for unit, (device, int8) in zip(units, chosen, strict=True)
         ),

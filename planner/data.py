@@ -333,7 +333,7 @@ def _fit(value: Array, tensor: Tensor, place: str) -> Array:
         )
     if both_float and not np.isfinite(shaped).all():
         raise DataError(f"{place}: input {tensor.name!r} holds NaN or infinity")
-    return shaped.astype(want, copy=False)
+    return np.asarray(shaped, dtype=want)
 
 
 def _subset(spec: SubsetSpec | None, count: int, rows: list[dict[str, str]] | None, where: str) -> list[int]:

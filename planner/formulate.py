@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from planner.errors import ScenarioError
 from planner.problem import Flow, Option, PlacementProblem, Vertex
 from planner.routes import Hop, Routes
 from planner.scenario import DeviceSpec, Scenario
@@ -117,13 +118,20 @@ class _Builder:
                         activation_bytes=sum(map(_int8_bytes if int8 else _float_bytes, tensors)),
                     )
                 )
+        if not options:
+            raise ScenarioError(
+                f"unit {unit.name!r} is quantized already, but no device may compute in int8: add it to "
+                "precisions"
+            )
         return options
 
     def _precisions(self, index: int, device: DeviceSpec) -> tuple[Precision, ...]:
-        allowed = self.scenario.precisions_of(device)
-        if self.graph.units[index].quantizable:
+        allowed, unit = self.scenario.precisions_of(device), self.graph.units[index]
+        if unit.quantizable:
             return allowed
-        return (Precision.FP32,)  # what cannot be quantized runs in fp32 everywhere
+        if unit.quantized and Precision.INT8 not in allowed:
+            return ()
+        return (Precision.FP32,)  # what cannot be quantized runs as it is, everywhere
 
     def _seconds(self, device: str, unit: str, precision: Precision) -> float:
         try:

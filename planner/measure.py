@@ -98,7 +98,8 @@ def calibrate_once(subject: Subject, scheme: Scheme, progress: Progress = silent
         progress("calibrating", 0, 1)
         samples = list(subject.calibration.samples)
         with writing_aside(calibration.ranges) as aside:
-            calibrate(subject.graph.model, samples, Calibration(scheme, aside))
+            nodes = subject.graph.quantizable_nodes
+            calibrate(subject.graph.model, nodes, samples, Calibration(scheme, aside))
         progress("calibrating", 1, 1)
     return calibration
 
@@ -216,10 +217,9 @@ def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> No
 
 
 def _has_ranges(path: Path, graph: ModelGraph) -> bool:
-    """Return whether a calibration file is whole: it knows every float tensor between units."""
+    """Return whether a calibration file is whole: it knows every tensor that a unit can quantize."""
     try:
         known = json.loads(path.read_text())["data"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    read = [name for name in graph.boundary() if graph.consumers(name) or name in graph.outputs]
-    return all(name in known for name in read if graph.tensors[name].is_float)
+    return all(name in known for unit in graph.units for name in graph.quantized_by(unit.index))

@@ -42,5 +42,5 @@ def quantized_tensors(model: onnx.ModelProto) -> set[str]:
     return {
         node.output[0].removesuffix(QUANTIZED_SUFFIX)
         for node in model.graph.node
-        if node.op_type == "QuantizeLinear"
+        if node.op_type == "QuantizeLinear" and node.output[0].endswith(QUANTIZED_SUFFIX)
     }

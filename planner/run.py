@@ -36,7 +36,8 @@ from planner.user_code import Metric, load_metric
 from planner.verify import Deliverable, measure_errors, verify
 from profiling.errors import ModelError
 from profiling.graph import ModelGraph, build_graph
-from profiling.model import load_model, model_hash, prepare_model
+from profiling.model import load_model, model_hash
+from profiling.prepare import prepare_model
 from profiling.profile import FORMAT as PROFILE_FORMAT
 from profiling.profile import LatencyProfile, Profile
 from profiling.progress import Progress, silent
@@ -243,7 +244,7 @@ def build_models(prepared: Prepared, plan: Plan) -> Built:
     devices = {device.name for device in prepared.scenario.devices}
     if set(device_of) != {unit.name for unit in graph.units} or not devices.issuperset(device_of.values()):
         raise OutputError("plan.json: its assignments do not fit the model's units or the devices")
-    int8 = [unit.index for unit in graph.units if unit.name in int8_names]
+    int8 = [unit.index for unit in graph.units if unit.quantizable and unit.name in int8_names]
     return _build(prepared, int8, tuple(device_of[unit.name] for unit in graph.units))
 
 

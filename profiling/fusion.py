@@ -6,6 +6,7 @@ import networkx as nx
 import onnx
 
 from profiling.quantize import ACTIVATIONS
+from profiling.scopes import bodies, reads
 
 _ANCHORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset({"Add", "Mul"})
@@ -16,13 +17,18 @@ def group_nodes(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
     """Return the nodes of each unit, units in topological order.
 
     A unit is an anchor (Conv, Gemm, MatMul, Add ...) with the constant Add or Mul, residual Add,
-    activation and shape-only nodes that follow it and that nothing else reads in between. Only the
-    last node of a unit is read from outside, so units form a DAG.
+    activation and shape-only nodes that follow it and that nothing else reads in between. In a model
+    that is quantized already, a QuantizeLinear goes with the node before it, a DequantizeLinear with
+    the node behind it. Only the last node of a unit is read from outside, so units form a DAG.
     """
     flow = _Flow(model)
     leader: dict[str, str] = {}
     for node in model.graph.node:
         leader[node.name] = _leader(node, flow, leader)
+    for node in reversed(model.graph.node):
+        reader = flow.reader_behind(node)
+        if reader is not None:
+            leader[node.name] = leader[reader]
     members: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         members.setdefault(leader[node.name], []).append(node)
@@ -34,12 +40,24 @@ class _Flow:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.constants = {init.name for init in model.graph.initializer}
+        for node in model.graph.node:
+            if node.op_type == "DequantizeLinear" and self.constants.issuperset(filter(None, node.input)):
+                self.constants.add(node.output[0])  # an int8 weight
+        self.nested = {node.name for node in model.graph.node if bodies(node)}
         self.writer = {name: node for node in model.graph.node for name in node.output if name}
         self.position = {node.name: i for i, node in enumerate(model.graph.node)}
         self.readers: dict[str, list[str]] = {out.name: [""] for out in model.graph.output}
         for node in model.graph.node:
-            for name in filter(None, node.input):
+            for name in reads(node):
                 self.readers.setdefault(name, []).append(node.name)
+
+    def reader_behind(self, node: onnx.NodeProto) -> str | None:
+        """Return the one node that a DequantizeLinear, or the capture of a nested graph, works for."""
+        readers = self.readers.get(node.output[0], []) if node.output else []
+        if len(readers) != 1 or not readers[0]:
+            return None
+        captured = node.op_type == "Identity" and readers[0] in self.nested
+        return readers[0] if captured or node.op_type == "DequantizeLinear" else None
 
     def activations(self, node: onnx.NodeProto) -> list[str]:
         """Return the inputs that are no constants."""
@@ -52,6 +70,8 @@ class _Flow:
 
 def _leader(node: onnx.NodeProto, flow: _Flow, leader: dict[str, str]) -> str:
     """Return the first node of the unit that `node` joins, itself if it starts one."""
+    if flow.reader_behind(node) is not None:
+        return node.name
     for tensor in sorted(flow.activations(node), key=lambda t: -_position(t, flow)):
         producer = flow.writer.get(tensor)
         if producer is not None and _joins(node, producer, tensor, flow):
@@ -71,7 +91,7 @@ def _joins(node: onnx.NodeProto, producer: onnx.NodeProto, tensor: str, flow: _F
         return True
     if not flow.private(tensor, [node.name]):
         return False
-    if node.op_type in _SHAPE_ONLY:
+    if node.op_type in _SHAPE_ONLY or node.op_type == "QuantizeLinear":
         return True
     if node.op_type in ACTIVATIONS:
         return producer.op_type in _ANCHORS | _ELEMENTWISE
@@ -99,7 +119,7 @@ def _order(model: onnx.ModelProto, leader: dict[str, str]) -> list[str]:
     quotient = nx.DiGraph()
     quotient.add_nodes_from(dict.fromkeys(leader.values()))
     for node in model.graph.node:
-        for name in node.input:
+        for name in reads(node):
             if name in writer and leader[writer[name]] != leader[node.name]:
                 quotient.add_edge(leader[writer[name]], leader[node.name])
     return list(nx.lexicographical_topological_sort(quotient, key=first.__getitem__))

@@ -10,8 +10,17 @@ from onnx import TensorProto, helper
 from profiling.errors import ModelError
 from profiling.fusion import group_nodes
 from profiling.model import dimensions, graph_inputs
-from profiling.quantize import PASSING, QUANTIZABLE, REMOVABLE
+from profiling.obstacles import SWITCHES, is_quantized, obstacle
+from profiling.quantize import PASSING
+from profiling.scopes import all_initializers, reads
 
+_PORTABLE = frozenset(
+    {
+        TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BOOL,
+        TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
+        TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
+    }
+)  # fmt: skip
 _INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4
 
 
@@ -56,8 +65,10 @@ class Unit:
         Tensors read from other units or the graph's inputs, and tensors read outside.
     weight_bytes, weight_bytes_int8
         Of its initializers, in the source model's type and once the unit is int8.
-    quantizable
-        Whether every node can run in int8.
+    obstacle
+        Why it cannot be quantized; empty if it can.
+    quantized
+        Whether it computes in int8 as the model came; then it stays as it is.
     passing
         Whether its int8 output keeps its input's scale, hence adds no noise of its own.
     """
@@ -70,8 +81,14 @@ class Unit:
     outputs: tuple[str, ...]
     weight_bytes: int
     weight_bytes_int8: int
-    quantizable: bool
+    obstacle: str
+    quantized: bool
     passing: bool
+
+    @property
+    def quantizable(self) -> bool:
+        """Whether it can be brought into int8."""
+        return not self.obstacle
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,11 @@ class ModelGraph:
         names = [*self.inputs, *(name for unit in self.units for name in unit.outputs)]
         return tuple(dict.fromkeys(names))
 
+    @property
+    def quantizable_nodes(self) -> tuple[str, ...]:
+        """The nodes of all units that can be quantized, in topological order."""
+        return tuple(node for unit in self.units if unit.quantizable for node in unit.nodes)
+
     def quantized_by(self, unit: int) -> tuple[str, ...]:
         """Return the boundary tensors that exist in int8 once this unit computes in int8."""
         one = self.units[unit]
@@ -117,6 +139,11 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     ----------
     model
         From `prepare_model`.
+
+    Raises
+    ------
+    ModelError
+        If a tensor between units has a type that NumPy lacks, so that it cannot be handed over.
     """
     groups = group_nodes(model)
     ordered = onnx.ModelProto()
@@ -126,7 +153,7 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     tensors = _tensors(ordered)
     initializers = {init.name: init for init in ordered.graph.initializer}
     read = _readers(ordered, groups)
-    units = tuple(_unit(i, group, initializers, read) for i, group in enumerate(groups))
+    units = tuple(_unit(i, group, initializers, read, tensors) for i, group in enumerate(groups))
     dag = nx.DiGraph()
     for unit in units:
         dag.add_node(unit.index, unit=unit)
@@ -135,9 +162,6 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
         for name in unit.inputs:
             if name in written:
                 _carry(dag, written[name], unit.index, tensors[name])
-    for value in ordered.graph.output:
-        if value.name not in written:
-            raise ModelError(f"output {value.name!r} is an input or a constant, which is not supported")
     return ModelGraph(
         model=ordered,
         units=units,
@@ -170,7 +194,7 @@ def _readers(model: onnx.ModelProto, groups: list[list[onnx.NodeProto]]) -> dict
     read: dict[str, set[int]] = {output.name: {-1} for output in model.graph.output}
     for index, group in enumerate(groups):
         for node in group:
-            for name in filter(None, node.input):
+            for name in reads(node):
                 read.setdefault(name, set()).add(index)
     return read
 
@@ -180,28 +204,33 @@ def _unit(
     group: list[onnx.NodeProto],
     initializers: dict[str, TensorProto],
     read: dict[str, set[int]],
+    tensors: dict[str, Tensor],
 ) -> Unit:
     written = [name for node in group for name in node.output if name]
-    names = dict.fromkeys(name for node in group for name in node.input if name)
+    names = dict.fromkeys(name for node in group for name in reads(node))
     weights = [initializers[name] for name in names if name in initializers]
+    weights += [weight for node in group for weight in all_initializers(node)]
     op_types = tuple(node.op_type for node in group)
+    inputs = tuple(n for n in names if n not in initializers and n not in written)
+    outputs = tuple(n for n in written if read.get(n, set()) - {index})
+    for name in (*inputs, *outputs):
+        if tensors[name].elem_type not in _PORTABLE:
+            kind = TensorProto.DataType.Name(tensors[name].elem_type).lower()
+            raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {kind}, which is not supported")
+    computing = [node for node in group if node.op_type not in SWITCHES] or group
     return Unit(
         index=index,
-        name=group[0].name,
+        name=computing[0].name,
         nodes=tuple(node.name for node in group),
         op_types=op_types,
-        inputs=tuple(n for n in names if n not in initializers and n not in written),
-        outputs=tuple(n for n in written if read.get(n, set()) - {index}),
+        inputs=inputs,
+        outputs=outputs,
         weight_bytes=sum(_elements(w) * _itemsize(w) for w in weights),
         weight_bytes_int8=sum(_int8_bytes(w) for w in weights),
-        quantizable=_quantizable(op_types),
+        obstacle=obstacle(group, initializers, {name: t.elem_type for name, t in tensors.items()}),
+        quantized=is_quantized(group, initializers),
         passing=all(op in PASSING for op in op_types),
     )
-
-
-def _quantizable(op_types: tuple[str, ...]) -> bool:
-    # A lone activation is quantized by the tool only if its input happens to be.
-    return all(op in QUANTIZABLE for op in op_types) and op_types[0] not in REMOVABLE
 
 
 def _int8_bytes(weight: TensorProto) -> int:

@@ -12,9 +12,11 @@ import onnx
 
 from profiling.graph import ModelGraph
 from profiling.quantize import QUANTIZED_SUFFIX
+from profiling.scopes import all_nodes, bodies, captures
 from profiling.timing import middle_mean
 
 _TAG = re.compile(r"@([uqd])(\d+)@")
+_NESTED = "@nested@"  # its seconds are part of the If, Loop or Scan around it
 _SUFFIX = "_kernel_time"
 _MICRO = 1e-6
 
@@ -111,11 +113,14 @@ def tag_model(
     owners = _node_owners(model, graph, int8)
     fixed = {v.name for v in (*model.graph.input, *model.graph.output)}
     fixed |= {init.name for init in model.graph.initializer}
+    fixed |= {name for node in model.graph.node for name in captures(node)}
     renamed: dict[str, str] = {}
     for number, node in enumerate(tagged.graph.node):
         owner = owners[node.name]
         tag = f"@{owner.kind}{owner.index}@{number}"
         node.name = tag
+        for inner in (nested for body in bodies(node) for nested in all_nodes(body)):
+            inner.name = f"{_NESTED}{inner.op_type}"
         for place, name in enumerate(node.output):
             if name and name not in fixed:
                 renamed[name] = node.output[place] = f"{tag}.{place}"
@@ -140,6 +145,8 @@ def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
     op_types: dict[str, str] = {}
     for event in _kernel_events(profile):
         kernel = event["name"].removesuffix(_SUFFIX)
+        if _NESTED in kernel:
+            continue
         micros[kernel].append(float(event["dur"]))
         op_types[kernel] = event["args"]["op_name"]
     # The external data of the optimized model is not needed: only names are read.

@@ -1,4 +1,4 @@
-"""ONNX file -> ModelProto that can be planned: static shapes, folded constants, unique node names."""
+"""ONNX file -> checked ModelProto with static input shapes."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,15 +6,10 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, checker, shape_inference, version_converter
+from onnx import checker
 from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
 
 from profiling.errors import ModelError
-from profiling.quantize import preprocess
-from profiling.session import Runtime, open_session
-
-_MIN_OPSET = 13  # below it QuantizeLinear has no axis, so weights cannot be quantized per channel
-_TARGET_OPSET = 17
 
 
 def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
@@ -47,36 +42,8 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
             raise ModelError(f"input_shapes.{name}: {list(shape)} does not fit {path}: {exc}") from exc
     del model.graph.value_info[:]  # sizes recorded for another batch would contradict the new shapes
     fix_output_shapes(model)
+    name_nodes(model.graph)
     return model
-
-
-def prepare_model(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that is ready to be grouped, quantized and split.
-
-    After: constants are folded, batch norm is folded, every node has a unique non-empty name and its
-    own weights, every tensor has a static shape in `value_info`, and only used operator sets are
-    imported. Graph inputs and outputs keep their names and types.
-
-    Raises
-    ------
-    ModelError
-        If shapes stay unknown, or the runtime does not know an operator.
-    """
-    opset = default_opset(model)
-    if opset < _MIN_OPSET:
-        try:
-            model = version_converter.convert_version(model, _TARGET_OPSET)
-        except RuntimeError as exc:
-            raise ModelError(f"opset {opset} cannot be converted to {_TARGET_OPSET}: {exc}") from exc
-    prepared = preprocess(model)
-    _drop_unused_opsets(prepared)
-    _name_nodes(prepared.graph)
-    _drop_constant_inputs(prepared.graph)
-    _unshare_weights(prepared.graph)
-    prepared = shape_inference.infer_shapes(prepared, data_prop=True)
-    _require_shapes(prepared.graph)
-    open_session(prepared, Runtime())  # names an operator that the runtime lacks
-    return prepared
 
 
 def model_hash(model: onnx.ModelProto) -> str:
@@ -99,6 +66,20 @@ def dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     """Return a tensor's shape, with None where a dimension is not a number."""
     dims = value.type.tensor_type.shape.dim
     return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims)
+
+
+def name_nodes(graph: onnx.GraphProto) -> None:
+    """Give every node a unique name that is not empty, in place; the runtime refuses repeated ones."""
+    taken = {node.name for node in graph.node if node.name}
+    seen: set[str] = set()
+    for index, node in enumerate(graph.node):
+        if not node.name or node.name in seen:
+            name = f"{node.name or node.op_type}_{index}"
+            while name in taken:
+                name += "_"
+            node.name = name
+            taken.add(name)
+        seen.add(node.name)
 
 
 def _read(path: Path) -> onnx.ModelProto:
@@ -132,63 +113,3 @@ def _static_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
             f"declare it in the scenario as input_shapes: {{{value.name}: [...]}}"
         )
     return tuple(d for d in fixed if d is not None)
-
-
-def _drop_unused_opsets(model: onnx.ModelProto) -> None:
-    # quant_pre_process imports every operator set that the runtime knows.
-    used = {node.domain for node in model.graph.node} | {""}
-    kept = [entry for entry in model.opset_import if entry.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(kept)
-
-
-def _name_nodes(graph: onnx.GraphProto) -> None:
-    taken = {node.name for node in graph.node if node.name}
-    seen: set[str] = set()
-    for index, node in enumerate(graph.node):
-        if not node.name or node.name in seen:
-            name = f"{node.name or node.op_type}_{index}"
-            while name in taken:
-                name += "_"
-            node.name = name
-            taken.add(name)
-        seen.add(node.name)
-
-
-def _drop_constant_inputs(graph: onnx.GraphProto) -> None:
-    # An initializer listed as input may be overridden by the caller, so the runtime cannot fold it.
-    constants = {init.name for init in graph.initializer}
-    kept = [value for value in graph.input if value.name not in constants]
-    del graph.input[:]
-    graph.input.extend(kept)
-
-
-def _unshare_weights(graph: onnx.GraphProto) -> None:
-    # The tool quantizes an initializer for all its readers, even those that are to stay in float.
-    weights = {
-        init.name: init for init in graph.initializer if init.dims and init.data_type == TensorProto.FLOAT
-    }
-    owner: dict[str, str] = {}
-    copied: set[str] = set()
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            if name in weights and owner.setdefault(name, node.name) != node.name:
-                node.input[place] = own = f"{name}/{node.name}"
-                if own not in copied:
-                    copied.add(own)
-                    copy = graph.initializer.add()
-                    copy.CopyFrom(weights[name])
-                    copy.name = own
-
-
-def _require_shapes(graph: onnx.GraphProto) -> None:
-    known = {v.name: v for v in (*graph.value_info, *graph.input, *graph.output)}
-    for node in graph.node:
-        for name in filter(None, node.output):
-            value = known.get(name)
-            if value is None or value.type.tensor_type.elem_type == TensorProto.UNDEFINED:
-                raise ModelError(f"the shape of tensor {name!r} ({node.op_type}) cannot be inferred")
-            if None in dimensions(value):
-                raise ModelError(
-                    f"tensor {name!r} ({node.op_type}) has a dynamic shape, which is not supported"
-                )

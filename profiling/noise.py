@@ -44,7 +44,7 @@ def measure_noise(
     runtime = Runtime(threads=os.cpu_count() or 1)  # numbers, not seconds, are measured here
     reference = list(_outputs(graph.model, samples, runtime))
     able = [unit for unit in graph.units if unit.quantizable]
-    everything = Pass(calibration.scheme, tuple(node for unit in able for node in unit.nodes))
+    everything = Pass(calibration.scheme, graph.quantizable_nodes)
     quantized = quantize(graph.model, [everything], calibration.ranges)
     quantizers = _quantizers(quantized)
     weights = _rounded_weights(quantized)
@@ -135,7 +135,7 @@ def _quantizers(quantized: onnx.ModelProto) -> dict[str, _Quantizer]:
     constants = {init.name: init for init in quantized.graph.initializer}
     found = {}
     for node in quantized.graph.node:
-        if node.op_type == "QuantizeLinear":
+        if node.op_type == "QuantizeLinear" and node.output[0].endswith(QUANTIZED_SUFFIX):
             tensor = node.output[0].removesuffix(QUANTIZED_SUFFIX)
             found[tensor] = _Quantizer(tensor, constants[node.input[1]], constants[node.input[2]])
     return found
@@ -146,7 +146,8 @@ def _rounded_weights(quantized: onnx.ModelProto) -> dict[str, Array]:
     constants = {init.name: init for init in quantized.graph.initializer}
     rounded = {}
     for node in quantized.graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
+        added = node.input[0].endswith("_quantized") and node.input[0] in constants
+        if node.op_type == "DequantizeLinear" and added:
             value, scale, zero = (numpy_helper.to_array(constants[n]) for n in node.input)
             axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
             shape = [1] * value.ndim

@@ -8,12 +8,14 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import networkx as nx
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from profiling.errors import ModelError, QuantizeError
+from profiling.scopes import bodies, reads
 from profiling.session import Feeds
 
 ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
@@ -91,17 +93,24 @@ def preprocess(model: onnx.ModelProto) -> onnx.ModelProto:
             quant_pre_process(model, target, auto_merge=True)
         except Exception:  # noqa: BLE001  symbolic inference raises anything; the plain one may do
             try:
-                quant_pre_process(model, target, skip_symbolic_shape=True)
+                quant_pre_process(_copy(model), target, skip_symbolic_shape=True)
             except Exception as exc:
                 raise ModelError(f"the model cannot be preprocessed: {exc}") from exc
         return onnx.load(target)
 
 
-def calibrate(model: onnx.ModelProto, samples: Sequence[Feeds], calibration: Calibration) -> None:
-    """Write the range of every tensor over `samples` to the calibration's file.
+def calibrate(
+    model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Feeds], calibration: Calibration
+) -> None:
+    """Write the ranges of the tensors around some nodes over `samples` to the calibration's file.
 
     Later passes read the ranges instead of running samples, so all of them quantize with the ranges
     of the float model.
+
+    Parameters
+    ----------
+    nodes
+        Every node that a later pass may quantize.
 
     Raises
     ------
@@ -111,8 +120,10 @@ def calibrate(model: onnx.ModelProto, samples: Sequence[Feeds], calibration: Cal
     if not samples:
         raise QuantizeError("calibration needs at least one sample")
     calibration.ranges.unlink(missing_ok=True)
-    nodes = tuple(node.name for node in model.graph.node)
-    _run_pass(model, Pass(calibration.scheme, nodes), calibration.ranges, _Reader(samples))
+    if not nodes:  # the tool takes an empty list for "all nodes"
+        calibration.ranges.write_text('{"data": {}}')
+        return
+    _run_pass(model, Pass(calibration.scheme, tuple(nodes)), calibration.ranges, _Reader(samples))
 
 
 def quantize(model: onnx.ModelProto, passes: Sequence[Pass], ranges: Path) -> onnx.ModelProto:
@@ -170,11 +181,9 @@ def _run_pass(
 ) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder, _quiet_logging():
         target = Path(folder) / "quantized.onnx"
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)  # the tool edits its input
         try:
             quantize_static(
-                copy,
+                _copy(model),
                 target,
                 reader,
                 quant_format=QuantFormat.QDQ,
@@ -189,7 +198,30 @@ def _run_pass(
             )
         except Exception as exc:
             raise QuantizeError(f"ONNX Runtime's quantization tool failed: {exc}") from exc
-        return onnx.load(target)
+        return _in_order(onnx.load(target))
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    # The tools edit their input.
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Sort nodes again, in place: the tool's own sorting does not see what nested graphs read."""
+    nodes = list(model.graph.node)
+    if any(bodies(node) for node in nodes):
+        writer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
+        needs = nx.DiGraph()
+        needs.add_nodes_from(range(len(nodes)))
+        needs.add_edges_from(
+            (writer[name], i) for i, node in enumerate(nodes) for name in reads(node) if name in writer
+        )
+        order = list(nx.lexicographical_topological_sort(needs))
+        del model.graph.node[:]
+        model.graph.node.extend(nodes[place] for place in order)
+    return model
 
 
 def _check_order(model: onnx.ModelProto, passes: Sequence[Pass]) -> None:

@@ -9,7 +9,8 @@ import onnx
 import pytest
 
 from profiling.graph import ModelGraph, build_graph
-from profiling.model import load_model, prepare_model
+from profiling.model import load_model
+from profiling.prepare import prepare_model
 from profiling.quantize import INT8_REDUCED, Calibration, calibrate
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +50,7 @@ class Prepared:
             for _ in range(8)
         ]
         self.calibration = Calibration(INT8_REDUCED, folder / f"{name}.ranges.json")
-        calibrate(self.graph.model, self.samples, self.calibration)
+        calibrate(self.graph.model, self.graph.quantizable_nodes, self.samples, self.calibration)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
+from profiling.scopes import reads
+
 _RESIDUAL = """
 <ir_version: 8, opset_import: ["" : 17]>
 residual (float[N, 2, 8, 8] x) => (float[N, 4] y)
@@ -53,7 +55,7 @@ def with_weights(text: str, seed: int = 0) -> onnx.ModelProto:
     model = parser.parse_model(text)
     rng = np.random.default_rng(seed)
     declared = list(model.graph.value_info)
-    used = {name for node in model.graph.node for name in node.input}
+    used = {name for node in model.graph.node for name in reads(node)}
     written = {name for node in model.graph.node for name in node.output}
     for value in declared:
         if value.name in used - written:

@@ -6,7 +6,7 @@ from conftest import Prepared
 from onnx import numpy_helper
 
 from profiling.graph import build_graph
-from profiling.model import prepare_model
+from profiling.prepare import prepare_model
 from profiling.quantize import INT8, Pass, quantize
 
 

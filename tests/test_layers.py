@@ -9,9 +9,10 @@ ROOT = Path(__file__).parent.parent
 # A module may import modules of its own line's left side and of lines above.
 LAYERS = [
     {"profiling.errors", "profiling.progress"},
-    {"profiling.session", "profiling.timing"},
+    {"profiling.session", "profiling.timing", "profiling.scopes"},
     {"profiling.quantize", "profiling.saturation", "profiling.profile"},
     {"profiling.model", "profiling.fusion", "profiling.cache"},
+    {"profiling.prepare", "profiling.obstacles"},
     {"profiling.graph"},
     {"profiling.kernels", "profiling.noise"},
     {"profiling.latency"},

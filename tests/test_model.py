@@ -5,7 +5,8 @@ import pytest
 from onnx import numpy_helper, parser
 
 from profiling.errors import ModelError
-from profiling.model import load_model, prepare_model
+from profiling.model import load_model
+from profiling.prepare import prepare_model
 from profiling.session import Runtime, open_session, run_session
 
 

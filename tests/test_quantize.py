@@ -111,7 +111,7 @@ def test_the_input_model_is_left_alone(residual):
 
 def test_calibration_needs_samples(residual, tmp_path):
     with pytest.raises(QuantizeError, match="at least one sample"):
-        calibrate(residual.graph.model, [], Calibration(INT8, tmp_path / "r.json"))
+        calibrate(residual.graph.model, [], [], Calibration(INT8, tmp_path / "r.json"))
 
 
 def test_basic_and_default_optimization_agree_closely(residual):

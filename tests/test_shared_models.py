@@ -14,7 +14,8 @@ from planner.cli import main
 from planner.rebuild import quantized_tensors, rebuild
 from planner.split import Placement, split
 from profiling.graph import build_graph
-from profiling.model import default_opset, load_model, prepare_model
+from profiling.model import default_opset, load_model
+from profiling.prepare import prepare_model
 from profiling.quantize import INT8, Calibration, Pass, calibrate, quantize
 from profiling.session import Optimization, Runtime, open_session, run_session
 
@@ -38,7 +39,7 @@ def real(request, shared_data, tmp_path_factory):
         for _ in range(3)
     ]
     calibration = Calibration(INT8, tmp_path_factory.mktemp(request.param) / "ranges.json")
-    calibrate(graph.model, samples, calibration)
+    calibrate(graph.model, graph.quantizable_nodes, samples, calibration)
     return graph, samples, calibration, units
 
 
@@ -111,7 +112,7 @@ def test_a_transformer_of_fixed_batch_is_rebuilt_as_planned(shared_data, tmp_pat
     rng = np.random.default_rng(0)
     samples = [{"features": rng.normal(size=(98, 40)).astype(np.float32)} for _ in range(2)]
     calibration = Calibration(INT8, tmp_path / "ranges.json")
-    calibrate(graph.model, samples, calibration)
+    calibrate(graph.model, graph.quantizable_nodes, samples, calibration)
     able = [u.index for u in graph.units if u.quantizable]
     mixed = rebuild(graph, able[::2], calibration)  # raises where the tool leaves the plan
     third = len(graph.units) // 3

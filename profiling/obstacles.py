@@ -1,0 +1,71 @@
+"""Why a unit cannot be quantized, and whether it is already."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from profiling.quantize import QUANTIZABLE, REMOVABLE
+from profiling.scopes import bodies
+
+SWITCHES = frozenset({"QuantizeLinear", "DequantizeLinear"})
+_CONSTANT_WEIGHTS = frozenset(
+    {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "InstanceNormalization", "LayerNormalization"}
+)
+_INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
+
+
+def obstacle(nodes: Sequence[onnx.NodeProto], constants: Collection[str], types: Mapping[str, int]) -> str:
+    """Return why the nodes of a unit cannot be quantized together; empty if they can.
+
+    Parameters
+    ----------
+    constants
+        Names of initializers.
+    types
+        Tensor name -> ONNX element type.
+    """
+    if any(_computes_on_integers(node) for node in nodes):
+        return "is quantized already"
+    nested = next((node for node in nodes if bodies(node)), None)
+    if nested is not None:
+        return f"{nested.op_type} runs a nested graph"
+    found = next(filter(None, (_node_obstacle(node, constants, types) for node in nodes)), "")
+    if not found and nodes[0].op_type in REMOVABLE:
+        return f"a lone {nodes[0].op_type} is quantized only behind a quantized producer"
+    return found
+
+
+def is_quantized(nodes: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]) -> bool:
+    """Return whether a unit computes on integers already.
+
+    A unit that dequantizes its input and goes on with float weights does not, nor one of which only
+    the weights are int8.
+    """
+    computing = [node for node in nodes if node.op_type not in SWITCHES]
+    weights = [constants[name] for node in computing for name in node.input if name in constants]
+    if any(weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1 for weight in weights):
+        return False
+    return any(
+        _computes_on_integers(node)
+        for node in nodes
+        if not (node.op_type == "DequantizeLinear" and node.input[0] in constants)
+    )
+
+
+def _node_obstacle(node: onnx.NodeProto, constants: Collection[str], types: Mapping[str, int]) -> str:
+    if node.op_type not in QUANTIZABLE or node.domain not in ("", "ai.onnx"):
+        return f"{node.op_type} has no int8 form in the quantization tool"
+    computed = [name for name in (*node.input, *node.output) if name and name not in constants]
+    if node.op_type in _CONSTANT_WEIGHTS and set(node.input[1:]) & set(computed):
+        return f"{node.op_type} has weights that are computed or fed"
+    for name in computed:
+        if types[name] != TensorProto.FLOAT:
+            return f"{name!r} is {np.dtype(helper.tensor_dtype_to_np_dtype(types[name]))}, not float32"
+    return ""
+
+
+def _computes_on_integers(node: onnx.NodeProto) -> bool:
+    integer = node.op_type.startswith(_INTEGER_PREFIXES) or node.op_type.endswith("Integer")
+    return node.op_type in SWITCHES or integer
