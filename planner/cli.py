@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from planner.errors import PlannerError
+from planner.errors import PlannerError, ScenarioError
 from planner.scenario import scenario_schema
 from planner.scenario_file import load_scenario
 from profiling.errors import ProfilingError
@@ -32,6 +32,7 @@ plan scenarios/quickstart.yaml
 plan scenario.yaml --set links.0.bandwidth_mbit_per_s=5 --out plans/slow
 plan profile scenario.yaml --device camera --out camera.json
 plan run plans/quickstart --input samples.npz --output answers.npz
+plan inspect model.onnx
 ```
 
 Exit codes: 0 plan found and verified; 1 bad input; 2 usage; 3 infeasible; 4 a budget failed on the
@@ -194,6 +195,33 @@ def run(
 
 
 @app.command
+def inspect(
+    model: Annotated[Path, Parameter(help="An ONNX file.")],
+    /,
+    *,
+    shape: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="NAME=1,3,224,224 for an input with dynamic dimensions; repeatable."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Show a model's inputs, outputs and units, what can be quantized and why not, and what weighs.
+
+    Example: plan inspect model.onnx --shape image=1,3,224,224
+    """
+    from planner.output import to_json
+    from planner.report import inspection_table
+    from profiling.inspection import inspect_model
+
+    found = inspect_model(model, dict(_shape(text) for text in shape or ()))
+    if json:
+        print(to_json(found))
+    else:
+        Console(highlight=False).print(inspection_table(found))
+    return OK
+
+
+@app.command
 def schema() -> int:
     """Print the JSON Schema of a scenario."""
     print(msgspec.json.format(msgspec.json.encode(scenario_schema()), indent=2).decode())
@@ -233,6 +261,14 @@ def _run(tokens: list[str]) -> tuple[int, str]:
     except Exception as exc:  # noqa: BLE001  the last resort: no traceback, whatever was fed in
         return BAD_INPUT, f"internal error, please report it: {type(exc).__name__}: {exc}"
     return (code, "") if isinstance(code, int) else (OK, "")
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, numbers = text.rpartition("=")
+    parts = numbers.split(",")
+    if not name or not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise ScenarioError(f"--shape {text}: write NAME=1,3,224,224")
+    return name, tuple(int(part) for part in parts)
 
 
 def _mistyped_command(tokens: Sequence[str]) -> str | None:

@@ -7,12 +7,14 @@ from rich.text import Text
 
 from planner.output import Manifest
 from planner.plan import Plan
+from profiling.inspection import Inspection, UnitFacts
 from profiling.profile import Precision, Profile
 
 _MILLI = 1e3
 _KIBI = 1024
 _MEBI = 2**20
 _NAME_WIDTH = 32
+_HEAVIEST = 10
 
 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
@@ -59,12 +61,14 @@ def _cuts(plan: Plan) -> Table:
     for cut in plan.cuts:
         way = " > ".join(cut.path)
         size = size_text(cut.size_bytes)
-        table.add_row(_short(cut.tensor), way, cut.wire, size, f"{cut.seconds * _MILLI:.2f}")
+        table.add_row(Text(_short(cut.tensor)), way, cut.wire, size, f"{cut.seconds * _MILLI:.2f}")
     return table
 
 
 def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for column in left:
         table.add_column(column, overflow="fold")
     for column in right:
@@ -170,3 +174,55 @@ def profile_table(profile: Profile) -> RenderableType:
         Text(f"switches: {measured} measured, {len(latency.switches) - measured} fitted from bytes"),
         Text(f"noise with everything in int8, predicted: {noise**0.5:.4f} relative rms"),
     )
+
+
+def inspection_table(found: Inspection) -> RenderableType:
+    """Return what a model is made of as a person reads it."""
+    ends = _table(f"{found.model}, opset {found.opset}", ("", "name", "type", "shape"), ("size",))
+    for kind, rows in (("input", found.inputs), ("output", found.outputs)):
+        for end in rows:
+            shape = " x ".join(map(str, end.shape)) or "scalar"
+            ends.add_row(kind, Text(end.name), end.dtype, shape, size_text(end.size_bytes))
+    operators = ", ".join(f"{count} {op}" for op, count in found.operators.items())
+    return Group(
+        ends,
+        Text(f"operators: {operators}\n"),
+        _quantizable(found),
+        Text(
+            f"weights: {size_text(found.weight_bytes)}, with all that can be in int8 "
+            f"{size_text(found.weight_bytes_int8)}\n"
+        ),
+        _heaviest(found),
+    )
+
+
+def _quantizable(found: Inspection) -> Table:
+    groups: dict[str, list[str]] = {}
+    for unit in found.units:
+        kind = "counts as int8, stays as it came" if unit.quantized else unit.obstacle
+        groups.setdefault(kind or "can be quantized", []).append(unit.name)
+    table = _table(f"{len(found.units)} units", ("", "such as"), ("units",))
+    for kind, names in sorted(groups.items(), key=lambda item: -len(item[1])):
+        table.add_row(Text(kind), Text(_short(names[0])), str(len(names)))
+    return table
+
+
+def _heaviest(found: Inspection) -> Table:
+    def weight(unit: UnitFacts) -> tuple[float, int]:
+        return (unit.fp32_s or 0.0, unit.weight_bytes)
+
+    table = _table(
+        "heaviest units (time here, one thread, profiler included)",
+        ("unit", "operators", "int8"),
+        ("ms", "weights", "output"),
+    )
+    for unit in sorted(found.units, key=weight, reverse=True)[:_HEAVIEST]:
+        table.add_row(
+            Text(_short(unit.name)),
+            " ".join(unit.op_types),
+            "already" if unit.quantized else "no" if unit.obstacle else "yes",
+            "-" if unit.fp32_s is None else f"{unit.fp32_s * _MILLI:.3f}",
+            size_text(unit.weight_bytes),
+            size_text(unit.output_bytes),
+        )
+    return table

@@ -158,9 +158,9 @@ def strange_names() -> onnx.ModelProto:
         "x": "input/x:0",
         "z": "größe",
         "h": "模型/h",
-        "m": "[bold]m",
+        "m": "m m",
         "y": "y:0",
-        "u": "u u",
+        "u": "[red]u",
         "w": "w/w",
     }
     for node in model.graph.node:

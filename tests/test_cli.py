@@ -470,6 +470,15 @@ def test_an_interrupt_exits_with_130_and_leaves_nothing(tmp_path, number):
     assert [p.name for p in tmp_path.iterdir()] == ["cache"]
 
 
+def test_inspect_shows_a_model_as_table_and_as_json(call):
+    model = ROOT / "scenarios/quickstart/digits.onnx"
+    code, out, _ = call("inspect", model, "--shape", "picture=1,1,64,64")
+    assert code == 0
+    assert "heaviest units" in out
+    _, out, _ = call("inspect", model, "--json")
+    assert len(json.loads(out)["units"]) == 15
+
+
 def test_schema_prints_json(call):
     code, out, _ = call("schema")
     assert code == 0

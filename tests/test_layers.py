@@ -15,7 +15,7 @@ LAYERS = [
     {"profiling.prepare", "profiling.obstacles"},
     {"profiling.graph"},
     {"profiling.kernels", "profiling.noise"},
-    {"profiling.latency"},
+    {"profiling.latency", "profiling.inspection"},
     {"planner.errors"},
     {"planner.problem", "planner.scenario", "planner.routes", "planner.plan", "planner.user_code"},
     {"planner.evaluate", "planner.scenario_file", "planner.data", "planner.chain", "planner.metrics"},

@@ -1,0 +1,134 @@
+"""What a model is made of: its ends, operators and units, what can be quantized and what weighs."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from profiling.graph import ModelGraph, Tensor, build_graph
+from profiling.kernels import KernelTimes, read_kernels, tag_model
+from profiling.model import default_opset, load_model
+from profiling.prepare import prepare_model
+from profiling.session import Runtime, Trace, open_session, run_session
+
+_RUNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """An input or output of the model."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """One unit.
+
+    Parameters
+    ----------
+    obstacle
+        Why it cannot be quantized; empty if it can.
+    quantized
+        Whether it came quantized.
+    weight_bytes, weight_bytes_int8
+        As it is, and once it is int8 (the same if it cannot be).
+    output_bytes
+        What crosses a link if the model is cut behind it, as it computes now.
+    fp32_s
+        Seconds in the whole model on this machine, one thread, profiler included; None if the model
+        does not run on zeros.
+    """
+
+    name: str
+    op_types: tuple[str, ...]
+    obstacle: str
+    quantized: bool
+    weight_bytes: int
+    weight_bytes_int8: int
+    output_bytes: int
+    fp32_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What `plan inspect` tells; operators as the model came, units as they are planned."""
+
+    model: str
+    opset: int
+    inputs: tuple[End, ...]
+    outputs: tuple[End, ...]
+    operators: dict[str, int]
+    units: tuple[UnitFacts, ...]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights as they are."""
+        return sum(unit.weight_bytes for unit in self.units)
+
+    @property
+    def weight_bytes_int8(self) -> int:
+        """Bytes of all weights once everything that can be quantized is."""
+        return sum(unit.weight_bytes_int8 for unit in self.units)
+
+
+def inspect_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> Inspection:
+    """Return what a model is made of.
+
+    Parameters
+    ----------
+    input_shapes
+        Input name -> whole shape, where a dimension other than the batch is dynamic.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be read or planned.
+    """
+    source = load_model(path, input_shapes)
+    operators = Counter(node.op_type for node in source.graph.node)
+    graph = build_graph(prepare_model(source))
+    times = _fp32_times(graph)
+    return Inspection(
+        model=str(path),
+        opset=default_opset(source),
+        inputs=tuple(_end(graph.tensors[name]) for name in graph.inputs),
+        outputs=tuple(_end(graph.tensors[name]) for name in graph.outputs),
+        operators=dict(operators.most_common()),
+        units=tuple(
+            UnitFacts(
+                name=unit.name,
+                op_types=unit.op_types,
+                obstacle=unit.obstacle,
+                quantized=unit.quantized,
+                weight_bytes=unit.weight_bytes,
+                weight_bytes_int8=unit.weight_bytes_int8 if unit.quantizable else unit.weight_bytes,
+                output_bytes=sum(graph.tensors[name].size_bytes for name in unit.outputs),
+                fp32_s=None if times is None else times.of_unit(unit.index),
+            )
+            for unit in graph.units
+        ),
+    )
+
+
+def _end(tensor: Tensor) -> End:
+    return End(tensor.name, tensor.dtype, tensor.shape, tensor.size_bytes)
+
+
+def _fp32_times(graph: ModelGraph) -> KernelTimes | None:
+    feeds = {name: np.zeros(graph.tensors[name].shape, graph.tensors[name].dtype) for name in graph.inputs}
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Trace(Path(folder) / "run", Path(folder) / "optimized.onnx")
+        session = open_session(tag_model(graph.model, graph), Runtime(), trace=trace)
+        try:
+            for _ in range(_RUNS):
+                run_session(session, feeds)
+        except Exception:  # noqa: BLE001  the runtime's exceptions share no base class
+            return None
+        return read_kernels(Path(session.end_profiling()), trace.optimized_model)
