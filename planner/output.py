@@ -3,9 +3,6 @@
 import hashlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +12,7 @@ import onnx
 
 from planner.errors import OutputError
 from planner.plan import FORMAT, Cut, Plan, Record
+from planner.replace import replacing
 from planner.run import Built, Outcome
 from planner.split import StageModel
 
@@ -67,7 +65,8 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
     """
     if outcome.built is None:
         raise OutputError("there is no plan to write")
-    with _replacing(folder) as fresh:
+    check_writable(folder)
+    with replacing(folder) as fresh:
         _write_models(outcome.plan, outcome.built, fresh)
         _write_json(dict(outcome.profiles), fresh / PROFILE)
 
@@ -80,7 +79,8 @@ def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = 
     profile
         The profile that lies beside the plan, copied along.
     """
-    with _replacing(folder) as fresh:
+    check_writable(folder)
+    with replacing(folder) as fresh:
         _write_models(plan, built, fresh)
         if profile is not None:
             shutil.copyfile(profile, fresh / PROFILE)
@@ -97,7 +97,7 @@ def check_writable(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--out {folder}: is a file; name a folder")
     if folder.is_dir():
-        names = {entry.name for entry in folder.iterdir()}
+        names = _names(folder)
         foreign = sorted(names - {PLAN, MODEL, MANIFEST, PROFILE, STAGES})
         if foreign or (names and MANIFEST not in names):
             odd = foreign[0] if foreign else sorted(names)[0]
@@ -105,6 +105,15 @@ def check_writable(folder: Path) -> None:
     above = next(parent for parent in folder.resolve().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise OutputError(f"--out {folder}: {above} is no folder that can be written")
+
+
+def _names(folder: Path) -> set[str]:
+    """Return what a folder holds, read again if another run replaced it meanwhile."""
+    while True:
+        before = folder.stat().st_ino
+        names = {entry.name for entry in folder.iterdir()}
+        if folder.stat().st_ino == before:
+            return names
 
 
 def read_plan(path: Path) -> Plan:
@@ -204,32 +213,6 @@ def _ports(values: list[onnx.ValueInfoProto]) -> tuple[Port, ...]:
         )
         for value in values
     )
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """Yield a new folder that takes the place of `folder` when the block succeeds."""
-    check_writable(folder)
-    place = folder.resolve()  # behind a link, so that the link stays
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-    except OSError as exc:
-        raise OutputError(f"--out {folder}: {exc.strerror}") from exc
-    old = fresh.with_name(fresh.name + ".old")
-    try:
-        yield fresh
-        fresh.chmod(0o755)
-        if place.exists():
-            place.rename(old)
-        fresh.rename(place)
-    except OSError as exc:
-        raise OutputError(f"--out {folder}: {exc.strerror or exc}") from exc
-    finally:
-        if old.exists() and not place.exists():
-            old.rename(place)
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def to_json(value: object) -> str:

@@ -1,0 +1,97 @@
+"""A folder that is written whole or not at all, whatever kills the writer and whoever writes beside it."""
+
+import ctypes
+import errno
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from planner.errors import OutputError
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux: fcntl.h, linux/fs.h
+_STALE_S = 3600.0
+_TRIES = 100
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Yield a new folder that takes the place of `folder` at once when the block succeeds.
+
+    Where the system can exchange two folders in one step (Linux), there is no moment without a whole
+    folder in its place; elsewhere the old one is moved away first. Of several writers the last wins.
+
+    Raises
+    ------
+    OutputError
+        If the place cannot be written.
+    """
+    place = folder.resolve()  # behind a link, so that the link stays
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _drop_stale(place)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".new", dir=place.parent))
+    except OSError as exc:
+        raise OutputError(f"--out {folder}: {exc.strerror}") from exc
+    try:
+        yield fresh
+        fresh.chmod(0o755)
+        _swap(fresh, place)
+    except OSError as exc:
+        raise OutputError(f"--out {folder}: {exc.strerror or exc}") from exc
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _swap(fresh: Path, place: Path) -> None:
+    """Put `fresh` into its place."""
+    for _ in range(_TRIES):  # another writer may make or exchange the place in between
+        try:
+            if not place.exists():
+                fresh.rename(place)
+            elif not _exchange(fresh, place):
+                _move_over(fresh, place)
+        except OSError as exc:
+            if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
+        else:
+            return
+    raise OSError(errno.EBUSY, "other runs keep writing there")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; False where the system or the file system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    if renameat2 is None:
+        return False
+    if not renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+def _move_over(fresh: Path, place: Path) -> None:
+    old = fresh.with_suffix(".old")
+    place.rename(old)
+    try:
+        fresh.rename(place)
+    except OSError:
+        with suppress(OSError):  # another writer was faster: its folder stays
+            old.rename(place)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _drop_stale(place: Path) -> None:
+    """Remove what killed writers left beside the place long ago."""
+    for suffix in ("new", "old"):
+        for left in place.parent.glob(f".{place.name}.*.{suffix}"):
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _STALE_S:
+                    shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,88 @@
+"""Runs that are killed, and runs that meet: the output folder is always one whole plan."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import QUICKSTART
+
+from planner.output import read_manifest, read_plan
+
+_MOMENTS = 20
+_COMMAND = [sys.executable, "-c", "from planner.entry import main; main()"]
+_QUICK = tuple(
+    word
+    for setting in (
+        "profiling.rounds=3",
+        "profiling.noise_samples=2",
+        "data.calibration.samples=40",
+        "data.evaluation.samples=20",
+        "budget={latency_ms: 1000}",
+    )
+    for word in ("--set", setting)
+)
+
+
+def start(folder: Path, cache: Path, mbit: float) -> subprocess.Popen[str]:
+    settings = (*_QUICK, "--set", f"links.0.bandwidth_mbit_per_s={mbit}")
+    return subprocess.Popen(
+        [*_COMMAND, QUICKSTART, "--out", folder, *settings],
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def bandwidth(folder: Path) -> float:
+    """Return which run wrote a plan folder; raises unless all of it is there and from one run."""
+    manifest = read_manifest(folder)
+    plan = read_plan(folder)
+    assert {(c.tensor, c.target) for c in manifest.cuts} == {(c.tensor, c.target) for c in plan.cuts}
+    return json.loads(bytes(plan.scenario))["links"][0]["bandwidth_mbit_per_s"]
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+
+
+@pytest.fixture(scope="module")
+def seconds(tmp_path_factory) -> float:
+    """How long a run takes whose profile is known."""
+    folder = tmp_path_factory.mktemp("timed")
+    for _ in range(2):
+        begin = time.monotonic()
+        finish(start(folder / "o", folder, 1))
+    return time.monotonic() - begin
+
+
+def test_a_run_that_is_killed_leaves_the_old_plan_or_the_new(tmp_path, seconds):
+    folder, cache = tmp_path / "plans" / "o", tmp_path / "cache"
+    finish(start(folder, tmp_path / "first", 1))
+    seen = set()
+    for moment in range(_MOMENTS):
+        old, new = bandwidth(folder), 2.0 + moment
+        process = start(folder, cache, new)
+        # Half of the moments over the whole run, half where it writes.
+        share = moment / _MOMENTS * 2 if moment % 2 else 0.85 + 0.3 * moment / _MOMENTS
+        time.sleep(min(share, 1.15) * seconds)
+        process.kill()
+        process.communicate(timeout=60)
+        assert bandwidth(folder) in (old, new)
+        seen.add(bandwidth(folder) == new)
+    finish(start(folder, cache, 99))  # whatever the killed runs left in the cache
+    assert bandwidth(folder) == 99
+
+
+def test_two_runs_into_one_folder_do_not_mix(tmp_path):
+    folder = tmp_path / "plans" / "o"
+    both = [start(folder, tmp_path / "cache", mbit) for mbit in (1, 100)]
+    for process in both:
+        finish(process)
+    assert bandwidth(folder) in (1, 100)
+    assert [path.name for path in folder.parent.iterdir()] == ["o"]
