@@ -9,7 +9,7 @@ from planner.evaluate import INT8, Cost, evaluate
 from planner.formulate import DeviceCosts, Formulation, formulate, routes_of
 from planner.ilp import SolveResult, SolveStatus
 from planner.plan import FORMAT, Assignment, Cut, Objective, Plan, Predicted, SolverRun, Wire
-from planner.scenario import Scenario
+from planner.scenario import ObjectiveSpec, Scenario
 from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
 from profiling.graph import ModelGraph
@@ -53,7 +53,10 @@ def compose_plan(question: Question, formulation: Formulation, tightened: Tighte
         format=FORMAT,
         status=result.status.value,
         objective=Objective(
-            name=question.scenario.objective, value=cost.latency_s, bound=result.bound_s, gap=result.gap
+            name=objective_name(question.scenario),
+            value=cost.objective,
+            bound=result.bound,
+            gap=result.gap,
         ),
         solver=_solver_run(result),
         scheme=question.scheme,
@@ -77,7 +80,12 @@ def compose_plan(question: Question, formulation: Formulation, tightened: Tighte
                 for i, name in enumerate(formulation.problem.devices)
             },
             transfer_s=cost.transfer_s,
-            energy_j=None,
+            energy_j=sum(cost.energy_j) if question.scenario.knows_energy else None,
+            energy_device_j=(
+                dict(zip(formulation.problem.devices, cost.energy_j, strict=True))
+                if question.scenario.knows_energy
+                else {}
+            ),
             noise_relative_rms=cost.noise_power**0.5,
             memory_bytes=dict(zip(formulation.problem.devices, cost.memory_bytes, strict=True)),
         ),
@@ -92,7 +100,7 @@ def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
     return Plan(
         format=FORMAT,
         status=SolveStatus.INFEASIBLE.value,
-        objective=Objective(name=question.scenario.objective, value=None, bound=None, gap=None),
+        objective=Objective(name=objective_name(question.scenario), value=None, bound=None, gap=None),
         solver=_solver_run(tightened.result),
         scheme=question.scheme,
         model_sha256=model_hash(question.graph.model),
@@ -112,6 +120,13 @@ def chosen_options(formulation: Formulation, result: SolveResult) -> list[tuple[
     pairs = zip(problem.vertices, result.choice or (), strict=True)
     options = [vertex.options[choice] for vertex, choice in pairs if not vertex.fixed]
     return [(problem.devices[option.device], option.int8) for option in options]
+
+
+def objective_name(scenario: Scenario) -> str:
+    """Return `latency`, `energy`, or a weighted sum such as `0.5 latency + 0.5 energy`."""
+    if not isinstance(scenario.objective, ObjectiveSpec):
+        return scenario.objective
+    return f"{scenario.objective.latency:g} latency + {scenario.objective.energy:g} energy"
 
 
 def _solver_run(result: SolveResult) -> SolverRun:

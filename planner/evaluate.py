@@ -20,6 +20,7 @@ class Crossing:
     target: int
     form: int
     seconds: float
+    joules: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Cost:
         Device -> seconds of its units.
     switch_s
         Device -> seconds of QuantizeLinear and DequantizeLinear there.
+    energy_j
+        Per device, for one request; zero where nothing is known of energy.
+    objective
+        What is minimised, in the unit that `PlacementProblem.weights` give it.
     order
         Devices in the order in which their stages can run; empty if they cannot, because a path
         leaves one and comes back.
@@ -47,6 +52,8 @@ class Cost:
     memory_bytes: tuple[int, ...]
     crossings: tuple[Crossing, ...]
     order: tuple[int, ...]
+    energy_j: tuple[float, ...]
+    objective: float
 
 
 def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
@@ -69,8 +76,11 @@ def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
             switch[device] += seconds
         crossings += _crossings(index, flow, form, chosen)
     transfer = sum(crossing.seconds for crossing in crossings)
+    latency = sum(compute) + sum(switch) + transfer
+    busy = [a + b for a, b in zip(compute, switch, strict=True)]
+    energy = _energy(problem, busy, latency, crossings)
     return Cost(
-        latency_s=sum(compute) + sum(switch) + transfer,
+        latency_s=latency,
         compute_s=tuple(compute),
         switch_s=tuple(switch),
         transfer_s=transfer,
@@ -78,6 +88,8 @@ def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
         memory_bytes=tuple(w + p for w, p in zip(weights, peak, strict=True)),
         crossings=tuple(crossings),
         order=_order(problem, chosen),
+        energy_j=energy,
+        objective=_objective(problem, latency, energy),
     )
 
 
@@ -94,6 +106,9 @@ def is_feasible(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9) 
         (cost.noise_power, problem.noise_power),
         (cost.latency_s, problem.latency_s),
     ]
+    if problem.energy is not None:
+        limits += zip(cost.energy_j, problem.energy.limits_j, strict=True)
+        limits.append((sum(cost.energy_j), problem.energy.total_j))
     within = all(limit is None or value <= limit * (1 + tolerance) for value, limit in limits)
     return within and bool(cost.order) and cost.latency_s != float("inf")
 
@@ -121,7 +136,33 @@ def _crossings(index: int, flow: Flow, form: int, chosen: Sequence[Option]) -> I
     """Yield one crossing per device other than the producer's that reads the tensor."""
     source = chosen[flow.producer].device
     for target in sorted({chosen[v].device for v in flow.consumers} - {source}):
-        yield Crossing(index, source, target, form, flow.send_s[form][source][target])
+        joules = flow.send_j[form][source][target] if flow.send_j else ()
+        yield Crossing(index, source, target, form, flow.send_s[form][source][target], joules)
+
+
+def _objective(problem: PlacementProblem, latency: float, energy: Sequence[float]) -> float:
+    if latency == float("inf"):
+        return latency
+    return problem.weights.per_s * latency + problem.weights.per_j * sum(energy)
+
+
+def _energy(
+    problem: PlacementProblem, busy: Sequence[float], latency: float, crossings: Sequence[Crossing]
+) -> tuple[float, ...]:
+    """Return joules per device: active while busy, idle for the rest of the request, and for messages."""
+    if problem.energy is None:
+        return (0.0,) * len(problem.devices)
+    known = problem.energy
+    if latency == float("inf"):  # no path: nothing ever ends
+        return (latency,) * len(problem.devices)
+    joules = [
+        active * seconds + idle * (latency - seconds)
+        for active, idle, seconds in zip(known.active_w, known.idle_w, busy, strict=True)
+    ]
+    for crossing in crossings:
+        for device, spent in enumerate(crossing.joules):
+            joules[device] += spent
+    return tuple(joules)
 
 
 def _order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[int, ...]:

@@ -1,12 +1,13 @@
 """Scenario + graph + profiles -> PlacementProblem: everything becomes numbers here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from planner.errors import ScenarioError
-from planner.problem import Flow, Option, PlacementProblem, Vertex
-from planner.routes import Hop, Routes
-from planner.scenario import DeviceSpec, Scenario
+from planner.evaluate import evaluate
+from planner.problem import Energy, Flow, Option, PlacementProblem, Vertex, Weights
+from planner.routes import Hop, MessageEnergy, Routes
+from planner.scenario import DeviceSpec, ObjectiveSpec, Scenario
 from profiling.errors import ProfileError
 from profiling.graph import ModelGraph, Tensor
 from profiling.profile import LatencyProfile, NoiseProfile, Precision
@@ -61,14 +62,54 @@ def formulate(
         flows=flows,
         memory_bytes=tuple(scenario.memory_bytes(device) for device in builder.devices),
         latency_s=scenario.latency_s,
+        energy=_energy(scenario),
     )
+    problem = replace(problem, weights=_weights(scenario, problem))
     return Formulation(problem, builder.routes, tuple(builder.sizes(name) for name in names))
 
 
 def routes_of(scenario: Scenario) -> Routes:
     """Return the cheapest routes over a scenario's links."""
     return Routes(
-        Hop(link.source, link.target, link.latency_s, link.bandwidth_bytes_per_s) for link in scenario.links
+        Hop(
+            link.source,
+            link.target,
+            link.latency_s,
+            link.bandwidth_bytes_per_s,
+            MessageEnergy(*link.send_energy),
+            MessageEnergy(*link.receive_energy),
+        )
+        for link in scenario.links
+    )
+
+
+def _energy(scenario: Scenario) -> Energy | None:
+    if not scenario.knows_energy:
+        return None
+    return Energy(
+        active_w=tuple(device.active_watt or 0.0 for device in scenario.devices),
+        idle_w=tuple(device.idle_watt for device in scenario.devices),
+        limits_j=tuple(scenario.budget.energy_j.get(device.name) for device in scenario.devices),
+        total_j=scenario.budget.total_energy_j,
+    )
+
+
+def _weights(scenario: Scenario, problem: PlacementProblem) -> Weights:
+    """Return the objective; a weighted sum is relative to everything in fp32 at the source."""
+    if scenario.objective == "latency":
+        return Weights()
+    if scenario.objective == "energy":
+        return Weights(per_s=0.0, per_j=1.0)
+    source = next(i for i, device in enumerate(problem.devices) if device == scenario.source)
+    alone = [
+        min(range(len(v.options)), key=lambda o, v=v: (v.options[o].device != source, v.options[o].int8))  # type: ignore[misc]
+        for v in problem.vertices
+    ]
+    reference = evaluate(problem, alone)
+    wanted = scenario.objective if isinstance(scenario.objective, ObjectiveSpec) else ObjectiveSpec(latency=1)
+    return Weights(
+        per_s=wanted.latency / (reference.latency_s or 1.0),
+        per_j=wanted.energy / (sum(reference.energy_j) or 1.0),
     )
 
 
@@ -85,6 +126,7 @@ class _Builder:
         self.costs = costs
         self.devices = tuple(device.name for device in scenario.devices)
         self.routes = routes_of(scenario)
+        self.knows_energy = scenario.knows_energy
         self.tensor_noise = {row.tensor: row.power for row in noise.tensors}
         self.unit_noise = {row.unit: row.power for row in noise.units}
         self.source, self.sink = len(graph.units), len(graph.units) + 1
@@ -160,6 +202,7 @@ class _Builder:
             quantizers=tuple(able),
             noise_power=self.tensor_noise.get(name, 0.0),
             send_s=tuple(self._send(size) for size in self.sizes(name)),
+            send_j=tuple(self._send_joules(size) for size in self.sizes(name)) if self.knows_energy else (),
             quantize_s=self._switch(name, Precision.INT8),
             dequantize_s=self._switch(name, Precision.FP32),
             converts_at_consumer=self._wire_bytes(name) is not None,
@@ -179,6 +222,13 @@ class _Builder:
         return tuple(
             tuple(self.routes.route(a, b, size_bytes).seconds for b in self.devices) for a in self.devices
         )
+
+    def _send_joules(self, size_bytes: int) -> tuple[tuple[tuple[float, ...], ...], ...]:
+        def spent(a: str, b: str) -> tuple[float, ...]:
+            joules = self.routes.route(a, b, size_bytes).joules
+            return tuple(joules.get(device, 0.0) for device in self.devices)
+
+        return tuple(tuple(spent(a, b) for b in self.devices) for a in self.devices)
 
     def _switch(self, name: str, to: Precision) -> tuple[float, ...]:
         return tuple(self.costs[device].switches.get((name, to), 0.0) for device in self.devices)

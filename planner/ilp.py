@@ -4,10 +4,11 @@ Symbols (README, "Formulation"): x choice of an option, z tensor is quantized, y
 from a producer's option to a consumer's, s a payment shared by a tensor's consumers, o order of devices.
 """
 
+import itertools
 import re
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +23,7 @@ from planner.errors import SolverError
 from planner.evaluate import FLOAT, INT8, evaluate, is_feasible
 from planner.problem import Flow, Option, PlacementProblem
 
+Terms = Sequence[tuple[pulp.LpVariable, float]]
 _MICRO = 1e6  # HiGHS stops at an absolute gap of 1e-6: seconds would hide real differences
 _OPTIMAL_GAP = 1e-4  # a wider gap is called feasible, whatever the solver calls it
 _TOLERANCE = 2e-6  # relative; both solvers take a constraint for kept within 1e-6
@@ -65,8 +67,8 @@ class SolveResult:
 
     status: SolveStatus
     choice: tuple[int, ...] | None
-    objective_s: float | None
-    bound_s: float | None
+    objective: float | None
+    bound: float | None
     runtime_s: float
     solver: str
     variables: int
@@ -75,14 +77,14 @@ class SolveResult:
     @property
     def gap(self) -> float | None:
         """Relative distance of objective and bound."""
-        if self.objective_s is None or self.bound_s is None:
+        if self.objective is None or self.bound is None:
             return None
-        distance = max(0.0, self.objective_s - self.bound_s)
-        return distance / self.objective_s if self.objective_s > 0 else 0.0
+        distance = max(0.0, self.objective - self.bound)
+        return distance / self.objective if self.objective > 0 else 0.0
 
 
 def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> SolveResult:
-    """Return the plan of least latency within the budgets, with its proved bound.
+    """Return the plan of least latency, energy or weighted sum within the budgets, with its proved bound.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> So
     options = options or SolverOptions()
     model = build(problem)
     start = time.perf_counter()
-    bound_us = _SOLVERS[options.name](model.lp, options) if options.name in _SOLVERS else _unknown(options)
+    bound_micro = _SOLVERS[options.name](model.lp, options) if options.name in _SOLVERS else _unknown(options)
     runtime_s = time.perf_counter() - start
     status = _status(model.lp)
     if status is None:
@@ -103,19 +105,19 @@ def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> So
     size = {"variables": model.lp.numVariables(), "constraints": model.lp.numConstraints()}
     if status is SolveStatus.INFEASIBLE:
         return SolveResult(status, None, None, None, runtime_s, options.name, **size)
-    objective_us = float(pulp.value(model.lp.objective) or 0.0)
+    objective_micro = float(pulp.value(model.lp.objective) or 0.0)
     choice = tuple(_chosen(row) for row in model.x)
     if not is_feasible(problem, evaluate(problem, choice), tolerance=_TOLERANCE):
         # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
         raise SolverError(f"{options.name} returned a plan that breaks a budget; try another solver")
-    bound_us = min(bound_us, objective_us)
-    if objective_us - bound_us > _OPTIMAL_GAP * objective_us + _OPTIMAL_GAP:
+    bound_micro = min(bound_micro, objective_micro)
+    if objective_micro - bound_micro > _OPTIMAL_GAP * objective_micro + _OPTIMAL_GAP:
         status = SolveStatus.FEASIBLE  # the scenario allowed the solver to stop early
     return SolveResult(
         status=status,
         choice=choice,
-        objective_s=objective_us / _MICRO,
-        bound_s=bound_us / _MICRO,
+        objective=objective_micro / _MICRO,
+        bound=bound_micro / _MICRO,
         runtime_s=runtime_s,
         solver=options.name,
         **size,
@@ -147,7 +149,9 @@ class Model:
     z: dict[int, pulp.LpVariable] = field(default_factory=dict)
     y: list[list[dict[tuple[int, int, int], pulp.LpVariable]]] = field(default_factory=list)
     order: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
-    cost: list[tuple[pulp.LpVariable, float]] = field(default_factory=list)
+    busy: dict[int, list[tuple[pulp.LpVariable, float]]] = field(default_factory=lambda: defaultdict(list))
+    sent: list[tuple[pulp.LpVariable, float]] = field(default_factory=list)
+    joules: dict[int, list[tuple[pulp.LpVariable, float]]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, name: str, constraint: pulp.LpConstraint) -> None:
@@ -155,9 +159,27 @@ class Model:
         self.counts[name] += 1
         self.lp.addConstraint(constraint, f"{name}_{self.counts[name]}")
 
+    def charge(self, variable: pulp.LpVariable, charge: "_Charge") -> None:
+        """Let a variable cost time on a device or on links, and energy."""
+        place = self.sent if charge.device is None else self.busy[charge.device]
+        if charge.seconds:
+            place.append((variable, charge.seconds * _MICRO))
+        for device, joules in enumerate(charge.joules):
+            if joules:
+                self.joules[device].append((variable, joules * _MICRO))
+
     def variable(self, name: str, *, upper: float | None = None) -> pulp.LpVariable:
         """Add a continuous variable >= 0; names are numbered, since pulp merges some characters."""
         return self.lp.add_variable(name, lowBound=0, upBound=upper)
+
+
+@dataclass(frozen=True, slots=True)
+class _Charge:
+    """What one unit of a variable costs: seconds on a device (None: on links), joules per device."""
+
+    device: int | None
+    seconds: float
+    joules: tuple[float, ...] = ()
 
 
 def build(problem: PlacementProblem) -> Model:
@@ -172,9 +194,18 @@ def build(problem: PlacementProblem) -> Model:
     _order(model)
     _noise(model)
     _memory(model)
-    latency = _sum(model.cost)
-    model.lp.setObjective(latency)
+    latency = [*itertools.chain.from_iterable(model.busy.values()), *model.sent]
+    energy = [_device_energy(model, device, latency) for device in range(len(problem.devices))]
+    model.lp.setObjective(
+        _sum(
+            [
+                *((x, c * problem.weights.per_s) for x, c in latency),
+                *((x, c * problem.weights.per_j) for terms in energy for x, c in terms),
+            ]
+        )
+    )
     _latency(model, latency)
+    _energy(model, energy)
     return model
 
 
@@ -184,7 +215,8 @@ def _choose(model: Model) -> None:
         row = [model.lp.add_variable(f"x_{v}_{o}", cat=pulp.LpBinary) for o in range(len(vertex.options))]
         model.x.append(row)
         model.add("choose", pulp.lpSum(row) == 1)
-        model.cost += [(x, o.seconds * _MICRO) for x, o in zip(row, vertex.options, strict=True)]
+        for x, option in zip(row, vertex.options, strict=True):
+            model.charge(x, _Charge(option.device, option.seconds))
 
 
 def _transport(model: Model) -> None:
@@ -227,7 +259,9 @@ def _send(model: Model) -> None:
                     [y[key] for key in y if _ends(model, flow, k, key) == (source, target) and key[2] == form]
                     for k, y in enumerate(model.y[f])
                 ]
-                _pay(model, f"send_{f}_{source}_{target}_{form}", lanes, flow.send_s[form][source][target])
+                joules = flow.send_j[form][source][target] if flow.send_j else ()
+                charge = _Charge(None, flow.send_s[form][source][target], joules)
+                _pay(model, f"send_{f}_{source}_{target}_{form}", lanes, charge)
 
 
 def _quantize(model: Model) -> None:
@@ -247,7 +281,7 @@ def _quantize(model: Model) -> None:
                 ]
                 for k, y in enumerate(model.y[f])
             ]
-            _pay(model, f"quantize_{f}_{device}", lanes, flow.quantize_s[device])
+            _pay(model, f"quantize_{f}_{device}", lanes, _Charge(device, flow.quantize_s[device]))
 
 
 def _dequantize(model: Model) -> None:
@@ -265,7 +299,7 @@ def _dequantize(model: Model) -> None:
                         if key[2] == INT8 and not options[key[1]].int8 and options[key[1]].device == device
                     ]
                 )
-            _pay(model, f"dequantize_{f}_{device}", lanes, flow.dequantize_s[device])
+            _pay(model, f"dequantize_{f}_{device}", lanes, _Charge(device, flow.dequantize_s[device]))
 
 
 def _order(model: Model) -> None:
@@ -330,10 +364,35 @@ def _memory(model: Model) -> None:
         model.add("memory", _sum(terms) <= limit / unit)
 
 
-def _latency(model: Model, latency: pulp.LpAffineExpression) -> None:
-    """Keep the objective itself within the latency budget."""
+def _latency(model: Model, latency: Terms) -> None:
+    """Keep the latency of one request within its budget."""
     if model.problem.latency_s is not None:
-        model.add("latency", latency <= model.problem.latency_s * _MICRO)
+        model.add("latency", _sum(latency) <= model.problem.latency_s * _MICRO)
+
+
+def _energy(model: Model, energy: Sequence[Terms]) -> None:
+    """Keep the energy of each device, and of all, within budget; limits are brought to 1."""
+    known = model.problem.energy
+    if known is None:
+        return
+    everything = list(itertools.chain.from_iterable(energy))
+    for terms, limit in (*zip(energy, known.limits_j, strict=True), (everything, known.total_j)):
+        if limit is not None:
+            unit = (limit or 1.0) * _MICRO
+            model.add("energy", _sum([(x, joules / unit) for x, joules in terms]) <= float(limit > 0))
+
+
+def _device_energy(model: Model, device: int, latency: Terms) -> Terms:
+    """Return active watts x busy + idle watts x (latency - busy) + joules of messages, as terms."""
+    known = model.problem.energy
+    if known is None:
+        return []
+    more = known.active_w[device] - known.idle_w[device]
+    return [
+        *((x, c * more) for x, c in model.busy[device]),
+        *((x, c * known.idle_w[device]) for x, c in latency if known.idle_w[device]),
+        *model.joules[device],
+    ]
 
 
 def _lanes(problem: PlacementProblem, flow: Flow, consumer: int) -> Iterator[tuple[int, int, int]]:
@@ -375,16 +434,17 @@ def _crossings(model: Model, pair: tuple[int, int]) -> Iterator[list[pulp.LpVari
                 yield row
 
 
-def _pay(model: Model, name: str, lanes: Sequence[Sequence[pulp.LpVariable]], seconds: float) -> None:
-    """Charge `seconds` once if any consumer uses one of its lanes."""
+def _pay(model: Model, name: str, lanes: Sequence[Sequence[pulp.LpVariable]], charge: _Charge) -> None:
+    """Charge once if any consumer uses one of its lanes."""
     used = [lane for lane in lanes if lane]
-    if not used or seconds == 0:
+    if not used or not (charge.seconds or any(charge.joules)):
         return
     if len(used) == 1:
-        model.cost += [(var, seconds * _MICRO) for var in used[0]]
+        for variable in used[0]:
+            model.charge(variable, charge)
         return
     paid = model.variable(f"s_{name}")
-    model.cost.append((paid, seconds * _MICRO))
+    model.charge(paid, charge)
     for lane in used:
         model.add("pay", pulp.lpSum(lane) <= paid)
 

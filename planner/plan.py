@@ -14,7 +14,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Objective(Record, frozen=True, kw_only=True):
-    """What was minimised, in seconds, and how good the answer is."""
+    """What was minimised, and how good the answer is.
+
+    Values are seconds for `latency`, joules for `energy`, and without unit for a weighted sum.
+    """
 
     name: str
     value: float | None
@@ -61,13 +64,14 @@ class Cut(Record, frozen=True, kw_only=True):
 
 
 class Predicted(Record, frozen=True, kw_only=True):
-    """What the measured costs say of the plan."""
+    """What the measured costs say of the plan; energy only where the scenario says what devices draw."""
 
     latency_s: float
     latency_ratio_to_fp32: float
     compute_s: dict[str, float]
     transfer_s: float
     energy_j: float | None
+    energy_device_j: dict[str, float] = {}
     noise_relative_rms: float
     memory_bytes: dict[str, int]
 

@@ -64,6 +64,8 @@ class Flow:
         form (0 float, 1 int8) -> from device -> to device -> seconds; infinite without a path.
     quantize_s, dequantize_s
         Seconds per device to switch it.
+    send_j
+        Like `send_s`, but joules of each device that takes part; empty if sending costs none.
     converts_at_consumer
         True if it always crosses a link as it arose (a compressed picture), so that each receiver
         quantizes it for itself.
@@ -79,6 +81,33 @@ class Flow:
     dequantize_s: tuple[float, ...]
     converts_at_consumer: bool = False
     inherits: bool = False
+    send_j: tuple[tuple[tuple[tuple[float, ...], ...], ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What devices draw: active while they compute, idle during the rest of a request.
+
+    Parameters
+    ----------
+    active_w, idle_w
+        Watts per device.
+    limits_j, total_j
+        Budgets per request: per device and over all; None is no limit.
+    """
+
+    active_w: tuple[float, ...]
+    idle_w: tuple[float, ...]
+    limits_j: tuple[float | None, ...]
+    total_j: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The objective: `per_s` times latency in seconds plus `per_j` times energy in joules."""
+
+    per_s: float = 1.0
+    per_j: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +121,9 @@ class PlacementProblem:
     noise_power
         Budget on the summed relative noise power; None is no limit.
     latency_s
-        Budget on the objective; None is no limit.
+        Budget on the latency of one request; None is no limit.
+    energy
+        None where nothing is known of energy; then none is counted.
     """
 
     devices: tuple[str, ...]
@@ -101,6 +132,8 @@ class PlacementProblem:
     memory_bytes: tuple[int | None, ...]
     noise_power: float | None = None
     latency_s: float | None = None
+    energy: Energy | None = None
+    weights: Weights = Weights()
 
     def __post_init__(self) -> None:
         """Refuse numbers that no budget or cost can have."""
@@ -115,7 +148,16 @@ class PlacementProblem:
                 raise PlannerError(
                     f"tensor {flow.name!r}: only a producer that quantizes it hands on a scale"
                 )
-        limits = (self.noise_power, self.latency_s, *self.memory_bytes)
+        limits = [
+            self.noise_power,
+            self.latency_s,
+            *self.memory_bytes,
+            self.weights.per_s,
+            self.weights.per_j,
+        ]
+        if self.energy is not None:
+            known = self.energy
+            limits += [*known.active_w, *known.idle_w, *known.limits_j, known.total_j]
         _require_finite("budget", *(x for x in limits if x is not None))
 
 

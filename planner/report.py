@@ -92,6 +92,8 @@ def _costs(plan: Plan) -> Table:
         return table
     table.add_row("latency of one request", f"{predicted.latency_s * _MILLI:.2f} ms", "")
     table.add_row("  of it on links", f"{predicted.transfer_s * _MILLI:.2f} ms", "")
+    for device, joules in predicted.energy_device_j.items():
+        table.add_row(f"energy of {device}", f"{joules * _MILLI:.3g} mJ", "")
     table.add_row(
         "whole model's time / fp32",
         f"{predicted.latency_ratio_to_fp32:.3f}",

@@ -1,10 +1,23 @@
 """The cheapest way of a message over links, stored and forwarded at every device between."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
 
 import networkx as nx
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEnergy:
+    """What one end of a link spends on a message."""
+
+    per_byte_j: float = 0.0
+    per_message_j: float = 0.0
+
+    def joules(self, size_bytes: int) -> float:
+        """Return the joules for a message of this size."""
+        return self.per_message_j + self.per_byte_j * size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +28,8 @@ class Hop:
     target: str
     latency_s: float
     bandwidth_bytes_per_s: float
+    send: "MessageEnergy | None" = None
+    receive: "MessageEnergy | None" = None
 
     def seconds(self, size_bytes: int) -> float:
         """Return the seconds that a message of this size takes."""
@@ -23,10 +38,11 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Devices from sender to receiver, both included, and the seconds in all."""
+    """Devices from sender to receiver, both included, the seconds in all and each device's joules."""
 
     path: tuple[str, ...]
     seconds: float
+    joules: dict[str, float] = field(default_factory=dict)
 
 
 class Routes:
@@ -34,7 +50,7 @@ class Routes:
 
     def __init__(self, hops: Iterable[Hop]) -> None:
         self._hops = tuple(hops)
-        self._known: dict[tuple[str, int], tuple[dict[str, float], dict[str, list[str]]]] = {}
+        self._known: dict[tuple[str, int], dict[str, Route]] = {}
 
     def route(self, source: str, target: str, size_bytes: int) -> Route:
         """Return the cheapest route; infinite seconds where links lead nowhere."""
@@ -43,15 +59,31 @@ class Routes:
         key = (source, size_bytes)
         if key not in self._known:
             self._known[key] = self._search(source, size_bytes)
-        seconds, paths = self._known[key]
-        return Route(tuple(paths.get(target, ())), seconds.get(target, inf))
+        return self._known[key].get(target, Route((), inf))
 
-    def _search(self, source: str, size_bytes: int) -> tuple[dict[str, float], dict[str, list[str]]]:
+    def _search(self, source: str, size_bytes: int) -> dict[str, Route]:
         links: nx.DiGraph = nx.DiGraph()
         links.add_node(source)
         for hop in self._hops:
             seconds = hop.seconds(size_bytes)
             known = links.get_edge_data(hop.source, hop.target)
             if known is None or seconds < known["weight"]:  # parallel links: the faster one
-                links.add_edge(hop.source, hop.target, weight=seconds)
-        return nx.single_source_dijkstra(links, source)  # type: ignore[no-any-return]
+                links.add_edge(hop.source, hop.target, weight=seconds, hop=hop)
+        seconds, paths = nx.single_source_dijkstra(links, source)
+        return {
+            target: Route(
+                tuple(path),
+                seconds[target],
+                _joules([links.edges[pair]["hop"] for pair in pairwise(path)], size_bytes),
+            )
+            for target, path in paths.items()
+        }
+
+
+def _joules(hops: Iterable[Hop], size_bytes: int) -> dict[str, float]:
+    spent: dict[str, float] = {}
+    for hop in hops:
+        for device, energy in ((hop.source, hop.send), (hop.target, hop.receive)):
+            if energy is not None:
+                spent[device] = spent.get(device, 0.0) + energy.joules(size_bytes)
+    return spent

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from profiling.profile import Precision
 
 _MEBI = 2**20
+_NAMED, _WEIGHTS = "named", "weights"  # the two kinds of objective
 _MEGABIT_BYTES = 1e6 / 8
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -114,6 +115,16 @@ class DeviceSpec(_Part):
     scaled_from: str | None = Field(None, description="Take the costs of this other device ...")
     speedup: Positive | None = Field(None, description="... made faster by this factor.")
     precisions: tuple[Precision, ...] | None = Field(None, min_length=1)
+    active_watt: NotNegative | None = Field(None, description="While it computes.")
+    idle_watt: NotNegative = Field(0.0, description="During the rest of a request.")
+
+    @model_validator(mode="after")
+    def _watts(self) -> Self:
+        if self.active_watt is None and "idle_watt" in self.model_fields_set:
+            raise ValueError("idle_watt needs active_watt")
+        if self.active_watt is not None and self.idle_watt > self.active_watt:
+            raise ValueError("idle_watt must not exceed active_watt")
+        return self
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -126,13 +137,56 @@ class DeviceSpec(_Part):
         return self
 
 
+class RadioSpec(_Part):
+    """Linear radio model: an end draws a mW per Mbit/s times the bandwidth plus a constant, while it sends.
+
+    The form of Huang et al., "A Close Examination of Performance and Power Characteristics of 4G LTE
+    Networks", MobiSys 2012.
+    """
+
+    send_mw_per_mbit_per_s: NotNegative = 0.0
+    send_mw: NotNegative = 0.0
+    receive_mw_per_mbit_per_s: NotNegative = 0.0
+    receive_mw: NotNegative = 0.0
+
+
 class LinkSpec(_Part):
-    """A one-way link; a way back is a second link."""
+    """A one-way link; a way back is a second link. `from` pays for sending, `to` for receiving."""
 
     source: DeviceName = Field(alias="from")
     target: DeviceName = Field(alias="to")
     bandwidth_mbit_per_s: Positive = Field(description="10^6 bit per second.")
     latency_ms: NotNegative = Field(0.0, description="Per message.")
+    send_nj_per_byte: NotNegative = 0.0
+    send_uj_per_message: NotNegative = 0.0
+    receive_nj_per_byte: NotNegative = 0.0
+    receive_uj_per_message: NotNegative = 0.0
+    radio: RadioSpec | None = Field(None, description="Instead of the four keys above.")
+
+    @model_validator(mode="after")
+    def _one_energy(self) -> Self:
+        given = [key for key in self.model_fields_set if "_nj_" in key or "_uj_" in key]
+        if self.radio is not None and given:
+            raise ValueError(f"give either radio or {sorted(given)[0]}, not both")
+        return self
+
+    @property
+    def send_energy(self) -> tuple[float, float]:
+        """Joules per byte and per message that the sender spends."""
+        if self.radio is not None:
+            return self._radio_j(self.radio.send_mw_per_mbit_per_s, self.radio.send_mw), 0.0
+        return self.send_nj_per_byte / 1e9, self.send_uj_per_message / 1e6
+
+    @property
+    def receive_energy(self) -> tuple[float, float]:
+        """Joules per byte and per message that the receiver spends."""
+        if self.radio is not None:
+            return self._radio_j(self.radio.receive_mw_per_mbit_per_s, self.radio.receive_mw), 0.0
+        return self.receive_nj_per_byte / 1e9, self.receive_uj_per_message / 1e6
+
+    def _radio_j(self, mw_per_mbit_per_s: float, mw: float) -> float:
+        watts = (mw_per_mbit_per_s * self.bandwidth_mbit_per_s + mw) / 1e3
+        return watts / self.bandwidth_bytes_per_s
 
     @property
     def bandwidth_bytes_per_s(self) -> float:
@@ -155,6 +209,31 @@ class BudgetSpec(_Part):
     accuracy_drop: Fraction | None = Field(None, description="fp32 accuracy minus the plan's.")
     memory_mib: dict[str, Positive] = Field(default_factory=dict, description="Device -> 2^20 bytes.")
     latency_ms: Positive | None = None
+    energy_j: dict[str, Positive] = Field(default_factory=dict, description="Device -> joules per request.")
+    total_energy_j: Positive | None = Field(None, description="Of all devices, per request.")
+
+
+class ObjectiveSpec(_Part):
+    """A weighted sum; each part is divided by what it is with everything in fp32 at the source."""
+
+    latency: NotNegative = 0.0
+    energy: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        if self.latency + self.energy == 0:
+            raise ValueError("needs a weight above 0")
+        return self
+
+
+def _objective_kind(value: object) -> str:
+    return _WEIGHTS if isinstance(value, dict | ObjectiveSpec) else _NAMED
+
+
+Objective = Annotated[
+    Annotated[Literal["latency", "energy"], Tag(_NAMED)] | Annotated[ObjectiveSpec, Tag(_WEIGHTS)],
+    Discriminator(_objective_kind),
+]
 
 
 class SolverSpec(_Part):
@@ -191,7 +270,7 @@ class Scenario(_Part):
     sink: str = Field(description="Device at which the outputs are due.")
     precisions: tuple[Precision, ...] = Field((Precision.FP32, Precision.INT8), min_length=1)
     budget: BudgetSpec = BudgetSpec()
-    objective: Literal["latency"] = "latency"
+    objective: Objective = "latency"
     solver: SolverSpec = SolverSpec()
     profiling: ProfilingSpec = ProfilingSpec()
 
@@ -208,6 +287,18 @@ class Scenario(_Part):
         """Return a device's memory budget in bytes."""
         limit = self.budget.memory_mib.get(device)
         return None if limit is None else int(limit * _MEBI)
+
+    @property
+    def needs_energy(self) -> bool:
+        """Whether the objective or a budget speaks of all devices' energy."""
+        weighs = isinstance(self.objective, ObjectiveSpec) and self.objective.energy > 0
+        return weighs or self.objective == "energy" or self.budget.total_energy_j is not None
+
+    @property
+    def knows_energy(self) -> bool:
+        """Whether any device or link says what it draws."""
+        links = any(any((*link.send_energy, *link.receive_energy)) for link in self.links)
+        return links or any(device.active_watt is not None for device in self.devices)
 
     @property
     def latency_s(self) -> float | None:
@@ -260,6 +351,10 @@ def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
             yield Fault(("devices", i, "name"), f"{device.name!r} is already taken")
         if not scenario.precisions_of(device):
             yield Fault(("devices", i, "precisions"), "shares none with the scenario's precisions")
+        if device.active_watt is None and (scenario.needs_energy or device.name in scenario.budget.energy_j):
+            yield Fault(
+                ("devices", i, "active_watt"), "is required, since the objective or a budget is energy"
+            )
         yield from _scaling_faults(scenario, i)
 
 
@@ -270,8 +365,9 @@ def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], s
     for i, link in enumerate(scenario.links):
         yield ("links", i, "from"), link.source
         yield ("links", i, "to"), link.target
-    for name in scenario.budget.memory_mib:
-        yield ("budget", "memory_mib", name), name
+    for key in ("memory_mib", "energy_j"):
+        for name in getattr(scenario.budget, key):
+            yield ("budget", key, name), name
     for i, device in enumerate(scenario.devices):
         if device.scaled_from is not None:
             yield ("devices", i, "scaled_from"), device.scaled_from
@@ -303,8 +399,11 @@ def _reach_faults(scenario: Scenario) -> list[Fault]:
     ]
 
 
+_MEMBERS = ("LabelTable", "float", "str", "tuple[]", _NAMED, _WEIGHTS)  # of unions, in error places
+
+
 def _describe(error: Mapping[str, object]) -> Fault:
-    place = tuple(p for p in error["loc"] if p not in ("LabelTable", "float", "str", "tuple[]"))  # type: ignore[attr-defined]
+    place = tuple(p for p in error["loc"] if p not in _MEMBERS)  # type: ignore[attr-defined]
     place = tuple(p for p in place if not (isinstance(p, str) and "[" in p))
     kind, context, value = str(error["type"]), error.get("ctx") or {}, error.get("input")
     return Fault(place, _wording(kind, context, value, place) or f"{error['msg']}, got {value!r}")  # type: ignore[arg-type]
@@ -318,7 +417,7 @@ def _wording(
         name, sign = signs[kind]
         return f"must be {sign} {context[name]:g}, got {value}"
     if kind == "extra_forbidden":
-        close = get_close_matches(str(place[-1]), _known_keys(), n=1, cutoff=0.5)
+        close = get_close_matches(str(place[-1]), _keys_at(place[:-1]), n=1, cutoff=0.5)
         return "is not a known key" + (f"; did you mean {close[0]}?" if close else "; see `plan schema`")
     wanted = {
         "missing": "is required",
@@ -344,8 +443,17 @@ def _pattern_words(context: Mapping[str, object]) -> str:
     return "may hold only letters, digits and _ . -"
 
 
-def _known_keys() -> list[str]:
-    keys: set[str] = set()
-    for part in (*_Part.__subclasses__(),):
-        keys |= {field.alias or name for name, field in part.model_fields.items()}
-    return sorted(keys)
+def _keys_at(place: tuple[str | int, ...]) -> list[str]:
+    """Return the keys that the part of a scenario at some place has."""
+    part: type[_Part] = Scenario
+    for step in place:
+        fields = {field.alias or name: field.annotation for name, field in part.model_fields.items()}
+        part = _part_in(fields.get(str(step))) or part
+    return [field.alias or name for name, field in part.model_fields.items()]
+
+
+def _part_in(annotation: object) -> type[_Part] | None:
+    """Return the part that a type is, or holds as `tuple[Part, ...]`, `Part | None` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, _Part):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _part_in(inner))), None)

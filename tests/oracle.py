@@ -10,28 +10,61 @@ from planner.problem import PlacementProblem
 
 
 def price(problem: PlacementProblem, choice: tuple[int, ...]) -> dict[str, object]:
-    """Return latency, noise, memory and whether stages can run one after another."""
+    """Return latency, noise, memory, energy, objective and whether stages can run one after another."""
     pick = [v.options[c] for v, c in zip(problem.vertices, choice, strict=True)]
-    latency = math.fsum(o.seconds for o in pick)
-    noise = math.fsum(o.noise_power for o in pick)
-    for t in problem.flows:
-        int8 = any(pick[v].int8 for v in t.quantizers)
-        home = pick[t.producer].device
-        readers = {pick[v].device for v in t.consumers}
-        latency += math.fsum(t.send_s[int8][home][d] for d in readers if d != home)
-        if int8:
-            noise += 0 if t.inherits and pick[t.producer].int8 else t.noise_power
-            places = readers if t.converts_at_consumer else {home}
-            if not pick[t.producer].int8:
-                latency += math.fsum(t.quantize_s[d] for d in places)
-            latency += math.fsum(
-                t.dequantize_s[d] for d in {pick[v].device for v in t.consumers if not pick[v].int8}
-            )
+    busy, sent, noise = _add_up(problem, pick)
+    latency = math.fsum((*busy, sent))
     memory = []
     for d in range(len(problem.devices)):
         here = [o for o in pick if o.device == d]
         memory.append(sum(o.weight_bytes for o in here) + max((o.activation_bytes for o in here), default=0))
-    return {"latency": latency, "noise": noise, "memory": memory, "order": _has_order(problem, pick)}
+    energy = _energy(problem, pick, busy, latency)
+    spent = problem.weights.per_s * latency + problem.weights.per_j * math.fsum(energy)
+    return {
+        "latency": latency,
+        "noise": noise,
+        "memory": memory,
+        "energy": energy,
+        "objective": spent if latency < math.inf else math.inf,
+        "order": _has_order(problem, pick),
+    }
+
+
+def _add_up(problem, pick) -> tuple[list[float], float, float]:
+    """Return (seconds per device, seconds on links, noise)."""
+    busy = [math.fsum(o.seconds for o in pick if o.device == d) for d in range(len(problem.devices))]
+    sent, noise = 0.0, math.fsum(o.noise_power for o in pick)
+    for t in problem.flows:
+        int8 = any(pick[v].int8 for v in t.quantizers)
+        home = pick[t.producer].device
+        readers = {pick[v].device for v in t.consumers}
+        sent += math.fsum(t.send_s[int8][home][d] for d in readers if d != home)
+        if int8:
+            noise += 0 if t.inherits and pick[t.producer].int8 else t.noise_power
+            if not pick[t.producer].int8:
+                for d in readers if t.converts_at_consumer else {home}:
+                    busy[d] += t.quantize_s[d]
+            for d in {pick[v].device for v in t.consumers if not pick[v].int8}:
+                busy[d] += t.dequantize_s[d]
+    return busy, sent, noise
+
+
+def _energy(problem, pick, busy, latency) -> list[float]:
+    """Return joules per device: watts while busy and while waiting, and what messages cost its ends."""
+    if problem.energy is None:
+        return [0.0] * len(busy)
+    if latency == math.inf:
+        return [math.inf] * len(busy)
+    joules = [
+        active * b + idle * (latency - b)
+        for active, idle, b in zip(problem.energy.active_w, problem.energy.idle_w, busy, strict=True)
+    ]
+    for t in (t for t in problem.flows if t.send_j):
+        int8, home = any(pick[v].int8 for v in t.quantizers), pick[t.producer].device
+        for d in {pick[v].device for v in t.consumers} - {home}:
+            for payer, spent in enumerate(t.send_j[int8][home][d]):
+                joules[payer] += spent
+    return joules
 
 
 def _has_order(problem, pick) -> bool:
@@ -55,11 +88,16 @@ def feasible(problem: PlacementProblem, cost: dict[str, object]) -> bool:
     )
     noise = problem.noise_power is None or cost["noise"] <= problem.noise_power + 1e-12
     latency = problem.latency_s is None or cost["latency"] <= problem.latency_s + 1e-12
-    return memory and noise and latency and cost["order"] and math.isfinite(cost["latency"])
+    energy = True
+    if problem.energy is not None:
+        pairs = [*zip(cost["energy"], problem.energy.limits_j, strict=True)]
+        pairs.append((math.fsum(cost["energy"]), problem.energy.total_j))
+        energy = all(limit is None or used <= limit + 1e-12 for used, limit in pairs)
+    return memory and noise and latency and energy and cost["order"] and math.isfinite(cost["latency"])
 
 
 def best(problem: PlacementProblem) -> float | None:
-    """Return the least latency of all feasible assignments, None if there is none."""
+    """Return the least objective of all feasible assignments, None if there is none."""
     choices = itertools.product(*(range(len(v.options)) for v in problem.vertices))
     costs = (price(problem, choice) for choice in choices)
-    return min((c["latency"] for c in costs if feasible(problem, c)), default=None)
+    return min((c["objective"] for c in costs if feasible(problem, c)), default=None)

@@ -1,8 +1,10 @@
 """Hypothesis strategies for small placement problems."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
-from planner.problem import Flow, Option, PlacementProblem, Vertex
+from planner.problem import Energy, Flow, Option, PlacementProblem, Vertex, Weights
 
 # Multiples of a step, so that sums meet budgets exactly or miss them clearly.
 _MILLI = st.integers(0, 40).map(lambda n: n / 1e4)
@@ -31,13 +33,48 @@ def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem
         if i not in readers or draw(st.integers(0, 4)) == 0:
             readers.setdefault(i, set()).add(sink)
     flows = [draw(_flow(p, tuple(sorted(c)), devices, units)) for p, c in sorted(readers.items())]
+    energy, weights = None, Weights()
+    if draw(st.booleans()):
+        energy = draw(_energy(devices))
+        flows = [replace(f, send_j=draw(_joules(devices))) if draw(st.booleans()) else f for f in flows]
+        weights = draw(st.sampled_from([Weights(), Weights(0.0, 1.0), Weights(0.5, 2.0)]))
     return PlacementProblem(
         devices=tuple(f"d{i}" for i in range(devices)),
         vertices=tuple(vertices),
         flows=tuple(flows),
         memory_bytes=tuple(draw(st.none() | st.integers(1, 50)) for _ in range(devices)),
         noise_power=draw(st.none() | st.integers(0, 40).map(lambda n: n / 1e3)),
+        energy=energy,
+        weights=weights,
     )
+
+
+@st.composite
+def _energy(draw, devices: int) -> Energy:
+    idle = [draw(st.integers(0, 2)) for _ in range(devices)]
+    return Energy(
+        active_w=tuple(float(w + draw(st.integers(0, 3))) for w in idle),
+        idle_w=tuple(map(float, idle)),
+        # Off the grid of possible sums, which are multiples of 1e-5 J here.
+        limits_j=tuple(draw(st.none() | st.integers(1, 400).map(_off_grid)) for _ in range(devices)),
+        total_j=draw(st.none() | st.integers(1, 800).map(_off_grid)),
+    )
+
+
+def _off_grid(n: int) -> float:
+    return (n + 0.3) * 1e-4
+
+
+@st.composite
+def _joules(draw, devices: int):
+    def ends(a: int, b: int) -> tuple[float, ...]:
+        spent = [0.0] * devices
+        if a != b:
+            spent[a], spent[b] = (draw(st.integers(0, 20)) / 1e4 for _ in range(2))
+        return tuple(spent)
+
+    forms = [tuple(tuple(ends(a, b) for b in range(devices)) for a in range(devices)) for _ in range(2)]
+    return tuple(forms)
 
 
 @st.composite

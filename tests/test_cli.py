@@ -77,6 +77,7 @@ def test_the_plan_says_what_the_contract_asks_for(delivered):
         "compute_s",
         "transfer_s",
         "energy_j",
+        "energy_device_j",
         "noise_relative_rms",
         "memory_bytes",
     }
@@ -301,6 +302,29 @@ def test_the_table_shows_stages_cuts_and_both_figures(call, tmp_path):
     _, out, _ = call(QUICKSTART, "--out", tmp_path / "o", *FAST)
     for word in ("camera", "gateway", "predicted", "measured", "KiB", "uint8", "bit-equal", "written to"):
         assert word in out
+
+
+def test_energy_is_predicted_and_can_be_the_objective(call, tmp_path, delivered):
+    watts = [
+        word
+        for device, watt in enumerate((2, 5, 60))
+        for word in ("--set", f"devices.{device}.active_watt={watt}")
+    ]
+    radio = ("--set", "links.0.radio={send_mw_per_mbit_per_s: 283.17, send_mw: 132.86}")
+    plans = []
+    for objective in ("latency", "energy", "{latency: 1, energy: 1}"):
+        arguments = (*watts, *radio, "--set", f"objective={objective}", *FAST)
+        code, out, err = call(QUICKSTART, "--out", tmp_path / "o", "--json", *arguments)
+        assert code == 0, err
+        plans.append(json.loads(out))
+        spent = plans[-1]["predicted"]
+        assert spent["energy_j"] == pytest.approx(sum(spent["energy_device_j"].values()))
+    fast, frugal, both = plans
+    assert frugal["objective"]["value"] == frugal["predicted"]["energy_j"]
+    assert both["objective"]["name"] == "1 latency + 1 energy"
+    assert read_plan(delivered).predicted.energy_j is None
+    # Tightening measures, so noise budgets of the three runs may differ; with none they cannot.
+    assert frugal["predicted"]["energy_j"] <= fast["predicted"]["energy_j"] * 1.001
 
 
 def test_cbc_gives_the_same_latency(call, tmp_path, delivered):

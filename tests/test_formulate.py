@@ -1,6 +1,8 @@
 import pytest
 
+from planner.evaluate import evaluate
 from planner.formulate import DeviceCosts, formulate
+from planner.problem import Energy, Weights
 from planner.scenario_file import load_scenario
 from profiling.errors import ProfileError
 from profiling.profile import (
@@ -107,3 +109,38 @@ def test_a_profile_without_a_unit_says_so(residual, tmp_path):
         formulate(
             load_scenario(path), residual.graph, {"camera": empty, "server": DeviceCosts.of(latency)}, noise
         )
+
+
+ENERGY = """
+objective: OBJECTIVE
+"""
+
+
+def energy_problem(residual, tmp_path, objective):
+    text = TEXT.replace("{INPUTS}", "{}").replace("latency_ms: 100", "latency_ms: 100, energy_j: {camera: 2}")
+    text = text.replace("{name: camera}", "{name: camera, active_watt: 3, idle_watt: 1}")
+    text = text.replace("precisions: [fp32]}", "precisions: [fp32], active_watt: 30}")
+    text = text.replace(
+        "latency_ms: 5}", "latency_ms: 5, radio: {send_mw_per_mbit_per_s: 283.17, send_mw: 132.86}}"
+    )
+    path = tmp_path / "s.yaml"
+    path.write_text(text + ENERGY.replace("OBJECTIVE", objective))
+    scenario = load_scenario(path)
+    latency, noise = profiles(residual.graph)
+    costs = {"camera": DeviceCosts.of(latency), "server": DeviceCosts.of(latency, 4.0)}
+    return formulate(scenario, residual.graph, costs, noise).problem
+
+
+def test_energy_comes_from_watts_and_from_the_radio_model(residual, tmp_path):
+    problem = energy_problem(residual, tmp_path, "energy")
+    assert problem.energy == Energy((3.0, 30.0), (1.0, 0.0), (2.0, None), None)
+    assert problem.weights == Weights(0.0, 1.0)
+    # 8 Mbit/s: (283.17 x 8 + 132.86) mW for as long as 1,024 bytes take.
+    watts = (283.17 * 8 + 132.86) / 1e3
+    assert problem.flows[1].send_j[0][0][1] == pytest.approx((watts * 1024 / 1e6, 0.0))
+
+
+def test_a_weighted_sum_is_relative_to_fp32_at_the_source(residual, tmp_path):
+    problem = energy_problem(residual, tmp_path, "{latency: 0.25, energy: 0.75}")
+    alone = [0] * len(problem.vertices)
+    assert evaluate(problem, alone).objective == pytest.approx(1.0)

@@ -11,10 +11,10 @@ from strategies import problems
 from planner.errors import SolverError
 from planner.evaluate import evaluate, is_feasible
 from planner.ilp import SolverOptions, SolveStatus, build, solve
-from planner.problem import Flow, Option, PlacementProblem, Vertex
+from planner.problem import Energy, Flow, Option, PlacementProblem, Vertex, Weights
 
 GOLDEN = Path(__file__).parent / "golden"
-FAMILIES = ("choose", "transport", "form", "pay", "order", "noise", "inherit", "memory", "latency")
+FAMILIES = ("choose", "transport", "form", "pay", "order", "noise", "inherit", "memory", "latency", "energy")
 
 
 def small_problem() -> PlacementProblem:
@@ -35,7 +35,12 @@ def small_problem() -> PlacementProblem:
     )
     units = tuple(Vertex(f"u{i}", options) for i in range(3))
     ends = tuple(Vertex(n, (Option(0, int8=False),), fixed=True) for n in ("source", "sink"))
-    return PlacementProblem(("a", "b", "c"), (*units, *ends), flows, (20, None, 40), 0.02, 0.05)
+    joules = tuple(
+        tuple(tuple(0.001 * (d in (a, b)) * (a != b) for d in range(3)) for b in range(3)) for a in range(3)
+    )
+    flows = (flows[0], replace(flows[1], send_j=(joules, joules)), *flows[2:])
+    energy = Energy((3.0, 5.0, 9.0), (0.5, 0.0, 2.0), (0.1, None, 0.4), 0.6)
+    return PlacementProblem(("a", "b", "c"), (*units, *ends), flows, (20, None, 40), 0.02, 0.05, energy)
 
 
 @settings(max_examples=150, deadline=None)
@@ -47,8 +52,8 @@ def test_the_solver_finds_what_enumeration_finds(problem):
         assert result.choice is None
         return
     assert result.status is SolveStatus.OPTIMAL
-    assert result.objective_s == pytest.approx(best, abs=1e-9)
-    assert result.bound_s == pytest.approx(best, abs=1e-8)
+    assert result.objective == pytest.approx(best, abs=1e-9)
+    assert result.bound == pytest.approx(best, abs=1e-8)
     assert oracle.feasible(problem, oracle.price(problem, result.choice))
 
 
@@ -64,8 +69,8 @@ def test_cbc_finds_what_enumeration_finds(problem):
         return
     assert (result.choice is None) == (best is None)
     if best is not None:
-        assert result.objective_s == pytest.approx(best, abs=1e-8)
-        assert result.bound_s <= result.objective_s
+        assert result.objective == pytest.approx(best, abs=1e-8)
+        assert result.bound <= result.objective
 
 
 @settings(max_examples=40, deadline=None)
@@ -74,7 +79,7 @@ def test_the_objective_is_what_evaluate_says(problem):
     result = solve(problem)
     if result.choice is not None:
         cost = evaluate(problem, result.choice)
-        assert cost.latency_s == pytest.approx(result.objective_s, abs=1e-9)
+        assert cost.objective == pytest.approx(result.objective, abs=1e-9)
         assert is_feasible(problem, cost)
 
 
@@ -90,7 +95,7 @@ def test_more_bandwidth_is_never_slower(problem, factor):
     )
     before, after = solve(problem), solve(faster)
     if before.choice is not None:
-        assert after.objective_s <= before.objective_s + 1e-9
+        assert after.objective <= before.objective + 1e-9
 
 
 @settings(max_examples=40, deadline=None)
@@ -104,7 +109,7 @@ def test_losing_an_option_is_never_faster(problem):
     )
     before, after = solve(problem), solve(fewer)
     if after.choice is not None:
-        assert after.objective_s >= before.objective_s - 1e-9
+        assert after.objective >= before.objective - 1e-9
 
 
 @settings(max_examples=30, deadline=None)
@@ -113,6 +118,8 @@ def test_doubled_times_double_the_objective(problem):
     def doubled(matrix):
         return tuple(tuple(tuple(2 * x for x in row) for row in form) for form in matrix)
 
+    if problem.energy is not None:  # its joules per message do not double with the times
+        problem = replace(problem, energy=None, weights=Weights())
     slower = replace(
         problem,
         vertices=tuple(
@@ -132,7 +139,7 @@ def test_doubled_times_double_the_objective(problem):
     before, after = solve(problem), solve(slower)
     assert (before.choice is None) == (after.choice is None)
     if before.choice is not None:
-        assert after.objective_s == pytest.approx(2 * before.objective_s, abs=1e-9)
+        assert after.objective == pytest.approx(2 * before.objective, abs=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
@@ -160,7 +167,7 @@ def test_the_order_of_units_changes_nothing(problem, random):
     before, after = solve(problem), solve(mixed)
     assert (before.choice is None) == (after.choice is None)
     if before.choice is not None:
-        assert after.objective_s == pytest.approx(before.objective_s, abs=1e-9)
+        assert after.objective == pytest.approx(before.objective, abs=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -171,6 +178,8 @@ def test_evaluate_prices_any_assignment_as_the_formulas_do(problem, data):
     assert ours.latency_s == pytest.approx(theirs["latency"], abs=1e-12)
     assert ours.noise_power == pytest.approx(theirs["noise"], abs=1e-12)
     assert list(ours.memory_bytes) == theirs["memory"]
+    assert list(ours.energy_j) == pytest.approx(theirs["energy"], abs=1e-12)
+    assert ours.objective == pytest.approx(theirs["objective"], abs=1e-12)
     assert bool(ours.order) == theirs["order"]
     assert is_feasible(problem, ours) == oracle.feasible(problem, theirs)
 
@@ -198,9 +207,17 @@ def test_every_constraint_belongs_to_a_family_with_a_golden_file():
 
 def test_a_latency_budget_below_the_optimum_is_infeasible():
     problem = replace(small_problem(), latency_s=None)
-    best = solve(problem).objective_s
+    best = solve(problem).objective
     assert solve(replace(problem, latency_s=best * 1.001)).status is SolveStatus.OPTIMAL
     assert solve(replace(problem, latency_s=best * 0.999)).status is SolveStatus.INFEASIBLE
+
+
+def test_an_energy_budget_below_the_optimum_is_infeasible():
+    free = replace(small_problem(), energy=Energy((3.0, 5.0, 9.0), (0.5, 0.0, 2.0), (None,) * 3))
+    least = solve(replace(free, weights=Weights(0.0, 1.0))).objective
+    for factor, status in ((1.001, SolveStatus.OPTIMAL), (0.999, SolveStatus.INFEASIBLE)):
+        limited = replace(free, energy=replace(free.energy, total_j=least * factor))
+        assert solve(limited).status is status
 
 
 def test_a_noise_budget_of_zero_leaves_no_noisy_option():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.routes import Hop, Routes
+from planner.routes import Hop, MessageEnergy, Routes
 
 LINKS = [
     Hop("camera", "gateway", 0.001, 1e6),
@@ -39,3 +39,10 @@ def test_more_bytes_never_take_less_time(a, b):
     routes = Routes(LINKS)
     small, large = sorted((a, b))
     assert routes.route("camera", "server", small).seconds <= routes.route("camera", "server", large).seconds
+
+
+def test_every_device_on_the_way_pays_for_its_messages():
+    up, down = MessageEnergy(2e-6, 1e-3), MessageEnergy(1e-6, 0.0)
+    hops = [Hop("a", "b", 0, 1e6, up, down), Hop("b", "c", 0, 1e6, up)]
+    joules = Routes(hops).route("a", "c", 1000).joules
+    assert joules == pytest.approx({"a": 3e-3, "b": 1e-3 + 3e-3})
