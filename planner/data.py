@@ -145,7 +145,7 @@ def _from_npz(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset
 
 def _read_npz(path: Path, where: str) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except FileNotFoundError as exc:
         raise DataError(f"{where}.npz: {path} does not exist") from exc
@@ -331,9 +331,11 @@ def _fit(value: Array, tensor: Tensor, place: str) -> Array:
         raise DataError(
             f"{place}: input {tensor.name!r} wants shape {list(tensor.shape)}, got {list(value.shape)}"
         )
-    if both_float and not np.isfinite(shaped).all():
+    with np.errstate(over="ignore"):
+        fitted = np.asarray(shaped, dtype=want)
+    if both_float and not np.isfinite(fitted).all():
         raise DataError(f"{place}: input {tensor.name!r} holds NaN or infinity")
-    return np.asarray(shaped, dtype=want)
+    return fitted
 
 
 def _subset(spec: SubsetSpec | None, count: int, rows: list[dict[str, str]] | None, where: str) -> list[int]:

@@ -46,7 +46,7 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> t
 def _read(path: Path, ports: Sequence[Port]) -> dict[str, Array]:
     """Return input -> array whose first axis counts samples."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except Exception as exc:  # zipfile, numpy and the OS each raise their own
         raise DataError(f"--input {path}: is not a readable .npz archive ({exc})") from exc

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from profiling.profile import Precision
 
 _MEBI = 2**20
-_NAMED, _WEIGHTS = "named", "weights"  # the two kinds of objective
+_NAMED, _WEIGHTS = "objective by name", "objective by weights"  # the two kinds of objective
 _MEGABIT_BYTES = 1e6 / 8
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -319,7 +319,8 @@ def check_scenario(text: str | bytes) -> tuple[Scenario | None, tuple[Fault, ...
     try:
         scenario = Scenario.model_validate_json(text)
     except ValidationError as exc:
-        return None, tuple(_describe(error) for error in exc.errors())
+        found = [_describe(error) for error in exc.errors()]
+        return None, tuple(fault for fault in found if not _follows(fault, found))
     faults = tuple(_crosscheck(scenario))
     return (None, faults) if faults else (scenario, ())
 
@@ -374,10 +375,11 @@ def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], s
 
 
 def _scaling_faults(scenario: Scenario, index: int) -> list[Fault]:
-    seen = {scenario.devices[index].name}
+    own = scenario.devices[index].name
+    seen: set[str] = set()
     name = scenario.devices[index].scaled_from
-    while name is not None:
-        if name in seen:
+    while name is not None and name not in seen:
+        if name == own:
             return [Fault(("devices", index, "scaled_from"), f"runs in a circle through {name!r}")]
         seen.add(name)
         found = [device for device in scenario.devices if device.name == name]
@@ -397,6 +399,12 @@ def _reach_faults(scenario: Scenario) -> list[Fault]:
     return [
         Fault(("sink",), f"{scenario.sink!r} cannot be reached from source {scenario.source!r} over links")
     ]
+
+
+def _follows(fault: Fault, faults: list[Fault]) -> bool:
+    """Return whether a list counts as too short only because its entries are wrong."""
+    inside = [other for other in faults if other.place[: len(fault.place)] == fault.place]
+    return fault.text.startswith("needs at least") and len(inside) > 1
 
 
 _MEMBERS = ("LabelTable", "float", "str", "tuple[]", _NAMED, _WEIGHTS)  # of unions, in error places

@@ -89,6 +89,8 @@ def _read(path: Path) -> onnx.ModelProto:
         )
     try:
         model = onnx.load(path)
+    except checker.ValidationError as exc:  # of weights in files beside it
+        raise ModelError(f"model: {path}: {str(exc).strip().splitlines()[0]}") from exc
     except (DecodeError, OSError, ValueError) as exc:
         raise ModelError(f"model: {path} is not an ONNX file ({exc})") from exc
     if not model.graph.node or not model.graph.output:
