@@ -4,6 +4,7 @@ from pathlib import Path
 
 import oracle
 import pytest
+from hard_problems import ENDLESS_PRESOLVE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import problems
@@ -252,6 +253,12 @@ def test_tiny_noise_budgets_are_kept_exactly():
         noise_power=problem.noise_power * 1e-7,
     )
     assert solve(tiny).choice == solve(problem).choice
+
+
+def test_a_problem_that_presolve_never_ends_on_is_solved():
+    result = solve(ENDLESS_PRESOLVE)
+    assert result.status is SolveStatus.OPTIMAL
+    assert result.objective == pytest.approx(oracle.best(ENDLESS_PRESOLVE), abs=1e-9)
 
 
 def test_a_wrong_answer_of_cbc_is_noticed():
