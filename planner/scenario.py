@@ -412,7 +412,7 @@ _MEMBERS = ("LabelTable", "float", "str", "tuple[]", _NAMED, _WEIGHTS)  # of uni
 
 def _describe(error: Mapping[str, object]) -> Fault:
     place = tuple(p for p in error["loc"] if p not in _MEMBERS)  # type: ignore[attr-defined]
-    place = tuple(p for p in place if not (isinstance(p, str) and "[" in p))
+    place = tuple(p for p in place if not (isinstance(p, str) and p.startswith(("tuple[", "literal["))))
     kind, context, value = str(error["type"]), error.get("ctx") or {}, error.get("input")
     return Fault(place, _wording(kind, context, value, place) or f"{error['msg']}, got {value!r}")  # type: ignore[arg-type]
 

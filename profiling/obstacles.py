@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from profiling.quantize import QUANTIZABLE, REMOVABLE
 from profiling.scopes import bodies
@@ -16,13 +16,15 @@ _CONSTANT_WEIGHTS = frozenset(
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 
 
-def obstacle(nodes: Sequence[onnx.NodeProto], constants: Collection[str], types: Mapping[str, int]) -> str:
+def obstacle(
+    nodes: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto], types: Mapping[str, int]
+) -> str:
     """Return why the nodes of a unit cannot be quantized together; empty if they can.
 
     Parameters
     ----------
     constants
-        Names of initializers.
+        Initializers by name.
     types
         Tensor name -> ONNX element type.
     """
@@ -32,6 +34,9 @@ def obstacle(nodes: Sequence[onnx.NodeProto], constants: Collection[str], types:
     if nested is not None:
         return f"{nested.op_type} runs a nested graph"
     found = next(filter(None, (_node_obstacle(node, constants, types) for node in nodes)), "")
+    infinite = [name for node in nodes for name in node.input if not _is_finite(constants.get(name))]
+    if not found and infinite:
+        return f"the weight {infinite[0]!r} holds infinity"
     if not found and nodes[0].op_type in REMOVABLE:
         return f"a lone {nodes[0].op_type} is quantized only behind a quantized producer"
     return found
@@ -64,6 +69,12 @@ def _node_obstacle(node: onnx.NodeProto, constants: Collection[str], types: Mapp
         if types[name] != TensorProto.FLOAT:
             return f"{name!r} is {np.dtype(helper.tensor_dtype_to_np_dtype(types[name]))}, not float32"
     return ""
+
+
+def _is_finite(weight: onnx.TensorProto | None) -> bool:
+    if weight is None or weight.data_type != TensorProto.FLOAT:
+        return True
+    return bool(np.isfinite(numpy_helper.to_array(weight)).all())
 
 
 def _computes_on_integers(node: onnx.NodeProto) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, inliner, shape_inference, version_converter
+from onnx import TensorProto, helper, inliner, numpy_helper, shape_inference, version_converter
 
 from profiling.errors import ModelError
 from profiling.model import default_opset, dimensions, graph_inputs, name_nodes
@@ -21,6 +21,7 @@ _RANDOM = frozenset(
 )
 _UNKNOWN_OPERATOR = re.compile(r"(?:Fatal error: )?(\S+?):(\w+)\(-?\d+\) is not a registered function/op")
 _QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _GIVEN = "/given"  # told apart from what the quantization tool adds
 
 
@@ -41,6 +42,7 @@ def prepare_model(model: onnx.ModelProto) -> onnx.ModelProto:
     model = inliner.inline_local_functions(model) if model.functions else model
     _drop_unused_weights(model.graph)
     _refuse_random(model.graph)
+    _refuse_nan(model.graph)
     _require_operators(model)
     prepared = preprocess(_converted(model))
     _drop_unused_opsets(prepared)
@@ -76,6 +78,12 @@ def _refuse_random(graph: onnx.GraphProto) -> None:
             f"operator {found.op_type} is random, which is not supported: two runs differ, so no plan "
             "can be verified"
         )
+
+
+def _refuse_nan(graph: onnx.GraphProto) -> None:
+    for init in graph.initializer:
+        if init.data_type in _FLOATS and np.isnan(numpy_helper.to_array(init)).any():
+            raise ModelError(f"weight {init.name!r} holds NaN")
 
 
 def _require_operators(model: onnx.ModelProto) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import networkx as nx
+import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
@@ -87,7 +88,7 @@ def preprocess(model: onnx.ModelProto) -> onnx.ModelProto:
         If shape inference or the runtime's basic optimization refuses the model.
     """
     # The tool leaves a file in the working directory where symbolic inference fails.
-    with tempfile.TemporaryDirectory() as folder, chdir(folder), _quiet_logging():
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), _quiet():
         target = Path(folder) / "prepared.onnx"
         try:
             quant_pre_process(model, target, auto_merge=True)
@@ -179,7 +180,7 @@ def passes_of(order: Sequence[str], schemes: Mapping[str, Scheme]) -> tuple[Pass
 def _run_pass(
     model: onnx.ModelProto, one: Pass, ranges: Path, reader: CalibrationDataReader | None
 ) -> onnx.ModelProto:
-    with tempfile.TemporaryDirectory() as folder, _quiet_logging():
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         target = Path(folder) / "quantized.onnx"
         try:
             quantize_static(
@@ -267,11 +268,12 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 
 
 @contextmanager
-def _quiet_logging() -> Iterator[None]:
-    # The tool advises on the root logger what we already do.
+def _quiet() -> Iterator[None]:
+    # The tool advises on the root logger what we already do, and divides by ranges it does not use.
     previous = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     finally:
         logging.disable(previous)
