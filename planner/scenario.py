@@ -13,8 +13,11 @@ _MEBI = 2**20
 _NAMED, _WEIGHTS = "objective by name", "objective by weights"  # the two kinds of objective
 _MEGABIT_BYTES = 1e6 / 8
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# No device or link is beyond these; numbers further apart than a solver can hold are typing errors.
+_MOST, _LEAST = 1e9, 1e-4
+Positive = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=_LEAST, le=_MOST, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -113,7 +116,7 @@ class DeviceSpec(_Part):
     threads: Annotated[int, Field(gt=0, le=256)] = 1
     provider: str = "CPUExecutionProvider"
     scaled_from: str | None = Field(None, description="Take the costs of this other device ...")
-    speedup: Positive | None = Field(None, description="... made faster by this factor.")
+    speedup: Rate | None = Field(None, description="... made faster by this factor.")
     precisions: tuple[Precision, ...] | None = Field(None, min_length=1)
     active_watt: NotNegative | None = Field(None, description="While it computes.")
     idle_watt: NotNegative = Field(0.0, description="During the rest of a request.")
@@ -155,7 +158,7 @@ class LinkSpec(_Part):
 
     source: DeviceName = Field(alias="from")
     target: DeviceName = Field(alias="to")
-    bandwidth_mbit_per_s: Positive = Field(description="10^6 bit per second.")
+    bandwidth_mbit_per_s: Rate = Field(description="10^6 bit per second.")
     latency_ms: NotNegative = Field(0.0, description="Per message.")
     send_nj_per_byte: NotNegative = 0.0
     send_uj_per_message: NotNegative = 0.0

@@ -142,7 +142,7 @@ SETTINGS = {
     "devices.0.profile=.": "Is a directory",
     "devices.0.speedup=2": "speedup needs scaled_from",
     "devices.0.scaled_from=camera": "runs in a circle through 'camera'",
-    "devices.1.speedup=0": "devices.1.speedup must be > 0, got 0",
+    "devices.1.speedup=0": "devices.1.speedup must be >= 0.0001, got 0",
     "devices.1.speedup=.inf": "devices.1.speedup must be finite, got inf",
     "devices.0.precisions=[]": "devices.0.precisions needs at least 1 entry",
     "devices.0.precisions=[fp16]": "must be 'fp32' or 'int8', got 'fp16'",
@@ -158,6 +158,11 @@ SETTINGS = {
     "links.0={from: camera, to: server, bandwidth_mbit_per_s: 1, radio: {}, send_nj_per_byte: 1}": (
         "give either radio or send_nj_per_byte, not both"
     ),
+    "links.0.bandwidth_mbit_per_s=1e-300": "bandwidth_mbit_per_s must be >= 0.0001, got 1e-300",
+    "links.0.latency_ms=1e300": "links.0.latency_ms must be <= 1e+09, got 1e+300",
+    "budget.latency_ms=1e308": "budget.latency_ms must be <= 1e+09, got 1e+308",
+    "budget.noise_relative_rms=1e200": "budget.noise_relative_rms must be <= 1e+09, got 1e+200",
+    "devices.1.speedup=1e-9": "devices.1.speedup must be >= 0.0001, got 1e-09",
     "links=3": "links must be a list, got 3",
     "source=": "source must be text, got None",
     "sink=moon": "sink names no device: 'moon'; devices are camera, server",

@@ -67,7 +67,7 @@ def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
     text = text.replace("speedup: 4", "speedup: fast").replace("sink: camera", "sink: ''")
     assert faults(tmp_path, text) == [
         "s.yaml:7:41: devices.1.speedup must be a number, got 'fast'",
-        "s.yaml:9:32: links.0.bandwidth_mbit_per_s must be > 0, got -3",
+        "s.yaml:9:32: links.0.bandwidth_mbit_per_s must be >= 0.0001, got -3",
         "s.yaml:9:58: links.0.latency is not a known key; did you mean latency_ms?",
     ]
 
@@ -92,7 +92,7 @@ def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
         ("devices.0.threads=1.5", "devices.0.threads must be a whole number, got 1.5"),
         ("links.0.bandwidth_mbit_per_s=.nan", "must be finite, got nan"),
         ("links.0.bandwidth_mbit_per_s=.inf", "must be finite, got inf"),
-        ("links.0.bandwidth_mbit_per_s=0", "must be > 0, got 0"),
+        ("links.0.bandwidth_mbit_per_s=0", "must be >= 0.0001, got 0"),
         ("links.0.bandwidth_mbit_per_s='5'", "must be a number, got '5'"),
         ("budget.noise_relative_rms=-1", "budget.noise_relative_rms must be >= 0, got -1"),
         ("budget.accuracy_drop=2", "budget.accuracy_drop must be <= 1, got 2"),
