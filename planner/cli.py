@@ -19,7 +19,7 @@ from planner.errors import PlannerError, ScenarioError
 from planner.scenario import scenario_schema
 from planner.scenario_file import load_scenario
 from profiling.errors import ProfilingError
-from profiling.progress import Progress, silent
+from profiling.progress import Progress
 
 OK, BAD_INPUT, USAGE, INFEASIBLE, BROKEN_BUDGET, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -76,6 +76,7 @@ def plan(
     check_writable(folder)
     with _progress() as progress:
         outcome = plan_scenario(loaded, progress)
+        _INTERRUPT.check()
         delivered = outcome.built is not None and not outcome.failures
         if delivered:
             write_outcome(outcome, folder)
@@ -231,12 +232,11 @@ def schema() -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    interrupt = _Interrupt()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+        signal.signal(number, _INTERRUPT)
     mistyped = _mistyped_command(tokens)
     code, text = (USAGE, mistyped) if mistyped else _run(tokens)
-    if interrupt.seen and code != OK:
+    if _INTERRUPT.seen and code != OK:
         # Whatever failed, failed because of the interrupt.
         code, text = INTERRUPTED, "interrupted; measurements so far are kept, nothing was written"
     if text:
@@ -282,13 +282,21 @@ def _mistyped_command(tokens: Sequence[str]) -> str | None:
 
 
 class _Interrupt:
-    """Turns signals into KeyboardInterrupt, and remembers: some libraries swallow it."""
+    """Turns signals into KeyboardInterrupt, and again at the next progress: libraries swallow some."""
 
     seen = False
 
     def __call__(self, _signal: int, _frame: object) -> None:
         self.seen = True
         raise KeyboardInterrupt
+
+    def check(self, *_: object) -> None:
+        """Raise again what was swallowed; stands in for a progress reporter where none is shown."""
+        if self.seen:
+            raise KeyboardInterrupt
+
+
+_INTERRUPT = _Interrupt()
 
 
 def _fail(code: int, text: str) -> int:
@@ -306,13 +314,14 @@ def _progress() -> Iterator[Progress]:
     """Yield a reporter that draws bars on a terminal's stderr and is silent elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield silent
+        yield _INTERRUPT.check
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bars(*columns, console=console, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(what: str, done: int, total: int) -> None:
+            _INTERRUPT.check()
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=done, total=total)

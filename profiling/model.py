@@ -112,6 +112,7 @@ def _static_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
         shown = ", ".join("?" if d is None else str(d) for d in shape)
         raise ModelError(
             f"{path}: input {value.name!r} has dynamic shape [{shown}]; "
-            f"declare it in the scenario as input_shapes: {{{value.name}: [...]}}"
+            f"declare it as input_shapes: {{{value.name}: [...]}} in the scenario, "
+            f"or with --shape {value.name}=... for plan inspect"
         )
     return tuple(d for d in fixed if d is not None)

@@ -106,6 +106,17 @@ def test_files_that_are_no_models_are_refused(tmp_path):
         load_model(text, {})
 
 
+def test_weights_may_lie_in_a_file_beside_the_model(tmp_path):
+    model = models.residual()
+    whole = load_model(save(model, tmp_path), {})
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    assert (tmp_path / "w.bin").stat().st_size > 0
+    beside = load_model(tmp_path / "m.onnx", {})
+    feeds = {"x": np.ones((1, 2, 8, 8), np.float32)}
+    outputs = [run_session(open_session(prepare_model(m), Runtime()), feeds) for m in (whole, beside)]
+    np.testing.assert_array_equal(outputs[0]["y"], outputs[1]["y"])
+
+
 def test_a_model_that_the_checker_refuses_is_refused(tmp_path):
     model = models.residual()
     model.graph.node[0].input[0] = "nowhere"
