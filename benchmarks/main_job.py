@@ -43,8 +43,8 @@ class Row(msgspec.Struct):
     ratio_measured: float | None
     noise_predicted: float | None
     noise_measured: float | None
-    accuracy_fp32: float | None
-    accuracy: float | None
+    score_fp32: float | None
+    score: float | None
     verdict: str
 
 
@@ -99,17 +99,22 @@ def run_one(path: Path) -> Row:
         ratio_measured=measured.latency_ratio_to_fp32 if measured else None,
         noise_predicted=predicted.noise_relative_rms if predicted else None,
         noise_measured=measured.noise_relative_rms if measured else None,
-        accuracy_fp32=measured.accuracy_fp32 if measured else None,
-        accuracy=measured.accuracy if measured else None,
+        score_fp32=_score(measured.metric_fp32, measured.accuracy_fp32) if measured else None,
+        score=_score(measured.metric, measured.accuracy) if measured else None,
         verdict="; ".join(outcome.failures) or plan.status,
     )
+
+
+def _score(metric: float | None, accuracy: float | None) -> float | None:
+    """Return the scenario's own metric where it has one, else the accuracy."""
+    return accuracy if metric is None else metric
 
 
 def table(rows: list[Row]) -> Table:
     """Return the rows as a person reads them."""
     heads = (
         "scenario", "units", "vars", "profile s", "solve s", "rebuild s", "verify s", "total s", "peak MiB",
-        "time/fp32 pred.", "meas.", "noise pred.", "meas.", "acc. fp32", "plan", "verdict",
+        "time/fp32 pred.", "meas.", "noise pred.", "meas.", "score fp32", "plan", "verdict",
     )  # fmt: skip
     shown = Table(*heads)
     for row in rows:
