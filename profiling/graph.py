@@ -10,8 +10,8 @@ from onnx import TensorProto, helper
 from profiling.errors import ModelError
 from profiling.fusion import group_nodes
 from profiling.model import dimensions, graph_inputs
-from profiling.obstacles import SWITCHES, is_quantized, obstacle
-from profiling.quantize import PASSING
+from profiling.obstacles import is_quantized, obstacle
+from profiling.quantize import PASSING, SWITCHES
 from profiling.scopes import all_initializers, reads
 
 _PORTABLE = frozenset(

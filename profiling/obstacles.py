@@ -6,10 +6,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from profiling.quantize import QUANTIZABLE, REMOVABLE
+from profiling.quantize import QUANTIZABLE, REMOVABLE, SWITCHES
 from profiling.scopes import bodies
 
-SWITCHES = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _CONSTANT_WEIGHTS = frozenset(
     {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "InstanceNormalization", "LayerNormalization"}
 )

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, inliner, numpy_helper, shape_inference, ve
 
 from profiling.errors import ModelError
 from profiling.model import default_opset, dimensions, graph_inputs, name_nodes
-from profiling.quantize import preprocess
+from profiling.quantize import SWITCHES, preprocess
 from profiling.scopes import all_nodes, bodies, captures, free_names, reads, rename_captures
 from profiling.session import Array, Runtime, open_session, run_session
 
@@ -20,7 +20,6 @@ _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 _UNKNOWN_OPERATOR = re.compile(r"(?:Fatal error: )?(\S+?):(\w+)\(-?\d+\) is not a registered function/op")
-_QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _GIVEN = "/given"  # told apart from what the quantization tool adds
 
@@ -120,7 +119,7 @@ def _rename_given_quantization(graph: onnx.GraphProto) -> None:
     constants = {init.name for init in graph.initializer}
     names: dict[str, str] = {}
     for node in graph.node:
-        if node.op_type in _QUANTIZERS:
+        if node.op_type in SWITCHES:
             node.name += _GIVEN
             inner = [*node.output, *(name for name in node.input if name in constants)]
             names |= {name: name + _GIVEN for name in inner if name and name not in fixed}

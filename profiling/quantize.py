@@ -22,6 +22,7 @@ from profiling.session import Feeds
 ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
 # The tool quantizes these only behind a quantized producer, so they never decide on their own.
 REMOVABLE = frozenset({"Relu", "Clip"})
+SWITCHES = frozenset({"QuantizeLinear", "DequantizeLinear"})
 # They pass numbers through: their output shares its input's scale, so it adds no noise of its own.
 PASSING = frozenset(
     {"MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Pad", "Resize", "Split"}

@@ -1,5 +1,6 @@
 """Fixtures: an own cache, small prepared graphs, the shared models where they are."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
+from planner.run import Outcome, plan_scenario
+from planner.scenario import check_scenario
 from profiling.graph import ModelGraph, build_graph
 from profiling.model import load_model
 from profiling.prepare import prepare_model
@@ -19,6 +22,24 @@ QUICKSTART = ROOT / "scenarios" / "quickstart.yaml"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write the golden files anew")
+
+
+def plan_model(folder: Path, model: onnx.ModelProto, arrays: dict[str, np.ndarray], **changes) -> Outcome:
+    """Plan a model on samples that both calibrate and evaluate; on one device, if nothing else is said."""
+    onnx.save(model, folder / "m.onnx")
+    np.savez(folder / "d.npz", **arrays)
+    data = {"npz": str(folder / "d.npz")}
+    content = {
+        "model": str(folder / "m.onnx"),
+        "data": {"calibration": data, "evaluation": data},
+        "devices": [{"name": "a"}],
+        "source": "a",
+        "sink": "a",
+        "profiling": {"rounds": 3, "noise_samples": 2},
+    }
+    scenario, faults = check_scenario(json.dumps(content | changes))
+    assert not faults
+    return plan_scenario(scenario)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,24 +9,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from test_scenario_file import GOOD
 
 from planner.cli import main
 
-SCENARIO = """\
-model: m.onnx
-data:
-  calibration: {npz: c.npz, labels: y}
-  evaluation: {npz: e.npz, labels: y}
-devices:
-  - {name: camera}
-  - {name: server, scaled_from: camera, speedup: 4}
-links:
-  - {from: camera, to: server, bandwidth_mbit_per_s: 8, latency_ms: 1}
-  - {from: server, to: camera, bandwidth_mbit_per_s: 8, latency_ms: 1}
-source: camera
-sink: camera
-profiling: {rounds: 3, noise_samples: 2}
-"""
+SCENARIO = GOOD + "profiling: {rounds: 3, noise_samples: 2}\n"
 
 
 @pytest.fixture(scope="module")

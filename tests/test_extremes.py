@@ -1,37 +1,18 @@
 """Numbers at the edge: NaN, infinity, denormals, constants and zeros, in weights, data and budgets."""
 
-import json
-
 import models
 import numpy as np
 import onnx
 import pytest
+from conftest import plan_model
 from onnx import numpy_helper
 
-from planner.run import Outcome, plan_scenario
-from planner.scenario import check_scenario
+from planner.run import Outcome
 from profiling.errors import ModelError
 
 
 def plan(folder, model: onnx.ModelProto, x: np.ndarray, **changes) -> Outcome:
-    onnx.save(model, folder / "m.onnx")
-    np.savez(folder / "d.npz", x=x)
-    data = {"npz": str(folder / "d.npz")}
-    scenario, faults = check_scenario(
-        json.dumps(
-            {
-                "model": str(folder / "m.onnx"),
-                "data": {"calibration": data, "evaluation": data},
-                "devices": [{"name": "a"}],
-                "source": "a",
-                "sink": "a",
-                "profiling": {"rounds": 3, "noise_samples": 2},
-                **changes,
-            }
-        )
-    )
-    assert not faults
-    return plan_scenario(scenario)
+    return plan_model(folder, model, {"x": x}, **changes)
 
 
 def with_weight(name: str, change) -> onnx.ModelProto:
@@ -109,7 +90,6 @@ def test_a_noise_budget_of_zero_keeps_everything_in_float(tmp_path):
 
 @pytest.mark.parametrize("budget", [{"accuracy_drop": 0}, {"top1_agreement": 1}, {"max_abs_error": 1e-5}])
 def test_budgets_without_slack_are_kept_or_refused(budget, tmp_path):
-    data = {"npz": str(tmp_path / "d.npz"), "labels": "y"}
     np.savez(tmp_path / "l.npz", x=NORMAL, y=np.arange(8) % 4)
     data = {"npz": str(tmp_path / "l.npz"), "labels": "y"}
     outcome = plan(

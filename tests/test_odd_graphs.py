@@ -1,6 +1,5 @@
 """Graphs of every shape go through the whole flow: planned, rebuilt, split, bit-equal in a chain."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,13 +8,13 @@ import numpy as np
 import odd_models
 import onnx
 import pytest
+from conftest import plan_model
 from onnx import parser
 
 from planner.chain import Chain, same_bits
 from planner.errors import ScenarioError
 from planner.rebuild import quantized_tensors, rebuild
-from planner.run import Outcome, plan_scenario
-from planner.scenario import check_scenario
+from planner.run import Outcome
 from planner.split import Placement, split
 from profiling.errors import ModelError
 from profiling.graph import ModelGraph, build_graph
@@ -26,32 +25,18 @@ from profiling.quantize import INT8_REDUCED, Calibration, calibrate
 from profiling.scopes import all_nodes
 from profiling.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
 
+TWO_DEVICES = {
+    "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 2}],
+    "links": [
+        {"from": "a", "to": "b", "bandwidth_mbit_per_s": 1e4},
+        {"from": "b", "to": "a", "bandwidth_mbit_per_s": 1e4},
+    ],
+}
 NAMES = [*odd_models.TEXTS, *odd_models.BUILT]
 
 
 def plan(model: onnx.ModelProto, folder, **changes) -> Outcome:
-    onnx.save(model, folder / "m.onnx")
-    np.savez(folder / "d.npz", **odd_models.samples(model))
-    data = {"npz": str(folder / "d.npz")}
-    scenario, faults = check_scenario(
-        json.dumps(
-            {
-                "model": str(folder / "m.onnx"),
-                "data": {"calibration": data, "evaluation": data},
-                "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 2}],
-                "links": [
-                    {"from": "a", "to": "b", "bandwidth_mbit_per_s": 1e4},
-                    {"from": "b", "to": "a", "bandwidth_mbit_per_s": 1e4},
-                ],
-                "source": "a",
-                "sink": "a",
-                "profiling": {"rounds": 3, "noise_samples": 2},
-                **changes,
-            }
-        )
-    )
-    assert not faults
-    return plan_scenario(scenario)
+    return plan_model(folder, model, odd_models.samples(model), **(TWO_DEVICES | changes))
 
 
 def calibrated(model: onnx.ModelProto, folder) -> tuple[ModelGraph, Calibration, list[Feeds]]:
