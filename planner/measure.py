@@ -11,8 +11,9 @@ import onnxruntime as ort
 from planner.data import Dataset
 from planner.formulate import DeviceCosts
 from planner.scenario import DeviceSpec, Scenario
-from profiling.cache import cache_folder, cache_key, cached, samples_hash
+from profiling.cache import cache_key, cached, samples_hash
 from profiling.errors import ProfileError
+from profiling.folders import cache_folder
 from profiling.graph import ModelGraph
 from profiling.latency import measure_latency, processor
 from profiling.model import model_hash

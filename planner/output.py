@@ -15,6 +15,7 @@ from planner.plan import FORMAT, Cut, Plan, Record
 from planner.replace import replacing
 from planner.run import Built, Outcome
 from planner.split import StageModel
+from profiling.weights import DATA_SUFFIX, save
 
 T = TypeVar("T")
 
@@ -30,6 +31,13 @@ class Port(Record, frozen=True, kw_only=True):
     shape: tuple[int, ...]
 
 
+class DataFile(Record, frozen=True, kw_only=True):
+    """The weights of a model that is too large for one file; they lie beside it."""
+
+    file: str
+    sha256: str
+
+
 class StageEntry(Record, frozen=True, kw_only=True):
     """One stage of the manifest, in running order."""
 
@@ -37,6 +45,7 @@ class StageEntry(Record, frozen=True, kw_only=True):
     device: str
     file: str
     sha256: str
+    data: DataFile | None = None
     units: int
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -49,6 +58,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     source: str
     sink: str
     model_sha256: str
+    model_data: DataFile | None = None
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     stages: tuple[StageEntry, ...]
@@ -98,7 +108,7 @@ def check_writable(folder: Path) -> None:
         raise OutputError(f"--out {folder}: is a file; name a folder")
     if folder.is_dir():
         names = _names(folder)
-        foreign = sorted(names - {PLAN, MODEL, MANIFEST, PROFILE, STAGES})
+        foreign = sorted(names - {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES})
         if foreign or (names and MANIFEST not in names):
             odd = foreign[0] if foreign else sorted(names)[0]
             raise OutputError(f"--out {folder}: holds files that are no plan ({odd}); name a new folder")
@@ -137,6 +147,8 @@ def read_manifest(folder: Path) -> Manifest:
     """
     manifest = _read(folder / MANIFEST, Manifest)
     files = [(stage.file, stage.sha256) for stage in manifest.stages]
+    beside = [stage.data for stage in manifest.stages] + [manifest.model_data]
+    files += [(data.file, data.sha256) for data in beside if data is not None]
     for file, sha256 in [*files, (MODEL, manifest.model_sha256)]:
         path = folder / file
         if not path.is_file():
@@ -162,18 +174,19 @@ def _check_ports(path: Path, manifest: Manifest) -> None:
 
 def _write_models(plan: Plan, built: Built, folder: Path) -> None:
     (folder / STAGES).mkdir()
-    onnx.save(built.mixed, folder / MODEL)
+    beside = save(built.mixed, folder / MODEL)
     entries = []
     for number, stage in enumerate(built.stages):
         file = f"{STAGES}/{number:02d}-{stage.device}.onnx"
-        onnx.save(stage.model, folder / file)
-        entries.append(_entry(number, stage, file, _sha256(folder / file)))
+        data = save(stage.model, folder / file)
+        entries.append(_entry(number, stage, folder, folder / file, data))
     scenario = msgspec.json.decode(plan.scenario, type=_Ends)
     manifest = Manifest(
         format=plan.format,
         source=scenario.source,
         sink=scenario.sink,
         model_sha256=_sha256(folder / MODEL),
+        model_data=_data(beside, folder),
         inputs=_ports(built.mixed.graph.input),
         outputs=_ports(built.mixed.graph.output),
         stages=tuple(entries),
@@ -192,12 +205,17 @@ class _Ends(Record, frozen=True, kw_only=True):
     sink: str
 
 
-def _entry(number: int, stage: StageModel, file: str, sha256: str) -> StageEntry:
+def _data(path: Path | None, folder: Path) -> DataFile | None:
+    return None if path is None else DataFile(file=str(path.relative_to(folder)), sha256=_sha256(path))
+
+
+def _entry(number: int, stage: StageModel, folder: Path, path: Path, data: Path | None) -> StageEntry:
     return StageEntry(
         number=number,
         device=stage.device,
-        file=file,
-        sha256=sha256,
+        file=str(path.relative_to(folder)),
+        sha256=_sha256(path),
+        data=_data(data, folder),
         units=len(stage.units),
         inputs=_ports(stage.model.graph.input),
         outputs=_ports(stage.model.graph.output),
@@ -237,4 +255,5 @@ def _read(path: Path, kind: type[T]) -> T:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from onnx import checker, shape_inference
 from planner.errors import RebuildError
 from profiling.graph import ModelGraph
 from profiling.quantize import QUANTIZED_SUFFIX, Calibration, passes_of, quantize
+from profiling.weights import check_model
 
 
 def rebuild(graph: ModelGraph, int8: Collection[int], calibration: Calibration) -> onnx.ModelProto:
@@ -31,7 +32,7 @@ def rebuild(graph: ModelGraph, int8: Collection[int], calibration: Calibration) 
         odd = ", ".join(sorted(found ^ expected)[:3])
         raise RebuildError(f"the quantization tool left the plan at tensor {odd}")
     try:
-        checker.check_model(mixed)
+        check_model(mixed)
     except checker.ValidationError as exc:
         raise RebuildError(f"the rebuilt model is not valid ONNX: {exc}") from exc
     return mixed

@@ -12,6 +12,7 @@ from planner.rebuild import quantized_tensors
 from profiling.graph import ModelGraph
 from profiling.quantize import QUANTIZED_SUFFIX
 from profiling.scopes import reads
+from profiling.weights import check_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def split(mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement) -> tu
         inputs, outputs = cutter.ends(device, tasks)
         model = library.part(inputs, outputs)
         try:
-            checker.check_model(model)
+            check_model(model)
         except checker.ValidationError as exc:
             raise RebuildError(f"a stage of {device} is not valid ONNX: {exc}") from exc
         units = tuple(task.key for task in tasks if isinstance(task.key, int))

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,14 @@ from planner.metrics import MetricsSum
 from planner.plan import ChainCheck, Measured, Metrics
 from planner.user_code import Metric
 from profiling.kernels import read_op_types
+from profiling.model import dimensions
 from profiling.progress import Progress, silent
 from profiling.session import Array, Feeds, Optimization, Runtime, Trace, open_session, run_session
 from profiling.timing import time_interleaved
 
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
 _TIMED_ROUNDS = 30
+_KEPT_ELEMENTS = 2**26
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,38 @@ def measure_errors(
     progress: Progress = silent,
 ) -> Metrics:
     """Return how far the chain of stages is from the fp32 model on every sample."""
-    chain = Chain(deliverable.stages, runtime)
-    reference = open_session(deliverable.source, runtime)
     total = MetricsSum(metric)
     classes = data.classes
-    for index, feeds in enumerate(data.samples):
-        label = None if classes is None else int(classes[index])
-        exact = run_session(reference, feeds)
-        total.add(chain.run(feeds, deliverable.outputs), exact, label)
-        progress("running the stages", index + 1, len(data.samples))
+    done = 0
+    for part in _parts(data, deliverable.source):
+        exact = _run_whole(deliverable.source, part, runtime)
+        chain = Chain(deliverable.stages, runtime)
+        for feeds, want in zip(part, exact, strict=True):
+            label = None if classes is None else int(classes[done])
+            total.add(chain.run(feeds, deliverable.outputs), want, label)
+            done += 1
+            progress("running the stages", done, len(data.samples))
+        del chain
     return total.result(None if data.labels is None else data.labels.tolist())
+
+
+def _parts(data: Dataset, model: onnx.ModelProto) -> Iterator[list[Feeds]]:
+    """Yield the samples in runs that fit into memory, since large models are run one at a time."""
+    ends = (*model.graph.input, *model.graph.output)
+    elements = [np.prod([d or 1 for d in dimensions(value)]) for value in ends]
+    step = max(1, int(_KEPT_ELEMENTS // max(1, sum(elements))))
+    for start in range(0, len(data.samples), step):
+        yield [data.samples[i] for i in range(start, min(start + step, len(data.samples)))]
+
+
+def _run_whole(
+    model: onnx.ModelProto | Path,
+    samples: Iterable[Feeds],
+    runtime: Runtime,
+    optimization: Optimization = Optimization.DEFAULT,
+) -> list[dict[str, Array]]:
+    session = open_session(model, runtime, optimization)
+    return [run_session(session, feeds) for feeds in samples]
 
 
 def verify(
@@ -97,16 +121,17 @@ def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Run
     """Compare the chain with the whole mixed model: bits, integer kernels, layout transposes."""
     equal, error, signal = {}, 0.0, 0.0
     for optimization in (Optimization.BASIC, Optimization.DEFAULT):
+        whole = _run_whole(deliverable.mixed, samples, runtime, optimization)
         chain = Chain(deliverable.stages, runtime, optimization)
-        whole = open_session(deliverable.mixed, runtime, optimization)
         same = True
-        for feeds in samples:
-            got, want = chain.run(feeds, deliverable.outputs), run_session(whole, feeds)
+        for feeds, want in zip(samples, whole, strict=True):
+            got = chain.run(feeds, deliverable.outputs)
             same = same and same_bits(got, want)
             if optimization is Optimization.DEFAULT:
                 error += sum(_square(got[name].astype(np.float64) - want[name]) for name in want)
                 signal += sum(_square(want[name]) for name in want)
         equal[optimization] = same
+        del chain
     parts = sum((_op_types(stage, runtime) for stage in deliverable.stages), Counter[str]())
     whole_ops = _op_types(deliverable.mixed, runtime)
     return ChainCheck(
@@ -131,7 +156,7 @@ def latency_ratio(deliverable: Deliverable, feeds: Feeds, runtime: Runtime) -> f
 def _op_types(model: onnx.ModelProto | Path, runtime: Runtime) -> Counter[str]:
     """Return how often each kernel type runs, from the runtime's own profile of one run."""
     with tempfile.TemporaryDirectory() as folder:
-        trace = Trace(Path(folder) / "run", Path(folder) / "optimized.onnx")
+        trace = Trace(Path(folder) / "run")
         session = open_session(model, runtime, trace=trace)
         feeds = {i.name: np.zeros(i.shape, _DTYPES[i.type]) for i in session.get_inputs()}
         session.run(None, feeds)

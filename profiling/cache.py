@@ -3,32 +3,18 @@
 import contextlib
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import platformdirs
 
 from profiling.errors import ProfileError
 from profiling.profile import FORMAT, load_json, save_json
 from profiling.session import Feeds
 
 T = TypeVar("T")
-_STALE_S = 3600.0
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder of this tool, made if needed."""
-    folder = platformdirs.user_cache_path("splitquant")
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".*.tmp"):  # of a run that was killed
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _STALE_S:
-                left.unlink()
-    return folder
 
 
 def cache_key(**parts: object) -> str:

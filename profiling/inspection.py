@@ -124,11 +124,12 @@ def _end(tensor: Tensor) -> End:
 def _fp32_times(graph: ModelGraph) -> KernelTimes | None:
     feeds = {name: np.zeros(graph.tensors[name].shape, graph.tensors[name].dtype) for name in graph.inputs}
     with tempfile.TemporaryDirectory() as folder:
-        trace = Trace(Path(folder) / "run", Path(folder) / "optimized.onnx")
+        optimized = Path(folder) / "optimized.onnx"
+        trace = Trace(Path(folder) / "run", optimized)
         session = open_session(tag_model(graph.model, graph), Runtime(), trace=trace)
         try:
             for _ in range(_RUNS):
                 run_session(session, feeds)
         except Exception:  # noqa: BLE001  the runtime's exceptions share no base class
             return None
-        return read_kernels(Path(session.end_profiling()), trace.optimized_model)
+        return read_kernels(Path(session.end_profiling()), optimized)

@@ -87,6 +87,10 @@ class KernelTimes:
         scale = wall_s / (self.total_s - constant * self.count)
         return KernelTimes(tuple(replace(k, seconds=(k.seconds - constant) * scale) for k in self.kernels))
 
+    def scaled(self, factor: float) -> "KernelTimes":
+        """Return these times on a machine that takes `factor` times as long."""
+        return KernelTimes(tuple(replace(k, seconds=k.seconds * factor) for k in self.kernels))
+
     def _by_index(self, kind: str) -> dict[int, float]:
         sums: dict[int, float] = defaultdict(float)
         for kernel in self.kernels:

@@ -1,11 +1,9 @@
 """Per-unit and per-switch seconds, measured in whole models with the runtime's own profile."""
 
-import itertools
 import os
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,10 +26,18 @@ _SWITCH_BITS = 3  # two mixed models each: one where a bit of the unit's index i
 
 @dataclass(frozen=True, slots=True)
 class _Variant:
-    """One model to time, its tagged copy under the profiler, and which of its units are int8."""
+    """One model to time, and which of its units are int8."""
 
     model: onnx.ModelProto
     int8: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Seconds of one variant: the whole without the profiler, and its kernels under it."""
+
+    wall_s: float
+    kernels: KernelTimes
 
 
 def measure_latency(
@@ -51,11 +57,11 @@ def measure_latency(
     feeds
         One real sample.
     rounds
-        Runs of every model, interleaved.
+        Runs of every model, each in turn with the fp32 model.
     """
     variants = _variants(graph, calibration)
-    kernels, walls = _run(graph, variants, feeds, runtime, rounds, progress)
-    corrected = [k.as_unprofiled(wall) for k, wall in zip(kernels, walls, strict=True)]
+    runs = _run(graph, variants, feeds, runtime, rounds, progress)
+    corrected = [run.kernels.as_unprofiled(run.wall_s) for run in runs]
     uniform = {Precision.FP32: 0, Precision.INT8: 1}
     return LatencyProfile(
         model_sha256=model_hash(graph.model),
@@ -65,9 +71,9 @@ def measure_latency(
         threads=runtime.threads,
         provider=runtime.provider,
         samples=rounds,
-        wall_s={p: walls[i] for p, i in uniform.items()},
-        unattributed_s={p: max(0.0, walls[i] - corrected[i].attributed_s) for p, i in uniform.items()},
-        profiled_s={p: kernels[i].total_s for p, i in uniform.items()},
+        wall_s={p: runs[i].wall_s for p, i in uniform.items()},
+        unattributed_s={p: max(0.0, runs[i].wall_s - corrected[i].attributed_s) for p, i in uniform.items()},
+        profiled_s={p: runs[i].kernels.total_s for p, i in uniform.items()},
         units=_unit_costs(graph, corrected[0], corrected[1]),
         switches=_switch_costs(graph, corrected),
     )
@@ -110,26 +116,44 @@ def _run(
     runtime: Runtime,
     rounds: int,
     progress: Progress,
-) -> tuple[list[KernelTimes], list[float]]:
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        traces = [Trace(folder / f"{i}", folder / f"{i}.onnx") for i in range(len(variants))]
-        plain = [open_session(v.model, runtime) for v in variants]
-        traced = [
-            open_session(tag_model(v.model, graph, v.int8), runtime, trace=trace)
-            for v, trace in zip(variants, traces, strict=True)
-        ]
-        sessions = dict(enumerate(itertools.chain(plain, traced)))
-        seconds = time_interleaved(
-            {i: partial(session.run, None, dict(feeds)) for i, session in sessions.items()},
-            rounds,
-            progress=progress,
-        )
-        kernels = [
-            read_kernels(Path(session.end_profiling()), trace.optimized_model)
-            for session, trace in zip(traced, traces, strict=True)
-        ]
-    return kernels, [float(np.median(seconds[i])) for i in range(len(variants))]
+) -> list[_Run]:
+    """Return the times of each variant, each run in turn with the fp32 model.
+
+    So two models are in memory at a time, and what slows the machine meanwhile slows both.
+    """
+    reference = open_session(graph.model, runtime)
+
+    def beside(session: ort.InferenceSession) -> tuple[list[float], list[float]]:
+        pair = (reference, session)
+        work = {i: partial(one.run, None, dict(feeds)) for i, one in enumerate(pair)}
+        seconds = time_interleaved(work, rounds)
+        return seconds[0], seconds[1]
+
+    found, fp32_s = [], []
+    for done, variant in enumerate(variants):
+        base, own = beside(open_session(variant.model, runtime))
+        kernels, traced_base = _trace(graph, variant, runtime, beside)
+        fp32_s += [*base, *traced_base]
+        ratio = float(np.median(np.asarray(own) / np.asarray(base)))
+        found.append((ratio, kernels, float(np.median(traced_base))))
+        progress("timing", done + 1, len(variants))
+    fp32 = float(np.median(fp32_s))
+    return [_Run(ratio * fp32, kernels.scaled(fp32 / base)) for ratio, kernels, base in found]
+
+
+def _trace(
+    graph: ModelGraph,
+    variant: _Variant,
+    runtime: Runtime,
+    beside: Callable[[ort.InferenceSession], tuple[list[float], list[float]]],
+) -> tuple[KernelTimes, list[float]]:
+    """Return a variant's kernels under the profiler, and the fp32 model's seconds meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        trace = Trace(Path(folder) / "run", optimized)
+        session = open_session(tag_model(variant.model, graph, variant.int8), runtime, trace=trace)
+        base, _ = beside(session)
+        return read_kernels(Path(session.end_profiling()), optimized), base
 
 
 def _unit_costs(graph: ModelGraph, fp32: KernelTimes, int8: KernelTimes) -> tuple[UnitCost, ...]:

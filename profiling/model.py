@@ -10,6 +10,7 @@ from onnx import checker
 from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
 
 from profiling.errors import ModelError
+from profiling.weights import LargeWeight, check_model, is_large, light, read_model
 
 
 def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
@@ -41,14 +42,24 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
         except ValueError as exc:
             raise ModelError(f"input_shapes.{name}: {list(shape)} does not fit {path}: {exc}") from exc
     del model.graph.value_info[:]  # sizes recorded for another batch would contradict the new shapes
-    fix_output_shapes(model)
+    fixed = light(model)
+    fix_output_shapes(fixed)
+    del model.graph.output[:]
+    model.graph.output.extend(fixed.graph.output)
     name_nodes(model.graph)
     return model
 
 
 def model_hash(model: onnx.ModelProto) -> str:
-    """Return the SHA-256 of a model's serialized form."""
-    return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+    """Return the SHA-256 of a model's serialized form, large weights by their content."""
+    known = onnx.ModelProto()
+    known.CopyFrom(model)
+    for tensor in known.graph.initializer:
+        if is_large(tensor):
+            content = LargeWeight.of(tensor).checksum
+            del tensor.external_data[:]
+            tensor.external_data.add(key="checksum", value=content)
+    return hashlib.sha256(known.SerializeToString(deterministic=True)).hexdigest()
 
 
 def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -88,15 +99,13 @@ def _read(path: Path) -> onnx.ModelProto:
             f"model: {path} does not exist" if not path.exists() else f"model: {path} is not a file"
         )
     try:
-        model = onnx.load(path)
-    except checker.ValidationError as exc:  # of weights in files beside it
-        raise ModelError(f"model: {path}: {str(exc).strip().splitlines()[0]}") from exc
+        model = read_model(path)
     except (DecodeError, OSError, ValueError) as exc:
         raise ModelError(f"model: {path} is not an ONNX file ({exc})") from exc
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"model: {path} is not an ONNX model: its graph is empty")
     try:
-        checker.check_model(model)
+        check_model(model)
     except checker.ValidationError as exc:
         line = str(exc).strip().splitlines()[0]
         raise ModelError(f"model: {path} is not valid ONNX: {line}") from exc

@@ -15,6 +15,7 @@ from profiling.profile import NoiseProfile, TensorNoise, UnitNoise
 from profiling.progress import Progress, silent
 from profiling.quantize import QUANTIZED_SUFFIX, Calibration, Pass, quantize
 from profiling.session import Array, Feeds, Runtime, open_session, run_session
+from profiling.weights import blocks, discard, is_large, values, write_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,37 @@ class _Quantizer:
     tensor: str
     scale: onnx.TensorProto
     zero_point: onnx.TensorProto
+
+
+@dataclass(frozen=True, slots=True)
+class _Dequantizer:
+    """The DequantizeLinear of a weight: integers, scales and zero points along an axis."""
+
+    integers: onnx.TensorProto
+    scale: onnx.TensorProto
+    zero_point: onnx.TensorProto
+    axis: int
+
+    def rounded(self, name: str) -> onnx.TensorProto:
+        """Return the weight as its quantized form has it, in float."""
+        scale, zero = values(self.scale), values(self.zero_point).astype(np.float64)
+
+        def rows() -> Iterator[Array]:
+            start = 0
+            for block in blocks(self.integers):
+                part = slice(start, start + len(block)) if scale.size > 1 and self.axis == 0 else slice(None)
+                shape = [1] * block.ndim
+                if scale.size > 1:
+                    shape[self.axis] = -1
+                exact = block.astype(np.float64) - zero.ravel()[part].reshape(shape)
+                yield (exact * scale.ravel()[part].reshape(shape)).astype(np.float32)
+                start += len(block)
+
+        if is_large(self.integers):
+            dims = tuple(self.integers.dims)
+            return write_large(dims, onnx.TensorProto.FLOAT, rows()).reference(name)
+        (whole,) = rows()
+        return numpy_helper.from_array(whole, name)
 
 
 def measure_noise(
@@ -47,7 +79,7 @@ def measure_noise(
     everything = Pass(calibration.scheme, graph.quantizable_nodes)
     quantized = quantize(graph.model, [everything], calibration.ranges)
     quantizers = _quantizers(quantized)
-    weights = _rounded_weights(quantized)
+    weights = _weight_dequantizers(quantized)
     boundary = [name for name in graph.boundary() if name in quantizers]
     total = len(boundary) + len(able)
     tensors, units = [], []
@@ -64,9 +96,10 @@ def measure_noise(
             for name in node.output
             if name in quantizers and name not in unit.outputs
         ]
-        own = {name: weights[name] for node in nodes for name in node.input if name in weights}
+        own = {name: weights[name].rounded(name) for node in nodes for name in node.input if name in weights}
         one = _with_rounded(graph.model, inner, own)
         power = _power(one, samples, reference, runtime) if inner or own else 0.0
+        discard(own.values())
         units.append(UnitNoise(unit.name, power))
         progress("noise", len(tensors) + len(units), total)
     return NoiseProfile(
@@ -141,33 +174,34 @@ def _quantizers(quantized: onnx.ModelProto) -> dict[str, _Quantizer]:
     return found
 
 
-def _rounded_weights(quantized: onnx.ModelProto) -> dict[str, Array]:
-    """Return initializer of the float model -> its value after quantization."""
+def _weight_dequantizers(quantized: onnx.ModelProto) -> dict[str, _Dequantizer]:
+    """Return initializer of the float model -> how its quantized form becomes float again."""
     constants = {init.name: init for init in quantized.graph.initializer}
-    rounded = {}
-    for node in quantized.graph.node:
-        added = node.input[0].endswith("_quantized") and node.input[0] in constants
-        if node.op_type == "DequantizeLinear" and added:
-            value, scale, zero = (numpy_helper.to_array(constants[n]) for n in node.input)
-            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
-            shape = [1] * value.ndim
-            if scale.ndim and value.ndim:
-                shape[axis % value.ndim] = -1
-            exact = value.astype(np.float64) - zero.reshape(shape if zero.ndim else ()).astype(np.float64)
-            name = node.input[0].removesuffix("_quantized")
-            rounded[name] = (exact * scale.reshape(shape if scale.ndim else ())).astype(np.float32)
-    return rounded
+    return {
+        node.input[0].removesuffix("_quantized"): _Dequantizer(
+            constants[node.input[0]],
+            constants[node.input[1]],
+            constants[node.input[2]],
+            next((a.i for a in node.attribute if a.name == "axis"), 1),
+        )
+        for node in quantized.graph.node
+        if node.op_type == "DequantizeLinear"
+        and node.input[0].endswith("_quantized")
+        and node.input[0] in constants
+    }
 
 
 def _with_rounded(
-    model: onnx.ModelProto, quantizers: Sequence[_Quantizer], weights: dict[str, Array]
+    model: onnx.ModelProto,
+    quantizers: Sequence[_Quantizer],
+    weights: Mapping[str, onnx.TensorProto],
 ) -> onnx.ModelProto:
     """Return a copy where the given tensors pass through Q and DQ and the given weights are replaced."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for init in copy.graph.initializer:
         if init.name in weights:
-            init.CopyFrom(numpy_helper.from_array(weights[init.name], init.name))
+            init.CopyFrom(weights[init.name])
     for quantizer in quantizers:
         _round_tensor(copy, quantizer)
     return copy

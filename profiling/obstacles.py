@@ -1,17 +1,19 @@
 """Why a unit cannot be quantized, and whether it is already."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from profiling.quantize import QUANTIZABLE, REMOVABLE, SWITCHES
 from profiling.scopes import bodies
+from profiling.weights import blocks
 
 _CONSTANT_WEIGHTS = frozenset(
     {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "InstanceNormalization", "LayerNormalization"}
 )
+_MATRIX = 2
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 
 
@@ -58,12 +60,17 @@ def is_quantized(nodes: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.T
     )
 
 
-def _node_obstacle(node: onnx.NodeProto, constants: Collection[str], types: Mapping[str, int]) -> str:
+def _node_obstacle(
+    node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto], types: Mapping[str, int]
+) -> str:
     if node.op_type not in QUANTIZABLE or node.domain not in ("", "ai.onnx"):
         return f"{node.op_type} has no int8 form in the quantization tool"
     computed = [name for name in (*node.input, *node.output) if name and name not in constants]
     if node.op_type in _CONSTANT_WEIGHTS and set(node.input[1:]) & set(computed):
         return f"{node.op_type} has weights that are computed or fed"
+    ranks = [len(constants[name].dims) for name in node.input if name in constants]
+    if node.op_type == "MatMul" and max(ranks, default=0) > _MATRIX:
+        return "MatMul has a stack of matrices as weight, which the runtime's int8 kernel refuses"
     for name in computed:
         if types[name] != TensorProto.FLOAT:
             return f"{name!r} is {np.dtype(helper.tensor_dtype_to_np_dtype(types[name]))}, not float32"
@@ -73,7 +80,7 @@ def _node_obstacle(node: onnx.NodeProto, constants: Collection[str], types: Mapp
 def _is_finite(weight: onnx.TensorProto | None) -> bool:
     if weight is None or weight.data_type != TensorProto.FLOAT:
         return True
-    return bool(np.isfinite(numpy_helper.to_array(weight)).all())
+    return all(bool(np.isfinite(block).all()) for block in blocks(weight))
 
 
 def _computes_on_integers(node: onnx.NodeProto) -> bool:

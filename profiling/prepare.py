@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, inliner, numpy_helper, shape_inference, version_converter
+from onnx import TensorProto, helper, inliner, shape_inference, version_converter
 
 from profiling.errors import ModelError
+from profiling.fold import fold_constants
 from profiling.model import default_opset, dimensions, graph_inputs, name_nodes
-from profiling.quantize import SWITCHES, preprocess
+from profiling.quantize import SWITCHES
 from profiling.scopes import all_nodes, bodies, captures, free_names, reads, rename_captures
 from profiling.session import Array, Runtime, open_session, run_session
+from profiling.weights import blocks, bring_in, light, restore
 
 _MIN_OPSET = 13  # below it QuantizeLinear has no axis, so weights cannot be quantized per channel
 _TARGET_OPSET = 17
@@ -42,8 +44,7 @@ def prepare_model(model: onnx.ModelProto) -> onnx.ModelProto:
     _drop_unused_weights(model.graph)
     _refuse_random(model.graph)
     _refuse_nan(model.graph)
-    _require_operators(model)
-    prepared = preprocess(_converted(model))
+    prepared = _folded(_converted(model))
     _drop_unused_opsets(prepared)
     name_nodes(prepared.graph)
     _drop_constant_inputs(prepared)
@@ -65,7 +66,7 @@ def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
     if opset >= _MIN_OPSET:
         return model
     try:
-        return version_converter.convert_version(model, _TARGET_OPSET)
+        return restore(version_converter.convert_version(light(model), _TARGET_OPSET), model)
     except RuntimeError as exc:
         raise ModelError(f"opset {opset} cannot be converted to {_TARGET_OPSET}: {exc}") from exc
 
@@ -81,13 +82,13 @@ def _refuse_random(graph: onnx.GraphProto) -> None:
 
 def _refuse_nan(graph: onnx.GraphProto) -> None:
     for init in graph.initializer:
-        if init.data_type in _FLOATS and np.isnan(numpy_helper.to_array(init)).any():
+        if init.data_type in _FLOATS and any(np.isnan(block).any() for block in blocks(init)):
             raise ModelError(f"weight {init.name!r} holds NaN")
 
 
-def _require_operators(model: onnx.ModelProto) -> None:
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
-        open_session(model, Runtime())
+        return fold_constants(model)
     except ModelError as exc:
         found = _UNKNOWN_OPERATOR.search(str(exc))
         if found is None:
@@ -98,7 +99,7 @@ def _require_operators(model: onnx.ModelProto) -> None:
 
 
 def _drop_unused_opsets(model: onnx.ModelProto) -> None:
-    # quant_pre_process imports every operator set that the runtime knows.
+    # The runtime writes every operator set that it knows.
     used = {node.domain for node in all_nodes(model.graph)} | {""}
     kept = [entry for entry in model.opset_import if entry.domain in used]
     del model.opset_import[:]
@@ -162,7 +163,7 @@ def _own_captured_weights(graph: onnx.GraphProto) -> None:
         for body in bodies(node):
             for name in dict.fromkeys(free_names(body)):
                 if name in weights:
-                    body.initializer.add().CopyFrom(weights[name])
+                    body.initializer.add().CopyFrom(bring_in(weights[name]))
 
 
 def _unshare_weights(graph: onnx.GraphProto) -> None:

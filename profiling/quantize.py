@@ -1,23 +1,28 @@
-"""The only importer of onnxruntime.quantization: preprocessing, calibration, mixed-precision passes."""
+"""The only importer of onnxruntime.quantization: calibration and mixed-precision passes."""
 
+import functools
 import itertools
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import networkx as nx
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
+from onnxruntime.quantization.quant_utils import quantize_nparray
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from profiling.errors import ModelError, QuantizeError
+from profiling.errors import QuantizeError
+from profiling.ranges import tensor_ranges
 from profiling.scopes import bodies, reads
-from profiling.session import Feeds
+from profiling.session import Array, Feeds
+from profiling.weights import LargeWeight, extremes, is_large, light, restore, values, write_large
 
 ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
 # The tool quantizes these only behind a quantized producer, so they never decide on their own.
@@ -35,6 +40,7 @@ QUANTIZABLE = (frozenset(QDQRegistry) | frozenset(QLinearOpsRegistry)) - _UNSUPP
 
 QUANTIZED_SUFFIX = "_QuantizeLinear_Output"
 """The tool names the quantized form of tensor T as T + this suffix."""
+_QUANTIZED_WEIGHT = "_quantized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +86,6 @@ class Pass:
     nodes: tuple[str, ...]
 
 
-def preprocess(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with shapes inferred and constants folded, as the quantization tool expects.
-
-    Raises
-    ------
-    ModelError
-        If shape inference or the runtime's basic optimization refuses the model.
-    """
-    # The tool leaves a file in the working directory where symbolic inference fails.
-    with tempfile.TemporaryDirectory() as folder, chdir(folder), _quiet():
-        target = Path(folder) / "prepared.onnx"
-        try:
-            quant_pre_process(model, target, auto_merge=True)
-        except Exception:  # noqa: BLE001  symbolic inference raises anything; the plain one may do
-            try:
-                quant_pre_process(_copy(model), target, skip_symbolic_shape=True)
-            except Exception as exc:
-                raise ModelError(f"the model cannot be preprocessed: {exc}") from exc
-        return onnx.load(target)
-
-
 def calibrate(
     model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Feeds], calibration: Calibration
 ) -> None:
@@ -121,11 +106,17 @@ def calibrate(
     """
     if not samples:
         raise QuantizeError("calibration needs at least one sample")
-    calibration.ranges.unlink(missing_ok=True)
-    if not nodes:  # the tool takes an empty list for "all nodes"
-        calibration.ranges.write_text('{"data": {}}')
-        return
-    _run_pass(model, Pass(calibration.scheme, tuple(nodes)), calibration.ranges, _Reader(samples))
+    chosen = set(nodes)
+    known = {v.name: v for v in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
+    touched = (n for node in model.graph.node if node.name in chosen for n in (*node.input, *node.output))
+    floats = [
+        name
+        for name in dict.fromkeys(touched)
+        if name in known and known[name].type.tensor_type.elem_type == TensorProto.FLOAT
+    ]
+    ranges = tensor_ranges(model, floats, samples)
+    pairs = {name: tuple(np.array([x], np.float32) for x in pair) for name, pair in ranges.items()}
+    save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), calibration.ranges)
 
 
 def quantize(model: onnx.ModelProto, passes: Sequence[Pass], ranges: Path) -> onnx.ModelProto:
@@ -151,7 +142,7 @@ def quantize(model: onnx.ModelProto, passes: Sequence[Pass], ranges: Path) -> on
     _check_starts(model, passes)
     for each in passes:
         if each.nodes:  # the tool takes an empty list for "all nodes"
-            model = _run_pass(model, each, ranges, None)
+            model = _run_pass(model, each, ranges)
     return model
 
 
@@ -178,16 +169,21 @@ def passes_of(order: Sequence[str], schemes: Mapping[str, Scheme]) -> tuple[Pass
     return tuple(passes)
 
 
-def _run_pass(
-    model: onnx.ModelProto, one: Pass, ranges: Path, reader: CalibrationDataReader | None
-) -> onnx.ModelProto:
+def _run_pass(model: onnx.ModelProto, one: Pass, ranges: Path) -> onnx.ModelProto:
+    axes = _large_weight_axes(model, one)
+    large = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in axes}
+    # A weight's scales depend on the extremes of its channels only, so these stand in for it.
+    stand_ins = {
+        name: numpy_helper.from_array(extremes(LargeWeight.of(tensor), axes[name]), name)
+        for name, tensor in large.items()
+    }
     with tempfile.TemporaryDirectory() as folder, _quiet():
         target = Path(folder) / "quantized.onnx"
         try:
             quantize_static(
-                _copy(model),
+                light(model, stand_ins),  # the tool edits its input
                 target,
-                reader,
+                None,
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=one.scheme.activation,
@@ -200,14 +196,59 @@ def _run_pass(
             )
         except Exception as exc:
             raise QuantizeError(f"ONNX Runtime's quantization tool failed: {exc}") from exc
-        return _in_order(onnx.load(target))
+        quantized = restore(onnx.load(target), model)
+    _quantize_large(quantized, {name: LargeWeight.of(tensor) for name, tensor in large.items()})
+    return _in_order(quantized)
 
 
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    # The tools edit their input.
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
+def _large_weight_axes(model: onnx.ModelProto, one: Pass) -> dict[str, int]:
+    """Return the large float weights that a pass quantizes, with the axis of their channels."""
+    chosen = set(one.nodes)
+    large = {t.name for t in model.graph.initializer if is_large(t) and t.data_type == TensorProto.FLOAT}
+    readers = {
+        name: node for node in model.graph.node if node.name in chosen for name in node.input if name in large
+    }
+    return {name: _channel_axis(node) for name, node in readers.items()}
+
+
+def _channel_axis(node: onnx.NodeProto) -> int:
+    transposed = any(a.name == "transB" and a.i for a in node.attribute)
+    return 0 if node.op_type == "Conv" or transposed else 1
+
+
+def _quantize_large(model: onnx.ModelProto, large: Mapping[str, LargeWeight]) -> None:
+    """Put the whole quantized weights where those of their stand-ins are, in place."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        weight = large.get(node.input[0].removesuffix(_QUANTIZED_WEIGHT)) if node.input else None
+        if node.op_type != "DequantizeLinear" or weight is None:
+            continue
+        scale, zero = (values(constants[name]) for name in node.input[1:])
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+        if scale.ndim and len(scale) != weight.dims[axis]:
+            raise QuantizeError(
+                f"the quantization tool took other channels of {node.input[0]!r} than expected"
+            )
+        whole = _quantized(weight, axis, scale.tobytes(), zero.tobytes(), constants[node.input[2]].data_type)
+        constants[node.input[0]].CopyFrom(whole.reference(node.input[0]))
+
+
+@functools.cache
+def _quantized(weight: LargeWeight, axis: int, scale: bytes, zero: bytes, data_type: int) -> LargeWeight:
+    """Return a weight in integers; each is written once, however many models hold it."""
+    scales = np.frombuffer(scale, np.float32)
+    zeros = np.frombuffer(zero, helper.tensor_dtype_to_np_dtype(data_type))
+
+    def rows() -> Iterator[Array]:
+        start = 0
+        for block in weight.blocks():
+            part = slice(start, start + len(block)) if axis == 0 and len(scales) > 1 else slice(None)
+            shape = [1] * block.ndim
+            shape[axis] = -1
+            yield quantize_nparray(data_type, block, scales[part].reshape(shape), zeros[part].reshape(shape))
+            start += len(block)
+
+    return write_large(weight.dims, data_type, rows())
 
 
 def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -257,15 +298,6 @@ def _check_starts(model: onnx.ModelProto, passes: Sequence[Pass]) -> None:
                 f"a quantization pass cannot begin at {node.name!r} ({node.op_type}): "
                 f"it must share a pass with {producer.name!r}"
             )
-
-
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, samples: Sequence[Feeds]) -> None:
-        self._samples = iter(samples)
-
-    def get_next(self) -> dict[str, object] | None:
-        feeds = next(self._samples, None)
-        return None if feeds is None else dict(feeds)
 
 
 @contextmanager

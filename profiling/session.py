@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
 from profiling.errors import ModelError
+from profiling.weights import ROOT
+from profiling.weights import Array as Array
 
-Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 """Input name -> array, one sample of a model whose shapes are static."""
 
@@ -50,10 +49,10 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Where a session writes its kernel times and the graph that it really runs."""
+    """Where a session writes its kernel times and the graph that it really runs; None for neither."""
 
-    profile_prefix: Path
-    optimized_model: Path
+    profile_prefix: Path | None = None
+    optimized_model: Path | None = None
 
 
 def open_session(
@@ -80,10 +79,13 @@ def open_session(
     options.log_severity_level = _QUIET
     # Several sessions live side by side and are compared: a spinning pool would slow its neighbours.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if trace is not None:
+    if trace is not None and trace.profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(trace.profile_prefix)
+    if trace is not None and trace.optimized_model is not None:
         options.optimized_model_filepath = str(trace.optimized_model)
+    if not isinstance(model, Path):  # a model in memory names its large weights from the root
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(ROOT))
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
         return ort.InferenceSession(source, options, providers=[runtime.provider])

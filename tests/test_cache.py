@@ -1,6 +1,7 @@
 import numpy as np
 
-from profiling.cache import cache_folder, cache_key, cached, samples_hash
+from profiling.cache import cache_key, cached, samples_hash
+from profiling.folders import cache_folder
 from profiling.profile import TensorNoise, load_json, save_json
 
 

@@ -8,9 +8,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A module may import modules of its own line's left side and of lines above.
 LAYERS = [
-    {"profiling.errors", "profiling.progress"},
+    {"profiling.errors", "profiling.progress", "profiling.folders"},
+    {"profiling.weights"},
     {"profiling.session", "profiling.timing", "profiling.scopes"},
-    {"profiling.quantize", "profiling.saturation", "profiling.profile"},
+    {"profiling.ranges", "profiling.fold", "profiling.saturation", "profiling.profile"},
+    {"profiling.quantize"},
     {"profiling.model", "profiling.fusion", "profiling.cache"},
     {"profiling.prepare", "profiling.obstacles"},
     {"profiling.graph"},

@@ -1,0 +1,56 @@
+"""Shapes inferred and constants folded, as the quantization tool expects, by the runtime's own tools."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+import onnx
+from onnx import shape_inference
+from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
+
+from profiling.session import Optimization, Runtime, Trace, open_session
+from profiling.weights import light, restore, set_aside
+
+_NO_LIMIT = 2**31 - 1
+
+
+def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with shapes inferred and the runtime's basic optimization applied.
+
+    The steps are those of ONNX Runtime's `quant_pre_process`, which cannot handle models above 2 GiB.
+
+    Raises
+    ------
+    ModelError
+        If the runtime refuses the model.
+    """
+    shaped = _with_shapes(model)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "folded.onnx"
+        open_session(shaped, Runtime(), Optimization.BASIC, Trace(optimized_model=target))
+        folded = onnx.load(target, load_external_data=False)
+    set_aside(folded)
+    return shape_inference.infer_shapes(folded)
+
+
+def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    # The tool leaves a file in the working directory where it fails.
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), _quiet():
+        try:
+            return restore(
+                SymbolicShapeInference.infer_shapes(light(model), int_max=_NO_LIMIT, auto_merge=True), model
+            )
+        except Exception:  # noqa: BLE001  it raises anything; plain inference may do
+            return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    previous = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(previous)
