@@ -1,5 +1,6 @@
 """Runs a chain of stages on this machine, handing each cut tensor from one to the next."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,15 +10,24 @@ from profiling.session import Array, Feeds, Optimization, Runtime, open_session,
 
 
 class Chain:
-    """Open sessions of all stages, in running order."""
+    """Open sessions of all stages, in running order.
+
+    Parameters
+    ----------
+    levels
+        Graph optimization of each stage, or one for all; default if not given.
+    """
 
     def __init__(
         self,
         stages: Iterable[onnx.ModelProto | Path],
         runtime: Runtime,
-        optimization: Optimization = Optimization.DEFAULT,
+        *levels: Optimization,
     ) -> None:
-        self._sessions = [open_session(stage, runtime, optimization) for stage in stages]
+        every = itertools.cycle(levels or (Optimization.DEFAULT,))
+        self._sessions = [
+            open_session(stage, runtime, level) for stage, level in zip(stages, every, strict=False)
+        ]
         self._inputs = [[i.name for i in s.get_inputs()] for s in self._sessions]
 
     def run(self, feeds: Feeds, outputs: Sequence[str]) -> dict[str, Array]:

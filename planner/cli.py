@@ -165,7 +165,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     from planner.run import verify_plan
 
     saved, manifest = read_plan(folder), read_manifest(folder)
-    stages = tuple(folder / stage.file for stage in manifest.stages)
+    stages = [(stage.device, folder / stage.file) for stage in manifest.stages]
     with _progress() as progress:
         outcome = verify_plan(saved, folder, stages, progress)
     if json:

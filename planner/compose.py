@@ -14,7 +14,8 @@ from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
 from profiling.graph import ModelGraph
 from profiling.model import model_hash
-from profiling.profile import NoiseProfile, Precision
+from profiling.profile import Precision
+from profiling.quantize import Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +24,28 @@ class Question:
 
     Parameters
     ----------
-    scheme
-        Label of the quantization scheme.
+    schemes
+        Device name -> its quantization scheme.
     samples
         Hash of the calibration samples.
     costs
-        Device name -> its seconds.
+        Device name -> its costs.
     """
 
     scenario: Scenario
     graph: ModelGraph
-    scheme: str
+    schemes: Mapping[str, Scheme]
     samples: str
     costs: Mapping[str, DeviceCosts]
-    noise: NoiseProfile
 
     def formulate(self) -> Formulation:
         """Return the question as numbers."""
-        return formulate(self.scenario, self.graph, self.costs, self.noise)
+        return formulate(self.scenario, self.graph, self.costs)
+
+    @property
+    def quantization(self) -> dict[str, str]:
+        """Device name -> label of its scheme."""
+        return {name: scheme.label for name, scheme in self.schemes.items()}
 
 
 def compose_plan(question: Question, formulation: Formulation, tightened: Tightened) -> Plan:
@@ -59,7 +64,7 @@ def compose_plan(question: Question, formulation: Formulation, tightened: Tighte
             gap=result.gap,
         ),
         solver=_solver_run(result),
-        scheme=question.scheme,
+        quantization=question.quantization,
         model_sha256=model_hash(question.graph.model),
         calibration_sha256=question.samples,
         assignments=tuple(
@@ -71,7 +76,7 @@ def compose_plan(question: Question, formulation: Formulation, tightened: Tighte
             )
             for unit, (device, int8) in zip(units, chosen, strict=True)
         ),
-        cuts=_cuts(question.scenario, formulation, cost),
+        cuts=_cuts(question, formulation, cost, chosen),
         predicted=Predicted(
             latency_s=cost.latency_s,
             latency_ratio_to_fp32=_predicted_ratio(question, chosen),
@@ -102,7 +107,7 @@ def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
         status=SolveStatus.INFEASIBLE.value,
         objective=Objective(name=objective_name(question.scenario), value=None, bound=None, gap=None),
         solver=_solver_run(tightened.result),
-        scheme=question.scheme,
+        quantization=question.quantization,
         model_sha256=model_hash(question.graph.model),
         calibration_sha256=question.samples,
         assignments=(),
@@ -142,14 +147,19 @@ def _resolved(scenario: Scenario) -> msgspec.Raw:
     return msgspec.Raw(dump_scenario(scenario).encode())
 
 
-def _cuts(scenario: Scenario, formulation: Formulation, cost: Cost) -> tuple[Cut, ...]:
-    problem, routes = formulation.problem, routes_of(scenario)
+def _cuts(
+    question: Question, formulation: Formulation, cost: Cost, chosen: list[tuple[str, bool]]
+) -> tuple[Cut, ...]:
+    problem, routes = formulation.problem, routes_of(question.scenario)
     cuts = []
     for crossing in cost.crossings:
         flow = problem.flows[crossing.flow]
         source, target = problem.devices[crossing.source], problem.devices[crossing.target]
         size = formulation.flow_bytes[crossing.flow][crossing.form]
-        wire = Wire.UINT8 if crossing.form == INT8 else Wire.FLOAT
+        wire = Wire.FLOAT
+        if crossing.form == INT8:
+            device = next(chosen[v][0] for v in flow.quantizers if chosen[v][1])
+            wire = Wire.INT8 if question.schemes[device].symmetric else Wire.UINT8
         cuts.append(
             Cut(
                 tensor=flow.name,

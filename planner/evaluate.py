@@ -42,6 +42,8 @@ class Cost:
     order
         Devices in the order in which their stages can run; empty if they cannot, because a path
         leaves one and comes back.
+    clashes
+        Tensors that two units would quantize in different ways.
     """
 
     latency_s: float
@@ -52,6 +54,7 @@ class Cost:
     memory_bytes: tuple[int, ...]
     crossings: tuple[Crossing, ...]
     order: tuple[int, ...]
+    clashes: tuple[int, ...]
     energy_j: tuple[float, ...]
     objective: float
 
@@ -68,10 +71,13 @@ def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
         weights[option.device] += option.weight_bytes
         peak[option.device] = max(peak[option.device], option.activation_bytes)
     crossings: list[Crossing] = []
+    clashes = []
     for index, flow in enumerate(problem.flows):
-        form = flow_form(flow, chosen)
-        if form == INT8 and not (flow.inherits and chosen[flow.producer].int8):
-            noise += flow.noise_power
+        form, kinds = flow_form(flow, chosen), flow_kinds(flow, chosen)
+        if len(kinds) > 1:
+            clashes.append(index)
+        if not (flow.inherits and chosen[flow.producer].int8):
+            noise += sum(flow.noise_power[kind] for kind in kinds)
         for device, seconds in _switches(flow, form, chosen):
             switch[device] += seconds
         crossings += _crossings(index, flow, form, chosen)
@@ -88,6 +94,7 @@ def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
         memory_bytes=tuple(w + p for w, p in zip(weights, peak, strict=True)),
         crossings=tuple(crossings),
         order=_order(problem, chosen),
+        clashes=tuple(clashes),
         energy_j=energy,
         objective=_objective(problem, latency, energy),
     )
@@ -110,12 +117,17 @@ def is_feasible(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9) 
         limits += zip(cost.energy_j, problem.energy.limits_j, strict=True)
         limits.append((sum(cost.energy_j), problem.energy.total_j))
     within = all(limit is None or value <= limit * (1 + tolerance) for value, limit in limits)
-    return within and bool(cost.order) and cost.latency_s != float("inf")
+    return within and bool(cost.order) and not cost.clashes and cost.latency_s != float("inf")
 
 
 def flow_form(flow: Flow, chosen: Sequence[Option]) -> int:
     """Return INT8 if any vertex that quantizes the tensor computes in int8, else FLOAT."""
-    return INT8 if any(chosen[v].int8 for v in flow.quantizers) else FLOAT
+    return INT8 if flow_kinds(flow, chosen) else FLOAT
+
+
+def flow_kinds(flow: Flow, chosen: Sequence[Option]) -> tuple[int, ...]:
+    """Return the ways in which vertices quantize the tensor: none, one, or more than can be."""
+    return tuple(sorted({chosen[v].kind for v in flow.quantizers if chosen[v].int8}))
 
 
 def _switches(flow: Flow, form: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:

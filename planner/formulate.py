@@ -11,23 +11,42 @@ from planner.scenario import DeviceSpec, ObjectiveSpec, Scenario
 from profiling.errors import ProfileError
 from profiling.graph import ModelGraph, Tensor
 from profiling.profile import LatencyProfile, NoiseProfile, Precision
+from profiling.quantize import Scheme
 
 _UINT8_BYTES = 1
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceCosts:
-    """Seconds on one device: (unit, precision) -> seconds, (tensor, precision) -> switch seconds."""
+    """What units and tensors cost on one device.
+
+    Parameters
+    ----------
+    units, switches
+        (unit, precision) -> seconds, and (tensor, precision) -> seconds to bring it there.
+    unit_noise, tensor_noise
+        Noise power of quantizing them in the device's scheme.
+    symmetric
+        Whether that scheme has symmetric activations.
+    """
 
     units: Mapping[tuple[str, Precision], float]
     switches: Mapping[tuple[str, Precision], float]
+    unit_noise: Mapping[str, float]
+    tensor_noise: Mapping[str, float]
+    symmetric: bool = False
 
     @classmethod
-    def of(cls, profile: LatencyProfile, speedup: float = 1.0) -> "DeviceCosts":
-        """Return a profile's seconds on a device that is `speedup` times as fast."""
+    def of(
+        cls, latency: LatencyProfile, noise: NoiseProfile, scheme: Scheme, speedup: float = 1.0
+    ) -> "DeviceCosts":
+        """Return the costs on a device that is `speedup` times as fast as the profile's."""
         return cls(
-            {(row.unit, row.precision): row.seconds / speedup for row in profile.units},
-            {(row.tensor, row.to): row.seconds / speedup for row in profile.switches},
+            {(row.unit, row.precision): row.seconds / speedup for row in latency.units},
+            {(row.tensor, row.to): row.seconds / speedup for row in latency.switches},
+            {row.unit: row.power for row in noise.units},
+            {row.tensor: row.power for row in noise.tensors},
+            scheme.symmetric,
         )
 
 
@@ -44,16 +63,15 @@ def formulate(
     scenario: Scenario,
     graph: ModelGraph,
     costs: Mapping[str, DeviceCosts],
-    noise: NoiseProfile,
 ) -> Formulation:
     """Return the problem of placing a graph, without a noise budget.
 
     Parameters
     ----------
     costs
-        Device name -> its seconds; every device of the scenario.
+        Device name -> its costs; every device of the scenario.
     """
-    builder = _Builder(scenario, graph, costs, noise)
+    builder = _Builder(scenario, graph, costs)
     names = [name for name in graph.boundary() if builder.readers(name)]
     flows = tuple(builder.flow(name) for name in names)
     problem = PlacementProblem(
@@ -119,7 +137,6 @@ class _Builder:
         scenario: Scenario,
         graph: ModelGraph,
         costs: Mapping[str, DeviceCosts],
-        noise: NoiseProfile,
     ) -> None:
         self.scenario = scenario
         self.graph = graph
@@ -127,8 +144,8 @@ class _Builder:
         self.devices = tuple(device.name for device in scenario.devices)
         self.routes = routes_of(scenario)
         self.knows_energy = scenario.knows_energy
-        self.tensor_noise = {row.tensor: row.power for row in noise.tensors}
-        self.unit_noise = {row.unit: row.power for row in noise.units}
+        used = [costs[device] for device in self.devices]
+        self.kinds = {one.symmetric: one for one in sorted(used, key=lambda one: one.symmetric)}
         self.source, self.sink = len(graph.units), len(graph.units) + 1
         self.producers = {name: unit.index for unit in graph.units for name in unit.outputs}
 
@@ -155,9 +172,10 @@ class _Builder:
                         device=place,
                         int8=int8,
                         seconds=self._seconds(device.name, unit.name, precision),
-                        noise_power=self.unit_noise.get(unit.name, 0.0) if int8 else 0.0,
+                        noise_power=self.costs[device.name].unit_noise.get(unit.name, 0.0) * int8,
                         weight_bytes=unit.weight_bytes_int8 if int8 else unit.weight_bytes,
                         activation_bytes=sum(map(_int8_bytes if int8 else _float_bytes, tensors)),
+                        kind=self._kind(device.name) if int8 else 0,
                     )
                 )
         if not options:
@@ -174,6 +192,10 @@ class _Builder:
         if unit.quantized and Precision.INT8 not in allowed:
             return ()
         return (Precision.FP32,)  # what cannot be quantized runs as it is, everywhere
+
+    def _kind(self, device: str) -> int:
+        """Return the number of the way in which a device quantizes activations."""
+        return list(self.kinds).index(self.costs[device].symmetric)
 
     def _seconds(self, device: str, unit: str, precision: Precision) -> float:
         try:
@@ -200,7 +222,7 @@ class _Builder:
             producer=producer,
             consumers=consumers,
             quantizers=tuple(able),
-            noise_power=self.tensor_noise.get(name, 0.0),
+            noise_power=tuple(one.tensor_noise.get(name, 0.0) for one in self.kinds.values()),
             send_s=tuple(self._send(size) for size in self.sizes(name)),
             send_j=tuple(self._send_joules(size) for size in self.sizes(name)) if self.knows_energy else (),
             quantize_s=self._switch(name, Precision.INT8),

@@ -147,6 +147,7 @@ class Model:
     lp: pulp.LpProblem
     x: list[list[pulp.LpVariable]] = field(default_factory=list)
     z: dict[int, pulp.LpVariable] = field(default_factory=dict)
+    kinds: dict[int, dict[int, pulp.LpVariable]] = field(default_factory=dict)  # z, split by kind
     y: list[list[dict[tuple[int, int, int], pulp.LpVariable]]] = field(default_factory=list)
     order: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
     busy: dict[int, list[tuple[pulp.LpVariable, float]]] = field(default_factory=lambda: defaultdict(list))
@@ -244,9 +245,18 @@ def _form(model: Model) -> None:
         for y in model.y[f]:
             model.add("form", pulp.lpSum(var for key, var in y.items() if key[2] == INT8) == z)
         quantizing = [_int8_choices(model, vertex) for vertex in flow.quantizers]
+        known = sorted({kind for choices in quantizing for kind in choices})
+        parts = [z] if len(known) == 1 else [model.variable(f"z_{f}_{kind}") for kind in known]
+        model.kinds[f] = dict(zip(known, parts, strict=True))
+        if len(known) > 1:  # a tensor is quantized in one way
+            model.add("form", pulp.lpSum(parts) == z)
         for choices in quantizing:
-            model.add("form", pulp.lpSum(choices) <= z)
-        model.add("form", z <= pulp.lpSum(x for choices in quantizing for x in choices))
+            for kind, row in choices.items():
+                model.add("form", pulp.lpSum(row) <= model.kinds[f][kind])
+        model.add(
+            "form",
+            z <= pulp.lpSum(x for choices in quantizing for row in choices.values() for x in row),
+        )
 
 
 def _send(model: Model) -> None:
@@ -336,15 +346,16 @@ def _noise(model: Model) -> None:
 
 def _tensor_noise(model: Model) -> Iterator[tuple[pulp.LpVariable, float]]:
     """Yield (variable, power): z, or a w >= z - x for a tensor that can inherit its input's scale."""
-    for f, z in model.z.items():
+    for f, kinds in model.kinds.items():
         flow = model.problem.flows[f]
         int8 = _int8_choices(model, flow.producer)
-        if flow.inherits and int8:
-            own = model.variable(f"w_{f}")
-            model.add("inherit", z - pulp.lpSum(int8) <= own)
-            yield own, flow.noise_power
-        else:
-            yield z, flow.noise_power
+        for kind, z in kinds.items():
+            if flow.inherits and kind in int8:
+                own = model.variable(f"w_{f}_{kind}")
+                model.add("inherit", z - pulp.lpSum(int8[kind]) <= own)
+                yield own, flow.noise_power[kind]
+            else:
+                yield z, flow.noise_power[kind]
 
 
 def _memory(model: Model) -> None:
@@ -418,9 +429,13 @@ def _ends(model: Model, flow: Flow, k: int, key: tuple[int, int, int]) -> tuple[
     return produced.device, consumed.device
 
 
-def _int8_choices(model: Model, vertex: int) -> list[pulp.LpVariable]:
-    options = model.problem.vertices[vertex].options
-    return [x for x, option in zip(model.x[vertex], options, strict=True) if option.int8]
+def _int8_choices(model: Model, vertex: int) -> dict[int, list[pulp.LpVariable]]:
+    """Return kind -> the choices of a vertex that compute in int8 of that kind."""
+    found = defaultdict(list)
+    for x, option in zip(model.x[vertex], model.problem.vertices[vertex].options, strict=True):
+        if option.int8:
+            found[option.kind].append(x)
+    return found
 
 
 def _crossings(model: Model, pair: tuple[int, int]) -> Iterator[list[pulp.LpVariable]]:

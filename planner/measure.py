@@ -1,7 +1,7 @@
 """Profiles of a scenario's devices: measured here and cached, read from a file, or scaled."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -19,17 +19,14 @@ from profiling.latency import measure_latency, processor
 from profiling.model import model_hash
 from profiling.noise import measure_noise
 from profiling.profile import (
-    FORMAT,
     LatencyProfile,
     NoiseProfile,
     Precision,
-    Profile,
-    load_json,
+    load_profile,
     writing_aside,
 )
 from profiling.progress import Progress, silent
-from profiling.quantize import INT8, INT8_REDUCED, Calibration, Scheme, calibrate
-from profiling.saturation import int8_saturates
+from profiling.quantize import Calibration, Scheme, calibrate
 from profiling.session import Runtime
 
 MEASURE_HERE = "measure"
@@ -51,76 +48,58 @@ class Subject:
         return cls(graph, calibration, samples, cache_key(model=model_hash(graph.model), data=samples))
 
 
-def choose_scheme(scenario: Scenario) -> Scheme:
-    """Return how int8 is quantized: 7-bit weights where 8-bit ones overflow on a device or here.
-
-    All devices share one scheme, so one processor that overflows decides.
-
-    Raises
-    ------
-    ProfileError
-        If the scenario asks for 8-bit weights but a profile was made with 7-bit ones.
-    """
-    weights = scenario.profiling.weights
-    files = [Path(str(d.profile)) for d in scenario.devices if d.profile not in (None, MEASURE_HERE)]
-    reduced = [path for path in files if load_json(path, Profile).latency.scheme == INT8_REDUCED.label]
-    if weights == "8bit" and reduced:
-        raise ProfileError(f"{reduced[0]} was made with 7-bit weights, but profiling.weights is 8bit")
-    if weights == "auto":
-        return INT8_REDUCED if reduced or int8_saturates(local_runtime(scenario)) else INT8
-    return INT8_REDUCED if weights == "7bit" else INT8
-
-
-def scheme_of(label: str) -> Scheme:
-    """Return the scheme that a plan names.
-
-    Raises
-    ------
-    ProfileError
-        If this version knows no such scheme.
-    """
-    for scheme in (INT8, INT8_REDUCED):
-        if scheme.label == label:
-            return scheme
-    raise ProfileError(f"plan.json: unknown quantization scheme {label!r}")
-
-
 def local_runtime(scenario: Scenario) -> Runtime:
     """Return how models are tried out here: as the first device that is measured on this machine."""
     measured = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
     return runtime_of(measured[0]) if measured else Runtime()
 
 
-def calibrate_once(subject: Subject, scheme: Scheme, progress: Progress = silent) -> Calibration:
-    """Return the ranges of the subject's tensors, from the cache where they are known."""
-    key = cache_key(subject=subject.fingerprint, scheme=scheme.label, runtime=ort.__version__)
-    calibration = Calibration(scheme, cache_folder() / f"ranges-{key}.json")
-    if not _has_ranges(calibration.ranges, subject.graph):
+def calibrate_once(subject: Subject, progress: Progress = silent) -> Path:
+    """Return a file with the ranges of the subject's tensors, from the cache where they are known."""
+    key = cache_key(subject=subject.fingerprint, runtime=ort.__version__)
+    ranges = cache_folder() / f"ranges-{key}.json"
+    if not _has_ranges(ranges, subject.graph):
         progress("calibrating", 0, 1)
         samples = list(subject.calibration.samples)
-        with writing_aside(calibration.ranges) as aside:
-            nodes = subject.graph.quantizable_nodes
-            calibrate(subject.graph.model, nodes, samples, Calibration(scheme, aside))
+        with writing_aside(ranges) as aside:
+            calibrate(subject.graph.model, subject.graph.quantizable_nodes, samples, aside)
         progress("calibrating", 1, 1)
-    return calibration
+    return ranges
 
 
-def noise_profile(
-    scenario: Scenario, subject: Subject, calibration: Calibration, progress: Progress = silent
+def noise_profiles(
+    scenario: Scenario, subject: Subject, calibrations: Iterable[Calibration], progress: Progress = silent
+) -> dict[Scheme, NoiseProfile]:
+    """Return the noise of every tensor and unit in each scheme, from the cache where it is known."""
+    found: dict[Scheme, NoiseProfile] = {}
+    for calibration in calibrations:
+        if calibration.scheme not in found:
+            found[calibration.scheme] = _noise_profile(scenario, subject, calibration, found, progress)
+    return found
+
+
+def _noise_profile(
+    scenario: Scenario,
+    subject: Subject,
+    calibration: Calibration,
+    others: Mapping[Scheme, NoiseProfile],
+    progress: Progress,
 ) -> NoiseProfile:
-    """Return the noise of every tensor and unit, from the cache where it is known."""
     count = scenario.profiling.noise_samples
+    scheme = calibration.scheme
     key = cache_key(
         subject=subject.fingerprint,
-        scheme=calibration.scheme.label,
+        scheme=scheme.label,
         runtime=ort.__version__,
         samples=count,
         processor=processor(),
     )
+    # Tensors do not depend on the bits of weights.
+    same = [noise.tensors for other, noise in others.items() if other.symmetric == scheme.symmetric]
 
     def make() -> NoiseProfile:
         samples = list(subject.calibration.spread(count).samples)
-        return measure_noise(subject.graph, calibration, samples, progress)
+        return measure_noise(subject.graph, calibration, samples, same[0] if same else None, progress)
 
     return cached(cache_folder() / f"noise-{key}.json", NoiseProfile, make)
 
@@ -160,16 +139,28 @@ def latency_profile(
     return cached(cache_folder() / f"latency-{key}.json", LatencyProfile, make)
 
 
-def device_costs(scenario: Scenario, profiles: Mapping[str, LatencyProfile]) -> dict[str, DeviceCosts]:
-    """Return every device's seconds; a scaled device takes another's, divided by its speedups."""
+def device_costs(
+    scenario: Scenario,
+    latency: Mapping[str, LatencyProfile],
+    noise: Mapping[Scheme, NoiseProfile],
+    schemes: Mapping[str, Scheme],
+) -> dict[str, DeviceCosts]:
+    """Return every device's costs; a scaled device takes another's seconds, divided by its speedups."""
     costs = {}
     for device in scenario.devices:
-        origin, speedup = device, 1.0
-        while origin.scaled_from is not None:
-            speedup *= origin.speedup or 1.0
-            origin = scenario.device(origin.scaled_from)
-        costs[device.name] = DeviceCosts.of(profiles[origin.name], speedup)
+        origin, speedup = origin_of(scenario, device)
+        scheme = schemes[device.name]
+        costs[device.name] = DeviceCosts.of(latency[origin.name], noise[scheme], scheme, speedup)
     return costs
+
+
+def origin_of(scenario: Scenario, device: DeviceSpec) -> tuple[DeviceSpec, float]:
+    """Return the device whose costs a device takes, itself or one that it is scaled from, and its speedup."""
+    speedup = 1.0
+    while device.scaled_from is not None:
+        speedup *= device.speedup or 1.0
+        device = scenario.device(device.scaled_from)
+    return device, speedup
 
 
 def measured_devices(scenario: Scenario) -> Sequence[DeviceSpec]:
@@ -183,12 +174,7 @@ def runtime_of(device: DeviceSpec) -> Runtime:
 
 
 def _read_profile(path: Path, device: DeviceSpec, subject: Subject) -> LatencyProfile:
-    profile = load_json(path, Profile)
-    if profile.format != FORMAT:
-        raise ProfileError(
-            f"{path}: format {profile.format}, this version reads {FORMAT}; "
-            f"make it again: plan profile SCENARIO --device {device.name} --out {path.name}"
-        )
+    profile = load_profile(path)
     if profile.latency.model_sha256 != model_hash(subject.graph.model):
         raise ProfileError(
             f"{path} is the profile of another model; "

@@ -6,7 +6,7 @@ import msgspec
 
 from profiling.profile import Precision
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +48,7 @@ class Wire(StrEnum):
 
     FLOAT = "float"  # as the model computes it
     UINT8 = "uint8"  # cut at its QuantizeLinear
+    INT8 = "int8"  # the same, where activations are symmetric
     RAW = "raw"  # an input as it arose (`inputs.NAME.wire_bytes`)
 
 
@@ -136,15 +137,15 @@ class Round(Record, frozen=True, kw_only=True):
 class Plan(Record, frozen=True, kw_only=True):
     """Everything that rebuild, split and report need.
 
-    `scenario` is the resolved scenario; `calibration_sha256` is a hash of the samples that chose the
-    ranges, since other samples would give other models.
+    `quantization` names each device's scheme; `scenario` is the resolved scenario; `calibration_sha256`
+    is a hash of the samples that chose the ranges, since other samples would give other models.
     """
 
     format: int
     status: str
     objective: Objective
     solver: SolverRun
-    scheme: str
+    quantization: dict[str, str]
     model_sha256: str
     calibration_sha256: str
     assignments: tuple[Assignment, ...]

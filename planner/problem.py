@@ -20,6 +20,8 @@ class Option:
         What the unit itself costs; `noise_power` relative to the outputs' power.
     weight_bytes, activation_bytes
         Weights held on the device, and the unit's inputs and outputs while it runs.
+    kind
+        In which of several ways int8 activations are quantized there; a tensor has one.
     """
 
     device: int
@@ -28,6 +30,7 @@ class Option:
     noise_power: float = 0.0
     weight_bytes: int = 0
     activation_bytes: int = 0
+    kind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Flow:
     quantizers
         Vertices that make it int8 when they compute in int8; empty if it never is.
     noise_power
-        Noise of quantizing it, counted once.
+        Noise of quantizing it, counted once, for each kind of option that may.
     inherits
         True if its producer, in int8, hands on its own input's scale (MaxPool, Reshape): then
         quantizing it adds no noise to what its input already has.
@@ -75,7 +78,7 @@ class Flow:
     producer: int
     consumers: tuple[int, ...]
     quantizers: tuple[int, ...]
-    noise_power: float
+    noise_power: tuple[float, ...]
     send_s: tuple[tuple[tuple[float, ...], ...], ...]
     quantize_s: tuple[float, ...]
     dequantize_s: tuple[float, ...]
@@ -141,7 +144,7 @@ class PlacementProblem:
             for option in vertex.options:
                 _require_finite(f"unit {vertex.name!r}", option.seconds, option.noise_power)
         for flow in self.flows:
-            numbers = (flow.noise_power, *flow.quantize_s, *flow.dequantize_s)
+            numbers = (*flow.noise_power, *flow.quantize_s, *flow.dequantize_s)
             _require_finite(f"tensor {flow.name!r}", *numbers)
             _require_times(flow)
             if flow.inherits and flow.producer not in flow.quantizers:

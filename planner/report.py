@@ -9,6 +9,7 @@ from planner.output import Manifest
 from planner.plan import Plan
 from profiling.inspection import Inspection, UnitFacts
 from profiling.profile import Precision, Profile
+from profiling.quantize import SCHEMES
 
 _MILLI = 1e3
 _KIBI = 1024
@@ -114,14 +115,29 @@ def _costs(plan: Plan) -> Table:
     return table
 
 
+def _quantization(plan: Plan) -> list[str]:
+    """Return a line for what differs from int8's default on some device."""
+    schemes = {name: SCHEMES[label] for name, label in plan.quantization.items()}
+    reduced = [name for name, scheme in schemes.items() if scheme.reduce_range]
+    symmetric = [name for name, scheme in schemes.items() if scheme.symmetric]
+    lines = []
+    if reduced:
+        where = "" if len(reduced) == len(schemes) else f" on {', '.join(reduced)}"
+        lines.append(
+            f"int8 weights use 7 bits{where}, for processors whose 8-bit products overflow (no VNNI)"
+        )
+    if symmetric:
+        lines.append(f"int8 activations are symmetric on {', '.join(symmetric)}")
+    return lines
+
+
 def _checks(plan: Plan) -> list[Text]:
     lines = []
     if plan.objective.gap is not None:
         lines.append(
             f"{plan.solver.name}: {plan.status}, gap {plan.objective.gap:.2g}, {plan.solver.runtime_s:.2f} s"
         )
-    if plan.scheme != "int8":
-        lines.append("int8 weights use 7 bits, for processors whose 8-bit products overflow (no VNNI)")
+    lines += _quantization(plan)
     if plan.measured is not None:
         chain = plan.measured.chain
         default = (

@@ -1,6 +1,6 @@
 """The flow, written out once: scenario -> graph -> profile -> problem -> plan -> models -> proof."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +17,19 @@ from planner.measure import (
     MEASURE_HERE,
     Subject,
     calibrate_once,
-    choose_scheme,
     device_costs,
     latency_profile,
     local_runtime,
     measured_devices,
-    noise_profile,
-    scheme_of,
+    noise_profiles,
+    runtime_of,
 )
 from planner.metrics import broken_budgets, has_error_budget
 from planner.plan import Measured, Metrics, Plan
 from planner.rebuild import rebuild
 from planner.scenario import Scenario
 from planner.scenario_file import parse_scenario
+from planner.schemes import choose_schemes, scheme_here, schemes_of, trial_level
 from planner.split import Placement, StageModel, split
 from planner.tighten import tighten
 from planner.user_code import Metric, load_metric
@@ -42,7 +42,7 @@ from profiling.profile import FORMAT as PROFILE_FORMAT
 from profiling.profile import LatencyProfile, Profile
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, Scheme
-from profiling.session import Runtime
+from profiling.session import Optimization, Runtime
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
 
@@ -62,7 +62,8 @@ class Prepared:
     scenario: Scenario
     models: Models
     subject: Subject
-    calibration: Calibration
+    ranges: Path
+    schemes: Mapping[str, Scheme]
     held_back: Dataset
     evaluation: Dataset
     metric: Metric | None
@@ -71,6 +72,14 @@ class Prepared:
     def runtime(self) -> Runtime:
         """How models run on this machine when a plan is tried out."""
         return local_runtime(self.scenario)
+
+    def calibration(self, device: str) -> Calibration:
+        """Return how a device quantizes."""
+        return Calibration(self.schemes[device], self.ranges)
+
+    def level(self, device: str) -> Optimization:
+        """Return how a device's stage is tried out here."""
+        return trial_level(self.scenario, self.scenario.device(device), self.schemes[device])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,30 +124,32 @@ def load_models(scenario: Scenario) -> Models:
     return Models(source, graph)
 
 
-def prepare(scenario: Scenario, progress: Progress = silent, scheme: Scheme | None = None) -> Prepared:
+def prepare(
+    scenario: Scenario, progress: Progress = silent, schemes: Mapping[str, Scheme] | None = None
+) -> Prepared:
     """Load a scenario's model and data, check them against each other, and calibrate.
 
     Parameters
     ----------
-    scheme
-        How int8 is quantized; chosen for the scenario's devices if not given.
+    schemes
+        How each device quantizes; chosen if not given.
     """
     progress("reading the model", 0, 1)
     models = load_models(scenario)
     calibration, held_back, evaluation = _load_data(scenario, models.graph)
     metric = load_metric(scenario.metric)
     progress("reading the model", 1, 1)
-    scheme = scheme or choose_scheme(scenario)
+    schemes = schemes or choose_schemes(scenario)
     subject = Subject.of(models.graph, calibration)
-    ranges = calibrate_once(subject, scheme, progress)
-    return Prepared(scenario, models, subject, ranges, held_back, evaluation, metric)
+    ranges = calibrate_once(subject, progress)
+    return Prepared(scenario, models, subject, ranges, schemes, held_back, evaluation, metric)
 
 
 def profile_devices(prepared: Prepared, progress: Progress = silent) -> dict[str, LatencyProfile]:
     """Return the seconds of every device that is not scaled from another."""
     return {
         device.name: latency_profile(
-            prepared.scenario, device, prepared.subject, prepared.calibration, progress
+            prepared.scenario, device, prepared.subject, prepared.calibration(device.name), progress
         )
         for device in measured_devices(prepared.scenario)
     }
@@ -156,24 +167,26 @@ def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -
     if device not in names:
         raise ScenarioError(f"--device {device}: no such device; devices are {', '.join(names)}")
     here = scenario.device(device).model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
-    prepared = prepare(scenario, progress)
-    latency = latency_profile(scenario, here, prepared.subject, prepared.calibration, progress)
-    noise = noise_profile(scenario, prepared.subject, prepared.calibration, progress)
-    return Profile(PROFILE_FORMAT, device, latency, noise)
+    scheme = scheme_here(scenario, here, runtime_of(here))
+    prepared = prepare(scenario, progress, {device: scheme})
+    calibration = prepared.calibration(device)
+    latency = latency_profile(scenario, here, prepared.subject, calibration, progress)
+    noise = noise_profiles(scenario, prepared.subject, [calibration], progress)
+    return Profile(PROFILE_FORMAT, device, latency, noise[scheme])
 
 
 def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     """Find, build and verify the plan of a scenario; write nothing."""
     prepared = prepare(scenario, progress)
     latency = profile_devices(prepared, progress)
-    noise = noise_profile(scenario, prepared.subject, prepared.calibration, progress)
+    calibrations = [prepared.calibration(device.name) for device in scenario.devices]
+    noise = noise_profiles(scenario, prepared.subject, calibrations, progress)
     question = Question(
         scenario,
         prepared.models.graph,
-        prepared.calibration.scheme.label,
+        prepared.schemes,
         prepared.subject.samples,
-        device_costs(scenario, latency),
-        noise,
+        device_costs(scenario, latency, noise, prepared.schemes),
     )
     formulation = question.formulate()
     progress("solving", 0, 1)
@@ -196,14 +209,17 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
-    profiles = {name: Profile(PROFILE_FORMAT, name, profile, noise) for name, profile in latency.items()}
+    profiles = {
+        name: Profile(PROFILE_FORMAT, name, profile, noise[prepared.schemes[name]])
+        for name, profile in latency.items()
+    }
     return Outcome(plan, built, profiles, _failures(scenario, measured))
 
 
 def export_plan(plan: Plan, progress: Progress = silent) -> Built:
     """Rebuild and split a saved plan without solving."""
-    scheme = scheme_of(plan.scheme)
-    prepared = prepare(parse_scenario(bytes(plan.scenario)), progress, scheme)
+    scenario = parse_scenario(bytes(plan.scenario))
+    prepared = prepare(scenario, progress, _planned_schemes(plan, scenario))
     if model_hash(prepared.models.graph.model) != plan.model_sha256:
         raise ModelError(f"{prepared.scenario.model} is not the model that was planned: it has changed")
     if prepared.subject.samples != plan.calibration_sha256:
@@ -211,19 +227,36 @@ def export_plan(plan: Plan, progress: Progress = silent) -> Built:
     return build_models(prepared, plan)
 
 
-def verify_plan(plan: Plan, folder: Path, stages: tuple[Path, ...], progress: Progress = silent) -> Outcome:
-    """Measure an exported plan again on the evaluation data."""
+def verify_plan(
+    plan: Plan, folder: Path, stages: Sequence[tuple[str, Path]], progress: Progress = silent
+) -> Outcome:
+    """Measure an exported plan again on the evaluation data.
+
+    Parameters
+    ----------
+    stages
+        Device and file of each stage, in running order.
+    """
     scenario = parse_scenario(bytes(plan.scenario))
     models = load_models(scenario)
     _, _, evaluation = _load_data(scenario, models.graph)
     runtime = local_runtime(scenario)
-    deliverable = Deliverable(models.source, folder / "model.onnx", stages)
+    schemes = _planned_schemes(plan, scenario)
+    levels = [trial_level(scenario, scenario.device(name), schemes[name]) for name, _ in stages]
+    files = [file for _, file in stages]
+    deliverable = Deliverable(models.source, folder / "model.onnx", files, levels)
     if model_hash(models.graph.model) != plan.model_sha256:
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
     measured = verify(deliverable, evaluation, runtime, load_metric(scenario.metric), progress)
     _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
     return Outcome(plan, None, {}, _failures(scenario, measured))
+
+
+def _planned_schemes(plan: Plan, scenario: Scenario) -> dict[str, Scheme]:
+    if set(plan.quantization) != {device.name for device in scenario.devices}:
+        raise OutputError("plan.json: its quantization does not fit the devices")
+    return schemes_of(plan.quantization)
 
 
 def _require_equal_chain(measured: Measured) -> None:
@@ -249,7 +282,8 @@ def build_models(prepared: Prepared, plan: Plan) -> Built:
 
 
 def _build(prepared: Prepared, int8: list[int], devices: tuple[str, ...]) -> Built:
-    mixed = rebuild(prepared.models.graph, int8, prepared.calibration)
+    schemes = {index: prepared.schemes[devices[index]] for index in int8}
+    mixed = rebuild(prepared.models.graph, schemes, prepared.ranges)
     scenario = prepared.scenario
     placement = Placement(devices, scenario.source, scenario.sink, frozenset(scenario.inputs))
     return Built(mixed, split(mixed, prepared.models.graph, placement))
@@ -284,7 +318,12 @@ def _try_out(prepared: Prepared, formulation: Formulation, result: SolveResult) 
 
 
 def _deliverable(prepared: Prepared, built: Built) -> Deliverable:
-    return Deliverable(prepared.models.source, built.mixed, [stage.model for stage in built.stages])
+    return Deliverable(
+        prepared.models.source,
+        built.mixed,
+        [stage.model for stage in built.stages],
+        [prepared.level(stage.device) for stage in built.stages],
+    )
 
 
 def _failures(scenario: Scenario, measured: Measured) -> tuple[str, ...]:

@@ -106,6 +106,18 @@ class DataSpec(_Part):
     evaluation: SampleSpec
 
 
+class QuantizationSpec(_Part):
+    """How int8 is quantized on a device; what it does not say is the scenario's."""
+
+    symmetric: bool | None = Field(
+        None, description="Activations as int8 around zero, as some providers want; default: uint8."
+    )
+    reduce_range: bool | None = Field(
+        None,
+        description="7-bit weights, for int8 kernels that overflow (x86 without VNNI); default: found out.",
+    )
+
+
 class DeviceSpec(_Part):
     """A device and where its costs come from."""
 
@@ -118,6 +130,7 @@ class DeviceSpec(_Part):
     scaled_from: str | None = Field(None, description="Take the costs of this other device ...")
     speedup: Rate | None = Field(None, description="... made faster by this factor.")
     precisions: tuple[Precision, ...] | None = Field(None, min_length=1)
+    quantization: QuantizationSpec = QuantizationSpec()
     active_watt: NotNegative | None = Field(None, description="While it computes.")
     idle_watt: NotNegative = Field(0.0, description="During the rest of a request.")
 
@@ -252,9 +265,6 @@ class ProfilingSpec(_Part):
 
     rounds: Annotated[int, Field(ge=3)] = Field(30, description="Timed runs of every model.")
     noise_samples: Count = Field(16, description="Calibration samples per noise measurement.")
-    weights: Literal["auto", "8bit", "7bit"] = Field(
-        "auto", description="7bit where this machine's int8 kernels overflow (x86 without VNNI)."
-    )
 
 
 class Scenario(_Part):
@@ -272,6 +282,7 @@ class Scenario(_Part):
     source: str = Field(description="Device at which the inputs arise.")
     sink: str = Field(description="Device at which the outputs are due.")
     precisions: tuple[Precision, ...] = Field((Precision.FP32, Precision.INT8), min_length=1)
+    quantization: QuantizationSpec = Field(QuantizationSpec(), description="For devices that say nothing.")
     budget: BudgetSpec = BudgetSpec()
     objective: Objective = "latency"
     solver: SolverSpec = SolverSpec()
@@ -285,6 +296,14 @@ class Scenario(_Part):
         """Return the precisions that the scenario and the device both allow."""
         own = device.precisions or self.precisions
         return tuple(p for p in self.precisions if p in own)
+
+    def quantization_of(self, device: DeviceSpec) -> QuantizationSpec:
+        """Return how int8 is quantized on a device, as far as the scenario says."""
+        own, common = device.quantization, self.quantization
+        return QuantizationSpec(
+            symmetric=common.symmetric if own.symmetric is None else own.symmetric,
+            reduce_range=common.reduce_range if own.reduce_range is None else own.reduce_range,
+        )
 
     def memory_bytes(self, device: str) -> int | None:
         """Return a device's memory budget in bytes."""
@@ -433,6 +452,7 @@ def _wording(
     wanted = {
         "missing": "is required",
         "finite_number": f"must be finite, got {value}",
+        "bool_type": f"must be true or false, got {value!r}",
         "float_type": f"must be a number, got {value!r}",
         "int_type": f"must be a whole number, got {value!r}",
         "string_type": f"must be text, got {value!r}",

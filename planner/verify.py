@@ -39,11 +39,14 @@ class Deliverable:
         The whole mixed-precision model.
     stages
         Its parts in running order, as models or files.
+    levels
+        Graph optimization at which each stage gives the numbers of its device.
     """
 
     source: onnx.ModelProto
     mixed: onnx.ModelProto | Path
     stages: Sequence[onnx.ModelProto | Path]
+    levels: Sequence[Optimization]
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -64,7 +67,7 @@ def measure_errors(
     done = 0
     for part in _parts(data, deliverable.source):
         exact = _run_whole(deliverable.source, part, runtime)
-        chain = Chain(deliverable.stages, runtime)
+        chain = Chain(deliverable.stages, runtime, *deliverable.levels)
         for feeds, want in zip(part, exact, strict=True):
             label = None if classes is None else int(classes[done])
             total.add(chain.run(feeds, deliverable.outputs), want, label)

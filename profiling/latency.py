@@ -17,7 +17,8 @@ from profiling.kernels import KernelTimes, read_kernels, tag_model
 from profiling.model import model_hash
 from profiling.profile import LatencyProfile, Precision, SwitchCost, UnitCost
 from profiling.progress import Progress, silent
-from profiling.quantize import Calibration, Pass, quantize
+from profiling.quantize import Calibration, quantize
+from profiling.saturation import int8_saturates
 from profiling.session import Feeds, Runtime, Trace, open_session
 from profiling.timing import middle_mean, time_interleaved
 
@@ -67,6 +68,7 @@ def measure_latency(
         model_sha256=model_hash(graph.model),
         runtime_version=ort.__version__,
         scheme=calibration.scheme.label,
+        overflows=int8_saturates(runtime),
         processor=processor(),
         threads=runtime.threads,
         provider=runtime.provider,
@@ -105,8 +107,8 @@ def _variants(graph: ModelGraph, calibration: Calibration) -> list[_Variant]:
 
 
 def _quantized(graph: ModelGraph, int8: frozenset[int], calibration: Calibration) -> onnx.ModelProto:
-    nodes = tuple(n for index in sorted(int8) for n in graph.units[index].nodes)
-    return quantize(graph.model, [Pass(calibration.scheme, nodes)], calibration.ranges)
+    nodes = (n for index in sorted(int8) for n in graph.units[index].nodes)
+    return quantize(graph.model, calibration.of(nodes), calibration.ranges)
 
 
 def _run(

@@ -13,7 +13,7 @@ from profiling.graph import ModelGraph
 from profiling.model import model_hash
 from profiling.profile import NoiseProfile, TensorNoise, UnitNoise
 from profiling.progress import Progress, silent
-from profiling.quantize import QUANTIZED_SUFFIX, Calibration, Pass, quantize
+from profiling.quantize import QUANTIZED_SUFFIX, Calibration, quantize
 from profiling.session import Array, Feeds, Runtime, open_session, run_session
 from profiling.weights import blocks, discard, is_large, values, write_large
 
@@ -62,6 +62,7 @@ def measure_noise(
     graph: ModelGraph,
     calibration: Calibration,
     samples: Sequence[Feeds],
+    known: tuple[TensorNoise, ...] | None = None,
     progress: Progress = silent,
 ) -> NoiseProfile:
     """Quantize one tensor, or one unit's weights and inner tensors, at a time and run the samples.
@@ -72,18 +73,19 @@ def measure_noise(
         What `calibrate` wrote for this graph's model.
     samples
         Calibration samples; the noise is their mean.
+    known
+        Noise of the tensors, where a scheme with the same activations was measured already.
     """
     runtime = Runtime(threads=os.cpu_count() or 1)  # numbers, not seconds, are measured here
     reference = list(_outputs(graph.model, samples, runtime))
     able = [unit for unit in graph.units if unit.quantizable]
-    everything = Pass(calibration.scheme, graph.quantizable_nodes)
-    quantized = quantize(graph.model, [everything], calibration.ranges)
+    quantized = quantize(graph.model, calibration.of(graph.quantizable_nodes), calibration.ranges)
     quantizers = _quantizers(quantized)
     weights = _weight_dequantizers(quantized)
     boundary = [name for name in graph.boundary() if name in quantizers]
     total = len(boundary) + len(able)
-    tensors, units = [], []
-    for name in boundary:
+    tensors, units = list(known or ()), []
+    for name in boundary if known is None else ():
         one = _with_rounded(graph.model, [quantizers[name]], {})
         tensors.append(TensorNoise(name, _power(one, samples, reference, runtime)))
         progress("noise", len(tensors), total)

@@ -12,7 +12,7 @@ import msgspec
 
 from profiling.errors import ProfileError
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Precision(StrEnum):
@@ -52,6 +52,10 @@ class LatencyProfile:
     ----------
     model_sha256
         Of the prepared model.
+    scheme
+        Label of the quantization scheme that was measured.
+    overflows
+        Whether int8 kernels overflow on the device with 8-bit weights; then plans use 7 bits.
     wall_s
         Precision -> median seconds of a whole run without the profiler. A unit that cannot be
         quantized stays in fp32 in the int8 model.
@@ -66,6 +70,7 @@ class LatencyProfile:
     model_sha256: str
     runtime_version: str
     scheme: str
+    overflows: bool
     processor: str
     threads: int
     provider: str
@@ -147,8 +152,33 @@ def writing_aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def load_json(path: Path, kind: type[T]) -> T:
+def load_profile(path: Path) -> Profile:
+    """Read a profile back.
+
+    Raises
+    ------
+    ProfileError
+        If the file is missing, no profile, or of another format.
+    """
+    found = load_json(path, _Format, "Profile").format
+    if found != FORMAT:
+        raise ProfileError(
+            f"{path}: format {found}, this version reads {FORMAT}; make it again: plan profile"
+        )
+    return load_json(path, Profile)
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def load_json(path: Path, kind: type[T], name: str | None = None) -> T:
     """Read a record back.
+
+    Parameters
+    ----------
+    name
+        What messages call it; default: as `kind`.
 
     Raises
     ------
@@ -160,4 +190,4 @@ def load_json(path: Path, kind: type[T]) -> T:
     except OSError as exc:
         raise ProfileError(f"{path}: {exc.strerror}") from exc
     except msgspec.MsgspecError as exc:
-        raise ProfileError(f"{path} is not a {kind.__name__} file: {exc}") from exc
+        raise ProfileError(f"{path} is not a {name or kind.__name__} file: {exc}") from exc

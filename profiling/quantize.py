@@ -1,13 +1,14 @@
-"""The only importer of onnxruntime.quantization: calibration and mixed-precision passes."""
+"""The only importer of onnxruntime.quantization: calibration, and nodes quantized in their schemes."""
 
 import functools
 import itertools
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import networkx as nx
 import numpy as np
@@ -41,33 +42,42 @@ QUANTIZABLE = (frozenset(QDQRegistry) | frozenset(QLinearOpsRegistry)) - _UNSUPP
 QUANTIZED_SUFFIX = "_QuantizeLinear_Output"
 """The tool names the quantized form of tensor T as T + this suffix."""
 _QUANTIZED_WEIGHT = "_quantized"
+_PER_CHANNEL = frozenset(
+    {
+        "Conv", "ConvTranspose", "Gemm", "MatMul",
+        "BatchNormalization", "InstanceNormalization", "LayerNormalization",
+    }
+)  # fmt: skip
+_BIAS = 2
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How weights and activations become integers.
-
-    Static QDQ with min-max ranges, weights per output channel.
+    """How weights and activations become integers: static QDQ, min-max ranges, weights per channel.
 
     Parameters
     ----------
+    symmetric
+        Activations are int8 around zero, as some providers want, instead of uint8.
     reduce_range
         Weights use 7 of 8 bits, for processors whose int8 kernels overflow otherwise.
     """
 
-    name: str
-    activation: QuantType = QuantType.QUInt8
-    weight: QuantType = QuantType.QInt8
+    symmetric: bool = False
     reduce_range: bool = False
 
     @property
     def label(self) -> str:
-        """A name for records: the scheme and what differs from its default."""
-        return f"{self.name}-7bit-weights" if self.reduce_range else self.name
+        """A name for records: int8 and what differs from its default."""
+        parts = ["int8", "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range]
+        return "-".join(filter(None, parts))
 
 
-INT8 = Scheme("int8")
-INT8_REDUCED = Scheme("int8", reduce_range=True)
+INT8 = Scheme()
+INT8_REDUCED = Scheme(reduce_range=True)
+SCHEMES = {s.label: s for s in itertools.starmap(Scheme, itertools.product((False, True), repeat=2))}
+"""Every scheme by its label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +87,25 @@ class Calibration:
     scheme: Scheme
     ranges: Path
 
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One call of the quantization tool: a scheme and the nodes that it applies to."""
-
-    scheme: Scheme
-    nodes: tuple[str, ...]
+    def of(self, items: Iterable[T]) -> dict[T, Scheme]:
+        """Return the scheme for each of some units or nodes, as `quantize` wants them."""
+        return dict.fromkeys(items, self.scheme)
 
 
-def calibrate(
-    model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Feeds], calibration: Calibration
-) -> None:
-    """Write the ranges of the tensors around some nodes over `samples` to the calibration's file.
+def calibrate(model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Feeds], ranges: Path) -> None:
+    """Write the ranges of the tensors around some nodes over `samples` to a file.
 
-    Later passes read the ranges instead of running samples, so all of them quantize with the ranges
-    of the float model.
+    Whatever is quantized later reads the file instead of running samples, in whatever scheme.
 
     Parameters
     ----------
     nodes
-        Every node that a later pass may quantize.
+        Every node that may be quantized later.
 
     Raises
     ------
     QuantizeError
-        If there is no sample, or the tool fails.
+        If there is no sample.
     """
     if not samples:
         raise QuantizeError("calibration needs at least one sample")
@@ -114,63 +117,61 @@ def calibrate(
         for name in dict.fromkeys(touched)
         if name in known and known[name].type.tensor_type.elem_type == TensorProto.FLOAT
     ]
-    ranges = tensor_ranges(model, floats, samples)
-    pairs = {name: tuple(np.array([x], np.float32) for x in pair) for name, pair in ranges.items()}
-    save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), calibration.ranges)
+    found = tensor_ranges(model, floats, samples)
+    pairs = {name: tuple(np.array([x], np.float32) for x in pair) for name, pair in found.items()}
+    save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), ranges)
 
 
-def quantize(model: onnx.ModelProto, passes: Sequence[Pass], ranges: Path) -> onnx.ModelProto:
-    """Return a copy of `model` with the nodes of each pass quantized in its scheme.
+def quantize(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path) -> onnx.ModelProto:
+    """Return a copy of `model` with some nodes quantized, each in its scheme.
 
-    Before: `model` comes from `prepare_model` and its nodes stand in topological order. After: every
-    float activation that a quantized node reads or writes is quantized for all its consumers.
+    Before: `model` comes from `prepare_model`; two nodes that share a tensor agree on whether
+    activations are symmetric. After: every float activation that a quantized node reads or writes is
+    quantized for all its consumers.
 
     Parameters
     ----------
-    passes
-        Runs of consecutive nodes, upstream first. The tool writes invalid models or hangs on any
-        other order, so it is refused.
+    schemes
+        Node -> scheme; nodes left out stay in float.
     ranges
         What `calibrate` wrote for this model.
 
     Raises
     ------
     QuantizeError
-        If the passes are out of order, a node is unknown, or the tool fails.
+        If a node is unknown, two schemes meet at a tensor, or the tool fails.
     """
-    _check_order(model, passes)
-    _check_starts(model, passes)
-    for each in passes:
-        if each.nodes:  # the tool takes an empty list for "all nodes"
-            model = _run_pass(model, each, ranges)
+    unknown = set(schemes) - {node.name for node in model.graph.node}
+    if unknown:
+        raise QuantizeError(f"no such node to quantize: {sorted(unknown)[0]}")
+    _require_one_kind(model, schemes)
+    source, model = model, onnx.ModelProto()
+    model.CopyFrom(source)
+    # Whether activations are symmetric decides if a Relu may vanish, for a whole call of the tool; the
+    # calls share no tensor. Bits of weights can differ within a call.
+    for symmetric in (False, True):
+        chosen = {name: scheme for name, scheme in schemes.items() if scheme.symmetric == symmetric}
+        if chosen:  # the tool takes an empty list for "all nodes"
+            model = _call_tool(model, chosen, ranges)
     return model
 
 
-def passes_of(order: Sequence[str], schemes: Mapping[str, Scheme]) -> tuple[Pass, ...]:
-    """Return the passes that give each node of `schemes` its scheme, upstream first.
-
-    One scheme is one pass on all its nodes; several are a pass per run of consecutive nodes.
-
-    Parameters
-    ----------
-    order
-        All node names in topological order.
-    schemes
-        Node -> scheme; nodes left out stay in float.
-    """
-    chosen = [name for name in order if name in schemes]
-    if len({schemes[name].name for name in chosen}) == 1:
-        return (Pass(schemes[chosen[0]], tuple(chosen)),)
-    runs = itertools.groupby(chosen, key=lambda name: schemes[name].name)
-    passes = []
-    for _, run in runs:
-        nodes = tuple(run)
-        passes.append(Pass(schemes[nodes[0]], nodes))
-    return tuple(passes)
+def _require_one_kind(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> None:
+    symmetric: dict[str, bool] = {}
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.name in schemes:
+            for name in {*node.input, *node.output} - constants - {""}:
+                if symmetric.setdefault(name, schemes[node.name].symmetric) != schemes[node.name].symmetric:
+                    raise QuantizeError(
+                        f"tensor {name!r} would be quantized in two ways, symmetric and not: between two "
+                        "such int8 units one in float is needed"
+                    )
 
 
-def _run_pass(model: onnx.ModelProto, one: Pass, ranges: Path) -> onnx.ModelProto:
-    axes = _large_weight_axes(model, one)
+def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path) -> onnx.ModelProto:
+    base = next(iter(schemes.values()))
+    axes = _large_weight_axes(model, schemes)
     large = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in axes}
     # A weight's scales depend on the extremes of its channels only, so these stand in for it.
     stand_ins = {
@@ -186,12 +187,16 @@ def _run_pass(model: onnx.ModelProto, one: Pass, ranges: Path) -> onnx.ModelProt
                 None,
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
-                activation_type=one.scheme.activation,
-                weight_type=one.scheme.weight,
-                reduce_range=one.scheme.reduce_range,
-                nodes_to_quantize=list(one.nodes),
-                # Without it, MaxPool and the like are quantized only if their neighbours happen to be.
-                extra_options={"ForceQuantizeNoInputCheck": True},
+                activation_type=QuantType.QInt8 if base.symmetric else QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                reduce_range=base.reduce_range,
+                nodes_to_quantize=list(schemes),
+                extra_options={
+                    # Without it, MaxPool and the like are quantized only if their neighbours happen to be.
+                    "ForceQuantizeNoInputCheck": True,
+                    "ActivationSymmetric": base.symmetric,
+                    "TensorQuantOverrides": _other_bits(model, schemes, base),
+                },
                 calibration_cache_path=ranges,
             )
         except Exception as exc:
@@ -201,14 +206,28 @@ def _run_pass(model: onnx.ModelProto, one: Pass, ranges: Path) -> onnx.ModelProt
     return _in_order(quantized)
 
 
-def _large_weight_axes(model: onnx.ModelProto, one: Pass) -> dict[str, int]:
-    """Return the large float weights that a pass quantizes, with the axis of their channels."""
-    chosen = set(one.nodes)
+def _other_bits(
+    model: onnx.ModelProto, schemes: Mapping[str, Scheme], base: Scheme
+) -> dict[str, list[dict[str, object]]]:
+    """Return what the tool must know of constants whose node uses other bits than the base scheme."""
+    floats = {t.name: t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
+    others = [n for n in model.graph.node if schemes.get(n.name, base).reduce_range != base.reduce_range]
+    found: dict[str, list[dict[str, object]]] = {}
+    for node in others:
+        for place, name in enumerate(node.input):
+            if name in floats and not (node.op_type in _PER_CHANNEL and place == _BIAS):
+                one: dict[str, object] = {"reduce_range": not base.reduce_range}
+                if node.op_type in _PER_CHANNEL and len(floats[name].dims) > 1:
+                    one["axis"] = _channel_axis(node)
+                found[name] = [one]
+    return found
+
+
+def _large_weight_axes(model: onnx.ModelProto, nodes: Collection[str]) -> dict[str, int]:
+    """Return the large float weights that some nodes read, with the axis of their channels."""
     large = {t.name for t in model.graph.initializer if is_large(t) and t.data_type == TensorProto.FLOAT}
-    readers = {
-        name: node for node in model.graph.node if node.name in chosen for name in node.input if name in large
-    }
-    return {name: _channel_axis(node) for name, node in readers.items()}
+    readers = [node for node in model.graph.node if node.name in nodes]
+    return {name: _channel_axis(node) for node in readers for name in node.input if name in large}
 
 
 def _channel_axis(node: onnx.NodeProto) -> int:
@@ -265,39 +284,6 @@ def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
         del model.graph.node[:]
         model.graph.node.extend(nodes[place] for place in order)
     return model
-
-
-def _check_order(model: onnx.ModelProto, passes: Sequence[Pass]) -> None:
-    position = {node.name: index for index, node in enumerate(model.graph.node)}
-    last = -1
-    for each in passes:
-        unknown = [name for name in each.nodes if name not in position]
-        if unknown:
-            raise QuantizeError(f"no such node to quantize: {', '.join(unknown)}")
-        if not each.nodes:
-            continue
-        places = [position[name] for name in each.nodes]
-        if min(places) <= last:
-            raise QuantizeError(
-                f"quantization passes must run upstream first: {each.nodes[0]!r} stands before "
-                "a node of an earlier pass"
-            )
-        last = max(places)
-
-
-def _check_starts(model: onnx.ModelProto, passes: Sequence[Pass]) -> None:
-    # The tool looks for the scale that such a node shares with its input among this pass's tensors.
-    number = {name: i for i, one in enumerate(passes) for name in one.nodes}
-    producers = {name: node for node in model.graph.node for name in node.output}
-    for node in model.graph.node:
-        if node.name not in number or node.op_type not in PASSING | REMOVABLE:
-            continue
-        producer = producers.get(node.input[0])
-        if producer is not None and number.get(producer.name, number[node.name]) != number[node.name]:
-            raise QuantizeError(
-                f"a quantization pass cannot begin at {node.name!r} ({node.op_type}): "
-                f"it must share a pass with {producer.name!r}"
-            )
 
 
 @contextmanager

@@ -79,6 +79,8 @@ def open_session(
     options.log_severity_level = _QUIET
     # Several sessions live side by side and are compared: a spinning pool would slow its neighbours.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without it x86 processors run a stage whose input is int8 (symmetric activations) in float.
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
     if trace is not None and trace.profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(trace.profile_prefix)

@@ -71,7 +71,7 @@ class Prepared:
             for _ in range(8)
         ]
         self.calibration = Calibration(INT8_REDUCED, folder / f"{name}.ranges.json")
-        calibrate(self.graph.model, self.graph.quantizable_nodes, self.samples, self.calibration)
+        calibrate(self.graph.model, self.graph.quantizable_nodes, self.samples, self.calibration.ranges)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ def price(problem: PlacementProblem, choice: tuple[int, ...]) -> dict[str, objec
         "energy": energy,
         "objective": spent if latency < math.inf else math.inf,
         "order": _has_order(problem, pick),
+        "one kind": all(len({pick[v].kind for v in t.quantizers if pick[v].int8}) < 2 for t in problem.flows),
     }
 
 
@@ -40,7 +41,8 @@ def _add_up(problem, pick) -> tuple[list[float], float, float]:
         readers = {pick[v].device for v in t.consumers}
         sent += math.fsum(t.send_s[int8][home][d] for d in readers if d != home)
         if int8:
-            noise += 0 if t.inherits and pick[t.producer].int8 else t.noise_power
+            kinds = {pick[v].kind for v in t.quantizers if pick[v].int8}
+            noise += 0 if t.inherits and pick[t.producer].int8 else sum(t.noise_power[k] for k in kinds)
             if not pick[t.producer].int8:
                 for d in readers if t.converts_at_consumer else {home}:
                     busy[d] += t.quantize_s[d]
@@ -93,7 +95,15 @@ def feasible(problem: PlacementProblem, cost: dict[str, object]) -> bool:
         pairs = [*zip(cost["energy"], problem.energy.limits_j, strict=True)]
         pairs.append((math.fsum(cost["energy"]), problem.energy.total_j))
         energy = all(limit is None or used <= limit + 1e-12 for used, limit in pairs)
-    return memory and noise and latency and energy and cost["order"] and math.isfinite(cost["latency"])
+    return (
+        memory
+        and noise
+        and latency
+        and energy
+        and cost["order"]
+        and cost["one kind"]
+        and math.isfinite(cost["latency"])
+    )
 
 
 def best(problem: PlacementProblem) -> float | None:

@@ -19,7 +19,8 @@ def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem
     if units > 4:
         devices = min(devices, 2)  # at most 4096 assignments to enumerate
     source, sink = units, units + 1
-    vertices = [Vertex(f"u{i}", tuple(draw(_options(devices)))) for i in range(units)] + [
+    kinds = [0] * devices if draw(st.booleans()) else [draw(st.integers(0, 1)) for _ in range(devices)]
+    vertices = [Vertex(f"u{i}", tuple(draw(_options(kinds)))) for i in range(units)] + [
         Vertex(name, (Option(draw(st.integers(0, devices - 1)), int8=False),), fixed=True)
         for name in ("source", "sink")
     ]
@@ -78,7 +79,7 @@ def _joules(draw, devices: int):
 
 
 @st.composite
-def _options(draw, devices: int) -> list[Option]:
+def _options(draw, kinds: list[int]) -> list[Option]:
     return [
         Option(
             device,
@@ -87,8 +88,9 @@ def _options(draw, devices: int) -> list[Option]:
             noise_power=draw(_NOISE) if int8 else 0.0,
             weight_bytes=draw(_BYTES),
             activation_bytes=draw(_BYTES),
+            kind=kind if int8 else 0,
         )
-        for device in range(devices)
+        for device, kind in enumerate(kinds)
         for int8 in ((False, True) if draw(st.integers(0, 4)) else (False,))
     ]
 
@@ -110,7 +112,7 @@ def _flow(draw, producer: int, consumers: tuple[int, ...], devices: int, units: 
         producer=producer,
         consumers=consumers,
         quantizers=quantizers,
-        noise_power=draw(_NOISE),
+        noise_power=(draw(_NOISE), draw(_NOISE)),
         send_s=(seconds, seconds if raw else quarter),
         quantize_s=tuple(draw(_MILLI) for _ in range(devices)),
         dequantize_s=tuple(draw(_MILLI) for _ in range(devices)),

@@ -169,7 +169,9 @@ SETTINGS = {
     "solver.time_limit_s=0": "solver.time_limit_s must be > 0, got 0",
     "solver.gap=-1": "solver.gap must be >= 0, got -1",
     "profiling.rounds=1": "profiling.rounds must be >= 3, got 1",
-    "profiling.weights=4bit": "profiling.weights must be 'auto', '8bit' or '7bit', got '4bit'",
+    "quantization.reduce_range=maybe": "quantization.reduce_range must be true or false, got 'maybe'",
+    "quantization.bits=4": "quantization.bits is not a known key",
+    "devices.0.quantization=7bit": "devices.0.quantization must be",
     "nonsense=1": "nonsense is not a known key",
     "links.7.to=camera": "there is no '7'; it has 2 entries",
     "links.x.to=camera": "there is no 'x'",
@@ -333,7 +335,7 @@ def test_a_truncated_archive(here, capsys):
 
 
 PROFILES = {
-    "format": (lambda p: p.update(format=99), "format 99, this version reads 1"),
+    "format": (lambda p: p.update(format=99), "format 99, this version reads 2; make it again: plan profile"),
     "no format": (lambda p: p.pop("format"), "is not a Profile file"),
     "no latency": (lambda p: p.pop("latency"), "is not a Profile file"),
     "latency text": (lambda p: p.update(latency="fast"), "is not a Profile file"),
@@ -376,7 +378,7 @@ FOLDERS = {
     "broken plan": (lambda f: (f / "plan.json").write_text("{"), "is not a plan"),
     "list plan": (lambda f: (f / "plan.json").write_text("[]"), "is not a plan"),
     "binary plan": (lambda f: (f / "plan.json").write_bytes(b"\xff\xfe"), "is not a plan"),
-    "plan format": (edit("plan.json", lambda p: p.update(format=7)), "format 7, this version reads 1"),
+    "plan format": (edit("plan.json", lambda p: p.update(format=7)), "format 7, this version reads 2"),
     "plan without scenario": (edit("plan.json", lambda p: p.pop("scenario")), "is not a plan"),
     "plan with bad scenario": (edit("plan.json", lambda p: p["scenario"].pop("model")), "model is required"),
     "manifest format": (edit("manifest.json", lambda m: m.update(format=7)), "format 7"),

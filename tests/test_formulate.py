@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from planner.evaluate import evaluate
@@ -14,6 +16,7 @@ from profiling.profile import (
     UnitCost,
     UnitNoise,
 )
+from profiling.quantize import INT8, Scheme
 
 TEXT = """\
 model: m.onnx
@@ -35,7 +38,7 @@ budget: {memory_mib: {camera: 1}, latency_ms: 100}
 def profiles(graph) -> tuple[LatencyProfile, NoiseProfile]:
     units = [UnitCost(u.name, p, 0.001 * (u.index + 1)) for u in graph.units for p in Precision]
     switches = [SwitchCost(t, p, 0.0002, measured=True) for t in graph.boundary() for p in Precision]
-    latency = LatencyProfile("", "", "", "", 1, "", 1, {}, {}, {}, tuple(units), tuple(switches))
+    latency = LatencyProfile("", "", "", False, "", 1, "", 1, {}, {}, {}, tuple(units), tuple(switches))
     noise = NoiseProfile(
         "",
         "",
@@ -52,8 +55,11 @@ def problem_of(residual, tmp_path, inputs="{}"):
     path.write_text(TEXT.replace("{INPUTS}", inputs))
     scenario = load_scenario(path)
     latency, noise = profiles(residual.graph)
-    costs = {"camera": DeviceCosts.of(latency), "server": DeviceCosts.of(latency, 4.0)}
-    return formulate(scenario, residual.graph, costs, noise)
+    costs = {
+        "camera": DeviceCosts.of(latency, noise, INT8),
+        "server": DeviceCosts.of(latency, noise, INT8, 4.0),
+    }
+    return formulate(scenario, residual.graph, costs)
 
 
 def test_a_unit_has_an_option_per_device_and_allowed_precision(residual, tmp_path):
@@ -80,7 +86,7 @@ def test_tensors_cross_with_the_bytes_of_their_form(residual, tmp_path):
     assert flow.send_s[1][0][1] == pytest.approx(0.005 + 256 / 1e6)
     assert flow.send_s[0][1][0] == float("inf")
     assert flow.quantize_s == (0.0002, 0.00005)
-    assert flow.noise_power == 0.01
+    assert flow.noise_power == (0.01,)
 
 
 def test_source_and_sink_are_fixed_ends(residual, tmp_path):
@@ -104,11 +110,24 @@ def test_a_profile_without_a_unit_says_so(residual, tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(TEXT.replace("{INPUTS}", "{}"))
     latency, noise = profiles(residual.graph)
-    empty = DeviceCosts({}, {})
+    costs = {"camera": DeviceCosts({}, {}, {}, {}), "server": DeviceCosts.of(latency, noise, INT8)}
     with pytest.raises(ProfileError, match="profile of device 'camera' has no fp32 time of unit"):
-        formulate(
-            load_scenario(path), residual.graph, {"camera": empty, "server": DeviceCosts.of(latency)}, noise
-        )
+        formulate(load_scenario(path), residual.graph, costs)
+
+
+def test_devices_whose_activations_differ_are_told_apart(residual, tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(TEXT.replace("{INPUTS}", "{}").replace(", precisions: [fp32]", ""))
+    latency, noise = profiles(residual.graph)
+    louder = replace(noise, tensors=tuple(TensorNoise(t, 0.05) for t in residual.graph.boundary()))
+    costs = {
+        "camera": DeviceCosts.of(latency, louder, Scheme(symmetric=True)),
+        "server": DeviceCosts.of(latency, noise, INT8, 4.0),
+    }
+    problem = formulate(load_scenario(path), residual.graph, costs).problem
+    kinds = [(o.device, o.int8, o.kind) for o in problem.vertices[0].options]
+    assert kinds == [(0, False, 0), (0, True, 1), (1, False, 0), (1, True, 0)]
+    assert problem.flows[1].noise_power == (0.01, 0.05)
 
 
 ENERGY = """
@@ -127,8 +146,11 @@ def energy_problem(residual, tmp_path, objective):
     path.write_text(text + ENERGY.replace("OBJECTIVE", objective))
     scenario = load_scenario(path)
     latency, noise = profiles(residual.graph)
-    costs = {"camera": DeviceCosts.of(latency), "server": DeviceCosts.of(latency, 4.0)}
-    return formulate(scenario, residual.graph, costs, noise).problem
+    costs = {
+        "camera": DeviceCosts.of(latency, noise, INT8),
+        "server": DeviceCosts.of(latency, noise, INT8, 4.0),
+    }
+    return formulate(scenario, residual.graph, costs).problem
 
 
 def test_energy_comes_from_watts_and_from_the_radio_model(residual, tmp_path):

@@ -7,7 +7,7 @@ from onnx import numpy_helper
 
 from profiling.graph import build_graph
 from profiling.prepare import prepare_model
-from profiling.quantize import INT8, Pass, quantize
+from profiling.quantize import INT8, quantize
 
 
 def test_units_are_what_the_runtime_fuses(residual):
@@ -70,7 +70,7 @@ def test_bytes_follow_the_precision(residual):
 def test_int8_bytes_cover_what_the_tool_writes(digits):
     graph = digits.graph
     nodes = tuple(n for u in graph.units for n in u.nodes)
-    model = quantize(graph.model, [Pass(INT8, nodes)], digits.calibration.ranges)
+    model = quantize(graph.model, dict.fromkeys(nodes, INT8), digits.calibration.ranges)
     activations = {t for u in graph.units for t in graph.quantized_by(u.index)}
     written = sum(
         numpy_helper.to_array(init).nbytes

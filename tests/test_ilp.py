@@ -29,10 +29,10 @@ def small_problem() -> PlacementProblem:
     quarter = tuple(tuple(x / 4 for x in row) for row in seconds)
     switches = {"quantize_s": (0.0004, 0.0002, 0.0001), "dequantize_s": (0.0002, 0.0001, 0.0001)}
     flows = (
-        Flow("in", 3, (0,), (0,), 0.002, (seconds, seconds), converts_at_consumer=True, **switches),
-        Flow("a", 0, (1, 2), (0, 1, 2), 0.003, (seconds, quarter), **switches),
-        Flow("b", 1, (2, 4), (1, 2), 0.001, (seconds, quarter), inherits=True, **switches),
-        Flow("c", 2, (4,), (), 0.0, (seconds, seconds), **switches),
+        Flow("in", 3, (0,), (0,), (0.002,), (seconds, seconds), converts_at_consumer=True, **switches),
+        Flow("a", 0, (1, 2), (0, 1, 2), (0.003,), (seconds, quarter), **switches),
+        Flow("b", 1, (2, 4), (1, 2), (0.001,), (seconds, quarter), inherits=True, **switches),
+        Flow("c", 2, (4,), (), (0.0,), (seconds, seconds), **switches),
     )
     units = tuple(Vertex(f"u{i}", options) for i in range(3))
     ends = tuple(Vertex(n, (Option(0, int8=False),), fixed=True) for n in ("source", "sink"))
@@ -249,7 +249,7 @@ def test_tiny_noise_budgets_are_kept_exactly():
             replace(v, options=tuple(replace(o, noise_power=o.noise_power * 1e-7) for o in v.options))
             for v in problem.vertices
         ),
-        flows=tuple(replace(f, noise_power=f.noise_power * 1e-7) for f in problem.flows),
+        flows=tuple(replace(f, noise_power=tuple(n * 1e-7 for n in f.noise_power)) for f in problem.flows),
         noise_power=problem.noise_power * 1e-7,
     )
     assert solve(tiny).choice == solve(problem).choice
@@ -270,7 +270,7 @@ def test_a_wrong_answer_of_cbc_is_noticed():
         )
 
     def flow(producer, consumers, *rows):
-        return Flow("t", producer, consumers, (), 0.0, (rows, rows), (0.0,) * 3, (0.0,) * 3)
+        return Flow("t", producer, consumers, (), (0.0,), (rows, rows), (0.0,) * 3, (0.0,) * 3)
 
     problem = PlacementProblem(
         ("d0", "d1", "d2"),

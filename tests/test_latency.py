@@ -5,7 +5,7 @@ from conftest import Prepared
 from profiling.kernels import Kernel, KernelTimes, Owner, tag_model
 from profiling.latency import measure_latency
 from profiling.profile import LatencyProfile, Precision, load_json, save_json
-from profiling.quantize import Pass, quantize
+from profiling.quantize import quantize
 from profiling.session import Runtime, open_session
 
 
@@ -56,7 +56,7 @@ def test_the_profilers_cost_is_taken_off_kernel_by_kernel():
 def test_tags_leave_the_models_ends_and_results_alone(digits):
     able = frozenset(u.index for u in digits.graph.units)
     nodes = tuple(n for u in digits.graph.units for n in u.nodes)
-    int8 = quantize(digits.graph.model, [Pass(digits.calibration.scheme, nodes)], digits.calibration.ranges)
+    int8 = quantize(digits.graph.model, digits.calibration.of(nodes), digits.calibration.ranges)
     tagged = tag_model(int8, digits.graph, able)
     feeds = digits.samples[0]
     want = open_session(int8, Runtime()).run(None, feeds)[0]
@@ -66,9 +66,7 @@ def test_tags_leave_the_models_ends_and_results_alone(digits):
 
 def test_a_switch_belongs_to_its_tensor_and_a_weight_to_its_unit(digits):
     unit = digits.graph.units[3]
-    int8 = quantize(
-        digits.graph.model, [Pass(digits.calibration.scheme, unit.nodes)], digits.calibration.ranges
-    )
+    int8 = quantize(digits.graph.model, digits.calibration.of(unit.nodes), digits.calibration.ranges)
     tagged = tag_model(int8, digits.graph, frozenset({3}))
     kinds = {}
     for before, after in zip(int8.graph.node, tagged.graph.node, strict=True):

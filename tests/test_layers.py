@@ -30,7 +30,7 @@ LAYERS = [
     {"planner.evaluate", "planner.scenario_file", "planner.data", "planner.chain", "planner.metrics"},
     {"planner.ilp", "planner.formulate", "planner.rebuild"},
     {"planner.explain", "planner.split", "planner.tighten", "planner.verify", "planner.measure"},
-    {"planner.compose"},
+    {"planner.compose", "planner.schemes"},
     {"planner.run"},
     {"planner.output"},
     {"planner.report", "planner.execute"},

@@ -3,7 +3,7 @@ import onnxruntime as ort
 import pytest
 
 from profiling.noise import measure_noise, noise_power
-from profiling.quantize import Pass, quantize
+from profiling.quantize import quantize
 from profiling.session import Runtime, open_session, run_session
 
 
@@ -25,7 +25,7 @@ def test_single_tensor_noise_adds_up_to_that_of_a_mixed_model(digits):
     profile = measure_noise(digits.graph, digits.calibration, digits.samples)
     chosen = {u.index for u in digits.graph.units if u.index % 3}
     nodes = tuple(n for i in sorted(chosen) for n in digits.graph.units[i].nodes)
-    mixed = quantize(digits.graph.model, [Pass(digits.calibration.scheme, nodes)], digits.calibration.ranges)
+    mixed = quantize(digits.graph.model, digits.calibration.of(nodes), digits.calibration.ranges)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(mixed.SerializeToString(), options)

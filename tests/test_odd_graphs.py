@@ -45,7 +45,7 @@ def calibrated(model: onnx.ModelProto, folder) -> tuple[ModelGraph, Calibration,
     columns = odd_models.samples(model)
     feeds = [{key: np.asarray(column[i]) for key, column in columns.items()} for i in range(8)]
     calibration = Calibration(INT8_REDUCED, folder / "ranges.json")
-    calibrate(graph.model, graph.quantizable_nodes, feeds, calibration)
+    calibrate(graph.model, graph.quantizable_nodes, feeds, calibration.ranges)
     return graph, calibration, feeds
 
 
@@ -80,7 +80,7 @@ def test_every_split_over_two_devices_gives_the_same_bits(name, tmp_path):
     graph, calibration, feeds = calibrated(odd_models.odd_model(name), tmp_path)
     able = [unit.index for unit in graph.units if unit.quantizable]
     for int8 in ([], able, able[::2]):
-        mixed = rebuild(graph, int8, calibration)
+        mixed = rebuild(graph, calibration.of(int8), calibration.ranges)
         whole = open_session(mixed, Runtime(), Optimization.BASIC)
         for cut in range(len(graph.units) + 1):
             devices = ("a",) * cut + ("b",) * (len(graph.units) - cut)
@@ -96,7 +96,9 @@ def test_a_nested_graph_is_one_unit_that_stays_in_float(tmp_path):
     assert nested.obstacle == "If runs a nested graph"
     assert set(nested.inputs) == {"flag", "other", "h", "x"}
     assert nested.weight_bytes == 4 * 4 * 4
-    mixed = rebuild(graph, [unit.index for unit in graph.units if unit.quantizable], calibration)
+    mixed = rebuild(
+        graph, calibration.of([unit.index for unit in graph.units if unit.quantizable]), calibration.ranges
+    )
     inner = [node.op_type for node in all_nodes(mixed.graph)]
     assert inner.count("MatMul") == 1
 
@@ -152,7 +154,7 @@ def quantized_halfway(tmp_path_factory):
     """A model whose first two units came quantized."""
     folder = tmp_path_factory.mktemp("halfway")
     graph, calibration, _ = calibrated(models.residual(), folder)
-    return rebuild(graph, [0, 1], calibration)
+    return rebuild(graph, calibration.of([0, 1]), calibration.ranges)
 
 
 def test_quantized_units_stay_as_they_are(quantized_halfway, tmp_path):
@@ -164,7 +166,7 @@ def test_quantized_units_stay_as_they_are(quantized_halfway, tmp_path):
     assert not any(unit.quantizable for unit in given)
     able = [unit.index for unit in graph.units if unit.quantizable]
     assert able
-    mixed = rebuild(graph, able, calibration)
+    mixed = rebuild(graph, calibration.of(able), calibration.ranges)
     before = sum(node.op_type == "QuantizeLinear" for node in quantized_halfway.graph.node)
     added = quantized_tensors(mixed)
     after = sum(node.op_type == "QuantizeLinear" for node in mixed.graph.node)
@@ -175,7 +177,9 @@ def test_quantized_units_stay_as_they_are(quantized_halfway, tmp_path):
 def test_a_quantized_model_is_planned_without_new_noise(tmp_path):
     (tmp_path / "first").mkdir()
     graph, calibration, _ = calibrated(models.residual(), tmp_path / "first")
-    everything = rebuild(graph, [unit.index for unit in graph.units if unit.quantizable], calibration)
+    everything = rebuild(
+        graph, calibration.of([unit.index for unit in graph.units if unit.quantizable]), calibration.ranges
+    )
     outcome = plan(everything, tmp_path, budget={"noise_relative_rms": 0})
     computing = [a for a in outcome.plan.assignments if "Quantize" not in a.unit]
     assert {a.precision.value for a in computing} == {"int8"}

@@ -1,11 +1,9 @@
-import itertools
-
 import numpy as np
 import onnx
 import pytest
 
 from profiling.errors import QuantizeError
-from profiling.quantize import INT8, INT8_REDUCED, Calibration, Pass, Scheme, calibrate, passes_of, quantize
+from profiling.quantize import INT8, INT8_REDUCED, Scheme, calibrate, quantize
 from profiling.session import Optimization, Runtime, open_session, run_session
 
 
@@ -13,76 +11,97 @@ def nodes_of(prepared, units) -> tuple[str, ...]:
     return tuple(n for i in units for n in prepared.graph.units[i].nodes)
 
 
-def segments(prepared, count: int) -> list[Pass]:
-    """Cut all units into runs of consecutive ones that begin where the tool can begin."""
-    units = prepared.graph.units
-    starts = [i for i, u in enumerate(units) if u.op_types[0] in ("Conv", "Gemm")]
-    cuts = [starts[len(starts) * k // count] for k in range(1, count)]
-    edges = [0, *cuts, len(units)]
-    return [Pass(INT8, nodes_of(prepared, range(a, b))) for a, b in itertools.pairwise(edges)]
-
-
 def outputs(model, prepared) -> list[dict[str, np.ndarray]]:
     session = open_session(model, Runtime())
     return [run_session(session, feeds) for feeds in prepared.samples]
 
 
-@pytest.mark.parametrize("count", [2, 3, 6])
-def test_several_passes_equal_one_bit_for_bit(digits, count):
-    ranges = digits.calibration.ranges
-    whole = Pass(INT8, nodes_of(digits, range(len(digits.graph.units))))
-    one = outputs(quantize(digits.graph.model, [whole], ranges), digits)
-    passes = segments(digits, count)
-    assert len({p.nodes for p in passes}) == count
-    several = outputs(quantize(digits.graph.model, passes, ranges), digits)
-    for a, b in zip(one, several, strict=True):
-        assert a["logits"].tobytes() == b["logits"].tobytes()
+def constants(model) -> dict[str, bytes]:
+    """Return quantized weights with their scales, by name."""
+    kinds = ("_quantized", "_scale", "_zero_point")
+    return {
+        i.name: i.SerializeToString(deterministic=True)
+        for i in model.graph.initializer
+        if i.name.endswith(kinds)
+    }
 
 
-def test_passes_in_any_other_order_are_refused_before_the_call(digits):
-    first, second = segments(digits, 2)
-    with pytest.raises(QuantizeError, match="upstream first"):
-        quantize(digits.graph.model, [second, first], digits.calibration.ranges)
-    interleaved = [Pass(INT8, nodes_of(digits, [0, 2])), Pass(INT8, nodes_of(digits, [1]))]
-    with pytest.raises(QuantizeError, match="upstream first"):
-        quantize(digits.graph.model, interleaved, digits.calibration.ranges)
+def weights_of(graph, units) -> set[str]:
+    inside = {n for i in units for n in graph.units[i].nodes}
+    matrices = {t.name for t in graph.model.graph.initializer if len(t.dims) > 1}
+    return {n for node in graph.model.graph.node if node.name in inside for n in node.input} & matrices
 
 
-def test_a_pass_that_would_hang_the_tool_is_refused(residual):
-    units = residual.graph.units
-    pool = next(i for i, u in enumerate(units) if u.op_types[0] == "GlobalAveragePool")
-    flatten = units[pool].nodes[1]
-    before = Pass(INT8, nodes_of(residual, range(pool)) + units[pool].nodes[:1])
-    with pytest.raises(QuantizeError, match=f"cannot begin at '{flatten}'"):
-        quantize(residual.graph.model, [before, Pass(INT8, (flatten,))], residual.calibration.ranges)
+@pytest.mark.parametrize("seed", range(6))
+def test_each_node_has_the_bits_of_its_scheme(digits, seed):
+    graph, ranges = digits.graph, digits.calibration.ranges
+    able = [unit.index for unit in graph.units if unit.quantizable]
+    reduced = [index for index in able if np.random.default_rng(seed).random(len(graph.units))[index] < 0.5]
+    uniform = {
+        scheme: constants(quantize(graph.model, dict.fromkeys(graph.quantizable_nodes, scheme), ranges))
+        for scheme in (INT8, INT8_REDUCED)
+    }
+    schemes = {
+        node: INT8_REDUCED if index in reduced else INT8
+        for index in able
+        for node in graph.units[index].nodes
+    }
+    mixed = constants(quantize(graph.model, schemes, ranges))
+    assert set(mixed) == set(uniform[INT8])
+    for units, scheme in ((reduced, INT8_REDUCED), (set(able) - set(reduced), INT8)):
+        for weight in weights_of(graph, units):
+            for part in ("_quantized", "_scale", "_zero_point"):
+                assert mixed[weight + part] == uniform[scheme][weight + part]
+
+
+def test_symmetric_activations_are_int8_around_zero(residual):
+    everything = dict.fromkeys(residual.graph.quantizable_nodes, Scheme(symmetric=True))
+    model = quantize(residual.graph.model, everything, residual.calibration.ranges)
+    known = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    quantizers = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert quantizers
+    for node in quantizers:
+        assert known[node.input[2]].dtype == np.int8
+        assert not known[node.input[2]].any()
+    assert "Relu" in [node.op_type for node in model.graph.node]  # zero is not the least value now
+    difference = np.abs(outputs(model, residual)[0]["y"] - outputs(residual.graph.model, residual)[0]["y"])
+    assert 0 < difference.max() < 0.1
+
+
+def test_symmetric_and_other_units_live_in_one_model_if_a_float_one_lies_between(residual):
+    units, ranges = residual.graph.units, residual.calibration.ranges
+    first = dict.fromkeys(units[0].nodes, INT8)
+    last = dict.fromkeys(units[4].nodes, Scheme(symmetric=True))
+    model = quantize(residual.graph.model, first | last, ranges)
+    types = {
+        node.output[0].removesuffix("_QuantizeLinear_Output"): next(
+            i.data_type for i in model.graph.initializer if i.name == node.input[2]
+        )
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+    assert {types[t] for t in ("x", "r1")} == {onnx.TensorProto.UINT8}
+    assert {types[t] for t in ("f3", "y")} == {onnx.TensorProto.INT8}
+    onnx.checker.check_model(model)
+    outputs(model, residual)
+    touching = dict.fromkeys(units[1].nodes, Scheme(symmetric=True))
+    with pytest.raises(QuantizeError, match="'r1' would be quantized in two ways"):
+        quantize(residual.graph.model, first | touching, ranges)
 
 
 def test_an_unknown_node_is_named(residual):
     with pytest.raises(QuantizeError, match="no such node to quantize: nothing"):
-        quantize(residual.graph.model, [Pass(INT8, ("nothing",))], residual.calibration.ranges)
+        quantize(residual.graph.model, {"nothing": INT8}, residual.calibration.ranges)
 
 
 def test_no_nodes_means_nothing_is_quantized(residual):
-    model = quantize(residual.graph.model, [Pass(INT8, ())], residual.calibration.ranges)
+    model = quantize(residual.graph.model, {}, residual.calibration.ranges)
     assert model == residual.graph.model
 
 
-def test_one_scheme_is_one_pass_and_several_are_runs(residual):
-    order = [n for u in residual.graph.units for n in u.nodes]
-    other = Scheme("int16")
-    assert passes_of(order, {order[0]: INT8, order[3]: INT8}) == (Pass(INT8, (order[0], order[3])),)
-    mixed = {order[0]: INT8, order[1]: INT8, order[2]: other, order[4]: INT8}
-    assert passes_of(order, mixed) == (
-        Pass(INT8, (order[0], order[1])),
-        Pass(other, (order[2],)),
-        Pass(INT8, (order[4],)),
-    )
-    assert passes_of(order, {}) == ()
-
-
 def test_int8_is_uint8_activations_and_int8_weights_per_channel(residual):
-    whole = Pass(INT8, nodes_of(residual, range(len(residual.graph.units))))
-    model = quantize(residual.graph.model, [whole], residual.calibration.ranges)
+    whole = dict.fromkeys(nodes_of(residual, range(len(residual.graph.units))), INT8)
+    model = quantize(residual.graph.model, whole, residual.calibration.ranges)
     constants = {i.name: i for i in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "QuantizeLinear":
@@ -94,8 +113,8 @@ def test_int8_is_uint8_activations_and_int8_weights_per_channel(residual):
 
 def test_reduced_range_uses_seven_bits(residual):
     def largest(scheme: Scheme) -> int:
-        whole = Pass(scheme, nodes_of(residual, range(len(residual.graph.units))))
-        model = quantize(residual.graph.model, [whole], residual.calibration.ranges)
+        whole = dict.fromkeys(nodes_of(residual, range(len(residual.graph.units))), scheme)
+        model = quantize(residual.graph.model, whole, residual.calibration.ranges)
         weights = [onnx.numpy_helper.to_array(i) for i in model.graph.initializer if i.data_type == 3]
         return max(int(np.abs(w.astype(int)).max()) for w in weights)
 
@@ -105,13 +124,13 @@ def test_reduced_range_uses_seven_bits(residual):
 
 def test_the_input_model_is_left_alone(residual):
     before = residual.graph.model.SerializeToString(deterministic=True)
-    quantize(residual.graph.model, [Pass(INT8, nodes_of(residual, [0]))], residual.calibration.ranges)
+    quantize(residual.graph.model, dict.fromkeys(nodes_of(residual, [0]), INT8), residual.calibration.ranges)
     assert residual.graph.model.SerializeToString(deterministic=True) == before
 
 
 def test_calibration_needs_samples(residual, tmp_path):
     with pytest.raises(QuantizeError, match="at least one sample"):
-        calibrate(residual.graph.model, [], [], Calibration(INT8, tmp_path / "r.json"))
+        calibrate(residual.graph.model, [], [], tmp_path / "r.json")
 
 
 def test_basic_and_default_optimization_agree_closely(residual):

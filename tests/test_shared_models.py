@@ -1,6 +1,5 @@
 """Real pretrained models; skipped where the shared folder is absent."""
 
-import itertools
 import json
 import sys
 
@@ -16,8 +15,9 @@ from planner.split import Placement, split
 from profiling.graph import build_graph
 from profiling.model import default_opset, load_model
 from profiling.prepare import prepare_model
-from profiling.quantize import INT8, Calibration, Pass, calibrate, quantize
+from profiling.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
 from profiling.session import Optimization, Runtime, open_session, run_session
+from profiling.weights import values
 
 MODELS = {
     "resnet20": ("cifar10_resnet/resnet20_cifar10.onnx", 25),
@@ -39,7 +39,7 @@ def real(request, shared_data, tmp_path_factory):
         for _ in range(3)
     ]
     calibration = Calibration(INT8, tmp_path_factory.mktemp(request.param) / "ranges.json")
-    calibrate(graph.model, graph.quantizable_nodes, samples, calibration)
+    calibrate(graph.model, graph.quantizable_nodes, samples, calibration.ranges)
     return graph, samples, calibration, units
 
 
@@ -52,7 +52,9 @@ def test_units_cover_the_model(real):
 def test_the_tool_quantizes_what_the_units_say(real):
     graph, _, calibration, _ = real
     able = [u.index for u in graph.units if u.quantizable]
-    mixed = rebuild(graph, able[::2], calibration)  # raises where the tool leaves the plan
+    mixed = rebuild(
+        graph, calibration.of(able[::2]), calibration.ranges
+    )  # raises where the tool leaves the plan
     expected = {t for i in able[::2] for t in graph.quantized_by(i)}
     assert quantized_tensors(mixed) & set(graph.boundary()) == expected
 
@@ -64,7 +66,7 @@ def test_three_stages_in_a_chain_equal_the_whole(real):
     int8 = [u.index for u in graph.units if u.quantizable and rng.random() < 0.6]
     first, second = sorted(rng.choice(np.arange(1, count), 2, replace=False))
     devices = ("a",) * first + ("b",) * (second - first) + ("c",) * (count - second)
-    mixed = rebuild(graph, int8, calibration)
+    mixed = rebuild(graph, calibration.of(int8), calibration.ranges)
     stages = [s.model for s in split(mixed, graph, Placement(devices, "a", "a"))]
     whole = open_session(mixed, Runtime(), Optimization.BASIC)
     chain = Chain(stages, Runtime(), Optimization.BASIC)
@@ -72,20 +74,35 @@ def test_three_stages_in_a_chain_equal_the_whole(real):
         assert same_bits(run_session(whole, feeds), chain.run(feeds, graph.outputs))
 
 
-@pytest.mark.parametrize("count", [2, 3, 6])
-def test_several_passes_equal_one(real, count):
-    graph, samples, calibration, _ = real
-    starts = [u.index for u in graph.units if u.op_types[0] == "Conv"]
-    cuts = [0, *(starts[len(starts) * k // count] for k in range(1, count)), len(graph.units)]
-    runs = [range(a, b) for a, b in itertools.pairwise(cuts)]
-    passes = [Pass(INT8, tuple(n for i in run for n in graph.units[i].nodes)) for run in runs]
-    whole = Pass(INT8, tuple(n for p in passes for n in p.nodes))
-    results = []
-    for way in ([whole], passes):
-        session = open_session(quantize(graph.model, way, calibration.ranges), Runtime())
-        results.append([run_session(session, feeds) for feeds in samples])
-    for a, b in zip(*results, strict=True):
-        assert same_bits(a, b)
+@pytest.mark.parametrize("seed", range(2))
+def test_bits_of_weights_are_chosen_node_by_node(real, seed):
+    graph, _, calibration, _ = real
+    rng = np.random.default_rng(seed)
+    schemes = {
+        node: scheme
+        for unit in graph.units
+        if unit.quantizable
+        for scheme in (INT8_REDUCED if rng.random() < 0.5 else INT8,)
+        for node in unit.nodes
+    }
+    uniform = {s: _quantized_weights(graph, dict.fromkeys(schemes, s), calibration) for s in set(schemes.values())}
+    mixed = _quantized_weights(graph, schemes, calibration)
+    readers = {name: node.name for node in graph.model.graph.node for name in node.input}
+    assert mixed
+    for name, found in mixed.items():
+        assert found == uniform[schemes[readers[name]]][name]
+
+
+def _quantized_weights(graph, schemes, calibration) -> dict[str, tuple[bytes, bytes]]:
+    """Return float weight -> its integers and scales once quantized; biases left out."""
+    model = quantize(graph.model, schemes, calibration.ranges)
+    known = {tensor.name: tensor for tensor in model.graph.initializer}
+    matrices = {tensor.name for tensor in graph.model.graph.initializer if len(tensor.dims) > 1}
+    return {
+        name: tuple(values(known[name + part]).tobytes() for part in ("_quantized", "_scale"))
+        for name in matrices
+        if name + "_quantized" in known
+    }
 
 
 @pytest.mark.parametrize(("name", "evaluation"), [("resnet56", 300), ("mobilenetv2", 80)])
@@ -112,9 +129,11 @@ def test_a_transformer_of_fixed_batch_is_rebuilt_as_planned(shared_data, tmp_pat
     rng = np.random.default_rng(0)
     samples = [{"features": rng.normal(size=(98, 40)).astype(np.float32)} for _ in range(2)]
     calibration = Calibration(INT8, tmp_path / "ranges.json")
-    calibrate(graph.model, graph.quantizable_nodes, samples, calibration)
+    calibrate(graph.model, graph.quantizable_nodes, samples, calibration.ranges)
     able = [u.index for u in graph.units if u.quantizable]
-    mixed = rebuild(graph, able[::2], calibration)  # raises where the tool leaves the plan
+    mixed = rebuild(
+        graph, calibration.of(able[::2]), calibration.ranges
+    )  # raises where the tool leaves the plan
     third = len(graph.units) // 3
     devices = ("a",) * third + ("b",) * (len(graph.units) - third)
     stages = [s.model for s in split(mixed, graph, Placement(devices, "a", "a"))]

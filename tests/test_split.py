@@ -32,7 +32,7 @@ def test_chained_stages_equal_the_whole_model(request, data, name):
     source, sink = data.draw(st.sampled_from(DEVICES)), data.draw(st.sampled_from(DEVICES))
     raw = frozenset(graph.inputs) if data.draw(st.booleans()) else frozenset()
     placement = Placement(forward_devices(data, graph), source, sink, raw)
-    mixed = rebuild(graph, int8, prepared.calibration)
+    mixed = rebuild(graph, prepared.calibration.of(int8), prepared.calibration.ranges)
     stages = split(mixed, graph, placement)
     for stage in stages:
         checker.check_model(stage.model)
@@ -44,7 +44,7 @@ def test_chained_stages_equal_the_whole_model(request, data, name):
 
 
 def test_an_int8_tensor_crosses_as_uint8(residual):
-    mixed = rebuild(residual.graph, [0, 1, 2], residual.calibration)
+    mixed = rebuild(residual.graph, residual.calibration.of([0, 1, 2]), residual.calibration.ranges)
     stages = split(mixed, residual.graph, Placement(("a", "a", "b", "b", "b"), "a", "b"))
     cut = residual.graph.units[1].outputs[0]
     assert [s.device for s in stages] == ["a", "b"]
@@ -55,13 +55,13 @@ def test_an_int8_tensor_crosses_as_uint8(residual):
 
 
 def test_a_float_tensor_crosses_as_float(residual):
-    mixed = rebuild(residual.graph, [0], residual.calibration)
+    mixed = rebuild(residual.graph, residual.calibration.of([0]), residual.calibration.ranges)
     stages = split(mixed, residual.graph, Placement(("a", "a", "b", "b", "b"), "a", "b"))
     assert stages[0].outputs == residual.graph.units[1].outputs
 
 
 def test_a_tensor_read_on_two_devices_leaves_once(branches):
-    mixed = rebuild(branches.graph, [0, 1, 2], branches.calibration)
+    mixed = rebuild(branches.graph, branches.calibration.of([0, 1, 2]), branches.calibration.ranges)
     devices = tuple({0: "a", 1: "b"}.get(u.index, "c") for u in branches.graph.units)
     stages = split(mixed, branches.graph, Placement(devices, "a", "c"))
     stem = branches.graph.units[0].outputs[0] + QUANTIZED_SUFFIX
@@ -70,34 +70,34 @@ def test_a_tensor_read_on_two_devices_leaves_once(branches):
 
 
 def test_an_input_quantized_at_the_source_makes_a_stage_there(residual):
-    mixed = rebuild(residual.graph, [0], residual.calibration)
+    mixed = rebuild(residual.graph, residual.calibration.of([0]), residual.calibration.ranges)
     stages = split(mixed, residual.graph, Placement(("b",) * 5, "a", "b"))
     assert [(s.device, s.units) for s in stages] == [("a", ()), ("b", (0, 1, 2, 3, 4))]
     assert [n.op_type for n in stages[0].model.graph.node] == ["QuantizeLinear"]
 
 
 def test_a_raw_input_is_quantized_where_it_is_used(residual):
-    mixed = rebuild(residual.graph, [0], residual.calibration)
+    mixed = rebuild(residual.graph, residual.calibration.of([0]), residual.calibration.ranges)
     stages = split(mixed, residual.graph, Placement(("b",) * 5, "a", "b", frozenset({"x"})))
     assert [(s.device, s.inputs) for s in stages] == [("b", ("x",))]
 
 
 def test_an_int8_output_is_dequantized_at_the_sink(residual):
-    mixed = rebuild(residual.graph, [4], residual.calibration)
+    mixed = rebuild(residual.graph, residual.calibration.of([4]), residual.calibration.ranges)
     stages = split(mixed, residual.graph, Placement(("a",) * 5, "a", "b"))
     assert [(s.device, s.outputs) for s in stages] == [("a", ("y" + QUANTIZED_SUFFIX,)), ("b", ("y",))]
 
 
 @pytest.mark.parametrize("int8", [[], [0], [1, 3], [0, 1, 2, 3, 4]])
 def test_rebuilding_quantizes_what_the_units_touch_and_nothing_else(residual, int8):
-    mixed = rebuild(residual.graph, int8, residual.calibration)
+    mixed = rebuild(residual.graph, residual.calibration.of(int8), residual.calibration.ranges)
     expected = {t for i in int8 for t in residual.graph.quantized_by(i)}
     assert quantized_tensors(mixed) & set(residual.graph.boundary()) == expected
     assert [o.name for o in mixed.graph.output] == ["y"]
 
 
 def test_an_all_fp32_plan_keeps_the_outputs(residual):
-    mixed = rebuild(residual.graph, [], residual.calibration)
+    mixed = rebuild(residual.graph, residual.calibration.of([]), residual.calibration.ranges)
     stages = split(mixed, residual.graph, Placement(("a", "a", "b", "b", "b"), "a", "b"))
     chain = Chain([s.model for s in stages], Runtime())
     exact = open_session(residual.source, Runtime())

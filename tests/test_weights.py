@@ -17,7 +17,7 @@ from profiling.errors import ModelError
 from profiling.graph import build_graph
 from profiling.model import load_model, model_hash
 from profiling.prepare import prepare_model
-from profiling.quantize import INT8, INT8_REDUCED, Calibration, Pass, calibrate, quantize
+from profiling.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
 from profiling.session import Optimization, Runtime, open_session, run_session
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
@@ -70,8 +70,8 @@ def quantized(path, folder, scheme):
         for name in graph.inputs
     }
     calibration = Calibration(scheme, folder / "ranges.json")
-    calibrate(graph.model, graph.quantizable_nodes, [feeds], calibration)
-    int8 = quantize(graph.model, [Pass(scheme, graph.quantizable_nodes)], calibration.ranges)
+    calibrate(graph.model, graph.quantizable_nodes, [feeds], calibration.ranges)
+    int8 = quantize(graph.model, calibration.of(graph.quantizable_nodes), calibration.ranges)
     outputs = [
         run_session(open_session(model, Runtime(), optimization), feeds)
         for model in (graph.model, int8)
