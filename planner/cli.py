@@ -31,6 +31,7 @@ Examples:
 plan scenarios/quickstart.yaml
 plan scenario.yaml --set links.0.bandwidth_mbit_per_s=5 --out plans/slow
 plan profile scenario.yaml --device camera --out camera.json
+plan profile scenario.yaml --device camera --bundle camera-bundle
 plan run plans/quickstart --input samples.npz --output answers.npz
 plan inspect model.onnx
 ```
@@ -100,13 +101,26 @@ def profile(
     *,
     device: Annotated[str | None, Parameter(help="Device to measure; default: the source.")] = None,
     out: Annotated[Path | None, Parameter(help="File to write; default DEVICE.profile.json.")] = None,
+    bundle: Annotated[
+        Path | None, Parameter(help="Folder to write instead, for a device that cannot run this command.")
+    ] = None,
     json: Json = False,
     settings: Settings = None,
 ) -> int:
     """Measure a scenario's model on this machine: run it on the device itself.
 
-    Example: plan profile scenario.yaml --device camera --out camera.json
+    A device that cannot install this package needs only Python 3.9, NumPy and ONNX Runtime: copy the
+    folder that --bundle writes to it and run its measure.py there, which writes the profile.
+
+    Examples:
+    plan profile scenario.yaml --device camera --out camera.json
+
+    plan profile scenario.yaml --device camera --bundle camera
     """
+    if bundle is not None:
+        if out is not None or json:
+            return _fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
+        return _bundle(scenario, device, bundle, settings)
     from planner.output import to_json
     from planner.run import profile_here
     from profiling.profile import save_json
@@ -127,6 +141,21 @@ def profile(
         console = Console(highlight=False)
         console.print(profile_table(record))
         console.print(f"written to {path}", soft_wrap=True)
+    return OK
+
+
+def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings) -> int:
+    from planner.output import writing_bundle
+    from planner.run import bundle_device
+
+    loaded = load_scenario(scenario, settings or ())
+    name = device or loaded.source
+    with _progress() as progress, writing_bundle(folder) as fresh:
+        bundle_device(loaded, name, fresh, progress)
+        _INTERRUPT.check()
+    print(f"bundle for {name} written to {folder}")
+    print(f"copy it to the device, run there: python3 {folder.name}/measure.py")
+    print(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
     return OK
 
 

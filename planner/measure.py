@@ -15,9 +15,10 @@ from profiling.cache import cache_key, cached, samples_hash
 from profiling.errors import ProfileError
 from profiling.folders import cache_folder
 from profiling.graph import ModelGraph
-from profiling.latency import measure_latency, processor
+from profiling.latency import measure_latency
 from profiling.model import model_hash
 from profiling.noise import measure_noise
+from profiling.onboard import processor
 from profiling.profile import (
     LatencyProfile,
     NoiseProfile,

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +17,8 @@ from planner.plan import FORMAT, Cut, Plan, Record
 from planner.replace import replacing
 from planner.run import Built, Outcome
 from planner.split import StageModel
+from profiling import onboard
+from profiling.bundle import SCRIPT
 from profiling.weights import DATA_SUFFIX, save
 
 T = TypeVar("T")
@@ -76,7 +80,7 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
     if outcome.built is None:
         raise OutputError("there is no plan to write")
     check_writable(folder)
-    with replacing(folder) as fresh:
+    with replacing(folder, f"--out {folder}") as fresh:
         _write_models(outcome.plan, outcome.built, fresh)
         _write_json(dict(outcome.profiles), fresh / PROFILE)
 
@@ -90,10 +94,26 @@ def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = 
         The profile that lies beside the plan, copied along.
     """
     check_writable(folder)
-    with replacing(folder) as fresh:
+    with replacing(folder, f"--out {folder}") as fresh:
         _write_models(plan, built, fresh)
         if profile is not None:
             shutil.copyfile(profile, fresh / PROFILE)
+
+
+@contextmanager
+def writing_bundle(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `folder` when the block succeeds, replacing an older bundle.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or holds something that is no bundle.
+    """
+    option = f"--bundle {folder}"
+    known = {SCRIPT, onboard.ORDER, onboard.FEEDS, onboard.PROBE, onboard.MODELS}
+    _check_folder(folder, option, "bundle", known, onboard.ORDER)
+    with replacing(folder, option) as fresh:
+        yield fresh
 
 
 def check_writable(folder: Path) -> None:
@@ -104,17 +124,23 @@ def check_writable(folder: Path) -> None:
     OutputError
         If it is a file, or holds something that is no plan.
     """
+    known = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES}
+    _check_folder(folder, f"--out {folder}", "plan", known, MANIFEST)
+
+
+def _check_folder(folder: Path, option: str, what: str, known: set[str], mark: str) -> None:
+    """Refuse a place that cannot be written, or whose files are not what would replace them."""
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"--out {folder}: is a file; name a folder")
+        raise OutputError(f"{option}: is a file; name a folder")
     if folder.is_dir():
         names = _names(folder)
-        foreign = sorted(names - {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES})
-        if foreign or (names and MANIFEST not in names):
+        foreign = sorted(names - known)
+        if foreign or (names and mark not in names):
             odd = foreign[0] if foreign else sorted(names)[0]
-            raise OutputError(f"--out {folder}: holds files that are no plan ({odd}); name a new folder")
+            raise OutputError(f"{option}: holds files that are no {what} ({odd}); name a new folder")
     above = next(parent for parent in folder.resolve().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise OutputError(f"--out {folder}: {above} is no folder that can be written")
+        raise OutputError(f"{option}: {above} is no folder that can be written")
 
 
 def _names(folder: Path) -> set[str]:

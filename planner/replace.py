@@ -18,11 +18,16 @@ _TRIES = 100
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path, option: str) -> Iterator[Path]:
     """Yield a new folder that takes the place of `folder` at once when the block succeeds.
 
     Where the system can exchange two folders in one step (Linux), there is no moment without a whole
     folder in its place; elsewhere the old one is moved away first. Of several writers the last wins.
+
+    Parameters
+    ----------
+    option
+        What the user wrote, for messages.
 
     Raises
     ------
@@ -35,13 +40,13 @@ def replacing(folder: Path) -> Iterator[Path]:
         _drop_stale(place)
         fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".new", dir=place.parent))
     except OSError as exc:
-        raise OutputError(f"--out {folder}: {exc.strerror}") from exc
+        raise OutputError(f"{option}: {exc.strerror}") from exc
     try:
         yield fresh
         fresh.chmod(0o755)
         _swap(fresh, place)
     except OSError as exc:
-        raise OutputError(f"--out {folder}: {exc.strerror or exc}") from exc
+        raise OutputError(f"{option}: {exc.strerror or exc}") from exc
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 

@@ -185,13 +185,14 @@ def profile_table(profile: Profile) -> RenderableType:
             *(f"{s * _MILLI:.3f}" for s in (wall_s, units, latency.unattributed_s[precision])),
         )
     measured = sum(row.measured for row in latency.switches)
-    noise = sum(r.power for r in profile.noise.tensors) + sum(r.power for r in profile.noise.units)
-    return Group(
-        table,
-        Text(f"{latency.processor}, {latency.threads} threads, {latency.samples} runs"),
-        Text(f"switches: {measured} measured, {len(latency.switches) - measured} fitted from bytes"),
-        Text(f"noise with everything in int8, predicted: {noise**0.5:.4f} relative rms"),
-    )
+    lines = [
+        f"{latency.processor}, {latency.threads} threads, {latency.samples} runs",
+        f"switches: {measured} measured, {len(latency.switches) - measured} fitted from bytes",
+    ]
+    if profile.noise is not None:
+        noise = sum(r.power for r in profile.noise.tensors) + sum(r.power for r in profile.noise.units)
+        lines.append(f"noise with everything in int8, predicted: {noise**0.5:.4f} relative rms")
+    return Group(table, *map(Text, lines))
 
 
 def inspection_table(found: Inspection) -> RenderableType:

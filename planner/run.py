@@ -27,13 +27,14 @@ from planner.measure import (
 from planner.metrics import broken_budgets, has_error_budget
 from planner.plan import Measured, Metrics, Plan
 from planner.rebuild import rebuild
-from planner.scenario import Scenario
+from planner.scenario import DeviceSpec, Scenario
 from planner.scenario_file import parse_scenario
 from planner.schemes import choose_schemes, scheme_here, schemes_of, trial_level
 from planner.split import Placement, StageModel, split
 from planner.tighten import tighten
 from planner.user_code import Metric, load_metric
 from planner.verify import Deliverable, measure_errors, verify
+from profiling.bundle import write_bundle
 from profiling.errors import ModelError
 from profiling.graph import ModelGraph, build_graph
 from profiling.model import load_model, model_hash
@@ -163,16 +164,40 @@ def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -
     ScenarioError
         If there is no such device.
     """
-    names = [each.name for each in scenario.devices]
-    if device not in names:
-        raise ScenarioError(f"--device {device}: no such device; devices are {', '.join(names)}")
-    here = scenario.device(device).model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
+    here = _device(scenario, device).model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
     scheme = scheme_here(scenario, here, runtime_of(here))
     prepared = prepare(scenario, progress, {device: scheme})
     calibration = prepared.calibration(device)
     latency = latency_profile(scenario, here, prepared.subject, calibration, progress)
     noise = noise_profiles(scenario, prepared.subject, [calibration], progress)
     return Profile(PROFILE_FORMAT, device, latency, noise[scheme])
+
+
+def _device(scenario: Scenario, name: str) -> DeviceSpec:
+    names = [each.name for each in scenario.devices]
+    if name not in names:
+        raise ScenarioError(f"--device {name}: no such device; devices are {', '.join(names)}")
+    return scenario.device(name)
+
+
+def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progress = silent) -> None:
+    """Write what one of a scenario's devices needs to be measured by itself into an empty folder.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such device.
+    """
+    there = _device(scenario, device)
+    spec = scenario.quantization_of(there)
+    # Bits of weights do not change seconds; whether kernels overflow there is found out there.
+    scheme = Scheme(bool(spec.symmetric), bool(spec.reduce_range))
+    prepared = prepare(scenario, progress, {device: scheme})
+    feeds = prepared.subject.calibration.samples[0]
+    target = (device, runtime_of(there), scenario.profiling.rounds)
+    progress("writing the bundle", 0, 1)
+    write_bundle(prepared.models.graph, prepared.calibration(device), feeds, target, folder)
+    progress("writing the bundle", 1, 1)
 
 
 def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:

@@ -74,7 +74,13 @@ def overflows_here(runtime: Runtime) -> bool:
 def _file(device: DeviceSpec) -> LatencyProfile | None:
     if device.profile in (None, MEASURE_HERE):
         return None
-    return load_profile(Path(str(device.profile))).latency
+    path = Path(str(device.profile))
+    if not path.exists():
+        raise ProfileError(
+            f"{path} (profile of {device.name}) does not exist; make it on the device: plan profile SCENARIO "
+            f"--device {device.name}, with --bundle DIR if this package cannot be installed there"
+        )
+    return load_profile(path).latency
 
 
 def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None, *, auto: bool) -> Scheme:

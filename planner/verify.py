@@ -16,11 +16,10 @@ from planner.data import Dataset
 from planner.metrics import MetricsSum
 from planner.plan import ChainCheck, Measured, Metrics
 from planner.user_code import Metric
-from profiling.kernels import read_op_types
 from profiling.model import dimensions
+from profiling.onboard import read_op_types, time_interleaved
 from profiling.progress import Progress, silent
 from profiling.session import Array, Feeds, Optimization, Runtime, Trace, open_session, run_session
-from profiling.timing import time_interleaved
 
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
 _TIMED_ROUNDS = 30

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from profiling.graph import ModelGraph, Tensor, build_graph
-from profiling.kernels import KernelTimes, read_kernels, tag_model
 from profiling.model import default_opset, load_model
+from profiling.onboard import KernelTimes, read_kernels
 from profiling.prepare import prepare_model
 from profiling.session import Runtime, Trace, open_session, run_session
+from profiling.tags import tag_model
 
 _RUNS = 10
 
@@ -110,7 +111,7 @@ def inspect_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> In
                 weight_bytes=unit.weight_bytes,
                 weight_bytes_int8=unit.weight_bytes_int8 if unit.quantizable else unit.weight_bytes,
                 output_bytes=sum(graph.tensors[name].size_bytes for name in unit.outputs),
-                fp32_s=None if times is None else times.of_unit(unit.index),
+                fp32_s=None if times is None else times.of("u").get(unit.index, 0.0),
             )
             for unit in graph.units
         ),

@@ -11,8 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from profiling.errors import ProfileError
-
-FORMAT = 2
+from profiling.onboard import FORMAT as FORMAT
 
 
 class Precision(StrEnum):
@@ -115,12 +114,12 @@ class NoiseProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The portable record of one model on one device."""
+    """The portable record of one model on one device; without noise where a bundle made it."""
 
     format: int
     device: str
     latency: LatencyProfile
-    noise: NoiseProfile
+    noise: NoiseProfile | None = None
 
 
 T = TypeVar("T")

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime as ort
 
 from profiling.errors import ModelError
+from profiling.onboard import QUIET, session_options, trace_into
 from profiling.weights import ROOT
 from profiling.weights import Array as Array
 
@@ -27,8 +28,7 @@ _LEVELS = {
     Optimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
-_QUIET = 3  # log errors only
-ort.set_default_logger_severity(_QUIET)  # the tools' own sessions too
+ort.set_default_logger_severity(QUIET)  # the tools' own sessions too
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,10 @@ def open_session(
     if runtime.provider not in ort.get_available_providers():
         known = ", ".join(ort.get_available_providers())
         raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {known}")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = runtime.threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options = session_options(runtime.threads)
     options.graph_optimization_level = _LEVELS[optimization]
-    options.log_severity_level = _QUIET
-    # Several sessions live side by side and are compared: a spinning pool would slow its neighbours.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Without it x86 processors run a stage whose input is int8 (symmetric activations) in float.
-    options.add_session_config_entry("session.qdqisint8allowed", "1")
-    if trace is not None and trace.profile_prefix is not None:
-        options.enable_profiling = True
-        options.profile_file_prefix = str(trace.profile_prefix)
-    if trace is not None and trace.optimized_model is not None:
-        options.optimized_model_filepath = str(trace.optimized_model)
+    if trace is not None:
+        trace_into(options, trace.profile_prefix, trace.optimized_model)
     if not isinstance(model, Path):  # a model in memory names its large weights from the root
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(ROOT))
     source = str(model) if isinstance(model, Path) else model.SerializeToString()

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -280,10 +280,29 @@ def save(model: onnx.ModelProto, path: Path) -> Path | None:
             weight = LargeWeight.of(tensor)
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
             _refer(tensor, Path(beside.name), file.tell(), weight.size_bytes)
-            for block in weight.blocks():
-                file.write(block.data)
+            _copy_into(file, weight)
     onnx.save(copy, path)
     return beside
+
+
+def save_sharing(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model beside others that hold the same large weights: each weight is a file of its own."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
+        if is_large(tensor):
+            weight = LargeWeight.of(tensor)
+            file = path.with_name(f"{weight.checksum}{DATA_SUFFIX}")
+            if not file.exists():
+                with file.open("wb") as target:
+                    _copy_into(target, weight)
+            _refer(tensor, Path(file.name), 0, weight.size_bytes)
+    onnx.save(copy, path)
+
+
+def _copy_into(target: BinaryIO, weight: LargeWeight) -> None:
+    for block in weight.blocks():
+        target.write(block.data)
 
 
 def _adopted(tensor: TensorProto, model: Path) -> LargeWeight:

@@ -352,7 +352,11 @@ def test_cbc_gives_the_same_latency(call, tmp_path, delivered):
             1,
             "accuracy_drop needs data.evaluation.labels",
         ),
-        (("{quick}", "--set", "devices.2.profile=/none.json"), 1, "/none.json: No such file"),
+        (
+            ("{quick}", "--set", "devices.2.profile=/none.json"),
+            1,
+            "/none.json (profile of server) does not exist; make it on the device",
+        ),
         (("{quick}", "--set", "devices.2.profile={quick}"), 1, "is not a Profile file"),
         (("{quick}", "--set", "devices.2.provider=MoonProvider"), 1, "this ONNX Runtime has no MoonProvider"),
         (("{quick}", "--out", "{quick}"), 1, "is a file; name a folder"),

@@ -2,11 +2,12 @@ import models
 import pytest
 from conftest import Prepared
 
-from profiling.kernels import Kernel, KernelTimes, Owner, tag_model
 from profiling.latency import measure_latency
+from profiling.onboard import Kernel, KernelTimes, Owner
 from profiling.profile import LatencyProfile, Precision, load_json, save_json
 from profiling.quantize import quantize
 from profiling.session import Runtime, open_session
+from profiling.tags import tag_model
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,10 @@ def test_the_profilers_cost_is_taken_off_kernel_by_kernel():
         tuple(Kernel(str(i), "Conv", Owner("u", i), s) for i, s in enumerate((10e-6, 20e-6, 70e-6)))
     )
     assert times.as_unprofiled(94e-6).total_s == pytest.approx(94e-6)
-    assert times.as_unprofiled(94e-6).of_unit(0) == pytest.approx(8e-6)
+    assert times.as_unprofiled(94e-6).of("u").get(0, 0.0) == pytest.approx(8e-6)
     # More than the cheapest kernel took: the rest slowed all kernels alike.
-    assert times.as_unprofiled(35e-6).of_unit(0) == 0
-    assert times.as_unprofiled(35e-6).of_unit(2) == pytest.approx(30e-6)
+    assert times.as_unprofiled(35e-6).of("u").get(0, 0.0) == 0
+    assert times.as_unprofiled(35e-6).of("u").get(2, 0.0) == pytest.approx(30e-6)
     assert times.as_unprofiled(200e-6) == times
 
 

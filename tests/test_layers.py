@@ -1,6 +1,7 @@
 """Which module may import which: low to high, and some libraries through one door only."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,16 @@ ROOT = Path(__file__).parent.parent
 # A module may import modules of its own line's left side and of lines above.
 LAYERS = [
     {"profiling.errors", "profiling.progress", "profiling.folders"},
-    {"profiling.weights"},
-    {"profiling.session", "profiling.timing", "profiling.scopes"},
+    {"profiling.weights", "profiling.onboard"},
+    {"profiling.session", "profiling.scopes"},
     {"profiling.ranges", "profiling.fold", "profiling.saturation", "profiling.profile"},
     {"profiling.quantize"},
     {"profiling.model", "profiling.fusion", "profiling.cache"},
     {"profiling.prepare", "profiling.obstacles"},
     {"profiling.graph"},
-    {"profiling.kernels", "profiling.noise"},
+    {"profiling.tags", "profiling.noise"},
     {"profiling.latency", "profiling.inspection"},
+    {"profiling.bundle"},
     {"planner.errors"},
     {
         "planner.problem",
@@ -64,6 +66,8 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module in ("planner", "profiling"):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
     return found
@@ -89,6 +93,11 @@ def test_libraries_stay_behind_their_door(module):
 @pytest.mark.parametrize("module", sorted(PURE))
 def test_the_core_has_no_files_clock_or_models(module):
     assert not {name.split(".")[0] for name in imports(modules()[module])} & IMPURE
+
+
+def test_what_runs_on_a_device_needs_numpy_and_the_runtime_only():
+    names = {name.split(".")[0] for name in imports(modules()["profiling.onboard"])}
+    assert names - sys.stdlib_module_names == {"numpy", "onnxruntime"}
 
 
 @pytest.mark.parametrize("module", sorted(modules()))

@@ -18,12 +18,13 @@ from planner.run import Outcome
 from planner.split import Placement, split
 from profiling.errors import ModelError
 from profiling.graph import ModelGraph, build_graph
-from profiling.kernels import read_kernels, read_op_types, tag_model
 from profiling.model import load_model
+from profiling.onboard import read_kernels, read_op_types
 from profiling.prepare import prepare_model
 from profiling.quantize import INT8_REDUCED, Calibration, calibrate
 from profiling.scopes import all_nodes
 from profiling.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
+from profiling.tags import tag_model
 
 TWO_DEVICES = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 2}],

@@ -1,6 +1,6 @@
 import pytest
 
-from profiling.timing import middle_mean, time_interleaved
+from profiling.onboard import middle_mean, time_interleaved
 
 
 class FakeClock:
@@ -26,12 +26,6 @@ def test_work_is_timed_in_turn_after_warming_up():
     seconds = time_interleaved({"a": work("a", 1.0), "b": work("b", 3.0)}, 4, clock)
     assert calls == ["a", "a", "b", "b", *["a", "b"] * 4]
     assert seconds == {"a": [1.0] * 4, "b": [3.0] * 4}
-
-
-def test_progress_tells_every_round():
-    told = []
-    time_interleaved({0: lambda: None}, 3, FakeClock(), lambda what, done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_outliers_do_not_move_the_middle_mean():

@@ -1,0 +1,58 @@
+"""Everything that a device needs to be measured by itself: models, one sample and one script."""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from profiling import onboard
+from profiling.graph import ModelGraph
+from profiling.latency import order_of, variants_of
+from profiling.profile import save_json
+from profiling.quantize import Calibration
+from profiling.saturation import probe
+from profiling.session import Feeds, Runtime
+from profiling.weights import save_sharing
+
+SCRIPT = "measure.py"
+_OLDEST_IR = 8  # boards have old runtimes; nothing here needs a later one
+
+
+def write_bundle(
+    graph: ModelGraph,
+    calibration: Calibration,
+    feeds: Feeds,
+    target: tuple[str, Runtime, int],
+    folder: Path,
+) -> None:
+    """Write what a device needs to make its own profile.
+
+    Parameters
+    ----------
+    calibration
+        What `calibrate` wrote for this graph's model, and the scheme.
+    feeds
+        One real sample.
+    target
+        Name of the device, how it runs models, and timed runs of every model.
+    folder
+        An empty folder.
+    """
+    device, runtime, rounds = target
+    order = order_of(graph, calibration, device, runtime, rounds)
+    (folder / onboard.MODELS).mkdir()
+    for number, variant in enumerate(variants_of(graph, calibration)):
+        _save(variant.plain, folder / onboard.MODELS / onboard.ONE_MODEL.format(number))
+        _save(variant.tagged, folder / onboard.MODELS / onboard.ONE_TAGGED.format(number))
+    onnx.save(probe(), folder / onboard.PROBE)
+    np.savez(folder / onboard.FEEDS, **feeds)
+    save_json(order, folder / onboard.ORDER)
+    (folder / SCRIPT).write_text(inspect.getsource(onboard))
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    older = onnx.ModelProto()
+    older.CopyFrom(model)
+    older.ir_version = min(older.ir_version, _OLDEST_IR)
+    save_sharing(older, path)

@@ -1,0 +1,515 @@
+"""Runs on a device: times tagged models side by side and attributes their kernels to units.
+
+It needs Python 3.9, NumPy and ONNX Runtime, and no other module of this project: `plan profile --bundle`
+puts a copy of it beside the models, as `measure.py`, for devices that cannot install the rest.
+
+    python3 measure.py [FILE]        writes the device's profile, by default DEVICE.profile.json
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import platform
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Protocol
+
+import numpy as np
+import onnxruntime as ort
+
+FORMAT = 2
+FP32, INT8 = "fp32", "int8"
+ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"
+ONE_MODEL, ONE_TAGGED = "{:02d}.onnx", "{:02d}-tagged.onnx"
+
+_TAG = re.compile(r"@([uqd])(\d+)@")
+NESTED = "@nested@"  # its seconds are part of the If, Loop or Scan around it
+_SUFFIX = "_kernel_time"
+_MICRO = 1e-6
+QUIET = 3  # log errors only
+
+Feeds = Mapping[str, Any]
+Report = Callable[[str, int, int], object]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be measured.
+
+    Parameters
+    ----------
+    device, threads, provider, rounds
+        Name of the device, how it runs models, and timed runs of every model.
+    scheme
+        Label of the quantization scheme of the models.
+    units
+        (name, whether it can be quantized) by index.
+    switches
+        (tensor, bytes as float) of each tensor that may change its precision, by index.
+    variants
+        Number of models: 0 is fp32, 1 has all units in int8 that can be, the others some.
+    """
+
+    format: int
+    device: str
+    threads: int
+    provider: str
+    rounds: int
+    scheme: str
+    model_sha256: str
+    units: list[tuple[str, bool]]
+    switches: list[tuple[str, int]]
+    variants: int
+
+
+class Models(Protocol):
+    """Where the models of an order come from; each call opens a session."""
+
+    def plain(self, variant: int) -> ort.InferenceSession:
+        """Return a variant as a user would run it."""
+
+    def traced(self, variant: int, profile: Path, optimized: Path) -> ort.InferenceSession:
+        """Return a variant with tagged names, under the profiler, and write the graph that it runs."""
+
+    def probe(self) -> ort.InferenceSession:
+        """Return the model that shows whether int8 kernels overflow."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who a kernel works for: a unit, or the switch of a boundary tensor to int8 or back."""
+
+    kind: str  # "u" unit, "q" to int8, "d" to fp32, "" unknown
+    index: int
+
+    def tag(self, number: int) -> str:
+        """Return a node name that tells its owner, whatever the runtime appends or prepends."""
+        return f"@{self.kind}{self.index}@{number}"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel of a model and its seconds per run."""
+
+    name: str
+    op_type: str
+    owner: Owner
+    seconds: float
+
+
+@dataclass(frozen=True)
+class KernelTimes:
+    """All kernels of one model."""
+
+    kernels: tuple[Kernel, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of kernels that run."""
+        return len(self.kernels)
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of all kernels."""
+        return sum(kernel.seconds for kernel in self.kernels)
+
+    @property
+    def attributed_s(self) -> float:
+        """Seconds of the kernels that belong to a unit or a switch."""
+        return sum(kernel.seconds for kernel in self.kernels if kernel.owner.kind)
+
+    def of(self, kind: str) -> dict[int, float]:
+        """Return index -> seconds of all owners of a kind."""
+        found: dict[int, float] = defaultdict(float)
+        for kernel in self.kernels:
+            if kernel.owner.kind == kind:
+                found[kernel.owner.index] += kernel.seconds
+        return dict(found)
+
+    def as_unprofiled(self, wall_s: float) -> KernelTimes:
+        """Return these times with the profiler's own cost taken off, so that they fit into `wall_s`.
+
+        The profiler adds a constant to every kernel, at most what the cheapest kernel takes; the rest
+        of the excess slows all kernels alike (its records compete for the cache).
+        """
+        excess = self.total_s - wall_s
+        if excess <= 0 or not self.kernels:
+            return self
+        constant = min(excess / self.count, min(kernel.seconds for kernel in self.kernels))
+        scale = wall_s / (self.total_s - constant * self.count)
+        return KernelTimes(tuple(replace(k, seconds=(k.seconds - constant) * scale) for k in self.kernels))
+
+    def scaled(self, factor: float) -> KernelTimes:
+        """Return these times on a machine that takes `factor` times as long."""
+        return KernelTimes(tuple(replace(k, seconds=k.seconds * factor) for k in self.kernels))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Seconds of one variant: the whole without the profiler, and its kernels under it."""
+
+    wall_s: float
+    kernels: KernelTimes
+
+
+def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[str, Any]:
+    """Return the latency profile, as JSON has it.
+
+    Parameters
+    ----------
+    feeds
+        One real sample.
+    report
+        Called with what is being done, how much of it is done, and how much there is.
+    """
+    runs = _time_variants(order, models, feeds, report)
+    corrected = [run.kernels.as_unprofiled(run.wall_s) for run in runs]
+    uniform = {FP32: 0, INT8: 1}
+    return {
+        "model_sha256": order.model_sha256,
+        "runtime_version": ort.__version__,
+        "scheme": order.scheme,
+        "overflows": overflows(models.probe()),
+        "processor": processor(),
+        "threads": order.threads,
+        "provider": order.provider,
+        "samples": order.rounds,
+        "wall_s": {p: runs[i].wall_s for p, i in uniform.items()},
+        "unattributed_s": {
+            p: max(0.0, runs[i].wall_s - corrected[i].attributed_s) for p, i in uniform.items()
+        },
+        "profiled_s": {p: runs[i].kernels.total_s for p, i in uniform.items()},
+        "units": _unit_costs(order, corrected[0], corrected[1]),
+        "switches": _switch_costs(order, corrected),
+    }
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Return options of a session that runs one request at a time, without spinning threads."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = QUIET
+    # Sessions live side by side and are compared: a spinning pool would slow its neighbours.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without it x86 processors run a stage whose input is int8 (symmetric activations) in float.
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    return options
+
+
+def trace_into(options: ort.SessionOptions, profile: Path | None, optimized: Path | None) -> None:
+    """Let a session write its kernel times, and the graph that it really runs; None for neither."""
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+
+
+def processor() -> str:
+    """Return the name of this machine's processor, its architecture and number of cores."""
+    return f"{_processor_name()} ({platform.machine()}, {os.cpu_count()} cores)"
+
+
+def overflows(probe: ort.InferenceSession) -> bool:
+    """Return whether uint8 x int8 products lose carries here, as the probe's largest ones show.
+
+    x86 processors without VNNI add pairs of products in 16 bits, which overflows for large 8-bit
+    weights; 7-bit weights never do. See "Quantize ONNX models" in ONNX Runtime's documentation.
+    """
+    (end,) = probe.get_inputs()
+    depth = end.shape[1]
+    (sums,) = probe.run(None, {end.name: np.full((1, depth), 255, dtype=np.uint8)})
+    return bool((sums != 255 * 127 * depth).any())
+
+
+def time_interleaved(
+    work: Mapping[Any, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[Any, list[float]]:
+    """Return seconds of each round of each callable, all run in turn in every round.
+
+    Each callable runs twice before the first round, so that caches and arenas are warm.
+    """
+    for call in work.values():
+        call()
+        call()
+    seconds: dict[Any, list[float]] = {key: [] for key in work}
+    for _ in range(rounds):
+        for key, call in work.items():
+            start = clock()
+            call()
+            seconds[key].append(clock() - start)
+    return seconds
+
+
+def middle_mean(values: Sequence[float]) -> float:
+    """Return the mean of the middle half: as robust as a median, but finer than the clock's tick."""
+    ordered = np.sort(np.asarray(values, dtype=float))
+    cut = len(ordered) // 4
+    return float(ordered[cut : len(ordered) - cut].mean())
+
+
+def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
+    """Return the kernels of a tagged model from the runtime's profile and the graph that it ran.
+
+    Parameters
+    ----------
+    profile
+        The JSON that the session wrote.
+    optimized
+        The optimized model that the session wrote; tells the neighbours of unnamed layout kernels.
+    """
+    micros: dict[str, list[float]] = defaultdict(list)
+    op_types: dict[str, str] = {}
+    for event in _kernel_events(profile):
+        kernel = event["name"][: -len(_SUFFIX)]
+        if NESTED in kernel:
+            continue
+        micros[kernel].append(float(event["dur"]))
+        op_types[kernel] = event["args"]["op_name"]
+    neighbours = _neighbours(read_nodes(optimized))
+    return KernelTimes(
+        tuple(
+            Kernel(name, op_types[name], _owner(name, neighbours), middle_mean(times) * _MICRO)
+            for name, times in micros.items()
+        )
+    )
+
+
+def read_op_types(profile: Path) -> list[str]:
+    """Return the operator type of every kernel that ran, from the runtime's profile of one run."""
+    return [str(event["args"]["op_name"]) for event in _kernel_events(profile)]
+
+
+def read_nodes(model: Path) -> list[tuple[str, list[str], list[str]]]:
+    """Return (name, inputs, outputs) of every node of an ONNX file, which is read without onnx.
+
+    Field numbers are those of onnx.proto: ModelProto.graph 7, GraphProto.node 1, and of a NodeProto
+    input 1, output 2, name 3.
+    """
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found = []
+        for start, end in _parts(data, 0, len(data), 7):
+            for first, last in _parts(data, start, end, 1):
+                text = {
+                    field: [data[a:b].decode() for a, b in _parts(data, first, last, field)]
+                    for field in (1, 2, 3)
+                }
+                found.append(("".join(text[3][-1:]), text[1], text[2]))
+        return found
+
+
+def _time_variants(order: Order, models: Models, feeds: Feeds, report: Report) -> list[_Run]:
+    """Return the times of each variant, each run in turn with the fp32 model.
+
+    So two models are in memory at a time, and what slows the machine meanwhile slows both.
+    """
+    reference = models.plain(0)
+
+    def beside(session: ort.InferenceSession) -> tuple[list[float], list[float]]:
+        work = {i: _runner(one, feeds) for i, one in enumerate((reference, session))}
+        seconds = time_interleaved(work, order.rounds)
+        return seconds[0], seconds[1]
+
+    found, fp32_s = [], []
+    for variant in range(order.variants):
+        base, own = beside(models.plain(variant))
+        kernels, traced_base = _trace(models, variant, beside)
+        fp32_s += [*base, *traced_base]
+        ratio = statistics.median(mine / its for mine, its in zip(own, base))
+        found.append((ratio, kernels, statistics.median(traced_base)))
+        report("timing", variant + 1, order.variants)
+    fp32 = statistics.median(fp32_s)
+    return [_Run(ratio * fp32, kernels.scaled(fp32 / base)) for ratio, kernels, base in found]
+
+
+def _runner(session: ort.InferenceSession, feeds: Feeds) -> Callable[[], object]:
+    return lambda: session.run(None, dict(feeds))
+
+
+def _trace(
+    models: Models,
+    variant: int,
+    beside: Callable[[ort.InferenceSession], tuple[list[float], list[float]]],
+) -> tuple[KernelTimes, list[float]]:
+    """Return a variant's kernels under the profiler, and the fp32 model's seconds meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        session = models.traced(variant, Path(folder) / "run", optimized)
+        base, _ = beside(session)
+        return read_kernels(Path(session.end_profiling()), optimized), base
+
+
+def _unit_costs(order: Order, fp32: KernelTimes, int8: KernelTimes) -> list[dict[str, Any]]:
+    return [
+        {"unit": name, "precision": precision, "seconds": times.of("u").get(index, 0.0)}
+        for precision, times in ((FP32, fp32), (INT8, int8))
+        for index, (name, able) in enumerate(order.units)
+        if able or precision == FP32
+    ]
+
+
+def _switch_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str, Any]]:
+    """Return both directions of every tensor between units, measured where a model showed it."""
+    rows = []
+    for to, kind in ((INT8, "q"), (FP32, "d")):
+        seen: dict[int, list[float]] = defaultdict(list)
+        for times in measured:
+            for place, seconds in times.of(kind).items():
+                seen[place].append(seconds)
+        known = {place: middle_mean(values) for place, values in seen.items()}
+        slope, start = _fit([(order.switches[place][1], seconds) for place, seconds in known.items()])
+        for place, (tensor, size) in enumerate(order.switches):
+            seconds = known.get(place, slope * size + start)
+            rows.append({"tensor": tensor, "to": to, "seconds": seconds, "measured": place in known})
+    return rows
+
+
+def _fit(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """Return seconds as a line over bytes (slope, start), never falling; zero where nothing was measured."""
+    if not points:
+        return 0.0, 0.0
+    sizes, seconds = np.asarray(points, dtype=float).T
+    if len(set(sizes)) < 2:  # a line needs two sizes
+        return 0.0, float(np.median(seconds))
+    slope, start = np.polyfit(sizes, seconds, 1)
+    if slope < 0 or start < 0:
+        return max(0.0, float(seconds @ sizes / (sizes @ sizes))), 0.0
+    return float(slope), float(start)
+
+
+def _processor_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _kernel_events(profile: Path) -> Iterator[dict[str, Any]]:
+    for event in json.loads(profile.read_text()):
+        if event.get("cat") == "Node" and str(event.get("name", "")).endswith(_SUFFIX):
+            yield event
+
+
+def _neighbours(nodes: Sequence[tuple[str, list[str], list[str]]]) -> dict[str, tuple[list[str], list[str]]]:
+    """Return node -> names of the nodes before and behind it."""
+    writer = {tensor: name for name, _, outputs in nodes for tensor in outputs if tensor}
+    before = {name: [writer[t] for t in inputs if t in writer] for name, inputs, _ in nodes}
+    behind: dict[str, list[str]] = {name: [] for name in before}
+    for name, sources in before.items():
+        for source in sources:
+            behind[source].append(name)
+    return {name: (before[name], behind[name]) for name in before}
+
+
+def _owner(kernel: str, neighbours: Mapping[str, tuple[list[str], list[str]]]) -> Owner:
+    """Return the owner by the kernel's own tag, else by those of its neighbours.
+
+    A layout kernel beside a switch belongs to the switch, else to the unit that reads its result.
+    """
+    own = _tag(kernel)
+    if own is not None or kernel not in neighbours:
+        return own or Owner("", 0)
+    before, behind = neighbours[kernel]
+    near = [tag for tag in map(_tag, (*behind, *before)) if tag is not None]
+    return next((tag for tag in near if tag.kind in "qd"), near[0] if near else Owner("", 0))
+
+
+def _tag(name: str) -> Owner | None:
+    found = _TAG.search(name)
+    return None if found is None else Owner(found[1], int(found[2]))
+
+
+def _parts(data: Any, start: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
+    """Yield where the values of a length-delimited field of a protobuf message begin and end."""
+    while start < end:
+        key, start = _varint(data, start)
+        kind = key & 7
+        if kind == 0:
+            _, start = _varint(data, start)
+            continue
+        length, start = _varint(data, start) if kind == 2 else ({1: 8, 5: 4}[kind], start)
+        if kind == 2 and key >> 3 == wanted:
+            yield start, start + length
+        start += length
+
+
+def _varint(data: Any, start: int) -> tuple[int, int]:
+    """Return a number in base 128 and where the next one begins."""
+    value = shift = 0
+    while True:
+        byte = data[start]
+        value |= (byte & 127) << shift
+        start, shift = start + 1, shift + 7
+        if byte < 128:
+            return value, start
+
+
+class _Bundle:
+    """The models beside this script."""
+
+    def __init__(self, folder: Path, order: Order) -> None:
+        self._folder = folder
+        self._order = order
+
+    def plain(self, variant: int) -> ort.InferenceSession:
+        return self._open(f"{MODELS}/{ONE_MODEL.format(variant)}", session_options(self._order.threads))
+
+    def traced(self, variant: int, profile: Path, optimized: Path) -> ort.InferenceSession:
+        options = session_options(self._order.threads)
+        trace_into(options, profile, optimized)
+        return self._open(f"{MODELS}/{ONE_TAGGED.format(variant)}", options)
+
+    def probe(self) -> ort.InferenceSession:
+        return self._open(PROBE, session_options(self._order.threads))
+
+    def _open(self, file: str, options: ort.SessionOptions) -> ort.InferenceSession:
+        return ort.InferenceSession(str(self._folder / file), options, providers=[self._order.provider])
+
+
+def main() -> None:
+    """Measure the bundle in which this script lies."""
+    folder = Path(__file__).resolve().parent
+    order = Order(**json.loads((folder / ORDER).read_text()))
+    if order.provider not in ort.get_available_providers():
+        known = ", ".join(ort.get_available_providers())
+        sys.exit(f"this ONNX Runtime has no {order.provider}; it has {known}")
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else f"{order.device}.profile.json")
+    if not target.resolve().parent.is_dir():
+        sys.exit(f"{target}: its folder does not exist")
+    with np.load(folder / FEEDS) as archive:
+        feeds = {f"{name}": archive[name] for name in archive.files}
+    try:
+        latency = measure(order, _Bundle(folder, order), feeds, _report)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)
+    except Exception as exc:  # noqa: BLE001  the runtime's exceptions share no base class
+        sys.exit(f"ONNX Runtime {ort.__version__} cannot measure the models: {exc}")
+    record = {"format": FORMAT, "device": order.device, "latency": latency}
+    aside = target.with_name(f".{target.name}.tmp")
+    aside.write_text(json.dumps(record, indent=1) + "\n")
+    aside.replace(target)
+    print(f"written to {target}: name it as `profile` of device {order.device} in the scenario")
+
+
+def _report(what: str, done: int, total: int) -> None:
+    print(f"{what}: {done} of {total}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

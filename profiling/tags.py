@@ -1,0 +1,102 @@
+"""Names a model's nodes after the unit or switch that they work for, so that kernels lead back."""
+
+from collections.abc import Mapping
+
+import onnx
+
+from profiling.graph import ModelGraph
+from profiling.onboard import NESTED, Owner
+from profiling.quantize import QUANTIZED_SUFFIX
+from profiling.scopes import all_nodes, bodies, captures
+
+
+def switch_tensors(graph: ModelGraph) -> tuple[str, ...]:
+    """Return the tensors that may change their precision, in the order in which tags count them."""
+    return tuple(name for name in graph.boundary() if graph.tensors[name].is_float)
+
+
+def tag_model(
+    model: onnx.ModelProto, graph: ModelGraph, int8: frozenset[int] = frozenset()
+) -> onnx.ModelProto:
+    """Return a copy whose node and tensor names say which unit or switch they belong to.
+
+    Kernels are named after the nodes and tensors that they were fused from, so their names then lead
+    back. Names of graph inputs and outputs stay.
+
+    Parameters
+    ----------
+    model
+        `graph.model`, or the same with the units of `int8` quantized.
+    """
+    tagged = onnx.ModelProto()
+    tagged.CopyFrom(model)
+    owners = _node_owners(model, graph, int8)
+    fixed = {v.name for v in (*model.graph.input, *model.graph.output)}
+    fixed |= {init.name for init in model.graph.initializer}
+    fixed |= {name for node in model.graph.node for name in captures(node)}
+    renamed: dict[str, str] = {}
+    for number, node in enumerate(tagged.graph.node):
+        tag = owners[node.name].tag(number)
+        node.name = tag
+        for inner in (nested for body in bodies(node) for nested in all_nodes(body)):
+            inner.name = f"{NESTED}{inner.op_type}"
+        for place, name in enumerate(node.output):
+            if name and name not in fixed:
+                renamed[name] = node.output[place] = f"{tag}.{place}"
+    for node in tagged.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = renamed.get(name, name)
+    del tagged.graph.value_info[:]
+    return tagged
+
+
+def _node_owners(model: onnx.ModelProto, graph: ModelGraph, int8: frozenset[int]) -> dict[str, Owner]:
+    unit_of = {node: unit.index for unit in graph.units for node in unit.nodes}
+    owners = {node.name: Owner("u", unit_of[node.name]) for node in model.graph.node if node.name in unit_of}
+    switches = _switch_owners(graph, int8)
+    readers: dict[str, int] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            if node.name in unit_of:
+                readers.setdefault(name, unit_of[node.name])
+    for node in model.graph.node:
+        if node.name not in owners:
+            owners[node.name] = _qdq_owner(node, switches, readers, graph)
+    return owners
+
+
+def _switch_owners(graph: ModelGraph, int8: frozenset[int]) -> dict[tuple[str, str], Owner]:
+    """Return (op type, quantized tensor) -> owner of its QuantizeLinear or DequantizeLinear."""
+    owners = {}
+    for place, name in enumerate(switch_tensors(graph)):
+        if name not in graph.outputs and not graph.consumers(name):
+            continue  # an input or output that nothing reads
+        producer, consumers = graph.producer(name), graph.consumers(name)
+        inside = producer in int8
+        owners["QuantizeLinear", name] = (
+            Owner("u", producer) if inside and producer is not None else Owner("q", place)
+        )
+        back = name in graph.outputs or not int8.issuperset(consumers)
+        owners["DequantizeLinear", name] = Owner("d", place) if back else Owner("u", consumers[0])
+    return owners
+
+
+def _qdq_owner(
+    node: onnx.NodeProto,
+    switches: Mapping[tuple[str, str], Owner],
+    readers: Mapping[str, int],
+    graph: ModelGraph,
+) -> Owner:
+    quantized = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
+    tensor = quantized.removesuffix(QUANTIZED_SUFFIX)
+    if (node.op_type, tensor) in switches:
+        return switches[node.op_type, tensor]
+    if node.output[0] in readers:  # a weight, or a tensor inside a unit
+        return Owner("u", readers[node.output[0]])
+    inner = next((u.index for u in graph.units if tensor in _written(u.nodes, graph)), None)
+    return Owner("", 0) if inner is None else Owner("u", inner)
+
+
+def _written(nodes: tuple[str, ...], graph: ModelGraph) -> set[str]:
+    inside = set(nodes)
+    return {name for node in graph.model.graph.node if node.name in inside for name in node.output}
