@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from planner.errors import DataError
-from planner.scenario import ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from planner.pictures import picture
+from planner.scenario import LabelTable, SampleSpec, SubsetSpec
 from planner.user_code import import_object
 from profiling.graph import Tensor
 from profiling.session import Array, Feeds
@@ -133,7 +134,7 @@ def _from_npz(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset
 
     def read(index: int) -> Feeds:
         return {
-            t.name: _fit(_picture(columns[t.name][index], spec.image), t, f"{where}: sample {index}")
+            t.name: _fit(picture(columns[t.name][index], spec.image), t, f"{where}: sample {index}")
             for t in inputs
         }
 
@@ -180,12 +181,12 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
     def read(index: int) -> Feeds:
         path = folder / names[index]
         try:
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
+            with Image.open(path) as opened:
+                pixels = np.asarray(opened.convert("RGB"))
         except (OSError, UnidentifiedImageError) as exc:
             raise DataError(f"{where}.images: {path} cannot be read as a picture") from exc
         tensor = inputs[0]
-        return {tensor.name: _fit(_picture(pixels, spec.image), tensor, f"{where}: {path.name}")}
+        return {tensor.name: _fit(picture(pixels, spec.image), tensor, f"{where}: {path.name}")}
 
     picked = _subset(spec.subset, len(names), rows, where)
     labels = None
@@ -230,40 +231,6 @@ def _whole_number(text: str | None, what: str) -> int:
         return int(text or "")
     except ValueError as exc:
         raise DataError(f"{what}: {text!r} is no whole number") from exc
-
-
-def _resized(pixels: Array, shorter: int) -> Array:
-    if pixels.dtype != np.uint8:
-        raise DataError(f"image.resize_shorter: pixels must be uint8, got {pixels.dtype}")
-    factor = shorter / min(pixels.shape[:2])
-    height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
-    layers = [
-        np.asarray(Image.fromarray(layer).resize((width, height), Image.Resampling.BILINEAR))
-        for layer in np.moveaxis(pixels, -1, 0)
-    ]
-    return np.stack(layers, axis=-1)
-
-
-def _picture(pixels: Array, spec: ImageSpec | None) -> Array:
-    """Return height x width x channels pixels as the model wants them; unchanged without a spec."""
-    if spec is None:
-        return pixels
-    if pixels.ndim != 3:  # noqa: PLR2004
-        raise DataError(f"a picture must be height x width x channels, got shape {list(pixels.shape)}")
-    if spec.resize_shorter is not None:
-        pixels = _resized(pixels, spec.resize_shorter)
-    if spec.crop is not None:
-        top, left = ((side - spec.crop) // 2 for side in pixels.shape[:2])
-        if top < 0 or left < 0:
-            raise DataError(f"cannot crop {spec.crop} x {spec.crop} out of {list(pixels.shape[:2])} pixels")
-        pixels = pixels[top : top + spec.crop, left : left + spec.crop]
-    values = pixels[..., ::-1] if spec.channels == "bgr" else pixels
-    for name in ("divide_by", "subtract", "scale_by"):
-        if np.size(getattr(spec, name)) not in (1, values.shape[-1]):
-            raise DataError(f"image.{name}: give one number or one per channel ({values.shape[-1]})")
-    values = values.astype(np.float32) / np.asarray(spec.divide_by, dtype=np.float32)
-    values = (values - np.asarray(spec.subtract, np.float32)) / np.asarray(spec.scale_by, np.float32)
-    return np.ascontiguousarray(values.transpose(2, 0, 1) if spec.layout == "nchw" else values)
 
 
 def _from_reader(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from planner.ilp import SolverOptions, solve
+from planner.ilp import solve
 from planner.problem import Energy, PlacementProblem
+from planner.solvers import SolverOptions
 
 
 def binding_budgets(problem: PlacementProblem, options: SolverOptions) -> tuple[str, ...]:

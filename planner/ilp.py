@@ -1,12 +1,10 @@
-"""The only importer of pulp: the placement problem as an integer program, a function per constraint.
+"""The placement problem as an integer program, a function per constraint.
 
 Symbols (README, "Formulation"): x choice of an option, z tensor is quantized, y transport of a tensor
 from a producer's option to a consumer's, s a payment shared by a tensor's consumers, o order of devices.
 """
 
 import itertools
-import re
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,14 +12,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import combinations, permutations
 from math import isfinite
-from pathlib import Path
 
 import pulp
-from pulp.apis import coin_api
 
 from planner.errors import SolverError
 from planner.evaluate import FLOAT, INT8, evaluate, is_feasible
 from planner.problem import Flow, Option, PlacementProblem
+from planner.solvers import SolverOptions, run_solver
 
 Terms = Sequence[tuple[pulp.LpVariable, float]]
 _MICRO = 1e6  # HiGHS stops at an absolute gap of 1e-6: seconds would hide real differences
@@ -42,23 +39,6 @@ _STATUS = {
     pulp.LpSolutionIntegerFeasible: SolveStatus.FEASIBLE,
     pulp.LpSolutionInfeasible: SolveStatus.INFEASIBLE,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SolverOptions:
-    """Which solver, and when it may stop.
-
-    Parameters
-    ----------
-    name
-        `highs` (embedded) or `cbc`.
-    time_limit_s, gap
-        Stop after so long, or when the answer is proved to be within this fraction of the best.
-    """
-
-    name: str = "highs"
-    time_limit_s: float = 60.0
-    gap: float = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +74,7 @@ def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> So
     options = options or SolverOptions()
     model = build(problem)
     start = time.perf_counter()
-    bound_micro = _SOLVERS[options.name](model.lp, options) if options.name in _SOLVERS else _unknown(options)
+    bound_micro = run_solver(model.lp, options)
     runtime_s = time.perf_counter() - start
     status = _status(model.lp)
     if status is None:
@@ -470,59 +450,3 @@ def _sum(terms: Iterable[tuple[pulp.LpVariable, float]]) -> pulp.LpAffineExpress
         if factor:
             total[variable] = total.get(variable, 0.0) + factor
     return pulp.LpAffineExpression(total)
-
-
-def _highs(lp: pulp.LpProblem, options: SolverOptions) -> float:
-    """Solve with HiGHS and return its bound.
-
-    One thread: two were slower in every case tried. No presolve: that of versions 1.12 to 1.15 runs
-    for ever on some of these programs and calls others infeasible, and it saves no time on them.
-    """
-    solver = pulp.HiGHS(
-        msg=False,
-        gapRel=options.gap,
-        gapAbs=1e-6,
-        threads=1,
-        presolve="off",
-        timeLimit=options.time_limit_s,
-        mip_feasibility_tolerance=1e-9,
-        primal_feasibility_tolerance=1e-9,
-    )
-    _run(lp, solver)
-    return float(lp.solverModel.getInfo().mip_dual_bound)
-
-
-def _cbc(lp: pulp.LpProblem, options: SolverOptions) -> float:
-    """Solve with CBC; its bound stands only in its log, unless it proved the optimum."""
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "cbc.log"
-        solver = pulp.COIN_CMD(
-            msg=False,
-            path=coin_api.pulp_cbc_path,
-            gapRel=options.gap,
-            gapAbs=1e-6,
-            timeLimit=options.time_limit_s,
-            logPath=str(log),
-        )
-        if not solver.available():
-            raise SolverError("solver cbc: no cbc program found; use solver.name: highs")
-        _run(lp, solver)
-        found = re.search(r"^Lower bound:\s+(\S+)", log.read_text() if log.is_file() else "", re.M)
-    if found:
-        return float(found[1])
-    proved = lp.sol_status == pulp.LpSolutionOptimal
-    return float(pulp.value(lp.objective) or 0.0) * (1 - options.gap) if proved else 0.0
-
-
-def _run(lp: pulp.LpProblem, solver: pulp.LpSolver) -> None:
-    try:
-        lp.solve(solver)
-    except pulp.PulpSolverError as exc:
-        raise SolverError(f"the solver failed: {exc}") from exc
-
-
-def _unknown(options: SolverOptions) -> float:
-    raise SolverError(f"no solver {options.name!r}; choose one of {', '.join(_SOLVERS)}")
-
-
-_SOLVERS = {"highs": _highs, "cbc": _cbc}

@@ -12,7 +12,7 @@ from planner.data import Dataset, check_labels, load_data, split_calibration
 from planner.errors import DataError, OutputError, RebuildError, ScenarioError
 from planner.explain import binding_budgets
 from planner.formulate import Formulation
-from planner.ilp import SolveResult, SolverOptions
+from planner.ilp import SolveResult
 from planner.measure import (
     MEASURE_HERE,
     Subject,
@@ -30,6 +30,7 @@ from planner.rebuild import rebuild
 from planner.scenario import DeviceSpec, Scenario
 from planner.scenario_file import parse_scenario
 from planner.schemes import choose_schemes, scheme_here, schemes_of, trial_level
+from planner.solvers import SolverOptions
 from planner.split import Placement, StageModel, split
 from planner.tighten import tighten
 from planner.user_code import Metric, load_metric

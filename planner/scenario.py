@@ -1,12 +1,11 @@
 """The scenario: its types, checked whole; human units in its keys, SI in its properties."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Annotated, Literal, Self, get_args
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from planner.faults import Fault, describe_faults
 from profiling.profile import Precision
 
 _MEBI = 2**20
@@ -328,21 +327,12 @@ class Scenario(_Part):
         return None if self.budget.latency_ms is None else self.budget.latency_ms / 1e3
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong at one place of a scenario: the keys and list positions that lead there."""
-
-    place: tuple[str | int, ...]
-    text: str
-
-
 def check_scenario(text: str | bytes) -> tuple[Scenario | None, tuple[Fault, ...]]:
     """Return the scenario that a JSON text describes, or None and every fault of it."""
     try:
         scenario = Scenario.model_validate_json(text)
     except ValidationError as exc:
-        found = [_describe(error) for error in exc.errors()]
-        return None, tuple(fault for fault in found if not _follows(fault, found))
+        return None, describe_faults(exc.errors(), Scenario, (_NAMED, _WEIGHTS))
     faults = tuple(_crosscheck(scenario))
     return (None, faults) if faults else (scenario, ())
 
@@ -421,70 +411,3 @@ def _reach_faults(scenario: Scenario) -> list[Fault]:
     return [
         Fault(("sink",), f"{scenario.sink!r} cannot be reached from source {scenario.source!r} over links")
     ]
-
-
-def _follows(fault: Fault, faults: list[Fault]) -> bool:
-    """Return whether a list counts as too short only because its entries are wrong."""
-    inside = [other for other in faults if other.place[: len(fault.place)] == fault.place]
-    return fault.text.startswith("needs at least") and len(inside) > 1
-
-
-_MEMBERS = ("LabelTable", "float", "str", "tuple[]", _NAMED, _WEIGHTS)  # of unions, in error places
-
-
-def _describe(error: Mapping[str, object]) -> Fault:
-    place = tuple(p for p in error["loc"] if p not in _MEMBERS)  # type: ignore[attr-defined]
-    place = tuple(p for p in place if not (isinstance(p, str) and p.startswith(("tuple[", "literal["))))
-    kind, context, value = str(error["type"]), error.get("ctx") or {}, error.get("input")
-    return Fault(place, _wording(kind, context, value, place) or f"{error['msg']}, got {value!r}")  # type: ignore[arg-type]
-
-
-def _wording(
-    kind: str, context: Mapping[str, object], value: object, place: tuple[str | int, ...]
-) -> str | None:
-    signs = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", ">="), "less_than_equal": ("le", "<=")}
-    if kind in signs:
-        name, sign = signs[kind]
-        return f"must be {sign} {context[name]:g}, got {value}"
-    if kind == "extra_forbidden":
-        close = get_close_matches(str(place[-1]), _keys_at(place[:-1]), n=1, cutoff=0.5)
-        return "is not a known key" + (f"; did you mean {close[0]}?" if close else "; see `plan schema`")
-    wanted = {
-        "missing": "is required",
-        "finite_number": f"must be finite, got {value}",
-        "bool_type": f"must be true or false, got {value!r}",
-        "float_type": f"must be a number, got {value!r}",
-        "int_type": f"must be a whole number, got {value!r}",
-        "string_type": f"must be text, got {value!r}",
-        "value_error": str(context.get("error", "")),
-        "literal_error": f"must be {context.get('expected')}, got {value!r}",
-        "enum": f"must be {context.get('expected')}, got {value!r}",
-        "too_short": f"needs at least {context.get('min_length')} entry",
-        "model_type": f"must be a mapping of keys, got {value!r}",
-        "dict_type": f"must be a mapping of keys, got {value!r}",
-        "tuple_type": f"must be a list, got {value!r}",
-        "string_pattern_mismatch": f"{_pattern_words(context)}, got {value!r}",
-    }
-    return wanted.get(kind)
-
-
-def _pattern_words(context: Mapping[str, object]) -> str:
-    if ":" in str(context.get("pattern")):
-        return "must be module:name"
-    return "may hold only letters, digits and _ . -"
-
-
-def _keys_at(place: tuple[str | int, ...]) -> list[str]:
-    """Return the keys that the part of a scenario at some place has."""
-    part: type[_Part] = Scenario
-    for step in place:
-        fields = {field.alias or name: field.annotation for name, field in part.model_fields.items()}
-        part = _part_in(fields.get(str(step))) or part
-    return [field.alias or name for name, field in part.model_fields.items()]
-
-
-def _part_in(annotation: object) -> type[_Part] | None:
-    """Return the part that a type is, or holds as `tuple[Part, ...]`, `Part | None` and the like."""
-    if isinstance(annotation, type) and issubclass(annotation, _Part):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _part_in(inner))), None)

@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from planner.errors import ScenarioError
-from planner.scenario import DataSpec, Fault, LabelTable, SampleSpec, Scenario, check_scenario
+from planner.faults import Fault
+from planner.scenario import DataSpec, LabelTable, SampleSpec, Scenario, check_scenario
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from planner.evaluate import Cost, evaluate
-from planner.ilp import SolveResult, SolverOptions, solve
+from planner.ilp import SolveResult, solve
 from planner.metrics import doubtful_budgets, has_error_budget
 from planner.plan import Metrics, Round
 from planner.problem import PlacementProblem
 from planner.scenario import BudgetSpec
+from planner.solvers import SolverOptions
 
 _STEP = 0.5  # of noise power, where measurement does not say how far to go
 _MARGIN = 0.95  # below what proportionality asks for, since noise is not quite additive

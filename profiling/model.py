@@ -106,7 +106,7 @@ def _read(path: Path) -> onnx.ModelProto:
         raise ModelError(f"model: {path} is not an ONNX model: its graph is empty")
     try:
         check_model(model)
-    except checker.ValidationError as exc:
+    except (checker.ValidationError, UnicodeDecodeError) as exc:  # the latter of names that are no text
         line = str(exc).strip().splitlines()[0]
         raise ModelError(f"model: {path} is not valid ONNX: {line}") from exc
     return model

@@ -3,8 +3,8 @@ from dataclasses import replace
 from test_ilp import small_problem
 
 from planner.explain import binding_budgets
-from planner.ilp import SolverOptions
 from planner.problem import Energy
+from planner.solvers import SolverOptions
 
 FREE = replace(
     small_problem(), noise_power=None, memory_bytes=(None, None, None), latency_s=None, energy=None

@@ -11,8 +11,9 @@ from strategies import problems
 
 from planner.errors import SolverError
 from planner.evaluate import evaluate, is_feasible
-from planner.ilp import SolverOptions, SolveStatus, build, solve
+from planner.ilp import SolveStatus, build, solve
 from planner.problem import Energy, Flow, Option, PlacementProblem, Vertex, Weights
+from planner.solvers import SolverOptions
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = ("choose", "transport", "form", "pay", "order", "noise", "inherit", "memory", "latency", "energy")

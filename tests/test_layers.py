@@ -20,7 +20,7 @@ LAYERS = [
     {"profiling.tags", "profiling.noise"},
     {"profiling.latency", "profiling.inspection"},
     {"profiling.bundle"},
-    {"planner.errors"},
+    {"planner.errors", "planner.faults"},
     {
         "planner.problem",
         "planner.scenario",
@@ -29,6 +29,7 @@ LAYERS = [
         "planner.user_code",
         "planner.replace",
     },
+    {"planner.pictures", "planner.solvers"},
     {"planner.evaluate", "planner.scenario_file", "planner.data", "planner.chain", "planner.metrics"},
     {"planner.ilp", "planner.formulate", "planner.rebuild"},
     {"planner.explain", "planner.split", "planner.tighten", "planner.verify", "planner.measure"},
@@ -41,7 +42,7 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 DOORS = {
-    "pulp": {"planner.ilp"},
+    "pulp": {"planner.ilp", "planner.solvers"},
     "highspy": set(),
     "pydantic": {"planner.scenario"},
     "ruamel": {"planner.scenario_file"},

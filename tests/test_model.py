@@ -124,6 +124,13 @@ def test_a_model_that_the_checker_refuses_is_refused(tmp_path):
         load_model(save(model, tmp_path), {})
 
 
+def test_names_that_are_no_text_are_refused(tmp_path):
+    content = models.residual().SerializeToString().replace(b"Flatten", b"Flat\x80en")
+    (tmp_path / "m.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match="is not valid ONNX"):
+        load_model(tmp_path / "m.onnx", {})
+
+
 def test_an_operator_that_the_runtime_lacks_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = parser.parse_model(

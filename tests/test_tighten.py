@@ -4,9 +4,10 @@ import pytest
 from test_ilp import small_problem
 
 from planner.evaluate import evaluate
-from planner.ilp import SolverOptions, SolveStatus
+from planner.ilp import SolveStatus
 from planner.plan import Metrics
 from planner.scenario import BudgetSpec
+from planner.solvers import SolverOptions
 from planner.tighten import tighten
 
 PROBLEM = replace(small_problem(), noise_power=None, memory_bytes=(None, None, None), latency_s=None)

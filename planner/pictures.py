@@ -1,0 +1,42 @@
+"""From the pixels of a picture to a model's input."""
+
+import numpy as np
+from PIL import Image
+
+from planner.errors import DataError
+from planner.scenario import ImageSpec
+from profiling.session import Array
+
+
+def _resized(pixels: Array, shorter: int) -> Array:
+    if pixels.dtype != np.uint8:
+        raise DataError(f"image.resize_shorter: pixels must be uint8, got {pixels.dtype}")
+    factor = shorter / min(pixels.shape[:2])
+    height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
+    layers = [
+        np.asarray(Image.fromarray(layer).resize((width, height), Image.Resampling.BILINEAR))
+        for layer in np.moveaxis(pixels, -1, 0)
+    ]
+    return np.stack(layers, axis=-1)
+
+
+def picture(pixels: Array, spec: ImageSpec | None) -> Array:
+    """Return height x width x channels pixels as the model wants them; unchanged without a spec."""
+    if spec is None:
+        return pixels
+    if pixels.ndim != 3:  # noqa: PLR2004
+        raise DataError(f"a picture must be height x width x channels, got shape {list(pixels.shape)}")
+    if spec.resize_shorter is not None:
+        pixels = _resized(pixels, spec.resize_shorter)
+    if spec.crop is not None:
+        top, left = ((side - spec.crop) // 2 for side in pixels.shape[:2])
+        if top < 0 or left < 0:
+            raise DataError(f"cannot crop {spec.crop} x {spec.crop} out of {list(pixels.shape[:2])} pixels")
+        pixels = pixels[top : top + spec.crop, left : left + spec.crop]
+    values = pixels[..., ::-1] if spec.channels == "bgr" else pixels
+    for name in ("divide_by", "subtract", "scale_by"):
+        if np.size(getattr(spec, name)) not in (1, values.shape[-1]):
+            raise DataError(f"image.{name}: give one number or one per channel ({values.shape[-1]})")
+    values = values.astype(np.float32) / np.asarray(spec.divide_by, dtype=np.float32)
+    values = (values - np.asarray(spec.subtract, np.float32)) / np.asarray(spec.scale_by, np.float32)
+    return np.ascontiguousarray(values.transpose(2, 0, 1) if spec.layout == "nchw" else values)
