@@ -73,7 +73,7 @@ def run_one(path: Path) -> Row:
     from planner import run, tighten
 
     watch = Stopwatch()
-    for name in ("calibrate_once", "latency_profile", "noise_profile"):
+    for name in ("calibrate_once", "latency_profile", "noise_profiles"):
         watch.watch(run, name, "profile")
     watch.watch(tighten, "solve", "solve")
     watch.watch(run, "_build", "rebuild")

@@ -1,6 +1,6 @@
 """Solve result -> Plan: assignments, cuts and predicted costs under the model's own names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -119,12 +119,12 @@ def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
     )
 
 
-def chosen_options(formulation: Formulation, result: SolveResult) -> list[tuple[str, bool]]:
+def chosen_options(formulation: Formulation, result: SolveResult) -> tuple[tuple[str, bool], ...]:
     """Return (device, is int8) of every unit."""
     problem = formulation.problem
     pairs = zip(problem.vertices, result.choice or (), strict=True)
     options = [vertex.options[choice] for vertex, choice in pairs if not vertex.fixed]
-    return [(problem.devices[option.device], option.int8) for option in options]
+    return tuple((problem.devices[option.device], option.int8) for option in options)
 
 
 def objective_name(scenario: Scenario) -> str:
@@ -148,7 +148,7 @@ def _resolved(scenario: Scenario) -> msgspec.Raw:
 
 
 def _cuts(
-    question: Question, formulation: Formulation, cost: Cost, chosen: list[tuple[str, bool]]
+    question: Question, formulation: Formulation, cost: Cost, chosen: Sequence[tuple[str, bool]]
 ) -> tuple[Cut, ...]:
     problem, routes = formulation.problem, routes_of(question.scenario)
     cuts = []
@@ -174,7 +174,7 @@ def _cuts(
     return tuple(cuts)
 
 
-def _predicted_ratio(question: Question, chosen: list[tuple[str, bool]]) -> float:
+def _predicted_ratio(question: Question, chosen: Sequence[tuple[str, bool]]) -> float:
     """Return seconds of the mixed whole model on one device over those of the fp32 model there."""
     device = question.scenario.device(question.scenario.source).model_copy(update={"precisions": None})
     alone = question.scenario.model_copy(

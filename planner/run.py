@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,6 @@ from planner.compose import Question, chosen_options, compose_infeasible, compos
 from planner.data import Dataset, check_labels, load_data, split_calibration
 from planner.errors import DataError, OutputError, RebuildError, ScenarioError
 from planner.explain import binding_budgets
-from planner.formulate import Formulation
 from planner.ilp import SolveResult
 from planner.measure import (
     MEASURE_HERE,
@@ -217,12 +217,17 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     formulation = question.formulate()
     progress("solving", 0, 1)
     options = SolverOptions(scenario.solver.name, scenario.solver.time_limit_s, scenario.solver.gap)
-    tightened = tighten(
-        formulation.problem,
-        scenario.budget,
-        options,
-        lambda result: _try_out(prepared, formulation, result),
-    )
+
+    @lru_cache(maxsize=1)  # the last plan that is tried out is the one that is delivered
+    def build(chosen: tuple[tuple[str, bool], ...]) -> Built:
+        int8 = [index for index, (_, is_int8) in enumerate(chosen) if is_int8]
+        return _build(prepared, int8, tuple(device for device, _ in chosen))
+
+    def try_out(result: SolveResult) -> Metrics:
+        deliverable = _deliverable(prepared, build(chosen_options(formulation, result)))
+        return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
+
+    tightened = tighten(formulation.problem, scenario.budget, options, try_out)
     progress("solving", 1, 1)
     if tightened.result.choice is None:
         binding = binding_budgets(tightened.problem, options)
@@ -230,7 +235,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     if tightened.unmet:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
     plan = compose_plan(question, formulation, tightened)
-    built = build_models(prepared, plan)
+    built = build(chosen_options(formulation, tightened.result))
     deliverable = _deliverable(prepared, built)
     measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     _require_equal_chain(measured)
@@ -332,15 +337,6 @@ def _load_data(scenario: Scenario, graph: ModelGraph) -> tuple[Dataset, Dataset,
     if scenario.budget.accuracy_drop is not None and evaluation.classes is None:
         raise DataError("budget.accuracy_drop needs data.evaluation.labels, a class index per sample")
     return (*split_calibration(calibration), evaluation)
-
-
-def _try_out(prepared: Prepared, formulation: Formulation, result: SolveResult) -> Metrics:
-    """Build a solve's plan and run it on the held-back quarter of the calibration data."""
-    chosen = chosen_options(formulation, result)
-    int8 = [index for index, (_, is_int8) in enumerate(chosen) if is_int8]
-    built = _build(prepared, int8, tuple(device for device, _ in chosen))
-    deliverable = _deliverable(prepared, built)
-    return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
 
 
 def _deliverable(prepared: Prepared, built: Built) -> Deliverable:
