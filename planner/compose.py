@@ -1,7 +1,7 @@
 """Solve result -> Plan: assignments, cuts and predicted costs under the model's own names."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -9,6 +9,7 @@ from planner.evaluate import INT8, Cost, evaluate
 from planner.formulate import DeviceCosts, Formulation, formulate, routes_of
 from planner.ilp import SolveResult, SolveStatus
 from planner.plan import FORMAT, Assignment, Cut, Objective, Plan, Predicted, SolverRun, Wire
+from planner.predict import alone_on, predict_whole
 from planner.scenario import ObjectiveSpec, Scenario
 from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
@@ -175,23 +176,10 @@ def _cuts(
 
 
 def _predicted_ratio(question: Question, chosen: Sequence[tuple[str, bool]]) -> float:
-    """Return seconds of the mixed whole model on one device over those of the fp32 model there."""
-    device = question.scenario.device(question.scenario.source).model_copy(update={"precisions": None})
-    alone = question.scenario.model_copy(
-        update={
-            "devices": (device,),
-            "links": (),
-            "sink": device.name,
-            "precisions": (Precision.FP32, Precision.INT8),
-        }
+    """Return seconds of the mixed whole model on the source over those of the fp32 model there."""
+    alone = alone_on(question.scenario, question.scenario.device(question.scenario.source))
+    mixed, fp32 = (
+        predict_whole(alone, question.graph, question.costs, precisions).latency_s
+        for precisions in ([int8 for _, int8 in chosen], [False] * len(chosen))
     )
-    problem = replace(question, scenario=alone).formulate().problem
-    wanted = [int8 for _, int8 in chosen] + [False, False]
-    seconds = []
-    for precisions in (wanted, [False] * len(wanted)):
-        choice = [
-            next(i for i, option in enumerate(vertex.options) if option.int8 == int8)
-            for vertex, int8 in zip(problem.vertices, precisions, strict=True)
-        ]
-        seconds.append(evaluate(problem, choice).latency_s)
-    return seconds[0] / seconds[1] if seconds[1] else 1.0
+    return mixed / fp32 if fp32 else 1.0

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import networkx as nx
 import onnx
-from onnx import checker, helper
+from onnx import checker
 
 from planner.errors import RebuildError
+from planner.extract import Library
 from planner.rebuild import quantized_tensors
 from profiling.graph import ModelGraph
 from profiling.quantize import QUANTIZED_SUFFIX
-from profiling.scopes import reads
 from profiling.weights import check_model
 
 
@@ -73,7 +73,7 @@ def split(mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement) -> tu
         If a stage is not valid ONNX.
     """
     cutter = _Cutter(mixed, graph, placement)
-    library = _Library(mixed)
+    library = Library(mixed)
     stages = []
     for device, tasks in _schedule(cutter.tasks()):
         inputs, outputs = cutter.ends(device, tasks)
@@ -85,44 +85,6 @@ def split(mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement) -> tu
         units = tuple(task.key for task in tasks if isinstance(task.key, int))
         stages.append(StageModel(device, units, model))
     return tuple(stages)
-
-
-class _Library:
-    """A model's nodes, weights and types by name, to make parts of it from."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.model = model
-        graph = model.graph
-        self.writer = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
-        self.weights = {init.name: init for init in graph.initializer}
-        self.values = {v.name: v for v in (*graph.value_info, *graph.input, *graph.output)}
-
-    def part(self, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
-        """Return the model that computes some tensors from others; nested graphs come whole."""
-        given, needed, todo = set(inputs), set[int](), list(outputs)
-        while todo:
-            name = todo.pop()
-            place = self.writer.get(name)
-            if name not in given and place is not None and place not in needed:
-                needed.add(place)
-                todo += reads(self.model.graph.node[place])
-        nodes = [self.model.graph.node[place] for place in sorted(needed)]
-        read = dict.fromkeys(name for node in nodes for name in reads(node))
-        ends = {*inputs, *outputs}
-        graph = helper.make_graph(
-            nodes,
-            self.model.graph.name,
-            [self.values[name] for name in inputs],
-            [self.values[name] for name in outputs],
-            [self.weights[name] for name in read if name in self.weights],
-            value_info=[self.values[name] for name in read if name in self.values and name not in ends],
-        )
-        return helper.make_model(
-            graph,
-            ir_version=self.model.ir_version,
-            opset_imports=self.model.opset_import,
-            producer_name="splitquant",
-        )
 
 
 class _Cutter:

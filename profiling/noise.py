@@ -43,13 +43,14 @@ class _Dequantizer:
         def rows() -> Iterator[Array]:
             start = 0
             for block in blocks(self.integers):
-                part = slice(start, start + len(block)) if scale.size > 1 and self.axis == 0 else slice(None)
+                rows_here = len(block) if block.ndim else 1
+                part = slice(start, start + rows_here) if scale.size > 1 and self.axis == 0 else slice(None)
                 shape = [1] * block.ndim
                 if scale.size > 1:
                     shape[self.axis] = -1
                 exact = block.astype(np.float64) - zero.ravel()[part].reshape(shape)
                 yield (exact * scale.ravel()[part].reshape(shape)).astype(np.float32)
-                start += len(block)
+                start += rows_here
 
         if is_large(self.integers):
             dims = tuple(self.integers.dims)

@@ -1,6 +1,8 @@
+import models
 import numpy as np
 import onnxruntime as ort
 import pytest
+from conftest import Prepared
 
 from profiling.noise import measure_noise, noise_power
 from profiling.quantize import quantize
@@ -54,3 +56,20 @@ def test_a_unit_without_weights_adds_no_noise_of_its_own(branches):
     profile = measure_noise(branches.graph, branches.calibration, branches.samples)
     pool = next(u for u in branches.graph.units if u.op_types == ("MaxPool",))
     assert next(row.power for row in profile.units if row.unit == pool.name) == 0
+
+
+def test_a_scalar_constant_is_rounded_like_any_weight(tmp_path):
+    text = """
+    <ir_version: 8, opset_import: ["" : 17]>
+    g (float[1, 3, 4, 4] x) => (float[1, 3, 4, 4] y)
+    <float[3, 3, 1, 1] w, float s = {0.3}>
+    { c = Conv <kernel_shape = [1, 1]> (x, w)
+      r = Sigmoid (c)
+      y = Mul (r, s) }
+    """
+    prepared = Prepared(models.with_weights(text), tmp_path, "scalar")
+    unit = next(u for u in prepared.graph.units if "Mul" in u.op_types)
+    assert unit.quantizable
+    profile = measure_noise(prepared.graph, prepared.calibration, prepared.samples)
+    powers = {row.unit: row.power for row in profile.units}
+    assert 0 <= powers[unit.name] < 1e-4
