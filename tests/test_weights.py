@@ -238,3 +238,17 @@ def test_scratch_files_go_with_their_process(tmp_path):
     assert [str(path) for path in scratch.iterdir()] == [left]
     run("whole")  # clears what the killed one left, and its own
     assert list(scratch.iterdir()) == []
+
+
+def test_an_old_opset_is_converted_with_its_weights_outside(tmp_path, monkeypatch):
+    model = models.residual()
+    model.opset_import[0].version = 11
+    path = save(model, tmp_path)
+    feeds = {"x": np.random.default_rng(0).normal(size=(1, 2, 8, 8)).astype(np.float32)}
+    inside = run_session(open_session(prepare_model(load_model(path, {})), Runtime()), feeds)
+    monkeypatch.setattr(weights, "LARGE_BYTES", 64)
+    prepared = prepare_model(load_model(path, {}))
+    assert large(prepared)
+    assert [value.name for value in prepared.graph.input] == ["x"]
+    outside = run_session(open_session(prepared, Runtime()), feeds)
+    assert outside["y"].tobytes() == inside["y"].tobytes()
