@@ -18,7 +18,10 @@ from profiling.saturation import probe
 from profiling.session import Feeds, Runtime, Trace, open_session
 from profiling.tags import switch_tensors, tag_model
 
-_SWITCH_BITS = 3  # two mixed models each: one where a bit of the unit's index is int8, one where not
+_CALLER = -1
+# Mixed models switch after runs of so many units, at every offset and both ways: each place between two
+# neighbours is a switch to int8 in one and back in another, among neighbours as plans have them.
+_RUN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ def order_of(
         scheme=calibration.scheme.label,
         model_sha256=model_hash(graph.model),
         units=[(unit.name, unit.quantizable) for unit in graph.units],
-        switches=[(name, graph.tensors[name].size_bytes) for name in switch_tensors(graph)],
-        variants=len(_precisions(graph)),
+        switches=[_switch(graph, name) for name in switch_tensors(graph)],
+        variants=[sorted(int8) for int8 in _precisions(graph)],
     )
 
 
@@ -93,12 +96,18 @@ class _InMemory:
         return open_session(probe(), self._runtime)
 
 
+def _switch(graph: ModelGraph, name: str) -> tuple[str, int, int, list[int]]:
+    producer = graph.producer(name)
+    readers = [*graph.consumers(name), *([_CALLER] if name in graph.outputs else [])]
+    return name, graph.tensors[name].size_bytes, _CALLER if producer is None else producer, readers
+
+
 def _precisions(graph: ModelGraph) -> list[frozenset[int]]:
     """Return the units in int8 of each variant: none, all that can be, then switches of many kinds."""
     able = frozenset(unit.index for unit in graph.units if unit.quantizable)
     chosen = [frozenset[int](), able]
-    for bit in range(_SWITCH_BITS):
-        ones = frozenset(index for index in able if index >> bit & 1)
+    for offset in range(_RUN):
+        ones = frozenset(index for index in able if (index + offset) // _RUN % 2)
         chosen += [ones, able - ones]
     # Tiny graphs can repeat themselves; the first two stay in place.
     return chosen[:2] + [c for c in dict.fromkeys(chosen[2:]) if c not in chosen[:2]]

@@ -26,7 +26,7 @@ from typing import Any, Callable, Protocol
 import numpy as np
 import onnxruntime as ort
 
-FORMAT = 2
+FORMAT = 3
 FP32, INT8 = "fp32", "int8"
 ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"
 ONE_MODEL, ONE_TAGGED = "{:02d}.onnx", "{:02d}-tagged.onnx"
@@ -54,9 +54,10 @@ class Order:
     units
         (name, whether it can be quantized) by index.
     switches
-        (tensor, bytes as float) of each tensor that may change its precision, by index.
+        (tensor, bytes as float, unit that writes it or -1, units that read it, -1 for the caller) of each
+        tensor that may change its precision, by index.
     variants
-        Number of models: 0 is fp32, 1 has all units in int8 that can be, the others some.
+        Units in int8 of each model: 0 is fp32, 1 has all in int8 that can be, the others some.
     """
 
     format: int
@@ -67,8 +68,8 @@ class Order:
     scheme: str
     model_sha256: str
     units: list[tuple[str, bool]]
-    switches: list[tuple[str, int]]
-    variants: int
+    switches: list[tuple[str, int, int, list[int]]]
+    variants: list[list[int]]
 
 
 class Models(Protocol):
@@ -189,7 +190,7 @@ def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[
         },
         "profiled_s": {p: runs[i].kernels.total_s for p, i in uniform.items()},
         "units": _unit_costs(order, corrected[0], corrected[1]),
-        "switches": _switch_costs(order, corrected),
+        "switches": switch_costs(order, corrected),
     }
 
 
@@ -324,13 +325,13 @@ def _time_variants(order: Order, models: Models, feeds: Feeds, report: Report) -
         return seconds[0], seconds[1]
 
     found, fp32_s = [], []
-    for variant in range(order.variants):
+    for variant in range(len(order.variants)):
         base, own = beside(models.plain(variant))
         kernels, traced_base = _trace(models, variant, beside)
         fp32_s += [*base, *traced_base]
         ratio = statistics.median(mine / its for mine, its in zip(own, base))
         found.append((ratio, kernels, statistics.median(traced_base)))
-        report("timing", variant + 1, order.variants)
+        report("timing", variant + 1, len(order.variants))
     fp32 = statistics.median(fp32_s)
     return [_Run(ratio * fp32, kernels.scaled(fp32 / base)) for ratio, kernels, base in found]
 
@@ -361,20 +362,48 @@ def _unit_costs(order: Order, fp32: KernelTimes, int8: KernelTimes) -> list[dict
     ]
 
 
-def _switch_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str, Any]]:
-    """Return both directions of every tensor between units, measured where a model showed it."""
+def switch_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str, Any]]:
+    """Return both directions of every tensor between units, measured where a mixed model showed it.
+
+    A switch costs its own kernels, and what it costs the units on both sides of it: lost fusions and
+    other layouts, which show as seconds beyond those of the units in the fp32 and in the int8 model. What
+    a unit loses between several switches is divided evenly.
+    """
+    seen: dict[tuple[str, int], list[float]] = defaultdict(list)
+    uniform = (measured[0].of("u"), measured[1].of("u"))
+    for int8, times in list(zip(order.variants, measured))[1:]:
+        events = _events(order, frozenset(int8))
+        touched: dict[int, int] = defaultdict(int)
+        for units in events.values():
+            for unit in units:
+                touched[unit] += 1
+        own = {"q": times.of("q"), "d": times.of("d")}
+        mine = times.of("u")
+        for (kind, place), units in events.items():
+            lost = sum((mine.get(u, 0.0) - uniform[u in int8].get(u, 0.0)) / touched[u] for u in units)
+            seen[kind, place].append(own[kind].get(place, 0.0) + lost)
     rows = []
     for to, kind in ((INT8, "q"), (FP32, "d")):
-        seen: dict[int, list[float]] = defaultdict(list)
-        for times in measured:
-            for place, seconds in times.of(kind).items():
-                seen[place].append(seconds)
-        known = {place: middle_mean(values) for place, values in seen.items()}
+        known = {place: max(0.0, middle_mean(seen[k, place])) for k, place in seen if k == kind}
         slope, start = _fit([(order.switches[place][1], seconds) for place, seconds in known.items()])
-        for place, (tensor, size) in enumerate(order.switches):
+        for place, (tensor, size, _, _) in enumerate(order.switches):
             seconds = known.get(place, slope * size + start)
             rows.append({"tensor": tensor, "to": to, "seconds": seconds, "measured": place in known})
     return rows
+
+
+def _events(order: Order, int8: frozenset[int]) -> dict[tuple[str, int], list[int]]:
+    """Return (q or d, place of the tensor) -> units at the switch, for every switch of a mixed model."""
+    found = {}
+    for place, (_, _, producer, consumers) in enumerate(order.switches):
+        if not int8.intersection([producer, *consumers]):
+            continue
+        if producer not in int8:
+            found["q", place] = [u for u in (producer, *consumers) if u >= 0 and (u == producer or u in int8)]
+        floats = [u for u in consumers if u not in int8]
+        if floats:
+            found["d", place] = [u for u in (producer, *floats) if u >= 0]
+    return found
 
 
 def _fit(points: Sequence[tuple[int, float]]) -> tuple[float, float]:

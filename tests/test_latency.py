@@ -1,9 +1,11 @@
+import itertools
+
 import models
 import pytest
 from conftest import Prepared
 
-from profiling.latency import measure_latency
-from profiling.onboard import Kernel, KernelTimes, Owner
+from profiling.latency import measure_latency, order_of
+from profiling.onboard import Kernel, KernelTimes, Order, Owner, switch_costs
 from profiling.profile import LatencyProfile, Precision, load_json, save_json
 from profiling.quantize import quantize
 from profiling.session import Runtime, open_session
@@ -90,3 +92,39 @@ def test_an_input_that_nothing_reads_does_no_harm(tmp_path):
     prepared = Prepared(models.with_weights(text), tmp_path, "unused")
     profile = measure_latency(prepared.graph, prepared.calibration, prepared.samples[0], Runtime(), rounds=3)
     assert len(profile.units) == 2
+
+
+def test_every_two_neighbours_are_a_switch_to_int8_and_back_in_some_model(digits):
+    order = order_of(digits.graph, digits.calibration, "d", Runtime(), 3)
+    able = [index for index, (_, quantizable) in enumerate(order.units) if quantizable]
+    mixed = [frozenset(int8) for int8 in order.variants[2:]]
+    for first, second in itertools.pairwise(able):
+        if second == first + 1:
+            assert any(first in int8 and second not in int8 for int8 in mixed)
+            assert any(first not in int8 and second in int8 for int8 in mixed)
+
+
+def times(units: dict[int, float], switches: dict[tuple[str, int], float]) -> KernelTimes:
+    rows = [("u", index, s) for index, s in units.items()] + [(k, i, s) for (k, i), s in switches.items()]
+    return KernelTimes(tuple(Kernel(f"{k}{i}", "Op", Owner(k, i), s) for k, i, s in rows))
+
+
+def test_a_switch_costs_what_units_beside_it_lose():
+    # A chain of three units: tensors are the input, two between, and the output.
+    order = Order(
+        1, "d", 1, "", 1, "int8", "", [("a", True), ("b", True), ("c", True)],
+        [("in", 40, -1, [0]), ("ab", 80, 0, [1]), ("bc", 80, 1, [2]), ("out", 40, 2, [-1])],
+        [[], [0, 1, 2], [1]],
+    )  # fmt: skip
+    fp32 = times({0: 5.0, 1: 6.0, 2: 7.0}, {})
+    int8 = times({0: 2.0, 1: 3.0, 2: 4.0}, {("q", 0): 0.5, ("d", 3): 0.25})
+    # Only b in int8: a loses 1 at the switch ab, b loses 0.6 at both of its switches, c loses nothing.
+    mixed = times({0: 6.0, 1: 3.6, 2: 7.0}, {("q", 1): 0.1, ("d", 2): 0.2})
+    rows = {(r["tensor"], r["to"]): r for r in switch_costs(order, [fp32, int8, mixed])}
+    assert rows["ab", "int8"]["seconds"] == pytest.approx(0.1 + 1.0 + 0.3)
+    assert rows["bc", "fp32"]["seconds"] == pytest.approx(0.2 + 0.3)
+    assert rows["in", "int8"]["seconds"] == pytest.approx(0.5)
+    assert rows["out", "fp32"]["seconds"] == pytest.approx(0.25)
+    measured = {key for key, row in rows.items() if row["measured"]}
+    assert measured == {("ab", "int8"), ("bc", "fp32"), ("in", "int8"), ("out", "fp32")}
+    assert rows["bc", "int8"]["seconds"] >= rows["in", "int8"]["seconds"]  # fitted over bytes

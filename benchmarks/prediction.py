@@ -1,0 +1,236 @@
+"""How true the costs are: predicted against measured time and noise of random mixed plans.
+
+    python benchmarks/prediction.py [--plans N] [MODEL ...]
+
+MODEL is kwt1, mobilenetv2, resnet56, yolox (whose data lie where SPLITQUANT_DATA points) or resnet50
+(random weights, made on the spot). Each runs in a process of its own with an empty cache: run it on an
+otherwise idle machine. Beside the planner's prediction stands the naive one: the sum of units cut out and
+timed alone.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from resnet50 import resnet50
+from rich.console import Console
+from rich.table import Table
+
+from planner.extract import Library
+from planner.measure import device_costs, latency_profile, measured_devices, noise_profiles
+from planner.predict import alone_on, predict_whole
+from planner.rebuild import rebuild
+from planner.run import Prepared, prepare
+from planner.scenario import Scenario, check_scenario
+from planner.scenario_file import load_scenario
+from profiling.noise import noise_power
+from profiling.onboard import time_interleaved
+from profiling.profile import Precision
+from profiling.quantize import QUANTIZED_SUFFIX
+from profiling.session import open_session, run_session
+
+_SCENARIOS = Path(__file__).parent.parent / "scenarios"
+_MODELS = ("resnet56", "mobilenetv2", "yolox", "kwt1", "resnet50")
+_ROUNDS = 30
+_LOWEST, _HIGHEST = 0.8, 1.25
+
+
+class Plan(msgspec.Struct):
+    """What one random plan showed; times relative to the fp32 model, noise as power."""
+
+    int8: int
+    measured: float
+    predicted: float
+    naive: float
+    noise_measured: float
+    noise_predicted: float
+
+
+def run_one(name: str, count: int) -> list[Plan]:
+    """Predict and measure the random plans of one model in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = _resnet50_scenario(Path(folder)) if name == "resnet50" else _scenario(name)
+        scenario = alone_on(whole, measured_devices(whole)[0])
+        prepared = prepare(scenario)
+        device = scenario.devices[0]
+        calibration = prepared.calibration(device.name)
+        latency = latency_profile(scenario, device, prepared.subject, calibration)
+        noise = noise_profiles(scenario, prepared.subject, [calibration])
+        costs = device_costs(scenario, {device.name: latency}, noise, prepared.schemes)
+        alone = _isolated(prepared)
+        graph, runtime = prepared.models.graph, prepared.runtime
+        reference = open_session(graph.model, runtime)
+        samples = list(prepared.subject.calibration.spread(16).samples)
+        exact = [run_session(reference, feeds) for feeds in samples]
+        plans = []
+        for number, int8 in enumerate(_random_plans(prepared, count)):
+            mixed = open_session(rebuild(graph, calibration.of(int8), prepared.ranges), runtime)
+            work = {i: _once(one, samples[0]) for i, one in enumerate((reference, mixed))}
+            seconds = time_interleaved(work, _ROUNDS)
+            chosen = [unit.index in int8 for unit in graph.units]
+            fp32, cost = (
+                predict_whole(scenario, graph, costs, which) for which in ([False] * len(chosen), chosen)
+            )
+            plans.append(
+                Plan(
+                    len(int8),
+                    float(np.median(np.asarray(seconds[1]) / np.asarray(seconds[0]))),
+                    cost.latency_s / fp32.latency_s,
+                    _naive(alone, chosen) / _naive(alone, [False] * len(chosen)),
+                    noise_power((run_session(mixed, feeds) for feeds in samples), exact),
+                    cost.noise_power,
+                )
+            )
+            print(f"{name}: {number + 1} of {count}", file=sys.stderr)
+        return plans
+
+
+def _scenario(name: str) -> Scenario:
+    return load_scenario(_SCENARIOS / f"{name}.yaml")
+
+
+def _resnet50_scenario(folder: Path) -> Scenario:
+    import onnx
+
+    onnx.save(resnet50(), folder / "m.onnx")
+    pictures = np.random.default_rng(1).standard_normal((64, 1, 3, 224, 224), np.float32)
+    np.savez(folder / "d.npz", image=pictures)
+    data = {"npz": str(folder / "d.npz")}
+    content = {
+        "model": str(folder / "m.onnx"),
+        "data": {"calibration": data, "evaluation": data},
+        "devices": [{"name": "here"}],
+        "source": "here",
+        "sink": "here",
+    }
+    scenario, faults = check_scenario(json.dumps(content))
+    if scenario is None:
+        raise SystemExit(str(faults))
+    return scenario
+
+
+def _random_plans(prepared: Prepared, count: int) -> list[list[int]]:
+    """Return units in int8 of plans that switch along the order, rarely in the first, often in the last."""
+    rng = np.random.default_rng(0)
+    plans = []
+    for probability in np.linspace(0.05, 0.4, count):
+        state, int8 = bool(rng.integers(2)), []
+        for unit in prepared.models.graph.units:
+            state ^= bool(rng.random() < probability)
+            if state and unit.quantizable:
+                int8.append(unit.index)
+        plans.append(int8)
+    return plans
+
+
+def _isolated(prepared: Prepared) -> dict[tuple[int, Precision], float]:
+    """Return (unit, precision) -> seconds of the unit cut out and run alone."""
+    graph = prepared.models.graph
+    calibration = prepared.calibration(prepared.scenario.source)
+    able = [unit.index for unit in graph.units if unit.quantizable]
+    libraries = {
+        Precision.FP32: Library(graph.model),
+        Precision.INT8: Library(rebuild(graph, calibration.of(able), prepared.ranges)),
+    }
+    seconds = {}
+    for unit in graph.units:
+        for precision, library in libraries.items():
+            int8 = precision is Precision.INT8
+            if int8 and not unit.quantizable:
+                continue
+            ends = [
+                [
+                    name + QUANTIZED_SUFFIX if int8 and name in graph.quantized_by(unit.index) else name
+                    for name in names
+                ]
+                for names in (unit.inputs, unit.outputs)
+            ]
+            session = open_session(library.part(*ends), prepared.runtime)
+            feeds = {
+                end.name: np.zeros(end.shape, np.uint8 if "uint8" in end.type else _dtype(end.type))
+                for end in session.get_inputs()
+            }
+            times = time_interleaved({0: _once(session, feeds)}, 10)[0]
+            seconds[unit.index, precision] = statistics.median(times)
+    return seconds
+
+
+def _dtype(kind: str) -> str:
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def _naive(alone: dict[tuple[int, Precision], float], chosen: Sequence[bool]) -> float:
+    return sum(alone[index, Precision.INT8 if int8 else Precision.FP32] for index, int8 in enumerate(chosen))
+
+
+def _once(session, feeds):
+    return lambda: session.run(None, dict(feeds))
+
+
+def table(found: dict[str, list[Plan]]) -> Table:
+    """Return the errors of each model as a person reads them."""
+    shown = Table(
+        "model", "plans", "time: median error", "worst", "naive: median error", "worst",
+        "noise within 0.8..1.25", "lowest", "highest",
+    )  # fmt: skip
+    for name, plans in found.items():
+        ours = [abs(p.predicted / p.measured - 1) for p in plans]
+        naive = [abs(p.naive / p.measured - 1) for p in plans]
+        noise = [p.noise_predicted / p.noise_measured for p in plans if p.noise_measured]
+        inside = sum(_LOWEST <= ratio <= _HIGHEST for ratio in noise)
+        shown.add_row(
+            name,
+            str(len(plans)),
+            f"{statistics.median(ours):.1%}",
+            f"{max(ours):.1%}",
+            f"{statistics.median(naive):.1%}",
+            f"{max(naive):.1%}",
+            f"{inside} of {len(noise)}",
+            f"{min(noise, default=1):.2f}",
+            f"{max(noise, default=1):.2f}",
+        )
+    return shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", nargs="*", metavar="MODEL")
+    parser.add_argument("--plans", type=int, default=12)
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(msgspec.json.encode(run_one(given.models[0], given.plans)).decode())
+        return
+    found = {}
+    for name in given.models or _MODELS:
+        with tempfile.TemporaryDirectory() as cache:
+            command = [sys.executable, __file__, "--one", "--plans", str(given.plans), name]
+            done = subprocess.run(
+                command,
+                env=os.environ | {"XDG_CACHE_HOME": cache},
+                stdout=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        if done.returncode:
+            print(f"{name}: left out, see above", file=sys.stderr)
+            continue
+        found[name] = msgspec.json.decode(done.stdout, type=list[Plan])
+    console = Console()
+    for name, plans in found.items():
+        for plan in plans:
+            console.print(name, plan, soft_wrap=True)
+    console.print(table(found))
+
+
+if __name__ == "__main__":
+    main()
