@@ -168,7 +168,11 @@ def load_profile(path: Path) -> Profile:
 
 
 class _Format(msgspec.Struct):
+    """What tells a profile, of whatever format."""
+
     format: int
+    device: str
+    latency: msgspec.Raw
 
 
 def load_json(path: Path, kind: type[T], name: str | None = None) -> T:
