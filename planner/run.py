@@ -38,6 +38,7 @@ from planner.verify import Deliverable, measure_errors, verify
 from profiling.bundle import write_bundle
 from profiling.errors import ModelError
 from profiling.graph import ModelGraph, build_graph
+from profiling.latency import order_of
 from profiling.model import load_model, model_hash
 from profiling.prepare import prepare_model
 from profiling.profile import FORMAT as PROFILE_FORMAT
@@ -195,9 +196,10 @@ def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progr
     scheme = Scheme(bool(spec.symmetric), bool(spec.reduce_range))
     prepared = prepare(scenario, progress, {device: scheme})
     feeds = prepared.subject.calibration.samples[0]
-    target = (device, runtime_of(there), scenario.profiling.rounds)
+    graph, calibration = prepared.models.graph, prepared.calibration(device)
+    order = order_of(graph, calibration, device, runtime_of(there), scenario.profiling.rounds)
     progress("writing the bundle", 0, 1)
-    write_bundle(prepared.models.graph, prepared.calibration(device), feeds, target, folder)
+    write_bundle(graph, calibration, feeds, order, folder)
     progress("writing the bundle", 1, 1)
 
 

@@ -1,7 +1,6 @@
 """Which quantization scheme each device of a scenario uses, and how it can be tried out here."""
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 from planner.errors import ScenarioError
@@ -10,7 +9,7 @@ from planner.scenario import DeviceSpec, Scenario
 from profiling.errors import ProfileError
 from profiling.profile import LatencyProfile, load_profile
 from profiling.quantize import SCHEMES, Scheme
-from profiling.saturation import int8_saturates
+from profiling.saturation import overflows_here
 from profiling.session import Optimization, Runtime
 
 
@@ -63,12 +62,6 @@ def trial_level(scenario: Scenario, device: DeviceSpec, scheme: Scheme) -> Optim
     if foreign and not scheme.reduce_range and overflows_here(local_runtime(scenario)):
         return Optimization.BASIC
     return Optimization.DEFAULT
-
-
-@cache
-def overflows_here(runtime: Runtime) -> bool:
-    """Return whether int8 kernels overflow on this machine with 8-bit weights."""
-    return int8_saturates(runtime)
 
 
 def _file(device: DeviceSpec) -> LatencyProfile | None:

@@ -8,11 +8,12 @@ import onnx
 
 from profiling import onboard
 from profiling.graph import ModelGraph
-from profiling.latency import order_of, variants_of
+from profiling.latency import variants_of
+from profiling.onboard import Order
 from profiling.profile import save_json
 from profiling.quantize import Calibration
 from profiling.saturation import probe
-from profiling.session import Feeds, Runtime
+from profiling.session import Feeds
 from profiling.weights import save_sharing
 
 SCRIPT = "measure.py"
@@ -23,7 +24,7 @@ def write_bundle(
     graph: ModelGraph,
     calibration: Calibration,
     feeds: Feeds,
-    target: tuple[str, Runtime, int],
+    order: Order,
     folder: Path,
 ) -> None:
     """Write what a device needs to make its own profile.
@@ -34,13 +35,11 @@ def write_bundle(
         What `calibrate` wrote for this graph's model, and the scheme.
     feeds
         One real sample.
-    target
-        Name of the device, how it runs models, and timed runs of every model.
+    order
+        From `order_of`, for the same graph and calibration.
     folder
         An empty folder.
     """
-    device, runtime, rounds = target
-    order = order_of(graph, calibration, device, runtime, rounds)
     (folder / onboard.MODELS).mkdir()
     for number, variant in enumerate(variants_of(graph, calibration)):
         _save(variant.plain, folder / onboard.MODELS / onboard.ONE_MODEL.format(number))

@@ -1,15 +1,14 @@
 """Shapes inferred and constants folded, as the quantization tool expects, by the runtime's own tools."""
 
-import logging
 import tempfile
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir
 from pathlib import Path
 
 import onnx
 from onnx import shape_inference
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
+from profiling.quiet import quiet
 from profiling.session import Optimization, Runtime, Trace, open_session
 from profiling.weights import light, restore, set_aside
 
@@ -37,20 +36,10 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     # The tool leaves a file in the working directory where it fails.
-    with tempfile.TemporaryDirectory() as folder, chdir(folder), _quiet():
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), quiet():
         try:
             return restore(
                 SymbolicShapeInference.infer_shapes(light(model), int_max=_NO_LIMIT, auto_merge=True), model
             )
         except Exception:  # noqa: BLE001  it raises anything; plain inference may do
             return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    previous = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(previous)

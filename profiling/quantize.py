@@ -2,10 +2,8 @@
 
 import functools
 import itertools
-import logging
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +18,7 @@ from onnxruntime.quantization.quant_utils import quantize_nparray
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from profiling.errors import QuantizeError
+from profiling.quiet import quiet
 from profiling.ranges import tensor_ranges
 from profiling.scopes import bodies, reads
 from profiling.session import Array, Feeds
@@ -178,7 +177,7 @@ def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Pa
         name: numpy_helper.from_array(extremes(LargeWeight.of(tensor), axes[name]), name)
         for name, tensor in large.items()
     }
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet(), np.errstate(all="ignore"):
         target = Path(folder) / "quantized.onnx"
         try:
             quantize_static(
@@ -284,15 +283,3 @@ def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
         del model.graph.node[:]
         model.graph.node.extend(nodes[place] for place in order)
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    # The tool advises on the root logger what we already do, and divides by ranges it does not use.
-    previous = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with np.errstate(all="ignore"):
-            yield
-    finally:
-        logging.disable(previous)

@@ -1,5 +1,7 @@
 """Whether int8 kernels overflow on this machine, found out by running one."""
 
+from functools import cache
+
 import numpy as np
 import onnx
 from onnx import numpy_helper, parser
@@ -25,6 +27,7 @@ def probe() -> onnx.ModelProto:
     return model
 
 
-def int8_saturates(runtime: Runtime) -> bool:
-    """Return whether uint8 x int8 products lose carries here."""
+@cache
+def overflows_here(runtime: Runtime) -> bool:
+    """Return whether int8 kernels overflow on this machine with 8-bit weights."""
     return overflows(open_session(probe(), runtime))

@@ -14,6 +14,7 @@ from conftest import QUICKSTART
 from planner.cli import main
 from profiling import onboard, weights
 from profiling.bundle import SCRIPT, write_bundle
+from profiling.latency import order_of
 from profiling.profile import load_profile
 from profiling.session import Runtime
 
@@ -94,8 +95,8 @@ def test_large_weights_are_in_the_bundle_once(residual, tmp_path, monkeypatch):
 
     monkeypatch.setattr(weights, "LARGE_BYTES", 64)
     graph = build_graph(prepare_model(load_model(residual.path, {})))
-    target = ("board", Runtime(), 3)
-    write_bundle(graph, residual.calibration, residual.samples[0], target, tmp_path)
+    order = order_of(graph, residual.calibration, "board", Runtime(), 3)
+    write_bundle(graph, residual.calibration, residual.samples[0], order, tmp_path)
     files = sorted((tmp_path / "models").glob("*.data"))
     assert len(files) == 8  # four weights, each in float and in int8
     done = measure(tmp_path, tmp_path, "p.json")

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A module may import modules of its own line's left side and of lines above.
 LAYERS = [
-    {"profiling.errors", "profiling.progress", "profiling.folders"},
+    {"profiling.errors", "profiling.progress", "profiling.folders", "profiling.quiet"},
     {"profiling.weights", "profiling.onboard"},
     {"profiling.session", "profiling.scopes"},
     {"profiling.ranges", "profiling.fold", "profiling.saturation", "profiling.profile"},
