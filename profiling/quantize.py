@@ -18,6 +18,7 @@ from onnxruntime.quantization.quant_utils import quantize_nparray
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from profiling.errors import QuantizeError
+from profiling.guard import keep_float
 from profiling.quiet import quiet
 from profiling.ranges import tensor_ranges
 from profiling.scopes import bodies, reads
@@ -126,7 +127,7 @@ def quantize(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path
 
     Before: `model` comes from `prepare_model`; two nodes that share a tensor agree on whether
     activations are symmetric. After: every float activation that a quantized node reads or writes is
-    quantized for all its consumers.
+    quantized for all its consumers; the weights of other nodes stay in float when the runtime optimizes.
 
     Parameters
     ----------
@@ -152,6 +153,10 @@ def quantize(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path
         chosen = {name: scheme for name, scheme in schemes.items() if scheme.symmetric == symmetric}
         if chosen:  # the tool takes an empty list for "all nodes"
             model = _call_tool(model, chosen, ranges)
+    values = (*source.graph.input, *source.graph.value_info, *source.graph.output)
+    dims = {value.name: value.type.tensor_type.shape.dim for value in values}
+    shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in known] for name, known in dims.items()}
+    keep_float(model, schemes, shapes)
     return model
 
 

@@ -80,7 +80,8 @@ def test_a_switch_belongs_to_its_tensor_and_a_weight_to_its_unit(digits):
         assert kinds[f"{name}_QuantizeLinear"] == f"q{place}"
     out = unit.outputs[0]
     assert kinds[f"{out}_QuantizeLinear"] == "u3"
-    assert kinds[f"{out}_DequantizeLinear"] == f"d{floats.index(out)}"
+    (back,) = (tag for name, tag in kinds.items() if name.startswith(f"{out}_DequantizeLinear"))
+    assert back == f"d{floats.index(out)}"
     assert all(tag == "u3" for name, tag in kinds.items() if name in unit.nodes)
 
 

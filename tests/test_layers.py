@@ -12,7 +12,7 @@ LAYERS = [
     {"profiling.errors", "profiling.progress", "profiling.folders", "profiling.quiet"},
     {"profiling.weights", "profiling.onboard"},
     {"profiling.session", "profiling.scopes"},
-    {"profiling.ranges", "profiling.fold", "profiling.saturation", "profiling.profile"},
+    {"profiling.ranges", "profiling.fold", "profiling.guard", "profiling.saturation", "profiling.profile"},
     {"profiling.quantize"},
     {"profiling.model", "profiling.fusion", "profiling.cache"},
     {"profiling.prepare", "profiling.obstacles"},
