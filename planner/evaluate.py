@@ -44,6 +44,8 @@ class Cost:
         leaves one and comes back.
     clashes
         Tensors that two units would quantize in different ways.
+    absorbed
+        Vertices that should compute in fp32, but will in int8, since all their tensors are.
     """
 
     latency_s: float
@@ -55,6 +57,7 @@ class Cost:
     crossings: tuple[Crossing, ...]
     order: tuple[int, ...]
     clashes: tuple[int, ...]
+    absorbed: tuple[int, ...]
     energy_j: tuple[float, ...]
     objective: float
 
@@ -95,6 +98,7 @@ def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
         crossings=tuple(crossings),
         order=_order(problem, chosen),
         clashes=tuple(clashes),
+        absorbed=tuple(_absorbed(problem, chosen)),
         energy_j=energy,
         objective=_objective(problem, latency, energy),
     )
@@ -117,7 +121,8 @@ def is_feasible(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9) 
         limits += zip(cost.energy_j, problem.energy.limits_j, strict=True)
         limits.append((sum(cost.energy_j), problem.energy.total_j))
     within = all(limit is None or value <= limit * (1 + tolerance) for value, limit in limits)
-    return within and bool(cost.order) and not cost.clashes and cost.latency_s != float("inf")
+    possible = bool(cost.order) and not cost.clashes and not cost.absorbed
+    return within and possible and cost.latency_s != float("inf")
 
 
 def flow_form(flow: Flow, chosen: Sequence[Option]) -> int:
@@ -128,6 +133,18 @@ def flow_form(flow: Flow, chosen: Sequence[Option]) -> int:
 def flow_kinds(flow: Flow, chosen: Sequence[Option]) -> tuple[int, ...]:
     """Return the ways in which vertices quantize the tensor: none, one, or more than can be."""
     return tuple(sorted({chosen[v].kind for v in flow.quantizers if chosen[v].int8}))
+
+
+def _absorbed(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[int]:
+    """Yield the vertices in fp32 all of whose tensors are int8 in the same way."""
+    around = defaultdict(list)
+    for flow in problem.flows:
+        kinds = flow_kinds(flow, chosen)
+        for vertex in flow.quantizers:
+            around[vertex].append(set(kinds))
+    for vertex, kinds_of in around.items():
+        if problem.vertices[vertex].absorbed and not chosen[vertex].int8 and set.intersection(*kinds_of):
+            yield vertex
 
 
 def _switches(flow: Flow, form: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:

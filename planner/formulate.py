@@ -153,7 +153,10 @@ class _Builder:
         """Return units, then the source and the sink."""
         ends = (("source", self.scenario.source), ("sink", self.scenario.sink))
         return (
-            *(Vertex(unit.name, tuple(self._options(unit.index))) for unit in self.graph.units),
+            *(
+                Vertex(unit.name, tuple(self._options(unit.index)), absorbed=unit.absorbable)
+                for unit in self.graph.units
+            ),
             *(
                 Vertex(name, (Option(self.devices.index(device), int8=False),), fixed=True)
                 for name, device in ends

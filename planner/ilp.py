@@ -169,6 +169,7 @@ def build(problem: PlacementProblem) -> Model:
     _choose(model)
     _transport(model)
     _form(model)
+    _absorb(model)
     _send(model)
     _quantize(model)
     _dequantize(model)
@@ -237,6 +238,21 @@ def _form(model: Model) -> None:
             "form",
             z <= pulp.lpSum(x for choices in quantizing for row in choices.values() for x in row),
         )
+
+
+def _absorb(model: Model) -> None:
+    """Let what has no weights be int8 where all n tensors around it are: sum z - (n - 1) <= x[v,int8]."""
+    around = defaultdict(list)
+    for f, flow in enumerate(model.problem.flows):
+        for vertex in flow.quantizers:
+            around[vertex].append(f)
+    for vertex, flows in around.items():
+        if not model.problem.vertices[vertex].absorbed:
+            continue
+        own = _int8_choices(model, vertex)
+        for kind in sorted(set.intersection(*(set(model.kinds[f]) for f in flows))):
+            tensors = pulp.lpSum(model.kinds[f][kind] for f in flows)
+            model.add("absorb", tensors - (len(flows) - 1) <= pulp.lpSum(own.get(kind, ())))
 
 
 def _send(model: Model) -> None:

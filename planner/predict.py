@@ -32,11 +32,13 @@ def predict_whole(
     alone
         From `alone_on`.
     int8
-        By unit index; whoever cannot be quantized must not be.
+        By unit index; whoever cannot be quantized must not be. Units join that the runtime would
+        compute in int8 among these.
     """
+    absorbed = graph.absorbed([index for index, wanted in enumerate(int8) if wanted])
     problem = formulate(alone, graph, costs).problem
     choice = [
-        next(place for place, option in enumerate(vertex.options) if option.int8 == wanted)
-        for vertex, wanted in zip(problem.vertices, (*int8, False, False), strict=True)
+        next(place for place, option in enumerate(vertex.options) if option.int8 == (index in absorbed))
+        for index, vertex in enumerate(problem.vertices)
     ]
     return evaluate(problem, choice)

@@ -41,11 +41,14 @@ class Vertex:
     ----------
     fixed
         True for the source and the sink: they compute nothing and belong to no stage.
+    absorbed
+        True if it cannot but compute in int8 where all tensors are int8 that it would quantize.
     """
 
     name: str
     options: tuple[Option, ...]
     fixed: bool = False
+    absorbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """ModelProto -> frozen networkx DAG of units: what is decided together, and the tensors between."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import networkx as nx
@@ -71,6 +72,9 @@ class Unit:
         Whether it computes in int8 as the model came; then it stays as it is.
     passing
         Whether its int8 output keeps its input's scale, hence adds no noise of its own.
+    absorbable
+        Whether the runtime computes it in int8 wherever all its tensors are int8, asked or not: in int8
+        nothing else is quantized, and each tensor has a scale of its own.
     """
 
     index: int
@@ -84,6 +88,7 @@ class Unit:
     obstacle: str
     quantized: bool
     passing: bool
+    absorbable: bool
 
     @property
     def quantizable(self) -> bool:
@@ -130,6 +135,12 @@ class ModelGraph:
         if not one.quantizable:
             return ()
         return tuple(t for t in (*one.inputs, *one.outputs) if self.tensors[t].is_float)
+
+    def absorbed(self, int8: Collection[int]) -> frozenset[int]:
+        """Return units with those in int8 that compute in int8 because everything around them does."""
+        quantized = {name for index in int8 for name in self.quantized_by(index)}
+        around = (u for u in self.units if u.absorbable and u.quantizable)
+        return frozenset(int8) | {u.index for u in around if quantized.issuperset(self.quantized_by(u.index))}
 
 
 def build_graph(model: onnx.ModelProto) -> ModelGraph:
@@ -230,6 +241,8 @@ def _unit(
         obstacle=obstacle(group, initializers, {name: t.elem_type for name, t in tensors.items()}),
         quantized=is_quantized(group, initializers),
         passing=all(op in PASSING for op in op_types),
+        absorbable=not any(weight.data_type == TensorProto.FLOAT for weight in weights)
+        and not any(op in PASSING for op in op_types),
     )
 
 

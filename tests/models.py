@@ -38,6 +38,20 @@ branches (float[1, 4, 6, 6] x) => (float[1, 4, 6, 6] left, float[1, 4, 6, 6] y)
 }
 """
 
+_JOIN = """
+<ir_version: 8, opset_import: ["" : 17]>
+join (float[1, 4, 6, 6] x) => (float[1, 8, 1, 1] y)
+<float[4, 4, 1, 1] w1, float[4] b1, float[4, 4, 3, 3] w2, float[4] b2, float[8, 8, 1, 1] w3, float[8] b3>
+{
+    one = Conv <kernel_shape = [1, 1]> (x, w1, b1)
+    two = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w2, b2)
+    sum = Add (one, two)
+    both = Concat <axis = 1> (sum, one)
+    mean = GlobalAveragePool (both)
+    y = Conv <kernel_shape = [1, 1]> (mean, w3, b3)
+}
+"""
+
 _SILU = """
 <ir_version: 8, opset_import: ["" : 17]>
 silu (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y)
@@ -72,6 +86,10 @@ def residual() -> onnx.ModelProto:
 
 def branches() -> onnx.ModelProto:
     return with_weights(_BRANCHES)
+
+
+def join() -> onnx.ModelProto:
+    return with_weights(_JOIN)
 
 
 def silu() -> onnx.ModelProto:

@@ -27,6 +27,7 @@ def price(problem: PlacementProblem, choice: tuple[int, ...]) -> dict[str, objec
         "energy": energy,
         "objective": spent if latency < math.inf else math.inf,
         "order": _has_order(problem, pick),
+        "absorbed": _is_absorbed(problem, pick),
         "one kind": all(len({pick[v].kind for v in t.quantizers if pick[v].int8}) < 2 for t in problem.flows),
     }
 
@@ -69,6 +70,17 @@ def _energy(problem, pick, busy, latency) -> list[float]:
     return joules
 
 
+def _is_absorbed(problem, pick) -> bool:
+    """Return whether a float vertex that follows its tensors has them all in int8 of one kind."""
+    for v, vertex in enumerate(problem.vertices):
+        mine = [t for t in problem.flows if v in t.quantizers]
+        if vertex.absorbed and mine and not pick[v].int8:
+            for kind in (0, 1):
+                if all(any(pick[w].int8 and pick[w].kind == kind for w in t.quantizers) for t in mine):
+                    return True
+    return False
+
+
 def _has_order(problem, pick) -> bool:
     """Return whether some order of the devices has every unit-to-unit crossing pointing forward."""
     pairs = {
@@ -102,6 +114,7 @@ def feasible(problem: PlacementProblem, cost: dict[str, object]) -> bool:
         and energy
         and cost["order"]
         and cost["one kind"]
+        and not cost["absorbed"]
         and math.isfinite(cost["latency"])
     )
 

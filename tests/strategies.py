@@ -20,7 +20,9 @@ def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem
         devices = min(devices, 2)  # at most 4096 assignments to enumerate
     source, sink = units, units + 1
     kinds = [0] * devices if draw(st.booleans()) else [draw(st.integers(0, 1)) for _ in range(devices)]
-    vertices = [Vertex(f"u{i}", tuple(draw(_options(kinds)))) for i in range(units)] + [
+    vertices = [
+        Vertex(f"u{i}", tuple(draw(_options(kinds))), absorbed=draw(st.booleans())) for i in range(units)
+    ] + [
         Vertex(name, (Option(draw(st.integers(0, devices - 1)), int8=False),), fixed=True)
         for name in ("source", "sink")
     ]

@@ -1,3 +1,6 @@
+import itertools
+from pathlib import Path
+
 import models
 import networkx as nx
 import numpy as np
@@ -6,8 +9,10 @@ from conftest import Prepared
 from onnx import numpy_helper
 
 from profiling.graph import build_graph
+from profiling.onboard import read_op_types
 from profiling.prepare import prepare_model
 from profiling.quantize import INT8, quantize
+from profiling.session import Runtime, Trace, open_session
 
 
 def test_units_are_what_the_runtime_fuses(residual):
@@ -104,3 +109,30 @@ def test_a_lone_relu_is_not_offered_in_int8():
 def test_tensor_sizes_count_elements(digits):
     for tensor in digits.graph.tensors.values():
         assert tensor.elements == int(np.prod(tensor.shape))
+
+
+def test_absorbed_units_change_nothing_that_the_runtime_does(tmp_path):
+    """A model is the same whether or not the units are quantized that the runtime computes in int8 anyway."""
+    join = Prepared(models.join(), tmp_path, "join")
+    graph, ranges = join.graph, join.calibration.ranges
+    able = [unit.index for unit in graph.units if unit.quantizable]
+    seen = 0
+    for count in range(1, len(able)):
+        for int8 in itertools.combinations(able, count):
+            more = graph.absorbed(int8)
+            assert graph.absorbed(more) == more
+            if more == set(int8):
+                continue
+            seen += 1
+            pair = []
+            for units in (int8, more):
+                nodes = [node for index in sorted(units) for node in graph.units[index].nodes]
+                model = quantize(graph.model, join.calibration.of(nodes), ranges)
+                trace = Trace(tmp_path / "run", None)
+                session = open_session(model, Runtime(), trace=trace)
+                outputs = session.run(None, dict(join.samples[0]))
+                pair.append((outputs, sorted(read_op_types(Path(session.end_profiling())))))
+            (first, first_ops), (second, second_ops) = pair
+            assert first_ops == second_ops
+            assert all((a == b).all() for a, b in zip(first, second, strict=True))
+    assert seen

@@ -16,7 +16,19 @@ from planner.problem import Energy, Flow, Option, PlacementProblem, Vertex, Weig
 from planner.solvers import SolverOptions
 
 GOLDEN = Path(__file__).parent / "golden"
-FAMILIES = ("choose", "transport", "form", "pay", "order", "noise", "inherit", "memory", "latency", "energy")
+FAMILIES = (
+    "choose",
+    "transport",
+    "form",
+    "absorb",
+    "pay",
+    "order",
+    "noise",
+    "inherit",
+    "memory",
+    "latency",
+    "energy",
+)
 
 
 def small_problem() -> PlacementProblem:
@@ -35,7 +47,7 @@ def small_problem() -> PlacementProblem:
         Flow("b", 1, (2, 4), (1, 2), (0.001,), (seconds, quarter), inherits=True, **switches),
         Flow("c", 2, (4,), (), (0.0,), (seconds, seconds), **switches),
     )
-    units = tuple(Vertex(f"u{i}", options) for i in range(3))
+    units = tuple(Vertex(f"u{i}", options, absorbed=i == 1) for i in range(3))
     ends = tuple(Vertex(n, (Option(0, int8=False),), fixed=True) for n in ("source", "sink"))
     joules = tuple(
         tuple(tuple(0.001 * (d in (a, b)) * (a != b) for d in range(3)) for b in range(3)) for a in range(3)
