@@ -1,9 +1,8 @@
 """The only importer of onnxruntime.quantization: calibration, and nodes quantized in their schemes."""
 
-import functools
 import itertools
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,19 +10,19 @@ from typing import TypeVar
 import networkx as nx
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
-from onnxruntime.quantization.quant_utils import quantize_nparray
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
+from profiling.channels import channel_axis, stand_ins
 from profiling.errors import QuantizeError
 from profiling.guard import keep_float
 from profiling.quiet import quiet
 from profiling.ranges import tensor_ranges
 from profiling.scopes import bodies, reads
-from profiling.session import Array, Feeds
-from profiling.weights import LargeWeight, extremes, is_large, light, restore, values, write_large
+from profiling.session import Feeds
+from profiling.weights import light, restore
 
 ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
 # The tool quantizes these only behind a quantized producer, so they never decide on their own.
@@ -41,7 +40,6 @@ QUANTIZABLE = (frozenset(QDQRegistry) | frozenset(QLinearOpsRegistry)) - _UNSUPP
 
 QUANTIZED_SUFFIX = "_QuantizeLinear_Output"
 """The tool names the quantized form of tensor T as T + this suffix."""
-_QUANTIZED_WEIGHT = "_quantized"
 _PER_CHANNEL = frozenset(
     {
         "Conv", "ConvTranspose", "Gemm", "MatMul",
@@ -175,18 +173,12 @@ def _require_one_kind(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> 
 
 def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path) -> onnx.ModelProto:
     base = next(iter(schemes.values()))
-    axes = _large_weight_axes(model, schemes)
-    large = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in axes}
-    # A weight's scales depend on the extremes of its channels only, so these stand in for it.
-    stand_ins = {
-        name: numpy_helper.from_array(extremes(LargeWeight.of(tensor), axes[name]), name)
-        for name, tensor in large.items()
-    }
+    small = stand_ins(model, schemes)
     with tempfile.TemporaryDirectory() as folder, quiet(), np.errstate(all="ignore"):
         target = Path(folder) / "quantized.onnx"
         try:
             quantize_static(
-                light(model, stand_ins),  # the tool edits its input
+                light(model, small.constants),  # the tool edits its input
                 target,
                 None,
                 quant_format=QuantFormat.QDQ,
@@ -206,7 +198,7 @@ def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Pa
         except Exception as exc:
             raise QuantizeError(f"ONNX Runtime's quantization tool failed: {exc}") from exc
         quantized = restore(onnx.load(target), model)
-    _quantize_large(quantized, {name: LargeWeight.of(tensor) for name, tensor in large.items()})
+    small.replace_in(quantized, _reduced(model, schemes))
     return _in_order(quantized)
 
 
@@ -222,56 +214,15 @@ def _other_bits(
             if name in floats and not (node.op_type in _PER_CHANNEL and place == _BIAS):
                 one: dict[str, object] = {"reduce_range": not base.reduce_range}
                 if node.op_type in _PER_CHANNEL and len(floats[name].dims) > 1:
-                    one["axis"] = _channel_axis(node)
+                    one["axis"] = channel_axis(node)
                 found[name] = [one]
     return found
 
 
-def _large_weight_axes(model: onnx.ModelProto, nodes: Collection[str]) -> dict[str, int]:
-    """Return the large float weights that some nodes read, with the axis of their channels."""
-    large = {t.name for t in model.graph.initializer if is_large(t) and t.data_type == TensorProto.FLOAT}
-    readers = [node for node in model.graph.node if node.name in nodes]
-    return {name: _channel_axis(node) for node in readers for name in node.input if name in large}
-
-
-def _channel_axis(node: onnx.NodeProto) -> int:
-    transposed = any(a.name == "transB" and a.i for a in node.attribute)
-    return 0 if node.op_type == "Conv" or transposed else 1
-
-
-def _quantize_large(model: onnx.ModelProto, large: Mapping[str, LargeWeight]) -> None:
-    """Put the whole quantized weights where those of their stand-ins are, in place."""
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        weight = large.get(node.input[0].removesuffix(_QUANTIZED_WEIGHT)) if node.input else None
-        if node.op_type != "DequantizeLinear" or weight is None:
-            continue
-        scale, zero = (values(constants[name]) for name in node.input[1:])
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
-        if scale.ndim and len(scale) != weight.dims[axis]:
-            raise QuantizeError(
-                f"the quantization tool took other channels of {node.input[0]!r} than expected"
-            )
-        whole = _quantized(weight, axis, scale.tobytes(), zero.tobytes(), constants[node.input[2]].data_type)
-        constants[node.input[0]].CopyFrom(whole.reference(node.input[0]))
-
-
-@functools.cache
-def _quantized(weight: LargeWeight, axis: int, scale: bytes, zero: bytes, data_type: int) -> LargeWeight:
-    """Return a weight in integers; each is written once, however many models hold it."""
-    scales = np.frombuffer(scale, np.float32)
-    zeros = np.frombuffer(zero, helper.tensor_dtype_to_np_dtype(data_type))
-
-    def rows() -> Iterator[Array]:
-        start = 0
-        for block in weight.blocks():
-            part = slice(start, start + len(block)) if axis == 0 and len(scales) > 1 else slice(None)
-            shape = [1] * block.ndim
-            shape[axis] = -1
-            yield quantize_nparray(data_type, block, scales[part].reshape(shape), zeros[part].reshape(shape))
-            start += len(block)
-
-    return write_large(weight.dims, data_type, rows())
+def _reduced(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str, bool]:
+    """Return constant -> whether the node that reads it wants 7 bits."""
+    readers = [node for node in model.graph.node if node.name in schemes]
+    return {name: schemes[node.name].reduce_range for node in readers for name in node.input}
 
 
 def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
