@@ -15,22 +15,24 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 from resnet50 import resnet50
 from rich.console import Console
 from rich.table import Table
 
-from planner.extract import Library
-from planner.measure import device_costs, latency_profile, measured_devices, noise_profiles
-from planner.predict import alone_on, predict_whole
+from planner.law import Trial
+from planner.measure import device_costs, latency_profile, measured_devices, noise_law, noise_profiles
+from planner.predict import Whole, alone_on
 from planner.rebuild import rebuild
 from planner.run import Prepared, prepare
 from planner.scenario import Scenario, check_scenario
 from planner.scenario_file import load_scenario
+from profiling.extract import Library
 from profiling.noise import noise_power
 from profiling.onboard import time_interleaved
 from profiling.profile import Precision
@@ -57,49 +59,46 @@ class Plan(msgspec.Struct):
 def run_one(name: str, count: int) -> list[Plan]:
     """Predict and measure the random plans of one model in this process."""
     with tempfile.TemporaryDirectory() as folder:
-        whole = _resnet50_scenario(Path(folder)) if name == "resnet50" else _scenario(name)
-        scenario = alone_on(whole, measured_devices(whole)[0])
+        full = scenario_of(name, Path(folder))
+        scenario = alone_on(full, measured_devices(full)[0])
         prepared = prepare(scenario)
         device = scenario.devices[0]
         calibration = prepared.calibration(device.name)
         latency = latency_profile(scenario, device, prepared.subject, calibration)
         noise = noise_profiles(scenario, prepared.subject, [calibration])
         costs = device_costs(scenario, {device.name: latency}, noise, prepared.schemes)
-        alone = _isolated(prepared)
+        law = noise_law(scenario, prepared.subject, Trial(calibration), costs[device.name])
+        whole = Whole(scenario, prepared.models.graph, costs)
+        alone = isolated(prepared, range(len(prepared.models.graph.units)))
         graph, runtime = prepared.models.graph, prepared.runtime
         reference = open_session(graph.model, runtime)
-        samples = list(prepared.subject.calibration.spread(16).samples)
+        samples = list(prepared.subject.calibration.spread(scenario.profiling.noise_samples).samples)
         exact = [run_session(reference, feeds) for feeds in samples]
         plans = []
         for number, int8 in enumerate(_random_plans(prepared, count)):
+            int8 = sorted(graph.absorbed(int8))
             mixed = open_session(rebuild(graph, calibration.of(int8), prepared.ranges), runtime)
             work = {i: _once(one, samples[0]) for i, one in enumerate((reference, mixed))}
             seconds = time_interleaved(work, _ROUNDS)
             chosen = [unit.index in int8 for unit in graph.units]
-            fp32, cost = (
-                predict_whole(scenario, graph, costs, which) for which in ([False] * len(chosen), chosen)
-            )
             plans.append(
                 Plan(
                     len(int8),
                     float(np.median(np.asarray(seconds[1]) / np.asarray(seconds[0]))),
-                    cost.latency_s / fp32.latency_s,
+                    whole.ratio_to_fp32(int8),
                     _naive(alone, chosen) / _naive(alone, [False] * len(chosen)),
                     noise_power((run_session(mixed, feeds) for feeds in samples), exact),
-                    cost.noise_power,
+                    law.power(whole.cost(int8).noise_power),
                 )
             )
             print(f"{name}: {number + 1} of {count}", file=sys.stderr)
         return plans
 
 
-def _scenario(name: str) -> Scenario:
-    return load_scenario(_SCENARIOS / f"{name}.yaml")
-
-
-def _resnet50_scenario(folder: Path) -> Scenario:
-    import onnx
-
+def scenario_of(name: str, folder: Path) -> Scenario:
+    """Return a model's scenario; what resnet50 needs is written into a folder."""
+    if name != "resnet50":
+        return load_scenario(_SCENARIOS / f"{name}.yaml")
     onnx.save(resnet50(), folder / "m.onnx")
     pictures = np.random.default_rng(1).standard_normal((64, 1, 3, 224, 224), np.float32)
     np.savez(folder / "d.npz", image=pictures)
@@ -131,17 +130,18 @@ def _random_plans(prepared: Prepared, count: int) -> list[list[int]]:
     return plans
 
 
-def _isolated(prepared: Prepared) -> dict[tuple[int, Precision], float]:
-    """Return (unit, precision) -> seconds of the unit cut out and run alone."""
+def isolated(prepared: Prepared, indices: Iterable[int]) -> dict[tuple[int, Precision], float]:
+    """Return (unit, precision) -> seconds of units cut out and run alone."""
     graph = prepared.models.graph
     calibration = prepared.calibration(prepared.scenario.source)
-    able = [unit.index for unit in graph.units if unit.quantizable]
+    wanted = set(indices)
+    able = [unit.index for unit in graph.units if unit.quantizable and unit.index in wanted]
     libraries = {
         Precision.FP32: Library(graph.model),
         Precision.INT8: Library(rebuild(graph, calibration.of(able), prepared.ranges)),
     }
     seconds = {}
-    for unit in graph.units:
+    for unit in (unit for unit in graph.units if unit.index in wanted):
         for precision, library in libraries.items():
             int8 = precision is Precision.INT8
             if int8 and not unit.quantizable:

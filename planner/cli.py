@@ -32,6 +32,7 @@ plan scenarios/quickstart.yaml
 plan scenario.yaml --set links.0.bandwidth_mbit_per_s=5 --out plans/slow
 plan profile scenario.yaml --device camera --out camera.json
 plan profile scenario.yaml --device camera --bundle camera-bundle
+plan profile --diff monday.json friday.json
 plan run plans/quickstart --input samples.npz --output answers.npz
 plan inspect model.onnx
 ```
@@ -104,6 +105,9 @@ def profile(
     bundle: Annotated[
         Path | None, Parameter(help="Folder to write instead, for a device that cannot run this command.")
     ] = None,
+    diff: Annotated[
+        Path | None, Parameter(help="A profile to compare with another: plan profile --diff BEFORE AFTER.")
+    ] = None,
     json: Json = False,
     settings: Settings = None,
 ) -> int:
@@ -116,7 +120,13 @@ def profile(
     plan profile scenario.yaml --device camera --out camera.json
 
     plan profile scenario.yaml --device camera --bundle camera
+
+    plan profile --diff monday.json friday.json
     """
+    if diff is not None:
+        if device or out or bundle or settings:
+            return _fail(USAGE, "--diff compares two profiles that exist: plan profile --diff BEFORE AFTER")
+        return _diff(diff, scenario, json=json)
     if bundle is not None:
         if out is not None or json:
             return _fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
@@ -141,6 +151,20 @@ def profile(
         console = Console(highlight=False)
         console.print(profile_table(record))
         console.print(f"written to {path}", soft_wrap=True)
+    return OK
+
+
+def _diff(before: Path, after: Path, *, json: bool) -> int:
+    from planner.output import to_json
+    from planner.report import diff_table
+    from profiling.diff import diff_profiles
+    from profiling.profile import load_profile
+
+    found = diff_profiles(load_profile(before), load_profile(after))
+    if json:
+        print(to_json(found))
+    else:
+        Console(highlight=False).print(diff_table(found))
     return OK
 
 

@@ -1,6 +1,6 @@
 """Solve result -> Plan: assignments, cuts and predicted costs under the model's own names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -8,8 +8,9 @@ import msgspec
 from planner.evaluate import INT8, Cost, evaluate
 from planner.formulate import DeviceCosts, Formulation, formulate, routes_of
 from planner.ilp import SolveResult, SolveStatus
-from planner.plan import FORMAT, Assignment, Cut, Objective, Plan, Predicted, SolverRun, Wire
-from planner.predict import alone_on, predict_whole
+from planner.law import NoiseLaw
+from planner.plan import FORMAT, Assignment, Cut, LoopRound, Objective, Plan, Predicted, SolverRun, Wire
+from planner.predict import Whole, alone_on
 from planner.scenario import ObjectiveSpec, Scenario
 from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
@@ -31,6 +32,8 @@ class Question:
         Hash of the calibration samples.
     costs
         Device name -> its costs.
+    law
+        How their summed noise becomes noise.
     """
 
     scenario: Scenario
@@ -38,10 +41,16 @@ class Question:
     schemes: Mapping[str, Scheme]
     samples: str
     costs: Mapping[str, DeviceCosts]
+    law: NoiseLaw
 
     def formulate(self) -> Formulation:
         """Return the question as numbers."""
         return formulate(self.scenario, self.graph, self.costs)
+
+    def ratio_to_fp32(self, int8: Collection[int], device: str) -> float:
+        """Return predicted seconds of the whole mixed model on a device over those of the fp32 model."""
+        alone = alone_on(self.scenario, self.scenario.device(device))
+        return Whole(alone, self.graph, self.costs).ratio_to_fp32(int8)
 
     @property
     def quantization(self) -> dict[str, str]:
@@ -49,8 +58,16 @@ class Question:
         return {name: scheme.label for name, scheme in self.schemes.items()}
 
 
-def compose_plan(question: Question, formulation: Formulation, tightened: Tightened) -> Plan:
-    """Return the plan of a solve, not yet measured."""
+def compose_plan(
+    question: Question, formulation: Formulation, tightened: Tightened, loop: tuple[LoopRound, ...] = ()
+) -> Plan:
+    """Return the plan of a solve, not yet measured.
+
+    Parameters
+    ----------
+    loop
+        How it was arrived at.
+    """
     result = tightened.result
     cost = evaluate(tightened.problem, result.choice or ())
     chosen = chosen_options(formulation, result)
@@ -80,7 +97,7 @@ def compose_plan(question: Question, formulation: Formulation, tightened: Tighte
         cuts=_cuts(question, formulation, cost, chosen),
         predicted=Predicted(
             latency_s=cost.latency_s,
-            latency_ratio_to_fp32=_predicted_ratio(question, chosen),
+            latency_ratio_to_fp32=question.ratio_to_fp32(int8_units(chosen), question.scenario.source),
             compute_s={
                 name: cost.compute_s[i] + cost.switch_s[i]
                 for i, name in enumerate(formulation.problem.devices)
@@ -92,10 +109,11 @@ def compose_plan(question: Question, formulation: Formulation, tightened: Tighte
                 if question.scenario.knows_energy
                 else {}
             ),
-            noise_relative_rms=cost.noise_power**0.5,
+            noise_relative_rms=question.law.power(cost.noise_power) ** 0.5,
             memory_bytes=dict(zip(formulation.problem.devices, cost.memory_bytes, strict=True)),
         ),
         rounds=tightened.rounds,
+        loop=loop,
         measured=None,
         scenario=_resolved(question.scenario),
     )
@@ -126,6 +144,11 @@ def chosen_options(formulation: Formulation, result: SolveResult) -> tuple[tuple
     pairs = zip(problem.vertices, result.choice or (), strict=True)
     options = [vertex.options[choice] for vertex, choice in pairs if not vertex.fixed]
     return tuple((problem.devices[option.device], option.int8) for option in options)
+
+
+def int8_units(chosen: Sequence[tuple[str, bool]]) -> list[int]:
+    """Return the indices of the units that the options bring into int8."""
+    return [index for index, (_, is_int8) in enumerate(chosen) if is_int8]
 
 
 def objective_name(scenario: Scenario) -> str:
@@ -173,13 +196,3 @@ def _cuts(
             )
         )
     return tuple(cuts)
-
-
-def _predicted_ratio(question: Question, chosen: Sequence[tuple[str, bool]]) -> float:
-    """Return seconds of the mixed whole model on the source over those of the fp32 model there."""
-    alone = alone_on(question.scenario, question.scenario.device(question.scenario.source))
-    mixed, fp32 = (
-        predict_whole(alone, question.graph, question.costs, precisions).latency_s
-        for precisions in ([int8 for _, int8 in chosen], [False] * len(chosen))
-    )
-    return mixed / fp32 if fp32 else 1.0

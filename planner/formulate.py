@@ -28,6 +28,8 @@ class DeviceCosts:
         Noise power of quantizing them in the device's scheme.
     symmetric
         Whether that scheme has symmetric activations.
+    fp32_s
+        Seconds of the whole fp32 model.
     """
 
     units: Mapping[tuple[str, Precision], float]
@@ -35,6 +37,7 @@ class DeviceCosts:
     unit_noise: Mapping[str, float]
     tensor_noise: Mapping[str, float]
     symmetric: bool = False
+    fp32_s: float = 0.0
 
     @classmethod
     def of(
@@ -47,6 +50,7 @@ class DeviceCosts:
             {row.unit: row.power for row in noise.units},
             {row.tensor: row.power for row in noise.tensors},
             scheme.symmetric,
+            latency.wall_s[Precision.FP32] / speedup,
         )
 
 

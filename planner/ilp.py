@@ -8,7 +8,7 @@ import itertools
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import combinations, permutations
 from math import isfinite
@@ -102,6 +102,20 @@ def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> So
         solver=options.name,
         **size,
     )
+
+
+def with_choice(result: SolveResult, choice: tuple[int, ...], objective: float) -> SolveResult:
+    """Return a result that answers with another choice; the bound stays what was proved.
+
+    Parameters
+    ----------
+    objective
+        Of that choice, under the costs that were solved for.
+    """
+    bound = objective if result.bound is None else min(result.bound, objective)
+    close = objective - bound <= _OPTIMAL_GAP * objective
+    status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
+    return replace(result, choice=choice, objective=objective, bound=bound, status=status)
 
 
 def _status(lp: pulp.LpProblem) -> SolveStatus | None:

@@ -10,6 +10,8 @@ import onnxruntime as ort
 
 from planner.data import Dataset
 from planner.formulate import DeviceCosts
+from planner.law import NoiseLaw, Points, Trial, fit_law, measure_points
+from planner.predict import alone_on
 from planner.scenario import DeviceSpec, Scenario
 from profiling.cache import cache_key, cached, samples_hash
 from profiling.errors import ProfileError
@@ -31,6 +33,7 @@ from profiling.quantize import Calibration, Scheme, calibrate
 from profiling.session import Runtime
 
 MEASURE_HERE = "measure"
+_ALONE = 8  # samples on which single sources of noise are measured; the law sees to the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def _noise_profile(
     others: Mapping[Scheme, NoiseProfile],
     progress: Progress,
 ) -> NoiseProfile:
-    count = scenario.profiling.noise_samples
+    count = min(_ALONE, scenario.profiling.noise_samples)
     scheme = calibration.scheme
     key = cache_key(
         subject=subject.fingerprint,
@@ -105,6 +108,38 @@ def _noise_profile(
     return cached(cache_folder() / f"noise-{key}.json", NoiseProfile, make)
 
 
+def noise_law(
+    scenario: Scenario,
+    subject: Subject,
+    trial: Trial,
+    costs: DeviceCosts,
+    progress: Progress = silent,
+) -> NoiseLaw:
+    """Return how summed noise becomes noise, from the cache where its mixed models were measured.
+
+    Parameters
+    ----------
+    trial, costs
+        How the source device quantizes, and what quantizing costs there.
+    """
+    alone = alone_on(scenario, scenario.device(scenario.source))
+    count = scenario.profiling.noise_samples
+    key = cache_key(
+        subject=subject.fingerprint,
+        scheme=trial.calibration.scheme.label,
+        level=trial.level.value,
+        runtime=ort.__version__,
+        samples=count,
+        processor=processor(),
+    )
+
+    def make() -> Points:
+        samples = subject.calibration.spread(count).samples
+        return measure_points(alone, subject.graph, {scenario.source: costs}, trial, samples, progress)
+
+    return fit_law(cached(cache_folder() / f"law-{key}.json", Points, make).points)
+
+
 def latency_profile(
     scenario: Scenario,
     device: DeviceSpec,
@@ -120,7 +155,7 @@ def latency_profile(
         If the file is unreadable, of another format, or of another model.
     """
     if device.profile not in (None, MEASURE_HERE):
-        return _read_profile(Path(str(device.profile)), device, subject)
+        return _read_profile(scenario, device, subject)
     runtime = runtime_of(device)
     key = cache_key(
         subject=subject.fingerprint,
@@ -129,12 +164,12 @@ def latency_profile(
         processor=processor(),
         threads=runtime.threads,
         provider=runtime.provider,
-        rounds=scenario.profiling.rounds,
+        rounds=scenario.profiling.rounds or 0,
     )
 
     def make() -> LatencyProfile:
         feeds = subject.calibration.samples[0]
-        rounds = scenario.profiling.rounds
+        rounds = scenario.profiling.rounds or 0
         return measure_latency(subject.graph, calibration, feeds, runtime, rounds, progress)
 
     return cached(cache_folder() / f"latency-{key}.json", LatencyProfile, make)
@@ -174,7 +209,8 @@ def runtime_of(device: DeviceSpec) -> Runtime:
     return Runtime(device.threads, device.provider)
 
 
-def _read_profile(path: Path, device: DeviceSpec, subject: Subject) -> LatencyProfile:
+def _read_profile(scenario: Scenario, device: DeviceSpec, subject: Subject) -> LatencyProfile:
+    path = Path(str(device.profile))
     profile = load_profile(path)
     if profile.latency.model_sha256 != model_hash(subject.graph.model):
         raise ProfileError(
@@ -182,6 +218,8 @@ def _read_profile(path: Path, device: DeviceSpec, subject: Subject) -> LatencyPr
             f"make one of this model: plan profile SCENARIO --device {device.name} --out {path.name}"
         )
     _check_seconds(path, profile.latency, subject.graph)
+    if Precision.INT8 in scenario.precisions_of(device):
+        _check_int8(path, profile.latency, subject.graph)
     return profile.latency
 
 
@@ -202,6 +240,17 @@ def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> No
     for seconds in rows:
         if not (isfinite(seconds) and seconds >= 0):
             raise ProfileError(f"{path}: seconds must be finite and >= 0, got {seconds}")
+
+
+def _check_int8(path: Path, latency: LatencyProfile, graph: ModelGraph) -> None:
+    """Refuse a profile that knows other precisions than the scenario allows."""
+    known = {row.unit for row in latency.units if row.precision is Precision.INT8}
+    missing = [unit.name for unit in graph.units if unit.quantizable and unit.name not in known]
+    if missing:
+        raise ProfileError(
+            f"{path}: was made for other precisions: it lacks the int8 seconds of {missing[0]!r}; "
+            "measure again, or leave int8 out of the device's precisions"
+        )
 
 
 def _has_ranges(path: Path, graph: ModelGraph) -> bool:

@@ -125,13 +125,28 @@ class Measured(Metrics, frozen=True, kw_only=True):
 
 
 class Round(Record, frozen=True, kw_only=True):
-    """One round of tightening: the noise budget, what it predicted, what the held-back data showed."""
+    """One plan tried out: under which noise limit, what it predicted, what the held-back data showed."""
 
     noise_budget_rms: float | None
     predicted_noise_rms: float
     latency_s: float
     held_back: Metrics
     broken: tuple[str, ...]
+    delivered: bool = False
+
+
+class LoopRound(Record, frozen=True, kw_only=True):
+    """One plan that was built and timed in place on a device of this machine.
+
+    Ratios are of the whole mixed model's seconds to the fp32 model's; `objective` is the plan's with the
+    costs that timing showed.
+    """
+
+    objective: float
+    device: str
+    predicted_ratio_to_fp32: float
+    measured_ratio_to_fp32: float
+    changed_units: int
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -152,6 +167,7 @@ class Plan(Record, frozen=True, kw_only=True):
     cuts: tuple[Cut, ...]
     predicted: Predicted | None
     rounds: tuple[Round, ...]
+    loop: tuple[LoopRound, ...] = ()
     measured: Measured | None
     scenario: msgspec.Raw
 

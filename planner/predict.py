@@ -1,6 +1,6 @@
 """What the costs say of the whole mixed-precision model on one device, to be compared with a run of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from planner.evaluate import Cost, evaluate
 from planner.formulate import DeviceCosts, formulate
@@ -22,23 +22,36 @@ def alone_on(scenario: Scenario, device: DeviceSpec) -> Scenario:
     )
 
 
-def predict_whole(
-    alone: Scenario, graph: ModelGraph, costs: Mapping[str, DeviceCosts], int8: Sequence[bool]
-) -> Cost:
-    """Return the predicted cost of running the whole model with some units in int8.
+class Whole:
+    """The whole model on one device.
 
     Parameters
     ----------
     alone
         From `alone_on`.
-    int8
-        By unit index; whoever cannot be quantized must not be. Units join that the runtime would
-        compute in int8 among these.
     """
-    absorbed = graph.absorbed([index for index, wanted in enumerate(int8) if wanted])
-    problem = formulate(alone, graph, costs).problem
-    choice = [
-        next(place for place, option in enumerate(vertex.options) if option.int8 == (index in absorbed))
-        for index, vertex in enumerate(problem.vertices)
-    ]
-    return evaluate(problem, choice)
+
+    def __init__(self, alone: Scenario, graph: ModelGraph, costs: Mapping[str, DeviceCosts]) -> None:
+        self._graph = graph
+        self._problem = formulate(alone, graph, costs).problem
+        self._fp32_s = costs[alone.source].fp32_s
+
+    def cost(self, int8: Collection[int]) -> Cost:
+        """Return the predicted cost with some units in int8.
+
+        Parameters
+        ----------
+        int8
+            Indices of units that can be quantized. Units join that the runtime would compute in int8
+            among these.
+        """
+        absorbed = self._graph.absorbed(int8)
+        choice = [
+            next(place for place, option in enumerate(vertex.options) if option.int8 == (index in absorbed))
+            for index, vertex in enumerate(self._problem.vertices)
+        ]
+        return evaluate(self._problem, choice)
+
+    def ratio_to_fp32(self, int8: Collection[int]) -> float:
+        """Return the predicted seconds over the measured ones of the fp32 model."""
+        return self.cost(int8).latency_s / self._fp32_s if self._fp32_s else 1.0

@@ -7,11 +7,12 @@ from rich.text import Text
 
 from planner.output import Manifest
 from planner.plan import Plan
+from profiling.diff import ProfileDiff
 from profiling.inspection import Inspection, UnitFacts
 from profiling.profile import Precision, Profile
 from profiling.quantize import SCHEMES
 
-_MILLI = 1e3
+_MILLI, _MICRO = 1e3, 1e6
 _KIBI = 1024
 _MEBI = 2**20
 _NAME_WIDTH = 32
@@ -137,6 +138,10 @@ def _checks(plan: Plan) -> list[Text]:
         lines.append(
             f"{plan.solver.name}: {plan.status}, gap {plan.objective.gap:.2g}, {plan.solver.runtime_s:.2f} s"
         )
+    if plan.loop:
+        pairs = [(one.predicted_ratio_to_fp32, one.measured_ratio_to_fp32) for one in plan.loop]
+        told = ", ".join(f"{predicted:.3f} > {measured:.3f}" for predicted, measured in pairs)
+        lines.append(f"plans timed in place, time / fp32 predicted > measured: {told}")
     lines += _quantization(plan)
     if plan.measured is not None:
         chain = plan.measured.chain
@@ -186,13 +191,38 @@ def profile_table(profile: Profile) -> RenderableType:
         )
     measured = sum(row.measured for row in latency.switches)
     lines = [
-        f"{latency.processor}, {latency.threads} threads, {latency.samples} runs",
+        f"{latency.processor}, {latency.threads} threads, {latency.samples} runs that spread by "
+        f"{latency.spread:.1%}",
         f"switches: {measured} measured, {len(latency.switches) - measured} fitted from bytes",
     ]
     if profile.noise is not None:
         noise = sum(r.power for r in profile.noise.tensors) + sum(r.power for r in profile.noise.units)
         lines.append(f"noise with everything in int8, predicted: {noise**0.5:.4f} relative rms")
+    if latency.noisy:
+        lines.append("the machine was busy while this was measured: better measure again")
     return Group(table, *map(Text, lines))
+
+
+def diff_table(diff: ProfileDiff) -> RenderableType:
+    """Return what differs between two profiles of one model."""
+    lines = [f"{name}: {old} > {new}" for name, (old, new) in diff.settings.items()]
+    lines += [f"whole run in {precision}: {change:+.1%}" for precision, change in diff.whole.items()]
+    lines.append(f"{diff.units} unit times, which differ by {diff.median_change:.1%} in the median")
+    if not diff.changes:
+        return Group(*map(Text, lines), Text("no unit changed beyond its spread"))
+    columns = ("before us", "after us", "change", "beyond spread")
+    table = _table(f"{len(diff.changes)} changed beyond their spread", ("unit", "precision"), columns)
+    for change in diff.changes[:_HEAVIEST]:
+        table.add_row(
+            Text(_short(change.unit)),
+            change.precision,
+            *(f"{seconds * _MICRO:.1f}" for seconds in (change.before_s, change.after_s)),
+            f"{change.change:+.1%}",
+            f"{change.beyond:.1%}",
+        )
+    if len(diff.changes) > _HEAVIEST:
+        lines.append(f"the {_HEAVIEST} largest of {len(diff.changes)} changes are shown; --json has all")
+    return Group(*map(Text, lines), table)
 
 
 def inspection_table(found: Inspection) -> RenderableType:

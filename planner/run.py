@@ -8,11 +8,14 @@ from pathlib import Path
 import msgspec
 import onnx
 
-from planner.compose import Question, chosen_options, compose_infeasible, compose_plan
+from planner.compose import Question, chosen_options, compose_infeasible, compose_plan, int8_units
 from planner.data import Dataset, check_labels, load_data, split_calibration
 from planner.errors import DataError, OutputError, RebuildError, ScenarioError
 from planner.explain import binding_budgets
+from planner.formulate import Formulation
 from planner.ilp import SolveResult
+from planner.law import Trial
+from planner.loop import close_loop
 from planner.measure import (
     MEASURE_HERE,
     Subject,
@@ -21,6 +24,7 @@ from planner.measure import (
     latency_profile,
     local_runtime,
     measured_devices,
+    noise_law,
     noise_profiles,
     runtime_of,
 )
@@ -32,19 +36,20 @@ from planner.scenario_file import parse_scenario
 from planner.schemes import choose_schemes, scheme_here, schemes_of, trial_level
 from planner.solvers import SolverOptions
 from planner.split import Placement, StageModel, split
-from planner.tighten import tighten
+from planner.tighten import Tightening
 from planner.user_code import Metric, load_metric
 from planner.verify import Deliverable, measure_errors, verify
 from profiling.bundle import write_bundle
 from profiling.errors import ModelError
 from profiling.graph import ModelGraph, build_graph
-from profiling.latency import order_of
+from profiling.latency import order_of, time_plan
 from profiling.model import load_model, model_hash
 from profiling.prepare import prepare_model
 from profiling.profile import FORMAT as PROFILE_FORMAT
 from profiling.profile import LatencyProfile, Profile
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, Scheme
+from profiling.refine import InPlace
 from profiling.session import Optimization, Runtime
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
@@ -197,7 +202,7 @@ def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progr
     prepared = prepare(scenario, progress, {device: scheme})
     feeds = prepared.subject.calibration.samples[0]
     graph, calibration = prepared.models.graph, prepared.calibration(device)
-    order = order_of(graph, calibration, device, runtime_of(there), scenario.profiling.rounds)
+    order = order_of(graph, calibration, device, runtime_of(there), scenario.profiling.rounds or 0)
     progress("writing the bundle", 0, 1)
     write_bundle(graph, calibration, feeds, order, folder)
     progress("writing the bundle", 1, 1)
@@ -206,37 +211,47 @@ def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progr
 def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     """Find, build and verify the plan of a scenario; write nothing."""
     prepared = prepare(scenario, progress)
+    graph, subject = prepared.models.graph, prepared.subject
     latency = profile_devices(prepared, progress)
     calibrations = [prepared.calibration(device.name) for device in scenario.devices]
-    noise = noise_profiles(scenario, prepared.subject, calibrations, progress)
-    question = Question(
-        scenario,
-        prepared.models.graph,
-        prepared.schemes,
-        prepared.subject.samples,
-        device_costs(scenario, latency, noise, prepared.schemes),
-    )
-    formulation = question.formulate()
-    progress("solving", 0, 1)
-    options = SolverOptions(scenario.solver.name, scenario.solver.time_limit_s, scenario.solver.gap)
+    noise = noise_profiles(scenario, subject, calibrations, progress)
+    costs = device_costs(scenario, latency, noise, prepared.schemes)
+    source = scenario.source
+    trial = Trial(prepared.calibration(source), prepared.level(source))
+    law = noise_law(scenario, subject, trial, costs[source], progress)
 
-    @lru_cache(maxsize=1)  # the last plan that is tried out is the one that is delivered
+    def ask(latency: Mapping[str, LatencyProfile]) -> Question:
+        costs = device_costs(scenario, latency, noise, prepared.schemes)
+        return Question(scenario, graph, prepared.schemes, subject.samples, costs, law)
+
+    @lru_cache(maxsize=2)  # one of the last plans that are tried out is the one that is delivered
     def build(chosen: tuple[tuple[str, bool], ...]) -> Built:
-        int8 = [index for index, (_, is_int8) in enumerate(chosen) if is_int8]
-        return _build(prepared, int8, tuple(device for device, _ in chosen))
+        return _build(prepared, int8_units(chosen), tuple(device for device, _ in chosen))
 
-    def try_out(result: SolveResult) -> Metrics:
-        deliverable = _deliverable(prepared, build(chosen_options(formulation, result)))
-        return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
+    def tightening(formulation: Formulation) -> Tightening:
+        def try_out(result: SolveResult) -> Metrics:
+            deliverable = _deliverable(prepared, build(chosen_options(formulation, result)))
+            return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
 
-    tightened = tighten(formulation.problem, scenario.budget, options, try_out)
+        return Tightening(scenario.budget, options, try_out, law)
+
+    def time_in_place(chosen: tuple[tuple[str, bool], ...]) -> dict[str, InPlace]:
+        progress("timing the plan", 0, 1)
+        found = _time_in_place(prepared, build(chosen).mixed, frozenset(int8_units(chosen)))
+        progress("timing the plan", 1, 1)
+        return found
+
+    options = SolverOptions(scenario.solver.name, scenario.solver.time_limit_s, scenario.solver.gap)
+    progress("solving", 0, 1)
+    closed = close_loop(ask, latency, tightening, time_in_place)
     progress("solving", 1, 1)
+    question, formulation, tightened = closed.question, closed.formulation, closed.tightened
     if tightened.result.choice is None:
         binding = binding_budgets(tightened.problem, options)
         return Outcome(compose_infeasible(question, tightened), None, {}, binding=binding)
     if tightened.unmet:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
-    plan = compose_plan(question, formulation, tightened)
+    plan = compose_plan(question, formulation, tightened, closed.rounds)
     built = build(chosen_options(formulation, tightened.result))
     deliverable = _deliverable(prepared, built)
     measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric, progress)
@@ -244,9 +259,22 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     plan = msgspec.structs.replace(plan, measured=measured)
     profiles = {
         name: Profile(PROFILE_FORMAT, name, profile, noise[prepared.schemes[name]])
-        for name, profile in latency.items()
+        for name, profile in closed.latency.items()
     }
     return Outcome(plan, built, profiles, _failures(scenario, measured))
+
+
+def _time_in_place(prepared: Prepared, mixed: onnx.ModelProto, int8: frozenset[int]) -> dict[str, InPlace]:
+    """Return device -> seconds of a plan's whole model, for the devices that this machine stands for."""
+    here = [d for d in measured_devices(prepared.scenario) if d.profile in (None, MEASURE_HERE)]
+    graph, feeds = prepared.models.graph, prepared.subject.calibration.samples[0]
+    rounds = prepared.scenario.profiling.rounds or 0
+    found: dict[Runtime, InPlace] = {}
+    for device in here:
+        runtime = runtime_of(device)
+        if runtime not in found:
+            found[runtime] = time_plan(graph, mixed, int8, feeds, runtime, rounds)
+    return {device.name: found[runtime_of(device)] for device in here}
 
 
 def export_plan(plan: Plan, progress: Progress = silent) -> Built:

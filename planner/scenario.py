@@ -262,8 +262,10 @@ class SolverSpec(_Part):
 class ProfilingSpec(_Part):
     """How much is measured."""
 
-    rounds: Annotated[int, Field(ge=3)] = Field(30, description="Timed runs of every model.")
-    noise_samples: Count = Field(16, description="Calibration samples per noise measurement.")
+    rounds: Annotated[int, Field(ge=3)] | None = Field(
+        None, description="Timed runs of every model; by default 10 to 200, as its size asks for."
+    )
+    noise_samples: Count = Field(64, description="Calibration samples on which noise is measured, at most.")
 
 
 class Scenario(_Part):

@@ -8,8 +8,8 @@ import onnx
 from onnx import checker
 
 from planner.errors import RebuildError
-from planner.extract import Library
 from planner.rebuild import quantized_tensors
+from profiling.extract import Library
 from profiling.graph import ModelGraph
 from profiling.quantize import QUANTIZED_SUFFIX
 from profiling.weights import check_model

@@ -1,10 +1,17 @@
-"""Error budgets are not additive: lower the noise budget until held-back data keep them all."""
+"""Error budgets are not additive: search the noise limit under which the best plan keeps them all.
 
-from collections.abc import Callable
+Plans are tried out on held-back data. While one breaks a budget the limit falls; once one keeps them, what
+lies between is searched a few times more, so that no faster plan is missed for a limit that was too low.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+import msgspec
 
 from planner.evaluate import Cost, evaluate
 from planner.ilp import SolveResult, solve
+from planner.law import NoiseLaw
 from planner.metrics import doubtful_budgets, has_error_budget
 from planner.plan import Metrics, Round
 from planner.problem import PlacementProblem
@@ -14,11 +21,20 @@ from planner.solvers import SolverOptions
 _STEP = 0.5  # of noise power, where measurement does not say how far to go
 _MARGIN = 0.95  # below what proportionality asks for, since noise is not quite additive
 _MOST_ROUNDS = 24
+_MOST_LOOSENED = 3  # solves that look for a faster plan once one keeps the budgets
+_CLOSE = 1.15  # limits whose ratio is smaller are not worth telling apart
+_FARTHEST = 4.0  # how much a limit may rise at once
 
 
 @dataclass(frozen=True, slots=True)
 class Tightened:
-    """The last solve and every round; `unmet` tells what no noise budget could mend."""
+    """The best plan that keeps the budgets, and every round; `unmet` tells what no limit could mend.
+
+    Parameters
+    ----------
+    problem
+        With the limit under which the plan was found.
+    """
 
     problem: PlacementProblem
     result: SolveResult
@@ -26,59 +42,126 @@ class Tightened:
     unmet: tuple[str, ...] = ()
 
 
-def tighten(
-    problem: PlacementProblem,
-    budget: BudgetSpec,
-    options: SolverOptions,
-    try_out: Callable[[SolveResult], Metrics],
-) -> Tightened:
-    """Solve, measure on held-back data, and solve again with less noise while a budget is broken.
+class Tightening:
+    """The search for the right limit on the summed noise; what it learned serves other costs too.
 
     Parameters
     ----------
     try_out
-        Builds the plan of a solve and returns its errors on the held-back data.
+        Builds the plan of a solve and returns its errors on the held-back data; called once per plan.
+    law
+        How summed noise becomes noise; by default it is the same.
     """
-    limit = None if budget.noise_relative_rms is None else budget.noise_relative_rms**2
-    rounds: list[Round] = []
-    while True:
-        problem = replace(problem, noise_power=limit)
-        result = solve(problem, options)
-        if result.choice is None or not has_error_budget(budget):
-            return Tightened(problem, result, tuple(rounds))
-        cost = evaluate(problem, result.choice)
-        metrics = try_out(result)
-        broken = list(doubtful_budgets(budget, metrics))
-        rounds.append(_round(limit, cost, metrics, broken))
-        if not broken:
-            return Tightened(problem, result, tuple(rounds))
-        if cost.noise_power == 0 or len(rounds) == _MOST_ROUNDS:
-            unmet = tuple(f"{name} {value:.6g} instead of {least:.6g}" for name, least, value in broken)
-            return Tightened(problem, result, tuple(rounds), unmet)
-        limit = _next_limit(cost.noise_power, budget, metrics, last=len(rounds) == _MOST_ROUNDS - 1)
+
+    def __init__(
+        self,
+        budget: BudgetSpec,
+        options: SolverOptions,
+        try_out: Callable[[SolveResult], Metrics],
+        law: NoiseLaw | None = None,
+    ) -> None:
+        self._budget = budget
+        self._options = options
+        self._try_out = try_out
+        self._law = law or NoiseLaw()
+        self._tried: dict[tuple[int, ...], Metrics] = {}
+        self._rounds: list[Round] = []
+        self._best: tuple[PlacementProblem, SolveResult, int] | None = None
+        self._low: float | None = None  # the greatest limit that is known to keep the budgets
+        self._high = float("inf")  # the least sum that breaks one
+        self._loosened = 0
+
+    def solve(self, problem: PlacementProblem) -> Tightened:
+        """Solve, measure on held-back data, and solve again with another limit while that is worth it."""
+        self._best = None
+        limit = self._start()
+        while True:
+            problem = replace(problem, noise_power=None if limit == float("inf") else limit)
+            result = solve(problem, self._options)
+            if result.choice is None or not has_error_budget(self._budget):
+                return self._done(problem, result, ())
+            cost = evaluate(problem, result.choice)
+            metrics = self._tried.get(result.choice) or self._try_out(result)
+            broken = list(doubtful_budgets(self._budget, metrics))
+            if result.choice not in self._tried:
+                names = [name for name, _, _ in broken]
+                self._rounds.append(_round(problem.noise_power, cost, metrics, names, self._law))
+            self._tried[result.choice] = metrics
+            self._learn(problem, result, cost, kept=not broken)
+            limit = self._next_limit(problem, cost, metrics)
+            if limit is None:
+                unmet = [f"{name} {value:.6g} instead of {least:.6g}" for name, least, value in broken]
+                return self._done(problem, result, tuple(unmet))
+
+    def prove(self, problem: PlacementProblem) -> Tightened:
+        """Solve once under the limit that was found, for a bound; nothing is tried out."""
+        limit = self._start()
+        problem = replace(problem, noise_power=None if limit == float("inf") else limit)
+        return Tightened(problem, solve(problem, self._options), tuple(self._rounds))
+
+    def _start(self) -> float | None:
+        if self._low is not None:
+            return self._low
+        allowed = self._budget.noise_relative_rms
+        return None if allowed is None else self._law.summed(allowed**2)
+
+    def _learn(self, problem: PlacementProblem, result: SolveResult, cost: Cost, *, kept: bool) -> None:
+        if not kept:
+            self._high = min(self._high, cost.noise_power)
+            return
+        place = list(self._tried).index(result.choice or ())
+        if self._best is None or (result.objective or 0.0) < (self._best[1].objective or 0.0):
+            self._best = problem, result, place
+        limit = problem.noise_power
+        self._low = max(self._low or 0.0, float("inf") if limit is None else limit)
+
+    def _next_limit(self, problem: PlacementProblem, cost: Cost, metrics: Metrics) -> float | None:
+        """Return the limit to try next; None if there is no need or no way to go on."""
+        if self._best is not None:
+            return None if problem.noise_power is None else self._looser(cost, metrics)
+        if cost.noise_power == 0 or len(self._rounds) == _MOST_ROUNDS:
+            return None
+        last = len(self._rounds) == _MOST_ROUNDS - 1
+        return 0.0 if last else cost.noise_power * _factor(self._budget, metrics)
+
+    def _looser(self, cost: Cost, metrics: Metrics) -> float | None:
+        """Return a greater limit that may keep the budgets too."""
+        self._loosened += 1
+        low = self._low or 0.0
+        if self._loosened > _MOST_LOOSENED:
+            return None
+        if self._high < float("inf"):
+            return (low * self._high) ** 0.5 if self._high > low * _CLOSE else None
+        allowed, got = self._budget.noise_relative_rms, metrics.noise_relative_rms
+        if allowed is None:
+            return None
+        room = min(_FARTHEST, _MARGIN * (allowed / got) ** 2) if got else _FARTHEST
+        limit = max(low, cost.noise_power) * room
+        return limit if limit > low * _CLOSE else None
+
+    def _done(self, problem: PlacementProblem, result: SolveResult, unmet: tuple[str, ...]) -> Tightened:
+        """Return the best plan, else the last one with what it breaks."""
+        if self._best is None:
+            return Tightened(problem, result, tuple(self._rounds), unmet)
+        problem, result, place = self._best
+        rounds = [msgspec.structs.replace(r, delivered=i == place) for i, r in enumerate(self._rounds)]
+        return Tightened(problem, result, tuple(rounds))
 
 
-def _next_limit(predicted: float, budget: BudgetSpec, metrics: Metrics, *, last: bool) -> float:
-    if last:
-        return 0.0
-    factor = _STEP
+def _factor(budget: BudgetSpec, metrics: Metrics) -> float:
+    """Return by how much the summed noise must fall."""
     allowed = budget.noise_relative_rms
-    if allowed is not None and metrics.noise_relative_rms > allowed:
-        # Power grows with the square: aim where proportionality says the budget holds.
-        factor = min(_MARGIN, _MARGIN * (allowed / metrics.noise_relative_rms) ** 2)
-    return predicted * factor
+    if allowed is None or metrics.noise_relative_rms <= allowed:
+        return _STEP
+    # Power grows with the square: aim where proportionality says the budget holds.
+    return min(_MARGIN, _MARGIN * (allowed / metrics.noise_relative_rms) ** 2)
 
 
-def _round(
-    limit: float | None,
-    cost: Cost,
-    metrics: Metrics,
-    broken: list[tuple[str, float, float]],
-) -> Round:
+def _round(limit: float | None, cost: Cost, metrics: Metrics, broken: Sequence[str], law: NoiseLaw) -> Round:
     return Round(
-        noise_budget_rms=None if limit is None else limit**0.5,
-        predicted_noise_rms=cost.noise_power**0.5,
+        noise_budget_rms=None if limit is None else law.power(limit) ** 0.5,
+        predicted_noise_rms=law.power(cost.noise_power) ** 0.5,
         latency_s=cost.latency_s,
         held_back=metrics,
-        broken=tuple(name for name, _, _ in broken),
+        broken=tuple(broken),
     )

@@ -14,6 +14,7 @@ from profiling.onboard import Order
 from profiling.profile import LatencyProfile
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, quantize
+from profiling.refine import InPlace
 from profiling.saturation import probe
 from profiling.session import Feeds, Runtime, Trace, open_session
 from profiling.tags import switch_tensors, tag_model
@@ -22,6 +23,7 @@ _CALLER = -1
 # Mixed models switch after runs of so many units, at every offset and both ways: each place between two
 # neighbours is a switch to int8 in one and back in another, among neighbours as plans have them.
 _RUN = 4
+_SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def measure_latency(
     calibration: Calibration,
     feeds: Feeds,
     runtime: Runtime,
-    rounds: int = 30,
+    rounds: int = 0,
     progress: Progress = silent,
 ) -> LatencyProfile:
     """Time whole fp32, int8 and mixed models on this machine and attribute their kernels to units.
@@ -72,11 +74,51 @@ def measure_latency(
     feeds
         One real sample.
     rounds
-        Runs of every model, each in turn with the fp32 model.
+        Runs of every model, each in turn with the fp32 model; 0 for as many as its size asks for.
     """
     order = order_of(graph, calibration, "", runtime, rounds)
     models = _InMemory(variants_of(graph, calibration), runtime)
     return msgspec.convert(onboard.measure(order, models, feeds, progress), LatencyProfile)
+
+
+def time_plan(
+    graph: ModelGraph,
+    mixed: onnx.ModelProto,
+    int8: frozenset[int],
+    feeds: Feeds,
+    runtime: Runtime,
+    rounds: int = 0,
+) -> InPlace:
+    """Time a plan's whole model on this machine, in turn with the fp32 model, as profiles are made.
+
+    Parameters
+    ----------
+    mixed
+        `graph.model` with the units of `int8` quantized.
+    feeds, rounds
+        As in `measure_latency`.
+    """
+    order = Order(
+        format=onboard.FORMAT,
+        device="",
+        threads=runtime.threads,
+        provider=runtime.provider,
+        rounds=rounds,
+        scheme="",
+        model_sha256="",
+        units=[(unit.name, unit.quantizable) for unit in graph.units],
+        switches=[_switch(graph, name) for name in switch_tensors(graph)],
+        variants=[[], sorted(int8)],
+    )
+    variants = [
+        Variant(graph.model, tag_model(graph.model, graph)),
+        Variant(mixed, tag_model(mixed, graph, int8)),
+    ]
+    found = []
+    for _ in range(_SESSIONS):
+        fp32, plan = onboard.time_variants(order, _InMemory(variants, runtime), feeds, silent)
+        found.append(InPlace(order, int8, fp32, plan))
+    return sorted(found, key=lambda one: one.ratio_to_fp32)[_SESSIONS // 2]
 
 
 class _InMemory:

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
 
+from profiling.extract import Library
 from profiling.graph import ModelGraph
 from profiling.model import model_hash
 from profiling.profile import NoiseProfile, TensorNoise, UnitNoise
@@ -25,6 +26,13 @@ class _Quantizer:
     tensor: str
     scale: onnx.TensorProto
     zero_point: onnx.TensorProto
+
+    def rounded(self, exact: Array) -> Array:
+        """Return a tensor as its quantized form has it, in float (ONNX's QuantizeLinear and back)."""
+        scale, zero = values(self.scale), values(self.zero_point)
+        limits = np.iinfo(zero.dtype)
+        whole = np.clip(np.rint(exact / scale) + np.float32(zero), limits.min, limits.max)
+        return np.asarray((whole - np.float32(zero)) * scale, dtype=exact.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ def measure_noise(
     known: tuple[TensorNoise, ...] | None = None,
     progress: Progress = silent,
 ) -> NoiseProfile:
-    """Quantize one tensor, or one unit's weights and inner tensors, at a time and run the samples.
+    """Quantize one tensor, or one unit's weights and inner tensors, at a time and run what lies behind.
 
     Parameters
     ----------
@@ -77,34 +85,33 @@ def measure_noise(
     known
         Noise of the tensors, where a scheme with the same activations was measured already.
     """
-    runtime = Runtime(threads=os.cpu_count() or 1)  # numbers, not seconds, are measured here
-    reference = list(_outputs(graph.model, samples, runtime))
-    able = [unit for unit in graph.units if unit.quantizable]
     quantized = quantize(graph.model, calibration.of(graph.quantizable_nodes), calibration.ranges)
     quantizers = _quantizers(quantized)
     weights = _weight_dequantizers(quantized)
-    boundary = [name for name in graph.boundary() if name in quantizers]
-    total = len(boundary) + len(able)
-    tensors, units = list(known or ()), []
-    for name in boundary if known is None else ():
-        one = _with_rounded(graph.model, [quantizers[name]], {})
-        tensors.append(TensorNoise(name, _power(one, samples, reference, runtime)))
-        progress("noise", len(tensors), total)
-    for unit in able:
-        inside = set(unit.nodes)
-        nodes = [node for node in graph.model.graph.node if node.name in inside]
-        inner = [
-            quantizers[name]
-            for node in nodes
-            for name in node.output
-            if name in quantizers and name not in unit.outputs
-        ]
-        own = {name: weights[name].rounded(name) for node in nodes for name in node.input if name in weights}
-        one = _with_rounded(graph.model, inner, own)
-        power = _power(one, samples, reference, runtime) if inner or own else 0.0
-        discard(own.values())
-        units.append(UnitNoise(unit.name, power))
-        progress("noise", len(tensors) + len(units), total)
+    walk = _Walk(graph, samples)
+    boundary = [name for name in graph.boundary() if name in quantizers and known is None]
+    total = len(boundary) + sum(unit.quantizable for unit in graph.units)
+    tensors, units = list(known or ()), list[UnitNoise]()
+
+    def measure_tensors(names: Iterable[str]) -> None:
+        for name in boundary:
+            if name in names:
+                tensors.append(TensorNoise(name, walk.power_of_tensor(quantizers[name])))
+                progress("noise", len(tensors) + len(units), total + len(known or ()))
+
+    measure_tensors(graph.inputs)
+    for unit in graph.units:
+        if unit.quantizable:
+            inside = set(unit.nodes)
+            nodes = [node for node in graph.model.graph.node if node.name in inside]
+            written = [name for node in nodes for name in node.output]
+            inner = [quantizers[n] for n in written if n in quantizers and n not in unit.outputs]
+            own = {n: weights[n].rounded(n) for node in nodes for n in node.input if n in weights}
+            units.append(UnitNoise(unit.name, walk.power_of_unit(inner, own) if inner or own else 0.0))
+            discard(own.values())
+            progress("noise", len(tensors) + len(units), total + len(known or ()))
+        walk.advance()
+        measure_tensors(unit.outputs)
     return NoiseProfile(
         model_sha256=model_hash(graph.model),
         runtime_version=ort.__version__,
@@ -113,6 +120,73 @@ def measure_noise(
         tensors=tuple(tensors),
         units=tuple(units),
     )
+
+
+class _Walk:
+    """Walks along the units with the tensors of every sample that the rest of the model still needs.
+
+    So a change is seen at the outputs by running only what lies behind it.
+    """
+
+    def __init__(self, graph: ModelGraph, samples: Sequence[Feeds]) -> None:
+        self._graph = graph
+        self._library = Library(graph.model)
+        self._runtime = Runtime(threads=os.cpu_count() or 1)  # numbers, not seconds, are measured here
+        whole = open_session(graph.model, self._runtime)
+        self._exact = [run_session(whole, feeds) for feeds in samples]
+        self._live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
+        self._place = 0
+
+    def advance(self) -> None:
+        """Compute the next unit of every sample."""
+        unit = self._graph.units[self._place]
+        self._place += 1
+        needed = self._needed()
+        session = open_session(self._library.part(unit.inputs, unit.outputs), self._runtime)
+        for live in self._live:
+            live |= run_session(session, {name: live[name] for name in unit.inputs})
+            for name in live.keys() - needed:
+                del live[name]
+
+    def power_of_tensor(self, quantizer: "_Quantizer") -> float:
+        """Return the noise power of rounding a tensor that lies in front of the next unit."""
+        name = quantizer.tensor
+        pairs = zip(self._live, self._exact, strict=True)
+        exact = [live[name] if name in live else outputs[name] for live, outputs in pairs]
+        rounded = [quantizer.rounded(values) for values in exact]
+        if all(np.array_equal(a, b) for a, b in zip(exact, rounded, strict=True)):
+            return 0.0
+        changes = [{name: values} for values in rounded]
+        return self._power(self._rest(), changes)
+
+    def power_of_unit(
+        self, quantizers: Sequence["_Quantizer"], weights: Mapping[str, onnx.TensorProto]
+    ) -> float:
+        """Return the noise power of rounding some inner tensors and weights of the next unit."""
+        rest = self._rest()
+        return self._power(_with_rounded(rest, quantizers, weights), [{} for _ in self._live])
+
+    def _needed(self) -> set[str]:
+        return {name for unit in self._graph.units[self._place :] for name in unit.inputs}
+
+    def _rest(self) -> onnx.ModelProto:
+        """Return the model from here to the outputs."""
+        written = {name for unit in self._graph.units[self._place :] for name in unit.outputs}
+        inputs = [name for name in self._live[0] if name in self._needed()]
+        return self._library.part(inputs, [name for name in self._graph.outputs if name in written])
+
+    def _power(self, rest: onnx.ModelProto, changes: Sequence[dict[str, Array]]) -> float:
+        """Return the noise power at the outputs when the rest of the model runs with changed tensors."""
+        session = open_session(rest, self._runtime) if rest.graph.output else None
+        read = [value.name for value in rest.graph.input]
+
+        def outputs() -> Iterator[dict[str, Array]]:
+            for live, exact, change in zip(self._live, self._exact, changes, strict=True):
+                feeds = {name: change.get(name, live[name]) for name in read}
+                direct = {name: values for name, values in change.items() if name in exact}
+                yield exact | direct | (run_session(session, feeds) if session else {})
+
+        return noise_power(outputs(), self._exact)
 
 
 def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[str, Array]]) -> float:
@@ -148,23 +222,6 @@ def output_errors(
     for name in [] if floats else reference:
         wrong = outputs[name] != reference[name]
         yield np.where(wrong, np.sqrt(2.0), 0.0), np.ones(wrong.shape)
-
-
-def _power(
-    model: onnx.ModelProto,
-    samples: Sequence[Feeds],
-    reference: list[dict[str, Array]],
-    runtime: Runtime,
-) -> float:
-    return noise_power(_outputs(model, samples, runtime), reference)
-
-
-def _outputs(
-    model: onnx.ModelProto, samples: Sequence[Feeds], runtime: Runtime
-) -> Iterator[dict[str, Array]]:
-    session = open_session(model, runtime)
-    for feeds in samples:
-        yield run_session(session, feeds)
 
 
 def _quantizers(quantized: onnx.ModelProto) -> dict[str, _Quantizer]:

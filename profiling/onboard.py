@@ -26,7 +26,7 @@ from typing import Any, Callable, Protocol
 import numpy as np
 import onnxruntime as ort
 
-FORMAT = 3
+FORMAT = 4
 FP32, INT8 = "fp32", "int8"
 ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"
 ONE_MODEL, ONE_TAGGED = "{:02d}.onnx", "{:02d}-tagged.onnx"
@@ -36,6 +36,8 @@ NESTED = "@nested@"  # its seconds are part of the If, Loop or Scan around it
 _SUFFIX = "_kernel_time"
 _MICRO = 1e-6
 QUIET = 3  # log errors only
+NOISY = 0.15  # relative spread of the fp32 model's runs above which a profile calls its machine busy
+_TIMED_S, _LEAST_ROUNDS, _MOST_ROUNDS = 0.4, 10, 200
 
 Feeds = Mapping[str, Any]
 Report = Callable[[str, int, int], object]
@@ -48,7 +50,7 @@ class Order:
     Parameters
     ----------
     device, threads, provider, rounds
-        Name of the device, how it runs models, and timed runs of every model.
+        Name of the device, how it runs models, and timed runs of every model (0: see `rounds_for`).
     scheme
         Label of the quantization scheme of the models.
     units
@@ -105,6 +107,7 @@ class Kernel:
     op_type: str
     owner: Owner
     seconds: float
+    runs_s: tuple[float, ...] = ()  # as the profiler saw them
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,14 @@ class KernelTimes:
                 found[kernel.owner.index] += kernel.seconds
         return dict(found)
 
+    def spreads(self, kind: str) -> dict[int, float]:
+        """Return index -> relative spread, over the runs, of the seconds of all owners of a kind."""
+        runs: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+        for kernel in self.kernels:
+            if kernel.owner.kind == kind:
+                runs[kernel.owner.index].append(kernel.runs_s)
+        return {index: spread([sum(one) for one in zip(*each)]) for index, each in runs.items()}
+
     def as_unprofiled(self, wall_s: float) -> KernelTimes:
         """Return these times with the profiler's own cost taken off, so that they fit into `wall_s`.
 
@@ -155,11 +166,17 @@ class KernelTimes:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Timed:
     """Seconds of one variant: the whole without the profiler, and its kernels under it."""
 
     wall_s: float
-    kernels: KernelTimes
+    profiled: KernelTimes
+    runs_s: tuple[float, ...] = ()  # without the profiler
+
+    @property
+    def kernels(self) -> KernelTimes:
+        """Its kernels without the profiler's own cost."""
+        return self.profiled.as_unprofiled(self.wall_s)
 
 
 def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[str, Any]:
@@ -172,8 +189,9 @@ def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[
     report
         Called with what is being done, how much of it is done, and how much there is.
     """
-    runs = _time_variants(order, models, feeds, report)
-    corrected = [run.kernels.as_unprofiled(run.wall_s) for run in runs]
+    order = replace(order, rounds=rounds_for(_runner(models.plain(0), feeds), order.rounds))
+    runs = time_variants(order, models, feeds, report)
+    corrected = [run.kernels for run in runs]
     uniform = {FP32: 0, INT8: 1}
     return {
         "model_sha256": order.model_sha256,
@@ -184,11 +202,14 @@ def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[
         "threads": order.threads,
         "provider": order.provider,
         "samples": order.rounds,
+        "runs_s": {p: list(runs[i].runs_s) for p, i in uniform.items()},
+        "spread": spread(runs[0].runs_s),
+        "noisy": spread(runs[0].runs_s) > NOISY,
         "wall_s": {p: runs[i].wall_s for p, i in uniform.items()},
         "unattributed_s": {
             p: max(0.0, runs[i].wall_s - corrected[i].attributed_s) for p, i in uniform.items()
         },
-        "profiled_s": {p: runs[i].kernels.total_s for p, i in uniform.items()},
+        "profiled_s": {p: runs[i].profiled.total_s for p, i in uniform.items()},
         "units": _unit_costs(order, corrected[0], corrected[1]),
         "switches": switch_costs(order, corrected),
     }
@@ -255,11 +276,32 @@ def time_interleaved(
     return seconds
 
 
+def rounds_for(call: Callable[[], object], wanted: int) -> int:
+    """Return how often to time a callable: as wanted, or (0) as often as fits into 0.4 s.
+
+    Small models need many rounds, since a few microseconds make a percent; large ones can do with few.
+    """
+    if wanted:
+        return wanted
+    call()
+    start = time.perf_counter()
+    call()
+    return int(min(_MOST_ROUNDS, max(_LEAST_ROUNDS, _TIMED_S / (time.perf_counter() - start))))
+
+
 def middle_mean(values: Sequence[float]) -> float:
     """Return the mean of the middle half: as robust as a median, but finer than the clock's tick."""
     ordered = np.sort(np.asarray(values, dtype=float))
     cut = len(ordered) // 4
     return float(ordered[cut : len(ordered) - cut].mean())
+
+
+def spread(values: Sequence[float]) -> float:
+    """Return the width of the middle half over the median; 0 for fewer than two values."""
+    if len(values) < 2:
+        return 0.0
+    low, middle, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
+    return float((high - low) / middle) if middle else 0.0
 
 
 def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
@@ -283,7 +325,13 @@ def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
     neighbours = _neighbours(read_nodes(optimized))
     return KernelTimes(
         tuple(
-            Kernel(name, op_types[name], _owner(name, neighbours), middle_mean(times) * _MICRO)
+            Kernel(
+                name,
+                op_types[name],
+                _owner(name, neighbours),
+                middle_mean(times) * _MICRO,
+                tuple(time * _MICRO for time in times),
+            )
             for name, times in micros.items()
         )
     )
@@ -312,28 +360,34 @@ def read_nodes(model: Path) -> list[tuple[str, list[str], list[str]]]:
         return found
 
 
-def _time_variants(order: Order, models: Models, feeds: Feeds, report: Report) -> list[_Run]:
+def time_variants(order: Order, models: Models, feeds: Feeds, report: Report) -> list[Timed]:
     """Return the times of each variant, each run in turn with the fp32 model.
 
-    So two models are in memory at a time, and what slows the machine meanwhile slows both.
+    So two models are in memory at a time, and what slows the machine meanwhile slows both. The runs of
+    variant 0 are those of the fp32 model beside all variants: they show how calm the machine was.
     """
     reference = models.plain(0)
+    rounds = rounds_for(_runner(reference, feeds), order.rounds)
 
     def beside(session: ort.InferenceSession) -> tuple[list[float], list[float]]:
         work = {i: _runner(one, feeds) for i, one in enumerate((reference, session))}
-        seconds = time_interleaved(work, order.rounds)
+        seconds = time_interleaved(work, rounds)
         return seconds[0], seconds[1]
 
-    found, fp32_s = [], []
+    found, fp32_s, alone_s = [], [], []
     for variant in range(len(order.variants)):
         base, own = beside(models.plain(variant))
         kernels, traced_base = _trace(models, variant, beside)
         fp32_s += [*base, *traced_base]
+        alone_s += base
         ratio = statistics.median(mine / its for mine, its in zip(own, base))
-        found.append((ratio, kernels, statistics.median(traced_base)))
+        found.append((ratio, kernels, statistics.median(traced_base), own if variant else alone_s))
         report("timing", variant + 1, len(order.variants))
     fp32 = statistics.median(fp32_s)
-    return [_Run(ratio * fp32, kernels.scaled(fp32 / base)) for ratio, kernels, base in found]
+    return [
+        Timed(ratio * fp32, kernels.scaled(fp32 / base), tuple(seconds))
+        for ratio, kernels, base, seconds in found
+    ]
 
 
 def _runner(session: ort.InferenceSession, feeds: Feeds) -> Callable[[], object]:
@@ -355,8 +409,14 @@ def _trace(
 
 def _unit_costs(order: Order, fp32: KernelTimes, int8: KernelTimes) -> list[dict[str, Any]]:
     return [
-        {"unit": name, "precision": precision, "seconds": times.of("u").get(index, 0.0)}
+        {
+            "unit": name,
+            "precision": precision,
+            "seconds": seconds.get(index, 0.0),
+            "spread": spreads.get(index, 0.0),
+        }
         for precision, times in ((FP32, fp32), (INT8, int8))
+        for seconds, spreads in [(times.of("u"), times.spreads("u"))]
         for index, (name, able) in enumerate(order.units)
         if able or precision == FP32
     ]
@@ -372,7 +432,7 @@ def switch_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str
     seen: dict[tuple[str, int], list[float]] = defaultdict(list)
     uniform = (measured[0].of("u"), measured[1].of("u"))
     for int8, times in list(zip(order.variants, measured))[1:]:
-        events = _events(order, frozenset(int8))
+        events = switch_events(order, frozenset(int8))
         touched: dict[int, int] = defaultdict(int)
         for units in events.values():
             for unit in units:
@@ -392,7 +452,7 @@ def switch_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str
     return rows
 
 
-def _events(order: Order, int8: frozenset[int]) -> dict[tuple[str, int], list[int]]:
+def switch_events(order: Order, int8: frozenset[int]) -> dict[tuple[str, int], list[int]]:
     """Return (q or d, place of the tensor) -> units at the switch, for every switch of a mixed model."""
     found = {}
     for place, (_, _, producer, consumers) in enumerate(order.switches):

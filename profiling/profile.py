@@ -23,11 +23,15 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnitCost:
-    """Seconds that a unit takes where it really runs, inside the whole model."""
+    """Seconds that a unit takes where it really runs, inside the whole model.
+
+    `spread` is the width of the middle half of its runs over their median.
+    """
 
     unit: str
     precision: Precision
     seconds: float
+    spread: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,12 @@ class LatencyProfile:
         Precision -> seconds of all kernels under the profiler, before its own cost was taken off.
     samples
         Runs behind each median.
+    runs_s
+        Precision -> seconds of every whole run without the profiler; of the fp32 model those beside
+        every other model.
+    spread, noisy
+        Width of the middle half of the fp32 runs over their median, and whether that is so wide that
+        something else kept the machine busy.
     """
 
     model_sha256: str
@@ -74,6 +84,9 @@ class LatencyProfile:
     threads: int
     provider: str
     samples: int
+    runs_s: dict[Precision, tuple[float, ...]]
+    spread: float
+    noisy: bool
     wall_s: dict[Precision, float]
     unattributed_s: dict[Precision, float]
     profiled_s: dict[Precision, float]

@@ -335,13 +335,17 @@ def test_a_truncated_archive(here, capsys):
 
 
 PROFILES = {
-    "format": (lambda p: p.update(format=99), "format 99, this version reads 3; make it again: plan profile"),
+    "format": (lambda p: p.update(format=99), "format 99, this version reads 4; make it again: plan profile"),
     "no format": (lambda p: p.pop("format"), "is not a Profile file"),
     "no latency": (lambda p: p.pop("latency"), "is not a Profile file"),
     "latency text": (lambda p: p.update(latency="fast"), "is not a Profile file"),
     "other model": (lambda p: p["latency"].update(model_sha256="0"), "is the profile of another model"),
     "no units": (lambda p: p["latency"].update(units=[]), "lacks the seconds of"),
     "no switches": (lambda p: p["latency"].update(switches=[]), "lacks the seconds of"),
+    "no int8": (
+        lambda p: p["latency"].update(units=[u for u in p["latency"]["units"] if u["precision"] == "fp32"]),
+        "was made for other precisions",
+    ),
     "unit twice": (lambda p: p["latency"]["units"].append(p["latency"]["units"][0]), "twice"),
     "negative": (lambda p: p["latency"]["units"][0].update(seconds=-1.0), "must be finite and >= 0, got -1"),
     "text seconds": (lambda p: p["latency"]["units"][0].update(seconds="1"), "is not a Profile file"),

@@ -83,7 +83,7 @@ def test_a_plan_needs_the_profile_only(profile, tmp_path, capsys):
     settings = ("--set", f"devices.2.profile={profile}", "--set", "profiling.noise_samples=2")
     assert plan(QUICKSTART, "--out", tmp_path / "o", "--json", *settings) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["status"] == "optimal"
+    assert found["status"] in ("optimal", "feasible")
     used = json.loads((tmp_path / "o" / "profile.json").read_text())["server"]["latency"]
     assert used == json.loads(profile.read_text())["latency"]
 

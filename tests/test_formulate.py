@@ -38,7 +38,25 @@ budget: {memory_mib: {camera: 1}, latency_ms: 100}
 def profiles(graph) -> tuple[LatencyProfile, NoiseProfile]:
     units = [UnitCost(u.name, p, 0.001 * (u.index + 1)) for u in graph.units for p in Precision]
     switches = [SwitchCost(t, p, 0.0002, measured=True) for t in graph.boundary() for p in Precision]
-    latency = LatencyProfile("", "", "", False, "", 1, "", 1, {}, {}, {}, tuple(units), tuple(switches))
+    wall = {Precision.FP32: sum(unit.seconds for unit in units if unit.precision is Precision.FP32)}
+    latency = LatencyProfile(
+        model_sha256="",
+        runtime_version="",
+        scheme="",
+        overflows=False,
+        processor="",
+        threads=1,
+        provider="",
+        samples=1,
+        runs_s={},
+        spread=0.0,
+        noisy=False,
+        wall_s=wall,
+        unattributed_s={},
+        profiled_s={},
+        units=tuple(units),
+        switches=tuple(switches),
+    )
     noise = NoiseProfile(
         "",
         "",

@@ -179,4 +179,4 @@ def test_devices_of_different_activations_have_a_float_unit_between_them(profile
     assert types == {onnx.TensorProto.UINT8, onnx.TensorProto.INT8}
     assert [cut.wire.value for cut in plan.cuts] == ["uint8", "int8"]
     assert plan.measured.chain.basic_bit_equal
-    assert abs(plan.measured.noise_relative_rms / plan.predicted.noise_relative_rms - 1) < 0.5
+    assert 0.3 < plan.measured.noise_relative_rms / plan.predicted.noise_relative_rms < 3

@@ -113,7 +113,7 @@ def test_a_scenario_runs_from_file_to_verified_stages(name, evaluation, shared_d
     with pytest.raises(SystemExit) as done:
         main([str(ROOT / "scenarios" / f"{name}.yaml"), "--out", str(tmp_path / "o"), "--json", *arguments])
     plan = json.loads(capsys.readouterr().out)
-    assert plan["status"] == "optimal"
+    assert plan["status"] in ("optimal", "feasible")
     assert plan["measured"]["chain"]["basic_bit_equal"]
     assert plan["measured"]["chain"]["integer_kernels"] == plan["measured"]["chain"]["integer_kernels_whole"]
     if done.value.code == 0:

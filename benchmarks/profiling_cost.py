@@ -1,0 +1,153 @@
+"""What a profile costs, and whether it says the same twice.
+
+    python benchmarks/profiling_cost.py [MODEL]
+
+MODEL is resnet50 (the default: random weights, 64 random pictures) or a scenario of prediction.py. Ours:
+calibration, seconds and noise of every unit and switch, from an empty cache, in a process of its own; twice,
+to compare. Layer by layer: for each unit calibrate, quantize it alone, run all samples, cut it out and time
+it in both precisions; measured for a few units and multiplied.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from prediction import isolated, scenario_of
+from rich.console import Console
+from rich.table import Table
+
+from planner.law import Trial
+from planner.measure import device_costs, latency_profile, measured_devices, noise_law, noise_profiles
+from planner.predict import alone_on
+from planner.run import prepare
+from profiling.diff import diff_profiles
+from profiling.noise import noise_power
+from profiling.onboard import FORMAT
+from profiling.profile import Profile, load_profile, save_json
+from profiling.quantize import Calibration, calibrate, quantize
+from profiling.session import Runtime, open_session, run_session
+
+_GIBI = 2**30
+_UNITS = 4  # that the layer-by-layer method is measured on
+
+
+class Cost(msgspec.Struct):
+    """What one method took."""
+
+    seconds: float
+    peak_bytes: int
+    model_bytes: int
+    units: int
+    parts: dict[str, float]
+
+
+def ours(name: str, out: Path) -> Cost:
+    """Make a whole profile in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        full = scenario_of(name, Path(folder))
+        scenario = alone_on(full, measured_devices(full)[0])
+        device = scenario.devices[0]
+        start = time.perf_counter()
+        prepared = prepare(scenario)
+        calibrated = time.perf_counter()
+        calibration = prepared.calibration(device.name)
+        latency = latency_profile(scenario, device, prepared.subject, calibration)
+        timed = time.perf_counter()
+        noise = noise_profiles(scenario, prepared.subject, [calibration])
+        costs = device_costs(scenario, {device.name: latency}, noise, prepared.schemes)
+        noise_law(scenario, prepared.subject, Trial(calibration), costs[device.name])
+        end = time.perf_counter()
+        save_json(Profile(FORMAT, device.name, latency, noise[calibration.scheme]), out)
+        parts = {
+            "calibrate": calibrated - start,
+            "latency": timed - calibrated,
+            "noise": end - timed,
+        }
+        return Cost(
+            end - start, _peak(), Path(scenario.model).stat().st_size, len(prepared.models.graph.units), parts
+        )
+
+
+def layer_by_layer(name: str) -> Cost:
+    """Do what is usually done, for a few units, and multiply."""
+    with tempfile.TemporaryDirectory() as folder:
+        full = scenario_of(name, Path(folder))
+        prepared = prepare(alone_on(full, measured_devices(full)[0]))
+        graph = prepared.models.graph
+        samples = list(prepared.subject.calibration.samples)
+        scheme = prepared.calibration(prepared.scenario.source).scheme
+        able = [unit for unit in graph.units if unit.quantizable]
+        chosen = [able[i] for i in np.linspace(0, len(able) - 1, min(_UNITS, len(able))).astype(int)]
+        reference = open_session(graph.model, Runtime(os.cpu_count() or 1))
+        exact = [run_session(reference, feeds) for feeds in samples]
+        seconds = []
+        for unit in chosen:
+            start = time.perf_counter()
+            one = Calibration(scheme, Path(folder) / "one.json")
+            calibrate(graph.model, unit.nodes, samples, one.ranges)
+            model = quantize(graph.model, one.of(unit.nodes), one.ranges)
+            session = open_session(model, Runtime(os.cpu_count() or 1))
+            noise_power((run_session(session, feeds) for feeds in samples), exact)
+            isolated(prepared, [unit.index])
+            seconds.append(time.perf_counter() - start)
+        per_unit = statistics.mean(seconds)
+        size = Path(prepared.scenario.model).stat().st_size
+        return Cost(per_unit * len(able), _peak(), size, len(able), {"per unit": per_unit})
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _run(*arguments: str) -> Cost:
+    with tempfile.TemporaryDirectory() as cache:
+        done = subprocess.run(
+            [sys.executable, __file__, *arguments],
+            env=os.environ | {"XDG_CACHE_HOME": cache},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    return msgspec.json.decode(done.stdout, type=Cost)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model", nargs="?", default="resnet50")
+    parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--layers", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.ours or given.layers:
+        cost = ours(given.model, given.ours) if given.ours else layer_by_layer(given.model)
+        print(msgspec.json.encode(cost).decode())
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{i}.json" for i in range(2)]
+        first, second = (_run(given.model, "--ours", str(file)) for file in files)
+        diff = diff_profiles(*map(load_profile, files))
+    naive = _run(given.model, "--layers")
+    limit = 6 * first.model_bytes + _GIBI
+    table = Table("what", "measured", "must reach")
+    for cost in (first, second):
+        parts = ", ".join(f"{what} {seconds:.1f}" for what, seconds in cost.parts.items())
+        table.add_row("profile, s", f"{cost.seconds:.1f} ({parts})", "<= 90 for resnet50")
+    each = f"{naive.units} units x {naive.parts['per unit']:.1f}"
+    table.add_row("layer by layer, s", f"{naive.seconds:.0f} ({each})", "")
+    table.add_row("ratio", f"{naive.seconds / first.seconds:.1f}", ">= 10")
+    table.add_row("peak MiB", f"{first.peak_bytes / 2**20:.0f}", f"<= {limit / 2**20:.0f}")
+    table.add_row("median unit difference of two profiles", f"{diff.median_change:.1%}", "<= 3 %")
+    console = Console()
+    console.print(given.model)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.law import NoiseLaw, Point, fit_law
+
+POSITIVE = st.floats(1e-6, 1e3)
+
+
+@given(POSITIVE, POSITIVE | st.just(float("inf")), POSITIVE)
+def test_a_sum_leads_to_a_noise_and_back(gain, knee, summed):
+    law = NoiseLaw(gain, knee)
+    power = law.power(summed)
+    assert 0 < power <= gain * summed
+    if summed < 1e3 * knee:  # beyond, the law is flat
+        assert law.summed(power) == pytest.approx(summed, rel=1e-6)
+    assert law.summed(power * 0.9) < summed * (1 + 1e-9)
+
+
+def test_what_saturates_can_be_out_of_reach():
+    assert NoiseLaw(1.0, 0.1).summed(0.2) == float("inf")
+
+
+@pytest.mark.parametrize(("gain", "knee"), [(1.0, float("inf")), (0.7, 0.02), (1.8, 0.3)])
+def test_a_fit_finds_the_law_behind_noisy_points_and_an_outlier(gain, knee):
+    rng = np.random.default_rng(0)
+    law = NoiseLaw(gain, knee)
+    points = [Point((), s, law.power(s) * np.exp(rng.normal(0, 0.05))) for s in np.geomspace(1e-3, 1, 9)]
+    points.append(Point((), 0.1, 5.0))
+    found = fit_law(points)
+    for s in np.geomspace(1e-3, 1, 20):
+        assert found.power(s) == pytest.approx(law.power(s), rel=0.15)
+
+
+def test_too_few_points_leave_the_sum_as_it_is():
+    assert fit_law([Point((), 0.1, 0.3)]) == NoiseLaw()
+    assert fit_law([Point((), 0.0, 0.0)] * 9) == NoiseLaw()
