@@ -36,9 +36,12 @@ class Row(msgspec.Struct):
     profile_s: float
     solve_s: float
     rebuild_s: float
+    timing_s: float
     verify_s: float
     total_s: float
     peak_mib: float
+    timed_plans: int
+    ratio_at_first: float | None
     ratio_predicted: float | None
     ratio_measured: float | None
     noise_predicted: float | None
@@ -70,13 +73,15 @@ class Stopwatch:
 
 def run_one(path: Path) -> Row:
     """Plan one scenario in this process."""
-    from planner import run, tighten
+    from planner import prepared, run, tighten
 
     watch = Stopwatch()
-    for name in ("calibrate_once", "latency_profile", "noise_profiles"):
+    watch.watch(prepared, "calibrate_once", "profile")
+    for name in ("profile_devices", "noise_profiles", "noise_law"):
         watch.watch(run, name, "profile")
     watch.watch(tighten, "solve", "solve")
-    watch.watch(run, "_build", "rebuild")
+    watch.watch(run, "build", "rebuild")
+    watch.watch(run, "time_plan", "timing")
     watch.watch(run, "verify", "verify")
     start = time.perf_counter()
     outcome = plan_scenario(load_scenario(path))
@@ -92,9 +97,12 @@ def run_one(path: Path) -> Row:
         profile_s=watch.seconds.get("profile", 0.0),
         solve_s=watch.seconds.get("solve", 0.0),
         rebuild_s=watch.seconds.get("rebuild", 0.0),
+        timing_s=watch.seconds.get("timing", 0.0),
         verify_s=watch.seconds.get("verify", 0.0),
         total_s=total,
         peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        timed_plans=len(plan.loop),
+        ratio_at_first=plan.loop[0].predicted_ratio_to_fp32 if plan.loop else None,
         ratio_predicted=predicted.latency_ratio_to_fp32 if predicted else None,
         ratio_measured=measured.latency_ratio_to_fp32 if measured else None,
         noise_predicted=predicted.noise_relative_rms if predicted else None,
@@ -113,13 +121,14 @@ def _score(metric: float | None, accuracy: float | None) -> float | None:
 def table(rows: list[Row]) -> Table:
     """Return the rows as a person reads them."""
     heads = (
-        "scenario", "units", "vars", "profile s", "solve s", "rebuild s", "verify s", "total s", "peak MiB",
-        "time/fp32 pred.", "meas.", "noise pred.", "meas.", "score fp32", "plan", "verdict",
+        "scenario", "units", "vars", "profile s", "solve s", "rebuild s", "timing s", "verify s", "total s",
+        "peak MiB", "plans timed", "time/fp32 at first", "pred.", "meas.", "noise pred.", "meas.",
+        "score fp32", "plan", "verdict",
     )  # fmt: skip
     shown = Table(*heads)
     for row in rows:
         values = msgspec.structs.astuple(row)
-        digits = (0, 0, 0, 1, 2, 1, 1, 1, 0, 3, 3, 4, 4, 4, 4, 0)
+        digits = (0, 0, 0, 1, 2, 1, 1, 1, 1, 0, 0, 3, 3, 3, 4, 4, 4, 4, 0)
         shown.add_row(
             *(
                 f"{v:.{d}f}" if isinstance(v, float) else "-" if v is None else str(v)

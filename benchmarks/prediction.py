@@ -28,8 +28,8 @@ from rich.table import Table
 from planner.law import Trial
 from planner.measure import device_costs, latency_profile, measured_devices, noise_law, noise_profiles
 from planner.predict import Whole, alone_on
+from planner.prepared import Prepared, prepare
 from planner.rebuild import rebuild
-from planner.run import Prepared, prepare
 from planner.scenario import Scenario, check_scenario
 from planner.scenario_file import load_scenario
 from profiling.extract import Library

@@ -27,7 +27,7 @@ from rich.table import Table
 from planner.law import Trial
 from planner.measure import device_costs, latency_profile, measured_devices, noise_law, noise_profiles
 from planner.predict import alone_on
-from planner.run import prepare
+from planner.prepared import prepare
 from profiling.diff import diff_profiles
 from profiling.noise import noise_power
 from profiling.onboard import FORMAT

@@ -132,7 +132,7 @@ def profile(
             return _fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
         return _bundle(scenario, device, bundle, settings)
     from planner.output import to_json
-    from planner.run import profile_here
+    from planner.profiles import profile_here
     from profiling.profile import save_json
 
     loaded = load_scenario(scenario, settings or ())
@@ -170,7 +170,7 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
 
 def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings) -> int:
     from planner.output import writing_bundle
-    from planner.run import bundle_device
+    from planner.profiles import bundle_device
 
     loaded = load_scenario(scenario, settings or ())
     name = device or loaded.source

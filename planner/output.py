@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 import onnx
 
+from planner.build import Built
 from planner.errors import OutputError
 from planner.plan import FORMAT, Cut, Plan, Record
 from planner.replace import replacing
-from planner.run import Built, Outcome
+from planner.run import Outcome
 from planner.split import StageModel
 from profiling import onboard
 from profiling.bundle import SCRIPT

@@ -53,6 +53,8 @@ LAYERS = [
     {"planner.schemes"},
     {"planner.compose"},
     {"planner.loop"},
+    {"planner.prepared"},
+    {"planner.build", "planner.profiles"},
     {"planner.run"},
     {"planner.output"},
     {"planner.report", "planner.execute"},

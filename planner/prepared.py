@@ -1,0 +1,115 @@
+"""A scenario whose model and data are loaded, checked against each other, and calibrated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from planner.data import Dataset, check_labels, load_data, split_calibration
+from planner.errors import DataError
+from planner.measure import (
+    Subject,
+    calibrate_once,
+    local_runtime,
+)
+from planner.scenario import Scenario
+from planner.schemes import choose_schemes, trial_level
+from planner.user_code import Metric, load_metric
+from profiling.errors import ModelError
+from profiling.graph import ModelGraph, build_graph
+from profiling.model import load_model
+from profiling.prepare import prepare_model
+from profiling.progress import Progress, silent
+from profiling.quantize import Calibration, Scheme
+from profiling.session import Optimization, Runtime
+
+_LEAST_CALIBRATION = 4  # so that a quarter can be held back
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The user's model with static shapes, and its units."""
+
+    source: onnx.ModelProto
+    graph: ModelGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A scenario whose model and data are loaded and calibrated."""
+
+    scenario: Scenario
+    models: Models
+    subject: Subject
+    ranges: Path
+    schemes: Mapping[str, Scheme]
+    held_back: Dataset
+    evaluation: Dataset
+    metric: Metric | None
+
+    @property
+    def runtime(self) -> Runtime:
+        """How models run on this machine when a plan is tried out."""
+        return local_runtime(self.scenario)
+
+    def calibration(self, device: str) -> Calibration:
+        """Return how a device quantizes."""
+        return Calibration(self.schemes[device], self.ranges)
+
+    def level(self, device: str) -> Optimization:
+        """Return how a device's stage is tried out here."""
+        return trial_level(self.scenario, self.scenario.device(device), self.schemes[device])
+
+
+def load_models(scenario: Scenario) -> Models:
+    """Read a scenario's model and group it into units."""
+    shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+    source = load_model(Path(scenario.model), shapes)
+    graph = build_graph(prepare_model(source))
+    unknown = set(scenario.inputs) - set(graph.inputs)
+    if unknown:
+        raise ModelError(
+            f"inputs.{sorted(unknown)[0]}: the model has no such input; it has {', '.join(graph.inputs)}"
+        )
+    return Models(source, graph)
+
+
+def prepare(
+    scenario: Scenario, progress: Progress = silent, schemes: Mapping[str, Scheme] | None = None
+) -> Prepared:
+    """Load a scenario's model and data, check them against each other, and calibrate.
+
+    Parameters
+    ----------
+    schemes
+        How each device quantizes; chosen if not given.
+    """
+    progress("reading the model", 0, 1)
+    models = load_models(scenario)
+    calibration, held_back, evaluation = load_datasets(scenario, models.graph)
+    metric = load_metric(scenario.metric)
+    progress("reading the model", 1, 1)
+    schemes = schemes or choose_schemes(scenario)
+    subject = Subject.of(models.graph, calibration)
+    ranges = calibrate_once(subject, progress)
+    return Prepared(scenario, models, subject, ranges, schemes, held_back, evaluation, metric)
+
+
+def load_datasets(scenario: Scenario, graph: ModelGraph) -> tuple[Dataset, Dataset, Dataset]:
+    """Return (calibration, held-back, evaluation) data."""
+    inputs = [graph.tensors[name] for name in graph.inputs]
+    calibration = load_data(scenario.data.calibration, inputs, "data.calibration")
+    evaluation = load_data(scenario.data.evaluation, inputs, "data.evaluation")
+    if len(calibration.samples) < _LEAST_CALIBRATION:
+        raise DataError(
+            f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
+            f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
+        )
+    scores = graph.tensors[graph.outputs[0]]
+    if scores.is_float:
+        check_labels(calibration.classes, scores.elements, "data.calibration")
+        check_labels(evaluation.classes, scores.elements, "data.evaluation")
+    if scenario.budget.accuracy_drop is not None and evaluation.classes is None:
+        raise DataError("budget.accuracy_drop needs data.evaluation.labels, a class index per sample")
+    return (*split_calibration(calibration), evaluation)

@@ -1,0 +1,76 @@
+"""Profiles of devices: measured here, or left to the device itself."""
+
+from pathlib import Path
+
+from planner.errors import ScenarioError
+from planner.measure import (
+    MEASURE_HERE,
+    latency_profile,
+    measured_devices,
+    noise_profiles,
+    runtime_of,
+)
+from planner.prepared import Prepared, prepare
+from planner.scenario import DeviceSpec, Scenario
+from planner.schemes import scheme_here
+from profiling.bundle import write_bundle
+from profiling.latency import order_of
+from profiling.profile import FORMAT as PROFILE_FORMAT
+from profiling.profile import LatencyProfile, Profile
+from profiling.progress import Progress, silent
+from profiling.quantize import Scheme
+
+
+def profile_devices(prepared: Prepared, progress: Progress = silent) -> dict[str, LatencyProfile]:
+    """Return the seconds of every device that is not scaled from another."""
+    return {
+        device.name: latency_profile(
+            prepared.scenario, device, prepared.subject, prepared.calibration(device.name), progress
+        )
+        for device in measured_devices(prepared.scenario)
+    }
+
+
+def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -> Profile:
+    """Measure a scenario's model on this machine as one of its devices.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such device.
+    """
+    here = _device(scenario, device).model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
+    scheme = scheme_here(scenario, here, runtime_of(here))
+    prepared = prepare(scenario, progress, {device: scheme})
+    calibration = prepared.calibration(device)
+    latency = latency_profile(scenario, here, prepared.subject, calibration, progress)
+    noise = noise_profiles(scenario, prepared.subject, [calibration], progress)
+    return Profile(PROFILE_FORMAT, device, latency, noise[scheme])
+
+
+def _device(scenario: Scenario, name: str) -> DeviceSpec:
+    names = [each.name for each in scenario.devices]
+    if name not in names:
+        raise ScenarioError(f"--device {name}: no such device; devices are {', '.join(names)}")
+    return scenario.device(name)
+
+
+def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progress = silent) -> None:
+    """Write what one of a scenario's devices needs to be measured by itself into an empty folder.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such device.
+    """
+    there = _device(scenario, device)
+    spec = scenario.quantization_of(there)
+    # Bits of weights do not change seconds; whether kernels overflow there is found out there.
+    scheme = Scheme(bool(spec.symmetric), bool(spec.reduce_range))
+    prepared = prepare(scenario, progress, {device: scheme})
+    feeds = prepared.subject.calibration.samples[0]
+    graph, calibration = prepared.models.graph, prepared.calibration(device)
+    order = order_of(graph, calibration, device, runtime_of(there), scenario.profiling.rounds or 0)
+    progress("writing the bundle", 0, 1)
+    write_bundle(graph, calibration, feeds, order, folder)
+    progress("writing the bundle", 1, 1)
