@@ -76,7 +76,7 @@ def run_one(name: str, count: int) -> list[Plan]:
         exact = [run_session(reference, feeds) for feeds in samples]
         plans = []
         for number, int8 in enumerate(_random_plans(prepared, count)):
-            int8 = sorted(graph.absorbed(int8))
+            int8 = sorted(graph.settled(int8))
             mixed = open_session(rebuild(graph, calibration.of(int8), prepared.ranges), runtime)
             work = {i: _once(one, samples[0]) for i, one in enumerate((reference, mixed))}
             seconds = time_interleaved(work, _ROUNDS)

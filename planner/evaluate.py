@@ -46,6 +46,8 @@ class Cost:
         Tensors that two units would quantize in different ways.
     absorbed
         Vertices that should compute in fp32, but will in int8, since all their tensors are.
+    exposed
+        Vertices in int8 without those beside them that have to be.
     """
 
     latency_s: float
@@ -58,6 +60,7 @@ class Cost:
     order: tuple[int, ...]
     clashes: tuple[int, ...]
     absorbed: tuple[int, ...]
+    exposed: tuple[int, ...]
     energy_j: tuple[float, ...]
     objective: float
 
@@ -99,6 +102,7 @@ def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
         order=_order(problem, chosen),
         clashes=tuple(clashes),
         absorbed=tuple(_absorbed(problem, chosen)),
+        exposed=tuple(_exposed(problem, chosen)),
         energy_j=energy,
         objective=_objective(problem, latency, energy),
     )
@@ -121,7 +125,7 @@ def is_feasible(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9) 
         limits += zip(cost.energy_j, problem.energy.limits_j, strict=True)
         limits.append((sum(cost.energy_j), problem.energy.total_j))
     within = all(limit is None or value <= limit * (1 + tolerance) for value, limit in limits)
-    possible = bool(cost.order) and not cost.clashes and not cost.absorbed
+    possible = bool(cost.order) and not (cost.clashes or cost.absorbed or cost.exposed)
     return within and possible and cost.latency_s != float("inf")
 
 
@@ -144,6 +148,14 @@ def _absorbed(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[i
             around[vertex].append(set(kinds))
     for vertex, kinds_of in around.items():
         if problem.vertices[vertex].absorbed and not chosen[vertex].int8 and set.intersection(*kinds_of):
+            yield vertex
+
+
+def _exposed(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[int]:
+    """Yield the vertices in int8 whose surroundings are not all in int8 on the same device."""
+    for vertex, (known, own) in enumerate(zip(problem.vertices, chosen, strict=True)):
+        beside = (chosen[other] for other in known.within)
+        if own.int8 and not all(one.int8 and one.device == own.device for one in beside):
             yield vertex
 
 

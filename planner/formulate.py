@@ -158,7 +158,12 @@ class _Builder:
         ends = (("source", self.scenario.source), ("sink", self.scenario.sink))
         return (
             *(
-                Vertex(unit.name, tuple(self._options(unit.index)), absorbed=unit.absorbable)
+                Vertex(
+                    unit.name,
+                    tuple(self._options(unit.index)),
+                    absorbed=unit.absorbable,
+                    within=unit.within,
+                )
                 for unit in self.graph.units
             ),
             *(

@@ -184,6 +184,7 @@ def build(problem: PlacementProblem) -> Model:
     _transport(model)
     _form(model)
     _absorb(model)
+    _within(model)
     _send(model)
     _quantize(model)
     _dequantize(model)
@@ -267,6 +268,15 @@ def _absorb(model: Model) -> None:
         for kind in sorted(set.intersection(*(set(model.kinds[f]) for f in flows))):
             tensors = pulp.lpSum(model.kinds[f][kind] for f in flows)
             model.add("absorb", tensors - (len(flows) - 1) <= pulp.lpSum(own.get(kind, ())))
+
+
+def _within(model: Model) -> None:
+    """Let what is slow alone be int8 only beside int8 on its device: x[v,d,int8] <= x[u,d,int8]."""
+    for v, vertex in enumerate(model.problem.vertices):
+        for device in range(len(model.problem.devices)):
+            own = _int8_on(model, v, device)
+            for other in vertex.within if own else ():
+                model.add("within", pulp.lpSum(own) <= pulp.lpSum(_int8_on(model, other, device)))
 
 
 def _send(model: Model) -> None:
@@ -446,6 +456,12 @@ def _int8_choices(model: Model, vertex: int) -> dict[int, list[pulp.LpVariable]]
         if option.int8:
             found[option.kind].append(x)
     return found
+
+
+def _int8_on(model: Model, vertex: int, device: int) -> list[pulp.LpVariable]:
+    """Return the choices of a vertex that compute in int8 on a device."""
+    pairs = zip(model.x[vertex], model.problem.vertices[vertex].options, strict=True)
+    return [x for x, option in pairs if option.int8 and option.device == device]
 
 
 def _crossings(model: Model, pair: tuple[int, int]) -> Iterator[list[pulp.LpVariable]]:

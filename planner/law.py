@@ -121,8 +121,9 @@ def _sets(graph: ModelGraph, whole: Whole, costs: DeviceCosts) -> Iterator[tuple
         add = _adder(graph, costs)
         order = able if share == 1.0 else rng.permutation(able)
         chosen = [int(u) for u in order if share == 1.0 or add(int(u), everything * share)]
-        if chosen:
-            yield tuple(sorted(graph.absorbed(chosen)))
+        settled = tuple(sorted(graph.settled(chosen)))
+        if settled:
+            yield settled
 
 
 def _adder(graph: ModelGraph, costs: DeviceCosts) -> Callable[[int, float], bool]:

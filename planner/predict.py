@@ -42,12 +42,11 @@ class Whole:
         Parameters
         ----------
         int8
-            Indices of units that can be quantized. Units join that the runtime would compute in int8
-            among these.
+            Indices of units that can be quantized; `ModelGraph.settled` says which then are in int8.
         """
-        absorbed = self._graph.absorbed(int8)
+        settled = self._graph.settled(int8)
         choice = [
-            next(place for place, option in enumerate(vertex.options) if option.int8 == (index in absorbed))
+            next(place for place, option in enumerate(vertex.options) if option.int8 == (index in settled))
             for index, vertex in enumerate(self._problem.vertices)
         ]
         return evaluate(self._problem, choice)

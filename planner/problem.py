@@ -43,12 +43,15 @@ class Vertex:
         True for the source and the sink: they compute nothing and belong to no stage.
     absorbed
         True if it cannot but compute in int8 where all tensors are int8 that it would quantize.
+    within
+        Vertices that have to compute in int8 on the same device if this one does.
     """
 
     name: str
     options: tuple[Option, ...]
     fixed: bool = False
     absorbed: bool = False
+    within: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

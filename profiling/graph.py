@@ -1,7 +1,7 @@
 """ModelProto -> frozen networkx DAG of units: what is decided together, and the tensors between."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 import numpy as np
@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from profiling.errors import ModelError
 from profiling.fusion import group_nodes
+from profiling.layout import OBSTACLE, Surroundings, pools
 from profiling.model import dimensions, graph_inputs
 from profiling.obstacles import is_quantized, obstacle
 from profiling.quantize import PASSING, SWITCHES
@@ -75,6 +76,8 @@ class Unit:
     absorbable
         Whether the runtime computes it in int8 wherever all its tensors are int8, asked or not: in int8
         nothing else is quantized, and each tensor has a scale of its own.
+    within
+        Units that have to compute in int8 beside it, on the same device, if it does.
     """
 
     index: int
@@ -89,6 +92,7 @@ class Unit:
     quantized: bool
     passing: bool
     absorbable: bool
+    within: tuple[int, ...] = ()
 
     @property
     def quantizable(self) -> bool:
@@ -136,11 +140,18 @@ class ModelGraph:
             return ()
         return tuple(t for t in (*one.inputs, *one.outputs) if self.tensors[t].is_float)
 
-    def absorbed(self, int8: Collection[int]) -> frozenset[int]:
-        """Return units with those in int8 that compute in int8 because everything around them does."""
-        quantized = {name for index in int8 for name in self.quantized_by(index)}
+    def settled(self, int8: Collection[int]) -> frozenset[int]:
+        """Return units in int8 that can be so together, and nothing else then is.
+
+        Units leave that have to be within others in int8, and units join that compute in int8 because
+        everything around them does.
+        """
+        chosen = frozenset(int8)
+        while alone := {index for index in chosen if not chosen.issuperset(self.units[index].within)}:
+            chosen -= alone
+        quantized = {name for index in chosen for name in self.quantized_by(index)}
         around = (u for u in self.units if u.absorbable and u.quantizable)
-        return frozenset(int8) | {u.index for u in around if quantized.issuperset(self.quantized_by(u.index))}
+        return chosen | {u.index for u in around if quantized.issuperset(self.quantized_by(u.index))}
 
 
 def build_graph(model: onnx.ModelProto) -> ModelGraph:
@@ -166,21 +177,43 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     read = _readers(ordered, groups)
     units = tuple(_unit(i, group, initializers, read, tensors) for i, group in enumerate(groups))
     dag = nx.DiGraph()
-    for unit in units:
-        dag.add_node(unit.index, unit=unit)
+    dag.add_nodes_from(range(len(units)))
     written = {name: unit.index for unit in units for name in unit.outputs}
     for unit in units:
         for name in unit.inputs:
             if name in written:
                 _carry(dag, written[name], unit.index, tensors[name])
+    inputs = tuple(value.name for value in graph_inputs(ordered))
+    outputs = tuple(value.name for value in ordered.graph.output)
+    units = _with_layout(units, dag, inputs, outputs)
+    nx.set_node_attributes(dag, dict(enumerate(units)), "unit")
     return ModelGraph(
         model=ordered,
         units=units,
         tensors=tensors,
-        inputs=tuple(value.name for value in graph_inputs(ordered)),
-        outputs=tuple(value.name for value in ordered.graph.output),
+        inputs=inputs,
+        outputs=outputs,
         dag=nx.freeze(dag),
     )
+
+
+def _with_layout(
+    units: tuple[Unit, ...], dag: nx.DiGraph, inputs: Collection[str], outputs: Collection[str]
+) -> tuple[Unit, ...]:
+    """Return the units, of which those know their surroundings whose int8 kernels depend on them."""
+    seen = [
+        Surroundings(
+            u.op_types,
+            u.quantizable,
+            (not set(inputs).isdisjoint(u.inputs), not set(outputs).isdisjoint(u.outputs)),
+        )
+        for u in units
+    ]
+    found = list(units)
+    for index, within in pools(seen, dag).items():
+        obstacle = "" if within else OBSTACLE
+        found[index] = replace(units[index], within=within, obstacle=obstacle)
+    return tuple(found)
 
 
 def _carry(dag: nx.DiGraph, source: int, target: int, tensor: Tensor) -> None:

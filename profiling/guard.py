@@ -1,12 +1,14 @@
-"""Keeps weighted nodes in float where a plan says so, against the runtime's own quantization of weights.
+"""Keeps nodes in float where a plan says so, against what the runtime would do to them unasked.
 
 Between a DequantizeLinear and a QuantizeLinear, ONNX Runtime (since 1.21, its pass WeightBiasQuantization)
 turns the float weight of a Conv, ConvTranspose or Gemm into int8 with one scale for the whole tensor, which
-can cost more accuracy than all planned quantization together. It does so only where the input has one
-scale; a DequantizeLinear with the same scale once per channel gives the same numbers and is left alone.
+can cost more accuracy than all planned quantization together. Its pass QDQPropagation moves a QuantizeLinear
+up or a DequantizeLinear down through a MaxPool, whose kernel for integers takes up to 40 times as long as
+that for floats. Both look for one scale; the same scale once per channel gives the same numbers and is left
+alone.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -16,12 +18,14 @@ from profiling.scopes import reads
 
 # A MatMul with a bias behind it becomes a Gemm.
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_POOL = "MaxPool"
+_MOVES = frozenset({_POOL, "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Flatten"})
 
 
 def keep_float(
     model: onnx.ModelProto, quantized: Collection[str], shapes: Mapping[str, Sequence[int]]
 ) -> None:
-    """Let weighted nodes outside `quantized` read what was quantized through scales per channel, in place.
+    """Let float nodes that the runtime would take for int8 ones read and write scales per channel, in place.
 
     Parameters
     ----------
@@ -30,59 +34,105 @@ def keep_float(
     shapes
         Of the tensors that a quantization tool gave a QuantizeLinear, by the name of its output.
     """
-    graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    dequantizers = {
-        node.output[0]: node
-        for node in graph.node
-        if node.op_type == "DequantizeLinear" and node.input[0] in shapes
-    }
-    guarded: dict[str, onnx.NodeProto] = {}
-    for node in graph.node:
-        if node.op_type not in _WEIGHTED or node.name in quantized or node.input[0] not in dequantizers:
+    guard = _Guard(model, shapes)
+    for node in list(model.graph.node):
+        if node.name in quantized:
             continue
-        weight = constants.get(node.input[1])
-        if weight is None or weight.data_type != TensorProto.FLOAT:
-            continue
-        dequantizer = dequantizers[node.input[0]]
-        shape = shapes[dequantizer.input[0]]
-        axis = next((i for i, size in enumerate(shape) if size > 1), None)
+        if node.op_type in _WEIGHTED and guard.has_float_weight(node):
+            guard.read_per_channel(node)
+        if node.op_type == _POOL:
+            guard.read_per_channel(guard.first(node, quantized))
+            for quantizer in list(guard.quantizers_behind(node, quantized)):
+                guard.write_per_channel(quantizer)
+    guard.finish()
+
+
+class _Guard:
+    """A model under change; new nodes stand where they belong after `finish`."""
+
+    def __init__(self, model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
+        self._graph = model.graph
+        self._shapes = shapes
+        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._writer = {name: node for node in model.graph.node for name in node.output if name}
+        self._twins: dict[str, onnx.NodeProto] = {}
+
+    def has_float_weight(self, node: onnx.NodeProto) -> bool:
+        """Return whether a node's second input is a float constant."""
+        weight = self._constants.get(node.input[1])
+        return weight is not None and weight.data_type == TensorProto.FLOAT
+
+    def first(self, node: onnx.NodeProto, quantized: Collection[str]) -> onnx.NodeProto:
+        """Return the first of the float nodes in a row before a node through which scales move."""
+        while True:
+            before = self._writer.get(node.input[0])
+            if before is None or before.op_type not in _MOVES or before.name in quantized:
+                return node
+            node = before
+
+    def quantizers_behind(self, node: onnx.NodeProto, quantized: Collection[str]) -> Iterator[onnx.NodeProto]:
+        """Yield the tool's QuantizeLinear nodes from which a scale would move up to a node."""
+        for reader in self._graph.node:
+            if node.output[0] not in reader.input[:1]:
+                continue
+            if reader.op_type == "QuantizeLinear" and reader.output[0] in self._shapes:
+                yield reader
+            elif reader.op_type in _MOVES and reader.name not in quantized:
+                yield from self.quantizers_behind(reader, quantized)
+
+    def read_per_channel(self, node: onnx.NodeProto) -> None:
+        """Let a node that reads one of the tool's DequantizeLinear nodes read a twin of it."""
+        name = node.input[0]
+        plain = self._writer.get(name)
+        if plain is None or plain.op_type != "DequantizeLinear" or plain.input[0] not in self._shapes:
+            return
+        axis = self._channel_axis(plain.input[0])
         if axis is None:
-            continue
-        if node.input[0] not in guarded:
-            guarded[node.input[0]] = _per_channel(graph, dequantizer, constants, axis, shape[axis])
-        node.input[0] = guarded[node.input[0]].output[0]
-    _place(graph, guarded)
+            return
+        if name not in self._twins:
+            scales = self._repeated(plain, self._shapes[plain.input[0]][axis])
+            self._twins[name] = helper.make_node(
+                "DequantizeLinear",
+                [plain.input[0], *scales],
+                [f"{name}_PerChannel"],
+                f"{plain.name}_PerChannel",
+                axis=axis,
+            )
+        node.input[0] = self._twins[name].output[0]
 
+    def write_per_channel(self, quantizer: onnx.NodeProto) -> None:
+        """Give a QuantizeLinear its scale once per channel."""
+        axis = self._channel_axis(quantizer.output[0])
+        if axis is None or quantizer.attribute:
+            return
+        quantizer.input[1:] = self._repeated(quantizer, self._shapes[quantizer.output[0]][axis])
+        quantizer.attribute.append(helper.make_attribute("axis", axis))
 
-def _per_channel(
-    graph: onnx.GraphProto,
-    dequantizer: onnx.NodeProto,
-    constants: Mapping[str, TensorProto],
-    axis: int,
-    size: int,
-) -> onnx.NodeProto:
-    """Return a DequantizeLinear with the same scale and zero point for each of `size` channels."""
-    names = []
-    for name in dequantizer.input[1:]:
-        names.append(f"{name}_x{size}")
-        if all(tensor.name != names[-1] for tensor in graph.initializer):
-            value = numpy_helper.to_array(constants[name])
-            graph.initializer.append(numpy_helper.from_array(np.full(size, value), names[-1]))
-    output = f"{dequantizer.output[0]}_PerChannel"
-    inputs = [dequantizer.input[0], *names]
-    return helper.make_node("DequantizeLinear", inputs, [output], f"{dequantizer.name}_PerChannel", axis=axis)
+    def finish(self) -> None:
+        """Put each twin behind the node that it stands beside, which goes if nothing reads it any more."""
+        graph = self._graph
+        read = {name for node in graph.node for name in reads(node)} | {out.name for out in graph.output}
+        nodes = []
+        for node in graph.node:
+            twin = self._twins.get(node.output[0]) if node.output else None
+            if twin is None or node.output[0] in read:
+                nodes.append(node)
+            if twin is not None:
+                nodes.append(twin)
+        del graph.node[:]
+        graph.node.extend(nodes)
 
+    def _channel_axis(self, quantized: str) -> int | None:
+        return next((i for i, size in enumerate(self._shapes[quantized]) if size > 1), None)
 
-def _place(graph: onnx.GraphProto, guarded: Mapping[str, onnx.NodeProto]) -> None:
-    """Put each new node behind the one that it stands beside, which goes if nothing reads it any more."""
-    read = {name for node in graph.node for name in reads(node)} | {out.name for out in graph.output}
-    nodes = []
-    for node in graph.node:
-        twin = guarded.get(node.output[0]) if node.output else None
-        if twin is None or node.output[0] in read:
-            nodes.append(node)
-        if twin is not None:
-            nodes.append(twin)
-    del graph.node[:]
-    graph.node.extend(nodes)
+    def _repeated(self, node: onnx.NodeProto, size: int) -> list[str]:
+        """Return the names of a node's scale and zero point, repeated `size` times."""
+        names = []
+        for name in node.input[1:]:
+            names.append(f"{name}_x{size}")
+            if names[-1] not in self._constants:
+                value = numpy_helper.to_array(self._constants[name])
+                repeated = numpy_helper.from_array(np.full(size, value), names[-1])
+                self._graph.initializer.append(repeated)
+                self._constants[names[-1]] = repeated
+        return names

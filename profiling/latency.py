@@ -150,7 +150,7 @@ def _precisions(graph: ModelGraph) -> list[frozenset[int]]:
     chosen = [frozenset[int](), able]
     for offset in range(_RUN):
         ones = frozenset(index for index in able if (index + offset) // _RUN % 2)
-        chosen += [graph.absorbed(ones), graph.absorbed(able - ones)]
+        chosen += [graph.settled(ones), graph.settled(able - ones)]
     # Tiny graphs can repeat themselves; the first two stay in place.
     return chosen[:2] + [c for c in dict.fromkeys(chosen[2:]) if c not in chosen[:2]]
 

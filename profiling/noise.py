@@ -230,8 +230,13 @@ def _quantizers(quantized: onnx.ModelProto) -> dict[str, _Quantizer]:
     for node in quantized.graph.node:
         if node.op_type == "QuantizeLinear" and node.output[0].endswith(QUANTIZED_SUFFIX):
             tensor = node.output[0].removesuffix(QUANTIZED_SUFFIX)
-            found[tensor] = _Quantizer(tensor, constants[node.input[1]], constants[node.input[2]])
+            found[tensor] = _Quantizer(tensor, *(_first(constants[name]) for name in node.input[1:]))
     return found
+
+
+def _first(repeated: onnx.TensorProto) -> onnx.TensorProto:
+    """Return a tensor's scale or zero point, which may be there once per channel."""
+    return numpy_helper.from_array(values(repeated).reshape(-1)[:1].reshape(()), repeated.name)
 
 
 def _weight_dequantizers(quantized: onnx.ModelProto) -> dict[str, _Dequantizer]:

@@ -28,13 +28,15 @@ residual (float[N, 2, 8, 8] x) => (float[N, 4] y)
 _BRANCHES = """
 <ir_version: 8, opset_import: ["" : 17]>
 branches (float[1, 4, 6, 6] x) => (float[1, 4, 6, 6] left, float[1, 4, 6, 6] y)
-<float[4, 4, 1, 1] w1, float[4] b1, float[4, 4, 1, 1] w2, float[4] b2, float[4, 4, 3, 3] w3, float[4] b3>
+<float[4, 4, 1, 1] w1, float[4] b1, float[4, 4, 1, 1] w2, float[4] b2, float[4, 4, 3, 3] w3, float[4] b3,
+ float[4, 4, 1, 1] w4, float[4] b4>
 {
     stem = Conv <kernel_shape = [1, 1]> (x, w1, b1)
     left = Conv <kernel_shape = [1, 1]> (stem, w2, b2)
     right = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (stem, w3, b3)
     pool = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (right)
-    y = Mul (left, pool)
+    both = Mul (left, pool)
+    y = Conv <kernel_shape = [1, 1]> (both, w4, b4)
 }
 """
 

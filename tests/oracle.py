@@ -28,6 +28,11 @@ def price(problem: PlacementProblem, choice: tuple[int, ...]) -> dict[str, objec
         "objective": spent if latency < math.inf else math.inf,
         "order": _has_order(problem, pick),
         "absorbed": _is_absorbed(problem, pick),
+        "exposed": any(
+            pick[v].int8
+            and {(pick[w].int8, pick[w].device) for w in vertex.within} - {(True, pick[v].device)}
+            for v, vertex in enumerate(problem.vertices)
+        ),
         "one kind": all(len({pick[v].kind for v in t.quantizers if pick[v].int8}) < 2 for t in problem.flows),
     }
 
@@ -115,6 +120,7 @@ def feasible(problem: PlacementProblem, cost: dict[str, object]) -> bool:
         and cost["order"]
         and cost["one kind"]
         and not cost["absorbed"]
+        and not cost["exposed"]
         and math.isfinite(cost["latency"])
     )
 

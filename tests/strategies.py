@@ -10,6 +10,7 @@ from planner.problem import Energy, Flow, Option, PlacementProblem, Vertex, Weig
 _MILLI = st.integers(0, 40).map(lambda n: n / 1e4)
 _NOISE = st.integers(0, 9).map(lambda n: n / 1e3)
 _BYTES = st.integers(0, 9)
+_RARELY = st.integers(0, 4).map(lambda n: n == 0)
 
 
 @st.composite
@@ -21,7 +22,13 @@ def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem
     source, sink = units, units + 1
     kinds = [0] * devices if draw(st.booleans()) else [draw(st.integers(0, 1)) for _ in range(devices)]
     vertices = [
-        Vertex(f"u{i}", tuple(draw(_options(kinds))), absorbed=draw(st.booleans())) for i in range(units)
+        Vertex(
+            f"u{i}",
+            tuple(draw(_options(kinds))),
+            absorbed=draw(st.booleans()),
+            within=tuple({draw(st.integers(0, units + 1)) for _ in range(2)} - {i}) if draw(_RARELY) else (),
+        )
+        for i in range(units)
     ] + [
         Vertex(name, (Option(draw(st.integers(0, devices - 1)), int8=False),), fixed=True)
         for name in ("source", "sink")

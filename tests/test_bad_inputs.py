@@ -335,7 +335,7 @@ def test_a_truncated_archive(here, capsys):
 
 
 PROFILES = {
-    "format": (lambda p: p.update(format=99), "format 99, this version reads 4; make it again: plan profile"),
+    "format": (lambda p: p.update(format=99), "format 99, this version reads 5; make it again: plan profile"),
     "no format": (lambda p: p.pop("format"), "is not a Profile file"),
     "no latency": (lambda p: p.pop("latency"), "is not a Profile file"),
     "latency text": (lambda p: p.update(latency="fast"), "is not a Profile file"),

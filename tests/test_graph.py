@@ -37,6 +37,7 @@ def test_a_tensor_read_elsewhere_ends_a_unit(branches):
         ("Conv",),
         ("MaxPool",),
         ("Mul",),
+        ("Conv",),
     ]
 
 
@@ -119,8 +120,8 @@ def test_absorbed_units_change_nothing_that_the_runtime_does(tmp_path):
     seen = 0
     for count in range(1, len(able)):
         for int8 in itertools.combinations(able, count):
-            more = graph.absorbed(int8)
-            assert graph.absorbed(more) == more
+            more = graph.settled(int8)
+            assert graph.settled(more) == more
             if more == set(int8):
                 continue
             seen += 1
@@ -136,3 +137,42 @@ def test_absorbed_units_change_nothing_that_the_runtime_does(tmp_path):
             assert first_ops == second_ops
             assert all((a == b).all() for a, b in zip(first, second, strict=True))
     assert seen
+
+
+_POOLS = """
+<ir_version: 8, opset_import: ["" : 17]>
+pools (float[1, 4, 8, 8] x) => (float[1, 4] y)
+<float[4, 4, 1, 1] w1, float[4] b1, float[4, 8, 1, 1] w2, float[4] b2, int64[2] shape, float[4, 4] w3>
+{
+    first = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x)
+    one = Conv <kernel_shape = [1, 1]> (first, w1, b1)
+    middle = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (one)
+    both = Concat <axis = 1> (one, middle)
+    two = Conv <kernel_shape = [1, 1]> (both, w2, b2)
+    last = MaxPool <kernel_shape = [8, 8]> (two)
+    flat = Flatten (last)
+    y = MatMul (flat, w3)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory):
+    return Prepared(models.with_weights(_POOLS), tmp_path_factory.mktemp("pools"), "pools")
+
+
+def test_a_pool_is_int8_only_between_convolutions(pools):
+    graph = pools.graph
+    of = {unit.outputs[0]: unit for unit in graph.units}
+    assert [of[name].quantizable for name in ("first", "middle")] == [False, True]
+    assert "MaxPool" not in {op for u in graph.units if u.quantizable for op in u.op_types if u.index > 4}
+    assert of["middle"].within == tuple(of[name].index for name in ("one", "both", "two"))
+
+
+def test_a_pool_leaves_int8_with_its_surroundings(pools):
+    graph = pools.graph
+    of = {unit.outputs[0]: unit.index for unit in graph.units}
+    everything = {of[name] for name in ("one", "middle", "both", "two")}
+    assert graph.settled(everything) == everything
+    for missing in ("one", "both", "two"):
+        assert of["middle"] not in graph.settled(everything - {of[missing]})

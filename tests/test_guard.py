@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -105,3 +108,54 @@ def test_a_model_without_weighted_float_nodes_is_left_alone(branches):
     before = model.SerializeToString(deterministic=True)
     guard.keep_float(model, set(graph.quantizable_nodes), {})
     assert model.SerializeToString(deterministic=True) == before
+
+
+def pooled_types(model, feeds, folder) -> set[str]:
+    """Return the element types on which the MaxPool kernels of a model work."""
+    options = session_options(1)
+    trace_into(options, folder / "run", None)
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session.run(None, dict(feeds))
+    events = json.loads(Path(session.end_profiling()).read_text())
+    pools = [
+        e["args"]
+        for e in events
+        if e["name"].endswith("_kernel_time")
+        if e["args"]["op_name"].endswith("MaxPool")
+    ]
+    return {kind for args in pools for one in args["input_type_shape"] for kind in one}
+
+
+@pytest.mark.parametrize("without", [["MaxPool"], ["Conv", "MaxPool"], ["MaxPool", "Mul"]])
+def test_a_float_pool_beside_int8_computes_in_float(branches, tmp_path, without):
+    model = quantize(branches.graph.model, *_all_but(branches, without))
+    assert pooled_types(model, branches.samples[0], tmp_path) == {"float"}
+
+
+@pytest.mark.parametrize("without", [["Conv", "MaxPool"], ["MaxPool", "Mul"]])
+def test_the_runtime_still_moves_scales_through_unguarded_pools(branches, tmp_path, monkeypatch, without):
+    """If this fails, the runtime has learned to leave pools alone, and the guard can go."""
+    guarded = quantize(branches.graph.model, *_all_but(branches, without))
+    monkeypatch.setattr("profiling.quantize.keep_float", lambda *_: None)
+    plain = quantize(branches.graph.model, *_all_but(branches, without))
+    assert pooled_types(plain, branches.samples[0], tmp_path) == {"uint8"}
+    for feeds in branches.samples:
+        for got, want in zip(run_as_written(guarded, feeds), run_as_written(plain, feeds), strict=True):
+            assert got.tobytes() == want.tobytes()
+
+
+def run_as_written(model, feeds):
+    options = session_options(1)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, dict(feeds))
+
+
+def _all_but(prepared, op_types):
+    """Return schemes and ranges that quantize all but the last unit of each operator type."""
+    graph = prepared.graph
+    floats = {max(u.index for u in graph.units if op in u.op_types and u.index < 5) for op in op_types}
+    int8 = [
+        node for unit in graph.units if unit.quantizable and unit.index not in floats for node in unit.nodes
+    ]
+    return prepared.calibration.of(int8), prepared.calibration.ranges

@@ -21,6 +21,7 @@ FAMILIES = (
     "transport",
     "form",
     "absorb",
+    "within",
     "pay",
     "order",
     "noise",
@@ -47,7 +48,9 @@ def small_problem() -> PlacementProblem:
         Flow("b", 1, (2, 4), (1, 2), (0.001,), (seconds, quarter), inherits=True, **switches),
         Flow("c", 2, (4,), (), (0.0,), (seconds, seconds), **switches),
     )
-    units = tuple(Vertex(f"u{i}", options, absorbed=i == 1) for i in range(3))
+    units = tuple(
+        Vertex(f"u{i}", options, absorbed=i == 1, within=(0, 1) if i == 2 else ()) for i in range(3)
+    )
     ends = tuple(Vertex(n, (Option(0, int8=False),), fixed=True) for n in ("source", "sink"))
     joules = tuple(
         tuple(tuple(0.001 * (d in (a, b)) * (a != b) for d in range(3)) for b in range(3)) for a in range(3)
@@ -167,7 +170,10 @@ def test_the_order_of_units_changes_nothing(problem, random):
     vertices = sorted(range(len(place)), key=place.__getitem__)
     mixed = replace(
         problem,
-        vertices=tuple(problem.vertices[i] for i in vertices),
+        vertices=tuple(
+            replace(problem.vertices[i], within=tuple(place[w] for w in problem.vertices[i].within))
+            for i in vertices
+        ),
         flows=tuple(
             replace(
                 f,

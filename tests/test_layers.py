@@ -22,7 +22,7 @@ LAYERS = [
     },
     {"profiling.quantize"},
     {"profiling.model", "profiling.fusion", "profiling.cache"},
-    {"profiling.prepare", "profiling.obstacles"},
+    {"profiling.prepare", "profiling.obstacles", "profiling.layout"},
     {"profiling.graph"},
     {"profiling.extract", "profiling.tags"},
     {"profiling.noise"},

@@ -48,7 +48,7 @@ def test_afterwards_the_plan_costs_what_it_was_measured_to_cost(digits, alone, p
     graph = digits.graph
     rng = np.random.default_rng(seed)
     able = [unit.index for unit in graph.units if unit.quantizable]
-    int8 = graph.absorbed([index for index in able if rng.random() < 0.5])
+    int8 = graph.settled([index for index in able if rng.random() < 0.5])
     mixed = rebuild(graph, digits.calibration.of(sorted(int8)), digits.calibration.ranges)
     found = time_plan(graph, mixed, int8, digits.samples[0], Runtime(), rounds=5)
     refined = refine(profile, found)
@@ -71,7 +71,7 @@ def test_costs_that_the_plan_does_not_have_stay(digits, profile):
 
 def test_what_no_kernel_accounts_for_is_spread_over_the_plan(digits, alone, profile):
     graph = digits.graph
-    int8 = graph.absorbed([unit.index for unit in graph.units if unit.quantizable])
+    int8 = graph.settled([unit.index for unit in graph.units if unit.quantizable])
     mixed = rebuild(graph, digits.calibration.of(sorted(int8)), digits.calibration.ranges)
     found = time_plan(graph, mixed, int8, digits.samples[0], Runtime(), rounds=3)
     slower = replace(found, plan=Timed(found.plan.wall_s * 2, found.plan.profiled))
