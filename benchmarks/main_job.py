@@ -102,9 +102,9 @@ def run_one(path: Path) -> Row:
         total_s=total,
         peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         timed_plans=len(plan.loop),
-        ratio_at_first=plan.loop[0].predicted_ratio_to_fp32 if plan.loop else None,
-        ratio_predicted=predicted.latency_ratio_to_fp32 if predicted else None,
-        ratio_measured=measured.latency_ratio_to_fp32 if measured else None,
+        ratio_at_first=plan.loop[0].predicted_chain_ratio_to_fp32 if plan.loop else None,
+        ratio_predicted=predicted.chain_ratio_to_fp32 if predicted else None,
+        ratio_measured=measured.chain_ratio_to_fp32 if measured else None,
         noise_predicted=predicted.noise_relative_rms if predicted else None,
         noise_measured=measured.noise_relative_rms if measured else None,
         score_fp32=_score(measured.metric_fp32, measured.accuracy_fp32) if measured else None,
@@ -122,7 +122,7 @@ def table(rows: list[Row]) -> Table:
     """Return the rows as a person reads them."""
     heads = (
         "scenario", "units", "vars", "profile s", "solve s", "rebuild s", "timing s", "verify s", "total s",
-        "peak MiB", "plans timed", "time/fp32 at first", "pred.", "meas.", "noise pred.", "meas.",
+        "peak MiB", "plans timed", "stages/fp32 at first", "pred.", "meas.", "noise pred.", "meas.",
         "score fp32", "plan", "verdict",
     )  # fmt: skip
     shown = Table(*heads)

@@ -52,6 +52,11 @@ class Question:
         alone = alone_on(self.scenario, self.scenario.device(device))
         return Whole(alone, self.graph, self.costs).ratio_to_fp32(int8)
 
+    def chain_ratio_to_fp32(self, cost: Cost) -> float:
+        """Return predicted seconds of all stages, each over those of the fp32 model on its device."""
+        pairs = zip(self.scenario.devices, cost.busy_s, strict=True)
+        return sum(seconds / (self.costs[device.name].fp32_s or 1.0) for device, seconds in pairs)
+
     @property
     def quantization(self) -> dict[str, str]:
         """Device name -> label of its scheme."""
@@ -98,10 +103,8 @@ def compose_plan(
         predicted=Predicted(
             latency_s=cost.latency_s,
             latency_ratio_to_fp32=question.ratio_to_fp32(int8_units(chosen), question.scenario.source),
-            compute_s={
-                name: cost.compute_s[i] + cost.switch_s[i]
-                for i, name in enumerate(formulation.problem.devices)
-            },
+            chain_ratio_to_fp32=question.chain_ratio_to_fp32(cost),
+            compute_s=dict(zip(formulation.problem.devices, cost.busy_s, strict=True)),
             transfer_s=cost.transfer_s,
             energy_j=sum(cost.energy_j) if question.scenario.knows_energy else None,
             energy_device_j=(

@@ -30,11 +30,13 @@ class Cost:
     Parameters
     ----------
     latency_s
-        Of one request, everything in sequence: compute, switches and transfers.
+        Of one request, everything in sequence: compute, switches, seams and transfers.
     compute_s
         Device -> seconds of its units.
     switch_s
         Device -> seconds of QuantizeLinear and DequantizeLinear there.
+    seam_s
+        Device -> seconds that its stage takes because it is one: its start, and its cuts.
     energy_j
         Per device, for one request; zero where nothing is known of energy.
     objective
@@ -53,6 +55,7 @@ class Cost:
     latency_s: float
     compute_s: tuple[float, ...]
     switch_s: tuple[float, ...]
+    seam_s: tuple[float, ...]
     transfer_s: float
     noise_power: float
     memory_bytes: tuple[int, ...]
@@ -64,12 +67,18 @@ class Cost:
     energy_j: tuple[float, ...]
     objective: float
 
+    @property
+    def busy_s(self) -> tuple[float, ...]:
+        """Device -> seconds that it works on a request."""
+        rows = zip(self.compute_s, self.switch_s, self.seam_s, strict=True)
+        return tuple(sum(row) for row in rows)
+
 
 def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
     """Return the cost of giving vertex v its option number choice[v]."""
     chosen = [v.options[c] for v, c in zip(problem.vertices, choice, strict=True)]
     count = len(problem.devices)
-    compute, switch, noise = [0.0] * count, [0.0] * count, 0.0
+    compute, switch, seam, noise = [0.0] * count, [0.0] * count, _starts(problem, chosen), 0.0
     weights, peak = [0] * count, [0] * count
     for option in chosen:
         compute[option.device] += option.seconds
@@ -86,15 +95,18 @@ def evaluate(problem: PlacementProblem, choice: Sequence[int]) -> Cost:
             noise += sum(flow.noise_power[kind] for kind in kinds)
         for device, seconds in _switches(flow, form, chosen):
             switch[device] += seconds
+        for device, seconds in _seams(problem, flow, form, chosen):
+            seam[device] += seconds
         crossings += _crossings(index, flow, form, chosen)
     transfer = sum(crossing.seconds for crossing in crossings)
-    latency = sum(compute) + sum(switch) + transfer
-    busy = [a + b for a, b in zip(compute, switch, strict=True)]
+    busy = [sum(row) for row in zip(compute, switch, seam, strict=True)]
+    latency = sum(busy) + transfer
     energy = _energy(problem, busy, latency, crossings)
     return Cost(
         latency_s=latency,
         compute_s=tuple(compute),
         switch_s=tuple(switch),
+        seam_s=tuple(seam),
         transfer_s=transfer,
         noise_power=noise,
         memory_bytes=tuple(w + p for w, p in zip(weights, peak, strict=True)),
@@ -171,6 +183,26 @@ def _switches(flow: Flow, form: int, chosen: Sequence[Option]) -> Iterator[tuple
             yield device, flow.quantize_s[device]
     for device in sorted({chosen[v].device for v in flow.consumers if not chosen[v].int8}):
         yield device, flow.dequantize_s[device]
+
+
+def _starts(problem: PlacementProblem, chosen: Sequence[Option]) -> list[float]:
+    """Return the seconds of each device that it takes to run a stage at all."""
+    used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.fixed}
+    return [start if device in used else 0.0 for device, start in enumerate(problem.starts)]
+
+
+def _seams(
+    problem: PlacementProblem, flow: Flow, form: int, chosen: Sequence[Option]
+) -> Iterator[tuple[int, float]]:
+    """Yield (device, seconds): where a unit's tensor leaves, and on each other device where units read it."""
+    if problem.vertices[flow.producer].fixed:
+        return
+    home = chosen[flow.producer].device
+    away = {chosen[v].device for v in flow.consumers if not problem.vertices[v].fixed} - {home}
+    if away and flow.leave_s:
+        yield home, flow.leave_s[form][home]
+    for device in sorted(away) if flow.enter_s else ():
+        yield device, flow.enter_s[form][device]
 
 
 def _crossings(index: int, flow: Flow, form: int, chosen: Sequence[Option]) -> Iterator[Crossing]:

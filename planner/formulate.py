@@ -1,6 +1,6 @@
 """Scenario + graph + profiles -> PlacementProblem: everything becomes numbers here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from planner.errors import ScenarioError
@@ -30,6 +30,10 @@ class DeviceCosts:
         Whether that scheme has symmetric activations.
     fp32_s
         Seconds of the whole fp32 model.
+    start_s
+        Seconds that a stage takes besides its units.
+    leave_s, enter_s
+        (tensor, form) -> seconds that a stage loses by ending or beginning there.
     """
 
     units: Mapping[tuple[str, Precision], float]
@@ -38,12 +42,16 @@ class DeviceCosts:
     tensor_noise: Mapping[str, float]
     symmetric: bool = False
     fp32_s: float = 0.0
+    start_s: float = 0.0
+    leave_s: Mapping[tuple[str, Precision], float] = field(default_factory=dict)
+    enter_s: Mapping[tuple[str, Precision], float] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls, latency: LatencyProfile, noise: NoiseProfile, scheme: Scheme, speedup: float = 1.0
     ) -> "DeviceCosts":
         """Return the costs on a device that is `speedup` times as fast as the profile's."""
+        latency = latency.spread_rest()
         return cls(
             {(row.unit, row.precision): row.seconds / speedup for row in latency.units},
             {(row.tensor, row.to): row.seconds / speedup for row in latency.switches},
@@ -51,6 +59,9 @@ class DeviceCosts:
             {row.tensor: row.power for row in noise.tensors},
             scheme.symmetric,
             latency.wall_s[Precision.FP32] / speedup,
+            latency.start_s / speedup,
+            {(row.tensor, row.form): row.leave_s / speedup for row in latency.seams},
+            {(row.tensor, row.form): row.enter_s / speedup for row in latency.seams},
         )
 
 
@@ -85,6 +96,7 @@ def formulate(
         memory_bytes=tuple(scenario.memory_bytes(device) for device in builder.devices),
         latency_s=scenario.latency_s,
         energy=_energy(scenario),
+        start_s=tuple(costs[device].start_s for device in builder.devices),
     )
     problem = replace(problem, weights=_weights(scenario, problem))
     return Formulation(problem, builder.routes, tuple(builder.sizes(name) for name in names))
@@ -241,6 +253,8 @@ class _Builder:
             dequantize_s=self._switch(name, Precision.FP32),
             converts_at_consumer=self._wire_bytes(name) is not None,
             inherits=producer in able and self.graph.units[producer].passing,
+            leave_s=self._seam(name, [costs.leave_s for costs in self._in_order]),
+            enter_s=self._seam(name, [costs.enter_s for costs in self._in_order]),
         )
 
     def sizes(self, name: str) -> tuple[int, int]:
@@ -266,6 +280,17 @@ class _Builder:
 
     def _switch(self, name: str, to: Precision) -> tuple[float, ...]:
         return tuple(self.costs[device].switches.get((name, to), 0.0) for device in self.devices)
+
+    @property
+    def _in_order(self) -> list[DeviceCosts]:
+        return [self.costs[device] for device in self.devices]
+
+    def _seam(
+        self, name: str, sides: Sequence[Mapping[tuple[str, Precision], float]]
+    ) -> tuple[tuple[float, ...], ...]:
+        """Return form -> device -> seconds."""
+        forms = (Precision.FP32, Precision.INT8)
+        return tuple(tuple(side.get((name, form), 0.0) for side in sides) for form in forms)
 
 
 def _float_bytes(tensor: Tensor) -> int:

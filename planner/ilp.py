@@ -188,6 +188,8 @@ def build(problem: PlacementProblem) -> Model:
     _send(model)
     _quantize(model)
     _dequantize(model)
+    _seam(model)
+    _start(model)
     _order(model)
     _noise(model)
     _memory(model)
@@ -330,6 +332,46 @@ def _dequantize(model: Model) -> None:
                     ]
                 )
             _pay(model, f"dequantize_{f}_{device}", lanes, _Charge(device, flow.dequantize_s[device]))
+
+
+def _seam(model: Model) -> None:
+    """Pay once where a unit's tensor leaves its device, and once per device on which units receive it."""
+    for f, flow in enumerate(model.problem.flows):
+        if model.problem.vertices[flow.producer].fixed:
+            continue
+        for device in range(len(model.problem.devices)):
+            for form in (FLOAT, INT8):
+                for side, paid in enumerate((flow.leave_s, flow.enter_s)):
+                    if paid:
+                        lanes = _cut_lanes(model, f, form, side, device)
+                        charge = _Charge(device, paid[form][device])
+                        _pay(model, f"seam_{f}_{device}_{form}_{side}", lanes, charge)
+
+
+def _cut_lanes(model: Model, f: int, form: int, side: int, device: int) -> list[list[pulp.LpVariable]]:
+    """Return per unit that reads a tensor: the lanes that leave (side 0) or enter (side 1) a device."""
+    flow, found = model.problem.flows[f], []
+    for k, y in enumerate(model.y[f]):
+        if not model.problem.vertices[flow.consumers[k]].fixed:
+            ends = ((key, _ends(model, flow, k, key)) for key in y if key[2] == form)
+            found.append([y[key] for key, pair in ends if pair[side] == device and pair[0] != pair[1]])
+    return found
+
+
+def _start(model: Model) -> None:
+    """Pay for a stage on each device that is used: the number of its units <= n u[d], u binary."""
+    units = [v for v, vertex in enumerate(model.problem.vertices) if not vertex.fixed]
+    for device, seconds in enumerate(model.problem.starts):
+        here = [
+            x
+            for v in units
+            for x, option in zip(model.x[v], model.problem.vertices[v].options, strict=True)
+            if option.device == device
+        ]
+        if seconds and here:
+            used = model.lp.add_variable(f"u_{device}", cat=pulp.LpBinary)
+            model.add("start", pulp.lpSum(here) <= len(units) * used)
+            model.charge(used, _Charge(device, seconds))
 
 
 def _order(model: Model) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from planner.compose import Question, chosen_options, int8_units
-from planner.evaluate import evaluate
+from planner.evaluate import Cost, evaluate
 from planner.formulate import Formulation
 from planner.ilp import with_choice
 from planner.measure import origin_of
@@ -65,7 +65,8 @@ def close_loop(
             return closed
         latency = _refined(latency, found)
         own = evaluate(ask(latency).formulate().problem, choice).objective
-        rounds.append(_round(question, chosen, timed[-1].chosen if timed else chosen, found, own))
+        cost = evaluate(formulation.problem, choice)
+        rounds.append(_round(question, chosen, timed[-1].chosen if timed else chosen, found, own, cost))
         timed.append(_Timed(choice, chosen, found, own))
     best = min(timed, key=lambda one: one.objective)
     latency = _refined(latency, best.found)
@@ -99,6 +100,7 @@ def _round(
     before: Chosen,
     found: Mapping[str, InPlace],
     objective: float,
+    cost: Cost,
 ) -> LoopRound:
     source = question.scenario.device(question.scenario.source)
     origin = origin_of(question.scenario, source)[0].name
@@ -108,5 +110,7 @@ def _round(
         device=device,
         predicted_ratio_to_fp32=question.ratio_to_fp32(int8_units(chosen), device),
         measured_ratio_to_fp32=found[device].ratio_to_fp32,
+        predicted_chain_ratio_to_fp32=question.chain_ratio_to_fp32(cost),
+        measured_chain_ratio_to_fp32=found[device].chain_ratio_to_fp32,
         changed_units=sum(a != b for a, b in zip(chosen, before, strict=True)),
     )

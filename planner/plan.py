@@ -6,7 +6,7 @@ import msgspec
 
 from profiling.profile import Precision
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,10 +65,15 @@ class Cut(Record, frozen=True, kw_only=True):
 
 
 class Predicted(Record, frozen=True, kw_only=True):
-    """What the measured costs say of the plan; energy only where the scenario says what devices draw."""
+    """What the measured costs say of the plan; energy only where the scenario says what devices draw.
+
+    `latency_ratio_to_fp32` is of the whole mixed model on the source; `chain_ratio_to_fp32` of the stages,
+    each beside the fp32 model on its own device, transfers left out.
+    """
 
     latency_s: float
     latency_ratio_to_fp32: float
+    chain_ratio_to_fp32: float
     compute_s: dict[str, float]
     transfer_s: float
     energy_j: float | None
@@ -118,9 +123,10 @@ class ChainCheck(Record, frozen=True, kw_only=True):
 
 
 class Measured(Metrics, frozen=True, kw_only=True):
-    """What running the exported stages on the evaluation data showed."""
+    """What running the exported stages on the evaluation data showed; ratios as in `Predicted`, all here."""
 
     latency_ratio_to_fp32: float
+    chain_ratio_to_fp32: float
     chain: ChainCheck
 
 
@@ -138,14 +144,16 @@ class Round(Record, frozen=True, kw_only=True):
 class LoopRound(Record, frozen=True, kw_only=True):
     """One plan that was built and timed in place on a device of this machine.
 
-    Ratios are of the whole mixed model's seconds to the fp32 model's; `objective` is the plan's with the
-    costs that timing showed.
+    Ratios are of the whole mixed model's seconds, and of those of all stages, to the fp32 model's;
+    `objective` is the plan's with the costs that timing showed.
     """
 
     objective: float
     device: str
     predicted_ratio_to_fp32: float
     measured_ratio_to_fp32: float
+    predicted_chain_ratio_to_fp32: float
+    measured_chain_ratio_to_fp32: float
     changed_units: int
 
 

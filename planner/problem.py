@@ -75,6 +75,9 @@ class Flow:
         Seconds per device to switch it.
     send_j
         Like `send_s`, but joules of each device that takes part; empty if sending costs none.
+    leave_s, enter_s
+        form -> device -> seconds that a stage there loses because it ends or begins at this tensor; empty
+        if none.
     converts_at_consumer
         True if it always crosses a link as it arose (a compressed picture), so that each receiver
         quantizes it for itself.
@@ -91,6 +94,8 @@ class Flow:
     converts_at_consumer: bool = False
     inherits: bool = False
     send_j: tuple[tuple[tuple[tuple[float, ...], ...], ...], ...] = ()
+    leave_s: tuple[tuple[float, ...], ...] = ()
+    enter_s: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,8 @@ class PlacementProblem:
         Budget on the latency of one request; None is no limit.
     energy
         None where nothing is known of energy; then none is counted.
+    start_s
+        Seconds that a device's stage takes besides its units, once a request; empty if none.
     """
 
     devices: tuple[str, ...]
@@ -143,6 +150,12 @@ class PlacementProblem:
     latency_s: float | None = None
     energy: Energy | None = None
     weights: Weights = Weights()
+    start_s: tuple[float, ...] = ()
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """`start_s` of every device."""
+        return self.start_s or (0.0,) * len(self.devices)
 
     def __post_init__(self) -> None:
         """Refuse numbers that no budget or cost can have."""
@@ -151,6 +164,7 @@ class PlacementProblem:
                 _require_finite(f"unit {vertex.name!r}", option.seconds, option.noise_power)
         for flow in self.flows:
             numbers = (*flow.noise_power, *flow.quantize_s, *flow.dequantize_s)
+            numbers = (*numbers, *(x for row in (*flow.leave_s, *flow.enter_s) for x in row))
             _require_finite(f"tensor {flow.name!r}", *numbers)
             _require_times(flow)
             if flow.inherits and flow.producer not in flow.quantizers:
@@ -161,6 +175,7 @@ class PlacementProblem:
             self.noise_power,
             self.latency_s,
             *self.memory_bytes,
+            *self.start_s,
             self.weights.per_s,
             self.weights.per_j,
         ]

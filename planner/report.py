@@ -101,6 +101,12 @@ def _costs(plan: Plan) -> Table:
         f"{predicted.latency_ratio_to_fp32:.3f}",
         f"{measured.latency_ratio_to_fp32:.3f}",
     )
+    if len(predicted.compute_s) > 1:
+        table.add_row(
+            "all stages' time / fp32",
+            f"{predicted.chain_ratio_to_fp32:.3f}",
+            f"{measured.chain_ratio_to_fp32:.3f}",
+        )
     table.add_row(
         "noise, relative rms",
         f"{predicted.noise_relative_rms:.4f}",
@@ -139,7 +145,7 @@ def _checks(plan: Plan) -> list[Text]:
             f"{plan.solver.name}: {plan.status}, gap {plan.objective.gap:.2g}, {plan.solver.runtime_s:.2f} s"
         )
     if plan.loop:
-        pairs = [(one.predicted_ratio_to_fp32, one.measured_ratio_to_fp32) for one in plan.loop]
+        pairs = [(one.predicted_chain_ratio_to_fp32, one.measured_chain_ratio_to_fp32) for one in plan.loop]
         told = ", ".join(f"{predicted:.3f} > {measured:.3f}" for predicted, measured in pairs)
         lines.append(f"plans timed in place, time / fp32 predicted > measured: {told}")
     lines += _quantization(plan)

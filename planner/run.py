@@ -1,12 +1,11 @@
 """The flow, written out once: scenario -> graph -> profile -> problem -> plan -> models -> proof."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
-import onnx
 
 from planner.build import Built, build, build_models, deliverable_of
 from planner.compose import Question, chosen_options, compose_infeasible, compose_plan, int8_units
@@ -23,6 +22,7 @@ from planner.measure import (
     measured_devices,
     noise_law,
     noise_profiles,
+    origin_of,
     runtime_of,
 )
 from planner.metrics import broken_budgets, has_error_budget
@@ -37,7 +37,7 @@ from planner.tighten import Tightening
 from planner.user_code import load_metric
 from planner.verify import Deliverable, measure_errors, verify
 from profiling.errors import ModelError
-from profiling.latency import time_plan
+from profiling.latency import BuiltPlan, time_plan
 from profiling.model import model_hash
 from profiling.profile import FORMAT as PROFILE_FORMAT
 from profiling.profile import LatencyProfile, Profile
@@ -97,7 +97,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
 
     def time_in_place(chosen: tuple[tuple[str, bool], ...]) -> dict[str, InPlace]:
         progress("timing the plan", 0, 1)
-        found = _time_in_place(prepared, built_of(chosen).mixed, frozenset(int8_units(chosen)))
+        found = _time_in_place(prepared, built_of(chosen), frozenset(int8_units(chosen)))
         progress("timing the plan", 1, 1)
         return found
 
@@ -124,17 +124,28 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     return Outcome(plan, built, profiles, _failures(scenario, measured))
 
 
-def _time_in_place(prepared: Prepared, mixed: onnx.ModelProto, int8: frozenset[int]) -> dict[str, InPlace]:
-    """Return device -> seconds of a plan's whole model, for the devices that this machine stands for."""
-    here = [d for d in measured_devices(prepared.scenario) if d.profile in (None, MEASURE_HERE)]
+def _time_in_place(prepared: Prepared, built: Built, int8: frozenset[int]) -> dict[str, InPlace]:
+    """Return device -> seconds of a plan's models, for the devices that this machine stands for."""
+    scenario = prepared.scenario
+    here = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
+    plan = BuiltPlan(int8, built.mixed, tuple((stage.units, stage.model) for stage in built.stages))
+    origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]
     graph, feeds = prepared.models.graph, prepared.subject.calibration.samples[0]
     rounds = prepared.scenario.profiling.rounds or 0
     found: dict[Runtime, InPlace] = {}
     for device in here:
         runtime = runtime_of(device)
         if runtime not in found:
-            found[runtime] = time_plan(graph, mixed, int8, feeds, runtime, rounds)
-    return {device.name: found[runtime_of(device)] for device in here}
+            found[runtime] = time_plan(graph, plan, feeds, runtime, rounds)
+    return {device.name: _as_seen_by(found[runtime_of(device)], device.name, origins) for device in here}
+
+
+def _as_seen_by(found: InPlace, device: str, origins: Sequence[str]) -> InPlace:
+    """Return what was timed, with the stages marked whose devices take their costs from a device."""
+    marked = (
+        replace(stage, here=origin == device) for stage, origin in zip(found.stages, origins, strict=False)
+    )
+    return replace(found, stages=tuple(marked))
 
 
 def export_plan(plan: Plan, progress: Progress = silent) -> Built:

@@ -17,7 +17,7 @@ from planner.metrics import MetricsSum
 from planner.plan import ChainCheck, Measured, Metrics
 from planner.user_code import Metric
 from profiling.model import dimensions
-from profiling.onboard import read_op_types, rounds_for, time_interleaved
+from profiling.onboard import read_op_types, rounds_for, time_stages
 from profiling.progress import Progress, silent
 from profiling.session import Array, Feeds, Optimization, Runtime, Trace, open_session, run_session
 
@@ -112,9 +112,11 @@ def verify(
     errors = measure_errors(deliverable, data, runtime, metric, progress)
     few = data.spread(_CHAIN_SAMPLES).samples
     check = check_chain(deliverable, list(few), runtime)
+    whole, chain = latency_ratios(deliverable, data.samples[0], runtime)
     return Measured(
         **msgspec.structs.asdict(errors),
-        latency_ratio_to_fp32=latency_ratio(deliverable, data.samples[0], runtime),
+        latency_ratio_to_fp32=whole,
+        chain_ratio_to_fp32=chain,
         chain=check,
     )
 
@@ -147,16 +149,20 @@ def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Run
     )
 
 
-def latency_ratio(deliverable: Deliverable, feeds: Feeds, runtime: Runtime) -> float:
-    """Return the mixed whole model's seconds over the fp32 model's, timed in turn on this machine."""
+def latency_ratios(deliverable: Deliverable, feeds: Feeds, runtime: Runtime) -> tuple[float, float]:
+    """Return seconds over the fp32 model's, timed in turn: of the whole mixed model, and of all stages."""
     ratios = []
     for _ in range(_TIMED_SESSIONS):
-        sessions = [open_session(model, runtime) for model in (deliverable.source, deliverable.mixed)]
-        work = {i: partial(session.run, None, dict(feeds)) for i, session in enumerate(sessions)}
-        seconds = time_interleaved(work, rounds_for(work[0], 0))
-        ratios.append(np.median(np.asarray(seconds[1]) / np.asarray(seconds[0])))
-        del sessions, work  # large models are in memory once
-    return float(np.median(ratios))
+        pair = []
+        for models in ([deliverable.mixed], deliverable.stages):  # large models are in memory once
+            source = open_session(deliverable.source, runtime)
+            sessions = [open_session(model, runtime) for model in models]
+            rounds = rounds_for(partial(source.run, None, dict(feeds)), 0)
+            pair.append(sum(time_stages(source, sessions, feeds, rounds)))
+            del source, sessions
+        ratios.append(pair)
+    whole, chain = np.median(np.asarray(ratios), axis=0)
+    return float(whole), float(chain)
 
 
 def _op_types(model: onnx.ModelProto | Path, runtime: Runtime) -> Counter[str]:

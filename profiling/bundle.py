@@ -44,6 +44,8 @@ def write_bundle(
     for number, variant in enumerate(variants_of(graph, calibration)):
         _save(variant.plain, folder / onboard.MODELS / onboard.ONE_MODEL.format(number))
         _save(variant.tagged, folder / onboard.MODELS / onboard.ONE_TAGGED.format(number))
+        for place, stage in enumerate(variant.stages):
+            _save(stage, folder / onboard.MODELS / onboard.ONE_STAGE.format(number, place))
     onnx.save(probe(), folder / onboard.PROBE)
     np.savez(folder / onboard.FEEDS, **feeds)
     save_json(order, folder / onboard.ORDER)

@@ -1,20 +1,23 @@
 """Per-unit and per-switch seconds: the models that show them, and what the machine makes of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import onnx
 import onnxruntime as ort
 
 from profiling import onboard
+from profiling.cuts import designed_stages, stage_models
 from profiling.graph import ModelGraph
 from profiling.model import model_hash
 from profiling.onboard import Order
 from profiling.profile import LatencyProfile
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, quantize
-from profiling.refine import InPlace
+from profiling.refine import InPlace, StageTime
 from profiling.saturation import probe
 from profiling.session import Feeds, Runtime, Trace, open_session
 from profiling.tags import switch_tensors, tag_model
@@ -28,15 +31,22 @@ _SESSIONS = 3  # where a session's memory lies makes a few percent: the middle o
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One model to time, and the same with names that lead back to units and switches."""
+    """One model to time, the same with names that lead back to units and switches, and its stages."""
 
     plain: onnx.ModelProto
     tagged: onnx.ModelProto
+    stages: tuple[onnx.ModelProto, ...] = ()
 
 
 def variants_of(graph: ModelGraph, calibration: Calibration) -> list[Variant]:
-    """Return what is timed: the fp32 model, the int8 model, and mixed ones that show switches."""
-    return [_variant(graph, int8, calibration) for int8 in _precisions(graph)]
+    """Return what is timed: the fp32 model, the int8 model, and mixed ones that show switches.
+
+    The first two come in stages as well, as `order_of` lists them.
+    """
+    found = [_variant(graph, int8, calibration) for int8 in _precisions(graph)]
+    stages = designed_stages(graph)
+    cut = [replace(one, stages=tuple(stage_models(one.plain, graph, stages))) for one in found[:2]]
+    return [*cut, *found[2:]]
 
 
 def order_of(
@@ -54,6 +64,7 @@ def order_of(
         units=[(unit.name, unit.quantizable) for unit in graph.units],
         switches=[_switch(graph, name) for name in switch_tensors(graph)],
         variants=[sorted(int8) for int8 in _precisions(graph)],
+        stages=designed_stages(graph),
     )
 
 
@@ -81,20 +92,28 @@ def measure_latency(
     return msgspec.convert(onboard.measure(order, models, feeds, progress), LatencyProfile)
 
 
-def time_plan(
-    graph: ModelGraph,
-    mixed: onnx.ModelProto,
-    int8: frozenset[int],
-    feeds: Feeds,
-    runtime: Runtime,
-    rounds: int = 0,
-) -> InPlace:
-    """Time a plan's whole model on this machine, in turn with the fp32 model, as profiles are made.
+@dataclass(frozen=True, slots=True)
+class BuiltPlan:
+    """A plan's models.
 
     Parameters
     ----------
     mixed
         `graph.model` with the units of `int8` quantized.
+    stages
+        (units, model) of its stages in running order.
+    """
+
+    int8: frozenset[int]
+    mixed: onnx.ModelProto
+    stages: tuple[tuple[tuple[int, ...], onnx.ModelProto], ...] = ()
+
+
+def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime, rounds: int = 0) -> InPlace:
+    """Time a plan's whole model and its stages on this machine, in turn with the fp32 model.
+
+    Parameters
+    ----------
     feeds, rounds
         As in `measure_latency`.
     """
@@ -108,17 +127,37 @@ def time_plan(
         model_sha256="",
         units=[(unit.name, unit.quantizable) for unit in graph.units],
         switches=[_switch(graph, name) for name in switch_tensors(graph)],
-        variants=[[], sorted(int8)],
+        variants=[[], sorted(plan.int8)],
+        stages=[],
     )
     variants = [
         Variant(graph.model, tag_model(graph.model, graph)),
-        Variant(mixed, tag_model(mixed, graph, int8)),
+        Variant(plan.mixed, tag_model(plan.mixed, graph, plan.int8)),
     ]
     found = []
     for _ in range(_SESSIONS):
-        fp32, plan = onboard.time_variants(order, _InMemory(variants, runtime), feeds, silent)
-        found.append(InPlace(order, int8, fp32, plan))
-    return sorted(found, key=lambda one: one.ratio_to_fp32)[_SESSIONS // 2]
+        fp32, whole = onboard.time_variants(order, _InMemory(variants, runtime), feeds, silent)
+        found.append(InPlace(order, plan.int8, fp32, whole))
+    middle = sorted(found, key=lambda one: one.ratio_to_fp32)[_SESSIONS // 2]
+    return replace(middle, stages=_time_stages(plan, middle.plan.wall_s, feeds, runtime, rounds))
+
+
+def _time_stages(
+    plan: BuiltPlan, whole_s: float, feeds: Feeds, runtime: Runtime, rounds: int
+) -> tuple[StageTime, ...]:
+    if len(plan.stages) < 2:  # noqa: PLR2004  the whole model
+        return ()
+    found = []
+    for _ in range(_SESSIONS):
+        whole = open_session(plan.mixed, runtime)
+        stages = [open_session(model, runtime) for _, model in plan.stages]
+        count = onboard.rounds_for(partial(whole.run, None, dict(feeds)), rounds)
+        found.append(onboard.time_stages(whole, stages, feeds, count))
+        del whole, stages  # models may be large
+    middle = np.median(np.asarray(found), axis=0) * whole_s
+    return tuple(
+        StageTime(units, float(seconds)) for (units, _), seconds in zip(plan.stages, middle, strict=True)
+    )
 
 
 class _InMemory:
@@ -133,6 +172,9 @@ class _InMemory:
 
     def traced(self, variant: int, profile: Path, optimized: Path) -> ort.InferenceSession:
         return open_session(self._variants[variant].tagged, self._runtime, trace=Trace(profile, optimized))
+
+    def stage(self, variant: int, number: int) -> ort.InferenceSession:
+        return open_session(self._variants[variant].stages[number], self._runtime)
 
     def probe(self) -> ort.InferenceSession:
         return open_session(probe(), self._runtime)

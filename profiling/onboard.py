@@ -29,7 +29,7 @@ import onnxruntime as ort
 FORMAT = 5
 FP32, INT8 = "fp32", "int8"
 ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"
-ONE_MODEL, ONE_TAGGED = "{:02d}.onnx", "{:02d}-tagged.onnx"
+ONE_MODEL, ONE_TAGGED, ONE_STAGE = "{:02d}.onnx", "{:02d}-tagged.onnx", "{:02d}-stage-{:02d}.onnx"
 
 _TAG = re.compile(r"@([uqd])(\d+)@")
 NESTED = "@nested@"  # its seconds are part of the If, Loop or Scan around it
@@ -37,6 +37,7 @@ _SUFFIX = "_kernel_time"
 _MICRO = 1e-6
 QUIET = 3  # log errors only
 NOISY = 0.15  # relative spread of the fp32 model's runs above which a profile calls its machine busy
+_REWEIGHTED = 30
 _TIMED_S, _LEAST_ROUNDS, _MOST_ROUNDS = 0.4, 10, 200
 
 Feeds = Mapping[str, Any]
@@ -60,6 +61,8 @@ class Order:
         tensor that may change its precision, by index.
     variants
         Units in int8 of each model: 0 is fp32, 1 has all in int8 that can be, the others some.
+    stages
+        Units of each stage of variants 0 and 1, which are measured cut into these as well; may be empty.
     """
 
     format: int
@@ -72,6 +75,7 @@ class Order:
     units: list[tuple[str, bool]]
     switches: list[tuple[str, int, int, list[int]]]
     variants: list[list[int]]
+    stages: list[list[int]]
 
 
 class Models(Protocol):
@@ -83,8 +87,11 @@ class Models(Protocol):
     def traced(self, variant: int, profile: Path, optimized: Path) -> ort.InferenceSession:
         """Return a variant with tagged names, under the profiler, and write the graph that it runs."""
 
+    def stage(self, variant: int, number: int) -> ort.InferenceSession:
+        """Return a stage of variant 0 or 1."""
+
     def probe(self) -> ort.InferenceSession:
-        """Return the model that shows whether int8 kernels overflow."""
+        """Return the tiny model that shows whether int8 kernels overflow."""
 
 
 @dataclass(frozen=True)
@@ -172,11 +179,12 @@ class Timed:
     wall_s: float
     profiled: KernelTimes
     runs_s: tuple[float, ...] = ()  # without the profiler
+    start_s: float = 0.0  # what any run takes, whatever the model
 
     @property
     def kernels(self) -> KernelTimes:
         """Its kernels without the profiler's own cost."""
-        return self.profiled.as_unprofiled(self.wall_s)
+        return self.profiled.as_unprofiled(max(0.0, self.wall_s - self.start_s))
 
 
 def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[str, Any]:
@@ -212,6 +220,8 @@ def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[
         "profiled_s": {p: runs[i].profiled.total_s for p, i in uniform.items()},
         "units": _unit_costs(order, corrected[0], corrected[1]),
         "switches": switch_costs(order, corrected),
+        "start_s": runs[0].start_s,
+        "seams": seam_costs(order, cut_excess(order, models, runs, feeds, report)),
     }
 
 
@@ -274,6 +284,12 @@ def time_interleaved(
             call()
             seconds[key].append(clock() - start)
     return seconds
+
+
+def least_seconds(probe: ort.InferenceSession) -> float:
+    """Return what a run takes even if there is hardly anything to compute."""
+    feeds = {end.name: np.zeros(end.shape, dtype=np.uint8) for end in probe.get_inputs()}
+    return statistics.median(time_interleaved({0: _runner(probe, feeds)}, _MOST_ROUNDS)[0])
 
 
 def rounds_for(call: Callable[[], object], wanted: int) -> int:
@@ -368,6 +384,7 @@ def time_variants(order: Order, models: Models, feeds: Feeds, report: Report) ->
     """
     reference = models.plain(0)
     rounds = rounds_for(_runner(reference, feeds), order.rounds)
+    start_s = least_seconds(models.probe())
 
     def beside(session: ort.InferenceSession) -> tuple[list[float], list[float]]:
         work = {i: _runner(one, feeds) for i, one in enumerate((reference, session))}
@@ -385,7 +402,7 @@ def time_variants(order: Order, models: Models, feeds: Feeds, report: Report) ->
         report("timing", variant + 1, len(order.variants))
     fp32 = statistics.median(fp32_s)
     return [
-        Timed(ratio * fp32, kernels.scaled(fp32 / base), tuple(seconds))
+        Timed(ratio * fp32, kernels.scaled(fp32 / base), tuple(seconds), start_s)
         for ratio, kernels, base, seconds in found
     ]
 
@@ -464,6 +481,121 @@ def switch_events(order: Order, int8: frozenset[int]) -> dict[tuple[str, int], l
         if floats:
             found["d", place] = [u for u in (producer, *floats) if u >= 0]
     return found
+
+
+def cut_excess(
+    order: Order, models: Models, runs: Sequence[Timed], feeds: Feeds, report: Report
+) -> list[list[float]]:
+    """Return, for fp32 and int8, how much longer each stage takes than its units inside the whole model."""
+    found = []
+    for variant, run in list(enumerate(runs))[: 2 if order.stages else 0]:
+        whole = models.plain(variant)
+        stages = [models.stage(variant, number) for number in range(len(order.stages))]
+        rounds = rounds_for(_runner(whole, feeds), order.rounds)
+        took = [ratio * run.wall_s for ratio in time_stages(whole, stages, feeds, rounds)]
+        del whole, stages  # models may be large
+        kernels = run.kernels
+        inside = stage_seconds(order, order.stages, {kind: kernels.of(kind) for kind in "uqd"})
+        found.append([own - run.start_s - its for own, its in zip(took, inside)])
+        report("timing cuts", variant + 1, 2)
+    return found
+
+
+def time_stages(
+    whole: ort.InferenceSession, stages: Sequence[ort.InferenceSession], feeds: Feeds, rounds: int
+) -> list[float]:
+    """Return the seconds of each stage over those of the whole model, one after another in every round."""
+    values, work = dict(feeds), {-1: _runner(whole, feeds)}
+    for number, stage in enumerate(stages):
+        mine = {end.name: values[end.name] for end in stage.get_inputs()}
+        work[number] = _runner(stage, mine)
+        values.update(zip([end.name for end in stage.get_outputs()], stage.run(None, mine)))
+    seconds = time_interleaved(work, rounds)
+    return [
+        statistics.median(mine / its for mine, its in zip(seconds[number], seconds[-1]))
+        for number in range(len(stages))
+    ]
+
+
+def stage_seconds(
+    order: Order, stages: Sequence[Sequence[int]], inside: Mapping[str, Mapping[int, float]]
+) -> list[float]:
+    """Return the seconds of each stage's units and switches, given those by kind of owner and index."""
+    if not stages:
+        return []
+    home = {unit: number for number, units in enumerate(stages) for unit in units}
+    found = [0.0] * len(stages)
+    for unit, seconds in inside["u"].items():
+        found[home[unit]] += seconds
+    for kind in "qd":
+        for place, seconds in inside[kind].items():
+            _, _, producer, consumers = order.switches[place]
+            near = (producer, *consumers) if kind == "q" else (*consumers, producer)
+            found[next(home[unit] for unit in near if unit >= 0)] += seconds
+    return found
+
+
+def cuts_of(order: Order, stages: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return for each stage the places of the tensors at which it begins or ends."""
+    if not stages:
+        return []
+    home = {unit: number for number, units in enumerate(stages) for unit in units}
+    found: list[list[int]] = [[] for _ in stages]
+    for place, (_, _, producer, consumers) in enumerate(order.switches):
+        away = {home[unit] for unit in consumers if unit >= 0 <= producer} - {home.get(producer)}
+        for stage in [home[producer], *sorted(away)] if away else []:
+            found[stage].append(place)
+    return found
+
+
+def form_of(order: Order, place: int, int8: frozenset[int]) -> str:
+    """Return whether a tensor is int8 where some units are."""
+    _, _, producer, consumers = order.switches[place]
+    return INT8 if int8.intersection([producer, *consumers]) else FP32
+
+
+def seam_costs(order: Order, excess: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    """Return what a stage loses by ending or beginning at a tensor, in both forms.
+
+    Every cut has two sides; a line over the tensor's bytes as float, per side and form, explains best what
+    the stages of both variants take too long. A stage's beginning and end are not told apart.
+    """
+    lines = {FP32: (0.0, 0.0), INT8: (0.0, 0.0)}
+    cuts = cuts_of(order, order.stages)
+    for form, int8, longer in zip((FP32, INT8), order.variants, excess):
+        rows, rest = [], []
+        for places, seconds in zip(cuts, longer):
+            own = [order.switches[p][1] for p in places if form_of(order, p, frozenset(int8)) == form]
+            others = [order.switches[p][1] for p in places if form_of(order, p, frozenset(int8)) != form]
+            rows.append((len(own), sum(own)))
+            rest.append(seconds - sum(lines[FP32][0] + lines[FP32][1] * size for size in others))
+        lines[form] = _never_negative(rows, rest)
+    return [
+        {"tensor": tensor, "form": form, "leave_s": side, "enter_s": side, "measured": False}
+        for form, (start, slope) in lines.items()
+        for tensor, size, _, _ in order.switches
+        for side in [start + slope * size]
+    ]
+
+
+def _never_negative(rows: Sequence[tuple[int, int]], seconds: Sequence[float]) -> tuple[float, float]:
+    """Return the (seconds per cut, seconds per byte), neither negative, that miss least in absolute terms.
+
+    Least squares with weights that fall with the miss (iteratively reweighted): a stage that lost a fusion
+    moves the line little.
+    """
+    table, wanted = np.asarray(rows, dtype=float), np.asarray(seconds, dtype=float)
+    best, least = (0.0, 0.0), float(np.abs(wanted).sum())
+    for columns in ([0, 1], [0], [1]):
+        part, weight = table[:, columns], np.ones(len(wanted))
+        for _ in range(_REWEIGHTED):
+            found = np.linalg.lstsq(part * weight[:, None], wanted * weight, rcond=None)[0]
+            missed = np.abs(wanted - part @ found)
+            weight = 1 / np.sqrt(np.maximum(missed, _MICRO))
+        if (found >= 0).all() and missed.sum() < least:
+            full = dict(zip(columns, found))
+            best, least = (float(full.get(0, 0.0)), float(full.get(1, 0.0))), float(missed.sum())
+    return best
 
 
 def _fit(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
@@ -562,6 +694,11 @@ class _Bundle:
         options = session_options(self._order.threads)
         trace_into(options, profile, optimized)
         return self._open(f"{MODELS}/{ONE_TAGGED.format(variant)}", options)
+
+    def stage(self, variant: int, number: int) -> ort.InferenceSession:
+        return self._open(
+            f"{MODELS}/{ONE_STAGE.format(variant, number)}", session_options(self._order.threads)
+        )
 
     def probe(self) -> ort.InferenceSession:
         return self._open(PROBE, session_options(self._order.threads))

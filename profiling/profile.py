@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,9 @@ import msgspec
 
 from profiling.errors import ProfileError
 from profiling.onboard import FORMAT as FORMAT
+
+
+_ROUNDING = 1e-9
 
 
 class Precision(StrEnum):
@@ -48,6 +51,20 @@ class SwitchCost:
 
 
 @dataclass(frozen=True, slots=True)
+class SeamCost:
+    """Seconds that a stage loses by ending (`leave_s`) or beginning (`enter_s`) at a tensor in a form.
+
+    `measured` is False where the seconds come from a fit over the bytes at the designed cuts.
+    """
+
+    tensor: str
+    form: Precision
+    leave_s: float
+    enter_s: float
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LatencyProfile:
     """Seconds of one model on one device.
 
@@ -64,6 +81,8 @@ class LatencyProfile:
         quantized stays in fp32 in the int8 model.
     unattributed_s
         Precision -> seconds of a run that no unit and no switch accounts for.
+    start_s
+        Seconds of a run that computes hardly anything, part of `unattributed_s`.
     profiled_s
         Precision -> seconds of all kernels under the profiler, before its own cost was taken off.
     samples
@@ -92,6 +111,23 @@ class LatencyProfile:
     profiled_s: dict[Precision, float]
     units: tuple[UnitCost, ...]
     switches: tuple[SwitchCost, ...]
+    start_s: float
+    seams: tuple[SeamCost, ...]
+
+    def spread_rest(self) -> "LatencyProfile":
+        """Return the profile with what nothing accounts for, but a run's start, spread over the units."""
+        factor = {
+            precision: (self.wall_s[precision] - self.start_s) / (self.wall_s[precision] - rest)
+            for precision, rest in self.unattributed_s.items()
+            if self.start_s * (1 + _ROUNDING) < rest < self.wall_s.get(precision, 0.0)
+        }
+        return replace(
+            self,
+            units=tuple(
+                replace(row, seconds=row.seconds * factor.get(row.precision, 1.0)) for row in self.units
+            ),
+            unattributed_s=dict.fromkeys(self.unattributed_s, self.start_s),
+        )
 
 
 @dataclass(frozen=True, slots=True)

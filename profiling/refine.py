@@ -1,17 +1,35 @@
-"""A plan's own model corrects the profile: what units and switches cost there replaces what was expected."""
+"""A plan's own models correct the profile: what units, switches and cuts cost there replaces expectations."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from profiling.onboard import Order, Timed, switch_events
+from profiling.onboard import Order, Timed, cuts_of, form_of, stage_seconds, switch_events
 from profiling.profile import LatencyProfile, Precision
 
 _TO = {"q": Precision.INT8, "d": Precision.FP32}
 
 
 @dataclass(frozen=True, slots=True)
+class StageTime:
+    """Seconds of one stage.
+
+    Parameters
+    ----------
+    units
+        By index; none in a stage that only switches an input or output.
+    here
+        Whether the stage's device takes its costs from the profile that is corrected.
+    """
+
+    units: tuple[int, ...]
+    seconds: float
+    here: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class InPlace:
-    """A plan's whole model and the fp32 model, timed in turn on one device.
+    """A plan's whole model, the fp32 model and the plan's stages, timed in turn on one device.
 
     Parameters
     ----------
@@ -19,25 +37,37 @@ class InPlace:
         Units and switches by index.
     int8
         The plan's units in int8.
+    stages
+        Empty if the plan is not cut.
     """
 
     order: Order
     int8: frozenset[int]
     fp32: Timed
     plan: Timed
+    stages: tuple[StageTime, ...] = ()
 
     @property
     def ratio_to_fp32(self) -> float:
         """Seconds of the plan's model over those of the fp32 model."""
         return self.plan.wall_s / self.fp32.wall_s
 
+    @property
+    def chain_ratio_to_fp32(self) -> float:
+        """Seconds of the plan's stages, one after another, over those of the fp32 model."""
+        if not self.stages:
+            return self.ratio_to_fp32
+        return sum(stage.seconds for stage in self.stages) / self.fp32.wall_s
+
 
 def refine(profile: LatencyProfile, found: InPlace) -> LatencyProfile:
     """Return a profile under which the plan costs what it was measured to cost, relative to fp32.
 
     A unit far from switches takes the seconds that it had in the plan. Beside a switch it keeps its own,
-    and what it lost there belongs to the switch. Costs that the plan does not have stay.
+    and what it lost there belongs to the switch. What a stage took beyond its units and switches belongs to
+    its cuts, in equal parts. Costs that the plan does not have stay.
     """
+    profile = profile.spread_rest()
     order, int8 = found.order, found.int8
     scale = profile.wall_s[Precision.FP32] / found.fp32.wall_s
     mine = found.plan.kernels.scaled(scale)
@@ -47,24 +77,29 @@ def refine(profile: LatencyProfile, found: InPlace) -> LatencyProfile:
     touched = Counter(unit for beside in events.values() for unit in beside)
     lost: dict[int, float] = {}
     seconds = mine.of("u")
-    for index, (name, able) in enumerate(order.units):
-        key = name, Precision.INT8 if index in int8 and able else Precision.FP32
+    chosen = {
+        index: (name, Precision.INT8 if index in int8 and able else Precision.FP32)
+        for index, (name, able) in enumerate(order.units)
+    }
+    for index, key in chosen.items():
         lost[index] = max(0.0, seconds.get(index, 0.0) - units[key]) if touched[index] else 0.0
         units[key] = seconds.get(index, 0.0) - lost[index]
     own = {"q": mine.of("q"), "d": mine.of("d")}
-    chosen = {
-        (name, Precision.INT8 if i in int8 else Precision.FP32) for i, (name, _) in enumerate(order.units)
-    }
-    paid = set()
+    paid = {(kind, place): (order.switches[place][0], _TO[kind]) for kind, place in events}
     for (kind, place), beside in events.items():
-        key = order.switches[place][0], _TO[kind]
-        switches[key] = own[kind].get(place, 0.0) + sum(lost[unit] / touched[unit] for unit in beside)
-        paid.add(key)
+        share = sum(lost[unit] / touched[unit] for unit in beside)
+        switches[paid[kind, place]] = own[kind].get(place, 0.0) + share
     # What no unit and no switch accounts for is spread over all of the plan's costs.
-    total = sum(units[key] for key in chosen) + sum(switches[key] for key in paid)
-    stretch = found.plan.wall_s * scale / total if total else 1.0
-    units |= {key: units[key] * stretch for key in chosen}
-    switches |= {key: switches[key] * stretch for key in paid}
+    total = sum(units[key] for key in chosen.values()) + sum(switches[key] for key in paid.values())
+    stretch = max(0.0, found.plan.wall_s * scale - profile.start_s) / total if total else 1.0
+    units |= {key: units[key] * stretch for key in chosen.values()}
+    switches |= {key: switches[key] * stretch for key in paid.values()}
+    inside = {
+        "u": {index: units[key] for index, key in chosen.items()},
+        "q": {place: switches[key] for (kind, place), key in paid.items() if kind == "q"},
+        "d": {place: switches[key] for (kind, place), key in paid.items() if kind == "d"},
+    }
+    leave, enter = _sides(found, inside, scale, profile.start_s)
     return replace(
         profile,
         units=tuple(replace(row, seconds=units[row.unit, row.precision]) for row in profile.units),
@@ -72,8 +107,39 @@ def refine(profile: LatencyProfile, found: InPlace) -> LatencyProfile:
             replace(
                 row,
                 seconds=switches[row.tensor, row.to],
-                measured=row.measured or (row.tensor, row.to) in paid,
+                measured=row.measured or (row.tensor, row.to) in paid.values(),
             )
             for row in profile.switches
         ),
+        seams=tuple(
+            replace(
+                row,
+                leave_s=leave.get((row.tensor, row.form), row.leave_s),
+                enter_s=enter.get((row.tensor, row.form), row.enter_s),
+                measured=row.measured or (row.tensor, row.form) in {*leave, *enter},
+            )
+            for row in profile.seams
+        ),
     )
+
+
+_Sides = dict[tuple[str, Precision], float]
+
+
+def _sides(
+    found: InPlace, inside: Mapping[str, Mapping[int, float]], scale: float, start_s: float
+) -> tuple[_Sides, _Sides]:
+    """Return (tensor, form) -> seconds of the stages that end there, and of those that begin there."""
+    leave: _Sides = {}
+    enter: _Sides = {}
+    stages = [stage.units for stage in found.stages]
+    expected = stage_seconds(found.order, stages, inside)
+    for stage, its, places in zip(found.stages, expected, cuts_of(found.order, stages), strict=True):
+        if not stage.here or not stage.units or not places:
+            continue
+        share = max(0.0, stage.seconds * scale - start_s - its) / len(places)
+        for place in places:
+            name, _, producer, _ = found.order.switches[place]
+            side = leave if producer in stage.units else enter
+            side[name, Precision(form_of(found.order, place, found.int8))] = share
+    return leave, enter

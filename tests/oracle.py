@@ -40,6 +40,7 @@ def price(problem: PlacementProblem, choice: tuple[int, ...]) -> dict[str, objec
 def _add_up(problem, pick) -> tuple[list[float], float, float]:
     """Return (seconds per device, seconds on links, noise)."""
     busy = [math.fsum(o.seconds for o in pick if o.device == d) for d in range(len(problem.devices))]
+    _add_seams(problem, pick, busy)
     sent, noise = 0.0, math.fsum(o.noise_power for o in pick)
     for t in problem.flows:
         int8 = any(pick[v].int8 for v in t.quantizers)
@@ -55,6 +56,19 @@ def _add_up(problem, pick) -> tuple[list[float], float, float]:
             for d in {pick[v].device for v in t.consumers if not pick[v].int8}:
                 busy[d] += t.dequantize_s[d]
     return busy, sent, noise
+
+
+def _add_seams(problem, pick, busy) -> None:
+    """Add what stages take because they are stages, to the seconds per device."""
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    for d in {pick[v].device for v in units} if problem.start_s else ():
+        busy[d] += problem.start_s[d]
+    for t in (t for t in problem.flows if t.producer in units and t.leave_s):
+        home, form = pick[t.producer].device, any(pick[v].int8 for v in t.quantizers)
+        others = {pick[v].device for v in t.consumers if v in units} - {home}
+        busy[home] += t.leave_s[form][home] if others else 0.0
+        for d in others:
+            busy[d] += t.enter_s[form][d]
 
 
 def _energy(problem, pick, busy, latency) -> list[float]:

@@ -19,7 +19,6 @@ def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem
     units = draw(st.integers(1, max_units))
     if units > 4:
         devices = min(devices, 2)  # at most 4096 assignments to enumerate
-    source, sink = units, units + 1
     kinds = [0] * devices if draw(st.booleans()) else [draw(st.integers(0, 1)) for _ in range(devices)]
     vertices = [
         Vertex(
@@ -33,16 +32,10 @@ def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem
         Vertex(name, (Option(draw(st.integers(0, devices - 1)), int8=False),), fixed=True)
         for name in ("source", "sink")
     ]
-    readers: dict[int, set[int]] = {source: {0}}
-    for i in range(1, units):
-        for producer in draw(st.sets(st.integers(0, i - 1), min_size=1, max_size=2)):
-            readers.setdefault(producer, set()).add(i)
-    if units > 1 and draw(st.booleans()):
-        readers[source].add(units - 1)
-    for i in range(units):
-        if i not in readers or draw(st.integers(0, 4)) == 0:
-            readers.setdefault(i, set()).add(sink)
+    readers = draw(_readers(units))
     flows = [draw(_flow(p, tuple(sorted(c)), devices, units)) for p, c in sorted(readers.items())]
+    if draw(st.booleans()):
+        flows = [replace(f, leave_s=draw(_seams(devices)), enter_s=draw(_seams(devices))) for f in flows]
     energy, weights = None, Weights()
     if draw(st.booleans()):
         energy = draw(_energy(devices))
@@ -56,7 +49,23 @@ def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem
         noise_power=draw(st.none() | st.integers(0, 40).map(lambda n: n / 1e3)),
         energy=energy,
         weights=weights,
+        start_s=tuple(draw(_MILLI) for _ in range(devices)) if draw(st.booleans()) else (),
     )
+
+
+@st.composite
+def _readers(draw, units: int) -> dict[int, set[int]]:
+    source, sink = units, units + 1
+    readers: dict[int, set[int]] = {source: {0}}
+    for i in range(1, units):
+        for producer in draw(st.sets(st.integers(0, i - 1), min_size=1, max_size=2)):
+            readers.setdefault(producer, set()).add(i)
+    if units > 1 and draw(st.booleans()):
+        readers[source].add(units - 1)
+    for i in range(units):
+        if i not in readers or draw(st.integers(0, 4)) == 0:
+            readers.setdefault(i, set()).add(sink)
+    return readers
 
 
 @st.composite
@@ -69,6 +78,10 @@ def _energy(draw, devices: int) -> Energy:
         limits_j=tuple(draw(st.none() | st.integers(1, 400).map(_off_grid)) for _ in range(devices)),
         total_j=draw(st.none() | st.integers(1, 800).map(_off_grid)),
     )
+
+
+def _seams(devices: int):
+    return st.tuples(*(st.tuples(*([_MILLI] * devices)) for _ in range(2)))
 
 
 def _off_grid(n: int) -> float:

@@ -382,7 +382,7 @@ FOLDERS = {
     "broken plan": (lambda f: (f / "plan.json").write_text("{"), "is not a plan"),
     "list plan": (lambda f: (f / "plan.json").write_text("[]"), "is not a plan"),
     "binary plan": (lambda f: (f / "plan.json").write_bytes(b"\xff\xfe"), "is not a plan"),
-    "plan format": (edit("plan.json", lambda p: p.update(format=7)), "format 7, this version reads 2"),
+    "plan format": (edit("plan.json", lambda p: p.update(format=7)), "format 7, this version reads 3"),
     "plan without scenario": (edit("plan.json", lambda p: p.pop("scenario")), "is not a plan"),
     "plan with bad scenario": (edit("plan.json", lambda p: p["scenario"].pop("model")), "model is required"),
     "manifest format": (edit("manifest.json", lambda m: m.update(format=7)), "format 7"),

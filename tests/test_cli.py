@@ -75,6 +75,7 @@ def test_the_plan_says_what_the_contract_asks_for(delivered):
     assert set(plan["predicted"]) == {
         "latency_s",
         "latency_ratio_to_fp32",
+        "chain_ratio_to_fp32",
         "compute_s",
         "transfer_s",
         "energy_j",
@@ -89,6 +90,7 @@ def test_the_plan_says_what_the_contract_asks_for(delivered):
         "accuracy",
         "accuracy_fp32",
         "latency_ratio_to_fp32",
+        "chain_ratio_to_fp32",
         "samples",
     } <= set(plan["measured"])
     assert plan["measured"]["samples"] == 380
@@ -218,7 +220,7 @@ def test_export_refuses_other_calibration_data(call, tmp_path):
         ("manifest.json", lambda m: m["stages"].pop(0), "verify", "which no stage gives"),
         ("manifest.json", lambda m: m["stages"].clear(), "verify", "no stage gives the output 'logits'"),
         ("manifest.json", lambda m: m.update(format=9), "verify", "format 9, this version reads 2"),
-        ("plan.json", lambda p: p.update(format=9), "export", "format 9, this version reads 2"),
+        ("plan.json", lambda p: p.update(format=9), "export", "format 9, this version reads 3"),
         ("plan.json", lambda p: p["assignments"].pop(), "export", "do not fit the model's units"),
         ("plan.json", lambda p: p["assignments"][0].update(device="zz"), "export", "or the devices"),
     ],

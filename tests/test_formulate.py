@@ -56,6 +56,8 @@ def profiles(graph) -> tuple[LatencyProfile, NoiseProfile]:
         profiled_s={},
         units=tuple(units),
         switches=tuple(switches),
+        start_s=0.0,
+        seams=(),
     )
     noise = NoiseProfile(
         "",

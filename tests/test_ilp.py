@@ -22,6 +22,7 @@ FAMILIES = (
     "form",
     "absorb",
     "within",
+    "start",
     "pay",
     "order",
     "noise",
@@ -55,9 +56,19 @@ def small_problem() -> PlacementProblem:
     joules = tuple(
         tuple(tuple(0.001 * (d in (a, b)) * (a != b) for d in range(3)) for b in range(3)) for a in range(3)
     )
-    flows = (flows[0], replace(flows[1], send_j=(joules, joules)), *flows[2:])
+    seams = {"leave_s": ((1e-4,) * 3, (2e-4,) * 3), "enter_s": ((3e-4,) * 3, (4e-4,) * 3)}
+    flows = (flows[0], replace(flows[1], send_j=(joules, joules), **seams), *flows[2:])
     energy = Energy((3.0, 5.0, 9.0), (0.5, 0.0, 2.0), (0.1, None, 0.4), 0.6)
-    return PlacementProblem(("a", "b", "c"), (*units, *ends), flows, (20, None, 40), 0.02, 0.05, energy)
+    return PlacementProblem(
+        ("a", "b", "c"),
+        (*units, *ends),
+        flows,
+        (20, None, 40),
+        0.02,
+        0.05,
+        energy,
+        start_s=(1e-5, 2e-5, 3e-5),
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -149,9 +160,12 @@ def test_doubled_times_double_the_objective(problem):
                 send_s=doubled(f.send_s),
                 quantize_s=tuple(2 * x for x in f.quantize_s),
                 dequantize_s=tuple(2 * x for x in f.dequantize_s),
+                leave_s=tuple(tuple(2 * x for x in row) for row in f.leave_s),
+                enter_s=tuple(tuple(2 * x for x in row) for row in f.enter_s),
             )
             for f in problem.flows
         ),
+        start_s=tuple(2 * x for x in problem.start_s),
     )
     before, after = solve(problem), solve(slower)
     assert (before.choice is None) == (after.choice is None)

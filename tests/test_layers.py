@@ -25,7 +25,7 @@ LAYERS = [
     {"profiling.prepare", "profiling.obstacles", "profiling.layout"},
     {"profiling.graph"},
     {"profiling.extract", "profiling.tags"},
-    {"profiling.noise"},
+    {"profiling.noise", "profiling.cuts"},
     {"profiling.refine", "profiling.diff"},
     {"profiling.latency", "profiling.inspection"},
     {"profiling.bundle"},

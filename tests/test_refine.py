@@ -8,7 +8,7 @@ from planner.formulate import DeviceCosts
 from planner.predict import Whole, alone_on
 from planner.rebuild import rebuild
 from planner.scenario import check_scenario
-from profiling.latency import measure_latency, time_plan
+from profiling.latency import BuiltPlan, measure_latency, time_plan
 from profiling.onboard import KernelTimes, Timed
 from profiling.profile import NoiseProfile, Precision
 from profiling.quantize import INT8_REDUCED
@@ -50,7 +50,7 @@ def test_afterwards_the_plan_costs_what_it_was_measured_to_cost(digits, alone, p
     able = [unit.index for unit in graph.units if unit.quantizable]
     int8 = graph.settled([index for index in able if rng.random() < 0.5])
     mixed = rebuild(graph, digits.calibration.of(sorted(int8)), digits.calibration.ranges)
-    found = time_plan(graph, mixed, int8, digits.samples[0], Runtime(), rounds=5)
+    found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=5)
     refined = refine(profile, found)
     wanted = found.ratio_to_fp32 * profile.wall_s[Precision.FP32]
     assert whole_seconds(alone, graph, refined, int8) == pytest.approx(wanted, rel=1e-6)
@@ -61,7 +61,7 @@ def test_costs_that_the_plan_does_not_have_stay(digits, profile):
     graph = digits.graph
     int8 = frozenset({0, 1, 2})
     mixed = rebuild(graph, digits.calibration.of(sorted(int8)), digits.calibration.ranges)
-    found = time_plan(graph, mixed, int8, digits.samples[0], Runtime(), rounds=3)
+    found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
     refined = refine(profile, found)
     for old, new in zip(profile.units, refined.units, strict=True):
         index = next(unit.index for unit in graph.units if unit.name == old.unit)
@@ -73,7 +73,7 @@ def test_what_no_kernel_accounts_for_is_spread_over_the_plan(digits, alone, prof
     graph = digits.graph
     int8 = graph.settled([unit.index for unit in graph.units if unit.quantizable])
     mixed = rebuild(graph, digits.calibration.of(sorted(int8)), digits.calibration.ranges)
-    found = time_plan(graph, mixed, int8, digits.samples[0], Runtime(), rounds=3)
+    found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
     slower = replace(found, plan=Timed(found.plan.wall_s * 2, found.plan.profiled))
     none = replace(found, plan=Timed(found.plan.wall_s, KernelTimes(())))
     for one in (slower, found):

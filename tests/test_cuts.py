@@ -1,0 +1,151 @@
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from planner.chain import Chain, same_bits
+from profiling.cuts import designed_stages, stage_models
+from profiling.latency import BuiltPlan, measure_latency, order_of, time_plan
+from profiling.onboard import FP32, INT8, cuts_of, form_of, seam_costs
+from profiling.profile import Precision
+from profiling.quantize import quantize
+from profiling.refine import StageTime, refine
+from profiling.session import Optimization, Runtime, open_session, run_session
+
+
+@pytest.fixture(scope="module")
+def profile(digits):
+    return measure_latency(digits.graph, digits.calibration, digits.samples[0], Runtime(), rounds=5)
+
+
+@pytest.fixture
+def order(digits):
+    return order_of(digits.graph, digits.calibration, "", Runtime(), 1)
+
+
+def able(graph) -> list[int]:
+    return [unit.index for unit in graph.units if unit.quantizable]
+
+
+def mixed_model(prepared, int8):
+    nodes = [node for index in sorted(int8) for node in prepared.graph.units[index].nodes]
+    return quantize(prepared.graph.model, prepared.calibration.of(nodes), prepared.calibration.ranges)
+
+
+def test_every_unit_is_in_one_designed_stage(digits):
+    stages = designed_stages(digits.graph)
+    assert len(stages) > 1
+    assert list(itertools.chain(*stages)) == [unit.index for unit in digits.graph.units]
+
+
+@pytest.mark.parametrize("name", ["residual", "branches", "digits"])
+@pytest.mark.parametrize("quantized", [False, True])
+def test_stages_in_a_chain_give_the_bits_of_the_whole(name, quantized, request):
+    prepared = request.getfixturevalue(name)
+    graph = prepared.graph
+    model = mixed_model(prepared, able(graph)) if quantized else graph.model
+    for size in (1, 2, 3):
+        stages = [[u.index for u in graph.units[i : i + size]] for i in range(0, len(graph.units), size)]
+        chain = Chain(stage_models(model, graph, stages), Runtime(), Optimization.BASIC)
+        whole = open_session(model, Runtime(), Optimization.BASIC)
+        for feeds in prepared.samples[:3]:
+            assert same_bits(chain.run(feeds, graph.outputs), run_session(whole, feeds))
+
+
+def test_a_stage_begins_where_it_reads_and_ends_where_others_read(order):
+    chain = replace(
+        order,
+        switches=[("in", 40, -1, [0]), ("a", 8, 0, [1, 2]), ("b", 8, 1, [2]), ("out", 4, 2, [-1])],
+    )
+    assert cuts_of(chain, [[0, 1, 2]]) == [[]]
+    assert cuts_of(chain, [[0], [1, 2]]) == [[1], [1]]
+    assert cuts_of(chain, [[0], [1], [2]]) == [[1], [1, 2], [1, 2]]
+    assert [form_of(chain, place, frozenset({1})) for place in range(4)] == [FP32, INT8, INT8, FP32]
+
+
+@pytest.mark.parametrize("line", [(2e-5, 3e-9), (0.0, 3e-9), (2e-5, 0.0)])
+def test_the_cost_of_cuts_is_found_again(order, line):
+    """Stages that take longer by a line over bytes, another one for each form, show just these lines."""
+    order = replace(order, stages=[[place] for place in range(len(order.units))])
+    lines = {FP32: line, INT8: (line[0] / 2, line[1] / 4)}
+
+    def cost(place: int, int8: frozenset[int]) -> float:
+        start, slope = lines[form_of(order, place, int8)]
+        return start + slope * order.switches[place][1]
+
+    excess = [
+        [sum(cost(place, frozenset(int8)) for place in places) for places in cuts_of(order, order.stages)]
+        for int8 in order.variants[:2]
+    ]
+    sizes = {name: size for name, size, _, _ in order.switches}
+    for row in seam_costs(order, excess):
+        start, slope = lines[row["form"]]
+        assert (
+            row["leave_s"] == row["enter_s"] == pytest.approx(start + slope * sizes[row["tensor"]], abs=1e-9)
+        )
+
+
+def test_stages_that_are_faster_than_expected_cost_nothing(order):
+    excess = [[-1e-3] * len(order.stages)] * 2
+    assert {row["leave_s"] for row in seam_costs(order, excess)} == {0.0}
+
+
+def test_a_profile_knows_the_seams_of_every_float_tensor(digits, profile):
+    floats = {name for name in digits.graph.boundary() if digits.graph.tensors[name].is_float}
+    for form in Precision:
+        assert {row.tensor for row in profile.seams if row.form is form} == floats
+    assert all(row.leave_s >= 0 and row.enter_s >= 0 for row in profile.seams)
+    assert 0 < profile.start_s < profile.wall_s[Precision.FP32]
+    assert all(rest >= profile.start_s * 0.999 for rest in profile.unattributed_s.values())
+
+
+def test_what_is_left_over_is_spread_over_the_units(profile):
+    more = {p: profile.start_s + 0.2 * (wall - profile.start_s) for p, wall in profile.wall_s.items()}
+    spread = replace(profile, unattributed_s=more).spread_rest()
+    for old, new in zip(profile.units, spread.units, strict=True):
+        assert new.seconds == pytest.approx(old.seconds / 0.8)
+    assert spread.spread_rest() == spread
+
+
+def test_cuts_take_what_stages_took_beyond_their_units(digits, profile):
+    graph = digits.graph
+    int8 = graph.settled(able(graph)[: len(graph.units) // 2])
+    mixed = mixed_model(digits, int8)
+    half = len(graph.units) // 2
+    stages = [list(range(half)), list(range(half, len(graph.units)))]
+    models = stage_models(mixed, graph, stages)
+    plan = BuiltPlan(int8, mixed, tuple(zip(map(tuple, stages), models, strict=True)))
+    found = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=5)
+    assert found.chain_ratio_to_fp32 == pytest.approx(
+        sum(stage.seconds for stage in found.stages) / found.fp32.wall_s
+    )
+    # Far slower than their units, so that nothing is cut off at zero.
+    slow = tuple(StageTime(stage.units, stage.seconds + found.plan.wall_s) for stage in found.stages)
+    refined = refine(profile, replace(found, stages=slow))
+    scale = profile.wall_s[Precision.FP32] / found.fp32.wall_s
+    sides = [row.leave_s for row in refined.seams if row.measured and row.leave_s > found.plan.wall_s / 9]
+    entered = [row.enter_s for row in refined.seams if row.measured and row.enter_s > found.plan.wall_s / 9]
+    inside = found.plan.wall_s * scale - profile.start_s  # of all units and switches
+    total = sum(stage.seconds for stage in slow) * scale
+    assert sum(sides) + sum(entered) == pytest.approx(total - inside - 2 * profile.start_s, rel=1e-6)
+
+
+def test_stages_of_other_devices_change_no_seams(digits, profile):
+    graph = digits.graph
+    model = graph.model
+    stages = designed_stages(graph)
+    plan = BuiltPlan(
+        frozenset(), model, tuple(zip(map(tuple, stages), stage_models(model, graph, stages), strict=True))
+    )
+    found = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=3)
+    away = tuple(replace(stage, here=False) for stage in found.stages)
+    assert refine(profile, replace(found, stages=away)).seams == profile.seams
+
+
+def test_time_of_all_stages_is_told_even_of_one_stage(digits):
+    found = time_plan(
+        digits.graph, BuiltPlan(frozenset(), digits.graph.model), digits.samples[0], Runtime(), 3
+    )
+    assert found.stages == ()
+    assert np.isclose(found.chain_ratio_to_fp32, found.ratio_to_fp32)
