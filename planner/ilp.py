@@ -276,9 +276,9 @@ def _within(model: Model) -> None:
     """Let what is slow alone be int8 only beside int8 on its device: x[v,d,int8] <= x[u,d,int8]."""
     for v, vertex in enumerate(model.problem.vertices):
         for device in range(len(model.problem.devices)):
-            own = _int8_on(model, v, device)
+            own = _on(model, v, device, only_int8=True)
             for other in vertex.within if own else ():
-                model.add("within", pulp.lpSum(own) <= pulp.lpSum(_int8_on(model, other, device)))
+                model.add("within", pulp.lpSum(own) <= pulp.lpSum(_on(model, other, device, only_int8=True)))
 
 
 def _send(model: Model) -> None:
@@ -359,19 +359,16 @@ def _cut_lanes(model: Model, f: int, form: int, side: int, device: int) -> list[
 
 
 def _start(model: Model) -> None:
-    """Pay for a stage on each device that is used: the number of its units <= n u[d], u binary."""
+    """Pay for a stage on each device that is used: sum of x[v,.] on d <= u[d]."""
     units = [v for v, vertex in enumerate(model.problem.vertices) if not vertex.fixed]
     for device, seconds in enumerate(model.problem.starts):
-        here = [
-            x
-            for v in units
-            for x, option in zip(model.x[v], model.problem.vertices[v].options, strict=True)
-            if option.device == device
-        ]
-        if seconds and here:
-            used = model.lp.add_variable(f"u_{device}", cat=pulp.LpBinary)
-            model.add("start", pulp.lpSum(here) <= len(units) * used)
-            model.charge(used, _Charge(device, seconds))
+        if not seconds:
+            continue
+        used = model.variable(f"u_{device}", upper=1)
+        model.charge(used, _Charge(device, seconds))
+        for v in units:
+            if here := _on(model, v, device):
+                model.add("start", pulp.lpSum(here) <= used)
 
 
 def _order(model: Model) -> None:
@@ -500,10 +497,10 @@ def _int8_choices(model: Model, vertex: int) -> dict[int, list[pulp.LpVariable]]
     return found
 
 
-def _int8_on(model: Model, vertex: int, device: int) -> list[pulp.LpVariable]:
-    """Return the choices of a vertex that compute in int8 on a device."""
+def _on(model: Model, vertex: int, device: int, *, only_int8: bool = False) -> list[pulp.LpVariable]:
+    """Return the choices of a vertex that compute on a device."""
     pairs = zip(model.x[vertex], model.problem.vertices[vertex].options, strict=True)
-    return [x for x, option in pairs if option.int8 and option.device == device]
+    return [x for x, option in pairs if option.device == device and (option.int8 or not only_int8)]
 
 
 def _crossings(model: Model, pair: tuple[int, int]) -> Iterator[list[pulp.LpVariable]]:

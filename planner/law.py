@@ -43,6 +43,11 @@ class NoiseLaw:
         rest = self.gain - power / self.knee
         return power / rest if rest > 0 else float("inf")
 
+    def through(self, summed: float, power: float) -> "NoiseLaw":
+        """Return the law with another gain, under which sources that sum to `summed` make `power`."""
+        expected = self.power(summed)
+        return NoiseLaw(self.gain * power / expected, self.knee) if expected and power else self
+
 
 class Point(msgspec.Struct, frozen=True):
     """A mixed model: its units in int8, their sources' summed noise power, and what was measured."""

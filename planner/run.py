@@ -10,6 +10,7 @@ import msgspec
 from planner.build import Built, build, build_models, deliverable_of
 from planner.compose import Question, chosen_options, compose_infeasible, compose_plan, int8_units
 from planner.errors import DataError, OutputError, RebuildError
+from planner.evaluate import evaluate
 from planner.explain import binding_budgets
 from planner.formulate import Formulation
 from planner.ilp import SolveResult
@@ -33,7 +34,7 @@ from planner.scenario import Scenario
 from planner.scenario_file import parse_scenario
 from planner.schemes import schemes_of, trial_level
 from planner.solvers import SolverOptions
-from planner.tighten import Tightening
+from planner.tighten import Tightened, Tightening
 from planner.user_code import load_metric
 from planner.verify import Deliverable, measure_errors, verify
 from profiling.errors import ModelError
@@ -111,9 +112,10 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
         return Outcome(compose_infeasible(question, tightened), None, {}, binding=binding)
     if tightened.unmet:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
-    plan = compose_plan(question, formulation, tightened, closed.rounds)
     built = built_of(chosen_options(formulation, tightened.result))
     deliverable = deliverable_of(prepared, built)
+    question = _with_own_noise(question, prepared, deliverable, tightened, progress)
+    plan = compose_plan(question, formulation, tightened, closed.rounds)
     measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
@@ -122,6 +124,20 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
         for name, profile in closed.latency.items()
     }
     return Outcome(plan, built, profiles, _failures(scenario, measured))
+
+
+def _with_own_noise(
+    question: Question,
+    prepared: Prepared,
+    deliverable: Deliverable,
+    tightened: Tightened,
+    progress: Progress,
+) -> Question:
+    """Return the question with a law that gives the noise which the plan shows on calibration samples."""
+    samples = prepared.subject.calibration.spread(question.scenario.profiling.noise_samples)
+    seen = measure_errors(deliverable, samples, prepared.runtime, progress=progress).noise_relative_rms
+    summed = evaluate(tightened.problem, tightened.result.choice or ()).noise_power
+    return replace(question, law=question.law.through(summed, seen**2))
 
 
 def _time_in_place(prepared: Prepared, built: Built, int8: frozenset[int]) -> dict[str, InPlace]:

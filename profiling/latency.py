@@ -130,16 +130,24 @@ def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime
         variants=[[], sorted(plan.int8)],
         stages=[],
     )
-    variants = [
-        Variant(graph.model, tag_model(graph.model, graph)),
-        Variant(plan.mixed, tag_model(plan.mixed, graph, plan.int8)),
-    ]
-    found = []
+    tagged = tag_model(plan.mixed, graph, plan.int8)
+    models = _InMemory([Variant(graph.model, graph.model), Variant(plan.mixed, tagged)], runtime)
+    fp32_s, ratios = [], []
     for _ in range(_SESSIONS):
-        fp32, whole = onboard.time_variants(order, _InMemory(variants, runtime), feeds, silent)
-        found.append(InPlace(order, plan.int8, fp32, whole))
-    middle = sorted(found, key=lambda one: one.ratio_to_fp32)[_SESSIONS // 2]
-    return replace(middle, stages=_time_stages(plan, middle.plan.wall_s, feeds, runtime, rounds))
+        beside = onboard.Beside(models.plain(0), feeds, rounds)
+        base, own = beside(models.plain(1))
+        fp32_s += base
+        ratios.append(np.median(np.asarray(own) / np.asarray(base)))
+    kernels, base = onboard.trace(models, 1, beside)
+    del beside  # large models are in memory twice at most
+    reference_s = float(np.median(fp32_s))
+    whole = onboard.Timed(
+        wall_s=float(np.median(ratios)) * reference_s,
+        profiled=kernels.scaled(reference_s / float(np.median(base))),
+        start_s=onboard.least_seconds(models.probe()),
+    )
+    stages = _time_stages(plan, whole.wall_s, feeds, runtime, rounds)
+    return InPlace(order, plan.int8, reference_s, whole, stages)
 
 
 def _time_stages(

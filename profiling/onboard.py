@@ -382,19 +382,12 @@ def time_variants(order: Order, models: Models, feeds: Feeds, report: Report) ->
     So two models are in memory at a time, and what slows the machine meanwhile slows both. The runs of
     variant 0 are those of the fp32 model beside all variants: they show how calm the machine was.
     """
-    reference = models.plain(0)
-    rounds = rounds_for(_runner(reference, feeds), order.rounds)
+    beside = Beside(models.plain(0), feeds, order.rounds)
     start_s = least_seconds(models.probe())
-
-    def beside(session: ort.InferenceSession) -> tuple[list[float], list[float]]:
-        work = {i: _runner(one, feeds) for i, one in enumerate((reference, session))}
-        seconds = time_interleaved(work, rounds)
-        return seconds[0], seconds[1]
-
     found, fp32_s, alone_s = [], [], []
     for variant in range(len(order.variants)):
         base, own = beside(models.plain(variant))
-        kernels, traced_base = _trace(models, variant, beside)
+        kernels, traced_base = trace(models, variant, beside)
         fp32_s += [*base, *traced_base]
         alone_s += base
         ratio = statistics.median(mine / its for mine, its in zip(own, base))
@@ -411,11 +404,21 @@ def _runner(session: ort.InferenceSession, feeds: Feeds) -> Callable[[], object]
     return lambda: session.run(None, dict(feeds))
 
 
-def _trace(
-    models: Models,
-    variant: int,
-    beside: Callable[[ort.InferenceSession], tuple[list[float], list[float]]],
-) -> tuple[KernelTimes, list[float]]:
+class Beside:
+    """Times sessions in turn with a reference: seconds of every round of the reference, and of the other."""
+
+    def __init__(self, reference: ort.InferenceSession, feeds: Feeds, rounds: int) -> None:
+        self._reference = reference
+        self._feeds = feeds
+        self._rounds = rounds_for(_runner(reference, feeds), rounds)
+
+    def __call__(self, session: ort.InferenceSession) -> tuple[list[float], list[float]]:
+        work = {i: _runner(one, self._feeds) for i, one in enumerate((self._reference, session))}
+        seconds = time_interleaved(work, self._rounds)
+        return seconds[0], seconds[1]
+
+
+def trace(models: Models, variant: int, beside: Beside) -> tuple[KernelTimes, list[float]]:
     """Return a variant's kernels under the profiler, and the fp32 model's seconds meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"

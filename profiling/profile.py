@@ -13,7 +13,6 @@ import msgspec
 from profiling.errors import ProfileError
 from profiling.onboard import FORMAT as FORMAT
 
-
 _ROUNDING = 1e-9
 
 

@@ -37,27 +37,29 @@ class InPlace:
         Units and switches by index.
     int8
         The plan's units in int8.
+    fp32_s
+        Seconds of the fp32 model.
     stages
         Empty if the plan is not cut.
     """
 
     order: Order
     int8: frozenset[int]
-    fp32: Timed
+    fp32_s: float
     plan: Timed
     stages: tuple[StageTime, ...] = ()
 
     @property
     def ratio_to_fp32(self) -> float:
         """Seconds of the plan's model over those of the fp32 model."""
-        return self.plan.wall_s / self.fp32.wall_s
+        return self.plan.wall_s / self.fp32_s
 
     @property
     def chain_ratio_to_fp32(self) -> float:
         """Seconds of the plan's stages, one after another, over those of the fp32 model."""
         if not self.stages:
             return self.ratio_to_fp32
-        return sum(stage.seconds for stage in self.stages) / self.fp32.wall_s
+        return sum(stage.seconds for stage in self.stages) / self.fp32_s
 
 
 def refine(profile: LatencyProfile, found: InPlace) -> LatencyProfile:
@@ -69,7 +71,7 @@ def refine(profile: LatencyProfile, found: InPlace) -> LatencyProfile:
     """
     profile = profile.spread_rest()
     order, int8 = found.order, found.int8
-    scale = profile.wall_s[Precision.FP32] / found.fp32.wall_s
+    scale = profile.wall_s[Precision.FP32] / found.fp32_s
     mine = found.plan.kernels.scaled(scale)
     units = {(row.unit, row.precision): row.seconds for row in profile.units}
     switches = {(row.tensor, row.to): row.seconds for row in profile.switches}

@@ -219,7 +219,7 @@ def test_export_refuses_other_calibration_data(call, tmp_path):
     [
         ("manifest.json", lambda m: m["stages"].pop(0), "verify", "which no stage gives"),
         ("manifest.json", lambda m: m["stages"].clear(), "verify", "no stage gives the output 'logits'"),
-        ("manifest.json", lambda m: m.update(format=9), "verify", "format 9, this version reads 2"),
+        ("manifest.json", lambda m: m.update(format=9), "verify", "format 9, this version reads 3"),
         ("plan.json", lambda p: p.update(format=9), "export", "format 9, this version reads 3"),
         ("plan.json", lambda p: p["assignments"].pop(), "export", "do not fit the model's units"),
         ("plan.json", lambda p: p["assignments"][0].update(device="zz"), "export", "or the devices"),

@@ -118,12 +118,12 @@ def test_cuts_take_what_stages_took_beyond_their_units(digits, profile):
     plan = BuiltPlan(int8, mixed, tuple(zip(map(tuple, stages), models, strict=True)))
     found = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=5)
     assert found.chain_ratio_to_fp32 == pytest.approx(
-        sum(stage.seconds for stage in found.stages) / found.fp32.wall_s
+        sum(stage.seconds for stage in found.stages) / found.fp32_s
     )
     # Far slower than their units, so that nothing is cut off at zero.
     slow = tuple(StageTime(stage.units, stage.seconds + found.plan.wall_s) for stage in found.stages)
     refined = refine(profile, replace(found, stages=slow))
-    scale = profile.wall_s[Precision.FP32] / found.fp32.wall_s
+    scale = profile.wall_s[Precision.FP32] / found.fp32_s
     sides = [row.leave_s for row in refined.seams if row.measured and row.leave_s > found.plan.wall_s / 9]
     entered = [row.enter_s for row in refined.seams if row.measured and row.enter_s > found.plan.wall_s / 9]
     inside = found.plan.wall_s * scale - profile.start_s  # of all units and switches

@@ -36,3 +36,15 @@ def test_a_fit_finds_the_law_behind_noisy_points_and_an_outlier(gain, knee):
 def test_too_few_points_leave_the_sum_as_it_is():
     assert fit_law([Point((), 0.1, 0.3)]) == NoiseLaw()
     assert fit_law([Point((), 0.0, 0.0)] * 9) == NoiseLaw()
+
+
+@given(POSITIVE, POSITIVE | st.just(float("inf")), POSITIVE, POSITIVE)
+def test_a_law_can_be_led_through_a_point(gain, knee, summed, power):
+    led = NoiseLaw(gain, knee).through(summed, power)
+    assert led.power(summed) == pytest.approx(power)
+    assert led.knee == knee
+
+
+def test_a_plan_without_noise_leads_a_law_nowhere():
+    law = NoiseLaw(2.0, 0.1)
+    assert law.through(0.0, 0.0) == law.through(0.1, 0.0) == law
