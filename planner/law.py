@@ -5,6 +5,7 @@ saturate (a softmax cannot be more wrong than wrong), and single sources are mea
 are in N(s) = gain s / (1 + s / knee), which is monotone: a budget on noise stays a budget on the sum.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ def measure_points(
         The scenario on one device, from `alone_on`, and that device's costs.
     """
     whole = Whole(alone, graph, costs)
-    runtime = Runtime()
+    runtime = Runtime(threads=os.cpu_count() or 1)  # numbers, not seconds, are measured here
     reference = open_session(graph.model, runtime)
     exact = [run_session(reference, feeds) for feeds in samples]
     found = []

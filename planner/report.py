@@ -213,7 +213,10 @@ def diff_table(diff: ProfileDiff) -> RenderableType:
     """Return what differs between two profiles of one model."""
     lines = [f"{name}: {old} > {new}" for name, (old, new) in diff.settings.items()]
     lines += [f"whole run in {precision}: {change:+.1%}" for precision, change in diff.whole.items()]
-    lines.append(f"{diff.units} unit times, which differ by {diff.median_change:.1%} in the median")
+    lines.append(
+        f"{diff.units} unit times; beyond the change of the whole fp32 run they differ by "
+        f"{diff.median_change:.1%} in the median"
+    )
     if not diff.changes:
         return Group(*map(Text, lines), Text("no unit changed beyond its spread"))
     columns = ("before us", "after us", "change", "beyond spread")

@@ -265,7 +265,7 @@ class ProfilingSpec(_Part):
     rounds: Annotated[int, Field(ge=3)] | None = Field(
         None, description="Timed runs of every model; by default 10 to 200, as its size asks for."
     )
-    noise_samples: Count = Field(64, description="Calibration samples on which noise is measured, at most.")
+    noise_samples: Count = Field(32, description="Calibration samples on which noise is measured, at most.")
 
 
 class Scenario(_Part):

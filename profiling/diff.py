@@ -10,7 +10,7 @@ _LEAST = 0.03  # relative; smaller differences are not told, however steady the 
 
 @dataclass(frozen=True, slots=True)
 class UnitChange:
-    """A unit whose time differs; `beyond` is what is left of the relative change after both spreads."""
+    """A unit whose time differs beyond the pace; `beyond` is what is left after both spreads."""
 
     unit: str
     precision: Precision
@@ -28,8 +28,11 @@ class ProfileDiff:
     ----------
     settings
         Name of a setting -> its two values, where they differ.
+    pace
+        Seconds of the fp32 model after over before: how much slower everything was. Units are compared with
+        what they would take at that pace.
     median_change
-        Median of the absolute relative differences of all units.
+        Median of the absolute relative differences of all units, beyond the pace.
     whole
         Precision -> relative change of a whole run.
     changes
@@ -38,6 +41,7 @@ class ProfileDiff:
 
     settings: dict[str, tuple[str, str]]
     units: int
+    pace: float
     median_change: float
     whole: dict[Precision, float]
     changes: tuple[UnitChange, ...]
@@ -56,17 +60,19 @@ def diff_profiles(before: Profile, after: Profile) -> ProfileDiff:
         raise ProfileError("the two profiles are of different models: there is nothing to compare")
     rows = {(row.unit, row.precision): row for row in one.units}
     pairs = [(rows[row.unit, row.precision], row) for row in two.units if (row.unit, row.precision) in rows]
+    pace = 1 + _relative(one.wall_s[Precision.FP32], two.wall_s[Precision.FP32])
     changes = []
     for old, new in pairs:
-        change = _relative(old.seconds, new.seconds)
+        change = _relative(old.seconds * pace, new.seconds)
         beyond = abs(change) - old.spread - new.spread
         if beyond > 0 and abs(change) > _LEAST:
             changes.append(UnitChange(new.unit, new.precision, old.seconds, new.seconds, change, beyond))
     changes.sort(key=lambda c: -abs(c.after_s - c.before_s))
-    sizes = sorted(abs(_relative(old.seconds, new.seconds)) for old, new in pairs)
+    sizes = sorted(abs(_relative(old.seconds * pace, new.seconds)) for old, new in pairs)
     return ProfileDiff(
         settings=_settings(one, two),
         units=len(pairs),
+        pace=pace,
         median_change=sizes[len(sizes) // 2] if sizes else 0.0,
         whole={p: _relative(seconds, two.wall_s[p]) for p, seconds in one.wall_s.items() if p in two.wall_s},
         changes=tuple(changes),

@@ -44,6 +44,17 @@ def test_a_change_beyond_the_spread_is_told_with_its_size(profile):
     assert change.beyond == pytest.approx(0.46)
 
 
+def test_a_machine_that_is_slower_altogether_changes_no_unit(profile):
+    latency = profile.latency
+    units = tuple(replace(row, seconds=row.seconds * 1.4) for row in latency.units)
+    wall = {precision: seconds * 1.4 for precision, seconds in latency.wall_s.items()}
+    diff = diff_profiles(profile, replace(profile, latency=replace(latency, units=units, wall_s=wall)))
+    assert diff.pace == pytest.approx(1.4)
+    assert diff.changes == ()
+    assert diff.median_change == pytest.approx(0, abs=1e-12)
+    assert list(diff.whole.values()) == pytest.approx([0.4] * len(diff.whole))
+
+
 def test_other_settings_are_told(profile):
     other = replace(profile, latency=replace(profile.latency, threads=2))
     assert diff_profiles(profile, other).settings == {"threads": ("1", "2")}
