@@ -85,19 +85,19 @@ def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> So
     size = {"variables": model.lp.numVariables(), "constraints": model.lp.numConstraints()}
     if status is SolveStatus.INFEASIBLE:
         return SolveResult(status, None, None, None, runtime_s, options.name, **size)
-    objective_micro = float(pulp.value(model.lp.objective) or 0.0)
     choice = tuple(_chosen(row) for row in model.x)
-    if not is_feasible(problem, evaluate(problem, choice), tolerance=_TOLERANCE):
+    cost = evaluate(problem, choice)  # the solver's own sum differs in the last digits
+    if not is_feasible(problem, cost, tolerance=_TOLERANCE):
         # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
         raise SolverError(f"{options.name} returned a plan that breaks a budget; try another solver")
-    bound_micro = min(bound_micro, objective_micro)
-    if objective_micro - bound_micro > _OPTIMAL_GAP * objective_micro + _OPTIMAL_GAP:
+    bound = min(bound_micro / _MICRO, cost.objective)
+    if cost.objective - bound > _OPTIMAL_GAP * cost.objective + _OPTIMAL_GAP / _MICRO:
         status = SolveStatus.FEASIBLE  # the scenario allowed the solver to stop early
     return SolveResult(
         status=status,
         choice=choice,
-        objective=objective_micro / _MICRO,
-        bound=bound_micro / _MICRO,
+        objective=cost.objective,
+        bound=bound,
         runtime_s=runtime_s,
         solver=options.name,
         **size,
