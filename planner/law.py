@@ -5,7 +5,6 @@ saturate (a softmax cannot be more wrong than wrong), and single sources are mea
 are in N(s) = gain s / (1 + s / knee), which is monotone: a budget on noise stays a budget on the sum.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from profiling.graph import ModelGraph
 from profiling.noise import noise_power
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration
-from profiling.session import Feeds, Optimization, Runtime, open_session, run_session
+from profiling.session import Feeds, Optimization, Runtime, open_session, run_samples
 
 _MODELS = 8  # mixed models that the law is fitted on
 _LEAST_SHARE = 1 / 64  # of the noise of everything in int8, in the model with the fewest units
@@ -104,15 +103,12 @@ def measure_points(
         The scenario on one device, from `alone_on`, and that device's costs.
     """
     whole = Whole(alone, graph, costs)
-    runtime = Runtime(threads=os.cpu_count() or 1)  # numbers, not seconds, are measured here
-    reference = open_session(graph.model, runtime)
-    exact = [run_session(reference, feeds) for feeds in samples]
+    exact = list(run_samples(open_session(graph.model, Runtime()), samples))
     found = []
     sets = list(_sets(graph, whole, next(iter(costs.values()))))
     for number, int8 in enumerate(sets):
         mixed = rebuild(graph, trial.calibration.of(int8), trial.calibration.ranges)
-        session = open_session(mixed, runtime, trial.level)
-        measured = noise_power((run_session(session, feeds) for feeds in samples), exact)
+        measured = noise_power(run_samples(open_session(mixed, Runtime(), trial.level), samples), exact)
         found.append(Point(int8, whole.cost(int8).noise_power, measured))
         progress("noise of mixed models", number + 1, len(sets))
     return Points(tuple(found))

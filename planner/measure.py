@@ -33,7 +33,7 @@ from profiling.quantize import Calibration, Scheme, calibrate
 from profiling.session import Runtime
 
 MEASURE_HERE = "measure"
-_ALONE = 8  # samples on which single sources of noise are measured; the law sees to the rest
+_ALONE = 4  # samples on which single sources of noise are measured; the law sees to the rest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Quantization noise at the outputs, one tensor and one unit's weights at a time."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,8 @@ from profiling.model import model_hash
 from profiling.profile import NoiseProfile, TensorNoise, UnitNoise
 from profiling.progress import Progress, silent
 from profiling.quantize import QUANTIZED_SUFFIX, Calibration, quantize
-from profiling.session import Array, Feeds, Runtime, open_session, run_session
+from profiling.session import Array, Feeds, Runtime, open_session, run_samples
+from profiling.taps import Tap, taps_of
 from profiling.weights import blocks, discard, is_large, values, write_large
 
 
@@ -76,6 +76,8 @@ def measure_noise(
 ) -> NoiseProfile:
     """Quantize one tensor, or one unit's weights and inner tensors, at a time and run what lies behind.
 
+    Noise is taken where it adds up (see `profiling.taps`).
+
     Parameters
     ----------
     calibration
@@ -91,13 +93,13 @@ def measure_noise(
     walk = _Walk(graph, samples)
     boundary = [name for name in graph.boundary() if name in quantizers and known is None]
     total = len(boundary) + sum(unit.quantizable for unit in graph.units)
-    tensors, units = list(known or ()), list[UnitNoise]()
+    tensors, units = dict[str, _Seen](), dict[str, _Seen]()
 
     def measure_tensors(names: Iterable[str]) -> None:
         for name in boundary:
             if name in names:
-                tensors.append(TensorNoise(name, walk.power_of_tensor(quantizers[name])))
-                progress("noise", len(tensors) + len(units), total + len(known or ()))
+                tensors[name] = walk.seen_of_tensor(quantizers[name])
+                progress("noise", len(tensors) + len(units), total)
 
     measure_tensors(graph.inputs)
     for unit in graph.units:
@@ -107,86 +109,131 @@ def measure_noise(
             written = [name for node in nodes for name in node.output]
             inner = [quantizers[n] for n in written if n in quantizers and n not in unit.outputs]
             own = {n: weights[n].rounded(n) for node in nodes for n in node.input if n in weights}
-            units.append(UnitNoise(unit.name, walk.power_of_unit(inner, own) if inner or own else 0.0))
+            rounded = walk.rounded_unit(inner, own) if inner or own else None
             discard(own.values())
-            progress("noise", len(tensors) + len(units), total + len(known or ()))
-        walk.advance()
+            walk.advance()
+            units[unit.name] = walk.seen(rounded) if rounded else _UNSEEN
+            progress("noise", len(tensors) + len(units), total)
+        else:
+            walk.advance()
         measure_tensors(unit.outputs)
+    beyond = _tap_over_output([*tensors.values(), *units.values()])
     return NoiseProfile(
         model_sha256=model_hash(graph.model),
         runtime_version=ort.__version__,
         scheme=calibration.scheme.label,
         samples=len(samples),
-        tensors=tuple(tensors),
-        units=tuple(units),
+        tensors=known or tuple(TensorNoise(name, seen.summable(beyond)) for name, seen in tensors.items()),
+        units=tuple(UnitNoise(name, seen.summable(beyond)) for name, seen in units.items()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Noise power of one source at the taps and at the outputs."""
+
+    tap: float
+    output: float
+
+    def summable(self, beyond: float) -> float:
+        """Return the power at the taps; for a source beyond them, what would give its power at the outputs.
+
+        Parameters
+        ----------
+        beyond
+            Power at the taps over that at the outputs.
+        """
+        return self.tap or self.output * beyond
+
+
+_UNSEEN = _Seen(0.0, 0.0)
+
+
+def _tap_over_output(sources: Iterable[_Seen]) -> float:
+    ratios = [seen.tap / seen.output for seen in sources if seen.tap and seen.output]
+    return float(np.median(ratios)) if ratios else 1.0
 
 
 class _Walk:
     """Walks along the units with the tensors of every sample that the rest of the model still needs.
 
-    So a change is seen at the outputs by running only what lies behind it.
+    So a change is seen at taps and outputs by running only what lies behind it.
     """
 
     def __init__(self, graph: ModelGraph, samples: Sequence[Feeds]) -> None:
         self._graph = graph
         self._library = Library(graph.model)
-        self._runtime = Runtime(threads=os.cpu_count() or 1)  # numbers, not seconds, are measured here
-        whole = open_session(graph.model, self._runtime)
-        self._exact = [run_session(whole, feeds) for feeds in samples]
+        self._taps, self._outputs = taps_of(graph), tuple(map(Tap, graph.outputs))
+        self._ends = tuple(dict.fromkeys(tap.tensor for tap in (*self._taps, *self._outputs)))
+        whole = open_session(self._library.part(graph.inputs, self._ends), Runtime())
+        self._exact = list(run_samples(whole, samples))
         self._live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
         self._place = 0
+        self._rest: ort.InferenceSession | None = None
 
     def advance(self) -> None:
         """Compute the next unit of every sample."""
-        unit = self._graph.units[self._place]
+        outputs = self._computed(self._next())
         self._place += 1
+        self._rest = None
         needed = self._needed()
-        session = open_session(self._library.part(unit.inputs, unit.outputs), self._runtime)
-        for live in self._live:
-            live |= run_session(session, {name: live[name] for name in unit.inputs})
+        for live, computed in zip(self._live, outputs, strict=True):
+            live |= computed
             for name in live.keys() - needed:
                 del live[name]
 
-    def power_of_tensor(self, quantizer: "_Quantizer") -> float:
-        """Return the noise power of rounding a tensor that lies in front of the next unit."""
+    def rounded_unit(
+        self, quantizers: Sequence[_Quantizer], weights: Mapping[str, onnx.TensorProto]
+    ) -> list[dict[str, Array]]:
+        """Return the next unit's outputs when some of its inner tensors and weights are rounded."""
+        return self._computed(_with_rounded(self._next(), quantizers, weights))
+
+    def seen_of_tensor(self, quantizer: _Quantizer) -> _Seen:
+        """Return the noise of rounding a tensor that lies in front of the next unit."""
         name = quantizer.tensor
         pairs = zip(self._live, self._exact, strict=True)
         exact = [live[name] if name in live else outputs[name] for live, outputs in pairs]
         rounded = [quantizer.rounded(values) for values in exact]
         if all(np.array_equal(a, b) for a, b in zip(exact, rounded, strict=True)):
-            return 0.0
-        changes = [{name: values} for values in rounded]
-        return self._power(self._rest(), changes)
+            return _UNSEEN
+        return self.seen([{name: values} for values in rounded])
 
-    def power_of_unit(
-        self, quantizers: Sequence["_Quantizer"], weights: Mapping[str, onnx.TensorProto]
-    ) -> float:
-        """Return the noise power of rounding some inner tensors and weights of the next unit."""
-        rest = self._rest()
-        return self._power(_with_rounded(rest, quantizers, weights), [{} for _ in self._live])
+    def seen(self, changes: Sequence[dict[str, Array]]) -> _Seen:
+        """Return the noise when the rest of the model runs with changed tensors."""
+        written = {name for unit in self._graph.units[self._place :] for name in unit.outputs}
+        behind = [name for name in self._ends if name in written]
+        read = [name for name in self._live[0] if name in self._needed()]
+        if behind and self._rest is None:
+            self._rest = open_session(self._library.part(read, behind), Runtime())
+
+        pairs = zip(self._live, changes, strict=True)
+        feeds = [{name: change.get(name, live[name]) for name in read} for live, change in pairs]
+        computed = run_samples(self._rest, feeds) if self._rest else [{} for _ in feeds]
+        found = [
+            exact | {name: values for name, values in change.items() if name in exact} | seen
+            for exact, change, seen in zip(self._exact, changes, computed, strict=True)
+        ]
+        return _Seen(self._power(found, self._taps), self._power(found, self._outputs))
+
+    def _power(self, found: Sequence[dict[str, Array]], taps: Sequence[Tap]) -> float:
+        got, exact = (
+            [{tap.tensor: tap.seen(one[tap.tensor]) for tap in taps} for one in rows]
+            for rows in (found, self._exact)
+        )
+        return noise_power(got, exact)
 
     def _needed(self) -> set[str]:
         return {name for unit in self._graph.units[self._place :] for name in unit.inputs}
 
-    def _rest(self) -> onnx.ModelProto:
-        """Return the model from here to the outputs."""
-        written = {name for unit in self._graph.units[self._place :] for name in unit.outputs}
-        inputs = [name for name in self._live[0] if name in self._needed()]
-        return self._library.part(inputs, [name for name in self._graph.outputs if name in written])
+    def _next(self) -> onnx.ModelProto:
+        unit = self._graph.units[self._place]
+        return self._library.part(unit.inputs, unit.outputs)
 
-    def _power(self, rest: onnx.ModelProto, changes: Sequence[dict[str, Array]]) -> float:
-        """Return the noise power at the outputs when the rest of the model runs with changed tensors."""
-        session = open_session(rest, self._runtime) if rest.graph.output else None
-        read = [value.name for value in rest.graph.input]
-
-        def outputs() -> Iterator[dict[str, Array]]:
-            for live, exact, change in zip(self._live, self._exact, changes, strict=True):
-                feeds = {name: change.get(name, live[name]) for name in read}
-                direct = {name: values for name, values in change.items() if name in exact}
-                yield exact | direct | (run_session(session, feeds) if session else {})
-
-        return noise_power(outputs(), self._exact)
+    def _computed(self, unit: onnx.ModelProto) -> list[dict[str, Array]]:
+        """Return the outputs of the next unit for every sample."""
+        read = self._graph.units[self._place].inputs
+        feeds = ({name: live[name] for name in read} for live in self._live)
+        return list(run_samples(open_session(unit, Runtime()), feeds))
 
 
 def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[str, Array]]) -> float:

@@ -131,9 +131,9 @@ class LatencyProfile:
 
 @dataclass(frozen=True, slots=True)
 class TensorNoise:
-    """Noise power at the outputs when only this tensor is quantized.
+    """Noise power where noise adds up (`profiling.taps`) when only this tensor is quantized.
 
-    Squared output error over squared fp32 output, all outputs and samples together.
+    Squared error over squared fp32 values, all of these tensors and all samples together.
     """
 
     tensor: str
@@ -142,7 +142,7 @@ class TensorNoise:
 
 @dataclass(frozen=True, slots=True)
 class UnitNoise:
-    """Noise power at the outputs when only a unit's weights and inner tensors are quantized."""
+    """The same when only a unit's weights and inner tensors are quantized."""
 
     unit: str
     power: float

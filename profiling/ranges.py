@@ -1,13 +1,12 @@
 """The least and the greatest value of each tensor of a model over some samples."""
 
-import os
 from collections.abc import Collection, Iterable
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from profiling.session import Feeds, Optimization, Runtime, open_session, run_session
+from profiling.session import Feeds, Optimization, Runtime, open_session, run_samples
 
 
 def tensor_ranges(
@@ -22,12 +21,10 @@ def tensor_ranges(
     """
     if not tensors:
         return {}
-    runtime = Runtime(threads=os.cpu_count() or 1)  # numbers, not seconds, are measured here
-    session = open_session(_watched(model, tensors), runtime, Optimization.BASIC)
+    session = open_session(_watched(model, tensors), Runtime(), Optimization.BASIC)
     low = dict.fromkeys(tensors, float("nan"))
     high = dict(low)
-    for feeds in samples:
-        seen = run_session(session, feeds)
+    for seen in run_samples(session, samples):
         for name in tensors:
             low[name] = float(np.fmin(low[name], seen[_output(name, "Min")]))
             high[name] = float(np.fmax(high[name], seen[_output(name, "Max")]))
