@@ -263,9 +263,10 @@ class ProfilingSpec(_Part):
     """How much is measured."""
 
     rounds: Annotated[int, Field(ge=3)] | None = Field(
-        None, description="Timed runs of every model; by default 10 to 200, as its size asks for."
+        None,
+        description="Timed runs of the fp32 and the int8 model; by default 8 to 100, as their size asks for.",
     )
-    noise_samples: Count = Field(32, description="Calibration samples on which noise is measured, at most.")
+    noise_samples: Count = Field(256, description="Calibration samples on which noise is measured, at most.")
 
 
 class Scenario(_Part):

@@ -25,7 +25,7 @@ from profiling.tags import switch_tensors, tag_model
 _CALLER = -1
 # Mixed models switch after runs of so many units, at every offset and both ways: each place between two
 # neighbours is a switch to int8 in one and back in another, among neighbours as plans have them.
-_RUN = 4
+_RUN = 3
 _SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
 
 
@@ -85,7 +85,8 @@ def measure_latency(
     feeds
         One real sample.
     rounds
-        Runs of every model, each in turn with the fp32 model; 0 for as many as its size asks for.
+        Runs of the fp32 and the int8 model, each in turn with the fp32 model; 0 for as many as the model's
+        size asks for. Mixed models run half as often.
     """
     order = order_of(graph, calibration, "", runtime, rounds)
     models = _InMemory(variants_of(graph, calibration), runtime)

@@ -38,7 +38,8 @@ _MICRO = 1e-6
 QUIET = 3  # log errors only
 NOISY = 0.15  # relative spread of the fp32 model's runs above which a profile calls its machine busy
 _REWEIGHTED = 30
-_TIMED_S, _LEAST_ROUNDS, _MOST_ROUNDS = 0.4, 10, 200
+_UNIFORM = 2  # variants whose units' seconds count; the others show what switches add
+_TIMED_S, _LEAST_ROUNDS, _MOST_ROUNDS = 0.4, 8, 100
 
 Feeds = Mapping[str, Any]
 Report = Callable[[str, int, int], object]
@@ -50,8 +51,10 @@ class Order:
 
     Parameters
     ----------
-    device, threads, provider, rounds
-        Name of the device, how it runs models, and timed runs of every model (0: see `rounds_for`).
+    device, threads, provider
+        Name of the device and how it runs models.
+    rounds
+        Timed runs of the fp32 and of the int8 model (0: see `rounds_for`); mixed ones run half as often.
     scheme
         Label of the quantization scheme of the models.
     units
@@ -272,10 +275,9 @@ def time_interleaved(
 ) -> dict[Any, list[float]]:
     """Return seconds of each round of each callable, all run in turn in every round.
 
-    Each callable runs twice before the first round, so that caches and arenas are warm.
+    Each callable runs once before the first round, so that caches and arenas are warm.
     """
     for call in work.values():
-        call()
         call()
     seconds: dict[Any, list[float]] = {key: [] for key in work}
     for _ in range(rounds):
@@ -382,10 +384,11 @@ def time_variants(order: Order, models: Models, feeds: Feeds, report: Report) ->
     So two models are in memory at a time, and what slows the machine meanwhile slows both. The runs of
     variant 0 are those of the fp32 model beside all variants: they show how calm the machine was.
     """
-    beside = Beside(models.plain(0), feeds, order.rounds)
+    reference = models.plain(0)
     start_s = least_seconds(models.probe())
     found, fp32_s, alone_s = [], [], []
     for variant in range(len(order.variants)):
+        beside = Beside(reference, feeds, order.rounds if variant < _UNIFORM else -(-order.rounds // 2))
         base, own = beside(models.plain(variant))
         kernels, traced_base = trace(models, variant, beside)
         fp32_s += [*base, *traced_base]

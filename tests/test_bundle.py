@@ -44,7 +44,7 @@ def profile(bundle, tmp_path_factory) -> Path:
     where = tmp_path_factory.mktemp("device")
     done = measure(bundle, where)
     assert done.returncode == 0, done.stderr
-    assert "timing: 10 of 10" in done.stderr
+    assert "timing: 8 of 8" in done.stderr
     assert "name it as `profile` of device server" in done.stdout
     assert [path.name for path in where.iterdir()] == ["server.profile.json"]
     return where / "server.profile.json"

@@ -24,7 +24,7 @@ def test_work_is_timed_in_turn_after_warming_up():
         return call
 
     seconds = time_interleaved({"a": work("a", 1.0), "b": work("b", 3.0)}, 4, clock)
-    assert calls == ["a", "a", "b", "b", *["a", "b"] * 4]
+    assert calls == ["a", "b"] * 5
     assert seconds == {"a": [1.0] * 4, "b": [3.0] * 4}
 
 
