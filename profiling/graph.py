@@ -12,7 +12,7 @@ from profiling.errors import ModelError
 from profiling.fusion import group_nodes
 from profiling.layout import OBSTACLE, Surroundings, pools
 from profiling.model import dimensions, graph_inputs
-from profiling.obstacles import is_quantized, obstacle
+from profiling.obstacles import is_quantized, obstacle, steep_tensors
 from profiling.quantize import PASSING, SWITCHES
 from profiling.scopes import all_initializers, reads
 
@@ -175,7 +175,8 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     tensors = _tensors(ordered)
     initializers = {init.name: init for init in ordered.graph.initializer}
     read = _readers(ordered, groups)
-    units = tuple(_unit(i, group, initializers, read, tensors) for i, group in enumerate(groups))
+    steep = steep_tensors(ordered.graph.node, initializers)
+    units = tuple(_unit(i, group, initializers, read, tensors, steep) for i, group in enumerate(groups))
     dag = nx.DiGraph()
     dag.add_nodes_from(range(len(units)))
     written = {name: unit.index for unit in units for name in unit.outputs}
@@ -249,6 +250,7 @@ def _unit(
     initializers: dict[str, TensorProto],
     read: dict[str, set[int]],
     tensors: dict[str, Tensor],
+    steep: Collection[str],
 ) -> Unit:
     written = [name for node in group for name in node.output if name]
     names = dict.fromkeys(name for node in group for name in reads(node))
@@ -271,7 +273,7 @@ def _unit(
         outputs=outputs,
         weight_bytes=sum(_elements(w) * _itemsize(w) for w in weights),
         weight_bytes_int8=sum(_int8_bytes(w) for w in weights),
-        obstacle=obstacle(group, initializers, {name: t.elem_type for name, t in tensors.items()}),
+        obstacle=obstacle(group, initializers, {name: t.elem_type for name, t in tensors.items()}, steep),
         quantized=is_quantized(group, initializers),
         passing=all(op in PASSING for op in op_types),
         absorbable=not any(weight.data_type == TensorProto.FLOAT for weight in weights)

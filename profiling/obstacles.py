@@ -1,24 +1,59 @@
 """Why a unit cannot be quantized, and whether it is already."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from profiling.quantize import QUANTIZABLE, REMOVABLE, SWITCHES
+from profiling.quantize import PASSING, QUANTIZABLE, REMOVABLE, SWITCHES
 from profiling.scopes import bodies
-from profiling.weights import blocks
+from profiling.weights import blocks, values
 
 _CONSTANT_WEIGHTS = frozenset(
     {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "InstanceNormalization", "LayerNormalization"}
 )
+_STEEP = {"Div": 1, "Log": 0, "Reciprocal": 0, "Sqrt": 0}  # operator -> its input that must not become zero
+_AVERAGES = PASSING | {"AveragePool", "Clip", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Relu"}
+_SCALES = frozenset({"Add", "Mul"})  # by a constant
 _MATRIX = 2
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 
 
+def steep_tensors(
+    nodes: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]
+) -> frozenset[str]:
+    """Return the tensors that something is divided by, or whose root or logarithm is taken.
+
+    Eight bits over a tensor's range make its small values zero. Elsewhere that is a small error; here the
+    result is infinite or far off. What such a tensor is the sum or mean of is one too: all of the variance
+    in a layer normalization.
+
+    Parameters
+    ----------
+    nodes
+        In topological order.
+    """
+    found = set[str]()
+    for node in reversed(nodes):
+        if found.intersection(node.output):
+            computed = [name for name in node.input if name and name not in constants]
+            if node.op_type in _AVERAGES or (node.op_type in _SCALES and len(computed) == 1):
+                found.update(computed[:1])
+        if node.op_type in _STEEP or (node.op_type == "Pow" and _is_root(constants.get(node.input[1]))):
+            found.add(node.input[_STEEP.get(node.op_type, 0)])
+    return frozenset(found - constants.keys())
+
+
+def _is_root(exponent: onnx.TensorProto | None) -> bool:
+    return exponent is not None and bool((values(exponent) < 1).any())
+
+
 def obstacle(
-    nodes: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto], types: Mapping[str, int]
+    nodes: Sequence[onnx.NodeProto],
+    constants: Mapping[str, onnx.TensorProto],
+    types: Mapping[str, int],
+    steep: Collection[str] = (),
 ) -> str:
     """Return why the nodes of a unit cannot be quantized together; empty if they can.
 
@@ -28,6 +63,8 @@ def obstacle(
         Initializers by name.
     types
         Tensor name -> ONNX element type.
+    steep
+        What `steep_tensors` found in the whole model.
     """
     if any(_computes_on_integers(node) for node in nodes):
         return "is quantized already"
@@ -38,6 +75,9 @@ def obstacle(
     infinite = [name for node in nodes for name in node.input if not _is_finite(constants.get(name))]
     if not found and infinite:
         return f"the weight {infinite[0]!r} holds infinity"
+    near_zero = [name for node in nodes for name in (*node.input, *node.output) if name in steep]
+    if not found and near_zero:
+        return f"{near_zero[0]!r} is divided by, or its root is taken: 8 bits would make small values zero"
     if not found and nodes[0].op_type in REMOVABLE:
         return f"a lone {nodes[0].op_type} is quantized only behind a quantized producer"
     return found

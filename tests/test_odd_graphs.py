@@ -195,3 +195,47 @@ def test_a_quantized_model_is_planned_without_new_noise(tmp_path):
 def test_a_quantized_unit_needs_a_device_that_computes_in_int8(quantized_halfway, tmp_path):
     with pytest.raises(ScenarioError, match="is quantized already, but no device may compute in int8"):
         plan(quantized_halfway, tmp_path, precisions=["fp32"])
+
+
+NORMALIZED = """
+<ir_version: 8, opset_import: ["" : 17]>
+g (float[1, 6, 8] x) => (float[1, 6, 8] y)
+<float[8, 8] w, float epsilon = {0.00001}, float half = {0.5}, float three = {3.0}>
+{ m = MatMul (x, w)
+  mean = ReduceMean <axes = [-1]> (m)
+  centred = Sub (m, mean)
+  squared = Mul (centred, centred)
+  variance = ReduceMean <axes = [-1]> (squared)
+  safe = Add (variance, epsilon)
+  DIVIDE
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "divide",
+    [
+        "root = Sqrt (safe) y = Div (centred, root)",
+        "root = Sqrt (safe) inverse = Reciprocal (root) y = Mul (centred, inverse)",
+        "root = Pow (safe, half) y = Div (centred, root)",
+        "same = Transpose <perm = [0, 1, 2]> (safe) log = Log (same) y = Mul (centred, log)",
+    ],
+)
+def test_what_is_divided_by_stays_in_float(divide):
+    graph = build_graph(prepare_model(models.with_weights(NORMALIZED.replace("DIVIDE", divide))))
+    able = {unit.outputs[0]: unit.quantizable for unit in graph.units}
+    assert able["m"]
+    assert not able["squared"]
+    assert not able["safe"]
+    obstacle = next(unit.obstacle for unit in graph.units if unit.outputs == ("safe",))
+    assert "8 bits would make small values zero" in obstacle
+
+
+def test_a_cube_and_a_constant_divisor_are_no_obstacle():
+    text = NORMALIZED.replace(
+        "DIVIDE", "cube = Pow (safe, three) third = Div (cube, three) y = Mul (third, m)"
+    )
+    graph = build_graph(prepare_model(models.with_weights(text)))
+    able = {unit.outputs[0]: unit.quantizable for unit in graph.units}
+    assert able["safe"]
+    assert able["squared"]
