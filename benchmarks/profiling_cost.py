@@ -9,7 +9,6 @@ its result, and the unit cut out and timed in both precisions; measured for a fe
 """
 
 import argparse
-import copy
 import os
 import resource
 import statistics
@@ -22,7 +21,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import onnx
 from onnxruntime.quantization import (  # noqa: TID251  the baseline is the tool as it comes
     CalibrationDataReader,
     QuantFormat,
@@ -42,6 +40,7 @@ from profiling.onboard import FORMAT
 from profiling.profile import Profile, load_profile, save_json
 from profiling.quantize import Scheme
 from profiling.session import Feeds, Runtime, open_session, run_session
+from profiling.weights import save
 
 _GIBI = 2**30
 _UNITS = 4  # that the layer-by-layer method is measured on
@@ -96,11 +95,14 @@ def layer_by_layer(name: str) -> Cost:
         chosen = [able[i] for i in np.linspace(0, len(able) - 1, min(_UNITS, len(able))).astype(int)]
         reference = open_session(graph.model, Runtime(os.cpu_count() or 1))
         exact = [run_session(reference, feeds) for feeds in samples]
+        whole = Path(folder) / "whole.onnx"
+        save(graph.model, whole)
         seconds = []
         for unit in chosen:
             start = time.perf_counter()
-            model = _quantized_alone(graph.model, unit.nodes, scheme, samples, Path(folder) / "one.onnx")
-            session = open_session(model, Runtime(os.cpu_count() or 1))
+            one = Path(folder) / "one.onnx"
+            _quantize_alone(whole, unit.nodes, scheme, samples, one)
+            session = open_session(one, Runtime(os.cpu_count() or 1))
             noise_power((run_session(session, feeds) for feeds in samples), exact)
             isolated(prepared, [unit.index])
             seconds.append(time.perf_counter() - start)
@@ -119,11 +121,11 @@ class _Reader(CalibrationDataReader):
         return next(self._left, None)
 
 
-def _quantized_alone(
-    model: onnx.ModelProto, nodes: Sequence[str], scheme: Scheme, samples: Sequence[Feeds], target: Path
-) -> onnx.ModelProto:
+def _quantize_alone(
+    model: Path, nodes: Sequence[str], scheme: Scheme, samples: Sequence[Feeds], target: Path
+) -> None:
     quantize_static(
-        copy.deepcopy(model),  # the tool edits its input
+        model,
         target,
         _Reader(samples),
         quant_format=QuantFormat.QDQ,
@@ -131,7 +133,6 @@ def _quantized_alone(
         reduce_range=scheme.reduce_range,
         nodes_to_quantize=list(nodes),
     )
-    return onnx.load(target)
 
 
 def _peak() -> int:
@@ -164,6 +165,7 @@ def main() -> None:
         files = [Path(folder) / f"{i}.json" for i in range(2)]
         first, second = (_run(given.model, "--ours", str(file)) for file in files)
         diff = diff_profiles(*map(load_profile, files))
+    print(first, second, f"median unit difference {diff.median_change:.1%}", file=sys.stderr)
     naive = _run(given.model, "--layers")
     limit = 6 * first.model_bytes + _GIBI
     table = Table("what", "measured", "must reach")
