@@ -31,9 +31,13 @@ from profiling.profile import (
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, Scheme, calibrate
 from profiling.session import Runtime
+from profiling.work import multiplications
 
 MEASURE_HERE = "measure"
-_ALONE = 4  # samples on which single sources of noise are measured; the law sees to the rest
+# Samples on which single sources of noise, and mixed models, are measured: as many as come to so many
+# multiplications of the whole model, between two bounds. The law sees to what few samples miss.
+_ALONE_WORK, _ALONE_LEAST, _ALONE_MOST = 8e9, 2, 8
+_LAW_WORK, _LAW_LEAST = 8e10, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ def _noise_profile(
     others: Mapping[Scheme, NoiseProfile],
     progress: Progress,
 ) -> NoiseProfile:
-    count = min(_ALONE, scenario.profiling.noise_samples)
+    wanted = _samples(subject, _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST)
+    count = min(wanted, scenario.profiling.noise_samples)
     scheme = calibration.scheme
     key = cache_key(
         subject=subject.fingerprint,
@@ -123,7 +128,7 @@ def noise_law(
         How the source device quantizes, and what quantizing costs there.
     """
     alone = alone_on(scenario, scenario.device(scenario.source))
-    count = scenario.profiling.noise_samples
+    count = _samples(subject, _LAW_WORK, _LAW_LEAST, scenario.profiling.noise_samples)
     key = cache_key(
         subject=subject.fingerprint,
         scheme=trial.calibration.scheme.label,
@@ -138,6 +143,10 @@ def noise_law(
         return measure_points(alone, subject.graph, {scenario.source: costs}, trial, samples, progress)
 
     return fit_law(cached(cache_folder() / f"law-{key}.json", Points, make).points)
+
+
+def _samples(subject: Subject, work: float, least: int, most: int) -> int:
+    return min(most, max(least, int(work / max(1, multiplications(subject.graph)))))
 
 
 def latency_profile(

@@ -24,7 +24,7 @@ LAYERS = [
     {"profiling.model", "profiling.fusion", "profiling.cache"},
     {"profiling.prepare", "profiling.obstacles", "profiling.layout"},
     {"profiling.graph"},
-    {"profiling.extract", "profiling.tags", "profiling.taps"},
+    {"profiling.extract", "profiling.tags", "profiling.taps", "profiling.work"},
     {"profiling.noise", "profiling.cuts"},
     {"profiling.refine", "profiling.diff"},
     {"profiling.latency", "profiling.inspection"},
