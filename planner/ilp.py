@@ -276,9 +276,9 @@ def _within(model: Model) -> None:
     """Let what is slow alone be int8 only beside int8 on its device: x[v,d,int8] <= x[u,d,int8]."""
     for v, vertex in enumerate(model.problem.vertices):
         for device in range(len(model.problem.devices)):
-            own = _on(model, v, device, only_int8=True)
+            own = _int8_on(model, v, device)
             for other in vertex.within if own else ():
-                model.add("within", pulp.lpSum(own) <= pulp.lpSum(_on(model, other, device, only_int8=True)))
+                model.add("within", pulp.lpSum(own) <= pulp.lpSum(_int8_on(model, other, device)))
 
 
 def _send(model: Model) -> None:
@@ -497,10 +497,16 @@ def _int8_choices(model: Model, vertex: int) -> dict[int, list[pulp.LpVariable]]
     return found
 
 
-def _on(model: Model, vertex: int, device: int, *, only_int8: bool = False) -> list[pulp.LpVariable]:
+def _on(model: Model, vertex: int, device: int) -> list[pulp.LpVariable]:
     """Return the choices of a vertex that compute on a device."""
     pairs = zip(model.x[vertex], model.problem.vertices[vertex].options, strict=True)
-    return [x for x, option in pairs if option.device == device and (option.int8 or not only_int8)]
+    return [x for x, option in pairs if option.device == device]
+
+
+def _int8_on(model: Model, vertex: int, device: int) -> list[pulp.LpVariable]:
+    """Return those of them that compute in int8."""
+    pairs = zip(model.x[vertex], model.problem.vertices[vertex].options, strict=True)
+    return [x for x, option in pairs if option.device == device and option.int8]
 
 
 def _crossings(model: Model, pair: tuple[int, int]) -> Iterator[list[pulp.LpVariable]]:

@@ -26,7 +26,7 @@ from typing import Any, Callable, Protocol
 import numpy as np
 import onnxruntime as ort
 
-FORMAT = 5
+FORMAT = 6
 FP32, INT8 = "fp32", "int8"
 ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"
 ONE_MODEL, ONE_TAGGED, ONE_STAGE = "{:02d}.onnx", "{:02d}-tagged.onnx", "{:02d}-stage-{:02d}.onnx"

@@ -15,7 +15,7 @@ def multiplications(graph: ModelGraph) -> int:
     shapes = {name: tensor.shape for name, tensor in graph.tensors.items()} | weights
     total = 0
     for node in graph.model.graph.node:
-        if node.op_type in _CONVOLUTIONS and node.input[1] in weights:
+        if node.op_type in _CONVOLUTIONS:
             # Every number of the output (of the input, if transposed) meets the weights of one channel.
             end = node.output[0] if node.op_type == "Conv" else node.input[0]
             total += _size(shapes[end]) * _size(shapes[node.input[1]][1:])

@@ -87,9 +87,8 @@ def test_the_command_compares_two_files(profile, tmp_path, capsys):
 def test_a_profile_keeps_its_runs_and_says_how_steady_they_were(digits):
     found = measure_latency(digits.graph, digits.calibration, digits.samples[0], Runtime(), rounds=4)
     assert len(found.runs_s[Precision.INT8]) == 4
-    assert (
-        len(found.runs_s[Precision.FP32]) == 2 * 4 + 6 * 2
-    )  # beside every other model, mixed ones half as often
+    # Beside every model: two of them four times, six mixed ones half as often.
+    assert len(found.runs_s[Precision.FP32]) == 2 * 4 + 6 * 2
     assert found.spread == spread(found.runs_s[Precision.FP32])
     assert any(row.spread > 0 for row in found.units)
 
