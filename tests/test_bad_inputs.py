@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from test_scenario_file import GOOD
 
 from planner.cli import main
+from profiling.profile import FORMAT as PROFILE_FORMAT
 
 SCENARIO = GOOD + "profiling: {rounds: 3, noise_samples: 2}\n"
 
@@ -335,7 +336,10 @@ def test_a_truncated_archive(here, capsys):
 
 
 PROFILES = {
-    "format": (lambda p: p.update(format=99), "format 99, this version reads 5; make it again: plan profile"),
+    "format": (
+        lambda p: p.update(format=99),
+        f"format 99, this version reads {PROFILE_FORMAT}; make it again: plan profile",
+    ),
     "no format": (lambda p: p.pop("format"), "is not a Profile file"),
     "no latency": (lambda p: p.pop("latency"), "is not a Profile file"),
     "latency text": (lambda p: p.update(latency="fast"), "is not a Profile file"),
