@@ -167,7 +167,10 @@ class KernelTimes:
         if excess <= 0 or not self.kernels:
             return self
         constant = min(excess / self.count, min(kernel.seconds for kernel in self.kernels))
-        scale = wall_s / (self.total_s - constant * self.count)
+        rest = self.total_s - constant * self.count
+        if rest <= 0:  # all kernels took the same, and nothing but the profiler
+            return KernelTimes(tuple(replace(k, seconds=wall_s / self.count) for k in self.kernels))
+        scale = wall_s / rest
         return KernelTimes(tuple(replace(k, seconds=(k.seconds - constant) * scale) for k in self.kernels))
 
     def scaled(self, factor: float) -> KernelTimes:

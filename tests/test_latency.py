@@ -56,6 +56,11 @@ def test_the_profilers_cost_is_taken_off_kernel_by_kernel():
     assert times.as_unprofiled(200e-6) == times
 
 
+def test_of_kernels_that_took_all_the_same_each_has_its_share():
+    times = KernelTimes(tuple(Kernel(str(i), "Conv", Owner("u", i), 10e-6) for i in range(2)))
+    assert [kernel.seconds for kernel in times.as_unprofiled(6e-6).kernels] == [3e-6, 3e-6]
+
+
 def test_tags_leave_the_models_ends_and_results_alone(digits):
     able = frozenset(u.index for u in digits.graph.units)
     nodes = tuple(n for u in digits.graph.units for n in u.nodes)
