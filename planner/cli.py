@@ -85,7 +85,7 @@ def plan(
     if json:
         print(to_json(outcome.plan))
     if outcome.built is None:
-        return _fail(INFEASIBLE, no_plan_text(outcome.failures, outcome.binding))
+        return _fail(INFEASIBLE, no_plan_text(outcome.failures, outcome.conflict))
     if outcome.failures:
         return _fail(BROKEN_BUDGET, _broken(outcome.failures))
     if not json:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from planner.evaluate import INT8, Cost, evaluate
-from planner.formulate import DeviceCosts, Formulation, formulate, routes_of
+from planner.evaluate import Cost
+from planner.formulate import DeviceCosts, formulate
 from planner.ilp import SolveResult, SolveStatus
 from planner.law import NoiseLaw
 from planner.plan import FORMAT, Assignment, Cut, LoopRound, Objective, Plan, Predicted, SolverRun, Wire
 from planner.predict import Whole, alone_on
+from planner.problem import FLOAT, PlacementProblem
 from planner.scenario import ObjectiveSpec, Scenario
 from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
@@ -43,7 +44,7 @@ class Question:
     costs: Mapping[str, DeviceCosts]
     law: NoiseLaw
 
-    def formulate(self) -> Formulation:
+    def formulate(self) -> PlacementProblem:
         """Return the question as numbers."""
         return formulate(self.scenario, self.graph, self.costs)
 
@@ -63,9 +64,7 @@ class Question:
         return {name: scheme.label for name, scheme in self.schemes.items()}
 
 
-def compose_plan(
-    question: Question, formulation: Formulation, tightened: Tightened, loop: tuple[LoopRound, ...] = ()
-) -> Plan:
+def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound, ...] = ()) -> Plan:
     """Return the plan of a solve, not yet measured.
 
     Parameters
@@ -73,9 +72,10 @@ def compose_plan(
     loop
         How it was arrived at.
     """
-    result = tightened.result
-    cost = evaluate(tightened.problem, result.choice or ())
-    chosen = chosen_options(formulation, result)
+    result, problem = tightened.result, tightened.problem
+    cost = tightened.cost
+    chosen = chosen_options(problem, result)
+    names = [device.name for device in problem.devices]
     units = question.graph.units
     return Plan(
         format=FORMAT,
@@ -99,21 +99,19 @@ def compose_plan(
             )
             for unit, (device, int8) in zip(units, chosen, strict=True)
         ),
-        cuts=_cuts(question, formulation, cost, chosen),
+        cuts=_cuts(problem, cost),
         predicted=Predicted(
             latency_s=cost.latency_s,
             latency_ratio_to_fp32=question.ratio_to_fp32(int8_units(chosen), question.scenario.source),
             chain_ratio_to_fp32=question.chain_ratio_to_fp32(cost),
-            compute_s=dict(zip(formulation.problem.devices, cost.busy_s, strict=True)),
+            compute_s=dict(zip(names, cost.busy_s, strict=True)),
             transfer_s=cost.transfer_s,
             energy_j=sum(cost.energy_j) if question.scenario.knows_energy else None,
             energy_device_j=(
-                dict(zip(formulation.problem.devices, cost.energy_j, strict=True))
-                if question.scenario.knows_energy
-                else {}
+                dict(zip(names, cost.energy_j, strict=True)) if question.scenario.knows_energy else {}
             ),
             noise_relative_rms=question.law.power(cost.noise_power) ** 0.5,
-            memory_bytes=dict(zip(formulation.problem.devices, cost.memory_bytes, strict=True)),
+            memory_bytes={name: round(size) for name, size in zip(names, cost.memory_bytes, strict=True)},
         ),
         rounds=tightened.rounds,
         loop=loop,
@@ -141,12 +139,11 @@ def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
     )
 
 
-def chosen_options(formulation: Formulation, result: SolveResult) -> tuple[tuple[str, bool], ...]:
+def chosen_options(problem: PlacementProblem, result: SolveResult) -> tuple[tuple[str, bool], ...]:
     """Return (device, is int8) of every unit."""
-    problem = formulation.problem
-    pairs = zip(problem.vertices, result.choice or (), strict=True)
+    pairs = zip(problem.vertices, result.choice.options if result.choice else (), strict=True)
     options = [vertex.options[choice] for vertex, choice in pairs if not vertex.fixed]
-    return tuple((problem.devices[option.device], option.int8) for option in options)
+    return tuple((problem.devices[option.device].name, option.quantized) for option in options)
 
 
 def int8_units(chosen: Sequence[tuple[str, bool]]) -> list[int]:
@@ -174,27 +171,21 @@ def _resolved(scenario: Scenario) -> msgspec.Raw:
     return msgspec.Raw(dump_scenario(scenario).encode())
 
 
-def _cuts(
-    question: Question, formulation: Formulation, cost: Cost, chosen: Sequence[tuple[str, bool]]
-) -> tuple[Cut, ...]:
-    problem, routes = formulation.problem, routes_of(question.scenario)
+def _cuts(problem: PlacementProblem, cost: Cost) -> tuple[Cut, ...]:
     cuts = []
     for crossing in cost.crossings:
-        flow = problem.flows[crossing.flow]
-        source, target = problem.devices[crossing.source], problem.devices[crossing.target]
-        size = formulation.flow_bytes[crossing.flow][crossing.form]
-        wire = Wire.FLOAT
-        if crossing.form == INT8:
-            device = next(chosen[v][0] for v in flow.quantizers if chosen[v][1])
-            wire = Wire.INT8 if question.schemes[device].symmetric else Wire.UINT8
+        flow, form = problem.flows[crossing.flow], problem.flows[crossing.flow].forms[crossing.form]
+        wire = Wire.FLOAT if form.format == FLOAT else Wire(problem.formats[form.format].name)
+        links = [problem.links[link] for link in form.routes[crossing.source][crossing.target] or ()]
+        path = (crossing.source, *(link.target for link in links))
         cuts.append(
             Cut(
                 tensor=flow.name,
-                source=source,
-                target=target,
+                source=problem.devices[crossing.source].name,
+                target=problem.devices[crossing.target].name,
                 wire=Wire.RAW if flow.converts_at_consumer else wire,
-                size_bytes=size,
-                path=routes.route(source, target, size).path,
+                size_bytes=round(form.size_bytes),
+                path=tuple(problem.devices[d].name for d in path),
                 seconds=crossing.seconds,
             )
         )

@@ -3,6 +3,7 @@
 PlannerError
 ├── ScenarioError   the scenario file is wrong; every fault at once
 ├── DataError       calibration or evaluation data do not fit the model
+├── ProblemError    a table of costs is no placement problem
 ├── SolverError     the solver is missing or gave no answer
 ├── RebuildError    the mixed model or a stage is not what the plan says
 └── OutputError     a plan folder cannot be written or read
@@ -19,6 +20,10 @@ class ScenarioError(PlannerError):
 
 class DataError(PlannerError):
     """Calibration or evaluation data do not fit the model."""
+
+
+class ProblemError(PlannerError):
+    """A table of costs is no placement problem."""
 
 
 class SolverError(PlannerError):

@@ -1,11 +1,27 @@
 """Scenario + graph + profiles -> PlacementProblem: everything becomes numbers here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
+from planner.budgets import limits_of
 from planner.errors import ScenarioError
 from planner.evaluate import evaluate
-from planner.problem import Energy, Flow, Option, PlacementProblem, Vertex, Weights
+from planner.problem import (
+    FLOAT,
+    Choice,
+    Device,
+    Flow,
+    Form,
+    Format,
+    Link,
+    Measure,
+    Option,
+    PlacementProblem,
+    Quantity,
+    Term,
+    Vertex,
+)
 from planner.routes import Hop, MessageEnergy, Routes
 from planner.scenario import DeviceSpec, ObjectiveSpec, Scenario
 from profiling.errors import ProfileError
@@ -65,21 +81,17 @@ class DeviceCosts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Formulation:
-    """A problem and how its indices lead back: vertex i < len(units) is unit i, then source and sink."""
-
-    problem: PlacementProblem
-    routes: Routes
-    flow_bytes: tuple[tuple[int, int], ...] = field(repr=False)  # per flow: bytes as float, as int8
+LATENCY, ENERGY = Quantity(Measure.LATENCY), Quantity(Measure.ENERGY)
 
 
 def formulate(
     scenario: Scenario,
     graph: ModelGraph,
     costs: Mapping[str, DeviceCosts],
-) -> Formulation:
+) -> PlacementProblem:
     """Return the problem of placing a graph, without a noise budget.
+
+    Vertex i < len(graph.units) is unit i; then come the source and the sink.
 
     Parameters
     ----------
@@ -90,16 +102,25 @@ def formulate(
     names = [name for name in graph.boundary() if builder.readers(name)]
     flows = tuple(builder.flow(name) for name in names)
     problem = PlacementProblem(
-        devices=builder.devices,
+        devices=tuple(
+            Device(
+                device.name,
+                start_s=costs[device.name].start_s,
+                active_w=device.active_watt or 0.0,
+                idle_w=device.idle_watt,
+            )
+            for device in scenario.devices
+        ),
         vertices=builder.vertices(),
         flows=flows,
-        memory_bytes=tuple(scenario.memory_bytes(device) for device in builder.devices),
-        latency_s=scenario.latency_s,
-        energy=_energy(scenario),
-        start_s=tuple(costs[device].start_s for device in builder.devices),
+        links=tuple(
+            Link(f"{link.source}-{link.target}", *map(builder.devices.index, (link.source, link.target)))
+            for link in scenario.links
+        ),
+        formats=builder.formats(),
+        limits=tuple(limits_of(scenario)),
     )
-    problem = replace(problem, weights=_weights(scenario, problem))
-    return Formulation(problem, builder.routes, tuple(builder.sizes(name) for name in names))
+    return replace(problem, objective=_objective(scenario, problem))
 
 
 def routes_of(scenario: Scenario) -> Routes:
@@ -117,33 +138,20 @@ def routes_of(scenario: Scenario) -> Routes:
     )
 
 
-def _energy(scenario: Scenario) -> Energy | None:
-    if not scenario.knows_energy:
-        return None
-    return Energy(
-        active_w=tuple(device.active_watt or 0.0 for device in scenario.devices),
-        idle_w=tuple(device.idle_watt for device in scenario.devices),
-        limits_j=tuple(scenario.budget.energy_j.get(device.name) for device in scenario.devices),
-        total_j=scenario.budget.total_energy_j,
-    )
-
-
-def _weights(scenario: Scenario, problem: PlacementProblem) -> Weights:
+def _objective(scenario: Scenario, problem: PlacementProblem) -> tuple[Term, ...]:
     """Return the objective; a weighted sum is relative to everything in fp32 at the source."""
-    if scenario.objective == "latency":
-        return Weights()
-    if scenario.objective == "energy":
-        return Weights(per_s=0.0, per_j=1.0)
-    source = next(i for i, device in enumerate(problem.devices) if device == scenario.source)
+    wanted = scenario.objective
+    if not isinstance(wanted, ObjectiveSpec):
+        return (Term(Quantity(Measure(wanted))),)
+    source = next(i for i, device in enumerate(problem.devices) if device.name == scenario.source)
     alone = [
-        min(range(len(v.options)), key=lambda o, v=v: (v.options[o].device != source, v.options[o].int8))  # type: ignore[misc]
+        min(range(len(v.options)), key=lambda o, v=v: (v.options[o].device != source, v.options[o].quantized))  # type: ignore[misc]
         for v in problem.vertices
     ]
-    reference = evaluate(problem, alone)
-    wanted = scenario.objective if isinstance(scenario.objective, ObjectiveSpec) else ObjectiveSpec(latency=1)
-    return Weights(
-        per_s=wanted.latency / (reference.latency_s or 1.0),
-        per_j=wanted.energy / (sum(reference.energy_j) or 1.0),
+    reference = evaluate(problem, Choice(tuple(alone)))
+    weights = ((LATENCY, wanted.latency), (ENERGY, wanted.energy))
+    return tuple(
+        Term(quantity, weight / (reference.value(quantity) or 1.0)) for quantity, weight in weights if weight
     )
 
 
@@ -159,7 +167,6 @@ class _Builder:
         self.costs = costs
         self.devices = tuple(device.name for device in scenario.devices)
         self.routes = routes_of(scenario)
-        self.knows_energy = scenario.knows_energy
         used = [costs[device] for device in self.devices]
         self.kinds = {one.symmetric: one for one in sorted(used, key=lambda one: one.symmetric)}
         self.source, self.sink = len(graph.units), len(graph.units) + 1
@@ -178,10 +185,7 @@ class _Builder:
                 )
                 for unit in self.graph.units
             ),
-            *(
-                Vertex(name, (Option(self.devices.index(device), int8=False),), fixed=True)
-                for name, device in ends
-            ),
+            *(Vertex(name, (Option(self.devices.index(device)),), fixed=True) for name, device in ends),
         )
 
     def _options(self, index: int) -> list[Option]:
@@ -194,12 +198,12 @@ class _Builder:
                 options.append(
                     Option(
                         device=place,
-                        int8=int8,
+                        format=self._format(device.name) if int8 else FLOAT,
                         seconds=self._seconds(device.name, unit.name, precision),
                         noise_power=self.costs[device.name].unit_noise.get(unit.name, 0.0) * int8,
                         weight_bytes=unit.weight_bytes_int8 if int8 else unit.weight_bytes,
                         activation_bytes=sum(map(_int8_bytes if int8 else _float_bytes, tensors)),
-                        kind=self._kind(device.name) if int8 else 0,
+                        precision=precision.value,
                     )
                 )
         if not options:
@@ -217,9 +221,14 @@ class _Builder:
             return ()
         return (Precision.FP32,)  # what cannot be quantized runs as it is, everywhere
 
-    def _kind(self, device: str) -> int:
-        """Return the number of the way in which a device quantizes activations."""
-        return list(self.kinds).index(self.costs[device].symmetric)
+    def formats(self) -> tuple[Format, ...]:
+        """Return the formats in which tensors exist: one for each way in which devices quantize them."""
+        names = ["int8" if symmetric else "uint8" for symmetric in self.kinds]
+        return (Format("float"), *(Format(name, (f,)) for f, name in enumerate(names, start=1)))
+
+    def _format(self, device: str) -> int:
+        """Return the number of the format in which a device quantizes activations."""
+        return 1 + list(self.kinds).index(self.costs[device].symmetric)
 
     def _seconds(self, device: str, unit: str, precision: Precision) -> float:
         try:
@@ -246,9 +255,8 @@ class _Builder:
             producer=producer,
             consumers=consumers,
             quantizers=tuple(able),
-            noise_power=tuple(one.tensor_noise.get(name, 0.0) for one in self.kinds.values()),
-            send_s=tuple(self._send(size) for size in self.sizes(name)),
-            send_j=tuple(self._send_joules(size) for size in self.sizes(name)) if self.knows_energy else (),
+            forms=tuple(self._forms(name)),
+            noise_power=(0.0, *(one.tensor_noise.get(name, 0.0) for one in self.kinds.values())),
             quantize_s=self._switch(name, Precision.INT8),
             dequantize_s=self._switch(name, Precision.FP32),
             converts_at_consumer=self._wire_bytes(name) is not None,
@@ -257,29 +265,36 @@ class _Builder:
             enter_s=self._seam(name, [costs.enter_s for costs in self._in_order]),
         )
 
-    def sizes(self, name: str) -> tuple[int, int]:
-        """Return a tensor's bytes on a link as float and as int8."""
+    def _forms(self, name: str) -> Iterator[Form]:
+        """Yield how a tensor crosses links: as float, and in each format that quantizes it."""
         raw, tensor = self._wire_bytes(name), self.graph.tensors[name]
-        return (raw, raw) if raw is not None else (_float_bytes(tensor), _int8_bytes(tensor))
+        for kind, known in enumerate(self.formats()):
+            size = _int8_bytes(tensor) if kind else _float_bytes(tensor)
+            yield self._form(known.name, kind, size if raw is None else raw)
 
     def _wire_bytes(self, name: str) -> int | None:
         spec = self.scenario.inputs.get(name)
         return None if spec is None else spec.wire_bytes
 
-    def _send(self, size_bytes: int) -> tuple[tuple[float, ...], ...]:
-        return tuple(
-            tuple(self.routes.route(a, b, size_bytes).seconds for b in self.devices) for a in self.devices
+    def _form(self, name: str, kind: int, size_bytes: int) -> Form:
+        def way(a: str, b: str) -> tuple[int, ...] | None:
+            route = self.routes.route(a, b, size_bytes)
+            return None if route.seconds == inf else route.links
+
+        hops = self.routes.hops
+        return Form(
+            name,
+            kind,
+            size_bytes,
+            link_s=tuple(hop.seconds(size_bytes) for hop in hops),
+            routes=tuple(tuple(way(a, b) for b in self.devices) for a in self.devices),
+            link_j=tuple((hop.send.joules(size_bytes), hop.receive.joules(size_bytes)) for hop in hops),
         )
 
-    def _send_joules(self, size_bytes: int) -> tuple[tuple[tuple[float, ...], ...], ...]:
-        def spent(a: str, b: str) -> tuple[float, ...]:
-            joules = self.routes.route(a, b, size_bytes).joules
-            return tuple(joules.get(device, 0.0) for device in self.devices)
-
-        return tuple(tuple(spent(a, b) for b in self.devices) for a in self.devices)
-
-    def _switch(self, name: str, to: Precision) -> tuple[float, ...]:
-        return tuple(self.costs[device].switches.get((name, to), 0.0) for device in self.devices)
+    def _switch(self, name: str, to: Precision) -> tuple[tuple[float, ...], ...]:
+        """Return format -> device -> seconds; a device knows its own way of quantizing only."""
+        row = tuple(self.costs[device].switches.get((name, to), 0.0) for device in self.devices)
+        return ((0.0,) * len(row), *(row for _ in self.kinds))
 
     @property
     def _in_order(self) -> list[DeviceCosts]:
@@ -288,8 +303,8 @@ class _Builder:
     def _seam(
         self, name: str, sides: Sequence[Mapping[tuple[str, Precision], float]]
     ) -> tuple[tuple[float, ...], ...]:
-        """Return form -> device -> seconds."""
-        forms = (Precision.FP32, Precision.INT8)
+        """Return format -> device -> seconds."""
+        forms = (Precision.FP32, *(Precision.INT8 for _ in self.kinds))
         return tuple(tuple(side.get((name, form), 0.0) for side in sides) for form in forms)
 
 

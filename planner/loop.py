@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from planner.compose import Question, chosen_options, int8_units
 from planner.evaluate import Cost, evaluate
-from planner.formulate import Formulation
 from planner.ilp import with_choice
 from planner.measure import origin_of
 from planner.plan import LoopRound
+from planner.problem import Choice, PlacementProblem
 from planner.tighten import Tightened, Tightening
 from profiling.profile import LatencyProfile
 from profiling.refine import InPlace, refine
@@ -22,7 +22,6 @@ class Closed:
     """What the loop ended with: costs under which the plan was timed, and the rounds."""
 
     question: Question
-    formulation: Formulation
     tightened: Tightened
     latency: Mapping[str, LatencyProfile]
     rounds: tuple[LoopRound, ...]
@@ -31,7 +30,7 @@ class Closed:
 def close_loop(
     ask: Callable[[Mapping[str, LatencyProfile]], Question],
     latency: Mapping[str, LatencyProfile],
-    tightening: Callable[[Formulation], Tightening],
+    tightening: Callable[[PlacementProblem], Tightening],
     time_in_place: Callable[[Chosen], Mapping[str, InPlace]],
 ) -> Closed:
     """Solve and time until the plan repeats or three were timed; of those, the best one stays.
@@ -50,39 +49,38 @@ def close_loop(
     search: Tightening | None = None
     while True:
         question = ask(latency)
-        formulation = question.formulate()
-        search = search or tightening(formulation)
-        tightened = search.solve(formulation.problem)
-        closed = Closed(question, formulation, tightened, latency, tuple(rounds))
+        problem = question.formulate()
+        search = search or tightening(problem)
+        tightened = search.solve(problem)
+        closed = Closed(question, tightened, latency, tuple(rounds))
         choice = tightened.result.choice
         if choice is None or tightened.unmet or (timed and choice == timed[-1].choice):
             return closed
         if len(timed) == MOST_ROUNDS or choice in [one.choice for one in timed]:
             break
-        chosen = chosen_options(formulation, tightened.result)
+        chosen = chosen_options(problem, tightened.result)
         found = time_in_place(chosen)
         if not found:
             return closed
         latency = _refined(latency, found)
-        own = evaluate(ask(latency).formulate().problem, choice).objective
-        cost = evaluate(formulation.problem, choice)
+        own = evaluate(ask(latency).formulate(), choice).objective
+        cost = evaluate(problem, choice)
         rounds.append(_round(question, chosen, timed[-1].chosen if timed else chosen, found, own, cost))
         timed.append(_Timed(choice, chosen, found, own))
     best = min(timed, key=lambda one: one.objective)
     latency = _refined(latency, best.found)
     question = ask(latency)
-    formulation = question.formulate()
-    proved = search.prove(formulation.problem)
+    proved = search.prove(question.formulate())
     objective = evaluate(proved.problem, best.choice).objective
     tightened = replace(proved, result=with_choice(proved.result, best.choice, objective))
-    return Closed(question, formulation, tightened, latency, tuple(rounds))
+    return Closed(question, tightened, latency, tuple(rounds))
 
 
 @dataclass(frozen=True, slots=True)
 class _Timed:
     """A plan, what timing it showed, and its objective with the costs that it showed."""
 
-    choice: tuple[int, ...]
+    choice: Choice
     chosen: Chosen
     found: Mapping[str, InPlace]
     objective: float

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 from planner.evaluate import Cost, evaluate
 from planner.formulate import DeviceCosts, formulate
+from planner.problem import Choice
 from planner.scenario import DeviceSpec, Scenario
 from profiling.graph import ModelGraph
 from profiling.profile import Precision
@@ -33,7 +34,7 @@ class Whole:
 
     def __init__(self, alone: Scenario, graph: ModelGraph, costs: Mapping[str, DeviceCosts]) -> None:
         self._graph = graph
-        self._problem = formulate(alone, graph, costs).problem
+        self._problem = formulate(alone, graph, costs)
         self._fp32_s = costs[alone.source].fp32_s
 
     def cost(self, int8: Collection[int]) -> Cost:
@@ -46,10 +47,12 @@ class Whole:
         """
         settled = self._graph.settled(int8)
         choice = [
-            next(place for place, option in enumerate(vertex.options) if option.int8 == (index in settled))
+            next(
+                place for place, option in enumerate(vertex.options) if option.quantized == (index in settled)
+            )
             for index, vertex in enumerate(self._problem.vertices)
         ]
-        return evaluate(self._problem, choice)
+        return evaluate(self._problem, Choice(tuple(choice)))
 
     def ratio_to_fp32(self, int8: Collection[int]) -> float:
         """Return the predicted seconds over the measured ones of the fp32 model."""

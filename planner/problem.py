@@ -1,9 +1,111 @@
-"""The waist of the program: units, options, tensors, devices and budgets as numbers only."""
+"""The waist of the program: units, options, tensors, devices, links and limits as numbers only."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import inf, isfinite, isnan
 
-from planner.errors import PlannerError
+from planner.errors import ProblemError
+
+FLOAT = 0  # the format of tensors that nobody quantizes
+_MOST = 1e15  # sums of greater numbers lose the small ones, and overflow in the end
+
+
+class Measure(StrEnum):
+    """What of a plan can be limited and minimised; all but memory are per request."""
+
+    LATENCY = "latency"  # seconds, everything in sequence
+    MAKESPAN = "makespan"  # seconds, with stages that overlap where the graph allows
+    PERIOD = "period"  # seconds between requests in a pipeline: the largest load of a device or link
+    ENERGY = "energy"  # joules, of a device or of all
+    MEMORY = "memory"  # bytes, of a device
+    TRAFFIC = "traffic"  # bytes, over a link or over all
+    NOISE = "noise"  # power relative to the outputs'
+    MONEY = "money"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A measure of the whole plan, or of one device or link: `of` is its index."""
+
+    measure: Measure
+    of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A budget."""
+
+    quantity: Quantity
+    at_most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A part of the objective, which is the sum of weight times quantity."""
+
+    quantity: Quantity
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A way in which tensors exist: number 0 is floating point, others are quantized.
+
+    Parameters
+    ----------
+    suits
+        The formats with which a unit that asks for this one is content: its own and coarser ones.
+    absorbs
+        Whether the runtime turns a unit between such tensors into an integer kernel, asked or not.
+    """
+
+    name: str
+    suits: tuple[int, ...] = ()
+    absorbs: bool = True
+
+
+FORMATS = (Format("float"), Format("uint8", (1,)))
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A place to compute.
+
+    Parameters
+    ----------
+    start_s
+        Seconds that a stage takes besides its units, once a request.
+    active_w, idle_w
+        Watts while it computes, and during the rest of a request.
+    price_per_s
+        Money per second of computing.
+    transfers_block
+        Whether sending and receiving keep it from computing: then they count in its load.
+    convex
+        Whether a path that left it may not come back, so that its units make one stage.
+    again
+        The device of which this is another visit, with its memory and its load; None if it is a device.
+    """
+
+    name: str
+    start_s: float = 0.0
+    active_w: float = 0.0
+    idle_w: float = 0.0
+    price_per_s: float = 0.0
+    transfers_block: bool = False
+    convex: bool = True
+    again: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A one-way connection of two devices."""
+
+    name: str
+    source: int
+    target: int
+    price_per_byte: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,25 +114,29 @@ class Option:
 
     Parameters
     ----------
-    device
-        Index into `PlacementProblem.devices`.
-    int8
-        Whether the unit computes in int8, else in fp32.
-    seconds, noise_power
-        What the unit itself costs; `noise_power` relative to the outputs' power.
+    device, format
+        Indices into the problem's devices, and into its formats: that of the tensors which the unit asks for.
+    precision
+        What the user calls it.
+    seconds, noise_power, joules
+        What the unit itself costs; joules beyond the device's watts.
     weight_bytes, activation_bytes
         Weights held on the device, and the unit's inputs and outputs while it runs.
-    kind
-        In which of several ways int8 activations are quantized there; a tensor has one.
     """
 
     device: int
-    int8: bool
+    format: int = FLOAT
     seconds: float = 0.0
     noise_power: float = 0.0
-    weight_bytes: int = 0
-    activation_bytes: int = 0
-    kind: int = 0
+    weight_bytes: float = 0
+    activation_bytes: float = 0
+    precision: str = "fp32"
+    joules: float = 0.0
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it asks for quantized tensors."""
+        return self.format != FLOAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +148,9 @@ class Vertex:
     fixed
         True for the source and the sink: they compute nothing and belong to no stage.
     absorbed
-        True if it cannot but compute in int8 where all tensors are int8 that it would quantize.
+        True if it cannot but compute in integers where all tensors are so that it would quantize.
     within
-        Vertices that have to compute in int8 on the same device if this one does.
+        Vertices that have to ask for the same format on the same device if this one asks for one.
     """
 
     name: str
@@ -52,6 +158,42 @@ class Vertex:
     fixed: bool = False
     absorbed: bool = False
     within: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form in which a tensor crosses links.
+
+    Parameters
+    ----------
+    format
+        That of the tensor that can cross so.
+    size_bytes
+        On a link.
+    link_s, link_j
+        Link -> seconds; link -> joules of its source and of its target, empty if none.
+    routes
+        From device -> to device -> links, None without a way. Those from one device are a tree.
+    encode_s, decode_s
+        Device -> seconds to bring it into this form and back; empty if it crosses as it is.
+    noise_power
+        Added once if it crosses so.
+    """
+
+    name: str
+    format: int
+    size_bytes: float
+    link_s: tuple[float, ...]
+    routes: tuple[tuple[tuple[int, ...] | None, ...], ...]
+    link_j: tuple[tuple[float, float], ...] = ()
+    encode_s: tuple[float, ...] = ()
+    decode_s: tuple[float, ...] = ()
+    noise_power: float = 0.0
+
+    def seconds(self, source: int, target: int) -> float:
+        """Return the seconds from device to device; infinite without a way."""
+        route = self.routes[source][target]
+        return inf if route is None else sum(self.link_s[link] for link in route)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +205,20 @@ class Flow:
     producer, consumers
         Indices into `PlacementProblem.vertices`.
     quantizers
-        Vertices that make it int8 when they compute in int8; empty if it never is.
+        Vertices that have it quantized when they ask for it; empty if it never is.
+    forms
+        One per format, in their order, or the first alone if nothing quantizes it; then other
+        forms of the float tensor. All its crossings take the same.
     noise_power
-        Noise of quantizing it, counted once, for each kind of option that may.
+        Format -> noise of quantizing it, counted once; the first is 0.
     inherits
-        True if its producer, in int8, hands on its own input's scale (MaxPool, Reshape): then
+        True if its producer, quantized, hands on its own input's scale (MaxPool, Reshape): then
         quantizing it adds no noise to what its input already has.
-    send_s
-        form (0 float, 1 int8) -> from device -> to device -> seconds; infinite without a path.
     quantize_s, dequantize_s
-        Seconds per device to switch it.
-    send_j
-        Like `send_s`, but joules of each device that takes part; empty if sending costs none.
+        Format -> device -> seconds to bring it there from float, and back.
     leave_s, enter_s
-        form -> device -> seconds that a stage there loses because it ends or begins at this tensor; empty
-        if none.
+        Format -> device -> seconds that a stage there loses because it ends or begins at this tensor;
+        empty if none.
     converts_at_consumer
         True if it always crosses a link as it arose (a compressed picture), so that each receiver
         quantizes it for itself.
@@ -86,42 +227,37 @@ class Flow:
     name: str
     producer: int
     consumers: tuple[int, ...]
-    quantizers: tuple[int, ...]
-    noise_power: tuple[float, ...]
-    send_s: tuple[tuple[tuple[float, ...], ...], ...]
-    quantize_s: tuple[float, ...]
-    dequantize_s: tuple[float, ...]
+    forms: tuple[Form, ...]
+    quantizers: tuple[int, ...] = ()
+    noise_power: tuple[float, ...] = (0.0,)
+    quantize_s: tuple[tuple[float, ...], ...] = ()
+    dequantize_s: tuple[tuple[float, ...], ...] = ()
     converts_at_consumer: bool = False
     inherits: bool = False
-    send_j: tuple[tuple[tuple[tuple[float, ...], ...], ...], ...] = ()
     leave_s: tuple[tuple[float, ...], ...] = ()
     enter_s: tuple[tuple[float, ...], ...] = ()
 
+    @property
+    def formats(self) -> range:
+        """The formats in which it can exist."""
+        return range(len(self.noise_power) if self.quantizers else 1)
 
-@dataclass(frozen=True, slots=True)
-class Energy:
-    """What devices draw: active while they compute, idle during the rest of a request.
-
-    Parameters
-    ----------
-    active_w, idle_w
-        Watts per device.
-    limits_j, total_j
-        Budgets per request: per device and over all; None is no limit.
-    """
-
-    active_w: tuple[float, ...]
-    idle_w: tuple[float, ...]
-    limits_j: tuple[float | None, ...]
-    total_j: float | None = None
+    @property
+    def wires(self) -> range:
+        """The numbers of the forms that are not simply its format."""
+        return range(len(self.noise_power), len(self.forms))
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """The objective: `per_s` times latency in seconds plus `per_j` times energy in joules."""
+class Choice:
+    """An answer: vertex -> number of its option; flow -> number of its wire, 0 for none (or all empty)."""
 
-    per_s: float = 1.0
-    per_j: float = 0.0
+    options: tuple[int, ...]
+    wires: tuple[int, ...] = ()
+
+    def wire(self, flow: int) -> int:
+        """Return the number of the form in which a float tensor crosses links."""
+        return self.wires[flow] if self.wires else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,69 +266,85 @@ class PlacementProblem:
 
     Parameters
     ----------
-    memory_bytes
-        Per device; None is no limit.
-    noise_power
-        Budget on the summed relative noise power; None is no limit.
-    latency_s
-        Budget on the latency of one request; None is no limit.
-    energy
-        None where nothing is known of energy; then none is counted.
-    start_s
-        Seconds that a device's stage takes besides its units, once a request; empty if none.
+    objective
+        The sum that is minimised.
+    together, apart
+        Groups of vertices on one device; pairs of vertices on different ones.
+
+    Raises
+    ------
+    ProblemError
+        If a number is no cost or budget.
     """
 
-    devices: tuple[str, ...]
+    devices: tuple[Device, ...]
     vertices: tuple[Vertex, ...]
     flows: tuple[Flow, ...]
-    memory_bytes: tuple[int | None, ...]
-    noise_power: float | None = None
-    latency_s: float | None = None
-    energy: Energy | None = None
-    weights: Weights = Weights()
-    start_s: tuple[float, ...] = ()
+    links: tuple[Link, ...] = ()
+    formats: tuple[Format, ...] = FORMATS
+    limits: tuple[Limit, ...] = ()
+    objective: tuple[Term, ...] = (Term(Quantity(Measure.LATENCY)),)
+    together: tuple[tuple[int, ...], ...] = ()
+    apart: tuple[tuple[int, int], ...] = ()
+
+    def home(self, device: int) -> int:
+        """Return the device of which this is a visit."""
+        again = self.devices[device].again
+        return device if again is None else again
 
     @property
-    def starts(self) -> tuple[float, ...]:
-        """`start_s` of every device."""
-        return self.start_s or (0.0,) * len(self.devices)
+    def quantities(self) -> tuple[Quantity, ...]:
+        """All that a limit or the objective speaks of, each once."""
+        spoken = [limit.quantity for limit in self.limits] + [term.quantity for term in self.objective]
+        return tuple(dict.fromkeys(spoken))
+
+    def limited(self, quantity: Quantity, at_most: float | None) -> "PlacementProblem":
+        """Return the problem with another limit on a quantity; None lifts it."""
+        others = tuple(limit for limit in self.limits if limit.quantity != quantity)
+        own = () if at_most is None else (Limit(quantity, at_most),)
+        return replace(self, limits=(*others, *own))
+
+    def limit(self, measure: Measure, of: int | None = None) -> float:
+        """Return the tightest limit on a quantity; infinite if there is none."""
+        return min((x.at_most for x in self.limits if x.quantity == Quantity(measure, of)), default=inf)
 
     def __post_init__(self) -> None:
         """Refuse numbers that no budget or cost can have."""
+        for device in self.devices:
+            known = (device.start_s, device.active_w, device.idle_w, device.price_per_s)
+            _require_costs(f"device {device.name!r}", known)
+        _require_costs("links", [link.price_per_byte for link in self.links])
         for vertex in self.vertices:
-            for option in vertex.options:
-                _require_finite(f"unit {vertex.name!r}", option.seconds, option.noise_power)
+            for o in vertex.options:
+                numbers = (o.seconds, o.noise_power, o.weight_bytes, o.activation_bytes, o.joules)
+                _require_costs(f"unit {vertex.name!r}", numbers)
         for flow in self.flows:
-            numbers = (*flow.noise_power, *flow.quantize_s, *flow.dequantize_s)
-            numbers = (*numbers, *(x for row in (*flow.leave_s, *flow.enter_s) for x in row))
-            _require_finite(f"tensor {flow.name!r}", *numbers)
-            _require_times(flow)
+            _require_costs(f"tensor {flow.name!r}", list(_numbers(flow)))
             if flow.inherits and flow.producer not in flow.quantizers:
-                raise PlannerError(
+                raise ProblemError(
                     f"tensor {flow.name!r}: only a producer that quantizes it hands on a scale"
                 )
-        limits = [
-            self.noise_power,
-            self.latency_s,
-            *self.memory_bytes,
-            *self.start_s,
-            self.weights.per_s,
-            self.weights.per_j,
-        ]
-        if self.energy is not None:
-            known = self.energy
-            limits += [*known.active_w, *known.idle_w, *known.limits_j, known.total_j]
-        _require_finite("budget", *(x for x in limits if x is not None))
+        _require_costs("budget", [limit.at_most for limit in self.limits])
+        _require_costs("objective", [term.weight for term in self.objective])
+        spoken = any(quantity.measure is Measure.MAKESPAN for quantity in self.quantities)
+        if spoken and not all(device.convex for device in self.devices):
+            raise ProblemError("makespan: needs devices of one stage each; one may be returned to at will")
 
 
-def _require_finite(what: str, *numbers: float) -> None:
+def _numbers(flow: Flow) -> Iterator[float]:
+    yield from flow.noise_power
+    for table in (flow.quantize_s, flow.dequantize_s, flow.leave_s, flow.enter_s):
+        for row in table:
+            yield from row
+    for form in flow.forms:
+        yield from (form.size_bytes, form.noise_power, *form.link_s, *form.encode_s, *form.decode_s)
+        for pair in form.link_j:
+            yield from pair
+
+
+def _require_costs(what: str, numbers: Sequence[float]) -> None:
     for number in numbers:
-        if not math.isfinite(number) or number < 0:
-            raise PlannerError(f"{what}: costs and budgets must be finite and >= 0, got {number}")
-
-
-def _require_times(flow: Flow) -> None:
-    for form in flow.send_s:
-        for row in form:
-            if any(math.isnan(x) or x < 0 for x in row):
-                raise PlannerError(f"tensor {flow.name!r}: transfer seconds must be >= 0")
+        if isnan(number) or not isfinite(number) or number < 0:
+            raise ProblemError(f"{what}: costs and budgets must be finite and >= 0, got {number}")
+        if number > _MOST:
+            raise ProblemError(f"{what}: costs and budgets must be at most {_MOST:g}, got {number:g}")

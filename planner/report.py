@@ -25,24 +25,19 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     return Group(_stages(plan, manifest), *cuts, _costs(plan), *_checks(plan))
 
 
-def no_plan_text(unmet: tuple[str, ...], binding: tuple[str, ...]) -> str:
+def no_plan_text(unmet: tuple[str, ...], conflict: str) -> str:
     """Return why there is no plan, in one line.
 
     Parameters
     ----------
     unmet
         Error budgets that even fp32 breaks, as sentences.
-    binding
-        Budgets without which, one at a time, there is a plan.
+    conflict
+        Budgets that cannot hold together, as a sentence.
     """
     if unmet:
         return f"infeasible: even without quantization noise the held-back data show {'; '.join(unmet)}"
-    if binding:
-        return f"infeasible at the measured costs; there is a plan without {', or without '.join(binding)}"
-    return (
-        "infeasible at the measured costs, and leaving out one budget does not help: "
-        "look at links, precisions and budgets together"
-    )
+    return conflict
 
 
 def _stages(plan: Plan, manifest: Manifest) -> Table:

@@ -1,7 +1,7 @@
 """The cheapest way of a message over links, stored and forwarded at every device between."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 
@@ -28,8 +28,8 @@ class Hop:
     target: str
     latency_s: float
     bandwidth_bytes_per_s: float
-    send: "MessageEnergy | None" = None
-    receive: "MessageEnergy | None" = None
+    send: MessageEnergy = MessageEnergy()
+    receive: MessageEnergy = MessageEnergy()
 
     def seconds(self, size_bytes: int) -> float:
         """Return the seconds that a message of this size takes."""
@@ -38,52 +38,43 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Devices from sender to receiver, both included, the seconds in all and each device's joules."""
+    """Devices from sender to receiver, both included, the numbers of the links, and the seconds in all."""
 
     path: tuple[str, ...]
+    links: tuple[int, ...]
     seconds: float
-    joules: dict[str, float] = field(default_factory=dict)
 
 
 class Routes:
     """All cheapest routes; which one is cheapest depends on the size of the message."""
 
     def __init__(self, hops: Iterable[Hop]) -> None:
-        self._hops = tuple(hops)
+        self.hops = tuple(hops)
         self._known: dict[tuple[str, int], dict[str, Route]] = {}
 
     def route(self, source: str, target: str, size_bytes: int) -> Route:
         """Return the cheapest route; infinite seconds where links lead nowhere."""
         if source == target:
-            return Route((source,), 0.0)
+            return Route((source,), (), 0.0)
         key = (source, size_bytes)
         if key not in self._known:
             self._known[key] = self._search(source, size_bytes)
-        return self._known[key].get(target, Route((), inf))
+        return self._known[key].get(target, Route((), (), inf))
 
     def _search(self, source: str, size_bytes: int) -> dict[str, Route]:
         links: nx.DiGraph = nx.DiGraph()
         links.add_node(source)
-        for hop in self._hops:
+        for number, hop in enumerate(self.hops):
             seconds = hop.seconds(size_bytes)
             known = links.get_edge_data(hop.source, hop.target)
             if known is None or seconds < known["weight"]:  # parallel links: the faster one
-                links.add_edge(hop.source, hop.target, weight=seconds, hop=hop)
+                links.add_edge(hop.source, hop.target, weight=seconds, number=number)
         seconds, paths = nx.single_source_dijkstra(links, source)
         return {
             target: Route(
                 tuple(path),
+                tuple(links.edges[pair]["number"] for pair in pairwise(path)),
                 seconds[target],
-                _joules([links.edges[pair]["hop"] for pair in pairwise(path)], size_bytes),
             )
             for target, path in paths.items()
         }
-
-
-def _joules(hops: Iterable[Hop], size_bytes: int) -> dict[str, float]:
-    spent: dict[str, float] = {}
-    for hop in hops:
-        for device, energy in ((hop.source, hop.send), (hop.target, hop.receive)):
-            if energy is not None:
-                spent[device] = spent.get(device, 0.0) + energy.joules(size_bytes)
-    return spent

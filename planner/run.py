@@ -10,9 +10,7 @@ import msgspec
 from planner.build import Built, build, build_models, deliverable_of
 from planner.compose import Question, chosen_options, compose_infeasible, compose_plan, int8_units
 from planner.errors import DataError, OutputError, RebuildError
-from planner.evaluate import evaluate
-from planner.explain import binding_budgets
-from planner.formulate import Formulation
+from planner.explain import conflict_text, find_conflict
 from planner.ilp import SolveResult
 from planner.law import Trial
 from planner.loop import close_loop
@@ -29,6 +27,7 @@ from planner.measure import (
 from planner.metrics import broken_budgets, has_error_budget
 from planner.plan import Measured, Metrics, Plan
 from planner.prepared import Prepared, load_datasets, load_models, prepare
+from planner.problem import PlacementProblem
 from planner.profiles import profile_devices
 from planner.scenario import Scenario
 from planner.scenario_file import parse_scenario
@@ -58,15 +57,15 @@ class Outcome:
         None and empty where there is no plan.
     failures
         Error budgets that the evaluation data broke, or that no plan can keep, as sentences.
-    binding
-        If no plan keeps all budgets: those without which, one at a time, there is one.
+    conflict
+        If no plan keeps all budgets: which of them cannot hold together.
     """
 
     plan: Plan
     built: Built | None
     profiles: Mapping[str, Profile]
     failures: tuple[str, ...] = ()
-    binding: tuple[str, ...] = ()
+    conflict: str = ""
 
 
 def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
@@ -89,9 +88,9 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     def built_of(chosen: tuple[tuple[str, bool], ...]) -> Built:
         return build(prepared, int8_units(chosen), tuple(device for device, _ in chosen))
 
-    def tightening(formulation: Formulation) -> Tightening:
+    def tightening(problem: PlacementProblem) -> Tightening:
         def try_out(result: SolveResult) -> Metrics:
-            deliverable = deliverable_of(prepared, built_of(chosen_options(formulation, result)))
+            deliverable = deliverable_of(prepared, built_of(chosen_options(problem, result)))
             return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
 
         return Tightening(scenario.budget, options, try_out, law)
@@ -106,16 +105,16 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     progress("solving", 0, 1)
     closed = close_loop(ask, latency, tightening, time_in_place)
     progress("solving", 1, 1)
-    question, formulation, tightened = closed.question, closed.formulation, closed.tightened
+    question, tightened = closed.question, closed.tightened
     if tightened.result.choice is None:
-        binding = binding_budgets(tightened.problem, options)
-        return Outcome(compose_infeasible(question, tightened), None, {}, binding=binding)
+        conflict = conflict_text(scenario, find_conflict(tightened.problem, options), law)
+        return Outcome(compose_infeasible(question, tightened), None, {}, conflict=conflict)
     if tightened.unmet:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
-    built = built_of(chosen_options(formulation, tightened.result))
+    built = built_of(chosen_options(tightened.problem, tightened.result))
     deliverable = deliverable_of(prepared, built)
     question = _with_own_noise(question, prepared, deliverable, tightened, progress)
-    plan = compose_plan(question, formulation, tightened, closed.rounds)
+    plan = compose_plan(question, tightened, closed.rounds)
     measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
@@ -136,7 +135,7 @@ def _with_own_noise(
     """Return the question with a law that gives the noise which the plan shows on calibration samples."""
     samples = prepared.subject.calibration.spread(question.scenario.profiling.noise_samples)
     seen = measure_errors(deliverable, samples, prepared.runtime, progress=progress).noise_relative_rms
-    summed = evaluate(tightened.problem, tightened.result.choice or ()).noise_power
+    summed = tightened.cost.noise_power
     return replace(question, law=question.law.through(summed, seen**2))
 
 

@@ -2,9 +2,11 @@
 
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pulp
 from pulp.apis import coin_api
 
@@ -28,8 +30,16 @@ class SolverOptions:
     gap: float = 1e-6
 
 
-def run_solver(lp: pulp.LpProblem, options: SolverOptions) -> float:
+Start = Mapping[pulp.LpVariable, float]
+
+
+def run_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start | None = None) -> float:
     """Solve a program in place and return the proved bound of its objective.
+
+    Parameters
+    ----------
+    start
+        Values of some variables that a solution is known to have.
 
     Raises
     ------
@@ -38,16 +48,39 @@ def run_solver(lp: pulp.LpProblem, options: SolverOptions) -> float:
     """
     if options.name not in _SOLVERS:
         raise SolverError(f"no solver {options.name!r}; choose one of {', '.join(_SOLVERS)}")
-    return _SOLVERS[options.name](lp, options)
+    return _SOLVERS[options.name](lp, options, start or {})
 
 
-def _highs(lp: pulp.LpProblem, options: SolverOptions) -> float:
+def run_linear(lp: pulp.LpProblem) -> float:
+    """Solve a program without integers with the embedded solver; its rows then have their duals."""
+    _run(lp, pulp.HiGHS(msg=False, threads=1))
+    return float(pulp.value(lp.objective))
+
+
+class _StartedHighs(pulp.HiGHS):  # type: ignore[misc]
+    """HiGHS with a solution to start from, which pulp's own door has no place for."""
+
+    def __init__(self, start: Start, **options: object) -> None:
+        super().__init__(**options)
+        self.start = start
+
+    def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
+        """Hand the solution over and run."""
+        if self.start:
+            places = np.array([variable.index for variable in self.start], dtype=np.int32)
+            values = np.array(list(self.start.values()))
+            lp.solverModel.setSolution(len(places), places, values)
+        super().callSolver(lp)
+
+
+def _highs(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with HiGHS and return its bound.
 
     One thread: two were slower in every case tried. No presolve: that of versions 1.12 to 1.15 runs
     for ever on some of these programs and calls others infeasible, and it saves no time on them.
     """
-    solver = pulp.HiGHS(
+    solver = _StartedHighs(
+        start,
         msg=False,
         gapRel=options.gap,
         gapAbs=1e-6,
@@ -61,7 +94,7 @@ def _highs(lp: pulp.LpProblem, options: SolverOptions) -> float:
     return float(lp.solverModel.getInfo().mip_dual_bound)
 
 
-def _cbc(lp: pulp.LpProblem, options: SolverOptions) -> float:
+def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with CBC; its bound stands only in its log, unless it proved the optimum."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "cbc.log"
@@ -72,7 +105,10 @@ def _cbc(lp: pulp.LpProblem, options: SolverOptions) -> float:
             gapAbs=1e-6,
             timeLimit=options.time_limit_s,
             logPath=str(log),
+            warmStart=bool(start),
         )
+        for variable, value in start.items():
+            variable.setInitialValue(value)
         if not solver.available():
             raise SolverError("solver cbc: no cbc program found; use solver.name: highs")
         _run(lp, solver)

@@ -5,7 +5,7 @@ lies between is searched a few times more, so that no faster plan is missed for 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -14,10 +14,11 @@ from planner.ilp import SolveResult, solve
 from planner.law import NoiseLaw
 from planner.metrics import doubtful_budgets, has_error_budget
 from planner.plan import Metrics, Round
-from planner.problem import PlacementProblem
+from planner.problem import Choice, Measure, PlacementProblem, Quantity
 from planner.scenario import BudgetSpec
 from planner.solvers import SolverOptions
 
+NOISE = Quantity(Measure.NOISE)
 _STEP = 0.5  # of noise power, where measurement does not say how far to go
 _MARGIN = 0.95  # below what proportionality asks for, since noise is not quite additive
 _MOST_ROUNDS = 24
@@ -40,6 +41,13 @@ class Tightened:
     result: SolveResult
     rounds: tuple[Round, ...]
     unmet: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> Cost:
+        """What the plan costs; there has to be one."""
+        if self.result.choice is None:
+            raise ValueError("there is no plan")
+        return evaluate(self.problem, self.result.choice)
 
 
 class Tightening:
@@ -64,7 +72,7 @@ class Tightening:
         self._options = options
         self._try_out = try_out
         self._law = law or NoiseLaw()
-        self._tried: dict[tuple[int, ...], Metrics] = {}
+        self._tried: dict[Choice, Metrics] = {}
         self._rounds: list[Round] = []
         self._best: tuple[PlacementProblem, SolveResult, int] | None = None
         self._low: float | None = None  # the greatest limit that is known to keep the budgets
@@ -76,7 +84,7 @@ class Tightening:
         self._best = None
         limit = self._start()
         while True:
-            problem = replace(problem, noise_power=None if limit == float("inf") else limit)
+            problem = problem.limited(NOISE, None if limit == float("inf") else limit)
             result = solve(problem, self._options)
             if result.choice is None or not has_error_budget(self._budget):
                 return self._done(problem, result, ())
@@ -85,9 +93,10 @@ class Tightening:
             broken = list(doubtful_budgets(self._budget, metrics))
             if result.choice not in self._tried:
                 names = [name for name, _, _ in broken]
-                self._rounds.append(_round(problem.noise_power, cost, metrics, names, self._law))
+                self._rounds.append(_round(_limit(problem), cost, metrics, names, self._law))
             self._tried[result.choice] = metrics
-            self._learn(problem, result, cost, kept=not broken)
+            place = list(self._tried).index(result.choice)
+            self._learn(problem, result, cost, place, kept=not broken)
             limit = self._next_limit(problem, cost, metrics)
             if limit is None:
                 unmet = [f"{name} {value:.6g} instead of {least:.6g}" for name, least, value in broken]
@@ -96,7 +105,7 @@ class Tightening:
     def prove(self, problem: PlacementProblem) -> Tightened:
         """Solve once under the limit that was found, for a bound; nothing is tried out."""
         limit = self._start()
-        problem = replace(problem, noise_power=None if limit == float("inf") else limit)
+        problem = problem.limited(NOISE, None if limit == float("inf") else limit)
         return Tightened(problem, solve(problem, self._options), tuple(self._rounds))
 
     def _start(self) -> float | None:
@@ -105,20 +114,21 @@ class Tightening:
         allowed = self._budget.noise_relative_rms
         return None if allowed is None else self._law.summed(allowed**2)
 
-    def _learn(self, problem: PlacementProblem, result: SolveResult, cost: Cost, *, kept: bool) -> None:
+    def _learn(
+        self, problem: PlacementProblem, result: SolveResult, cost: Cost, place: int, *, kept: bool
+    ) -> None:
+        """Remember what a plan, tried out at this place, says of the limits."""
         if not kept:
             self._high = min(self._high, cost.noise_power)
             return
-        place = list(self._tried).index(result.choice or ())
         if self._best is None or (result.objective or 0.0) < (self._best[1].objective or 0.0):
             self._best = problem, result, place
-        limit = problem.noise_power
-        self._low = max(self._low or 0.0, float("inf") if limit is None else limit)
+        self._low = max(self._low or 0.0, problem.limit(Measure.NOISE))
 
     def _next_limit(self, problem: PlacementProblem, cost: Cost, metrics: Metrics) -> float | None:
         """Return the limit to try next; None if there is no need or no way to go on."""
         if self._best is not None:
-            return None if problem.noise_power is None else self._looser(cost, metrics)
+            return None if _limit(problem) is None else self._looser(cost, metrics)
         if cost.noise_power == 0 or len(self._rounds) == _MOST_ROUNDS:
             return None
         last = len(self._rounds) == _MOST_ROUNDS - 1
@@ -155,6 +165,11 @@ def _factor(budget: BudgetSpec, metrics: Metrics) -> float:
         return _STEP
     # Power grows with the square: aim where proportionality says the budget holds.
     return min(_MARGIN, _MARGIN * (allowed / metrics.noise_relative_rms) ** 2)
+
+
+def _limit(problem: PlacementProblem) -> float | None:
+    limit = problem.limit(Measure.NOISE)
+    return None if limit == float("inf") else limit
 
 
 def _round(limit: float | None, cost: Cost, metrics: Metrics, broken: Sequence[str], law: NoiseLaw) -> Round:

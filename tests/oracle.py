@@ -1,146 +1,262 @@
-"""Brute force over all assignments, written from README's formulas alone.
+"""Brute force over all choices, written from README's formulas alone.
 
-It shares no code with `planner.evaluate` or `planner.ilp`, so that a mistake there shows here.
+It shares no code with `planner.evaluate` or `planner.program`, so that a mistake there shows here.
 """
 
 import itertools
 import math
+from dataclasses import dataclass
 
-from planner.problem import PlacementProblem
+from planner.problem import Choice, Measure, PlacementProblem
 
 
-def price(problem: PlacementProblem, choice: tuple[int, ...]) -> dict[str, object]:
-    """Return latency, noise, memory, energy, objective and whether stages can run one after another."""
-    pick = [v.options[c] for v, c in zip(problem.vertices, choice, strict=True)]
-    busy, sent, noise = _add_up(problem, pick)
-    latency = math.fsum((*busy, sent))
-    memory = []
-    for d in range(len(problem.devices)):
-        here = [o for o in pick if o.device == d]
-        memory.append(sum(o.weight_bytes for o in here) + max((o.activation_bytes for o in here), default=0))
-    energy = _energy(problem, pick, busy, latency)
-    spent = problem.weights.per_s * latency + problem.weights.per_j * math.fsum(energy)
-    return {
-        "latency": latency,
-        "noise": noise,
-        "memory": memory,
-        "energy": energy,
-        "objective": spent if latency < math.inf else math.inf,
-        "order": _has_order(problem, pick),
-        "absorbed": _is_absorbed(problem, pick),
-        "exposed": any(
-            pick[v].int8
-            and {(pick[w].int8, pick[w].device) for w in vertex.within} - {(True, pick[v].device)}
-            for v, vertex in enumerate(problem.vertices)
+@dataclass
+class Price:
+    """What a choice costs, and which of the rules that are no budgets it breaks."""
+
+    latency: float
+    makespan: float
+    period: float
+    noise: float
+    memory: list[float]
+    energy: list[float]
+    traffic: list[float]
+    money: float
+    ordered: bool
+    sound: bool
+    objective: float = 0.0
+
+    def of(self, quantity) -> float:
+        if quantity.measure in (Measure.MEMORY, Measure.ENERGY, Measure.TRAFFIC):
+            values = getattr(self, quantity.measure.value)
+            return math.fsum(values) if quantity.of is None else values[quantity.of]
+        return getattr(self, quantity.measure.value)
+
+
+def price(problem: PlacementProblem, choice: Choice) -> Price:
+    """Return what README's formulas say of a choice."""
+    pick = [v.options[c] for v, c in zip(problem.vertices, choice.options, strict=True)]
+    wires = choice.wires or (0,) * len(problem.flows)
+    homes = [d if device.again is None else device.again for d, device in enumerate(problem.devices)]
+    every = range(len(problem.devices))
+    formats, sound = _formats(problem, pick)
+    forms = [wire if wire and kind == 0 else kind for wire, kind in zip(wires, formats, strict=True)]
+    busy = _busy(problem, pick, formats, forms)
+    carried = _carried(problem, pick, forms)
+    lost = _lost(problem, pick, forms)
+    on_links = [math.fsum(problem.flows[t].forms[m].link_s[at] for t, m, at in carried if at == link)
+                for link in range(len(problem.links))]  # fmt: skip
+    latency = math.inf if lost else math.fsum([*busy, *on_links])
+    memory, energy, loads = [], [], []
+    for d in every:
+        here = [o for o in pick if homes[o.device] == d]
+        memory.append(
+            math.fsum(o.weight_bytes for o in here) + max((o.activation_bytes for o in here), default=0)
+        )
+        active = math.fsum(busy[e] for e in every if homes[e] == d)
+        energy.append(_joules(problem, d, homes, here, active, latency, busy, carried))
+        blocked = math.fsum(
+            problem.flows[t].forms[m].link_s[at]
+            for t, m, at in carried
+            for end in (problem.links[at].source, problem.links[at].target)
+            if end == d
+        )
+        loads.append(active + (blocked if problem.devices[d].transfers_block else 0.0))
+    traffic = [math.fsum(problem.flows[t].forms[m].size_bytes for t, m, at in carried if at == link)
+               for link in range(len(problem.links))]  # fmt: skip
+    ordered = _has_order(problem, pick, homes)
+    priced = Price(
+        latency=latency,
+        makespan=_makespan(problem, pick, forms, busy)
+        if ordered and not lost and all(d.convex for d in problem.devices)
+        else math.inf,
+        period=math.inf if lost else max([*loads, *on_links]),
+        noise=_noise(problem, pick, formats, forms),
+        memory=memory,
+        energy=energy,
+        traffic=traffic,
+        money=math.fsum(
+            [
+                *(device.price_per_s * b for device, b in zip(problem.devices, busy, strict=True)),
+                *(link.price_per_byte * n for link, n in zip(problem.links, traffic, strict=True)),
+            ]
         ),
-        "one kind": all(len({pick[v].kind for v in t.quantizers if pick[v].int8}) < 2 for t in problem.flows),
+        ordered=ordered,
+        sound=sound and not lost and _keeps_rules(problem, pick, formats, homes),
+    )
+    if not lost:
+        priced.objective = math.fsum(term.weight * priced.of(term.quantity) for term in problem.objective)
+    else:
+        priced.objective = math.inf
+    return priced
+
+
+def _formats(problem, pick) -> tuple[list[int], bool]:
+    """Return each tensor's format, and whether each has one."""
+    found, sound = [], True
+    for t in problem.flows:
+        asked = {pick[v].format for v in t.quantizers if pick[v].format}
+        fits = [f for f in asked if all(f in problem.formats[g].suits for g in asked)]
+        sound = sound and (bool(fits) or not asked)
+        found.append(min(fits) if fits else 0)
+    return found, sound
+
+
+def _readers(t, pick):
+    return {pick[v].device for v in t.consumers}
+
+
+def _busy(problem, pick, formats, forms) -> list[float]:
+    """Return seconds per device: units, stages, switches, conversions for links, and seams."""
+    busy = [math.fsum(o.seconds for o in pick if o.device == d) for d in range(len(problem.devices))]
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    for d in {pick[v].device for v in units}:
+        busy[d] += problem.devices[d].start_s
+    for t, f, m in zip(problem.flows, formats, forms, strict=True):
+        home = pick[t.producer].device
+        for d, seconds in (*_switches(t, f, pick), *_conversions(t, m, pick)):
+            busy[d] += seconds
+        others = {pick[v].device for v in t.consumers if v in units} - {home}
+        if t.producer in units and t.leave_s and others:
+            busy[home] += t.leave_s[f][home]
+            for d in others:
+                busy[d] += t.enter_s[f][d]
+    return busy
+
+
+def _switches(t, f, pick):
+    if not f:
+        return
+    if pick[t.producer].format == 0:
+        for d in _readers(t, pick) if t.converts_at_consumer else {pick[t.producer].device}:
+            yield d, t.quantize_s[f][d]
+    for d in {pick[v].device for v in t.consumers if pick[v].format == 0}:
+        yield d, t.dequantize_s[f][d]
+
+
+def _conversions(t, m, pick):
+    home = pick[t.producer].device
+    away = _readers(t, pick) - {home}
+    if m >= len(t.noise_power) and away:
+        yield home, t.forms[m].encode_s[home]
+        for d in away:
+            yield d, t.forms[m].decode_s[d]
+
+
+def _carried(problem, pick, forms) -> set[tuple[int, int, int]]:
+    """Return (tensor, form, link) of every message."""
+    return {
+        (t, m, link)
+        for t, (flow, m) in enumerate(zip(problem.flows, forms, strict=True))
+        for d in _readers(flow, pick)
+        for link in flow.forms[m].routes[pick[flow.producer].device][d] or ()
     }
 
 
-def _add_up(problem, pick) -> tuple[list[float], float, float]:
-    """Return (seconds per device, seconds on links, noise)."""
-    busy = [math.fsum(o.seconds for o in pick if o.device == d) for d in range(len(problem.devices))]
-    _add_seams(problem, pick, busy)
-    sent, noise = 0.0, math.fsum(o.noise_power for o in pick)
-    for t in problem.flows:
-        int8 = any(pick[v].int8 for v in t.quantizers)
-        home = pick[t.producer].device
-        readers = {pick[v].device for v in t.consumers}
-        sent += math.fsum(t.send_s[int8][home][d] for d in readers if d != home)
-        if int8:
-            kinds = {pick[v].kind for v in t.quantizers if pick[v].int8}
-            noise += 0 if t.inherits and pick[t.producer].int8 else sum(t.noise_power[k] for k in kinds)
-            if not pick[t.producer].int8:
-                for d in readers if t.converts_at_consumer else {home}:
-                    busy[d] += t.quantize_s[d]
-            for d in {pick[v].device for v in t.consumers if not pick[v].int8}:
-                busy[d] += t.dequantize_s[d]
-    return busy, sent, noise
+def _lost(problem, pick, forms) -> bool:
+    return any(
+        flow.forms[m].routes[pick[flow.producer].device][d] is None
+        for flow, m in zip(problem.flows, forms, strict=True)
+        for d in _readers(flow, pick)
+    )
 
 
-def _add_seams(problem, pick, busy) -> None:
-    """Add what stages take because they are stages, to the seconds per device."""
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
-    for d in {pick[v].device for v in units} if problem.start_s else ():
-        busy[d] += problem.start_s[d]
-    for t in (t for t in problem.flows if t.producer in units and t.leave_s):
-        home, form = pick[t.producer].device, any(pick[v].int8 for v in t.quantizers)
-        others = {pick[v].device for v in t.consumers if v in units} - {home}
-        busy[home] += t.leave_s[form][home] if others else 0.0
-        for d in others:
-            busy[d] += t.enter_s[form][d]
+def _noise(problem, pick, formats, forms) -> float:
+    noise = math.fsum(o.noise_power for o in pick)
+    for t, f, m in zip(problem.flows, formats, forms, strict=True):
+        noise += 0 if t.inherits and f and pick[t.producer].format == f else t.noise_power[f]
+        if m >= len(t.noise_power) and _readers(t, pick) - {pick[t.producer].device}:
+            noise += t.forms[m].noise_power
+    return noise
 
 
-def _energy(problem, pick, busy, latency) -> list[float]:
-    """Return joules per device: watts while busy and while waiting, and what messages cost its ends."""
-    if problem.energy is None:
-        return [0.0] * len(busy)
+def _joules(problem, d, homes, here, active, latency, busy, carried) -> float:
     if latency == math.inf:
-        return [math.inf] * len(busy)
-    joules = [
-        active * b + idle * (latency - b)
-        for active, idle, b in zip(problem.energy.active_w, problem.energy.idle_w, busy, strict=True)
-    ]
-    for t in (t for t in problem.flows if t.send_j):
-        int8, home = any(pick[v].int8 for v in t.quantizers), pick[t.producer].device
-        for d in {pick[v].device for v in t.consumers} - {home}:
-            for payer, spent in enumerate(t.send_j[int8][home][d]):
-                joules[payer] += spent
+        return math.inf
+    if homes[d] != d:
+        return 0.0
+    joules = math.fsum(o.joules for o in here) + problem.devices[d].idle_w * latency
+    for e, seconds in enumerate(busy):
+        if homes[e] == d:
+            joules += (problem.devices[e].active_w - problem.devices[e].idle_w) * seconds
+    for t, m, at in carried:
+        pairs = problem.flows[t].forms[m].link_j
+        for end, side in ((problem.links[at].source, 0), (problem.links[at].target, 1)):
+            if pairs and homes[end] == d:
+                joules += pairs[at][side]
     return joules
 
 
-def _is_absorbed(problem, pick) -> bool:
-    """Return whether a float vertex that follows its tensors has them all in int8 of one kind."""
+def _makespan(problem, pick, forms, busy) -> float:
+    """Return the longest chain of stages and what lies between them."""
+    fixed = [vertex.fixed for vertex in problem.vertices]
+    gaps: dict[tuple, float] = {}
+    for t, m in zip(problem.flows, forms, strict=True):
+        a = "source" if fixed[t.producer] else pick[t.producer].device
+        home = pick[t.producer].device
+        for b, d in {("sink" if fixed[v] else pick[v].device, pick[v].device) for v in t.consumers}:
+            route = t.forms[m].routes[home][d]
+            if a != b:
+                gaps[a, b] = gaps.get((a, b), 0.0) + math.fsum(t.forms[m].link_s[link] for link in route)
+
+    def end(stage) -> float:
+        begin = max((end(a) + gap for (a, b), gap in gaps.items() if b == stage), default=0.0)
+        return begin + (busy[stage] if isinstance(stage, int) else 0.0)
+
+    return max(end(stage) for stage in (*range(len(busy)), "sink"))
+
+
+def _keeps_rules(problem, pick, formats, homes) -> bool:
     for v, vertex in enumerate(problem.vertices):
-        mine = [t for t in problem.flows if v in t.quantizers]
-        if vertex.absorbed and mine and not pick[v].int8:
-            for kind in (0, 1):
-                if all(any(pick[w].int8 and pick[w].kind == kind for w in t.quantizers) for t in mine):
-                    return True
-    return False
+        mine = {f for t, f in zip(problem.flows, formats, strict=True) if v in t.quantizers}
+        same = len(mine) == 1 and max(mine) > 0 and problem.formats[max(mine)].absorbs
+        if vertex.absorbed and not pick[v].format and same:
+            return False
+        if pick[v].format and any(
+            (pick[w].format, pick[w].device) != (pick[v].format, pick[v].device) for w in vertex.within
+        ):
+            return False
+    together = all(len({homes[pick[v].device] for v in group}) == 1 for group in problem.together)
+    return together and all(homes[pick[a].device] != homes[pick[b].device] for a, b in problem.apart)
 
 
-def _has_order(problem, pick) -> bool:
-    """Return whether some order of the devices has every unit-to-unit crossing pointing forward."""
-    pairs = {
-        (pick[t.producer].device, pick[v].device)
-        for t in problem.flows
-        for v in t.consumers
-        if not problem.vertices[t.producer].fixed and not problem.vertices[v].fixed
+def _has_order(problem, pick, homes) -> bool:
+    """Return whether some order of the convex devices suits every path between units."""
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    reach = {
+        (t.producer, v) for t in problem.flows for v in t.consumers if t.producer in units and v in units
     }
+    for w, u, v in itertools.product(units, repeat=3):
+        if (u, w) in reach and (w, v) in reach:
+            reach.add((u, v))
+    convex = [d for d, device in enumerate(problem.devices) if device.convex]
+    for u, w, v in itertools.product(units, repeat=3):
+        d = pick[u].device
+        left = (u, w) in reach and (w, v) in reach and pick[v].device == d != pick[w].device
+        if left and d in convex:
+            return False
+    pairs = {(pick[u].device, pick[v].device) for u, v in reach}
+    pairs |= {(a, b) for a in convex for b in convex if a < b and homes[a] == homes[b]}
     return any(
-        all(order.index(a) <= order.index(b) for a, b in pairs)
-        for order in itertools.permutations(range(len(problem.devices)))
+        all(order.index(a) <= order.index(b) for a, b in pairs if a in order and b in order)
+        for order in itertools.permutations(convex)
     )
 
 
-def feasible(problem: PlacementProblem, cost: dict[str, object]) -> bool:
-    memory = all(
-        limit is None or used <= limit
-        for used, limit in zip(cost["memory"], problem.memory_bytes, strict=True)
-    )
-    noise = problem.noise_power is None or cost["noise"] <= problem.noise_power + 1e-12
-    latency = problem.latency_s is None or cost["latency"] <= problem.latency_s + 1e-12
-    energy = True
-    if problem.energy is not None:
-        pairs = [*zip(cost["energy"], problem.energy.limits_j, strict=True)]
-        pairs.append((math.fsum(cost["energy"]), problem.energy.total_j))
-        energy = all(limit is None or used <= limit + 1e-12 for used, limit in pairs)
-    return (
-        memory
-        and noise
-        and latency
-        and energy
-        and cost["order"]
-        and cost["one kind"]
-        and not cost["absorbed"]
-        and not cost["exposed"]
-        and math.isfinite(cost["latency"])
-    )
+def feasible(problem: PlacementProblem, cost: Price) -> bool:
+    kept = all(cost.of(x.quantity) <= x.at_most + 1e-12 for x in problem.limits)
+    return kept and cost.sound and cost.ordered
+
+
+def choices(problem: PlacementProblem):
+    """Yield every choice."""
+    options = itertools.product(*(range(len(v.options)) for v in problem.vertices))
+    wires = list(itertools.product(*((0, *t.wires) for t in problem.flows)))
+    for one, other in itertools.product(options, wires):
+        yield Choice(one, other)
 
 
 def best(problem: PlacementProblem) -> float | None:
-    """Return the least objective of all feasible assignments, None if there is none."""
-    choices = itertools.product(*(range(len(v.options)) for v in problem.vertices))
-    costs = (price(problem, choice) for choice in choices)
-    return min((c["objective"] for c in costs if feasible(problem, c)), default=None)
+    """Return the least objective of all feasible choices, None if there is none."""
+    costs = (price(problem, choice) for choice in choices(problem))
+    return min((c.objective for c in costs if feasible(problem, c)), default=None)

@@ -2,24 +2,60 @@
 
 from dataclasses import replace
 
+import networkx as nx
 from hypothesis import strategies as st
 
-from planner.problem import Energy, Flow, Option, PlacementProblem, Vertex, Weights
+from planner.problem import (
+    Device,
+    Flow,
+    Form,
+    Format,
+    Limit,
+    Link,
+    Measure,
+    Option,
+    PlacementProblem,
+    Quantity,
+    Term,
+    Vertex,
+)
 
 # Multiples of a step, so that sums meet budgets exactly or miss them clearly.
 _MILLI = st.integers(0, 40).map(lambda n: n / 1e4)
 _NOISE = st.integers(0, 9).map(lambda n: n / 1e3)
 _BYTES = st.integers(0, 9)
 _RARELY = st.integers(0, 4).map(lambda n: n == 0)
+# Two integer kinds that no tensor can have both, and a finer one that puts up with either.
+_FORMATS = (
+    Format("float"),
+    Format("uint8", (1,)),
+    Format("int8", (2,)),
+    Format("uint16", (1, 2, 3), absorbs=False),
+)
 
 
 @st.composite
-def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem:
-    devices = draw(st.integers(1, max_devices))
+def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True) -> PlacementProblem:
+    """Problems of few enough choices to enumerate.
+
+    Parameters
+    ----------
+    extras
+        Whether devices may be visited again, and tensors have wires.
+    """
+    count = draw(st.integers(1, max_devices))
     units = draw(st.integers(1, max_units))
     if units > 4:
-        devices = min(devices, 2)  # at most 4096 assignments to enumerate
-    kinds = [0] * devices if draw(st.booleans()) else [draw(st.integers(0, 1)) for _ in range(devices)]
+        count = min(count, 2)  # at most 4096 assignments to enumerate
+    formats = _FORMATS[: draw(st.integers(2, 4))]
+    kinds = [draw(st.integers(1, len(formats) - 1)) for _ in range(count)]
+    devices = [draw(_device(d)) for d in range(count)]
+    if extras and units < 4 and count < 3 and draw(_RARELY):
+        devices = [replace(device, convex=True) for device in devices]
+        devices.append(replace(devices[0], name="d0 again", again=0))
+        kinds.append(kinds[0])
+    elif extras and draw(_RARELY):
+        devices[0] = replace(devices[0], convex=False)
     vertices = [
         Vertex(
             f"u{i}",
@@ -28,29 +64,79 @@ def problems(draw, max_units: int = 6, max_devices: int = 3) -> PlacementProblem
             within=tuple({draw(st.integers(0, units + 1)) for _ in range(2)} - {i}) if draw(_RARELY) else (),
         )
         for i in range(units)
-    ] + [
-        Vertex(name, (Option(draw(st.integers(0, devices - 1)), int8=False),), fixed=True)
-        for name in ("source", "sink")
-    ]
+    ] + [Vertex(name, (Option(draw(st.integers(0, count - 1))),), fixed=True) for name in ("source", "sink")]
+    links = [Link(f"{a}-{b}", a, b, draw(st.integers(0, 3)) / 1e3) for a, b in draw(_pairs(devices))]
     readers = draw(_readers(units))
-    flows = [draw(_flow(p, tuple(sorted(c)), devices, units)) for p, c in sorted(readers.items())]
+    wires = extras and units <= 3
+    flows = [
+        draw(_flow(p, tuple(sorted(c)), devices, links, len(formats), units, wires))
+        for p, c in sorted(readers.items())
+    ]
     if draw(st.booleans()):
-        flows = [replace(f, leave_s=draw(_seams(devices)), enter_s=draw(_seams(devices))) for f in flows]
-    energy, weights = None, Weights()
-    if draw(st.booleans()):
-        energy = draw(_energy(devices))
-        flows = [replace(f, send_j=draw(_joules(devices))) if draw(st.booleans()) else f for f in flows]
-        weights = draw(st.sampled_from([Weights(), Weights(0.0, 1.0), Weights(0.5, 2.0)]))
+        seams = [draw(_table(len(devices), len(formats))) for _ in range(2)]
+        flows = [replace(f, leave_s=seams[0], enter_s=seams[1]) for f in flows]
+    spans = not any(not device.convex for device in devices)
+    quantities = _quantities(devices, links, spans=spans)
+    groups = units > 1 and draw(_RARELY)
+    pairs = units > 2 and draw(_RARELY)
     return PlacementProblem(
-        devices=tuple(f"d{i}" for i in range(devices)),
+        devices=tuple(devices),
         vertices=tuple(vertices),
         flows=tuple(flows),
-        memory_bytes=tuple(draw(st.none() | st.integers(1, 50)) for _ in range(devices)),
-        noise_power=draw(st.none() | st.integers(0, 40).map(lambda n: n / 1e3)),
-        energy=energy,
-        weights=weights,
-        start_s=tuple(draw(_MILLI) for _ in range(devices)) if draw(st.booleans()) else (),
+        links=tuple(links),
+        formats=formats,
+        limits=tuple(draw(_limit(draw(st.sampled_from(quantities)))) for _ in range(draw(st.integers(0, 4)))),
+        objective=tuple(draw(_objective(quantities))),
+        together=((0, units - 1),) if groups else (),
+        apart=((0, 1),) if pairs else (),
     )
+
+
+@st.composite
+def _device(draw, number: int) -> Device:
+    idle = draw(st.integers(0, 2))
+    return Device(
+        f"d{number}",
+        start_s=draw(_MILLI),
+        active_w=float(idle + draw(st.integers(0, 3))),
+        idle_w=float(idle),
+        price_per_s=float(draw(st.integers(0, 3))),
+        transfers_block=draw(st.booleans()),
+    )
+
+
+@st.composite
+def _pairs(draw, devices) -> list[tuple[int, int]]:
+    homes = [d for d, device in enumerate(devices) if device.again is None]
+    return [(a, b) for a in homes for b in homes if a != b and draw(st.integers(0, 3))]
+
+
+def _quantities(devices, links, *, spans: bool) -> list[Quantity]:
+    whole = [m for m in Measure if m is not Measure.MEMORY and (spans or m is not Measure.MAKESPAN)]
+    homes = [d for d, device in enumerate(devices) if device.again is None]
+    return [
+        *(Quantity(measure) for measure in whole),
+        *(Quantity(measure, d) for measure in (Measure.MEMORY, Measure.ENERGY) for d in homes),
+        *(Quantity(Measure.TRAFFIC, at) for at in range(len(links))),
+    ]
+
+
+@st.composite
+def _limit(draw, quantity: Quantity) -> Limit:
+    if quantity.measure in (Measure.MEMORY, Measure.TRAFFIC):
+        return Limit(quantity, draw(st.integers(0, 50)))
+    if quantity.measure is Measure.NOISE:
+        return Limit(quantity, draw(st.integers(0, 40)) / 1e3)
+    # Off the grid of possible sums, which are multiples of 1e-5 here.
+    return Limit(quantity, (draw(st.integers(1, 600)) + 0.3) * 1e-4)
+
+
+@st.composite
+def _objective(draw, quantities: list[Quantity]) -> list[Term]:
+    if draw(st.booleans()):
+        return [Term(Quantity(Measure.LATENCY))]
+    chosen = draw(st.lists(st.sampled_from(quantities), min_size=1, max_size=2, unique=True))
+    return [Term(quantity, draw(st.sampled_from([0.5, 1.0, 2.0]))) for quantity in chosen]
 
 
 @st.composite
@@ -68,36 +154,12 @@ def _readers(draw, units: int) -> dict[int, set[int]]:
     return readers
 
 
-@st.composite
-def _energy(draw, devices: int) -> Energy:
-    idle = [draw(st.integers(0, 2)) for _ in range(devices)]
-    return Energy(
-        active_w=tuple(float(w + draw(st.integers(0, 3))) for w in idle),
-        idle_w=tuple(map(float, idle)),
-        # Off the grid of possible sums, which are multiples of 1e-5 J here.
-        limits_j=tuple(draw(st.none() | st.integers(1, 400).map(_off_grid)) for _ in range(devices)),
-        total_j=draw(st.none() | st.integers(1, 800).map(_off_grid)),
-    )
+def _row(count: int):
+    return st.tuples(*([_MILLI] * count))
 
 
-def _seams(devices: int):
-    return st.tuples(*(st.tuples(*([_MILLI] * devices)) for _ in range(2)))
-
-
-def _off_grid(n: int) -> float:
-    return (n + 0.3) * 1e-4
-
-
-@st.composite
-def _joules(draw, devices: int):
-    def ends(a: int, b: int) -> tuple[float, ...]:
-        spent = [0.0] * devices
-        if a != b:
-            spent[a], spent[b] = (draw(st.integers(0, 20)) / 1e4 for _ in range(2))
-        return tuple(spent)
-
-    forms = [tuple(tuple(ends(a, b) for b in range(devices)) for a in range(devices)) for _ in range(2)]
-    return tuple(forms)
+def _table(count: int, formats: int):
+    return st.tuples(*([_row(count)] * formats))
 
 
 @st.composite
@@ -105,39 +167,80 @@ def _options(draw, kinds: list[int]) -> list[Option]:
     return [
         Option(
             device,
-            int8=int8,
+            kind if quantized else 0,
             seconds=draw(_MILLI),
-            noise_power=draw(_NOISE) if int8 else 0.0,
+            noise_power=draw(_NOISE) if quantized else 0.0,
             weight_bytes=draw(_BYTES),
             activation_bytes=draw(_BYTES),
-            kind=kind if int8 else 0,
+            joules=draw(st.integers(0, 3)) / 1e3,
+            precision="int8" if quantized else "fp32",
         )
         for device, kind in enumerate(kinds)
-        for int8 in ((False, True) if draw(st.integers(0, 4)) else (False,))
+        for quantized in ((False, True) if draw(st.integers(0, 4)) else (False,))
     ]
 
 
 @st.composite
-def _flow(draw, producer: int, consumers: tuple[int, ...], devices: int, units: int) -> Flow:
-    raw = producer == units and draw(st.booleans())
-    seconds = tuple(
-        tuple(
-            0.0 if a == b else draw(st.one_of(_MILLI, st.just(float("inf")), _MILLI)) for b in range(devices)
-        )
-        for a in range(devices)
+def form(draw, name: str, kind: int, devices, links, seconds, *, convert: bool) -> Form:
+    """A form of a tensor over the given links."""
+    count = len(devices)
+    return Form(
+        name,
+        kind,
+        size_bytes=draw(_BYTES),
+        link_s=tuple(seconds),
+        routes=_routes(devices, links, seconds),
+        link_j=tuple((draw(_BYTES) / 1e4, draw(_BYTES) / 1e4) for _ in links) if draw(_RARELY) else (),
+        encode_s=draw(_row(count)) if convert else (),
+        decode_s=draw(_row(count)) if convert else (),
+        noise_power=draw(_NOISE) if convert else 0.0,
     )
-    quarter = tuple(tuple(x / 4 for x in row) for row in seconds)
+
+
+def _routes(devices, links, seconds):
+    """Return shortest ways over links; visits of one device are at the same place."""
+    graph = nx.DiGraph()
+    graph.add_nodes_from(d for d, device in enumerate(devices) if device.again is None)
+    for at, link in enumerate(links):
+        graph.add_edge(link.source, link.target, weight=seconds[at] + 1e-9, at=at)
+
+    def way(a: int, b: int):
+        a, b = (devices[d].again if devices[d].again is not None else d for d in (a, b))
+        paths = nx.single_source_dijkstra_path(graph, a)
+        if b not in paths:
+            return None
+        return tuple(graph.edges[pair]["at"] for pair in nx.utils.pairwise(paths[b]))
+
+    every = range(len(devices))
+    return tuple(tuple(way(a, b) for b in every) for a in every)
+
+
+@st.composite
+def _flow(draw, producer, consumers, devices, links, formats, units, wires) -> Flow:
+    raw = producer == units and draw(st.booleans())
+    seconds = [draw(_MILLI) for _ in links]
+    quarter = [x / 4 for x in seconds]
     touching = [v for v in (producer, *consumers) if v < units]
     quantizers = tuple(v for v in touching if draw(st.integers(0, 5)))
+    forms = [draw(form("float", 0, devices, links, seconds, convert=False))]
+    if quantizers:
+        for kind in range(1, formats):
+            spent = seconds if raw else quarter
+            forms.append(draw(form(f"q{kind}", kind, devices, links, spent, convert=False)))
+    extra = wires and not raw and draw(_RARELY)
+    noise = (0.0, *(draw(_NOISE) for _ in range(1, formats))) if quantizers else (0.0,)
+    if extra:
+        forms.append(draw(form("half", 0, devices, links, quarter, convert=True)))
+    count = len(devices)
     return Flow(
         name=f"t{producer}",
         producer=producer,
         consumers=consumers,
+        forms=tuple(forms),
         quantizers=quantizers,
-        noise_power=(draw(_NOISE), draw(_NOISE)),
-        send_s=(seconds, seconds if raw else quarter),
-        quantize_s=tuple(draw(_MILLI) for _ in range(devices)),
-        dequantize_s=tuple(draw(_MILLI) for _ in range(devices)),
+        noise_power=noise,
+        quantize_s=draw(_table(count, formats)) if quantizers else (),
+        dequantize_s=draw(_table(count, formats)) if quantizers else (),
         converts_at_consumer=raw,
         inherits=producer in quantizers and draw(st.booleans()),
     )

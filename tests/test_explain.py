@@ -1,29 +1,62 @@
 from dataclasses import replace
 
-from test_ilp import small_problem
+import pytest
+from hypothesis import given, settings
+from small_problems import LATENCY, NOISE, small_problem
+from strategies import problems
+from test_formulate import TEXT
 
-from planner.explain import binding_budgets
-from planner.problem import Energy
+from planner.explain import conflict_text, find_conflict
+from planner.ilp import SolveStatus, solve
+from planner.law import NoiseLaw
+from planner.problem import Limit, Measure, Quantity
+from planner.scenario_file import load_scenario
 from planner.solvers import SolverOptions
 
-FREE = replace(
-    small_problem(), noise_power=None, memory_bytes=(None, None, None), latency_s=None, energy=None
-)
+FREE = replace(small_problem(), limits=(), together=(), apart=())
 
 
-def test_the_budget_in_the_way_is_named():
-    assert binding_budgets(replace(FREE, latency_s=1e-9), SolverOptions()) == ("budget.latency_ms",)
-    small = replace(FREE, memory_bytes=(0, 0, 0), latency_s=10.0)
-    assert binding_budgets(small, SolverOptions()) == tuple(f"budget.memory_mib.{d}" for d in "abc")
+@settings(max_examples=60, deadline=None)
+@given(problems(max_units=4))
+def test_a_conflict_is_minimal_and_each_way_out_of_it_is_one(problem):
+    if solve(problem).status is not SolveStatus.INFEASIBLE:
+        return
+    conflict = find_conflict(problem, SolverOptions())
+    limits = [one.limit for one in conflict.relaxations]
+    assert conflict.minimal
+    assert solve(replace(problem, limits=tuple(limits))).status is SolveStatus.INFEASIBLE
+    for one in conflict.relaxations:
+        fewer = tuple(limit for limit in limits if limit is not one.limit)
+        assert solve(replace(problem, limits=fewer, objective=())).choice is not None
+        if one.least is not None:
+            quantity = one.limit.quantity
+            assert solve(problem.limited(quantity, one.least * 1.0001 + 1e-9)).choice is not None
+            assert one.least > one.limit.at_most
 
 
-def test_an_energy_budget_in_the_way_is_named():
-    energy = Energy((1.0, 1.0, 1.0), (0.0,) * 3, (None, None, None), total_j=1e-9)
-    assert binding_budgets(replace(FREE, energy=energy), SolverOptions()) == ("budget.total_energy_j",)
-    device = replace(energy, total_j=None, limits_j=(1e-9, 1e-9, 1e-9))
-    everywhere = binding_budgets(replace(FREE, energy=device), SolverOptions())
-    assert everywhere == tuple(f"budget.energy_j.{d}" for d in "abc")
+def test_budgets_that_bind_together_are_named_together():
+    tight = replace(
+        FREE, limits=(Limit(NOISE, 0.0), Limit(LATENCY, 1.0), Limit(Quantity(Measure.MEMORY, 0), 20))
+    )
+    inside = [replace(v, options=tuple(o for o in v.options if o.device == 0)) for v in tight.vertices]
+    tight = replace(tight, vertices=tuple(inside))
+    conflict = find_conflict(tight, SolverOptions())
+    assert [one.limit.quantity for one in conflict.relaxations] == [NOISE, Quantity(Measure.MEMORY, 0)]
+    assert [one.least for one in conflict.relaxations] == pytest.approx([0.02 + 0.003 + 0.002, 30.0], rel=0.5)
 
 
-def test_budgets_that_bind_together_are_not_blamed_alone():
-    assert binding_budgets(replace(FREE, latency_s=1e-9, memory_bytes=(0, 0, 0)), SolverOptions()) == ()
+def test_a_conflict_is_told_in_the_scenarios_keys_and_units(tmp_path):
+    (tmp_path / "s.yaml").write_text(TEXT.replace("{INPUTS}", "{}"))
+    scenario = load_scenario(tmp_path / "s.yaml")
+    limits = (Limit(Quantity(Measure.MEMORY, 0), 3 * 2**20), Limit(LATENCY, 0.001), Limit(NOISE, 1e-4))
+    conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
+    text = conflict_text(scenario, conflict, NoiseLaw())
+    assert text.startswith("infeasible at the measured costs: budget.latency_ms: 0.001 cannot be kept; ")
+    assert text.endswith(" would do")
+    both = replace(
+        conflict, relaxations=tuple(replace(conflict.relaxations[0], limit=x, least=None) for x in limits)
+    )
+    assert conflict_text(scenario, both, NoiseLaw()) == (
+        "infeasible at the measured costs: budget.memory_mib.camera: 3, budget.latency_ms: 1 and "
+        "noise_relative_rms: 0.01 cannot be kept together"
+    )

@@ -4,7 +4,7 @@ import pytest
 
 from planner.evaluate import evaluate
 from planner.formulate import DeviceCosts, formulate
-from planner.problem import Energy, Weights
+from planner.problem import Choice, Measure, Quantity, Term
 from planner.scenario_file import load_scenario
 from profiling.errors import ProfileError
 from profiling.profile import (
@@ -83,9 +83,9 @@ def problem_of(residual, tmp_path, inputs="{}"):
 
 
 def test_a_unit_has_an_option_per_device_and_allowed_precision(residual, tmp_path):
-    problem = problem_of(residual, tmp_path).problem
+    problem = problem_of(residual, tmp_path)
     first = problem.vertices[0]
-    assert [(o.device, o.int8) for o in first.options] == [(0, False), (0, True), (1, False)]
+    assert [(o.device, o.precision) for o in first.options] == [(0, "fp32"), (0, "int8"), (1, "fp32")]
     assert [o.seconds for o in first.options] == [0.001, 0.001, 0.00025]
     assert [o.noise_power for o in first.options] == [0, 0.001, 0]
     unit = residual.graph.units[0]
@@ -99,31 +99,30 @@ def test_a_unit_has_an_option_per_device_and_allowed_precision(residual, tmp_pat
 
 
 def test_tensors_cross_with_the_bytes_of_their_form(residual, tmp_path):
-    formulation = problem_of(residual, tmp_path)
-    flow = formulation.problem.flows[1]
-    assert formulation.flow_bytes[1] == (4 * 256, 256)
-    assert flow.send_s[0][0][1] == pytest.approx(0.005 + 1024 / 1e6)
-    assert flow.send_s[1][0][1] == pytest.approx(0.005 + 256 / 1e6)
-    assert flow.send_s[0][1][0] == float("inf")
-    assert flow.quantize_s == (0.0002, 0.00005)
-    assert flow.noise_power == (0.01,)
+    flow = problem_of(residual, tmp_path).flows[1]
+    assert [form.size_bytes for form in flow.forms] == [4 * 256, 256]
+    assert flow.forms[0].seconds(0, 1) == pytest.approx(0.005 + 1024 / 1e6)
+    assert flow.forms[1].seconds(0, 1) == pytest.approx(0.005 + 256 / 1e6)
+    assert flow.forms[0].seconds(1, 0) == float("inf")
+    assert flow.quantize_s[1] == (0.0002, 0.00005)
+    assert flow.noise_power == (0.0, 0.01)
 
 
 def test_source_and_sink_are_fixed_ends(residual, tmp_path):
-    problem = problem_of(residual, tmp_path).problem
+    problem = problem_of(residual, tmp_path)
     source, sink = problem.vertices[-2:]
     assert (source.fixed, source.options[0].device) == (True, 0)
     assert (sink.fixed, sink.options[0].device) == (True, 1)
     assert problem.flows[0].producer == len(problem.vertices) - 2
     assert problem.flows[-1].consumers == (len(problem.vertices) - 1,)
-    assert problem.memory_bytes == (2**20, None)
-    assert problem.latency_s == 0.1
+    assert [problem.limit(Measure.MEMORY, device) for device in (0, 1)] == [2**20, float("inf")]
+    assert problem.limit(Measure.LATENCY) == 0.1
 
 
 def test_a_raw_input_weighs_what_the_scenario_says(residual, tmp_path):
-    formulation = problem_of(residual, tmp_path, "{x: {wire_bytes: 77}}")
-    assert formulation.flow_bytes[0] == (77, 77)
-    assert formulation.problem.flows[0].converts_at_consumer
+    flow = problem_of(residual, tmp_path, "{x: {wire_bytes: 77}}").flows[0]
+    assert [form.size_bytes for form in flow.forms] == [77, 77]
+    assert flow.converts_at_consumer
 
 
 def test_a_profile_without_a_unit_says_so(residual, tmp_path):
@@ -144,10 +143,10 @@ def test_devices_whose_activations_differ_are_told_apart(residual, tmp_path):
         "camera": DeviceCosts.of(latency, louder, Scheme(symmetric=True)),
         "server": DeviceCosts.of(latency, noise, INT8, 4.0),
     }
-    problem = formulate(load_scenario(path), residual.graph, costs).problem
-    kinds = [(o.device, o.int8, o.kind) for o in problem.vertices[0].options]
-    assert kinds == [(0, False, 0), (0, True, 1), (1, False, 0), (1, True, 0)]
-    assert problem.flows[1].noise_power == (0.01, 0.05)
+    problem = formulate(load_scenario(path), residual.graph, costs)
+    assert [(o.device, o.format) for o in problem.vertices[0].options] == [(0, 0), (0, 2), (1, 0), (1, 1)]
+    assert [known.name for known in problem.formats] == ["float", "uint8", "int8"]
+    assert problem.flows[1].noise_power == (0.0, 0.01, 0.05)
 
 
 ENERGY = """
@@ -170,19 +169,20 @@ def energy_problem(residual, tmp_path, objective):
         "camera": DeviceCosts.of(latency, noise, INT8),
         "server": DeviceCosts.of(latency, noise, INT8, 4.0),
     }
-    return formulate(scenario, residual.graph, costs).problem
+    return formulate(scenario, residual.graph, costs)
 
 
 def test_energy_comes_from_watts_and_from_the_radio_model(residual, tmp_path):
     problem = energy_problem(residual, tmp_path, "energy")
-    assert problem.energy == Energy((3.0, 30.0), (1.0, 0.0), (2.0, None), None)
-    assert problem.weights == Weights(0.0, 1.0)
+    assert [(device.active_w, device.idle_w) for device in problem.devices] == [(3.0, 1.0), (30.0, 0.0)]
+    assert problem.limit(Measure.ENERGY, 0) == 2.0
+    assert problem.objective == (Term(Quantity(Measure.ENERGY)),)
     # 8 Mbit/s: (283.17 x 8 + 132.86) mW for as long as 1,024 bytes take.
     watts = (283.17 * 8 + 132.86) / 1e3
-    assert problem.flows[1].send_j[0][0][1] == pytest.approx((watts * 1024 / 1e6, 0.0))
+    assert problem.flows[1].forms[0].link_j[0] == pytest.approx((watts * 1024 / 1e6, 0.0))
 
 
 def test_a_weighted_sum_is_relative_to_fp32_at_the_source(residual, tmp_path):
     problem = energy_problem(residual, tmp_path, "{latency: 0.25, energy: 0.75}")
     alone = [0] * len(problem.vertices)
-    assert evaluate(problem, alone).objective == pytest.approx(1.0)
+    assert evaluate(problem, Choice(tuple(alone))).objective == pytest.approx(1.0)

@@ -39,7 +39,20 @@ LAYERS = [
         "planner.replace",
     },
     {"planner.pictures", "planner.solvers"},
-    {"planner.evaluate", "planner.scenario_file", "planner.data", "planner.chain", "planner.metrics"},
+    {
+        "planner.evaluate",
+        "planner.scenario_file",
+        "planner.data",
+        "planner.chain",
+        "planner.metrics",
+        "planner.symmetry",
+        "planner.contract",
+        "planner.prices",
+        "planner.elimination",
+        "planner.budgets",
+    },
+    {"planner.program", "planner.relaxation", "planner.master"},
+    {"planner.bound", "planner.pipeline"},
     {"planner.ilp", "planner.formulate", "planner.rebuild"},
     {"planner.predict"},
     {"planner.law"},
@@ -63,14 +76,22 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 DOORS = {
-    "pulp": {"planner.ilp", "planner.solvers"},
+    "pulp": {"planner.program", "planner.master", "planner.ilp", "planner.solvers"},
     "highspy": set(),
     "pydantic": {"planner.scenario"},
     "ruamel": {"planner.scenario_file"},
     "onnxruntime.quantization": {"profiling.quantize"},
     "cyclopts": {"planner.cli"},
 }
-PURE = {"planner.problem", "planner.plan", "planner.evaluate", "planner.routes"}
+PURE = {
+    "planner.problem",
+    "planner.plan",
+    "planner.evaluate",
+    "planner.routes",
+    "planner.prices",
+    "planner.symmetry",
+    "planner.relaxation",
+}
 IMPURE = {"onnx", "onnxruntime", "pulp", "time", "pathlib", "os", "tempfile"}
 
 

@@ -41,8 +41,10 @@ def test_more_bytes_never_take_less_time(a, b):
     assert routes.route("camera", "server", small).seconds <= routes.route("camera", "server", large).seconds
 
 
-def test_every_device_on_the_way_pays_for_its_messages():
-    up, down = MessageEnergy(2e-6, 1e-3), MessageEnergy(1e-6, 0.0)
-    hops = [Hop("a", "b", 0, 1e6, up, down), Hop("b", "c", 0, 1e6, up)]
-    joules = Routes(hops).route("a", "c", 1000).joules
-    assert joules == pytest.approx({"a": 3e-3, "b": 1e-3 + 3e-3})
+def test_a_route_names_its_links():
+    assert Routes(LINKS).route("camera", "server", 10**6).links == (0, 1)
+    assert Routes(LINKS).route("camera", "server", 10).links == (2,)
+
+
+def test_a_message_costs_energy_per_byte_and_for_itself():
+    assert MessageEnergy(2e-6, 1e-3).joules(1000) == pytest.approx(3e-3)

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from test_ilp import small_problem
+from small_problems import LATENCY, NOISE, small_problem
 
 from planner.evaluate import evaluate
 from planner.ilp import SolveStatus, solve
@@ -11,7 +11,7 @@ from planner.scenario import BudgetSpec
 from planner.solvers import SolverOptions
 from planner.tighten import Tightened, Tightening
 
-PROBLEM = replace(small_problem(), noise_power=None, memory_bytes=(None, None, None), latency_s=None)
+PROBLEM = replace(small_problem(), limits=(), together=(), apart=())
 
 
 def measured(problem, factor: float, floor: float = 0.0):
@@ -57,16 +57,16 @@ def test_no_needlessly_slow_plan_is_delivered(factor):
     """However wrong the predicted noise is, the answer is nearly the best for the real one."""
     budget = BudgetSpec(noise_relative_rms=0.1)
     done = tighten(PROBLEM, budget, SolverOptions(), measured(PROBLEM, factor))
-    best = solve(replace(PROBLEM, noise_power=(0.1 / factor) ** 2)).objective
-    close = solve(replace(PROBLEM, noise_power=(0.1 / factor) ** 2 / 1.3)).objective
+    best = solve(PROBLEM.limited(NOISE, (0.1 / factor) ** 2)).objective
+    close = solve(PROBLEM.limited(NOISE, (0.1 / factor) ** 2 / 1.3)).objective
     assert best - 1e-12 <= done.result.objective <= close + 1e-12
 
 
 def test_a_budget_that_is_no_noise_is_approached_from_both_sides():
     real = measured(PROBLEM, 2.0)
     done = tighten(PROBLEM, BudgetSpec(max_abs_error=0.9), SolverOptions(), real)
-    best = solve(replace(PROBLEM, noise_power=(0.09 / 2.0) ** 2)).objective
-    close = solve(replace(PROBLEM, noise_power=(0.09 / 2.0) ** 2 / 1.3)).objective
+    best = solve(PROBLEM.limited(NOISE, (0.09 / 2.0) ** 2)).objective
+    close = solve(PROBLEM.limited(NOISE, (0.09 / 2.0) ** 2 / 1.3)).objective
     assert best - 1e-12 <= done.result.objective <= close + 1e-12
 
 
@@ -90,7 +90,7 @@ def test_a_budget_that_fp32_breaks_is_told():
 
 
 def test_an_infeasible_problem_is_not_tried_out():
-    tight = replace(PROBLEM, latency_s=1e-9)
+    tight = PROBLEM.limited(LATENCY, 1e-9)
     done = tighten(tight, BudgetSpec(noise_relative_rms=0.1), SolverOptions(), lambda _: pytest.fail("built"))
     assert done.result.status is SolveStatus.INFEASIBLE
 

@@ -1,0 +1,73 @@
+from dataclasses import replace
+from math import inf
+
+import oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_problems import NOISE, small_problem
+from strategies import problems
+
+from planner.bound import lower_bound
+from planner.evaluate import evaluate, is_feasible
+from planner.prices import prices_of
+from planner.problem import Choice, Measure, Quantity, Term
+from planner.relaxation import Relaxation, Row
+
+FREE = replace(small_problem(), limits=(), together=(), apart=())
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems(max_units=5))
+def test_no_plan_is_below_the_bound_nor_below_that_of_its_options(problem):
+    bound = lower_bound(problem, 10.0)
+    if bound is None:
+        return
+    slack = 1e-9
+    for choice in oracle.choices(problem):
+        cost = oracle.price(problem, choice)
+        if oracle.feasible(problem, cost):
+            assert cost.objective >= bound.value - slack
+            for v, option in enumerate(choice.options):
+                assert cost.objective >= bound.at_least[v][option] - slack
+    if bound.best is not None:
+        best = evaluate(problem, bound.best)
+        assert is_feasible(problem, best)
+        assert best.objective == bound.objective
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems(max_units=4, extras=False), st.data())
+def test_the_tables_add_up_to_what_evaluate_says(problem, data):
+    """But for the starts of stages, which all units share."""
+    problem = replace(
+        problem,
+        devices=tuple(replace(d, start_s=0.0) for d in problem.devices),
+        vertices=tuple(replace(v, within=()) for v in problem.vertices),
+        together=(),
+        apart=(),
+    )
+    measures = (Measure.LATENCY, Measure.ENERGY, Measure.TRAFFIC, Measure.NOISE, Measure.MONEY)
+    rows = [Row(prices_of(problem, Quantity(measure))) for measure in measures]
+    relaxation = Relaxation(problem, rows)
+    options = [data.draw(st.integers(0, len(v.options) - 1)) for v in problem.vertices]
+    choice, sums = relaxation.read([1.0, 0.0, 0.0, 0.0, 0.0], options)
+    cost = evaluate(problem, choice)
+    if cost.latency_s < inf and not any("two ways" in fault for fault in cost.faults):
+        assert sums == pytest.approx([cost.value(Quantity(measure)) for measure in measures], abs=1e-12)
+    else:
+        assert sums[0] == inf
+
+
+def test_a_maximum_of_sums_has_no_such_bound():
+    assert lower_bound(replace(FREE, objective=(Term(Quantity(Measure.PERIOD)),)), 10.0) is None
+
+
+def test_prices_make_the_bound_meet_the_optimum_of_a_mixture():
+    """With a limit between what two plans spend, the bound lies on the line between their costs."""
+    free, tight = FREE.limited(NOISE, 1.0), FREE.limited(NOISE, 1e-9)
+    fast, slow = lower_bound(free, 10.0), lower_bound(tight, 10.0)
+    half = evaluate(FREE, fast.best).noise_power / 2
+    between = lower_bound(FREE.limited(NOISE, half), 10.0)
+    assert fast.value < between.value <= (fast.value + slow.value) / 2 * (1 + 1e-9)
+    assert isinstance(between.best, Choice)

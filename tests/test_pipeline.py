@@ -1,0 +1,143 @@
+from dataclasses import replace
+
+import oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.contract import contract
+from planner.ilp import SolveStatus, solve
+from planner.pipeline import best_pipeline
+from planner.problem import (
+    Device,
+    Flow,
+    Form,
+    Limit,
+    Link,
+    Measure,
+    Option,
+    PlacementProblem,
+    Quantity,
+    Term,
+    Vertex,
+)
+from planner.symmetry import are_alike
+
+
+@st.composite
+def hubs(draw, cpu_is_convex: bool = True) -> PlacementProblem:
+    """Accelerators around a processor, as in the published placement workloads."""
+    units, accelerators = draw(st.integers(1, 5)), draw(st.integers(1, 2))
+    small = st.integers(0, 9).map(float)
+    hub = accelerators
+    links = [Link(f"{a}-hub", a, hub) for a in range(hub)] + [Link(f"hub-{a}", hub, a) for a in range(hub)]
+    routes = tuple(
+        tuple(
+            () if a == b else (*((a,) if a < hub else ()), *((hub + b,) if b < hub else ()))
+            for b in range(hub + 1)
+        )
+        for a in range(hub + 1)
+    )
+    vertices = []
+    for u in range(units):
+        seconds, weight = draw(small), draw(small)
+        options = [Option(a, seconds=seconds, weight_bytes=weight) for a in range(hub)]
+        vertices.append(Vertex(f"u{u}", (*options, Option(hub, seconds=draw(small) * 3))))
+    readers = {
+        u: draw(st.sets(st.integers(u + 1, units - 1))) if u + 1 < units else set() for u in range(units)
+    }
+    flows = []
+    for u, consumers in readers.items():
+        if consumers:
+            cost = draw(small)
+            form = Form("float", 0, 1, (cost,) * len(links), routes)
+            flows.append(Flow(f"t{u}", u, tuple(sorted(consumers)), (form,)))
+    room = draw(st.none() | st.integers(5, 30))
+    limits = [Limit(Quantity(Measure.MEMORY, a), room) for a in range(hub)] if room is not None else []
+    together = ((0, units - 1),) if units > 2 and draw(st.integers(0, 4)) == 0 else ()
+    return PlacementProblem(
+        (*(Device(f"a{a}", transfers_block=True) for a in range(hub)), Device("cpu", convex=cpu_is_convex)),
+        tuple(vertices),
+        tuple(flows),
+        tuple(links),
+        limits=tuple(limits),
+        objective=(Term(Quantity(Measure.PERIOD)),),
+        together=together,
+    )
+
+
+@settings(max_examples=120, deadline=None)
+@given(hubs())
+def test_a_proved_pipeline_is_what_enumeration_finds(problem):
+    found, best = best_pipeline(problem), oracle.best(problem)
+    if best is None:
+        assert found is None
+        return
+    assert found.proved
+    assert found.period_s == pytest.approx(best)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.booleans().flatmap(hubs))
+def test_accelerators_around_a_hub_are_solved_as_enumeration_does(problem):
+    result, best = solve(problem), oracle.best(problem)
+    if best is None:
+        assert result.status is SolveStatus.INFEASIBLE
+    else:
+        assert result.objective == pytest.approx(best, abs=1e-7)
+        assert result.bound == pytest.approx(best, rel=1e-4, abs=1e-6)
+
+
+@settings(max_examples=80, deadline=None)
+@given(hubs())
+def test_contraction_loses_no_optimum(problem):
+    weightless = [
+        replace(v, options=tuple(replace(o, seconds=0.0) for o in v.options)) if v.name == "u0" else v
+        for v in problem.vertices
+    ]
+    problem = replace(problem, vertices=tuple(weightless))
+    smaller = contract(problem)
+    assert oracle.best(smaller) == oracle.best(problem)
+
+
+def test_a_unit_that_costs_nothing_stays_with_its_only_reader():
+    problem = problem_with_a_weight(seconds=0.0)
+    assert contract(problem).together == ((0, 1),)
+    assert contract(problem_with_a_weight(seconds=0.1)).together == ()
+    full = replace(problem, limits=(Limit(Quantity(Measure.MEMORY, 0), 5),))
+    assert contract(full).together == ()
+
+
+def problem_with_a_weight(seconds: float) -> PlacementProblem:
+    way = Form("float", 0, 1, (1.0, 1.0), (((), (0,)), ((1,), ())))
+    return PlacementProblem(
+        (Device("a"), Device("b")),
+        (
+            Vertex(
+                "weight",
+                (Option(0, seconds=seconds, weight_bytes=7), Option(1, seconds=seconds, weight_bytes=7)),
+            ),
+            Vertex("conv", (Option(0, seconds=1.0), Option(1, seconds=2.0))),
+        ),
+        (Flow("w", 0, (1,), (way,)),),
+        (Link("a-b", 0, 1), Link("b-a", 1, 0)),
+    )
+
+
+def test_accelerators_are_alike_and_their_hub_is_not():
+    problem = next(p for p in [small_hub()])
+    assert are_alike(problem, 0, 1)
+    assert not are_alike(problem, 0, 2)
+    faster = replace(problem.vertices[0], options=(Option(0, seconds=1.0), *problem.vertices[0].options[1:]))
+    assert not are_alike(replace(problem, vertices=(faster, *problem.vertices[1:])), 0, 1)
+    limited = replace(problem, limits=(Limit(Quantity(Measure.MEMORY, 0), 5),))
+    assert not are_alike(limited, 0, 1)
+
+
+def small_hub() -> PlacementProblem:
+    links = tuple(Link(f"{a}-{b}", a, b) for a, b in ((0, 2), (1, 2), (2, 0), (2, 1)))
+    routes = (((), (0, 3), (0,)), ((1, 2), (), (1,)), ((2,), (3,), ()))
+    units = tuple(Vertex(f"u{i}", tuple(Option(d, seconds=2.0) for d in range(3))) for i in range(3))
+    flows = tuple(Flow(f"t{i}", i, (i + 1,), (Form("float", 0, 1, (1.0,) * 4, routes),)) for i in range(2))
+    devices = (Device("a", transfers_block=True), Device("b", transfers_block=True), Device("hub"))
+    return PlacementProblem(devices, units, flows, links, objective=(Term(Quantity(Measure.PERIOD)),))

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+from small_problems import small_problem, two_devices_with_one_to_return_to
+
+from planner.program import build
+
+GOLDEN = Path(__file__).parent / "golden"
+FAMILIES = (
+    "choose",
+    "transport",
+    "form",
+    "wire",
+    "absorb",
+    "within",
+    "together",
+    "apart",
+    "start",
+    "pay",
+    "order",
+    "inherit",
+    "peak",
+    "period",
+    "makespan",
+    "limit",
+)
+RETURNS = ("passed",)
+
+
+def rules(program, family: str) -> str:
+    """Return the constraints of a family, a line each."""
+    named = [(name, rule) for name, rule in program.lp._constraints.items() if name.startswith(family + "_")]
+    return "".join(
+        f"{name}: {rule}\n" for name, rule in sorted(named, key=lambda one: int(one[0].split("_")[1]))
+    )
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *RETURNS])
+def test_each_constraint_family_reads_as_the_golden_file_says(family, request):
+    problem = two_devices_with_one_to_return_to() if family in RETURNS else small_problem()
+    lines, path = rules(build(problem), family), GOLDEN / f"{family}.lp"
+    if request.config.getoption("--golden"):
+        path.write_text(lines)
+    assert lines, f"no constraint of family {family}"
+    assert lines == path.read_text()
+
+
+def test_every_constraint_belongs_to_a_family_with_a_golden_file():
+    programs = (build(small_problem()), build(two_devices_with_one_to_return_to()))
+    families = {name.rsplit("_", 1)[0] for program in programs for name in program.lp._constraints}
+    assert families == {*FAMILIES, *RETURNS}
+    assert {path.stem for path in GOLDEN.glob("*.lp")} == families
