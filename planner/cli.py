@@ -35,6 +35,7 @@ plan profile scenario.yaml --device camera --bundle camera-bundle
 plan profile --diff monday.json friday.json
 plan run plans/quickstart --input samples.npz --output answers.npz
 plan inspect model.onnx
+plan solve problem.json --json
 ```
 
 Exit codes: 0 plan found and verified; 1 bad input; 2 usage; 3 infeasible; 4 a budget failed on the
@@ -276,9 +277,47 @@ def inspect(
 
 
 @app.command
-def schema() -> int:
-    """Print the JSON Schema of a scenario."""
-    print(msgspec.json.format(msgspec.json.encode(scenario_schema()), indent=2).decode())
+def solve(
+    problem: Annotated[Path, Parameter(help="PROBLEM.json, see plan schema --problem.")],
+    /,
+    *,
+    json: Json = False,
+) -> int:
+    """Solve a table of costs that comes from elsewhere: the planner's core alone.
+
+    Example: plan solve scenarios/problem.json --json
+    """
+    from planner.answer import answer_of, conflict_lines
+    from planner.explain import find_conflict
+    from planner.ilp import solve as solve_problem
+    from planner.output import to_json
+    from planner.peak import peak_mib
+    from planner.problem_file import load_problem
+    from planner.report import answer_table
+
+    loaded, options = load_problem(problem)
+    result = solve_problem(loaded, options)
+    conflict = find_conflict(loaded, options) if result.choice is None else None
+    answer = answer_of(loaded, result, peak_mib(), conflict)
+    if json:
+        print(to_json(answer))
+    if result.choice is None:
+        return _fail(INFEASIBLE, conflict_lines(answer))
+    if not json:
+        Console(highlight=False).print(answer_table(answer))
+    return OK
+
+
+@app.command
+def schema(
+    *,
+    problem: Annotated[bool, Parameter(negative="", help="Of PROBLEM.json instead of the scenario.")] = False,
+) -> int:
+    """Print the JSON Schema of a scenario, or of PROBLEM.json."""
+    from planner.problem_spec import problem_schema
+
+    wanted = problem_schema() if problem else scenario_schema()
+    print(msgspec.json.format(msgspec.json.encode(wanted), indent=2).decode())
     return OK
 
 

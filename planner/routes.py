@@ -15,7 +15,7 @@ class MessageEnergy:
     per_byte_j: float = 0.0
     per_message_j: float = 0.0
 
-    def joules(self, size_bytes: int) -> float:
+    def joules(self, size_bytes: float) -> float:
         """Return the joules for a message of this size."""
         return self.per_message_j + self.per_byte_j * size_bytes
 
@@ -31,7 +31,7 @@ class Hop:
     send: MessageEnergy = MessageEnergy()
     receive: MessageEnergy = MessageEnergy()
 
-    def seconds(self, size_bytes: int) -> float:
+    def seconds(self, size_bytes: float) -> float:
         """Return the seconds that a message of this size takes."""
         return self.latency_s + size_bytes / self.bandwidth_bytes_per_s
 
@@ -50,9 +50,9 @@ class Routes:
 
     def __init__(self, hops: Iterable[Hop]) -> None:
         self.hops = tuple(hops)
-        self._known: dict[tuple[str, int], dict[str, Route]] = {}
+        self._known: dict[tuple[str, float], dict[str, Route]] = {}
 
-    def route(self, source: str, target: str, size_bytes: int) -> Route:
+    def route(self, source: str, target: str, size_bytes: float) -> Route:
         """Return the cheapest route; infinite seconds where links lead nowhere."""
         if source == target:
             return Route((source,), (), 0.0)
@@ -61,7 +61,7 @@ class Routes:
             self._known[key] = self._search(source, size_bytes)
         return self._known[key].get(target, Route((), (), inf))
 
-    def _search(self, source: str, size_bytes: int) -> dict[str, Route]:
+    def _search(self, source: str, size_bytes: float) -> dict[str, Route]:
         links: nx.DiGraph = nx.DiGraph()
         links.add_node(source)
         for number, hop in enumerate(self.hops):
