@@ -26,13 +26,15 @@ _SHARES = (0.1, 0.12, 0.25, 0.3)  # of all fp32 weights that fit into a sensor o
 _WORK_S = 2.0  # of everything in fp32 on the slowest device
 
 
-def random_problem(units: int, devices: int, seed: int, *, limits: bool = True) -> PlacementProblem:
+def random_problem(units: int, devices: int, seed: int, bandwidth: float = 1.0) -> PlacementProblem:
     """Return a problem of two precisions with noise and memory limits that bind.
 
     Parameters
     ----------
     devices
         At most six, in tiers of two: sensors, gateways, servers; each is linked to the next tier and back.
+    bandwidth
+        Times that of the links.
     """
     rng = random.Random(seed)
     readers = dict(_blocks(units, rng))
@@ -53,20 +55,17 @@ def random_problem(units: int, devices: int, seed: int, *, limits: bool = True) 
         vertices.append(Vertex(f"u{u}", tuple(options)))
     source, sink = units, units + 1
     vertices += [Vertex(name, (Option(0),), fixed=True) for name in ("source", "sink")]
-    flows = [_flow("input", source, (0,), 150_528, 0.0, (0,), (devices, links, speeds))]
+    world = devices, links, speeds, bandwidth
+    flows = [_flow("input", source, (0,), 150_528, 0.0, (0,), world)]
     for u in range(units):
         consumers = tuple(readers.get(u, ())) or (sink,)
         touching = tuple(v for v in (u, *consumers) if v < units)
-        flows.append(
-            _flow(f"t{u}", u, consumers, size[u], noise[units + u], touching, (devices, links, speeds))
-        )
-    budget = []
-    if limits:
-        budget = [Limit(Quantity(Measure.NOISE), 0.3 * sum(noise))]
-        budget += [
-            Limit(Quantity(Measure.MEMORY, d), share * sum(weight) + 3 * max(size))
-            for d, share in enumerate(_SHARES[: devices * 2 // 3])
-        ]
+        flows.append(_flow(f"t{u}", u, consumers, size[u], noise[units + u], touching, world))
+    budget = [Limit(Quantity(Measure.NOISE), 0.3 * sum(noise))]
+    budget += [
+        Limit(Quantity(Measure.MEMORY, d), share * sum(weight) + 3 * max(size))
+        for d, share in enumerate(_SHARES[: devices * 2 // 3])
+    ]
     return PlacementProblem(
         tuple(Device(f"d{d}", start_s=5e-5) for d in range(devices)),
         tuple(vertices),
@@ -119,9 +118,9 @@ def _links(devices: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _flow(name, producer, consumers, size, noise, quantizers, world) -> Flow:  # type: ignore[no-untyped-def]  # noqa: PLR0913
-    devices, links, speeds = world
+    devices, links, speeds, bandwidth = world
     forms = tuple(
-        _form(label, kind, bytes_, devices, links)
+        _form(label, kind, bytes_, devices, links, bandwidth)
         for label, kind, bytes_ in (("float", 0, size), ("uint8", 1, size // 4))
     )
     zero = (0.0,) * devices
@@ -133,10 +132,12 @@ def _flow(name, producer, consumers, size, noise, quantizers, world) -> Flow:  #
     )  # fmt: skip
 
 
-def _form(label: str, kind: int, size: int, devices: int, links: list[tuple[int, int, int]]) -> Form:
+def _form(
+    label: str, kind: int, size: int, devices: int, links: list[tuple[int, int, int]], bandwidth: float
+) -> Form:
     graph = nx.DiGraph()
     graph.add_nodes_from(range(devices))
-    seconds = [_MESSAGE_S[tier] + size / _BANDWIDTH[tier] for _, _, tier in links]
+    seconds = [_MESSAGE_S[tier] + size / (bandwidth * _BANDWIDTH[tier]) for _, _, tier in links]
     for at, (a, b, _) in enumerate(links):
         graph.add_edge(a, b, weight=seconds[at], at=at)
     routes = []
