@@ -16,8 +16,9 @@ from planner.errors import SolverError
 from planner.evaluate import evaluate, is_feasible
 from planner.pipeline import PERIOD, best_pipeline
 from planner.problem import Choice, Measure, PlacementProblem, Quantity
-from planner.program import Program, build
+from planner.program import Program, build, known_order
 from planner.solvers import SolverOptions, run_solver
+from planner.windows import within_period
 
 _OPTIMAL_GAP = 1e-4  # a wider gap is called feasible, whatever the solver calls it
 _LEAST_GAP = 1e-10  # absolute, in the objective's unit
@@ -89,6 +90,7 @@ class _Search:
         self._choice: Choice | None = None
         self._objective = inf
         self._size = (0, 0)
+        self._known = known_order(problem)  # also where options are left out, so that devices differ
 
     def run(self) -> SolveResult:
         known = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE)
@@ -117,7 +119,12 @@ class _Search:
             self._objective = evaluate(self._problem, found.choice).objective
             if found.proved:
                 return self._objective
-        return self._solve_over([tuple(range(len(vertex.options))) for vertex in self._problem.vertices])
+        keep = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
+        weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
+        if self._choice is not None and len(weights) == 1 and weights[0] > 0:
+            # Plans with any other option are no better than the one at hand.
+            keep = within_period(self._problem, self._objective / weights[0])
+        return self._solve_over(keep)
 
     def _left_s(self) -> float:
         return self._options.time_limit_s - (time.perf_counter() - self._began)
@@ -125,7 +132,7 @@ class _Search:
     def _solve_over(self, keep: Sequence[Sequence[int]]) -> float:
         """Solve the integer program over some options, remember a better plan; return the proved bound."""
         problem = _restricted(self._problem, keep)
-        program = build(problem, self._makespan())
+        program = build(problem, self._makespan(), self._known)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
         scaled = run_solver(program.lp, options, _start(program, keep, self._choice))

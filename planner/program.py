@@ -80,7 +80,7 @@ class Program:
     accounts: dict[tuple[Account, Place], Terms] = field(default_factory=lambda: defaultdict(list))
     quantities: dict[Quantity, Terms] = field(default_factory=dict)
     scale: float = _MICRO
-    known: dict[tuple[int, int], bool] = field(default_factory=dict)
+    known: Mapping[tuple[int, int], bool] = field(default_factory=dict)
     sides: list[dict[tuple[int, int], frozenset[int]]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -113,18 +113,22 @@ class Program:
         return any(quantity.measure is measure for quantity in self.problem.quantities)
 
 
-def build(problem: PlacementProblem, horizon_s: float = inf) -> Program:
+def build(
+    problem: PlacementProblem, horizon_s: float = inf, known: Mapping[tuple[int, int], bool] | None = None
+) -> Program:
     """Return the integer program of a problem, without solving it.
 
     Parameters
     ----------
     horizon_s
         A makespan that no wanted plan exceeds.
+    known
+        Which device of a pair runs first, from `known_order`; by default that of this problem.
     """
     horizon_s = min(horizon_s, problem.limit(Measure.MAKESPAN), _longest(problem))
     program = Program(problem, pulp.LpProblem("placement", pulp.LpMinimize), horizon_s)
     program.x = [[] for _ in problem.vertices]
-    program.known = _known_order(problem)
+    program.known = known_order(problem) if known is None else known
     _choose(program)
     _together(program)
     _apart(program)
@@ -599,8 +603,8 @@ def _passed(program: Program) -> None:
                 program.add("passed", here + behind[v, d] <= 1 + _before(program, d, e))
 
 
-def _known_order(problem: PlacementProblem) -> dict[tuple[int, int], bool]:
-    """Return (a, b) with a < b -> whether a runs first, where that is known: visits, and equal devices."""
+def known_order(problem: PlacementProblem) -> dict[tuple[int, int], bool]:
+    """Return (a, b) with a < b -> whether a runs first, where that is known: visits, and alike devices."""
     convex = [d for d, device in enumerate(problem.devices) if device.convex]
     return {
         (a, b): True

@@ -55,9 +55,9 @@ LAYERS = [
         "planner.budgets",
     },
     {"planner.program", "planner.relaxation", "planner.master"},
-    {"planner.bound", "planner.pipeline"},
+    {"planner.bound", "planner.pipeline", "planner.windows"},
     {"planner.ilp", "planner.formulate", "planner.rebuild"},
-    {"planner.predict"},
+    {"planner.predict", "planner.baselines"},
     {"planner.law"},
     {
         "planner.explain",

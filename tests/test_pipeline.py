@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import oracle
@@ -22,6 +23,7 @@ from planner.problem import (
     Vertex,
 )
 from planner.symmetry import are_alike
+from planner.windows import within_period
 
 
 @st.composite
@@ -141,3 +143,34 @@ def small_hub() -> PlacementProblem:
     flows = tuple(Flow(f"t{i}", i, (i + 1,), (Form("float", 0, 1, (1.0,) * 4, routes),)) for i in range(2))
     devices = (Device("a", transfers_block=True), Device("b", transfers_block=True), Device("hub"))
     return PlacementProblem(devices, units, flows, links, objective=(Term(Quantity(Measure.PERIOD)),))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.booleans().flatmap(hubs))
+def test_windows_leave_every_plan_of_the_period(problem):
+    best = oracle.best(problem)
+    if best is None:
+        return
+    for factor in (1.0, 1.2):
+        kept = within_period(problem, best * factor)
+        for choice in oracle.choices(problem):
+            cost = oracle.price(problem, choice)
+            ordered = _in_order(problem, choice)
+            if oracle.feasible(problem, cost) and cost.period <= best * factor and ordered:
+                assert all(o in row for o, row in zip(choice.options, kept, strict=True))
+
+
+def _in_order(problem, choice) -> bool:
+    """Return whether alike accelerators run in the order in which they are listed."""
+    where = [v.options[o].device for v, o in zip(problem.vertices, choice.options, strict=True)]
+    hub = len(problem.devices) - 1
+    reach = {(flow.producer, v) for flow in problem.flows for v in flow.consumers}
+    for w, u, v in itertools.product(range(len(where)), repeat=3):
+        if (u, w) in reach and (w, v) in reach:
+            reach.add((u, v))
+    return all(where[u] <= where[v] for u, v in reach if hub not in (where[u], where[v]))
+
+
+def test_windows_narrow_a_chain():
+    problem = small_hub()
+    assert [len(row) for row in within_period(problem, 2.0)] == [2, 3, 2]

@@ -1,0 +1,42 @@
+from math import inf
+
+from hypothesis import given, settings
+from small_problems import ENDLESS_PRESOLVE
+from strategies import problems
+
+from planner.baselines import baselines
+from planner.ilp import solve
+from planner.problem import Measure
+from planner.solvers import SolverOptions
+
+
+@settings(max_examples=25, deadline=None)
+@given(problems(max_units=4))
+def test_no_simpler_way_beats_the_joint_plan(problem):
+    joint = solve(problem).objective
+    for one in baselines(problem, SolverOptions()):
+        assert one.objective >= (inf if joint is None else joint * (1 - 1e-6) - 1e-9), one.name
+
+
+def test_each_way_has_its_name():
+    found = baselines(ENDLESS_PRESOLVE, SolverOptions())
+    assert [one.name for one in found] == [
+        "one device",
+        "single fp32 cut",
+        "uniform precision, single cut",
+        "minimum fp32 cut",
+        "quantize, then split",
+        "split, then quantize",
+    ]
+
+
+def test_less_choice_is_never_better():
+    free = ENDLESS_PRESOLVE
+    for limit in free.limits:
+        free = free.limited(limit.quantity, None)
+    found = {one.name: one.objective for one in baselines(free, SolverOptions())}
+    assert found["single fp32 cut"] >= found["uniform precision, single cut"]
+    assert found["one device"] >= found["single fp32 cut"]
+    assert found["single fp32 cut"] >= found["minimum fp32 cut"] - 1e-12
+    assert free.limit(Measure.NOISE) == inf
+    assert found["minimum fp32 cut"] >= found["split, then quantize"] - 1e-12
