@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import msgspec
 
@@ -111,6 +112,14 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
                 dict(zip(names, cost.energy_j, strict=True)) if question.scenario.knows_energy else {}
             ),
             noise_relative_rms=question.law.power(cost.noise_power) ** 0.5,
+            makespan_s=cost.makespan_s if cost.makespan_s < inf else None,
+            throughput_per_s=1 / cost.period_s if cost.period_s else None,
+            traffic_bytes={
+                link.name: round(size)
+                for link, size in zip(problem.links, cost.traffic_bytes, strict=True)
+                if size
+            },
+            money=cost.money,
             memory_bytes={name: round(size) for name, size in zip(names, cost.memory_bytes, strict=True)},
         ),
         rounds=tightened.rounds,
@@ -152,10 +161,10 @@ def int8_units(chosen: Sequence[tuple[str, bool]]) -> list[int]:
 
 
 def objective_name(scenario: Scenario) -> str:
-    """Return `latency`, `energy`, or a weighted sum such as `0.5 latency + 0.5 energy`."""
+    """Return `latency`, `energy` and the like, or a weighted sum such as `0.5 latency + 0.5 energy`."""
     if not isinstance(scenario.objective, ObjectiveSpec):
         return scenario.objective
-    return f"{scenario.objective.latency:g} latency + {scenario.objective.energy:g} energy"
+    return " + ".join(f"{weight:g} {name}" for name, weight in scenario.objective if weight)
 
 
 def _solver_run(result: SolveResult) -> SolverRun:

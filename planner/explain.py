@@ -107,15 +107,17 @@ def _way_text(scenario: Scenario, one: Relaxation, law: NoiseLaw) -> str | None:
     if one.least is None:
         return None
     key, value = _in_words(scenario, one, one.least, law)
-    return f"{key}: {_round_up(value):.10g}" + ("" if one.proved else " (or less)")
+    least = one.limit.quantity.measure is Measure.PERIOD  # a throughput has to fall
+    enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
+    return f"{key}: {enough:.10g}" + ("" if one.proved else " (or closer to the budget)")
 
 
 def _in_words(scenario: Scenario, one: Relaxation, value: float, law: NoiseLaw) -> tuple[str, float]:
     """Return the key of a budget, and a value in its unit."""
     wording = wording_of(scenario, one.limit.quantity)
     if one.limit.quantity.measure is Measure.NOISE:
-        return wording.key, law.power(value) ** 0.5
-    return wording.key, value / wording.unit
+        value = law.power(value)
+    return wording.key, wording.in_unit(value)
 
 
 def _round_up(value: float) -> float:

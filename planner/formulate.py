@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from itertools import product
 from math import inf
+from typing import TypeVar
 
 from planner.budgets import limits_of
 from planner.errors import ScenarioError
@@ -30,6 +34,7 @@ from profiling.profile import LatencyProfile, NoiseProfile, Precision
 from profiling.quantize import Scheme
 
 _UINT8_BYTES = 1
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,8 @@ class DeviceCosts:
         )
 
 
-LATENCY, ENERGY = Quantity(Measure.LATENCY), Quantity(Measure.ENERGY)
+_MEASURES = {measure.value: measure for measure in Measure} | {"throughput": Measure.PERIOD}
+_HOUR_S = 3600.0
 
 
 def formulate(
@@ -108,17 +114,26 @@ def formulate(
                 start_s=costs[device.name].start_s,
                 active_w=device.active_watt or 0.0,
                 idle_w=device.idle_watt,
+                price_per_s=device.price_per_hour / _HOUR_S,
+                transfers_block=device.transfers_block,
             )
             for device in scenario.devices
         ),
         vertices=builder.vertices(),
         flows=flows,
         links=tuple(
-            Link(f"{link.source}-{link.target}", *map(builder.devices.index, (link.source, link.target)))
+            Link(
+                link.name,
+                builder.devices.index(link.source),
+                builder.devices.index(link.target),
+                link.price_per_byte,
+            )
             for link in scenario.links
         ),
         formats=builder.formats(),
         limits=tuple(limits_of(scenario)),
+        together=tuple(builder.group(group) for group in scenario.placement.together),
+        apart=tuple(builder.pairs()),
     )
     return replace(problem, objective=_objective(scenario, problem))
 
@@ -142,17 +157,15 @@ def _objective(scenario: Scenario, problem: PlacementProblem) -> tuple[Term, ...
     """Return the objective; a weighted sum is relative to everything in fp32 at the source."""
     wanted = scenario.objective
     if not isinstance(wanted, ObjectiveSpec):
-        return (Term(Quantity(Measure(wanted))),)
+        return (Term(Quantity(_MEASURES[wanted])),)
     source = next(i for i, device in enumerate(problem.devices) if device.name == scenario.source)
     alone = [
         min(range(len(v.options)), key=lambda o, v=v: (v.options[o].device != source, v.options[o].quantized))  # type: ignore[misc]
         for v in problem.vertices
     ]
     reference = evaluate(problem, Choice(tuple(alone)))
-    weights = ((LATENCY, wanted.latency), (ENERGY, wanted.energy))
-    return tuple(
-        Term(quantity, weight / (reference.value(quantity) or 1.0)) for quantity, weight in weights if weight
-    )
+    weights = [(Quantity(_MEASURES[name]), weight) for name, weight in wanted if weight]
+    return tuple(Term(quantity, weight / (reference.value(quantity) or 1.0)) for quantity, weight in weights)
 
 
 class _Builder:
@@ -171,6 +184,28 @@ class _Builder:
         self.kinds = {one.symmetric: one for one in sorted(used, key=lambda one: one.symmetric)}
         self.source, self.sink = len(graph.units), len(graph.units) + 1
         self.producers = {name: unit.index for unit in graph.units for name in unit.outputs}
+
+        placement, names = scenario.placement, [unit.name for unit in graph.units]
+        self._pinned = _by_pattern("placement.pin", placement.pin, names)
+        self._forced = _by_pattern("placement.precision", placement.precision, names)
+        known = list(graph.tensors)
+        self._private = set(_by_pattern("placement.private", dict.fromkeys(placement.private, True), known))
+
+    def group(self, patterns: Sequence[str]) -> tuple[int, ...]:
+        """Return the units that any of some patterns matches."""
+        names = [unit.name for unit in self.graph.units]
+        found = _by_pattern("placement.together", dict.fromkeys(patterns, True), names)
+        return tuple(index for index, name in enumerate(names) if name in found)
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Yield the pairs of units that are to be apart."""
+        names = [unit.name for unit in self.graph.units]
+        for one, other in self.scenario.placement.apart:
+            ends = (_by_pattern("placement.apart", {pattern: True}, names) for pattern in (one, other))
+            for a, b in product(*ends):
+                if a == b:
+                    raise ScenarioError(f"placement.apart: {a!r} cannot be apart from itself")
+                yield names.index(a), names.index(b)
 
     def vertices(self) -> tuple[Vertex, ...]:
         """Return units, then the source and the sink."""
@@ -193,6 +228,8 @@ class _Builder:
         tensors = [self.graph.tensors[name] for name in (*unit.inputs, *unit.outputs)]
         options = []
         for place, device in enumerate(self.scenario.devices):
+            if self._pinned.get(unit.name, device.name) != device.name:
+                continue
             for precision in self._precisions(index, device):
                 int8 = precision is Precision.INT8
                 options.append(
@@ -206,6 +243,10 @@ class _Builder:
                         precision=precision.value,
                     )
                 )
+        if not options and unit.name in (*self._pinned, *self._forced):
+            raise ScenarioError(
+                f"placement: unit {unit.name!r} cannot be as it is pinned: it has no such precision there"
+            )
         if not options:
             raise ScenarioError(
                 f"unit {unit.name!r} is quantized already, but no device may compute in int8: add it to "
@@ -215,6 +256,13 @@ class _Builder:
 
     def _precisions(self, index: int, device: DeviceSpec) -> tuple[Precision, ...]:
         allowed, unit = self.scenario.precisions_of(device), self.graph.units[index]
+        forced = self._forced.get(unit.name)
+        if forced is not None and (unit.quantizable or forced is Precision.FP32):
+            allowed = tuple(precision for precision in allowed if precision is forced)
+        elif forced is not None:
+            raise ScenarioError(
+                f"placement.precision: unit {unit.name!r} cannot be quantized; plan inspect says why"
+            )
         if unit.quantizable:
             return allowed
         if unit.quantized and Precision.INT8 not in allowed:
@@ -270,7 +318,8 @@ class _Builder:
         raw, tensor = self._wire_bytes(name), self.graph.tensors[name]
         for kind, known in enumerate(self.formats()):
             size = _int8_bytes(tensor) if kind else _float_bytes(tensor)
-            yield self._form(known.name, kind, size if raw is None else raw)
+            form = self._form(known.name, kind, size if raw is None else raw)
+            yield form.at_home() if name in self._private else form
 
     def _wire_bytes(self, name: str) -> int | None:
         spec = self.scenario.inputs.get(name)
@@ -306,6 +355,19 @@ class _Builder:
         """Return format -> device -> seconds."""
         forms = (Precision.FP32, *(Precision.INT8 for _ in self.kinds))
         return tuple(tuple(side.get((name, form), 0.0) for side in sides) for form in forms)
+
+
+def _by_pattern(key: str, wanted: Mapping[str, _Value], names: Sequence[str]) -> dict[str, _Value]:
+    """Return name -> value for the names that patterns match; of several patterns the last counts."""
+    found: dict[str, _Value] = {}
+    for pattern, value in wanted.items():
+        matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+        if not matched:
+            close = get_close_matches(pattern, names, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else "; plan inspect lists the units"
+            raise ScenarioError(f"{key}: nothing is named {pattern!r}{hint}")
+        found |= dict.fromkeys(matched, value)
+    return found
 
 
 def _float_bytes(tensor: Tensor) -> int:

@@ -68,7 +68,8 @@ class Predicted(Record, frozen=True, kw_only=True):
     """What the measured costs say of the plan; energy only where the scenario says what devices draw.
 
     `latency_ratio_to_fp32` is of the whole mixed model on the source; `chain_ratio_to_fp32` of the stages,
-    each beside the fp32 model on its own device, transfers left out.
+    each beside the fp32 model on its own device, transfers left out. `makespan_s` is a request's time if
+    stages overlap, `throughput_per_s` what a pipeline of them handles; bytes per link and money per request.
     """
 
     latency_s: float
@@ -80,6 +81,10 @@ class Predicted(Record, frozen=True, kw_only=True):
     energy_device_j: dict[str, float] = {}
     noise_relative_rms: float
     memory_bytes: dict[str, int]
+    makespan_s: float | None = None
+    throughput_per_s: float | None = None
+    traffic_bytes: dict[str, int] = {}
+    money: float = 0.0
 
 
 class Metrics(Record, frozen=True, kw_only=True):

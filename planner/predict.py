@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from planner.evaluate import Cost, evaluate
 from planner.formulate import DeviceCosts, formulate
 from planner.problem import Choice
-from planner.scenario import DeviceSpec, Scenario
+from planner.scenario import DeviceSpec, PlacementSpec, Scenario
 from profiling.graph import ModelGraph
 from profiling.profile import Precision
 
@@ -16,6 +16,7 @@ def alone_on(scenario: Scenario, device: DeviceSpec) -> Scenario:
         update={
             "devices": (device.model_copy(update={"precisions": None}),),
             "links": (),
+            "placement": PlacementSpec(),
             "source": device.name,
             "sink": device.name,
             "precisions": (Precision.FP32, Precision.INT8),

@@ -190,6 +190,11 @@ class Form:
     decode_s: tuple[float, ...] = ()
     noise_power: float = 0.0
 
+    def at_home(self) -> "Form":
+        """Return the form of a tensor that may cross no link."""
+        every = range(len(self.routes))
+        return replace(self, routes=tuple(tuple(() if a == b else None for b in every) for a in every))
+
     def seconds(self, source: int, target: int) -> float:
         """Return the seconds from device to device; infinite without a way."""
         route = self.routes[source][target]

@@ -129,7 +129,7 @@ def _flow(
 
     def form(name: str, kind: int, size: float) -> Form:
         found = _form(name, kind, size, spec, devices, routes)
-        return _at_home(found) if tensor.private else found
+        return found.at_home() if tensor.private else found
 
     quantizers = tuple(places[name] for name in tensor.quantized_by)
     in_format = [tensor.formats.get(name) for name in formats[1:]] if quantizers else []
@@ -184,12 +184,6 @@ def _form(name: str, kind: int, size: float, spec: ProblemSpec, devices: list[st
         tuple(tuple(way(a, b) for b in devices) for a in devices),
         joules if any(any(pair) for pair in joules) else (),
     )
-
-
-def _at_home(form: Form) -> Form:
-    """Return a form that crosses no link."""
-    every = range(len(form.routes))
-    return replace(form, routes=tuple(tuple(() if a == b else None for b in every) for a in every))
 
 
 def _quantity(spec: LimitSpec | TermSpec, problem: ProblemSpec) -> Quantity:

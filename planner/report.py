@@ -1,5 +1,7 @@
 """Values -> terminal tables."""
 
+from collections.abc import Iterator
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -7,7 +9,7 @@ from rich.text import Text
 
 from planner.answer import Answer
 from planner.output import Manifest
-from planner.plan import Plan
+from planner.plan import Plan, Predicted
 from profiling.diff import ProfileDiff
 from profiling.inspection import Inspection, UnitFacts
 from profiling.profile import Precision, Profile
@@ -91,8 +93,8 @@ def _costs(plan: Plan) -> Table:
         return table
     table.add_row("latency of one request", f"{predicted.latency_s * _MILLI:.2f} ms", "")
     table.add_row("  of it on links", f"{predicted.transfer_s * _MILLI:.2f} ms", "")
-    for device, joules in predicted.energy_device_j.items():
-        table.add_row(f"energy of {device}", f"{joules * _MILLI:.3g} mJ", "")
+    for name, value in _other_costs(plan.objective.name, predicted):
+        table.add_row(name, value, "")
     table.add_row(
         "whole model's time / fp32",
         f"{predicted.latency_ratio_to_fp32:.3f}",
@@ -117,6 +119,18 @@ def _costs(plan: Plan) -> Table:
         table.add_row("metric (fp32 model)", "", f"{measured.metric:.4g} ({measured.metric_fp32:.4g})")
     table.add_row("evaluation samples", "", str(measured.samples))
     return table
+
+
+def _other_costs(objective: str, predicted: Predicted) -> Iterator[tuple[str, str]]:
+    """Yield what else is predicted, where the scenario speaks of it."""
+    if objective != "latency" and predicted.makespan_s is not None:
+        yield "with stages that overlap", f"{predicted.makespan_s * _MILLI:.2f} ms"
+    if objective != "latency" and predicted.throughput_per_s is not None:
+        yield "requests per second, pipelined", f"{predicted.throughput_per_s:.4g}"
+    if predicted.money:
+        yield "money for one request", f"{predicted.money:.3g}"
+    for device, joules in predicted.energy_device_j.items():
+        yield f"energy of {device}", f"{joules * _MILLI:.3g} mJ"
 
 
 def _quantization(plan: Plan) -> list[str]:

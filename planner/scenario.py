@@ -10,6 +10,7 @@ from profiling.profile import Precision
 
 _MEBI = 2**20
 _NAMED, _WEIGHTS = "objective by name", "objective by weights"  # the two kinds of objective
+_HOUR_S, _GIBI = 3600.0, 2**30
 _MEGABIT_BYTES = 1e6 / 8
 
 # No device or link is beyond these; numbers further apart than a solver can hold are typing errors.
@@ -132,6 +133,10 @@ class DeviceSpec(_Part):
     quantization: QuantizationSpec = QuantizationSpec()
     active_watt: NotNegative | None = Field(None, description="While it computes.")
     idle_watt: NotNegative = Field(0.0, description="During the rest of a request.")
+    price_per_hour: NotNegative = Field(0.0, description="Money for an hour of computing.")
+    transfers_block: bool = Field(
+        default=False, description="Whether it cannot compute while it sends or receives (throughput)."
+    )
 
     @model_validator(mode="after")
     def _watts(self) -> Self:
@@ -177,6 +182,7 @@ class LinkSpec(_Part):
     receive_nj_per_byte: NotNegative = 0.0
     receive_uj_per_message: NotNegative = 0.0
     radio: RadioSpec | None = Field(None, description="Instead of the four keys above.")
+    price_per_gib: NotNegative = Field(0.0, description="Money for 2^30 bytes.")
 
     @model_validator(mode="after")
     def _one_energy(self) -> Self:
@@ -204,6 +210,16 @@ class LinkSpec(_Part):
         return watts / self.bandwidth_bytes_per_s
 
     @property
+    def name(self) -> str:
+        """What budgets call it."""
+        return f"{self.source}-{self.target}"
+
+    @property
+    def price_per_byte(self) -> float:
+        """Money for a byte."""
+        return self.price_per_gib / _GIBI
+
+    @property
     def bandwidth_bytes_per_s(self) -> float:
         """Bandwidth in bytes per second."""
         return self.bandwidth_mbit_per_s * _MEGABIT_BYTES
@@ -226,19 +242,35 @@ class BudgetSpec(_Part):
     latency_ms: Positive | None = None
     energy_j: dict[str, Positive] = Field(default_factory=dict, description="Device -> joules per request.")
     total_energy_j: Positive | None = Field(None, description="Of all devices, per request.")
+    makespan_ms: Positive | None = Field(None, description="With stages that overlap.")
+    throughput_per_s: Positive | None = Field(None, description="Least requests per second of the pipeline.")
+    traffic_kib: dict[str, Positive] = Field(
+        default_factory=dict, description="Link FROM-TO -> 2^10 bytes per request."
+    )
+    money_per_request: Positive | None = None
+    money_per_month: Positive | None = Field(None, description="Needs requests_per_month.")
 
 
 class ObjectiveSpec(_Part):
     """A weighted sum; each part is divided by what it is with everything in fp32 at the source."""
 
     latency: NotNegative = 0.0
+    makespan: NotNegative = 0.0
+    throughput: NotNegative = Field(0.0, description="Of the seconds between requests.")
     energy: NotNegative = 0.0
+    memory: NotNegative = Field(0.0, description="Of all devices.")
+    traffic: NotNegative = 0.0
+    noise: NotNegative = 0.0
+    money: NotNegative = 0.0
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
-        if self.latency + self.energy == 0:
+        if not any(weight for _, weight in self):
             raise ValueError("needs a weight above 0")
         return self
+
+
+ObjectiveName = Literal["latency", "makespan", "throughput", "energy", "memory", "traffic", "noise", "money"]
 
 
 def _objective_kind(value: object) -> str:
@@ -246,9 +278,19 @@ def _objective_kind(value: object) -> str:
 
 
 Objective = Annotated[
-    Annotated[Literal["latency", "energy"], Tag(_NAMED)] | Annotated[ObjectiveSpec, Tag(_WEIGHTS)],
+    Annotated[ObjectiveName, Tag(_NAMED)] | Annotated[ObjectiveSpec, Tag(_WEIGHTS)],
     Discriminator(_objective_kind),
 ]
+
+
+class PlacementSpec(_Part):
+    """What is decided already; units and tensors by name or pattern (`block1/*`)."""
+
+    pin: dict[str, DeviceName] = Field(default_factory=dict, description="Units -> their device.")
+    precision: dict[str, Precision] = Field(default_factory=dict, description="Units -> their precision.")
+    together: tuple[tuple[str, ...], ...] = Field((), description="Groups of units on one device.")
+    apart: tuple[tuple[str, str], ...] = Field((), description="Pairs of units on different devices.")
+    private: tuple[str, ...] = Field((), description="Tensors that may not leave their device.")
 
 
 class SolverSpec(_Part):
@@ -287,6 +329,8 @@ class Scenario(_Part):
     quantization: QuantizationSpec = Field(QuantizationSpec(), description="For devices that say nothing.")
     budget: BudgetSpec = BudgetSpec()
     objective: Objective = "latency"
+    requests_per_month: Positive | None = Field(None, description="For budget.money_per_month.")
+    placement: PlacementSpec = PlacementSpec()
     solver: SolverSpec = SolverSpec()
     profiling: ProfilingSpec = ProfilingSpec()
 
@@ -311,6 +355,13 @@ class Scenario(_Part):
         """Return a device's memory budget in bytes."""
         limit = self.budget.memory_mib.get(device)
         return None if limit is None else int(limit * _MEBI)
+
+    @property
+    def money(self) -> float | None:
+        """The tightest budget of money for a request."""
+        month, requests = self.budget.money_per_month, self.requests_per_month
+        monthly = None if month is None or requests is None else month / requests
+        return min((x for x in (monthly, self.budget.money_per_request) if x is not None), default=None)
 
     @property
     def needs_energy(self) -> bool:
@@ -355,10 +406,20 @@ def _crosscheck(scenario: Scenario) -> Iterator[Fault]:
     for i, link in enumerate(scenario.links):
         if link.source == link.target:
             yield Fault(("links", i), "joins a device to itself")
-    if scenario.budget.metric_drop is not None and scenario.metric is None:
-        yield Fault(("budget", "metric_drop"), "needs `metric`, the function that it speaks of")
+    yield from _budget_faults(scenario)
     if not unknown:
         yield from _reach_faults(scenario)
+
+
+def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
+    if scenario.budget.metric_drop is not None and scenario.metric is None:
+        yield Fault(("budget", "metric_drop"), "needs `metric`, the function that it speaks of")
+    if scenario.budget.money_per_month is not None and scenario.requests_per_month is None:
+        yield Fault(("requests_per_month",), "is required for budget.money_per_month")
+    links = [link.name for link in scenario.links]
+    for name in scenario.budget.traffic_kib:
+        if name not in links:
+            yield Fault(("budget", "traffic_kib", name), f"names no link; links are {', '.join(links)}")
 
 
 def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
@@ -384,6 +445,8 @@ def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], s
     for key in ("memory_mib", "energy_j"):
         for name in getattr(scenario.budget, key):
             yield ("budget", key, name), name
+    for pattern, name in scenario.placement.pin.items():
+        yield ("placement", "pin", pattern), name
     for i, device in enumerate(scenario.devices):
         if device.scaled_from is not None:
             yield ("devices", i, "scaled_from"), device.scaled_from

@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import pytest
 
+from planner.budgets import limits_of
+from planner.errors import ScenarioError
 from planner.evaluate import evaluate
 from planner.formulate import DeviceCosts, formulate
 from planner.problem import Choice, Measure, Quantity, Term
@@ -186,3 +188,92 @@ def test_a_weighted_sum_is_relative_to_fp32_at_the_source(residual, tmp_path):
     problem = energy_problem(residual, tmp_path, "{latency: 0.25, energy: 0.75}")
     alone = [0] * len(problem.vertices)
     assert evaluate(problem, Choice(tuple(alone))).objective == pytest.approx(1.0)
+
+
+def formulated(residual, tmp_path, *lines: str):
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        TEXT.replace("{INPUTS}", "{}").replace(", precisions: [fp32]", "") + "\n".join(lines) + "\n"
+    )
+    latency, noise = profiles(residual.graph)
+    costs = {
+        "camera": DeviceCosts.of(latency, noise, INT8),
+        "server": DeviceCosts.of(latency, noise, INT8, 4.0),
+    }
+    return formulate(load_scenario(path), residual.graph, costs)
+
+
+def test_what_is_decided_already_leaves_no_other_option(residual, tmp_path):
+    first, *_, last = (unit.name for unit in residual.graph.units)
+    problem = formulated(
+        residual,
+        tmp_path,
+        "placement:",
+        f"  pin: {{'{first}': camera, '*': server}}",
+        f"  precision: {{'{last}': fp32}}",
+    )
+    assert {o.device for v in problem.vertices if not v.fixed for o in v.options} == {1}
+    assert {o.precision for o in problem.vertices[len(residual.graph.units) - 1].options} == {"fp32"}
+    problem = formulated(residual, tmp_path, "placement:", f"  pin: {{'*': server, '{first}': camera}}")
+    assert [{o.device for o in v.options} for v in problem.vertices[:2]] == [{0}, {1}]
+
+
+def test_groups_and_private_tensors_come_by_name(residual, tmp_path):
+    names = [unit.name for unit in residual.graph.units]
+    tensor = residual.graph.units[0].outputs[0]
+    problem = formulated(
+        residual,
+        tmp_path,
+        "placement:",
+        f"  together: [['{names[0]}', '{names[2]}']]",
+        f"  apart: [['{names[0]}', '{names[1]}']]",
+        f"  private: ['{tensor}']",
+    )
+    assert problem.together == ((0, 2),)
+    assert problem.apart == ((0, 1),)
+    flow = next(flow for flow in problem.flows if flow.name == tensor)
+    assert flow.forms[0].routes == (((), None), (None, ()))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("pin: {conv9: camera}", "placement.pin: nothing is named 'conv9'"),
+        ("together: [[nothing]]", "placement.together: nothing is named 'nothing'"),
+        ("private: [t9]", "placement.private: nothing is named 't9'"),
+        ("apart: [['*', '*']]", "placement.apart: .* cannot be apart from itself"),
+    ],
+)
+def test_a_name_that_nothing_has_is_told(residual, tmp_path, line, message):
+    with pytest.raises(ScenarioError, match=message):
+        formulated(residual, tmp_path, "placement:", f"  {line}")
+
+
+def test_every_budget_becomes_a_limit_in_si(residual, tmp_path):
+    text = (
+        "budget: {memory_mib: {camera: 1}, latency_ms: 100, makespan_ms: 50, throughput_per_s: 20, "
+        "traffic_kib: {camera-server: 3}, money_per_request: 0.5, money_per_month: 100}"
+    )
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        TEXT.replace("{INPUTS}", "{}").replace("budget: {memory_mib: {camera: 1}, latency_ms: 100}", text)
+        + "requests_per_month: 1000\n"
+    )
+    limits = {limit.quantity: limit.at_most for limit in limits_of(load_scenario(path))}
+    assert limits == {
+        Quantity(Measure.LATENCY): 0.1,
+        Quantity(Measure.MAKESPAN): 0.05,
+        Quantity(Measure.PERIOD): 0.05,
+        Quantity(Measure.TRAFFIC, 0): 3 * 1024,
+        Quantity(Measure.MONEY): 0.1,
+        Quantity(Measure.MEMORY, 0): 2**20,
+    }
+
+
+@pytest.mark.parametrize("name", ["makespan", "throughput", "memory", "traffic", "noise", "money"])
+def test_each_measure_can_be_the_objective(residual, tmp_path, name):
+    problem = formulated(residual, tmp_path, f"objective: {name}")
+    measure = Measure.PERIOD if name == "throughput" else Measure(name)
+    assert problem.objective == (Term(Quantity(measure)),)
+    weighted = formulated(residual, tmp_path, f"objective: {{latency: 1, {name}: 2}}")
+    assert [term.quantity.measure for term in weighted.objective] == [Measure.LATENCY, measure]

@@ -98,7 +98,7 @@ def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
         ("budget.accuracy_drop=2", "budget.accuracy_drop must be <= 1, got 2"),
         ("budget.memory_mib.moon=1", "budget.memory_mib.moon names no device"),
         ("budget.energy=1", "budget.energy is not a known key"),
-        ("objective=fun", "objective must be 'latency' or 'energy', got 'fun'"),
+        ("objective=fun", "objective must be 'latency', 'makespan', 'throughput'"),
         ("objective={latency: 0}", "objective needs a weight above 0"),
         ("objective={speed: 1}", "objective.speed is not a known key"),
         ("objective=energy", "devices.0.active_watt is required, since the objective or a budget is energy"),
