@@ -15,7 +15,7 @@ from planner.elimination import Table
 from planner.errors import SolverError
 from planner.evaluate import evaluate, is_feasible
 from planner.pipeline import PERIOD, best_pipeline
-from planner.problem import Choice, Measure, PlacementProblem, Quantity
+from planner.problem import Choice, Measure, PlacementProblem, Quantity, Term
 from planner.program import Program, build, known_order
 from planner.solvers import SolverOptions, run_solver
 from planner.windows import within_period
@@ -119,12 +119,28 @@ class _Search:
             self._objective = evaluate(self._problem, found.choice).objective
             if found.proved:
                 return self._objective
+        if Measure.MAKESPAN in {quantity.measure for quantity in self._problem.quantities}:
+            self._start_in_sequence()
         keep = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
         weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
         if self._choice is not None and len(weights) == 1 and weights[0] > 0:
             # Plans with any other option are no better than the one at hand.
             keep = within_period(self._problem, self._objective / weights[0])
         return self._solve_over(keep)
+
+    def _start_in_sequence(self) -> None:
+        """Take the plan of least latency to start from, where stages may overlap."""
+        limits = tuple(x for x in self._problem.limits if x.quantity.measure is not Measure.MAKESPAN)
+        latency = (Term(Quantity(Measure.LATENCY)),)
+        options = replace(self._options, time_limit_s=self._options.time_limit_s * _BOUND_SHARE)
+        try:
+            found = solve(replace(self._problem, limits=limits, objective=latency), options)
+        except SolverError:
+            return
+        if found.choice is not None:
+            cost = evaluate(self._problem, found.choice)
+            if is_feasible(self._problem, cost):
+                self._choice, self._objective = found.choice, cost.objective
 
     def _left_s(self) -> float:
         return self._options.time_limit_s - (time.perf_counter() - self._began)

@@ -756,10 +756,57 @@ def _makespan(program: Program, _: int | None) -> Terms:
         due = start[d] + busy[d] + _micro(program, (Account.BETWEEN, (d, None)))
         program.add("makespan", due <= span)
     program.add("makespan", _micro(program, (Account.BETWEEN, (None, None))) <= span)
+    _paths(program, span)
     for (d, e), both in joined.items():
         arrival = start[d] + busy[d] + _micro(program, (Account.BETWEEN, (d, e)))
         program.add("makespan", start[e] >= arrival - horizon * (1 - both))
     return [(span, 1 / _MICRO)]
+
+
+def _paths(program: Program, span: pulp.LpVariable) -> None:
+    """Let no path take longer than the makespan: its units, switches, seams and transfers (family path).
+
+    For an edge u -> v: T[v] >= T[u] + what lies between + seconds of v; T[v] <= makespan. Stages imply
+    it, but in the relaxation, where H blurs them, paths give the better bound.
+    """
+    problem = program.problem
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    ends = {v: program.variable(f"T_{v}") for v in units}
+    own = {v: _sum([(x, o.seconds * _MICRO) for x, o in program.options(v)]) for v in units}
+    for v in units:
+        program.add("path", ends[v] >= own[v])
+        program.add("path", ends[v] <= span)
+    for f, flow in enumerate(problem.flows):
+        begin = ends.get(flow.producer)
+        for k, v in enumerate(flow.consumers):
+            between = _sum([(x, c * _MICRO) for x, c in _between_units(program, f, k)])
+            before = between + begin if begin is not None else between
+            program.add("path", before + own[v] <= ends[v] if v in ends else before <= span)
+
+
+def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVariable, float]]:
+    """Yield what takes time between a tensor's producer and one of its consumers, but for shared payments."""
+    problem, flow = program.problem, program.problem.flows[f]
+    inside = not (problem.vertices[flow.producer].fixed or problem.vertices[flow.consumers[k]].fixed)
+    for (d, e, m), g in program.g[f][k].items():
+        form = flow.forms[m]
+        spent = form.seconds(d, e)
+        if d != e and form.encode_s:
+            spent += form.encode_s[d] + form.decode_s[e]
+        if d != e and inside:
+            spent += problem.devices[e].start_s
+            spent += sum(
+                table[form.format][at] for table, at in ((flow.leave_s, d), (flow.enter_s, e)) if table
+            )
+        yield g, spent
+    options = problem.vertices[flow.consumers[k]].options
+    for (o, kind), c in program.c[f][k].items() if inside else ():
+        if kind != FLOAT and not options[o].quantized:
+            yield c, flow.dequantize_s[kind][options[o].device]
+    made = problem.vertices[flow.producer].options
+    for (o, kind), a in program.a[f].items() if inside else ():
+        if kind != FLOAT and not made[o].quantized:
+            yield a, flow.quantize_s[kind][made[o].device]
 
 
 def _micro(program: Program, account: tuple[Account, Place]) -> pulp.LpAffineExpression:
