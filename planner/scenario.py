@@ -296,7 +296,7 @@ class PlacementSpec(_Part):
 class SolverSpec(_Part):
     """The integer program's solver."""
 
-    name: Literal["highs", "cbc"] = "highs"
+    name: Literal["highs", "cbc", "gurobi", "cplex", "scip"] = "highs"
     time_limit_s: Positive = 60.0
     gap: NotNegative = 1e-6
 

@@ -20,7 +20,7 @@ class SolverOptions:
     Parameters
     ----------
     name
-        `highs` (embedded) or `cbc`.
+        `highs` (embedded), `cbc`, or `gurobi`, `cplex`, `scip` where they are installed.
     time_limit_s, gap
         Stop after so long, or when the answer is proved to be within this fraction of the best.
     """
@@ -119,6 +119,38 @@ def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     return float(pulp.value(lp.objective) or 0.0) * (1 - options.gap) if proved else 0.0
 
 
+def _gurobi(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
+    """Solve with Gurobi, where its package and a licence are."""
+    _own(pulp.GUROBI, "gurobipy", lp, options, start)
+    return float(lp.solverModel.ObjBound)
+
+
+def _scip(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
+    """Solve with SCIP, where its package is."""
+    _own(pulp.SCIP_PY, "pyscipopt", lp, options, start)
+    return float(lp.solverModel.getDualbound())
+
+
+def _cplex(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
+    """Solve with CPLEX, where its package and a licence are."""
+    _own(pulp.CPLEX_PY, "cplex", lp, options, start)
+    return float(lp.solverModel.solution.MIP.get_best_objective())
+
+
+def _own(
+    kind: type[pulp.LpSolver], package: str, lp: pulp.LpProblem, options: SolverOptions, start: Start
+) -> None:
+    """Solve with a solver that the user has installed."""
+    solver = kind(msg=False, gapRel=options.gap, timeLimit=options.time_limit_s, warmStart=bool(start))
+    if not solver.available():
+        raise SolverError(
+            f"solver {options.name} is not here: pip install {package}, or use solver.name: highs"
+        )
+    for variable, value in start.items():
+        variable.setInitialValue(value)
+    _run(lp, solver)
+
+
 def _run(lp: pulp.LpProblem, solver: pulp.LpSolver) -> None:
     try:
         lp.solve(solver)
@@ -126,4 +158,4 @@ def _run(lp: pulp.LpProblem, solver: pulp.LpSolver) -> None:
         raise SolverError(f"the solver failed: {exc}") from exc
 
 
-_SOLVERS = {"highs": _highs, "cbc": _cbc}
+_SOLVERS = {"highs": _highs, "cbc": _cbc, "gurobi": _gurobi, "cplex": _cplex, "scip": _scip}

@@ -10,7 +10,7 @@ from planner.problem import Measure
 from planner.solvers import SolverOptions
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(problems(max_units=4))
 def test_no_simpler_way_beats_the_joint_plan(problem):
     joint = solve(problem).objective

@@ -17,7 +17,7 @@ from planner.relaxation import Relaxation, Row
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(problems(max_units=5))
 def test_no_plan_is_below_the_bound_nor_below_that_of_its_options(problem):
     bound = lower_bound(problem, 10.0)

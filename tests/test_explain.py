@@ -16,7 +16,7 @@ from planner.solvers import SolverOptions
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(problems(max_units=4))
 def test_a_conflict_is_minimal_and_each_way_out_of_it_is_one(problem):
     if solve(problem).status is not SolveStatus.INFEASIBLE:

@@ -1,3 +1,4 @@
+import importlib.util
 import math
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from planner.solvers import SolverOptions
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(problems())
 def test_the_solver_finds_what_enumeration_finds(problem):
     result, best = solve(problem), oracle.best(problem)
@@ -253,7 +254,7 @@ def test_a_wrong_answer_of_cbc_is_noticed():
 
 
 def test_an_unknown_solver_is_named_with_the_known_ones():
-    with pytest.raises(SolverError, match="no solver 'glpk'; choose one of highs, cbc"):
+    with pytest.raises(SolverError, match="no solver 'glpk'; choose one of highs, cbc, gurobi, cplex, scip"):
         solve(small_problem(), SolverOptions("glpk"))
 
 
@@ -263,3 +264,18 @@ def test_costs_that_are_no_costs_are_refused(seconds):
     broken = Vertex("u0", (Option(0, seconds=seconds),))
     with pytest.raises(ProblemError, match="unit 'u0': costs and budgets must be "):
         replace(problem, vertices=(broken, *problem.vertices[1:]))
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("gurobi", "gurobipy"), ("scip", "pyscipopt"), ("cplex", "cplex")]
+)
+def test_a_solver_of_the_users_own_finds_the_same(name, package):
+    if importlib.util.find_spec(package) is None:
+        with pytest.raises(SolverError, match=f"solver {name} is not here: pip install {package}"):
+            solve(small_problem(), SolverOptions(name))
+        pytest.skip(f"{package} is not installed")
+    for problem in (small_problem(), FREE, ENDLESS_PRESOLVE):
+        own, theirs = solve(problem), solve(problem, SolverOptions(name))
+        assert theirs.status is own.status
+        assert theirs.objective == pytest.approx(own.objective, rel=1e-6)
+        assert theirs.bound == pytest.approx(own.bound, rel=1e-4)

@@ -110,7 +110,7 @@ def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
         ("inputs={x: {wirebytes: 1}}", "inputs.x.wirebytes is not a known key; did you mean wire_bytes?"),
         ("metric=ap", "metric must be module:name, got 'ap'"),
         ("budget.metric_drop=0.1", "budget.metric_drop needs `metric`"),
-        ("solver.name=glpk", "solver.name must be 'highs' or 'cbc', got 'glpk'"),
+        ("solver.name=glpk", "solver.name must be 'highs', 'cbc', 'gurobi', 'cplex' or 'scip', got 'glpk'"),
         ("data.calibration.images=x", "needs exactly one of npz, images, reader"),
         ("data.calibration.npz=null", "needs exactly one of npz, images, reader"),
         ("devices=[]", "devices needs at least 1 entry"),
