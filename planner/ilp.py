@@ -155,8 +155,8 @@ class _Search:
         status = _status(program.lp)
         if status is SolveStatus.INFEASIBLE:
             return inf
-        if status is None:
-            return -inf
+        if status is None:  # out of time without a plan; the bound holds all the same
+            return scaled / program.scale
         chosen = _chosen(program)
         kept = zip(keep, chosen.options, strict=True)
         choice = Choice(tuple(options[o] for options, o in kept), chosen.wires)
@@ -188,7 +188,7 @@ class _Search:
                 f"{self._options.name} found no plan within {self._options.time_limit_s:g} s; "
                 "raise solver.time_limit_s in the scenario"
             )
-        bound = min(bound, self._objective)
+        bound = min(max(bound, 0.0), self._objective)  # costs are not negative
         close = self._objective - bound <= _OPTIMAL_GAP * abs(self._objective) + _LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
         return SolveResult(status, self._choice, self._objective, bound, *rest)

@@ -21,6 +21,7 @@ from planner.problem import (
     Quantity,
     Term,
     Vertex,
+    with_visits,
 )
 from planner.symmetry import are_alike
 from planner.windows import within_period
@@ -134,6 +135,7 @@ def test_accelerators_are_alike_and_their_hub_is_not():
     assert not are_alike(replace(problem, vertices=(faster, *problem.vertices[1:])), 0, 1)
     limited = replace(problem, limits=(Limit(Quantity(Measure.MEMORY, 0), 5),))
     assert not are_alike(limited, 0, 1)
+    assert not are_alike(with_visits(problem, [2, 1, 1]), 0, 1)
 
 
 def small_hub() -> PlacementProblem:
