@@ -7,7 +7,7 @@ tensor, w its wire, s a payment shared by a tensor's consumers, b order of devic
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from math import floor, inf, isfinite, log10
@@ -15,6 +15,7 @@ from math import floor, inf, isfinite, log10
 import networkx as nx
 import pulp
 
+from planner.prices import Prices, prices_of
 from planner.problem import FLOAT, Flow, Form, Measure, Option, PlacementProblem, Quantity
 from planner.symmetry import are_alike
 
@@ -654,34 +655,37 @@ def _limit(program: Program) -> None:
 
 def _quantity(program: Program, quantity: Quantity) -> Terms:
     """Return a quantity as terms that are never below it, and equal it in the best solution."""
-    return _QUANTITIES[quantity.measure](program, quantity.of)
+    if quantity.measure is Measure.PERIOD:
+        return _period(program)
+    if quantity.measure is Measure.MAKESPAN:
+        return _makespan(program)
+    prices = prices_of(program.problem, quantity)
+    terms = _priced(program, prices) if prices else []
+    return [*terms, *_peaks(program, quantity.of)] if quantity.measure is Measure.MEMORY else terms
 
 
-def _latency(program: Program, _: int | None = None) -> Terms:
-    return [*_all(program, Account.BUSY), *_all(program, Account.LINK)]
+def _priced(program: Program, prices: Prices) -> Terms:
+    """Return a sum over accounts."""
+    rows = (
+        (Account.BUSY, prices.busy),
+        (Account.LINK, prices.link),
+        (Account.TRAFFIC, prices.byte),
+        (Account.JOULES, prices.joule),
+        (Account.WEIGHTS, prices.weight),
+    )
+    priced: list[tuple[tuple[Account, Place], float]] = [
+        ((account, place), price) for account, row in rows for place, price in enumerate(row)
+    ]
+    priced.append(((Account.NOISE, None), prices.noise))
+    return [(x, c * price) for account, price in priced if price for x, c in program.accounts[account]]
 
 
-def _energy(program: Program, of: int | None) -> Terms:
-    """Return active watts x busy + idle watts x (latency - busy) + joules of units and messages."""
-    problem, found = program.problem, []
-    latency = _latency(program)
-    for d, device in enumerate(problem.devices):
-        if of in (None, problem.home(d)):
-            more = device.active_w - device.idle_w
-            found += [(x, c * more) for x, c in program.accounts[Account.BUSY, d]]
-            if problem.home(d) == d:
-                found += [(x, c * device.idle_w) for x, c in latency if device.idle_w]
-                found += program.accounts[Account.JOULES, d]
-    return found
-
-
-def _memory(program: Program, of: int | None) -> Terms:
-    """Return the weights of a device's units plus the inputs and outputs of the largest (family peak)."""
+def _peaks(program: Program, of: int | None) -> Terms:
+    """Return the inputs and outputs of the largest unit on a device, or on each."""
     problem = program.problem
-    homes = _homes(problem) if of is None else [of]
     found: Terms = []
-    for home in homes:
-        unit = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0) or 1.0
+    unit = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0) or 1.0
+    for home in _homes(problem) if of is None else [of]:
         peak = program.variable(f"peak_{home}")
         for v in range(len(problem.vertices)):
             held = [
@@ -691,35 +695,11 @@ def _memory(program: Program, of: int | None) -> Terms:
             ]
             if any(size for _, size in held):
                 program.add("peak", _sum(held) <= peak)
-        found += [*program.accounts[Account.WEIGHTS, home], (peak, unit)]
+        found.append((peak, unit))
     return found
 
 
-def _traffic(program: Program, of: int | None) -> Terms:
-    return _all(program, Account.TRAFFIC) if of is None else program.accounts[Account.TRAFFIC, of]
-
-
-def _noise_power(program: Program, _: int | None) -> Terms:
-    return program.accounts[Account.NOISE, None]
-
-
-def _money(program: Program, _: int | None) -> Terms:
-    problem = program.problem
-    return [
-        *(
-            (x, c * device.price_per_s)
-            for d, device in enumerate(problem.devices)
-            for x, c in program.accounts[Account.BUSY, d]
-        ),
-        *(
-            (x, c * link.price_per_byte)
-            for place, link in enumerate(problem.links)
-            for x, c in program.accounts[Account.TRAFFIC, place]
-        ),
-    ]
-
-
-def _period(program: Program, _: int | None) -> Terms:
+def _period(program: Program) -> Terms:
     """Return a T that no device's and no link's load exceeds (family period)."""
     problem = program.problem
     period = program.variable("period")
@@ -735,7 +715,7 @@ def _period(program: Program, _: int | None) -> Terms:
     return [(period, 1 / _MICRO)]
 
 
-def _makespan(program: Program, _: int | None) -> Terms:
+def _makespan(program: Program) -> Terms:
     """Return when the last answer is there (family makespan).
 
     start[e] >= start[d] + busy[d] + between[d,e] - H (1 - q[d,e]); q[d,e] >= each sum of g from d to e.
@@ -811,22 +791,6 @@ def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVa
 
 def _micro(program: Program, account: tuple[Account, Place]) -> pulp.LpAffineExpression:
     return _sum([(x, c * _MICRO) for x, c in program.accounts[account]])
-
-
-_QUANTITIES: dict[Measure, Callable[[Program, int | None], Terms]] = {
-    Measure.LATENCY: _latency,
-    Measure.MAKESPAN: _makespan,
-    Measure.PERIOD: _period,
-    Measure.ENERGY: _energy,
-    Measure.MEMORY: _memory,
-    Measure.TRAFFIC: _traffic,
-    Measure.NOISE: _noise_power,
-    Measure.MONEY: _money,
-}
-
-
-def _all(program: Program, account: Account) -> Terms:
-    return [term for (kind, _), terms in program.accounts.items() if kind is account for term in terms]
 
 
 def _lanes(problem: PlacementProblem, flow: Flow, consumer: int) -> Iterator[tuple[int, int, int]]:

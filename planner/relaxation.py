@@ -47,24 +47,11 @@ class _Factor:
 
 
 class Relaxation:
-    """The tables of a problem for some rows; `minimise` and `marginals` weigh the rows.
+    """The tables of a problem for some rows; `minimise` and `marginals` weigh the rows."""
 
-    Parameters
-    ----------
-    keep
-        Vertex -> numbers of the options that may be taken.
-    """
-
-    def __init__(
-        self, problem: PlacementProblem, rows: Sequence[Row], keep: Sequence[Sequence[int]] | None = None
-    ) -> None:
+    def __init__(self, problem: PlacementProblem, rows: Sequence[Row]) -> None:
         self.problem = problem
-        everything = [range(len(vertex.options)) for vertex in problem.vertices]
-        self._keep = [tuple(kept) for kept in keep or everything]
-        self.options = [
-            [vertex.options[o] for o in kept]
-            for vertex, kept in zip(problem.vertices, self._keep, strict=True)
-        ]
+        self.options = [vertex.options for vertex in problem.vertices]
         self._sizes = [len(options) for options in self.options]
         self._rows = list(rows)
         self.devices = [np.array([o.device for o in options]) for options in self.options]
@@ -93,23 +80,21 @@ class Relaxation:
 
     def minimise(self, weights: Sequence[float]) -> tuple[float, list[int]]:
         """Return the least weighted sum of the rows, and each vertex's option."""
-        least, values = self._network.minimise(self._weighed(weights))
-        return least, [kept[value] for kept, value in zip(self._keep, values, strict=True)]
+        return self._network.minimise(self._weighed(weights))
 
     def marginals(self, weights: Sequence[float]) -> list[Table]:
-        """Return vertex -> kept option -> the least weighted sum with it."""
+        """Return vertex -> option -> the least weighted sum with it."""
         return self._network.marginals(self._weighed(weights))
 
     def read(self, weights: Sequence[float], options: Sequence[int]) -> tuple[Choice, list[float]]:
         """Return options with the wires that the weights prefer, and what each row is of them."""
-        values = [kept.index(o) for kept, o in zip(self._keep, options, strict=True)]
         wires = [0] * len(self.problem.flows)
         sums = [0.0] * len(self._rows)
-        for v, value in enumerate(values):
+        for v, option in enumerate(options):
             for r, table in enumerate(self._unary[v]):
-                sums[r] += table[value]
+                sums[r] += table[option]
         for factor in self._factors:
-            at = tuple(values[v] for v in factor.scope)
+            at = tuple(options[v] for v in factor.scope)
             costs = [[table[at] for table in way] for way in factor.ways]
             totals = [sum(w * c for w, c in zip(weights, row, strict=False)) for row in costs]
             way = totals.index(min(totals))
