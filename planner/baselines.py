@@ -10,6 +10,7 @@ import networkx as nx
 from planner.errors import SolverError
 from planner.evaluate import evaluate, is_feasible
 from planner.ilp import solve
+from planner.precedence import unit_graph
 from planner.problem import Choice, Option, PlacementProblem
 from planner.solvers import SolverOptions
 
@@ -59,7 +60,7 @@ def _alone(problem: PlacementProblem) -> Iterator[tuple[str, float]]:
 def _single_cut(problem: PlacementProblem, precisions: tuple[str, ...]) -> float:
     """Return the best objective of a prefix of the topological order here, the rest there."""
     best = min((cost for _, cost in _alone(problem)), default=inf)
-    rank = {v: i for i, v in enumerate(_order(problem))}
+    rank = {v: i for i, v in enumerate(nx.lexicographical_topological_sort(unit_graph(problem)))}
     for a, b in permutations(range(len(problem.devices)), 2):
         for precision in precisions:
             for count in range(1, len(rank)):
@@ -68,14 +69,6 @@ def _single_cut(problem: PlacementProblem, precisions: tuple[str, ...]) -> float
                 if choice is not None:
                     best = min(best, _cost(problem, choice))
     return best
-
-
-def _order(problem: PlacementProblem) -> list[int]:
-    graph: nx.DiGraph = nx.DiGraph()
-    graph.add_nodes_from(v for v, vertex in enumerate(problem.vertices) if not vertex.fixed)
-    for flow in problem.flows:
-        graph.add_edges_from((flow.producer, v) for v in flow.consumers if {flow.producer, v} <= graph.nodes)
-    return list(nx.lexicographical_topological_sort(graph))
 
 
 def _min_cut(problem: PlacementProblem, options: SolverOptions) -> float:
@@ -120,21 +113,13 @@ def _solved(
     ]
     if not all(kept):
         return None, inf
-    smaller = replace(
-        problem,
-        vertices=tuple(
-            replace(vertex, options=tuple(vertex.options[o] for o in row))
-            for vertex, row in zip(problem.vertices, kept, strict=True)
-        ),
-    )
     try:
-        result = solve(smaller, options)
+        result = solve(problem.restricted(kept), options)
     except SolverError:
         return None, inf
     if result.choice is None or result.objective is None:
         return None, inf
-    chosen = tuple(row[o] for row, o in zip(kept, result.choice.options, strict=True))
-    return Choice(chosen, result.choice.wires), result.objective
+    return result.choice.among_all(kept), result.objective
 
 
 def _uniform(problem: PlacementProblem, where: Callable[[int], int], precision: str) -> Choice | None:

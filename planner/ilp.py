@@ -147,8 +147,7 @@ class _Search:
 
     def _solve_over(self, keep: Sequence[Sequence[int]]) -> float:
         """Solve the integer program over some options, remember a better plan; return the proved bound."""
-        problem = _restricted(self._problem, keep)
-        program = build(problem, self._makespan(), self._known)
+        program = build(self._problem.restricted(keep), self._makespan(), self._known)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
         scaled = run_solver(program.lp, options, _start(program, keep, self._choice))
@@ -157,9 +156,7 @@ class _Search:
             return inf
         if status is None:  # out of time without a plan; the bound holds all the same
             return scaled / program.scale
-        chosen = _chosen(program)
-        kept = zip(keep, chosen.options, strict=True)
-        choice = Choice(tuple(options[o] for options, o in kept), chosen.wires)
+        choice = _chosen(program).among_all(keep)
         cost = evaluate(self._problem, choice)  # the solver's own sum differs in the last digits
         if not is_feasible(self._problem, cost, tolerance=_TOLERANCE):
             # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
@@ -204,16 +201,6 @@ def _next(at_least: Sequence[Table], keep: Sequence[Sequence[int]]) -> float:
     """Return the least that a plan with an option that is left out can be."""
     left = (np.delete(row, list(kept)) for row, kept in zip(at_least, keep, strict=True))
     return min((float(row.min()) for row in left if row.size), default=inf)
-
-
-def _restricted(problem: PlacementProblem, keep: Sequence[Sequence[int]]) -> PlacementProblem:
-    return replace(
-        problem,
-        vertices=tuple(
-            replace(vertex, options=tuple(vertex.options[o] for o in kept))
-            for vertex, kept in zip(problem.vertices, keep, strict=True)
-        ),
-    )
 
 
 def _start(

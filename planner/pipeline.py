@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.evaluate import evaluate, is_feasible
+from planner.precedence import unit_graph
 from planner.problem import Choice, Device, Flow, Measure, Option, PlacementProblem, Quantity
-from planner.symmetry import are_alike
+from planner.symmetry import alike_classes
 
 _MOST_IDEALS = 2000
 _MOST_WORK = 2e8  # pairs of ideals times states of devices
@@ -46,7 +47,7 @@ def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
     """
     units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
     done, complete = _ideals(problem, units)
-    classes = _classes(problem)
+    classes = alike_classes(problem)
     states = prod(len(members) + 1 for members in classes)
     if not units or len(done) ** 2 * states * len(classes) > _MOST_WORK:
         return None
@@ -65,10 +66,7 @@ def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
 def _ideals(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[np.bool_], bool]:
     """Return ideal -> unit -> whether it is in, smallest first, and whether these are all ideals."""
     place = {v: i for i, v in enumerate(units)}
-    graph: nx.DiGraph = nx.DiGraph()
-    graph.add_nodes_from(units)
-    for flow in problem.flows:
-        graph.add_edges_from((flow.producer, v) for v in flow.consumers if {flow.producer, v} <= place.keys())
+    graph = unit_graph(problem)
     for group in problem.together:  # what is together is done together
         inside = [v for v in group if v in place]
         nx.add_path(graph, inside)
@@ -107,19 +105,6 @@ def _all_ideals(before: dict[int, frozenset[int]]) -> set[frozenset[int]]:
 
 def _step(count: int) -> int:
     return -(-count // _MOST_IDEALS)
-
-
-def _classes(problem: PlacementProblem) -> list[list[int]]:
-    """Return the devices in classes of alike ones."""
-    found: list[list[int]] = []
-    for d, device in enumerate(problem.devices):
-        if device.again is None:
-            alike = next((members for members in found if are_alike(problem, members[0], d)), None)
-            if alike is None:
-                found.append([d])
-            else:
-                alike.append(d)
-    return found
 
 
 def _loads(problem: PlacementProblem, device: int, units: list[int], done: NDArray[np.bool_]) -> Matrix:

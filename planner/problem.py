@@ -260,6 +260,10 @@ class Choice:
     options: tuple[int, ...]
     wires: tuple[int, ...] = ()
 
+    def among_all(self, keep: Sequence[Sequence[int]]) -> "Choice":
+        """Return this choice of a restricted problem as one of the whole problem."""
+        return Choice(tuple(kept[o] for kept, o in zip(keep, self.options, strict=True)), self.wires)
+
     def wire(self, flow: int) -> int:
         """Return the number of the form in which a float tensor crosses links."""
         return self.wires[flow] if self.wires else 0
@@ -296,6 +300,16 @@ class PlacementProblem:
         """Return the device of which this is a visit."""
         again = self.devices[device].again
         return device if again is None else again
+
+    def restricted(self, keep: Sequence[Sequence[int]]) -> "PlacementProblem":
+        """Return the problem with some options of each vertex only, by their numbers."""
+        return replace(
+            self,
+            vertices=tuple(
+                replace(vertex, options=tuple(vertex.options[o] for o in kept))
+                for vertex, kept in zip(self.vertices, keep, strict=True)
+            ),
+        )
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:

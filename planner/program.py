@@ -17,7 +17,7 @@ import pulp
 
 from planner.prices import Prices, prices_of
 from planner.problem import FLOAT, Flow, Form, Measure, Option, PlacementProblem, Quantity
-from planner.symmetry import are_alike
+from planner.symmetry import alike_classes
 
 Terms = list[tuple[pulp.LpVariable, float]]
 Lanes = dict[tuple[int, int, int], pulp.LpVariable]  # from device, to device, form
@@ -606,12 +606,13 @@ def _passed(program: Program) -> None:
 
 def known_order(problem: PlacementProblem) -> dict[tuple[int, int], bool]:
     """Return (a, b) with a < b -> whether a runs first, where that is known: visits, and alike devices."""
+    classes = {d: number for number, row in enumerate(alike_classes(problem)) for d in row}
     convex = [d for d, device in enumerate(problem.devices) if device.convex]
-    return {
-        (a, b): True
-        for a, b in itertools.combinations(convex, 2)
-        if problem.home(a) == problem.home(b) or are_alike(problem, a, b)
-    }
+
+    def known(a: int, b: int) -> bool:
+        return problem.home(a) == problem.home(b) or (a in classes and classes[a] == classes.get(b))
+
+    return {(a, b): True for a, b in itertools.combinations(convex, 2) if known(a, b)}
 
 
 def _noise(program: Program) -> None:

@@ -7,22 +7,20 @@ heuristic solution procedures for simple assembly line balancing", European Jour
 
 import networkx as nx
 
+from planner.precedence import unit_graph
 from planner.problem import PlacementProblem
-from planner.symmetry import are_alike
+from planner.symmetry import alike_classes
 
 _SLACK = 1e-9  # of the period
 
 
 def within_period(problem: PlacementProblem, period_s: float) -> list[tuple[int, ...]]:
     """Return vertex -> the numbers of its options that a plan of at most this period may have."""
-    alike = _alike(problem)
+    classes = [one for one in alike_classes(problem) if len(one) > 1 and problem.devices[one[0]].convex]
+    alike = max(classes, key=len, default=[])  # their stages run in this order
     most = period_s * (1 + _SLACK)
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
-    graph: nx.DiGraph = nx.DiGraph()
-    graph.add_nodes_from(units)
-    for flow in problem.flows:
-        graph.add_edges_from((flow.producer, v) for v in flow.consumers if {flow.producer, v} <= graph.nodes)
-    work = {v: _least(problem, v, alike[0]) or 0.0 for v in units} if alike else dict.fromkeys(units, 0.0)
+    graph = unit_graph(problem)
+    work = {v: _least(problem, v, alike[0]) or 0.0 for v in graph} if alike else dict.fromkeys(graph, 0.0)
     elsewhere = sum(_takeable(problem, work, d, most) for d in range(len(problem.devices)) if d not in alike)
     kept = []
     for v, vertex in enumerate(problem.vertices):
@@ -42,19 +40,6 @@ def within_period(problem: PlacementProblem, period_s: float) -> list[tuple[int,
             )
         )
     return kept
-
-
-def _alike(problem: PlacementProblem) -> list[int]:
-    """Return the largest class of alike convex devices, in the order in which their stages run."""
-    classes: list[list[int]] = []
-    for d, device in enumerate(problem.devices):
-        if device.convex:
-            known = next((one for one in classes if are_alike(problem, one[0], d)), None)
-            if known is None:
-                classes.append([d])
-            else:
-                known.append(d)
-    return max((one for one in classes if len(one) > 1), key=len, default=[])
 
 
 def _least(problem: PlacementProblem, vertex: int, device: int) -> float | None:

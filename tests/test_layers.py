@@ -49,6 +49,7 @@ LAYERS = [
         "planner.chain",
         "planner.metrics",
         "planner.symmetry",
+        "planner.precedence",
         "planner.contract",
         "planner.prices",
         "planner.elimination",
