@@ -285,37 +285,38 @@ class _Bill:
 
 
 def _switches(flow: Flow, kind: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:
-    """Yield (device, seconds): quantized once where it arises, back once per device that needs float."""
+    """Yield (device, seconds): once where it arises in another format, once per device that wants another."""
     if kind == FLOAT:
         return
-    if not chosen[flow.producer].quantized:
+    if chosen[flow.producer].format != kind:
         devices = {chosen[flow.producer].device}
         if flow.converts_at_consumer:
             devices = {chosen[v].device for v in flow.consumers}
         for device in sorted(devices):
             yield device, flow.quantize_s[kind][device]
-    for device in sorted({chosen[v].device for v in flow.consumers if not chosen[v].quantized}):
+    for device in sorted({chosen[v].device for v in flow.consumers if chosen[v].format != kind}):
         yield device, flow.dequantize_s[kind][device]
 
 
 def _absorbed(problem: PlacementProblem, chosen: Sequence[Option], formats: Sequence[int]) -> Iterator[str]:
-    """Yield the vertices in fp32 all of whose tensors are quantized in the same way."""
+    """Yield the vertices that the runtime would compute in the format that all their tensors have."""
     around = defaultdict(set)
     for flow, kind in zip(problem.flows, formats, strict=True):
         for vertex in flow.quantizers:
             around[vertex].add(kind)
     for vertex, kinds in around.items():
-        if problem.vertices[vertex].absorbed and not chosen[vertex].quantized and len(kinds) == 1:
-            kind = next(iter(kinds))
-            if kind != FLOAT and problem.formats[kind].absorbs:
-                yield f"{problem.vertices[vertex].name!r} would be computed in integers"
+        kind = min(kinds)
+        if len(kinds) == 1 and problem.absorbs(vertex, chosen[vertex], kind):
+            yield f"{problem.vertices[vertex].name!r} would be computed in integers"
 
 
 def _exposed(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[str]:
     """Yield the quantized vertices whose surroundings are not all so on the same device."""
     for known, own in zip(problem.vertices, chosen, strict=True):
         beside = (chosen[other] for other in known.within)
-        if own.quantized and not all((o.format, o.device) == (own.format, own.device) for o in beside):
+        if problem.has_kernels(own) and not all(
+            (o.format, o.device) == (own.format, own.device) for o in beside
+        ):
             yield f"{known.name!r} is quantized alone"
 
 

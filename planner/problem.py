@@ -57,7 +57,7 @@ class Format:
     suits
         The formats with which a unit that asks for this one is content: its own and coarser ones.
     absorbs
-        Whether the runtime turns a unit between such tensors into an integer kernel, asked or not.
+        Whether the runtime has integer kernels for it, and turns a unit between such tensors into one.
     """
 
     name: str
@@ -148,9 +148,11 @@ class Vertex:
     fixed
         True for the source and the sink: they compute nothing and belong to no stage.
     absorbed
-        True if it cannot but compute in integers where all tensors are so that it would quantize.
+        True if it cannot but compute in integers where all tensors are so that it would quantize, asked or
+        not.
     within
-        Vertices that have to ask for the same format on the same device if this one asks for one.
+        Vertices that have to ask for the same format on the same device if this one asks for one that the
+        runtime has integer kernels for.
     """
 
     name: str
@@ -220,7 +222,8 @@ class Flow:
         True if its producer, quantized, hands on its own input's scale (MaxPool, Reshape): then
         quantizing it adds no noise to what its input already has.
     quantize_s, dequantize_s
-        Format -> device -> seconds to bring it there from float, and back.
+        Format -> device -> seconds to bring it there from what its producer asks for (float, or a finer
+        format), and back into what a consumer asks for.
     leave_s, enter_s
         Format -> device -> seconds that a stage there loses because it ends or begins at this tensor;
         empty if none.
@@ -310,6 +313,19 @@ class PlacementProblem:
                 for vertex, kept in zip(self.vertices, keep, strict=True)
             ),
         )
+
+    def has_kernels(self, option: Option) -> bool:
+        """Return whether an option asks for a format that the runtime has integer kernels for."""
+        return option.format != FLOAT and self.formats[option.format].absorbs
+
+    def absorbs(self, vertex: int, option: Option, kind: int) -> bool:
+        """Return whether the runtime makes something else of an option if all its tensors have a format.
+
+        What asks for a finer format runs in the coarser one, and so does what has no weights.
+        """
+        if kind == FLOAT or option.format == kind or not self.formats[kind].absorbs:
+            return False
+        return self.vertices[vertex].absorbed if option.format == FLOAT else True
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:

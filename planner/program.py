@@ -322,19 +322,21 @@ def _join(
 
 
 def _absorb(program: Program) -> None:
-    """Let what has no weights be quantized where all n tensors around it are: sum z - (n - 1) <= x[v,f]."""
+    """Let no option be what the runtime turns into another where all n tensors are in format f.
+
+    sum z[.,f] - (n - 1) <= sum of the other x[v,.].
+    """
     around = defaultdict(list)
     for f, flow in enumerate(program.problem.flows):
         for vertex in flow.quantizers:
             around[vertex].append(f)
     for vertex, flows in around.items():
-        if not program.problem.vertices[vertex].absorbed:
-            continue
         for kind in sorted(set.intersection(*(set(program.z[f]) for f in flows))):
-            if program.problem.formats[kind].absorbs:
+            known = list(program.options(vertex))
+            others = [x for x, option in known if not program.problem.absorbs(vertex, option, kind)]
+            if len(others) < len(known):
                 tensors = pulp.lpSum(program.z[f][kind] for f in flows)
-                quantized = [x for x, option in program.options(vertex) if option.quantized]
-                program.add("absorb", tensors - (len(flows) - 1) <= pulp.lpSum(quantized))
+                program.add("absorb", tensors - (len(flows) - 1) <= pulp.lpSum(others))
 
 
 def _within(program: Program) -> None:
@@ -342,7 +344,7 @@ def _within(program: Program) -> None:
     for v, vertex in enumerate(program.problem.vertices):
         own = defaultdict(list)
         for x, option in program.options(v):
-            if option.quantized and vertex.within:
+            if vertex.within and program.problem.has_kernels(option):
                 own[option.device, option.format].append(x)
         for place, row in own.items():
             for other in vertex.within:
@@ -462,7 +464,7 @@ def _wire(program: Program) -> None:
 
 
 def _quantize(program: Program) -> None:
-    """Quantize a float producer's tensor once, where it arises (or per receiver, see Flow)."""
+    """Quantize a tensor once, where it arises in another format (or per receiver, see Flow)."""
     for f, flow in enumerate(program.problem.flows):
         producer = program.problem.vertices[flow.producer].options
         for kind in program.z[f]:
@@ -476,13 +478,13 @@ def _quantize(program: Program) -> None:
                     _pay(program, f"quantize_{f}_{kind}_{device}", lanes, {(Account.BUSY, device): seconds})
                 continue
             for (o, k), variable in program.a[f].items():
-                if k == kind and not producer[o].quantized:
+                if k == kind and producer[o].format != kind:
                     device = producer[o].device
                     program.charge(variable, {(Account.BUSY, device): flow.quantize_s[kind][device]})
 
 
 def _dequantize(program: Program) -> None:
-    """Bring a quantized tensor back once per device on which an fp32 consumer reads it."""
+    """Bring a quantized tensor back once per device on which a consumer wants another format."""
     for f, flow in enumerate(program.problem.flows):
         for kind, device in itertools.product(program.z[f], range(len(program.problem.devices))):
             lanes = []
@@ -492,7 +494,7 @@ def _dequantize(program: Program) -> None:
                     [
                         variable
                         for (o, k), variable in beside.items()
-                        if k == kind and not options[o].quantized and options[o].device == device
+                        if k == kind and options[o].format != kind and options[o].device == device
                     ]
                 )
             charges: Charges = {(Account.BUSY, device): flow.dequantize_s[kind][device]}
@@ -782,11 +784,11 @@ def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVa
         yield g, spent
     options = problem.vertices[flow.consumers[k]].options
     for (o, kind), c in program.c[f][k].items() if inside else ():
-        if kind != FLOAT and not options[o].quantized:
+        if kind not in (FLOAT, options[o].format):
             yield c, flow.dequantize_s[kind][options[o].device]
     made = problem.vertices[flow.producer].options
     for (o, kind), a in program.a[f].items() if inside else ():
-        if kind != FLOAT and not made[o].quantized:
+        if kind not in (FLOAT, made[o].format):
             yield a, flow.quantize_s[kind][made[o].device]
 
 

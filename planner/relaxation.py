@@ -163,7 +163,7 @@ def _pairwise_rules(
     """Yield (vertex, vertex, whether two of their options break a rule)."""
 
     def alone(a: Option, b: Option) -> bool:
-        return a.quantized and (a.format, a.device) != (b.format, b.device)
+        return problem.has_kernels(a) and (a.format, a.device) != (b.format, b.device)
 
     def parted(a: Option, b: Option) -> bool:
         return problem.home(a.device) != problem.home(b.device)
@@ -309,7 +309,7 @@ class _FlowBill:
         busy = np.array(prices.busy)
         for kind in flow.formats[1:]:
             spent = self.nothing
-            raw = self._asks[flow.producer] == FLOAT
+            raw = self._asks[flow.producer] != kind
             seconds = busy * np.array(flow.quantize_s[kind])
             if flow.converts_at_consumer:
                 for d in np.flatnonzero(seconds):
@@ -319,7 +319,7 @@ class _FlowBill:
             for d in np.flatnonzero(busy * np.array(flow.dequantize_s[kind])):
                 reading = np.zeros([1] * len(self._axes), dtype=bool)
                 for v in self._consumers:
-                    reading = reading | ((self._device[v] == d) & (self._asks[v] == FLOAT))
+                    reading = reading | ((self._device[v] == d) & (self._asks[v] != kind))
                 spent = spent + busy[d] * flow.dequantize_s[kind][d] * reading
             total = np.where(self._kind == kind, spent, total)
         return total + self._seams(busy)

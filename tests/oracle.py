@@ -127,10 +127,10 @@ def _busy(problem, pick, formats, forms) -> list[float]:
 def _switches(t, f, pick):
     if not f:
         return
-    if pick[t.producer].format == 0:
+    if pick[t.producer].format != f:
         for d in _readers(t, pick) if t.converts_at_consumer else {pick[t.producer].device}:
             yield d, t.quantize_s[f][d]
-    for d in {pick[v].device for v in t.consumers if pick[v].format == 0}:
+    for d in {pick[v].device for v in t.consumers if pick[v].format != f}:
         yield d, t.dequantize_s[f][d]
 
 
@@ -210,10 +210,15 @@ def _keeps_rules(problem, pick, formats, homes) -> bool:
     for v, vertex in enumerate(problem.vertices):
         mine = {f for t, f in zip(problem.flows, formats, strict=True) if v in t.quantizers}
         same = len(mine) == 1 and max(mine) > 0 and problem.formats[max(mine)].absorbs
-        if vertex.absorbed and not pick[v].format and same:
+        own = pick[v].format
+        if same and own != max(mine) and (own or vertex.absorbed):
             return False
-        if pick[v].format and any(
-            (pick[w].format, pick[w].device) != (pick[v].format, pick[v].device) for w in vertex.within
+        if (
+            own
+            and problem.formats[own].absorbs
+            and any(
+                (pick[w].format, pick[w].device) != (pick[v].format, pick[v].device) for w in vertex.within
+            )
         ):
             return False
     together = all(len({homes[pick[v].device] for v in group}) == 1 for group in problem.together)

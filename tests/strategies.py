@@ -48,7 +48,9 @@ def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True
     if units > 4:
         count = min(count, 2)  # at most 4096 assignments to enumerate
     formats = _FORMATS[: draw(st.integers(2, 4))]
-    kinds = [draw(st.integers(1, len(formats) - 1)) for _ in range(count)]
+    kinds = [(draw(st.integers(1, len(formats) - 1)),) for _ in range(count)]
+    if units < 4 and len(formats) == len(_FORMATS) and draw(st.booleans()):  # int8 and int16 side by side
+        kinds = [tuple({*own, len(formats) - 1}) for own in kinds]
     devices = [draw(_device(d)) for d in range(count)]
     if extras and units < 4 and count < 3 and draw(_RARELY):
         devices = [replace(device, convex=True) for device in devices]
@@ -163,20 +165,20 @@ def _table(count: int, formats: int):
 
 
 @st.composite
-def _options(draw, kinds: list[int]) -> list[Option]:
+def _options(draw, kinds: list[tuple[int, ...]]) -> list[Option]:
     return [
         Option(
             device,
-            kind if quantized else 0,
+            kind,
             seconds=draw(_MILLI),
-            noise_power=draw(_NOISE) if quantized else 0.0,
+            noise_power=draw(_NOISE) if kind else 0.0,
             weight_bytes=draw(_BYTES),
             activation_bytes=draw(_BYTES),
             joules=draw(st.integers(0, 3)) / 1e3,
-            precision="int8" if quantized else "fp32",
+            precision=f"p{kind}",
         )
-        for device, kind in enumerate(kinds)
-        for quantized in ((False, True) if draw(st.integers(0, 4)) else (False,))
+        for device, own in enumerate(kinds)
+        for kind in ((0, *own) if draw(st.integers(0, 4)) else (0,))
     ]
 
 
