@@ -1,8 +1,9 @@
 """How good and fast the planner's core is: proofs, growth, the textbook program, what people do today.
 
-python benchmarks/planner.py [placement] [large] [growth] [textbook] [today]
+python benchmarks/planner.py [placement] [models] [large] [growth] [textbook] [today]
 
-Without words all parts run. The published workloads are read from $SPLITQUANT_DATA/placement.
+Without words all parts run. Published workloads and pretrained models are read from $SPLITQUANT_DATA; models
+are profiled first, or their profiles read from the cache.
 """
 
 import sys
@@ -13,13 +14,14 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import log
 from pathlib import Path
 
 import numpy as np
 from instances import random_problem
 from placement import placement_problem
+from problems import MODELS, NOISE, measured_problem, noise_in_int8, with_bandwidth
 from rich.console import Console
 from rich.table import Table
 from textbook import solve_textbook
@@ -27,11 +29,14 @@ from textbook import solve_textbook
 from planner.baselines import baselines
 from planner.ilp import SolveResult, solve
 from planner.peak import peak_mib
+from planner.problem import PlacementProblem
 from planner.problem_file import problem_of
 from planner.problem_spec import check_problem
 from planner.solvers import SolverOptions
 
 _KNOWN = {"bert24_layers": 17.7899, "bert_l-3_operators": 27.9186, "resnet50_layers": 33.7747}
+_NOISE_SHARE = 0.3  # of the noise of everything in int8: a limit that keeps some units in float
+_MOST_FOR_BASELINES = 300  # units; single cuts try every prefix
 _CONSOLE = Console(highlight=False, width=140)
 
 
@@ -88,6 +93,48 @@ def placement() -> None:
                 f"{100 * (result.gap or 0):.3f}", f"{result.runtime_s:.1f}", f"{peak:.0f}",
             )  # fmt: skip
     _CONSOLE.print(table)
+
+
+def models() -> None:
+    """Print real models on three devices in three precisions, under noise limits from loose to tight."""
+    table = _table(
+        "real models, 3 devices x 3 precisions (proved within 10 s wanted)",
+        "model",
+        "units",
+        "noise / int8's",
+        "latency ms",
+        "fp32, int8, int16 units",
+        "gap %",
+        "s",
+        "variables",
+        "MiB",
+    )
+    for name, problem in _measured_problems():
+        most = noise_in_int8(problem)
+        for share in (1.0, 0.3, 0.03):
+            limited = problem.limited(NOISE, share * most)
+            result, peak = alone(solve, limited, SolverOptions("highs", 60.0, 1e-6))
+            units = sum(not vertex.fixed for vertex in problem.vertices)
+            table.add_row(
+                name, str(units), f"{share:g}", f"{1e3 * (result.objective or 0):.3f}",
+                _precisions_of(limited, result), f"{100 * (result.gap or 0):.5f}",
+                f"{result.runtime_s:.1f}", str(result.variables), f"{peak:.0f}",
+            )  # fmt: skip
+    _CONSOLE.print(table)
+
+
+def _measured_problems() -> Iterator[tuple[str, PlacementProblem]]:
+    for name in MODELS:
+        if name != "quickstart" and not os.environ.get("SPLITQUANT_DATA"):
+            _CONSOLE.print(f"{name}: SPLITQUANT_DATA is not set, skipped")
+            continue
+        yield name, measured_problem(name)
+
+
+def _precisions_of(problem: PlacementProblem, result: SolveResult) -> str:
+    chosen = zip(problem.vertices, result.choice.options if result.choice else (), strict=False)
+    used = [vertex.options[o].precision for vertex, o in chosen if not vertex.fixed]
+    return ", ".join(str(used.count(precision)) for precision in ("fp32", "int8", "int16"))
 
 
 def large() -> None:
@@ -162,20 +209,30 @@ def today() -> None:
     """Print the joint plan beside what people do, per bandwidth."""
     names = [one.name for one in baselines(random_problem(3, 3, 1), SolverOptions())]
     table = _table(
-        "latency over the joint plan's, 60 units x 3 devices (never < 1 wanted)",
+        "latency over the joint plan's, 3 devices (never < 1 wanted)",
+        "network",
         "bandwidth",
-        "joint s",
+        "joint ms",
         *names,
         "joint gain %",
     )
-    for bandwidth in (0.1, 0.3, 1.0, 3.0, 10.0, 100.0):
-        problem = random_problem(60, 3, 4, bandwidth)
+    for name, bandwidth, problem in _slow_to_fast():
         joint = solve(problem, SolverOptions("highs", 60.0, 1e-6)).objective or 0.0
         found = [one.objective for one in baselines(problem, SolverOptions())]
         gain = 100 * (1 - joint / min(found))
         row = [f"{objective / joint:.3f}" if objective < float("inf") else "none" for objective in found]
-        table.add_row(f"x{bandwidth:g}", f"{joint:.4f}", *row, f"{gain:.1f}")
+        table.add_row(name, f"x{bandwidth:g}", f"{1e3 * joint:.2f}", *row, f"{gain:.1f}")
     _CONSOLE.print(table)
+
+
+def _slow_to_fast() -> Iterator[tuple[str, float, PlacementProblem]]:
+    for bandwidth in (0.1, 0.3, 1.0, 3.0, 10.0, 100.0):
+        yield "random, 60 units", bandwidth, random_problem(60, 3, 4, bandwidth)
+    for name, problem in _measured_problems():
+        if sum(not vertex.fixed for vertex in problem.vertices) < _MOST_FOR_BASELINES:
+            limited = problem.limited(NOISE, _NOISE_SHARE * noise_in_int8(problem))
+            for bandwidth in (0.1, 1.0, 10.0, 100.0):
+                yield name, bandwidth, with_bandwidth(limited, bandwidth)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -185,7 +242,14 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-PARTS = {"placement": placement, "large": large, "growth": growth, "textbook": textbook, "today": today}
+PARTS = {
+    "placement": placement,
+    "models": models,
+    "large": large,
+    "growth": growth,
+    "textbook": textbook,
+    "today": today,
+}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:

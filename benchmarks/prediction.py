@@ -76,19 +76,19 @@ def run_one(name: str, count: int) -> list[Plan]:
         exact = [run_session(reference, feeds) for feeds in samples]
         plans = []
         for number, int8 in enumerate(_random_plans(prepared, count)):
-            int8 = sorted(graph.settled(int8))
-            mixed = open_session(rebuild(graph, calibration.of(int8), prepared.ranges), runtime)
+            mix = graph.settled(dict.fromkeys(int8, Precision.INT8))
+            mixed = open_session(rebuild(graph, calibration.at(mix), prepared.ranges), runtime)
             work = {i: _once(one, samples[0]) for i, one in enumerate((reference, mixed))}
             seconds = time_interleaved(work, _ROUNDS)
-            chosen = [unit.index in int8 for unit in graph.units]
+            chosen = [unit.index in mix for unit in graph.units]
             plans.append(
                 Plan(
-                    len(int8),
+                    len(mix),
                     float(np.median(np.asarray(seconds[1]) / np.asarray(seconds[0]))),
-                    whole.ratio_to_fp32(int8),
+                    whole.ratio_to_fp32(mix),
                     _naive(alone, chosen) / _naive(alone, [False] * len(chosen)),
                     noise_power((run_session(mixed, feeds) for feeds in samples), exact),
-                    law.power(whole.cost(int8).noise_power),
+                    law.power(whole.cost(mix).noise_power),
                 )
             )
             print(f"{name}: {number + 1} of {count}", file=sys.stderr)

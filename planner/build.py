@@ -1,15 +1,19 @@
 """A plan's models: the whole mixed-precision one and its stages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 
+from planner.compose import Chosen
 from planner.errors import OutputError
 from planner.plan import Plan
 from planner.prepared import Prepared
 from planner.rebuild import rebuild
-from planner.split import Placement, StageModel, split
+from planner.split import Placement, StageModel, crossings_of, split
 from planner.verify import Deliverable
+from profiling.profile import Precision, Wire
+from profiling.quantize import read_ranges
+from profiling.wires import add_wires
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,32 +24,36 @@ class Built:
     stages: tuple[StageModel, ...]
 
 
-def build(prepared: Prepared, int8: list[int], devices: tuple[str, ...]) -> Built:
-    """Return the models that have some units in int8 and every unit on its device.
-
-    Parameters
-    ----------
-    int8
-        Indices of units.
-    devices
-        By unit index.
-    """
-    schemes = {index: prepared.schemes[devices[index]] for index in int8}
-    mixed = rebuild(prepared.models.graph, schemes, prepared.ranges)
-    scenario = prepared.scenario
+def build(prepared: Prepared, chosen: Chosen) -> Built:
+    """Return the models in which every unit is in its precision and on its device."""
+    graph, scenario, devices = prepared.models.graph, prepared.scenario, chosen.devices
+    schemes = {index: prepared.schemes[devices[index]].at(own) for index, own in chosen.mix.items()}
+    mixed = rebuild(graph, schemes, prepared.ranges)
     placement = Placement(devices, scenario.source, scenario.sink, frozenset(scenario.inputs))
-    return Built(mixed, split(mixed, prepared.models.graph, placement))
+    crossings = crossings_of(graph, placement, dict(chosen.wires))
+    if crossings:
+        quantized = {node for index in schemes for node in graph.units[index].nodes}
+        mixed = add_wires(mixed, crossings, read_ranges(prepared.ranges), quantized)
+    return Built(mixed, split(mixed, graph, placement, crossings))
 
 
 def build_models(prepared: Prepared, plan: Plan) -> Built:
     """Return a plan's mixed-precision model and its stages."""
     graph = prepared.models.graph
-    int8_names, device_of = plan.int8_units(), plan.devices()
+    precisions, device_of = plan.precisions(), plan.devices()
     devices = {device.name for device in prepared.scenario.devices}
     if set(device_of) != {unit.name for unit in graph.units} or not devices.issuperset(device_of.values()):
         raise OutputError("plan.json: its assignments do not fit the model's units or the devices")
-    int8 = [unit.index for unit in graph.units if unit.quantizable and unit.name in int8_names]
-    return build(prepared, int8, tuple(device_of[unit.name] for unit in graph.units))
+    chosen = Chosen(
+        tuple(device_of[unit.name] for unit in graph.units),
+        tuple(precisions[unit.name] if unit.quantizable else Precision.FP32 for unit in graph.units),
+    )
+    quantized = graph.forms(chosen.mix)
+    known = {wire.value: wire for wire in Wire}
+    wires = {
+        cut.tensor: known[cut.wire] for cut in plan.cuts if cut.wire in known and cut.tensor not in quantized
+    }
+    return build(prepared, replace(chosen, wires=tuple(wires.items())))
 
 
 def deliverable_of(prepared: Prepared, built: Built) -> Deliverable:

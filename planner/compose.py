@@ -1,25 +1,39 @@
 """Solve result -> Plan: assignments, cuts and predicted costs under the model's own names."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
 import msgspec
 
-from planner.evaluate import Cost
+from planner.evaluate import Cost, evaluate
 from planner.formulate import DeviceCosts, formulate
 from planner.ilp import SolveResult, SolveStatus
 from planner.law import NoiseLaw
-from planner.plan import FORMAT, Assignment, Cut, LoopRound, Objective, Plan, Predicted, SolverRun, Wire
+from planner.plan import FORMAT, Assignment, Cut, LoopRound, Objective, Plan, Predicted, SolverRun, WireFormat
 from planner.predict import Whole, alone_on
-from planner.problem import FLOAT, PlacementProblem
+from planner.problem import FLOAT, Choice, PlacementProblem
 from planner.scenario import ObjectiveSpec, Scenario
 from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
 from profiling.graph import ModelGraph
 from profiling.model import model_hash
-from profiling.profile import Precision
+from profiling.profile import Precision, Wire
 from profiling.quantize import Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a plan's models follow from: each unit's device and precision, and wires of float tensors."""
+
+    devices: tuple[str, ...]
+    precisions: tuple[Precision, ...]
+    wires: tuple[tuple[str, Wire], ...] = ()
+
+    @property
+    def mix(self) -> dict[int, Precision]:
+        """Unit -> precision, of the quantized units."""
+        return {u: own for u, own in enumerate(self.precisions) if own is not Precision.FP32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +63,17 @@ class Question:
         """Return the question as numbers."""
         return formulate(self.scenario, self.graph, self.costs)
 
-    def ratio_to_fp32(self, int8: Collection[int], device: str) -> float:
+    def ratio_to_fp32(self, chosen: Chosen, device: str) -> float:
         """Return predicted seconds of the whole mixed model on a device over those of the fp32 model."""
         alone = alone_on(self.scenario, self.scenario.device(device))
-        return Whole(alone, self.graph, self.costs).ratio_to_fp32(int8)
+        whole = Whole(alone, self.graph, self.costs).ratio_to_fp32(chosen.mix)
+        costs = self.costs[device]
+        return whole + sum(costs.coding_s(*wire, self.graph) for wire in chosen.wires) / (costs.fp32_s or 1.0)
 
-    def chain_ratio_to_fp32(self, cost: Cost) -> float:
+    def chain_ratio_to_fp32(self, problem: PlacementProblem, cost: Cost) -> float:
         """Return predicted seconds of all stages, each over those of the fp32 model on its device."""
-        pairs = zip(self.scenario.devices, cost.busy_s, strict=True)
-        return sum(seconds / (self.costs[device.name].fp32_s or 1.0) for device, seconds in pairs)
+        pairs = _by_device(problem, cost.busy_s).items()
+        return sum(seconds / (self.costs[device].fp32_s or 1.0) for device, seconds in pairs)
 
     @property
     def quantization(self) -> dict[str, str]:
@@ -75,8 +91,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
     """
     result, problem = tightened.result, tightened.problem
     cost = tightened.cost
-    chosen = chosen_options(problem, result)
-    names = [device.name for device in problem.devices]
+    chosen = chosen_by(problem, result.choice) if result.choice else Chosen((), ())
     units = question.graph.units
     return Plan(
         format=FORMAT,
@@ -96,21 +111,19 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
                 unit=unit.name,
                 nodes=unit.nodes,
                 device=device,
-                precision=Precision.INT8 if int8 or unit.quantized else Precision.FP32,
+                precision=Precision.INT8 if unit.quantized else precision,
             )
-            for unit, (device, int8) in zip(units, chosen, strict=True)
+            for unit, device, precision in zip(units, chosen.devices, chosen.precisions, strict=True)
         ),
         cuts=_cuts(problem, cost),
         predicted=Predicted(
             latency_s=cost.latency_s,
-            latency_ratio_to_fp32=question.ratio_to_fp32(int8_units(chosen), question.scenario.source),
-            chain_ratio_to_fp32=question.chain_ratio_to_fp32(cost),
-            compute_s=dict(zip(names, cost.busy_s, strict=True)),
+            latency_ratio_to_fp32=question.ratio_to_fp32(chosen, question.scenario.source),
+            chain_ratio_to_fp32=question.chain_ratio_to_fp32(problem, cost),
+            compute_s=_by_device(problem, cost.busy_s),
             transfer_s=cost.transfer_s,
             energy_j=sum(cost.energy_j) if question.scenario.knows_energy else None,
-            energy_device_j=(
-                dict(zip(names, cost.energy_j, strict=True)) if question.scenario.knows_energy else {}
-            ),
+            energy_device_j=_by_device(problem, cost.energy_j) if question.scenario.knows_energy else {},
             noise_relative_rms=question.law.power(cost.noise_power) ** 0.5,
             makespan_s=cost.makespan_s if cost.makespan_s < inf else None,
             throughput_per_s=1 / cost.period_s if cost.period_s else None,
@@ -120,7 +133,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
                 if size
             },
             money=cost.money,
-            memory_bytes={name: round(size) for name, size in zip(names, cost.memory_bytes, strict=True)},
+            memory_bytes={d: round(size) for d, size in _by_device(problem, cost.memory_bytes).items()},
         ),
         rounds=tightened.rounds,
         loop=loop,
@@ -148,16 +161,17 @@ def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
     )
 
 
-def chosen_options(problem: PlacementProblem, result: SolveResult) -> tuple[tuple[str, bool], ...]:
-    """Return (device, is int8) of every unit."""
-    pairs = zip(problem.vertices, result.choice.options if result.choice else (), strict=True)
-    options = [vertex.options[choice] for vertex, choice in pairs if not vertex.fixed]
-    return tuple((problem.devices[option.device].name, option.quantized) for option in options)
-
-
-def int8_units(chosen: Sequence[tuple[str, bool]]) -> list[int]:
-    """Return the indices of the units that the options bring into int8."""
-    return [index for index, (_, is_int8) in enumerate(chosen) if is_int8]
+def chosen_by(problem: PlacementProblem, choice: Choice) -> Chosen:
+    """Return what a choice says in names."""
+    pairs = zip(problem.vertices, choice.options, strict=True)
+    options = [vertex.options[o] for vertex, o in pairs if not vertex.fixed]
+    crossings = [(problem.flows[c.flow], c.form) for c in evaluate(problem, choice).crossings]
+    wires = {flow.name: Wire(flow.forms[form].name) for flow, form in crossings if form in flow.wires}
+    return Chosen(
+        tuple(problem.devices[problem.home(option.device)].name for option in options),
+        tuple(Precision(option.precision) for option in options),
+        tuple(wires.items()),
+    )
 
 
 def objective_name(scenario: Scenario) -> str:
@@ -180,22 +194,33 @@ def _resolved(scenario: Scenario) -> msgspec.Raw:
     return msgspec.Raw(dump_scenario(scenario).encode())
 
 
+def _by_device(problem: PlacementProblem, values: Sequence[float]) -> dict[str, float]:
+    """Return device name -> sum over its visits."""
+    found: dict[str, float] = {}
+    for d, value in enumerate(values):
+        name = problem.devices[problem.home(d)].name
+        found[name] = found.get(name, 0.0) + value
+    return found
+
+
 def _cuts(problem: PlacementProblem, cost: Cost) -> tuple[Cut, ...]:
-    cuts = []
+    cuts: dict[tuple[int, int, int], Cut] = {}
     for crossing in cost.crossings:
+        source, target = problem.home(crossing.source), problem.home(crossing.target)
+        if source == target or (crossing.flow, source, target) in cuts:
+            continue  # from visit to visit nothing crosses a link, and to several it crosses once
         flow, form = problem.flows[crossing.flow], problem.flows[crossing.flow].forms[crossing.form]
-        wire = Wire.FLOAT if form.format == FLOAT else Wire(problem.formats[form.format].name)
+        plain = form.format == FLOAT and crossing.form not in flow.wires
+        wire = WireFormat.FLOAT if plain else WireFormat(form.name)
         links = [problem.links[link] for link in form.routes[crossing.source][crossing.target] or ()]
-        path = (crossing.source, *(link.target for link in links))
-        cuts.append(
-            Cut(
-                tensor=flow.name,
-                source=problem.devices[crossing.source].name,
-                target=problem.devices[crossing.target].name,
-                wire=Wire.RAW if flow.converts_at_consumer else wire,
-                size_bytes=round(form.size_bytes),
-                path=tuple(problem.devices[d].name for d in path),
-                seconds=crossing.seconds,
-            )
+        path = (source, *(link.target for link in links))
+        cuts[crossing.flow, source, target] = Cut(
+            tensor=flow.name,
+            source=problem.devices[source].name,
+            target=problem.devices[target].name,
+            wire=WireFormat.RAW if flow.converts_at_consumer else wire,
+            size_bytes=round(form.size_bytes),
+            path=tuple(problem.devices[d].name for d in path),
+            seconds=crossing.seconds,
         )
-    return tuple(cuts)
+    return tuple(cuts.values())

@@ -1,6 +1,6 @@
 """Scenario + graph + profiles -> PlacementProblem: everything becomes numbers here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -25,15 +25,18 @@ from planner.problem import (
     Quantity,
     Term,
     Vertex,
+    with_visits,
 )
 from planner.routes import Hop, MessageEnergy, Routes
 from planner.scenario import DeviceSpec, ObjectiveSpec, Scenario
 from profiling.errors import ProfileError
 from profiling.graph import ModelGraph, Tensor
-from profiling.profile import LatencyProfile, NoiseProfile, Precision
+from profiling.onboard import DECODE, ENCODE
+from profiling.profile import LatencyProfile, NoiseProfile, Precision, Wire
 from profiling.quantize import Scheme
+from profiling.wires import BYTES
 
-_UINT8_BYTES = 1
+_BYTES = {Precision.INT8: 1, Precision.INT16: 2}  # of a quantized tensor's element
 _Value = TypeVar("_Value")
 
 
@@ -44,9 +47,9 @@ class DeviceCosts:
     Parameters
     ----------
     units, switches
-        (unit, precision) -> seconds, and (tensor, precision) -> seconds to bring it there.
+        (unit, precision) -> seconds, and (tensor, precision, other precision) -> seconds to bring it there.
     unit_noise, tensor_noise
-        Noise power of quantizing them in the device's scheme.
+        (name, precision) -> noise power of quantizing it in the device's scheme.
     symmetric
         Whether that scheme has symmetric activations.
     fp32_s
@@ -55,35 +58,52 @@ class DeviceCosts:
         Seconds that a stage takes besides its units.
     leave_s, enter_s
         (tensor, form) -> seconds that a stage loses by ending or beginning there.
+    wires
+        (wire, encode or decode) -> seconds to begin with, and per element.
+    float16_noise
+        Tensor -> noise power of crossing as float16, None if it cannot.
     """
 
     units: Mapping[tuple[str, Precision], float]
-    switches: Mapping[tuple[str, Precision], float]
-    unit_noise: Mapping[str, float]
-    tensor_noise: Mapping[str, float]
+    switches: Mapping[tuple[str, Precision, Precision], float]
+    unit_noise: Mapping[tuple[str, Precision], float]
+    tensor_noise: Mapping[tuple[str, Precision], float]
     symmetric: bool = False
     fp32_s: float = 0.0
     start_s: float = 0.0
     leave_s: Mapping[tuple[str, Precision], float] = field(default_factory=dict)
     enter_s: Mapping[tuple[str, Precision], float] = field(default_factory=dict)
+    wires: Mapping[tuple[Wire, str], tuple[float, float]] = field(default_factory=dict)
+    float16_noise: Mapping[str, float | None] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, latency: LatencyProfile, noise: NoiseProfile, scheme: Scheme, speedup: float = 1.0
+        cls,
+        latency: LatencyProfile,
+        noise: Mapping[Precision, NoiseProfile],
+        scheme: Scheme,
+        speedup: float = 1.0,
     ) -> "DeviceCosts":
         """Return the costs on a device that is `speedup` times as fast as the profile's."""
         latency = latency.spread_rest()
         return cls(
             {(row.unit, row.precision): row.seconds / speedup for row in latency.units},
-            {(row.tensor, row.to): row.seconds / speedup for row in latency.switches},
-            {row.unit: row.power for row in noise.units},
-            {row.tensor: row.power for row in noise.tensors},
+            {(row.tensor, row.source, row.to): row.seconds / speedup for row in latency.switches},
+            {(row.unit, precision): row.power for precision, one in noise.items() for row in one.units},
+            {(row.tensor, precision): row.power for precision, one in noise.items() for row in one.tensors},
             scheme.symmetric,
             latency.wall_s[Precision.FP32] / speedup,
             latency.start_s / speedup,
             {(row.tensor, row.form): row.leave_s / speedup for row in latency.seams},
             {(row.tensor, row.form): row.enter_s / speedup for row in latency.seams},
+            {(w.wire, w.side): (w.start_s / speedup, w.element_s / speedup) for w in latency.wires},
+            {row.tensor: row.float16 for one in noise.values() for row in one.tensors},
         )
+
+    def coding_s(self, tensor: str, wire: Wire, graph: ModelGraph) -> float:
+        """Return the seconds to bring a tensor into a wire and back."""
+        lines = (self.wires[wire, side] for side in (ENCODE, DECODE))
+        return sum(start + slope * graph.tensors[tensor].elements for start, slope in lines)
 
 
 _MEASURES = {measure.value: measure for measure in Measure} | {"throughput": Measure.PERIOD}
@@ -135,6 +155,7 @@ def formulate(
         together=tuple(builder.group(group) for group in scenario.placement.together),
         apart=tuple(builder.pairs()),
     )
+    problem = with_visits(problem, [device.visits for device in scenario.devices])
     return replace(problem, objective=_objective(scenario, problem))
 
 
@@ -181,7 +202,9 @@ class _Builder:
         self.devices = tuple(device.name for device in scenario.devices)
         self.routes = routes_of(scenario)
         used = [costs[device] for device in self.devices]
-        self.kinds = {one.symmetric: one for one in sorted(used, key=lambda one: one.symmetric)}
+        kinds = {one.symmetric: one for one in sorted(used, key=lambda one: one.symmetric)}
+        quantized = [p for p in Precision if p in _BYTES and any(map(self._allows(p), scenario.devices))]
+        self.kinds = [(p, one) for p in quantized or [Precision.INT8] for one in kinds.values()]
         self.source, self.sink = len(graph.units), len(graph.units) + 1
         self.producers = {name: unit.index for unit in graph.units for name in unit.outputs}
 
@@ -231,15 +254,15 @@ class _Builder:
             if self._pinned.get(unit.name, device.name) != device.name:
                 continue
             for precision in self._precisions(index, device):
-                int8 = precision is Precision.INT8
+                quantized = precision is not Precision.FP32
                 options.append(
                     Option(
                         device=place,
-                        format=self._format(device.name) if int8 else FLOAT,
+                        format=self._format(device.name, precision) if quantized else FLOAT,
                         seconds=self._seconds(device.name, unit.name, precision),
-                        noise_power=self.costs[device.name].unit_noise.get(unit.name, 0.0) * int8,
-                        weight_bytes=unit.weight_bytes_int8 if int8 else unit.weight_bytes,
-                        activation_bytes=sum(map(_int8_bytes if int8 else _float_bytes, tensors)),
+                        noise_power=self.costs[device.name].unit_noise.get((unit.name, precision), 0.0),
+                        weight_bytes=unit.weight_bytes_in(precision),
+                        activation_bytes=sum(_bytes(tensor, precision) for tensor in tensors),
                         precision=precision.value,
                     )
                 )
@@ -271,12 +294,23 @@ class _Builder:
 
     def formats(self) -> tuple[Format, ...]:
         """Return the formats in which tensors exist: one for each way in which devices quantize them."""
-        names = ["int8" if symmetric else "uint8" for symmetric in self.kinds]
-        return (Format("float"), *(Format(name, (f,)) for f, name in enumerate(names, start=1)))
+        found = [Format("float")]
+        for f, (precision, costs) in enumerate(self.kinds, start=1):
+            # The coarser formats of the same kind come first.
+            suits = [
+                n for n, (_, one) in enumerate(self.kinds[:f], start=1) if one.symmetric == costs.symmetric
+            ]
+            name = precision.value if costs.symmetric else f"u{precision.value}"
+            found.append(Format(name, tuple(suits), absorbs=precision is Precision.INT8))
+        return tuple(found)
 
-    def _format(self, device: str) -> int:
+    def _format(self, device: str, precision: Precision) -> int:
         """Return the number of the format in which a device quantizes activations."""
-        return 1 + list(self.kinds).index(self.costs[device].symmetric)
+        kinds = [(p, one.symmetric) for p, one in self.kinds]
+        return 1 + kinds.index((precision, self.costs[device].symmetric))
+
+    def _allows(self, precision: Precision) -> Callable[[DeviceSpec], bool]:
+        return lambda device: precision in self.scenario.precisions_of(device)
 
     def _seconds(self, device: str, unit: str, precision: Precision) -> float:
         try:
@@ -303,10 +337,10 @@ class _Builder:
             producer=producer,
             consumers=consumers,
             quantizers=tuple(able),
-            forms=tuple(self._forms(name)),
-            noise_power=(0.0, *(one.tensor_noise.get(name, 0.0) for one in self.kinds.values())),
-            quantize_s=self._switch(name, Precision.INT8),
-            dequantize_s=self._switch(name, Precision.FP32),
+            forms=(*self._forms(name), *self._wires(name)),
+            noise_power=(0.0, *(one.tensor_noise.get((name, p), 0.0) for p, one in self.kinds)),
+            quantize_s=self._switch(name, back=False),
+            dequantize_s=self._switch(name, back=True),
             converts_at_consumer=self._wire_bytes(name) is not None,
             inherits=producer in able and self.graph.units[producer].passing,
             leave_s=self._seam(name, [costs.leave_s for costs in self._in_order]),
@@ -317,9 +351,30 @@ class _Builder:
         """Yield how a tensor crosses links: as float, and in each format that quantizes it."""
         raw, tensor = self._wire_bytes(name), self.graph.tensors[name]
         for kind, known in enumerate(self.formats()):
-            size = _int8_bytes(tensor) if kind else _float_bytes(tensor)
+            size = _bytes(tensor, self.kinds[kind - 1][0] if kind else Precision.FP32)
             form = self._form(known.name, kind, size if raw is None else raw)
             yield form.at_home() if name in self._private else form
+
+    def _wires(self, name: str) -> Iterator[Form]:
+        """Yield the other forms of the float tensor, where their noise is known."""
+        costs, tensor = self.kinds[0][1], self.graph.tensors[name]
+        if self._wire_bytes(name) is not None or name in self._private or name not in costs.float16_noise:
+            return
+        powers = {
+            Wire.FLOAT16: costs.float16_noise[name],
+            Wire.UINT8: costs.tensor_noise[name, Precision.INT8],
+        }
+        for wire in self.scenario.wires:
+            power = powers[wire]
+            if power is not None:
+                plain = self._form(wire.value, FLOAT, tensor.elements * BYTES[wire])
+                encode, decode = (self._coding(wire, side, tensor) for side in (ENCODE, DECODE))
+                yield replace(plain, encode_s=encode, decode_s=decode, noise_power=power)
+
+    def _coding(self, wire: Wire, side: str, tensor: Tensor) -> tuple[float, ...]:
+        """Return the seconds to encode or decode a tensor on each device."""
+        lines = (costs.wires[wire, side] for costs in self._in_order)
+        return tuple(start + slope * tensor.elements for start, slope in lines)
 
     def _wire_bytes(self, name: str) -> int | None:
         spec = self.scenario.inputs.get(name)
@@ -340,10 +395,14 @@ class _Builder:
             link_j=tuple((hop.send.joules(size_bytes), hop.receive.joules(size_bytes)) for hop in hops),
         )
 
-    def _switch(self, name: str, to: Precision) -> tuple[tuple[float, ...], ...]:
+    def _switch(self, name: str, *, back: bool) -> tuple[tuple[float, ...], ...]:
         """Return format -> device -> seconds; a device knows its own way of quantizing only."""
-        row = tuple(self.costs[device].switches.get((name, to), 0.0) for device in self.devices)
-        return ((0.0,) * len(row), *(row for _ in self.kinds))
+
+        def row(precision: Precision) -> tuple[float, ...]:
+            ends = (precision, Precision.FP32) if back else (Precision.FP32, precision)
+            return tuple(costs.switches.get((name, *ends), 0.0) for costs in self._in_order)
+
+        return ((0.0,) * len(self.devices), *(row(precision) for precision, _ in self.kinds))
 
     @property
     def _in_order(self) -> list[DeviceCosts]:
@@ -353,7 +412,7 @@ class _Builder:
         self, name: str, sides: Sequence[Mapping[tuple[str, Precision], float]]
     ) -> tuple[tuple[float, ...], ...]:
         """Return format -> device -> seconds."""
-        forms = (Precision.FP32, *(Precision.INT8 for _ in self.kinds))
+        forms = (Precision.FP32, *(precision for precision, _ in self.kinds))
         return tuple(tuple(side.get((name, form), 0.0) for side in sides) for form in forms)
 
 
@@ -370,9 +429,7 @@ def _by_pattern(key: str, wanted: Mapping[str, _Value], names: Sequence[str]) ->
     return found
 
 
-def _float_bytes(tensor: Tensor) -> int:
-    return tensor.size_bytes
-
-
-def _int8_bytes(tensor: Tensor) -> int:
-    return tensor.elements * _UINT8_BYTES if tensor.is_float else tensor.size_bytes
+def _bytes(tensor: Tensor, precision: Precision) -> int:
+    """Return the bytes of a tensor between units of a precision."""
+    quantized = tensor.is_float and precision in _BYTES
+    return tensor.elements * _BYTES[precision] if quantized else tensor.size_bytes

@@ -17,6 +17,7 @@ from planner.rebuild import rebuild
 from planner.scenario import Scenario
 from profiling.graph import ModelGraph
 from profiling.noise import noise_power
+from profiling.profile import Precision
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration
 from profiling.session import Feeds, Optimization, Runtime, open_session, run_samples
@@ -108,8 +109,9 @@ def measure_points(
     sets = list(_sets(graph, whole, next(iter(costs.values()))))
     for number, int8 in enumerate(sets):
         mixed = rebuild(graph, trial.calibration.of(int8), trial.calibration.ranges)
+        summed = whole.cost(dict.fromkeys(int8, Precision.INT8)).noise_power
         measured = noise_power(run_samples(open_session(mixed, Runtime(), trial.level), samples), exact)
-        found.append(Point(int8, whole.cost(int8).noise_power, measured))
+        found.append(Point(int8, summed, measured))
         progress("noise of mixed models", number + 1, len(sets))
     return Points(tuple(found))
 
@@ -117,13 +119,13 @@ def measure_points(
 def _sets(graph: ModelGraph, whole: Whole, costs: DeviceCosts) -> Iterator[tuple[int, ...]]:
     """Yield units in int8: all, then random ones whose summed noise stays below shares of all's."""
     able = [unit.index for unit in graph.units if unit.quantizable]
-    everything = whole.cost(able).noise_power
+    everything = whole.cost(dict.fromkeys(able, Precision.INT8)).noise_power
     rng = np.random.default_rng(0)
     for share in np.geomspace(1.0, _LEAST_SHARE, _MODELS):
         add = _adder(graph, costs)
         order = able if share == 1.0 else rng.permutation(able)
         chosen = [int(u) for u in order if share == 1.0 or add(int(u), everything * share)]
-        settled = tuple(sorted(graph.settled(chosen)))
+        settled = tuple(graph.settled(dict.fromkeys(chosen, Precision.INT8)))
         if settled:
             yield settled
 
@@ -135,8 +137,8 @@ def _adder(graph: ModelGraph, costs: DeviceCosts) -> Callable[[int, float], bool
     def add(index: int, limit: float) -> bool:
         nonlocal total
         tensors = set(graph.quantized_by(index)) - counted
-        more = costs.unit_noise.get(graph.units[index].name, 0.0)
-        more += sum(costs.tensor_noise.get(name, 0.0) for name in tensors)
+        more = costs.unit_noise.get((graph.units[index].name, Precision.INT8), 0.0)
+        more += sum(costs.tensor_noise.get((name, Precision.INT8), 0.0) for name in tensors)
         if total + more > limit:
             return False
         total += more

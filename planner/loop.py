@@ -3,18 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from planner.compose import Question, chosen_options, int8_units
-from planner.evaluate import Cost, evaluate
+from planner.compose import Chosen, Question, chosen_by
+from planner.evaluate import evaluate
 from planner.ilp import with_choice
 from planner.measure import origin_of
 from planner.plan import LoopRound
 from planner.problem import Choice, PlacementProblem
 from planner.tighten import Tightened, Tightening
-from profiling.profile import LatencyProfile
+from profiling.profile import LatencyProfile, Precision
 from profiling.refine import InPlace, refine
 
 MOST_ROUNDS = 3  # plans that are timed
-Chosen = tuple[tuple[str, bool], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +57,16 @@ def close_loop(
             return closed
         if len(timed) == MOST_ROUNDS or choice in [one.choice for one in timed]:
             break
-        chosen = chosen_options(problem, tightened.result)
+        chosen = chosen_by(problem, choice)
         found = time_in_place(chosen)
         if not found:
             return closed
         latency = _refined(latency, found)
         own = evaluate(ask(latency).formulate(), choice).objective
-        cost = evaluate(problem, choice)
-        rounds.append(_round(question, chosen, timed[-1].chosen if timed else chosen, found, own, cost))
-        timed.append(_Timed(choice, chosen, found, own))
+        one = _Timed(choice, chosen, found, own)
+        expected = question.chain_ratio_to_fp32(problem, evaluate(problem, choice))
+        rounds.append(_round(question, one, timed[-1].chosen if timed else chosen, expected))
+        timed.append(one)
     best = min(timed, key=lambda one: one.objective)
     latency = _refined(latency, best.found)
     question = ask(latency)
@@ -92,23 +92,20 @@ def _refined(
     return {name: refine(one, found[name]) if name in found else one for name, one in latency.items()}
 
 
-def _round(
-    question: Question,
-    chosen: Chosen,
-    before: Chosen,
-    found: Mapping[str, InPlace],
-    objective: float,
-    cost: Cost,
-) -> LoopRound:
+def _round(question: Question, one: _Timed, before: Chosen, chain_ratio: float) -> LoopRound:
     source = question.scenario.device(question.scenario.source)
     origin = origin_of(question.scenario, source)[0].name
-    device = origin if origin in found else next(iter(found))
+    device = origin if origin in one.found else next(iter(one.found))
     return LoopRound(
-        objective=objective,
+        objective=one.objective,
         device=device,
-        predicted_ratio_to_fp32=question.ratio_to_fp32(int8_units(chosen), device),
-        measured_ratio_to_fp32=found[device].ratio_to_fp32,
-        predicted_chain_ratio_to_fp32=question.chain_ratio_to_fp32(cost),
-        measured_chain_ratio_to_fp32=found[device].chain_ratio_to_fp32,
-        changed_units=sum(a != b for a, b in zip(chosen, before, strict=True)),
+        predicted_ratio_to_fp32=question.ratio_to_fp32(one.chosen, device),
+        measured_ratio_to_fp32=one.found[device].ratio_to_fp32,
+        predicted_chain_ratio_to_fp32=chain_ratio,
+        measured_chain_ratio_to_fp32=one.found[device].chain_ratio_to_fp32,
+        changed_units=sum(a != b for a, b in zip(_units(one.chosen), _units(before), strict=True)),
     )
+
+
+def _units(chosen: Chosen) -> list[tuple[str, Precision]]:
+    return list(zip(chosen.devices, chosen.precisions, strict=True))

@@ -17,9 +17,9 @@ from profiling.cache import cache_key, cached, samples_hash
 from profiling.errors import ProfileError
 from profiling.folders import cache_folder
 from profiling.graph import ModelGraph
-from profiling.latency import measure_latency
+from profiling.latency import Setup, measure_latency
 from profiling.model import model_hash
-from profiling.noise import measure_noise
+from profiling.noise import finer, measure_noise
 from profiling.onboard import processor
 from profiling.profile import (
     LatencyProfile,
@@ -104,13 +104,26 @@ def _noise_profile(
         processor=processor(),
     )
     # Tensors do not depend on the bits of weights.
-    same = [noise.tensors for other, noise in others.items() if other.symmetric == scheme.symmetric]
+    same = [
+        noise.tensors
+        for other, noise in others.items()
+        if other.symmetric == scheme.symmetric and not other.wide
+    ]
+    known = same[0] if same else None
 
     def make() -> NoiseProfile:
         samples = list(subject.calibration.spread(count).samples)
-        return measure_noise(subject.graph, calibration, samples, same[0] if same else None, progress)
+        tensors = finer(known) if known is not None and scheme.wide else known
+        return measure_noise(subject.graph, calibration, samples, tensors, progress)
 
     return cached(cache_folder() / f"noise-{key}.json", NoiseProfile, make)
+
+
+def noise_of(
+    scenario: Scenario, scheme: Scheme, noise: Mapping[Scheme, NoiseProfile]
+) -> tuple[NoiseProfile, ...]:
+    """Return the noise in each quantized precision of a device with a scheme."""
+    return tuple(noise[scheme.at(precision)] for precision in scenario.measured_precisions[1:])
 
 
 def noise_law(
@@ -165,21 +178,21 @@ def latency_profile(
     """
     if device.profile not in (None, MEASURE_HERE):
         return _read_profile(scenario, device, subject)
-    runtime = runtime_of(device)
+    setup = setup_of(scenario, device)
     key = cache_key(
         subject=subject.fingerprint,
         scheme=calibration.scheme.label,
         runtime=ort.__version__,
         processor=processor(),
-        threads=runtime.threads,
-        provider=runtime.provider,
-        rounds=scenario.profiling.rounds or 0,
+        threads=setup.runtime.threads,
+        provider=setup.runtime.provider,
+        rounds=setup.rounds,
+        precisions=setup.precisions,
     )
 
     def make() -> LatencyProfile:
         feeds = subject.calibration.samples[0]
-        rounds = scenario.profiling.rounds or 0
-        return measure_latency(subject.graph, calibration, feeds, runtime, rounds, progress)
+        return measure_latency(subject.graph, calibration, feeds, setup, progress)
 
     return cached(cache_folder() / f"latency-{key}.json", LatencyProfile, make)
 
@@ -195,7 +208,9 @@ def device_costs(
     for device in scenario.devices:
         origin, speedup = origin_of(scenario, device)
         scheme = schemes[device.name]
-        costs[device.name] = DeviceCosts.of(latency[origin.name], noise[scheme], scheme, speedup)
+        quantized = scenario.measured_precisions[1:]
+        own = dict(zip(quantized, noise_of(scenario, scheme, noise), strict=True))
+        costs[device.name] = DeviceCosts.of(latency[origin.name], own, scheme, speedup)
     return costs
 
 
@@ -213,6 +228,11 @@ def measured_devices(scenario: Scenario) -> Sequence[DeviceSpec]:
     return [device for device in scenario.devices if device.scaled_from is None]
 
 
+def setup_of(scenario: Scenario, device: DeviceSpec) -> Setup:
+    """Return how the model is measured on a device."""
+    return Setup(runtime_of(device), scenario.profiling.rounds or 0, scenario.measured_precisions)
+
+
 def runtime_of(device: DeviceSpec) -> Runtime:
     """Return how a device runs models."""
     return Runtime(device.threads, device.provider)
@@ -227,21 +247,23 @@ def _read_profile(scenario: Scenario, device: DeviceSpec, subject: Subject) -> L
             f"make one of this model: plan profile SCENARIO --device {device.name} --out {path.name}"
         )
     _check_seconds(path, profile.latency, subject.graph)
-    if Precision.INT8 in scenario.precisions_of(device):
-        _check_int8(path, profile.latency, subject.graph)
+    for precision in scenario.precisions_of(device):
+        _check_precision(path, profile.latency, subject.graph, precision)
     return profile.latency
 
 
 def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> None:
     """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
     units = {(row.unit, row.precision) for row in latency.units}
-    switches = {(row.tensor, row.to) for row in latency.switches}
+    switches = {(row.tensor, row.source, row.to) for row in latency.switches}
     floats = [name for name in graph.boundary() if graph.tensors[name].is_float]
     wanted = {(unit.name, Precision.FP32) for unit in graph.units}
-    missing = sorted(wanted - units) + sorted({(t, p) for t in floats for p in Precision} - switches)
+    ends = (Precision.FP32, Precision.INT8)
+    pairs = {(t, a, b) for t in floats for a, b in (ends, ends[::-1])}
+    missing: list[tuple[str, ...]] = [*sorted(wanted - units), *sorted(pairs - switches)]
     if missing:
         raise ProfileError(
-            f"{path}: lacks the seconds of {missing[0][0]!r} in {missing[0][1]}; measure again"
+            f"{path}: lacks the seconds of {missing[0][0]!r} in {missing[0][-1]}; measure again"
         )
     if len(units) != len(latency.units) or len(switches) != len(latency.switches):
         raise ProfileError(f"{path}: holds a unit or a tensor twice; measure again")
@@ -251,14 +273,14 @@ def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> No
             raise ProfileError(f"{path}: seconds must be finite and >= 0, got {seconds}")
 
 
-def _check_int8(path: Path, latency: LatencyProfile, graph: ModelGraph) -> None:
+def _check_precision(path: Path, latency: LatencyProfile, graph: ModelGraph, precision: Precision) -> None:
     """Refuse a profile that knows other precisions than the scenario allows."""
-    known = {row.unit for row in latency.units if row.precision is Precision.INT8}
+    known = {row.unit for row in latency.units if row.precision is precision}
     missing = [unit.name for unit in graph.units if unit.quantizable and unit.name not in known]
     if missing:
         raise ProfileError(
-            f"{path}: was made for other precisions: it lacks the int8 seconds of {missing[0]!r}; "
-            "measure again, or leave int8 out of the device's precisions"
+            f"{path}: was made for other precisions: it lacks the {precision} seconds of {missing[0]!r}; "
+            "measure again, or leave {precision} out of the device's precisions"
         )
 
 

@@ -43,12 +43,15 @@ class Assignment(Record, frozen=True, kw_only=True):
     precision: Precision
 
 
-class Wire(StrEnum):
+class WireFormat(StrEnum):
     """In which form a tensor crosses a link."""
 
     FLOAT = "float"  # as the model computes it
-    UINT8 = "uint8"  # cut at its QuantizeLinear
+    UINT8 = "uint8"  # cut at its QuantizeLinear, or a float tensor that is quantized for the link
     INT8 = "int8"  # the same, where activations are symmetric
+    UINT16 = "uint16"  # the same between units in int16
+    INT16 = "int16"
+    FLOAT16 = "float16"  # a float tensor, cast for the link
     RAW = "raw"  # an input as it arose (`inputs.NAME.wire_bytes`)
 
 
@@ -58,7 +61,7 @@ class Cut(Record, frozen=True, kw_only=True):
     tensor: str
     source: str = msgspec.field(name="from")
     target: str = msgspec.field(name="to")
-    wire: Wire
+    wire: WireFormat
     size_bytes: int = msgspec.field(name="bytes")
     path: tuple[str, ...]
     seconds: float
@@ -188,6 +191,6 @@ class Plan(Record, frozen=True, kw_only=True):
         """Return unit -> device."""
         return {a.unit: a.device for a in self.assignments}
 
-    def int8_units(self) -> frozenset[str]:
-        """Return the units that compute in int8."""
-        return frozenset(a.unit for a in self.assignments if a.precision is Precision.INT8)
+    def precisions(self) -> dict[str, Precision]:
+        """Return unit -> precision."""
+        return {a.unit: a.precision for a in self.assignments}

@@ -1,6 +1,6 @@
 """What the costs say of the whole mixed-precision model on one device, to be compared with a run of it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from planner.evaluate import Cost, evaluate
 from planner.formulate import DeviceCosts, formulate
@@ -14,12 +14,13 @@ def alone_on(scenario: Scenario, device: DeviceSpec) -> Scenario:
     """Return the scenario with everything on one device, in any precision."""
     return scenario.model_copy(
         update={
-            "devices": (device.model_copy(update={"precisions": None}),),
+            "devices": (device.model_copy(update={"precisions": None, "visits": 1}),),
             "links": (),
             "placement": PlacementSpec(),
+            "wires": (),
             "source": device.name,
             "sink": device.name,
-            "precisions": (Precision.FP32, Precision.INT8),
+            "precisions": scenario.measured_precisions,
         }
     )
 
@@ -38,23 +39,21 @@ class Whole:
         self._problem = formulate(alone, graph, costs)
         self._fp32_s = costs[alone.source].fp32_s
 
-    def cost(self, int8: Collection[int]) -> Cost:
-        """Return the predicted cost with some units in int8.
+    def cost(self, mix: Mapping[int, Precision]) -> Cost:
+        """Return the predicted cost with some units quantized.
 
         Parameters
         ----------
-        int8
-            Indices of units that can be quantized; `ModelGraph.settled` says which then are in int8.
+        mix
+            Precisions of units that can be quantized; `ModelGraph.settled` says which then are.
         """
-        settled = self._graph.settled(int8)
+        settled = self._graph.settled(mix)
         choice = [
-            next(
-                place for place, option in enumerate(vertex.options) if option.quantized == (index in settled)
-            )
+            [option.precision for option in vertex.options].index(settled.get(index, Precision.FP32))
             for index, vertex in enumerate(self._problem.vertices)
         ]
         return evaluate(self._problem, Choice(tuple(choice)))
 
-    def ratio_to_fp32(self, int8: Collection[int]) -> float:
+    def ratio_to_fp32(self, mix: Mapping[int, Precision]) -> float:
         """Return the predicted seconds over the measured ones of the fp32 model."""
-        return self.cost(int8).latency_s / self._fp32_s if self._fp32_s else 1.0
+        return self.cost(mix).latency_s / self._fp32_s if self._fp32_s else 1.0

@@ -57,6 +57,13 @@ class Prepared:
         """Return how a device quantizes."""
         return Calibration(self.schemes[device], self.ranges)
 
+    @property
+    def calibrations(self) -> list[Calibration]:
+        """Every way in which units are quantized; 8-bit activations come before 16-bit ones."""
+        precisions = self.scenario.measured_precisions[1:]
+        schemes = (self.schemes[name].at(p) for p in precisions for name in self.schemes)
+        return [Calibration(scheme, self.ranges) for scheme in dict.fromkeys(schemes)]
+
     def level(self, device: str) -> Optimization:
         """Return how a device's stage is tried out here."""
         return trial_level(self.scenario, self.scenario.device(device), self.schemes[device])

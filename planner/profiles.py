@@ -7,14 +7,16 @@ from planner.measure import (
     MEASURE_HERE,
     latency_profile,
     measured_devices,
+    noise_of,
     noise_profiles,
     runtime_of,
+    setup_of,
 )
 from planner.prepared import Prepared, prepare
 from planner.scenario import DeviceSpec, Scenario
 from planner.schemes import scheme_here
 from profiling.bundle import write_bundle
-from profiling.latency import order_of
+from profiling.latency import order_of, variants_of
 from profiling.profile import FORMAT as PROFILE_FORMAT
 from profiling.profile import LatencyProfile, Profile
 from profiling.progress import Progress, silent
@@ -44,8 +46,8 @@ def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -
     prepared = prepare(scenario, progress, {device: scheme})
     calibration = prepared.calibration(device)
     latency = latency_profile(scenario, here, prepared.subject, calibration, progress)
-    noise = noise_profiles(scenario, prepared.subject, [calibration], progress)
-    return Profile(PROFILE_FORMAT, device, latency, noise[scheme])
+    noise = noise_profiles(scenario, prepared.subject, prepared.calibrations, progress)
+    return Profile(PROFILE_FORMAT, device, latency, noise_of(scenario, scheme, noise))
 
 
 def _device(scenario: Scenario, name: str) -> DeviceSpec:
@@ -70,7 +72,8 @@ def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progr
     prepared = prepare(scenario, progress, {device: scheme})
     feeds = prepared.subject.calibration.samples[0]
     graph, calibration = prepared.models.graph, prepared.calibration(device)
-    order = order_of(graph, calibration, device, runtime_of(there), scenario.profiling.rounds or 0)
+    setup = setup_of(scenario, there)
+    order = order_of(graph, calibration, setup, device)
     progress("writing the bundle", 0, 1)
-    write_bundle(graph, calibration, feeds, order, folder)
+    write_bundle(variants_of(graph, calibration, setup.precisions), feeds, order, folder)
     progress("writing the bundle", 1, 1)

@@ -8,19 +8,21 @@ from onnx import checker, shape_inference
 
 from planner.errors import RebuildError
 from profiling.graph import ModelGraph
+from profiling.profile import Precision
 from profiling.quantize import QUANTIZED_SUFFIX, Scheme, quantize
 from profiling.weights import check_model
+from profiling.widen import WIDE_TYPES
 
 
-def rebuild(graph: ModelGraph, int8: Mapping[int, Scheme], ranges: Path) -> onnx.ModelProto:
-    """Return the model with the given units in int8, each in its scheme, and the others in fp32.
+def rebuild(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> onnx.ModelProto:
+    """Return the model with the given units quantized, each in its scheme, and the others in fp32.
 
     After: the checker accepts it, shapes are inferred, inputs and outputs keep names and types, and
-    exactly the tensors that those units read and write are quantized.
+    exactly the tensors that those units read and write are quantized, to 16 bits where all of these are wide.
 
     Parameters
     ----------
-    int8
+    schemes
         Index of a unit -> its scheme.
     ranges
         What `calibrate` wrote for the graph's model.
@@ -30,13 +32,15 @@ def rebuild(graph: ModelGraph, int8: Mapping[int, Scheme], ranges: Path) -> onnx
     RebuildError
         If the tool quantized other tensors than the plan says.
     """
-    schemes = {node: int8[index] for index in sorted(int8) for node in graph.units[index].nodes}
-    mixed = quantize(graph.model, schemes, ranges)
+    of_nodes = {node: schemes[index] for index in sorted(schemes) for node in graph.units[index].nodes}
+    mixed = quantize(graph.model, of_nodes, ranges)
     mixed = shape_inference.infer_shapes(mixed)
-    expected = {tensor for index in int8 for tensor in graph.quantized_by(index)}
-    found = quantized_tensors(mixed) & set(graph.boundary())
+    precisions = {i: Precision.INT16 if s.wide else Precision.INT8 for i, s in schemes.items()}
+    expected = set(graph.forms(precisions).items())
+    boundary = set(graph.boundary())
+    found = {(name, own) for name, own in quantized_tensors(mixed).items() if name in boundary}
     if found != expected:
-        odd = ", ".join(sorted(found ^ expected)[:3])
+        odd = ", ".join(sorted(name for name, _ in found ^ expected)[:3])
         raise RebuildError(f"the quantization tool left the plan at tensor {odd}")
     try:
         check_model(mixed)
@@ -45,10 +49,13 @@ def rebuild(graph: ModelGraph, int8: Mapping[int, Scheme], ranges: Path) -> onnx
     return mixed
 
 
-def quantized_tensors(model: onnx.ModelProto) -> set[str]:
-    """Return the tensors that have a QuantizeLinear, by their name in the float model."""
+def quantized_tensors(model: onnx.ModelProto) -> dict[str, Precision]:
+    """Return the precision of each tensor that has a QuantizeLinear, by its name in the float model."""
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     return {
-        node.output[0].removesuffix(QUANTIZED_SUFFIX)
+        node.output[0].removesuffix(QUANTIZED_SUFFIX): (
+            Precision.INT16 if types[node.input[2]] in WIDE_TYPES else Precision.INT8
+        )
         for node in model.graph.node
         if node.op_type == "QuantizeLinear" and node.output[0].endswith(QUANTIZED_SUFFIX)
     }

@@ -1,5 +1,6 @@
 """Values -> terminal tables."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from rich import box
@@ -45,15 +46,18 @@ def no_plan_text(unmet: tuple[str, ...], conflict: str) -> str:
 
 
 def _stages(plan: Plan, manifest: Manifest) -> Table:
-    table = _table(f"{plan.status} plan", ("stage", "device"), ("units", "fp32", "int8", "compute ms"))
+    used = [p for p in Precision if p in _usual(plan)]
+    table = _table(f"{plan.status} plan", ("stage", "device"), ("units", *used, "compute ms"))
     compute = dict(plan.predicted.compute_s) if plan.predicted else {}
     counts = _precision_counts(plan)
     for stage in manifest.stages:
         # A stage without units only switches an input or output for the link.
-        fp32, int8 = counts[stage.device] if stage.units else (0, 0)
+        here = counts[stage.device] if stage.units else Counter()
         # A device's seconds stand once, behind its first stage.
         seconds = f"{compute.pop(stage.device) * _MILLI:.2f}" if stage.device in compute else ""
-        table.add_row(f"{stage.number:02d}", stage.device, str(stage.units), str(fp32), str(int8), seconds)
+        table.add_row(
+            f"{stage.number:02d}", stage.device, str(stage.units), *(str(here[p]) for p in used), seconds
+        )
     return table
 
 
@@ -77,12 +81,15 @@ def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
     return table
 
 
-def _precision_counts(plan: Plan) -> dict[str, tuple[int, int]]:
-    counts: dict[str, tuple[int, int]] = {}
+def _usual(plan: Plan) -> set[Precision]:
+    """Return the precisions that a table shows: the default ones, and others that are used."""
+    return {Precision.FP32, Precision.INT8, *plan.precisions().values()}
+
+
+def _precision_counts(plan: Plan) -> dict[str, Counter[Precision]]:
+    counts: dict[str, Counter[Precision]] = defaultdict(Counter)
     for assignment in plan.assignments:
-        fp32, int8 = counts.get(assignment.device, (0, 0))
-        is_int8 = assignment.precision is Precision.INT8
-        counts[assignment.device] = (fp32 + (not is_int8), int8 + is_int8)
+        counts[assignment.device][assignment.precision] += 1
     return counts
 
 
@@ -212,9 +219,9 @@ def profile_table(profile: Profile) -> RenderableType:
         f"{latency.spread:.1%}",
         f"switches: {measured} measured, {len(latency.switches) - measured} fitted from bytes",
     ]
-    if profile.noise is not None:
-        noise = sum(r.power for r in profile.noise.tensors) + sum(r.power for r in profile.noise.units)
-        lines.append(f"noise with everything in int8, predicted: {noise**0.5:.4f} relative rms")
+    for noise in profile.noise:
+        power = sum(row.power for row in noise.tensors) + sum(row.power for row in noise.units)
+        lines.append(f"noise with everything in {noise.scheme}, predicted: {power**0.5:.4f} relative rms")
     if latency.noisy:
         lines.append("the machine was busy while this was measured: better measure again")
     return Group(table, *map(Text, lines))

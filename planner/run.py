@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from planner.build import Built, build, build_models, deliverable_of
-from planner.compose import Question, chosen_options, compose_infeasible, compose_plan, int8_units
+from planner.compose import Chosen, Question, chosen_by, compose_infeasible, compose_plan
 from planner.errors import DataError, OutputError, RebuildError
 from planner.explain import conflict_text, find_conflict
 from planner.ilp import SolveResult
@@ -20,6 +20,7 @@ from planner.measure import (
     local_runtime,
     measured_devices,
     noise_law,
+    noise_of,
     noise_profiles,
     origin_of,
     runtime_of,
@@ -40,7 +41,7 @@ from profiling.errors import ModelError
 from profiling.latency import BuiltPlan, time_plan
 from profiling.model import model_hash
 from profiling.profile import FORMAT as PROFILE_FORMAT
-from profiling.profile import LatencyProfile, Profile
+from profiling.profile import LatencyProfile, Precision, Profile
 from profiling.progress import Progress, silent
 from profiling.quantize import Scheme
 from profiling.refine import InPlace
@@ -73,8 +74,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     prepared = prepare(scenario, progress)
     graph, subject = prepared.models.graph, prepared.subject
     latency = profile_devices(prepared, progress)
-    calibrations = [prepared.calibration(device.name) for device in scenario.devices]
-    noise = noise_profiles(scenario, subject, calibrations, progress)
+    noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
     costs = device_costs(scenario, latency, noise, prepared.schemes)
     source = scenario.source
     trial = Trial(prepared.calibration(source), prepared.level(source))
@@ -85,19 +85,19 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
         return Question(scenario, graph, prepared.schemes, subject.samples, costs, law)
 
     @lru_cache(maxsize=2)  # one of the last plans that are tried out is the one that is delivered
-    def built_of(chosen: tuple[tuple[str, bool], ...]) -> Built:
-        return build(prepared, int8_units(chosen), tuple(device for device, _ in chosen))
+    def built_of(chosen: Chosen) -> Built:
+        return build(prepared, chosen)
 
     def tightening(problem: PlacementProblem) -> Tightening:
         def try_out(result: SolveResult) -> Metrics:
-            deliverable = deliverable_of(prepared, built_of(chosen_options(problem, result)))
+            deliverable = deliverable_of(prepared, built_of(_chosen(problem, result)))
             return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
 
         return Tightening(scenario.budget, options, try_out, law)
 
-    def time_in_place(chosen: tuple[tuple[str, bool], ...]) -> dict[str, InPlace]:
+    def time_in_place(chosen: Chosen) -> dict[str, InPlace]:
         progress("timing the plan", 0, 1)
-        found = _time_in_place(prepared, built_of(chosen), frozenset(int8_units(chosen)))
+        found = _time_in_place(prepared, built_of(chosen), chosen.mix)
         progress("timing the plan", 1, 1)
         return found
 
@@ -111,7 +111,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
         return Outcome(compose_infeasible(question, tightened), None, {}, conflict=conflict)
     if tightened.unmet:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
-    built = built_of(chosen_options(tightened.problem, tightened.result))
+    built = built_of(_chosen(tightened.problem, tightened.result))
     deliverable = deliverable_of(prepared, built)
     question = _with_own_noise(question, prepared, deliverable, tightened, progress)
     plan = compose_plan(question, tightened, closed.rounds)
@@ -119,10 +119,16 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
     profiles = {
-        name: Profile(PROFILE_FORMAT, name, profile, noise[prepared.schemes[name]])
+        name: Profile(PROFILE_FORMAT, name, profile, noise_of(scenario, prepared.schemes[name], noise))
         for name, profile in closed.latency.items()
     }
     return Outcome(plan, built, profiles, _failures(scenario, measured))
+
+
+def _chosen(problem: PlacementProblem, result: SolveResult) -> Chosen:
+    if result.choice is None:
+        raise ValueError("there is no plan")
+    return chosen_by(problem, result.choice)
 
 
 def _with_own_noise(
@@ -139,11 +145,11 @@ def _with_own_noise(
     return replace(question, law=question.law.through(summed, seen**2))
 
 
-def _time_in_place(prepared: Prepared, built: Built, int8: frozenset[int]) -> dict[str, InPlace]:
+def _time_in_place(prepared: Prepared, built: Built, mix: Mapping[int, Precision]) -> dict[str, InPlace]:
     """Return device -> seconds of a plan's models, for the devices that this machine stands for."""
     scenario = prepared.scenario
     here = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
-    plan = BuiltPlan(int8, built.mixed, tuple((stage.units, stage.model) for stage in built.stages))
+    plan = BuiltPlan(mix, built.mixed, tuple((stage.units, stage.model) for stage in built.stages))
     origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]
     graph, feeds = prepared.models.graph, prepared.subject.calibration.samples[0]
     rounds = prepared.scenario.profiling.rounds or 0

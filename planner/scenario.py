@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from planner.faults import Fault, describe_faults
-from profiling.profile import Precision
+from profiling.profile import Precision, Wire
 
 _MEBI = 2**20
 _NAMED, _WEIGHTS = "objective by name", "objective by weights"  # the two kinds of objective
@@ -15,6 +15,7 @@ _MEGABIT_BYTES = 1e6 / 8
 
 # No device or link is beyond these; numbers further apart than a solver can hold are typing errors.
 _MOST, _LEAST = 1e9, 1e-4
+_MOST_VISITS = 8
 Positive = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=_LEAST, le=_MOST, allow_inf_nan=False)]
@@ -130,6 +131,9 @@ class DeviceSpec(_Part):
     scaled_from: str | None = Field(None, description="Take the costs of this other device ...")
     speedup: Rate | None = Field(None, description="... made faster by this factor.")
     precisions: tuple[Precision, ...] | None = Field(None, min_length=1)
+    visits: Annotated[int, Field(ge=1, le=_MOST_VISITS)] = Field(
+        1, description="How many stages it may run: with more, a request may come back to it."
+    )
     quantization: QuantizationSpec = QuantizationSpec()
     active_watt: NotNegative | None = Field(None, description="While it computes.")
     idle_watt: NotNegative = Field(0.0, description="During the rest of a request.")
@@ -326,6 +330,9 @@ class Scenario(_Part):
     source: str = Field(description="Device at which the inputs arise.")
     sink: str = Field(description="Device at which the outputs are due.")
     precisions: tuple[Precision, ...] = Field((Precision.FP32, Precision.INT8), min_length=1)
+    wires: tuple[Wire, ...] = Field(
+        (), description="Forms besides its own in which a float tensor may cross links."
+    )
     quantization: QuantizationSpec = Field(QuantizationSpec(), description="For devices that say nothing.")
     budget: BudgetSpec = BudgetSpec()
     objective: Objective = "latency"
@@ -337,6 +344,12 @@ class Scenario(_Part):
     def device(self, name: str) -> DeviceSpec:
         """Return a device by name."""
         return next(device for device in self.devices if device.name == name)
+
+    @property
+    def measured_precisions(self) -> tuple[Precision, ...]:
+        """The precisions in which the model is profiled: int16 where it is asked for."""
+        more = (Precision.INT16,) if Precision.INT16 in self.precisions else ()
+        return (Precision.FP32, Precision.INT8, *more)
 
     def precisions_of(self, device: DeviceSpec) -> tuple[Precision, ...]:
         """Return the precisions that the scenario and the device both allow."""

@@ -11,8 +11,10 @@ from planner.errors import RebuildError
 from planner.rebuild import quantized_tensors
 from profiling.extract import Library
 from profiling.graph import ModelGraph
+from profiling.profile import Wire
 from profiling.quantize import QUANTIZED_SUFFIX
 from profiling.weights import check_model
+from profiling.wires import Crossing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,10 @@ class Placement:
     source: str
     sink: str
     raw_inputs: frozenset[str] = frozenset()
+
+    def home(self, unit: int | None) -> str:
+        """Return the device of a unit, or of the inputs."""
+        return self.source if unit is None else self.devices[unit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +62,42 @@ class StageModel:
 class _Task:
     """A unit, or a lone switch at the source or the sink that no unit there includes."""
 
-    kind: str  # "unit", "quantize" an input for the link, "dequantize" an output behind it
+    kind: str  # "unit", "encode" an input for the link, "decode" an output behind it
     key: int | str
 
 
-def split(mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement) -> tuple[StageModel, ...]:
+def crossings_of(graph: ModelGraph, placement: Placement, wires: Mapping[str, Wire]) -> tuple[Crossing, ...]:
+    """Return the float tensors that cross links in wires, and who reads them behind."""
+    found = []
+    for name, wire in wires.items():
+        home = placement.home(graph.producer(name))
+        far = [graph.units[u] for u in graph.consumers(name) if placement.devices[u] != home]
+        due = name in graph.outputs and home != placement.sink
+        if far or due:
+            found.append(Crossing(name, wire, frozenset(node for unit in far for node in unit.nodes), due))
+    return tuple(found)
+
+
+def split(
+    mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement, crossings: Sequence[Crossing] = ()
+) -> tuple[StageModel, ...]:
     """Return the stages of a mixed-precision model in the order in which they can run.
 
     Before: `mixed` comes from `rebuild` for `graph`. After: each stage passes the checker, the outer
     inputs and outputs have the source model's names and types, and a quantized tensor crosses as the
-    uint8 output of its QuantizeLinear.
+    output of its QuantizeLinear.
+
+    Parameters
+    ----------
+    crossings
+        What `add_wires` put into the model.
 
     Raises
     ------
     RebuildError
         If a stage is not valid ONNX.
     """
-    cutter = _Cutter(mixed, graph, placement)
+    cutter = _Cutter(mixed, graph, placement, crossings)
     library = Library(mixed)
     stages = []
     for device, tasks in _schedule(cutter.tasks()):
@@ -88,8 +113,11 @@ def split(mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement) -> tu
 
 
 class _Cutter:
-    def __init__(self, mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement) -> None:
+    def __init__(
+        self, mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement, crossings: Sequence[Crossing]
+    ) -> None:
         self.graph = graph
+        self.wired = {crossing.tensor: crossing for crossing in crossings}
         self.placement = placement
         self.quantized = quantized_tensors(mixed)
         self.producers = {name: unit.index for unit in graph.units for name in unit.outputs}
@@ -106,8 +134,8 @@ class _Cutter:
                     tasks.add_node(maker, device=self._device(maker))
                     tasks.add_edge(maker, _Task("unit", unit.index))
         for name in self.graph.outputs:
-            if self._dequantized_at_sink(name):
-                task = _Task("dequantize", name)
+            if self._decoded_at_sink(name):
+                task = _Task("decode", name)
                 tasks.add_node(task, device=self.placement.sink)
                 tasks.add_edge(_Task("unit", self.producers[name]), task)
         return tasks
@@ -129,39 +157,43 @@ class _Cutter:
         if name in self.producers:
             return _Task("unit", self.producers[name])
         crosses = reader_device != self.placement.source
-        if crosses and name in self.quantized and name not in self.placement.raw_inputs:
-            return _Task("quantize", name)
-        return None
+        quantized = name in self.quantized and name not in self.placement.raw_inputs
+        return _Task("encode", name) if crosses and (quantized or name in self.wired) else None
 
     def _device(self, task: _Task) -> str:
         return self.placement.devices[task.key] if isinstance(task.key, int) else self.placement.source
 
-    def _dequantized_at_sink(self, name: str) -> bool:
+    def _decoded_at_sink(self, name: str) -> bool:
         maker = self.producers.get(name)
         away = maker is not None and self.placement.devices[maker] != self.placement.sink
-        return away and name in self.quantized
+        return away and (name in self.quantized or name in self.wired)
+
+    def _carrier(self, name: str, reader_device: str) -> str:
+        """Return the name of what carries a tensor to another stage."""
+        if name in self.quantized:
+            return name + QUANTIZED_SUFFIX
+        if name not in self.wired:
+            return name
+        crossing, home = self.wired[name], self.placement.home(self.producers.get(name))
+        return crossing.exact if reader_device == home else crossing.encoded
 
     def _reads(self, task: _Task) -> tuple[str, ...]:
         return self.graph.units[task.key].inputs if isinstance(task.key, int) else (task.key,)
 
     def _wire_name(self, name: str, device: str) -> str:
-        if self._maker(name, device) is None:
-            return name
-        return name + QUANTIZED_SUFFIX if name in self.quantized else name
+        return name if self._maker(name, device) is None else self._carrier(name, device)
 
     def _gives(self, task: _Task, inside: set[_Task]) -> Iterator[str]:
         """Yield what other stages or the caller take from a task."""
         if not isinstance(task.key, int):
-            yield task.key if task.kind == "dequantize" else task.key + QUANTIZED_SUFFIX
+            yield task.key if task.kind == "decode" else self._carrier(task.key, "")
             return
         for name in self.graph.units[task.key].outputs:
-            outside = any(_Task("unit", reader) not in inside for reader in self.graph.consumers(name))
-            due = name in self.graph.outputs
-            wire = name + QUANTIZED_SUFFIX if name in self.quantized else name
-            if outside or (due and self._dequantized_at_sink(name)):
-                yield wire
-            if due and not self._dequantized_at_sink(name):
-                yield name
+            for reader in self.graph.consumers(name):
+                if _Task("unit", reader) not in inside:
+                    yield self._carrier(name, self.placement.devices[reader])
+            if name in self.graph.outputs:
+                yield self._carrier(name, self.placement.sink) if self._decoded_at_sink(name) else name
 
 
 def _schedule(tasks: nx.DiGraph) -> Iterator[tuple[str, list[_Task]]]:

@@ -1,28 +1,27 @@
 """Everything that a device needs to be measured by itself: models, one sample and one script."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from profiling import onboard
-from profiling.graph import ModelGraph
-from profiling.latency import variants_of
+from profiling.latency import Variant
 from profiling.onboard import Order
 from profiling.profile import save_json
-from profiling.quantize import Calibration
 from profiling.saturation import probe
 from profiling.session import Feeds
 from profiling.weights import save_sharing
+from profiling.wires import wire_trials
 
 SCRIPT = "measure.py"
 _OLDEST_IR = 8  # boards have old runtimes; nothing here needs a later one
 
 
 def write_bundle(
-    graph: ModelGraph,
-    calibration: Calibration,
+    variants: Sequence[Variant],
     feeds: Feeds,
     order: Order,
     folder: Path,
@@ -31,21 +30,21 @@ def write_bundle(
 
     Parameters
     ----------
-    calibration
-        What `calibrate` wrote for this graph's model, and the scheme.
+    variants, order
+        From `variants_of` and `order_of`, for one graph and calibration.
     feeds
         One real sample.
-    order
-        From `order_of`, for the same graph and calibration.
     folder
         An empty folder.
     """
     (folder / onboard.MODELS).mkdir()
-    for number, variant in enumerate(variants_of(graph, calibration)):
+    for number, variant in enumerate(variants):
         _save(variant.plain, folder / onboard.MODELS / onboard.ONE_MODEL.format(number))
         _save(variant.tagged, folder / onboard.MODELS / onboard.ONE_TAGGED.format(number))
         for place, stage in enumerate(variant.stages):
             _save(stage, folder / onboard.MODELS / onboard.ONE_STAGE.format(number, place))
+    for number, (*_, model) in enumerate(wire_trials()):
+        onnx.save(model, folder / onboard.MODELS / onboard.ONE_WIRE.format(number))
     onnx.save(probe(), folder / onboard.PROBE)
     np.savez(folder / onboard.FEEDS, **feeds)
     save_json(order, folder / onboard.ORDER)

@@ -1,6 +1,6 @@
 """ModelProto -> frozen networkx DAG of units: what is decided together, and the tensors between."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import networkx as nx
@@ -13,6 +13,8 @@ from profiling.fusion import group_nodes
 from profiling.layout import OBSTACLE, Surroundings, pools
 from profiling.model import dimensions, graph_inputs
 from profiling.obstacles import is_quantized, obstacle, steep_tensors
+from profiling.onboard import coarsest
+from profiling.profile import Precision
 from profiling.quantize import PASSING, SWITCHES
 from profiling.scopes import all_initializers, reads
 
@@ -65,8 +67,8 @@ class Unit:
         In topological order.
     inputs, outputs
         Tensors read from other units or the graph's inputs, and tensors read outside.
-    weight_bytes, weight_bytes_int8
-        Of its initializers, in the source model's type and once the unit is int8.
+    weight_bytes, weight_bytes_int8, weight_bytes_int16
+        Of its initializers, in the source model's type and once the unit is int8 or int16.
     obstacle
         Why it cannot be quantized; empty if it can.
     quantized
@@ -88,11 +90,20 @@ class Unit:
     outputs: tuple[str, ...]
     weight_bytes: int
     weight_bytes_int8: int
+    weight_bytes_int16: int
     obstacle: str
     quantized: bool
     passing: bool
     absorbable: bool
     within: tuple[int, ...] = ()
+
+    def weight_bytes_in(self, precision: Precision) -> int:
+        """Return the bytes of its weights in a precision."""
+        return {
+            Precision.FP32: self.weight_bytes,
+            Precision.INT8: self.weight_bytes_int8,
+            Precision.INT16: self.weight_bytes_int16,
+        }[precision]
 
     @property
     def quantizable(self) -> bool:
@@ -140,18 +151,38 @@ class ModelGraph:
             return ()
         return tuple(t for t in (*one.inputs, *one.outputs) if self.tensors[t].is_float)
 
-    def settled(self, int8: Collection[int]) -> frozenset[int]:
-        """Return units in int8 that can be so together, and nothing else then is.
+    def forms(self, mix: Mapping[int, Precision]) -> dict[str, Precision]:
+        """Return the precision of each boundary tensor that is quantized if some units are."""
+        asked: dict[str, set[Precision]] = {}
+        for index, precision in mix.items():
+            for name in self.quantized_by(index):
+                asked.setdefault(name, set()).add(precision)
+        return {name: Precision(coarsest(precisions)) for name, precisions in asked.items()}
+
+    def settled(self, mix: Mapping[int, Precision]) -> dict[int, Precision]:
+        """Return the precisions of units that can be quantized so together, and nothing else then is.
 
         Units leave that have to be within others in int8, and units join that compute in int8 because
         everything around them does.
         """
-        chosen = frozenset(int8)
-        while alone := {index for index in chosen if not chosen.issuperset(self.units[index].within)}:
-            chosen -= alone
-        quantized = {name for index in chosen for name in self.quantized_by(index)}
-        around = (u for u in self.units if u.absorbable and u.quantizable)
-        return chosen | {u.index for u in around if quantized.issuperset(self.quantized_by(u.index))}
+        chosen = dict(mix)
+        while alone := [index for index in chosen if not self._is_surrounded(index, chosen)]:
+            for index in alone:
+                del chosen[index]
+        forms = self.forms(chosen)
+        for unit in self.units:
+            own = chosen.get(unit.index, Precision.FP32)
+            around = {forms.get(name) for name in self.quantized_by(unit.index)}
+            may = unit.absorbable if own is Precision.FP32 else True
+            if unit.quantizable and may and around == {Precision.INT8}:
+                chosen[unit.index] = Precision.INT8
+        return dict(sorted(chosen.items()))
+
+    def _is_surrounded(self, index: int, mix: Mapping[int, Precision]) -> bool:
+        """Return whether a unit in int8 has those beside it that it needs."""
+        return mix[index] is not Precision.INT8 or all(
+            mix.get(other) is Precision.INT8 for other in self.units[index].within
+        )
 
 
 def build_graph(model: onnx.ModelProto) -> ModelGraph:
@@ -273,6 +304,7 @@ def _unit(
         outputs=outputs,
         weight_bytes=sum(_elements(w) * _itemsize(w) for w in weights),
         weight_bytes_int8=sum(_int8_bytes(w) for w in weights),
+        weight_bytes_int16=sum(_int8_bytes(w) if len(w.dims) > 1 else _float_bytes(w) for w in weights),
         obstacle=obstacle(group, initializers, {name: t.elem_type for name, t in tensors.items()}, steep),
         quantized=is_quantized(group, initializers),
         passing=all(op in PASSING for op in op_types),
@@ -287,11 +319,15 @@ def _int8_bytes(weight: TensorProto) -> int:
     Matrices become int8, vectors (biases) int32, others stay.
     """
     if weight.data_type != TensorProto.FLOAT or not weight.dims:
-        return _elements(weight) * _itemsize(weight)
+        return _float_bytes(weight)
     if len(weight.dims) == 1:
         return _elements(weight) * (_INT32_BYTES + _SCALE_BYTES + _INT32_BYTES)
     channels = weight.dims[0] if len(weight.dims) > 2 else max(weight.dims)  # noqa: PLR2004  Conv, else Gemm
     return _elements(weight) * _INT8_BYTES + int(channels) * (_SCALE_BYTES + _INT8_BYTES)
+
+
+def _float_bytes(weight: TensorProto) -> int:
+    return _elements(weight) * _itemsize(weight)
 
 
 def _elements(weight: TensorProto) -> int:

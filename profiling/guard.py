@@ -96,8 +96,13 @@ class _Guard:
                 [plain.input[0], *scales],
                 [f"{name}_PerChannel"],
                 f"{plain.name}_PerChannel",
+                domain=plain.domain,
                 axis=axis,
             )
+            twin = helper.make_tensor_value_info(
+                f"{name}_PerChannel", TensorProto.FLOAT, self._shapes[plain.input[0]]
+            )
+            self._graph.value_info.append(twin)  # shape inference may not know the operator's domain
         node.input[0] = self._twins[name].output[0]
 
     def write_per_channel(self, quantizer: onnx.NodeProto) -> None:

@@ -1,5 +1,6 @@
 """Per-unit and per-switch seconds: the models that show them, and what the machine makes of them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,19 +15,39 @@ from profiling.cuts import designed_stages, stage_models
 from profiling.graph import ModelGraph
 from profiling.model import model_hash
 from profiling.onboard import Order
-from profiling.profile import LatencyProfile
+from profiling.profile import LatencyProfile, Precision
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, quantize
 from profiling.refine import InPlace, StageTime
 from profiling.saturation import probe
 from profiling.session import Feeds, Runtime, Trace, open_session
 from profiling.tags import switch_tensors, tag_model
+from profiling.wires import wire_trials
 
 _CALLER = -1
 # Mixed models switch after runs of so many units, at every offset and both ways: each place between two
-# neighbours is a switch to int8 in one and back in another, among neighbours as plans have them.
-_RUN = 3
+# neighbours is a switch to int8 in one and back in another, among neighbours as plans have them. What
+# int16 costs is the same among whatever neighbours: no kernels are fused for it.
+_RUN = {Precision.INT8: 3, Precision.INT16: 1}
 _SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a model is measured on a device.
+
+    Parameters
+    ----------
+    rounds
+        Runs of the model in each precision, each in turn with the fp32 model; 0 for as many as the model's
+        size asks for. Mixed models run half as often.
+    precisions
+        Which are measured, fp32 first.
+    """
+
+    runtime: Runtime
+    rounds: int = 0
+    precisions: tuple[Precision, ...] = (Precision.FP32, Precision.INT8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +59,35 @@ class Variant:
     stages: tuple[onnx.ModelProto, ...] = ()
 
 
-def variants_of(graph: ModelGraph, calibration: Calibration) -> list[Variant]:
-    """Return what is timed: the fp32 model, the int8 model, and mixed ones that show switches.
+def variants_of(
+    graph: ModelGraph, calibration: Calibration, precisions: Sequence[Precision]
+) -> list[Variant]:
+    """Return what is timed: a model in each precision, fp32 first, and mixed ones that show switches.
 
-    The first two come in stages as well, as `order_of` lists them.
+    The first ones come in stages as well, as `order_of` lists them.
     """
-    found = [_variant(graph, int8, calibration) for int8 in _precisions(graph)]
-    stages = designed_stages(graph)
-    cut = [replace(one, stages=tuple(stage_models(one.plain, graph, stages))) for one in found[:2]]
-    return [*cut, *found[2:]]
+    found = [_variant(graph, mix, calibration) for mix in _mixes(graph, precisions)]
+    stages, count = designed_stages(graph), len(precisions)
+    cut = [replace(one, stages=tuple(stage_models(one.plain, graph, stages))) for one in found[:count]]
+    return [*cut, *found[count:]]
 
 
-def order_of(
-    graph: ModelGraph, calibration: Calibration, device: str, runtime: Runtime, rounds: int
-) -> Order:
+def order_of(graph: ModelGraph, calibration: Calibration, setup: Setup, device: str = "") -> Order:
     """Return what is to be measured of `variants_of` on a device."""
     return Order(
         format=onboard.FORMAT,
         device=device,
-        threads=runtime.threads,
-        provider=runtime.provider,
-        rounds=rounds,
+        threads=setup.runtime.threads,
+        provider=setup.runtime.provider,
+        rounds=setup.rounds,
         scheme=calibration.scheme.label,
         model_sha256=model_hash(graph.model),
         units=[(unit.name, unit.quantizable) for unit in graph.units],
         switches=[_switch(graph, name) for name in switch_tensors(graph)],
-        variants=[sorted(int8) for int8 in _precisions(graph)],
+        precisions=[precision.value for precision in setup.precisions],
+        variants=[_by_precision(mix) for mix in _mixes(graph, setup.precisions)],
         stages=designed_stages(graph),
+        wires=[(wire, side, size) for wire, side, size, _ in wire_trials()],
     )
 
 
@@ -72,11 +95,10 @@ def measure_latency(
     graph: ModelGraph,
     calibration: Calibration,
     feeds: Feeds,
-    runtime: Runtime,
-    rounds: int = 0,
+    setup: Setup,
     progress: Progress = silent,
 ) -> LatencyProfile:
-    """Time whole fp32, int8 and mixed models on this machine and attribute their kernels to units.
+    """Time whole models in each precision and mixed ones on this machine, and attribute kernels to units.
 
     Parameters
     ----------
@@ -84,12 +106,9 @@ def measure_latency(
         What `calibrate` wrote for this graph's model, and the scheme.
     feeds
         One real sample.
-    rounds
-        Runs of the fp32 and the int8 model, each in turn with the fp32 model; 0 for as many as the model's
-        size asks for. Mixed models run half as often.
     """
-    order = order_of(graph, calibration, "", runtime, rounds)
-    models = _InMemory(variants_of(graph, calibration), runtime)
+    order = order_of(graph, calibration, setup)
+    models = _InMemory(variants_of(graph, calibration, setup.precisions), setup.runtime)
     return msgspec.convert(onboard.measure(order, models, feeds, progress), LatencyProfile)
 
 
@@ -99,13 +118,15 @@ class BuiltPlan:
 
     Parameters
     ----------
+    mix
+        Precisions of the quantized units.
     mixed
-        `graph.model` with the units of `int8` quantized.
+        `graph.model` with them.
     stages
         (units, model) of its stages in running order.
     """
 
-    int8: frozenset[int]
+    mix: Mapping[int, Precision]
     mixed: onnx.ModelProto
     stages: tuple[tuple[tuple[int, ...], onnx.ModelProto], ...] = ()
 
@@ -116,7 +137,7 @@ def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime
     Parameters
     ----------
     feeds, rounds
-        As in `measure_latency`.
+        As in `measure_latency` and `Setup`.
     """
     order = Order(
         format=onboard.FORMAT,
@@ -128,10 +149,12 @@ def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime
         model_sha256="",
         units=[(unit.name, unit.quantizable) for unit in graph.units],
         switches=[_switch(graph, name) for name in switch_tensors(graph)],
-        variants=[[], sorted(plan.int8)],
+        precisions=[Precision.FP32.value],
+        variants=[{}, _by_precision(plan.mix)],
         stages=[],
+        wires=[],
     )
-    tagged = tag_model(plan.mixed, graph, plan.int8)
+    tagged = tag_model(plan.mixed, graph, plan.mix)
     models = _InMemory([Variant(graph.model, graph.model), Variant(plan.mixed, tagged)], runtime)
     fp32_s, ratios = [], []
     for _ in range(_SESSIONS):
@@ -148,7 +171,7 @@ def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime
         start_s=onboard.least_seconds(models.probe()),
     )
     stages = _time_stages(plan, whole.wall_s, feeds, runtime, rounds)
-    return InPlace(order, plan.int8, reference_s, whole, stages)
+    return InPlace(order, plan.mix, reference_s, whole, stages)
 
 
 def _time_stages(
@@ -188,6 +211,10 @@ class _InMemory:
     def probe(self) -> ort.InferenceSession:
         return open_session(probe(), self._runtime)
 
+    def wire(self, number: int) -> ort.InferenceSession:
+        *_, model = list(wire_trials())[number]
+        return open_session(model, self._runtime)
+
 
 def _switch(graph: ModelGraph, name: str) -> tuple[str, int, int, list[int]]:
     producer = graph.producer(name)
@@ -195,18 +222,28 @@ def _switch(graph: ModelGraph, name: str) -> tuple[str, int, int, list[int]]:
     return name, graph.tensors[name].size_bytes, _CALLER if producer is None else producer, readers
 
 
-def _precisions(graph: ModelGraph) -> list[frozenset[int]]:
-    """Return the units in int8 of each variant: none, all that can be, then switches of many kinds."""
-    able = frozenset(unit.index for unit in graph.units if unit.quantizable)
-    chosen = [frozenset[int](), able]
-    for offset in range(_RUN):
-        ones = frozenset(index for index in able if (index + offset) // _RUN % 2)
-        chosen += [graph.settled(ones), graph.settled(able - ones)]
-    # Tiny graphs can repeat themselves; the first two stay in place.
-    return chosen[:2] + [c for c in dict.fromkeys(chosen[2:]) if c not in chosen[:2]]
+def _by_precision(mix: Mapping[int, Precision]) -> dict[str, list[int]]:
+    """Return precision -> units, as an order has it."""
+    used = sorted(set(mix.values()))
+    return {p.value: sorted(unit for unit, own in mix.items() if own is p) for p in used}
 
 
-def _variant(graph: ModelGraph, int8: frozenset[int], calibration: Calibration) -> Variant:
-    nodes = (node for index in sorted(int8) for node in graph.units[index].nodes)
-    model = quantize(graph.model, calibration.of(nodes), calibration.ranges)
-    return Variant(model, tag_model(model, graph, int8))
+def _mixes(graph: ModelGraph, precisions: Sequence[Precision]) -> list[dict[int, Precision]]:
+    """Return the precisions of the quantized units of each variant: first uniform, then mixed."""
+    able = [unit.index for unit in graph.units if unit.quantizable]
+    uniform: list[dict[int, Precision]] = [{}, *(dict.fromkeys(able, p) for p in precisions[1:])]
+    mixed = []
+    for precision in precisions[1:]:
+        run = _RUN[precision]
+        for offset in range(run):
+            for phase in (1, 0):
+                ones = [index for index in able if (index + offset) // run % 2 == phase]
+                mixed.append(graph.settled(dict.fromkeys(ones, precision)))
+    # Tiny graphs can repeat themselves; the first ones stay in place.
+    return uniform + [m for i, m in enumerate(mixed) if m not in uniform and m not in mixed[:i]]
+
+
+def _variant(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calibration) -> Variant:
+    nodes = {node: mix[index] for index in sorted(mix) for node in graph.units[index].nodes}
+    model = quantize(graph.model, calibration.at(nodes), calibration.ranges)
+    return Variant(model, tag_model(model, graph, mix))

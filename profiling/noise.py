@@ -17,6 +17,8 @@ from profiling.quantize import QUANTIZED_SUFFIX, Calibration, quantize
 from profiling.session import Array, Feeds, Runtime, open_session, run_samples
 from profiling.taps import Tap, taps_of
 from profiling.weights import blocks, discard, is_large, values, write_large
+from profiling.widen import STEPS, WIDE_TYPES, import_wide
+from profiling.wires import as_float16
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def measure_noise(
     samples
         Calibration samples; the noise is their mean.
     known
-        Noise of the tensors, where a scheme with the same activations was measured already.
+        Noise of the tensors, where it is known from another scheme.
     """
     quantized = quantize(graph.model, calibration.of(graph.quantizable_nodes), calibration.ranges)
     quantizers = _quantizers(quantized)
@@ -94,11 +96,13 @@ def measure_noise(
     boundary = [name for name in graph.boundary() if name in quantizers and known is None]
     total = len(boundary) + sum(unit.quantizable for unit in graph.units)
     tensors, units = dict[str, _Seen](), dict[str, _Seen]()
+    coarser = dict[str, float | None]()
 
     def measure_tensors(names: Iterable[str]) -> None:
         for name in boundary:
             if name in names:
                 tensors[name] = walk.seen_of_tensor(quantizers[name])
+                coarser[name] = walk.float16_error(quantizers[name])
                 progress("noise", len(tensors) + len(units), total)
 
     measure_tensors(graph.inputs)
@@ -123,9 +127,25 @@ def measure_noise(
         runtime_version=ort.__version__,
         scheme=calibration.scheme.label,
         samples=len(samples),
-        tensors=known or tuple(TensorNoise(name, seen.summable(beyond)) for name, seen in tensors.items()),
+        tensors=known
+        or tuple(
+            TensorNoise(name, power := seen.summable(beyond), _scaled(power, coarser[name]))
+            for name, seen in tensors.items()
+        ),
         units=tuple(UnitNoise(name, seen.summable(beyond)) for name, seen in units.items()),
     )
+
+
+def finer(tensors: Sequence[TensorNoise]) -> tuple[TensorNoise, ...]:
+    """Return the noise of tensors with 16 bits, given that with 8: its power grows with the step's square.
+
+    See Widrow and Kollar, "Quantization Noise" (2008), chapter 4: rounding adds a twelfth of that square.
+    """
+    return tuple(TensorNoise(row.tensor, row.power / STEPS**2, row.float16) for row in tensors)
+
+
+def _scaled(power: float, error: float | None) -> float | None:
+    return None if error is None else power * error
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +211,30 @@ class _Walk:
     def seen_of_tensor(self, quantizer: _Quantizer) -> _Seen:
         """Return the noise of rounding a tensor that lies in front of the next unit."""
         name = quantizer.tensor
-        pairs = zip(self._live, self._exact, strict=True)
-        exact = [live[name] if name in live else outputs[name] for live, outputs in pairs]
+        exact = self._tensor(name)
         rounded = [quantizer.rounded(values) for values in exact]
         if all(np.array_equal(a, b) for a, b in zip(exact, rounded, strict=True)):
             return _UNSEEN
         return self.seen([{name: values} for values in rounded])
+
+    def float16_error(self, quantizer: _Quantizer) -> float | None:
+        """Return the squared error of a tensor as float16 over that of it quantized; None if it overflows.
+
+        Noise behind it is in the same proportion, as far as either error is like noise.
+        """
+        half = quantized = 0.0
+        for exact in self._tensor(quantizer.tensor):
+            coded = as_float16(exact)
+            if coded is None:
+                return None
+            half += float(np.square(coded - exact, dtype=np.float64).sum())
+            quantized += float(np.square(quantizer.rounded(exact) - exact, dtype=np.float64).sum())
+        return half / quantized if quantized else 0.0
+
+    def _tensor(self, name: str) -> list[Array]:
+        """Return a tensor that lies in front of the next unit, of every sample."""
+        pairs = zip(self._live, self._exact, strict=True)
+        return [live[name] if name in live else outputs[name] for live, outputs in pairs]
 
     def seen(self, changes: Sequence[dict[str, Array]]) -> _Seen:
         """Return the noise when the rest of the model runs with changed tensors."""
@@ -319,28 +357,30 @@ def _with_rounded(
     return copy
 
 
+def _lead_through(graph: onnx.GraphProto, name: str, before: str, behind: str) -> None:
+    """Let a tensor be written and read by other names."""
+    for node in graph.node:
+        node.output[:] = [before if old == name else old for old in node.output]
+        node.input[:] = [behind if old == name else old for old in node.input]
+
+
 def _round_tensor(model: onnx.ModelProto, quantizer: _Quantizer) -> None:
     name = quantizer.tensor
     graph = model.graph
     before, rounded = name, f"{name}/rounded"
     if any(output.name == name for output in graph.output):
         before, rounded = f"{name}/exact", name
-    for node in graph.node:
-        for place, old in enumerate(node.output):
-            if old == name:
-                node.output[place] = before
-        for place, old in enumerate(node.input):
-            if old == name:
-                node.input[place] = rounded
+    _lead_through(graph, name, before, rounded)
     constants = []
     for role, tensor in (("scale", quantizer.scale), ("zero", quantizer.zero_point)):
         added = graph.initializer.add()
         added.CopyFrom(tensor)
         added.name = f"{name}/{role}"
         constants.append(added.name)
+    domain = import_wide(model) if quantizer.zero_point.data_type in WIDE_TYPES else ""
     pair = [
-        helper.make_node("QuantizeLinear", [before, *constants], [f"{name}/int"]),
-        helper.make_node("DequantizeLinear", [f"{name}/int", *constants], [rounded]),
+        helper.make_node("QuantizeLinear", [before, *constants], [f"{name}/int"], domain=domain),
+        helper.make_node("DequantizeLinear", [f"{name}/int", *constants], [rounded], domain=domain),
     ]
     places = [i for i, node in enumerate(graph.node) if before in node.output]
     nodes = list(graph.node)

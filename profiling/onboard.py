@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Protocol
@@ -26,22 +26,25 @@ from typing import Any, Callable, Protocol
 import numpy as np
 import onnxruntime as ort
 
-FORMAT = 6
-FP32, INT8 = "fp32", "int8"
+FORMAT = 7
+ENCODE, DECODE = "encode", "decode"
+FP32, INT8, INT16 = "fp32", "int8", "int16"
 ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"
 ONE_MODEL, ONE_TAGGED, ONE_STAGE = "{:02d}.onnx", "{:02d}-tagged.onnx", "{:02d}-stage-{:02d}.onnx"
+ONE_WIRE = "wire-{:02d}.onnx"
 
-_TAG = re.compile(r"@([uqd])(\d+)@")
+_TAG = re.compile(r"@([uqdec])(\d+)@")
 NESTED = "@nested@"  # its seconds are part of the If, Loop or Scan around it
 _SUFFIX = "_kernel_time"
 _MICRO = 1e-6
 QUIET = 3  # log errors only
 NOISY = 0.15  # relative spread of the fp32 model's runs above which a profile calls its machine busy
 _REWEIGHTED = 30
-_UNIFORM = 2  # variants whose units' seconds count; the others show what switches add
+_WIRE_ROUNDS = 30
 _TIMED_S, _LEAST_ROUNDS, _MOST_ROUNDS = 0.4, 8, 100
 
 Feeds = Mapping[str, Any]
+Mix = Mapping[int, str]  # unit -> precision, of the quantized ones
 Report = Callable[[str, int, int], object]
 
 
@@ -62,10 +65,15 @@ class Order:
     switches
         (tensor, bytes as float, unit that writes it or -1, units that read it, -1 for the caller) of each
         tensor that may change its precision, by index.
+    precisions
+        Which are measured, fp32 first.
     variants
-        Units in int8 of each model: 0 is fp32, 1 has all in int8 that can be, the others some.
+        Precision -> its units, of each model: first one model per precision, with all units in it that can
+        be, whose seconds count; the others have several and show what switches add.
     stages
-        Units of each stage of variants 0 and 1, which are measured cut into these as well; may be empty.
+        Units of each stage of the first variants, which are measured cut into these as well; may be empty.
+    wires
+        (wire, encode or decode, elements) of the tiny models that show what that takes.
     """
 
     format: int
@@ -77,8 +85,15 @@ class Order:
     model_sha256: str
     units: list[tuple[str, bool]]
     switches: list[tuple[str, int, int, list[int]]]
-    variants: list[list[int]]
+    precisions: list[str]
+    variants: list[dict[str, list[int]]]
     stages: list[list[int]]
+    wires: list[tuple[str, str, int]]
+
+    @property
+    def mixes(self) -> list[Mix]:
+        """The precisions of the quantized units of each variant."""
+        return [{unit: p for p, units in one.items() for unit in units} for one in self.variants]
 
 
 class Models(Protocol):
@@ -91,17 +106,20 @@ class Models(Protocol):
         """Return a variant with tagged names, under the profiler, and write the graph that it runs."""
 
     def stage(self, variant: int, number: int) -> ort.InferenceSession:
-        """Return a stage of variant 0 or 1."""
+        """Return a stage of one of the first variants."""
 
     def probe(self) -> ort.InferenceSession:
         """Return the tiny model that shows whether int8 kernels overflow."""
+
+    def wire(self, number: int) -> ort.InferenceSession:
+        """Return a tiny model that encodes or decodes."""
 
 
 @dataclass(frozen=True)
 class Owner:
     """Who a kernel works for: a unit, or the switch of a boundary tensor to int8 or back."""
 
-    kind: str  # "u" unit, "q" to int8, "d" to fp32, "" unknown
+    kind: str  # "u" unit, "q" to int8, "d" to fp32, "e" and "c" encodes and decodes for a link, "" unknown
     index: int
 
     def tag(self, number: int) -> str:
@@ -206,7 +224,7 @@ def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[
     order = replace(order, rounds=rounds_for(_runner(models.plain(0), feeds), order.rounds))
     runs = time_variants(order, models, feeds, report)
     corrected = [run.kernels for run in runs]
-    uniform = {FP32: 0, INT8: 1}
+    uniform = {precision: number for number, precision in enumerate(order.precisions)}
     return {
         "model_sha256": order.model_sha256,
         "runtime_version": ort.__version__,
@@ -224,10 +242,11 @@ def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[
             p: max(0.0, runs[i].wall_s - corrected[i].attributed_s) for p, i in uniform.items()
         },
         "profiled_s": {p: runs[i].profiled.total_s for p, i in uniform.items()},
-        "units": _unit_costs(order, corrected[0], corrected[1]),
+        "units": _unit_costs(order, corrected),
         "switches": switch_costs(order, corrected),
         "start_s": runs[0].start_s,
         "seams": seam_costs(order, cut_excess(order, models, runs, feeds, report)),
+        "wires": wire_costs(order, models),
     }
 
 
@@ -391,7 +410,8 @@ def time_variants(order: Order, models: Models, feeds: Feeds, report: Report) ->
     start_s = least_seconds(models.probe())
     found, fp32_s, alone_s = [], [], []
     for variant in range(len(order.variants)):
-        beside = Beside(reference, feeds, order.rounds if variant < _UNIFORM else -(-order.rounds // 2))
+        many = variant < len(order.precisions)
+        beside = Beside(reference, feeds, order.rounds if many else -(-order.rounds // 2))
         base, own = beside(models.plain(variant))
         kernels, traced_base = trace(models, variant, beside)
         fp32_s += [*base, *traced_base]
@@ -433,7 +453,7 @@ def trace(models: Models, variant: int, beside: Beside) -> tuple[KernelTimes, li
         return read_kernels(Path(session.end_profiling()), optimized), base
 
 
-def _unit_costs(order: Order, fp32: KernelTimes, int8: KernelTimes) -> list[dict[str, Any]]:
+def _unit_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str, Any]]:
     return [
         {
             "unit": name,
@@ -441,7 +461,7 @@ def _unit_costs(order: Order, fp32: KernelTimes, int8: KernelTimes) -> list[dict
             "seconds": seconds.get(index, 0.0),
             "spread": spreads.get(index, 0.0),
         }
-        for precision, times in ((FP32, fp32), (INT8, int8))
+        for precision, times in zip(order.precisions, measured)
         for seconds, spreads in [(times.of("u"), times.spreads("u"))]
         for index, (name, able) in enumerate(order.units)
         if able or precision == FP32
@@ -452,61 +472,94 @@ def switch_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str
     """Return both directions of every tensor between units, measured where a mixed model showed it.
 
     A switch costs its own kernels, and what it costs the units on both sides of it: lost fusions and
-    other layouts, which show as seconds beyond those of the units in the fp32 and in the int8 model. What
+    other layouts, which show as seconds beyond those of the units in the models of one precision. What
     a unit loses between several switches is divided evenly.
     """
-    seen: dict[tuple[str, int], list[float]] = defaultdict(list)
-    uniform = (measured[0].of("u"), measured[1].of("u"))
-    for int8, times in list(zip(order.variants, measured))[1:]:
-        events = switch_events(order, frozenset(int8))
+    seen: dict[tuple[str, str, int], list[float]] = defaultdict(list)
+    uniform = {precision: times.of("u") for precision, times in zip(order.precisions, measured)}
+    for mix, times in list(zip(order.mixes, measured))[1:]:
+        events = switch_events(order, mix)
         touched: dict[int, int] = defaultdict(int)
         for units in events.values():
             for unit in units:
                 touched[unit] += 1
         own = {"q": times.of("q"), "d": times.of("d")}
         mine = times.of("u")
-        for (kind, place), units in events.items():
-            lost = sum((mine.get(u, 0.0) - uniform[u in int8].get(u, 0.0)) / touched[u] for u in units)
-            seen[kind, place].append(own[kind].get(place, 0.0) + lost)
+        for (kind, form, place), units in events.items():
+            base = {u: uniform[mix.get(u, FP32)].get(u, 0.0) for u in units}
+            lost = sum((mine.get(u, 0.0) - base[u]) / touched[u] for u in units)
+            seen[kind, form, place].append(own[kind].get(place, 0.0) + lost)
     rows = []
-    for to, kind in ((INT8, "q"), (FP32, "d")):
-        known = {place: max(0.0, middle_mean(seen[k, place])) for k, place in seen if k == kind}
-        slope, start = _fit([(order.switches[place][1], seconds) for place, seconds in known.items()])
-        for place, (tensor, size, _, _) in enumerate(order.switches):
-            seconds = known.get(place, slope * size + start)
-            rows.append({"tensor": tensor, "to": to, "seconds": seconds, "measured": place in known})
+    for form in order.precisions[1:]:
+        for kind, source, to in (("q", FP32, form), ("d", form, FP32)):
+            known = {p: max(0.0, middle_mean(seen[k, f, p])) for k, f, p in seen if (k, f) == (kind, form)}
+            slope, start = _fit([(order.switches[place][1], seconds) for place, seconds in known.items()])
+            rows += [
+                {
+                    "tensor": tensor,
+                    "source": source,
+                    "to": to,
+                    "seconds": known.get(place, slope * size + start),
+                    "measured": place in known,
+                }
+                for place, (tensor, size, _, _) in enumerate(order.switches)
+            ]
     return rows
 
 
-def switch_events(order: Order, int8: frozenset[int]) -> dict[tuple[str, int], list[int]]:
-    """Return (q or d, place of the tensor) -> units at the switch, for every switch of a mixed model."""
+def switch_events(order: Order, mix: Mix) -> dict[tuple[str, str, int], list[int]]:
+    """Return (q or d, precision of the tensor, its place) -> units at the switch, for all of a mixed model.
+
+    A unit that computes in another precision than that of a tensor it touches is at a switch.
+    """
     found = {}
     for place, (_, _, producer, consumers) in enumerate(order.switches):
-        if not int8.intersection([producer, *consumers]):
+        form = form_of(order, place, mix)
+        others = [u for u in consumers if mix.get(u, FP32) != form]
+        if form == FP32:
             continue
-        if producer not in int8:
-            found["q", place] = [u for u in (producer, *consumers) if u >= 0 and (u == producer or u in int8)]
-        floats = [u for u in consumers if u not in int8]
-        if floats:
-            found["d", place] = [u for u in (producer, *floats) if u >= 0]
+        if mix.get(producer, FP32) != form:
+            found["q", form, place] = [u for u in (producer, *consumers) if u >= 0 and u not in others]
+        if others:
+            found["d", form, place] = [u for u in (producer, *others) if u >= 0]
     return found
+
+
+def wire_costs(order: Order, models: Models) -> list[dict[str, Any]]:
+    """Return what encoding and decoding take, as a line over elements, a run's own seconds taken off."""
+    sessions = [models.wire(number) for number in range(len(order.wires))]
+    work = {number: _runner(session, _zeros(session)) for number, session in enumerate(sessions)}
+    seconds, start_s = time_interleaved(work, _WIRE_ROUNDS), least_seconds(models.probe())
+    points: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    for number, (wire, side, size) in enumerate(order.wires):
+        points[wire, side].append((size, max(0.0, statistics.median(seconds[number]) - start_s)))
+    rows = []
+    for (wire, side), known in points.items():
+        slope, start = _fit(known)
+        rows.append({"wire": wire, "side": side, "start_s": start, "element_s": slope})
+    return rows
+
+
+def _zeros(session: ort.InferenceSession) -> Feeds:
+    kinds = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+    return {end.name: np.zeros(end.shape, dtype=kinds[end.type]) for end in session.get_inputs()}
 
 
 def cut_excess(
     order: Order, models: Models, runs: Sequence[Timed], feeds: Feeds, report: Report
 ) -> list[list[float]]:
-    """Return, for fp32 and int8, how much longer each stage takes than its units inside the whole model."""
+    """Return, per precision, how much longer each stage takes than its units inside the whole model."""
     found = []
-    for variant, run in list(enumerate(runs))[: 2 if order.stages else 0]:
+    for variant, run in list(enumerate(runs))[: len(order.precisions) if order.stages else 0]:
         whole = models.plain(variant)
         stages = [models.stage(variant, number) for number in range(len(order.stages))]
         rounds = rounds_for(_runner(whole, feeds), order.rounds)
         took = [ratio * run.wall_s for ratio in time_stages(whole, stages, feeds, rounds)]
         del whole, stages  # models may be large
         kernels = run.kernels
-        inside = stage_seconds(order, order.stages, {kind: kernels.of(kind) for kind in "uqd"})
+        inside = stage_seconds(order, order.stages, {kind: kernels.of(kind) for kind in "uqdec"})
         found.append([own - run.start_s - its for own, its in zip(took, inside)])
-        report("timing cuts", variant + 1, 2)
+        report("timing cuts", variant + 1, len(order.precisions))
     return found
 
 
@@ -536,10 +589,10 @@ def stage_seconds(
     found = [0.0] * len(stages)
     for unit, seconds in inside["u"].items():
         found[home[unit]] += seconds
-    for kind in "qd":
+    for kind in "qdec":
         for place, seconds in inside[kind].items():
             _, _, producer, consumers = order.switches[place]
-            near = (producer, *consumers) if kind == "q" else (*consumers, producer)
+            near = (producer, *consumers) if kind in "qe" else (*consumers, producer)
             found[next(home[unit] for unit in near if unit >= 0)] += seconds
     return found
 
@@ -557,25 +610,31 @@ def cuts_of(order: Order, stages: Sequence[Sequence[int]]) -> list[list[int]]:
     return found
 
 
-def form_of(order: Order, place: int, int8: frozenset[int]) -> str:
-    """Return whether a tensor is int8 where some units are."""
+def form_of(order: Order, place: int, mix: Mix) -> str:
+    """Return the precision of a tensor: the coarsest of the units that touch it."""
     _, _, producer, consumers = order.switches[place]
-    return INT8 if int8.intersection([producer, *consumers]) else FP32
+    return coarsest(mix.get(unit, FP32) for unit in (producer, *consumers))
+
+
+def coarsest(precisions: Iterable[str]) -> str:
+    """Return the precision of a tensor that units in these touch."""
+    asked = set(precisions)
+    return next((one for one in (INT8, INT16) if one in asked), FP32)
 
 
 def seam_costs(order: Order, excess: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-    """Return what a stage loses by ending or beginning at a tensor, in both forms.
+    """Return what a stage loses by ending or beginning at a tensor, in each form.
 
     Every cut has two sides; a line over the tensor's bytes as float, per side and form, explains best what
-    the stages of both variants take too long. A stage's beginning and end are not told apart.
+    the stages of the first variants take too long. A stage's beginning and end are not told apart.
     """
-    lines = {FP32: (0.0, 0.0), INT8: (0.0, 0.0)}
+    lines = dict.fromkeys(order.precisions, (0.0, 0.0))
     cuts = cuts_of(order, order.stages)
-    for form, int8, longer in zip((FP32, INT8), order.variants, excess):
+    for form, mix, longer in zip(order.precisions, order.mixes, excess):
         rows, rest = [], []
         for places, seconds in zip(cuts, longer):
-            own = [order.switches[p][1] for p in places if form_of(order, p, frozenset(int8)) == form]
-            others = [order.switches[p][1] for p in places if form_of(order, p, frozenset(int8)) != form]
+            own = [order.switches[p][1] for p in places if form_of(order, p, mix) == form]
+            others = [order.switches[p][1] for p in places if form_of(order, p, mix) != form]
             rows.append((len(own), sum(own)))
             rest.append(seconds - sum(lines[FP32][0] + lines[FP32][1] * size for size in others))
         lines[form] = _never_negative(rows, rest)
@@ -711,6 +770,9 @@ class _Bundle:
 
     def probe(self) -> ort.InferenceSession:
         return self._open(PROBE, session_options(self._order.threads))
+
+    def wire(self, number: int) -> ort.InferenceSession:
+        return self._open(f"{MODELS}/{ONE_WIRE.format(number)}", session_options(self._order.threads))
 
     def _open(self, file: str, options: ort.SessionOptions) -> ort.InferenceSession:
         return ort.InferenceSession(str(self._folder / file), options, providers=[self._order.provider])

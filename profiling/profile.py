@@ -21,6 +21,14 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     INT8 = "int8"
+    INT16 = "int16"  # 16-bit activations, 8-bit weights
+
+
+class Wire(StrEnum):
+    """How a float tensor can be written for a link, apart from what its units compute in."""
+
+    FLOAT16 = "float16"
+    UINT8 = "uint8"  # affine, over the tensor's range
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +46,14 @@ class UnitCost:
 
 @dataclass(frozen=True, slots=True)
 class SwitchCost:
-    """Seconds to bring a tensor into another precision, layout changes around it included.
+    """Seconds to quantize a tensor or to bring it back, layout changes around it included.
 
-    `measured` is False where the seconds come from a fit over the bytes of measured switches.
+    Between int8 and int16 a switch costs what one between int8 and fp32 does. `measured` is False where the
+    seconds come from a fit over the bytes of measured switches.
     """
 
     tensor: str
+    source: Precision
     to: Precision
     seconds: float
     measured: bool
@@ -64,6 +74,16 @@ class SeamCost:
 
 
 @dataclass(frozen=True, slots=True)
+class WireCost:
+    """Seconds to encode or decode (`side`) a tensor for a link: `start_s` and `element_s` per element."""
+
+    wire: Wire
+    side: str
+    start_s: float
+    element_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LatencyProfile:
     """Seconds of one model on one device.
 
@@ -77,7 +97,7 @@ class LatencyProfile:
         Whether int8 kernels overflow on the device with 8-bit weights; then plans use 7 bits.
     wall_s
         Precision -> median seconds of a whole run without the profiler. A unit that cannot be
-        quantized stays in fp32 in the int8 model.
+        quantized stays in fp32 in every model.
     unattributed_s
         Precision -> seconds of a run that no unit and no switch accounts for.
     start_s
@@ -112,6 +132,7 @@ class LatencyProfile:
     switches: tuple[SwitchCost, ...]
     start_s: float
     seams: tuple[SeamCost, ...]
+    wires: tuple[WireCost, ...]
 
     def spread_rest(self) -> "LatencyProfile":
         """Return the profile with what nothing accounts for, but a run's start, spread over the units."""
@@ -134,10 +155,16 @@ class TensorNoise:
     """Noise power where noise adds up (`profiling.taps`) when only this tensor is quantized.
 
     Squared error over squared fp32 values, all of these tensors and all samples together.
+
+    Parameters
+    ----------
+    float16
+        The same if it crosses a link as float16; None if it does not fit into that.
     """
 
     tensor: str
     power: float
+    float16: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +177,7 @@ class UnitNoise:
 
 @dataclass(frozen=True, slots=True)
 class NoiseProfile:
-    """Quantization noise of one model on its calibration data; the same on every device."""
+    """Quantization noise of one model in one scheme on its calibration data; the same on every device."""
 
     model_sha256: str
     runtime_version: str
@@ -167,7 +194,7 @@ class Profile:
     format: int
     device: str
     latency: LatencyProfile
-    noise: NoiseProfile | None = None
+    noise: tuple[NoiseProfile, ...] = ()
 
 
 T = TypeVar("T")

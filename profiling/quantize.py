@@ -3,7 +3,7 @@
 import itertools
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,17 +12,19 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
+from onnxruntime.quantization.calibrate import TensorsData, load_tensors_data, save_tensors_data
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from profiling.channels import channel_axis, stand_ins
 from profiling.errors import QuantizeError
 from profiling.guard import keep_float
+from profiling.profile import Precision
 from profiling.quiet import quiet
 from profiling.ranges import tensor_ranges
 from profiling.scopes import bodies, reads
 from profiling.session import Feeds
 from profiling.weights import light, restore
+from profiling.widen import widen
 
 ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
 # The tool quantizes these only behind a quantized producer, so they never decide on their own.
@@ -60,22 +62,34 @@ class Scheme:
         Activations are int8 around zero, as some providers want, instead of uint8.
     reduce_range
         Weights use 7 of 8 bits, for processors whose int8 kernels overflow otherwise.
+    wide
+        Activations have 16 bits, where no unit with 8 reads or writes them too.
     """
 
     symmetric: bool = False
     reduce_range: bool = False
+    wide: bool = False
 
     @property
     def label(self) -> str:
-        """A name for records: int8 and what differs from its default."""
-        parts = ["int8", "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range]
-        return "-".join(filter(None, parts))
+        """A name for records: the precision and what differs from its default."""
+        name = Precision.INT16 if self.wide else Precision.INT8
+        return "-".join(
+            filter(None, [name, "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range])
+        )
+
+    def at(self, precision: Precision) -> "Scheme":
+        """Return the scheme of a unit in a precision on a device that has this one.
+
+        With 16-bit activations no kernel computes in integers, so that weights can use all their bits.
+        """
+        return replace(self, wide=True, reduce_range=False) if precision is Precision.INT16 else self
 
 
 INT8 = Scheme()
 INT8_REDUCED = Scheme(reduce_range=True)
 SCHEMES = {s.label: s for s in itertools.starmap(Scheme, itertools.product((False, True), repeat=2))}
-"""Every scheme by its label."""
+"""Every scheme that a device can have, by its label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +100,12 @@ class Calibration:
     ranges: Path
 
     def of(self, items: Iterable[T]) -> dict[T, Scheme]:
-        """Return the scheme for each of some units or nodes, as `quantize` wants them."""
+        """Return the scheme for each of some units or nodes in int8, as `quantize` wants them."""
         return dict.fromkeys(items, self.scheme)
+
+    def at(self, precisions: Mapping[T, Precision]) -> dict[T, Scheme]:
+        """Return the scheme of each of some units or nodes in a quantized precision."""
+        return {item: self.scheme.at(precision) for item, precision in precisions.items()}
 
 
 def calibrate(model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Feeds], ranges: Path) -> None:
@@ -120,12 +138,19 @@ def calibrate(model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Fe
     save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), ranges)
 
 
+def read_ranges(ranges: Path) -> dict[str, tuple[float, float]]:
+    """Return tensor -> least and greatest value, as `calibrate` wrote them."""
+    known = load_tensors_data(ranges).items()
+    return {name: (float(data.lowest[0]), float(data.highest[0])) for name, data in known}
+
+
 def quantize(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path) -> onnx.ModelProto:
     """Return a copy of `model` with some nodes quantized, each in its scheme.
 
     Before: `model` comes from `prepare_model`; two nodes that share a tensor agree on whether
     activations are symmetric. After: every float activation that a quantized node reads or writes is
-    quantized for all its consumers; the weights of other nodes stay in float when the runtime optimizes.
+    quantized for all its consumers, to 16 bits if only nodes of wide schemes touch it; the weights of other
+    nodes stay in float when the runtime optimizes.
 
     Parameters
     ----------
@@ -151,6 +176,8 @@ def quantize(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path
         chosen = {name: scheme for name, scheme in schemes.items() if scheme.symmetric == symmetric}
         if chosen:  # the tool takes an empty list for "all nodes"
             model = _call_tool(model, chosen, ranges)
+    wide = {name for name, scheme in schemes.items() if scheme.wide}
+    widen(model, source, schemes.keys() - wide, wide, QUANTIZED_SUFFIX)
     values = (*source.graph.input, *source.graph.value_info, *source.graph.output)
     dims = {value.name: value.type.tensor_type.shape.dim for value in values}
     shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in known] for name, known in dims.items()}

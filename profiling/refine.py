@@ -1,13 +1,11 @@
 """A plan's own models correct the profile: what units, switches and cuts cost there replaces expectations."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from profiling.onboard import Order, Timed, cuts_of, form_of, stage_seconds, switch_events
 from profiling.profile import LatencyProfile, Precision
-
-_TO = {"q": Precision.INT8, "d": Precision.FP32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,8 @@ class InPlace:
     ----------
     order
         Units and switches by index.
-    int8
-        The plan's units in int8.
+    mix
+        Precisions of the plan's quantized units.
     fp32_s
         Seconds of the fp32 model.
     stages
@@ -44,7 +42,7 @@ class InPlace:
     """
 
     order: Order
-    int8: frozenset[int]
+    mix: Mapping[int, Precision]
     fp32_s: float
     plan: Timed
     stages: tuple[StageTime, ...] = ()
@@ -70,37 +68,38 @@ def refine(profile: LatencyProfile, found: InPlace) -> LatencyProfile:
     its cuts, in equal parts. Costs that the plan does not have stay.
     """
     profile = profile.spread_rest()
-    order, int8 = found.order, found.int8
+    order, mix = found.order, found.mix
     scale = profile.wall_s[Precision.FP32] / found.fp32_s
     mine = found.plan.kernels.scaled(scale)
     units = {(row.unit, row.precision): row.seconds for row in profile.units}
-    switches = {(row.tensor, row.to): row.seconds for row in profile.switches}
-    events = switch_events(order, int8)
+    switches = {(row.tensor, row.source, row.to): row.seconds for row in profile.switches}
+    events = switch_events(order, mix)
     touched = Counter(unit for beside in events.values() for unit in beside)
     lost: dict[int, float] = {}
     seconds = mine.of("u")
     chosen = {
-        index: (name, Precision.INT8 if index in int8 and able else Precision.FP32)
+        index: (name, mix.get(index, Precision.FP32) if able else Precision.FP32)
         for index, (name, able) in enumerate(order.units)
     }
     for index, key in chosen.items():
         lost[index] = max(0.0, seconds.get(index, 0.0) - units[key]) if touched[index] else 0.0
         units[key] = seconds.get(index, 0.0) - lost[index]
     own = {"q": mine.of("q"), "d": mine.of("d")}
-    paid = {(kind, place): (order.switches[place][0], _TO[kind]) for kind, place in events}
-    for (kind, place), beside in events.items():
+    paid = {event: (order.switches[event[2]][0], *_ends(*event[:2])) for event in events}
+    for (kind, form, place), beside in events.items():
         share = sum(lost[unit] / touched[unit] for unit in beside)
-        switches[paid[kind, place]] = own[kind].get(place, 0.0) + share
-    # What no unit and no switch accounts for is spread over all of the plan's costs.
+        switches[paid[kind, form, place]] = own[kind].get(place, 0.0) + share
+    # What no unit, switch or wire accounts for is spread over all of the plan's costs.
     total = sum(units[key] for key in chosen.values()) + sum(switches[key] for key in paid.values())
-    stretch = max(0.0, found.plan.wall_s * scale - profile.start_s) / total if total else 1.0
+    wires = {kind: mine.of(kind) for kind in "ec"}
+    coded = sum(sum(seconds.values()) for seconds in wires.values())
+    stretch = max(0.0, found.plan.wall_s * scale - profile.start_s - coded) / total if total else 1.0
     units |= {key: units[key] * stretch for key in chosen.values()}
     switches |= {key: switches[key] * stretch for key in paid.values()}
-    inside = {
-        "u": {index: units[key] for index, key in chosen.items()},
-        "q": {place: switches[key] for (kind, place), key in paid.items() if kind == "q"},
-        "d": {place: switches[key] for (kind, place), key in paid.items() if kind == "d"},
-    }
+    inside: dict[str, dict[int, float]] = {"u": {index: units[key] for index, key in chosen.items()}}
+    inside |= {"q": defaultdict(float), "d": defaultdict(float), **wires}
+    for (kind, _, place), ends in paid.items():
+        inside[kind][place] += switches[ends]
     leave, enter = _sides(found, inside, scale, profile.start_s)
     return replace(
         profile,
@@ -108,8 +107,8 @@ def refine(profile: LatencyProfile, found: InPlace) -> LatencyProfile:
         switches=tuple(
             replace(
                 row,
-                seconds=switches[row.tensor, row.to],
-                measured=row.measured or (row.tensor, row.to) in paid.values(),
+                seconds=switches[row.tensor, row.source, row.to],
+                measured=row.measured or (row.tensor, row.source, row.to) in paid.values(),
             )
             for row in profile.switches
         ),
@@ -123,6 +122,12 @@ def refine(profile: LatencyProfile, found: InPlace) -> LatencyProfile:
             for row in profile.seams
         ),
     )
+
+
+def _ends(kind: str, form: str) -> tuple[Precision, Precision]:
+    """Return from which precision to which a switch leads."""
+    ends = (Precision.FP32, Precision(form))
+    return ends if kind == "q" else ends[::-1]
 
 
 _Sides = dict[tuple[str, Precision], float]
@@ -143,5 +148,5 @@ def _sides(
         for place in places:
             name, _, producer, _ = found.order.switches[place]
             side = leave if producer in stage.units else enter
-            side[name, Precision(form_of(found.order, place, found.int8))] = share
+            side[name, Precision(form_of(found.order, place, found.mix))] = share
     return leave, enter

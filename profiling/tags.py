@@ -1,11 +1,13 @@
 """Names a model's nodes after the unit or switch that they work for, so that kernels lead back."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import onnx
 
 from profiling.graph import ModelGraph
-from profiling.onboard import NESTED, Owner
+from profiling.onboard import DECODE, ENCODE, NESTED, Owner
+from profiling.profile import Precision
 from profiling.quantize import QUANTIZED_SUFFIX
 from profiling.scopes import all_nodes, bodies, captures
 
@@ -16,7 +18,7 @@ def switch_tensors(graph: ModelGraph) -> tuple[str, ...]:
 
 
 def tag_model(
-    model: onnx.ModelProto, graph: ModelGraph, int8: frozenset[int] = frozenset()
+    model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Precision] = MappingProxyType({})
 ) -> onnx.ModelProto:
     """Return a copy whose node and tensor names say which unit or switch they belong to.
 
@@ -26,11 +28,11 @@ def tag_model(
     Parameters
     ----------
     model
-        `graph.model`, or the same with the units of `int8` quantized.
+        `graph.model`, or the same with the units of `mix` quantized.
     """
     tagged = onnx.ModelProto()
     tagged.CopyFrom(model)
-    owners = _node_owners(model, graph, int8)
+    owners = _node_owners(model, graph, mix)
     fixed = {v.name for v in (*model.graph.input, *model.graph.output)}
     fixed |= {init.name for init in model.graph.initializer}
     fixed |= {name for node in model.graph.node for name in captures(node)}
@@ -50,33 +52,39 @@ def tag_model(
     return tagged
 
 
-def _node_owners(model: onnx.ModelProto, graph: ModelGraph, int8: frozenset[int]) -> dict[str, Owner]:
+def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[str, Owner]:
     unit_of = {node: unit.index for unit in graph.units for node in unit.nodes}
     owners = {node.name: Owner("u", unit_of[node.name]) for node in model.graph.node if node.name in unit_of}
-    switches = _switch_owners(graph, int8)
+    switches = _switch_owners(graph, mix)
     readers: dict[str, int] = {}
     for node in model.graph.node:
         for name in node.input:
             if node.name in unit_of:
                 readers.setdefault(name, unit_of[node.name])
+    wires = {
+        f"{side} {name}": Owner(kind, place)
+        for place, name in enumerate(switch_tensors(graph))
+        for side, kind in ((ENCODE, "e"), (DECODE, "c"))
+    }
     for node in model.graph.node:
         if node.name not in owners:
-            owners[node.name] = _qdq_owner(node, switches, readers, graph)
+            owners[node.name] = wires.get(node.name) or _qdq_owner(node, switches, readers, graph)
     return owners
 
 
-def _switch_owners(graph: ModelGraph, int8: frozenset[int]) -> dict[tuple[str, str], Owner]:
+def _switch_owners(graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[tuple[str, str], Owner]:
     """Return (op type, quantized tensor) -> owner of its QuantizeLinear or DequantizeLinear."""
-    owners = {}
+    owners, forms = {}, graph.forms(mix)
     for place, name in enumerate(switch_tensors(graph)):
         if name not in graph.outputs and not graph.consumers(name):
             continue  # an input or output that nothing reads
         producer, consumers = graph.producer(name), graph.consumers(name)
-        inside = producer in int8
+        form = forms.get(name, Precision.FP32)
+        inside = producer is not None and mix.get(producer) is form
         owners["QuantizeLinear", name] = (
             Owner("u", producer) if inside and producer is not None else Owner("q", place)
         )
-        back = name in graph.outputs or not int8.issuperset(consumers)
+        back = name in graph.outputs or any(mix.get(unit) is not form for unit in consumers)
         owners["DequantizeLinear", name] = Owner("d", place) if back else Owner("u", consumers[0])
     return owners
 

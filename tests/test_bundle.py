@@ -14,7 +14,7 @@ from conftest import QUICKSTART
 from planner.cli import main
 from profiling import onboard, weights
 from profiling.bundle import SCRIPT, write_bundle
-from profiling.latency import order_of
+from profiling.latency import Setup, order_of, variants_of
 from profiling.profile import load_profile
 from profiling.session import Runtime
 
@@ -65,7 +65,7 @@ def test_the_profile_covers_what_a_local_one_does(profile, tmp_path):
     assert plan("profile", QUICKSTART, "--device", "server", *settings) == 0
     here = load_profile(tmp_path / "here.json")
     assert there.device == here.device == "server"
-    assert there.noise is None
+    assert there.noise == ()
     assert there.latency.model_sha256 == here.latency.model_sha256
     assert there.latency.overflows == here.latency.overflows
     assert [(r.unit, r.precision) for r in there.latency.units] == [
@@ -95,8 +95,10 @@ def test_large_weights_are_in_the_bundle_once(residual, tmp_path, monkeypatch):
 
     monkeypatch.setattr(weights, "LARGE_BYTES", 64)
     graph = build_graph(prepare_model(load_model(residual.path, {})))
-    order = order_of(graph, residual.calibration, "board", Runtime(), 3)
-    write_bundle(graph, residual.calibration, residual.samples[0], order, tmp_path)
+    setup = Setup(Runtime(), 3)
+    order = order_of(graph, residual.calibration, setup, "board")
+    variants = variants_of(graph, residual.calibration, setup.precisions)
+    write_bundle(variants, residual.samples[0], order, tmp_path)
     files = sorted((tmp_path / "models").glob("*.data"))
     assert len(files) == 8  # four weights, each in float and in int8
     done = measure(tmp_path, tmp_path, "p.json")
@@ -106,7 +108,7 @@ def test_large_weights_are_in_the_bundle_once(residual, tmp_path, monkeypatch):
 
 SPOILT = {
     "no such provider": (lambda o: o.update(provider="NpuExecutionProvider"), "has no NpuExecutionProvider"),
-    "a model is missing": (lambda o: o["variants"].append([]), "cannot measure the models"),
+    "a model is missing": (lambda o: o["variants"].append({}), "cannot measure the models"),
 }
 
 

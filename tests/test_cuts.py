@@ -6,8 +6,8 @@ import pytest
 
 from planner.chain import Chain, same_bits
 from profiling.cuts import designed_stages, stage_models
-from profiling.latency import BuiltPlan, measure_latency, order_of, time_plan
-from profiling.onboard import FP32, INT8, cuts_of, form_of, seam_costs
+from profiling.latency import BuiltPlan, Setup, measure_latency, order_of, time_plan
+from profiling.onboard import FP32, INT8, INT16, cuts_of, form_of, seam_costs
 from profiling.profile import Precision
 from profiling.quantize import quantize
 from profiling.refine import StageTime, refine
@@ -16,21 +16,22 @@ from profiling.session import Optimization, Runtime, open_session, run_session
 
 @pytest.fixture(scope="module")
 def profile(digits):
-    return measure_latency(digits.graph, digits.calibration, digits.samples[0], Runtime(), rounds=5)
+    setup = Setup(Runtime(), 5, tuple(Precision))
+    return measure_latency(digits.graph, digits.calibration, digits.samples[0], setup)
 
 
 @pytest.fixture
 def order(digits):
-    return order_of(digits.graph, digits.calibration, "", Runtime(), 1)
+    return order_of(digits.graph, digits.calibration, Setup(Runtime(), 1, tuple(Precision)))
 
 
 def able(graph) -> list[int]:
     return [unit.index for unit in graph.units if unit.quantizable]
 
 
-def mixed_model(prepared, int8):
-    nodes = [node for index in sorted(int8) for node in prepared.graph.units[index].nodes]
-    return quantize(prepared.graph.model, prepared.calibration.of(nodes), prepared.calibration.ranges)
+def mixed_model(prepared, mix):
+    nodes = {node: mix[index] for index in sorted(mix) for node in prepared.graph.units[index].nodes}
+    return quantize(prepared.graph.model, prepared.calibration.at(nodes), prepared.calibration.ranges)
 
 
 def test_every_unit_is_in_one_designed_stage(digits):
@@ -40,11 +41,11 @@ def test_every_unit_is_in_one_designed_stage(digits):
 
 
 @pytest.mark.parametrize("name", ["residual", "branches", "digits"])
-@pytest.mark.parametrize("quantized", [False, True])
-def test_stages_in_a_chain_give_the_bits_of_the_whole(name, quantized, request):
+@pytest.mark.parametrize("precision", [None, Precision.INT8, Precision.INT16])
+def test_stages_in_a_chain_give_the_bits_of_the_whole(name, precision, request):
     prepared = request.getfixturevalue(name)
     graph = prepared.graph
-    model = mixed_model(prepared, able(graph)) if quantized else graph.model
+    model = mixed_model(prepared, dict.fromkeys(able(graph), precision)) if precision else graph.model
     for size in (1, 2, 3):
         stages = [[u.index for u in graph.units[i : i + size]] for i in range(0, len(graph.units), size)]
         chain = Chain(stage_models(model, graph, stages), Runtime(), Optimization.BASIC)
@@ -61,22 +62,23 @@ def test_a_stage_begins_where_it_reads_and_ends_where_others_read(order):
     assert cuts_of(chain, [[0, 1, 2]]) == [[]]
     assert cuts_of(chain, [[0], [1, 2]]) == [[1], [1]]
     assert cuts_of(chain, [[0], [1], [2]]) == [[1], [1, 2], [1, 2]]
-    assert [form_of(chain, place, frozenset({1})) for place in range(4)] == [FP32, INT8, INT8, FP32]
+    assert [form_of(chain, place, {1: INT8}) for place in range(4)] == [FP32, INT8, INT8, FP32]
+    assert [form_of(chain, p, {1: INT8, 2: INT16}) for p in range(4)] == [FP32, INT8, INT8, INT16]
 
 
 @pytest.mark.parametrize("line", [(2e-5, 3e-9), (0.0, 3e-9), (2e-5, 0.0)])
 def test_the_cost_of_cuts_is_found_again(order, line):
     """Stages that take longer by a line over bytes, another one for each form, show just these lines."""
     order = replace(order, stages=[[place] for place in range(len(order.units))])
-    lines = {FP32: line, INT8: (line[0] / 2, line[1] / 4)}
+    lines = {FP32: line, INT8: (line[0] / 2, line[1] / 4), INT16: (line[0] / 3, line[1] / 3)}
 
-    def cost(place: int, int8: frozenset[int]) -> float:
-        start, slope = lines[form_of(order, place, int8)]
+    def cost(place: int, mix) -> float:
+        start, slope = lines[form_of(order, place, mix)]
         return start + slope * order.switches[place][1]
 
     excess = [
-        [sum(cost(place, frozenset(int8)) for place in places) for places in cuts_of(order, order.stages)]
-        for int8 in order.variants[:2]
+        [sum(cost(place, mix) for place in places) for places in cuts_of(order, order.stages)]
+        for mix in order.mixes[:3]
     ]
     sizes = {name: size for name, size, _, _ in order.switches}
     for row in seam_costs(order, excess):
@@ -87,7 +89,7 @@ def test_the_cost_of_cuts_is_found_again(order, line):
 
 
 def test_stages_that_are_faster_than_expected_cost_nothing(order):
-    excess = [[-1e-3] * len(order.stages)] * 2
+    excess = [[-1e-3] * len(order.stages)] * 3
     assert {row["leave_s"] for row in seam_costs(order, excess)} == {0.0}
 
 
@@ -110,7 +112,7 @@ def test_what_is_left_over_is_spread_over_the_units(profile):
 
 def test_cuts_take_what_stages_took_beyond_their_units(digits, profile):
     graph = digits.graph
-    int8 = graph.settled(able(graph)[: len(graph.units) // 2])
+    int8 = graph.settled(dict.fromkeys(able(graph)[: len(graph.units) // 2], Precision.INT8))
     mixed = mixed_model(digits, int8)
     half = len(graph.units) // 2
     stages = [list(range(half)), list(range(half, len(graph.units)))]
@@ -136,7 +138,7 @@ def test_stages_of_other_devices_change_no_seams(digits, profile):
     model = graph.model
     stages = designed_stages(graph)
     plan = BuiltPlan(
-        frozenset(), model, tuple(zip(map(tuple, stages), stage_models(model, graph, stages), strict=True))
+        {}, model, tuple(zip(map(tuple, stages), stage_models(model, graph, stages), strict=True))
     )
     found = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=3)
     away = tuple(replace(stage, here=False) for stage in found.stages)
@@ -144,8 +146,6 @@ def test_stages_of_other_devices_change_no_seams(digits, profile):
 
 
 def test_time_of_all_stages_is_told_even_of_one_stage(digits):
-    found = time_plan(
-        digits.graph, BuiltPlan(frozenset(), digits.graph.model), digits.samples[0], Runtime(), 3
-    )
+    found = time_plan(digits.graph, BuiltPlan({}, digits.graph.model), digits.samples[0], Runtime(), 3)
     assert found.stages == ()
     assert np.isclose(found.chain_ratio_to_fp32, found.ratio_to_fp32)

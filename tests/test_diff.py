@@ -6,7 +6,7 @@ import pytest
 from planner.cli import main
 from profiling.diff import diff_profiles
 from profiling.errors import ProfileError
-from profiling.latency import measure_latency
+from profiling.latency import Setup, measure_latency
 from profiling.onboard import FORMAT, spread
 from profiling.profile import Precision, Profile, save_json
 from profiling.session import Runtime
@@ -14,7 +14,7 @@ from profiling.session import Runtime
 
 @pytest.fixture(scope="module")
 def profile(digits) -> Profile:
-    latency = measure_latency(digits.graph, digits.calibration, digits.samples[0], Runtime(), rounds=5)
+    latency = measure_latency(digits.graph, digits.calibration, digits.samples[0], Setup(Runtime(), 5))
     steady = tuple(replace(row, spread=0.02) for row in latency.units)
     return Profile(FORMAT, "a", replace(latency, units=steady))
 
@@ -85,7 +85,7 @@ def test_the_command_compares_two_files(profile, tmp_path, capsys):
 
 
 def test_a_profile_keeps_its_runs_and_says_how_steady_they_were(digits):
-    found = measure_latency(digits.graph, digits.calibration, digits.samples[0], Runtime(), rounds=4)
+    found = measure_latency(digits.graph, digits.calibration, digits.samples[0], Setup(Runtime(), 4))
     assert len(found.runs_s[Precision.INT8]) == 4
     # Beside every model: two of them four times, six mixed ones half as often.
     assert len(found.runs_s[Precision.FP32]) == 2 * 4 + 6 * 2

@@ -17,6 +17,8 @@ from profiling.profile import (
     TensorNoise,
     UnitCost,
     UnitNoise,
+    Wire,
+    WireCost,
 )
 from profiling.quantize import INT8, Scheme
 
@@ -37,9 +39,11 @@ budget: {memory_mib: {camera: 1}, latency_ms: 100}
 """
 
 
-def profiles(graph) -> tuple[LatencyProfile, NoiseProfile]:
+def profiles(graph) -> tuple[LatencyProfile, dict[Precision, NoiseProfile]]:
     units = [UnitCost(u.name, p, 0.001 * (u.index + 1)) for u in graph.units for p in Precision]
-    switches = [SwitchCost(t, p, 0.0002, measured=True) for t in graph.boundary() for p in Precision]
+    ends = [(Precision.FP32, p) for p in (Precision.INT8, Precision.INT16)]
+    pairs = [*ends, *((to, source) for source, to in ends)]
+    switches = [SwitchCost(t, *pair, 0.0002, measured=True) for t in graph.boundary() for pair in pairs]
     wall = {Precision.FP32: sum(unit.seconds for unit in units if unit.precision is Precision.FP32)}
     latency = LatencyProfile(
         model_sha256="",
@@ -60,6 +64,7 @@ def profiles(graph) -> tuple[LatencyProfile, NoiseProfile]:
         switches=tuple(switches),
         start_s=0.0,
         seams=(),
+        wires=tuple(WireCost(wire, side, 1e-5, 1e-9) for wire in Wire for side in ("encode", "decode")),
     )
     noise = NoiseProfile(
         "",
@@ -69,7 +74,7 @@ def profiles(graph) -> tuple[LatencyProfile, NoiseProfile]:
         tuple(TensorNoise(t, 0.01) for t in graph.boundary()),
         tuple(UnitNoise(u.name, 0.001) for u in graph.units),
     )
-    return latency, noise
+    return latency, {Precision.INT8: noise, Precision.INT16: replace(noise, units=())}
 
 
 def problem_of(residual, tmp_path, inputs="{}"):
@@ -140,7 +145,8 @@ def test_devices_whose_activations_differ_are_told_apart(residual, tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(TEXT.replace("{INPUTS}", "{}").replace(", precisions: [fp32]", ""))
     latency, noise = profiles(residual.graph)
-    louder = replace(noise, tensors=tuple(TensorNoise(t, 0.05) for t in residual.graph.boundary()))
+    tensors = tuple(TensorNoise(t, 0.05) for t in residual.graph.boundary())
+    louder = {Precision.INT8: replace(noise[Precision.INT8], tensors=tensors)}
     costs = {
         "camera": DeviceCosts.of(latency, louder, Scheme(symmetric=True)),
         "server": DeviceCosts.of(latency, noise, INT8, 4.0),

@@ -4,7 +4,7 @@ import models
 import pytest
 from conftest import Prepared
 
-from profiling.latency import measure_latency, order_of
+from profiling.latency import Setup, measure_latency, order_of
 from profiling.onboard import Kernel, KernelTimes, Order, Owner, switch_costs
 from profiling.profile import LatencyProfile, Precision, load_json, save_json
 from profiling.quantize import quantize
@@ -14,14 +14,16 @@ from profiling.tags import tag_model
 
 @pytest.fixture(scope="module")
 def profile(digits) -> LatencyProfile:
-    return measure_latency(digits.graph, digits.calibration, digits.samples[0], Runtime(), rounds=5)
+    setup = Setup(Runtime(), 5, tuple(Precision))
+    return measure_latency(digits.graph, digits.calibration, digits.samples[0], setup)
 
 
 def test_every_unit_has_a_time_in_every_precision_it_can_run_in(digits, profile):
     rows = {(row.unit, row.precision): row.seconds for row in profile.units}
     for unit in digits.graph.units:
         assert rows[unit.name, Precision.FP32] > 0 or unit.op_types[0] in ("GlobalAveragePool",)
-        assert ((unit.name, Precision.INT8) in rows) == unit.quantizable
+        for precision in (Precision.INT8, Precision.INT16):
+            assert ((unit.name, precision) in rows) == unit.quantizable
 
 
 def test_units_and_the_unattributed_line_make_up_the_whole_run(digits, profile):
@@ -33,8 +35,9 @@ def test_units_and_the_unattributed_line_make_up_the_whole_run(digits, profile):
 
 def test_both_switches_of_every_float_tensor_have_a_cost(digits, profile):
     floats = {name for name in digits.graph.boundary() if digits.graph.tensors[name].is_float}
-    for to in Precision:
-        assert {row.tensor for row in profile.switches if row.to is to} == floats
+    for quantized in (Precision.INT8, Precision.INT16):
+        for ends in ((Precision.FP32, quantized), (quantized, Precision.FP32)):
+            assert {row.tensor for row in profile.switches if (row.source, row.to) == ends} == floats
     assert any(row.measured for row in profile.switches)
     assert all(row.seconds >= 0 for row in profile.switches)
 
@@ -65,7 +68,7 @@ def test_tags_leave_the_models_ends_and_results_alone(digits):
     able = frozenset(u.index for u in digits.graph.units)
     nodes = tuple(n for u in digits.graph.units for n in u.nodes)
     int8 = quantize(digits.graph.model, digits.calibration.of(nodes), digits.calibration.ranges)
-    tagged = tag_model(int8, digits.graph, able)
+    tagged = tag_model(int8, digits.graph, dict.fromkeys(able, Precision.INT8))
     feeds = digits.samples[0]
     want = open_session(int8, Runtime()).run(None, feeds)[0]
     assert (open_session(tagged, Runtime()).run(None, feeds)[0] == want).all()
@@ -75,7 +78,7 @@ def test_tags_leave_the_models_ends_and_results_alone(digits):
 def test_a_switch_belongs_to_its_tensor_and_a_weight_to_its_unit(digits):
     unit = digits.graph.units[3]
     int8 = quantize(digits.graph.model, digits.calibration.of(unit.nodes), digits.calibration.ranges)
-    tagged = tag_model(int8, digits.graph, frozenset({3}))
+    tagged = tag_model(int8, digits.graph, {3: Precision.INT8})
     kinds = {}
     for before, after in zip(int8.graph.node, tagged.graph.node, strict=True):
         kinds[before.name] = after.name.split("@")[1]
@@ -96,14 +99,14 @@ def test_an_input_that_nothing_reads_does_no_harm(tmp_path):
         "=> (float[1, 2, 4, 4] y) <float[2, 2, 1, 1] w> { y = Conv <kernel_shape = [1, 1]> (x, w) }"
     )
     prepared = Prepared(models.with_weights(text), tmp_path, "unused")
-    profile = measure_latency(prepared.graph, prepared.calibration, prepared.samples[0], Runtime(), rounds=3)
+    profile = measure_latency(prepared.graph, prepared.calibration, prepared.samples[0], Setup(Runtime(), 3))
     assert len(profile.units) == 2
 
 
 def test_every_two_neighbours_are_a_switch_to_int8_and_back_in_some_model(digits):
-    order = order_of(digits.graph, digits.calibration, "d", Runtime(), 3)
+    order = order_of(digits.graph, digits.calibration, Setup(Runtime(), 3))
     able = [index for index, (_, quantizable) in enumerate(order.units) if quantizable]
-    mixed = [frozenset(int8) for int8 in order.variants[2:]]
+    mixed = order.mixes[2:]
     for first, second in itertools.pairwise(able):
         if second == first + 1:
             assert any(first in int8 and second not in int8 for int8 in mixed)
@@ -120,7 +123,7 @@ def test_a_switch_costs_what_units_beside_it_lose():
     order = Order(
         1, "d", 1, "", 1, "int8", "", [("a", True), ("b", True), ("c", True)],
         [("in", 40, -1, [0]), ("ab", 80, 0, [1]), ("bc", 80, 1, [2]), ("out", 40, 2, [-1])],
-        [[], [0, 1, 2], [1]], [],
+        ["fp32", "int8"], [{}, {"int8": [0, 1, 2]}, {"int8": [1]}], [],
     )  # fmt: skip
     fp32 = times({0: 5.0, 1: 6.0, 2: 7.0}, {})
     int8 = times({0: 2.0, 1: 3.0, 2: 4.0}, {("q", 0): 0.5, ("d", 3): 0.25})

@@ -8,9 +8,9 @@ from planner.formulate import DeviceCosts
 from planner.predict import Whole, alone_on
 from planner.rebuild import rebuild
 from planner.scenario import check_scenario
-from profiling.latency import BuiltPlan, measure_latency, time_plan
+from profiling.latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.onboard import KernelTimes, Timed
-from profiling.profile import NoiseProfile, Precision
+from profiling.profile import Precision
 from profiling.quantize import INT8_REDUCED
 from profiling.refine import refine
 from profiling.session import Runtime
@@ -27,20 +27,20 @@ CONTENT = {
 
 @pytest.fixture(scope="module")
 def alone():
-    scenario, faults = check_scenario(json.dumps(CONTENT))
+    scenario, faults = check_scenario(json.dumps(CONTENT | {"precisions": ["fp32", "int8", "int16"]}))
     assert not faults
     return alone_on(scenario, scenario.devices[0])
 
 
 @pytest.fixture(scope="module")
 def profile(digits):
-    return measure_latency(digits.graph, digits.calibration, digits.samples[0], Runtime(), rounds=5)
+    setup = Setup(Runtime(), 5, tuple(Precision))
+    return measure_latency(digits.graph, digits.calibration, digits.samples[0], setup)
 
 
-def whole_seconds(alone, graph, profile, int8) -> float:
-    silence = NoiseProfile(profile.model_sha256, "", "", 1, (), ())
-    costs = {"a": DeviceCosts.of(profile, silence, INT8_REDUCED)}
-    return Whole(alone, graph, costs).cost(int8).latency_s
+def whole_seconds(alone, graph, profile, mix) -> float:
+    costs = {"a": DeviceCosts.of(profile, {}, INT8_REDUCED)}
+    return Whole(alone, graph, costs).cost(mix).latency_s
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -48,31 +48,34 @@ def test_afterwards_the_plan_costs_what_it_was_measured_to_cost(digits, alone, p
     graph = digits.graph
     rng = np.random.default_rng(seed)
     able = [unit.index for unit in graph.units if unit.quantizable]
-    int8 = graph.settled([index for index in able if rng.random() < 0.5])
-    mixed = rebuild(graph, digits.calibration.of(sorted(int8)), digits.calibration.ranges)
-    found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=5)
+    quantized = (Precision.INT8, Precision.INT16)[: 1 + seed % 2]
+    mix = {index: quantized[rng.integers(len(quantized))] for index in able if rng.random() < 0.5}
+    mix = graph.settled(mix)
+    mixed = rebuild(graph, digits.calibration.at(mix), digits.calibration.ranges)
+    found = time_plan(graph, BuiltPlan(mix, mixed), digits.samples[0], Runtime(), rounds=5)
     refined = refine(profile, found)
     wanted = found.ratio_to_fp32 * profile.wall_s[Precision.FP32]
-    assert whole_seconds(alone, graph, refined, int8) == pytest.approx(wanted, rel=1e-6)
+    assert whole_seconds(alone, graph, refined, mix) == pytest.approx(wanted, rel=1e-6)
     assert all(row.seconds >= 0 for row in (*refined.units, *refined.switches))
 
 
 def test_costs_that_the_plan_does_not_have_stay(digits, profile):
     graph = digits.graph
-    int8 = frozenset({0, 1, 2})
-    mixed = rebuild(graph, digits.calibration.of(sorted(int8)), digits.calibration.ranges)
+    int8 = dict.fromkeys(range(3), Precision.INT8)
+    mixed = rebuild(graph, digits.calibration.at(int8), digits.calibration.ranges)
     found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
     refined = refine(profile, found)
     for old, new in zip(profile.units, refined.units, strict=True):
         index = next(unit.index for unit in graph.units if unit.name == old.unit)
-        if (index in int8) != (old.precision is Precision.INT8):
+        if int8.get(index, Precision.FP32) is not old.precision:
             assert new == old
 
 
 def test_what_no_kernel_accounts_for_is_spread_over_the_plan(digits, alone, profile):
     graph = digits.graph
-    int8 = graph.settled([unit.index for unit in graph.units if unit.quantizable])
-    mixed = rebuild(graph, digits.calibration.of(sorted(int8)), digits.calibration.ranges)
+    able = [unit.index for unit in graph.units if unit.quantizable]
+    int8 = graph.settled(dict.fromkeys(able, Precision.INT8))
+    mixed = rebuild(graph, digits.calibration.at(int8), digits.calibration.ranges)
     found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
     slower = replace(found, plan=Timed(found.plan.wall_s * 2, found.plan.profiled))
     none = replace(found, plan=Timed(found.plan.wall_s, KernelTimes(())))

@@ -84,7 +84,10 @@ def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
         ("devices.1.name=a/b", "devices.1.name may hold only letters, digits and _ . -"),
         ("devices.1.profile=measure", "give either profile or scaled_from"),
         ("devices.0.speedup=2", "speedup needs scaled_from"),
-        ("devices.0.precisions=[int4]", "devices.0.precisions.0 must be 'fp32' or 'int8', got 'int4'"),
+        (
+            "devices.0.precisions=[int4]",
+            "devices.0.precisions.0 must be 'fp32', 'int8' or 'int16', got 'int4'",
+        ),
         ("devices.0.threads=0", "devices.0.threads must be > 0, got 0"),
         ("devices.0.threads=100000", "devices.0.threads must be <= 256, got 100000"),
         ("devices.1.threads=2", "threads and provider belong to the device that it is scaled_from"),

@@ -15,6 +15,7 @@ from planner.split import Placement, split
 from profiling.graph import build_graph
 from profiling.model import default_opset, load_model
 from profiling.prepare import prepare_model
+from profiling.profile import Precision
 from profiling.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
 from profiling.session import Optimization, Runtime, open_session, run_session
 from profiling.weights import values
@@ -63,10 +64,11 @@ def test_three_stages_in_a_chain_equal_the_whole(real):
     graph, samples, calibration, _ = real
     rng = np.random.default_rng(3)
     count = len(graph.units)
-    int8 = [u.index for u in graph.units if u.quantizable and rng.random() < 0.6]
+    quantized = (Precision.INT8, Precision.INT8, Precision.INT16)
+    mix = {u.index: quantized[rng.integers(3)] for u in graph.units if u.quantizable and rng.random() < 0.6}
     first, second = sorted(rng.choice(np.arange(1, count), 2, replace=False))
     devices = ("a",) * first + ("b",) * (second - first) + ("c",) * (count - second)
-    mixed = rebuild(graph, calibration.of(int8), calibration.ranges)
+    mixed = rebuild(graph, calibration.at(graph.settled(mix)), calibration.ranges)
     stages = [s.model for s in split(mixed, graph, Placement(devices, "a", "a"))]
     whole = open_session(mixed, Runtime(), Optimization.BASIC)
     chain = Chain(stages, Runtime(), Optimization.BASIC)

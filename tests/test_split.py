@@ -6,11 +6,14 @@ from onnx import checker
 
 from planner.chain import Chain, same_bits
 from planner.rebuild import quantized_tensors, rebuild
-from planner.split import Placement, split
-from profiling.quantize import QUANTIZED_SUFFIX
+from planner.split import Placement, crossings_of, split
+from profiling.profile import Precision, Wire
+from profiling.quantize import QUANTIZED_SUFFIX, read_ranges
 from profiling.session import Optimization, Runtime, open_session, run_session
+from profiling.wires import add_wires
 
 DEVICES = ("a", "b", "c")
+QUANTIZED = (Precision.INT8, Precision.INT16)
 
 
 def forward_devices(data, graph, count: int = 3) -> tuple[str, ...]:
@@ -28,12 +31,19 @@ def test_chained_stages_equal_the_whole_model(request, data, name):
     prepared = request.getfixturevalue(name)
     graph = prepared.graph
     able = [u.index for u in graph.units if u.quantizable]
-    int8 = data.draw(st.sets(st.sampled_from(able)))
+    mix = data.draw(st.dictionaries(st.sampled_from(able), st.sampled_from(QUANTIZED)))
     source, sink = data.draw(st.sampled_from(DEVICES)), data.draw(st.sampled_from(DEVICES))
     raw = frozenset(graph.inputs) if data.draw(st.booleans()) else frozenset()
     placement = Placement(forward_devices(data, graph), source, sink, raw)
-    mixed = rebuild(graph, prepared.calibration.of(int8), prepared.calibration.ranges)
-    stages = split(mixed, graph, placement)
+    mix = graph.settled(mix)
+    mixed = rebuild(graph, prepared.calibration.at(mix), prepared.calibration.ranges)
+    floats = [t for t in graph.boundary() if t not in {*graph.forms(mix), *raw} and graph.tensors[t].is_float]
+    wires = data.draw(st.dictionaries(st.sampled_from(floats), st.sampled_from(list(Wire)))) if floats else {}
+    crossings = crossings_of(graph, placement, wires)
+    quantized = {node for index in mix for node in graph.units[index].nodes}
+    mixed = add_wires(mixed, crossings, read_ranges(prepared.calibration.ranges), quantized)
+    checker.check_model(mixed)
+    stages = split(mixed, graph, placement, crossings)
     for stage in stages:
         checker.check_model(stage.model)
     assert sorted(u for s in stages for u in s.units) == [u.index for u in graph.units]
@@ -92,7 +102,7 @@ def test_an_int8_output_is_dequantized_at_the_sink(residual):
 def test_rebuilding_quantizes_what_the_units_touch_and_nothing_else(residual, int8):
     mixed = rebuild(residual.graph, residual.calibration.of(int8), residual.calibration.ranges)
     expected = {t for i in int8 for t in residual.graph.quantized_by(i)}
-    assert quantized_tensors(mixed) & set(residual.graph.boundary()) == expected
+    assert quantized_tensors(mixed).keys() & set(residual.graph.boundary()) == expected
     assert [o.name for o in mixed.graph.output] == ["y"]
 
 

@@ -1,0 +1,94 @@
+"""The placement problems of real models: three devices, three precisions, costs measured on this machine."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from planner.evaluate import evaluate
+from planner.formulate import formulate
+from planner.measure import device_costs, measured_devices, noise_profiles
+from planner.prepared import prepare
+from planner.problem import Choice, Measure, PlacementProblem, Quantity
+from planner.profiles import profile_devices
+from planner.scenario import BudgetSpec, DeviceSpec, LinkSpec, PlacementSpec, Scenario
+from planner.scenario_file import load_scenario
+from profiling.profile import Precision
+
+MODELS = ("quickstart", "resnet56", "mobilenetv2", "yolox", "kwt1")
+NOISE = Quantity(Measure.NOISE)
+_SCENARIOS = Path(__file__).parent.parent / "scenarios"
+_ROADS = (("camera", "gateway", 1.0, 1.0), ("gateway", "server", 100.0, 1.0))  # Mbit/s, ms; both ways
+
+
+def measured_problem(name: str) -> PlacementProblem:
+    """Return a scenario's model on a camera, a gateway and a server in fp32, int8 and int16, without limits.
+
+    Profiles come from the cache where they are there.
+    """
+    own = load_scenario(_SCENARIOS / f"{name}.yaml")
+    server = measured_devices(own)[0].model_copy(update={"name": "server", "precisions": None})
+    weak = [
+        DeviceSpec(name=device, scaled_from="server", speedup=speed)
+        for device, speed in (("camera", 0.1), ("gateway", 0.4))
+    ]
+    links = [_link(a, b, *speed) for one, other, *speed in _ROADS for a, b in ((one, other), (other, one))]
+    scenario = own.model_copy(
+        update={
+            "devices": (*weak, server),
+            "links": tuple(links),
+            "source": "camera",
+            "sink": "camera",
+            "precisions": tuple(Precision),
+            "budget": BudgetSpec(),
+            "placement": PlacementSpec(),
+        }
+    )
+    return _measured(scenario)
+
+
+def _link(source: str, target: str, bandwidth: float, latency: float) -> LinkSpec:
+    return LinkSpec.model_validate(
+        {"from": source, "to": target, "bandwidth_mbit_per_s": bandwidth, "latency_ms": latency}
+    )
+
+
+def _measured(scenario: Scenario) -> PlacementProblem:
+    prepared = prepare(scenario)
+    latency = profile_devices(prepared)
+    noise = noise_profiles(scenario, prepared.subject, prepared.calibrations)
+    costs = device_costs(scenario, latency, noise, prepared.schemes)
+    return formulate(scenario, prepared.models.graph, costs)
+
+
+def with_bandwidth(problem: PlacementProblem, factor: float) -> PlacementProblem:
+    """Return the problem with links that are some times as fast; what a message takes besides stays."""
+    flows = tuple(
+        replace(
+            flow,
+            forms=tuple(
+                replace(form, link_s=tuple(_faster(s, form.size_bytes, factor) for s in form.link_s))
+                for form in flow.forms
+            ),
+        )
+        for flow in problem.flows
+    )
+    return replace(problem, flows=flows)
+
+
+def _faster(seconds: float, size_bytes: float, factor: float) -> float:
+    latency = min(seconds, _ROADS[0][3] / 1e3)
+    return latency + (seconds - latency) / factor if size_bytes else seconds
+
+
+def noise_in_int8(problem: PlacementProblem) -> float:
+    """Return the noise power of everything in int8 on the last device."""
+    last = len(problem.devices) - 1
+    options = [
+        0
+        if vertex.fixed
+        else max(
+            (o for o, option in enumerate(vertex.options) if option.device == last),
+            key=lambda o, v=vertex: v.options[o].precision == Precision.INT8,  # type: ignore[misc]
+        )
+        for vertex in problem.vertices
+    ]
+    return evaluate(problem, Choice(tuple(options))).noise_power
