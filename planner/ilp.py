@@ -14,9 +14,11 @@ from planner.contract import contract
 from planner.elimination import Table
 from planner.errors import SolverError
 from planner.evaluate import evaluate, is_feasible
+from planner.linear import Program
 from planner.pipeline import PERIOD, best_pipeline
 from planner.problem import Choice, Measure, PlacementProblem, Quantity, Term
-from planner.program import Program, build, known_order
+from planner.program import build
+from planner.rules import known_order
 from planner.solvers import SolverOptions, run_solver
 from planner.windows import within_period
 

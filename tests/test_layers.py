@@ -57,7 +57,9 @@ LAYERS = [
         "planner.elimination",
         "planner.budgets",
     },
-    {"planner.program", "planner.relaxation", "planner.master"},
+    {"planner.linear", "planner.relaxation", "planner.master"},
+    {"planner.rules", "planner.movement", "planner.quantities"},
+    {"planner.program"},
     {"planner.bound", "planner.pipeline", "planner.windows"},
     {"planner.ilp", "planner.formulate", "planner.rebuild"},
     {"planner.predict", "planner.baselines"},
@@ -83,7 +85,16 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 DOORS = {
-    "pulp": {"planner.program", "planner.master", "planner.ilp", "planner.solvers"},
+    "pulp": {
+        "planner.linear",
+        "planner.rules",
+        "planner.movement",
+        "planner.quantities",
+        "planner.program",
+        "planner.master",
+        "planner.ilp",
+        "planner.solvers",
+    },
     "highspy": set(),
     "pydantic": {"planner.scenario", "planner.problem_spec"},
     "ruamel": {"planner.scenario_file"},
