@@ -35,7 +35,7 @@ from planner.scenario_file import load_scenario
 from profiling.extract import Library
 from profiling.noise import noise_power
 from profiling.onboard import time_interleaved
-from profiling.profile import Precision
+from profiling.precision import Precision
 from profiling.quantize import QUANTIZED_SUFFIX
 from profiling.session import open_session, run_session
 

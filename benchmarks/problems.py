@@ -11,7 +11,7 @@ from planner.problem import Choice, Measure, PlacementProblem, Quantity
 from planner.profiles import profile_devices
 from planner.scenario import BudgetSpec, DeviceSpec, LinkSpec, PlacementSpec, Scenario
 from planner.scenario_file import load_scenario
-from profiling.profile import Precision
+from profiling.precision import Precision
 
 MODELS = ("quickstart", "resnet56", "mobilenetv2", "yolox", "kwt1")
 NOISE = Quantity(Measure.NOISE)

@@ -46,6 +46,7 @@ class _Textbook:
     before: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
     cost: list[pulp.LpAffineExpression] = field(default_factory=list)
     noise: list[pulp.LpAffineExpression] = field(default_factory=list)
+    formats: list[pulp.LpVariable] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.devices = range(len(self.problem.devices))
@@ -53,6 +54,7 @@ class _Textbook:
         self._add_order()
         for t, flow in enumerate(self.problem.flows):
             z = self._add_format(t, flow)
+            self.formats.append(z)
             self._add_switches(t, flow, z)
             for form in (FLOAT, 1):
                 self._add_transfers(t, flow, form, z if form else 1 - z)
@@ -163,6 +165,10 @@ class _Textbook:
         for v, d in product(range(len(self.x)), self.devices):
             if self.is_unit(v):
                 self.lp += self.on(v, d) <= used[d]
+        for flow, z in zip(self.problem.flows, self.formats, strict=True):
+            ends = [v for v in (flow.producer, *flow.consumers) if not self.is_unit(v)]
+            for v, d in product(ends, self.devices):
+                self.lp += self.on(v, d) + z - 1 <= used[d]
 
     def _add_limit(self, limit: Limit) -> None:
         if limit.quantity.measure is Measure.NOISE:

@@ -3,7 +3,7 @@
 import msgspec
 
 from planner.evaluate import Cost, evaluate
-from planner.explain import Conflict
+from planner.explain import Conflict, conflict_sentence
 from planner.ilp import SolveResult
 from planner.problem import Measure, PlacementProblem, Quantity
 
@@ -147,14 +147,11 @@ def objective_text(problem: PlacementProblem) -> str:
     return " + ".join(parts)
 
 
-def conflict_lines(answer: Answer) -> str:
+def conflict_line(answer: Answer) -> str:
     """Return in one line why there is no plan."""
-    if not answer.conflict:
-        return "infeasible: without any limit there is no plan; look at links, private tensors and groups"
-    names = [f"{_limit_name(one)} <= {one.at_most:.6g}" for one in answer.conflict]
+    budgets = [f"{_limit_name(one)} <= {one.at_most:.6g}" for one in answer.conflict]
     ways = [f"{_limit_name(one)} <= {one.least:.9g}" for one in answer.conflict if one.least is not None]
-    text = " and ".join(names) + (" cannot be kept" if len(names) == 1 else " cannot be kept together")
-    return f"infeasible: {text}" + (f"; {' or '.join(ways)} would do" if ways else "")
+    return f"infeasible: {conflict_sentence(budgets, ways)}"
 
 
 def _limit_name(one: Binding) -> str:

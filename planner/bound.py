@@ -20,6 +20,8 @@ from planner.relaxation import Relaxation, Row
 _SMOOTH = 0.5  # share of the best prices so far in the next ones tried
 _CLOSE = 1e-6  # relative distance of bound and mixture at which the prices are final
 _MOST_STATES = 3e7  # of a relaxation that is worth having
+_KEPT = 1e-6  # relative; what exceeds a limit by less may still keep it
+_HEAVY = 0.1  # of a limit; lighter options hardly break it
 _STALLED = 12  # rounds without a better bound
 
 
@@ -119,8 +121,17 @@ class _Search:
         """Whether one round takes seconds rather than minutes."""
         return self._relaxation.states <= _MOST_STATES
 
+    def _leave_out(self) -> None:
+        """Leave out the options that break a limit whatever the others are, where some weigh that much."""
+        for place in range(1, 1 + len(self._rows)):
+            if self._relaxation.heaviest(place) > _HEAVY:
+                alone = [float(place == row) for row in range(1 + len(self._rows))]
+                least = self._relaxation.marginals(alone)
+                self._relaxation.forbid([table > 1 + _KEPT for table in least])
+
     def run(self, deadline: float, clock: Callable[[], float]) -> Bound:
         """Try prices until the bound rises no more."""
+        self._leave_out()
         trial, stalled, rounds = list(self._prices), 0, 0
         while True:
             rounds += 1

@@ -11,7 +11,7 @@ from planner.prepared import Prepared
 from planner.rebuild import rebuild
 from planner.split import Placement, StageModel, crossings_of, split
 from planner.verify import Deliverable
-from profiling.profile import Precision, Wire
+from profiling.precision import Precision, Wire
 from profiling.quantize import read_ranges
 from profiling.wires import add_wires
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from planner.errors import PlannerError, ScenarioError
+from planner.plan import to_json
 from planner.scenario import scenario_schema
 from planner.scenario_file import load_scenario
 from profiling.errors import ProfilingError
@@ -70,7 +71,7 @@ def plan(
     settings: Settings = None,
 ) -> int:
     """Profile (cached), solve, rebuild, split, verify and write a plan."""
-    from planner.output import check_writable, read_manifest, to_json, write_outcome
+    from planner.output import check_writable, read_manifest, write_outcome
     from planner.report import no_plan_text, plan_table
     from planner.run import plan_scenario
 
@@ -132,7 +133,6 @@ def profile(
         if out is not None or json:
             return _fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
         return _bundle(scenario, device, bundle, settings)
-    from planner.output import to_json
     from planner.profiles import profile_here
     from profiling.profile import save_json
 
@@ -156,7 +156,6 @@ def profile(
 
 
 def _diff(before: Path, after: Path, *, json: bool) -> int:
-    from planner.output import to_json
     from planner.report import diff_table
     from profiling.diff import diff_profiles
     from profiling.profile import load_profile
@@ -214,7 +213,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
 
     Example: plan verify plans/quickstart
     """
-    from planner.output import read_manifest, read_plan, to_json
+    from planner.output import read_manifest, read_plan
     from planner.report import plan_table
     from planner.run import verify_plan
 
@@ -264,7 +263,6 @@ def inspect(
 
     Example: plan inspect model.onnx --shape image=1,3,224,224
     """
-    from planner.output import to_json
     from planner.report import inspection_table
     from profiling.inspection import inspect_model
 
@@ -287,13 +285,12 @@ def solve(
 
     Example: plan solve scenarios/problem.json --json
     """
-    from planner.answer import answer_of, conflict_lines
+    from planner.answer import answer_of, conflict_line
+    from planner.answer_table import answer_table
     from planner.explain import find_conflict
     from planner.ilp import solve as solve_problem
-    from planner.output import to_json
     from planner.peak import peak_mib
     from planner.problem_file import load_problem
-    from planner.report import answer_table
 
     loaded, options = load_problem(problem)
     result = solve_problem(loaded, options)
@@ -302,7 +299,7 @@ def solve(
     if json:
         print(to_json(answer))
     if result.choice is None:
-        return _fail(INFEASIBLE, conflict_lines(answer))
+        return _fail(INFEASIBLE, conflict_line(answer))
     if not json:
         Console(highlight=False).print(answer_table(answer))
     return OK

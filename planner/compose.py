@@ -10,6 +10,7 @@ from planner.evaluate import Cost, evaluate
 from planner.formulate import DeviceCosts, formulate
 from planner.ilp import SolveResult, SolveStatus
 from planner.law import NoiseLaw
+from planner.peak import peak_mib
 from planner.plan import FORMAT, Assignment, Cut, LoopRound, Objective, Plan, Predicted, SolverRun, WireFormat
 from planner.predict import Whole, alone_on
 from planner.problem import FLOAT, Choice, PlacementProblem
@@ -18,7 +19,7 @@ from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
 from profiling.graph import ModelGraph
 from profiling.model import model_hash
-from profiling.profile import Precision, Wire
+from profiling.precision import Precision, Wire
 from profiling.quantize import Scheme
 
 
@@ -187,6 +188,7 @@ def _solver_run(result: SolveResult) -> SolverRun:
         runtime_s=result.runtime_s,
         variables=result.variables,
         constraints=result.constraints,
+        peak_mib=peak_mib(),
     )
 
 

@@ -145,8 +145,8 @@ class _Bill:
         count = len(problem.devices)
         self.compute, self.switch = [0.0] * count, [0.0] * count
         self.weights, self.peak, self.joules = [0.0] * count, [0.0] * count, [0.0] * count
-        used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.fixed}
-        self.seam = [device.start_s if d in used else 0.0 for d, device in enumerate(problem.devices)]
+        self.used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.fixed}
+        self.seam = [0.0] * count
         self.link_s, self.traffic = [0.0] * len(problem.links), [0.0] * len(problem.links)
         self.load = [0.0] * count  # of transfers, on devices that these block
         self.between: dict[tuple[int | None, int | None], float] = defaultdict(float)
@@ -175,7 +175,20 @@ class _Bill:
             self.switch[device] += seconds
         for device, seconds in self._seams(flow, kind):
             self.seam[device] += seconds
-        return self._send(index, flow, wire if wire and kind == FLOAT else kind)
+        number = wire if wire and kind == FLOAT else kind
+        self.used |= self._switching_ends(flow, kind, number)
+        return self._send(index, flow, number)
+
+    def _switching_ends(self, flow: Flow, kind: int, number: int) -> set[int]:
+        """Return the devices of a source or sink at which a tensor changes: a stage, even without units."""
+        vertices, home = self.problem.vertices, self.chosen[flow.producer].device
+        ends = {self.chosen[v].device for v in flow.consumers if vertices[v].fixed}
+        targets = {self.chosen[v].device for v in flow.consumers} - {home}
+        found = ends if kind != FLOAT else ends - {home} if number in flow.wires else set()
+        if not vertices[flow.producer].fixed:
+            return found
+        changed = (kind != FLOAT and not flow.converts_at_consumer) or (number in flow.wires and targets)
+        return found | {home} if changed else found
 
     def _send(self, index: int, flow: Flow, number: int) -> list[Crossing]:
         """Add what crossings cost: once per link, and their conversions once per device."""
@@ -228,6 +241,8 @@ class _Bill:
     def total(self, crossings: list[Crossing]) -> Cost:
         """Return the sum of everything."""
         problem = self.problem
+        for d in self.used:
+            self.seam[d] += problem.devices[d].start_s
         busy = [sum(row) for row in zip(self.compute, self.switch, self.seam, strict=True)]
         lost = any(crossing.seconds == inf for crossing in crossings)
         latency = inf if lost else sum(busy) + sum(self.link_s)

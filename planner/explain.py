@@ -1,18 +1,13 @@
 """Why there is no plan: which budgets cannot hold together, and how far each would have to give way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil, floor, log10
 
-from planner.budgets import wording_of
 from planner.errors import SolverError
 from planner.evaluate import evaluate
 from planner.ilp import SolveResult, SolveStatus, solve
-from planner.law import NoiseLaw
-from planner.problem import Limit, Measure, PlacementProblem, Term
-from planner.scenario import Scenario
+from planner.problem import Limit, PlacementProblem, Term
 from planner.solvers import SolverOptions
-
-_DIGITS = 4  # of a budget that would do, rounded up
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,46 +78,12 @@ def _solve(problem: PlacementProblem, options: SolverOptions) -> SolveResult | N
         return None
 
 
-def conflict_text(scenario: Scenario, conflict: Conflict, law: NoiseLaw) -> str:
-    """Return why there is no plan, in the scenario's own keys and units."""
-    if not conflict.relaxations:
-        return "infeasible whatever the budgets: what is fixed of the placement cannot be kept"
-    parts = [_limit_text(scenario, one, law) for one in conflict.relaxations]
-    if len(parts) == 1:
-        text = f"{parts[0]} cannot be kept"
-    else:
-        text = f"{', '.join(parts[:-1])} and {parts[-1]} cannot be kept together"
-    if not conflict.minimal:
+def conflict_sentence(budgets: Sequence[str], ways: Sequence[str], *, minimal: bool = True) -> str:
+    """Return in one line which budgets conflict, and which others would do instead of one of them."""
+    if not budgets:
+        return "whatever the budgets: what is fixed of the placement cannot be kept, or a link is missing"
+    together = f"{', '.join(budgets[:-1])} and {budgets[-1]}" if len(budgets) > 1 else budgets[0]
+    text = f"{together} cannot be kept" + (" together" if len(budgets) > 1 else "")
+    if not minimal:
         text += " (or fewer of them: the solver ran out of time)"
-    ways = [way for one in conflict.relaxations if (way := _way_text(scenario, one, law))]
-    return f"infeasible at the measured costs: {text}" + (f"; {', or '.join(ways)} would do" if ways else "")
-
-
-def _limit_text(scenario: Scenario, one: Relaxation, law: NoiseLaw) -> str:
-    key, value = _in_words(scenario, one, one.limit.at_most, law)
-    return f"{key}: {value:.6g}"
-
-
-def _way_text(scenario: Scenario, one: Relaxation, law: NoiseLaw) -> str | None:
-    if one.least is None:
-        return None
-    key, value = _in_words(scenario, one, one.least, law)
-    least = one.limit.quantity.measure is Measure.PERIOD  # a throughput has to fall
-    enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
-    return f"{key}: {enough:.10g}" + ("" if one.proved else " (or closer to the budget)")
-
-
-def _in_words(scenario: Scenario, one: Relaxation, value: float, law: NoiseLaw) -> tuple[str, float]:
-    """Return the key of a budget, and a value in its unit."""
-    wording = wording_of(scenario, one.limit.quantity)
-    if one.limit.quantity.measure is Measure.NOISE:
-        value = law.power(value)
-    return wording.key, wording.in_unit(value)
-
-
-def _round_up(value: float) -> float:
-    """Return a short number that is hardly greater."""
-    if value <= 0:
-        return 0.0
-    step = 10.0 ** (floor(log10(value)) + 1 - _DIGITS)
-    return ceil(value / step) * step
+    return text + (f"; {', or '.join(ways)} would do" if ways else "")

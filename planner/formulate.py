@@ -32,7 +32,8 @@ from planner.scenario import DeviceSpec, ObjectiveSpec, Scenario
 from profiling.errors import ProfileError
 from profiling.graph import ModelGraph, Tensor
 from profiling.onboard import DECODE, ENCODE
-from profiling.profile import LatencyProfile, NoiseProfile, Precision, Wire
+from profiling.precision import Precision, Wire
+from profiling.profile import LatencyProfile, NoiseProfile
 from profiling.quantize import Scheme
 from profiling.wires import BYTES
 

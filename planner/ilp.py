@@ -26,6 +26,7 @@ _OPTIMAL_GAP = 1e-4  # a wider gap is called feasible, whatever the solver calls
 _LEAST_GAP = 1e-10  # absolute, in the objective's unit
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation
 _REACH = 1e-3  # how far above the bound, relatively, options are looked at first
+_FEW_MORE = 3.0  # times as many options as within that, up to the best plan so far: then all at once
 _FARTHER = 5.0  # times as far where that found no plan
 _SLACK = 1e-9  # of sums in another order
 _LEAST_TIME_S = 0.5
@@ -101,7 +102,12 @@ class _Search:
         if known.value == inf:
             return self._result(inf)
         self._choice, self._objective = known.best, known.objective
+        if known.value >= self._objective * (1 - self._options.gap):
+            return self._result(known.value)
         reach = known.value + max(_REACH, self._options.gap) * abs(known.value)
+        few, all_that_matter = (_count(known.at_least, limit) for limit in (reach, self._objective))
+        if self._options.gap < _REACH and all_that_matter <= _FEW_MORE * few:
+            reach = max(reach, self._objective)  # one program then proves the answer
         while True:
             keep = [_worthy(row, reach) for row in known.at_least]
             bound = self._solve_over(keep)
@@ -197,6 +203,11 @@ def _worthy(at_least: Table, reach: float) -> tuple[int, ...]:
     """Return the options with which a plan may be within reach."""
     slack = _SLACK * (abs(reach) + _SLACK)
     return tuple(int(o) for o in np.flatnonzero(at_least <= reach + slack))
+
+
+def _count(at_least: Sequence[Table], reach: float) -> int:
+    """Return how many options a program within reach has."""
+    return sum(len(_worthy(row, reach)) for row in at_least)
 
 
 def _next(at_least: Sequence[Table], keep: Sequence[Sequence[int]]) -> float:

@@ -17,7 +17,7 @@ from planner.rebuild import rebuild
 from planner.scenario import Scenario
 from profiling.graph import ModelGraph
 from profiling.noise import noise_power
-from profiling.profile import Precision
+from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration
 from profiling.session import Feeds, Optimization, Runtime, open_session, run_samples

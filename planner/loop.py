@@ -10,7 +10,8 @@ from planner.measure import origin_of
 from planner.plan import LoopRound
 from planner.problem import Choice, PlacementProblem
 from planner.tighten import Tightened, Tightening
-from profiling.profile import LatencyProfile, Precision
+from profiling.precision import Precision
+from profiling.profile import LatencyProfile
 from profiling.refine import InPlace, refine
 
 MOST_ROUNDS = 3  # plans that are timed

@@ -21,13 +21,8 @@ from profiling.latency import Setup, measure_latency
 from profiling.model import model_hash
 from profiling.noise import finer, measure_noise
 from profiling.onboard import processor
-from profiling.profile import (
-    LatencyProfile,
-    NoiseProfile,
-    Precision,
-    load_profile,
-    writing_aside,
-)
+from profiling.precision import Precision
+from profiling.profile import LatencyProfile, NoiseProfile, load_profile, writing_aside
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, Scheme, calibrate
 from profiling.session import Runtime

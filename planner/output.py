@@ -14,7 +14,7 @@ import onnx
 
 from planner.build import Built
 from planner.errors import OutputError
-from planner.plan import FORMAT, Cut, Plan, Record
+from planner.plan import FORMAT, Cut, Plan, Record, to_json
 from planner.replace import replacing
 from planner.run import Outcome
 from planner.split import StageModel
@@ -258,11 +258,6 @@ def _ports(values: list[onnx.ValueInfoProto]) -> tuple[Port, ...]:
         )
         for value in values
     )
-
-
-def to_json(value: object) -> str:
-    """Return a record as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
 
 
 def _write_json(value: object, path: Path) -> None:

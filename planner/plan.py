@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from profiling.profile import Precision
+from profiling.precision import Precision
 
 FORMAT = 3
 
@@ -26,12 +26,16 @@ class Objective(Record, frozen=True, kw_only=True):
 
 
 class SolverRun(Record, frozen=True, kw_only=True):
-    """Which solver found the plan, and how large the program was."""
+    """Which solver found the plan, how large the program was, and what the process held at most.
+
+    No variables: the relaxation alone proved the plan, or the program was never needed.
+    """
 
     name: str
     runtime_s: float
     variables: int
     constraints: int
+    peak_mib: float | None = None
 
 
 class Assignment(Record, frozen=True, kw_only=True):
@@ -194,3 +198,8 @@ class Plan(Record, frozen=True, kw_only=True):
     def precisions(self) -> dict[str, Precision]:
         """Return unit -> precision."""
         return {a.unit: a.precision for a in self.assignments}
+
+
+def to_json(value: object) -> str:
+    """Return a record as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1).decode()

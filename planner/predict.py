@@ -7,7 +7,7 @@ from planner.formulate import DeviceCosts, formulate
 from planner.problem import Choice
 from planner.scenario import DeviceSpec, PlacementSpec, Scenario
 from profiling.graph import ModelGraph
-from profiling.profile import Precision
+from profiling.precision import Precision
 
 
 def alone_on(scenario: Scenario, device: DeviceSpec) -> Scenario:

@@ -75,7 +75,8 @@ class Device:
     Parameters
     ----------
     start_s
-        Seconds that a stage takes besides its units, once a request.
+        Seconds that a stage takes besides its units, once a request. Changing a tensor's format at the source
+        or the sink is a stage, too.
     active_w, idle_w
         Watts while it computes, and during the rest of a request.
     price_per_s

@@ -8,7 +8,7 @@ from onnx import checker, shape_inference
 
 from planner.errors import RebuildError
 from profiling.graph import ModelGraph
-from profiling.profile import Precision
+from profiling.precision import Precision
 from profiling.quantize import QUANTIZED_SUFFIX, Scheme, quantize
 from profiling.weights import check_model
 from profiling.widen import WIDE_TYPES

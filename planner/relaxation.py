@@ -78,6 +78,17 @@ class Relaxation:
         for v, options in enumerate(self.options):
             self._unary[v].append(_unary(self.problem, options, v, row))
 
+    def heaviest(self, row: int) -> float:
+        """Return the most that a vertex's option, or a tensor, adds to a row."""
+        unary = (float(np.ptp(rows[row])) for rows in self._unary)
+        others = (float(np.ptp(way[row])) for factor in self._factors for way in factor.ways)
+        return max((*unary, *others), default=0.0)
+
+    def forbid(self, options: Sequence[NDArray[np.bool_]]) -> None:
+        """Leave out options: vertex -> option -> whether it cannot be."""
+        for rows, wrong in zip(self._unary, options, strict=True):
+            rows[0] = np.where(wrong, inf, rows[0])
+
     def minimise(self, weights: Sequence[float]) -> tuple[float, list[int]]:
         """Return the least weighted sum of the rows, and each vertex's option."""
         return self._network.minimise(self._weighed(weights))
@@ -179,7 +190,8 @@ def _pairwise_rules(
 
 
 def _total(rows: Sequence[Table], weights: Sequence[float]) -> Table:
-    total = rows[0] * weights[0]
+    # What is infinite is forbidden, whatever the objective's weight.
+    total = rows[0] * weights[0] if weights[0] else np.where(np.isinf(rows[0]), inf, 0.0)
     for table, weight in zip(rows[1:], weights[1:], strict=False):
         if weight:
             total = total + weight * table
@@ -187,14 +199,20 @@ def _total(rows: Sequence[Table], weights: Sequence[float]) -> Table:
 
 
 def _unary(problem: PlacementProblem, options: Sequence[Option], vertex: int, row: Row) -> Table:
+    """Return what the options cost, with a unit's equal share of the start of its stage.
+
+    The shares of the units on a device are at most its start, which is paid whole if there is any.
+    """
     prices = row.prices
+    units = sum(not one.fixed for one in problem.vertices)
+    share = 0.0 if problem.vertices[vertex].fixed else 1.0 / units
     if row.peak is not None and row.peak[0] == vertex:
         held = [row.byte * o.activation_bytes * (problem.home(o.device) == row.peak[1]) for o in options]
     else:
         held = [0.0] * len(options)
     return np.array(
         [
-            prices.busy[o.device] * o.seconds
+            prices.busy[o.device] * (o.seconds + share * problem.devices[o.device].start_s)
             + prices.joule[problem.home(o.device)] * o.joules
             + prices.weight[problem.home(o.device)] * o.weight_bytes
             + prices.noise * o.noise_power

@@ -3,25 +3,21 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from planner.answer import Answer
 from planner.output import Manifest
 from planner.plan import Plan, Predicted
+from planner.tables import MILLI, new_table, program_size, short_name, size_text
 from profiling.diff import ProfileDiff
 from profiling.inspection import Inspection, UnitFacts
-from profiling.profile import Precision, Profile
+from profiling.precision import Precision
+from profiling.profile import Profile
 from profiling.quantize import SCHEMES
 
-_MILLI, _MICRO = 1e3, 1e6
-_KIBI = 1024
-_MEBI = 2**20
-_NAME_WIDTH = 32
+_MICRO = 1e6
 _HEAVIEST = 10
-_MOST_CUTS = 20
 
 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
@@ -47,14 +43,14 @@ def no_plan_text(unmet: tuple[str, ...], conflict: str) -> str:
 
 def _stages(plan: Plan, manifest: Manifest) -> Table:
     used = [p for p in Precision if p in _usual(plan)]
-    table = _table(f"{plan.status} plan", ("stage", "device"), ("units", *used, "compute ms"))
+    table = new_table(f"{plan.status} plan", ("stage", "device"), ("units", *used, "compute ms"))
     compute = dict(plan.predicted.compute_s) if plan.predicted else {}
     counts = _precision_counts(plan)
     for stage in manifest.stages:
         # A stage without units only switches an input or output for the link.
         here = counts[stage.device] if stage.units else Counter()
         # A device's seconds stand once, behind its first stage.
-        seconds = f"{compute.pop(stage.device) * _MILLI:.2f}" if stage.device in compute else ""
+        seconds = f"{compute.pop(stage.device) * MILLI:.2f}" if stage.device in compute else ""
         table.add_row(
             f"{stage.number:02d}", stage.device, str(stage.units), *(str(here[p]) for p in used), seconds
         )
@@ -62,22 +58,11 @@ def _stages(plan: Plan, manifest: Manifest) -> Table:
 
 
 def _cuts(plan: Plan) -> Table:
-    table = _table("on the links", ("tensor", "way", "wire"), ("size", "ms"))
+    table = new_table("on the links", ("tensor", "way", "wire"), ("size", "ms"))
     for cut in plan.cuts:
         way = " > ".join(cut.path)
         size = size_text(cut.size_bytes)
-        table.add_row(Text(_short(cut.tensor)), way, cut.wire, size, f"{cut.seconds * _MILLI:.2f}")
-    return table
-
-
-def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
-    table = Table(
-        title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-    for column in left:
-        table.add_column(column, overflow="fold")
-    for column in right:
-        table.add_column(column, justify="right", overflow="fold")
+        table.add_row(Text(short_name(cut.tensor)), way, cut.wire, size, f"{cut.seconds * MILLI:.2f}")
     return table
 
 
@@ -94,12 +79,12 @@ def _precision_counts(plan: Plan) -> dict[str, Counter[Precision]]:
 
 
 def _costs(plan: Plan) -> Table:
-    table = _table("costs and errors", ("",), ("predicted", "measured"))
+    table = new_table("costs and errors", ("",), ("predicted", "measured"))
     predicted, measured = plan.predicted, plan.measured
     if predicted is None or measured is None:
         return table
-    table.add_row("latency of one request", f"{predicted.latency_s * _MILLI:.2f} ms", "")
-    table.add_row("  of it on links", f"{predicted.transfer_s * _MILLI:.2f} ms", "")
+    table.add_row("latency of one request", f"{predicted.latency_s * MILLI:.2f} ms", "")
+    table.add_row("  of it on links", f"{predicted.transfer_s * MILLI:.2f} ms", "")
     for name, value in _other_costs(plan.objective.name, predicted):
         table.add_row(name, value, "")
     table.add_row(
@@ -131,13 +116,13 @@ def _costs(plan: Plan) -> Table:
 def _other_costs(objective: str, predicted: Predicted) -> Iterator[tuple[str, str]]:
     """Yield what else is predicted, where the scenario speaks of it."""
     if objective != "latency" and predicted.makespan_s is not None:
-        yield "with stages that overlap", f"{predicted.makespan_s * _MILLI:.2f} ms"
+        yield "with stages that overlap", f"{predicted.makespan_s * MILLI:.2f} ms"
     if objective != "latency" and predicted.throughput_per_s is not None:
         yield "requests per second, pipelined", f"{predicted.throughput_per_s:.4g}"
     if predicted.money:
         yield "money for one request", f"{predicted.money:.3g}"
     for device, joules in predicted.energy_device_j.items():
-        yield f"energy of {device}", f"{joules * _MILLI:.3g} mJ"
+        yield f"energy of {device}", f"{joules * MILLI:.3g} mJ"
 
 
 def _quantization(plan: Plan) -> list[str]:
@@ -159,8 +144,11 @@ def _quantization(plan: Plan) -> list[str]:
 def _checks(plan: Plan) -> list[Text]:
     lines = []
     if plan.objective.gap is not None:
+        run = plan.solver
+        peak = "" if run.peak_mib is None else f"; peak memory {run.peak_mib:.0f} MiB"
+        size = program_size(run.variables, run.constraints)
         lines.append(
-            f"{plan.solver.name}: {plan.status}, gap {plan.objective.gap:.2g}, {plan.solver.runtime_s:.2f} s"
+            f"{run.name}: {plan.status}, gap {plan.objective.gap:.2g}, {run.runtime_s:.2f} s, {size}{peak}"
         )
     if plan.loop:
         pairs = [(one.predicted_chain_ratio_to_fp32, one.measured_chain_ratio_to_fp32) for one in plan.loop]
@@ -187,31 +175,16 @@ def _equality(bits_agree: bool) -> str:  # noqa: FBT001
     return "bit-equal" if bits_agree else "NOT bit-equal"
 
 
-def size_text(size_bytes: int) -> str:
-    """Return bytes for a person: 196 KiB."""
-    if size_bytes < _KIBI:
-        return f"{size_bytes} B"
-    if size_bytes < _MEBI:
-        return f"{size_bytes / _KIBI:.1f} KiB"
-    return f"{size_bytes / _MEBI:.2f} MiB"
-
-
-def _short(name: str) -> str:
-    """Return the end of a converter's long tensor name, which tells it from others."""
-    last = name.split(";")[-1]
-    return last if len(last) <= _NAME_WIDTH else "..." + last[3 - _NAME_WIDTH :]
-
-
 def profile_table(profile: Profile) -> RenderableType:
     """Return a profile's seconds and noise in short."""
     latency = profile.latency
     columns = ("whole run ms", "units ms", "unattributed ms")
-    table = _table(f"profile of {profile.device}", ("precision",), columns)
+    table = new_table(f"profile of {profile.device}", ("precision",), columns)
     for precision, wall_s in latency.wall_s.items():
         units = sum(row.seconds for row in latency.units if row.precision == precision)
         table.add_row(
             precision,
-            *(f"{s * _MILLI:.3f}" for s in (wall_s, units, latency.unattributed_s[precision])),
+            *(f"{s * MILLI:.3f}" for s in (wall_s, units, latency.unattributed_s[precision])),
         )
     measured = sum(row.measured for row in latency.switches)
     lines = [
@@ -238,10 +211,10 @@ def diff_table(diff: ProfileDiff) -> RenderableType:
     if not diff.changes:
         return Group(*map(Text, lines), Text("no unit changed beyond its spread"))
     columns = ("before us", "after us", "change", "beyond spread")
-    table = _table(f"{len(diff.changes)} changed beyond their spread", ("unit", "precision"), columns)
+    table = new_table(f"{len(diff.changes)} changed beyond their spread", ("unit", "precision"), columns)
     for change in diff.changes[:_HEAVIEST]:
         table.add_row(
-            Text(_short(change.unit)),
+            Text(short_name(change.unit)),
             change.precision,
             *(f"{seconds * _MICRO:.1f}" for seconds in (change.before_s, change.after_s)),
             f"{change.change:+.1%}",
@@ -254,7 +227,7 @@ def diff_table(diff: ProfileDiff) -> RenderableType:
 
 def inspection_table(found: Inspection) -> RenderableType:
     """Return what a model is made of as a person reads it."""
-    ends = _table(f"{found.model}, opset {found.opset}", ("", "name", "type", "shape"), ("size",))
+    ends = new_table(f"{found.model}, opset {found.opset}", ("", "name", "type", "shape"), ("size",))
     for kind, rows in (("input", found.inputs), ("output", found.outputs)):
         for end in rows:
             shape = " x ".join(map(str, end.shape)) or "scalar"
@@ -277,9 +250,9 @@ def _quantizable(found: Inspection) -> Table:
     for unit in found.units:
         kind = "counts as int8, stays as it came" if unit.quantized else unit.obstacle
         groups.setdefault(kind or "can be quantized", []).append(unit.name)
-    table = _table(f"{len(found.units)} units", ("", "such as"), ("units",))
+    table = new_table(f"{len(found.units)} units", ("", "such as"), ("units",))
     for kind, names in sorted(groups.items(), key=lambda item: -len(item[1])):
-        table.add_row(Text(kind), Text(_short(names[0])), str(len(names)))
+        table.add_row(Text(kind), Text(short_name(names[0])), str(len(names)))
     return table
 
 
@@ -287,65 +260,18 @@ def _heaviest(found: Inspection) -> Table:
     def weight(unit: UnitFacts) -> tuple[float, int]:
         return (unit.fp32_s or 0.0, unit.weight_bytes)
 
-    table = _table(
+    table = new_table(
         "heaviest units (time here, one thread, profiler included)",
         ("unit", "operators", "int8"),
         ("ms", "weights", "output"),
     )
     for unit in sorted(found.units, key=weight, reverse=True)[:_HEAVIEST]:
         table.add_row(
-            Text(_short(unit.name)),
+            Text(short_name(unit.name)),
             " ".join(unit.op_types),
             "already" if unit.quantized else "no" if unit.obstacle else "yes",
-            "-" if unit.fp32_s is None else f"{unit.fp32_s * _MILLI:.3f}",
+            "-" if unit.fp32_s is None else f"{unit.fp32_s * MILLI:.3f}",
             size_text(unit.weight_bytes),
             size_text(unit.output_bytes),
         )
-    return table
-
-
-def answer_table(answer: Answer) -> RenderableType:
-    """Return a solve's answer as a person reads it: devices, crossings, and how good it is."""
-    tables = [_placed(answer)]
-    if answer.cuts:
-        tables.append(_crossed(answer))
-    return Group(*tables, _proof(answer))
-
-
-def _placed(answer: Answer) -> Table:
-    precisions = sorted({placed.precision for placed in answer.assignments})
-    table = _table(f"{answer.status} answer", ("device",), ("units", *precisions, "busy ms"))
-    busy = answer.costs.busy_s if answer.costs else {}
-    for device, seconds in busy.items():
-        here = [placed.precision for placed in answer.assignments if placed.device == device]
-        counts = [str(here.count(precision)) for precision in precisions]
-        if here or seconds:
-            table.add_row(device, str(len(here)), *counts, f"{seconds * _MILLI:.6g}")
-    return table
-
-
-def _crossed(answer: Answer) -> Table:
-    table = _table("on the links", ("tensor", "way", "wire"), ("bytes", "ms"))
-    for cut in answer.cuts[:_MOST_CUTS]:
-        way = " > ".join(cut.path)
-        table.add_row(
-            Text(_short(cut.tensor)), way, cut.wire, f"{cut.size_bytes:.6g}", f"{cut.seconds * _MILLI:.6g}"
-        )
-    if len(answer.cuts) > _MOST_CUTS:
-        table.add_row(f"... {len(answer.cuts) - _MOST_CUTS} more", "", "", "", "")
-    return table
-
-
-def _proof(answer: Answer) -> Table:
-    table = _table("objective", ("",), ("",))
-    goal, run = answer.objective, answer.solver
-    table.add_row(goal.name, f"{goal.value:.9g}")
-    table.add_row("proved bound", f"{goal.bound:.9g}")
-    table.add_row("gap", f"{(goal.gap or 0.0) * 100:.4g} %")
-    size = (
-        f"{run.variables} variables, {run.constraints} constraints" if run.variables else "no program needed"
-    )
-    table.add_row(run.name, f"{run.runtime_s:.2f} s, {size}")
-    if run.peak_mib is not None:
-        table.add_row("peak memory", f"{run.peak_mib:.0f} MiB")
     return table

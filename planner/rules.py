@@ -2,6 +2,7 @@
 
 import itertools
 from collections import defaultdict
+from collections.abc import Iterator
 
 import networkx as nx
 import pulp
@@ -17,7 +18,7 @@ from planner.linear import (
     on_home,
     runs_before,
 )
-from planner.problem import PlacementProblem
+from planner.problem import FLOAT, PlacementProblem
 from planner.symmetry import alike_classes
 
 
@@ -129,7 +130,10 @@ def add_within(program: Program) -> None:
 
 
 def add_starts(program: Program) -> None:
-    """Pay for a stage on each device that is used: sum of x[v,.] on d <= u[d]."""
+    """Pay for a stage on each device that is used: sum of x[v,.] on d <= u[d].
+
+    So do a tensor that changes its format at the source, and one at the sink: what of a, c or g says so.
+    """
     for d, device in enumerate(program.problem.devices):
         if not device.start_s:
             continue
@@ -139,6 +143,26 @@ def add_starts(program: Program) -> None:
             here = [x for x, option in program.options(v) if option.device == d]
             if here and not vertex.fixed:
                 program.add("start", pulp.lpSum(here) <= used)
+        for f in range(len(program.problem.flows)):
+            for changing in _changing_ends(program, f, d):
+                program.add("start", pulp.lpSum(changing) <= used)
+
+
+def _changing_ends(program: Program, f: int, d: int) -> Iterator[list[pulp.LpVariable]]:
+    """Yield what says that a tensor changes its format at the source or the sink on a device."""
+    flow, vertices = program.problem.flows[f], program.problem.vertices
+    lanes = program.g[f] or [{} for _ in flow.consumers]
+    if vertices[flow.producer].fixed:
+        options = vertices[flow.producer].options
+        made = [] if flow.converts_at_consumer else list(program.a[f].items())
+        yield [a for (o, kind), a in made if kind != FLOAT and options[o].device == d]
+        for row in lanes:
+            yield [g for (s, e, m), g in row.items() if m in flow.wires and s == d != e]
+    for v, read, row in zip(flow.consumers, program.c[f], lanes, strict=True):
+        if vertices[v].fixed:
+            options = vertices[v].options
+            yield [c for (o, kind), c in read.items() if kind != FLOAT and options[o].device == d]
+            yield [g for (s, e, m), g in row.items() if m in flow.wires and s != e == d]
 
 
 def add_order(program: Program) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from planner.build import Built, build, build_models, deliverable_of
 from planner.compose import Chosen, Question, chosen_by, compose_infeasible, compose_plan
 from planner.errors import DataError, OutputError, RebuildError
-from planner.explain import conflict_text, find_conflict
+from planner.explain import find_conflict
 from planner.ilp import SolveResult
 from planner.law import Trial
 from planner.loop import close_loop
@@ -37,11 +37,13 @@ from planner.solvers import SolverOptions
 from planner.tighten import Tightened, Tightening
 from planner.user_code import load_metric
 from planner.verify import Deliverable, measure_errors, verify
+from planner.wording import conflict_text
 from profiling.errors import ModelError
 from profiling.latency import BuiltPlan, time_plan
 from profiling.model import model_hash
+from profiling.precision import Precision
 from profiling.profile import FORMAT as PROFILE_FORMAT
-from profiling.profile import LatencyProfile, Precision, Profile
+from profiling.profile import LatencyProfile, Profile
 from profiling.progress import Progress, silent
 from profiling.quantize import Scheme
 from profiling.refine import InPlace
@@ -107,7 +109,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     progress("solving", 1, 1)
     question, tightened = closed.question, closed.tightened
     if tightened.result.choice is None:
-        conflict = conflict_text(scenario, find_conflict(tightened.problem, options), law)
+        conflict = conflict_text(scenario, find_conflict(tightened.problem, options), law.power)
         return Outcome(compose_infeasible(question, tightened), None, {}, conflict=conflict)
     if tightened.unmet:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from planner.faults import Fault, describe_faults
-from profiling.profile import Precision, Wire
+from profiling.precision import Precision, Wire
 
 _MEBI = 2**20
 _NAMED, _WEIGHTS = "objective by name", "objective by weights"  # the two kinds of objective

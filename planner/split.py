@@ -11,7 +11,7 @@ from planner.errors import RebuildError
 from planner.rebuild import quantized_tensors
 from profiling.extract import Library
 from profiling.graph import ModelGraph
-from profiling.profile import Wire
+from profiling.precision import Wire
 from profiling.quantize import QUANTIZED_SUFFIX
 from profiling.weights import check_model
 from profiling.wires import Crossing

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from profiling.errors import ProfileError
-from profiling.profile import LatencyProfile, Precision, Profile
+from profiling.precision import Precision
+from profiling.profile import LatencyProfile, Profile
 
 _LEAST = 0.03  # relative; smaller differences are not told, however steady the runs
 

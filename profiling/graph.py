@@ -14,7 +14,7 @@ from profiling.layout import OBSTACLE, Surroundings, pools
 from profiling.model import dimensions, graph_inputs
 from profiling.obstacles import is_quantized, obstacle, steep_tensors
 from profiling.onboard import coarsest
-from profiling.profile import Precision
+from profiling.precision import Precision
 from profiling.quantize import PASSING, SWITCHES
 from profiling.scopes import all_initializers, reads
 

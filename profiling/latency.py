@@ -15,7 +15,8 @@ from profiling.cuts import designed_stages, stage_models
 from profiling.graph import ModelGraph
 from profiling.model import model_hash
 from profiling.onboard import Order
-from profiling.profile import LatencyProfile, Precision
+from profiling.precision import Precision
+from profiling.profile import LatencyProfile
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, quantize
 from profiling.refine import InPlace, StageTime

@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,23 +11,9 @@ import msgspec
 
 from profiling.errors import ProfileError
 from profiling.onboard import FORMAT as FORMAT
+from profiling.precision import Precision, Wire
 
 _ROUNDING = 1e-9
-
-
-class Precision(StrEnum):
-    """How a unit computes."""
-
-    FP32 = "fp32"
-    INT8 = "int8"
-    INT16 = "int16"  # 16-bit activations, 8-bit weights
-
-
-class Wire(StrEnum):
-    """How a float tensor can be written for a link, apart from what its units compute in."""
-
-    FLOAT16 = "float16"
-    UINT8 = "uint8"  # affine, over the tensor's range
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from profiling.channels import channel_axis, stand_ins
 from profiling.errors import QuantizeError
 from profiling.guard import keep_float
-from profiling.profile import Precision
+from profiling.precision import Precision
 from profiling.quiet import quiet
 from profiling.ranges import tensor_ranges
 from profiling.scopes import bodies, reads

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from profiling.onboard import Order, Timed, cuts_of, form_of, stage_seconds, switch_events
-from profiling.profile import LatencyProfile, Precision
+from profiling.precision import Precision
+from profiling.profile import LatencyProfile
 
 
 @dataclass(frozen=True, slots=True)

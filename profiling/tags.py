@@ -7,7 +7,7 @@ import onnx
 
 from profiling.graph import ModelGraph
 from profiling.onboard import DECODE, ENCODE, NESTED, Owner
-from profiling.profile import Precision
+from profiling.precision import Precision
 from profiling.quantize import QUANTIZED_SUFFIX
 from profiling.scopes import all_nodes, bodies, captures
 

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from profiling.guard import keep_float
 from profiling.onboard import DECODE, ENCODE
-from profiling.profile import Wire
+from profiling.precision import Wire
 from profiling.scopes import reads
 from profiling.weights import Array
 

@@ -110,7 +110,7 @@ def _busy(problem, pick, formats, forms) -> list[float]:
     """Return seconds per device: units, stages, switches, conversions for links, and seams."""
     busy = [math.fsum(o.seconds for o in pick if o.device == d) for d in range(len(problem.devices))]
     units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
-    for d in {pick[v].device for v in units}:
+    for d in _stages(problem, pick, formats, forms):
         busy[d] += problem.devices[d].start_s
     for t, f, m in zip(problem.flows, formats, forms, strict=True):
         home = pick[t.producer].device
@@ -122,6 +122,20 @@ def _busy(problem, pick, formats, forms) -> list[float]:
             for d in others:
                 busy[d] += t.enter_s[f][d]
     return busy
+
+
+def _stages(problem, pick, formats, forms) -> set[int]:
+    """Return the devices that run something: units, or a change of format at the source or the sink."""
+    fixed = [vertex.fixed for vertex in problem.vertices]
+    found = {pick[v].device for v in range(len(fixed)) if not fixed[v]}
+    for t, f, m in zip(problem.flows, formats, forms, strict=True):
+        home, wired = pick[t.producer].device, m >= len(t.noise_power)
+        sent = (f and not t.converts_at_consumer) or (wired and _readers(t, pick) != {home})
+        if fixed[t.producer] and sent:
+            found.add(home)
+        ends = {pick[v].device for v in t.consumers if fixed[v]}
+        found |= ends if f else ends - {home} if wired else set()
+    return found
 
 
 def _switches(t, f, pick):

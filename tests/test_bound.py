@@ -10,6 +10,7 @@ from strategies import problems
 
 from planner.bound import lower_bound
 from planner.evaluate import evaluate, is_feasible
+from planner.ilp import solve
 from planner.prices import prices_of
 from planner.problem import Choice, Measure, Quantity, Term
 from planner.relaxation import Relaxation, Row
@@ -63,11 +64,12 @@ def test_a_maximum_of_sums_has_no_such_bound():
     assert lower_bound(replace(FREE, objective=(Term(Quantity(Measure.PERIOD)),)), 10.0) is None
 
 
-def test_prices_make_the_bound_meet_the_optimum_of_a_mixture():
-    """With a limit between what two plans spend, the bound lies on the line between their costs."""
+def test_prices_lift_the_bound_above_what_is_best_without_the_limit():
+    """With a limit between what two plans spend, the bound lies between them, below the optimum."""
     free, tight = FREE.limited(NOISE, 1.0), FREE.limited(NOISE, 1e-9)
     fast, slow = lower_bound(free, 10.0), lower_bound(tight, 10.0)
     half = evaluate(FREE, fast.best).noise_power / 2
-    between = lower_bound(FREE.limited(NOISE, half), 10.0)
-    assert fast.value < between.value <= (fast.value + slow.value) / 2 * (1 + 1e-9)
+    limited = FREE.limited(NOISE, half)
+    between = lower_bound(limited, 10.0)
+    assert fast.value < between.value <= solve(limited).objective * (1 + 1e-9) <= slow.value * (1 + 2e-9)
     assert isinstance(between.best, Choice)

@@ -8,7 +8,7 @@ from planner.chain import Chain, same_bits
 from profiling.cuts import designed_stages, stage_models
 from profiling.latency import BuiltPlan, Setup, measure_latency, order_of, time_plan
 from profiling.onboard import FP32, INT8, INT16, cuts_of, form_of, seam_costs
-from profiling.profile import Precision
+from profiling.precision import Precision
 from profiling.quantize import quantize
 from profiling.refine import StageTime, refine
 from profiling.session import Optimization, Runtime, open_session, run_session

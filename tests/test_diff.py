@@ -8,7 +8,8 @@ from profiling.diff import diff_profiles
 from profiling.errors import ProfileError
 from profiling.latency import Setup, measure_latency
 from profiling.onboard import FORMAT, spread
-from profiling.profile import Precision, Profile, save_json
+from profiling.precision import Precision
+from profiling.profile import Profile, save_json
 from profiling.session import Runtime
 
 

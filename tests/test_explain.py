@@ -6,12 +6,13 @@ from small_problems import LATENCY, NOISE, small_problem
 from strategies import problems
 from test_formulate import TEXT
 
-from planner.explain import conflict_text, find_conflict
+from planner.explain import find_conflict
 from planner.ilp import SolveStatus, solve
 from planner.law import NoiseLaw
 from planner.problem import Limit, Measure, Quantity
 from planner.scenario_file import load_scenario
 from planner.solvers import SolverOptions
+from planner.wording import conflict_text
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 
@@ -50,13 +51,13 @@ def test_a_conflict_is_told_in_the_scenarios_keys_and_units(tmp_path):
     scenario = load_scenario(tmp_path / "s.yaml")
     limits = (Limit(Quantity(Measure.MEMORY, 0), 3 * 2**20), Limit(LATENCY, 0.001), Limit(NOISE, 1e-4))
     conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
-    text = conflict_text(scenario, conflict, NoiseLaw())
+    text = conflict_text(scenario, conflict, NoiseLaw().power)
     assert text.startswith("infeasible at the measured costs: budget.latency_ms: 0.001 cannot be kept; ")
     assert text.endswith(" would do")
     both = replace(
         conflict, relaxations=tuple(replace(conflict.relaxations[0], limit=x, least=None) for x in limits)
     )
-    assert conflict_text(scenario, both, NoiseLaw()) == (
+    assert conflict_text(scenario, both, NoiseLaw().power) == (
         "infeasible at the measured costs: budget.memory_mib.camera: 3, budget.latency_ms: 1 and "
         "noise_relative_rms: 0.01 cannot be kept together"
     )

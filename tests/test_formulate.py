@@ -9,15 +9,14 @@ from planner.formulate import DeviceCosts, formulate
 from planner.problem import Choice, Measure, Quantity, Term
 from planner.scenario_file import load_scenario
 from profiling.errors import ProfileError
+from profiling.precision import Precision, Wire
 from profiling.profile import (
     LatencyProfile,
     NoiseProfile,
-    Precision,
     SwitchCost,
     TensorNoise,
     UnitCost,
     UnitNoise,
-    Wire,
     WireCost,
 )
 from profiling.quantize import INT8, Scheme

@@ -10,8 +10,8 @@ from onnx import numpy_helper
 
 from profiling.graph import build_graph
 from profiling.onboard import read_op_types
+from profiling.precision import Precision
 from profiling.prepare import prepare_model
-from profiling.profile import Precision
 from profiling.quantize import INT8, quantize
 from profiling.session import Runtime, Trace, open_session
 

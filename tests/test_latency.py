@@ -6,7 +6,8 @@ from conftest import Prepared
 
 from profiling.latency import Setup, measure_latency, order_of
 from profiling.onboard import Kernel, KernelTimes, Order, Owner, switch_costs
-from profiling.profile import LatencyProfile, Precision, load_json, save_json
+from profiling.precision import Precision
+from profiling.profile import LatencyProfile, load_json, save_json
 from profiling.quantize import quantize
 from profiling.session import Runtime, open_session
 from profiling.tags import tag_model

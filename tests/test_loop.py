@@ -4,7 +4,7 @@ import pytest
 from conftest import plan_model
 
 from planner.loop import MOST_ROUNDS
-from profiling.profile import Precision
+from profiling.precision import Precision
 
 
 def samples(count: int = 8) -> dict[str, np.ndarray]:

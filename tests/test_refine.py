@@ -10,7 +10,7 @@ from planner.rebuild import rebuild
 from planner.scenario import check_scenario
 from profiling.latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.onboard import KernelTimes, Timed
-from profiling.profile import Precision
+from profiling.precision import Precision
 from profiling.quantize import INT8_REDUCED
 from profiling.refine import refine
 from profiling.session import Runtime

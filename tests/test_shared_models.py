@@ -14,8 +14,8 @@ from planner.rebuild import quantized_tensors, rebuild
 from planner.split import Placement, split
 from profiling.graph import build_graph
 from profiling.model import default_opset, load_model
+from profiling.precision import Precision
 from profiling.prepare import prepare_model
-from profiling.profile import Precision
 from profiling.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
 from profiling.session import Optimization, Runtime, open_session, run_session
 from profiling.weights import values

@@ -7,7 +7,7 @@ from onnx import checker
 from planner.chain import Chain, same_bits
 from planner.rebuild import quantized_tensors, rebuild
 from planner.split import Placement, crossings_of, split
-from profiling.profile import Precision, Wire
+from profiling.precision import Precision, Wire
 from profiling.quantize import QUANTIZED_SUFFIX, read_ranges
 from profiling.session import Optimization, Runtime, open_session, run_session
 from profiling.wires import add_wires

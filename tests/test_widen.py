@@ -11,7 +11,7 @@ from conftest import Prepared, plan_model
 from planner.rebuild import quantized_tensors, rebuild
 from profiling.noise import finer, measure_noise, noise_power
 from profiling.onboard import read_op_types
-from profiling.profile import Precision
+from profiling.precision import Precision
 from profiling.quantize import INT8, QUANTIZED_SUFFIX, Calibration, Scheme, quantize
 from profiling.session import Optimization, Runtime, Trace, open_session, run_samples
 

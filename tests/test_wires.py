@@ -11,7 +11,7 @@ from planner.plan import WireFormat
 from planner.run import export_plan
 from profiling.noise import measure_noise, noise_power
 from profiling.onboard import DECODE, ENCODE
-from profiling.profile import Precision, Wire
+from profiling.precision import Precision, Wire
 from profiling.quantize import quantize, read_ranges
 from profiling.session import Optimization, Runtime, open_session, run_samples
 from profiling.wires import Crossing, add_wires, affine, as_float16, wire_trials

@@ -1,0 +1,42 @@
+"""What terminal tables share."""
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+MILLI = 1e3
+_KIBI = 1024
+_MEBI = 2**20
+_NAME_WIDTH = 32
+
+
+def new_table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
+    """Return an empty table with columns of text and of numbers."""
+    table = Table(
+        title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for column in left:
+        table.add_column(column, overflow="fold")
+    for column in right:
+        table.add_column(column, justify="right", overflow="fold")
+    return table
+
+
+def size_text(size_bytes: int) -> str:
+    """Return bytes for a person: 196 KiB."""
+    if size_bytes < _KIBI:
+        return f"{size_bytes} B"
+    if size_bytes < _MEBI:
+        return f"{size_bytes / _KIBI:.1f} KiB"
+    return f"{size_bytes / _MEBI:.2f} MiB"
+
+
+def short_name(name: str) -> str:
+    """Return the end of a converter's long tensor name, which tells it from others."""
+    last = name.split(";")[-1]
+    return last if len(last) <= _NAME_WIDTH else "..." + last[3 - _NAME_WIDTH :]
+
+
+def program_size(variables: int, constraints: int) -> str:
+    """Return how large an integer program was; without one, the relaxation was enough."""
+    return f"{variables} variables, {constraints} constraints" if variables else "no program needed"

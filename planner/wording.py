@@ -1,0 +1,57 @@
+"""A conflict of budgets in the scenario's own keys and units."""
+
+from collections.abc import Callable
+from math import ceil, floor, log10
+
+from planner.budgets import wording_of
+from planner.explain import Conflict, Relaxation, conflict_sentence
+from planner.problem import Measure
+from planner.scenario import Scenario
+
+_DIGITS = 4  # of a budget that would do, rounded up
+
+
+def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float], float]) -> str:
+    """Return why there is no plan.
+
+    Parameters
+    ----------
+    noise
+        Noise power that a sum of noise powers comes to.
+    """
+    budgets = [_limit_text(scenario, one, noise) for one in conflict.relaxations]
+    ways = [way for one in conflict.relaxations if (way := _way_text(scenario, one, noise))]
+    sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal)
+    return f"infeasible at the measured costs: {sentence}"
+
+
+def _limit_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str:
+    key, value = _in_words(scenario, one, one.limit.at_most, noise)
+    return f"{key}: {value:.6g}"
+
+
+def _way_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str | None:
+    if one.least is None:
+        return None
+    key, value = _in_words(scenario, one, one.least, noise)
+    least = one.limit.quantity.measure is Measure.PERIOD  # a throughput has to fall
+    enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
+    return f"{key}: {enough:.10g}" + ("" if one.proved else " (or closer to the budget)")
+
+
+def _in_words(
+    scenario: Scenario, one: Relaxation, value: float, noise: Callable[[float], float]
+) -> tuple[str, float]:
+    """Return the key of a budget, and a value in its unit."""
+    wording = wording_of(scenario, one.limit.quantity)
+    if one.limit.quantity.measure is Measure.NOISE:
+        value = noise(value)
+    return wording.key, wording.in_unit(value)
+
+
+def _round_up(value: float) -> float:
+    """Return a short number that is hardly greater."""
+    if value <= 0:
+        return 0.0
+    step = 10.0 ** (floor(log10(value)) + 1 - _DIGITS)
+    return ceil(value / step) * step
