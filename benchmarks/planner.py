@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from instances import random_problem
 from placement import placement_problem
-from problems import MODELS, NOISE, measured_problem, noise_in_int8, with_bandwidth
+from problems import MODELS, NOISE, measured_problem, noise_in_int8, with_bandwidth, with_little_memory
 from rich.console import Console
 from rich.table import Table
 from textbook import solve_textbook
@@ -36,6 +36,7 @@ from planner.solvers import SolverOptions
 
 _KNOWN = {"bert24_layers": 17.7899, "bert_l-3_operators": 27.9186, "resnet50_layers": 33.7747}
 _NOISE_SHARE = 0.3  # of the noise of everything in int8: a limit that keeps some units in float
+_MEMORY_SHARE = 0.3  # of the fp32 weights, on camera and gateway
 _MOST_FOR_BASELINES = 300  # units; single cuts try every prefix
 _CONSOLE = Console(highlight=False, width=140)
 
@@ -231,6 +232,7 @@ def _slow_to_fast() -> Iterator[tuple[str, float, PlacementProblem]]:
     for name, problem in _measured_problems():
         if sum(not vertex.fixed for vertex in problem.vertices) < _MOST_FOR_BASELINES:
             limited = problem.limited(NOISE, _NOISE_SHARE * noise_in_int8(problem))
+            limited = with_little_memory(limited, _MEMORY_SHARE)
             for bandwidth in (0.1, 1.0, 10.0, 100.0):
                 yield name, bandwidth, with_bandwidth(limited, bandwidth)
 

@@ -79,6 +79,15 @@ def _faster(seconds: float, size_bytes: float, factor: float) -> float:
     return latency + (seconds - latency) / factor if size_bytes else seconds
 
 
+def with_little_memory(problem: PlacementProblem, share: float) -> PlacementProblem:
+    """Return the problem in which all devices but the last hold a share of the fp32 weights at most."""
+    weights = sum(max(option.weight_bytes for option in v.options) for v in problem.vertices)
+    largest = max(option.activation_bytes for v in problem.vertices for option in v.options)
+    for device in range(len(problem.devices) - 1):
+        problem = problem.limited(Quantity(Measure.MEMORY, device), share * weights + largest)
+    return problem
+
+
 def noise_in_int8(problem: PlacementProblem) -> float:
     """Return the noise power of everything in int8 on the last device."""
     last = len(problem.devices) - 1
