@@ -6,6 +6,7 @@ import onnx
 
 from planner.compose import Chosen
 from planner.errors import OutputError
+from planner.metadata import label_nodes, label_stage
 from planner.plan import Plan
 from planner.prepared import Prepared
 from planner.rebuild import rebuild
@@ -34,7 +35,11 @@ def build(prepared: Prepared, chosen: Chosen) -> Built:
     if crossings:
         quantized = {node for index in schemes for node in graph.units[index].nodes}
         mixed = add_wires(mixed, crossings, read_ranges(prepared.ranges), quantized)
-    return Built(mixed, split(mixed, graph, placement, crossings))
+    label_nodes(mixed, graph, chosen)
+    stages = split(mixed, graph, placement, crossings)
+    for number, stage in enumerate(stages):
+        label_stage(stage.model, number, [one.device for one in stages])
+    return Built(mixed, stages)
 
 
 def build_models(prepared: Prepared, plan: Plan) -> Built:

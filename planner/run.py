@@ -2,39 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
-from planner.build import Built, build, build_models, deliverable_of
+from planner.basis import measure_basis
+from planner.build import Built, build_models, deliverable_of
 from planner.compose import Chosen, Question, chosen_by, compose_infeasible, compose_plan
 from planner.errors import DataError, OutputError, RebuildError
 from planner.explain import find_conflict
-from planner.ilp import SolveResult
-from planner.law import Trial
 from planner.loop import close_loop
 from planner.measure import (
     MEASURE_HERE,
-    device_costs,
     local_runtime,
     measured_devices,
-    noise_law,
     noise_of,
-    noise_profiles,
     origin_of,
     runtime_of,
 )
 from planner.metrics import broken_budgets, has_error_budget
-from planner.plan import Measured, Metrics, Plan
+from planner.plan import Measured, Plan
 from planner.prepared import Prepared, load_datasets, load_models, prepare
-from planner.problem import PlacementProblem
-from planner.profiles import profile_devices
 from planner.scenario import Scenario
 from planner.scenario_file import parse_scenario
 from planner.schemes import schemes_of, trial_level
-from planner.solvers import SolverOptions
-from planner.tighten import Tightened, Tightening
+from planner.tighten import Tightened
 from planner.user_code import load_metric
 from planner.verify import Deliverable, measure_errors, verify
 from planner.wording import conflict_text
@@ -43,7 +35,7 @@ from profiling.latency import BuiltPlan, time_plan
 from profiling.model import model_hash
 from profiling.precision import Precision
 from profiling.profile import FORMAT as PROFILE_FORMAT
-from profiling.profile import LatencyProfile, Profile
+from profiling.profile import Profile
 from profiling.progress import Progress, silent
 from profiling.quantize import Scheme
 from profiling.refine import InPlace
@@ -73,47 +65,25 @@ class Outcome:
 
 def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     """Find, build and verify the plan of a scenario; write nothing."""
-    prepared = prepare(scenario, progress)
-    graph, subject = prepared.models.graph, prepared.subject
-    latency = profile_devices(prepared, progress)
-    noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
-    costs = device_costs(scenario, latency, noise, prepared.schemes)
-    source = scenario.source
-    trial = Trial(prepared.calibration(source), prepared.level(source))
-    law = noise_law(scenario, subject, trial, costs[source], progress)
-
-    def ask(latency: Mapping[str, LatencyProfile]) -> Question:
-        costs = device_costs(scenario, latency, noise, prepared.schemes)
-        return Question(scenario, graph, prepared.schemes, subject.samples, costs, law)
-
-    @lru_cache(maxsize=2)  # one of the last plans that are tried out is the one that is delivered
-    def built_of(chosen: Chosen) -> Built:
-        return build(prepared, chosen)
-
-    def tightening(problem: PlacementProblem) -> Tightening:
-        def try_out(result: SolveResult) -> Metrics:
-            deliverable = deliverable_of(prepared, built_of(_chosen(problem, result)))
-            return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
-
-        return Tightening(scenario.budget, options, try_out, law)
+    basis = measure_basis(scenario, progress)
+    prepared = basis.prepared
 
     def time_in_place(chosen: Chosen) -> dict[str, InPlace]:
         progress("timing the plan", 0, 1)
-        found = _time_in_place(prepared, built_of(chosen), chosen.mix)
+        found = _time_in_place(prepared, basis.build(chosen), chosen.mix)
         progress("timing the plan", 1, 1)
         return found
 
-    options = SolverOptions(scenario.solver.name, scenario.solver.time_limit_s, scenario.solver.gap)
     progress("solving", 0, 1)
-    closed = close_loop(ask, latency, tightening, time_in_place)
+    closed = close_loop(basis.ask, basis.latency, basis.tightening, time_in_place)
     progress("solving", 1, 1)
     question, tightened = closed.question, closed.tightened
     if tightened.result.choice is None:
-        conflict = conflict_text(scenario, find_conflict(tightened.problem, options), law.power)
+        conflict = conflict_text(scenario, find_conflict(tightened.problem, basis.options), basis.law.power)
         return Outcome(compose_infeasible(question, tightened), None, {}, conflict=conflict)
     if tightened.unmet:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
-    built = built_of(_chosen(tightened.problem, tightened.result))
+    built = basis.build(chosen_by(tightened.problem, tightened.result.choice))
     deliverable = deliverable_of(prepared, built)
     question = _with_own_noise(question, prepared, deliverable, tightened, progress)
     plan = compose_plan(question, tightened, closed.rounds)
@@ -121,16 +91,10 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
     profiles = {
-        name: Profile(PROFILE_FORMAT, name, profile, noise_of(scenario, prepared.schemes[name], noise))
+        name: Profile(PROFILE_FORMAT, name, profile, noise_of(scenario, prepared.schemes[name], basis.noise))
         for name, profile in closed.latency.items()
     }
     return Outcome(plan, built, profiles, _failures(scenario, measured))
-
-
-def _chosen(problem: PlacementProblem, result: SolveResult) -> Chosen:
-    if result.choice is None:
-        raise ValueError("there is no plan")
-    return chosen_by(problem, result.choice)
 
 
 def _with_own_noise(

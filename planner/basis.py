@@ -1,0 +1,84 @@
+"""What a plan rests on: a prepared scenario, its measured profiles and noise, and models built on demand."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from planner.build import Built, build, deliverable_of
+from planner.compose import Chosen, Question, chosen_by
+from planner.ilp import SolveResult
+from planner.law import NoiseLaw, Trial
+from planner.measure import device_costs, noise_law, noise_profiles
+from planner.plan import Metrics
+from planner.prepared import Prepared, prepare
+from planner.problem import PlacementProblem
+from planner.profiles import profile_devices
+from planner.scenario import Scenario
+from planner.solvers import SolverOptions
+from planner.tighten import Tightening
+from planner.verify import measure_errors
+from profiling.profile import LatencyProfile, NoiseProfile
+from profiling.progress import Progress, silent
+from profiling.quantize import Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Everything that was measured of a scenario.
+
+    Parameters
+    ----------
+    latency
+        Device name -> its profile, of devices that are not scaled from others.
+    build
+        Returns a plan's models; the last two are kept.
+    """
+
+    prepared: Prepared
+    latency: Mapping[str, LatencyProfile]
+    noise: Mapping[Scheme, NoiseProfile]
+    law: NoiseLaw
+    build: Callable[[Chosen], Built]
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that was measured."""
+        return self.prepared.scenario
+
+    @property
+    def options(self) -> SolverOptions:
+        """How its problems are solved."""
+        spec = self.scenario.solver
+        return SolverOptions(spec.name, spec.time_limit_s, spec.gap)
+
+    def ask(self, latency: Mapping[str, LatencyProfile]) -> Question:
+        """Return the question under the measured profiles, or what a plan's own run made of them."""
+        prepared = self.prepared
+        costs = device_costs(self.scenario, latency, self.noise, prepared.schemes)
+        samples = prepared.subject.samples
+        return Question(self.scenario, prepared.models.graph, prepared.schemes, samples, costs, self.law)
+
+    def tightening(self, problem: PlacementProblem) -> Tightening:
+        """Return the search for the limit on noise under which the best plan keeps the error budgets."""
+
+        def try_out(result: SolveResult) -> Metrics:
+            if result.choice is None:
+                raise ValueError("there is no plan to try out")
+            prepared = self.prepared
+            deliverable = deliverable_of(prepared, self.build(chosen_by(problem, result.choice)))
+            return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
+
+        return Tightening(self.scenario.budget, self.options, try_out, self.law)
+
+
+def measure_basis(scenario: Scenario, progress: Progress = silent) -> Basis:
+    """Load, calibrate and profile a scenario; what is in the cache is not measured again."""
+    prepared = prepare(scenario, progress)
+    subject, source = prepared.subject, scenario.source
+    latency = profile_devices(prepared, progress)
+    noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
+    costs = device_costs(scenario, latency, noise, prepared.schemes)
+    trial = Trial(prepared.calibration(source), prepared.level(source))
+    law = noise_law(scenario, subject, trial, costs[source], progress)
+    # One of the last plans that are tried out is the one that is delivered.
+    return Basis(prepared, latency, noise, law, lru_cache(maxsize=2)(partial(build, prepared)))

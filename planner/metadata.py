@@ -1,0 +1,39 @@
+"""The assignment inside the models, where viewers of ONNX show it: properties of models and nodes."""
+
+from collections.abc import Sequence
+
+import onnx
+from onnx import helper
+
+from planner.compose import Chosen
+from profiling.graph import ModelGraph
+
+_PREFIX = "splitquant"
+
+
+def label_nodes(model: onnx.ModelProto, graph: ModelGraph, chosen: Chosen) -> None:
+    """Write each node's unit, device and precision into its `metadata_props`, in place.
+
+    What the quantization tool added has no unit and gets none.
+    """
+    unit_of = {node: unit for unit in graph.units for node in unit.nodes}
+    for node in model.graph.node:
+        unit = unit_of.get(node.name)
+        if unit is not None:
+            del node.metadata_props[:]
+            device, precision = chosen.devices[unit.index], chosen.precisions[unit.index]
+            for key, value in (("unit", unit.name), ("device", device), ("precision", precision.value)):
+                node.metadata_props.add(key=f"{_PREFIX}.{key}", value=value)
+
+
+def label_stage(model: onnx.ModelProto, number: int, devices: Sequence[str]) -> None:
+    """Write which stage of which chain a model is into its `metadata_props`, in place.
+
+    Parameters
+    ----------
+    devices
+        Of all stages in running order.
+    """
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    own = {"stage": f"{number:02d}", "device": devices[number], "chain": " > ".join(devices)}
+    helper.set_model_props(model, known | {f"{_PREFIX}.{key}": value for key, value in own.items()})
