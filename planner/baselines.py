@@ -34,7 +34,7 @@ def baselines(problem: PlacementProblem, options: SolverOptions) -> tuple[Baseli
     then the split; the split in fp32, then the precisions.
     """
     return (
-        Baseline("one device", min((cost for _, cost in _alone(problem)), default=inf)),
+        Baseline("one device", min((one.objective for one in alone(problem)), default=inf)),
         Baseline("single fp32 cut", _single_cut(problem, ("fp32",))),
         Baseline("uniform precision, single cut", _single_cut(problem, _precisions(problem))),
         Baseline("minimum fp32 cut", _min_cut(problem, options)),
@@ -48,18 +48,18 @@ def _precisions(problem: PlacementProblem) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _alone(problem: PlacementProblem) -> Iterator[tuple[str, float]]:
-    """Yield (device, objective) of everything there in one precision, where a unit has it."""
+def alone(problem: PlacementProblem) -> Iterator[Baseline]:
+    """Yield everything on one device in one precision, where its units have it."""
     for d, device in enumerate(problem.devices):
         for precision in _precisions(problem):
             choice = _uniform(problem, lambda _, at=d: at, precision)  # type: ignore[misc]
-            if choice is not None:
-                yield device.name, _cost(problem, choice)
+            cost = inf if choice is None else _cost(problem, choice)
+            yield Baseline(f"{precision} on {device.name}", cost)
 
 
 def _single_cut(problem: PlacementProblem, precisions: tuple[str, ...]) -> float:
     """Return the best objective of a prefix of the topological order here, the rest there."""
-    best = min((cost for _, cost in _alone(problem)), default=inf)
+    best = min((one.objective for one in alone(problem)), default=inf)
     rank = {v: i for i, v in enumerate(nx.lexicographical_topological_sort(unit_graph(problem)))}
     for a, b in permutations(range(len(problem.devices)), 2):
         for precision in precisions:

@@ -306,6 +306,59 @@ def solve(
 
 
 @app.command
+def compare(
+    scenario: Path,
+    /,
+    *,
+    bandwidth: Annotated[str | None, Parameter(help="Mbit/s: 1,5,20,100, or 0.1..1000 for a range.")] = None,
+    link: Annotated[
+        list[str] | None, Parameter(help="Link that varies, such as camera-gateway, or all (by factors).")
+    ] = None,
+    noise: Annotated[str | None, Parameter(help="Values of budget.noise_relative_rms.")] = None,
+    accuracy_drop: Annotated[str | None, Parameter(help="Values of budget.accuracy_drop.")] = None,
+    memory: Annotated[str | None, Parameter(help="Values of a device's memory: camera=1,2 (MiB).")] = None,
+    jobs: Annotated[int, Parameter(help="Processes that solve side by side.")] = 1,
+    out: Annotated[Path | None, Parameter(help="Folder to write; default comparisons/SCENARIO.")] = None,
+    json: Json = False,
+    settings: Settings = None,
+) -> int:
+    """Compare the best plans over bandwidths and budgets, and with what simpler ways to plan come to.
+
+    With objective latency, every bandwidth at which the best plan changes is found exactly.
+
+    Examples:
+    plan compare scenario.yaml --bandwidth 0.1..1000
+
+    plan compare scenario.yaml --bandwidth 1,10 --noise 0.01,0.05 --memory camera=1,2
+    """
+    from planner.basis import measure_basis
+    from planner.compare import Sweep
+    from planner.compare import compare as compare_plans
+    from planner.compare_table import comparison_table
+    from planner.output import check_comparison, write_comparison
+    from planner.sweep import parse_bandwidths, parse_budgets
+
+    loaded = load_scenario(scenario, settings or ())
+    bandwidths = parse_bandwidths(bandwidth, link or (), loaded) if bandwidth is not None else None
+    budgets = parse_budgets(loaded, noise=noise, accuracy_drop=accuracy_drop, memory=memory)
+    if bandwidths is None and not budgets:
+        return _fail(USAGE, "nothing to compare: name --bandwidth, --noise, --accuracy-drop or --memory")
+    folder = out or Path("comparisons") / scenario.stem
+    check_comparison(folder)
+    with _progress() as progress:
+        found = compare_plans(measure_basis(loaded, progress), Sweep(bandwidths, budgets), jobs, progress)
+        _INTERRUPT.check()
+        write_comparison(found, folder)
+    if json:
+        print(to_json(found))
+    else:
+        console = Console(highlight=False)
+        console.print(comparison_table(found))
+        console.print(f"written to {folder}", soft_wrap=True)
+    return OK
+
+
+@app.command
 def schema(
     *,
     problem: Annotated[bool, Parameter(negative="", help="Of PROBLEM.json instead of the scenario.")] = False,

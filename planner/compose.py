@@ -116,7 +116,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
             )
             for unit, device, precision in zip(units, chosen.devices, chosen.precisions, strict=True)
         ),
-        cuts=_cuts(problem, cost),
+        cuts=cuts_of(problem, cost),
         predicted=Predicted(
             latency_s=cost.latency_s,
             latency_ratio_to_fp32=question.ratio_to_fp32(chosen, question.scenario.source),
@@ -134,7 +134,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
                 if size
             },
             money=cost.money,
-            memory_bytes={d: round(size) for d, size in _by_device(problem, cost.memory_bytes).items()},
+            memory_bytes=memory_of(problem, cost),
         ),
         rounds=tightened.rounds,
         loop=loop,
@@ -196,6 +196,11 @@ def _resolved(scenario: Scenario) -> msgspec.Raw:
     return msgspec.Raw(dump_scenario(scenario).encode())
 
 
+def memory_of(problem: PlacementProblem, cost: Cost) -> dict[str, int]:
+    """Return device name -> bytes."""
+    return {d: round(size) for d, size in _by_device(problem, cost.memory_bytes).items()}
+
+
 def _by_device(problem: PlacementProblem, values: Sequence[float]) -> dict[str, float]:
     """Return device name -> sum over its visits."""
     found: dict[str, float] = {}
@@ -205,7 +210,8 @@ def _by_device(problem: PlacementProblem, values: Sequence[float]) -> dict[str, 
     return found
 
 
-def _cuts(problem: PlacementProblem, cost: Cost) -> tuple[Cut, ...]:
+def cuts_of(problem: PlacementProblem, cost: Cost) -> tuple[Cut, ...]:
+    """Return the tensors that cross links between devices."""
     cuts: dict[tuple[int, int, int], Cut] = {}
     for crossing in cost.crossings:
         source, target = problem.home(crossing.source), problem.home(crossing.target)

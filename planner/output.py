@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 
 from planner.build import Built
+from planner.compare_table import comparison_csv
+from planner.comparison import Comparison
 from planner.errors import OutputError
 from planner.plan import FORMAT, Cut, Plan, Record, to_json
 from planner.replace import replacing
@@ -26,6 +28,7 @@ T = TypeVar("T")
 
 PLAN, MODEL, MANIFEST, PROFILE = "plan.json", "model.onnx", "manifest.json", "profile.json"
 STAGES = "stages"
+COMPARISON, TABLE = "compare.json", "compare.csv"
 
 
 class Port(Record, frozen=True, kw_only=True):
@@ -115,6 +118,31 @@ def writing_bundle(folder: Path) -> Iterator[Path]:
     _check_folder(folder, option, "bundle", known, onboard.ORDER)
     with replacing(folder, option) as fresh:
         yield fresh
+
+
+def check_comparison(folder: Path) -> None:
+    """Fail early if a comparison cannot go into `folder`.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or holds something that is no comparison.
+    """
+    _check_folder(folder, f"--out {folder}", "comparison", {COMPARISON, TABLE}, COMPARISON)
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> None:
+    """Write a comparison into `folder`, replacing an older one there.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or holds something that is no comparison.
+    """
+    check_comparison(folder)
+    with replacing(folder, f"--out {folder}") as fresh:
+        _write_json(comparison, fresh / COMPARISON)
+        (fresh / TABLE).write_text(comparison_csv(comparison))
 
 
 def check_writable(folder: Path) -> None:

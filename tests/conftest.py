@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from planner.run import Outcome, plan_scenario
-from planner.scenario import check_scenario
+from planner.scenario import Scenario, check_scenario
 from profiling.graph import ModelGraph, build_graph
 from profiling.model import load_model
 from profiling.prepare import prepare_model
@@ -26,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def plan_model(folder: Path, model: onnx.ModelProto, arrays: dict[str, np.ndarray], **changes) -> Outcome:
     """Plan a model on samples that both calibrate and evaluate; on one device, if nothing else is said."""
+    return plan_scenario(scenario_around(folder, model, arrays, **changes))
+
+
+def scenario_around(
+    folder: Path, model: onnx.ModelProto, arrays: dict[str, np.ndarray], **changes
+) -> Scenario:
+    """Return the scenario that `plan_model` plans."""
     onnx.save(model, folder / "m.onnx")
     np.savez(folder / "d.npz", **arrays)
     data = {"npz": str(folder / "d.npz")}
@@ -39,7 +46,7 @@ def plan_model(folder: Path, model: onnx.ModelProto, arrays: dict[str, np.ndarra
     }
     scenario, faults = check_scenario(json.dumps(content | changes))
     assert not faults
-    return plan_scenario(scenario)
+    return scenario
 
 
 @pytest.fixture(scope="session", autouse=True)
