@@ -33,10 +33,12 @@ def baselines(problem: PlacementProblem, options: SolverOptions) -> tuple[Baseli
     devices (Hu et al., "Dynamic adaptive DNN surgery", INFOCOM 2019); precisions chosen for the source alone,
     then the split; the split in fp32, then the precisions.
     """
+    lone = min((one.objective for one in alone(problem)), default=inf)
+    cuts = {precision: _single_cut(problem, precision) for precision in _precisions(problem)}
     return (
-        Baseline("one device", min((one.objective for one in alone(problem)), default=inf)),
-        Baseline("single fp32 cut", _single_cut(problem, ("fp32",))),
-        Baseline("uniform precision, single cut", _single_cut(problem, _precisions(problem))),
+        Baseline("one device", lone),
+        Baseline("single fp32 cut", min(lone, cuts.get("fp32", inf))),
+        Baseline("uniform precision, single cut", min(lone, *cuts.values())),
         Baseline("minimum fp32 cut", _min_cut(problem, options)),
         Baseline("quantize, then split", _quantize_first(problem, options)),
         Baseline("split, then quantize", _split_first(problem, options)),
@@ -57,17 +59,16 @@ def alone(problem: PlacementProblem) -> Iterator[Baseline]:
             yield Baseline(f"{precision} on {device.name}", cost)
 
 
-def _single_cut(problem: PlacementProblem, precisions: tuple[str, ...]) -> float:
+def _single_cut(problem: PlacementProblem, precision: str) -> float:
     """Return the best objective of a prefix of the topological order here, the rest there."""
-    best = min((one.objective for one in alone(problem)), default=inf)
+    best = inf
     rank = {v: i for i, v in enumerate(nx.lexicographical_topological_sort(unit_graph(problem)))}
     for a, b in permutations(range(len(problem.devices)), 2):
-        for precision in precisions:
-            for count in range(1, len(rank)):
-                where = lambda v, a=a, b=b, n=count: a if rank[v] < n else b  # noqa: E731
-                choice = _uniform(problem, where, precision)
-                if choice is not None:
-                    best = min(best, _cost(problem, choice))
+        for count in range(1, len(rank)):
+            where = lambda v, a=a, b=b, n=count: a if rank[v] < n else b  # noqa: E731
+            choice = _uniform(problem, where, precision)
+            if choice is not None:
+                best = min(best, _cost(problem, choice))
     return best
 
 

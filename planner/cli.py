@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import version
+from os import cpu_count
 from pathlib import Path
 from typing import Annotated
 
@@ -317,7 +318,7 @@ def compare(
     noise: Annotated[str | None, Parameter(help="Values of budget.noise_relative_rms.")] = None,
     accuracy_drop: Annotated[str | None, Parameter(help="Values of budget.accuracy_drop.")] = None,
     memory: Annotated[str | None, Parameter(help="Values of a device's memory: camera=1,2 (MiB).")] = None,
-    jobs: Annotated[int, Parameter(help="Processes that solve side by side.")] = 1,
+    jobs: Annotated[int | None, Parameter(help="Processes at once; default: one per core.")] = None,
     out: Annotated[Path | None, Parameter(help="Folder to write; default comparisons/SCENARIO.")] = None,
     json: Json = False,
     settings: Settings = None,
@@ -346,7 +347,9 @@ def compare(
     folder = out or Path("comparisons") / scenario.stem
     check_comparison(folder)
     with _progress() as progress:
-        found = compare_plans(measure_basis(loaded, progress), Sweep(bandwidths, budgets), jobs, progress)
+        found = compare_plans(
+            measure_basis(loaded, progress), Sweep(bandwidths, budgets), jobs or cpu_count() or 1, progress
+        )
         _INTERRUPT.check()
         write_comparison(found, folder)
     if json:

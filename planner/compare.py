@@ -20,11 +20,14 @@ from planner.evaluate import evaluate
 from planner.ilp import SolveResult, solve
 from planner.law import NoiseLaw
 from planner.plan import Cut
-from planner.problem import Measure, PlacementProblem, Quantity
+from planner.problem import Choice, Measure, PlacementProblem, Quantity
 from planner.scenario import Scenario
+from planner.scenario_file import dump_scenario
 from planner.solvers import SolverOptions
 from planner.sweep import Bandwidths
 from planner.tables import short_name, size_text
+from profiling.cache import cache_key, cached
+from profiling.folders import cache_folder
 from profiling.progress import Progress, silent
 
 LATENCY, NOISE = Quantity(Measure.LATENCY), Quantity(Measure.NOISE)
@@ -96,6 +99,7 @@ class _Search:
         self._question = basis.ask(basis.latency)
         self._limits: dict[str, float | None] = {}  # by the budgets that they follow from
         self.plans: dict[Chosen, PlanLine] = {}
+        self._choices: dict[Choice, None] = {}
         self.solves = 0
 
     def over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[Piece], list[Row]]:
@@ -162,7 +166,10 @@ class _Search:
 
     def _solve(self, problem: PlacementProblem) -> SolveResult:
         self.solves += 1
-        return solve(problem, self.options)
+        result = solve(problem, self.options, list(self._choices))
+        if result.choice is not None:
+            self._choices[result.choice] = None
+        return result
 
     @property
     def options(self) -> SolverOptions:
@@ -253,13 +260,29 @@ def with_budgets(scenario: Scenario, budgets: Mapping[str, float]) -> Scenario:
     return scenario.model_copy(update={"budget": budget})
 
 
+class _NoiseLimit(msgspec.Struct, frozen=True):
+    """The greatest sum of noise with which error budgets were seen to hold; None if there are none."""
+
+    summed: float | None
+
+
 def _tightened(basis: Basis, scenario: Scenario, question: Question) -> float | None:
     """Return the limit on summed noise at the scenario's own bandwidth; None without error budgets."""
-    own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
-    problem = question.formulate()
-    found = own.tightening(problem).solve(problem)
-    limit = found.problem.limit(Measure.NOISE)
-    return None if limit == inf else limit
+
+    def make() -> _NoiseLimit:
+        own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+        problem = question.formulate()
+        limit = own.tightening(problem).solve(problem).problem.limit(Measure.NOISE)
+        return _NoiseLimit(None if limit == inf else limit)
+
+    key = cache_key(
+        subject=basis.prepared.subject.fingerprint,
+        scenario=dump_scenario(scenario),
+        costs=repr(question.costs),
+        gain=basis.law.gain,
+        knee=basis.law.knee,
+    )
+    return cached(cache_folder() / f"limit-{key}.json", _NoiseLimit, make).summed
 
 
 def _no_row(

@@ -65,7 +65,7 @@ def _rows(comparison: Comparison) -> Table:
         factor = MILLI if comparison.objective == _LATENCY else 1.0
         groups = [_least(row, words) for words in _GROUPS]
         least = min((value for value in groups if value is not None), default=None)
-        gain = "-" if row.joint_gain is None else f"{row.joint_gain:.1%}"
+        gain = "-" if row.joint_gain is None else f"{max(row.joint_gain, 0.0):.1%}"  # but for rounding
         shown = ["none" if value is None else f"{value * factor:.2f}" for value in (*groups, least)]
         table.add_row(place, str(row.plan), f"{row.objective * factor:.2f}", *shown, gain)
     return table

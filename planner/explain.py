@@ -81,7 +81,10 @@ def _solve(problem: PlacementProblem, options: SolverOptions) -> SolveResult | N
 def conflict_sentence(budgets: Sequence[str], ways: Sequence[str], *, minimal: bool = True) -> str:
     """Return in one line which budgets conflict, and which others would do instead of one of them."""
     if not budgets:
-        return "whatever the budgets: what is fixed of the placement cannot be kept, or a link is missing"
+        return (
+            "whatever the budgets: what is fixed of the placement cannot be kept, a link is missing, or a "
+            "path would come back to a device that has one visit"
+        )
     together = f"{', '.join(budgets[:-1])} and {budgets[-1]}" if len(budgets) > 1 else budgets[0]
     text = f"{together} cannot be kept" + (" together" if len(budgets) > 1 else "")
     if not minimal:

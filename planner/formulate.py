@@ -269,7 +269,8 @@ class _Builder:
                 )
         if not options and unit.name in (*self._pinned, *self._forced):
             raise ScenarioError(
-                f"placement: unit {unit.name!r} cannot be as it is pinned: it has no such precision there"
+                f"placement: unit {unit.name!r} cannot be as it is pinned: no device it may run on has that "
+                "precision; name it in precisions"
             )
         if not options:
             raise ScenarioError(
@@ -418,14 +419,17 @@ class _Builder:
 
 
 def _by_pattern(key: str, wanted: Mapping[str, _Value], names: Sequence[str]) -> dict[str, _Value]:
-    """Return name -> value for the names that patterns match; of several patterns the last counts."""
+    """Return name -> value for the names that patterns match; a name itself counts more than a pattern."""
     found: dict[str, _Value] = {}
-    for pattern, value in wanted.items():
+    for pattern, value in sorted(wanted.items(), key=lambda item: item[0] in names):
         matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
         if not matched:
             close = get_close_matches(pattern, names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else "; plan inspect lists the units"
+            hint = f"; did you mean {close[0]!r}?" if close else "; plan inspect --json lists the units"
             raise ScenarioError(f"{key}: nothing is named {pattern!r}{hint}")
+        other = next((name for name in matched if found.get(name, value) != value), None)
+        if other is not None and pattern not in names:
+            raise ScenarioError(f"{key}: {pattern!r} and another pattern say different things of {other!r}")
         found |= dict.fromkeys(matched, value)
     return found
 

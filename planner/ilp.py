@@ -70,30 +70,41 @@ class SolveResult:
         return distance / self.objective if self.objective > 0 else 0.0
 
 
-def solve(problem: PlacementProblem, options: SolverOptions | None = None) -> SolveResult:
+def solve(
+    problem: PlacementProblem, options: SolverOptions | None = None, known: Sequence[Choice] = ()
+) -> SolveResult:
     """Return the plan of least objective within the limits, with its proved bound.
 
     First a relaxation tells how good a plan with each option can be at best; then the integer program is
     solved over the options that are worth it, and once more over all that the answer leaves in doubt.
+
+    Parameters
+    ----------
+    known
+        Plans to start from, of the same problem under other costs, say.
 
     Raises
     ------
     SolverError
         If the solver is unknown or ends without an answer.
     """
-    return _Search(contract(problem), options or SolverOptions()).run()
+    return _Search(contract(problem), options or SolverOptions(), known).run()
 
 
 class _Search:
     """The best plan so far, and what is left of the time."""
 
-    def __init__(self, problem: PlacementProblem, options: SolverOptions) -> None:
+    def __init__(
+        self, problem: PlacementProblem, options: SolverOptions, known: Sequence[Choice] = ()
+    ) -> None:
         self._problem, self._options = problem, options
         self._began = time.perf_counter()
         self._choice: Choice | None = None
         self._objective = inf
         self._size = (0, 0)
         self._known = known_order(problem)  # also where options are left out, so that devices differ
+        for choice in known:
+            self._try(choice)
 
     def run(self) -> SolveResult:
         known = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE)
@@ -101,7 +112,8 @@ class _Search:
             return self._result(self._solve_all())
         if known.value == inf:
             return self._result(inf)
-        self._choice, self._objective = known.best, known.objective
+        if known.best is not None:
+            self._try(known.best)
         if known.value >= self._objective * (1 - self._options.gap):
             return self._result(known.value)
         reach = known.value + max(_REACH, self._options.gap) * abs(known.value)
@@ -120,13 +132,18 @@ class _Search:
             farther = max(beyond, known.value + _FARTHER * (reach - known.value))
             reach = farther if self._choice is None else max(self._objective, reach)
 
+    def _try(self, choice: Choice) -> None:
+        """Remember a plan if it keeps the limits and is better than the one at hand."""
+        cost = evaluate(self._problem, choice)
+        if is_feasible(self._problem, cost) and cost.objective < self._objective:
+            self._choice, self._objective = choice, cost.objective
+
     def _solve_all(self) -> float:
         """Solve over all options, from the best pipeline if loads count; return the proved bound."""
         if PERIOD in self._problem.quantities and (found := best_pipeline(self._problem)):
-            self._choice = found.choice
-            self._objective = evaluate(self._problem, found.choice).objective
+            self._try(found.choice)
             if found.proved:
-                return self._objective
+                return evaluate(self._problem, found.choice).objective
         if Measure.MAKESPAN in {quantity.measure for quantity in self._problem.quantities}:
             self._start_in_sequence()
         keep = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
@@ -146,9 +163,7 @@ class _Search:
         except SolverError:
             return
         if found.choice is not None:
-            cost = evaluate(self._problem, found.choice)
-            if is_feasible(self._problem, cost):
-                self._choice, self._objective = found.choice, cost.objective
+            self._try(found.choice)
 
     def _left_s(self) -> float:
         return self._options.time_limit_s - (time.perf_counter() - self._began)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,7 @@ class StageEntry(Record, frozen=True, kw_only=True):
     sha256: str
     data: DataFile | None = None
     units: int
+    precisions: dict[str, int] = msgspec.field(default_factory=dict)
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
@@ -234,7 +236,7 @@ def _write_models(plan: Plan, built: Built, folder: Path) -> None:
     for number, stage in enumerate(built.stages):
         file = f"{STAGES}/{number:02d}-{stage.device}.onnx"
         data = save(stage.model, folder / file)
-        entries.append(_entry(number, stage, folder, folder / file, data))
+        entries.append(_entry(plan, number, stage, folder, folder / file, data))
     scenario = msgspec.json.decode(plan.scenario, type=_Ends)
     manifest = Manifest(
         format=plan.format,
@@ -264,7 +266,9 @@ def _data(path: Path | None, folder: Path) -> DataFile | None:
     return None if path is None else DataFile(file=str(path.relative_to(folder)), sha256=_sha256(path))
 
 
-def _entry(number: int, stage: StageModel, folder: Path, path: Path, data: Path | None) -> StageEntry:
+def _entry(
+    plan: Plan, number: int, stage: StageModel, folder: Path, path: Path, data: Path | None
+) -> StageEntry:
     return StageEntry(
         number=number,
         device=stage.device,
@@ -272,6 +276,7 @@ def _entry(number: int, stage: StageModel, folder: Path, path: Path, data: Path 
         sha256=_sha256(path),
         data=_data(data, folder),
         units=len(stage.units),
+        precisions=dict(Counter(plan.assignments[unit].precision.value for unit in stage.units)),
         inputs=_ports(stage.model.graph.input),
         outputs=_ports(stage.model.graph.output),
     )

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator
 from itertools import chain
 
+import networkx as nx
+
 from planner.faults import Fault
 from planner.problem import Measure
 from planner.problem_spec import FLOAT_NAME, LimitSpec, ProblemSpec, TensorSpec, TermSpec
@@ -26,6 +28,19 @@ def crosscheck(spec: ProblemSpec) -> Iterator[Fault]:
         yield from _tensor_faults(i, tensor)
     for place, row in _rows(spec):
         yield from _quantity_faults(place, row, spec)
+    yield from _cycles(spec)
+
+
+def _cycles(spec: ProblemSpec) -> Iterator[Fault]:
+    """Yield the fault of tensors that lead back to the unit that they come from."""
+    units = {unit.name for unit in spec.units}
+    flow: nx.DiGraph = nx.DiGraph()
+    for tensor in spec.tensors:
+        flow.add_edges_from((tensor.source, name) for name in tensor.targets if tensor.source != name)
+    inside = flow.subgraph(units)
+    if not nx.is_directed_acyclic_graph(inside):
+        way = [source for source, _ in nx.find_cycle(inside)]
+        yield Fault(("tensors",), f"run in a circle: {' > '.join([*way, way[0]])}")
 
 
 _SINGULAR = {

@@ -1,6 +1,5 @@
 """Values -> terminal tables."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
@@ -45,15 +44,13 @@ def _stages(plan: Plan, manifest: Manifest) -> Table:
     used = [p for p in Precision if p in _usual(plan)]
     table = new_table(f"{plan.status} plan", ("stage", "device"), ("units", *used, "compute ms"))
     compute = dict(plan.predicted.compute_s) if plan.predicted else {}
-    counts = _precision_counts(plan)
+    last = {stage.device: stage.number for stage in manifest.stages}
     for stage in manifest.stages:
         # A stage without units only switches an input or output for the link.
-        here = counts[stage.device] if stage.units else Counter()
-        # A device's seconds stand once, behind its first stage.
-        seconds = f"{compute.pop(stage.device) * MILLI:.2f}" if stage.device in compute else ""
-        table.add_row(
-            f"{stage.number:02d}", stage.device, str(stage.units), *(str(here[p]) for p in used), seconds
-        )
+        counts = (str(stage.precisions.get(p, 0)) for p in used)
+        # A device's seconds are those of all its stages, and stand behind the last one.
+        seconds = f"{compute[stage.device] * MILLI:.2f}" if last[stage.device] == stage.number else "+"
+        table.add_row(f"{stage.number:02d}", stage.device, str(stage.units), *counts, seconds)
     return table
 
 
@@ -69,13 +66,6 @@ def _cuts(plan: Plan) -> Table:
 def _usual(plan: Plan) -> set[Precision]:
     """Return the precisions that a table shows: the default ones, and others that are used."""
     return {Precision.FP32, Precision.INT8, *plan.precisions().values()}
-
-
-def _precision_counts(plan: Plan) -> dict[str, Counter[Precision]]:
-    counts: dict[str, Counter[Precision]] = defaultdict(Counter)
-    for assignment in plan.assignments:
-        counts[assignment.device][assignment.precision] += 1
-    return counts
 
 
 def _costs(plan: Plan) -> Table:

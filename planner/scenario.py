@@ -383,6 +383,17 @@ class Scenario(_Part):
         return weighs or self.objective == "energy" or self.budget.total_energy_j is not None
 
     @property
+    def needs_prices(self) -> bool:
+        """Whether the objective or a budget speaks of money."""
+        weighs = isinstance(self.objective, ObjectiveSpec) and self.objective.money > 0
+        return weighs or self.objective == "money" or self.money is not None
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether anything costs money."""
+        return any(d.price_per_hour for d in self.devices) or any(x.price_per_gib for x in self.links)
+
+    @property
     def knows_energy(self) -> bool:
         """Whether any device or link says what it draws."""
         links = any(any((*link.send_energy, *link.receive_energy)) for link in self.links)
@@ -428,7 +439,12 @@ def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
     if scenario.budget.metric_drop is not None and scenario.metric is None:
         yield Fault(("budget", "metric_drop"), "needs `metric`, the function that it speaks of")
     if scenario.budget.money_per_month is not None and scenario.requests_per_month is None:
-        yield Fault(("requests_per_month",), "is required for budget.money_per_month")
+        yield Fault(("requests_per_month",), "is required, beside budget, for budget.money_per_month")
+    if scenario.needs_prices and not scenario.has_prices:
+        yield Fault(
+            ("devices", 0, "price_per_hour"),
+            "or another price is required, since the objective or a budget is money",
+        )
     links = [link.name for link in scenario.links]
     for name in scenario.budget.traffic_kib:
         if name not in links:

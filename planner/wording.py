@@ -9,6 +9,8 @@ from planner.problem import Measure
 from planner.scenario import Scenario
 
 _DIGITS = 4  # of a budget that would do, rounded up
+_ERRORS = ("noise_relative_rms", "max_abs_error", "top1_agreement", "accuracy_drop", "metric_drop")
+_ROUNDING = 1e-6
 
 
 def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float], float]) -> str:
@@ -27,16 +29,29 @@ def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float
 
 def _limit_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str:
     key, value = _in_words(scenario, one, one.limit.at_most, noise)
-    return f"{key}: {value:.6g}"
+    if _is_derived(scenario, one, noise):
+        budgets = [name for name in _ERRORS if getattr(scenario.budget, name) is not None]
+        return f"{' and '.join(budgets)} (which leave {value:.4g} of noise on held-back data)"
+    return f"{key}: {value:.4g}"
 
 
 def _way_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str | None:
-    if one.least is None:
+    if one.least is None or _is_derived(scenario, one, noise):
         return None
     key, value = _in_words(scenario, one, one.least, noise)
     least = one.limit.quantity.measure is Measure.PERIOD  # a throughput has to fall
     enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
     return f"{key}: {enough:.10g}" + ("" if one.proved else " (or closer to the budget)")
+
+
+def _is_derived(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> bool:
+    """Return whether a limit on noise is what trying out plans left, and not what the user wrote."""
+    if one.limit.quantity.measure is not Measure.NOISE:
+        return False
+    written = scenario.budget.noise_relative_rms
+    if written is None:
+        return any(getattr(scenario.budget, name) is not None for name in _ERRORS)
+    return float(noise(one.limit.at_most) ** 0.5) < written * (1 - _ROUNDING)
 
 
 def _in_words(

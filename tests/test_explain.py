@@ -61,3 +61,20 @@ def test_a_conflict_is_told_in_the_scenarios_keys_and_units(tmp_path):
         "infeasible at the measured costs: budget.memory_mib.camera: 3, budget.latency_ms: 1 and "
         "noise_relative_rms: 0.01 cannot be kept together"
     )
+
+
+def test_a_limit_that_error_budgets_left_names_them_and_no_way_out(tmp_path):
+    text = TEXT.replace("{INPUTS}", "{}").replace(
+        "latency_ms: 100", "max_abs_error: 0.1, noise_relative_rms: 0.2"
+    )
+    (tmp_path / "s.yaml").write_text(text)
+    scenario = load_scenario(tmp_path / "s.yaml")
+    conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
+    (one,) = conflict.relaxations
+    derived = replace(conflict, relaxations=(replace(one, limit=Limit(NOISE, 1e-4), least=0.002),))
+    assert conflict_text(scenario, derived, NoiseLaw().power) == (
+        "infeasible at the measured costs: noise_relative_rms and max_abs_error (which leave 0.01 of noise "
+        "on held-back data) cannot be kept"
+    )
+    own = replace(conflict, relaxations=(replace(one, limit=Limit(NOISE, 0.04), least=0.09),))
+    assert conflict_text(scenario, own, NoiseLaw().power).endswith("noise_relative_rms: 0.3 would do")

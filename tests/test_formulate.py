@@ -31,7 +31,7 @@ devices:
   - {name: camera}
   - {name: server, scaled_from: camera, speedup: 4, precisions: [fp32]}
 links:
-  - {from: camera, to: server, bandwidth_mbit_per_s: 8, latency_ms: 5}
+  - {from: camera, to: server, bandwidth_mbit_per_s: 8, price_per_gib: 1, latency_ms: 5}
 source: camera
 sink: server
 budget: {memory_mib: {camera: 1}, latency_ms: 100}
@@ -214,7 +214,7 @@ def test_what_is_decided_already_leaves_no_other_option(residual, tmp_path):
         residual,
         tmp_path,
         "placement:",
-        f"  pin: {{'{first}': camera, '*': server}}",
+        "  pin: {'*': server}",
         f"  precision: {{'{last}': fp32}}",
     )
     assert {o.device for v in problem.vertices if not v.fixed for o in v.options} == {1}
@@ -282,3 +282,13 @@ def test_each_measure_can_be_the_objective(residual, tmp_path, name):
     assert problem.objective == (Term(Quantity(measure)),)
     weighted = formulated(residual, tmp_path, f"objective: {{latency: 1, {name}: 2}}")
     assert [term.quantity.measure for term in weighted.objective] == [Measure.LATENCY, measure]
+
+
+def test_a_name_counts_more_than_a_pattern_and_patterns_must_agree(residual, tmp_path):
+    first = residual.graph.units[0].name
+    for rules in (f"{{'{first}': camera, '*': server}}", f"{{'*': server, '{first}': camera}}"):
+        problem = formulated(residual, tmp_path, "placement:", f"  pin: {rules}")
+        assert {o.device for o in problem.vertices[0].options} == {0}
+        assert {o.device for o in problem.vertices[1].options} == {1}
+    with pytest.raises(ScenarioError, match="and another pattern say different things of"):
+        formulated(residual, tmp_path, "placement:", f"  pin: {{'{first[:1]}*': camera, '*': server}}")

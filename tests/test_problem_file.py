@@ -189,6 +189,10 @@ BAD = {
         "objective.0.measure needs a number of visits",
     ),
     "solver": (changed(solver={"name": "glpk"}), "solver.name must be"),
+    "circle": (
+        changed(tensors=[*GOOD["tensors"], {"name": "back", "from": "classes", "to": ["conv1"], "bytes": 4}]),
+        "tensors run in a circle: ",
+    ),
     "zero visits": (changed(devices=[{"name": "camera", "visits": 0}]), "devices.0.visits must be >= 1"),
 }
 
