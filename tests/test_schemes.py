@@ -138,10 +138,8 @@ def test_a_plan_over_devices_of_different_bits(tmp_path):
         {"name": "a", "quantization": {"reduce_range": True}},
         {"name": "b", "scaled_from": "a", "speedup": 100, "quantization": {"reduce_range": False}},
     ]
-    limits = {"b": 800 / MIB}  # not everything fits into the faster device
-    outcome = plan_model(
-        tmp_path, models.residual(), ARRAYS, devices=devices, budget={"memory_mib": limits}, **TWO
-    )
+    pin = {"Conv_0": "a", "Conv_2": "b", "Conv_5": "b", "Gemm_9": "b"}  # whatever the timings are
+    outcome = plan_model(tmp_path, models.residual(), ARRAYS, devices=devices, placement={"pin": pin}, **TWO)
     plan = outcome.plan
     wide = wide_bits(outcome.built.mixed)
     place = {weight: plan.assignments[unit].device for weight, unit in UNIT_OF.items()}
