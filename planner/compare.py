@@ -18,7 +18,6 @@ from planner.envelope import Line, lower_envelope
 from planner.errors import SolverError
 from planner.evaluate import evaluate
 from planner.ilp import SolveResult, solve
-from planner.law import NoiseLaw
 from planner.plan import Cut
 from planner.problem import Choice, Measure, PlacementProblem, Quantity
 from planner.scenario import Scenario
@@ -31,6 +30,7 @@ from profiling.folders import cache_folder
 from profiling.progress import Progress, silent
 
 LATENCY, NOISE = Quantity(Measure.LATENCY), Quantity(Measure.NOISE)
+_CLASH = "the budgets cannot be kept together"
 _MOST_CUTS = 2  # that a summary names
 _GAP = 1e-7  # to which a plan has to be proved best, so that breakpoints are
 
@@ -153,16 +153,11 @@ class _Search:
 
     def _line(self, bandwidth: float, budgets: Mapping[str, float]) -> Line[int]:
         problem = self.problem(bandwidth, budgets).limited(LATENCY, None)
-        number = self._solved(problem, bandwidth)
-        plan = list(self.plans.values())[number]
-        return Line(plan.fixed_s, plan.link_s, number)
-
-    def _solved(self, problem: PlacementProblem, bandwidth: float | None) -> int:
-        """Return the number of the best plan."""
         result = self._solve(problem)
         if result.choice is None:
-            raise _NoPlanError("the budgets cannot be kept together")
-        return self._remember(problem, result, bandwidth)
+            raise _NoPlanError(_CLASH)
+        plan = self._remember(problem, result.choice, bandwidth)
+        return Line(plan.fixed_s, plan.link_s, plan.number)
 
     def _solve(self, problem: PlacementProblem) -> SolveResult:
         self.solves += 1
@@ -176,34 +171,29 @@ class _Search:
         """How points are solved."""
         return replace(self._basis.options, gap=_GAP)
 
-    def _remember(self, problem: PlacementProblem, result: SolveResult, bandwidth: float | None) -> int:
-        """Return the number of a result's plan, noted down if it is new."""
-        if result.choice is None:
-            raise ValueError("there is no plan")
-        chosen = chosen_by(problem, result.choice)
+    def _remember(self, problem: PlacementProblem, choice: Choice, bandwidth: float | None) -> PlanLine:
+        """Return the plan of a choice, noted down if it is new."""
+        chosen = chosen_by(problem, choice)
         if chosen not in self.plans:
-            cost = evaluate(problem, result.choice)
+            cost = evaluate(problem, choice)
+            cuts = cuts_of(problem, cost)
             bandwidths = self._sweep.bandwidths
             moving = 0.0
             if bandwidths is not None and bandwidth is not None:
                 moving = bandwidths.seconds_times_value(self._basis.scenario, cost.traffic_bytes)
             self.plans[chosen] = PlanLine(
                 number=len(self.plans),
-                summary=_summary(chosen, cuts_of(problem, cost)),
+                summary=_summary(chosen, cuts),
                 devices=chosen.devices,
                 precisions=chosen.precisions,
-                cuts=cuts_of(problem, cost),
+                cuts=cuts,
                 fixed_s=cost.latency_s - (moving / bandwidth if bandwidth else 0.0),
                 link_s=moving,
-                noise_relative_rms=self._law.power(cost.noise_power) ** 0.5,
+                noise_relative_rms=self._basis.law.power(cost.noise_power) ** 0.5,
                 energy_j=sum(cost.energy_j) if self._basis.scenario.knows_energy else None,
                 memory_bytes=memory_of(problem, cost),
             )
-        return self.plans[chosen].number
-
-    @property
-    def _law(self) -> NoiseLaw:
-        return self._basis.law
+        return self.plans[chosen]
 
     def _row(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Row:
         """Return a point solved by itself."""
@@ -213,13 +203,13 @@ class _Search:
         except SolverError as exc:
             return _no_row(bandwidth, budgets, str(exc), "unsolved")
         if result.choice is None:
-            return _no_row(bandwidth, budgets, "the budgets cannot be kept together")
-        number = self._remember(problem, result, bandwidth)
+            return _no_row(bandwidth, budgets, _CLASH)
+        plan = self._remember(problem, result.choice, bandwidth)
         return Row(
             bandwidth=bandwidth,
             budgets=dict(budgets),
             status=result.status.value,
-            plan=number,
+            plan=plan.number,
             objective=result.objective,
             bound=result.bound,
             baselines={},

@@ -9,7 +9,6 @@ the ACM 23, 1976).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -78,8 +77,3 @@ def _starts(
             if last is None or (line.intercept, line.slope) != (last.intercept, last.slope):
                 last = line
                 yield start, line
-
-
-def is_concave(pieces: tuple[Piece[T], ...]) -> bool:
-    """Return whether slopes fall from piece to piece, as those of a lower envelope do."""
-    return all(a.line.slope > b.line.slope for a, b in pairwise(pieces))

@@ -16,8 +16,6 @@ from profiling.weights import Array
 _SIZES = (2**10, 2**14, 2**18)  # elements of the tensors on which encoding is timed
 _OPSET, _IR_VERSION = 17, 8
 _STEPS = 255
-
-
 BYTES = {Wire.FLOAT16: 2, Wire.UINT8: 1}
 _TYPES = {Wire.FLOAT16: TensorProto.FLOAT16, Wire.UINT8: TensorProto.UINT8}
 
