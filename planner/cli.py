@@ -333,10 +333,10 @@ def compare(
     plan compare scenario.yaml --bandwidth 1,10 --noise 0.01,0.05 --memory camera=1,2
     """
     from planner.basis import measure_basis
-    from planner.compare import Sweep
     from planner.compare import compare as compare_plans
     from planner.compare_table import comparison_table
     from planner.output import check_comparison, write_comparison
+    from planner.points import Sweep
     from planner.sweep import parse_bandwidths, parse_budgets
 
     loaded = load_scenario(scenario, settings or ())

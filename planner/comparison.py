@@ -1,9 +1,11 @@
 """The record of a comparison: plans, the ranges in which each is best, and a row per bandwidth and budget."""
 
+import msgspec
+
 from planner.plan import Cut, Record
 from profiling.precision import Precision
 
-FORMAT = 1
+FORMAT = 2
 
 
 class PlanLine(Record, frozen=True, kw_only=True):
@@ -15,6 +17,8 @@ class PlanLine(Record, frozen=True, kw_only=True):
         What a person calls it: where the model is cut, or where all of it runs.
     link_s
         Seconds on the links that vary, times the bandwidth; 0 where only budgets vary.
+    compute_s
+        Device -> seconds that it computes.
     """
 
     number: int
@@ -24,9 +28,14 @@ class PlanLine(Record, frozen=True, kw_only=True):
     cuts: tuple[Cut, ...]
     fixed_s: float
     link_s: float
+    compute_s: dict[str, float]
     noise_relative_rms: float
     energy_j: float | None
     memory_bytes: dict[str, int]
+
+    def latency_s(self, bandwidth: float | None) -> float:
+        """Return the seconds of a request at a bandwidth of the links that vary, if any do."""
+        return self.fixed_s + (self.link_s / bandwidth if bandwidth else 0.0)
 
 
 class Piece(Record, frozen=True, kw_only=True):
@@ -49,6 +58,8 @@ class Row(Record, frozen=True, kw_only=True):
         Key -> value, of the budgets that vary.
     baselines
         What simpler ways to plan come to on the same costs; None where they find nothing within the budgets.
+    baseline, baseline_plan
+        The best of them, and its plan among `Comparison.baseline_plans`; None without any.
     joint_gain
         1 - objective / best baseline; None without either.
     """
@@ -59,8 +70,10 @@ class Row(Record, frozen=True, kw_only=True):
     plan: int | None
     objective: float | None
     bound: float | None
-    baselines: dict[str, float | None]
-    joint_gain: float | None
+    baselines: dict[str, float | None] = msgspec.field(default_factory=dict)
+    baseline: str = ""
+    baseline_plan: int | None = None
+    joint_gain: float | None = None
     reason: str = ""
 
 
@@ -74,7 +87,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     pieces
         Where each plan is best; empty where that is not found exactly (another objective than latency).
     solves
-        Programs that were solved for pieces and rows, baselines left out.
+        Programs that pieces and rows asked for, baselines left out.
     """
 
     format: int
@@ -83,6 +96,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     unit: str
     units: tuple[str, ...]
     plans: tuple[PlanLine, ...]
+    baseline_plans: tuple[PlanLine, ...]
     pieces: tuple[Piece, ...]
     rows: tuple[Row, ...]
     solves: int

@@ -196,6 +196,11 @@ def _resolved(scenario: Scenario) -> msgspec.Raw:
     return msgspec.Raw(dump_scenario(scenario).encode())
 
 
+def busy_of(problem: PlacementProblem, cost: Cost) -> dict[str, float]:
+    """Return device -> seconds that it works on a request, of those that do."""
+    return {d: seconds for d, seconds in _by_device(problem, cost.busy_s).items() if seconds}
+
+
 def memory_of(problem: PlacementProblem, cost: Cost) -> dict[str, int]:
     """Return device name -> bytes."""
     return {d: round(size) for d, size in _by_device(problem, cost.memory_bytes).items()}

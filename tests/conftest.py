@@ -56,7 +56,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    folder = Path(os.environ.get("SPLITQUANT_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ.get("SPLITQUANT_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip("the shared models are not here: set SPLITQUANT_DATA to their folder")
     os.environ["SPLITQUANT_DATA"] = str(folder)

@@ -21,6 +21,8 @@ def test_no_simpler_way_beats_the_joint_plan(problem):
 def test_each_way_has_its_name():
     found = baselines(ENDLESS_PRESOLVE, SolverOptions())
     assert [one.name for one in found] == [
+        "fp32 on d0",
+        "fp32 on d1",
         "one device",
         "single fp32 cut",
         "uniform precision, single cut",

@@ -3,19 +3,23 @@
 import csv
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import models
 import numpy as np
 import pytest
 from conftest import scenario_around
 
-from planner.basis import measure_basis
+import planner.kept
+from planner.basis import Basis, measure_basis
 from planner.cli import main
-from planner.compare import Sweep, compare, with_budgets
+from planner.compare import compare
 from planner.comparison import Comparison
 from planner.ilp import solve
+from planner.points import Sweep, with_budgets
 from planner.solvers import SolverOptions
 from planner.sweep import parse_bandwidths
+from planner.tighten import Tightened
 from profiling.profile import load_json
 
 THREE = {
@@ -120,6 +124,41 @@ def test_budgets_alone_can_vary(basis):
     assert [row.bandwidth for row in found.rows] == [None, None]
 
 
+def test_what_an_interrupted_comparison_solved_is_not_solved_again(basis, monkeypatch):
+    sweep = sweep_of(basis, "0.05,0.7,20")
+    solved = []
+    honest = planner.kept.solve
+
+    def until_interrupted(problem, options, known):
+        if len(solved) == 2:
+            raise KeyboardInterrupt
+        solved.append(problem)
+        return honest(problem, options, known)
+
+    monkeypatch.setattr(planner.kept, "solve", until_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compare(basis, sweep)
+    monkeypatch.setattr(planner.kept, "solve", lambda *a: solved.append(a[0]) or honest(*a))
+    whole = compare(basis, sweep)
+    assert len({repr(problem) for problem in solved}) == len(solved)
+    before = len(solved)
+    again = compare(basis, sweep)
+    assert len(solved) == before
+    assert (again.rows, again.pieces, again.plans) == (whole.rows, whole.pieces, whole.plans)
+
+
+def test_error_budgets_that_even_fp32_breaks_are_rows(basis, monkeypatch):
+    found = replace(
+        Tightened(basis.ask(basis.latency).formulate(), None, ()), unmet=("top1 0.5 instead of 1",)
+    )
+    monkeypatch.setattr(Basis, "tightening", lambda *_: SimpleNamespace(solve=lambda _: found))
+    strict = with_budgets(basis.scenario, {"top1_agreement": 0.987654})
+    own = replace(basis, prepared=replace(basis.prepared, scenario=strict))
+    for row in compare(own, sweep_of(basis, "1,10")).rows:
+        assert (row.status, row.plan, row.baselines) == ("infeasible", None, {})
+        assert row.reason == "even without quantization noise: top1 0.5 instead of 1"
+
+
 def test_several_processes_find_the_same(basis):
     one, two = (compare(basis, sweep_of(basis, "0.1,10"), jobs) for jobs in (1, 2))
     assert one.rows == two.rows
@@ -158,7 +197,7 @@ def test_the_folder_holds_the_comparison_twice(told, tmp_path):
 def test_one_document_and_nothing_else(told):
     code, out, _ = told("--bandwidth", "1,2", "--json")
     assert code == 0
-    assert json.loads(out)["format"] == 1
+    assert json.loads(out)["format"] == 2
 
 
 MISTAKES = {

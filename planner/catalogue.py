@@ -1,0 +1,86 @@
+"""The plans that a comparison meets, each noted down once under a number."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from planner.comparison import PlanLine
+from planner.compose import Chosen, busy_of, chosen_by, cuts_of, memory_of
+from planner.evaluate import Cost, evaluate
+from planner.plan import Cut
+from planner.points import Points
+from planner.problem import Choice, PlacementProblem
+from planner.tables import short_name, size_text
+
+_MOST_CUTS = 2  # that a summary names
+
+
+class Catalogue:
+    """Plans in the order in which they were met."""
+
+    def __init__(self, points: Points) -> None:
+        self._points = points
+        self._numbers: dict[Chosen, int] = {}
+        self._choices: list[Choice] = []
+        self.lines: list[PlanLine] = []
+
+    @property
+    def choices(self) -> Sequence[Choice]:
+        """What each plan chooses."""
+        return self._choices
+
+    @property
+    def chosen(self) -> Sequence[Chosen]:
+        """What each plan's models follow from."""
+        return list(self._numbers)
+
+    def note(self, problem: PlacementProblem, choice: Choice, bandwidth: float | None) -> PlanLine:
+        """Return the plan of a choice at a bandwidth, noted down if it is new."""
+        chosen = chosen_by(problem, choice)
+        if chosen not in self._numbers:
+            number = self._numbers[chosen] = len(self.lines)
+            self._choices.append(choice)
+            self.lines.append(self._line(number, chosen, problem, evaluate(problem, choice), bandwidth))
+        return self.lines[self._numbers[chosen]]
+
+    def link_s(self, cost: Cost) -> float:
+        """Return the seconds on links that vary, times the bandwidth."""
+        bandwidths = self._points.sweep.bandwidths
+        if bandwidths is None:
+            return 0.0
+        return bandwidths.seconds_times_value(self._points.basis.scenario, cost.traffic_bytes)
+
+    def _line(
+        self, number: int, chosen: Chosen, problem: PlacementProblem, cost: Cost, bandwidth: float | None
+    ) -> PlanLine:
+        basis = self._points.basis
+        cuts = cuts_of(problem, cost)
+        moving = 0.0 if bandwidth is None else self.link_s(cost)
+        return PlanLine(
+            number=number,
+            summary=_summary(chosen, cuts),
+            devices=chosen.devices,
+            precisions=chosen.precisions,
+            cuts=cuts,
+            fixed_s=cost.latency_s - (moving / bandwidth if bandwidth else 0.0),
+            link_s=moving,
+            compute_s=busy_of(problem, cost),
+            noise_relative_rms=basis.law.power(cost.noise_power) ** 0.5,
+            energy_j=sum(cost.energy_j) if basis.scenario.knows_energy else None,
+            memory_bytes=memory_of(problem, cost),
+        )
+
+
+def _summary(chosen: Chosen, cuts: Sequence[Cut]) -> str:
+    """Return what a person calls a plan."""
+    counts = Counter(chosen.precisions)
+    mix = " + ".join(f"{count} {precision}" for precision, count in sorted(counts.items(), key=_largest))
+    used = list(dict.fromkeys(chosen.devices))
+    if len(used) == 1:
+        return f"all on {used[0]}; {mix}"
+    ends = [f"{short_name(cut.tensor)} ({cut.wire}, {size_text(cut.size_bytes)})" for cut in cuts]
+    more = f" and {len(ends) - _MOST_CUTS} more" if len(ends) > _MOST_CUTS else ""
+    return f"{' > '.join(used)}, over the links {', '.join(ends[:_MOST_CUTS])}{more}; {mix}"
+
+
+def _largest(entry: tuple[str, int]) -> tuple[int, str]:
+    return -entry[1], entry[0]

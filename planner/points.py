@@ -1,0 +1,131 @@
+"""The points of a comparison: each one's problem, under the noise that its error budgets leave."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from math import inf
+
+import msgspec
+
+from planner.basis import Basis
+from planner.compose import Question
+from planner.problem import Measure, PlacementProblem, Quantity
+from planner.scenario import Scenario
+from planner.scenario_file import dump_scenario
+from planner.sweep import Bandwidths
+from profiling.cache import cache_key, cached
+from profiling.folders import cache_folder
+
+LATENCY, NOISE = Quantity(Measure.LATENCY), Quantity(Measure.NOISE)
+# With these the same plans are not possible at every bandwidth, or their costs are no lines.
+_MOVING = {Measure.MAKESPAN, Measure.PERIOD, Measure.ENERGY}
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What is varied.
+
+    Parameters
+    ----------
+    bandwidths
+        None if only budgets are.
+    budgets
+        Key of a budget -> its values; several keys make a grid.
+    """
+
+    bandwidths: Bandwidths | None
+    budgets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def budget_sets(self) -> Iterator[dict[str, float]]:
+        """Yield every combination of budgets."""
+        for values in product(*self.budgets.values()):
+            yield dict(zip(self.budgets, values, strict=True))
+
+
+class UnmetError(Exception):
+    """Error budgets that even fp32 breaks, as a sentence: an answer, not a failure."""
+
+
+class Points:
+    """The problem at each bandwidth and set of budgets."""
+
+    def __init__(self, basis: Basis, sweep: Sweep) -> None:
+        self.basis, self.sweep = basis, sweep
+        self._question = basis.ask(basis.latency)
+        self._limits: dict[str, _NoiseLimit] = {}  # by the budgets that they follow from
+
+    def problem(self, bandwidth: float | None, budgets: Mapping[str, float]) -> PlacementProblem:
+        """Return the problem of a point.
+
+        Raises
+        ------
+        UnmetError
+            If no plan keeps its error budgets.
+        """
+        question = replace(self._question, scenario=self.scenario(bandwidth, budgets))
+        return question.formulate().limited(NOISE, self._noise_limit(budgets))
+
+    def scenario(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Scenario:
+        """Return the scenario of a point."""
+        scenario = with_budgets(self.basis.scenario, budgets)
+        if bandwidth is None or self.sweep.bandwidths is None:
+            return scenario
+        return self.sweep.bandwidths.scenario_at(scenario, bandwidth)
+
+    def has_lines(self, budgets: Mapping[str, float]) -> bool:
+        """Return whether plans' costs are lines over 1/bandwidth, and the same plans possible everywhere."""
+        problem = self.problem(None, budgets)
+        limited = {limit.quantity.measure for limit in problem.limits}
+        return [term.quantity for term in problem.objective] == [LATENCY] and not limited & _MOVING
+
+    def _noise_limit(self, budgets: Mapping[str, float]) -> float | None:
+        """Return the sum of noise with which the plan at the own bandwidth keeps the error budgets."""
+        scenario = with_budgets(self.basis.scenario, budgets)
+        errors = scenario.budget.model_dump_json()
+        if errors not in self._limits:
+            question = replace(self._question, scenario=scenario)
+            self._limits[errors] = _tightened(self.basis, scenario, question)
+        found = self._limits[errors]
+        if found.unmet:
+            raise UnmetError(f"even without quantization noise: {'; '.join(found.unmet)}")
+        return found.summed
+
+
+def with_budgets(scenario: Scenario, budgets: Mapping[str, float]) -> Scenario:
+    """Return a scenario with other budgets: `noise_relative_rms`, `accuracy_drop` or `memory_mib.DEVICE`."""
+    budget = scenario.budget
+    for key, value in budgets.items():
+        name, _, device = key.partition(".")
+        changed = {**budget.memory_mib, device: value} if device else value
+        budget = budget.model_copy(update={name: changed})
+    return scenario.model_copy(update={"budget": budget})
+
+
+class _NoiseLimit(msgspec.Struct, frozen=True):
+    """The greatest sum of noise with which error budgets were seen to hold; None if there are none.
+
+    `unmet` says which ones no limit makes hold.
+    """
+
+    summed: float | None
+    unmet: tuple[str, ...] = ()
+
+
+def _tightened(basis: Basis, scenario: Scenario, question: Question) -> _NoiseLimit:
+    """Return the limit on summed noise at the scenario's own bandwidth."""
+
+    def make() -> _NoiseLimit:
+        own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+        problem = question.formulate()
+        found = own.tightening(problem).solve(problem)
+        limit = found.problem.limit(Measure.NOISE)
+        return _NoiseLimit(None if limit == inf else limit, found.unmet)
+
+    key = cache_key(
+        subject=basis.prepared.subject.fingerprint,
+        scenario=dump_scenario(scenario),
+        costs=repr(question.costs),
+        gain=basis.law.gain,
+        knee=basis.law.knee,
+    )
+    return cached(cache_folder() / f"limit-{key}.json", _NoiseLimit, make)
