@@ -50,7 +50,7 @@ def with_baselines(
             best = min(found, key=lambda one: one.objective)
             plan = None
             if best.choice is not None:
-                plan = rivals.note(problem, best.choice, row.bandwidth).number
+                plan = rivals.note(problem, best.choice, points.scenario(row.bandwidth, row.budgets)).number
             yield msgspec.structs.replace(
                 row,
                 baselines={one.name: one.objective if one.objective < inf else None for one in found},
@@ -91,20 +91,20 @@ class _Uniform:
         if budgets not in self._ways:
             self._ways[budgets] = uniform_ways(problem)
         lines = row.bandwidth is not None and self._points.has_lines(row.budgets)
-        price = self._on_lines(budgets, row.bandwidth, problem) if lines else price_of(problem)
+        price = self._on_lines(row, problem) if lines else price_of(problem)
         return best_uniform(self._ways[budgets], price)
 
-    def _on_lines(self, budgets: str, bandwidth: float | None, problem: PlacementProblem) -> Price:
+    def _on_lines(self, row: Row, problem: PlacementProblem) -> Price:
         allowed, free = problem.limit(Measure.LATENCY), problem.limited(LATENCY, None)
-        x = 1 / (bandwidth or 1.0)
+        scenario = self._points.scenario(row.bandwidth, row.budgets)
+        budgets, x = repr(row.budgets), 1 / (row.bandwidth or 1.0)
 
         def price(choice: Choice) -> float:
             key = (budgets, choice)
             if key not in self._lines:
                 cost = evaluate(free, choice)
-                moving = self._rivals.link_s(cost)
-                fixed = cost.latency_s - moving * x if is_feasible(free, cost) else inf
-                self._lines[key] = Line(fixed, moving, None)
+                fixed_s, link_s = self._rivals.line_of(cost, scenario)
+                self._lines[key] = Line(fixed_s if is_feasible(free, cost) else inf, link_s, None)
             latency = self._lines[key].at(x)
             return latency if latency <= allowed else inf
 

@@ -9,6 +9,7 @@ from planner.evaluate import Cost, evaluate
 from planner.plan import Cut
 from planner.points import Points
 from planner.problem import Choice, PlacementProblem
+from planner.scenario import Scenario
 from planner.tables import short_name, size_text
 
 _MOST_CUTS = 2  # that a summary names
@@ -33,36 +34,44 @@ class Catalogue:
         """What each plan's models follow from."""
         return list(self._numbers)
 
-    def note(self, problem: PlacementProblem, choice: Choice, bandwidth: float | None) -> PlanLine:
-        """Return the plan of a choice at a bandwidth, noted down if it is new."""
+    def note(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanLine:
+        """Return the plan of a choice, noted down if it is new.
+
+        Parameters
+        ----------
+        scenario
+            Of which the problem was made.
+        """
         chosen = chosen_by(problem, choice)
         if chosen not in self._numbers:
             number = self._numbers[chosen] = len(self.lines)
             self._choices.append(choice)
-            self.lines.append(self._line(number, chosen, problem, evaluate(problem, choice), bandwidth))
+            self.lines.append(self._line(number, chosen, problem, evaluate(problem, choice), scenario))
         return self.lines[self._numbers[chosen]]
 
-    def link_s(self, cost: Cost) -> float:
-        """Return the seconds on links that vary, times the bandwidth."""
+    def line_of(self, cost: Cost, scenario: Scenario) -> tuple[float, float]:
+        """Return (fixed_s, link_s) of a cost that was priced in a scenario."""
         bandwidths = self._points.sweep.bandwidths
         if bandwidths is None:
-            return 0.0
-        return bandwidths.seconds_times_value(self._points.basis.scenario, cost.traffic_bytes)
+            return cost.latency_s, 0.0
+        fixed_s = cost.latency_s - bandwidths.seconds_on(scenario, cost.traffic_bytes)
+        at_one = bandwidths.scenario_at(self._points.basis.scenario, 1.0)
+        return fixed_s, bandwidths.seconds_on(at_one, cost.traffic_bytes)
 
     def _line(
-        self, number: int, chosen: Chosen, problem: PlacementProblem, cost: Cost, bandwidth: float | None
+        self, number: int, chosen: Chosen, problem: PlacementProblem, cost: Cost, scenario: Scenario
     ) -> PlanLine:
         basis = self._points.basis
         cuts = cuts_of(problem, cost)
-        moving = 0.0 if bandwidth is None else self.link_s(cost)
+        fixed_s, link_s = self.line_of(cost, scenario)
         return PlanLine(
             number=number,
             summary=_summary(chosen, cuts),
             devices=chosen.devices,
             precisions=chosen.precisions,
             cuts=cuts,
-            fixed_s=cost.latency_s - (moving / bandwidth if bandwidth else 0.0),
-            link_s=moving,
+            fixed_s=fixed_s,
+            link_s=link_s,
             compute_s=busy_of(problem, cost),
             noise_relative_rms=basis.law.power(cost.noise_power) ** 0.5,
             energy_j=sum(cost.energy_j) if basis.scenario.knows_energy else None,

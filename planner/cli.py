@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from planner.errors import PlannerError, ScenarioError
+from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.plan import to_json
 from planner.scenario import scenario_schema
 from planner.scenario_file import load_scenario
@@ -37,6 +37,7 @@ plan profile scenario.yaml --device camera --bundle camera-bundle
 plan profile --diff monday.json friday.json
 plan run plans/quickstart --input samples.npz --output answers.npz
 plan inspect model.onnx
+plan compare scenario.yaml --bandwidth 0.1..1000
 plan solve problem.json --json
 ```
 
@@ -318,6 +319,19 @@ def compare(
     noise: Annotated[str | None, Parameter(help="Values of budget.noise_relative_rms.")] = None,
     accuracy_drop: Annotated[str | None, Parameter(help="Values of budget.accuracy_drop.")] = None,
     memory: Annotated[str | None, Parameter(help="Values of a device's memory: camera=1,2 (MiB).")] = None,
+    pareto: Annotated[
+        str | None, Parameter(help="Quantities to trade against each other: latency,noise or with energy.")
+    ] = None,
+    points: Annotated[int, Parameter(help="Plans to find on the Pareto front, at most.")] = 12,
+    plans: Annotated[int | None, Parameter(help="Choose so many plans to hold, and export them.")] = None,
+    trace: Annotated[
+        Path | None, Parameter(help="CSV of seconds,Mbit/s: the bandwidths that these plans meet.")
+    ] = None,
+    distribution: Annotated[str | None, Parameter(help="The same as weights: 1:0.2,5:0.5,20:0.3.")] = None,
+    hysteresis: Annotated[
+        float, Parameter(help="Fraction beyond a switch-over bandwidth at which a runtime changes plans.")
+    ] = 0.0,
+    verify: Annotated[bool, Parameter(negative="", help="Build and measure every plan.")] = False,
     jobs: Annotated[int | None, Parameter(help="Processes at once; default: one per core.")] = None,
     out: Annotated[Path | None, Parameter(help="Folder to write; default comparisons/SCENARIO.")] = None,
     json: Json = False,
@@ -325,38 +339,52 @@ def compare(
 ) -> int:
     """Compare the best plans over bandwidths and budgets, and with what simpler ways to plan come to.
 
-    With objective latency, every bandwidth at which the best plan changes is found exactly.
+    With objective latency, every bandwidth at which the best plan changes is found exactly. An interrupted
+    comparison goes on where it stopped when it is run again.
 
     Examples:
     plan compare scenario.yaml --bandwidth 0.1..1000
 
     plan compare scenario.yaml --bandwidth 1,10 --noise 0.01,0.05 --memory camera=1,2
+
+    plan compare scenario.yaml --pareto latency,noise --verify
+
+    plan compare scenario.yaml --plans 2 --trace drive.csv --hysteresis 0.1
     """
+    from planner.asked import Asked, parse_asked
     from planner.basis import measure_basis
     from planner.compare import compare as compare_plans
     from planner.compare_table import comparison_table
-    from planner.output import check_comparison, write_comparison
-    from planner.points import Sweep
-    from planner.sweep import parse_bandwidths, parse_budgets
+    from planner.comparison_folder import check_comparison, write_comparison
 
     loaded = load_scenario(scenario, settings or ())
-    bandwidths = parse_bandwidths(bandwidth, link or (), loaded) if bandwidth is not None else None
-    budgets = parse_budgets(loaded, noise=noise, accuracy_drop=accuracy_drop, memory=memory)
-    if bandwidths is None and not budgets:
-        return _fail(USAGE, "nothing to compare: name --bandwidth, --noise, --accuracy-drop or --memory")
+    asked = Asked(
+        bandwidth=bandwidth,
+        links=tuple(link or ()),
+        noise=noise,
+        accuracy_drop=accuracy_drop,
+        memory=memory,
+        pareto=pareto,
+        points=points,
+        plans=plans,
+        trace=trace,
+        distribution=distribution,
+        hysteresis=hysteresis,
+        verify=verify,
+    )
+    sweep, wanted = parse_asked(asked, loaded, jobs or cpu_count() or 1)
     folder = out or Path("comparisons") / scenario.stem
     check_comparison(folder)
     with _progress() as progress:
-        found = compare_plans(
-            measure_basis(loaded, progress), Sweep(bandwidths, budgets), jobs or cpu_count() or 1, progress
-        )
+        basis = measure_basis(loaded, progress)
+        compared = compare_plans(basis, sweep, wanted, progress)
         _INTERRUPT.check()
-        write_comparison(found, folder)
+        write_comparison(compared, basis, folder)
     if json:
-        print(to_json(found))
+        print(to_json(compared.record))
     else:
         console = Console(highlight=False)
-        console.print(comparison_table(found))
+        console.print(comparison_table(compared.record))
         console.print(f"written to {folder}", soft_wrap=True)
     return OK
 
@@ -395,6 +423,8 @@ def _run(tokens: list[str]) -> tuple[int, str]:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as exc:
         return USAGE, f"{str(exc).strip()} (plan --help shows how)"
+    except UsageError as exc:
+        return USAGE, str(exc)
     except (PlannerError, ProfilingError) as exc:
         return BAD_INPUT, str(exc)
     except KeyboardInterrupt:

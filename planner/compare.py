@@ -1,27 +1,66 @@
 """Plans over bandwidths and budgets: measured once, re-priced and re-solved at each of them."""
 
 import time
+from dataclasses import dataclass
 
 from planner.basis import Basis
 from planner.beside import with_baselines
 from planner.catalogue import Catalogue
-from planner.comparison import FORMAT, Comparison, Piece, Row
+from planner.comparison import FORMAT, Comparison, FrontLine, Piece, PlanLine, PlanSet, Row
 from planner.compose import objective_name
+from planner.front import front_of
+from planner.held import SetOrder, plan_set_of
 from planner.points import Points, Sweep
+from planner.problem import Measure
 from planner.ranges import Ranges
+from planner.trials import judged, tried_out
 from profiling.progress import Progress, silent
 
 
-def compare(basis: Basis, sweep: Sweep, jobs: int = 1, progress: Progress = silent) -> Comparison:
-    """Return the best plan at each bandwidth and budget of a sweep, and where it changes.
-
-    What was solved before, by a run that was interrupted, say, is not solved again.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a comparison holds besides the best plan of each point and its baselines.
 
     Parameters
     ----------
     jobs
         Processes that solve rows' baselines side by side.
+    axes, corners
+        Of a Pareto front, and how many points of it; no axes for none.
+    plan_set
+        None for none.
+    trials
+        Whether each plan is built and measured.
     """
+
+    jobs: int = 1
+    axes: tuple[Measure, ...] = ()
+    corners: int = 12
+    plan_set: SetOrder | None = None
+    trials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A comparison, and what its plans' models follow from: for plan sets, and pictures."""
+
+    record: Comparison
+    plans: Catalogue
+
+
+def compare(
+    basis: Basis, sweep: Sweep, wanted: Wanted | None = None, progress: Progress = silent
+) -> Compared:
+    """Return the best plan at each bandwidth and budget of a sweep, and where it changes.
+
+    What was solved or measured before, by a run that was interrupted, say, is not done again.
+
+    Raises
+    ------
+    ScenarioError
+        If a plan set is wanted and there are no ranges of bandwidths.
+    """
+    wanted = wanted or Wanted()
     begun = time.perf_counter()
     points = Points(basis, sweep)
     plans, rivals = Catalogue(points), Catalogue(points)
@@ -35,18 +74,31 @@ def compare(basis: Basis, sweep: Sweep, jobs: int = 1, progress: Progress = sile
         pieces += own
         rows += found
     progress("comparing plans", len(sets), len(sets))
-    rows = list(with_baselines(points, rows, rivals, jobs, progress))
+    held: PlanSet | None = None
+    if wanted.plan_set is not None:
+        held = plan_set_of(wanted.plan_set, pieces, plans.lines)
+    rows = list(with_baselines(points, rows, rivals, wanted.jobs, progress))
+    front: FrontLine | None = None
+    if wanted.axes:
+        front = front_of(points, plans, wanted.axes, wanted.corners, progress)
+    lines: tuple[list[PlanLine], list[PlanLine]] = plans.lines, rivals.lines
+    if wanted.trials:
+        lines = tried_out(points, plans, rivals, progress)
+        rows = [judged(row, points, *lines) for row in rows]
     bandwidths = sweep.bandwidths
-    return Comparison(
+    record = Comparison(
         format=FORMAT,
         objective=objective_name(basis.scenario),
         links=bandwidths.links if bandwidths else (),
         unit=bandwidths.unit if bandwidths else "",
         units=tuple(unit.name for unit in basis.prepared.models.graph.units),
-        plans=tuple(plans.lines),
-        baseline_plans=tuple(rivals.lines),
+        plans=tuple(lines[0]),
+        baseline_plans=tuple(lines[1]),
         pieces=tuple(pieces),
         rows=tuple(rows),
         solves=ranges.solves,
         runtime_s=time.perf_counter() - begun,
+        front=front,
+        plan_set=held,
     )
+    return Compared(record, plans)

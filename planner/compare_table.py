@@ -8,10 +8,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from planner.comparison import Comparison, PlanLine, Row
+from planner.comparison import Comparison, FrontLine, PlanLine, PlanSet, Row
 from planner.tables import MILLI, new_table
 
 _LATENCY = "latency"
+_AXES = {
+    "latency": ("latency, ms", MILLI),
+    "makespan": ("makespan, ms", MILLI),
+    "period": ("period, ms", MILLI),
+    "energy": ("energy, mJ", MILLI),
+    "noise": ("noise, relative rms", 1.0),
+    "memory": ("memory, MiB", 2.0**-20),
+    "traffic": ("traffic, KiB", 2.0**-10),
+}
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
@@ -19,7 +28,13 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = []
     if comparison.pieces:
         parts.append(_ranges(comparison))
-    parts.append(_rows(comparison))
+    if comparison.rows:
+        parts.append(_rows(comparison))
+    if comparison.front is not None:
+        parts.append(_front(comparison, comparison.front))
+    if comparison.plan_set is not None:
+        parts += _plan_set(comparison, comparison.plan_set)
+    parts += _trials(comparison)
     names = ", ".join(comparison.links) or "no link varies"
     parts.append(
         Text(
@@ -43,6 +58,69 @@ def _ranges(comparison: Comparison) -> Table:
     return table
 
 
+def _front(comparison: Comparison, front: FrontLine) -> Table:
+    title = f"Pareto front{'' if front.complete else ', some of its points'}: no plan is better in all"
+    table = new_table(title, ("plan",), ("no.", *(_AXES.get(axis, (axis,))[0] for axis in front.axes)))
+    for point in front.points:
+        plan = comparison.plans[point.plan]
+        values = (f"{value * _scale(axis):.4g}" for axis, value in point.values.items())
+        table.add_row(Text(plan.summary), str(plan.number), *values)
+    return table
+
+
+def _scale(axis: str) -> float:
+    return _AXES[axis][1] if axis in _AXES else 1.0
+
+
+def _plan_set(comparison: Comparison, held: PlanSet) -> list[RenderableType]:
+    columns = ("plan", "leave below", "leave above", "of the time")
+    table = new_table(f"plans to hold, for {held.bandwidths}", (comparison.unit,), columns)
+    for one in held.plans:
+        low, high = (_bound(value) for value in (one.low, one.high))
+        place = f"{low} to {high}" if low and high else f"below {high}" if high else f"above {low}"
+        leave = (_bound(value) or "-" for value in (one.leave_below, one.leave_above))
+        table.add_row(place if low or high else "all", str(one.plan), *leave, f"{one.share:.1%}")
+    text = (
+        f"mean latency {held.mean_latency_s * MILLI:.2f} ms, "
+        f"{held.regret:.2%} more than with every plan at hand"
+    )
+    if held.followed_latency_s is not None:
+        text += (
+            f"; following it with {held.hysteresis:.0%} hysteresis {held.followed_latency_s * MILLI:.2f} ms "
+            f"and {held.changes} changes of plan"
+        )
+    return [table, Text(text)]
+
+
+def _bound(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _trials(comparison: Comparison) -> list[RenderableType]:
+    """Return what building and measuring the plans showed."""
+    tried = [(plan, plan.trial) for plan in comparison.plans if plan.trial is not None]
+    if not tried:
+        return []
+    columns = ("compute ms, predicted", "measured", "noise, predicted", "measured", "accuracy", "chain")
+    table = new_table("every plan built and measured", ("plan",), columns)
+    for plan, trial in tried:
+        fixed = "-" if trial.fixed_s is None else f"{trial.fixed_s * MILLI:.2f}"
+        found = trial.measured
+        shown = ("-", "-", "-")
+        if found is not None:
+            accuracy = "-" if found.accuracy is None else f"{found.accuracy:.2%}"
+            equal = "bit-equal" if found.chain.basic_bit_equal else "NOT bit-equal"
+            shown = (f"{found.noise_relative_rms:.4f}", accuracy, equal)
+        predicted = (f"{plan.fixed_s * MILLI:.2f}", fixed, f"{plan.noise_relative_rms:.4f}")
+        table.add_row(str(plan.number), *predicted, *shown)
+    faults = [
+        Text(f"at {_place(row)}: plan {row.plan} breaks a budget on the evaluation data: {text}")
+        for row in comparison.rows
+        for text in row.broken
+    ]
+    return [table, *faults, _measured_rows(comparison)]
+
+
 def _share(plan: PlanLine, bandwidth: float) -> float:
     """Return which part of the latency the bytes on the links take."""
     moving = plan.link_s / bandwidth
@@ -58,9 +136,9 @@ def _rows(comparison: Comparison) -> Table:
         ("plan", f"joint, {unit}", "one device", "best cut", "two steps", best, "gain"),
     )
     for row in comparison.rows:
-        place = _budgets(row.budgets) + ("" if row.bandwidth is None else f"{row.bandwidth:g}")
+        place = _place(row)
         if row.objective is None:
-            table.add_row(place, "-", row.reason, "", "", "", "")
+            table.add_row(place, "-", row.reason)
             continue
         factor = MILLI if comparison.objective == _LATENCY else 1.0
         groups = [_least(row, words) for words in _GROUPS]
@@ -69,6 +147,25 @@ def _rows(comparison: Comparison) -> Table:
         shown = ["none" if value is None else f"{value * factor:.2f}" for value in (*groups, least)]
         table.add_row(place, str(row.plan), f"{row.objective * factor:.2f}", *shown, gain)
     return table
+
+
+def _measured_rows(comparison: Comparison) -> Table:
+    table = new_table(
+        "the joint plan and the best simpler way, timed in place",
+        (comparison.unit or "budgets", "simpler way"),
+        ("plan", "joint, ms", "simpler, ms", "joint / simpler"),
+    )
+    for row in comparison.rows:
+        if row.measured_s is not None:
+            own, other = row.measured_s, row.baseline_measured_s
+            shown = ("-", "-") if not other else (f"{other * MILLI:.2f}", f"{own / other:.3f}")
+            table.add_row(_place(row), row.baseline or "none", str(row.plan), f"{own * MILLI:.2f}", *shown)
+    return table
+
+
+def _place(row: Row) -> str:
+    place = _budgets(row.budgets) + ("" if row.bandwidth is None else f"{row.bandwidth:g}")
+    return place or "the scenario"
 
 
 _GROUPS = ((" on ", "one device"), ("cut",), ("then",))

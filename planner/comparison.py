@@ -2,10 +2,26 @@
 
 import msgspec
 
-from planner.plan import Cut, Record
+from planner.plan import Cut, Measured, Record
 from profiling.precision import Precision
 
 FORMAT = 2
+
+
+class Trial(Record, frozen=True, kw_only=True):
+    """What building and running a plan showed.
+
+    Parameters
+    ----------
+    measured
+        On the evaluation data; None of a baseline's plan.
+    fixed_s
+        As `PlanLine.fixed_s`, with its units, switches and stages timed in place; None if no device of the
+        scenario is measured here.
+    """
+
+    measured: Measured | None
+    fixed_s: float | None
 
 
 class PlanLine(Record, frozen=True, kw_only=True):
@@ -32,6 +48,7 @@ class PlanLine(Record, frozen=True, kw_only=True):
     noise_relative_rms: float
     energy_j: float | None
     memory_bytes: dict[str, int]
+    trial: Trial | None = None
 
     def latency_s(self, bandwidth: float | None) -> float:
         """Return the seconds of a request at a bandwidth of the links that vary, if any do."""
@@ -62,6 +79,10 @@ class Row(Record, frozen=True, kw_only=True):
         The best of them, and its plan among `Comparison.baseline_plans`; None without any.
     joint_gain
         1 - objective / best baseline; None without either.
+    measured_s, baseline_measured_s
+        Latency of both with their seconds timed in place; None where they were not tried out.
+    broken
+        Error budgets that the plan breaks on the evaluation data.
     """
 
     bandwidth: float | None
@@ -75,6 +96,81 @@ class Row(Record, frozen=True, kw_only=True):
     baseline_plan: int | None = None
     joint_gain: float | None = None
     reason: str = ""
+    measured_s: float | None = None
+    baseline_measured_s: float | None = None
+    broken: tuple[str, ...] = ()
+
+
+class FrontPoint(Record, frozen=True, kw_only=True):
+    """A plan on the front, and what it is of each axis: seconds, joules, bytes; noise as relative rms."""
+
+    plan: int
+    values: dict[str, float]
+
+
+class FrontLine(Record, frozen=True, kw_only=True):
+    """Plans that no other one beats in every axis, at the scenario's own bandwidths.
+
+    Parameters
+    ----------
+    complete
+        Whether there are no others.
+    """
+
+    axes: tuple[str, ...]
+    points: tuple[FrontPoint, ...]
+    complete: bool
+
+
+class HeldPlan(Record, frozen=True, kw_only=True):
+    """A plan of a plan set.
+
+    Parameters
+    ----------
+    low, high
+        Bandwidths from which and to which it is the best one held; None without end.
+    leave_below, leave_above
+        Where a runtime that follows it changes to the next plan, the margin against flapping included.
+    share
+        Of the time for which it is the best one held.
+    """
+
+    plan: int
+    low: float | None
+    high: float | None
+    leave_below: float | None
+    leave_above: float | None
+    share: float
+
+
+class PlanSet(Record, frozen=True, kw_only=True):
+    """The few plans whose best one, at each bandwidth, gives the least mean latency.
+
+    Parameters
+    ----------
+    most
+        How many were allowed.
+    bandwidths
+        Where their frequencies come from.
+    free_latency_s
+        Mean latency if every plan were held.
+    regret
+        mean_latency_s / free_latency_s - 1.
+    hysteresis
+        How far beyond a switch-over bandwidth, as a fraction of it, a runtime waits before it changes.
+    followed_latency_s, changes
+        Of a runtime that follows a trace with that margin; None without a trace.
+    """
+
+    most: int
+    bandwidths: str
+    plans: tuple[HeldPlan, ...]
+    mean_latency_s: float
+    free_latency_s: float
+    regret: float
+    hysteresis: float
+    followed_latency_s: float | None = None
+    changes: int | None = None
 
 
 class Comparison(Record, frozen=True, kw_only=True):
@@ -101,3 +197,5 @@ class Comparison(Record, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     solves: int
     runtime_s: float
+    front: FrontLine | None = None
+    plan_set: PlanSet | None = None

@@ -1,6 +1,7 @@
 """What can go wrong between a scenario and its plan.
 
 PlannerError
+├── UsageError      options of a command do not go together
 ├── ScenarioError   the scenario file is wrong; every fault at once
 ├── DataError       calibration or evaluation data do not fit the model
 ├── ProblemError    a table of costs is no placement problem
@@ -12,6 +13,10 @@ PlannerError
 
 class PlannerError(Exception):
     """Base of every error that `planner` raises on purpose."""
+
+
+class UsageError(PlannerError):
+    """Options of a command do not go together."""
 
 
 class ScenarioError(PlannerError):

@@ -7,7 +7,8 @@ import numpy as np
 
 from planner.chain import Chain
 from planner.errors import DataError, OutputError
-from planner.output import Port, read_manifest
+from planner.manifest import Port
+from planner.output import read_manifest
 from profiling.profile import writing_aside
 from profiling.session import Array, Runtime
 

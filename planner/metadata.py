@@ -1,6 +1,6 @@
 """The assignment inside the models, where viewers of ONNX show it: properties of models and nodes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx
 from onnx import helper
@@ -34,6 +34,14 @@ def label_stage(model: onnx.ModelProto, number: int, devices: Sequence[str]) -> 
     devices
         Of all stages in running order.
     """
-    known = {entry.key: entry.value for entry in model.metadata_props}
-    own = {"stage": f"{number:02d}", "device": devices[number], "chain": " > ".join(devices)}
-    helper.set_model_props(model, known | {f"{_PREFIX}.{key}": value for key, value in own.items()})
+    _label(model, {"stage": f"{number:02d}", "device": devices[number], "chain": " > ".join(devices)})
+
+
+def label_as_shared(model: onnx.ModelProto, device: str) -> None:
+    """Leave out of a stage's `metadata_props`, in place, of which chain it is: several may have it."""
+    _label(model, {"device": device})
+
+
+def _label(model: onnx.ModelProto, own: Mapping[str, str]) -> None:
+    others = {e.key: e.value for e in model.metadata_props if not e.key.startswith(f"{_PREFIX}.")}
+    helper.set_model_props(model, others | {f"{_PREFIX}.{key}": value for key, value in own.items()})

@@ -54,7 +54,7 @@ class Ranges:
         result = self._solve(problem)
         if result.choice is None:
             raise _NoPlanError(_CLASH)
-        plan = self._plans.note(problem, result.choice, bandwidth)
+        plan = self._plans.note(problem, result.choice, self._points.scenario(bandwidth, budgets))
         return Line(plan.fixed_s, plan.link_s, plan.number)
 
     def _solve(self, problem: PlacementProblem) -> SolveResult:
@@ -70,7 +70,7 @@ class Ranges:
             return _no_row(bandwidth, budgets, str(exc), "unsolved")
         if result.choice is None:
             return _no_row(bandwidth, budgets, _CLASH)
-        plan = self._plans.note(problem, result.choice, bandwidth)
+        plan = self._plans.note(problem, result.choice, self._points.scenario(bandwidth, budgets))
         return Row(
             bandwidth=bandwidth,
             budgets=dict(budgets),

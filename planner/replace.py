@@ -100,3 +100,40 @@ def _drop_stale(place: Path) -> None:
             with suppress(FileNotFoundError):
                 if time.time() - left.stat().st_mtime > _STALE_S:
                     shutil.rmtree(left, ignore_errors=True)
+
+
+def check_folder(folder: Path, option: str, what: str, known: set[str], mark: str) -> None:
+    """Refuse a place that cannot be written, or whose files are not what would replace them.
+
+    Parameters
+    ----------
+    option, what
+        What the user wrote, and what is to lie there, for messages.
+    known, mark
+        Names that may lie there, and the one that has to if any do.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, cannot be written, or holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{option}: is a file; name a folder")
+    if folder.is_dir():
+        names = _names(folder)
+        foreign = sorted(names - known)
+        if foreign or (names and mark not in names):
+            odd = foreign[0] if foreign else sorted(names)[0]
+            raise OutputError(f"{option}: holds files that are no {what} ({odd}); name a new folder")
+    above = next(parent for parent in folder.resolve().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise OutputError(f"{option}: {above} is no folder that can be written")
+
+
+def _names(folder: Path) -> set[str]:
+    """Return what a folder holds, read again if another run replaced it meanwhile."""
+    while True:
+        before = folder.stat().st_ino
+        names = {entry.name for entry in folder.iterdir()}
+        if folder.stat().st_ino == before:
+            return names

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from planner.output import Manifest
+from planner.manifest import Manifest
 from planner.plan import Plan, Predicted
 from planner.tables import MILLI, new_table, program_size, short_name, size_text
 from profiling.diff import ProfileDiff

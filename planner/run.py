@@ -11,14 +11,11 @@ from planner.build import Built, build_models, deliverable_of
 from planner.compose import Chosen, Question, chosen_by, compose_infeasible, compose_plan
 from planner.errors import DataError, OutputError, RebuildError
 from planner.explain import find_conflict
+from planner.in_place import time_in_place
 from planner.loop import close_loop
 from planner.measure import (
-    MEASURE_HERE,
     local_runtime,
-    measured_devices,
     noise_of,
-    origin_of,
-    runtime_of,
 )
 from planner.metrics import broken_budgets, has_error_budget
 from planner.plan import Measured, Plan
@@ -31,15 +28,12 @@ from planner.user_code import load_metric
 from planner.verify import Deliverable, measure_errors, verify
 from planner.wording import conflict_text
 from profiling.errors import ModelError
-from profiling.latency import BuiltPlan, time_plan
 from profiling.model import model_hash
-from profiling.precision import Precision
 from profiling.profile import FORMAT as PROFILE_FORMAT
 from profiling.profile import Profile
 from profiling.progress import Progress, silent
 from profiling.quantize import Scheme
 from profiling.refine import InPlace
-from profiling.session import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +62,14 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     basis = measure_basis(scenario, progress)
     prepared = basis.prepared
 
-    def time_in_place(chosen: Chosen) -> dict[str, InPlace]:
+    def timed(chosen: Chosen) -> dict[str, InPlace]:
         progress("timing the plan", 0, 1)
-        found = _time_in_place(prepared, basis.build(chosen), chosen.mix)
+        found = time_in_place(prepared, basis.build(chosen), chosen)
         progress("timing the plan", 1, 1)
         return found
 
     progress("solving", 0, 1)
-    closed = close_loop(basis.ask, basis.latency, basis.tightening, time_in_place)
+    closed = close_loop(basis.ask, basis.latency, basis.tightening, timed)
     progress("solving", 1, 1)
     question, tightened = closed.question, closed.tightened
     if tightened.result.choice is None:
@@ -109,30 +103,6 @@ def _with_own_noise(
     seen = measure_errors(deliverable, samples, prepared.runtime, progress=progress).noise_relative_rms
     summed = tightened.cost.noise_power
     return replace(question, law=question.law.through(summed, seen**2))
-
-
-def _time_in_place(prepared: Prepared, built: Built, mix: Mapping[int, Precision]) -> dict[str, InPlace]:
-    """Return device -> seconds of a plan's models, for the devices that this machine stands for."""
-    scenario = prepared.scenario
-    here = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
-    plan = BuiltPlan(mix, built.mixed, tuple((stage.units, stage.model) for stage in built.stages))
-    origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]
-    graph, feeds = prepared.models.graph, prepared.subject.calibration.samples[0]
-    rounds = prepared.scenario.profiling.rounds or 0
-    found: dict[Runtime, InPlace] = {}
-    for device in here:
-        runtime = runtime_of(device)
-        if runtime not in found:
-            found[runtime] = time_plan(graph, plan, feeds, runtime, rounds)
-    return {device.name: _as_seen_by(found[runtime_of(device)], device.name, origins) for device in here}
-
-
-def _as_seen_by(found: InPlace, device: str, origins: Sequence[str]) -> InPlace:
-    """Return what was timed, with the stages marked whose devices take their costs from a device."""
-    marked = (
-        replace(stage, here=origin == device) for stage, origin in zip(found.stages, origins, strict=False)
-    )
-    return replace(found, stages=tuple(marked))
 
 
 def export_plan(plan: Plan, progress: Progress = silent) -> Built:

@@ -48,16 +48,17 @@ class Bandwidths:
         own = link.bandwidth_mbit_per_s * value if self.factors else value
         return link.model_copy(update={"bandwidth_mbit_per_s": own})
 
-    def seconds_times_value(self, scenario: Scenario, traffic_bytes: Sequence[float]) -> float:
-        """Return what the bytes on the links that vary take, times the value: constant while a plan stays.
+    def seconds_on(self, scenario: Scenario, traffic_bytes: Sequence[float]) -> float:
+        """Return how long the bytes are on the links that vary, in a scenario.
+
+        At value 1 that is what they take times the value, which is constant while a plan stays.
 
         Parameters
         ----------
         traffic_bytes
             Of each link of the scenario.
         """
-        one = self.scenario_at(scenario, 1.0)
-        pairs = zip(one.links, traffic_bytes, strict=True)
+        pairs = zip(scenario.links, traffic_bytes, strict=True)
         return sum(size / link.bandwidth_bytes_per_s for link, size in pairs if link.name in self.links)
 
 

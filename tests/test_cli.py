@@ -18,7 +18,8 @@ from onnx import checker
 
 import planner.output as output_module
 from planner.cli import main
-from planner.output import Manifest, read_manifest, read_plan
+from planner.manifest import Manifest
+from planner.output import read_manifest, read_plan
 from planner.plan import Plan
 
 FAST = ("--set", "profiling.rounds=3", "--set", "profiling.noise_samples=4")
@@ -472,7 +473,7 @@ def test_a_full_disk_leaves_the_old_folder(delivered, call, tmp_path, monkeypatc
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(output_module, "_sha256", full)
+    monkeypatch.setattr(output_module, "sha256_of", full)
     code, _, err = call("export", delivered / "plan.json", "--out", folder)
     assert (code, err.strip()) == (1, f"--out {folder}: No space left on device")
     assert (folder / "plan.json").read_bytes() == before

@@ -1,0 +1,112 @@
+"""What lies in a folder of models: files with their hashes, ports and cuts, for whoever runs them."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+
+from planner.plan import Cut, Record
+from planner.split import StageModel
+from profiling.precision import Precision
+from profiling.weights import save
+
+STAGES = "stages"
+
+
+class Port(Record, frozen=True, kw_only=True):
+    """An input or output of a stage."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class DataFile(Record, frozen=True, kw_only=True):
+    """The weights of a model that is too large for one file; they lie beside it."""
+
+    file: str
+    sha256: str
+
+
+class StageEntry(Record, frozen=True, kw_only=True):
+    """One stage of the manifest, in running order."""
+
+    number: int
+    device: str
+    file: str
+    sha256: str
+    data: DataFile | None = None
+    units: int
+    precisions: dict[str, int] = msgspec.field(default_factory=dict)
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+class Manifest(Record, frozen=True, kw_only=True):
+    """What a runtime needs to run the stages: files, ports and cuts."""
+
+    format: int
+    source: str
+    sink: str
+    model_sha256: str
+    model_data: DataFile | None = None
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    stages: tuple[StageEntry, ...]
+    cuts: tuple[Cut, ...]
+
+
+def save_stage(
+    folder: Path, number: int, stage: StageModel, precisions: Sequence[Precision], order: int
+) -> StageEntry:
+    """Write a stage into a folder and return its entry.
+
+    Parameters
+    ----------
+    number
+        Of its file.
+    precisions
+        Of all units.
+    order
+        Its place in the chain.
+    """
+    path = folder / STAGES / f"{number:02d}-{stage.device}.onnx"
+    data = save(stage.model, path)
+    return StageEntry(
+        number=order,
+        device=stage.device,
+        file=str(path.relative_to(folder)),
+        sha256=sha256_of(path),
+        data=data_file(data, folder),
+        units=len(stage.units),
+        precisions=dict(Counter(precisions[unit].value for unit in stage.units)),
+        inputs=ports_of(stage.model.graph.input),
+        outputs=ports_of(stage.model.graph.output),
+    )
+
+
+def data_file(path: Path | None, folder: Path) -> DataFile | None:
+    """Return the entry of a file with weights beside a model, if there is one."""
+    return None if path is None else DataFile(file=str(path.relative_to(folder)), sha256=sha256_of(path))
+
+
+def ports_of(values: Sequence[onnx.ValueInfoProto]) -> tuple[Port, ...]:
+    """Return inputs or outputs of a model with static shapes."""
+    return tuple(
+        Port(
+            name=value.name,
+            dtype=str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))),
+            shape=tuple(d.dim_value for d in value.type.tensor_type.shape.dim),
+        )
+        for value in values
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's hash in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
