@@ -245,6 +245,7 @@ def run(
     """
     from planner.execute import run_folder
 
+    _INTERRUPT.arm()
     written = run_folder(folder, input_file, output_file, stage)
     print(f"{', '.join(written)} written to {output_file}")
     return OK
@@ -405,8 +406,6 @@ def schema(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _INTERRUPT)
     mistyped = _mistyped_command(tokens)
     code, text = (USAGE, mistyped) if mistyped else _run(tokens)
     if _INTERRUPT.seen and code != OK:
@@ -457,9 +456,17 @@ def _mistyped_command(tokens: Sequence[str]) -> str | None:
 
 
 class _Interrupt:
-    """Turns signals into KeyboardInterrupt, and again at the next progress: libraries swallow some."""
+    """Turns signals into KeyboardInterrupt, and again at the next progress: libraries swallow some.
+
+    It is armed once they are loaded: some of them crash if their import is interrupted.
+    """
 
     seen = False
+
+    def arm(self) -> None:
+        """Answer signals from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self)
 
     def __call__(self, _signal: int, _frame: object) -> None:
         self.seen = True
@@ -487,6 +494,7 @@ def _broken(failures: Sequence[str]) -> str:
 @contextmanager
 def _progress() -> Iterator[Progress]:
     """Yield a reporter that draws bars on a terminal's stderr and is silent elsewhere."""
+    _INTERRUPT.arm()
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _INTERRUPT.check
