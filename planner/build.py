@@ -12,6 +12,7 @@ from planner.prepared import Prepared
 from planner.rebuild import rebuild
 from planner.split import Placement, StageModel, crossings_of, split
 from planner.verify import Deliverable
+from profiling.graph import ModelGraph
 from profiling.precision import Precision, Wire
 from profiling.quantize import read_ranges
 from profiling.wires import add_wires
@@ -19,8 +20,9 @@ from profiling.wires import add_wires
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A plan's models."""
+    """A plan's models, and the graph that they are made of."""
 
+    graph: ModelGraph
     mixed: onnx.ModelProto
     stages: tuple[StageModel, ...]
 
@@ -39,7 +41,7 @@ def build(prepared: Prepared, chosen: Chosen) -> Built:
     stages = split(mixed, graph, placement, crossings)
     for number, stage in enumerate(stages):
         label_stage(stage.model, number, [one.device for one in stages])
-    return Built(mixed, stages)
+    return Built(graph, mixed, stages)
 
 
 def build_models(prepared: Prepared, plan: Plan) -> Built:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from planner.comparison import PlanLine
-from planner.compose import Chosen, busy_of, chosen_by, cuts_of, memory_of
+from planner.compose import Chosen, busy_of, chosen_by, cuts_of, memory_of, unit_options
 from planner.evaluate import Cost, evaluate
 from planner.plan import Cut
 from planner.points import Points
@@ -46,7 +46,7 @@ class Catalogue:
         if chosen not in self._numbers:
             number = self._numbers[chosen] = len(self.lines)
             self._choices.append(choice)
-            self.lines.append(self._line(number, chosen, problem, evaluate(problem, choice), scenario))
+            self.lines.append(self._line(number, chosen, problem, choice, scenario))
         return self.lines[self._numbers[chosen]]
 
     def line_of(self, cost: Cost, scenario: Scenario) -> tuple[float, float]:
@@ -59,9 +59,10 @@ class Catalogue:
         return fixed_s, bandwidths.seconds_on(at_one, cost.traffic_bytes)
 
     def _line(
-        self, number: int, chosen: Chosen, problem: PlacementProblem, cost: Cost, scenario: Scenario
+        self, number: int, chosen: Chosen, problem: PlacementProblem, choice: Choice, scenario: Scenario
     ) -> PlanLine:
         basis = self._points.basis
+        cost = evaluate(problem, choice)
         cuts = cuts_of(problem, cost)
         fixed_s, link_s = self.line_of(cost, scenario)
         return PlanLine(
@@ -73,6 +74,7 @@ class Catalogue:
             fixed_s=fixed_s,
             link_s=link_s,
             compute_s=busy_of(problem, cost),
+            unit_s=tuple(option.seconds for option in unit_options(problem, choice)),
             noise_relative_rms=basis.law.power(cost.noise_power) ** 0.5,
             energy_j=sum(cost.energy_j) if basis.scenario.knows_energy else None,
             memory_bytes=memory_of(problem, cost),

@@ -9,18 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.comparison import Comparison, FrontLine, PlanLine, PlanSet, Row
-from planner.tables import MILLI, new_table
+from planner.tables import AXES, MILLI, new_table
 
 _LATENCY = "latency"
-_AXES = {
-    "latency": ("latency, ms", MILLI),
-    "makespan": ("makespan, ms", MILLI),
-    "period": ("period, ms", MILLI),
-    "energy": ("energy, mJ", MILLI),
-    "noise": ("noise, relative rms", 1.0),
-    "memory": ("memory, MiB", 2.0**-20),
-    "traffic": ("traffic, KiB", 2.0**-10),
-}
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
@@ -60,7 +51,7 @@ def _ranges(comparison: Comparison) -> Table:
 
 def _front(comparison: Comparison, front: FrontLine) -> Table:
     title = f"Pareto front{'' if front.complete else ', some of its points'}: no plan is better in all"
-    table = new_table(title, ("plan",), ("no.", *(_AXES.get(axis, (axis,))[0] for axis in front.axes)))
+    table = new_table(title, ("plan",), ("no.", *(AXES.get(axis, (axis,))[0] for axis in front.axes)))
     for point in front.points:
         plan = comparison.plans[point.plan]
         values = (f"{value * _scale(axis):.4g}" for axis, value in point.values.items())
@@ -69,7 +60,7 @@ def _front(comparison: Comparison, front: FrontLine) -> Table:
 
 
 def _scale(axis: str) -> float:
-    return _AXES[axis][1] if axis in _AXES else 1.0
+    return AXES[axis][1] if axis in AXES else 1.0
 
 
 def _plan_set(comparison: Comparison, held: PlanSet) -> list[RenderableType]:

@@ -35,6 +35,8 @@ class PlanLine(Record, frozen=True, kw_only=True):
         Seconds on the links that vary, times the bandwidth; 0 where only budgets vary.
     compute_s
         Device -> seconds that it computes.
+    unit_s
+        Seconds of each unit alone.
     """
 
     number: int
@@ -45,6 +47,7 @@ class PlanLine(Record, frozen=True, kw_only=True):
     fixed_s: float
     link_s: float
     compute_s: dict[str, float]
+    unit_s: tuple[float, ...]
     noise_relative_rms: float
     energy_j: float | None
     memory_bytes: dict[str, int]

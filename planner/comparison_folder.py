@@ -5,12 +5,15 @@ from pathlib import Path
 import msgspec
 
 from planner.basis import Basis
+from planner.canvas import FIGURES, save_figure
 from planner.compare import Compared
 from planner.compare_table import comparison_csv
-from planner.comparison import HeldPlan
+from planner.comparison import Comparison, HeldPlan
+from planner.comparison_page import comparison_figures, comparison_page, placed_of
 from planner.compose import Chosen
-from planner.manifest import STAGES, Port, StageEntry, ports_of, save_stage
+from planner.manifest import REPORT, STAGES, Port, StageEntry, ports_of, save_stage
 from planner.metadata import label_as_shared
+from planner.picture import draw_graph
 from planner.plan import Cut, Record
 from planner.replace import check_folder, replacing
 from profiling.profile import save_json
@@ -61,7 +64,8 @@ def check_comparison(folder: Path) -> None:
     OutputError
         If it is a file, or holds something that is no comparison.
     """
-    check_folder(folder, f"--out {folder}", "comparison", {COMPARISON, TABLE, PLANS, STAGES}, COMPARISON)
+    known = {COMPARISON, TABLE, PLANS, STAGES, REPORT, FIGURES}
+    check_folder(folder, f"--out {folder}", "comparison", known, COMPARISON)
 
 
 def write_comparison(compared: Compared, basis: Basis, folder: Path) -> None:
@@ -79,6 +83,19 @@ def write_comparison(compared: Compared, basis: Basis, folder: Path) -> None:
         (fresh / TABLE).write_text(comparison_csv(record))
         if record.plan_set is not None:
             save_json(_plan_set(compared, basis, fresh), fresh / PLANS)
+        _write_report(record, basis, fresh)
+
+
+def _write_report(record: Comparison, basis: Basis, folder: Path) -> None:
+    graph, scenario = basis.prepared.models.graph, basis.scenario
+    (folder / REPORT).write_text(comparison_page(record, graph, scenario), encoding="utf-8")
+    (folder / FIGURES).mkdir()
+    devices = [device.name for device in scenario.devices]
+    for name, _, figure in comparison_figures(record, devices):
+        save_figure(figure, folder / FIGURES, name)
+    for plan in record.plans:
+        figure = draw_graph(graph, placed_of(plan, scenario), devices)
+        save_figure(figure, folder / FIGURES, f"graph-{plan.number}")
 
 
 def _plan_set(compared: Compared, basis: Basis, folder: Path) -> RunnableSet:

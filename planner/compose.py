@@ -13,7 +13,7 @@ from planner.law import NoiseLaw
 from planner.peak import peak_mib
 from planner.plan import FORMAT, Assignment, Cut, LoopRound, Objective, Plan, Predicted, SolverRun, WireFormat
 from planner.predict import Whole, alone_on
-from planner.problem import FLOAT, Choice, PlacementProblem
+from planner.problem import FLOAT, Choice, Option, PlacementProblem
 from planner.scenario import ObjectiveSpec, Scenario
 from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
@@ -93,6 +93,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
     result, problem = tightened.result, tightened.problem
     cost = tightened.cost
     chosen = chosen_by(problem, result.choice) if result.choice else Chosen((), ())
+    options = unit_options(problem, result.choice) if result.choice else []
     units = question.graph.units
     return Plan(
         format=FORMAT,
@@ -113,8 +114,13 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
                 nodes=unit.nodes,
                 device=device,
                 precision=Precision.INT8 if unit.quantized else precision,
+                compute_s=option.seconds,
+                noise_power=option.noise_power,
+                weight_bytes=round(option.weight_bytes),
             )
-            for unit, device, precision in zip(units, chosen.devices, chosen.precisions, strict=True)
+            for unit, device, precision, option in zip(
+                units, chosen.devices, chosen.precisions, options, strict=True
+            )
         ),
         cuts=cuts_of(problem, cost),
         predicted=Predicted(
@@ -164,8 +170,7 @@ def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
 
 def chosen_by(problem: PlacementProblem, choice: Choice) -> Chosen:
     """Return what a choice says in names."""
-    pairs = zip(problem.vertices, choice.options, strict=True)
-    options = [vertex.options[o] for vertex, o in pairs if not vertex.fixed]
+    options = unit_options(problem, choice)
     crossings = [(problem.flows[c.flow], c.form) for c in evaluate(problem, choice).crossings]
     wires = {flow.name: Wire(flow.forms[form].name) for flow, form in crossings if form in flow.wires}
     return Chosen(
@@ -173,6 +178,12 @@ def chosen_by(problem: PlacementProblem, choice: Choice) -> Chosen:
         tuple(Precision(option.precision) for option in options),
         tuple(wires.items()),
     )
+
+
+def unit_options(problem: PlacementProblem, choice: Choice) -> list[Option]:
+    """Return the option of each unit."""
+    pairs = zip(problem.vertices, choice.options, strict=True)
+    return [vertex.options[o] for vertex, o in pairs if not vertex.fixed]
 
 
 def objective_name(scenario: Scenario) -> str:

@@ -14,7 +14,7 @@ from planner.split import StageModel
 from profiling.precision import Precision
 from profiling.weights import save
 
-STAGES = "stages"
+STAGES, REPORT = "stages", "report.html"
 
 
 class Port(Record, frozen=True, kw_only=True):

@@ -9,9 +9,11 @@ from typing import TypeVar
 import msgspec
 
 from planner.build import Built
+from planner.canvas import FIGURES, save_figure
 from planner.errors import OutputError
-from planner.manifest import STAGES, Manifest, data_file, ports_of, save_stage, sha256_of
+from planner.manifest import REPORT, STAGES, Manifest, data_file, ports_of, save_stage, sha256_of
 from planner.plan import FORMAT, Plan, Record
+from planner.plan_page import plan_figures, plan_page
 from planner.replace import check_folder, replacing
 from planner.run import Outcome
 from profiling import onboard
@@ -79,7 +81,7 @@ def check_writable(folder: Path) -> None:
     OutputError
         If it is a file, or holds something that is no plan.
     """
-    known = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES}
+    known = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES, REPORT, FIGURES}
     check_folder(folder, f"--out {folder}", "plan", known, MANIFEST)
 
 
@@ -148,6 +150,10 @@ def _write_models(plan: Plan, built: Built, folder: Path) -> None:
     )
     save_json(manifest, folder / MANIFEST)
     save_json(plan, folder / PLAN)
+    (folder / REPORT).write_text(plan_page(plan, built.graph), encoding="utf-8")
+    (folder / FIGURES).mkdir()
+    for name, figure in plan_figures(plan, built.graph):
+        save_figure(figure, folder / FIGURES, name)
 
 
 class _Format(Record, frozen=True, kw_only=True):

@@ -39,12 +39,25 @@ class SolverRun(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """The device and precision of one unit."""
+    """The device and precision of one unit, and what it costs there.
+
+    Parameters
+    ----------
+    compute_s
+        Seconds of the unit alone; switches and stages are not in it.
+    noise_power
+        Of its weights, in the sum that the noise law takes.
+    weight_bytes
+        Of its weights in that precision.
+    """
 
     unit: str
     nodes: tuple[str, ...]
     device: str
     precision: Precision
+    compute_s: float = 0.0
+    noise_power: float = 0.0
+    weight_bytes: int = 0
 
 
 class WireFormat(StrEnum):

@@ -5,6 +5,17 @@ from rich.table import Table
 from rich.text import Text
 
 MILLI = 1e3
+# Quantity -> what a column of it is headed, and its factor.
+AXES = {
+    "latency": ("latency, ms", MILLI),
+    "makespan": ("makespan, ms", MILLI),
+    "period": ("period, ms", MILLI),
+    "energy": ("energy, mJ", MILLI),
+    "noise": ("noise, relative rms", 1.0),
+    "memory": ("memory, MiB", 2.0**-20),
+    "traffic": ("traffic, KiB", 2.0**-10),
+    "money": ("money", 1.0),
+}
 _KIBI = 1024
 _MEBI = 2**20
 _NAME_WIDTH = 32

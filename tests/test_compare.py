@@ -10,11 +10,12 @@ import models
 import msgspec
 import numpy as np
 import pytest
-from conftest import ROOT, scenario_around
+from basis import quickstart_basis
+from conftest import scenario_around
 
 import planner.kept
 import planner.trials
-from planner.basis import Basis, measure_basis
+from planner.basis import Basis
 from planner.chain import Chain, same_bits
 from planner.cli import main
 from planner.compare import Wanted, compare
@@ -25,13 +26,11 @@ from planner.ilp import solve
 from planner.manifest import sha256_of
 from planner.points import Points, Sweep, with_budgets
 from planner.problem import Measure, Quantity
-from planner.scenario_file import load_scenario
 from planner.solvers import SolverOptions
 from planner.sweep import parse_bandwidths
 from planner.tighten import Tightened
 from planner.traces import over_range
-from profiling.precision import Precision
-from profiling.profile import LatencyProfile, load_json
+from profiling.profile import load_json
 from profiling.session import Optimization, Runtime, open_session, run_session
 
 THREE = {
@@ -54,35 +53,9 @@ def samples() -> dict[str, np.ndarray]:
     return {"x": np.random.default_rng(0).standard_normal((8, 1, 2, 8, 8)).astype(np.float32)}
 
 
-def with_known_seconds(basis: Basis) -> Basis:
-    """Return a basis whose seconds are the same on every machine; kernels are not what is tested here."""
-    own = {name: known_seconds(profile) for name, profile in basis.latency.items()}
-    return replace(basis, latency=own)
-
-
-def known_seconds(profile: LatencyProfile) -> LatencyProfile:
-    speed = {Precision.FP32: 1.0, Precision.INT8: 0.4}
-    places = {name: n for n, name in enumerate(dict.fromkeys(row.unit for row in profile.units))}
-    units = tuple(
-        replace(row, seconds=1e-4 * (1 + places[row.unit] % 3) * speed[row.precision])
-        for row in profile.units
-    )
-    wall = {p: sum(row.seconds for row in units if row.precision is p) + 1e-5 for p in profile.wall_s}
-    return replace(
-        profile,
-        units=units,
-        switches=tuple(replace(row, seconds=5e-6) for row in profile.switches),
-        seams=tuple(replace(row, leave_s=1e-5, enter_s=1e-5) for row in profile.seams),
-        start_s=1e-5,
-        wall_s=wall,
-        unattributed_s=dict.fromkeys(wall, 1e-5),
-    )
-
-
 @pytest.fixture(scope="module")
 def basis():
-    settings = ["profiling.rounds=3", "profiling.noise_samples=8"]
-    return with_known_seconds(measure_basis(load_scenario(ROOT / "scenarios" / "quickstart.yaml", settings)))
+    return quickstart_basis()
 
 
 def sweep_of(basis, text: str, *links: str, **budgets) -> Sweep:

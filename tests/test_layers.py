@@ -87,6 +87,9 @@ LAYERS = [
     {"planner.prepared"},
     {"planner.build", "planner.profiles"},
     {"planner.basis"},
+    {"planner.canvas", "planner.told"},
+    {"planner.picture", "planner.figures", "planner.page"},
+    {"planner.plan_page", "planner.comparison_page"},
     {"planner.kept", "planner.points", "planner.compare_table", "planner.in_place"},
     {"planner.catalogue"},
     {"planner.ranges", "planner.beside", "planner.front", "planner.held", "planner.trials"},
@@ -116,6 +119,14 @@ DOORS = {
     "ruamel": {"planner.scenario_file"},
     "onnxruntime.quantization": {"profiling.quantize"},
     "cyclopts": {"planner.cli"},
+    "matplotlib": {
+        "planner.canvas",
+        "planner.picture",
+        "planner.figures",
+        "planner.plan_page",
+        "planner.comparison_page",
+    },
+    "jinja2": {"planner.page"},
 }
 PURE = {
     "planner.problem",
