@@ -252,7 +252,8 @@ def test_a_unit_tells_what_it_is(plan_folder, tmp_path, event):
 @pytest.mark.parametrize("place", [0, 300, 1000])
 def test_the_slider_tells_the_plan_of_a_bandwidth(comparison_folder, tmp_path, place):
     found = json.loads((comparison_folder / "compare.json").read_text())
-    script = f"const s = document.getElementById('bandwidth'); s.value = {place}; s.dispatchEvent(new Event('input'))"
+    move = "s.dispatchEvent(new Event('input'))"
+    script = f"const s = document.getElementById('bandwidth'); s.value = {place}; {move}"
     dom, complaints = in_browser(comparison_folder / "report.html", script, tmp_path)
     told = re.search(r'<output id="at-bandwidth"[^>]*>([^<]*)</output>', dom)[1]
     low, high = found["pieces"][0]["low"], found["pieces"][-1]["high"]
