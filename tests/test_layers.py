@@ -198,3 +198,8 @@ def test_packages_hold_a_docstring_only():
         tree = ast.parse((ROOT / package / "__init__.py").read_text())
         assert len(tree.body) == 1
         assert ast.get_docstring(tree)
+
+
+def test_no_benchmark_hides_a_package():
+    names = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    assert not names & {path.parent.name for path in ROOT.glob("*/__init__.py")}

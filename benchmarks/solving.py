@@ -1,18 +1,15 @@
 """How good and fast the planner's core is: proofs, growth, the textbook program, what people do today.
 
-python benchmarks/planner.py [placement] [models] [large] [growth] [textbook] [today]
+python benchmarks/solving.py [placement] [models] [large] [growth] [textbook] [today]
 
 Without words all parts run. Published workloads and pretrained models are read from $SPLITQUANT_DATA; models
 are profiled first, or their profiles read from the cache.
 """
 
-import sys
-
-sys.path.append(sys.path.pop(0))  # this file is named like the package that it measures
-
 import json
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from math import log
