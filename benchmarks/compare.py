@@ -47,7 +47,7 @@ def _basis(name: str) -> Basis | None:
 
 def _forget_points() -> None:
     """Drop solved problems and trials from the cache, but no profile, so that everything is solved anew."""
-    for kind in ("solved", "trial"):
+    for kind in ("solved", "trial", "times"):
         for path in cache_folder().glob(f"{kind}-*.json"):
             path.unlink()
 

@@ -1,8 +1,6 @@
 """What simpler ways to plan come to in each row of a comparison, on the same costs and budgets."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from math import inf
 
@@ -17,6 +15,7 @@ from planner.kept import solve_kept
 from planner.points import LATENCY, Points, UnmetError
 from planner.problem import Choice, Measure, PlacementProblem
 from planner.solvers import SolverOptions
+from planner.workers import side_by_side
 from profiling.progress import Progress
 
 _GAP = 1e-4
@@ -39,9 +38,9 @@ def with_baselines(
     options = replace(points.basis.options, gap=_GAP)
     problems = [_problem(points, row) for row in rows]
     work: list[_Work] = [None if problem is None else (problem, options) for problem in problems]
-    with ProcessPoolExecutor(jobs) if jobs > 1 else nullcontext() as pool:
-        mapped = map(_solved, work) if pool is None else pool.map(_solved, work)
-        for number, (row, problem, solved) in enumerate(zip(rows, problems, mapped, strict=True)):
+    with side_by_side(min(jobs, len(rows))) as mapped:
+        found_by_row = mapped(_solved, work)
+        for number, (row, problem, solved) in enumerate(zip(rows, problems, found_by_row, strict=True)):
             progress("comparing with baselines", number + 1, len(rows))
             if problem is None:
                 yield row

@@ -24,7 +24,7 @@ class Wanted:
     Parameters
     ----------
     jobs
-        Processes that solve rows' baselines side by side.
+        Processes that solve points and rows' baselines side by side.
     axes, corners
         Of a Pareto front, and how many points of it; no axes for none.
     plan_set
@@ -66,6 +66,7 @@ def compare(
     plans, rivals = Catalogue(points), Catalogue(points)
     ranges = Ranges(points, plans)
     sets = list(sweep.budget_sets())
+    ranges.solve_ahead(sets, wanted.jobs)
     pieces: list[Piece] = []
     rows: list[Row] = []
     for number, budgets in enumerate(sets):

@@ -142,7 +142,7 @@ def _rows(comparison: Comparison) -> Table:
 
 def _measured_rows(comparison: Comparison) -> Table:
     table = new_table(
-        "the joint plan and the best simpler way, timed in place",
+        "the joint plan and the best simpler way, timed in turn",
         (comparison.unit or "budgets", "simpler way"),
         ("plan", "joint, ms", "simpler, ms", "joint / simpler"),
     )

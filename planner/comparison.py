@@ -16,8 +16,8 @@ class Trial(Record, frozen=True, kw_only=True):
     measured
         On the evaluation data; None of a baseline's plan.
     fixed_s
-        As `PlanLine.fixed_s`, with its units, switches and stages timed in place; None if no device of the
-        scenario is measured here.
+        As `PlanLine.fixed_s`, with the seconds of its stages, timed in turn with all other plans; None if
+        one of its devices is not measured here.
     """
 
     measured: Measured | None
@@ -83,7 +83,7 @@ class Row(Record, frozen=True, kw_only=True):
     joint_gain
         1 - objective / best baseline; None without either.
     measured_s, baseline_measured_s
-        Latency of both with their seconds timed in place; None where they were not tried out.
+        Latency of both with the seconds of their stages timed in turn; None where they were not tried out.
     broken
         Error budgets that the plan breaks on the evaluation data.
     """

@@ -2,12 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 
+from planner.errors import SolverError
 from planner.ilp import SolveResult, solve
 from planner.problem import Choice, PlacementProblem
 from planner.solvers import SolverOptions
+from planner.workers import side_by_side
 from profiling.cache import cache_key, cached
 from profiling.folders import cache_folder
 
@@ -25,3 +29,19 @@ def solve_kept(
     content = hashlib.sha256(msgspec.json.encode((problem, options))).hexdigest()
     key = cache_key(problem=content)
     return cached(cache_folder() / f"solved-{key}.json", SolveResult, lambda: solve(problem, options, known))
+
+
+def solve_ahead(problems: Sequence[PlacementProblem], options: SolverOptions, jobs: int) -> None:
+    """Solve problems side by side, so that `solve_kept` finds them in the cache.
+
+    A problem that the solver fails at is left to `solve_kept`, which says so.
+    """
+    if jobs > 1 and len(problems) > jobs:
+        with side_by_side(jobs) as mapped:
+            for _ in mapped(partial(_try, options=options), problems):
+                pass
+
+
+def _try(problem: PlacementProblem, options: SolverOptions) -> None:
+    with suppress(SolverError):
+        solve_kept(problem, options)

@@ -62,14 +62,14 @@ def close_loop(
         found = time_in_place(chosen)
         if not found:
             return closed
-        latency = refined(latency, found)
+        latency = _refined(latency, found)
         own = evaluate(ask(latency).formulate(), choice).objective
         one = _Timed(choice, chosen, found, own)
         expected = question.chain_ratio_to_fp32(problem, evaluate(problem, choice))
         rounds.append(_round(question, one, timed[-1].chosen if timed else chosen, expected))
         timed.append(one)
     best = min(timed, key=lambda one: one.objective)
-    latency = refined(latency, best.found)
+    latency = _refined(latency, best.found)
     question = ask(latency)
     proved = search.prove(question.formulate())
     objective = evaluate(proved.problem, best.choice).objective
@@ -87,8 +87,9 @@ class _Timed:
     objective: float
 
 
-def refined(latency: Mapping[str, LatencyProfile], found: Mapping[str, InPlace]) -> dict[str, LatencyProfile]:
-    """Return the profiles with what a plan's own run showed of its costs."""
+def _refined(
+    latency: Mapping[str, LatencyProfile], found: Mapping[str, InPlace]
+) -> dict[str, LatencyProfile]:
     return {name: refine(one, found[name]) if name in found else one for name, one in latency.items()}
 
 

@@ -1,6 +1,7 @@
 """The best plan at each point of a comparison, and the ranges of bandwidths in which it stays the same."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import inf
 
@@ -9,7 +10,7 @@ from planner.comparison import Piece, Row
 from planner.envelope import Line, lower_envelope
 from planner.errors import SolverError
 from planner.ilp import SolveResult
-from planner.kept import solve_kept
+from planner.kept import solve_ahead, solve_kept
 from planner.points import LATENCY, Points, UnmetError, with_budgets
 from planner.problem import PlacementProblem
 
@@ -31,6 +32,27 @@ class Ranges:
         self._options = replace(points.basis.options, gap=_GAP)
         self.solves = 0
 
+    def solve_ahead(self, sets: Sequence[Mapping[str, float]], jobs: int) -> None:
+        """Solve side by side what is surely asked for: points, and the ends of ranges."""
+        problems: list[PlacementProblem] = []
+        for budgets in sets:
+            with suppress(UnmetError):
+                problems += self._surely(budgets)
+        solve_ahead(problems, self._options, jobs)
+
+    def _surely(self, budgets: Mapping[str, float]) -> list[PlacementProblem]:
+        bandwidths = self._points.sweep.bandwidths
+        if bandwidths is None:
+            return [self._points.problem(None, budgets)]
+        if len(bandwidths.values) == 1 or not self._points.has_lines(budgets):
+            return [self._points.problem(value, budgets) for value in bandwidths.values]
+        ends = (bandwidths.values[-1], bandwidths.values[0])
+        return [self._ending(value, budgets) for value in ends]
+
+    def _ending(self, bandwidth: float, budgets: Mapping[str, float]) -> PlacementProblem:
+        """Return the problem whose best plan's line is looked for."""
+        return self._points.problem(bandwidth, budgets).limited(LATENCY, None)
+
     def over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[Piece], list[Row]]:
         """Return where each plan is best under some budgets, and a row per bandwidth."""
         bandwidths = self._points.sweep.bandwidths
@@ -50,7 +72,7 @@ class Ranges:
         return pieces, [self._row_of(value, budgets, pieces) for value in bandwidths.values]
 
     def _line(self, bandwidth: float, budgets: Mapping[str, float]) -> Line[int]:
-        problem = self._points.problem(bandwidth, budgets).limited(LATENCY, None)
+        problem = self._ending(bandwidth, budgets)
         result = self._solve(problem)
         if result.choice is None:
             raise _NoPlanError(_CLASH)

@@ -1,20 +1,18 @@
-"""The plans of a comparison built and measured, each one once: errors, the chain, and seconds in place."""
+"""The plans of a comparison built and measured, each once: errors, the chain, and seconds side by side."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 
-from planner.build import deliverable_of
+from planner.build import Built, deliverable_of
 from planner.catalogue import Catalogue
 from planner.comparison import PlanLine, Row, Trial
-from planner.evaluate import evaluate
-from planner.in_place import time_in_place
-from planner.loop import refined
+from planner.compose import Chosen
+from planner.measure import MEASURE_HERE, origin_of, runtime_of
 from planner.metrics import broken_budgets
 from planner.plan import Measured
 from planner.points import Points, with_budgets
-from planner.scenario_file import dump_scenario
+from planner.side_by_side import TimedStage, time_side_by_side
 from planner.verify import verify
 from profiling.cache import cache_key, cached, samples_hash
 from profiling.folders import cache_folder
@@ -25,9 +23,24 @@ def tried_out(
     points: Points, plans: Catalogue, rivals: Catalogue, progress: Progress
 ) -> tuple[list[PlanLine], list[PlanLine]]:
     """Return both catalogues' plans with what measuring them showed; of rivals the seconds alone."""
-    trials = _Trials(points, progress, len(plans.lines) + len(rivals.lines))
-    own = [trials.of(plans, line, verified=True) for line in plans.lines]
-    return own, [trials.of(rivals, line, verified=False) for line in rivals.lines]
+    trials = _Trials(points, progress, len(plans.lines))
+    measured = [trials.errors(chosen) for chosen in plans.chosen]
+    seconds = trials.seconds([*plans.chosen, *rivals.chosen])
+    lines = zip(plans.lines, plans.chosen, measured, strict=True)
+    own = [
+        msgspec.structs.replace(line, trial=Trial(measured=seen, fixed_s=_fixed_s(line, seconds[chosen])))
+        for line, chosen, seen in lines
+    ]
+    others = [
+        msgspec.structs.replace(line, trial=Trial(measured=None, fixed_s=_fixed_s(line, seconds[chosen])))
+        for line, chosen in zip(rivals.lines, rivals.chosen, strict=True)
+    ]
+    return own, others
+
+
+def _fixed_s(line: PlanLine, compute_s: float | None) -> float | None:
+    """Return a plan's fixed seconds with those of its stages as they were measured."""
+    return None if compute_s is None else line.fixed_s - sum(line.compute_s.values()) + compute_s
 
 
 def judged(row: Row, points: Points, plans: list[PlanLine], rivals: list[PlanLine]) -> Row:
@@ -57,45 +70,89 @@ def _measured_s(lines: list[PlanLine], number: int | None, bandwidth: float | No
     return line.latency_s(bandwidth) - line.fixed_s + trial.fixed_s
 
 
+class _ChainTime(msgspec.Struct, frozen=True):
+    """Seconds of a plan's stages over those of the fp32 model, and the device of each."""
+
+    ratios: tuple[float, ...]
+    devices: tuple[str, ...]
+
+
+class _Times(msgspec.Struct, frozen=True):
+    """Plans that were timed in turn."""
+
+    chains: tuple[_ChainTime, ...]
+
+
 class _Trials:
     """Builds plans and measures them, or takes what an earlier run measured from the cache."""
 
     def __init__(self, points: Points, progress: Progress, total: int) -> None:
-        self._points, self._progress, self._total = points, progress, total
+        self._basis = points.basis
+        self._progress, self._total = progress, total + 1
         self._done = 0
-        bandwidths = points.sweep.bandwidths
-        scenario = points.basis.scenario
-        self._scenario = bandwidths.scenario_at(scenario, 1.0) if bandwidths else scenario
-        self._evaluation = samples_hash(points.basis.prepared.evaluation.samples)
+        self._key = {
+            "subject": points.basis.prepared.subject.fingerprint,
+            "evaluation": samples_hash(points.basis.prepared.evaluation.samples),
+            "schemes": repr(sorted((k, v.label) for k, v in points.basis.prepared.schemes.items())),
+            "devices": repr(points.basis.scenario.devices),
+        }
 
-    def of(self, plans: Catalogue, line: PlanLine, *, verified: bool) -> PlanLine:
-        """Return a plan with its trial."""
+    def errors(self, chosen: Chosen) -> Measured:
+        """Return what a plan's stages show on the evaluation data."""
+        prepared = self._basis.prepared
+
+        def make() -> Measured:
+            deliverable = deliverable_of(prepared, self._basis.build(chosen))
+            return verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric)
+
         self._progress("measuring plans", self._done, self._total)
-        key = cache_key(
-            subject=self._points.basis.prepared.subject.fingerprint,
-            chosen=repr(plans.chosen[line.number]),
-            scenario=dump_scenario(self._scenario),
-            evaluation=self._evaluation,
-            costs=repr(sorted(self._points.basis.latency.items())),
-            verified=verified,
-        )
-        measure: Callable[[], Trial] = lambda: self._measure(plans, line.number, verified=verified)  # noqa: E731
-        trial = cached(cache_folder() / f"trial-{key}.json", Trial, measure)
+        found = cached(self._file("trial", repr(chosen)), Measured, make)
         self._done += 1
         self._progress("measuring plans", self._done, self._total)
-        return msgspec.structs.replace(line, trial=trial)
+        return found
 
-    def _measure(self, plans: Catalogue, number: int, *, verified: bool) -> Trial:
-        basis = self._points.basis
-        prepared, chosen = basis.prepared, plans.chosen[number]
-        built = basis.build(chosen)
-        measured: Measured | None = None
-        if verified:
-            deliverable = deliverable_of(prepared, built)
-            measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric)
-        found = time_in_place(prepared, built, chosen)
-        if not found:
-            return Trial(measured=measured, fixed_s=None)
-        question = replace(basis.ask(refined(basis.latency, found)), scenario=self._scenario)
-        cost = evaluate(question.formulate(), plans.choices[number])
-        return Trial(measured=measured, fixed_s=plans.line_of(cost, self._scenario)[0])
+    def seconds(self, plans: list[Chosen]) -> dict[Chosen, float | None]:
+        """Return the seconds that all of each plan's stages take, timed in turn with all other plans.
+
+        None of plans with a stage whose device is not measured on this machine.
+        """
+        prepared = self._basis.prepared
+        distinct = [chosen for chosen in dict.fromkeys(plans) if self._is_here(chosen)]
+
+        def make() -> _Times:
+            built = [self._basis.build(chosen) for chosen in distinct]
+            feeds = prepared.subject.calibration.samples[0]
+            chains = [self._stages(one) for one in built]
+            ratios = time_side_by_side(prepared.models.source, chains, feeds)
+            return _Times(
+                tuple(
+                    _ChainTime(own, tuple(stage.device for stage in one.stages))
+                    for own, one in zip(ratios, built, strict=True)
+                )
+            )
+
+        times = cached(self._file("times", repr(distinct)), _Times, make).chains
+        self._progress("measuring plans", self._total, self._total)
+        costs = self._basis.ask(self._basis.latency).costs
+        found: dict[Chosen, float | None] = dict.fromkeys(plans)
+        for chosen, own in zip(distinct, times, strict=True):
+            pairs = zip(own.ratios, own.devices, strict=True)
+            found[chosen] = sum(ratio * costs[device].fp32_s for ratio, device in pairs)
+        return found
+
+    def _file(self, kind: str, content: str) -> Path:
+        return cache_folder() / f"{kind}-{cache_key(**self._key, content=content)}.json"
+
+    def _stages(self, built: Built) -> list[TimedStage]:
+        scenario = self._basis.scenario
+        origins = [origin_of(scenario, scenario.device(stage.device))[0] for stage in built.stages]
+        return [
+            TimedStage(stage.model, runtime_of(origin))
+            for stage, origin in zip(built.stages, origins, strict=True)
+        ]
+
+    def _is_here(self, chosen: Chosen) -> bool:
+        scenario = self._basis.scenario
+        used = {*chosen.devices, scenario.source, scenario.sink}
+        origins = [origin_of(scenario, scenario.device(name))[0] for name in used]
+        return all(origin.profile in (None, MEASURE_HERE) for origin in origins)

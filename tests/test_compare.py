@@ -210,6 +210,10 @@ def test_trials_measure_each_plan_once_and_judge_rows(basis):
         assert row.baseline_measured_s > 0
         assert row.broken == ()
     assert all(plan.trial.measured is None for plan in found.baseline_plans)
+    for row in found.rows:
+        plan, rival = found.plans[row.plan], found.baseline_plans[row.baseline_plan]
+        if (plan.devices, plan.precisions, plan.cuts) == (rival.devices, rival.precisions, rival.cuts):
+            assert row.measured_s == pytest.approx(row.baseline_measured_s)  # one plan is timed once
 
 
 def test_a_plan_that_breaks_a_budget_on_the_evaluation_data_is_told(basis, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -86,3 +87,40 @@ def test_two_runs_into_one_folder_do_not_mix(tmp_path):
         finish(process)
     assert bandwidth(folder) in (1, 100)
     assert [path.name for path in folder.parent.iterdir()] == ["o"]
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.4, 0.8])
+def test_processes_beside_leave_without_a_word(delay_s):
+    code = (
+        "import signal, time\n"
+        "from planner.workers import side_by_side\n"
+        "if __name__ == '__main__':\n"
+        "    with side_by_side(2) as mapped:\n"
+        "        print('ready', flush=True)\n"
+        "        list(mapped(time.sleep, [60, 60, 60]))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(delay_s)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT  # nothing catches it in this script
+    assert "KeyboardInterrupt" in err  # the script's own
+    assert "Worker" not in err
+    assert not all(_is_there(process.pid) for _ in range(50))
+
+
+def _is_there(group: int) -> bool:
+    """Return whether anybody of a process group is left; those that end get a moment."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    time.sleep(0.1)
+    return True

@@ -37,7 +37,7 @@ LAYERS = [
     {"profiling.refine", "profiling.diff"},
     {"profiling.latency", "profiling.inspection"},
     {"profiling.bundle"},
-    {"planner.errors", "planner.faults", "planner.tables", "planner.envelope"},
+    {"planner.errors", "planner.faults", "planner.tables", "planner.envelope", "planner.workers"},
     {"planner.traces"},
     {"planner.plan_set"},
     {
@@ -90,7 +90,7 @@ LAYERS = [
     {"planner.canvas", "planner.told"},
     {"planner.picture", "planner.figures", "planner.page"},
     {"planner.plan_page", "planner.comparison_page"},
-    {"planner.kept", "planner.points", "planner.compare_table", "planner.in_place"},
+    {"planner.kept", "planner.points", "planner.compare_table", "planner.in_place", "planner.side_by_side"},
     {"planner.catalogue"},
     {"planner.ranges", "planner.beside", "planner.front", "planner.held", "planner.trials"},
     {"planner.compare"},
