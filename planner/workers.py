@@ -2,11 +2,11 @@
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, resource_tracker
-from typing import Any, TypeVar
+from multiprocessing import active_children, get_context, resource_tracker
+from typing import Any
 
-A, B = TypeVar("A"), TypeVar("B")
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
@@ -19,10 +19,22 @@ def side_by_side(jobs: int) -> Iterator[Mapper]:
     if jobs < 2:  # noqa: PLR2004  nothing beside it
         yield map
         return
-    with _interrupts_waiting():
-        pool = get_context("spawn").Pool(jobs)
-    with pool:
-        yield pool.imap
+    others = active_children()
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+
+    def spread(call: Callable[[Any], Any], work: Iterable[Any]) -> Iterator[Any]:
+        with _interrupts_waiting():  # the processes start here
+            return pool.map(call, work)
+
+    try:
+        yield spread
+    except BaseException:
+        for process in active_children():
+            if process not in others:
+                process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 @contextmanager
