@@ -208,7 +208,7 @@ class _Search:
                 f"{self._options.name} found no plan within {self._options.time_limit_s:g} s; "
                 "raise solver.time_limit_s in the scenario"
             )
-        bound = min(max(bound, 0.0), self._objective)  # costs are not negative
+        bound = float(min(max(bound, 0.0), self._objective))  # costs are not negative
         close = self._objective - bound <= _OPTIMAL_GAP * abs(self._objective) + _LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
         return SolveResult(status, self._choice, self._objective, bound, *rest)

@@ -32,7 +32,7 @@ def side_by_side(jobs: int) -> Iterator[Mapper]:
         for process in active_children():
             if process not in others:
                 process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown()  # at once, for nobody is left who works
         raise
     pool.shutdown()
 

@@ -52,6 +52,8 @@ def test_the_folder_holds_the_contract(delivered):
         "stages",
         "manifest.json",
         "profile.json",
+        "report.html",
+        "figures",
     }
     manifest = read_manifest(delivered)
     assert [s.file for s in manifest.stages] == sorted(

@@ -124,3 +124,16 @@ def _is_there(group: int) -> bool:
         return False
     time.sleep(0.1)
     return True
+
+
+def test_a_failure_beside_is_raised_once_and_ends_the_others():
+    code = (
+        "import time\n"
+        "from planner.workers import side_by_side\n"
+        "if __name__ == '__main__':\n"
+        "    with side_by_side(2) as mapped:\n"
+        "        list(mapped(time.sleep, [-1, 60, 60, 60]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40)
+    assert done.stderr.count("ValueError: sleep length must be non-negative") == 2  # there, and here
+    assert "Exception in thread" not in done.stderr

@@ -70,9 +70,11 @@ def test_a_scenario_takes_a_bandwidth_or_a_factor(scenario):
 def test_the_time_on_links_that_vary_falls_as_their_bandwidth_rises(scenario):
     traffic = (1e6, 2e6, 0.0, 0.0)
     named = parse_bandwidths("4,8", ("camera-gateway",), scenario)
-    assert named.seconds_times_value(scenario, traffic) / 4 == pytest.approx(8e6 / 4e6)
+    at_four = named.scenario_at(scenario, 4)
+    assert named.seconds_on(at_four, traffic) == pytest.approx(8e6 / 4e6)
     every = parse_bandwidths("4,8", ("all",), scenario)
-    assert every.seconds_times_value(scenario, traffic) / 2 == pytest.approx(8e6 / 2e6 + 16e6 / 200e6)
+    twice = every.scenario_at(scenario, 2)
+    assert every.seconds_on(twice, traffic) == pytest.approx(8e6 / 2e6 + 16e6 / 200e6)
 
 
 def test_values_of_budgets_are_numbers_in_order():

@@ -1,0 +1,57 @@
+import msgspec
+import pytest
+from hypothesis import given, settings
+from strategies import problems
+
+import planner.kept
+from planner.errors import SolverError
+from planner.ilp import SolveResult, solve
+from planner.kept import solve_ahead, solve_kept
+from planner.solvers import SolverOptions
+
+OPTIONS = SolverOptions(gap=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems())
+def test_every_answer_can_be_kept(problem):
+    found = solve(problem, OPTIONS)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=SolveResult) == found
+
+
+@settings(max_examples=10, deadline=None)
+@given(problems(max_units=4))
+def test_what_is_kept_is_the_answer(problem):
+    first, again = (solve_kept(problem, OPTIONS) for _ in range(2))
+    assert again == first
+    assert first.choice == solve(problem, OPTIONS).choice
+    assert first.objective == solve(problem, OPTIONS).objective
+
+
+@pytest.fixture(scope="module")
+def several():
+    from small_problems import small_problem
+
+    free = small_problem()
+    return [free.limited(limit.quantity, limit.at_most * (1 + n)) for n, limit in enumerate(free.limits)] * 2
+
+
+def test_what_is_solved_ahead_is_not_solved_again(several, monkeypatch):
+    solve_ahead(several, OPTIONS, 2)
+    monkeypatch.setattr(planner.kept, "solve", None)
+    assert all(solve_kept(problem, OPTIONS).objective is not None for problem in several)
+
+
+def test_a_problem_that_fails_is_left_to_the_one_who_asks(several):
+    unknown = SolverOptions("no such solver", gap=1e-9)
+    try:
+        solve_ahead(several, unknown, 2)
+    except SolverError:
+        pytest.fail("a failure ahead is nobody's answer")
+
+
+def test_other_options_are_another_problem(several, monkeypatch):
+    solve_kept(several[0], OPTIONS)
+    monkeypatch.setattr(planner.kept, "solve", None)
+    with pytest.raises(TypeError):
+        solve_kept(several[0], SolverOptions(gap=2e-9))
