@@ -22,6 +22,7 @@ class Catalogue:
         self._points = points
         self._numbers: dict[Chosen, int] = {}
         self._choices: list[Choice] = []
+        self._summed: list[float] = []
         self.lines: list[PlanLine] = []
 
     @property
@@ -33,6 +34,17 @@ class Catalogue:
     def chosen(self) -> Sequence[Chosen]:
         """What each plan's models follow from."""
         return list(self._numbers)
+
+    def summed_noise(self, plan: int) -> float:
+        """Return the sum of a plan's noise that the law takes."""
+        return self._summed[plan]
+
+    def forget(self, since: int) -> None:
+        """Forget the plans that were noted down since there were so many."""
+        for chosen in list(self._numbers)[since:]:
+            del self._numbers[chosen]
+        for rows in (self._choices, self._summed, self.lines):
+            del rows[since:]
 
     def note(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanLine:
         """Return the plan of a choice, noted down if it is new.
@@ -63,6 +75,7 @@ class Catalogue:
     ) -> PlanLine:
         basis = self._points.basis
         cost = evaluate(problem, choice)
+        self._summed.append(cost.noise_power)
         cuts = cuts_of(problem, cost)
         fixed_s, link_s = self.line_of(cost, scenario)
         return PlanLine(

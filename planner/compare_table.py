@@ -37,11 +37,14 @@ def comparison_table(comparison: Comparison) -> RenderableType:
 
 
 def _ranges(comparison: Comparison) -> Table:
-    table = new_table("best plan per range", (comparison.unit, "plan"), ("no.", "links share"))
+    keys = _budget_keys(comparison)
+    left = (*keys, comparison.unit, "plan")
+    table = new_table("best plan per range", left, ("no.", "links share"))
     for piece in comparison.pieces:
         plan = comparison.plans[piece.plan]
         table.add_row(
-            f"{_budgets(piece.budgets)}{piece.low:.4g} to {piece.high:.4g}",
+            *(f"{piece.budgets[key]:g}" for key in keys),
+            f"{piece.low:.4g} to {piece.high:.4g}",
             Text(plan.summary),
             str(plan.number),
             f"{_share(plan, piece.low):.0%} to {_share(plan, piece.high):.0%}",
@@ -123,40 +126,57 @@ def _rows(comparison: Comparison) -> Table:
     unit = "ms" if comparison.objective == _LATENCY else comparison.objective
     table = new_table(
         "the joint plan beside simpler ways on the same costs",
-        (comparison.unit or "budgets",),
+        _head(comparison),
         ("plan", f"joint, {unit}", "one device", "best cut", "two steps", best, "gain"),
     )
     for row in comparison.rows:
-        place = _place(row)
+        place = _point(comparison, row)
         if row.objective is None:
-            table.add_row(place, "-", row.reason)
+            table.add_row(*place, "-", row.reason)
             continue
         factor = MILLI if comparison.objective == _LATENCY else 1.0
         groups = [_least(row, words) for words in _GROUPS]
         least = min((value for value in groups if value is not None), default=None)
         gain = "-" if row.joint_gain is None else f"{max(row.joint_gain, 0.0):.1%}"  # but for rounding
         shown = ["none" if value is None else f"{value * factor:.2f}" for value in (*groups, least)]
-        table.add_row(place, str(row.plan), f"{row.objective * factor:.2f}", *shown, gain)
+        table.add_row(*place, str(row.plan), f"{row.objective * factor:.2f}", *shown, gain)
     return table
 
 
 def _measured_rows(comparison: Comparison) -> Table:
     table = new_table(
         "the joint plan and the best simpler way, timed in turn",
-        (comparison.unit or "budgets", "simpler way"),
+        (*_head(comparison), "simpler way"),
         ("plan", "joint, ms", "simpler, ms", "joint / simpler"),
     )
     for row in comparison.rows:
         if row.measured_s is not None:
             own, other = row.measured_s, row.baseline_measured_s
             shown = ("-", "-") if not other else (f"{other * MILLI:.2f}", f"{own / other:.3f}")
-            table.add_row(_place(row), row.baseline or "none", str(row.plan), f"{own * MILLI:.2f}", *shown)
+            names = (*_point(comparison, row), row.baseline or "none")
+            table.add_row(*names, str(row.plan), f"{own * MILLI:.2f}", *shown)
     return table
 
 
 def _place(row: Row) -> str:
-    place = _budgets(row.budgets) + ("" if row.bandwidth is None else f"{row.bandwidth:g}")
-    return place or "the scenario"
+    budgets = "".join(f"{key} {value:g}, " for key, value in row.budgets.items())
+    return budgets + ("" if row.bandwidth is None else f"{row.bandwidth:g}") or "the scenario"
+
+
+def _budget_keys(comparison: Comparison) -> list[str]:
+    return list(dict.fromkeys(key for row in comparison.rows for key in row.budgets))
+
+
+def _head(comparison: Comparison) -> tuple[str, ...]:
+    """Return the columns that say which point a row is."""
+    unit = (comparison.unit,) if comparison.unit else ()
+    return (*_budget_keys(comparison), *unit) or ("at",)
+
+
+def _point(comparison: Comparison, row: Row) -> tuple[str, ...]:
+    budgets = tuple(f"{row.budgets[key]:g}" for key in _budget_keys(comparison))
+    bandwidth = () if row.bandwidth is None else (f"{row.bandwidth:g}",)
+    return (*budgets, *bandwidth) or ("the scenario",)
 
 
 _GROUPS = ((" on ", "one device"), ("cut",), ("then",))
@@ -168,10 +188,6 @@ def _least(row: Row, words: tuple[str, ...]) -> float | None:
     return min((value for value in known if value is not None), default=None)
 
 
-def _budgets(budgets: dict[str, float]) -> str:
-    return "".join(f"{key} {value:g}, " for key, value in budgets.items())
-
-
 def comparison_csv(comparison: Comparison) -> str:
     """Return the rows with every baseline, one line each."""
     text = io.StringIO()
@@ -181,7 +197,7 @@ def comparison_csv(comparison: Comparison) -> str:
 
 
 def _cells(comparison: Comparison) -> Iterator[list[object]]:
-    budgets = list(dict.fromkeys(key for row in comparison.rows for key in row.budgets))
+    budgets = _budget_keys(comparison)
     names = list(dict.fromkeys(name for row in comparison.rows for name in row.baselines))
     yield ["bandwidth", *budgets, "status", "plan", "objective", "bound", *names, "joint_gain", "summary"]
     for row in comparison.rows:

@@ -8,12 +8,17 @@ from math import inf
 import msgspec
 
 from planner.basis import Basis
-from planner.compose import Question
+from planner.build import deliverable_of
+from planner.compose import Chosen, Question
+from planner.metrics import doubtful_budgets, has_error_budget
+from planner.plan import Metrics
 from planner.problem import Measure, PlacementProblem, Quantity
 from planner.scenario import Scenario
 from planner.scenario_file import dump_scenario
 from planner.sweep import Bandwidths
-from profiling.cache import cache_key, cached
+from planner.tighten import fall_of
+from planner.verify import measure_errors
+from profiling.cache import cache_key, cached, samples_hash
 from profiling.folders import cache_folder
 
 LATENCY, NOISE = Quantity(Measure.LATENCY), Quantity(Measure.NOISE)
@@ -71,6 +76,49 @@ class Points:
         if bandwidth is None or self.sweep.bandwidths is None:
             return scenario
         return self.sweep.bandwidths.scenario_at(scenario, bandwidth)
+
+    def tighten(self, budgets: Mapping[str, float], plans: Mapping[Chosen, float]) -> bool:
+        """Lower the limit on noise if a plan does not keep the error budgets on held-back data.
+
+        Parameters
+        ----------
+        plans
+            Each with the sum of its noise.
+
+        Returns
+        -------
+        bool
+            Whether it was lowered, so that points have to be solved again.
+        """
+        scenario = with_budgets(self.basis.scenario, budgets)
+        budget = scenario.budget
+        if not has_error_budget(budget):
+            return False
+        limits = []
+        for chosen, summed in plans.items():
+            metrics = self._held_back(chosen)
+            if summed and any(True for _ in doubtful_budgets(budget, metrics)):
+                limits.append(summed * fall_of(budget, metrics))
+        if limits:
+            self._limits[budget.model_dump_json()] = _NoiseLimit(min(limits))
+        return bool(limits)
+
+    def _held_back(self, chosen: Chosen) -> Metrics:
+        """Return the errors of a plan on held-back data, from the cache where they are known."""
+        prepared = self.basis.prepared
+        key = cache_key(
+            subject=prepared.subject.fingerprint,
+            samples=samples_hash(prepared.held_back.samples),
+            schemes=repr(sorted((name, scheme.label) for name, scheme in prepared.schemes.items())),
+            chosen=repr(chosen),
+            metric=str(self.basis.scenario.metric),
+        )
+
+        def make() -> Metrics:
+            deliverable = deliverable_of(prepared, self.basis.build(chosen))
+            return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
+
+        return cached(cache_folder() / f"held-{key}.json", Metrics, make)
 
     def has_lines(self, budgets: Mapping[str, float]) -> bool:
         """Return whether plans' costs are lines over 1/bandwidth, and the same plans possible everywhere."""

@@ -132,7 +132,7 @@ class Tightening:
         if cost.noise_power == 0 or len(self._rounds) == _MOST_ROUNDS:
             return None
         last = len(self._rounds) == _MOST_ROUNDS - 1
-        return 0.0 if last else cost.noise_power * _factor(self._budget, metrics)
+        return 0.0 if last else cost.noise_power * fall_of(self._budget, metrics)
 
     def _looser(self, cost: Cost, metrics: Metrics) -> float | None:
         """Return a greater limit that may keep the budgets too."""
@@ -158,8 +158,8 @@ class Tightening:
         return Tightened(problem, result, tuple(rounds))
 
 
-def _factor(budget: BudgetSpec, metrics: Metrics) -> float:
-    """Return by how much the summed noise must fall."""
+def fall_of(budget: BudgetSpec, metrics: Metrics) -> float:
+    """Return the factor by which the summed noise of a plan that breaks a budget should fall."""
     allowed = budget.noise_relative_rms
     if allowed is None or metrics.noise_relative_rms <= allowed:
         return _STEP

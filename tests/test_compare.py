@@ -21,6 +21,7 @@ from planner.cli import main
 from planner.compare import Wanted, compare
 from planner.comparison import Comparison
 from planner.comparison_folder import RunnableSet, write_comparison
+from planner.compose import Chosen
 from planner.held import SetOrder
 from planner.ilp import solve
 from planner.manifest import sha256_of
@@ -30,6 +31,7 @@ from planner.solvers import SolverOptions
 from planner.sweep import parse_bandwidths
 from planner.tighten import Tightened
 from planner.traces import over_range
+from profiling.precision import Precision
 from profiling.profile import load_json
 from profiling.session import Optimization, Runtime, open_session, run_session
 
@@ -157,6 +159,32 @@ def test_what_an_interrupted_comparison_solved_is_not_solved_again(basis, monkey
     again = compare(basis, sweep).record
     assert len(solved) == before
     assert (again.rows, again.pieces, again.plans) == (whole.rows, whole.pieces, whole.plans)
+
+
+def test_a_plan_that_breaks_a_budget_on_held_back_data_lowers_the_limit(basis):
+    points = Points(basis, Sweep(None))
+    budgets = {"noise_relative_rms": 0.012}
+    units = basis.prepared.models.graph.units
+    precisions = tuple(Precision.INT8 if unit.quantizable else Precision.FP32 for unit in units)
+    loud = Chosen(("server",) * len(units), precisions)
+    before = points.problem(None, budgets).limit(Measure.NOISE)
+    assert points.tighten(budgets, {loud: before})
+    assert points.problem(None, budgets).limit(Measure.NOISE) < before
+    silent = Chosen(("server",) * len(units), (Precision.FP32,) * len(units))
+    assert not points.tighten(budgets, {silent: 0.0})
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.01])
+def test_every_plan_keeps_the_error_budgets_on_held_back_data(basis, noise):
+    budgets = {"noise_relative_rms": noise}
+    compared = compare(basis, sweep_of(basis, "0.05,3,1000", "all", noise_relative_rms=(noise,)))
+    assert compared.record.plans
+    points = Points(basis, Sweep(None))
+    for chosen in compared.plans.chosen:
+        assert not points.tighten(budgets, {chosen: 1.0})
+    numbers = [plan.number for plan in compared.record.plans]
+    assert numbers == list(range(len(numbers)))
+    assert {row.plan for row in compared.record.rows} <= set(numbers)
 
 
 def test_error_budgets_that_even_fp32_breaks_are_rows(basis, monkeypatch):
