@@ -62,6 +62,8 @@ def parse_asked(asked: Asked, scenario: Scenario, jobs: int) -> tuple[Sweep, Wan
         )
     if bandwidths is None and asked.links:
         raise UsageError(f"--link {asked.links[0]}: says which link --bandwidth varies, which is not there")
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs}: needs one process at least")
     if asked.points < _FEWEST_POINTS:
         raise UsageError(f"--points {asked.points}: a front has two ends at least")
     wanted = Wanted(

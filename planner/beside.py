@@ -19,6 +19,7 @@ from planner.workers import side_by_side
 from profiling.progress import Progress
 
 _GAP = 1e-4
+_ROUNDING = 1e-9
 _Work = tuple[PlacementProblem, SolverOptions] | None
 
 
@@ -73,7 +74,8 @@ def _solved(work: _Work) -> tuple[Baseline, ...]:
 def _gain(row: Row, best: Baseline) -> float | None:
     if row.objective is None or best.objective == inf:
         return None
-    return 1 - row.objective / best.objective if best.objective else 0.0
+    gain = 1 - row.objective / best.objective if best.objective else 0.0
+    return gain if abs(gain) > _ROUNDING else 0.0
 
 
 class _Uniform:

@@ -373,7 +373,7 @@ def compare(
         hysteresis=hysteresis,
         verify=verify,
     )
-    sweep, wanted = parse_asked(asked, loaded, jobs or cpu_count() or 1)
+    sweep, wanted = parse_asked(asked, loaded, cpu_count() or 1 if jobs is None else jobs)
     folder = out or Path("comparisons") / scenario.stem
     check_comparison(folder)
     with _progress() as progress:

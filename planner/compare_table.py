@@ -11,7 +11,7 @@ from rich.text import Text
 from planner.comparison import Comparison, FrontLine, PlanLine, PlanSet, Row
 from planner.tables import AXES, MILLI, new_table
 
-_LATENCY = "latency"
+_OBJECTIVES = AXES | {"throughput": AXES["period"]}
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
@@ -21,11 +21,14 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         parts.append(_ranges(comparison))
     if comparison.rows:
         parts.append(_rows(comparison))
+        parts += [Text(f"at {_place(row)}: {row.reason}") for row in comparison.rows if row.reason]
     if comparison.front is not None:
         parts.append(_front(comparison, comparison.front))
     if comparison.plan_set is not None:
         parts += _plan_set(comparison, comparison.plan_set)
     parts += _trials(comparison)
+    if not comparison.pieces:
+        parts += [Text(f"plan {plan.number}: {plan.summary}") for plan in comparison.plans]
     names = ", ".join(comparison.links) or "no link varies"
     parts.append(
         Text(
@@ -39,7 +42,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
 def _ranges(comparison: Comparison) -> Table:
     keys = _budget_keys(comparison)
     left = (*keys, comparison.unit, "plan")
-    table = new_table("best plan per range", left, ("no.", "links share"))
+    table = new_table("best plan per range", left, ("no.", "their bytes' share"))
     for piece in comparison.pieces:
         plan = comparison.plans[piece.plan]
         table.add_row(
@@ -53,7 +56,8 @@ def _ranges(comparison: Comparison) -> Table:
 
 
 def _front(comparison: Comparison, front: FrontLine) -> Table:
-    title = f"Pareto front{'' if front.complete else ', some of its points'}: no plan is better in all"
+    points = "all points" if front.complete else "some points"
+    title = f"Pareto front ({points}) at the scenario's own bandwidths, without budgets on these quantities"
     table = new_table(title, ("plan",), ("no.", *(AXES.get(axis, (axis,))[0] for axis in front.axes)))
     for point in front.points:
         plan = comparison.plans[point.plan]
@@ -95,17 +99,17 @@ def _trials(comparison: Comparison) -> list[RenderableType]:
     tried = [(plan, plan.trial) for plan in comparison.plans if plan.trial is not None]
     if not tried:
         return []
-    columns = ("compute ms, predicted", "measured", "noise, predicted", "measured", "accuracy", "chain")
+    columns = ("stages, ms, predicted", "measured", "noise, predicted", "measured", "accuracy", "chain")
     table = new_table("every plan built and measured", ("plan",), columns)
     for plan, trial in tried:
-        fixed = "-" if trial.fixed_s is None else f"{trial.fixed_s * MILLI:.2f}"
+        fixed = "-" if trial.compute_s is None else f"{trial.compute_s * MILLI:.2f}"
         found = trial.measured
         shown = ("-", "-", "-")
         if found is not None:
             accuracy = "-" if found.accuracy is None else f"{found.accuracy:.2%}"
             equal = "bit-equal" if found.chain.basic_bit_equal else "NOT bit-equal"
             shown = (f"{found.noise_relative_rms:.4f}", accuracy, equal)
-        predicted = (f"{plan.fixed_s * MILLI:.2f}", fixed, f"{plan.noise_relative_rms:.4f}")
+        predicted = (f"{trial.expected_compute_s * MILLI:.2f}", fixed, f"{plan.noise_relative_rms:.4f}")
         table.add_row(str(plan.number), *predicted, *shown)
     faults = [
         Text(f"at {_place(row)}: plan {row.plan} breaks a budget on the evaluation data: {text}")
@@ -123,18 +127,17 @@ def _share(plan: PlanLine, bandwidth: float) -> float:
 
 def _rows(comparison: Comparison) -> Table:
     best = "best of these"
-    unit = "ms" if comparison.objective == _LATENCY else comparison.objective
+    unit, factor = _OBJECTIVES.get(comparison.objective, (comparison.objective, 1.0))
     table = new_table(
         "the joint plan beside simpler ways on the same costs",
         _head(comparison),
-        ("plan", f"joint, {unit}", "one device", "best cut", "two steps", best, "gain"),
+        ("plan", f"joint: {unit}", "one device", "best cut", "two steps", best, "gain"),
     )
     for row in comparison.rows:
         place = _point(comparison, row)
         if row.objective is None:
-            table.add_row(*place, "-", row.reason)
+            table.add_row(*place, "-", row.status)
             continue
-        factor = MILLI if comparison.objective == _LATENCY else 1.0
         groups = [_least(row, words) for words in _GROUPS]
         least = min((value for value in groups if value is not None), default=None)
         gain = "-" if row.joint_gain is None else f"{max(row.joint_gain, 0.0):.1%}"  # but for rounding
@@ -145,7 +148,7 @@ def _rows(comparison: Comparison) -> Table:
 
 def _measured_rows(comparison: Comparison) -> Table:
     table = new_table(
-        "the joint plan and the best simpler way, timed in turn",
+        "the joint plan and the best simpler way, stages timed in turn (links as predicted)",
         (*_head(comparison), "simpler way"),
         ("plan", "joint, ms", "simpler, ms", "joint / simpler"),
     )

@@ -18,10 +18,14 @@ class Trial(Record, frozen=True, kw_only=True):
     fixed_s
         As `PlanLine.fixed_s`, with the seconds of its stages, timed in turn with all other plans; None if
         one of its devices is not measured here.
+    compute_s, expected_compute_s
+        Of all its stages, measured and predicted; the rest of `fixed_s` is what the scenario says of links.
     """
 
     measured: Measured | None
     fixed_s: float | None
+    compute_s: float | None
+    expected_compute_s: float
 
 
 class PlanLine(Record, frozen=True, kw_only=True):

@@ -17,6 +17,16 @@ from planner.tables import AXES
 from planner.told import Told
 from profiling.graph import ModelGraph
 
+_KINDS = {
+    "latency": "ms",
+    "makespan": "ms",
+    "throughput": "ms",
+    "period": "ms",
+    "noise": "noise",
+    "energy": "mJ",
+    "memory": "size",
+    "traffic": "size",
+}
 _MOST_BYTES = 900_000  # of graphs in a page
 
 
@@ -55,6 +65,7 @@ def comparison_page(comparison: Comparison, graph: ModelGraph, scenario: Scenari
         title=f"{name}: plans compared",
         lead=_lead(comparison),
         unit=comparison.unit,
+        slider=_slider(comparison),
         pieces=list(_pieces(comparison, told)),
         figures=[
             (caption, Markup(inline_svg(figure, name, caption)))
@@ -87,9 +98,17 @@ def comparison_page(comparison: Comparison, graph: ModelGraph, scenario: Scenari
     )
 
 
+def _slider(comparison: Comparison) -> str:
+    if not comparison.pieces or not comparison.pieces[0].budgets:
+        return "Try a bandwidth:"
+    budgets = ", ".join(f"{key} {value:g}" for key, value in comparison.pieces[0].budgets.items())
+    return f"Try a bandwidth, with {budgets}:"
+
+
 def _lead(comparison: Comparison) -> str:
     if comparison.pieces:
-        changes = len(comparison.pieces) - 1
+        sets = {repr(piece.budgets) for piece in comparison.pieces}
+        changes = len(comparison.pieces) - len(sets)
         text = (
             "changes nowhere"
             if not changes
@@ -97,11 +116,12 @@ def _lead(comparison: Comparison) -> str:
             if changes == 1
             else f"changes {changes} times"
         )
-        low, high = comparison.pieces[0].low, comparison.pieces[-1].high
+        low = min(piece.low for piece in comparison.pieces)
+        high = max(piece.high for piece in comparison.pieces)
         links = ", ".join(comparison.links)
         return (
-            f"Between {low:.4g} and {high:.4g} {comparison.unit} on {links} the best plan {text}; "
-            "there are no other changes."
+            f"Between {low:.4g} and {high:.4g} {comparison.unit} on {links} the best plan {text}"
+            f"{', over all budgets' if len(sets) > 1 else ''}; there are no other changes."
         )
     return f"{len(comparison.rows)} points, {len(comparison.plans)} different plans."
 
@@ -129,8 +149,8 @@ def comparison_figures(comparison: Comparison, devices: Sequence[str]) -> Iterat
     if planned:
         yield "shares", "Where the time of each best plan goes", draw_shares(comparison, devices)
     if comparison.front is not None and comparison.front.points:
-        axes = " and ".join(comparison.front.axes[:2])
-        caption = f"Pareto front: no plan is better in {axes}; numbers are plans"
+        axes = ", ".join(comparison.front.axes)
+        caption = f"Pareto front: no plan is better in all of {axes}; numbers are plans"
         yield "front", caption, draw_front(comparison.front)
 
 
@@ -142,7 +162,7 @@ def _row(
     comparison: Comparison, n: int, row: Row, keys: tuple[Sequence[str], Sequence[str]], told: Told
 ) -> Iterator[Any]:
     budgets, names = keys
-    kind = "ms" if comparison.objective == "latency" else "plain"
+    kind = _KINDS.get(comparison.objective, "plain")
     if comparison.unit:
         yield told("plain", "rows", n, "bandwidth")
     for key in budgets:
@@ -162,10 +182,9 @@ def _row(
 
 
 def _front(comparison: Comparison, told: Told) -> Iterator[Cells]:
-    kinds = {"latency": "ms", "makespan": "ms", "period": "ms", "noise": "noise", "energy": "mJ"}
     for n, point in enumerate(comparison.front.points if comparison.front else ()):
         values = [
-            told(kinds.get(axis, "plain"), "front", "points", n, "values", axis) for axis in point.values
+            told(_KINDS.get(axis, "plain"), "front", "points", n, "values", axis) for axis in point.values
         ]
         yield told("count", "front", "points", n, "plan"), *values, comparison.plans[point.plan].summary
 
@@ -177,7 +196,8 @@ def _front_head(front: FrontLine | None) -> list[tuple[str, str]]:
 
 def _front_caption(front: FrontLine | None) -> str:
     complete = front is not None and front.complete
-    return "The whole front: there are no other points" if complete else "Points of the Pareto front"
+    what = "The whole Pareto front: there are no other points" if complete else "Points of the Pareto front"
+    return f"{what}; at the scenario's own bandwidths, without budgets on these quantities"
 
 
 def _held_lead(comparison: Comparison, told: Told) -> Markup:
@@ -216,8 +236,8 @@ def _trials(comparison: Comparison, told: Told) -> Iterator[Cells]:
         equal = "bit-equal" if plan.trial.measured.chain.basic_bit_equal else "NOT bit-equal"
         yield (
             told("count", *at, "number"),
-            told("ms", *at, "fixed_s"),
-            told("ms", *at, "trial", "fixed_s"),
+            told("ms", *at, "trial", "expected_compute_s"),
+            told("ms", *at, "trial", "compute_s"),
             told("noise", *at, "noise_relative_rms"),
             told("noise", *seen, "noise_relative_rms"),
             told("percent", *seen, "accuracy"),

@@ -10,6 +10,8 @@ from planner.errors import ScenarioError
 from planner.plan_set import follow, select_plans
 from planner.traces import Occurrence
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class SetOrder:
@@ -43,6 +45,11 @@ def plan_set_of(order: SetOrder, pieces: Sequence[Piece], plans: Sequence[PlanLi
             "--plans: chooses from the ranges of bandwidths in which plans are best; there are none, since "
             "the objective is not latency, one bandwidth alone is compared, or no plan keeps the budgets"
         )
+    slowest = min(order.occurrence.values)
+    if slowest < pieces[0].low * (1 - _ROUNDING):
+        raise ScenarioError(
+            f"--plans: no plan keeps budget.latency_ms at {slowest:g}, only from {pieces[0].low:.4g} on"
+        )
     # From fast links to slow ones, as 1/bandwidth grows.
     order_of = dict.fromkeys(piece.plan for piece in reversed(pieces))
     lines = [Line(plans[n].fixed_s, plans[n].link_s, n) for n in order_of]
@@ -70,7 +77,7 @@ def plan_set_of(order: SetOrder, pieces: Sequence[Piece], plans: Sequence[PlanLi
         plans=tuple(reversed(held)),
         mean_latency_s=found.mean,
         free_latency_s=found.free,
-        regret=found.mean / found.free - 1 if found.free else 0.0,
+        regret=max(0.0, found.mean / found.free - 1) if found.free else 0.0,
         hysteresis=order.hysteresis,
         followed_latency_s=followed[0],
         changes=followed[1],

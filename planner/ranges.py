@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 from math import inf
 
+import msgspec
+
 from planner.catalogue import Catalogue
 from planner.comparison import Piece, Row
 from planner.envelope import Line, lower_envelope
@@ -85,7 +87,18 @@ class Ranges:
             Piece(budgets=dict(budgets), low=1 / one.high, high=1 / one.low, plan=one.line.plan)
             for one in reversed(found)
         ]
-        return pieces, [self._row_of(value, budgets, pieces) for value in bandwidths.values]
+        rows = [self._row_of(value, budgets, pieces) for value in bandwidths.values]
+        allowed = with_budgets(self._points.basis.scenario, budgets).latency_s or inf
+        return [own for one in pieces if (own := self._within(one, allowed)) is not None], rows
+
+    def _within(self, piece: Piece, allowed: float) -> Piece | None:
+        """Return the part of a range in which a request takes no longer than is allowed."""
+        plan = self._plans.lines[piece.plan]
+        if plan.latency_s(piece.low) <= allowed:
+            return piece
+        if plan.latency_s(piece.high) > allowed:
+            return None
+        return msgspec.structs.replace(piece, low=plan.link_s / (allowed - plan.fixed_s))
 
     def _line(self, bandwidth: float, budgets: Mapping[str, float]) -> Line[int]:
         problem = self._ending(bandwidth, budgets)

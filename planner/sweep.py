@@ -118,14 +118,14 @@ def _number(option: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ScenarioError(f"{option}: {text.strip() or 'nothing'!r} is not a number") from None
+        raise ScenarioError(f"{option}: {text.strip()!r} is not a number") from None
 
 
 def _range(text: str) -> tuple[float, ...]:
     """Return the ends of a range and a few values per decade between them."""
-    parts = text.split("..")
-    low, high = (parse_values("--bandwidth", part)[0] for part in (parts[0], parts[-1]))
-    if len(parts) != 2 or low >= high:  # noqa: PLR2004  two ends
+    ends = [parse_values("--bandwidth", part) for part in text.split("..")]
+    low, high = ends[0][0], ends[-1][-1]
+    if [len(end) for end in ends] != [1, 1] or low >= high:
         raise ScenarioError(f"--bandwidth {text}: a range is LOW..HIGH, such as 0.1..1000")
     return (low, *(value for value in _grid(low, high) if low < value < high), high)
 

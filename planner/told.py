@@ -17,7 +17,7 @@ _KINDS: Mapping[str, Callable[[Any], str]] = {
     "noise": lambda value: f"{value:.4f}",
     "power": lambda value: f"{value:.2e}",
     "percent": lambda value: f"{value:.2%}",
-    "size": size_text,
+    "size": lambda value: size_text(round(value)),
     "plain": lambda value: f"{value:.4g}",
     "count": str,
     "text": str,

@@ -56,6 +56,8 @@ def parse_distribution(text: str) -> Occurrence:
                 f"--distribution {text}: {after:g} comes after {before:g}; write each once, ascending"
             )
     total = sum(weight for _, weight in pairs)
+    if not isfinite(total):
+        raise ScenarioError(f"--distribution {text}: the weights are too large to add up")
     return Occurrence(
         tuple(value for value, _ in pairs),
         tuple(weight / total for _, weight in pairs),

@@ -28,19 +28,20 @@ def tried_out(
     seconds = trials.seconds([*plans.chosen, *rivals.chosen])
     lines = zip(plans.lines, plans.chosen, measured, strict=True)
     own = [
-        msgspec.structs.replace(line, trial=Trial(measured=seen, fixed_s=_fixed_s(line, seconds[chosen])))
+        msgspec.structs.replace(line, trial=_trial(line, seen, seconds[chosen]))
         for line, chosen, seen in lines
     ]
     others = [
-        msgspec.structs.replace(line, trial=Trial(measured=None, fixed_s=_fixed_s(line, seconds[chosen])))
+        msgspec.structs.replace(line, trial=_trial(line, None, seconds[chosen]))
         for line, chosen in zip(rivals.lines, rivals.chosen, strict=True)
     ]
     return own, others
 
 
-def _fixed_s(line: PlanLine, compute_s: float | None) -> float | None:
-    """Return a plan's fixed seconds with those of its stages as they were measured."""
-    return None if compute_s is None else line.fixed_s - sum(line.compute_s.values()) + compute_s
+def _trial(line: PlanLine, measured: Measured | None, compute_s: float | None) -> Trial:
+    expected = sum(line.compute_s.values())
+    fixed_s = None if compute_s is None else line.fixed_s - expected + compute_s
+    return Trial(measured=measured, fixed_s=fixed_s, compute_s=compute_s, expected_compute_s=expected)
 
 
 def judged(row: Row, points: Points, plans: list[PlanLine], rivals: list[PlanLine]) -> Row:

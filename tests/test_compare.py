@@ -22,6 +22,7 @@ from planner.compare import Wanted, compare
 from planner.comparison import Comparison
 from planner.comparison_folder import RunnableSet, write_comparison
 from planner.compose import Chosen
+from planner.errors import ScenarioError
 from planner.held import SetOrder
 from planner.ilp import solve
 from planner.manifest import sha256_of
@@ -116,10 +117,16 @@ def test_a_latency_budget_cuts_off_slow_bandwidths(basis):
     between = (plain.rows[0].objective + plain.rows[1].objective) / 2
     scenario = with_budgets(basis.scenario, {"latency_ms": between * 1e3})
     own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
-    assert [row.status for row in compare(own, sweep_of(basis, "0.1,100")).record.rows] == [
-        "infeasible",
-        "optimal",
-    ]
+    found = compare(own, sweep_of(basis, "0.1,100")).record
+    assert [row.status for row in found.rows] == ["infeasible", "optimal"]
+    first = found.pieces[0]
+    assert 0.1 < first.low < 100
+    assert found.plans[first.plan].latency_s(first.low) == pytest.approx(between)
+    with pytest.raises(ScenarioError, match=r"no plan keeps budget.latency_ms at 0.1, only from"):
+        compare(own, sweep_of(basis, "0.1,100"), Wanted(plan_set=SetOrder(1, over_range(0.1, 100))))
+    nothing = with_budgets(basis.scenario, {"latency_ms": 1e-6})
+    own = replace(basis, prepared=replace(basis.prepared, scenario=nothing))
+    assert compare(own, sweep_of(basis, "0.1,100")).record.pieces == ()
 
 
 def test_another_objective_has_rows_but_no_ranges(basis):
@@ -381,6 +388,9 @@ MISTAKES = {
     ("--plans", "2", "--bandwidth", "1..9", "--hysteresis", "-1"): (2, "--hysteresis -1: must be a fraction"),
     ("--plans", "2", "--trace", "none.csv"): (1, "--trace none.csv: No such file or directory"),
     ("--noise", "0.1", "--link", "camera-gateway"): (2, "--link camera-gateway: says which link --bandwidth"),
+    ("--bandwidth", "1,5..10"): (1, "--bandwidth 1,5..10: a range is LOW..HIGH, such as 0.1..1000"),
+    ("--bandwidth", "1", "--jobs", "0"): (2, "--jobs 0: needs one process at least"),
+    ("--memory", "camera"): (1, "--memory: '' is not a number"),
     ("--noise", "0"): (1, "--noise 0: 0 is not a number above 0"),
 }
 

@@ -70,6 +70,7 @@ def test_a_trace_that_is_none(tmp_path):
         "-1:1": "-1:1 has a number that is not above 0",
         "1:inf": "1:inf has a number that is not above 0",
         "5:1,1:1": "1 comes after 5; write each once, ascending",
+        "1:1e308,2:1e308": "the weights are too large to add up",
         "1:1,1:2": "1 comes after 1; write each once, ascending",
     }.items(),
 )
