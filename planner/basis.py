@@ -55,8 +55,15 @@ class Basis:
         """Return the question under the measured profiles, or what a plan's own run made of them."""
         prepared = self.prepared
         costs = device_costs(self.scenario, latency, self.noise, prepared.schemes)
-        samples = prepared.subject.samples
-        return Question(self.scenario, prepared.models.graph, prepared.schemes, samples, costs, self.law)
+        return Question(
+            self.scenario,
+            prepared.models.graph,
+            prepared.schemes,
+            prepared.subject.samples,
+            costs,
+            self.law,
+            prepared.converted_from,
+        )
 
     def tightening(self, problem: PlacementProblem) -> Tightening:
         """Return the search for the limit on noise under which the best plan keeps the error budgets."""

@@ -37,6 +37,7 @@ plan profile scenario.yaml --device camera --bundle camera-bundle
 plan profile --diff monday.json friday.json
 plan run plans/quickstart --input samples.npz --output answers.npz
 plan inspect model.onnx
+plan inspect keras:ResNet50
 plan compare scenario.yaml --bandwidth 0.1..1000
 plan solve problem.json --json
 ```
@@ -253,9 +254,15 @@ def run(
 
 @app.command
 def inspect(
-    model: Annotated[Path, Parameter(help="An ONNX file.")],
+    model: Annotated[
+        str, Parameter(help="An ONNX, Keras, SavedModel or TFLite model, keras:NAME, or a scenario file.")
+    ],
     /,
     *,
+    conversion: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="KEY=VALUE of the scenario's conversion, for others than ONNX; repeatable."),
+    ] = None,
     shape: Annotated[
         list[str] | None,
         Parameter(negative="", help="NAME=1,3,224,224 for an input with dynamic dimensions; repeatable."),
@@ -264,16 +271,27 @@ def inspect(
 ) -> int:
     """Show a model's inputs, outputs and units, what can be quantized and why not, and what weighs.
 
-    Example: plan inspect model.onnx --shape image=1,3,224,224
-    """
-    from planner.report import inspection_table
-    from profiling.inspection import inspect_model
+    Models of Keras and TensorFlow need the extra: pip install 'splitquant[tensorflow]'.
 
-    found = inspect_model(model, dict(_shape(text) for text in shape or ()))
+    Examples:
+    plan inspect model.onnx --shape image=1,3,224,224
+
+    plan inspect keras:MobileNetV3Small
+
+    plan inspect keras:ResNet50 --conversion weights=imagenet
+
+    plan inspect exported_model --conversion signature=serve
+    """
+    from planner.inspect_source import inspect_source
+    from planner.report import conversion_lines, inspection_table
+
+    shapes = dict(_shape(text) for text in shape or ())
+    with _progress() as progress:
+        found, converted_from = inspect_source(model, conversion or (), shapes, progress)
     if json:
-        print(to_json(found))
+        print(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
     else:
-        Console(highlight=False).print(inspection_table(found))
+        Console(highlight=False).print(inspection_table(found), *conversion_lines(converted_from), sep="\n")
     return OK
 
 

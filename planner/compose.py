@@ -11,7 +11,18 @@ from planner.formulate import DeviceCosts, formulate
 from planner.ilp import SolveResult, SolveStatus
 from planner.law import NoiseLaw
 from planner.peak import peak_mib
-from planner.plan import FORMAT, Assignment, Cut, LoopRound, Objective, Plan, Predicted, SolverRun, WireFormat
+from planner.plan import (
+    FORMAT,
+    Assignment,
+    ConvertedFrom,
+    Cut,
+    LoopRound,
+    Objective,
+    Plan,
+    Predicted,
+    SolverRun,
+    WireFormat,
+)
 from planner.predict import Whole, alone_on
 from planner.problem import FLOAT, Choice, Option, PlacementProblem
 from planner.scenario import ObjectiveSpec, Scenario
@@ -51,6 +62,8 @@ class Question:
         Device name -> its costs.
     law
         How their summed noise becomes noise.
+    converted_from
+        What the model was, if it was no ONNX file.
     """
 
     scenario: Scenario
@@ -59,6 +72,7 @@ class Question:
     samples: str
     costs: Mapping[str, DeviceCosts]
     law: NoiseLaw
+    converted_from: ConvertedFrom | None = None
 
     def formulate(self) -> PlacementProblem:
         """Return the question as numbers."""
@@ -145,6 +159,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
         rounds=tightened.rounds,
         loop=loop,
         measured=None,
+        converted_from=question.converted_from,
         scenario=_resolved(question.scenario),
     )
 
@@ -164,6 +179,7 @@ def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
         predicted=None,
         rounds=tightened.rounds,
         measured=None,
+        converted_from=question.converted_from,
         scenario=_resolved(question.scenario),
     )
 

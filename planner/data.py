@@ -13,7 +13,6 @@ from planner.errors import DataError
 from planner.pictures import picture
 from planner.scenario import LabelTable, SampleSpec, SubsetSpec
 from planner.user_code import import_object
-from profiling.graph import Tensor
 from profiling.session import Array, Feeds
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
@@ -60,6 +59,28 @@ class Dataset:
         return self.pick(_spread(range(len(self.samples)), count))
 
 
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a sample has to give for one input of the model: an array of a type and a static shape.
+
+    With `channels_last`, samples may have their channels last where the model wants them first: it was
+    converted from one that takes them so.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    channels_last: bool = False
+
+    def with_batch(self, value: Array) -> Array:
+        """Return a value in the model's layout, its batch axis of 1 added if it is missing."""
+        if self.channels_last:
+            own = (*self.shape[:1], *self.shape[2:], *self.shape[1:2])
+            if value.shape in (own, own[1:]):
+                return np.moveaxis(value.reshape(own), -1, 1)
+        return value if value.shape == self.shape else value[None]
+
+
 def split_calibration(data: Dataset) -> tuple[Dataset, Dataset]:
     """Return (three quarters to calibrate with, the held-back quarter to tighten budgets on)."""
     places = range(len(data.samples))
@@ -67,7 +88,7 @@ def split_calibration(data: Dataset) -> tuple[Dataset, Dataset]:
     return data.pick([place for place in places if place not in back]), data.pick(back)
 
 
-def load_data(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
+def load_data(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     """Return the samples of one part of a scenario's `data`.
 
     Parameters
@@ -108,7 +129,7 @@ def check_labels(labels: Array | None, classes: int, where: str) -> None:
         )
 
 
-def _from_npz(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
+def _from_npz(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     arrays = _read_npz(Path(str(spec.npz)), where)
     unknown = set(spec.inputs) - {tensor.name for tensor in inputs}
     if unknown:
@@ -168,7 +189,7 @@ def _npz_labels(spec: SampleSpec, arrays: dict[str, Array], count: int, where: s
     return labels.astype(np.int64) + spec.label_offset
 
 
-def _from_images(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
+def _from_images(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     folder = _picture_folder(spec, inputs, where)
     table = spec.labels if isinstance(spec.labels, LabelTable) else None
     rows = _read_table(table, where) if table else None
@@ -199,7 +220,7 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Data
     return Dataset(Samples(picked, read), labels)
 
 
-def _picture_folder(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Path:
+def _picture_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path:
     folder = Path(str(spec.images))
     if not folder.is_dir():
         raise DataError(f"{where}.images: {folder} is not a folder")
@@ -233,7 +254,7 @@ def _whole_number(text: str | None, what: str) -> int:
         raise DataError(f"{what}: {text!r} is no whole number") from exc
 
 
-def _from_reader(spec: SampleSpec, inputs: Sequence[Tensor], where: str) -> Dataset:
+def _from_reader(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     target = str(spec.reader)
     make = import_object(target, f"{where}.reader")
     try:
@@ -284,7 +305,7 @@ def _read_all(reader: Any, where: str) -> Iterator[Feeds]:
         yield feeds
 
 
-def _fit(value: Array, tensor: Tensor, place: str) -> Array:
+def _fit(value: Array, tensor: Input, place: str) -> Array:
     """Return a sample in an input's dtype and shape; a missing batch axis of 1 is added."""
     want = np.dtype(tensor.dtype)
     both_float = np.issubdtype(value.dtype, np.floating) and np.issubdtype(want, np.floating)
@@ -293,13 +314,13 @@ def _fit(value: Array, tensor: Tensor, place: str) -> Array:
             f"{place}: input {tensor.name!r} wants {want}, got {value.dtype}"
             + ("; declare the pictures' scaling under `image`" if value.dtype == np.uint8 else "")
         )
-    shaped = value if value.shape == tensor.shape else value[None]
+    shaped = tensor.with_batch(value)
     if shaped.shape != tensor.shape:
         raise DataError(
             f"{place}: input {tensor.name!r} wants shape {list(tensor.shape)}, got {list(value.shape)}"
         )
     with np.errstate(over="ignore"):
-        fitted = np.asarray(shaped, dtype=want)
+        fitted = np.ascontiguousarray(shaped, dtype=want)
     if both_float and not np.isfinite(fitted).all():
         raise DataError(f"{place}: input {tensor.name!r} holds NaN or infinity")
     return fitted

@@ -182,6 +182,32 @@ class LoopRound(Record, frozen=True, kw_only=True):
     changed_units: int
 
 
+class ConvertedFrom(Record, frozen=True, kw_only=True):
+    """The Keras or TensorFlow model behind the ONNX one, and how far their answers are apart.
+
+    Parameters
+    ----------
+    versions
+        Of the packages that converted it.
+    channels_first
+        Inputs that the source takes with channels last and the ONNX model with channels first.
+    max_abs_difference, relative_rms_difference
+        Over all outputs and samples; the latter is ||onnx - source|| / ||source||.
+    data
+        What the samples are: calibration samples or random numbers.
+    """
+
+    source: str
+    opset: int
+    versions: dict[str, str]
+    notes: tuple[str, ...]
+    channels_first: tuple[str, ...]
+    max_abs_difference: float
+    relative_rms_difference: float
+    samples: int
+    data: str
+
+
 class Plan(Record, frozen=True, kw_only=True):
     """Everything that rebuild, split and report need.
 
@@ -202,6 +228,7 @@ class Plan(Record, frozen=True, kw_only=True):
     rounds: tuple[Round, ...]
     loop: tuple[LoopRound, ...] = ()
     measured: Measured | None
+    converted_from: ConvertedFrom | None = None
     scenario: msgspec.Raw
 
     def devices(self) -> dict[str, str]:

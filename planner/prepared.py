@@ -6,13 +6,16 @@ from pathlib import Path
 
 import onnx
 
-from planner.data import Dataset, check_labels, load_data, split_calibration
+from planner.convert import Converted, check_on_samples, convert
+from planner.data import Dataset, Input, check_labels, load_data, split_calibration
 from planner.errors import DataError
 from planner.measure import (
     Subject,
     calibrate_once,
     local_runtime,
 )
+from planner.model_source import order_of
+from planner.plan import ConvertedFrom
 from planner.scenario import Scenario
 from planner.schemes import choose_schemes, trial_level
 from planner.user_code import Metric, load_metric
@@ -22,9 +25,10 @@ from profiling.model import load_model
 from profiling.prepare import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration, Scheme
-from profiling.session import Optimization, Runtime
+from profiling.session import Feeds, Optimization, Runtime
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
+_CHECKED = 4  # samples on which a conversion is checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,13 @@ class Models:
 
     source: onnx.ModelProto
     graph: ModelGraph
+    converted: Converted | None = None
+
+    @property
+    def channels_last(self) -> frozenset[str]:
+        """Inputs whose samples have their channels last where they come from, and first in the graph."""
+        inputs = self.converted.conversion.inputs if self.converted else ()
+        return frozenset(end.name for end in inputs if end.channels_last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class Prepared:
     held_back: Dataset
     evaluation: Dataset
     metric: Metric | None
+    converted_from: ConvertedFrom | None = None
 
     @property
     def runtime(self) -> Runtime:
@@ -69,17 +81,19 @@ class Prepared:
         return trial_level(self.scenario, self.scenario.device(device), self.schemes[device])
 
 
-def load_models(scenario: Scenario) -> Models:
-    """Read a scenario's model and group it into units."""
+def load_models(scenario: Scenario, progress: Progress = silent) -> Models:
+    """Read a scenario's model, converted if it is no ONNX file, and group it into units."""
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
-    source = load_model(Path(scenario.model), shapes)
+    order = order_of(scenario.model, scenario.conversion, shapes)
+    converted = convert(order, progress) if order else None
+    source = load_model(converted.path, {}) if converted else load_model(Path(scenario.model), shapes)
     graph = build_graph(prepare_model(source))
     unknown = set(scenario.inputs) - set(graph.inputs)
     if unknown:
         raise ModelError(
             f"inputs.{sorted(unknown)[0]}: the model has no such input; it has {', '.join(graph.inputs)}"
         )
-    return Models(source, graph)
+    return Models(source, graph, converted)
 
 
 def prepare(
@@ -93,19 +107,26 @@ def prepare(
         How each device quantizes; chosen if not given.
     """
     progress("reading the model", 0, 1)
-    models = load_models(scenario)
-    calibration, held_back, evaluation = load_datasets(scenario, models.graph)
+    models = load_models(scenario, progress)
+    calibration, held_back, evaluation = load_datasets(scenario, models)
     metric = load_metric(scenario.metric)
     progress("reading the model", 1, 1)
     schemes = schemes or choose_schemes(scenario)
     subject = Subject.of(models.graph, calibration)
     ranges = calibrate_once(subject, progress)
-    return Prepared(scenario, models, subject, ranges, schemes, held_back, evaluation, metric)
+    made = check_on_samples(models.converted, _few(calibration), progress) if models.converted else None
+    return Prepared(scenario, models, subject, ranges, schemes, held_back, evaluation, metric, made)
 
 
-def load_datasets(scenario: Scenario, graph: ModelGraph) -> tuple[Dataset, Dataset, Dataset]:
+def _few(calibration: Dataset) -> list[Feeds]:
+    return list(calibration.spread(_CHECKED).samples)
+
+
+def load_datasets(scenario: Scenario, models: Models) -> tuple[Dataset, Dataset, Dataset]:
     """Return (calibration, held-back, evaluation) data."""
-    inputs = [graph.tensors[name] for name in graph.inputs]
+    graph = models.graph
+    tensors = [graph.tensors[name] for name in graph.inputs]
+    inputs = [Input(t.name, t.dtype, t.shape, t.name in models.channels_last) for t in tensors]
     calibration = load_data(scenario.data.calibration, inputs, "data.calibration")
     evaluation = load_data(scenario.data.evaluation, inputs, "data.evaluation")
     if len(calibration.samples) < _LEAST_CALIBRATION:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.manifest import Manifest
-from planner.plan import Plan, Predicted
+from planner.plan import ConvertedFrom, Plan, Predicted
 from planner.tables import MILLI, new_table, program_size, short_name, size_text
 from profiling.diff import ProfileDiff
 from profiling.inspection import Inspection, UnitFacts
@@ -131,8 +131,24 @@ def _quantization(plan: Plan) -> list[str]:
     return lines
 
 
+def conversion_lines(made: ConvertedFrom | None) -> list[str]:
+    """Return what a person has to know of the conversion that gave the ONNX model, if there was one."""
+    if made is None:
+        return []
+    versions = ", ".join(f"{name} {number}" for name, number in made.versions.items())
+    samples = f"{made.samples} {made.data}" if made.samples > 1 else f"a sample of {made.data}"
+    lines = [
+        f"converted from {made.source} to opset {made.opset} ({versions}); on {samples} the answers differ "
+        f"by at most {made.max_abs_difference:.2g} (relative rms {made.relative_rms_difference:.2g})"
+    ]
+    if made.channels_first:
+        names = ", ".join(made.channels_first)
+        lines.append(f"channels come first in {names}; data may have them last, as the source does")
+    return [*lines, *made.notes]
+
+
 def _checks(plan: Plan) -> list[Text]:
-    lines = []
+    lines = conversion_lines(plan.converted_from)
     if plan.objective.gap is not None:
         run = plan.solver
         peak = "" if run.peak_mib is None else f"; peak memory {run.peak_mib:.0f} MiB"

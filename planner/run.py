@@ -127,8 +127,8 @@ def verify_plan(
         Device and file of each stage, in running order.
     """
     scenario = parse_scenario(bytes(plan.scenario))
-    models = load_models(scenario)
-    _, _, evaluation = load_datasets(scenario, models.graph)
+    models = load_models(scenario, progress)
+    _, _, evaluation = load_datasets(scenario, models)
     runtime = local_runtime(scenario)
     schemes = _planned_schemes(plan, scenario)
     levels = [trial_level(scenario, scenario.device(name), schemes[name]) for name, _ in stages]

@@ -1,7 +1,7 @@
 """The scenario: its types, checked whole; human units in its keys, SI in its properties."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
@@ -315,10 +315,32 @@ class ProfilingSpec(_Part):
     noise_samples: Count = Field(256, description="Calibration samples on which noise is measured, at most.")
 
 
+class ConversionSpec(_Part):
+    """How a model that is no ONNX file becomes one."""
+
+    weights: str | None = Field(
+        None,
+        description="Of keras:NAME or module:function: a weights file, or imagenet; random ones by default.",
+    )
+    arguments: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keyword arguments of keras:NAME or module:function, such as input_shape.",
+    )
+    custom_objects: ObjectName | None = Field(
+        None, description="module:NAME of the classes that a Keras file uses: a dict, a list or a class."
+    )
+    signature: str | None = Field(None, description="Of a SavedModel; default: serving_default.")
+    opset: Annotated[int, Field(ge=13, le=18)] = 17
+
+
 class Scenario(_Part):
     """A model, the data it is judged on, the devices it may run on, and what must hold."""
 
-    model: str
+    model: str = Field(
+        description="An ONNX file; keras:NAME; a .keras, .h5 or .tflite file; a SavedModel folder; or "
+        "module:function that returns a Keras model or a TensorFlow function."
+    )
+    conversion: ConversionSpec = Field(ConversionSpec(), description="For models that are no ONNX file.")
     input_shapes: dict[str, tuple[Count, ...]] = Field(default_factory=dict)
     inputs: dict[str, InputSpec] = Field(default_factory=dict)
     data: DataSpec
@@ -413,6 +435,14 @@ def check_scenario(text: str | bytes) -> tuple[Scenario | None, tuple[Fault, ...
         return None, describe_faults(exc.errors(), Scenario, (_NAMED, _WEIGHTS))
     faults = tuple(_crosscheck(scenario))
     return (None, faults) if faults else (scenario, ())
+
+
+def check_conversion(text: str | bytes) -> tuple[ConversionSpec | None, tuple[Fault, ...]]:
+    """Return the `conversion` that a JSON text describes, or None and every fault of it."""
+    try:
+        return ConversionSpec.model_validate_json(text), ()
+    except ValidationError as exc:
+        return None, describe_faults(exc.errors(), ConversionSpec, ())
 
 
 def scenario_schema() -> dict[str, object]:

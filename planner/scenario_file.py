@@ -12,8 +12,18 @@ from ruamel.yaml.error import YAMLError
 
 from planner.errors import ScenarioError
 from planner.faults import Fault
-from planner.scenario import DataSpec, LabelTable, SampleSpec, Scenario, check_scenario
+from planner.model_source import located_conversion, located_model
+from planner.scenario import (
+    ConversionSpec,
+    DataSpec,
+    LabelTable,
+    SampleSpec,
+    Scenario,
+    check_conversion,
+    check_scenario,
+)
 
+_EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -48,6 +58,25 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     if scenario is None or faults:
         raise ScenarioError("\n".join(_line(path, marks, fault) for fault in _distinct(faults)))
     return _absolute(scenario, path.resolve().parent)
+
+
+def parse_conversion(settings: Sequence[str], folder: Path) -> ConversionSpec:
+    """Return the `conversion` that `key=value` settings describe, its paths made absolute from a folder.
+
+    Raises
+    ------
+    ScenarioError
+        With one line per fault.
+    """
+    content: dict[str, object] = {}
+    for setting in settings:
+        _override(content, setting, "--conversion")
+    how, faults = check_conversion(json.dumps(content, default=str))
+    if how is None:
+        raise ScenarioError(
+            "\n".join(f"--conversion {'.'.join(map(str, fault.place))} {fault.text}" for fault in faults)
+        )
+    return located_conversion(how, folder)
 
 
 def dump_scenario(scenario: Scenario) -> str:
@@ -86,14 +115,14 @@ def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
     return content, marks
 
 
-def _override(content: dict[str, object], setting: str) -> None:
+def _override(content: dict[str, object], setting: str, option: str = "--set") -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key:
-        raise ScenarioError(f"--set {setting}: write KEY=VALUE, such as links.0.latency_ms=2")
+        raise ScenarioError(f"{option} {setting}: write KEY=VALUE, such as {_EXAMPLES[option]}")
     try:
         value = YAML(typ="safe", pure=True).load(text)
     except YAMLError as exc:
-        raise ScenarioError(f"--set {setting}: the value is not valid YAML") from exc
+        raise ScenarioError(f"{option} {setting}: the value is not valid YAML") from exc
     *parents, last = key.split(".")
     here: object = content
     for step in parents:
@@ -193,7 +222,13 @@ def _absolute(scenario: Scenario, folder: Path) -> Scenario:
     data = DataSpec(
         calibration=samples(scenario.data.calibration), evaluation=samples(scenario.data.evaluation)
     )
-    changes: dict[str, object] = {"model": absolute(scenario.model), "data": data, "devices": devices}
+    changes: dict[str, object] = {
+        "model": located_model(scenario.model, folder),
+        "data": data,
+        "devices": devices,
+    }
+    if "conversion" in scenario.model_fields_set:
+        changes["conversion"] = located_conversion(scenario.conversion, folder)
     if scenario.metric is not None:
         changes["metric"] = located(scenario.metric)
     return scenario.model_copy(update=changes)

@@ -1,0 +1,95 @@
+"""A Keras model -> a function whose operations are named by the layers that they belong to."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from planner.conversion.traced import Traced, check_shapes, static_spec
+from profiling.errors import ModelError
+
+
+def trace_keras(model: Any, shapes: Mapping[str, Sequence[int]], notes: Sequence[str] = ()) -> Traced:
+    """Return a Keras 3 or tf_keras model as a function.
+
+    Its ends have the names of the model's own dictionaries, else those of its layers.
+
+    Raises
+    ------
+    ModelError
+        If the model does not say what its inputs are.
+    """
+    inputs, input_names = _ends(model, "input")
+    check_shapes(input_names, shapes)
+    specs = [
+        static_spec(tf.TensorSpec(x.shape, x.dtype), name, shapes)
+        for x, name in zip(tf.nest.flatten(inputs), input_names, strict=True)
+    ]
+    layers = dict(_layers(model, ""))
+    for path, layer in layers.items():
+        layer.call = _scoped(layer.call, path)
+
+    @tf.function(input_signature=specs)  # type: ignore[misc]
+    def function(*flat: Any) -> list[Any]:
+        answer = model(tf.nest.pack_sequence_as(inputs, flat), training=False)
+        return [tf.identity(x) for x in tf.nest.flatten(answer)]
+
+    concrete = function.get_concrete_function()
+    output_names = _ends(model, "output")[1]
+    if len(output_names) != len(concrete.outputs):
+        raise ModelError(f"answers with {len(concrete.outputs)} tensors but names {len(output_names)}")
+    return Traced(concrete, model, input_names, output_names, frozenset(layers), tuple(notes))
+
+
+def _ends(model: Any, side: str) -> tuple[Any, tuple[str, ...]]:
+    """Return the structure of symbolic tensors at one side of a model, and a name for each of them."""
+    try:
+        structure = getattr(model, side)
+    except (AttributeError, ValueError):
+        structure = None
+    if structure is None or not tf.nest.flatten(structure):
+        raise ModelError(
+            f"{model.name} does not say what its {side}s are: build it from keras.Input, or wrap it in "
+            "keras.Model(inputs, outputs) before it is saved"
+        )
+    tensors = tf.nest.flatten(structure)
+    flat = isinstance(structure, Mapping) and len(structure) == len(tensors)
+    names = sorted(structure) if flat else [_layer_name(tensor) for tensor in tensors]
+    return structure, tuple(_distinct(names))
+
+
+def _layer_name(tensor: Any) -> str:
+    history = tensor._keras_history  # noqa: SLF001  the only way from a tensor to its layer
+    return str(history[0].name)
+
+
+def _distinct(names: Sequence[str]) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for name in names:
+        count = seen[name] = seen.get(name, -1) + 1
+        yield f"{name}_{count}" if count else name
+
+
+def _layers(model: Any, above: str) -> Iterator[tuple[str, Any]]:
+    """Yield (path, layer) of every layer inside, a nested one behind the model that holds it."""
+    for layer in model._flatten_layers(include_self=False, recursive=False):  # noqa: SLF001  also of wrappers
+        path = f"{above}{layer.name}"
+        yield path, layer
+        yield from _layers(layer, f"{path}/")
+
+
+def _scoped(call: Callable[..., Any], path: str) -> Callable[..., Any]:
+    """Return a layer's `call` that names its operations by the layer's path, whoever calls it.
+
+    A scope that ends with a slash is taken as it stands, not made unique.
+    """
+
+    @functools.wraps(call)
+    def scoped(*args: Any, **kwargs: Any) -> Any:
+        with tf.name_scope(f"{path}/"):
+            return call(*args, **kwargs)
+
+    scoped.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
+    return scoped

@@ -1,0 +1,66 @@
+"""A model as a TensorFlow function with named ends, whatever it came from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from profiling.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A concrete function of static shapes, and the names of what goes in and comes out.
+
+    Parameters
+    ----------
+    owner
+        What holds the function's variables and tables.
+    layers
+        Scopes of Keras layers, where they are known.
+    """
+
+    function: Any
+    owner: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    layers: frozenset[str] = field(default=frozenset())
+    notes: tuple[str, ...] = ()
+
+
+def static_spec(spec: Any, name: str, shapes: Mapping[str, Sequence[int]]) -> Any:
+    """Return the spec of an input with every dimension known: a batch of one, the others as declared.
+
+    Raises
+    ------
+    ModelError
+        If a dimension other than the first stays open, or what is declared does not fit.
+    """
+    if spec.shape.rank is None:
+        known: list[int | None] | None = None
+    else:
+        known = [1 if axis == 0 and d is None else d for axis, d in enumerate(spec.shape)]
+    declared = shapes.get(name)
+    if declared is not None:
+        if known is not None and not tf.TensorShape(spec.shape).is_compatible_with(tuple(declared)):
+            raise ModelError(f"input_shapes.{name}: {list(declared)} does not fit {list(spec.shape)}")
+        known = list(declared)
+    if known is None or None in known:
+        shown = "of unknown rank" if known is None else f"[{', '.join(str(d or '?') for d in spec.shape)}]"
+        raise ModelError(
+            f"input {name!r} has dynamic shape {shown}; declare it as input_shapes: {{{name}: [...]}} in "
+            f"the scenario, or with --shape {name}=... for plan inspect"
+        )
+    return tf.TensorSpec(known, spec.dtype, name=_scope(name))
+
+
+def check_shapes(names: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> None:
+    """Refuse shapes of inputs that are not there."""
+    for name in shapes:
+        if name not in names:
+            raise ModelError(f"input_shapes.{name}: the model has no such input; it has {', '.join(names)}")
+
+
+def _scope(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_.-" else "_" for c in name) or "input"

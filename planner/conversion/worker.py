@@ -1,0 +1,137 @@
+"""The process with TensorFlow: reads an order from a folder, and writes a model or answers there."""
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import tensorflow as tf
+
+from planner.conversion.applications import build_application, default_shapes
+from planner.conversion.export import export_tflite, export_traced
+from planner.conversion.functions import trace_object, trace_saved_model
+from planner.conversion.keras_files import load_keras
+from planner.conversion.keras_trace import trace_keras
+from planner.conversion.order import (
+    ANSWERS,
+    CONVERSION,
+    FAILURE,
+    MODEL,
+    SAMPLES,
+    Conversion,
+    Kind,
+    Order,
+    SourceInput,
+    read_order,
+)
+from planner.conversion.traced import Traced
+from planner.conversion.wording import first_line
+from planner.errors import PlannerError
+from profiling.errors import ProfilingError
+from profiling.session import Feeds
+
+_SEED = 0
+_PACKAGES = ("tensorflow", "keras", "tf2onnx")
+
+
+def convert(folder: Path) -> None:
+    """Write the model that a folder's order asks for, what became of it, and answers to random numbers."""
+    order = read_order(folder)
+    traced, notes = None, ()
+    if order.kind is Kind.TFLITE:
+        model, inputs = export_tflite(Path(order.target), order.opset)
+    else:
+        traced = trace(order)
+        model, inputs = export_traced(traced, order.opset)
+        notes = traced.notes
+    onnx.save(model, folder / MODEL)
+    del model
+    samples = {end.name: _random(end) for end in inputs}
+    np.savez(folder / SAMPLES, **samples)
+    np.savez(folder / ANSWERS, **_asker(order, traced)(samples))
+    record = Conversion(
+        source=order.shown,
+        opset=order.opset,
+        versions={name: version(name) for name in _PACKAGES},
+        inputs=inputs,
+        notes=notes,
+    )
+    (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
+
+
+def answer(folder: Path) -> None:
+    """Write what the source itself answers to samples, stacked along a first axis, in a folder."""
+    order = read_order(folder)
+    traced = None if order.kind is Kind.TFLITE else trace(order)
+    ask = _asker(order, traced)
+    with np.load(folder / SAMPLES) as samples:
+        columns = {name: samples[name] for name in samples.files}
+    count = min(len(column) for column in columns.values())
+    rows = [ask({name: column[i] for name, column in columns.items()}) for i in range(count)]
+    np.savez(folder / ANSWERS, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
+
+
+def trace(order: Order) -> Traced:
+    """Return the source of an order as a function."""
+    if order.kind is Kind.APPLICATION:
+        model, notes = build_application(order)
+        return trace_keras(model, default_shapes(model) | order.input_shapes, notes)
+    if order.kind is Kind.KERAS:
+        return trace_keras(load_keras(order), order.input_shapes)
+    return trace_saved_model(order) if order.kind is Kind.SAVED_MODEL else trace_object(order)
+
+
+def _asker(order: Order, traced: Traced | None) -> Callable[[Feeds], Feeds]:
+    """Return the source as a function of named arrays."""
+    if traced is None:
+        return _tflite_asker(order.target)
+
+    def ask(feeds: Feeds) -> Feeds:
+        answers = traced.function(*(tf.constant(feeds[name]) for name in traced.inputs))
+        return {name: x.numpy() for name, x in zip(traced.outputs, tf.nest.flatten(answers), strict=True)}
+
+    return ask
+
+
+def _tflite_asker(path: str) -> Callable[[Feeds], Feeds]:
+    interpreter = tf.lite.Interpreter(path)
+    interpreter.allocate_tensors()
+
+    def ask(feeds: Feeds) -> Feeds:
+        for detail in interpreter.get_input_details():
+            interpreter.set_tensor(detail["index"], feeds[detail["name"]])
+        interpreter.invoke()
+        return {d["name"]: interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()}
+
+    return ask
+
+
+def _random(end: SourceInput) -> Any:
+    """Return numbers that an input may hold: normal ones, or zeros and ones if they must be whole."""
+    rng = np.random.default_rng(_SEED)
+    dtype = np.dtype(end.dtype)
+    if np.issubdtype(dtype, np.floating):
+        return rng.normal(size=end.shape).astype(dtype)
+    return rng.integers(0, 2, end.shape).astype(dtype)
+
+
+def main() -> None:
+    """Do what the command line says; a failure is told in a file, not in a traceback."""
+    command, folder = sys.argv[1], Path(sys.argv[2])
+    try:
+        {"convert": convert, "answer": answer}[command](folder)
+    except (PlannerError, ProfilingError) as exc:
+        (folder / FAILURE).write_text(str(exc), encoding="utf-8")
+        sys.exit(1)
+    except Exception as exc:  # noqa: BLE001  TensorFlow and Keras raise anything
+        text = f"model: {read_order(folder).shown} cannot be converted: {type(exc).__name__}: {first_line(exc)}"
+        (folder / FAILURE).write_text(text, encoding="utf-8")
+        raise
+
+
+if __name__ == "__main__":
+    main()
