@@ -76,7 +76,7 @@ class Catalogue:
         basis = self._points.basis
         cost = evaluate(problem, choice)
         self._summed.append(cost.noise_power)
-        cuts = cuts_of(problem, cost)
+        cuts = cuts_of(problem, cost, basis.prepared.models.graph.tensors)
         fixed_s, link_s = self.line_of(cost, scenario)
         return PlanLine(
             number=number,

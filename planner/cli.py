@@ -261,7 +261,9 @@ def inspect(
     *,
     conversion: Annotated[
         list[str] | None,
-        Parameter(negative="", help="KEY=VALUE of the scenario's conversion, for others than ONNX; repeatable."),
+        Parameter(
+            negative="", help="KEY=VALUE of the scenario's conversion, for others than ONNX; repeatable."
+        ),
     ] = None,
     shape: Annotated[
         list[str] | None,

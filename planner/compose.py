@@ -28,10 +28,14 @@ from planner.problem import FLOAT, Choice, Option, PlacementProblem
 from planner.scenario import ObjectiveSpec, Scenario
 from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
-from profiling.graph import ModelGraph
+from profiling.graph import ModelGraph, Tensor
 from profiling.model import model_hash
 from profiling.precision import Precision, Wire
 from profiling.quantize import Scheme
+
+
+_INTEGERS = (WireFormat.UINT8, WireFormat.INT8, WireFormat.UINT16, WireFormat.INT16)
+_OWN = {wire.value: wire for wire in _INTEGERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +134,14 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
                 precision=Precision.INT8 if unit.quantized else precision,
                 compute_s=option.seconds,
                 noise_power=option.noise_power,
-                weight_bytes=round(option.weight_bytes),
+                weight_bytes=unit.weight_bytes_in(precision),
+                compressed_bytes=round(option.weight_bytes) if question.graph.stored else None,
             )
             for unit, device, precision, option in zip(
                 units, chosen.devices, chosen.precisions, options, strict=True
             )
         ),
-        cuts=cuts_of(problem, cost),
+        cuts=cuts_of(problem, cost, question.graph.tensors),
         predicted=Predicted(
             latency_s=cost.latency_s,
             latency_ratio_to_fp32=question.ratio_to_fp32(chosen, question.scenario.source),
@@ -242,8 +247,14 @@ def _by_device(problem: PlacementProblem, values: Sequence[float]) -> dict[str, 
     return found
 
 
-def cuts_of(problem: PlacementProblem, cost: Cost) -> tuple[Cut, ...]:
-    """Return the tensors that cross links between devices."""
+def cuts_of(problem: PlacementProblem, cost: Cost, tensors: Mapping[str, Tensor]) -> tuple[Cut, ...]:
+    """Return the tensors that cross links between devices.
+
+    Parameters
+    ----------
+    tensors
+        Of the model: those that it computes in integers itself cross as they are.
+    """
     cuts: dict[tuple[int, int, int], Cut] = {}
     for crossing in cost.crossings:
         source, target = problem.home(crossing.source), problem.home(crossing.target)
@@ -251,7 +262,7 @@ def cuts_of(problem: PlacementProblem, cost: Cost) -> tuple[Cut, ...]:
             continue  # from visit to visit nothing crosses a link, and to several it crosses once
         flow, form = problem.flows[crossing.flow], problem.flows[crossing.flow].forms[crossing.form]
         plain = form.format == FLOAT and crossing.form not in flow.wires
-        wire = WireFormat.FLOAT if plain else WireFormat(form.name)
+        wire = _OWN.get(tensors[flow.name].dtype, WireFormat.FLOAT) if plain else WireFormat(form.name)
         links = [problem.links[link] for link in form.routes[crossing.source][crossing.target] or ()]
         path = (source, *(link.target for link in links))
         cuts[crossing.flow, source, target] = Cut(

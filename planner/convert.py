@@ -17,7 +17,18 @@ import msgspec
 import numpy as np
 import onnx
 
-from planner.conversion.order import ANSWERS, CONVERSION, FAILURE, MODEL, ORDER, SAMPLES, Conversion, Kind, Order
+from planner.conversion.order import (
+    ANSWERS,
+    CONVERSION,
+    FAILURE,
+    MODEL,
+    ORDER,
+    SAMPLES,
+    Conversion,
+    Kind,
+    Order,
+    read_order,
+)
 from planner.plan import ConvertedFrom
 from profiling.cache import cache_key, cached, samples_hash
 from profiling.errors import ModelError
@@ -227,7 +238,11 @@ def _run(command: str, order: Order, folder: Path) -> None:
     call = [sys.executable, "-m", _WORKER, command, str(folder)]
     with (folder / _LOG).open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own module
-            call, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=os.environ | _QUIET | {"PYTHONPATH": path}
+            call,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | _QUIET | {"PYTHONPATH": path},
         )
         try:
             code = process.wait()
@@ -243,8 +258,10 @@ def _failure(folder: Path, code: int) -> str:
     if told.is_file():
         return told.read_text(encoding="utf-8")
     if code < 0:
+        killed = -code == signal.SIGKILL
+        likely = "memory may have run out" if killed else "the file may be damaged"
         name = signal.Signals(-code).name
-        return f"model: TensorFlow's process was ended by {name}; if memory ran out, free some and try again"
+        return f"model: TensorFlow ended with {name} over {read_order(folder).shown}: {likely}"
     last = (folder / _LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
     return f"model: TensorFlow's process failed: {''.join(last) or f'exit code {code}'}"
 

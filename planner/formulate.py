@@ -262,7 +262,7 @@ class _Builder:
                         format=self._format(device.name, precision) if quantized else FLOAT,
                         seconds=self._seconds(device.name, unit.name, precision),
                         noise_power=self.costs[device.name].unit_noise.get((unit.name, precision), 0.0),
-                        weight_bytes=unit.weight_bytes_in(precision),
+                        weight_bytes=self.graph.stored_bytes(index, precision),
                         activation_bytes=sum(_bytes(tensor, precision) for tensor in tensors),
                         precision=precision.value,
                     )

@@ -48,7 +48,11 @@ def inspect_source(
         return _inspect(scenario.model, scenario.conversion, shapes, progress)
     here = Path.cwd()
     return _inspect(
-        located_model(model, here), parse_conversion(settings, here), dict(input_shapes), progress, shown=model
+        located_model(model, here),
+        parse_conversion(settings, here),
+        dict(input_shapes),
+        progress,
+        shown=model,
     )
 
 

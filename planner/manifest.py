@@ -1,8 +1,10 @@
 """What lies in a folder of models: files with their hashes, ports and cuts, for whoever runs them."""
 
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,7 @@ from planner.split import StageModel
 from profiling.precision import Precision
 from profiling.weights import save
 
+_LEVEL, _PIECE_BYTES = 6, 2**24
 STAGES, REPORT = "stages", "report.html"
 
 
@@ -40,6 +43,8 @@ class StageEntry(Record, frozen=True, kw_only=True):
     file: str
     sha256: str
     data: DataFile | None = None
+    size_bytes: int | None = msgspec.field(name="bytes", default=None)
+    compressed_bytes: int | None = None
     units: int
     precisions: dict[str, int] = msgspec.field(default_factory=dict)
     inputs: tuple[Port, ...]
@@ -76,12 +81,14 @@ def save_stage(
     """
     path = folder / STAGES / f"{number:02d}-{stage.device}.onnx"
     data = save(stage.model, path)
+    files = [path] if data is None else [path, data]
     return StageEntry(
         number=order,
         device=stage.device,
         file=str(path.relative_to(folder)),
         sha256=sha256_of(path),
         data=data_file(data, folder),
+        size_bytes=sum(file.stat().st_size for file in files),
         units=len(stage.units),
         precisions=dict(Counter(precisions[unit].value for unit in stage.units)),
         inputs=ports_of(stage.model.graph.input),
@@ -92,6 +99,20 @@ def save_stage(
 def data_file(path: Path | None, folder: Path) -> DataFile | None:
     """Return the entry of a file with weights beside a model, if there is one."""
     return None if path is None else DataFile(file=str(path.relative_to(folder)), sha256=sha256_of(path))
+
+
+def with_compressed_size(stage: StageEntry, folder: Path) -> StageEntry:
+    """Return a stage's entry with what its files weigh compressed, as they may be shipped (zlib)."""
+    files = [stage.file] if stage.data is None else [stage.file, stage.data.file]
+    size = sum(_compressed_bytes(folder / file) for file in files)
+    return msgspec.structs.replace(stage, compressed_bytes=size)
+
+
+def _compressed_bytes(path: Path) -> int:
+    packer = zlib.compressobj(_LEVEL)
+    with path.open("rb") as file:
+        size = sum(len(packer.compress(piece)) for piece in iter(partial(file.read, _PIECE_BYTES), b""))
+    return size + len(packer.flush())
 
 
 def ports_of(values: Sequence[onnx.ValueInfoProto]) -> tuple[Port, ...]:

@@ -33,9 +33,7 @@ def located_conversion(how: ConversionSpec, folder: Path) -> ConversionSpec:
     return how.model_copy(update=changes)
 
 
-def order_of(
-    model: str, how: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]
-) -> Order | None:
+def order_of(model: str, how: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]) -> Order | None:
     """Return the order to convert a located model, or None if it is an ONNX file.
 
     Raises

@@ -11,7 +11,16 @@ import msgspec
 from planner.build import Built
 from planner.canvas import FIGURES, save_figure
 from planner.errors import OutputError
-from planner.manifest import REPORT, STAGES, Manifest, data_file, ports_of, save_stage, sha256_of
+from planner.manifest import (
+    REPORT,
+    STAGES,
+    Manifest,
+    data_file,
+    ports_of,
+    save_stage,
+    sha256_of,
+    with_compressed_size,
+)
 from planner.plan import FORMAT, Plan, Record
 from planner.plan_page import plan_figures, plan_page
 from planner.replace import check_folder, replacing
@@ -136,6 +145,8 @@ def _write_models(plan: Plan, built: Built, folder: Path) -> None:
     beside = save(built.mixed, folder / MODEL)
     precisions = [a.precision for a in plan.assignments]
     entries = [save_stage(folder, n, stage, precisions, n) for n, stage in enumerate(built.stages)]
+    if any(a.compressed_bytes is not None for a in plan.assignments):
+        entries = [with_compressed_size(entry, folder) for entry in entries]
     scenario = msgspec.json.decode(plan.scenario, type=_Ends)
     manifest = Manifest(
         format=plan.format,

@@ -47,8 +47,8 @@ class Assignment(Record, frozen=True, kw_only=True):
         Seconds of the unit alone; switches and stages are not in it.
     noise_power
         Of its weights, in the sum that the noise law takes.
-    weight_bytes
-        Of its weights in that precision.
+    weight_bytes, compressed_bytes
+        Of its weights in that precision; compressed only where the scenario counts them so.
     """
 
     unit: str
@@ -58,6 +58,7 @@ class Assignment(Record, frozen=True, kw_only=True):
     compute_s: float = 0.0
     noise_power: float = 0.0
     weight_bytes: int = 0
+    compressed_bytes: int | None = None
 
 
 class WireFormat(StrEnum):

@@ -1,10 +1,11 @@
 """A scenario whose model and data are loaded, checked against each other, and calibrated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
+import onnxruntime as ort
 
 from planner.convert import Converted, check_on_samples, convert
 from planner.data import Dataset, Input, check_labels, load_data, split_calibration
@@ -19,12 +20,15 @@ from planner.plan import ConvertedFrom
 from planner.scenario import Scenario
 from planner.schemes import choose_schemes, trial_level
 from planner.user_code import Metric, load_metric
+from profiling.cache import cache_key, cached
+from profiling.compression import CompressedWeights, compress_weights, with_compressed
 from profiling.errors import ModelError
+from profiling.folders import cache_folder
 from profiling.graph import ModelGraph, build_graph
 from profiling.model import load_model
 from profiling.prepare import prepare_model
 from profiling.progress import Progress, silent
-from profiling.quantize import Calibration, Scheme
+from profiling.quantize import INT8, Calibration, Scheme
 from profiling.session import Feeds, Optimization, Runtime
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
@@ -114,8 +118,27 @@ def prepare(
     schemes = schemes or choose_schemes(scenario)
     subject = Subject.of(models.graph, calibration)
     ranges = calibrate_once(subject, progress)
+    if scenario.weights == "compressed":
+        models, subject = _compressed(models, subject, Calibration(INT8, ranges), progress)
     made = check_on_samples(models.converted, _few(calibration), progress) if models.converted else None
     return Prepared(scenario, models, subject, ranges, schemes, held_back, evaluation, metric, made)
+
+
+def _compressed(
+    models: Models, subject: Subject, calibration: Calibration, progress: Progress
+) -> tuple[Models, Subject]:
+    """Return model and subject with what weights weigh compressed, from the cache where it is known."""
+
+    def make() -> CompressedWeights:
+        progress("compressing weights", 0, 1)
+        found = CompressedWeights(compress_weights(models.graph, calibration))
+        progress("compressing weights", 1, 1)
+        return found
+
+    key = cache_key(subject=subject.fingerprint, runtime=ort.__version__)
+    sizes = cached(cache_folder() / f"compressed-{key}.json", CompressedWeights, make)
+    graph = with_compressed(models.graph, sizes.units)
+    return replace(models, graph=graph), replace(subject, graph=graph)
 
 
 def _few(calibration: Dataset) -> list[Feeds]:

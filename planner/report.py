@@ -22,7 +22,8 @@ _HEAVIEST = 10
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
     cuts = [_cuts(plan)] if plan.cuts else [Text("nothing crosses a link")]
-    return Group(_stages(plan, manifest), *cuts, _costs(plan), *_checks(plan))
+    sizes = [Text(line) for line in _compressed(plan, manifest)]
+    return Group(_stages(plan, manifest), *cuts, _costs(plan), *sizes, *_checks(plan))
 
 
 def no_plan_text(unmet: tuple[str, ...], conflict: str) -> str:
@@ -113,6 +114,18 @@ def _other_costs(objective: str, predicted: Predicted) -> Iterator[tuple[str, st
         yield "money for one request", f"{predicted.money:.3g}"
     for device, joules in predicted.energy_device_j.items():
         yield f"energy of {device}", f"{joules * MILLI:.3g} mJ"
+
+
+def _compressed(plan: Plan, manifest: Manifest) -> Iterator[str]:
+    """Yield what weights and files weigh plain and compressed, where the scenario counts them compressed."""
+    for device in dict.fromkeys(a.device for a in plan.assignments if a.compressed_bytes is not None):
+        mine = [a for a in plan.assignments if a.device == device]
+        plain, packed = sum(a.weight_bytes for a in mine), sum(a.compressed_bytes or 0 for a in mine)
+        yield f"weights of {device}: {size_text(plain)}, compressed {size_text(packed)}"
+    for stage in manifest.stages:
+        if stage.compressed_bytes is not None and stage.size_bytes is not None:
+            packed_file = size_text(stage.compressed_bytes)
+            yield f"{stage.file}: {size_text(stage.size_bytes)}, compressed {packed_file}"
 
 
 def _quantization(plan: Plan) -> list[str]:

@@ -352,6 +352,10 @@ class Scenario(_Part):
     source: str = Field(description="Device at which the inputs arise.")
     sink: str = Field(description="Device at which the outputs are due.")
     precisions: tuple[Precision, ...] = Field((Precision.FP32, Precision.INT8), min_length=1)
+    weights: Literal["plain", "compressed"] = Field(
+        "plain",
+        description="In which form devices keep weights, for memory budgets: as they compute, or compressed.",
+    )
     wires: tuple[Wire, ...] = Field(
         (), description="Forms besides its own in which a float tensor may cross links."
     )

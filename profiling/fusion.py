@@ -93,8 +93,8 @@ def _joins(node: onnx.NodeProto, producer: onnx.NodeProto, tensor: str, flow: _F
         return False
     if node.op_type in _SHAPE_ONLY or node.op_type == "QuantizeLinear":
         return True
-    if node.op_type in ACTIVATIONS:
-        return producer.op_type in _ANCHORS | _ELEMENTWISE
+    if node.op_type in ACTIVATIONS:  # behind a QuantizeLinear it clips integers
+        return producer.op_type in _ANCHORS | _ELEMENTWISE | {"QuantizeLinear"}
     if node.op_type in _ELEMENTWISE and producer.op_type in _ANCHORS | {"Mul"}:
         constant = len(flow.activations(node)) == 1
         return constant or (node.op_type == "Add" and producer.op_type == "Conv")

@@ -116,7 +116,8 @@ class ModelGraph:
     """A prepared model and its units.
 
     `dag` has unit indices as nodes (attribute `unit`) and edges with attribute `tensors`. The model's
-    nodes are reordered so that each unit's nodes stand together, units in topological order.
+    nodes are reordered so that each unit's nodes stand together, units in topological order. `stored`
+    are the bytes of each unit's weights where they are kept in another form than the runtime's.
     """
 
     model: onnx.ModelProto
@@ -125,6 +126,13 @@ class ModelGraph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     dag: nx.DiGraph
+    stored: tuple[Mapping[Precision, int], ...] | None = None
+
+    def stored_bytes(self, unit: int, precision: Precision) -> int:
+        """Return the bytes that a unit's weights take where they are kept: compressed, if that was asked."""
+        if self.stored is not None:
+            return self.stored[unit][precision]
+        return self.units[unit].weight_bytes_in(precision)
 
     def producer(self, tensor: str) -> int | None:
         """Return the unit that writes a tensor, or None for a graph input."""

@@ -36,7 +36,7 @@ LAYERS = [
     {"profiling.noise", "profiling.cuts"},
     {"profiling.refine", "profiling.diff"},
     {"profiling.latency", "profiling.inspection"},
-    {"profiling.bundle"},
+    {"profiling.bundle", "profiling.compression"},
     {"planner.errors", "planner.faults", "planner.tables", "planner.envelope", "planner.workers"},
     {"planner.traces"},
     {"planner.plan_set"},
@@ -49,6 +49,13 @@ LAYERS = [
         "planner.user_code",
         "planner.replace",
     },
+    {"planner.conversion.order", "planner.conversion.wording", "planner.conversion.layer_names"},
+    {"planner.conversion.grid", "planner.conversion.clips", "planner.conversion.transposes"},
+    {"planner.conversion.traced", "planner.conversion.keras_files"},
+    {"planner.conversion.keras_trace", "planner.conversion.applications", "planner.conversion.export"},
+    {"planner.conversion.functions"},
+    {"planner.conversion.worker"},
+    {"planner.model_source", "planner.convert"},
     {"planner.pictures", "planner.solvers", "planner.problem_spec"},
     {"planner.problem_names"},
     {"planner.problem_file"},
@@ -98,11 +105,18 @@ LAYERS = [
     {"planner.comparison_folder"},
     {"planner.run"},
     {"planner.output"},
-    {"planner.report", "planner.answer_table", "planner.execute"},
+    {"planner.report", "planner.answer_table", "planner.execute", "planner.inspect_source"},
     {"planner.cli"},
     {"planner.entry"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
+# They run in a process of their own, and nothing outside imports them.
+CONVERSION = {
+    f"planner.conversion.{name}"
+    for name in (
+        "applications", "export", "functions", "keras_files", "keras_trace", "traced", "transposes", "worker",
+    )
+}  # fmt: skip
 DOORS = {
     "pulp": {
         "planner.linear",
@@ -127,6 +141,7 @@ DOORS = {
         "planner.comparison_page",
     },
     "jinja2": {"planner.page"},
+    **dict.fromkeys(("tensorflow", "keras", "tf_keras", "tf2onnx", "h5py"), CONVERSION),
 }
 PURE = {
     "planner.problem",
@@ -142,9 +157,9 @@ IMPURE = {"onnx", "onnxruntime", "pulp", "time", "pathlib", "os", "tempfile"}
 
 def modules() -> dict[str, Path]:
     return {
-        f"{package}.{path.stem}": path
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
         for package in ("planner", "profiling")
-        for path in (ROOT / package).glob("*.py")
+        for path in (ROOT / package).rglob("*.py")
         if path.stem != "__init__"
     }
 
@@ -194,7 +209,7 @@ def test_a_module_says_what_it_is_for(module):
 
 
 def test_packages_hold_a_docstring_only():
-    for package in ("planner", "profiling"):
+    for package in ("planner", "planner/conversion", "profiling"):
         tree = ast.parse((ROOT / package / "__init__.py").read_text())
         assert len(tree.body) == 1
         assert ast.get_docstring(tree)
@@ -203,3 +218,8 @@ def test_packages_hold_a_docstring_only():
 def test_no_benchmark_hides_a_package():
     names = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     assert not names & {path.parent.name for path in ROOT.glob("*/__init__.py")}
+
+
+def test_no_module_imports_those_of_the_process_with_tensorflow():
+    for module, path in modules().items():
+        assert module in CONVERSION or not imports(path) & CONVERSION, module

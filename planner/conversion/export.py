@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import onnx
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tf2onnx import optimizer, tf_loader, tfonnx
 
+from planner.conversion.clips import clip_integers
+from planner.conversion.grid import restore_integers
 from planner.conversion.layer_names import name_by_layer
 from planner.conversion.order import SourceInput
 from planner.conversion.traced import Traced
@@ -55,8 +58,10 @@ def export_traced(traced: Traced, opset: int) -> tuple[onnx.ModelProto, tuple[So
                 initialized_tables=tables,
             )
     _refuse_foreign(model, traced.layers)
+    restore_integers(model)
+    clip_integers(model)
     first = _restore_channels_last(model, {traced.inputs[i] for i, x in enumerate(inputs) if _is_picture(x)})
-    origins = _origins(function.graph)
+    origins = _origins(function.graph if traced.layers else _inlined(function))
     origins |= {name: origins.get(old, old) for name, old in renamed.items()}
     name_by_layer(model, traced.layers, origins)
     ends = tuple(
@@ -101,9 +106,9 @@ def _to_onnx(graph: Any, renamed: dict[str, str], **how: Any) -> onnx.ModelProto
     try:
         converted = tfonnx.process_tf_graph(graph, continue_on_error=True, **how)
         # Without catching errors it copies the whole graph, weights and all, for each step.
-        return optimizer.optimize_graph(converted, catch_errors=False, optimizers=optimizers(renamed)).make_model(
-            "converted"
-        )
+        return optimizer.optimize_graph(
+            converted, catch_errors=False, optimizers=optimizers(renamed)
+        ).make_model("converted")
     except ModelError:
         raise
     except Exception as exc:
@@ -119,7 +124,9 @@ def _refuse_foreign(model: onnx.ModelProto, layers: Sequence[str] | frozenset[st
     versions = {entry.domain: entry.version for entry in model.opset_import}
     for node in model.graph.node:
         if not onnx.defs.has(node.op_type, versions.get(node.domain, 1), node.domain):
-            where = max((path for path in layers if node.name.startswith(f"{path}/")), key=len, default=node.name)
+            where = max(
+                (path for path in layers if node.name.startswith(f"{path}/")), key=len, default=node.name
+            )
             raise ModelError(
                 f"TensorFlow's operator {node.op_type} (in {where!r}) has no ONNX form in tf2onnx; "
                 "build that part from other layers, or try a newer conversion.opset"
@@ -154,6 +161,13 @@ def _drop_transposes(graph: onnx.GraphProto, name: str, transposes: list[onnx.No
     sizes = [dims[axis].dim_value for axis in _TO_CHANNELS_LAST]
     for dim, size in zip(dims, sizes, strict=True):
         dim.dim_value = size
+
+
+def _inlined(function: Any) -> Any:
+    """Return the graph of a function with those that it calls inside."""
+    return convert_variables_to_constants_v2(
+        function, lower_control_flow=False, aggressive_inlining=True
+    ).graph
 
 
 def _origins(graph: Any) -> dict[str, str]:

@@ -80,7 +80,11 @@ def _is_function(value: object) -> bool:
 
 
 def _concrete(value: Any, shown: str) -> Any:
-    if not _is_function(value) and isinstance(value, tf.Module) and _is_function(getattr(value, "__call__", None)):
+    if (
+        not _is_function(value)
+        and isinstance(value, tf.Module)
+        and _is_function(getattr(value, "__call__", None))
+    ):
         value = value.__call__
     if isinstance(value, tf.types.experimental.ConcreteFunction):
         return value

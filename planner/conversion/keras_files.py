@@ -98,7 +98,10 @@ def _load_optimized(path: Path, custom: dict[str, Any]) -> Any:
     import tf_keras
 
     try:
-        with optimization.quantization.keras.quantize_scope(custom), optimization.sparsity.keras.prune_scope():
+        with (
+            optimization.quantization.keras.quantize_scope(custom),
+            optimization.sparsity.keras.prune_scope(),
+        ):
             model = tf_keras.models.load_model(path, custom_objects=custom, compile=False)
     except Exception as exc:
         raise ModelError(f"model: {_refusal(path, exc)}") from exc

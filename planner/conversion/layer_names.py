@@ -9,6 +9,9 @@ import onnx
 from profiling.scopes import bodies, rename_captures
 
 _CALLS = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
+# Keras names a layer's scope anew when it is called again, to be exported.
+_AGAIN = "_1"
+_SECOND_CALL = re.compile(r"^([^/]+)_1(?=/|$)")
 _COMPUTING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
@@ -23,7 +26,9 @@ def name_by_layer(model: onnx.ModelProto, layers: Collection[str], origins: Mapp
         Node name -> operation that stood for it, where folding left it another's name.
     """
     nodes = model.graph.node
-    scopes = _scopes([origins.get(n.name, n.name) if n.op_type in _COMPUTING else n.name for n in nodes], layers)
+    scopes = _scopes(
+        [origins.get(n.name, n.name) if n.op_type in _COMPUTING else n.name for n in nodes], layers
+    )
     _fill(nodes, scopes)
     ends = {value.name for value in (*model.graph.input, *model.graph.output)}
     seen: Counter[str] = Counter()
@@ -52,6 +57,8 @@ def _scopes(names: list[str], layers: Collection[str]) -> list[str]:
     tops = {scope.partition("/")[0] for scope in scopes if scope}
     if len(tops) == 1:  # the model's own scope
         scopes = [scope.partition("/")[2] for scope in scopes]
+    if all(scope.partition("/")[0].endswith(_AGAIN) for scope in scopes if scope):
+        scopes = [_SECOND_CALL.sub(r"\1", scope) for scope in scopes]
     return scopes
 
 

@@ -1,6 +1,7 @@
 """The process with TensorFlow: reads an order from a folder, and writes a model or answers there."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -120,17 +121,28 @@ def _random(end: SourceInput) -> Any:
 
 
 def main() -> None:
-    """Do what the command line says; a failure is told in a file, not in a traceback."""
-    command, folder = sys.argv[1], Path(sys.argv[2])
+    """Do what the command line says in each folder; a failure is told in a file there."""
+    command, *folders = sys.argv[1:]
+    failed = [folder for folder in map(Path, folders) if not _done(_COMMANDS[command], folder)]
+    sys.exit(bool(failed))
+
+
+_COMMANDS = {"convert": convert, "answer": answer}
+
+
+def _done(command: Callable[[Path], None], folder: Path) -> bool:
     try:
-        {"convert": convert, "answer": answer}[command](folder)
+        command(folder)
     except (PlannerError, ProfilingError) as exc:
-        (folder / FAILURE).write_text(str(exc), encoding="utf-8")
-        sys.exit(1)
+        text = str(exc)
     except Exception as exc:  # noqa: BLE001  TensorFlow and Keras raise anything
-        text = f"model: {read_order(folder).shown} cannot be converted: {type(exc).__name__}: {first_line(exc)}"
-        (folder / FAILURE).write_text(text, encoding="utf-8")
-        raise
+        traceback.print_exc()
+        shown = read_order(folder).shown
+        text = f"model: {shown} cannot be converted: {type(exc).__name__}: {first_line(exc)}"
+    else:
+        return True
+    (folder / FAILURE).write_text(text, encoding="utf-8")
+    return False
 
 
 if __name__ == "__main__":
