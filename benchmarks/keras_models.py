@@ -1,4 +1,4 @@
-"""Prints what becomes of the networks that practitioners tabulate: from keras.applications to a verified plan.
+"""Prints how the networks that practitioners tabulate come from keras.applications to a verified plan.
 
 python benchmarks/keras_models.py [NAME ...]
 
@@ -14,33 +14,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from planner.basis import measure_basis
-from planner.data import Dataset
 from planner.prepared import Prepared
 from planner.run import plan_scenario
 from planner.scenario import Scenario
 from planner.scenario_file import load_scenario
 from planner.side_by_side import TimedStage, time_side_by_side
 from profiling.noise import noise_power
-from profiling.progress import silent
 from profiling.quantize import quantize
-from profiling.session import Runtime, open_session, run_samples
+from profiling.session import Runtime, open_session, run_samples, run_session
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "benchmarks" / "keras-models.jsonl"
 # Network -> side of its pictures and how its family scales them.
 NETWORKS = {
-    **{name: (224, "caffe") for name in ("ResNet50", "ResNet101", "ResNet152")},
-    **{name: (224, "tf") for name in ("ResNet50V2", "ResNet152V2", "MobileNet", "MobileNetV2")},
-    **{name: (224, "torch") for name in ("DenseNet121", "DenseNet169", "DenseNet201")},
+    **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), (224, "caffe")),
+    **dict.fromkeys(("ResNet50V2", "ResNet152V2", "MobileNet", "MobileNetV2"), (224, "tf")),
+    **dict.fromkeys(("DenseNet121", "DenseNet169", "DenseNet201"), (224, "torch")),
     **{
         f"EfficientNetB{i}": (side, "none") for i, side in enumerate((224, 240, 260, 300, 380, 456, 528, 600))
     },
@@ -51,8 +50,11 @@ NETWORKS = {
     "MobileNetV3Small": (224, "none"),
     "MobileNetV3Large": (224, "none"),
 }
-CALIBRATION, EVALUATION = 24, 16
-MIB, GIB = 2**20, 2**30
+CALIBRATION, EVALUATION = 16, 8
+LARGE_SIDE = 300
+GIB = 2**30
+ALONE = "--alone"
+WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 _CONSOLE = Console(width=180)
 
 
@@ -62,7 +64,6 @@ class Row:
 
     name: str
     failed: str = ""
-    convert_s: float = 0.0
     difference: float = 0.0
     units: int = 0
     quantizable: int = 0
@@ -112,20 +113,23 @@ def scenario(name: str, folder: Path, budget: dict[str, float]) -> Scenario:
         "source": "here",
         "sink": "here",
         "budget": budget,
+        "profiling": {"noise_samples": 1 if side > LARGE_SIDE else 2},
     }
     path = folder / "scenario.yaml"
     path.write_text(json.dumps(content))
     return load_scenario(path)
 
 
-def noise_of_int8(prepared: Prepared, data: Dataset) -> float:
-    """Return the noise of the network with every unit in int8."""
-    graph = prepared.models.graph
-    quantized = quantize(
-        graph.model, prepared.calibration("here").of(graph.quantizable_nodes), prepared.ranges
-    )
-    samples = list(data.samples)
-    runs = [run_samples(open_session(m, Runtime()), samples) for m in (quantized, prepared.models.source)]
+def in_int8(prepared: Prepared) -> onnx.ModelProto:
+    """Return the network with every unit in int8 that can be."""
+    graph, calibration = prepared.models.graph, prepared.calibration("here")
+    return quantize(graph.model, calibration.of(graph.quantizable_nodes), calibration.ranges)
+
+
+def noise_of(model: onnx.ModelProto, prepared: Prepared) -> float:
+    """Return the noise of a form of the network on the evaluation pictures."""
+    samples = list(prepared.evaluation.samples)
+    runs = [run_samples(open_session(m, Runtime()), samples) for m in (model, prepared.models.source)]
     return float(np.sqrt(noise_power(*runs)))
 
 
@@ -134,39 +138,119 @@ def one(name: str) -> Row:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        basis = measure_basis(scenario(name, folder, {}))
-        prepared = basis.prepared
-        made = prepared.converted_from
-        int8_noise = noise_of_int8(prepared, prepared.evaluation)
-        outcome = plan_scenario(scenario(name, folder, {"noise_relative_rms": int8_noise}), silent)
+        prepared = measure_basis(scenario(name, folder, {})).prepared
+        int8, graph, made = in_int8(prepared), prepared.models.graph, prepared.converted_from
+        int8_noise = noise_of(int8, prepared)
+        outcome = plan_scenario(scenario(name, folder, {"noise_relative_rms": int8_noise}))
         plan, built = outcome.plan, outcome.built
-        if built is None or plan.measured is None or made is None:
-            return Row(name, failed="; ".join(outcome.failures) or outcome.conflict)
-        graph = prepared.models.graph
-        calibration = prepared.calibration("here")
-        int8 = quantize(graph.model, calibration.of(graph.quantizable_nodes), calibration.ranges)
+        row = Row(
+            name,
+            difference=made.max_abs_difference if made else 0.0,
+            units=len(graph.units),
+            quantizable=sum(unit.quantizable for unit in graph.units),
+            int8_noise=int8_noise,
+        )
+        if built is None or plan.measured is None:
+            return replace(row, failed="; ".join(outcome.failures) or outcome.conflict)
         feeds = prepared.evaluation.samples[0]
         chains = [[TimedStage(model, prepared.runtime)] for model in (int8, built.mixed)]
         (int8_ratio,), (plan_ratio,) = time_side_by_side(prepared.models.source, chains, feeds)
-        return Row(
-            name=name,
+        return replace(
+            row,
             failed="; ".join(outcome.failures),
-            convert_s=0.0,
-            difference=made.max_abs_difference,
-            units=len(graph.units),
-            quantizable=sum(unit.quantizable for unit in graph.units),
             integer_kernels=plan.measured.chain.integer_kernels,
             bit_equal=plan.measured.chain.basic_bit_equal,
-            fp32_ms=basis.latency["here"].wall_s["fp32"] * 1e3,
+            fp32_ms=fp32_ms(prepared),
             int8_ratio=int8_ratio,
             plan_ratio=plan_ratio,
-            int8_noise=int8_noise,
             plan_noise=plan.measured.noise_relative_rms,
             int8_units=sum(p.value == "int8" for p in plan.precisions().values()),
             solve_s=plan.solver.runtime_s,
             seconds=time.perf_counter() - began,
-            peak_gib=max(resource.getrusage(who).ru_maxrss for who in _ALL) * 1024 / GIB,
+            peak_gib=max(resource.getrusage(who).ru_maxrss for who in WHO) * 1024 / GIB,
         )
 
 
-_ALL = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+def fp32_ms(prepared: Prepared) -> float:
+    """Return the milliseconds of a run in fp32, the middle one of some."""
+    session, feeds = open_session(prepared.models.source, prepared.runtime), prepared.evaluation.samples[0]
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        run_session(session, feeds)
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds)) * 1e3
+
+
+def table(rows: list[Row]) -> Table:
+    found = Table(title="from keras.applications to a verified plan, one thread; times as fp32 over each")
+    heads = ("network", "units", "int8 can", "int8 kernels", "verified", "fp32 ms", "all int8", "plan",
+             "noise int8", "plan ", "int8 units", "solve s", "difference", "s", "GiB")  # fmt: skip
+    for head in heads:
+        found.add_column(head, justify="left" if head == "network" else "right")
+    for row in rows:
+        if row.failed:
+            found.add_row(row.name, row.failed)
+            continue
+        found.add_row(
+            row.name, str(row.units), str(row.quantizable), str(row.integer_kernels),
+            "bit-equal" if row.bit_equal else "NO", f"{row.fp32_ms:.1f}", f"{1 / row.int8_ratio:.2f}",
+            f"{1 / row.plan_ratio:.2f}", f"{row.int8_noise:.3f}", f"{row.plan_noise:.3f}",
+            str(row.int8_units), f"{row.solve_s:.2f}", f"{row.difference:.1e}", f"{row.seconds:.0f}",
+            f"{row.peak_gib:.1f}",
+        )  # fmt: skip
+    return found
+
+
+def bars(rows: list[Row]) -> Table:
+    found = Table("bar", "wanted", "seen", title="bars")
+    done = [row for row in rows if not row.failed and row.bit_equal]
+    found.add_row("rows complete", str(len(NETWORKS)), str(len(done)))
+    deep = [row for row in done if row.name == "ResNet152V2"]
+    for row in deep:
+        found.add_row("ResNet152V2, all int8 over fp32", ">= 1.8", f"{1 / row.int8_ratio:.2f}")
+    if done:
+        worst = max(done, key=lambda row: row.plan_ratio / min(row.int8_ratio, 1.0))
+        ratio = worst.plan_ratio / min(worst.int8_ratio, 1.0)
+        found.add_row(
+            "plan's time / better of fp32 and all int8, worst", "<= 1 + noise", f"{ratio:.3f} ({worst.name})"
+        )
+        louder = max(row.plan_noise / row.int8_noise for row in done)
+        found.add_row("plan's noise / that of all int8, worst", "<= 1", f"{louder:.3f}")
+        found.add_row(
+            "conversion difference, max abs", "<= 1e-4", f"{max(row.difference for row in done):.1e}"
+        )
+        found.add_row("memory of a process", "<= 16 GiB", f"{max(row.peak_gib for row in done):.1f} GiB")
+    return found
+
+
+def known_rows() -> dict[str, Row]:
+    lines = ROWS.read_text().splitlines() if ROWS.is_file() else []
+    return {row.name: row for row in (Row(**json.loads(line)) for line in lines)}
+
+
+def main() -> None:
+    if sys.argv[1:2] == [ALONE]:
+        print(json.dumps(asdict(one(sys.argv[2]))))
+        return
+    unknown = [name for name in sys.argv[1:] if name not in NETWORKS]
+    if unknown:
+        sys.exit(f"no such network: {unknown[0]}; there are {', '.join(NETWORKS)}")
+    wanted = sys.argv[1:] or list(NETWORKS)
+    for place, name in enumerate(wanted):
+        if name in known_rows():
+            continue
+        _CONSOLE.print(f"{place + 1}/{len(wanted)} {name}", style="dim")
+        call = [sys.executable, __file__, ALONE, name]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        last = (done.stdout if not done.returncode else done.stderr).strip().splitlines()[-1:]
+        row = Row(**json.loads(last[0])) if not done.returncode else Row(name, failed="".join(last))
+        with ROWS.open("a") as file:
+            file.write(json.dumps(asdict(row)) + "\n")
+    rows = [row for name, row in known_rows().items() if name in wanted]
+    _CONSOLE.print(table(rows))
+    _CONSOLE.print(bars(rows))
+
+
+if __name__ == "__main__":
+    main()
