@@ -88,10 +88,11 @@ def write_comparison(compared: Compared, basis: Basis, folder: Path) -> None:
 
 def _write_report(record: Comparison, basis: Basis, folder: Path) -> None:
     graph, scenario = basis.prepared.models.graph, basis.scenario
-    (folder / REPORT).write_text(comparison_page(record, graph, scenario), encoding="utf-8")
-    (folder / FIGURES).mkdir()
     devices = [device.name for device in scenario.devices]
-    for name, _, figure in comparison_figures(record, devices):
+    figures = list(comparison_figures(record, devices))
+    (folder / REPORT).write_text(comparison_page(record, graph, scenario, figures), encoding="utf-8")
+    (folder / FIGURES).mkdir()
+    for name, _, figure in figures:
         save_figure(figure, folder / FIGURES, name)
     for plan in record.plans:
         figure = draw_graph(graph, placed_of(plan, scenario), devices)

@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from planner.canvas import inline_svg
 from planner.comparison import Comparison, FrontLine, PlanLine, Row
@@ -30,8 +31,16 @@ _KINDS = {
 _MOST_BYTES = 900_000  # of graphs in a page
 
 
-def comparison_page(comparison: Comparison, graph: ModelGraph, scenario: Scenario) -> str:
-    """Return the report of a comparison as HTML."""
+def comparison_page(
+    comparison: Comparison, graph: ModelGraph, scenario: Scenario, figures: Sequence[tuple[str, str, Figure]]
+) -> str:
+    """Return the report of a comparison as HTML.
+
+    Parameters
+    ----------
+    figures
+        From `comparison_figures`.
+    """
     told = Told(comparison)
     devices = [device.name for device in scenario.devices]
     name = PurePath(scenario.model).name
@@ -67,10 +76,7 @@ def comparison_page(comparison: Comparison, graph: ModelGraph, scenario: Scenari
         unit=comparison.unit,
         slider=_slider(comparison),
         pieces=list(_pieces(comparison, told)),
-        figures=[
-            (caption, Markup(inline_svg(figure, name, caption)))
-            for name, caption, figure in comparison_figures(comparison, devices)
-        ],
+        figures=[(caption, Markup(inline_svg(figure, name, caption))) for name, caption, figure in figures],
         row_head=[
             *([(comparison.unit, "n")] if comparison.unit else []),
             *((key, "n") for key in budgets),
@@ -140,7 +146,7 @@ def _pieces(comparison: Comparison, told: Told) -> Iterator[Cells]:
         )
 
 
-def comparison_figures(comparison: Comparison, devices: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
+def comparison_figures(comparison: Comparison, devices: Sequence[str]) -> Iterator[tuple[str, str, Figure]]:
     """Yield (name, what it shows, figure) of what a comparison has to show."""
     planned = [row for row in comparison.rows if row.plan is not None]
     if comparison.links and planned and comparison.objective == "latency":

@@ -1,6 +1,6 @@
 """Solve result -> Plan: assignments, cuts and predicted costs under the model's own names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -32,7 +32,6 @@ from profiling.graph import ModelGraph, Tensor
 from profiling.model import model_hash
 from profiling.precision import Precision, Wire
 from profiling.quantize import Scheme
-
 
 _INTEGERS = (WireFormat.UINT8, WireFormat.INT8, WireFormat.UINT16, WireFormat.INT16)
 _OWN = {wire.value: wire for wire in _INTEGERS}
@@ -112,7 +111,21 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
     cost = tightened.cost
     chosen = chosen_by(problem, result.choice) if result.choice else Chosen((), ())
     options = unit_options(problem, result.choice) if result.choice else []
-    units = question.graph.units
+    assignments = tuple(
+        Assignment(
+            unit=unit.name,
+            nodes=unit.nodes,
+            device=device,
+            precision=Precision.INT8 if unit.quantized else precision,
+            compute_s=option.seconds,
+            noise_power=option.noise_power,
+            weight_bytes=unit.weight_bytes_in(precision),
+            compressed_bytes=round(option.weight_bytes) if question.graph.stored else None,
+        )
+        for unit, device, precision, option in zip(
+            question.graph.units, chosen.devices, chosen.precisions, options, strict=True
+        )
+    )
     return Plan(
         format=FORMAT,
         status=result.status.value,
@@ -126,21 +139,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
         quantization=question.quantization,
         model_sha256=model_hash(question.graph.model),
         calibration_sha256=question.samples,
-        assignments=tuple(
-            Assignment(
-                unit=unit.name,
-                nodes=unit.nodes,
-                device=device,
-                precision=Precision.INT8 if unit.quantized else precision,
-                compute_s=option.seconds,
-                noise_power=option.noise_power,
-                weight_bytes=unit.weight_bytes_in(precision),
-                compressed_bytes=round(option.weight_bytes) if question.graph.stored else None,
-            )
-            for unit, device, precision, option in zip(
-                units, chosen.devices, chosen.precisions, options, strict=True
-            )
-        ),
+        assignments=assignments,
         cuts=cuts_of(problem, cost, question.graph.tensors),
         predicted=Predicted(
             latency_s=cost.latency_s,
@@ -160,6 +159,10 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
             },
             money=cost.money,
             memory_bytes=memory_of(problem, cost),
+            weight_bytes=_summed((a.device, a.weight_bytes) for a in assignments),
+            compressed_bytes=_summed(
+                (a.device, a.compressed_bytes) for a in assignments if a.compressed_bytes is not None
+            ),
         ),
         rounds=tightened.rounds,
         loop=loop,
@@ -187,6 +190,13 @@ def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
         converted_from=question.converted_from,
         scenario=_resolved(question.scenario),
     )
+
+
+def _summed(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for name, size in pairs:
+        total[name] = total.get(name, 0) + size
+    return total
 
 
 def chosen_by(problem: PlacementProblem, choice: Choice) -> Chosen:

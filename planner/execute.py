@@ -67,6 +67,8 @@ def _read(path: Path, ports: Sequence[Port]) -> dict[str, Array]:
 def _shaped(value: Array, port: Port, path: Path) -> Array:
     if value.dtype != np.dtype(port.dtype):
         raise DataError(f"--input {path}: {port.name!r} wants {port.dtype}, got {value.dtype}")
+    if port.channels_last and value.shape[-3:] == (*port.shape[2:], port.shape[1]):
+        value = np.moveaxis(value, -1, -3)
     for shape in (port.shape, port.shape[1:] if port.shape[:1] == (1,) else port.shape):
         if value.shape == shape:
             return value.reshape(1, *port.shape)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from planner.convert import check_on_random, convert
+from planner.check_conversion import check_on_random
+from planner.convert import convert
 from planner.errors import UsageError
 from planner.model_source import located_model, order_of
 from planner.plan import ConvertedFrom

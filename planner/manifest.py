@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,11 +21,12 @@ STAGES, REPORT = "stages", "report.html"
 
 
 class Port(Record, frozen=True, kw_only=True):
-    """An input or output of a stage."""
+    """An input or output of a stage; `channels_last`: arrays may have their channels last, as the source."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    channels_last: bool = False
 
 
 class DataFile(Record, frozen=True, kw_only=True):
@@ -115,13 +116,14 @@ def _compressed_bytes(path: Path) -> int:
     return size + len(packer.flush())
 
 
-def ports_of(values: Sequence[onnx.ValueInfoProto]) -> tuple[Port, ...]:
+def ports_of(values: Sequence[onnx.ValueInfoProto], channels_last: Collection[str] = ()) -> tuple[Port, ...]:
     """Return inputs or outputs of a model with static shapes."""
     return tuple(
         Port(
             name=value.name,
             dtype=str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))),
             shape=tuple(d.dim_value for d in value.type.tensor_type.shape.dim),
+            channels_last=value.name in channels_last,
         )
         for value in values
     )

@@ -92,9 +92,8 @@ def _refuse_vain(kind: Kind, how: ConversionSpec, model: str) -> None:
     """Refuse options that would change nothing."""
     for name, kinds in _FITS.items():
         if name in how.model_fields_set and kind not in kinds:
-            raise ModelError(
-                f"conversion.{name}: does not apply to {model}; it is for {' and '.join(_SHOWN[k] for k in sorted(kinds))}"
-            )
+            fit = " and ".join(_SHOWN[k] for k in sorted(kinds))
+            raise ModelError(f"conversion.{name}: does not apply to {model}; it is for {fit}")
 
 
 _SHOWN = {

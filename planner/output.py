@@ -154,16 +154,19 @@ def _write_models(plan: Plan, built: Built, folder: Path) -> None:
         sink=scenario.sink,
         model_sha256=sha256_of(folder / MODEL),
         model_data=data_file(beside, folder),
-        inputs=ports_of(built.mixed.graph.input),
+        inputs=ports_of(
+            built.mixed.graph.input, plan.converted_from.channels_first if plan.converted_from else ()
+        ),
         outputs=ports_of(built.mixed.graph.output),
         stages=tuple(entries),
         cuts=plan.cuts,
     )
     save_json(manifest, folder / MANIFEST)
     save_json(plan, folder / PLAN)
-    (folder / REPORT).write_text(plan_page(plan, built.graph), encoding="utf-8")
+    figures = plan_figures(plan, built.graph)
+    (folder / REPORT).write_text(plan_page(plan, built.graph, figures), encoding="utf-8")
     (folder / FIGURES).mkdir()
-    for name, figure in plan_figures(plan, built.graph):
+    for name, figure in figures.items():
         save_figure(figure, folder / FIGURES, name)
 
 

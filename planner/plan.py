@@ -91,6 +91,7 @@ class Predicted(Record, frozen=True, kw_only=True):
     `latency_ratio_to_fp32` is of the whole mixed model on the source; `chain_ratio_to_fp32` of the stages,
     each beside the fp32 model on its own device, transfers left out. `makespan_s` is a request's time if
     stages overlap, `throughput_per_s` what a pipeline of them handles; bytes per link and money per request.
+    `weight_bytes` are each device's, `compressed_bytes` the same where the scenario counts them compressed.
     """
 
     latency_s: float
@@ -102,6 +103,8 @@ class Predicted(Record, frozen=True, kw_only=True):
     energy_device_j: dict[str, float] = {}
     noise_relative_rms: float
     memory_bytes: dict[str, int]
+    weight_bytes: dict[str, int] = {}
+    compressed_bytes: dict[str, int] = {}
     makespan_s: float | None = None
     throughput_per_s: float | None = None
     traffic_bytes: dict[str, int] = {}

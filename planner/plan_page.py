@@ -1,7 +1,7 @@
 """The report of one plan: a page that needs nothing but itself."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import PurePath
 
@@ -31,11 +31,16 @@ _BUDGETS = {
 }
 
 
-def plan_page(plan: Plan, graph: ModelGraph) -> str:
-    """Return the report of a verified plan as HTML."""
+def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> str:
+    """Return the report of a verified plan as HTML.
+
+    Parameters
+    ----------
+    figures
+        From `plan_figures`.
+    """
     told = Told(plan)
     scenario = parse_scenario(bytes(plan.scenario))
-    figures = dict(plan_figures(plan, graph))
     picture = inline_svg(figures["graph"], "plan", _in_words(plan))
     name = PurePath(scenario.model).name
     data = {
@@ -96,8 +101,8 @@ def plan_page(plan: Plan, graph: ModelGraph) -> str:
     )
 
 
-def plan_figures(plan: Plan, graph: ModelGraph) -> Iterator[tuple[str, Figure]]:
-    """Yield (name, figure) of what a plan has to show."""
+def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
+    """Return name -> figure of what a plan has to show."""
     scenario = parse_scenario(bytes(plan.scenario))
     devices = [device.name for device in scenario.devices]
     placed = Placed(
@@ -107,8 +112,7 @@ def plan_figures(plan: Plan, graph: ModelGraph) -> Iterator[tuple[str, Figure]]:
         scenario.source,
         scenario.sink,
     )
-    yield "graph", draw_graph(graph, placed, devices)
-    yield "request", draw_request(plan, devices)
+    return {"graph": draw_graph(graph, placed, devices), "request": draw_request(plan, devices)}
 
 
 def _in_words(plan: Plan) -> str:
@@ -143,6 +147,11 @@ def _costs(plan: Plan, told: Told) -> Iterator[Cells]:
         yield "energy of one request", told("mJ", "predicted", "energy_j"), ""
     if plan.predicted is not None and plan.predicted.money:
         yield "money for one request", told("plain", "predicted", "money"), ""
+    for device in plan.predicted.weight_bytes if plan.predicted is not None else ():
+        yield f"weights of {device}", told("size", "predicted", "weight_bytes", device), ""
+        if plan.predicted is not None and device in plan.predicted.compressed_bytes:
+            packed = told("size", "predicted", "compressed_bytes", device)
+            yield f"weights of {device}, compressed", packed, ""
     yield "evaluation samples", "", told("count", "measured", "samples")
 
 
@@ -181,6 +190,16 @@ def _proof(plan: Plan, told: Told) -> Iterator[Cells]:
     yield f"objective: {plan.objective.name}", told("plain", "objective", "value")
     yield "no plan can be below", told("plain", "objective", "bound")
     yield "solver", joined([told("text", "solver", "name"), told("s", "solver", "runtime_s")])
+    if plan.converted_from is not None:
+        yield "converted from", told("text", "converted_from", "source")
+        yield (
+            "answers differ from its own by at most",
+            told("plain", "converted_from", "max_abs_difference"),
+        )
+        yield (
+            f"on so many {plan.converted_from.data}",
+            told("count", "converted_from", "samples"),
+        )
     if plan.measured is not None:
         chain = plan.measured.chain
         equal = "bit-equal" if chain.basic_bit_equal else "NOT bit-equal"

@@ -7,7 +7,8 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from planner.convert import Converted, check_on_samples, convert
+from planner.check_conversion import check_on_samples
+from planner.convert import Converted, convert
 from planner.data import Dataset, Input, check_labels, load_data, split_calibration
 from planner.errors import DataError
 from planner.measure import (

@@ -118,10 +118,10 @@ def _other_costs(objective: str, predicted: Predicted) -> Iterator[tuple[str, st
 
 def _compressed(plan: Plan, manifest: Manifest) -> Iterator[str]:
     """Yield what weights and files weigh plain and compressed, where the scenario counts them compressed."""
-    for device in dict.fromkeys(a.device for a in plan.assignments if a.compressed_bytes is not None):
-        mine = [a for a in plan.assignments if a.device == device]
-        plain, packed = sum(a.weight_bytes for a in mine), sum(a.compressed_bytes or 0 for a in mine)
-        yield f"weights of {device}: {size_text(plain)}, compressed {size_text(packed)}"
+    if plan.predicted is not None:
+        for device, packed in plan.predicted.compressed_bytes.items():
+            plain = plan.predicted.weight_bytes[device]
+            yield f"weights of {device}: {size_text(plain)}, compressed {size_text(packed)}"
     for stage in manifest.stages:
         if stage.compressed_bytes is not None and stage.size_bytes is not None:
             packed_file = size_text(stage.compressed_bytes)

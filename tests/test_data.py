@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from planner.data import Dataset, check_labels, load_data, split_calibration
+from planner.data import Dataset, Input, check_labels, load_data, split_calibration
 from planner.errors import DataError
 from planner.scenario import ImageSpec, LabelTable, SampleSpec, SubsetSpec
-from profiling.graph import Tensor
 
-X = Tensor("x", (1, 3, 4, 4), 1)
+X = Input("x", "float32", (1, 3, 4, 4))
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ def test_pictures_are_cropped_scaled_and_laid_out(pictures):
 
 def test_channels_can_be_reversed_and_kept_last(pictures):
     spec = images(pictures, image=ImageSpec(crop=4, layout="nhwc", channels="bgr"))
-    sample = load_data(spec, [Tensor("x", (1, 4, 4, 3), 1)], "d").samples[1]["x"]
+    sample = load_data(spec, [Input("x", "float32", (1, 4, 4, 3))], "d").samples[1]["x"]
     assert sample[0, 0, 0].tolist() == [10, 10, 200]
 
 
@@ -122,7 +121,7 @@ def test_what_does_not_fit_the_model_is_refused(archive):
     refuse(SampleSpec(npz=archive(x=good), labels="y"), "must name an array")
     refuse(SampleSpec(npz=archive(x=np.float32(3))), "is a single number")
     refuse(SampleSpec(npz="/none.npz"), "does not exist")
-    two = (X, Tensor("z", (1,), 1))
+    two = (X, Input("z", "float32", (1,)))
     refuse(
         SampleSpec(npz=archive(x=good, z=np.ones((3, 1), np.float32))), "different numbers of samples", two
     )

@@ -50,12 +50,20 @@ LAYERS = [
         "planner.replace",
     },
     {"planner.conversion.order", "planner.conversion.wording", "planner.conversion.layer_names"},
-    {"planner.conversion.grid", "planner.conversion.clips", "planner.conversion.transposes"},
-    {"planner.conversion.traced", "planner.conversion.keras_files"},
+    {
+        "planner.conversion.grid",
+        "planner.conversion.clips",
+        "planner.conversion.reshapes",
+        "planner.conversion.mended",
+    },
+    {"planner.conversion.traced", "planner.conversion.keras_files", "planner.conversion.tflite"},
+    {"planner.conversion.freeze"},
     {"planner.conversion.keras_trace", "planner.conversion.applications", "planner.conversion.export"},
     {"planner.conversion.functions"},
     {"planner.conversion.worker"},
-    {"planner.model_source", "planner.convert"},
+    {"planner.model_source", "planner.tensorflow_process"},
+    {"planner.convert"},
+    {"planner.check_conversion"},
     {"planner.pictures", "planner.solvers", "planner.problem_spec"},
     {"planner.problem_names"},
     {"planner.problem_file"},
@@ -114,7 +122,8 @@ LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in mod
 CONVERSION = {
     f"planner.conversion.{name}"
     for name in (
-        "applications", "export", "functions", "keras_files", "keras_trace", "traced", "transposes", "worker",
+        "applications", "export", "freeze", "functions", "keras_files", "keras_trace", "tflite", "traced",
+        "mended", "worker",
     )
 }  # fmt: skip
 DOORS = {

@@ -7,6 +7,7 @@ clipping its integers instead gives the same ones.
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -33,7 +34,7 @@ def clip_integers(model: onnx.ModelProto) -> None:
         if limits is not None:
             gone.add(activation.name)
             quantizer.input[0] = activation.input[0]
-            if limits != _whole_range(limits[0]):
+            if limits != _whole_range(limits[0].dtype):
                 moved[quantizer.name] = _clip_behind(graph, quantizer, activation.name, limits)
     nodes = [
         each
@@ -48,7 +49,7 @@ def clip_integers(model: onnx.ModelProto) -> None:
 def _limits(
     activation: onnx.NodeProto, quantizer: onnx.NodeProto, constants: Mapping[str, TensorProto]
 ) -> tuple[np.generic, np.generic] | None:
-    """Return between which integers an activation holds what its quantizer writes; None if that is not said."""
+    """Return between which integers an activation holds what its quantizer writes; None if it is not said."""
     known = [constants.get(name) for name in quantizer.input[1:]]
     if activation.op_type not in (_RELU, _CLIP) or len(known) != 2 or None in known:  # noqa: PLR2004
         return None
@@ -59,7 +60,8 @@ def _limits(
     if bounds is None:
         return None
     type_ = np.iinfo(zero.dtype)
-    counts = np.rint(np.float32(bounds) / np.float32(scale).reshape(())) + np.float32(zero).reshape(())
+    step, offset = scale.astype(np.float32).reshape(()), zero.astype(np.float32).reshape(())
+    counts = np.rint(np.asarray(bounds, np.float32) / step) + offset
     lower, upper = np.clip(counts, type_.min, type_.max).astype(zero.dtype)
     return lower, upper
 
@@ -74,9 +76,9 @@ def _clip_bounds(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> 
     return bounds
 
 
-def _whole_range(one: np.generic) -> tuple[np.generic, np.generic]:
-    type_ = np.iinfo(one.dtype)
-    return one.dtype.type(type_.min), one.dtype.type(type_.max)
+def _whole_range(dtype: np.dtype[Any]) -> tuple[np.generic, np.generic]:
+    type_ = np.iinfo(dtype)
+    return dtype.type(type_.min), dtype.type(type_.max)
 
 
 def _clip_behind(

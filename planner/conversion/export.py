@@ -1,31 +1,34 @@
-"""A traced TensorFlow function, or a TFLite file -> an ONNX model, through tf2onnx."""
+"""A frozen TensorFlow graph, or a TFLite file -> an ONNX model, through tf2onnx."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-from tf2onnx import optimizer, tf_loader, tfonnx
+from msgspec.structs import replace
+from tf2onnx import optimizer, tfonnx
 
 from planner.conversion.clips import clip_integers
+from planner.conversion.freeze import Frozen
 from planner.conversion.grid import restore_integers
 from planner.conversion.layer_names import name_by_layer
+from planner.conversion.mended import optimizers
 from planner.conversion.order import SourceInput
-from planner.conversion.traced import Traced
-from planner.conversion.transposes import optimizers
+from planner.conversion.reshapes import drop_idle_reshapes
 from planner.conversion.wording import first_line
 from profiling.errors import ModelError
 
-_COMPUTING_OPS = frozenset({"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2"})
+_SPATIAL_OPS = frozenset({"Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MaxPool", "AvgPool"})
 _IMAGE_RANK = 4
 _TO_CHANNELS_LAST = [0, 2, 3, 1]
+Exported = tuple[onnx.ModelProto, tuple[SourceInput, ...]]
+"""A model, and the inputs of its source, which say what became of their layout."""
 
 
-def export_traced(traced: Traced, opset: int) -> tuple[onnx.ModelProto, tuple[SourceInput, ...]]:
-    """Return a function as ONNX, and its inputs as TensorFlow has them.
+def export_frozen(frozen: Frozen, opset: int) -> Exported:
+    """Return a frozen graph as ONNX.
 
     Pictures come in with channels first, as the runtime's convolutions want them, where the graph then
     needs no transpose in front.
@@ -35,91 +38,83 @@ def export_traced(traced: Traced, opset: int) -> tuple[onnx.ModelProto, tuple[So
     ModelError
         If an operator has no ONNX form.
     """
-    function = traced.function
-    inputs = [x for x in function.inputs if x.dtype != tf.resource][: len(traced.inputs)]
-    names = dict(zip([x.name for x in inputs], traced.inputs, strict=True))
-    names |= dict(zip([x.name for x in function.outputs], traced.outputs, strict=True))
+    spatial = any(node.op in _SPATIAL_OPS for node in frozen.graph.node)
+    pictures = _pictures(frozen.ends) if spatial else []
     renamed: dict[str, str] = {}
-    with tf.device("/cpu:0"):
-        frozen, tables = tf_loader.from_trackable(
-            traced.owner, function, [x.name for x in inputs], [x.name for x in function.outputs], False
+    with tf.device("/cpu:0"), tf.Graph().as_default() as graph:
+        tf.import_graph_def(frozen.graph, name="")
+        model = _to_onnx(
+            graph,
+            renamed,
+            opset=opset,
+            input_names=list(frozen.inputs),
+            output_names=list(frozen.outputs),
+            inputs_as_nchw=[tensor for tensor, name in frozen.inputs.items() if name in pictures],
+            tensors_to_rename={**frozen.inputs, **frozen.outputs},
+            initialized_tables=frozen.tables,
         )
-        with tf.Graph().as_default() as graph:
-            tf.import_graph_def(frozen, name="")
-            del frozen
-            model = _to_onnx(
-                graph,
-                renamed,
-                opset=opset,
-                input_names=[x.name for x in inputs],
-                output_names=[x.name for x in function.outputs],
-                inputs_as_nchw=[x.name for x in inputs if _is_picture(x)],
-                tensors_to_rename=names,
-                initialized_tables=tables,
-            )
-    _refuse_foreign(model, traced.layers)
-    restore_integers(model)
-    clip_integers(model)
-    first = _restore_channels_last(model, {traced.inputs[i] for i, x in enumerate(inputs) if _is_picture(x)})
-    origins = _origins(function.graph if traced.layers else _inlined(function))
-    origins |= {name: origins.get(old, old) for name, old in renamed.items()}
-    name_by_layer(model, traced.layers, origins)
-    ends = tuple(
-        SourceInput(name=name, dtype=x.dtype.name, shape=tuple(x.shape), channels_last=name in first)
-        for x, name in zip(inputs, traced.inputs, strict=True)
-    )
-    return model, ends
+    first = _cleaned(model, frozen.layers, pictures)
+    origins = {**frozen.origins, **{name: frozen.origins.get(old, old) for name, old in renamed.items()}}
+    name_by_layer(model, frozen.layers, origins)
+    return model, _placed(frozen.ends, first)
 
 
-def export_tflite(path: Path, opset: int) -> tuple[onnx.ModelProto, tuple[SourceInput, ...]]:
-    """Return a TFLite file as ONNX, and its inputs as TFLite has them.
+def export_tflite(path: Path, ends: Sequence[SourceInput], opset: int) -> Exported:
+    """Return a TFLite file as ONNX.
 
     Raises
     ------
     ModelError
-        If the file is damaged, or an operator has no ONNX form.
+        If an operator has no ONNX form.
     """
-    try:
-        details = tf.lite.Interpreter(str(path)).get_input_details()
-    except Exception as exc:
-        raise ModelError(f"model: {path} is damaged or no TFLite file ({first_line(exc)})") from exc
-    pictures = [d["name"] for d in details if len(d["shape"]) == _IMAGE_RANK]
+    pictures = _pictures(ends)
     with tf.device("/cpu:0"):
         model = _to_onnx(None, {}, opset=opset, tflite_path=str(path), inputs_as_nchw=pictures)
-    _refuse_foreign(model, ())
-    first = _restore_channels_last(model, set(pictures))
+    first = _cleaned(model, frozenset(), pictures)
     name_by_layer(model, (), {})
-    ends = tuple(
-        SourceInput(
-            name=d["name"],
-            dtype=np.dtype(d["dtype"]).name,
-            shape=tuple(map(int, d["shape"])),
-            channels_last=d["name"] in first,
-        )
-        for d in details
-    )
-    return model, ends
+    return model, _placed(ends, first)
+
+
+def _pictures(ends: Sequence[SourceInput]) -> list[str]:
+    return [end.name for end in ends if len(end.shape) == _IMAGE_RANK and "float" in end.dtype]
+
+
+def _placed(ends: Sequence[SourceInput], first: Collection[str]) -> tuple[SourceInput, ...]:
+    return tuple(replace(end, channels_last=end.name in first) for end in ends)
 
 
 def _to_onnx(graph: Any, renamed: dict[str, str], **how: Any) -> onnx.ModelProto:
     """Return tf2onnx's graph, optimized; `renamed` is filled with nodes that replace others."""
     try:
-        converted = tfonnx.process_tf_graph(graph, continue_on_error=True, **how)
-        # Without catching errors it copies the whole graph, weights and all, for each step.
-        return optimizer.optimize_graph(
-            converted, catch_errors=False, optimizers=optimizers(renamed)
-        ).make_model("converted")
-    except ModelError:
-        raise
+        try:
+            return _optimized(graph, renamed, catch_errors=False, **how)
+        except Exception:  # noqa: BLE001  tf2onnx raises anything
+            # It then copies the whole graph, weights and all, before each step, to leave out one that fails.
+            return _optimized(graph, renamed, catch_errors=True, **how)
     except Exception as exc:
         raise ModelError(f"tf2onnx cannot convert it: {type(exc).__name__}: {first_line(exc)}") from exc
 
 
-def _is_picture(tensor: Any) -> bool:
-    return tensor.shape.rank == _IMAGE_RANK and tensor.dtype.is_floating
+def _optimized(graph: Any, renamed: dict[str, str], *, catch_errors: bool, **how: Any) -> onnx.ModelProto:
+    renamed.clear()
+    converted = tfonnx.process_tf_graph(graph, continue_on_error=True, **how)
+    gc.collect()  # what is left of graphs holds all weights
+    done = optimizer.optimize_graph(converted, catch_errors=catch_errors, optimizers=optimizers(renamed))
+    model: onnx.ModelProto = done.make_model("converted")
+    return model
 
 
-def _refuse_foreign(model: onnx.ModelProto, layers: Sequence[str] | frozenset[str]) -> None:
+def _cleaned(model: onnx.ModelProto, layers: frozenset[str], pictures: Sequence[str]) -> set[str]:
+    """Undo what conversion does to quantized models and to layouts, in place; return inputs left NCHW."""
+    _refuse_foreign(model, layers)
+    restore_integers(model)
+    clip_integers(model)
+    first = _restore_channels_last(model, pictures)
+    drop_idle_reshapes(model)
+    return first
+
+
+def _refuse_foreign(model: onnx.ModelProto, layers: frozenset[str]) -> None:
     """Raise for the operators that tf2onnx left as they are."""
     versions = {entry.domain: entry.version for entry in model.opset_import}
     for node in model.graph.node:
@@ -133,15 +128,16 @@ def _refuse_foreign(model: onnx.ModelProto, layers: Sequence[str] | frozenset[st
             )
 
 
-def _restore_channels_last(model: onnx.ModelProto, pictures: set[str]) -> set[str]:
+def _restore_channels_last(model: onnx.ModelProto, pictures: Sequence[str]) -> set[str]:
     """Give inputs their own layout back that are only transposed to it; return those that keep the other."""
     graph = model.graph
-    for name in sorted(pictures):
+    first = set(pictures)
+    for name in pictures:
         readers = [node for node in graph.node if name in node.input]
         if readers and all(_is_transpose(node, _TO_CHANNELS_LAST) for node in readers):
             _drop_transposes(graph, name, readers)
-            pictures = pictures - {name}
-    return pictures
+            first.remove(name)
+    return first
 
 
 def _is_transpose(node: onnx.NodeProto, order: list[int]) -> bool:
@@ -161,26 +157,3 @@ def _drop_transposes(graph: onnx.GraphProto, name: str, transposes: list[onnx.No
     sizes = [dims[axis].dim_value for axis in _TO_CHANNELS_LAST]
     for dim, size in zip(dims, sizes, strict=True):
         dim.dim_value = size
-
-
-def _inlined(function: Any) -> Any:
-    """Return the graph of a function with those that it calls inside."""
-    return convert_variables_to_constants_v2(
-        function, lower_control_flow=False, aggressive_inlining=True
-    ).graph
-
-
-def _origins(graph: Any) -> dict[str, str]:
-    """Return operation -> the convolution or product in front of it.
-
-    TensorFlow folds a factor behind a convolution into its weights and leaves it the factor's name.
-    """
-    found: dict[str, str] = {}
-    for op in graph.get_operations():
-        if op.type in _COMPUTING_OPS:
-            found[op.name] = op.name
-            continue
-        before = {found[x.op.name] for x in op.inputs if x.op.name in found}
-        if len(before) == 1 and op.type in {"Mul", "BiasAdd", "AddV2", "Add", "FusedBatchNormV3", "Identity"}:
-            found[op.name] = before.pop()
-    return found

@@ -80,21 +80,16 @@ def _is_function(value: object) -> bool:
 
 
 def _concrete(value: Any, shown: str) -> Any:
-    if (
-        not _is_function(value)
-        and isinstance(value, tf.Module)
-        and _is_function(getattr(value, "__call__", None))
-    ):
-        value = value.__call__
-    if isinstance(value, tf.types.experimental.ConcreteFunction):
-        return value
-    if not _is_function(value):
+    function = value.__call__ if isinstance(value, tf.Module) and callable(value) else value
+    if isinstance(function, tf.types.experimental.ConcreteFunction):
+        return function
+    if not _is_function(function):
         raise ModelError(
             f"model: {shown} gives {type(value).__name__}; it must give a Keras model, a tf.function with "
             "input_signature, or a concrete function"
         )
     try:
-        return value.get_concrete_function()
+        return function.get_concrete_function()
     except Exception as exc:
         raise ModelError(
             f"model: {shown} is a tf.function without input_signature: "
@@ -122,7 +117,6 @@ def _trace(concrete: Any, owner: Any, shapes: Mapping[str, Sequence[int]]) -> Tr
     check_shapes(names, shapes)
     specs = [static_spec(spec, name, shapes) for spec, name in zip(places, names, strict=True)]
 
-    @tf.function(input_signature=specs)  # type: ignore[misc]
     def function(*flat: Any) -> list[Any]:
         given = iter(flat)
         filled = [next(given) if isinstance(x, tf.TensorSpec) else x for x in tf.nest.flatten(structure)]
@@ -134,4 +128,5 @@ def _trace(concrete: Any, owner: Any, shapes: Mapping[str, Sequence[int]]) -> Tr
         outputs = tuple(sorted(answers))
     else:
         outputs = tuple(f"output_{i}" for i in range(len(tf.nest.flatten(answers))))
-    return Traced(function.get_concrete_function(), owner, names, outputs)
+    traced = tf.function(function, input_signature=specs).get_concrete_function()
+    return Traced(traced, owner, names, outputs)

@@ -93,5 +93,7 @@ def _dequantizer(
     graph.initializer.remove(weight)
     graph.initializer.extend(numpy_helper.from_array(part, f"{name}/{kind}") for kind, part in parts.items())
     inputs = [f"{name}/{kind}" for kind in parts]
-    along = {"axis": axis} if scales.ndim else {}
-    return helper.make_node("DequantizeLinear", inputs, [f"{name}/float"], name=f"{name}/dequantize", **along)
+    node = helper.make_node("DequantizeLinear", inputs, [f"{name}/float"], name=f"{name}/dequantize")
+    if scales.ndim:
+        node.attribute.append(helper.make_attribute("axis", axis))
+    return node

@@ -19,7 +19,8 @@ _UNKNOWN_CLASS = re.compile(
     r"(?:Could not locate (?:class|function)|Unknown (?:layer|object|\w+ function):?) '?\"?([\w>]+)"
 )
 _OPTIMIZATION = "tensorflow_model_optimization"
-_WRAPPERS = ("QuantizeWrapper", "QuantizeLayer", "PruneLowMagnitude", "QuantizeAnnotate")
+_PRUNED = "PruneLowMagnitude"
+_WRAPPERS = ("QuantizeWrapper", "QuantizeLayer", "QuantizeAnnotate", _PRUNED)
 
 
 def load_keras(order: Order) -> Any:
@@ -38,7 +39,7 @@ def load_keras(order: Order) -> Any:
     custom = _custom_objects(order)
     legacy = version.startswith("2") and find_spec("tf_keras") is not None
     if any(name in config for name in _WRAPPERS):
-        return _load_optimized(path, custom)
+        return _load_optimized(path, config, custom)
     try:
         if legacy:
             import tf_keras
@@ -85,7 +86,7 @@ def _read_config(path: Path) -> tuple[str, str]:
         raise ModelError(f"model: {path} is damaged or no Keras file ({first_line(exc)})") from exc
 
 
-def _load_optimized(path: Path, custom: dict[str, Any]) -> Any:
+def _load_optimized(path: Path, config: str, custom: dict[str, Any]) -> Any:
     """Load a model that tensorflow-model-optimization has changed; pruned ones without their masks."""
     missing = [name for name in ("tf_keras", _OPTIMIZATION) if find_spec(name) is None]
     if missing:
@@ -105,7 +106,7 @@ def _load_optimized(path: Path, custom: dict[str, Any]) -> Any:
             model = tf_keras.models.load_model(path, custom_objects=custom, compile=False)
     except Exception as exc:
         raise ModelError(f"model: {_refusal(path, exc)}") from exc
-    return optimization.sparsity.keras.strip_pruning(model)
+    return optimization.sparsity.keras.strip_pruning(model) if _PRUNED in config else model
 
 
 def _custom_objects(order: Order) -> dict[str, Any]:

@@ -31,12 +31,11 @@ def trace_keras(model: Any, shapes: Mapping[str, Sequence[int]], notes: Sequence
     for path, layer in layers.items():
         layer.call = _scoped(layer.call, path)
 
-    @tf.function(input_signature=specs)  # type: ignore[misc]
     def function(*flat: Any) -> list[Any]:
         answer = model(tf.nest.pack_sequence_as(inputs, flat), training=False)
         return [tf.identity(x) for x in tf.nest.flatten(answer)]
 
-    concrete = function.get_concrete_function()
+    concrete = tf.function(function, input_signature=specs).get_concrete_function()
     output_names = _ends(model, "output")[1]
     if len(output_names) != len(concrete.outputs):
         raise ModelError(f"answers with {len(concrete.outputs)} tensors but names {len(output_names)}")

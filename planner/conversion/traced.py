@@ -1,12 +1,14 @@
 """A model as a TensorFlow function with named ends, whatever it came from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
+from planner.conversion.order import SourceInput
 from profiling.errors import ModelError
+from profiling.session import Feeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,26 @@ class Traced:
     owner: Any
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    layers: frozenset[str] = field(default=frozenset())
+    layers: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+
+    @property
+    def placeholders(self) -> list[Any]:
+        """The function's symbolic inputs, without the variables that it captures."""
+        return [x for x in self.function.inputs if x.dtype != tf.resource][: len(self.inputs)]
+
+    @property
+    def ends(self) -> tuple[SourceInput, ...]:
+        """The inputs as TensorFlow has them."""
+        return tuple(
+            SourceInput(name=name, dtype=x.dtype.name, shape=tuple(x.shape), channels_last=False)
+            for x, name in zip(self.placeholders, self.inputs, strict=True)
+        )
+
+    def ask(self, feeds: Feeds) -> Feeds:
+        """Return the answer to one sample."""
+        answers = self.function(*(tf.constant(feeds[name]) for name in self.inputs))
+        return {name: x.numpy() for name, x in zip(self.outputs, tf.nest.flatten(answers), strict=True)}
 
 
 def static_spec(spec: Any, name: str, shapes: Mapping[str, Sequence[int]]) -> Any:

@@ -1,5 +1,6 @@
 """The process with TensorFlow: reads an order from a folder, and writes a model or answers there."""
 
+import gc
 import sys
 import traceback
 from collections.abc import Callable
@@ -10,10 +11,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnx
-import tensorflow as tf
 
 from planner.conversion.applications import build_application, default_shapes
-from planner.conversion.export import export_tflite, export_traced
+from planner.conversion.export import export_frozen, export_tflite
+from planner.conversion.freeze import freeze
 from planner.conversion.functions import trace_object, trace_saved_model
 from planner.conversion.keras_files import load_keras
 from planner.conversion.keras_trace import trace_keras
@@ -29,11 +30,11 @@ from planner.conversion.order import (
     SourceInput,
     read_order,
 )
+from planner.conversion.tflite import TfliteModel
 from planner.conversion.traced import Traced
 from planner.conversion.wording import first_line
 from planner.errors import PlannerError
 from profiling.errors import ProfilingError
-from profiling.session import Feeds
 
 _SEED = 0
 _PACKAGES = ("tensorflow", "keras", "tf2onnx")
@@ -42,18 +43,19 @@ _PACKAGES = ("tensorflow", "keras", "tf2onnx")
 def convert(folder: Path) -> None:
     """Write the model that a folder's order asks for, what became of it, and answers to random numbers."""
     order = read_order(folder)
-    traced, notes = None, ()
-    if order.kind is Kind.TFLITE:
-        model, inputs = export_tflite(Path(order.target), order.opset)
-    else:
-        traced = trace(order)
-        model, inputs = export_traced(traced, order.opset)
-        notes = traced.notes
-    onnx.save(model, folder / MODEL)
-    del model
-    samples = {end.name: _random(end) for end in inputs}
+    source = open_source(order)
+    samples = {end.name: _random(end) for end in source.ends}
     np.savez(folder / SAMPLES, **samples)
-    np.savez(folder / ANSWERS, **_asker(order, traced)(samples))
+    np.savez(folder / ANSWERS, **source.ask(samples))
+    notes = source.notes
+    if isinstance(source, TfliteModel):
+        model, inputs = export_tflite(source.path, source.ends, order.opset)
+    else:
+        frozen = freeze(source)
+        del source  # and its copy of the weights
+        gc.collect()
+        model, inputs = export_frozen(frozen, order.opset)
+    onnx.save(model, folder / MODEL)
     record = Conversion(
         source=order.shown,
         opset=order.opset,
@@ -66,49 +68,24 @@ def convert(folder: Path) -> None:
 
 def answer(folder: Path) -> None:
     """Write what the source itself answers to samples, stacked along a first axis, in a folder."""
-    order = read_order(folder)
-    traced = None if order.kind is Kind.TFLITE else trace(order)
-    ask = _asker(order, traced)
+    source = open_source(read_order(folder))
     with np.load(folder / SAMPLES) as samples:
         columns = {name: samples[name] for name in samples.files}
     count = min(len(column) for column in columns.values())
-    rows = [ask({name: column[i] for name, column in columns.items()}) for i in range(count)]
+    rows = [source.ask({name: column[i] for name, column in columns.items()}) for i in range(count)]
     np.savez(folder / ANSWERS, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
 
-def trace(order: Order) -> Traced:
-    """Return the source of an order as a function."""
+def open_source(order: Order) -> Traced | TfliteModel:
+    """Return what an order names, ready to be asked."""
+    if order.kind is Kind.TFLITE:
+        return TfliteModel(Path(order.target))
     if order.kind is Kind.APPLICATION:
         model, notes = build_application(order)
         return trace_keras(model, default_shapes(model) | order.input_shapes, notes)
     if order.kind is Kind.KERAS:
         return trace_keras(load_keras(order), order.input_shapes)
     return trace_saved_model(order) if order.kind is Kind.SAVED_MODEL else trace_object(order)
-
-
-def _asker(order: Order, traced: Traced | None) -> Callable[[Feeds], Feeds]:
-    """Return the source as a function of named arrays."""
-    if traced is None:
-        return _tflite_asker(order.target)
-
-    def ask(feeds: Feeds) -> Feeds:
-        answers = traced.function(*(tf.constant(feeds[name]) for name in traced.inputs))
-        return {name: x.numpy() for name, x in zip(traced.outputs, tf.nest.flatten(answers), strict=True)}
-
-    return ask
-
-
-def _tflite_asker(path: str) -> Callable[[Feeds], Feeds]:
-    interpreter = tf.lite.Interpreter(path)
-    interpreter.allocate_tensors()
-
-    def ask(feeds: Feeds) -> Feeds:
-        for detail in interpreter.get_input_details():
-            interpreter.set_tensor(detail["index"], feeds[detail["name"]])
-        interpreter.invoke()
-        return {d["name"]: interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()}
-
-    return ask
 
 
 def _random(end: SourceInput) -> Any:

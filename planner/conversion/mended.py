@@ -1,10 +1,12 @@
-"""tf2onnx's optimizers, with a fault of its transpose optimizer mended."""
+"""tf2onnx with two faults mended: one of its transpose optimizer, and its hunger for memory."""
 
 from collections import OrderedDict
 from functools import partial
 from typing import Any
 
+from onnx import NodeProto
 from tf2onnx import optimizer
+from tf2onnx.graph import Node
 from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
 
 _TRANSPOSES = "optimize_transpose"
@@ -35,6 +37,25 @@ class MendedTransposeOptimizer(TransposeOptimizer):  # type: ignore[misc]
         if gone and self._g.get_node_by_name(trans.name) is not None:
             self._renamed[trans.inputs[0].name] = self._renamed.get(before.name, before.name)
         return done
+
+
+_update_proto = Node.update_proto
+
+
+def _update_fresh_proto(node: Any, external_tensor_storage: Any = None) -> None:
+    """Write a node's attributes into a new message.
+
+    tf2onnx clears the old one and writes again after every step. What a message once held stays in its
+    arena, so that each step costs another copy of all weights.
+    """
+    old = node._op  # noqa: SLF001
+    node._op = NodeProto(  # noqa: SLF001
+        name=old.name, op_type=old.op_type, domain=old.domain, input=old.input, output=old.output
+    )
+    _update_proto(node, external_tensor_storage)
+
+
+Node.update_proto = _update_fresh_proto
 
 
 def optimizers(renamed: dict[str, str]) -> "OrderedDict[str, Any]":

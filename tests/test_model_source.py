@@ -1,0 +1,82 @@
+import json
+
+import pytest
+
+from planner.conversion.order import Kind
+from planner.model_source import located_conversion, located_model, order_of
+from planner.scenario import ConversionSpec, check_scenario
+from planner.scenario_file import parse_conversion
+from profiling.errors import ModelError
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "target"),
+    [
+        ("keras:ResNet50", Kind.APPLICATION, "ResNet50"),
+        ("net.keras", Kind.KERAS, "{}/net.keras"),
+        ("deep/net.h5", Kind.KERAS, "{}/deep/net.h5"),
+        ("net.tflite", Kind.TFLITE, "{}/net.tflite"),
+        ("exported", Kind.SAVED_MODEL, "{}/exported"),
+        ("my_models:build", Kind.OBJECT, "{}/my_models:build"),
+        ("/elsewhere/my_models:build", Kind.OBJECT, "/elsewhere/my_models:build"),
+    ],
+)
+def test_the_name_tells_what_a_model_is(tmp_path, model, kind, target):
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "saved_model.pb").write_bytes(b"")
+    order = order_of(located_model(model, tmp_path), ConversionSpec(), {})
+    assert order is not None
+    assert (order.kind, order.target) == (kind, target.format(tmp_path))
+
+
+def test_anything_else_is_an_onnx_file(tmp_path):
+    (tmp_path / "odd:name").write_bytes(b"")
+    for name in ("net.onnx", "net", "odd:name"):
+        assert order_of(str(tmp_path / name), ConversionSpec(), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "how", "told"),
+    [
+        ("net.onnx", {"opset": 15}, "conversion.opset: .*net.onnx is an ONNX file"),
+        (
+            "net.keras",
+            {"weights": "w.h5"},
+            "conversion.weights: does not apply to .*net.keras; it is for keras:NAME",
+        ),
+        ("keras:MobileNet", {"signature": "a"}, "conversion.signature: .*it is for SavedModel folders"),
+        ("net.weights.h5", {}, "holds weights only; set model: keras:NAME or module:function"),
+        (".", {}, "is a folder but no SavedModel"),
+    ],
+)
+def test_options_that_change_nothing_are_refused(tmp_path, model, how, told):
+    with pytest.raises(ModelError, match=told):
+        order_of(located_model(model, tmp_path), ConversionSpec(**how), {})
+
+
+def test_paths_are_made_absolute_and_words_are_not(tmp_path):
+    found = located_conversion(ConversionSpec(weights="w.h5", custom_objects="mine:Layer"), tmp_path)
+    assert (found.weights, found.custom_objects) == (f"{tmp_path}/w.h5", f"{tmp_path}/mine:Layer")
+    assert located_conversion(ConversionSpec(weights="imagenet"), tmp_path).weights == "imagenet"
+
+
+def test_a_plan_carries_how_its_model_was_converted(tmp_path):
+    content = {
+        "model": "keras:MobileNet",
+        "conversion": {"arguments": {"alpha": 0.25, "input_shape": [32, 32, 3]}},
+        "data": {"calibration": {"npz": "a"}, "evaluation": {"npz": "a"}},
+        "devices": [{"name": "a"}],
+        "source": "a",
+        "sink": "a",
+    }
+    scenario, faults = check_scenario(json.dumps(content))
+    assert not faults
+    assert scenario is not None
+    order = order_of(scenario.model, scenario.conversion, {})
+    assert order is not None
+    assert order.arguments == {"alpha": 0.25, "input_shape": [32, 32, 3]}
+
+
+def test_settings_of_the_command_line_are_those_of_the_scenario(tmp_path):
+    found = parse_conversion(["weights=w.h5", "opset=15", "arguments.alpha=0.5"], tmp_path)
+    assert (found.weights, found.opset, found.arguments) == (f"{tmp_path}/w.h5", 15, {"alpha": 0.5})
