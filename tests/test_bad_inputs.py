@@ -65,7 +65,7 @@ def check(capsys, folder: Path, arguments: tuple[str, ...], code: int, message: 
 SETTINGS = {
     "model=": "model must be text, got None",
     "model=none.onnx": "none.onnx does not exist",
-    "model=.": "is not a file",
+    "model=.": "is a folder but no SavedModel",
     "model=s.yaml": "is not an ONNX",
     "model=c.npz": "is not an ONNX",
     "input_shapes={z: [1]}": "has no such input; it has x",

@@ -89,6 +89,8 @@ def test_the_plan_says_what_the_contract_asks_for(delivered):
         "energy_device_j",
         "noise_relative_rms",
         "memory_bytes",
+        "weight_bytes",
+        "compressed_bytes",
     }
     assert {
         "noise_relative_rms",

@@ -30,7 +30,7 @@ def test_whole_multiples_of_a_step_are_read_off_exactly(seed, scales, most, axis
     assert found is not None
     integers, read = found
     again = integers.astype(np.float32) * (read.reshape(along) if read.ndim else read)
-    np.testing.assert_allclose(again, values, rtol=3e-7, atol=0)
+    np.testing.assert_allclose(again, values, rtol=2e-6, atol=0)
     assert np.abs(integers.astype(int)).max(initial=0) <= 127
 
 

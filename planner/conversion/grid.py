@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from profiling.session import Array
 
 _MOST = 127
-_TOLERANCE = 1e-5  # of a step: what folding in float32 leaves of a whole number below 128
+_TOLERANCE = 1e-6  # relative: what folding in float32 leaves of a whole number
 _CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
 
 
@@ -71,8 +71,9 @@ def _on_grid(rows: Array) -> tuple[Array, Array] | None:
             break
         step = largest[open_rows] / most
         counts = rows[open_rows] / step[:, None]
-        fits = np.abs(counts - np.rint(counts)).max(axis=1) <= _TOLERANCE * most
-        numbers[open_rows[fits]] = np.rint(counts[fits])
+        whole = np.rint(counts)
+        fits = (np.abs(counts - whole) <= _TOLERANCE * np.abs(whole)).all(axis=1)
+        numbers[open_rows[fits]] = whole[fits]
         steps[open_rows[fits]] = step[fits]
         open_rows = open_rows[~fits]
     return None if len(open_rows) else (numbers, steps.astype(np.float32))
