@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from planner.conversion.order import Kind, Order
+from planner.conversion.order import IMAGENET, Kind, Order
 from planner.scenario import ConversionSpec
 from profiling.errors import ModelError
 
@@ -11,7 +11,6 @@ APPLICATION = "keras:"
 _OBJECT = re.compile(r"^(.*/)?[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 _KERAS_FILES = (".keras", ".h5", ".hdf5")
 _WEIGHTS = ".weights.h5"
-_IMAGENET = "imagenet"
 
 
 def located_model(model: str, folder: Path) -> str:
@@ -26,7 +25,7 @@ def located_model(model: str, folder: Path) -> str:
 def located_conversion(how: ConversionSpec, folder: Path) -> ConversionSpec:
     """Return how to convert, with the paths in it made absolute from a folder."""
     changes = {}
-    if how.weights not in (None, _IMAGENET):
+    if how.weights not in (None, IMAGENET):
         changes["weights"] = str(folder / Path(str(how.weights)).expanduser())
     if how.custom_objects is not None and "/" not in how.custom_objects:
         changes["custom_objects"] = f"{folder}/{how.custom_objects}"

@@ -11,12 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from planner.conversion.keras_files import load_weights
-from planner.conversion.order import Order
+from planner.conversion.keras_trace import layer_name
+from planner.conversion.order import IMAGENET, SEED, Order
 from planner.conversion.wording import first_line
 from profiling.errors import ModelError
 
-_IMAGENET = "imagenet"
-_SEED = 0
 _PICTURES, _SIDE = 4, 224
 _COARSE = 8  # sides of the coloured patches that random pictures are made of
 
@@ -33,13 +32,13 @@ def build_application(order: Order) -> tuple[Any, tuple[str, ...]]:
         If there is no such network, it does not take the arguments, or the weights do not fit.
     """
     build = _builder(order.target)
-    keras.utils.set_random_seed(_SEED)
-    weights = _IMAGENET if order.weights == _IMAGENET else None
+    keras.utils.set_random_seed(SEED)
+    weights = IMAGENET if order.weights == IMAGENET else None
     try:
         model = build(**{"weights": weights, **order.arguments})
     except Exception as exc:
         raise ModelError(_refusal(order, exc)) from exc
-    if order.weights == _IMAGENET:
+    if order.weights == IMAGENET:
         return model, ()
     if order.weights is not None:
         load_weights(model, Path(order.weights), order.shown)
@@ -52,12 +51,8 @@ def default_shapes(model: Any) -> dict[str, tuple[int, ...]]:
     """Return the shape of a network's input where it takes pictures of any size."""
     batch, *sides = model.input.shape
     if batch is None and None in sides:
-        return {_input_name(model): (1, *(side or _SIDE for side in sides))}
+        return {layer_name(model.input): (1, *(side or _SIDE for side in sides))}
     return {}
-
-
-def _input_name(model: Any) -> str:
-    return str(model.inputs[0]._keras_history.operation.name)  # noqa: SLF001
 
 
 def _builder(name: str) -> Callable[..., Any]:
@@ -71,7 +66,7 @@ def _builder(name: str) -> Callable[..., Any]:
 
 
 def _refusal(order: Order, exc: Exception) -> str:
-    if order.weights == _IMAGENET and "fetch" in str(exc):
+    if order.weights == IMAGENET and "fetch" in str(exc):
         return (
             f"conversion.weights: the ImageNet weights of {order.target} cannot be downloaded here "
             f"({first_line(exc)}); give a weights file, or leave weights out for random ones"
@@ -98,7 +93,7 @@ def _all_layers(model: Any) -> list[Any]:
 def _pictures(model: Any, family: Any) -> Any:
     """Return random pictures as the network's family wants them."""
     height, width, channels = (side or _SIDE for side in model.input.shape[1:])
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     patches = rng.uniform(0, 255, (_PICTURES, _COARSE, _COARSE, channels)).astype(np.float32)
     pixels = tf.image.resize(patches, (height, width), "bicubic").numpy()
     pixels = np.clip(pixels + rng.normal(0, 16, pixels.shape), 0, 255).astype(np.float32)

@@ -10,14 +10,13 @@ import tensorflow as tf
 
 from planner.conversion.keras_files import load_weights
 from planner.conversion.keras_trace import trace_keras
-from planner.conversion.order import Order
+from planner.conversion.order import SEED, Order
 from planner.conversion.traced import Traced, check_shapes, static_spec
 from planner.conversion.wording import first_line
 from planner.user_code import import_object
 from profiling.errors import ModelError
 
 _DEFAULT = "serving_default"
-_SEED = 0
 
 
 def trace_saved_model(order: Order) -> Traced:
@@ -51,7 +50,7 @@ def trace_object(order: Order) -> Traced:
         If it fails, or is neither.
     """
     found = import_object(order.target, "model")
-    keras.utils.set_random_seed(_SEED)  # so that random weights are the same each time
+    keras.utils.set_random_seed(SEED)  # so that random weights are the same each time
     if not (_is_keras(found) or _is_function(found)) and callable(found):
         try:
             found = found(**order.arguments)

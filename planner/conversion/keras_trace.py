@@ -55,11 +55,12 @@ def _ends(model: Any, side: str) -> tuple[Any, tuple[str, ...]]:
         )
     tensors = tf.nest.flatten(structure)
     flat = isinstance(structure, Mapping) and len(structure) == len(tensors)
-    names = sorted(structure) if flat else [_layer_name(tensor) for tensor in tensors]
+    names = sorted(structure) if flat else [layer_name(tensor) for tensor in tensors]
     return structure, tuple(_distinct(names))
 
 
-def _layer_name(tensor: Any) -> str:
+def layer_name(tensor: Any) -> str:
+    """Return the name of the layer that writes a symbolic tensor."""
     history = tensor._keras_history  # noqa: SLF001  the only way from a tensor to its layer
     return str(history[0].name)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+IMAGENET = "imagenet"
+SEED = 0  # of random weights and samples, so that they are the same each time
 ORDER, CONVERSION, FAILURE = "order.json", "conversion.json", "failure.txt"
 MODEL, SAMPLES, ANSWERS = "model.onnx", "samples.npz", "answers.npz"
 
@@ -64,12 +66,19 @@ class SourceInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a source: the versions that converted it, its inputs, and what to know of it."""
+    """What became of a source: the versions that converted it, its inputs, and what to know of it.
+
+    Parameters
+    ----------
+    quantized
+        Whether the model came with quantizers.
+    """
 
     source: str
     opset: int
     versions: dict[str, str]
     inputs: tuple[SourceInput, ...]
+    quantized: bool
     notes: tuple[str, ...] = ()
 
 

@@ -24,6 +24,7 @@ from planner.conversion.order import (
     FAILURE,
     MODEL,
     SAMPLES,
+    SEED,
     Conversion,
     Kind,
     Order,
@@ -36,7 +37,6 @@ from planner.conversion.wording import first_line
 from planner.errors import PlannerError
 from profiling.errors import ProfilingError
 
-_SEED = 0
 _PACKAGES = ("tensorflow", "keras", "tf2onnx")
 
 
@@ -44,9 +44,8 @@ def convert(folder: Path) -> None:
     """Write the model that a folder's order asks for, what became of it, and answers to random numbers."""
     order = read_order(folder)
     source = open_source(order)
-    samples = {end.name: _random(end) for end in source.ends}
-    np.savez(folder / SAMPLES, **samples)
-    np.savez(folder / ANSWERS, **source.ask(samples))
+    np.savez(folder / SAMPLES, **{end.name: _random(end)[None] for end in source.ends})
+    _write_answers(source, folder)
     notes = source.notes
     if isinstance(source, TfliteModel):
         model, inputs = export_tflite(source.path, source.ends, order.opset)
@@ -61,6 +60,7 @@ def convert(folder: Path) -> None:
         opset=order.opset,
         versions={name: version(name) for name in _PACKAGES},
         inputs=inputs,
+        quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         notes=notes,
     )
     (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
@@ -68,7 +68,10 @@ def convert(folder: Path) -> None:
 
 def answer(folder: Path) -> None:
     """Write what the source itself answers to samples, stacked along a first axis, in a folder."""
-    source = open_source(read_order(folder))
+    _write_answers(open_source(read_order(folder)), folder)
+
+
+def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
     with np.load(folder / SAMPLES) as samples:
         columns = {name: samples[name] for name in samples.files}
     count = min(len(column) for column in columns.values())
@@ -90,7 +93,7 @@ def open_source(order: Order) -> Traced | TfliteModel:
 
 def _random(end: SourceInput) -> Any:
     """Return numbers that an input may hold: normal ones, or zeros and ones if they must be whole."""
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     dtype = np.dtype(end.dtype)
     if np.issubdtype(dtype, np.floating):
         return rng.normal(size=end.shape).astype(dtype)
