@@ -2,19 +2,22 @@
 
 Plans are tried out on held-back data. While one breaks a budget the limit falls; once one keeps them, what
 lies between is searched a few times more, so that no faster plan is missed for a limit that was too low.
+Noise does not always grow with its sum: faster plans found regardless of it are tried out last.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import msgspec
 
 from planner.evaluate import Cost, evaluate
-from planner.ilp import SolveResult, solve
+from planner.ilp import SolveResult, solve, with_choice
 from planner.law import NoiseLaw
 from planner.metrics import doubtful_budgets, has_error_budget
 from planner.plan import Metrics, Round
 from planner.problem import Choice, Measure, PlacementProblem, Quantity
+from planner.regardless import plans_regardless
 from planner.scenario import BudgetSpec
 from planner.solvers import SolverOptions
 
@@ -25,6 +28,8 @@ _MOST_ROUNDS = 24
 _MOST_LOOSENED = 3  # solves that look for a faster plan once one keeps the budgets
 _CLOSE = 1.15  # limits whose ratio is smaller are not worth telling apart
 _FARTHEST = 4.0  # how much a limit may rise at once
+_HOPELESS = 1.5  # times the noise allowed: what is predicted to have more is not worth trying out
+_GAIN = 1e-3  # of the objective: what gains less is not either
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +79,28 @@ class Tightening:
         self._law = law or NoiseLaw()
         self._tried: dict[Choice, Metrics] = {}
         self._rounds: list[Round] = []
-        self._best: tuple[PlacementProblem, SolveResult, int] | None = None
+        self._best: tuple[PlacementProblem, SolveResult] | None = None
         self._low: float | None = None  # the greatest limit that is known to keep the budgets
-        self._high = float("inf")  # the least sum that breaks one
+        self._high = inf  # the least sum that breaks one
         self._loosened = 0
 
     def solve(self, problem: PlacementProblem) -> Tightened:
         """Solve, measure on held-back data, and solve again with another limit while that is worth it."""
+        searched = self._search(problem)
+        return self._dare(searched) if has_error_budget(self._budget) else searched
+
+    def _search(self, problem: PlacementProblem) -> Tightened:
         self._best = None
         limit = self._start()
         while True:
-            problem = problem.limited(NOISE, None if limit == float("inf") else limit)
+            problem = problem.limited(NOISE, None if limit == inf else limit)
             result = solve(problem, self._options)
             if result.choice is None or not has_error_budget(self._budget):
                 return self._done(problem, result, ())
             cost = evaluate(problem, result.choice)
-            metrics = self._tried.get(result.choice) or self._try_out(result)
+            metrics = self._metrics(problem, result, result.choice, cost)
             broken = list(doubtful_budgets(self._budget, metrics))
-            if result.choice not in self._tried:
-                names = [name for name, _, _ in broken]
-                self._rounds.append(_round(_limit(problem), cost, metrics, names, self._law))
-            self._tried[result.choice] = metrics
-            place = list(self._tried).index(result.choice)
-            self._learn(problem, result, cost, place, kept=not broken)
+            self._learn(problem, result, cost, kept=not broken)
             limit = self._next_limit(problem, cost, metrics)
             if limit is None:
                 unmet = [f"{name} {value:.6g} instead of {least:.6g}" for name, least, value in broken]
@@ -105,8 +109,40 @@ class Tightening:
     def prove(self, problem: PlacementProblem) -> Tightened:
         """Solve once under the limit that was found, for a bound; nothing is tried out."""
         limit = self._start()
-        problem = problem.limited(NOISE, None if limit == float("inf") else limit)
+        problem = problem.limited(NOISE, None if limit == inf else limit)
         return Tightened(problem, solve(problem, self._options), tuple(self._rounds))
+
+    def _metrics(self, problem: PlacementProblem, result: SolveResult, choice: Choice, cost: Cost) -> Metrics:
+        """Return what a plan shows on held-back data; each is tried out once."""
+        if choice not in self._tried:
+            metrics = self._try_out(result)
+            broken = [name for name, _, _ in doubtful_budgets(self._budget, metrics)]
+            self._rounds.append(_round(_limit(problem), cost, metrics, broken, self._law))
+            self._tried[choice] = metrics
+        return self._tried[choice]
+
+    def _dare(self, searched: Tightened) -> Tightened:
+        """Return the best that keeps the budgets: what was found, or a plan found regardless of noise."""
+        free = searched.problem.limited(NOISE, None)
+        least = inf if self._best is None else searched.result.objective or 0.0
+        for result in plans_regardless(free, self._options):
+            if result.choice is None or (result.objective or 0.0) >= least * (1 - _GAIN):
+                break
+            cost = evaluate(free, result.choice)
+            if self._is_hopeless(cost):
+                continue
+            metrics = self._metrics(free, result, result.choice, cost)
+            if not any(True for _ in doubtful_budgets(self._budget, metrics)):
+                self._best = (
+                    searched.problem,
+                    with_choice(searched.result, result.choice, cost.objective),
+                )
+                return self._done(*self._best, ())
+        return searched
+
+    def _is_hopeless(self, cost: Cost) -> bool:
+        allowed = self._budget.noise_relative_rms
+        return allowed is not None and self._law.power(cost.noise_power) > (_HOPELESS * allowed) ** 2
 
     def _start(self) -> float | None:
         if self._low is not None:
@@ -114,15 +150,13 @@ class Tightening:
         allowed = self._budget.noise_relative_rms
         return None if allowed is None else self._law.summed(allowed**2)
 
-    def _learn(
-        self, problem: PlacementProblem, result: SolveResult, cost: Cost, place: int, *, kept: bool
-    ) -> None:
-        """Remember what a plan, tried out at this place, says of the limits."""
+    def _learn(self, problem: PlacementProblem, result: SolveResult, cost: Cost, *, kept: bool) -> None:
+        """Remember what a plan says of the limits."""
         if not kept:
             self._high = min(self._high, cost.noise_power)
             return
         if self._best is None or (result.objective or 0.0) < (self._best[1].objective or 0.0):
-            self._best = problem, result, place
+            self._best = problem, result
         self._low = max(self._low or 0.0, problem.limit(Measure.NOISE))
 
     def _next_limit(self, problem: PlacementProblem, cost: Cost, metrics: Metrics) -> float | None:
@@ -140,7 +174,7 @@ class Tightening:
         low = self._low or 0.0
         if self._loosened > _MOST_LOOSENED:
             return None
-        if self._high < float("inf"):
+        if self._high < inf:
             return (low * self._high) ** 0.5 if self._high > low * _CLOSE else None
         allowed, got = self._budget.noise_relative_rms, metrics.noise_relative_rms
         if allowed is None:
@@ -153,7 +187,8 @@ class Tightening:
         """Return the best plan, else the last one with what it breaks."""
         if self._best is None:
             return Tightened(problem, result, tuple(self._rounds), unmet)
-        problem, result, place = self._best
+        problem, result = self._best
+        place = next(n for n, choice in enumerate(self._tried) if choice == result.choice)
         rounds = [msgspec.structs.replace(r, delivered=i == place) for i, r in enumerate(self._rounds)]
         return Tightened(problem, result, tuple(rounds))
 
@@ -169,7 +204,7 @@ def fall_of(budget: BudgetSpec, metrics: Metrics) -> float:
 
 def _limit(problem: PlacementProblem) -> float | None:
     limit = problem.limit(Measure.NOISE)
-    return None if limit == float("inf") else limit
+    return None if limit == inf else limit
 
 
 def _round(limit: float | None, cost: Cost, metrics: Metrics, broken: Sequence[str], law: NoiseLaw) -> Round:

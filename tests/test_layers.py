@@ -88,7 +88,7 @@ LAYERS = [
     {"planner.program"},
     {"planner.bound", "planner.pipeline", "planner.windows"},
     {"planner.ilp", "planner.formulate", "planner.rebuild"},
-    {"planner.predict", "planner.baselines", "planner.explain", "planner.pareto"},
+    {"planner.predict", "planner.baselines", "planner.regardless", "planner.explain", "planner.pareto"},
     {"planner.law", "planner.wording", "planner.answer"},
     {
         "planner.split",

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import msgspec
 import pytest
 from small_problems import LATENCY, NOISE, small_problem
 
@@ -110,3 +111,49 @@ def test_what_was_learned_serves_other_costs():
     assert again.result.choice == first.result.choice
     assert len(calls) == len(set(calls))
     assert len(calls) <= count + 1
+
+
+def chaotic(problem, kept):
+    """Return a stand-in for a network that answers anything to much noise: only some plans keep a budget."""
+    real = measured(problem, 1.0)
+
+    def try_out(result) -> Metrics:
+        own = real(result)
+        return own if kept(result.choice) else msgspec.structs.replace(own, noise_relative_rms=0.9)
+
+    return try_out
+
+
+def everything_int8(choice) -> bool:
+    pairs = zip(PROBLEM.vertices, choice.options, strict=True)
+    return all(v.fixed or v.options[o].quantized for v, o in pairs)
+
+
+@pytest.mark.parametrize(("gain", "tried"), [(1.5, True), (1e3, False)])
+def test_a_plan_beyond_the_limit_on_the_sum_is_found_if_it_keeps_the_budgets(gain, tried):
+    """Noise of mixes is chaotic, that of everything in int8 is within the budget, and predicted not to be."""
+    free = solve(PROBLEM)
+    assert everything_int8(free.choice)
+    allowed = evaluate(PROBLEM, free.choice).noise_power ** 0.5 * 1.01
+    quiet = lambda choice: everything_int8(choice) or not evaluate(PROBLEM, choice).noise_power  # noqa: E731
+    budget, real = BudgetSpec(noise_relative_rms=allowed), chaotic(PROBLEM, quiet)
+    done = tighten(PROBLEM, budget, SolverOptions(), real, NoiseLaw(gain))
+    assert (done.result.choice == free.choice) == tried
+    (delivered,) = (r for r in done.rounds if r.delivered)
+    assert delivered.latency_s == min(r.latency_s for r in done.rounds if not r.broken)
+    if tried:
+        assert done.result.objective == pytest.approx(free.objective)
+        assert delivered.noise_budget_rms is None
+    else:
+        assert all(r.predicted_noise_rms <= 1.5 * allowed for r in done.rounds)
+
+
+def test_where_the_limit_leaves_no_plan_one_regardless_of_it_may_do():
+    free = solve(PROBLEM)
+    noise = evaluate(PROBLEM, free.choice).noise_power ** 0.5
+    tight = PROBLEM.limited(LATENCY, evaluate(PROBLEM, free.choice).latency_s * 1.001)
+    budget = BudgetSpec(noise_relative_rms=noise * 0.9)
+    assert tighten(tight, budget, SolverOptions(), measured(PROBLEM, 1.0)).result.choice is None
+    done = tighten(tight, budget, SolverOptions(), measured(PROBLEM, 0.8))
+    assert done.result.choice == free.choice
+    assert not done.unmet
