@@ -1,11 +1,13 @@
-"""The closed loop: the plan is built and timed in place, and solved again with the costs that it showed."""
+"""The closed loop: the plan is built and timed in place, and solved again with the costs that it showed.
+
+Everything in one precision is timed as well where it may be as good, so that no slower plan is delivered.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from planner.compose import Chosen, Question, chosen_by
 from planner.evaluate import evaluate
-from planner.ilp import with_choice
 from planner.measure import origin_of
 from planner.plan import LoopRound
 from planner.problem import Choice, PlacementProblem
@@ -14,7 +16,11 @@ from profiling.precision import Precision
 from profiling.profile import LatencyProfile
 from profiling.refine import InPlace, refine
 
-MOST_ROUNDS = 3  # plans that are timed
+MOST_ROUNDS = 3  # plans that are solved for and timed
+_NEAR = 1.1  # times the best objective: what is predicted to be farther off is not timed
+
+Ask = Callable[[Mapping[str, LatencyProfile]], Question]
+TimeInPlace = Callable[[Chosen], Mapping[str, InPlace]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +34,14 @@ class Closed:
 
 
 def close_loop(
-    ask: Callable[[Mapping[str, LatencyProfile]], Question],
+    ask: Ask,
     latency: Mapping[str, LatencyProfile],
     tightening: Callable[[PlacementProblem], Tightening],
-    time_in_place: Callable[[Chosen], Mapping[str, InPlace]],
+    time_in_place: TimeInPlace,
 ) -> Closed:
-    """Solve and time until the plan repeats or three were timed; of those, the best one stays.
+    """Solve and time until the plan repeats or three were timed, then time plans in one precision.
+
+    Of all that were timed, the best one stays.
 
     Parameters
     ----------
@@ -44,47 +52,76 @@ def close_loop(
     time_in_place
         Builds a plan's whole model and times it: device -> what came of it, for devices that run here.
     """
-    timed: list[_Timed] = []
-    rounds: list[LoopRound] = []
+    loop = _Loop(ask, time_in_place, latency)
     search: Tightening | None = None
     while True:
-        question = ask(latency)
+        question = ask(loop.latency)
         problem = question.formulate()
         search = search or tightening(problem)
         tightened = search.solve(problem)
-        closed = Closed(question, tightened, latency, tuple(rounds))
         choice = tightened.result.choice
-        if choice is None or tightened.unmet or (timed and choice == timed[-1].choice):
-            return closed
-        if len(timed) == MOST_ROUNDS or choice in [one.choice for one in timed]:
+        solved = Closed(question, tightened, loop.latency, tuple(loop.rounds))
+        if choice is None or tightened.unmet:
+            return solved
+        if len(loop.timed) == MOST_ROUNDS or loop.knows(choice):
             break
-        chosen = chosen_by(problem, choice)
-        found = time_in_place(chosen)
-        if not found:
-            return closed
-        latency = _refined(latency, found)
-        own = evaluate(ask(latency).formulate(), choice).objective
-        one = _Timed(choice, chosen, found, own)
-        expected = question.chain_ratio_to_fp32(problem, evaluate(problem, choice))
-        rounds.append(_round(question, one, timed[-1].chosen if timed else chosen, expected))
-        timed.append(one)
-    best = min(timed, key=lambda one: one.objective)
-    latency = _refined(latency, best.found)
+        if not loop.time(question, problem, choice):
+            return solved
+        loop.latency = loop.timed[-1].latency
+    last = loop.timed[-1]
+    for result in search.uniform_plans(problem, _NEAR * loop.best.objective):
+        if result.choice is not None and not loop.knows(result.choice):
+            loop.time(question, problem, result.choice)
+    best = loop.best
+    if best is last and choice == last.choice:  # it is proved under the costs that it showed
+        return Closed(question, tightened, loop.latency, tuple(loop.rounds))
+    latency = _refined(loop.latency, best.found)
     question = ask(latency)
-    proved = search.prove(question.formulate())
-    objective = evaluate(proved.problem, best.choice).objective
-    tightened = replace(proved, result=with_choice(proved.result, best.choice, objective))
-    return Closed(question, tightened, latency, tuple(rounds))
+    return Closed(question, search.prove(question.formulate(), best.choice), latency, tuple(loop.rounds))
 
 
 @dataclass(frozen=True, slots=True)
 class _Timed:
-    """A plan, what timing it showed, and its objective with the costs that it showed."""
+    """A plan, what timing it showed, the costs that follow, and its objective under them."""
 
     choice: Choice
     chosen: Chosen
     found: Mapping[str, InPlace]
+    latency: Mapping[str, LatencyProfile]
     objective: float
+
+
+class _Loop:
+    """The costs that are believed, and the plans that were timed."""
+
+    def __init__(self, ask: Ask, time_in_place: TimeInPlace, latency: Mapping[str, LatencyProfile]) -> None:
+        self._ask, self._time_in_place = ask, time_in_place
+        self.latency = latency
+        self.timed: list[_Timed] = []
+        self.rounds: list[LoopRound] = []
+
+    @property
+    def best(self) -> _Timed:
+        """The best plan so far; there has to be one."""
+        return min(self.timed, key=lambda one: one.objective)
+
+    def knows(self, choice: Choice) -> bool:
+        """Return whether a plan was timed."""
+        return any(one.choice == choice for one in self.timed)
+
+    def time(self, question: Question, problem: PlacementProblem, choice: Choice) -> bool:
+        """Time a plan; False if none of its devices runs here."""
+        chosen = chosen_by(problem, choice)
+        found = self._time_in_place(chosen)
+        if not found:
+            return False
+        latency = _refined(self.latency, found)
+        own = evaluate(self._ask(latency).formulate(), choice).objective
+        before = self.timed[-1].chosen if self.timed else chosen
+        self.timed.append(_Timed(choice, chosen, found, latency, own))
+        expected = question.chain_ratio_to_fp32(problem, evaluate(problem, choice))
+        self.rounds.append(_round(question, self.timed[-1], before, expected))
+        return True
 
 
 def _refined(

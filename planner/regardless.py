@@ -1,5 +1,6 @@
-"""Plans found regardless of noise: the best of all, and the best in each precision alone."""
+"""Plans found regardless of noise: the best of all, and the best in one precision."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from planner.evaluate import evaluate, is_feasible
@@ -9,7 +10,7 @@ from planner.solvers import SolverOptions
 
 
 def plans_regardless(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:
-    """Return plans that keep all limits of a problem, best first, and each plan once.
+    """Return the best plan of all and the best ones in one precision, best first, each once.
 
     Parameters
     ----------
@@ -21,17 +22,27 @@ def plans_regardless(problem: PlacementProblem, options: SolverOptions) -> list[
     SolverError
         As `solve` does.
     """
+    return _sorted([solve(problem, options), *plans_in_one_precision(problem, options)])
+
+
+def plans_in_one_precision(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:
+    """Return for each precision the best plan in which every unit that has it has it, best first, each once.
+
+    Raises
+    ------
+    SolverError
+        As `solve` does.
+    """
+    every = (o.precision for vertex in problem.vertices if not vertex.fixed for o in vertex.options)
+    return _sorted([_alone(problem, one, options) for one in dict.fromkeys(every)])
+
+
+def _sorted(results: Iterable[SolveResult]) -> list[SolveResult]:
     found: dict[Choice, SolveResult] = {}
-    whole = solve(problem, options)
-    for result in (whole, *(_alone(problem, one, options) for one in _quantized(problem))):
+    for result in results:
         if result.choice is not None:
             found.setdefault(result.choice, result)
     return sorted(found.values(), key=lambda result: result.objective or 0.0)
-
-
-def _quantized(problem: PlacementProblem) -> list[str]:
-    options = (o for vertex in problem.vertices for o in vertex.options if o.quantized)
-    return list(dict.fromkeys(o.precision for o in options))
 
 
 def _alone(problem: PlacementProblem, precision: str, options: SolverOptions) -> SolveResult:

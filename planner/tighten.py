@@ -17,7 +17,7 @@ from planner.law import NoiseLaw
 from planner.metrics import doubtful_budgets, has_error_budget
 from planner.plan import Metrics, Round
 from planner.problem import Choice, Measure, PlacementProblem, Quantity
-from planner.regardless import plans_regardless
+from planner.regardless import plans_in_one_precision, plans_regardless
 from planner.scenario import BudgetSpec
 from planner.solvers import SolverOptions
 
@@ -28,7 +28,7 @@ _MOST_ROUNDS = 24
 _MOST_LOOSENED = 3  # solves that look for a faster plan once one keeps the budgets
 _CLOSE = 1.15  # limits whose ratio is smaller are not worth telling apart
 _FARTHEST = 4.0  # how much a limit may rise at once
-_HOPELESS = 1.5  # times the noise allowed: what is predicted to have more is not worth trying out
+_HOPELESS = 3.0  # times the noise allowed: what is predicted to have more is not worth trying out
 _GAIN = 1e-3  # of the objective: what gains less is not either
 
 
@@ -106,11 +106,15 @@ class Tightening:
                 unmet = [f"{name} {value:.6g} instead of {least:.6g}" for name, least, value in broken]
                 return self._done(problem, result, tuple(unmet))
 
-    def prove(self, problem: PlacementProblem) -> Tightened:
-        """Solve once under the limit that was found, for a bound; nothing is tried out."""
+    def prove(self, problem: PlacementProblem, choice: Choice) -> Tightened:
+        """Return a plan that was tried out, with a bound under the limit that was found."""
         limit = self._start()
         problem = problem.limited(NOISE, None if limit == inf else limit)
-        return Tightened(problem, solve(problem, self._options), tuple(self._rounds))
+        self._best = (
+            problem,
+            with_choice(solve(problem, self._options), choice, evaluate(problem, choice).objective),
+        )
+        return self._done(*self._best, ())
 
     def _metrics(self, problem: PlacementProblem, result: SolveResult, choice: Choice, cost: Cost) -> Metrics:
         """Return what a plan shows on held-back data; each is tried out once."""
@@ -126,19 +130,33 @@ class Tightening:
         free = searched.problem.limited(NOISE, None)
         least = inf if self._best is None else searched.result.objective or 0.0
         for result in plans_regardless(free, self._options):
-            if result.choice is None or (result.objective or 0.0) >= least * (1 - _GAIN):
+            choice, objective = result.choice, result.objective or 0.0
+            if choice is None or objective >= least * (1 - _GAIN):
                 break
-            cost = evaluate(free, result.choice)
-            if self._is_hopeless(cost):
-                continue
-            metrics = self._metrics(free, result, result.choice, cost)
-            if not any(True for _ in doubtful_budgets(self._budget, metrics)):
-                self._best = (
-                    searched.problem,
-                    with_choice(searched.result, result.choice, cost.objective),
-                )
+            if self._keeps(free, result):
+                self._best = searched.problem, with_choice(searched.result, choice, objective)
                 return self._done(*self._best, ())
         return searched
+
+    def uniform_plans(self, problem: PlacementProblem, at_most: float) -> list[SolveResult]:
+        """Return plans in one precision that keep all budgets, up to an objective, best first."""
+        free = problem.limited(NOISE, None)
+        found = plans_in_one_precision(free, self._options)
+        return [
+            result for result in found if (result.objective or 0.0) <= at_most and self._keeps(free, result)
+        ]
+
+    def _keeps(self, free: PlacementProblem, result: SolveResult) -> bool:
+        """Return whether a plan keeps the error budgets, without trying out what has no hope."""
+        if result.choice is None:
+            return False
+        if not has_error_budget(self._budget):
+            return True
+        cost = evaluate(free, result.choice)
+        if result.choice not in self._tried and self._is_hopeless(cost):
+            return False
+        metrics = self._metrics(free, result, result.choice, cost)
+        return not any(True for _ in doubtful_budgets(self._budget, metrics))
 
     def _is_hopeless(self, cost: Cost) -> bool:
         allowed = self._budget.noise_relative_rms
@@ -188,8 +206,10 @@ class Tightening:
         if self._best is None:
             return Tightened(problem, result, tuple(self._rounds), unmet)
         problem, result = self._best
-        place = next(n for n, choice in enumerate(self._tried) if choice == result.choice)
-        rounds = [msgspec.structs.replace(r, delivered=i == place) for i, r in enumerate(self._rounds)]
+        rounds = [
+            msgspec.structs.replace(one, delivered=choice == result.choice)
+            for choice, one in zip(self._tried, self._rounds, strict=True)
+        ]
         return Tightened(problem, result, tuple(rounds))
 
 

@@ -1,9 +1,15 @@
+from dataclasses import replace
+
 import models
 import numpy as np
 import pytest
-from conftest import plan_model
+from conftest import plan_model, scenario_around
 
-from planner.loop import MOST_ROUNDS
+from planner import loop
+from planner.basis import measure_basis
+from planner.compose import chosen_by
+from planner.in_place import time_in_place
+from planner.loop import MOST_ROUNDS, close_loop
 from profiling.precision import Precision
 
 
@@ -15,11 +21,12 @@ def samples(count: int = 8) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_delivered_plan_was_timed_and_is_priced_as_timed(seed, tmp_path):
     outcome = plan_model(tmp_path, models.residual(), samples(8 + seed), budget={"noise_relative_rms": 0.05})
-    loop, predicted = outcome.plan.loop, outcome.plan.predicted
-    assert 1 <= len(loop) <= MOST_ROUNDS
-    assert loop[0].changed_units == 0
+    rounds, predicted = outcome.plan.loop, outcome.plan.predicted
+    assert 1 <= len(rounds) <= MOST_ROUNDS + len(("fp32", "int8"))
+    assert rounds[0].changed_units == 0
     assert any(
-        one.measured_ratio_to_fp32 == pytest.approx(predicted.latency_ratio_to_fp32, rel=1e-6) for one in loop
+        one.measured_ratio_to_fp32 == pytest.approx(predicted.latency_ratio_to_fp32, rel=1e-6)
+        for one in rounds
     )
     assert outcome.plan.objective.value >= outcome.plan.objective.bound - 1e-12
     assert outcome.plan.status in ("optimal", "feasible")
@@ -27,9 +34,28 @@ def test_the_delivered_plan_was_timed_and_is_priced_as_timed(seed, tmp_path):
 
 def test_the_best_of_the_timed_plans_is_delivered(tmp_path):
     outcome = plan_model(tmp_path, models.residual(), samples())
-    loop = outcome.plan.loop
-    if outcome.plan.status == "feasible":  # the loop ended before a plan came again
-        assert outcome.plan.objective.value == pytest.approx(min(one.objective for one in loop), rel=1e-6)
+    least = min(one.objective for one in outcome.plan.loop)
+    assert outcome.plan.objective.value == pytest.approx(least, rel=1e-6)
+
+
+@pytest.mark.parametrize("favoured", ["fp32", "int8"])
+def test_one_precision_is_delivered_if_it_is_faster_than_was_believed(favoured, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_NEAR", 1e3)  # whatever was predicted
+    basis = measure_basis(scenario_around(tmp_path, models.residual(), samples()))
+
+    def timed(chosen):
+        """Return what timing shows, but one precision takes a tenth and all else ten times as long."""
+        factor = 0.1 if {str(one.value) for one in chosen.precisions} == {favoured} else 10.0
+        found = time_in_place(basis.prepared, basis.build(chosen), chosen)
+        return {
+            device: replace(one, plan=replace(one.plan, wall_s=one.fp32_s * factor))
+            for device, one in found.items()
+        }
+
+    closed = close_loop(basis.ask, basis.latency, basis.tightening, timed)
+    chosen = chosen_by(closed.tightened.problem, closed.tightened.result.choice)
+    assert {one.value for one in chosen.precisions} == {favoured}
+    assert closed.tightened.result.objective == pytest.approx(min(one.objective for one in closed.rounds))
 
 
 def test_the_profile_that_is_delivered_prices_the_plan(tmp_path):
