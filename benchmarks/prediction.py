@@ -25,12 +25,13 @@ from resnet50 import resnet50
 from rich.console import Console
 from rich.table import Table
 
+from planner.check_scenario import check_scenario
 from planner.law import Trial
 from planner.measure import device_costs, latency_profile, measured_devices, noise_law, noise_profiles
 from planner.predict import Whole, alone_on
 from planner.prepared import Prepared, prepare
 from planner.rebuild import rebuild
-from planner.scenario import Scenario, check_scenario
+from planner.scenario import Scenario
 from planner.scenario_file import load_scenario
 from profiling.extract import Library
 from profiling.noise import noise_power

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from planner.check_scenario import scenario_schema
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.plan import to_json
-from planner.scenario import scenario_schema
 from planner.scenario_file import load_scenario
 from profiling.errors import ProfilingError
 from profiling.progress import Progress

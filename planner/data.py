@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from planner.errors import DataError
 from planner.pictures import picture
-from planner.scenario import LabelTable, SampleSpec, SubsetSpec
+from planner.sample_spec import LabelTable, SampleSpec, SubsetSpec
 from planner.user_code import import_object
 from profiling.session import Array, Feeds
 

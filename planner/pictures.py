@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from planner.errors import DataError
-from planner.scenario import ImageSpec
+from planner.sample_spec import ImageSpec
 from profiling.session import Array
 
 

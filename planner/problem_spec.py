@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from planner.faults import Fault, describe_faults
 from planner.problem import Measure
 from planner.scenario import SolverSpec
+from planner.spec_parts import Part
 
 FLOAT_NAME = "float"  # the format that is always there
 _MOST = 1e15
@@ -16,11 +17,7 @@ Name = Annotated[str, Field(min_length=1)]
 PerDevice = dict[str, Cost]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
-
-
-class DeviceSpec(_Part):
+class DeviceSpec(Part):
     """A place to compute, or one that only forwards: then no unit has an option there."""
 
     name: Name
@@ -40,7 +37,7 @@ class DeviceSpec(_Part):
         return self
 
 
-class LinkSpec(_Part):
+class LinkSpec(Part):
     """A one-way link. A message takes message_s + bytes / bytes_per_s."""
 
     source: Name = Field(alias="from")
@@ -60,14 +57,14 @@ class LinkSpec(_Part):
         return self.name or f"{self.source}-{self.target}"
 
 
-class EndSpec(_Part):
+class EndSpec(Part):
     """A fixed place where tensors arise or are due: a sensor, a screen."""
 
     name: Name
     device: Name
 
 
-class OptionSpec(_Part):
+class OptionSpec(Part):
     """One way to run a unit."""
 
     device: Name
@@ -79,14 +76,14 @@ class OptionSpec(_Part):
     joules: Cost = Field(0.0, description="Beyond the device's watts.")
 
 
-class UnitSpec(_Part):
+class UnitSpec(Part):
     """What is placed as a whole."""
 
     name: Name
     options: tuple[OptionSpec, ...] = Field(min_length=1)
 
 
-class QuantizedSpec(_Part):
+class QuantizedSpec(Part):
     """A tensor in a quantized format."""
 
     bytes: Cost
@@ -95,7 +92,7 @@ class QuantizedSpec(_Part):
     dequantize_s: PerDevice = Field(default_factory=dict, description="Device -> seconds back to float.")
 
 
-class WireSpec(_Part):
+class WireSpec(Part):
     """Another form in which the float tensor may cross links."""
 
     name: Name
@@ -105,7 +102,7 @@ class WireSpec(_Part):
     decode_s: PerDevice = Field(default_factory=dict, description="Device -> seconds after receiving.")
 
 
-class TensorSpec(_Part):
+class TensorSpec(Part):
     """What one unit or end writes and others read."""
 
     name: Name
@@ -124,14 +121,14 @@ class TensorSpec(_Part):
     enter_s: PerDevice = Field(default_factory=dict, description="Device -> seconds of one that begins here.")
 
 
-class FormatSpec(_Part):
+class FormatSpec(Part):
     """A quantized format of tensors."""
 
     name: Name
     suits: tuple[Name, ...] = Field((), description="Coarser formats with which its units are content, too.")
 
 
-class LimitSpec(_Part):
+class LimitSpec(Part):
     """A budget."""
 
     measure: Measure
@@ -139,7 +136,7 @@ class LimitSpec(_Part):
     at_most: Cost
 
 
-class TermSpec(_Part):
+class TermSpec(Part):
     """A part of the objective: weight times quantity."""
 
     measure: Measure
@@ -147,7 +144,7 @@ class TermSpec(_Part):
     weight: Cost = 1.0
 
 
-class ProblemSpec(_Part):
+class ProblemSpec(Part):
     """A placement problem; seconds, bytes, joules and noise power as measured elsewhere."""
 
     devices: tuple[DeviceSpec, ...] = Field(min_length=1)

@@ -1,113 +1,27 @@
-"""The scenario: its types, checked whole; human units in its keys, SI in its properties."""
+"""The scenario: its types; human units in its keys, SI in its properties."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from planner.faults import Fault, describe_faults
+from planner.sample_spec import DataSpec
+from planner.spec_parts import Count, DeviceName, Fraction, NotNegative, ObjectName, Part, Positive, Rate
 from profiling.precision import Precision, Wire
 
 _MEBI = 2**20
-_NAMED, _WEIGHTS = "objective by name", "objective by weights"  # the two kinds of objective
+OBJECTIVE_KINDS = _NAMED, _WEIGHTS = "objective by name", "objective by weights"
 _HOUR_S, _GIBI = 3600.0, 2**30
 _MEGABIT_BYTES = 1e6 / 8
-
-# No device or link is beyond these; numbers further apart than a solver can hold are typing errors.
-_MOST, _LEAST = 1e9, 1e-4
 _MOST_VISITS = 8
-Positive = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
-Rate = Annotated[float, Field(ge=_LEAST, le=_MOST, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(gt=0)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-PerChannel = Number | tuple[Number, ...]
-ObjectName = Annotated[str, Field(pattern=r"^(.*/)?[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-DeviceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
-
-
-class InputSpec(_Part):
+class InputSpec(Part):
     """What is known of one model input beyond its name."""
 
     wire_bytes: Count = Field(description="Bytes that one raw input weighs on a link (a JPEG, say).")
 
 
-class ImageSpec(_Part):
-    """From pictures to model input: (pixel / divide_by - subtract) / scale_by, pixels 0..255."""
-
-    layout: Literal["nchw", "nhwc"] = Field("nchw", description="Axis order that the model wants.")
-    channels: Literal["rgb", "bgr"] = "rgb"
-    resize_shorter: Count | None = Field(None, description="Resize the shorter side to so many pixels.")
-    crop: Count | None = Field(None, description="Side of the centre square to cut out, in pixels.")
-    divide_by: PerChannel = 1.0
-    subtract: PerChannel = 0.0
-    scale_by: PerChannel = 1.0
-
-    @model_validator(mode="after")
-    def _no_zero(self) -> Self:
-        for name in ("divide_by", "scale_by"):
-            value = getattr(self, name)
-            if 0 in (value if isinstance(value, tuple) else (value,)):
-                raise ValueError(f"{name} must not be 0")
-        return self
-
-
-class SubsetSpec(_Part):
-    """Keep the samples whose `column` (default: their position) modulo `modulo` is in `equals`."""
-
-    modulo: Count
-    equals: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
-    column: str | None = None
-
-
-class LabelTable(_Part):
-    """A tab-separated file (or comma-separated, .csv) with a header line."""
-
-    file: str
-    image_column: str = "file"
-    label_column: str = "label"
-
-
-class SampleSpec(_Part):
-    """Where samples come from: exactly one of `npz`, `images`, `reader`."""
-
-    npz: str | None = Field(None, description="NumPy archive with one array per model input.")
-    inputs: dict[str, str] = Field(
-        default_factory=dict, description="Model input -> array in the archive; default: same name."
-    )
-    images: str | None = Field(None, description="Folder of pictures.")
-    reader: ObjectName | None = Field(
-        None, description="module:CalibrationDataReader, found beside the scenario."
-    )
-    labels: str | LabelTable | None = Field(None, description="Array in the archive, or a table.")
-    label_offset: int = Field(0, description="Added to every label to give the model's class index.")
-    image: ImageSpec | None = None
-    subset: SubsetSpec | None = None
-    samples: Count | None = Field(None, description="Use only so many, evenly spread.")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        given = [key for key in ("npz", "images", "reader") if getattr(self, key) is not None]
-        if len(given) != 1:
-            raise ValueError("needs exactly one of npz, images, reader")
-        if self.reader is not None and self.model_fields_set & {"inputs", "labels", "image"}:
-            raise ValueError("inputs, labels and image do not apply to a reader, which gives finished feeds")
-        return self
-
-
-class DataSpec(_Part):
-    """Calibration samples choose ranges and tighten budgets; evaluation samples only judge."""
-
-    calibration: SampleSpec
-    evaluation: SampleSpec
-
-
-class QuantizationSpec(_Part):
+class QuantizationSpec(Part):
     """How int8 is quantized on a device; what it does not say is the scenario's."""
 
     symmetric: bool | None = Field(
@@ -119,7 +33,7 @@ class QuantizationSpec(_Part):
     )
 
 
-class DeviceSpec(_Part):
+class DeviceSpec(Part):
     """A device and where its costs come from."""
 
     name: DeviceName
@@ -161,7 +75,7 @@ class DeviceSpec(_Part):
         return self
 
 
-class RadioSpec(_Part):
+class RadioSpec(Part):
     """Linear radio model: an end draws a mW per Mbit/s times the bandwidth plus a constant, while it sends.
 
     The form of Huang et al., "A Close Examination of Performance and Power Characteristics of 4G LTE
@@ -174,7 +88,7 @@ class RadioSpec(_Part):
     receive_mw: NotNegative = 0.0
 
 
-class LinkSpec(_Part):
+class LinkSpec(Part):
     """A one-way link; a way back is a second link. `from` pays for sending, `to` for receiving."""
 
     source: DeviceName = Field(alias="from")
@@ -234,7 +148,7 @@ class LinkSpec(_Part):
         return self.latency_ms / 1e3
 
 
-class BudgetSpec(_Part):
+class BudgetSpec(Part):
     """Limits that the plan must keep; error limits are judged on the evaluation data."""
 
     noise_relative_rms: NotNegative | None = Field(None, description="||y - y_fp32|| / ||y_fp32||.")
@@ -255,7 +169,7 @@ class BudgetSpec(_Part):
     money_per_month: Positive | None = Field(None, description="Needs requests_per_month.")
 
 
-class ObjectiveSpec(_Part):
+class ObjectiveSpec(Part):
     """A weighted sum; each part is divided by what it is with everything in fp32 at the source."""
 
     latency: NotNegative = 0.0
@@ -287,7 +201,7 @@ Objective = Annotated[
 ]
 
 
-class PlacementSpec(_Part):
+class PlacementSpec(Part):
     """What is decided already; units and tensors by name or pattern (`block1/*`)."""
 
     pin: dict[str, DeviceName] = Field(default_factory=dict, description="Units -> their device.")
@@ -297,7 +211,7 @@ class PlacementSpec(_Part):
     private: tuple[str, ...] = Field((), description="Tensors that may not leave their device.")
 
 
-class SolverSpec(_Part):
+class SolverSpec(Part):
     """The integer program's solver."""
 
     name: Literal["highs", "cbc", "gurobi", "cplex", "scip"] = "highs"
@@ -305,7 +219,7 @@ class SolverSpec(_Part):
     gap: NotNegative = 1e-6
 
 
-class ProfilingSpec(_Part):
+class ProfilingSpec(Part):
     """How much is measured."""
 
     rounds: Annotated[int, Field(ge=3)] | None = Field(
@@ -315,7 +229,7 @@ class ProfilingSpec(_Part):
     noise_samples: Count = Field(256, description="Calibration samples on which noise is measured, at most.")
 
 
-class ConversionSpec(_Part):
+class ConversionSpec(Part):
     """How a model that is no ONNX file becomes one."""
 
     weights: str | None = Field(
@@ -333,7 +247,7 @@ class ConversionSpec(_Part):
     opset: Annotated[int, Field(ge=13, le=18)] = 17
 
 
-class Scenario(_Part):
+class Scenario(Part):
     """A model, the data it is judged on, the devices it may run on, and what must hold."""
 
     model: str = Field(
@@ -429,114 +343,3 @@ class Scenario(_Part):
     def latency_s(self) -> float | None:
         """The latency budget in seconds."""
         return None if self.budget.latency_ms is None else self.budget.latency_ms / 1e3
-
-
-def check_scenario(text: str | bytes) -> tuple[Scenario | None, tuple[Fault, ...]]:
-    """Return the scenario that a JSON text describes, or None and every fault of it."""
-    try:
-        scenario = Scenario.model_validate_json(text)
-    except ValidationError as exc:
-        return None, describe_faults(exc.errors(), Scenario, (_NAMED, _WEIGHTS))
-    faults = tuple(_crosscheck(scenario))
-    return (None, faults) if faults else (scenario, ())
-
-
-def check_conversion(text: str | bytes) -> tuple[ConversionSpec | None, tuple[Fault, ...]]:
-    """Return the `conversion` that a JSON text describes, or None and every fault of it."""
-    try:
-        return ConversionSpec.model_validate_json(text), ()
-    except ValidationError as exc:
-        return None, describe_faults(exc.errors(), ConversionSpec, ())
-
-
-def scenario_schema() -> dict[str, object]:
-    """Return the JSON Schema of a scenario."""
-    return Scenario.model_json_schema(by_alias=True)
-
-
-def _crosscheck(scenario: Scenario) -> Iterator[Fault]:
-    """Yield what is wrong between keys that are each right."""
-    names = [device.name for device in scenario.devices]
-    unknown = [(place, name) for place, name in _device_names(scenario) if name not in names]
-    for place, name in unknown:
-        yield Fault(place, f"names no device: {name!r}; devices are {', '.join(names)}")
-    yield from _device_faults(scenario, names)
-    for i, link in enumerate(scenario.links):
-        if link.source == link.target:
-            yield Fault(("links", i), "joins a device to itself")
-    yield from _budget_faults(scenario)
-    if not unknown:
-        yield from _reach_faults(scenario)
-
-
-def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
-    if scenario.budget.metric_drop is not None and scenario.metric is None:
-        yield Fault(("budget", "metric_drop"), "needs `metric`, the function that it speaks of")
-    if scenario.budget.money_per_month is not None and scenario.requests_per_month is None:
-        yield Fault(("requests_per_month",), "is required, beside budget, for budget.money_per_month")
-    if scenario.needs_prices and not scenario.has_prices:
-        yield Fault(
-            ("devices", 0, "price_per_hour"),
-            "or another price is required, since the objective or a budget is money",
-        )
-    links = [link.name for link in scenario.links]
-    for name in scenario.budget.traffic_kib:
-        if name not in links:
-            yield Fault(("budget", "traffic_kib", name), f"names no link; links are {', '.join(links)}")
-
-
-def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
-    for i, device in enumerate(scenario.devices):
-        if names.index(device.name) != i:
-            yield Fault(("devices", i, "name"), f"{device.name!r} is already taken")
-        if not scenario.precisions_of(device):
-            yield Fault(("devices", i, "precisions"), "shares none with the scenario's precisions")
-        if device.active_watt is None and (scenario.needs_energy or device.name in scenario.budget.energy_j):
-            yield Fault(
-                ("devices", i, "active_watt"), "is required, since the objective or a budget is energy"
-            )
-        yield from _scaling_faults(scenario, i)
-
-
-def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield (place, name) of every mention of a device."""
-    yield ("source",), scenario.source
-    yield ("sink",), scenario.sink
-    for i, link in enumerate(scenario.links):
-        yield ("links", i, "from"), link.source
-        yield ("links", i, "to"), link.target
-    for key in ("memory_mib", "energy_j"):
-        for name in getattr(scenario.budget, key):
-            yield ("budget", key, name), name
-    for pattern, name in scenario.placement.pin.items():
-        yield ("placement", "pin", pattern), name
-    for i, device in enumerate(scenario.devices):
-        if device.scaled_from is not None:
-            yield ("devices", i, "scaled_from"), device.scaled_from
-
-
-def _scaling_faults(scenario: Scenario, index: int) -> list[Fault]:
-    own = scenario.devices[index].name
-    seen: set[str] = set()
-    name = scenario.devices[index].scaled_from
-    while name is not None and name not in seen:
-        if name == own:
-            return [Fault(("devices", index, "scaled_from"), f"runs in a circle through {name!r}")]
-        seen.add(name)
-        found = [device for device in scenario.devices if device.name == name]
-        name = found[0].scaled_from if found else None
-    return []
-
-
-def _reach_faults(scenario: Scenario) -> list[Fault]:
-    reached = {scenario.source}
-    while True:
-        more = {link.target for link in scenario.links if link.source in reached} - reached
-        if not more:
-            break
-        reached |= more
-    if scenario.sink in reached:
-        return []
-    return [
-        Fault(("sink",), f"{scenario.sink!r} cannot be reached from source {scenario.source!r} over links")
-    ]

@@ -10,18 +10,12 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from planner.check_scenario import check_conversion, check_scenario
 from planner.errors import ScenarioError
 from planner.faults import Fault
 from planner.model_source import located_conversion, located_model
-from planner.scenario import (
-    ConversionSpec,
-    DataSpec,
-    LabelTable,
-    SampleSpec,
-    Scenario,
-    check_conversion,
-    check_scenario,
-)
+from planner.sample_spec import DataSpec, LabelTable, SampleSpec
+from planner.scenario import ConversionSpec, Scenario
 
 _EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
+from planner.check_scenario import check_scenario
 from planner.run import Outcome, plan_scenario
-from planner.scenario import Scenario, check_scenario
+from planner.scenario import Scenario
 from profiling.graph import ModelGraph, build_graph
 from profiling.model import load_model
 from profiling.prepare import prepare_model

@@ -18,6 +18,7 @@ from conftest import ROOT
 from onnx import numpy_helper
 
 from planner.check_conversion import check_on_random, check_on_samples
+from planner.check_scenario import check_scenario
 from planner.cli import main
 from planner.conversion.order import FAILURE, ORDER, Kind
 from planner.convert import Converted, convert
@@ -27,7 +28,7 @@ from planner.model_source import located_model, order_of
 from planner.output import write_outcome
 from planner.plan import WireFormat
 from planner.run import plan_scenario
-from planner.scenario import ConversionSpec, check_scenario
+from planner.scenario import ConversionSpec
 from planner.scenario_file import load_scenario
 from profiling.errors import ModelError
 from profiling.graph import build_graph

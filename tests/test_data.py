@@ -6,7 +6,7 @@ from PIL import Image
 
 from planner.data import Dataset, Input, check_labels, load_data, split_calibration
 from planner.errors import DataError
-from planner.scenario import ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from planner.sample_spec import ImageSpec, LabelTable, SampleSpec, SubsetSpec
 
 X = Input("x", "float32", (1, 3, 4, 4))
 

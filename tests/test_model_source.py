@@ -2,9 +2,10 @@ import json
 
 import pytest
 
+from planner.check_scenario import check_scenario
 from planner.conversion.order import Kind
 from planner.model_source import located_conversion, located_model, order_of
-from planner.scenario import ConversionSpec, check_scenario
+from planner.scenario import ConversionSpec
 from planner.scenario_file import parse_conversion
 from profiling.errors import ModelError
 

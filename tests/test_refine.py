@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from planner.check_scenario import check_scenario
 from planner.formulate import DeviceCosts
 from planner.predict import Whole, alone_on
 from planner.rebuild import rebuild
-from planner.scenario import check_scenario
 from profiling.latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.onboard import KernelTimes, Timed
 from profiling.precision import Precision

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from conftest import QUICKSTART, ROOT
 
+from planner.check_scenario import scenario_schema
 from planner.errors import ScenarioError
-from planner.scenario import scenario_schema
 from planner.scenario_file import dump_scenario, load_scenario, parse_scenario
 
 GOOD = """\

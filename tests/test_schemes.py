@@ -10,9 +10,10 @@ import pytest
 from conftest import plan_model
 
 from planner import schemes
+from planner.check_scenario import check_scenario
 from planner.output import read_plan, write_outcome
 from planner.run import export_plan
-from planner.scenario import Scenario, check_scenario
+from planner.scenario import Scenario
 from planner.schemes import choose_schemes, trial_level
 from profiling.errors import ProfileError
 from profiling.profile import save_json

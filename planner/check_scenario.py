@@ -1,0 +1,119 @@
+"""Checks a scenario whole: each key by its type, then what keys say of each other."""
+
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from planner.faults import Fault, describe_faults
+from planner.scenario import OBJECTIVE_KINDS, ConversionSpec, Scenario
+
+
+def check_scenario(text: str | bytes) -> tuple[Scenario | None, tuple[Fault, ...]]:
+    """Return the scenario that a JSON text describes, or None and every fault of it."""
+    try:
+        scenario = Scenario.model_validate_json(text)
+    except ValidationError as exc:
+        return None, describe_faults(exc.errors(), Scenario, OBJECTIVE_KINDS)
+    faults = tuple(_crosscheck(scenario))
+    return (None, faults) if faults else (scenario, ())
+
+
+def check_conversion(text: str | bytes) -> tuple[ConversionSpec | None, tuple[Fault, ...]]:
+    """Return the `conversion` that a JSON text describes, or None and every fault of it."""
+    try:
+        return ConversionSpec.model_validate_json(text), ()
+    except ValidationError as exc:
+        return None, describe_faults(exc.errors(), ConversionSpec, ())
+
+
+def scenario_schema() -> dict[str, object]:
+    """Return the JSON Schema of a scenario."""
+    return Scenario.model_json_schema(by_alias=True)
+
+
+def _crosscheck(scenario: Scenario) -> Iterator[Fault]:
+    """Yield what is wrong between keys that are each right."""
+    names = [device.name for device in scenario.devices]
+    unknown = [(place, name) for place, name in _device_names(scenario) if name not in names]
+    for place, name in unknown:
+        yield Fault(place, f"names no device: {name!r}; devices are {', '.join(names)}")
+    yield from _device_faults(scenario, names)
+    for i, link in enumerate(scenario.links):
+        if link.source == link.target:
+            yield Fault(("links", i), "joins a device to itself")
+    yield from _budget_faults(scenario)
+    if not unknown:
+        yield from _reach_faults(scenario)
+
+
+def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
+    if scenario.budget.metric_drop is not None and scenario.metric is None:
+        yield Fault(("budget", "metric_drop"), "needs `metric`, the function that it speaks of")
+    if scenario.budget.money_per_month is not None and scenario.requests_per_month is None:
+        yield Fault(("requests_per_month",), "is required, beside budget, for budget.money_per_month")
+    if scenario.needs_prices and not scenario.has_prices:
+        yield Fault(
+            ("devices", 0, "price_per_hour"),
+            "or another price is required, since the objective or a budget is money",
+        )
+    links = [link.name for link in scenario.links]
+    for name in scenario.budget.traffic_kib:
+        if name not in links:
+            yield Fault(("budget", "traffic_kib", name), f"names no link; links are {', '.join(links)}")
+
+
+def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
+    for i, device in enumerate(scenario.devices):
+        if names.index(device.name) != i:
+            yield Fault(("devices", i, "name"), f"{device.name!r} is already taken")
+        if not scenario.precisions_of(device):
+            yield Fault(("devices", i, "precisions"), "shares none with the scenario's precisions")
+        if device.active_watt is None and (scenario.needs_energy or device.name in scenario.budget.energy_j):
+            yield Fault(
+                ("devices", i, "active_watt"), "is required, since the objective or a budget is energy"
+            )
+        yield from _scaling_faults(scenario, i)
+
+
+def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield (place, name) of every mention of a device."""
+    yield ("source",), scenario.source
+    yield ("sink",), scenario.sink
+    for i, link in enumerate(scenario.links):
+        yield ("links", i, "from"), link.source
+        yield ("links", i, "to"), link.target
+    for key in ("memory_mib", "energy_j"):
+        for name in getattr(scenario.budget, key):
+            yield ("budget", key, name), name
+    for pattern, name in scenario.placement.pin.items():
+        yield ("placement", "pin", pattern), name
+    for i, device in enumerate(scenario.devices):
+        if device.scaled_from is not None:
+            yield ("devices", i, "scaled_from"), device.scaled_from
+
+
+def _scaling_faults(scenario: Scenario, index: int) -> list[Fault]:
+    own = scenario.devices[index].name
+    seen: set[str] = set()
+    name = scenario.devices[index].scaled_from
+    while name is not None and name not in seen:
+        if name == own:
+            return [Fault(("devices", index, "scaled_from"), f"runs in a circle through {name!r}")]
+        seen.add(name)
+        found = [device for device in scenario.devices if device.name == name]
+        name = found[0].scaled_from if found else None
+    return []
+
+
+def _reach_faults(scenario: Scenario) -> list[Fault]:
+    reached = {scenario.source}
+    while True:
+        more = {link.target for link in scenario.links if link.source in reached} - reached
+        if not more:
+            break
+        reached |= more
+    if scenario.sink in reached:
+        return []
+    return [
+        Fault(("sink",), f"{scenario.sink!r} cannot be reached from source {scenario.source!r} over links")
+    ]

@@ -1,0 +1,23 @@
+"""What every part of a file that people write has in common: strictness, and kinds of numbers and names."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# No device or link is beyond these; numbers further apart than a solver can hold are typing errors.
+_MOST, _LEAST = 1e9, 1e-4
+Positive = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=_LEAST, le=_MOST, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+PerChannel = Number | tuple[Number, ...]
+ObjectName = Annotated[str, Field(pattern=r"^(.*/)?[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+DeviceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+
+
+class Part(BaseModel):
+    """A part of a file: no key unknown, no value of another type, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
