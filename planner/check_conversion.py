@@ -1,7 +1,7 @@
 """How far a converted model's answers are from the source's own, on random numbers and on real samples."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.conversion.order import ANSWERS, SAMPLES, Conversion
 from planner.convert import Converted, fresh_folder
+from planner.picture_axes import channels_first, channels_last
 from planner.plan import ConvertedFrom
 from planner.tensorflow_process import run_worker
 from profiling.cache import cached, samples_hash
@@ -57,7 +58,7 @@ def check_on_samples(
     def make() -> ConvertedFrom:
         progress("checking the conversion", 0, 1)
         folder = fresh_folder()
-        own = [_moved(feeds, converted.conversion, 1, -1) for feeds in samples]
+        own = [_moved(feeds, converted.conversion, channels_last) for feeds in samples]
         np.savez(folder / SAMPLES, **{name: np.stack([feeds[name] for feeds in own]) for name in own[0]})
         run_worker("answer", converted.order, folder)
         found = _compared(converted, folder, _REAL)
@@ -68,10 +69,10 @@ def check_on_samples(
     return cached(converted.folder / f"check-{samples_hash(samples)[:16]}.json", ConvertedFrom, make)
 
 
-def _moved(feeds: Feeds, conversion: Conversion, channels: int, target: int) -> dict[str, Array]:
-    """Return a sample whose channels go from one axis to another where source and model differ."""
+def _moved(feeds: Feeds, conversion: Conversion, move: Callable[[Array], Array]) -> dict[str, Array]:
+    """Return a sample whose channels are moved where source and model differ."""
     differ = {end.name for end in conversion.inputs if end.channels_last}
-    return {n: np.moveaxis(value, channels, target) if n in differ else value for n, value in feeds.items()}
+    return {name: move(value) if name in differ else value for name, value in feeds.items()}
 
 
 def _rows(path: Path) -> list[dict[str, Array]]:
@@ -86,7 +87,7 @@ def _compared(converted: Converted, folder: Path, data: str) -> ConvertedFrom:
     """Return how far the model's answers are from those in a folder; refuse those of another model."""
     conversion = converted.conversion
     session = open_session(converted.path, Runtime())
-    got = [run_session(session, _moved(row, conversion, -1, 1)) for row in _rows(folder / SAMPLES)]
+    got = [run_session(session, _moved(row, conversion, channels_first)) for row in _rows(folder / SAMPLES)]
     want = _rows(folder / ANSWERS)
     relative = sqrt(noise_power(got, want))
     pairs = (pair for one, exact in zip(got, want, strict=True) for pair in output_errors(one, exact))

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from planner.errors import DataError
+from planner.picture_axes import are_channels_last, channels_first
 from planner.pictures import picture
 from planner.sample_spec import LabelTable, SampleSpec, SubsetSpec
 from planner.user_code import import_object
@@ -74,10 +75,8 @@ class Input:
 
     def with_batch(self, value: Array) -> Array:
         """Return a value in the model's layout, its batch axis of 1 added if it is missing."""
-        if self.channels_last:
-            own = (*self.shape[:1], *self.shape[2:], *self.shape[1:2])
-            if value.shape in (own, own[1:]):
-                return np.moveaxis(value.reshape(own), -1, 1)
+        if self.channels_last and are_channels_last(value, self.shape):
+            value = channels_first(value)
         return value if value.shape == self.shape else value[None]
 
 

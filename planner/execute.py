@@ -9,6 +9,7 @@ from planner.chain import Chain
 from planner.errors import DataError, OutputError
 from planner.manifest import Port
 from planner.output import read_manifest
+from planner.picture_axes import are_channels_last, channels_first
 from profiling.profile import writing_aside
 from profiling.session import Array, Runtime
 
@@ -67,8 +68,8 @@ def _read(path: Path, ports: Sequence[Port]) -> dict[str, Array]:
 def _shaped(value: Array, port: Port, path: Path) -> Array:
     if value.dtype != np.dtype(port.dtype):
         raise DataError(f"--input {path}: {port.name!r} wants {port.dtype}, got {value.dtype}")
-    if port.channels_last and value.shape[-3:] == (*port.shape[2:], port.shape[1]):
-        value = np.moveaxis(value, -1, -3)
+    if port.channels_last and are_channels_last(value, port.shape):
+        value = channels_first(value)
     for shape in (port.shape, port.shape[1:] if port.shape[:1] == (1,) else port.shape):
         if value.shape == shape:
             return value.reshape(1, *port.shape)

@@ -64,6 +64,7 @@ LAYERS = [
     {"planner.conversion.worker"},
     {"planner.model_source", "planner.tensorflow_process"},
     {"planner.convert"},
+    {"planner.picture_axes"},
     {"planner.check_conversion"},
     {"planner.pictures", "planner.solvers", "planner.problem_spec", "planner.check_scenario"},
     {"planner.problem_names"},
