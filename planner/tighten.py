@@ -29,6 +29,7 @@ _MOST_LOOSENED = 3  # solves that look for a faster plan once one keeps the budg
 _CLOSE = 1.15  # limits whose ratio is smaller are not worth telling apart
 _FARTHEST = 4.0  # how much a limit may rise at once
 _HOPELESS = 3.0  # times the noise allowed: what is predicted to have more is not worth trying out
+_UNRELATED = 2.0  # noise power of an answer that has nothing to do with the right one, but its size
 _GAIN = 1e-3  # of the objective: what gains less is not either
 
 
@@ -160,7 +161,8 @@ class Tightening:
 
     def _is_hopeless(self, cost: Cost) -> bool:
         allowed = self._budget.noise_relative_rms
-        return allowed is not None and self._law.power(cost.noise_power) > (_HOPELESS * allowed) ** 2
+        expected = min(_UNRELATED, self._law.power(cost.noise_power))
+        return allowed is not None and expected > (_HOPELESS * allowed) ** 2
 
     def _start(self) -> float | None:
         if self._low is not None:

@@ -113,9 +113,9 @@ def test_what_was_learned_serves_other_costs():
     assert len(calls) <= count + 1
 
 
-def chaotic(problem, kept):
+def chaotic(problem, kept, factor):
     """Return a stand-in for a network that answers anything to much noise: only some plans keep a budget."""
-    real = measured(problem, 1.0)
+    real = measured(problem, factor)
 
     def try_out(result) -> Metrics:
         own = real(result)
@@ -129,14 +129,14 @@ def everything_int8(choice) -> bool:
     return all(v.fixed or v.options[o].quantized for v, o in pairs)
 
 
-@pytest.mark.parametrize(("gain", "tried"), [(1.5, True), (1e3, False)])
-def test_a_plan_beyond_the_limit_on_the_sum_is_found_if_it_keeps_the_budgets(gain, tried):
+@pytest.mark.parametrize(("gain", "factor", "tried"), [(1.5, 1.0, True), (1e3, 1.0, False), (1e6, 3.0, True)])
+def test_a_plan_beyond_the_limit_on_the_sum_is_found_if_it_keeps_the_budgets(gain, factor, tried):
     """Noise of mixes is chaotic, that of everything in int8 is within the budget, and predicted not to be."""
     free = solve(PROBLEM)
     assert everything_int8(free.choice)
-    allowed = evaluate(PROBLEM, free.choice).noise_power ** 0.5 * 1.01
+    allowed = evaluate(PROBLEM, free.choice).noise_power ** 0.5 * factor * 1.01
     quiet = lambda choice: everything_int8(choice) or not evaluate(PROBLEM, choice).noise_power  # noqa: E731
-    budget, real = BudgetSpec(noise_relative_rms=allowed), chaotic(PROBLEM, quiet)
+    budget, real = BudgetSpec(noise_relative_rms=allowed), chaotic(PROBLEM, quiet, factor)
     done = tighten(PROBLEM, budget, SolverOptions(), real, NoiseLaw(gain))
     assert (done.result.choice == free.choice) == tried
     (delivered,) = (r for r in done.rounds if r.delivered)
