@@ -53,7 +53,7 @@ NETWORKS = {
 }
 CALIBRATION, EVALUATION = 16, 8
 LARGE_SIDE = 300
-SLACK = 1.05  # random networks answer as good as anything to much noise, where a hair more is no difference
+SLACK = 1.05  # noise is that of a few pictures: a hair more is no difference
 GIB = 2**30
 ALONE = "--alone"
 WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

@@ -221,6 +221,7 @@ def test_random_weights_answer_to_what_they_are_shown(saved):
     session = ort.InferenceSession(made.path)
     one, other = (session.run(None, {"input_layer": picture})[0] for picture in pictures)
     assert np.abs(one - other).max() > 0.05 * one.max()
+    assert 1 < np.log(one).std() < 4  # no class is as probable as any other
     assert made.conversion.notes
 
 

@@ -18,6 +18,8 @@ from profiling.errors import ModelError
 
 _PICTURES, _SIDE = 4, 224
 _COARSE = 8  # sides of the coloured patches that random pictures are made of
+_TINY = np.finfo(np.float32).tiny
+_SPREAD = 2.0  # of logits over classes; pretrained MobileNets have 1.1 (V2) and 3.3 (V1, 0.25)
 
 
 def build_application(order: Order) -> tuple[Any, tuple[str, ...]]:
@@ -25,6 +27,8 @@ def build_application(order: Order) -> tuple[Any, tuple[str, ...]]:
 
     Weights that are not given are random, with a fixed seed. Their batch norm then counts what random
     pictures show: with the statistics that it starts with, a deep network answers the same to everything.
+    And their classifier decides as trained ones do: as it starts, all classes are nearly as probable, less
+    than a step of an int8 Softmax.
 
     Raises
     ------
@@ -43,7 +47,9 @@ def build_application(order: Order) -> tuple[Any, tuple[str, ...]]:
     if order.weights is not None:
         load_weights(model, Path(order.weights), order.shown)
         return model, ()
-    _set_statistics(model, sys.modules[build.__module__])
+    pictures = _pictures(model, sys.modules[build.__module__])
+    _set_statistics(model, pictures)
+    _let_decide(model, pictures)
     return model, ("weights are random: speed and structure are real, answers are not",)
 
 
@@ -74,16 +80,26 @@ def _refusal(order: Order, exc: Exception) -> str:
     return f"conversion.arguments: {order.shown} cannot be built with {order.arguments}: {first_line(exc)}"
 
 
-def _set_statistics(model: Any, family: Any) -> None:
-    """Let every batch norm hold the mean and variance that random pictures have there."""
+def _set_statistics(model: Any, pictures: Any) -> None:
+    """Let every batch norm hold the mean and variance that pictures have there."""
     norms = [layer for layer in _all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0
     if norms:
-        model(_pictures(model, family), training=True)
+        model(pictures, training=True)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
+
+
+def _let_decide(model: Any, pictures: Any) -> None:
+    """Scale the classifier of a network that ends in a softmax, so that its logits spread over classes."""
+    if getattr(model.layers[-1], "activation", None) is not keras.activations.softmax:
+        return
+    spread = float(np.log(np.maximum(model(pictures).numpy(), _TINY)).std(axis=-1).mean())
+    kernel = [layer.kernel for layer in _all_layers(model) if getattr(layer, "kernel", None) is not None][-1]
+    if spread > 0:
+        kernel.assign(kernel * (_SPREAD / spread))
 
 
 def _all_layers(model: Any) -> list[Any]:
