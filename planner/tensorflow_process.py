@@ -35,7 +35,8 @@ def run_worker(command: str, order: Order, folder: Path) -> None:
     """
     (folder / ORDER).write_bytes(msgspec.json.encode(order))
     path = os.pathsep.join(filter(None, [_ABOVE, os.environ.get("PYTHONPATH")]))
-    call = [sys.executable, "-m", _WORKER, command, str(folder)]
+    # With -P, files of the folder where this was started are not taken for modules.
+    call = [sys.executable, "-P", "-m", _WORKER, command, str(folder)]
     with (folder / _LOG).open("wb") as log:
         process = subprocess.Popen(
             call,
