@@ -224,25 +224,36 @@ def test_random_weights_answer_to_what_they_are_shown(saved):
     assert made.conversion.notes
 
 
-_SPREAD_OF_LOGITS = """
+_RANDOM = """
 import sys
+import keras
 import numpy as np
-from planner.conversion import applications
+from planner.conversion import random_weights
+from planner.conversion.applications import build_application
 from planner.conversion.order import Kind, Order
 
-order = Order(kind=Kind.APPLICATION, target="MobileNetV3Small", opset=17)
-model, _ = applications.build_application(order)
-pictures = applications._pictures(model, sys.modules[applications._builder(order.target).__module__])
-print(np.log(model(pictures).numpy()).std(axis=-1).mean())
+model, _ = build_application(Order(kind=Kind.APPLICATION, target="MobileNetV3Small", opset=17))
+shown = random_weights.pictures(224, 224, 3)
+print(np.log(model(shown).numpy()).std(axis=-1).mean())
+damped = [x.name for x in model.layers if getattr(x, "gamma", None) is not None and x.gamma[0] != 1]
+adds = [x for x in model.layers if isinstance(x, keras.layers.Add)]
+print(len(adds), len(damped), *damped)
 """
 
 
-def test_random_weights_are_as_decided_as_trained_ones():
-    """As keras.applications starts, all classes are nearly as probable: the spread is 0.1."""
-    done = subprocess.run(
-        [sys.executable, "-c", _SPREAD_OF_LOGITS], capture_output=True, text=True, check=True
-    )
-    assert float(done.stdout.split()[-1]) == pytest.approx(2.0, rel=1e-3)
+def test_random_weights_behave_like_trained_ones():
+    """As keras.applications starts, all classes are nearly as probable, and errors grow with depth."""
+    done = subprocess.run([sys.executable, "-c", _RANDOM], capture_output=True, text=True, check=True)
+    spread, branches = done.stdout.splitlines()[-2:]
+    assert float(spread) == pytest.approx(2.0, rel=1e-3)
+    assert branches.split()[:3] == ["6", "6", "expanded_conv_2_project_bn"]
+
+
+def test_files_beside_the_user_are_not_taken_for_modules(saved, tmp_path, monkeypatch):
+    for name in ("keras", "planner", "numpy"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('mine')")
+    monkeypatch.chdir(tmp_path)
+    assert converted(saved, "small.keras", opset=15).path.is_file()
 
 
 def scenario(folder: Path, model: str, pictures: np.ndarray, **changes):

@@ -59,6 +59,7 @@ LAYERS = [
     {"planner.conversion.traced", "planner.conversion.keras_files", "planner.conversion.tflite"},
     {"planner.conversion.freeze"},
     {"planner.conversion.keras_trace", "planner.conversion.export"},
+    {"planner.conversion.random_weights"},
     {"planner.conversion.applications"},
     {"planner.conversion.functions"},
     {"planner.conversion.worker"},
@@ -125,7 +126,7 @@ CONVERSION = {
     f"planner.conversion.{name}"
     for name in (
         "applications", "export", "freeze", "functions", "keras_files", "keras_trace", "tflite", "traced",
-        "mended", "worker",
+        "mended", "random_weights", "worker",
     )
 }  # fmt: skip
 DOORS = {
