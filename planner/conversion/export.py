@@ -2,7 +2,6 @@
 
 import gc
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -17,6 +16,7 @@ from planner.conversion.layer_names import name_by_layer
 from planner.conversion.mended import optimizers
 from planner.conversion.order import SourceInput
 from planner.conversion.reshapes import drop_idle_reshapes
+from planner.conversion.tflite import TfliteModel
 from planner.conversion.wording import first_line
 from profiling.errors import ModelError
 
@@ -59,7 +59,7 @@ def export_frozen(frozen: Frozen, opset: int) -> Exported:
     return model, _placed(frozen.ends, first)
 
 
-def export_tflite(path: Path, ends: Sequence[SourceInput], opset: int) -> Exported:
+def export_tflite(source: TfliteModel, opset: int) -> Exported:
     """Return a TFLite file as ONNX.
 
     Raises
@@ -67,9 +67,17 @@ def export_tflite(path: Path, ends: Sequence[SourceInput], opset: int) -> Export
     ModelError
         If an operator has no ONNX form.
     """
+    ends, tensors = source.ends, source.tensors
     pictures = _pictures(ends)
     with tf.device("/cpu:0"):
-        model = _to_onnx(None, {}, opset=opset, tflite_path=str(path), inputs_as_nchw=pictures)
+        model = _to_onnx(
+            None,
+            {},
+            opset=opset,
+            tflite_path=str(source.path),
+            inputs_as_nchw=[tensors[name] for name in pictures],
+            tensors_to_rename={tensor: name for name, tensor in tensors.items()},
+        )
     first = _cleaned(model, frozenset(), pictures)
     name_by_layer(model, (), {})
     return model, _placed(ends, first)

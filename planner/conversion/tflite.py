@@ -1,6 +1,8 @@
-"""A TFLite file that can be asked, and its inputs."""
+"""A TFLite file that can be asked, and its ends."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +29,7 @@ class TfliteModel:
         try:
             self._interpreter = tf.lite.Interpreter(str(path))
             self._interpreter.allocate_tensors()
+            self._inputs, self._outputs = _named(self._interpreter)
         except Exception as exc:
             raise ModelError(f"model: {path} is damaged or no TFLite file ({first_line(exc)})") from exc
 
@@ -35,18 +38,44 @@ class TfliteModel:
         """The inputs as TFLite has them."""
         return tuple(
             SourceInput(
-                name=d["name"],
+                name=name,
                 dtype=np.dtype(d["dtype"]).name,
                 shape=tuple(map(int, d["shape"])),
                 channels_last=False,
             )
-            for d in self._interpreter.get_input_details()
+            for name, d in self._inputs.items()
         )
+
+    @property
+    def tensors(self) -> dict[str, str]:
+        """Name of each end -> its tensor in the file."""
+        return {name: detail["name"] for name, detail in (*self._inputs.items(), *self._outputs.items())}
 
     def ask(self, feeds: Feeds) -> Feeds:
         """Return the answer to one sample."""
         run = self._interpreter
-        for detail in run.get_input_details():
-            run.set_tensor(detail["index"], feeds[detail["name"]])
+        for name, detail in self._inputs.items():
+            run.set_tensor(detail["index"], feeds[name])
         run.invoke()
-        return {d["name"]: run.get_tensor(d["index"]) for d in run.get_output_details()}
+        return {name: run.get_tensor(detail["index"]) for name, detail in self._outputs.items()}
+
+
+_Details = dict[str, dict[str, Any]]
+
+
+def _named(interpreter: Any) -> tuple[_Details, _Details]:
+    """Return inputs and outputs by the names of the signature, if there is one, else of their tensors."""
+    sides = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(interpreter.get_signature_list()) == 1:
+        runner = interpreter.get_signature_runner()
+        named = runner.get_input_details(), runner.get_output_details()
+        if all(
+            _indices(by_name.values()) == _indices(own) for by_name, own in zip(named, sides, strict=True)
+        ):
+            return named
+    inputs, outputs = ({detail["name"]: detail for detail in side} for side in sides)
+    return inputs, outputs
+
+
+def _indices(details: Iterable[dict[str, Any]]) -> list[int]:
+    return sorted(detail["index"] for detail in details)

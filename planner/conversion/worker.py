@@ -48,7 +48,7 @@ def convert(folder: Path) -> None:
     _write_answers(source, folder)
     notes = source.notes
     if isinstance(source, TfliteModel):
-        model, inputs = export_tflite(source.path, source.ends, order.opset)
+        model, inputs = export_tflite(source, order.opset)
     else:
         frozen = freeze(source)
         del source  # and its copy of the weights
