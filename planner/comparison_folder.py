@@ -114,7 +114,10 @@ def _plan_set(compared: Compared, basis: Basis, folder: Path) -> RunnableSet:
         sink=basis.scenario.sink,
         mean_latency_s=record.plan_set.mean_latency_s if record.plan_set else 0.0,
         regret=record.plan_set.regret if record.plan_set else 0.0,
-        inputs=ports_of([value for value in source.input if value.name in graph.inputs]),
+        inputs=ports_of(
+            [value for value in source.input if value.name in graph.inputs],
+            basis.prepared.models.channels_last,
+        ),
         outputs=ports_of(source.output),
         plans=tuple(files.runnable(compared, basis, one) for one in held),
     )
@@ -146,7 +149,8 @@ class _StageFiles:
         entries = []
         for order, stage in enumerate(basis.build(chosen).stages):
             label_as_shared(stage.model, stage.device)
-            entry = save_stage(self._folder, len(self._known), stage, chosen.precisions, order)
+            last = basis.prepared.models.channels_last
+            entry = save_stage(self._folder, len(self._known), stage, chosen.precisions, order, last)
             content = (entry.sha256, entry.data.sha256 if entry.data else "")
             if content in self._known:
                 for file in [entry.file, *([entry.data.file] if entry.data else [])]:

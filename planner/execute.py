@@ -66,7 +66,10 @@ def _read(path: Path, ports: Sequence[Port]) -> dict[str, Array]:
 
 
 def _shaped(value: Array, port: Port, path: Path) -> Array:
-    if value.dtype != np.dtype(port.dtype):
+    want = np.dtype(port.dtype)
+    if np.issubdtype(value.dtype, np.floating) and np.issubdtype(want, np.floating):
+        value = value.astype(want)
+    if value.dtype != want:
         raise DataError(f"--input {path}: {port.name!r} wants {port.dtype}, got {value.dtype}")
     if port.channels_last and are_channels_last(value, port.shape):
         value = channels_first(value)

@@ -67,7 +67,12 @@ class Manifest(Record, frozen=True, kw_only=True):
 
 
 def save_stage(
-    folder: Path, number: int, stage: StageModel, precisions: Sequence[Precision], order: int
+    folder: Path,
+    number: int,
+    stage: StageModel,
+    precisions: Sequence[Precision],
+    order: int,
+    channels_last: Collection[str] = (),
 ) -> StageEntry:
     """Write a stage into a folder and return its entry.
 
@@ -79,6 +84,8 @@ def save_stage(
         Of all units.
     order
         Its place in the chain.
+    channels_last
+        Inputs of the model whose arrays may have their channels last.
     """
     path = folder / STAGES / f"{number:02d}-{stage.device}.onnx"
     data = save(stage.model, path)
@@ -92,7 +99,7 @@ def save_stage(
         size_bytes=sum(file.stat().st_size for file in files),
         units=len(stage.units),
         precisions=dict(Counter(precisions[unit].value for unit in stage.units)),
-        inputs=ports_of(stage.model.graph.input),
+        inputs=ports_of(stage.model.graph.input, channels_last),
         outputs=ports_of(stage.model.graph.output),
     )
 

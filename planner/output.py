@@ -144,7 +144,8 @@ def _write_models(plan: Plan, built: Built, folder: Path) -> None:
     (folder / STAGES).mkdir()
     beside = save(built.mixed, folder / MODEL)
     precisions = [a.precision for a in plan.assignments]
-    entries = [save_stage(folder, n, stage, precisions, n) for n, stage in enumerate(built.stages)]
+    last = plan.converted_from.channels_first if plan.converted_from else ()
+    entries = [save_stage(folder, n, stage, precisions, n, last) for n, stage in enumerate(built.stages)]
     if any(a.compressed_bytes is not None for a in plan.assignments):
         entries = [with_compressed_size(entry, folder) for entry in entries]
     scenario = msgspec.json.decode(plan.scenario, type=_Ends)
@@ -154,9 +155,7 @@ def _write_models(plan: Plan, built: Built, folder: Path) -> None:
         sink=scenario.sink,
         model_sha256=sha256_of(folder / MODEL),
         model_data=data_file(beside, folder),
-        inputs=ports_of(
-            built.mixed.graph.input, plan.converted_from.channels_first if plan.converted_from else ()
-        ),
+        inputs=ports_of(built.mixed.graph.input, last),
         outputs=ports_of(built.mixed.graph.output),
         stages=tuple(entries),
         cuts=plan.cuts,
