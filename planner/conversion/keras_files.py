@@ -18,6 +18,9 @@ from profiling.errors import ModelError
 _UNKNOWN_CLASS = re.compile(
     r"(?:Could not locate (?:class|function)|Unknown (?:layer|object|\w+ function):?) '?\"?([\w>]+)"
 )
+_OTHER_SHAPE = re.compile(
+    r"for object <\w+ name=([^,>]+).*?variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))", re.DOTALL
+)
 _OPTIMIZATION = "tensorflow_model_optimization"
 _PRUNED = "PruneLowMagnitude"
 _WRAPPERS = ("QuantizeWrapper", "QuantizeLayer", "QuantizeAnnotate", _PRUNED)
@@ -63,7 +66,14 @@ def load_weights(model: Any, path: Path, shown: str) -> None:
     try:
         model.load_weights(path)
     except Exception as exc:
-        raise ModelError(f"conversion.weights: {path} does not fit {shown}: {first_line(exc)}") from exc
+        raise ModelError(f"conversion.weights: {path} does not fit {shown}: {_misfit(exc)}") from exc
+
+
+def _misfit(exc: Exception) -> str:
+    found = _OTHER_SHAPE.search(str(exc))
+    if found is None:
+        return first_line(exc)
+    return f"layer {found[1]!r} has weights of {found[2]}, the file {found[3]}"
 
 
 def _read_config(path: Path) -> tuple[str, str]:
@@ -75,6 +85,8 @@ def _read_config(path: Path) -> tuple[str, str]:
             with zipfile.ZipFile(path) as archive:
                 metadata = json.loads(archive.read("metadata.json"))
                 return str(metadata.get("keras_version", "")), archive.read("config.json").decode()
+        if path.suffix == ".keras" and not h5py.is_hdf5(path):  # which Keras 2 may have written
+            raise ModelError(f"model: {path} is damaged or no Keras file (no zip archive)")
         with h5py.File(path, "r") as file:
             if "model_config" not in file.attrs:
                 raise ModelError(

@@ -68,9 +68,11 @@ def static_spec(spec: Any, name: str, shapes: Mapping[str, Sequence[int]]) -> An
         known = list(declared)
     if known is None or None in known:
         shown = "of unknown rank" if known is None else f"[{', '.join(str(d or '?') for d in spec.shape)}]"
+        want = "..." if known is None else ",".join(str(d or "?") for d in known)
         raise ModelError(
-            f"input {name!r} has dynamic shape {shown}; declare it as input_shapes: {{{name}: [...]}} in "
-            f"the scenario, or with --shape {name}=... for plan inspect"
+            f"input {name!r} has dynamic shape {shown}; declare it as input_shapes: "
+            f"{{{name}: [{want.replace(',', ', ')}]}} in the scenario, or with --shape {name}={want} for "
+            "plan inspect, with a number for each ?"
         )
     return tf.TensorSpec(known, spec.dtype, name=_scope(name))
 
