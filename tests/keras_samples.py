@@ -14,7 +14,7 @@ from keras import layers
 SIDE, CLASSES = 16, 5
 
 
-def network(factory, side=SIDE):
+def network(factory, side=SIDE, classes=CLASSES):
     """Return a small network, of keras or tf_keras."""
     own = factory.layers
     image = factory.Input((side, side, 3), name="image")
@@ -25,7 +25,7 @@ def network(factory, side=SIDE):
     flow = own.Conv2D(8, 1, name="project")(flow)
     flow = own.ReLU(name="joined_relu")(own.Add(name="joined")([flow, stem]))
     flow = own.GlobalAveragePooling2D(name="pool")(flow)
-    return factory.Model(image, own.Dense(CLASSES, activation="softmax", name="scores")(flow))
+    return factory.Model(image, own.Dense(classes, activation="softmax", name="scores")(flow))
 
 
 def stir(model):
@@ -50,6 +50,13 @@ def two_ends():
     return keras.Model(
         {"image": image, "meta": meta}, {"logits": logits, "chances": layers.Softmax(name="soft")(logits)}
     )
+
+
+def stack():
+    """Return a network that is a mere sequence."""
+    convolved = [layers.Conv2D(4, 3, name="conv"), layers.ReLU(name="relu")]
+    scored = [layers.GlobalAveragePooling2D(name="pool"), layers.Dense(3, name="scores")]
+    return stir(keras.Sequential([keras.Input((8, 8, 3), name="image"), *convolved, *scored]))
 
 
 class Scale(layers.Layer):
@@ -85,6 +92,10 @@ def write(folder):
     small.save_weights(folder / "small.weights.h5")
     small.export(folder / "saved", verbose=False)
     stir(two_ends()).save(folder / "two_ends.keras")
+    network(keras, classes=7).save_weights(folder / "seven.weights.h5")
+    sequence = stack()
+    sequence.save(folder / "stack.keras")
+    sequence.save(folder / "stack.h5")
     stir(network(keras, None)).save(folder / "any_size.keras")
     image = keras.Input((8, 8, 3))
     keras.Model(image, layers.ReLU()(Scale(name="mine")(image))).save(folder / "custom.keras")

@@ -44,7 +44,7 @@ needs_optimization = pytest.mark.skipif(
 SAMPLES = Path(__file__).parent / "keras_samples.py"
 MODELS = """
 import keras, tensorflow as tf
-from keras_samples import Scale, network, two_ends
+from keras_samples import Scale, network, stack, two_ends
 
 objects = {"Scale": Scale}
 not_objects = [3]
@@ -154,6 +154,21 @@ def test_several_ends_keep_the_names_of_their_dictionaries(saved):
     names = [node.name for node in onnx.load(made.path).graph.node]
     assert {"encoder/conv/Conv", "encoder/conv/Conv_1", "logits/Gemm"} <= set(names)
     assert check_on_random(made).max_abs_difference <= 1e-5
+
+
+@pytest.mark.parametrize("model", ["stack.keras", "stack.h5", "my_models:stack"])
+def test_a_sequence_of_layers_is_a_model_too(saved, model):
+    made = converted(saved, model)
+    assert [len(side) for side in ends(made)] == [1, 1]
+    units = build_graph(prepare_model(load_model(made.path, {}))).units
+    assert [unit.name for unit in units] == ["conv/Conv", "pool/GlobalAveragePool", "scores/Gemm"]
+    assert 0 < check_on_random(made).max_abs_difference <= 1e-5
+
+
+def test_a_tflite_file_keeps_the_names_of_its_signature(saved):
+    made = converted(saved, "small.tflite")
+    assert ends(made) == (["image"], ["output_0"])
+    assert made.conversion.inputs[0].channels_last
 
 
 def test_pictures_come_with_channels_first_and_other_inputs_as_they_are(saved):
@@ -296,6 +311,20 @@ def test_a_keras_model_is_planned_and_run_on_data_with_its_channels_last(saved, 
     assert answers[0].shape == (8, 1, 5)
 
 
+def test_a_stage_alone_takes_pictures_as_the_source_does(saved, tmp_path):
+    pictures = np.random.default_rng(0).uniform(0, 1, (8, 16, 16, 3)).astype(np.float32)
+    pins = {"stem*": "near", "depthwise*": "far"}
+    write_outcome(
+        plan_scenario(scenario(saved, "small.keras", pictures, placement={"pin": pins})), tmp_path / "plan"
+    )
+    np.savez(tmp_path / "in.npz", image=pictures.astype(np.float64))
+    whole, half = tmp_path / "whole.npz", tmp_path / "half.npz"
+    run_folder(tmp_path / "plan", tmp_path / "in.npz", whole, None)
+    run_folder(tmp_path / "plan", tmp_path / "in.npz", half, 0)
+    run_folder(tmp_path / "plan", half, tmp_path / "rest.npz", 1)
+    np.testing.assert_array_equal(np.load(whole)["scores"], np.load(tmp_path / "rest.npz")["scores"])
+
+
 @needs_optimization
 def test_a_quantization_aware_model_keeps_its_scales_and_runs_in_int8(optimized):
     pictures = np.random.default_rng(0).uniform(0, 1, (8, 16, 16, 3)).astype(np.float32)
@@ -346,6 +375,11 @@ FAULTS = [
         {"weights": "small.weights.h5"},
         "conversion.weights: .*small.weights.h5 does not fit",
     ),
+    (
+        "my_models:small",
+        {"weights": "seven.weights.h5"},
+        r"does not fit my_models:small: layer 'scores' has weights of \(8, 5\), the file \(8, 7\)",
+    ),
     ("my_models:small", {"weights": "none.h5"}, "conversion.weights: .*none.h5 does not exist"),
     (
         "my_models:small",
@@ -358,7 +392,11 @@ FAULTS = [
     ("unsigned", {}, "has no signatures: save it with"),
     ("served", {}, "conversion.signature: choose one, .* has margin, score"),
     ("served", {"signature": "skore"}, "no 'skore', .* did you mean score"),
-    ("any_size.keras", {}, r"input 'image' has dynamic shape \[\?, \?, \?, 3\]; declare it as input_shapes"),
+    (
+        "any_size.keras",
+        {},
+        r"input 'image' has dynamic shape \[\?, \?, \?, 3\]; declare it as input_shapes: .*image=1,\?,\?,3",
+    ),
     ("my_models:foreign", {}, "operator Betainc .*odd_part.* has no ONNX form"),
     ("my_models:unsigned", {}, "is a tf.function without input_signature"),
     ("my_models:number", {}, "gives int; it must give a Keras model"),
@@ -366,7 +404,7 @@ FAULTS = [
     ("my_models:unsaid", {}, "does not say what its inputs are"),
     ("my_models:absent", {}, "my_models:absent cannot be used"),
     ("my_models:concrete", {"arguments": {"a": 1}}, "is a model already, it takes none"),
-    ("cut.keras", {}, "cut.keras is damaged or no Keras file"),
+    ("cut.keras", {}, "cut.keras is damaged or no Keras file .no zip archive"),
     ("cut.h5", {}, "cut.h5 is damaged or no Keras file"),
     ("cut_saved", {}, "cut_saved is damaged or no SavedModel"),
     (

@@ -44,19 +44,29 @@ def trace_keras(model: Any, shapes: Mapping[str, Sequence[int]], notes: Sequence
 
 def _ends(model: Any, side: str) -> tuple[Any, tuple[str, ...]]:
     """Return the structure of symbolic tensors at one side of a model, and a name for each of them."""
-    try:
-        structure = getattr(model, side)
-    except (AttributeError, ValueError):
-        structure = None
-    if structure is None or not tf.nest.flatten(structure):
+    structure = _structure(model, side)
+    if structure is None:
         raise ModelError(
-            f"{model.name} does not say what its {side}s are: build it from keras.Input, or wrap it in "
-            "keras.Model(inputs, outputs) before it is saved"
+            f"model: {model.name} does not say what its {side}s are: build it from keras.Input, or wrap it "
+            "in keras.Model(inputs, outputs) before it is saved"
         )
     tensors = tf.nest.flatten(structure)
     flat = isinstance(structure, Mapping) and len(structure) == len(tensors)
     names = sorted(structure) if flat else [layer_name(tensor) for tensor in tensors]
     return structure, tuple(_distinct(names))
+
+
+def _structure(model: Any, side: str) -> Any:
+    """Return a model's `input` or `output`; a Sequential of Keras 3 only has lists of one."""
+    try:
+        return getattr(model, side)
+    except (AttributeError, ValueError):
+        pass
+    try:
+        (only,) = getattr(model, f"{side}s") or [None]
+    except (AttributeError, ValueError):
+        return None
+    return only
 
 
 def layer_name(tensor: Any) -> str:
