@@ -114,10 +114,12 @@ class Predicted(Record, frozen=True, kw_only=True):
 class Metrics(Record, frozen=True, kw_only=True):
     """How far outputs are from the fp32 model's, over `samples` samples.
 
-    `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's.
+    `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's;
+    `noise_standard_error` says how far the noise of other samples as many may be from that of these.
     """
 
     noise_relative_rms: float
+    noise_standard_error: float = 0.0
     max_abs_error: float
     top1_agreement: float
     accuracy: float | None

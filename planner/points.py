@@ -118,7 +118,7 @@ class Points:
             deliverable = deliverable_of(prepared, self.basis.build(chosen))
             return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
 
-        return cached(cache_folder() / f"held-{key}.json", Metrics, make)
+        return cached(cache_folder() / f"held-back-{key}.json", Metrics, make)
 
     def has_lines(self, budgets: Mapping[str, float]) -> bool:
         """Return whether plans' costs are lines over 1/bandwidth, and the same plans possible everywhere."""

@@ -14,7 +14,7 @@ import msgspec
 from planner.evaluate import Cost, evaluate
 from planner.ilp import SolveResult, solve, with_choice
 from planner.law import NoiseLaw
-from planner.metrics import doubtful_budgets, has_error_budget
+from planner.metrics import cautious_noise, doubtful_budgets, has_error_budget
 from planner.plan import Metrics, Round
 from planner.problem import Choice, Measure, PlacementProblem, Quantity
 from planner.regardless import plans_in_one_precision, plans_regardless
@@ -196,7 +196,7 @@ class Tightening:
             return None
         if self._high < inf:
             return (low * self._high) ** 0.5 if self._high > low * _CLOSE else None
-        allowed, got = self._budget.noise_relative_rms, metrics.noise_relative_rms
+        allowed, got = self._budget.noise_relative_rms, cautious_noise(metrics)
         if allowed is None:
             return None
         room = min(_FARTHEST, _MARGIN * (allowed / got) ** 2) if got else _FARTHEST
@@ -217,11 +217,11 @@ class Tightening:
 
 def fall_of(budget: BudgetSpec, metrics: Metrics) -> float:
     """Return the factor by which the summed noise of a plan that breaks a budget should fall."""
-    allowed = budget.noise_relative_rms
-    if allowed is None or metrics.noise_relative_rms <= allowed:
+    allowed, got = budget.noise_relative_rms, cautious_noise(metrics)
+    if allowed is None or got <= allowed:
         return _STEP
     # Power grows with the square: aim where proportionality says the budget holds.
-    return min(_MARGIN, _MARGIN * (allowed / metrics.noise_relative_rms) ** 2)
+    return min(_MARGIN, _MARGIN * (allowed / got) ** 2)
 
 
 def _limit(problem: PlacementProblem) -> float | None:

@@ -45,11 +45,11 @@ class Calibration(Pictures):
     """What ranges and noise are measured on."""
 
     def __init__(self) -> None:
-        super().__init__(seed=1, count=32)
+        super().__init__(seed=1, count=96)
 
 
 class Evaluation(Pictures):
     """What the plan is judged on."""
 
     def __init__(self) -> None:
-        super().__init__(seed=2, count=24)
+        super().__init__(seed=2, count=32)

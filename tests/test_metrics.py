@@ -110,3 +110,34 @@ def test_class_indices_agree_by_value():
 
 def test_memory_is_no_error_budget():
     assert not has_error_budget(BudgetSpec(memory_mib={"a": 1.0}, latency_ms=3.0))
+
+
+def test_the_standard_error_is_the_spread_over_many_sets_of_samples():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        total = MetricsSum()
+        for _ in range(40):
+            exact = rng.normal(size=8) * rng.lognormal(0, 0.5)
+            total.add({"y": exact + 0.1 * rng.lognormal(0, 0.3) * rng.normal(size=8)}, {"y": exact}, None)
+        found.append(total.result())
+    spread = np.std([one.noise_relative_rms for one in found])
+    assert np.mean([one.noise_standard_error for one in found]) == pytest.approx(spread, rel=0.15)
+
+
+def test_without_noise_or_with_one_sample_there_is_no_standard_error():
+    exact = {"y": np.array([1.0, 2.0])}
+    quiet, single = MetricsSum(), MetricsSum()
+    for _ in range(3):
+        quiet.add(exact, exact, None)
+    single.add({"y": np.array([1.5, 2.0])}, exact, None)
+    assert quiet.result().noise_standard_error == single.result().noise_standard_error == 0.0
+    assert single.result().noise_relative_rms > 0
+
+
+def test_noise_that_few_samples_do_not_show_to_hold_is_doubtful_but_not_broken():
+    budget = BudgetSpec(noise_relative_rms=0.11)
+    doubtful = metrics(noise_standard_error=0.006)
+    assert names(doubtful_budgets(budget, doubtful)) == ["noise_relative_rms"]
+    assert not names(doubtful_budgets(budget, metrics(noise_standard_error=0.004)))
+    assert not names(broken_budgets(budget, doubtful))
