@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from planner.conversion.order import SEED
 
@@ -79,7 +80,7 @@ def _set_statistics(model: Any, shown: Any) -> None:
     for layer in norms:
         layer.momentum = 0.0
     if norms:
-        model(shown, training=True)
+        _ask(model, shown, training=True)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
 
@@ -88,10 +89,15 @@ def _let_decide(model: Any, shown: Any) -> None:
     """Scale the classifier of a network that ends in a softmax, so that its logits spread over classes."""
     if getattr(model.layers[-1], "activation", None) is not keras.activations.softmax:
         return
-    spread = float(np.log(np.maximum(model(shown).numpy(), _TINY)).std(axis=-1).mean())
+    spread = float(np.log(np.maximum(_ask(model, shown, training=False), _TINY)).std(axis=-1).mean())
     kernel = [layer.kernel for layer in model.layers if getattr(layer, "kernel", None) is not None][-1]
     if spread > 0:
         kernel.assign(kernel * (_SPREAD / spread))
+
+
+def _ask(model: Any, shown: Any, *, training: bool) -> Any:
+    """Return a network's answer; as a graph, since Keras by itself keeps what all layers answer."""
+    return tf.function(lambda x: model(x, training=training))(shown).numpy()
 
 
 def _is_norm(layer: Any) -> bool:
