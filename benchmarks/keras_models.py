@@ -26,15 +26,16 @@ from rich.table import Table
 
 from planner.basis import measure_basis
 from planner.data import Dataset
-from planner.metrics import MetricsSum, cautious_noise
+from planner.metrics import cautious_noise
 from planner.plan import Metrics
 from planner.prepared import Prepared
 from planner.run import plan_scenario
 from planner.scenario import Scenario
 from planner.scenario_file import load_scenario
 from planner.side_by_side import TimedStage, time_side_by_side
+from planner.verify import Deliverable, measure_errors
 from profiling.quantize import quantize
-from profiling.session import Runtime, open_session, run_samples, run_session
+from profiling.session import Optimization, open_session, run_session
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "benchmarks" / "keras-models.jsonl"
@@ -133,11 +134,8 @@ def in_int8(prepared: Prepared) -> onnx.ModelProto:
 
 def errors_of(model: onnx.ModelProto, prepared: Prepared, data: Dataset) -> Metrics:
     """Return how far a form of the network is from the network on some pictures."""
-    samples, total = list(data.samples), MetricsSum()
-    runs = [run_samples(open_session(m, Runtime()), samples) for m in (model, prepared.models.source)]
-    for outputs, exact in zip(*runs, strict=True):
-        total.add(outputs, exact, None)
-    return total.result()
+    whole = Deliverable(prepared.models.source, model, [model], [Optimization.DEFAULT])
+    return measure_errors(whole, data, prepared.runtime)
 
 
 def one(name: str) -> Row:

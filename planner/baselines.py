@@ -9,7 +9,7 @@ import networkx as nx
 
 from planner.errors import SolverError
 from planner.evaluate import evaluate, is_feasible
-from planner.ilp import SolveResult, solve
+from planner.ilp import SolveResult, solve, solve_among
 from planner.precedence import unit_graph
 from planner.problem import Choice, Option, PlacementProblem
 from planner.solvers import SolverOptions
@@ -153,12 +153,12 @@ class _Ways:
         if not all(kept):
             return Baseline("")
         try:
-            result = self._solver(problem.restricted(kept), self._options)
+            result = solve_among(problem, kept, self._options, self._solver)
         except SolverError:
             return Baseline("")
         if result.choice is None or result.objective is None:
             return Baseline("")
-        return Baseline("", result.objective, result.choice.among_all(kept))
+        return Baseline("", result.objective, result.choice)
 
 
 def _options(problem: PlacementProblem, choice: Choice) -> list[Option]:

@@ -1,7 +1,7 @@
 """Solves a placement problem to a proved optimum, or says how far from one the answer may be."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
@@ -248,6 +248,23 @@ def _start(
     for f, row in program.w.items():
         values |= {x: float(number == choice.wire(f)) for number, x in row.items()}
     return values
+
+
+def solve_among(
+    problem: PlacementProblem,
+    keep: Sequence[Sequence[int]],
+    options: SolverOptions,
+    solver: Callable[[PlacementProblem, SolverOptions], SolveResult] = solve,
+) -> SolveResult:
+    """Solve with some options of each vertex only, by their numbers; the choice is one of the whole problem.
+
+    Raises
+    ------
+    SolverError
+        As `solve` does.
+    """
+    result = solver(problem.restricted(keep), options)
+    return replace(result, choice=None if result.choice is None else result.choice.among_all(keep))
 
 
 def with_choice(result: SolveResult, choice: Choice, objective: float) -> SolveResult:

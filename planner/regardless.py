@@ -1,10 +1,8 @@
 """Plans found regardless of noise: the best of all, and the best in one precision."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from planner.evaluate import evaluate, is_feasible
-from planner.ilp import SolveResult, solve
+from planner.ilp import SolveResult, solve, solve_among
 from planner.problem import Choice, PlacementProblem
 from planner.solvers import SolverOptions
 
@@ -52,9 +50,4 @@ def _alone(problem: PlacementProblem, precision: str, options: SolverOptions) ->
         or tuple(range(len(vertex.options)))
         for vertex in problem.vertices
     ]
-    result = solve(problem.restricted(kept), options)
-    if result.choice is None:
-        return result
-    choice = result.choice.among_all(kept)
-    cost = evaluate(problem, choice)
-    return replace(result, choice=choice if is_feasible(problem, cost) else None, objective=cost.objective)
+    return solve_among(problem, kept, options)

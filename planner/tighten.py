@@ -78,8 +78,7 @@ class Tightening:
         self._options = options
         self._try_out = try_out
         self._law = law or NoiseLaw()
-        self._tried: dict[Choice, Metrics] = {}
-        self._rounds: list[Round] = []
+        self._rounds: dict[Choice, Round] = {}
         self._best: tuple[PlacementProblem, SolveResult] | None = None
         self._low: float | None = None  # the greatest limit that is known to keep the budgets
         self._high = inf  # the least sum that breaks one
@@ -99,11 +98,11 @@ class Tightening:
             if result.choice is None or not has_error_budget(self._budget):
                 return self._done(problem, result, ())
             cost = evaluate(problem, result.choice)
-            metrics = self._metrics(problem, result, result.choice, cost)
-            broken = list(doubtful_budgets(self._budget, metrics))
-            self._learn(problem, result, cost, kept=not broken)
-            limit = self._next_limit(problem, cost, metrics)
+            tried = self._try(problem, result, result.choice)
+            self._learn(problem, result, cost, kept=not tried.broken)
+            limit = self._next_limit(problem, cost, tried.held_back)
             if limit is None:
+                broken = doubtful_budgets(self._budget, tried.held_back)
                 unmet = [f"{name} {value:.6g} instead of {least:.6g}" for name, least, value in broken]
                 return self._done(problem, result, tuple(unmet))
 
@@ -111,20 +110,18 @@ class Tightening:
         """Return a plan that was tried out, with a bound under the limit that was found."""
         limit = self._start()
         problem = problem.limited(NOISE, None if limit == inf else limit)
-        self._best = (
-            problem,
-            with_choice(solve(problem, self._options), choice, evaluate(problem, choice).objective),
-        )
+        solved, objective = solve(problem, self._options), evaluate(problem, choice).objective
+        self._best = problem, with_choice(solved, choice, objective)
         return self._done(*self._best, ())
 
-    def _metrics(self, problem: PlacementProblem, result: SolveResult, choice: Choice, cost: Cost) -> Metrics:
+    def _try(self, problem: PlacementProblem, result: SolveResult, choice: Choice) -> Round:
         """Return what a plan shows on held-back data; each is tried out once."""
-        if choice not in self._tried:
+        if choice not in self._rounds:
             metrics = self._try_out(result)
             broken = [name for name, _, _ in doubtful_budgets(self._budget, metrics)]
-            self._rounds.append(_round(_limit(problem), cost, metrics, broken, self._law))
-            self._tried[choice] = metrics
-        return self._tried[choice]
+            cost = evaluate(problem, choice)
+            self._rounds[choice] = _round(_limit(problem), cost, metrics, broken, self._law)
+        return self._rounds[choice]
 
     def _dare(self, searched: Tightened) -> Tightened:
         """Return the best that keeps the budgets: what was found, or a plan found regardless of noise."""
@@ -153,11 +150,9 @@ class Tightening:
             return False
         if not has_error_budget(self._budget):
             return True
-        cost = evaluate(free, result.choice)
-        if result.choice not in self._tried and self._is_hopeless(cost):
+        if result.choice not in self._rounds and self._is_hopeless(evaluate(free, result.choice)):
             return False
-        metrics = self._metrics(free, result, result.choice, cost)
-        return not any(True for _ in doubtful_budgets(self._budget, metrics))
+        return not self._try(free, result, result.choice).broken
 
     def _is_hopeless(self, cost: Cost) -> bool:
         allowed = self._budget.noise_relative_rms
@@ -183,9 +178,9 @@ class Tightening:
         """Return the limit to try next; None if there is no need or no way to go on."""
         if self._best is not None:
             return None if _limit(problem) is None else self._looser(cost, metrics)
-        if cost.noise_power == 0 or len(self._rounds) == _MOST_ROUNDS:
+        if cost.noise_power == 0:
             return None
-        last = len(self._rounds) == _MOST_ROUNDS - 1
+        last = len(self._rounds) >= _MOST_ROUNDS - 1
         return 0.0 if last else cost.noise_power * fall_of(self._budget, metrics)
 
     def _looser(self, cost: Cost, metrics: Metrics) -> float | None:
@@ -206,11 +201,11 @@ class Tightening:
     def _done(self, problem: PlacementProblem, result: SolveResult, unmet: tuple[str, ...]) -> Tightened:
         """Return the best plan, else the last one with what it breaks."""
         if self._best is None:
-            return Tightened(problem, result, tuple(self._rounds), unmet)
+            return Tightened(problem, result, tuple(self._rounds.values()), unmet)
         problem, result = self._best
         rounds = [
             msgspec.structs.replace(one, delivered=choice == result.choice)
-            for choice, one in zip(self._tried, self._rounds, strict=True)
+            for choice, one in self._rounds.items()
         ]
         return Tightened(problem, result, tuple(rounds))
 
