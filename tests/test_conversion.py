@@ -480,7 +480,7 @@ def test_the_scenario_with_resnet50_has_its_model_and_data():
     assert order is not None
     assert (order.kind, order.target) == (Kind.APPLICATION, "ResNet50")
     wanted = [Input("input_layer", "float32", (1, 3, 224, 224), channels_last=True)]
-    for spec, count in ((found.data.calibration, 32), (found.data.evaluation, 24)):
+    for spec, count in ((found.data.calibration, 96), (found.data.evaluation, 32)):
         samples = load_data(spec, wanted, "data").samples
         assert len(samples) == count
         pixels = samples[0]["input_layer"]
