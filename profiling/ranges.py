@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import helper
 
 from profiling.session import Feeds, Optimization, Runtime, open_session, run_samples
@@ -21,7 +22,9 @@ def tensor_ranges(
     """
     if not tensors:
         return {}
-    session = open_session(_watched(model, tensors), Runtime(), Optimization.BASIC)
+    # In the model's order a tensor is given up once its extremes are known.
+    order = ort.ExecutionOrder.PRIORITY_BASED
+    session = open_session(_watched(model, tensors), Runtime(), Optimization.BASIC, order=order)
     low = dict.fromkeys(tensors, float("nan"))
     high = dict(low)
     for seen in run_samples(session, samples):
