@@ -61,6 +61,8 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
         for name in node.input:
             if node.name in unit_of:
                 readers.setdefault(name, unit_of[node.name])
+    source = graph.model.graph
+    writers = {n: unit_of[node.name] for node in source.node if node.name in unit_of for n in node.output}
     wires = {
         f"{side} {name}": Owner(kind, place)
         for place, name in enumerate(switch_tensors(graph))
@@ -68,7 +70,7 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
     }
     for node in model.graph.node:
         if node.name not in owners:
-            owners[node.name] = wires.get(node.name) or _qdq_owner(node, switches, readers, graph)
+            owners[node.name] = wires.get(node.name) or _qdq_owner(node, switches, readers, writers)
     return owners
 
 
@@ -93,7 +95,7 @@ def _qdq_owner(
     node: onnx.NodeProto,
     switches: Mapping[tuple[str, str], Owner],
     readers: Mapping[str, int],
-    graph: ModelGraph,
+    writers: Mapping[str, int],
 ) -> Owner:
     quantized = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
     tensor = quantized.removesuffix(QUANTIZED_SUFFIX)
@@ -101,10 +103,4 @@ def _qdq_owner(
         return switches[node.op_type, tensor]
     if node.output[0] in readers:  # a weight, or a tensor inside a unit
         return Owner("u", readers[node.output[0]])
-    inner = next((u.index for u in graph.units if tensor in _written(u.nodes, graph)), None)
-    return Owner("", 0) if inner is None else Owner("u", inner)
-
-
-def _written(nodes: tuple[str, ...], graph: ModelGraph) -> set[str]:
-    inside = set(nodes)
-    return {name for node in graph.model.graph.node if node.name in inside for name in node.output}
+    return Owner("u", writers[tensor]) if tensor in writers else Owner("", 0)
