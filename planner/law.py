@@ -20,7 +20,7 @@ from profiling.noise import noise_power
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantize import Calibration
-from profiling.session import Feeds, Optimization, Runtime, open_session, run_samples
+from profiling.session import Feeds, Optimization, open_session, run_samples, runtime_for
 
 _MODELS = 8  # mixed models that the law is fitted on
 _LEAST_SHARE = 1 / 64  # of the noise of everything in int8, in the model with the fewest units
@@ -104,13 +104,14 @@ def measure_points(
         The scenario on one device, from `alone_on`, and that device's costs.
     """
     whole = Whole(alone, graph, costs)
-    exact = list(run_samples(open_session(graph.model, Runtime()), samples))
+    runtime = runtime_for(len(samples))
+    exact = list(run_samples(open_session(graph.model, runtime), samples))
     found = []
     sets = list(_sets(graph, whole, next(iter(costs.values()))))
     for number, int8 in enumerate(sets):
         mixed = rebuild(graph, trial.calibration.of(int8), trial.calibration.ranges)
         summed = whole.cost(dict.fromkeys(int8, Precision.INT8)).noise_power
-        measured = noise_power(run_samples(open_session(mixed, Runtime(), trial.level), samples), exact)
+        measured = noise_power(run_samples(open_session(mixed, runtime, trial.level), samples), exact)
         found.append(Point(int8, summed, measured))
         progress("noise of mixed models", number + 1, len(sets))
     return Points(tuple(found))

@@ -14,7 +14,7 @@ from profiling.model import model_hash
 from profiling.profile import NoiseProfile, TensorNoise, UnitNoise
 from profiling.progress import Progress, silent
 from profiling.quantize import QUANTIZED_SUFFIX, Calibration, quantize
-from profiling.session import Array, Feeds, Runtime, open_session, run_samples
+from profiling.session import Array, Feeds, open_session, run_samples, runtime_for
 from profiling.taps import Tap, taps_of
 from profiling.weights import blocks, discard, is_large, values, write_large
 from profiling.widen import STEPS, WIDE_TYPES, import_wide
@@ -185,7 +185,8 @@ class _Walk:
         self._library = Library(graph.model)
         self._taps, self._outputs = taps_of(graph), tuple(map(Tap, graph.outputs))
         self._ends = tuple(dict.fromkeys(tap.tensor for tap in (*self._taps, *self._outputs)))
-        whole = open_session(self._library.part(graph.inputs, self._ends), Runtime())
+        self._runtime = runtime_for(len(samples))
+        whole = open_session(self._library.part(graph.inputs, self._ends), self._runtime)
         self._exact = list(run_samples(whole, samples))
         self._live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
         self._place = 0
@@ -242,7 +243,7 @@ class _Walk:
         behind = [name for name in self._ends if name in written]
         read = [name for name in self._live[0] if name in self._needed()]
         if behind and self._rest is None:
-            self._rest = open_session(self._library.part(read, behind), Runtime())
+            self._rest = open_session(self._library.part(read, behind), self._runtime)
 
         pairs = zip(self._live, changes, strict=True)
         feeds = [{name: change.get(name, live[name]) for name in read} for live, change in pairs]
@@ -271,7 +272,7 @@ class _Walk:
         """Return the outputs of the next unit for every sample."""
         read = self._graph.units[self._place].inputs
         feeds = ({name: live[name] for name in read} for live in self._live)
-        return list(run_samples(open_session(unit, Runtime()), feeds))
+        return list(run_samples(open_session(unit, self._runtime), feeds))
 
 
 def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[str, Array]]) -> float:

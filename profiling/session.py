@@ -1,13 +1,14 @@
 """The one door to ONNX Runtime sessions: threads, provider and optimization are always explicit."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import onnx
 import onnxruntime as ort
@@ -17,6 +18,7 @@ from profiling.onboard import QUIET, session_options, trace_into
 from profiling.weights import ROOT
 from profiling.weights import Array as Array
 
+T = TypeVar("T")
 Feeds = Mapping[str, Array]
 """Input name -> array, one sample of a model whose shapes are static."""
 
@@ -33,6 +35,7 @@ _LEVELS = {
     Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 ort.set_default_logger_severity(QUIET)  # the tools' own sessions too
+_MOST_AT_ONCE = 8  # each needs memory for a run of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +106,28 @@ def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, Array]
 
 
 def run_samples(session: ort.InferenceSession, samples: Iterable[Feeds]) -> Iterator[dict[str, Array]]:
-    """Yield the outputs of each sample by name, as many at once as there are cores.
+    """Yield the outputs of each sample by name, several at once as `run_at_once` does."""
+    return run_at_once(partial(run_session, session), samples)
 
-    For numbers, not seconds: a session of one thread keeps every core busier so than one of all cores.
+
+def run_at_once(run: Callable[[Feeds], T], samples: Iterable[Feeds]) -> Iterator[T]:
+    """Yield what `run` returns for each sample, as many at once as there are cores, up to eight.
+
+    For numbers, not seconds: sessions of one thread keep every core busier so than those of all cores.
     """
-    cores, left = os.cpu_count() or 1, iter(samples)
-    with ThreadPoolExecutor(cores) as pool:
-        while batch := list(islice(left, cores)):
-            yield from pool.map(partial(run_session, session), batch)
+    count, left = min(_cores(), _MOST_AT_ONCE), iter(samples)
+    with ThreadPoolExecutor(count) as pool:
+        while batch := list(islice(left, count)):
+            yield from pool.map(run, batch)
+
+
+def runtime_for(samples: int) -> Runtime:
+    """Return how to run so many samples for their numbers: few of them get the idle cores as threads."""
+    return Runtime(threads=max(1, _cores() // min(max(1, samples), _MOST_AT_ONCE)))
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def _first_line(exc: Exception) -> str:
