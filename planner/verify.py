@@ -76,8 +76,7 @@ def measure_errors(
     for part in _parts(data, deliverable.source):
         exact = _run_whole(deliverable.source, part, runtime)
         chain = Chain(deliverable.stages, runtime, *deliverable.levels)
-        computed = run_at_once(partial(chain.run, outputs=deliverable.outputs), part)
-        for got, want in zip(computed, exact, strict=True):
+        for got, want in zip(_run_chain(chain, deliverable, part), exact, strict=True):
             label = None if classes is None else int(classes[done])
             total.add(got, want, label)
             done += 1
@@ -103,6 +102,12 @@ def _run_whole(
 ) -> list[dict[str, Array]]:
     session = open_session(model, runtime, optimization)
     return list(run_samples(session, samples))
+
+
+def _run_chain(
+    chain: Chain, deliverable: Deliverable, samples: Iterable[Feeds]
+) -> Iterator[dict[str, Array]]:
+    return run_at_once(partial(chain.run, outputs=deliverable.outputs), samples)
 
 
 def verify(
@@ -138,8 +143,7 @@ def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Run
         whole = _run_whole(deliverable.mixed, samples, runtime, optimization)
         chain = Chain(deliverable.stages, runtime, optimization)
         same = True
-        for feeds, want in zip(samples, whole, strict=True):
-            got = chain.run(feeds, deliverable.outputs)
+        for got, want in zip(_run_chain(chain, deliverable, samples), whole, strict=True):
             same = same and same_bits(got, want)
             if optimization is Optimization.DEFAULT:
                 error += sum(_square(got[name].astype(np.float64) - want[name]) for name in want)
