@@ -119,7 +119,7 @@ def scenario(name: str, folder: Path, budget: dict[str, float]) -> Scenario:
         "source": "here",
         "sink": "here",
         "budget": budget,
-        "profiling": {"noise_samples": 1 if side > LARGE_SIDE else 2},
+        "profiling": {"noise_samples": 1, "rounds": 5} if side > LARGE_SIDE else {"noise_samples": 2},
     }
     path = folder / "scenario.yaml"
     path.write_text(json.dumps(content))
