@@ -2,31 +2,29 @@
 
 import os
 import threading
-import time
 
 import numpy as np
 import pytest
 
 from profiling.session import run_at_once, runtime_for
 
+COUNT = 24
+
 
 @pytest.mark.parametrize(("cores", "most"), [(1, 1), (3, 3), (64, 8)])
 def test_samples_run_at_once_and_in_order(cores, most, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    lock, running, seen = threading.Lock(), 0, 0
+    together, alone = threading.Barrier(most), threading.Semaphore(most)
 
     def run(feeds):
-        nonlocal running, seen
-        with lock:
-            running += 1
-            seen = max(seen, running)
-        time.sleep(0.02 / (1 + int(feeds["x"][0])))  # later ones end first
-        with lock:
-            running -= 1
+        assert alone.acquire(blocking=False)  # no more at once
+        together.wait(timeout=60)  # no fewer at once
+        alone.release()
+        together.wait(timeout=60)
         return int(feeds["x"][0])
 
-    assert list(run_at_once(run, ({"x": np.array([i])} for i in range(20)))) == list(range(20))
-    assert seen == most
+    samples = ({"x": np.array([i])} for i in range(COUNT))
+    assert list(run_at_once(run, samples)) == list(range(COUNT))
 
 
 @pytest.mark.parametrize(
