@@ -23,8 +23,8 @@ def tensor_ranges(
     if not tensors:
         return {}
     # In the model's order a tensor is given up once its extremes are known.
-    order = ort.ExecutionOrder.PRIORITY_BASED
-    session = open_session(_watched(model, tensors), Runtime(), Optimization.BASIC, order=order)
+    own = ort.ExecutionOrder.PRIORITY_BASED
+    session = open_session(_watched(model, tensors), Runtime(), Optimization.BASIC, execution_order=own)
     low = dict.fromkeys(tensors, float("nan"))
     high = dict(low)
     for seen in run_samples(session, samples):

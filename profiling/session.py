@@ -67,13 +67,13 @@ def open_session(
     runtime: Runtime,
     optimization: Optimization = Optimization.DEFAULT,
     trace: Trace | None = None,
-    order: ort.ExecutionOrder = ort.ExecutionOrder.DEFAULT,
+    execution_order: ort.ExecutionOrder = ort.ExecutionOrder.DEFAULT,
 ) -> ort.InferenceSession:
     """Return a session that runs one request at a time, without spinning threads.
 
     Parameters
     ----------
-    order
+    execution_order
         Of its nodes: by default the runtime walks back from the last output, so that what other outputs
         need waits in memory; `PRIORITY_BASED` is the model's own order.
 
@@ -87,7 +87,7 @@ def open_session(
         raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {known}")
     options = session_options(runtime.threads)
     options.graph_optimization_level = _LEVELS[optimization]
-    options.execution_order = order
+    options.execution_order = execution_order
     if trace is not None:
         trace_into(options, trace.profile_prefix, trace.optimized_model)
     if not isinstance(model, Path):  # a model in memory names its large weights from the root

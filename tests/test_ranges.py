@@ -1,6 +1,5 @@
 """Ranges are those of NumPy, and no tensor waits in memory for its range to be taken."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,7 @@ def test_a_range_is_taken_right_behind_its_tensor(tmp_path, monkeypatch):
     opened = []
 
     def traced(*args, **more):
-        opened.append(partial(open_session, *args, **more)(trace=Trace(tmp_path / "run")))
+        opened.append(open_session(*args, **more, trace=Trace(tmp_path / "run")))
         return opened[-1]
 
     monkeypatch.setattr(ranges, "open_session", traced)
