@@ -51,13 +51,18 @@ class StandIns:
     _model: onnx.ModelProto
     _roles: Mapping[str, _Role]
 
-    def replace_in(self, quantized: onnx.ModelProto, reduced: Mapping[str, bool]) -> None:
+    def replace_in(
+        self, quantized: onnx.ModelProto, reduced: Mapping[str, bool], finer: Mapping[str, float]
+    ) -> None:
         """Put real constants where the tool quantized stand-ins, in place.
 
         Parameters
         ----------
         reduced
             Weight -> whether it uses 7 bits.
+        finer
+            Weight -> by how much finer than the tool's the steps of the tensor may be that it is multiplied
+            with. The runtime makes a float bias int32, in steps of both scales, even where we keep it float.
 
         Raises
         ------
@@ -85,7 +90,7 @@ class StandIns:
             scale = _scales(originals[name], role.axis, reduced=reduced[name])
             if role.bias is not None:
                 bias = values(originals[role.bias]).astype(np.float64)
-                step = input_scales[node.output[0]]
+                step = np.float32(input_scales[node.output[0]] / finer.get(name, 1.0))
                 scale = _widened(scale, step, bias)
                 _put_bias(dequantizers[role.bias], constants, bias, step * scale)
             _put_weight(originals[name], node, constants, role.axis, scale)

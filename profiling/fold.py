@@ -5,9 +5,9 @@ from contextlib import chdir
 from pathlib import Path
 
 import onnx
-from onnx import shape_inference
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
+from profiling.errors import ModelError
 from profiling.quiet import quiet
 from profiling.session import Optimization, Runtime, Trace, open_session
 from profiling.weights import light, restore, set_aside
@@ -25,13 +25,20 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     ModelError
         If the runtime refuses the model.
     """
-    shaped = _with_shapes(model)
+    try:
+        folded = _optimized(_with_shapes(model))
+    except ModelError:  # inferred shapes that are wrong keep a model from loading that loads without them
+        folded = _optimized(model)
+    set_aside(folded)
+    del folded.graph.value_info[:]  # a constant that came out of folding is listed there, too
+    return folded
+
+
+def _optimized(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "folded.onnx"
-        open_session(shaped, Runtime(), Optimization.BASIC, Trace(optimized_model=target))
-        folded = onnx.load(target, load_external_data=False)
-    set_aside(folded)
-    return shape_inference.infer_shapes(folded)
+        open_session(model, Runtime(), Optimization.BASIC, Trace(optimized_model=target))
+        return onnx.load(target, load_external_data=False)
 
 
 def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -4,10 +4,18 @@ from collections.abc import Iterable
 
 import networkx as nx
 import onnx
+from onnx import TensorProto
 
 from profiling.quantize import ACTIVATIONS
 from profiling.scopes import bodies, reads
 
+PORTABLE = frozenset(
+    {
+        TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BOOL,
+        TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
+        TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
+    }
+)  # fmt: skip
 _ANCHORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset({"Add", "Mul"})
 _SHAPE_ONLY = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
@@ -20,6 +28,7 @@ def group_nodes(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
     activation and shape-only nodes that follow it and that nothing else reads in between. In a model
     that is quantized already, a QuantizeLinear goes with the node before it, a DequantizeLinear with
     the node behind it. Only the last node of a unit is read from outside, so units form a DAG.
+    What is joined by a tensor that cannot be handed over is one unit, whatever lies between included.
     """
     flow = _Flow(model)
     leader: dict[str, str] = {}
@@ -29,6 +38,7 @@ def group_nodes(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
         reader = flow.reader_behind(node)
         if reader is not None:
             leader[node.name] = leader[reader]
+    _join_by_unportable(model, leader)
     members: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         members.setdefault(leader[node.name], []).append(node)
@@ -113,13 +123,51 @@ def _is_silu_part(node: onnx.NodeProto, producer: onnx.NodeProto, tensor: str, f
     return False
 
 
+def unportable_tensors(model: onnx.ModelProto) -> frozenset[str]:
+    """Return what cannot be handed from one unit to another: sequences, text, shapes that change.
+
+    That is what a prepared model tells no shape of, or a type that NumPy lacks.
+    """
+    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    told = {value.name: value.type.tensor_type.elem_type for value in values}
+    written = (name for node in model.graph.node for name in node.output if name)
+    return frozenset(name for name in written if told.get(name) not in PORTABLE)
+
+
+def _join_by_unportable(model: onnx.ModelProto, leader: dict[str, str]) -> None:
+    """Let units that an unportable tensor joins have one leader, in place."""
+    unportable = unportable_tensors(model)
+    if not unportable:
+        return
+    writer = {name: node.name for node in model.graph.node for name in node.output if name in unportable}
+    pairs = nx.Graph()
+    for node in model.graph.node:
+        pairs.add_edges_from((leader[writer[n]], leader[node.name]) for n in reads(node) if n in unportable)
+    for joined in map(set, nx.connected_components(pairs)):
+        quotient = _quotient(model, leader)
+        joined = {leader[name] for name in joined}
+        behind = set().union(*(nx.descendants(quotient, name) for name in joined))
+        before = set().union(*(nx.ancestors(quotient, name) for name in joined))
+        group = joined | (behind & before)
+        first = next(node.name for node in model.graph.node if leader[node.name] in group)
+        for name in leader:
+            if leader[name] in group:
+                leader[name] = first
+
+
 def _order(model: onnx.ModelProto, leader: dict[str, str]) -> list[str]:
-    writer = {name: node.name for node in model.graph.node for name in node.output if name}
     first = {node.name: i for i, node in enumerate(model.graph.node)}
+    quotient = _quotient(model, leader)
+    return list(nx.lexicographical_topological_sort(quotient, key=first.__getitem__))
+
+
+def _quotient(model: onnx.ModelProto, leader: dict[str, str]) -> nx.DiGraph:
+    """Return the graph of units, by the names of their leaders."""
+    writer = {name: node.name for node in model.graph.node for name in node.output if name}
     quotient = nx.DiGraph()
     quotient.add_nodes_from(dict.fromkeys(leader.values()))
     for node in model.graph.node:
         for name in reads(node):
             if name in writer and leader[writer[name]] != leader[node.name]:
                 quotient.add_edge(leader[writer[name]], leader[node.name])
-    return list(nx.lexicographical_topological_sort(quotient, key=first.__getitem__))
+    return quotient

@@ -9,22 +9,15 @@ import onnx
 from onnx import TensorProto, helper
 
 from profiling.errors import ModelError
-from profiling.fusion import group_nodes
+from profiling.fusion import PORTABLE, group_nodes
 from profiling.layout import OBSTACLE, Surroundings, pools
-from profiling.model import dimensions, graph_inputs
+from profiling.model import MIN_OPSET, default_opset, dimensions, graph_inputs
 from profiling.obstacles import is_quantized, obstacle, steep_tensors
 from profiling.onboard import coarsest
 from profiling.precision import Precision
 from profiling.quantize import PASSING, SWITCHES
 from profiling.scopes import all_initializers, reads
 
-_PORTABLE = frozenset(
-    {
-        TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BOOL,
-        TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
-        TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
-    }
-)  # fmt: skip
 _INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4
 
 
@@ -216,6 +209,8 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     read = _readers(ordered, groups)
     steep = steep_tensors(ordered.graph.node, initializers)
     units = tuple(_unit(i, group, initializers, read, tensors, steep) for i, group in enumerate(groups))
+    old = _old_opset(model)
+    units = tuple(replace(unit, obstacle=unit.obstacle or old) for unit in units)
     dag = nx.DiGraph()
     dag.add_nodes_from(range(len(units)))
     written = {name: unit.index for unit in units for name in unit.outputs}
@@ -237,6 +232,20 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     )
 
 
+def with_obstacles(graph: ModelGraph, reasons: Mapping[str, str]) -> ModelGraph:
+    """Return a graph in which some units, by name, stay in float, whatever lies around them."""
+    if not reasons:
+        return graph
+    units = tuple(
+        replace(unit, obstacle=reasons[unit.name], absorbable=False) if unit.name in reasons else unit
+        for unit in graph.units
+    )
+    units = _with_layout(units, graph.dag, graph.inputs, graph.outputs)
+    dag = nx.DiGraph(graph.dag)
+    nx.set_node_attributes(dag, dict(enumerate(units)), "unit")
+    return replace(graph, units=units, dag=nx.freeze(dag))
+
+
 def _with_layout(
     units: tuple[Unit, ...], dag: nx.DiGraph, inputs: Collection[str], outputs: Collection[str]
 ) -> tuple[Unit, ...]:
@@ -254,6 +263,13 @@ def _with_layout(
         obstacle = "" if within else OBSTACLE
         found[index] = replace(units[index], within=within, obstacle=obstacle)
     return tuple(found)
+
+
+def _old_opset(model: onnx.ModelProto) -> str:
+    opset = default_opset(model)
+    if opset >= MIN_OPSET:
+        return ""
+    return f"opset {opset} could not be converted with the same numbers, and knows no scales per channel"
 
 
 def _carry(dag: nx.DiGraph, source: int, target: int, tensor: Tensor) -> None:
@@ -299,7 +315,7 @@ def _unit(
     inputs = tuple(n for n in names if n not in initializers and n not in written)
     outputs = tuple(n for n in written if read.get(n, set()) - {index})
     for name in (*inputs, *outputs):
-        if tensors[name].elem_type not in _PORTABLE:
+        if tensors[name].elem_type not in PORTABLE:
             kind = TensorProto.DataType.Name(tensors[name].elem_type).lower()
             raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {kind}, which is not supported")
     computing = [node for node in group if node.op_type not in SWITCHES] or group

@@ -1,22 +1,28 @@
 """ONNX file -> checked ModelProto with static input shapes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import checker
-from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
+from onnx import checker, helper
 
 from profiling.errors import ModelError
-from profiling.weights import LargeWeight, check_model, is_large, light, read_model
+from profiling.names import name_nodes, name_open_outputs
+from profiling.session import Optimization, Runtime, open_session
+from profiling.weights import LargeWeight, check_model, is_large, read_model
+
+TARGET_OPSET = 17
+MIN_OPSET = 13
+"""Below it QuantizeLinear has no axis, so that weights cannot be quantized per channel."""
 
 
 def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
-    """Return the checked model of a file with every input shape static.
+    """Return the checked model of a file with every input shape static; outputs have no shapes yet.
 
-    A symbolic first dimension is the batch and becomes 1; any other must be given.
+    A symbolic first dimension is the batch and becomes 1; any other must be given. Initializers that are
+    listed as inputs, as old files do, are constants.
 
     Parameters
     ----------
@@ -31,23 +37,56 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
         If the file is missing, is no valid ONNX model, or keeps a dynamic dimension.
     """
     model = _read(path)
-    inputs = {value.name: value for value in graph_inputs(model)}
+    _drop_constant_inputs(model)
+    _refuse_repeated(path, model.graph)
+    inputs = {value.name: value for value in model.graph.input}
     for name in input_shapes:
         if name not in inputs:
             raise ModelError(f"input_shapes.{name}: {path} has no such input; it has {', '.join(inputs)}")
     for name, value in inputs.items():
-        shape = input_shapes.get(name) or _static_shape(path, value)
-        try:
-            make_input_shape_fixed(model.graph, name, list(shape))
-        except ValueError as exc:
-            raise ModelError(f"input_shapes.{name}: {list(shape)} does not fit {path}: {exc}") from exc
+        declared = input_shapes.get(name)
+        if declared is not None:
+            _require_fit(path, value, declared)
+        set_shape(value, declared or _static_shape(path, value))
+    for value in model.graph.output:
+        if value.type.WhichOneof("value") == "tensor_type":
+            value.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]  # sizes recorded for another batch would contradict the new shapes
-    fixed = light(model)
-    fix_output_shapes(fixed)
-    del model.graph.output[:]
-    model.graph.output.extend(fixed.graph.output)
+    _name_domain(model)
+    name_open_outputs(model.graph)
     name_nodes(model.graph)
     return model
+
+
+def _drop_constant_inputs(model: onnx.ModelProto) -> None:
+    # An initializer listed as input may be overridden by the caller, so the runtime cannot fold it.
+    kept = graph_inputs(model)
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, 4)  # before it, initializers had to be inputs
+
+
+def _name_domain(model: onnx.ModelProto) -> None:
+    """Let a model that has operators of other domains only import the standard one, for what joins it."""
+    if all(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("", TARGET_OPSET))
+
+
+def _refuse_repeated(path: Path, graph: onnx.GraphProto) -> None:
+    for side, values in (("input", graph.input), ("output", graph.output)):
+        names = [value.name for value in values]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ModelError(f"model: {path} lists the {side} {twice!r} twice")
+
+
+def set_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
+    """Give a tensor a static shape, in place."""
+    dims = value.type.tensor_type.shape
+    del dims.dim[:]
+    dims.SetInParent()  # a scalar has a shape, too
+    for size in shape:
+        dims.dim.add().dim_value = size
 
 
 def model_hash(model: onnx.ModelProto) -> str:
@@ -76,21 +115,7 @@ def default_opset(model: onnx.ModelProto) -> int:
 def dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     """Return a tensor's shape, with None where a dimension is not a number."""
     dims = value.type.tensor_type.shape.dim
-    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims)
-
-
-def name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node a unique name that is not empty, in place; the runtime refuses repeated ones."""
-    taken = {node.name for node in graph.node if node.name}
-    seen: set[str] = set()
-    for index, node in enumerate(graph.node):
-        if not node.name or node.name in seen:
-            name = f"{node.name or node.op_type}_{index}"
-            while name in taken:
-                name += "_"
-            node.name = name
-            taken.add(name)
-        seen.add(node.name)
+    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in dims)
 
 
 def _read(path: Path) -> onnx.ModelProto:
@@ -108,8 +133,30 @@ def _read(path: Path) -> onnx.ModelProto:
         check_model(model)
     except (checker.ValidationError, UnicodeDecodeError) as exc:  # the latter of names that are no text
         line = str(exc).strip().splitlines()[0]
-        raise ModelError(f"model: {path} is not valid ONNX: {line}") from exc
+        if not _loads(model):  # the runtime does without what the checker misses, shapes of outputs say
+            raise ModelError(f"model: {path} is not valid ONNX: {line}") from exc
     return model
+
+
+def _loads(model: onnx.ModelProto) -> bool:
+    try:
+        open_session(model, Runtime(), Optimization.NONE)
+    except (ModelError, UnicodeError):
+        return False
+    return True
+
+
+def _require_fit(path: Path, value: onnx.ValueInfoProto, declared: Sequence[int]) -> None:
+    """Refuse a declared shape that contradicts what the file says, symbols apart."""
+    if not value.type.tensor_type.HasField("shape"):
+        return
+    shape = dimensions(value)
+    fits = len(shape) == len(declared) and all(d in (None, n) for d, n in zip(shape, declared, strict=True))
+    if not fits:
+        raise ModelError(
+            f"input_shapes.{value.name}: {list(declared)} does not fit {path}, whose input is "
+            f"[{', '.join('?' if d is None else str(d) for d in shape)}]"
+        )
 
 
 def _static_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
@@ -117,11 +164,18 @@ def _static_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
         raise ModelError(f"{path}: input {value.name!r} is not a tensor, which is not supported")
     shape = dimensions(value)
     fixed = tuple(1 if axis == 0 and d is None else d for axis, d in enumerate(shape))
-    if None in fixed:
-        shown = ", ".join("?" if d is None else str(d) for d in shape)
+    open_shape = not value.type.tensor_type.HasField("shape")
+    if None in fixed or open_shape:
+        shown = (
+            "of unknown rank" if open_shape else f"[{', '.join('?' if d is None else str(d) for d in shape)}]"
+        )
         raise ModelError(
-            f"{path}: input {value.name!r} has dynamic shape [{shown}]; "
+            f"{path}: input {value.name!r} has dynamic shape {shown}; "
             f"declare it as input_shapes: {{{value.name}: [...]}} in the scenario, "
             f"or with --shape {value.name}=... for plan inspect"
+        )
+    if fixed[:1] == (0,) and len(fixed) > 1:  # a list of axes, say, may be empty
+        raise ModelError(
+            f"{path}: input {value.name!r} has a batch of 0; export it with a batch of 1 or an open one"
         )
     return tuple(d for d in fixed if d is not None)

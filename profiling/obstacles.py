@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from profiling.quantize import PASSING, QUANTIZABLE, REMOVABLE, SWITCHES
 from profiling.scopes import bodies
@@ -112,8 +112,10 @@ def _node_obstacle(
     if node.op_type == "MatMul" and max(ranks, default=0) > _MATRIX:
         return "MatMul has a stack of matrices as weight, which the runtime's int8 kernel refuses"
     for name in computed:
+        if name not in types:
+            return f"{name!r} is no tensor, or its shape changes from sample to sample"
         if types[name] != TensorProto.FLOAT:
-            return f"{name!r} is {np.dtype(helper.tensor_dtype_to_np_dtype(types[name]))}, not float32"
+            return f"{name!r} is {TensorProto.DataType.Name(types[name]).lower()}, not float32"
     return ""
 
 

@@ -2,73 +2,211 @@
 
 import re
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, inliner, shape_inference, version_converter
+import onnxruntime as ort
+from onnx import TensorProto, helper, inliner, shape_inference
 
+from profiling.equivalence import first_difference
 from profiling.errors import ModelError
 from profiling.fold import fold_constants
-from profiling.model import default_opset, dimensions, graph_inputs, name_nodes
+from profiling.gemm_constants import simplify_gemms
+from profiling.model import MIN_OPSET, default_opset, dimensions, set_shape
+from profiling.names import FreshNames, free_appended_names, name_nodes, rename_tensors
+from profiling.observed_shapes import ObservedTensor, default_feeds, observe_tensors
+from profiling.opset_upgrade import upgrade_opset
 from profiling.quantize import SWITCHES
+from profiling.resize_axes import spread_resize_axes
 from profiling.scopes import all_nodes, bodies, captures, free_names, reads, rename_captures
-from profiling.session import Array, Runtime, open_session, run_session
-from profiling.weights import blocks, bring_in, light, restore
+from profiling.session import Feeds, Optimization, Runtime, open_session, run_session
+from profiling.weights import blocks, bring_in
 
-_MIN_OPSET = 13  # below it QuantizeLinear has no axis, so weights cannot be quantized per channel
-_TARGET_OPSET = 17
 _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 _UNKNOWN_OPERATOR = re.compile(r"(?:Fatal error: )?(\S+?):(\w+)\(-?\d+\) is not a registered function/op")
+_WITH_ROLES = frozenset(
+    {"Conv", "ConvTranspose", "Gemm", "LayerNormalization"}
+)  # a weight, and what is added
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-_GIVEN = "/given"  # told apart from what the quantization tool adds
+_CHECKED = 4  # samples on which the prepared model is compared with its source
+_MOST_NODES = 1_000_000  # after functions are unfolded; a few nested ones can stand for billions
 
 
-def prepare_model(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that is ready to be grouped, quantized and split.
+def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx.ModelProto:
+    """Return a copy that is ready to be grouped, quantized and split, and gives the same numbers.
 
     After: functions are inlined, constants and batch norm are folded, every node has a unique
     non-empty name and its own weights, nested graphs take values from outside only through an
     Identity of their own and carry their own weights, every output is written by a node or is an
-    input, every tensor has a static shape in `value_info`, and only used operator sets are imported.
-    Graph inputs and outputs keep their names and types.
+    input, every tensor that has one shape in all samples has it in `value_info` as runs show it, and only
+    used operator sets are imported. Graph inputs and outputs keep their names and types.
+
+    Where a step changes the numbers (the conversion of an old opset, folding), it is left out.
+
+    Parameters
+    ----------
+    model
+        From `load_model`.
+    samples
+        Calibration samples. Without them the model runs on made-up numbers, if it can.
 
     Raises
     ------
     ModelError
-        If shapes stay unknown, an operator is random, or the runtime does not know one.
+        If shapes stay unknown, an operator is random, or the runtime does not know one; if no way of
+        preparing the model keeps its numbers.
     """
-    model = inliner.inline_local_functions(model) if model.functions else model
-    _drop_unused_weights(model.graph)
-    _refuse_random(model.graph)
-    _refuse_nan(model.graph)
-    prepared = _folded(_converted(model))
+    source = _expanded(model)
+    _refuse_random(source.graph)
+    _refuse_nan(source.graph)
+    checked = [samples[i] for i in range(min(_CHECKED, len(samples)))] or _runnable(model)
+    if samples:
+        _require_runs(model, checked[0])
+    problems: list[ModelError] = []
+    for foundation in _foundations(source, problems):
+        try:
+            prepared = _prepared(foundation, samples or checked)
+            difference = first_difference(model, prepared, checked)
+        except ModelError as exc:
+            problems.append(exc)
+            continue
+        if not difference:
+            return prepared
+        problems.append(ModelError(f"preparing the model changes its numbers: tensor {difference}"))
+    raise problems[0]
+
+
+def _runnable(model: onnx.ModelProto) -> list[Feeds]:
+    """Return the made-up samples on which the model runs."""
+    session = _loaded(model)
+    found: list[Feeds] = []
+    for feeds in default_feeds(model):
+        try:
+            run_session(session, feeds)
+        except Exception:  # noqa: BLE001  the runtime's exceptions share no base class
+            continue
+        found.append(feeds)
+    return found
+
+
+def _require_runs(model: onnx.ModelProto, feeds: Feeds) -> None:
+    session = _loaded(model)
+    try:
+        run_session(session, feeds)
+    except Exception as exc:  # the runtime's exceptions share no base class
+        line = next(iter(str(exc).strip().splitlines()), type(exc).__name__)
+        raise ModelError(
+            f"ONNX Runtime cannot run the model on the first calibration sample: {line}"
+        ) from exc
+
+
+def _loaded(model: onnx.ModelProto) -> ort.InferenceSession:
+    try:
+        return open_session(model, Runtime(), Optimization.BASIC)
+    except ModelError as exc:
+        unknown = _UNKNOWN_OPERATOR.search(str(exc))
+        if unknown is None:
+            raise
+        raise ModelError(
+            f"operator {unknown[1]}:{unknown[2]} is not supported: this ONNX Runtime does not have it"
+        ) from exc
+
+
+def _foundations(source: onnx.ModelProto, problems: list[ModelError]) -> Iterator[onnx.ModelProto]:
+    """Yield the model as later steps may take it, from most to least rewritten."""
+    if default_opset(source) < MIN_OPSET:
+        try:
+            yield fold_constants(upgrade_opset(source))
+        except ModelError as exc:
+            problems.append(exc)
+    try:
+        yield fold_constants(source)
+    except ModelError as exc:
+        problems.append(exc)
+    yield source
+
+
+def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy without functions, whose nodes all have names of their own."""
+    count = _nodes_unfolded(model)
+    if count > _MOST_NODES:
+        raise ModelError(f"functions unfold to {count:.3g} nodes, more than {_MOST_NODES:,}")
+    expanded = onnx.ModelProto()
+    expanded.CopyFrom(inliner.inline_local_functions(model) if model.functions else model)
+    _drop_unused_weights(expanded.graph)
+    _name_zero_points(expanded)
+    name_nodes(expanded.graph)
+    return expanded
+
+
+def _nodes_unfolded(model: onnx.ModelProto) -> int:
+    """Return how many nodes there are once every function stands where it is called."""
+    sizes: dict[tuple[str, str], int] = {}
+    left = {(function.domain, function.name): function for function in model.functions}
+    while left:
+        known = {key for key, one in left.items() if not any((n.domain, n.op_type) in left for n in one.node)}
+        if not known:
+            raise ModelError("its functions call each other in a circle")
+        for key in known:
+            sizes[key] = sum(sizes.get((n.domain, n.op_type), 1) for n in left.pop(key).node)
+    return sum(sizes.get((node.domain, node.op_type), 1) for node in all_nodes(model.graph))
+
+
+def _name_zero_points(model: onnx.ModelProto) -> None:
+    """Give quantizers whose type an attribute tells a zero point that tells it, as inference expects."""
+    fresh = FreshNames(model.graph)
+    scalars: dict[tuple[str, int], str] = {}
+    for node in model.graph.node:
+        wanted = next((a.i for a in node.attribute if a.name == "output_dtype"), 0)
+        if node.op_type == "QuantizeLinear" and wanted and len(node.input) < 3:  # noqa: PLR2004
+            _add_zero_point(model.graph, node, wanted, scalars, fresh)
+
+
+def _add_zero_point(
+    graph: onnx.GraphProto,
+    node: onnx.NodeProto,
+    elem_type: int,
+    scalars: dict[tuple[str, int], str],
+    fresh: FreshNames,
+) -> None:
+    scale = next((init for init in graph.initializer if init.name == node.input[1]), None)
+    if scale is None:
+        return  # of unknown shape; the runtime reads the attribute
+    name = scalars.setdefault((node.input[1], elem_type), fresh.of(f"{node.input[1]}/zero_point"))
+    if all(init.name != name for init in graph.initializer):
+        graph.initializer.append(
+            helper.make_tensor(name, elem_type, scale.dims, [0] * int(np.prod(scale.dims)))
+        )
+    node.input.append(name)
+    kept = [a for a in node.attribute if a.name != "output_dtype"]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def _prepared(foundation: onnx.ModelProto, samples: Sequence[Feeds]) -> onnx.ModelProto:
+    prepared = onnx.ModelProto()
+    prepared.CopyFrom(foundation)
     _drop_unused_opsets(prepared)
     name_nodes(prepared.graph)
-    _drop_constant_inputs(prepared)
+    if default_opset(prepared) >= MIN_OPSET:
+        simplify_gemms(prepared.graph)
     _rename_given_quantization(prepared.graph)
+    free_appended_names(prepared.graph)
     _copy_dequantizers(prepared.graph)
     _own_captured_weights(prepared.graph)
     _unshare_weights(prepared.graph)
     _drop_unused_weights(prepared.graph)
     _expose_captures(prepared.graph)
     _write_outputs(prepared.graph)
-    prepared = shape_inference.infer_shapes(prepared, data_prop=True)
-    _observe_shapes(prepared)
-    _require_shapes(prepared.graph)
+    _fix_shapes(prepared, samples)
+    shapes = {
+        v.name: [d or 0 for d in dimensions(v)] for v in (*prepared.graph.value_info, *prepared.graph.input)
+    }
+    spread_resize_axes(prepared.graph, shapes)
     return prepared
-
-
-def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
-    opset = default_opset(model)
-    if opset >= _MIN_OPSET:
-        return model
-    try:
-        return restore(version_converter.convert_version(light(model), _TARGET_OPSET), model)
-    except RuntimeError as exc:
-        raise ModelError(f"opset {opset} cannot be converted to {_TARGET_OPSET}: {exc}") from exc
 
 
 def _refuse_random(graph: onnx.GraphProto) -> None:
@@ -86,18 +224,6 @@ def _refuse_nan(graph: onnx.GraphProto) -> None:
             raise ModelError(f"weight {init.name!r} holds NaN")
 
 
-def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    try:
-        return fold_constants(model)
-    except ModelError as exc:
-        found = _UNKNOWN_OPERATOR.search(str(exc))
-        if found is None:
-            raise
-        raise ModelError(
-            f"operator {found[1]}:{found[2]} is not supported: this ONNX Runtime does not have it"
-        ) from exc
-
-
 def _drop_unused_opsets(model: onnx.ModelProto) -> None:
     # The runtime writes every operator set that it knows.
     used = {node.domain for node in all_nodes(model.graph)} | {""}
@@ -106,32 +232,20 @@ def _drop_unused_opsets(model: onnx.ModelProto) -> None:
     model.opset_import.extend(kept)
 
 
-def _drop_constant_inputs(model: onnx.ModelProto) -> None:
-    # An initializer listed as input may be overridden by the caller, so the runtime cannot fold it.
-    kept = graph_inputs(model)
-    del model.graph.input[:]
-    model.graph.input.extend(kept)
-    model.ir_version = max(model.ir_version, 4)  # before it, initializers had to be inputs
-
-
 def _rename_given_quantization(graph: onnx.GraphProto) -> None:
     """Move names of quantizers that are there already out of the quantization tool's way."""
     fixed = {value.name for value in (*graph.input, *graph.output)}
     constants = {init.name for init in graph.initializer}
+    fresh = FreshNames(graph)
     names: dict[str, str] = {}
     for node in graph.node:
         if node.op_type in SWITCHES:
-            node.name += _GIVEN
+            node.name = fresh.of(f"{node.name}/given")
             inner = [*node.output, *(name for name in node.input if name in constants)]
-            names |= {name: name + _GIVEN for name in inner if name and name not in fixed}
-    for init in graph.initializer:
-        init.name = names.get(init.name, init.name)
-    for node in graph.node:
-        for ends in (node.input, node.output):
-            for place, name in enumerate(ends):
-                ends[place] = names.get(name, name)
-        for body in bodies(node):
-            rename_captures(body, names)
+            for name in filter(None, inner):
+                if name not in fixed and name not in names:
+                    names[name] = fresh.of(f"{name}/given")
+    rename_tensors(graph, names)
 
 
 def _copy_dequantizers(graph: onnx.GraphProto) -> None:
@@ -139,17 +253,20 @@ def _copy_dequantizers(graph: onnx.GraphProto) -> None:
     readers = Counter(name for node in graph.node for name in set(reads(node)))
     due = {value.name for value in graph.output}
     writer = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
+    fresh = FreshNames(graph)
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
+        copies: dict[str, str] = {}
         for place, name in enumerate(node.input):
             source = writer.get(name)
             if source is not None and (readers[name] > 1 or name in due):
-                copy = onnx.NodeProto()
-                copy.CopyFrom(source)
-                copy.name, copy.output[0] = f"{source.name}/{node.name}", f"{name}/{node.name}"
-                if not any(earlier.name == copy.name for earlier in nodes[-len(node.input) :]):
+                if name not in copies:
+                    copy = onnx.NodeProto()
+                    copy.CopyFrom(source)
+                    copy.name = fresh.of(f"{source.name}/{node.name}")
+                    copies[name] = copy.output[0] = fresh.of(f"{name}/{node.name}")
                     nodes.append(copy)
-                node.input[place] = copy.output[0]
+                node.input[place] = copies[name]
         nodes.append(node)
     used = {name for node in nodes for name in reads(node)} | due
     del graph.node[:]
@@ -167,21 +284,27 @@ def _own_captured_weights(graph: onnx.GraphProto) -> None:
 
 
 def _unshare_weights(graph: onnx.GraphProto) -> None:
-    # The tool quantizes an initializer for all its readers, even those that are to stay in float.
+    # The tool quantizes an initializer for all that read it, even those that are to stay in float, and in
+    # one role: as a weight per channel, say, where it is a summand elsewhere.
     weights = {
         init.name: init for init in graph.initializer if init.dims and init.data_type == TensorProto.FLOAT
     }
-    owner: dict[str, str] = {}
-    copied: set[str] = set()
+    fresh = FreshNames(graph)
+    taken: set[str] = set()
     for node in graph.node:
+        own: dict[str, str] = {}
         for place, name in enumerate(node.input):
-            if name in weights and owner.setdefault(name, node.name) != node.name:
-                node.input[place] = own = f"{name}/{node.name}"
-                if own not in copied:
-                    copied.add(own)
-                    copy = graph.initializer.add()
-                    copy.CopyFrom(weights[name])
-                    copy.name = own
+            if name not in weights:
+                continue
+            if name in own and node.op_type not in _WITH_ROLES:
+                node.input[place] = own[name]
+            elif name in taken:
+                node.input[place] = fresh.of(f"{name}/{node.name}")
+                copy = graph.initializer.add()
+                copy.CopyFrom(weights[name])
+                copy.name = node.input[place]
+            taken.add(name)
+            own[name] = node.input[place]
 
 
 def _drop_unused_weights(graph: onnx.GraphProto) -> None:
@@ -194,10 +317,12 @@ def _drop_unused_weights(graph: onnx.GraphProto) -> None:
 def _expose_captures(graph: onnx.GraphProto) -> None:
     """Let nested graphs take values from outside only through an Identity in front of their node."""
     nodes: list[onnx.NodeProto] = []
+    fresh = FreshNames(graph)
     for node in graph.node:
-        names = {name: f"{name}/{node.name}" for name in captures(node)}
+        names = {name: fresh.of(f"{name}/{node.name}") for name in captures(node)}
         nodes += [
-            helper.make_node("Identity", [name], [own], name=f"{own}/capture") for name, own in names.items()
+            helper.make_node("Identity", [name], [own], name=fresh.of(f"{own}/capture"))
+            for name, own in names.items()
         ]
         for body in bodies(node):
             rename_captures(body, names)
@@ -209,18 +334,22 @@ def _expose_captures(graph: onnx.GraphProto) -> None:
 def _write_outputs(graph: onnx.GraphProto) -> None:
     """Let a node write every output that is a constant, and read inputs that are outputs from a copy."""
     due = {value.name for value in graph.output}
+    fresh = FreshNames(graph)
     weights = {init.name: init for init in graph.initializer if init.name in due}
     passed = {value.name for value in graph.input if value.name in due}
-    inner = {name: f"{name}/constant" for name in weights} | {name: f"{name}/inside" for name in passed}
+    inner = {name: fresh.of(f"{name}/constant") for name in weights}
+    inner |= {name: fresh.of(f"{name}/inside") for name in passed}
     read = {name for node in graph.node for name in node.input}
     for node in graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = inner.get(name, name)
+        node.input[:] = [inner.get(name, name) for name in node.input]
     for name, init in weights.items():
         init.name = inner[name]
-    added = [helper.make_node("Identity", [inner[name]], [name], name=f"{name}/write") for name in weights]
+    added = [
+        helper.make_node("Identity", [inner[name]], [name], name=fresh.of(f"{name}/write"))
+        for name in weights
+    ]
     added += [
-        helper.make_node("Identity", [name], [inner[name]], name=f"{name}/read")
+        helper.make_node("Identity", [name], [inner[name]], name=fresh.of(f"{name}/read"))
         for name in passed
         if name in read
     ]
@@ -229,65 +358,85 @@ def _write_outputs(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def _observe_shapes(model: onnx.ModelProto) -> None:
-    """Take shapes that inference leaves open (behind a Loop, say) from two runs, if those agree."""
-    known = {v.name: v for v in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
-    written = [name for node in model.graph.node for name in node.output if name]
-    missing = [name for name in written if name not in known or not _is_static(known[name])]
-    if not missing:
-        return
-    seen = [_run_with(model, missing, fill) for fill in (0, 1)]
-    for name in missing:
-        shapes = [values[name].shape for values in seen if isinstance(values.get(name), np.ndarray)]
-        if len(shapes) == len(seen) and len(set(shapes)) == 1:
-            value = known.get(name)
-            if value is None:
-                value = model.graph.value_info.add()
-            elem_type = helper.np_dtype_to_tensor_dtype(seen[0][name].dtype)
-            value.CopyFrom(helper.make_tensor_value_info(name, elem_type, shapes[0]))
+def _fix_shapes(model: onnx.ModelProto, samples: Sequence[Feeds]) -> None:
+    """Tell every tensor's type and shape as real runs show them, in place.
 
+    What is inferred counts only where nothing can be run. A tensor that is none (a sequence) or whose shape
+    differs from sample to sample is not told.
 
-def _run_with(model: onnx.ModelProto, names: list[str], fill: int) -> dict[str, Array]:
-    """Return the values of some tensors with every input filled with one number; empty if it fails."""
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    due = {value.name for value in model.graph.output}
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in due)
-    feeds = {
-        value.name: np.full([d or 1 for d in dimensions(value)], fill, _dtype(value))
-        for value in model.graph.input
+    Raises
+    ------
+    ModelError
+        If an output is such a tensor.
+    """
+    graph = model.graph
+    inferred = shape_inference.infer_shapes(_without_types(model), data_prop=True).graph
+    guessed = {value.name: value for value in (*inferred.value_info, *inferred.output)}
+    written = [name for node in graph.node for name in node.output if name]
+    elem_types = {
+        name: value.type.tensor_type.elem_type for name, value in guessed.items() if _has_kind(value)
     }
-    try:
-        return run_session(open_session(watched, Runtime()), feeds)
-    except Exception:  # noqa: BLE001  the runtime's exceptions share no base; the shapes then stay open
-        return {}
+    settled = all(name in guessed and _is_static(guessed[name]) for name in written)
+    few = [samples[i] for i in range(min(_CHECKED, len(samples)))] if settled else samples
+    seen = observe_tensors(model, elem_types, few) if len(samples) else _inferred(guessed)
+    constant = {value.name for value in graph.output}
+    del graph.value_info[:]
+    for name in written:
+        if name in seen and name not in constant:
+            graph.value_info.append(
+                helper.make_tensor_value_info(name, seen[name].elem_type, seen[name].shape)
+            )
+    for value in graph.output:
+        _settle_output(value, seen, guessed, model)
 
 
-def _dtype(value: onnx.ValueInfoProto) -> np.dtype[Any]:
-    return helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+def _without_types(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy that tells nothing of tensors inside, as left behind by tools."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    return copy
+
+
+def _inferred(guessed: dict[str, onnx.ValueInfoProto]) -> dict[str, ObservedTensor]:
+    return {
+        name: ObservedTensor(value.type.tensor_type.elem_type, tuple(d or 0 for d in dimensions(value)))
+        for name, value in guessed.items()
+        if _is_static(value)
+    }
+
+
+def _settle_output(
+    value: onnx.ValueInfoProto,
+    seen: dict[str, ObservedTensor],
+    guessed: dict[str, onnx.ValueInfoProto],
+    model: onnx.ModelProto,
+) -> None:
+    own = next((one for one in model.graph.input if one.name == value.name), None)
+    if own is not None:
+        value.CopyFrom(own)
+    elif value.name in seen:
+        value.type.tensor_type.elem_type = seen[value.name].elem_type
+        set_shape(value, seen[value.name].shape)
+    else:
+        kind = str(guessed.get(value.name, value).type.WhichOneof("value") or "tensor_type").removesuffix(
+            "_type"
+        )
+        if kind != "tensor":
+            raise ModelError(f"output {value.name!r} is a {kind}, which is not supported")
+        raise ModelError(
+            f"output {value.name!r} has a dynamic shape, which is not supported: cut the model in front of "
+            "the operator that makes it so, or pad it to a fixed size"
+        )
+
+
+def _has_kind(value: onnx.ValueInfoProto) -> bool:
+    """Return whether inference knows a tensor's element type, or that it is no tensor."""
+    kind = value.type.WhichOneof("value")
+    return kind not in (None, "tensor_type") or bool(value.type.tensor_type.elem_type)
 
 
 def _is_static(value: onnx.ValueInfoProto) -> bool:
     tensor = value.type.tensor_type
-    return (
-        tensor.elem_type != TensorProto.UNDEFINED
-        and tensor.HasField("shape")
-        and None not in dimensions(value)
-    )
-
-
-def _require_shapes(graph: onnx.GraphProto) -> None:
-    known = {v.name: v for v in (*graph.value_info, *graph.input, *graph.output)}
-    for node in graph.node:
-        for name in filter(None, node.output):
-            value = known.get(name, onnx.ValueInfoProto())
-            kind = value.type.WhichOneof("value")
-            if kind not in (None, "tensor_type"):
-                kind = str(kind).removesuffix("_type")
-                raise ModelError(f"{name!r} ({node.op_type}) is a {kind}, which is not supported")
-            if value.type.tensor_type.elem_type == TensorProto.UNDEFINED:
-                raise ModelError(f"the shape of tensor {name!r} ({node.op_type}) cannot be inferred")
-            if not _is_static(value):
-                raise ModelError(
-                    f"tensor {name!r} ({node.op_type}) has a dynamic shape, which is not supported"
-                )
+    known = tensor.elem_type != TensorProto.UNDEFINED and tensor.HasField("shape")
+    return known and None not in dimensions(value)

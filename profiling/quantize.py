@@ -24,7 +24,7 @@ from profiling.ranges import tensor_ranges
 from profiling.scopes import bodies, reads
 from profiling.session import Feeds
 from profiling.weights import light, restore
-from profiling.widen import widen
+from profiling.widen import STEPS, widen
 
 ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
 # The tool quantizes these only behind a quantized producer, so they never decide on their own.
@@ -223,9 +223,10 @@ def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Pa
                 calibration_cache_path=ranges,
             )
         except Exception as exc:
-            raise QuantizeError(f"ONNX Runtime's quantization tool failed: {exc}") from exc
+            line = " ".join(str(exc).split())
+            raise QuantizeError(f"ONNX Runtime's quantization tool refuses it: {line}") from exc
         quantized = restore(onnx.load(target), model)
-    small.replace_in(quantized, _reduced(model, schemes))
+    small.replace_in(quantized, _reduced(model, schemes), _finer(model, schemes))
     return _in_order(quantized)
 
 
@@ -250,6 +251,12 @@ def _reduced(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str,
     """Return constant -> whether the node that reads it wants 7 bits."""
     readers = [node for node in model.graph.node if node.name in schemes]
     return {name: schemes[node.name].reduce_range for node in readers for name in node.input}
+
+
+def _finer(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str, float]:
+    """Return constant -> by how much finer the steps of what it is multiplied with become."""
+    wide = {name for name, scheme in schemes.items() if scheme.wide}
+    return {name: float(STEPS) for node in model.graph.node if node.name in wide for name in node.input}
 
 
 def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -26,11 +26,13 @@ Feeds = Mapping[str, Array]
 class Optimization(Enum):
     """How far ONNX Runtime may rewrite the graph."""
 
+    NONE = "none"  # every node as the model has it; shapes are those of real tensors
     BASIC = "basic"  # no layout change: a chain of stages equals the whole model bit for bit
     DEFAULT = "default"  # what a user gets
 
 
 _LEVELS = {
+    Optimization.NONE: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
     Optimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }

@@ -1,5 +1,6 @@
 """Names a model's nodes after the unit or switch that they work for, so that kernels lead back."""
 
+import itertools
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -8,7 +9,7 @@ import onnx
 from profiling.graph import ModelGraph
 from profiling.onboard import DECODE, ENCODE, NESTED, Owner
 from profiling.precision import Precision
-from profiling.quantize import QUANTIZED_SUFFIX
+from profiling.quantize import QUANTIZED_SUFFIX, SWITCHES
 from profiling.scopes import all_nodes, bodies, captures
 
 
@@ -37,11 +38,12 @@ def tag_model(
     fixed |= {init.name for init in model.graph.initializer}
     fixed |= {name for node in model.graph.node for name in captures(node)}
     renamed: dict[str, str] = {}
+    count = itertools.count()
     for number, node in enumerate(tagged.graph.node):
         tag = owners[node.name].tag(number)
         node.name = tag
         for inner in (nested for body in bodies(node) for nested in all_nodes(body)):
-            inner.name = f"{NESTED}{inner.op_type}"
+            inner.name = f"{NESTED}{next(count)}"
         for place, name in enumerate(node.output):
             if name and name not in fixed:
                 renamed[name] = node.output[place] = f"{tag}.{place}"
@@ -69,6 +71,8 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
         for side, kind in ((ENCODE, "e"), (DECODE, "c"))
     }
     for node in model.graph.node:
+        if node.op_type not in SWITCHES and node.output[0] in writers:  # what keeps a unit in float
+            owners.setdefault(node.name, Owner("u", writers[node.output[0]]))
         if node.name not in owners:
             owners[node.name] = wires.get(node.name) or _qdq_owner(node, switches, readers, writers)
     return owners
