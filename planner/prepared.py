@@ -1,11 +1,12 @@
 """A scenario whose model and data are loaded, checked against each other, and calibrated."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 import onnxruntime as ort
+from onnx import helper
 
 from planner.check_conversion import check_on_samples
 from planner.convert import Converted, convert
@@ -18,6 +19,7 @@ from planner.measure import (
 )
 from planner.model_source import order_of
 from planner.plan import ConvertedFrom
+from planner.refused_units import refused_once
 from planner.scenario import Scenario
 from planner.schemes import choose_schemes, trial_level
 from planner.user_code import Metric, load_metric
@@ -25,15 +27,42 @@ from profiling.cache import cache_key, cached
 from profiling.compression import CompressedWeights, compress_weights, with_compressed
 from profiling.errors import ModelError
 from profiling.folders import cache_folder
-from profiling.graph import ModelGraph, build_graph
-from profiling.model import load_model
+from profiling.graph import ModelGraph, build_graph, with_obstacles
+from profiling.model import dimensions, load_model
 from profiling.prepare import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantize import INT8, Calibration, Scheme
-from profiling.session import Feeds, Optimization, Runtime
+from profiling.session import Optimization, Runtime
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
 _CHECKED = 4  # samples on which a conversion is checked
+
+
+@dataclass(frozen=True, slots=True)
+class SourceModel:
+    """The user's model with static input shapes, converted if it was no ONNX file."""
+
+    model: onnx.ModelProto
+    converted: Converted | None = None
+
+    @property
+    def channels_last(self) -> frozenset[str]:
+        """Inputs whose samples have their channels last where they come from, and first in the graph."""
+        inputs = self.converted.conversion.inputs if self.converted else ()
+        return frozenset(end.name for end in inputs if end.channels_last)
+
+    @property
+    def inputs(self) -> list[Input]:
+        """What a sample has to give."""
+        return [
+            Input(
+                value.name,
+                str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)),
+                tuple(size or 0 for size in dimensions(value)),
+                value.name in self.channels_last,
+            )
+            for value in self.model.graph.input
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +72,7 @@ class Models:
     source: onnx.ModelProto
     graph: ModelGraph
     converted: Converted | None = None
-
-    @property
-    def channels_last(self) -> frozenset[str]:
-        """Inputs whose samples have their channels last where they come from, and first in the graph."""
-        inputs = self.converted.conversion.inputs if self.converted else ()
-        return frozenset(end.name for end in inputs if end.channels_last)
+    channels_last: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +110,48 @@ class Prepared:
         return trial_level(self.scenario, self.scenario.device(device), self.schemes[device])
 
 
-def load_models(scenario: Scenario, progress: Progress = silent) -> Models:
-    """Read a scenario's model, converted if it is no ONNX file, and group it into units."""
+@dataclass(frozen=True, slots=True)
+class Datasets:
+    """A scenario's samples: to calibrate with, held back from that, and to evaluate on."""
+
+    calibration: Dataset
+    held_back: Dataset
+    evaluation: Dataset
+
+
+def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
+    """Read a scenario's model, converted if it is no ONNX file."""
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
     order = order_of(scenario.model, scenario.conversion, shapes)
     converted = convert(order, progress) if order else None
     source = load_model(converted.path, {}) if converted else load_model(Path(scenario.model), shapes)
-    graph = build_graph(prepare_model(source))
-    unknown = set(scenario.inputs) - set(graph.inputs)
+    names = [value.name for value in source.graph.input]
+    unknown = set(scenario.inputs) - set(names)
     if unknown:
         raise ModelError(
-            f"inputs.{sorted(unknown)[0]}: the model has no such input; it has {', '.join(graph.inputs)}"
+            f"inputs.{sorted(unknown)[0]}: the model has no such input; it has {', '.join(names)}"
         )
-    return Models(source, graph, converted)
+    return SourceModel(source, converted)
+
+
+def group_units(source: SourceModel, data: Datasets) -> Models:
+    """Prepare a model on its samples, group it into units, and check labels against what it answers."""
+    graph = build_graph(prepare_model(source.model, data.calibration.samples))
+    del source.model.graph.output[:]
+    source.model.graph.output.extend(graph.model.graph.output)  # whose shapes runs have shown
+    scores = graph.tensors[graph.outputs[0]]
+    if scores.is_float:
+        check_labels(data.calibration.classes, scores.elements, "data.calibration")
+        check_labels(data.held_back.classes, scores.elements, "data.calibration")
+        check_labels(data.evaluation.classes, scores.elements, "data.evaluation")
+    return Models(source.model, graph, source.converted, source.channels_last)
 
 
 def prepare(
-    scenario: Scenario, progress: Progress = silent, schemes: Mapping[str, Scheme] | None = None
+    scenario: Scenario,
+    progress: Progress = silent,
+    schemes: Mapping[str, Scheme] | None = None,
+    trusted: Collection[str] = (),
 ) -> Prepared:
     """Load a scenario's model and data, check them against each other, and calibrate.
 
@@ -110,19 +159,26 @@ def prepare(
     ----------
     schemes
         How each device quantizes; chosen if not given.
+    trusted
+        Units that a plan quantizes already, whatever this machine makes of them.
     """
     progress("reading the model", 0, 1)
-    models = load_models(scenario, progress)
-    calibration, held_back, evaluation = load_datasets(scenario, models)
+    source = load_source(scenario, progress)
+    data = load_datasets(scenario, source)
     metric = load_metric(scenario.metric)
+    models = group_units(source, data)
     progress("reading the model", 1, 1)
     schemes = schemes or choose_schemes(scenario)
-    subject = Subject.of(models.graph, calibration)
+    subject = Subject.of(models.graph, data.calibration)
     ranges = calibrate_once(subject, progress)
+    reasons = refused_once(scenario, subject, schemes, ranges, progress)
+    graph = with_obstacles(models.graph, {unit: why for unit, why in reasons.items() if unit not in trusted})
+    models, subject = replace(models, graph=graph), replace(subject, graph=graph)
     if scenario.weights == "compressed":
         models, subject = _compressed(models, subject, Calibration(INT8, ranges), progress)
-    made = check_on_samples(models.converted, _few(calibration), progress) if models.converted else None
-    return Prepared(scenario, models, subject, ranges, schemes, held_back, evaluation, metric, made)
+    few = list(data.calibration.spread(_CHECKED).samples)
+    made = check_on_samples(models.converted, few, progress) if models.converted else None
+    return Prepared(scenario, models, subject, ranges, schemes, data.held_back, data.evaluation, metric, made)
 
 
 def _compressed(
@@ -142,15 +198,9 @@ def _compressed(
     return replace(models, graph=graph), replace(subject, graph=graph)
 
 
-def _few(calibration: Dataset) -> list[Feeds]:
-    return list(calibration.spread(_CHECKED).samples)
-
-
-def load_datasets(scenario: Scenario, models: Models) -> tuple[Dataset, Dataset, Dataset]:
-    """Return (calibration, held-back, evaluation) data."""
-    graph = models.graph
-    tensors = [graph.tensors[name] for name in graph.inputs]
-    inputs = [Input(t.name, t.dtype, t.shape, t.name in models.channels_last) for t in tensors]
+def load_datasets(scenario: Scenario, source: SourceModel) -> Datasets:
+    """Return a scenario's samples, checked against the model's inputs."""
+    inputs = source.inputs
     calibration = load_data(scenario.data.calibration, inputs, "data.calibration")
     evaluation = load_data(scenario.data.evaluation, inputs, "data.evaluation")
     if len(calibration.samples) < _LEAST_CALIBRATION:
@@ -158,10 +208,6 @@ def load_datasets(scenario: Scenario, models: Models) -> tuple[Dataset, Dataset,
             f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
             f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
         )
-    scores = graph.tensors[graph.outputs[0]]
-    if scores.is_float:
-        check_labels(calibration.classes, scores.elements, "data.calibration")
-        check_labels(evaluation.classes, scores.elements, "data.evaluation")
     if scenario.budget.accuracy_drop is not None and evaluation.classes is None:
         raise DataError("budget.accuracy_drop needs data.evaluation.labels, a class index per sample")
-    return (*split_calibration(calibration), evaluation)
+    return Datasets(*split_calibration(calibration), evaluation)

@@ -19,7 +19,7 @@ from planner.measure import (
 )
 from planner.metrics import broken_budgets, has_error_budget
 from planner.plan import Measured, Plan
-from planner.prepared import Prepared, load_datasets, load_models, prepare
+from planner.prepared import Prepared, group_units, load_datasets, load_source, prepare
 from planner.scenario import Scenario
 from planner.scenario_file import parse_scenario
 from planner.schemes import schemes_of, trial_level
@@ -29,6 +29,7 @@ from planner.verify import Deliverable, measure_errors, verify
 from planner.wording import conflict_text
 from profiling.errors import ModelError
 from profiling.model import model_hash
+from profiling.precision import Precision
 from profiling.profile import FORMAT as PROFILE_FORMAT
 from profiling.profile import Profile
 from profiling.progress import Progress, silent
@@ -108,7 +109,8 @@ def _with_own_noise(
 def export_plan(plan: Plan, progress: Progress = silent) -> Built:
     """Rebuild and split a saved plan without solving."""
     scenario = parse_scenario(bytes(plan.scenario))
-    prepared = prepare(scenario, progress, _planned_schemes(plan, scenario))
+    quantized = [a.unit for a in plan.assignments if a.precision is not Precision.FP32]
+    prepared = prepare(scenario, progress, _planned_schemes(plan, scenario), quantized)
     if model_hash(prepared.models.graph.model) != plan.model_sha256:
         raise ModelError(f"{prepared.scenario.model} is not the model that was planned: it has changed")
     if prepared.subject.samples != plan.calibration_sha256:
@@ -127,8 +129,9 @@ def verify_plan(
         Device and file of each stage, in running order.
     """
     scenario = parse_scenario(bytes(plan.scenario))
-    models = load_models(scenario, progress)
-    _, _, evaluation = load_datasets(scenario, models)
+    source = load_source(scenario, progress)
+    data = load_datasets(scenario, source)
+    models = group_units(source, data)
     runtime = local_runtime(scenario)
     schemes = _planned_schemes(plan, scenario)
     levels = [trial_level(scenario, scenario.device(name), schemes[name]) for name, _ in stages]
@@ -136,7 +139,7 @@ def verify_plan(
     deliverable = Deliverable(models.source, folder / "model.onnx", files, levels)
     if model_hash(models.graph.model) != plan.model_sha256:
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
-    measured = verify(deliverable, evaluation, runtime, load_metric(scenario.metric), progress)
+    measured = verify(deliverable, data.evaluation, runtime, load_metric(scenario.metric), progress)
     _require_equal_chain(measured)
     plan = msgspec.structs.replace(plan, measured=measured)
     return Outcome(plan, None, {}, _failures(scenario, measured))

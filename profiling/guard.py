@@ -4,8 +4,13 @@ Between a DequantizeLinear and a QuantizeLinear, ONNX Runtime (since 1.21, its p
 turns the float weight of a Conv, ConvTranspose or Gemm into int8 with one scale for the whole tensor, which
 can cost more accuracy than all planned quantization together. Its pass QDQPropagation moves a QuantizeLinear
 up or a DequantizeLinear down through a MaxPool, whose kernel for integers takes up to 40 times as long as
-that for floats. Both look for one scale; the same scale once per channel gives the same numbers and is left
-alone.
+that for floats. Both look for one scale; the same scale once per channel gives the same numbers and is
+left alone.
+
+Where all that an operator reads is dequantized and all that it writes is quantized, its pass
+QDQSelectorAction takes the integer kernel, even where that computes something else (an AveragePool that
+counts its padding). It looks at neighbours only, so that a node in between keeps the operator in float: the
+largest of one tensor, which is that tensor.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +24,15 @@ from profiling.scopes import reads
 # A MatMul with a bias behind it becomes a Gemm.
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _POOL = "MaxPool"
+# Operators for which that pass has an integer kernel without weights (qdq_selector_action_transformer.cc).
+_FUSED = frozenset(
+    {
+        "Add", "ArgMax", "AveragePool", "Concat", "Gather", "GlobalAveragePool", "LeakyRelu", "Mul", "Pad",
+        "Resize", "Sigmoid", "Softmax", "Split", "Where",
+    }
+)  # fmt: skip
+_BARRIER = "Max"
+_QUANTIZED = "_QuantizeLinear_Output"
 _MOVES = frozenset({_POOL, "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Flatten"})
 
 
@@ -44,6 +58,8 @@ def keep_float(
             guard.read_per_channel(guard.first(node, quantized))
             for quantizer in list(guard.quantizers_behind(node, quantized)):
                 guard.write_per_channel(quantizer)
+        if node.op_type in _FUSED and guard.is_surrounded(node):
+            guard.put_barrier_behind(node)
     guard.finish()
 
 
@@ -56,6 +72,11 @@ class _Guard:
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._writer = {name: node for node in model.graph.node for name in node.output if name}
         self._twins: dict[str, onnx.NodeProto] = {}
+        self._barriers: dict[str, list[onnx.NodeProto]] = {}
+        self._readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self._readers.setdefault(name, []).append(node)
 
     def has_float_weight(self, node: onnx.NodeProto) -> bool:
         """Return whether a node's second input is a float constant."""
@@ -79,6 +100,38 @@ class _Guard:
                 yield reader
             elif reader.op_type in _MOVES and reader.name not in quantized:
                 yield from self.quantizers_behind(reader, quantized)
+
+    def is_surrounded(self, node: onnx.NodeProto) -> bool:
+        """Return whether a node reads dequantized tensors only, and quantizers alone read what it writes."""
+        before = [self._writer.get(name) for name in node.input if name]
+        behind = [self._readers.get(name, []) for name in node.output if name]
+        dequantized = [one for one in before if one is not None and one.op_type == "DequantizeLinear"]
+        floats = [name for name in node.input if name and not self._is_index(name)]
+        return (
+            bool(dequantized)
+            and len(dequantized) == len(floats)
+            and all(
+                readers and all(reader.op_type == "QuantizeLinear" for reader in readers)
+                for readers in behind
+            )
+        )
+
+    def put_barrier_behind(self, node: onnx.NodeProto) -> None:
+        """Let a node that changes nothing stand between a node and its quantizers."""
+        for place, name in enumerate(node.output):
+            if not name:
+                continue
+            node.output[place] = f"{name}_float"
+            barrier = helper.make_node(_BARRIER, [node.output[place]], [name], f"{name}_float/{_BARRIER}")
+            self._barriers.setdefault(node.name, []).append(barrier)
+            shape = self._shapes.get(f"{name}{_QUANTIZED}")
+            self._graph.value_info.append(
+                helper.make_tensor_value_info(node.output[place], TensorProto.FLOAT, shape)
+            )
+
+    def _is_index(self, name: str) -> bool:
+        constant = self._constants.get(name)
+        return constant is not None and constant.data_type != TensorProto.FLOAT
 
     def read_per_channel(self, node: onnx.NodeProto) -> None:
         """Let a node that reads one of the tool's DequantizeLinear nodes read a twin of it."""
@@ -122,6 +175,7 @@ class _Guard:
             twin = self._twins.get(node.output[0]) if node.output else None
             if twin is None or node.output[0] in read:
                 nodes.append(node)
+            nodes += self._barriers.get(node.name, ())
             if twin is not None:
                 nodes.append(twin)
         del graph.node[:]
