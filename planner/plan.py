@@ -114,6 +114,7 @@ class Predicted(Record, frozen=True, kw_only=True):
 class Metrics(Record, frozen=True, kw_only=True):
     """How far outputs are from the fp32 model's, over `samples` samples.
 
+    `top1_agreement` is None where the first output names no class (detections, a map, a single measure).
     `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's;
     `noise_standard_error` says how far the noise of other samples as many may be from that of these.
     """
@@ -121,7 +122,7 @@ class Metrics(Record, frozen=True, kw_only=True):
     noise_relative_rms: float
     noise_standard_error: float = 0.0
     max_abs_error: float
-    top1_agreement: float
+    top1_agreement: float | None
     accuracy: float | None
     accuracy_fp32: float | None
     metric: float | None = None

@@ -16,6 +16,7 @@ from planner.measure import (
     calibrate_once,
     local_runtime,
 )
+from planner.metrics import check_answers, class_count
 from planner.model_source import order_of
 from planner.plan import ConvertedFrom
 from planner.scenario import Scenario
@@ -151,6 +152,8 @@ def load_datasets(scenario: Scenario, models: Models) -> tuple[Dataset, Dataset,
     graph = models.graph
     tensors = [graph.tensors[name] for name in graph.inputs]
     inputs = [Input(t.name, t.dtype, t.shape, t.name in models.channels_last) for t in tensors]
+    scores = graph.tensors[graph.outputs[0]]
+    check_answers(scenario.budget, scores)
     calibration = load_data(scenario.data.calibration, inputs, "data.calibration")
     evaluation = load_data(scenario.data.evaluation, inputs, "data.evaluation")
     if len(calibration.samples) < _LEAST_CALIBRATION:
@@ -158,10 +161,10 @@ def load_datasets(scenario: Scenario, models: Models) -> tuple[Dataset, Dataset,
             f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
             f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
         )
-    scores = graph.tensors[graph.outputs[0]]
-    if scores.is_float:
-        check_labels(calibration.classes, scores.elements, "data.calibration")
-        check_labels(evaluation.classes, scores.elements, "data.evaluation")
+    classes = class_count(scores.dtype, scores.shape)
+    if classes is not None:
+        check_labels(calibration.classes, classes, "data.calibration")
+        check_labels(evaluation.classes, classes, "data.evaluation")
     if scenario.budget.accuracy_drop is not None and evaluation.classes is None:
         raise DataError("budget.accuracy_drop needs data.evaluation.labels, a class index per sample")
     return (*split_calibration(calibration), evaluation)

@@ -95,7 +95,8 @@ def _costs(plan: Plan) -> Table:
         f"{measured.noise_relative_rms:.4f}",
     )
     table.add_row("largest absolute error", "", f"{measured.max_abs_error:.4g}")
-    table.add_row("same top-1 answer as fp32", "", f"{measured.top1_agreement:.2%}")
+    if measured.top1_agreement is not None:
+        table.add_row("same top-1 answer as fp32", "", f"{measured.top1_agreement:.2%}")
     if measured.accuracy is not None and measured.accuracy_fp32 is not None:
         table.add_row("accuracy (fp32 model)", "", f"{measured.accuracy:.2%} ({measured.accuracy_fp32:.2%})")
     if measured.metric is not None and measured.metric_fp32 is not None:
