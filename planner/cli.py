@@ -19,7 +19,7 @@ from rich.progress import Progress as Bars
 from planner.check_scenario import scenario_schema
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.plan import to_json
-from planner.scenario_file import load_scenario
+from planner.scenario_file import load_ready_scenario
 from profiling.errors import ProfilingError
 from profiling.progress import Progress
 
@@ -78,7 +78,7 @@ def plan(
     from planner.report import no_plan_text, plan_table
     from planner.run import plan_scenario
 
-    loaded = load_scenario(scenario, settings or ())
+    loaded = load_ready_scenario(scenario, settings or ())
     folder = out or Path("plans") / scenario.stem
     check_writable(folder)
     with _progress() as progress:
@@ -139,7 +139,7 @@ def profile(
     from planner.profiles import profile_here
     from profiling.profile import save_json
 
-    loaded = load_scenario(scenario, settings or ())
+    loaded = load_ready_scenario(scenario, settings or ())
     with _progress() as progress:
         record = profile_here(loaded, device or loaded.source, progress)
     path = out or Path(f"{record.device}.profile.json")
@@ -175,7 +175,7 @@ def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings
     from planner.output import writing_bundle
     from planner.profiles import bundle_device
 
-    loaded = load_scenario(scenario, settings or ())
+    loaded = load_ready_scenario(scenario, settings or ())
     name = device or loaded.source
     with _progress() as progress, writing_bundle(folder) as fresh:
         bundle_device(loaded, name, fresh, progress)
@@ -378,7 +378,7 @@ def compare(
     from planner.compare_table import comparison_table
     from planner.comparison_folder import check_comparison, write_comparison
 
-    loaded = load_scenario(scenario, settings or ())
+    loaded = load_ready_scenario(scenario, settings or ())
     asked = Asked(
         bandwidth=bandwidth,
         links=tuple(link or ()),

@@ -10,7 +10,7 @@ from planner.errors import UsageError
 from planner.model_source import located_model, order_of
 from planner.plan import ConvertedFrom
 from planner.scenario import ConversionSpec
-from planner.scenario_file import load_scenario, parse_conversion
+from planner.scenario_file import load_ready_scenario, parse_conversion
 from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent
 
@@ -44,7 +44,7 @@ def inspect_source(
     if Path(model).suffix in _SCENARIOS:
         if settings or input_shapes:
             raise UsageError("plan inspect SCENARIO.yaml takes conversion and input_shapes from the scenario")
-        scenario = load_scenario(Path(model))
+        scenario = load_ready_scenario(Path(model))
         shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
         return _inspect(scenario.model, scenario.conversion, shapes, progress)
     here = Path.cwd()

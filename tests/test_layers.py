@@ -67,6 +67,7 @@ LAYERS = [
     {"planner.convert"},
     {"planner.picture_axes"},
     {"planner.check_conversion"},
+    {"planner.partial_scenario", "planner.missing_files"},
     {"planner.pictures", "planner.solvers", "planner.problem_spec", "planner.check_scenario"},
     {"planner.problem_names"},
     {"planner.problem_file"},
@@ -143,6 +144,7 @@ DOORS = {
     "highspy": set(),
     "pydantic": {
         "planner.spec_parts",
+        "planner.partial_scenario",
         "planner.sample_spec",
         "planner.scenario",
         "planner.check_scenario",
