@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from planner.check_scenario import check_conversion, check_scenario, read_scenario
 from planner.errors import ScenarioError
 from planner.faults import Fault
+from planner.file_kind import refuse_other_than_scenario
 from planner.missing_files import missing_files
 from planner.model_source import located_conversion, located_model
 from planner.sample_spec import LabelTable, SampleSpec
@@ -56,6 +57,7 @@ def load_ready_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
 
 def _read(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], object]:
     """Return the scenario as far as it is right, its paths absolute, its faults, and where its keys stand."""
+    refuse_other_than_scenario(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:

@@ -358,7 +358,7 @@ def test_cbc_finds_a_plan_as_fast(call, tmp_path, delivered):
         (("profle", "{quick}"), 2, "did you mean profile?"),
         (("schema", "extra"), 2, "extra"),
         (("none.yaml",), 1, "none.yaml: No such file"),
-        (("{quick}", "--set", "model=/none.onnx"), 1, "model: /none.onnx does not exist"),
+        (("{quick}", "--set", "model=/none.onnx"), 1, "model /none.onnx does not exist"),
         (("{quick}", "--set", "model={quick}"), 1, "is not an ONNX"),
         (("{quick}", "--set", "inputs={zzz: {wire_bytes: 5}}"), 1, "inputs.zzz: the model has no such input"),
         (("{quick}", "--set", "data.calibration.inputs={a: b}"), 1, "the model has no input 'a'"),

@@ -67,7 +67,7 @@ LAYERS = [
     {"planner.convert"},
     {"planner.picture_axes"},
     {"planner.check_conversion"},
-    {"planner.partial_scenario", "planner.missing_files"},
+    {"planner.partial_scenario", "planner.missing_files", "planner.file_kind"},
     {"planner.pictures", "planner.solvers", "planner.problem_spec", "planner.check_scenario"},
     {"planner.problem_names"},
     {"planner.problem_file"},
