@@ -75,7 +75,7 @@ def plan(
 ) -> int:
     """Profile (cached), solve, rebuild, split, verify and write a plan."""
     from planner.output import check_writable, read_manifest, write_outcome
-    from planner.report import no_plan_text, plan_table
+    from planner.report import broken_text, no_plan_text, plan_table
     from planner.run import plan_scenario
 
     loaded = load_ready_scenario(scenario, settings or ())
@@ -90,9 +90,9 @@ def plan(
     if json:
         print(to_json(outcome.plan))
     if outcome.built is None:
-        return _fail(INFEASIBLE, no_plan_text(outcome.failures, outcome.conflict))
+        return _fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures, outcome.conflict))
     if outcome.failures:
-        return _fail(BROKEN_BUDGET, _broken(outcome.failures))
+        return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures))
     if not json:
         console = Console(highlight=False)
         console.print(plan_table(outcome.plan, read_manifest(folder)))
@@ -217,7 +217,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     Example: plan verify plans/quickstart
     """
     from planner.output import read_manifest, read_plan
-    from planner.report import plan_table
+    from planner.report import broken_text, plan_table
     from planner.run import verify_plan
 
     saved, manifest = read_plan(folder), read_manifest(folder)
@@ -228,7 +228,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
         print(to_json(outcome.plan))
     else:
         Console(highlight=False).print(plan_table(outcome.plan, manifest))
-    return _fail(BROKEN_BUDGET, _broken(outcome.failures)) if outcome.failures else OK
+    return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
 
 
 @app.command
@@ -504,11 +504,6 @@ _INTERRUPT = _Interrupt()
 def _fail(code: int, text: str) -> int:
     print(text, file=sys.stderr)
     return code
-
-
-def _broken(failures: Sequence[str]) -> str:
-    advice = "loosen the budget, or give more calibration data so that the held-back quarter is larger"
-    return f"verification failed: {'; '.join(failures)}. Nothing was delivered: {advice}"
 
 
 @contextmanager

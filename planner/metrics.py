@@ -153,23 +153,38 @@ def check_answers(budget: BudgetSpec, output: Tensor) -> None:
 
 
 def broken_budgets(budget: BudgetSpec, metrics: Metrics) -> Iterator[tuple[str, float, float]]:
-    """Yield (budget, its limit, what was measured) of every error budget that does not hold.
-
-    Without labels an accuracy drop is judged by the share of changed answers, which bounds it.
-    """
-    return _broken(budget, metrics, errors=0.0)
+    """Yield (budget, its limit, what was measured) of every error budget that does not hold."""
+    return (one for one in as_measured(budget, metrics) if not is_kept(*one))
 
 
 def doubtful_budgets(budget: BudgetSpec, metrics: Metrics) -> Iterator[tuple[str, float, float]]:
-    """Yield the budgets that do not hold, or that so few samples cannot show to hold.
+    """Yield the budgets that do not hold, or that so few samples cannot show to hold."""
+    return (one for one in with_margin(budget, metrics) if not is_kept(*one))
+
+
+def as_measured(budget: BudgetSpec, metrics: Metrics) -> Iterator[tuple[str, float, float]]:
+    """Yield (budget, its limit, what was measured) of every error budget.
+
+    Without labels an accuracy drop is judged by the share of changed answers, which bounds it.
+    """
+    return _values(budget, metrics, errors=0.0)
+
+
+def with_margin(budget: BudgetSpec, metrics: Metrics) -> Iterator[tuple[str, float, float]]:
+    """Yield the same with what other samples as many may show.
 
     Noise is taken two standard errors worse than measured, shares one: with k changed answers among n
     samples that is sqrt(k) / n, the spread of a rare count (Poisson).
     """
-    return _broken(budget, metrics, errors=1.0)
+    return _values(budget, metrics, errors=1.0)
 
 
-def _broken(budget: BudgetSpec, metrics: Metrics, errors: float) -> Iterator[tuple[str, float, float]]:
+def is_kept(name: str, limit: float, value: float) -> bool:
+    """Return whether a value is within its budget."""
+    return value >= limit - _ROUNDING if name == "top1_agreement" else value <= limit + _ROUNDING
+
+
+def _values(budget: BudgetSpec, metrics: Metrics, errors: float) -> Iterator[tuple[str, float, float]]:
     # Answers that cannot be compared keep no budget.
     agreement = nan if metrics.top1_agreement is None else metrics.top1_agreement
     changed = 1 - agreement
@@ -181,18 +196,16 @@ def _broken(budget: BudgetSpec, metrics: Metrics, errors: float) -> Iterator[tup
     worse = None
     if metrics.metric is not None and metrics.metric_fp32 is not None:
         worse = metrics.metric_fp32 - metrics.metric
-    upper = (
+    judged = (
         ("noise_relative_rms", budget.noise_relative_rms, noise),
         ("max_abs_error", budget.max_abs_error, metrics.max_abs_error),
         ("accuracy_drop", budget.accuracy_drop, drop + spread),
         ("metric_drop", budget.metric_drop, worse),
+        ("top1_agreement", budget.top1_agreement, agreement - spread),
     )
-    for name, limit, value in upper:
-        if limit is not None and value is not None and not value <= limit + _ROUNDING:
+    for name, limit, value in judged:
+        if limit is not None and value is not None:
             yield name, limit, value
-    least, shown = budget.top1_agreement, agreement - spread
-    if least is not None and not shown >= least - _ROUNDING:
-        yield "top1_agreement", least, shown
 
 
 def has_error_budget(budget: BudgetSpec) -> bool:

@@ -13,6 +13,7 @@ from planner.figures import draw_request
 from planner.page import LEGEND, Cells, output_bytes, render, units_data
 from planner.picture import Placed, draw_graph
 from planner.plan import Measured, Plan
+from planner.sample_size import too_few_text
 from planner.scenario import Scenario
 from planner.scenario_file import parse_scenario
 from planner.tables import short_name
@@ -66,6 +67,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             told("ms", "predicted", "transfer_s"),
             told("percent", "objective", "gap"),
         ),
+        too_few=[too_few_text(one) for one in plan.too_few_samples],
         costs=list(_costs(plan, told)),
         picture=Markup(picture),
         legend=LEGEND,

@@ -86,7 +86,7 @@ LAYERS = [
         "planner.elimination",
         "planner.budgets",
     },
-    {"planner.linear", "planner.relaxation", "planner.master"},
+    {"planner.linear", "planner.relaxation", "planner.master", "planner.sample_size"},
     {"planner.rules", "planner.movement", "planner.quantities"},
     {"planner.program"},
     {"planner.bound", "planner.pipeline", "planner.windows"},
