@@ -1,6 +1,7 @@
 """Samples and labels of a scenario, checked against the model's inputs."""
 
 import csv
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,40 @@ def load_data(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     if not len(data.samples):
         raise DataError(f"{where}: no samples are left")
     return data if spec.samples is None else data.spread(spec.samples)
+
+
+def check_names(spec: SampleSpec, where: str) -> None:
+    """Refuse names of arrays, columns and objects that are not there, before the model is known.
+
+    Raises
+    ------
+    DataError
+        As `load_data` would when the model has been converted, which may take minutes.
+    """
+    if spec.npz is not None:
+        names = _array_names(Path(spec.npz), where)
+        for tensor, key in spec.inputs.items():
+            if key not in names:
+                raise DataError(
+                    f"{where}.inputs: {spec.npz} has no array {key!r} for input {tensor!r}; it has "
+                    f"{', '.join(names)}"
+                )
+        if isinstance(spec.labels, str) and spec.labels not in names:
+            raise DataError(f"{where}.labels: must name an array of {spec.npz}: {', '.join(names)}")
+    elif isinstance(spec.labels, LabelTable):
+        _read_table(spec.labels, where)
+    if spec.reader is not None:
+        import_object(spec.reader, f"{where}.reader")
+
+
+def _array_names(path: Path, where: str) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except FileNotFoundError as exc:
+        raise DataError(f"{where}.npz: {path} does not exist") from exc
+    except (OSError, zipfile.BadZipFile) as exc:
+        raise DataError(f"{where}.npz: {path} is not a readable .npz archive ({exc})") from exc
 
 
 def check_labels(labels: Array | None, classes: int, where: str) -> None:

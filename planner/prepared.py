@@ -9,7 +9,7 @@ import onnxruntime as ort
 
 from planner.check_conversion import check_on_samples
 from planner.convert import Converted, convert
-from planner.data import Dataset, Input, check_labels, load_data, split_calibration
+from planner.data import Dataset, Input, check_labels, check_names, load_data, split_calibration
 from planner.errors import DataError
 from planner.measure import (
     Subject,
@@ -91,6 +91,9 @@ def load_models(scenario: Scenario, progress: Progress = silent) -> Models:
     """Read a scenario's model, converted if it is no ONNX file, and group it into units."""
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
     order = order_of(scenario.model, scenario.conversion, shapes)
+    if order:
+        check_names(scenario.data.calibration, "data.calibration")
+        check_names(scenario.data.evaluation, "data.evaluation")
     converted = convert(order, progress) if order else None
     source = load_model(converted.path, {}) if converted else load_model(Path(scenario.model), shapes)
     graph = build_graph(prepare_model(source))
@@ -113,9 +116,9 @@ def prepare(
         How each device quantizes; chosen if not given.
     """
     progress("reading the model", 0, 1)
+    metric = load_metric(scenario.metric)
     models = load_models(scenario, progress)
     calibration, held_back, evaluation = load_datasets(scenario, models)
-    metric = load_metric(scenario.metric)
     progress("reading the model", 1, 1)
     schemes = schemes or choose_schemes(scenario)
     subject = Subject.of(models.graph, calibration)

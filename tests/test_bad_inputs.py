@@ -415,7 +415,7 @@ COMMANDS = {
     ("s.yaml", "--out"): (2, "--out"),
     ("s.yaml", "t.yaml"): (2, "t.yaml"),
     ("none.yaml",): (1, "none.yaml: No such file"),
-    (".",): (1, "Is a directory"),
+    (".",): (1, "is a folder, not a scenario: give a scenario file, such as s.yaml"),
     ("verfy", "plan"): (2, "did you mean verify?"),
     ("verify",): (2, "FOLDER"),
     ("verify", "s.yaml"): (1, "s.yaml: is not a plan"),
