@@ -9,6 +9,7 @@ from planner.convert import convert
 from planner.errors import UsageError
 from planner.model_source import located_model, order_of
 from planner.plan import ConvertedFrom
+from planner.prepared import check_inputs
 from planner.scenario import ConversionSpec
 from planner.scenario_file import load_ready_scenario, parse_conversion
 from profiling.inspection import Inspection, inspect_model
@@ -46,7 +47,9 @@ def inspect_source(
             raise UsageError("plan inspect SCENARIO.yaml takes conversion and input_shapes from the scenario")
         scenario = load_ready_scenario(Path(model))
         shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
-        return _inspect(scenario.model, scenario.conversion, shapes, progress)
+        found, made = _inspect(scenario.model, scenario.conversion, shapes, progress)
+        check_inputs(scenario, [end.name for end in found.inputs])
+        return found, made
     here = Path.cwd()
     return _inspect(
         located_model(model, here),

@@ -1,6 +1,6 @@
 """A scenario whose model and data are loaded, checked against each other, and calibrated."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,12 +97,17 @@ def load_models(scenario: Scenario, progress: Progress = silent) -> Models:
     converted = convert(order, progress) if order else None
     source = load_model(converted.path, {}) if converted else load_model(Path(scenario.model), shapes)
     graph = build_graph(prepare_model(source))
-    unknown = set(scenario.inputs) - set(graph.inputs)
+    check_inputs(scenario, graph.inputs)
+    return Models(source, graph, converted)
+
+
+def check_inputs(scenario: Scenario, names: Sequence[str]) -> None:
+    """Refuse what a scenario says of inputs that its model has not."""
+    unknown = set(scenario.inputs) - set(names)
     if unknown:
         raise ModelError(
-            f"inputs.{sorted(unknown)[0]}: the model has no such input; it has {', '.join(graph.inputs)}"
+            f"inputs.{sorted(unknown)[0]}: the model has no such input; it has {', '.join(names)}"
         )
-    return Models(source, graph, converted)
 
 
 def prepare(

@@ -301,6 +301,12 @@ def arrays(**changes: object) -> dict[str, object]:
     return {name: value for name, value in good.items() if value is not None}
 
 
+def test_inspect_refuses_what_the_scenario_says_of_inputs_that_are_not_there(here, capsys):
+    (here / "s.yaml").write_text(f"{SCENARIO}inputs: {{q: {{wire_bytes: 3}}}}\n")
+    for arguments in (("s.yaml", "--out", "o"), ("inspect", "s.yaml")):
+        check(capsys, here, arguments, 1, "inputs.q: the model has no such input; it has x")
+
+
 ARRAYS = {
     "no x": (arrays(x=None), "has no array 'x' for input 'x'; it has y"),
     "no y": (arrays(y=None), "labels: must name an array"),
