@@ -553,3 +553,15 @@ def test_an_interrupt_while_libraries_load_is_answered(tmp_path, delay_s):
     assert process.returncode == 130
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["profile", "export", "verify", "run", "inspect", "solve", "compare", "schema"]
+)
+def test_the_help_of_a_command_shows_its_own_examples(command, call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    code, out, _ = call(command, "--help")
+    assert code == 0
+    shown = [line.split()[1] for line in out.splitlines() if line.startswith(" plan ")]
+    assert set(shown) == {command}
+    assert "SCENARIO  [required]" not in out
