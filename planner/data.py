@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from planner.errors import DataError
 from planner.picture_axes import are_channels_last, channels_first
 from planner.pictures import picture
-from planner.sample_spec import LabelTable, SampleSpec, SubsetSpec
+from planner.sample_spec import ImageSpec, LabelTable, SampleSpec, SubsetSpec
 from planner.user_code import import_object
 from profiling.session import Array, Feeds
 
@@ -189,7 +189,7 @@ def _from_npz(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
 
     def read(index: int) -> Feeds:
         return {
-            t.name: _fit(picture(columns[t.name][index], spec.image), t, f"{where}: sample {index}")
+            t.name: _fit_picture(columns[t.name][index], spec.image, t, f"{where}: sample {index}")
             for t in inputs
         }
 
@@ -241,7 +241,7 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
         except (OSError, UnidentifiedImageError) as exc:
             raise DataError(f"{where}.images: {path} cannot be read as a picture") from exc
         tensor = inputs[0]
-        return {tensor.name: _fit(picture(pixels, spec.image), tensor, f"{where}: {path.name}")}
+        return {tensor.name: _fit_picture(pixels, spec.image, tensor, f"{where}: {path.name}")}
 
     picked = _subset(spec.subset, len(names), rows, where)
     labels = None
@@ -337,6 +337,14 @@ def _read_all(reader: Any, where: str) -> Iterator[Feeds]:
         if not isinstance(feeds, Mapping):
             raise DataError(f"{where}: get_next() must return a dict of arrays, got {type(feeds).__name__}")
         yield feeds
+
+
+def _fit_picture(pixels: Array, spec: ImageSpec | None, tensor: Input, place: str) -> Array:
+    try:
+        value = picture(pixels, spec)
+    except DataError as exc:
+        raise DataError(f"{place}: {exc}") from exc
+    return _fit(value, tensor, place)
 
 
 def _fit(value: Array, tensor: Input, place: str) -> Array:

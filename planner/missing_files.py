@@ -47,7 +47,8 @@ def _of_device(place: tuple[str | int, ...], device: DeviceSpec) -> Iterator[Fau
             yield Fault(
                 fault.place,
                 f"{device.profile} (profile of {device.name}) does not exist; make it on the device: "
-                f"plan profile SCENARIO --device {device.name}",
+                f"plan profile SCENARIO --device {device.name}, with --bundle DIR if this package cannot be "
+                "installed there",
             )
 
 

@@ -92,7 +92,7 @@ def test_faults_of_keys_between_keys_and_of_files_come_in_one_go_in_the_order_of
         "s.yaml:4:16: data.evaluation.npz e.npz does not exist",
         "s.yaml:6:20: devices.0.threads must be a whole number, got 'one'",
         "s.yaml:6:34: devices.0.profile p.json (profile of camera) does not exist; make it on the device: "
-        "plan profile SCENARIO --device camera",
+        "plan profile SCENARIO --device camera, with --bundle DIR if this package cannot be installed there",
         "s.yaml:7:20: devices.1.scaled_from names no device: 'cam'; devices are camera, server; "
         "did you mean camera?",
         "s.yaml:11:1: source names no device: 'sever'; devices are camera, server; did you mean server?",
