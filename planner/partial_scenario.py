@@ -27,10 +27,10 @@ def read_partially(kind: type[P], content: object) -> P:
 
 def _value(field: FieldInfo, value: object) -> Any:
     inner = part_in(field.annotation)
-    if inner is not None and isinstance(value, list):
-        return tuple(read_partially(inner, item) for item in value)
     if inner is not None and field.annotation is inner:
         return read_partially(inner, value)
+    if inner is not None and get_origin(field.annotation) is tuple and isinstance(value, list):
+        return tuple(read_partially(inner, item) for item in value)
     if get_origin(field.annotation) is dict and isinstance(value, dict):
         kind = get_args(field.annotation)[1]
         return {key: item for key, item in value.items() if _is_right(kind, item)}
@@ -50,7 +50,8 @@ def _is_right(kind: Any, value: object) -> bool:
 
 def _instead(field: FieldInfo, value: object) -> Any:
     """Return what stands for a value that is wrong or missing."""
-    if isinstance(value, str) and (field.annotation is str or str in get_args(field.annotation)):
+    kinds = (field.annotation,) if field.annotation is str else get_args(field.annotation)
+    if isinstance(value, str) and str in kinds and get_origin(field.annotation) not in (dict, tuple):
         return value
     if not field.is_required():
         return field.get_default(call_default_factory=True)

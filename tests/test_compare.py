@@ -390,7 +390,7 @@ MISTAKES = {
     ("--plans", "2", "--bandwidth", "1..9", "--noise", "0.1,0.2"): (2, "--plans: is for one set of budgets"),
     ("--plans", "2", "--bandwidth", "1..9", "--hysteresis", "-1"): (2, "--hysteresis -1: must be a fraction"),
     ("--plans", "2", "--trace", "none.csv"): (1, "--trace none.csv: No such file or directory"),
-    ("--noise", "0.1", "--link", "camera-gateway"): (2, "--link camera-gateway: says which link --bandwidth"),
+    ("--noise", "0.1", "--link", "camera-gateway"): (2, "--link camera-gateway: needs --bandwidth"),
     ("--bandwidth", "1,5..10"): (1, "--bandwidth 1,5..10: a range is LOW..HIGH, such as 0.1..1000"),
     ("--bandwidth", "1", "--jobs", "0"): (2, "--jobs 0: must be at least 1"),
     ("--memory", "camera"): (1, "--memory: '' is not a number"),

@@ -6,6 +6,7 @@ from conftest import QUICKSTART, ROOT
 
 from planner.check_scenario import scenario_schema
 from planner.errors import ScenarioError
+from planner.scenario import Scenario
 from planner.scenario_file import dump_scenario, load_ready_scenario, load_scenario, parse_scenario
 
 GOOD = """\
@@ -281,3 +282,32 @@ def test_the_schema_file_for_editors_is_current(request):
 def test_every_scenario_in_the_repository_is_valid(path, monkeypatch):
     monkeypatch.setenv("SPLITQUANT_DATA", "/somewhere")
     assert load_scenario(path).devices
+
+
+PLACES = [
+    *(name for name in Scenario.model_fields if name not in ("source", "sink")),
+    *("data.calibration", "data.calibration.npz", "data.calibration.labels", "data.calibration.image"),
+    *("devices.0", "devices.0.name", "devices.1.scaled_from", "devices.0.quantization", "devices.0.profile"),
+    *("links.0", "links.0.from", "links.0.radio", "placement.pin", "placement.together", "budget.memory_mib"),
+    *("budget.traffic_kib", "solver.name", "inputs.x", "source", "sink"),
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_value_of_any_type_at_any_place_is_told_and_nothing_breaks(tmp_path, place):
+    for value in (
+        "3",
+        "x y",
+        "[]",
+        "[1]",
+        "[{}]",
+        "{}",
+        "{a: 1}",
+        "{a: {b: []}}",
+        "true",
+        "null",
+        "-1",
+        ".nan",
+    ):
+        with pytest.raises(ScenarioError):
+            load_ready_scenario(write(tmp_path, GOOD), [f"{place}={value}", "nonsense=1"])
