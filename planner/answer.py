@@ -8,6 +8,10 @@ from planner.ilp import SolveResult
 from planner.problem import Measure, PlacementProblem, Quantity
 
 FORMAT = 1
+# As PROBLEM.json counts them; noise power has none, and money is in the user's currency.
+_SECONDS = dict.fromkeys((Measure.LATENCY.value, Measure.MAKESPAN.value, Measure.PERIOD.value), "s")
+_BYTES = dict.fromkeys((Measure.MEMORY.value, Measure.TRAFFIC.value), "bytes")
+_UNITS = _SECONDS | _BYTES | {Measure.ENERGY.value: "J"}
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,9 +153,18 @@ def objective_text(problem: PlacementProblem) -> str:
 
 def conflict_line(answer: Answer) -> str:
     """Return in one line why there is no plan."""
-    budgets = [f"{_limit_name(one)} <= {one.at_most:.6g}" for one in answer.conflict]
-    ways = [f"{_limit_name(one)} <= {one.least:.9g}" for one in answer.conflict if one.least is not None]
+    budgets = [f"{_limit_name(one)} <= {one.at_most:.6g}{_unit(one)}" for one in answer.conflict]
+    ways = [
+        f"{_limit_name(one)} <= {one.least:.9g}{_unit(one)}"
+        for one in answer.conflict
+        if one.least is not None
+    ]
     return f"infeasible: {conflict_sentence(budgets, ways)}"
+
+
+def _unit(one: Binding) -> str:
+    unit = _UNITS.get(one.measure)
+    return f" {unit}" if unit else ""
 
 
 def _limit_name(one: Binding) -> str:

@@ -61,11 +61,11 @@ def parse_asked(asked: Asked, scenario: Scenario, jobs: int) -> tuple[Sweep, Wan
             "nothing to compare: name --bandwidth, --noise, --accuracy-drop, --memory or --pareto"
         )
     if bandwidths is None and asked.links:
-        raise UsageError(f"--link {asked.links[0]}: says which link --bandwidth varies, which is not there")
+        raise UsageError(f"--link {asked.links[0]}: needs --bandwidth, the values that this link takes")
     if jobs < 1:
-        raise UsageError(f"--jobs {jobs}: needs one process at least")
+        raise UsageError(f"--jobs {jobs}: must be at least 1")
     if asked.points < _FEWEST_POINTS:
-        raise UsageError(f"--points {asked.points}: a front has two ends at least")
+        raise UsageError(f"--points {asked.points}: must be at least 2: a front has two ends")
     wanted = Wanted(
         jobs=jobs,
         axes=axes,
@@ -82,7 +82,7 @@ def _check_plan_set(asked: Asked) -> None:
             if value is not None:
                 raise UsageError(f"--{option}: says how plans are met, but not how many: add --plans 2, say")
     elif asked.plans < 1:
-        raise UsageError(f"--plans {asked.plans}: a runtime needs one at least")
+        raise UsageError(f"--plans {asked.plans}: must be at least 1")
     if not (isfinite(asked.hysteresis) and asked.hysteresis >= 0):
         raise UsageError(f"--hysteresis {asked.hysteresis:g}: must be a fraction >= 0, such as 0.1")
     if asked.trace is not None and asked.distribution is not None:
@@ -109,6 +109,6 @@ def _plan_set(
     for value in (min(occurrence.values), max(occurrence.values)):
         if not low * (1 - 1e-9) <= value <= high * (1 + 1e-9):
             raise UsageError(
-                f"--bandwidth {asked.bandwidth}: {occurrence.source} has {value:g}, which is not between"
+                f"--bandwidth {asked.bandwidth}: does not cover {value:g}, which {occurrence.source} has"
             )
     return SetOrder(asked.plans, occurrence, asked.hysteresis)

@@ -1,21 +1,40 @@
 """Checks a scenario whole: each key by its type, then what keys say of each other."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 from pydantic import ValidationError
 
 from planner.faults import Fault, describe_faults
+from planner.partial_scenario import read_partially
 from planner.scenario import OBJECTIVE_KINDS, ConversionSpec, Scenario
+
+_WAYS = (("source",), ("sink",), ("links",), ("devices",))  # without them nobody knows what can be reached
 
 
 def check_scenario(text: str | bytes) -> tuple[Scenario | None, tuple[Fault, ...]]:
     """Return the scenario that a JSON text describes, or None and every fault of it."""
+    scenario, faults = read_scenario(text)
+    return (None, faults) if faults else (scenario, ())
+
+
+def read_scenario(text: str | bytes) -> tuple[Scenario, tuple[Fault, ...]]:
+    """Return the scenario that a JSON text describes, as far as it is right, and every fault of it."""
+    faults: tuple[Fault, ...] = ()
     try:
         scenario = Scenario.model_validate_json(text)
     except ValidationError as exc:
-        return None, describe_faults(exc.errors(), Scenario, OBJECTIVE_KINDS)
-    faults = tuple(_crosscheck(scenario))
-    return (None, faults) if faults else (scenario, ())
+        faults = describe_faults(exc.errors(), Scenario, OBJECTIVE_KINDS)
+        scenario = read_partially(Scenario, _content(text))
+    return scenario, (*faults, *_crosscheck(scenario, faults))
+
+
+def _content(text: str | bytes) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
 
 
 def check_conversion(text: str | bytes) -> tuple[ConversionSpec | None, tuple[Fault, ...]]:
@@ -31,19 +50,28 @@ def scenario_schema() -> dict[str, object]:
     return Scenario.model_json_schema(by_alias=True)
 
 
-def _crosscheck(scenario: Scenario) -> Iterator[Fault]:
-    """Yield what is wrong between keys that are each right."""
+def _crosscheck(scenario: Scenario, faults: Sequence[Fault]) -> Iterator[Fault]:
+    """Yield what is wrong between keys, as far as the faults of single keys leave that to be judged."""
+    wrong = {fault.place for fault in faults}
     names = [device.name for device in scenario.devices]
-    unknown = [(place, name) for place, name in _device_names(scenario) if name not in names]
+    known = [name for i, name in enumerate(names) if name and ("devices", i, "name") not in wrong]
+    named = list(_device_names(scenario)) if names and known == names else []
+    unknown = [(place, name) for place, name in named if name not in names and place not in wrong]
     for place, name in unknown:
-        yield Fault(place, f"names no device: {name!r}; devices are {', '.join(names)}")
+        yield Fault(place, f"names no device: {name!r}; {_choice('devices', name, names)}")
     yield from _device_faults(scenario, names)
     for i, link in enumerate(scenario.links):
-        if link.source == link.target:
+        if link.source and link.source == link.target:
             yield Fault(("links", i), "joins a device to itself")
     yield from _budget_faults(scenario)
-    if not unknown:
+    if not unknown and not any(place[:1] in _WAYS for place in wrong):
         yield from _reach_faults(scenario)
+
+
+def _choice(what: str, name: str, known: Sequence[str]) -> str:
+    """Return which names there are, and which of them may be meant."""
+    close = get_close_matches(name, known, n=1)
+    return f"{what} are {', '.join(known)}" + (f"; did you mean {close[0]}?" if close else "")
 
 
 def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -59,7 +87,7 @@ def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
     links = [link.name for link in scenario.links]
     for name in scenario.budget.traffic_kib:
         if name not in links:
-            yield Fault(("budget", "traffic_kib", name), f"names no link; links are {', '.join(links)}")
+            yield Fault(("budget", "traffic_kib", name), f"names no link; {_choice('links', name, links)}")
 
 
 def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:

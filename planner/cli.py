@@ -19,7 +19,7 @@ from rich.progress import Progress as Bars
 from planner.check_scenario import scenario_schema
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.plan import to_json
-from planner.scenario_file import load_scenario
+from planner.scenario_file import load_ready_scenario
 from profiling.errors import ProfilingError
 from profiling.progress import Progress
 
@@ -55,6 +55,13 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
+
+def _examples(*lines: str) -> str:
+    """Return what stands below a command's options; in a docstring it would be taken for a section."""
+    return "\n".join(("Example:" if len(lines) == 1 else "Examples:", "", "```", *lines, "```"))
+
+
+ScenarioFile = Annotated[Path, Parameter(help="The scenario file.")]
 Settings = Annotated[
     list[str] | None,
     Parameter(name="--set", negative="", help="KEY=VALUE replaces one value of the scenario; repeatable."),
@@ -75,10 +82,10 @@ def plan(
 ) -> int:
     """Profile (cached), solve, rebuild, split, verify and write a plan."""
     from planner.output import check_writable, read_manifest, write_outcome
-    from planner.report import no_plan_text, plan_table
+    from planner.report import broken_text, no_plan_text, plan_table
     from planner.run import plan_scenario
 
-    loaded = load_scenario(scenario, settings or ())
+    loaded = load_ready_scenario(scenario, settings or ())
     folder = out or Path("plans") / scenario.stem
     check_writable(folder)
     with _progress() as progress:
@@ -90,9 +97,9 @@ def plan(
     if json:
         print(to_json(outcome.plan))
     if outcome.built is None:
-        return _fail(INFEASIBLE, no_plan_text(outcome.failures, outcome.conflict))
+        return _fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures, outcome.conflict))
     if outcome.failures:
-        return _fail(BROKEN_BUDGET, _broken(outcome.failures))
+        return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures))
     if not json:
         console = Console(highlight=False)
         console.print(plan_table(outcome.plan, read_manifest(folder)))
@@ -100,9 +107,15 @@ def plan(
     return OK
 
 
-@app.command
+@app.command(
+    help_epilogue=_examples(
+        "plan profile scenario.yaml --device camera --out camera.json",
+        "plan profile scenario.yaml --device camera --bundle camera",
+        "plan profile --diff monday.json friday.json",
+    )
+)
 def profile(
-    scenario: Path,
+    scenario: Annotated[Path, Parameter(help="The scenario file; with --diff, the later profile.")],
     /,
     *,
     device: Annotated[str | None, Parameter(help="Device to measure; default: the source.")] = None,
@@ -120,13 +133,6 @@ def profile(
 
     A device that cannot install this package needs only Python 3.9, NumPy and ONNX Runtime: copy the
     folder that --bundle writes to it and run its measure.py there, which writes the profile.
-
-    Examples:
-    plan profile scenario.yaml --device camera --out camera.json
-
-    plan profile scenario.yaml --device camera --bundle camera
-
-    plan profile --diff monday.json friday.json
     """
     if diff is not None:
         if device or out or bundle or settings:
@@ -139,7 +145,7 @@ def profile(
     from planner.profiles import profile_here
     from profiling.profile import save_json
 
-    loaded = load_scenario(scenario, settings or ())
+    loaded = load_ready_scenario(scenario, settings or ())
     with _progress() as progress:
         record = profile_here(loaded, device or loaded.source, progress)
     path = out or Path(f"{record.device}.profile.json")
@@ -175,7 +181,7 @@ def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings
     from planner.output import writing_bundle
     from planner.profiles import bundle_device
 
-    loaded = load_scenario(scenario, settings or ())
+    loaded = load_ready_scenario(scenario, settings or ())
     name = device or loaded.source
     with _progress() as progress, writing_bundle(folder) as fresh:
         bundle_device(loaded, name, fresh, progress)
@@ -186,17 +192,14 @@ def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings
     return OK
 
 
-@app.command
+@app.command(help_epilogue=_examples("plan export plans/quickstart/plan.json --out deploy"))
 def export(
     plan_file: Annotated[Path, Parameter(help="plan.json of an earlier run.")],
     /,
     *,
     out: Annotated[Path, Parameter(help="Folder to write.")],
 ) -> int:
-    """Rebuild and split a saved plan, without solving.
-
-    Example: plan export plans/quickstart/plan.json --out deploy
-    """
+    """Rebuild and split a saved plan, without solving."""
     from planner.output import PROFILE, check_writable, read_plan, write_export
     from planner.run import export_plan
 
@@ -210,14 +213,11 @@ def export(
     return OK
 
 
-@app.command
+@app.command(help_epilogue=_examples("plan verify plans/quickstart"))
 def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json: Json = False) -> int:
-    """Run an exported plan on the evaluation data again.
-
-    Example: plan verify plans/quickstart
-    """
+    """Run an exported plan on the evaluation data again."""
     from planner.output import read_manifest, read_plan
-    from planner.report import plan_table
+    from planner.report import broken_text, plan_table
     from planner.run import verify_plan
 
     saved, manifest = read_plan(folder), read_manifest(folder)
@@ -228,10 +228,15 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
         print(to_json(outcome.plan))
     else:
         Console(highlight=False).print(plan_table(outcome.plan, manifest))
-    return _fail(BROKEN_BUDGET, _broken(outcome.failures)) if outcome.failures else OK
+    return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
 
 
-@app.command
+@app.command(
+    help_epilogue=_examples(
+        "plan run plans/quickstart --input samples.npz --output answers.npz",
+        "plan run plans/quickstart --input samples.npz --output cut.npz --stage 0",
+    )
+)
 def run(
     folder: Annotated[Path, Parameter(help="A plan folder.")],
     /,
@@ -240,10 +245,7 @@ def run(
     output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
     stage: Annotated[int | None, Parameter(help="Run only this stage, on its device.")] = None,
 ) -> int:
-    """Run the exported stages in a chain, or one of them, on this machine.
-
-    Example: plan run plans/quickstart --input samples.npz --output answers.npz
-    """
+    """Run the exported stages in a chain, or one of them, on this machine."""
     from planner.execute import run_folder
 
     _INTERRUPT.arm()
@@ -252,7 +254,14 @@ def run(
     return OK
 
 
-@app.command
+@app.command(
+    help_epilogue=_examples(
+        "plan inspect model.onnx --shape image=1,3,224,224",
+        "plan inspect keras:MobileNetV3Small",
+        "plan inspect keras:ResNet50 --conversion weights=imagenet",
+        "plan inspect exported_model --conversion signature=serve",
+    )
+)
 def inspect(
     model: Annotated[
         str, Parameter(help="An ONNX, Keras, SavedModel or TFLite model, keras:NAME, or a scenario file.")
@@ -262,7 +271,8 @@ def inspect(
     conversion: Annotated[
         list[str] | None,
         Parameter(
-            negative="", help="KEY=VALUE of the scenario's conversion, for others than ONNX; repeatable."
+            negative="",
+            help="KEY=VALUE of the scenario's `conversion`, unless it is an ONNX file; repeatable.",
         ),
     ] = None,
     shape: Annotated[
@@ -274,15 +284,6 @@ def inspect(
     """Show a model's inputs, outputs and units, what can be quantized and why not, and what weighs.
 
     Models of Keras and TensorFlow need the extra: pip install 'splitquant[tensorflow]'.
-
-    Examples:
-    plan inspect model.onnx --shape image=1,3,224,224
-
-    plan inspect keras:MobileNetV3Small
-
-    plan inspect keras:ResNet50 --conversion weights=imagenet
-
-    plan inspect exported_model --conversion signature=serve
     """
     from planner.inspect_source import inspect_source
     from planner.report import conversion_lines, inspection_table
@@ -297,17 +298,14 @@ def inspect(
     return OK
 
 
-@app.command
+@app.command(help_epilogue=_examples("plan solve scenarios/problem.json --json"))
 def solve(
-    problem: Annotated[Path, Parameter(help="PROBLEM.json, see plan schema --problem.")],
+    problem: Annotated[Path, Parameter(help="PROBLEM.json; `plan schema --problem` says what it holds.")],
     /,
     *,
     json: Json = False,
 ) -> int:
-    """Solve a table of costs that comes from elsewhere: the planner's core alone.
-
-    Example: plan solve scenarios/problem.json --json
-    """
+    """Solve a table of costs that comes from elsewhere: the planner's core alone."""
     from planner.answer import answer_of, conflict_line
     from planner.answer_table import answer_table
     from planner.explain import find_conflict
@@ -328,9 +326,16 @@ def solve(
     return OK
 
 
-@app.command
+@app.command(
+    help_epilogue=_examples(
+        "plan compare scenario.yaml --bandwidth 0.1..1000",
+        "plan compare scenario.yaml --bandwidth 1,10 --noise 0.01,0.05 --memory camera=1,2",
+        "plan compare scenario.yaml --pareto latency,noise --verify",
+        "plan compare scenario.yaml --plans 2 --trace drive.csv --hysteresis 0.1",
+    )
+)
 def compare(
-    scenario: Path,
+    scenario: ScenarioFile,
     /,
     *,
     bandwidth: Annotated[str | None, Parameter(help="Mbit/s: 1,5,20,100, or 0.1..1000 for a range.")] = None,
@@ -358,19 +363,10 @@ def compare(
     json: Json = False,
     settings: Settings = None,
 ) -> int:
-    """Compare the best plans over bandwidths and budgets, and with what simpler ways to plan come to.
+    """Compare the best plans over bandwidths and budgets, and with simpler ways to plan.
 
     With objective latency, every bandwidth at which the best plan changes is found exactly. An interrupted
     comparison goes on where it stopped when it is run again.
-
-    Examples:
-    plan compare scenario.yaml --bandwidth 0.1..1000
-
-    plan compare scenario.yaml --bandwidth 1,10 --noise 0.01,0.05 --memory camera=1,2
-
-    plan compare scenario.yaml --pareto latency,noise --verify
-
-    plan compare scenario.yaml --plans 2 --trace drive.csv --hysteresis 0.1
     """
     from planner.asked import Asked, parse_asked
     from planner.basis import measure_basis
@@ -378,7 +374,7 @@ def compare(
     from planner.compare_table import comparison_table
     from planner.comparison_folder import check_comparison, write_comparison
 
-    loaded = load_scenario(scenario, settings or ())
+    loaded = load_ready_scenario(scenario, settings or ())
     asked = Asked(
         bandwidth=bandwidth,
         links=tuple(link or ()),
@@ -410,7 +406,12 @@ def compare(
     return OK
 
 
-@app.command
+@app.command(
+    help_epilogue=_examples(
+        "plan schema > scenario.schema.json",
+        "plan schema --problem",
+    )
+)
 def schema(
     *,
     problem: Annotated[bool, Parameter(negative="", help="Of PROBLEM.json instead of the scenario.")] = False,
@@ -504,11 +505,6 @@ _INTERRUPT = _Interrupt()
 def _fail(code: int, text: str) -> int:
     print(text, file=sys.stderr)
     return code
-
-
-def _broken(failures: Sequence[str]) -> str:
-    advice = "loosen the budget, or give more calibration data so that the held-back quarter is larger"
-    return f"verification failed: {'; '.join(failures)}. Nothing was delivered: {advice}"
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from planner.comparison import FORMAT, Comparison, FrontLine, Piece, PlanLine, P
 from planner.compose import objective_name
 from planner.front import front_of
 from planner.held import SetOrder, plan_set_of
-from planner.points import Points, Sweep
+from planner.metrics import check_answers
+from planner.points import Points, Sweep, with_budgets
 from planner.problem import Measure
 from planner.ranges import Ranges
 from planner.trials import judged, tried_out
@@ -57,11 +58,16 @@ def compare(
 
     Raises
     ------
+    DataError
+        If a budget is on answers and the model's first output names no class.
     ScenarioError
         If a plan set is wanted and there are no ranges of bandwidths.
     """
     wanted = wanted or Wanted()
     begun = time.perf_counter()
+    graph = basis.prepared.models.graph
+    for budgets in sweep.budget_sets():
+        check_answers(with_budgets(basis.scenario, budgets).budget, graph.tensors[graph.outputs[0]])
     points = Points(basis, sweep)
     plans, rivals = Catalogue(points), Catalogue(points)
     ranges = Ranges(points, plans)

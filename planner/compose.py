@@ -25,6 +25,7 @@ from planner.plan import (
 )
 from planner.predict import Whole, alone_on
 from planner.problem import FLOAT, Choice, Option, PlacementProblem
+from planner.sample_size import too_few_held_back
 from planner.scenario import ObjectiveSpec, Scenario
 from planner.scenario_file import dump_scenario
 from planner.tighten import Tightened
@@ -167,6 +168,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
         rounds=tightened.rounds,
         loop=loop,
         measured=None,
+        too_few_samples=too_few_held_back(question.scenario.budget, tightened.rounds),
         converted_from=question.converted_from,
         scenario=_resolved(question.scenario),
     )
@@ -187,6 +189,7 @@ def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
         predicted=None,
         rounds=tightened.rounds,
         measured=None,
+        too_few_samples=too_few_held_back(question.scenario.budget, tightened.rounds),
         converted_from=question.converted_from,
         scenario=_resolved(question.scenario),
     )

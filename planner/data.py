@@ -1,6 +1,7 @@
 """Samples and labels of a scenario, checked against the model's inputs."""
 
 import csv
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from planner.errors import DataError
 from planner.picture_axes import are_channels_last, channels_first
 from planner.pictures import picture
-from planner.sample_spec import LabelTable, SampleSpec, SubsetSpec
+from planner.sample_spec import ImageSpec, LabelTable, SampleSpec, SubsetSpec
 from planner.user_code import import_object
 from profiling.session import Array, Feeds
 
@@ -113,6 +114,40 @@ def load_data(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     return data if spec.samples is None else data.spread(spec.samples)
 
 
+def check_names(spec: SampleSpec, where: str) -> None:
+    """Refuse names of arrays, columns and objects that are not there, before the model is known.
+
+    Raises
+    ------
+    DataError
+        As `load_data` would when the model has been converted, which may take minutes.
+    """
+    if spec.npz is not None:
+        names = _array_names(Path(spec.npz), where)
+        for tensor, key in spec.inputs.items():
+            if key not in names:
+                raise DataError(
+                    f"{where}.inputs: {spec.npz} has no array {key!r} for input {tensor!r}; it has "
+                    f"{', '.join(names)}"
+                )
+        if isinstance(spec.labels, str) and spec.labels not in names:
+            raise DataError(f"{where}.labels: must name an array of {spec.npz}: {', '.join(names)}")
+    elif isinstance(spec.labels, LabelTable):
+        _read_table(spec.labels, where)
+    if spec.reader is not None:
+        import_object(spec.reader, f"{where}.reader")
+
+
+def _array_names(path: Path, where: str) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except FileNotFoundError as exc:
+        raise DataError(f"{where}.npz: {path} does not exist") from exc
+    except (OSError, zipfile.BadZipFile) as exc:
+        raise DataError(f"{where}.npz: {path} is not a readable .npz archive ({exc})") from exc
+
+
 def check_labels(labels: Array | None, classes: int, where: str) -> None:
     """Refuse labels that no class index of the model can match.
 
@@ -154,7 +189,7 @@ def _from_npz(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
 
     def read(index: int) -> Feeds:
         return {
-            t.name: _fit(picture(columns[t.name][index], spec.image), t, f"{where}: sample {index}")
+            t.name: _fit_picture(columns[t.name][index], spec.image, t, f"{where}: sample {index}")
             for t in inputs
         }
 
@@ -206,7 +241,7 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
         except (OSError, UnidentifiedImageError) as exc:
             raise DataError(f"{where}.images: {path} cannot be read as a picture") from exc
         tensor = inputs[0]
-        return {tensor.name: _fit(picture(pixels, spec.image), tensor, f"{where}: {path.name}")}
+        return {tensor.name: _fit_picture(pixels, spec.image, tensor, f"{where}: {path.name}")}
 
     picked = _subset(spec.subset, len(names), rows, where)
     labels = None
@@ -302,6 +337,14 @@ def _read_all(reader: Any, where: str) -> Iterator[Feeds]:
         if not isinstance(feeds, Mapping):
             raise DataError(f"{where}: get_next() must return a dict of arrays, got {type(feeds).__name__}")
         yield feeds
+
+
+def _fit_picture(pixels: Array, spec: ImageSpec | None, tensor: Input, place: str) -> Array:
+    try:
+        value = picture(pixels, spec)
+    except DataError as exc:
+        raise DataError(f"{place}: {exc}") from exc
+    return _fit(value, tensor, place)
 
 
 def _fit(value: Array, tensor: Input, place: str) -> Array:

@@ -89,12 +89,12 @@ def _keys_at(place: tuple[str | int, ...], root: type[Any]) -> list[str]:
     part = root
     for step in place:
         fields = {field.alias or name: field.annotation for name, field in part.model_fields.items()}
-        part = _part_in(fields.get(str(step))) or part
+        part = part_in(fields.get(str(step))) or part
     return [field.alias or name for name, field in part.model_fields.items()]
 
 
-def _part_in(annotation: object) -> type[Any] | None:
+def part_in(annotation: object) -> type[Any] | None:
     """Return the part that a type is, or holds as `tuple[Part, ...]`, `Part | None` and the like."""
     if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
         return annotation
-    return next((found for inner in get_args(annotation) if (found := _part_in(inner))), None)
+    return next((found for inner in get_args(annotation) if (found := part_in(inner))), None)

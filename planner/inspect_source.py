@@ -9,8 +9,9 @@ from planner.convert import convert
 from planner.errors import UsageError
 from planner.model_source import located_model, order_of
 from planner.plan import ConvertedFrom
+from planner.prepared import check_inputs
 from planner.scenario import ConversionSpec
-from planner.scenario_file import load_scenario, parse_conversion
+from planner.scenario_file import load_ready_scenario, parse_conversion
 from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent
 
@@ -44,9 +45,11 @@ def inspect_source(
     if Path(model).suffix in _SCENARIOS:
         if settings or input_shapes:
             raise UsageError("plan inspect SCENARIO.yaml takes conversion and input_shapes from the scenario")
-        scenario = load_scenario(Path(model))
+        scenario = load_ready_scenario(Path(model))
         shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
-        return _inspect(scenario.model, scenario.conversion, shapes, progress)
+        found, made = _inspect(scenario.model, scenario.conversion, shapes, progress)
+        check_inputs(scenario, [end.name for end in found.inputs])
+        return found, made
     here = Path.cwd()
     return _inspect(
         located_model(model, here),

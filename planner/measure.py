@@ -275,7 +275,7 @@ def _check_precision(path: Path, latency: LatencyProfile, graph: ModelGraph, pre
     if missing:
         raise ProfileError(
             f"{path}: was made for other precisions: it lacks the {precision} seconds of {missing[0]!r}; "
-            "measure again, or leave {precision} out of the device's precisions"
+            f"measure again, or leave {precision} out of the device's precisions"
         )
 
 

@@ -22,6 +22,11 @@ def located_model(model: str, folder: Path) -> str:
     return str(folder / Path(model).expanduser())
 
 
+def is_object(model: str) -> bool:
+    """Return whether a model is named as an object of a module, and is no file of such a name."""
+    return not model.startswith(APPLICATION) and bool(_OBJECT.match(model)) and not Path(model).exists()
+
+
 def located_conversion(how: ConversionSpec, folder: Path) -> ConversionSpec:
     """Return how to convert, with the paths in it made absolute from a folder."""
     changes = {}
@@ -76,7 +81,7 @@ def _kind(model: str) -> tuple[Kind | None, str]:
         if not (path / "saved_model.pb").is_file():
             raise ModelError(f"model: {model} is a folder but no SavedModel: it holds no saved_model.pb")
         return Kind.SAVED_MODEL, model
-    return (Kind.OBJECT, model) if _OBJECT.match(model) and not path.exists() else (None, model)
+    return (Kind.OBJECT, model) if is_object(model) else (None, model)
 
 
 _FITS = {

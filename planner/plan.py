@@ -114,6 +114,7 @@ class Predicted(Record, frozen=True, kw_only=True):
 class Metrics(Record, frozen=True, kw_only=True):
     """How far outputs are from the fp32 model's, over `samples` samples.
 
+    `top1_agreement` is None where the first output names no class (detections, a map, a single measure).
     `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's;
     `noise_standard_error` says how far the noise of other samples as many may be from that of these.
     """
@@ -121,7 +122,7 @@ class Metrics(Record, frozen=True, kw_only=True):
     noise_relative_rms: float
     noise_standard_error: float = 0.0
     max_abs_error: float
-    top1_agreement: float
+    top1_agreement: float | None
     accuracy: float | None
     accuracy_fp32: float | None
     metric: float | None = None
@@ -214,11 +215,40 @@ class ConvertedFrom(Record, frozen=True, kw_only=True):
     data: str
 
 
+class TooFewSamples(Record, frozen=True, kw_only=True):
+    """A budget that so few samples cannot show to hold for a plan that changes hardly anything.
+
+    Parameters
+    ----------
+    data
+        `calibration`, of which a quarter is held back and judged, or `evaluation`.
+    samples
+        That were judged.
+    measured, with_margin
+        What such a plan shows, and what that counts as: of budgets on answers one that has lost one answer
+        counts, of others the plan that was nearest to its budget.
+    needed
+        Samples of `data` in all with which that would hold.
+    refused
+        How many plans were tried out and not taken for it.
+    """
+
+    budget: str
+    limit: float
+    data: str
+    samples: int
+    measured: float
+    with_margin: float
+    needed: int
+    refused: int = 0
+
+
 class Plan(Record, frozen=True, kw_only=True):
     """Everything that rebuild, split and report need.
 
     `quantization` names each device's scheme; `scenario` is the resolved scenario; `calibration_sha256`
     is a hash of the samples that chose the ranges, since other samples would give other models.
+    `too_few_samples` says what more samples would allow: `status` speaks of what these could show.
     """
 
     format: int
@@ -234,6 +264,7 @@ class Plan(Record, frozen=True, kw_only=True):
     rounds: tuple[Round, ...]
     loop: tuple[LoopRound, ...] = ()
     measured: Measured | None
+    too_few_samples: tuple[TooFewSamples, ...] = ()
     converted_from: ConvertedFrom | None = None
     scenario: msgspec.Raw
 

@@ -12,7 +12,8 @@ from planner.canvas import inline_svg
 from planner.figures import draw_request
 from planner.page import LEGEND, Cells, output_bytes, render, units_data
 from planner.picture import Placed, draw_graph
-from planner.plan import Plan
+from planner.plan import Measured, Plan
+from planner.sample_size import too_few_text
 from planner.scenario import Scenario
 from planner.scenario_file import parse_scenario
 from planner.tables import short_name
@@ -66,6 +67,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             told("ms", "predicted", "transfer_s"),
             told("percent", "objective", "gap"),
         ),
+        too_few=[too_few_text(one) for one in plan.too_few_samples],
         costs=list(_costs(plan, told)),
         picture=Markup(picture),
         legend=LEGEND,
@@ -123,7 +125,6 @@ def _in_words(plan: Plan) -> str:
 
 
 def _costs(plan: Plan, told: Told) -> Iterator[Cells]:
-    measured = plan.measured
     yield "latency of one request", told("ms", "predicted", "latency_s"), ""
     yield "of it on links", told("ms", "predicted", "transfer_s"), ""
     for what, key in (
@@ -137,12 +138,8 @@ def _costs(plan: Plan, told: Told) -> Iterator[Cells]:
         told("noise", "measured", "noise_relative_rms"),
     )
     yield "largest absolute error", "", told("plain", "measured", "max_abs_error")
-    yield "same top-1 answer as fp32", "", told("percent", "measured", "top1_agreement")
-    for key in ("accuracy", "metric"):
-        kind = "percent" if key == "accuracy" else "plain"
-        if measured is not None and getattr(measured, key) is not None:
-            yield key, "", told(kind, "measured", key)
-            yield f"{key} of the fp32 model", "", told(kind, "measured", f"{key}_fp32")
+    if plan.measured is not None:
+        yield from _answers(plan.measured, told)
     if plan.predicted is not None and plan.predicted.energy_j is not None:
         yield "energy of one request", told("mJ", "predicted", "energy_j"), ""
     if plan.predicted is not None and plan.predicted.money:
@@ -153,6 +150,17 @@ def _costs(plan: Plan, told: Told) -> Iterator[Cells]:
             packed = told("size", "predicted", "compressed_bytes", device)
             yield f"weights of {device}, compressed", packed, ""
     yield "evaluation samples", "", told("count", "measured", "samples")
+
+
+def _answers(measured: Measured, told: Told) -> Iterator[Cells]:
+    """Yield what became of the model's answers, as far as they can be judged."""
+    if measured.top1_agreement is not None:
+        yield "same top-1 answer as fp32", "", told("percent", "measured", "top1_agreement")
+    for key in ("accuracy", "metric"):
+        kind = "percent" if key == "accuracy" else "plain"
+        if getattr(measured, key) is not None:
+            yield key, "", told(kind, "measured", key)
+            yield f"{key} of the fp32 model", "", told(kind, "measured", f"{key}_fp32")
 
 
 def _stages(plan: Plan, told: Told) -> Iterator[Cells]:

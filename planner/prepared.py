@@ -1,6 +1,6 @@
 """A scenario whose model and data are loaded, checked against each other, and calibrated."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +10,14 @@ from onnx import helper
 
 from planner.check_conversion import check_on_samples
 from planner.convert import Converted, convert
-from planner.data import Dataset, Input, check_labels, load_data, split_calibration
+from planner.data import Dataset, Input, check_labels, check_names, load_data, split_calibration
 from planner.errors import DataError
 from planner.measure import (
     Subject,
     calibrate_once,
     local_runtime,
 )
+from planner.metrics import check_answers, class_count
 from planner.model_source import order_of
 from planner.plan import ConvertedFrom
 from planner.refused_units import refused_once
@@ -123,27 +124,36 @@ def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
     """Read a scenario's model, converted if it is no ONNX file."""
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
     order = order_of(scenario.model, scenario.conversion, shapes)
+    if order:
+        check_names(scenario.data.calibration, "data.calibration")
+        check_names(scenario.data.evaluation, "data.evaluation")
     converted = convert(order, progress) if order else None
     source = load_model(converted.path, {}) if converted else load_model(Path(scenario.model), shapes)
-    names = [value.name for value in source.graph.input]
+    check_inputs(scenario, [value.name for value in source.graph.input])
+    return SourceModel(source, converted)
+
+
+def check_inputs(scenario: Scenario, names: Sequence[str]) -> None:
+    """Refuse what a scenario says of inputs that its model has not."""
     unknown = set(scenario.inputs) - set(names)
     if unknown:
         raise ModelError(
             f"inputs.{sorted(unknown)[0]}: the model has no such input; it has {', '.join(names)}"
         )
-    return SourceModel(source, converted)
 
 
-def group_units(source: SourceModel, data: Datasets) -> Models:
-    """Prepare a model on its samples, group it into units, and check labels against what it answers."""
+def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> Models:
+    """Prepare a model on its samples, group it, and check budgets and labels against its answers."""
     graph = build_graph(prepare_model(source.model, data.calibration.samples))
     del source.model.graph.output[:]
     source.model.graph.output.extend(graph.model.graph.output)  # whose shapes runs have shown
     scores = graph.tensors[graph.outputs[0]]
-    if scores.is_float:
-        check_labels(data.calibration.classes, scores.elements, "data.calibration")
-        check_labels(data.held_back.classes, scores.elements, "data.calibration")
-        check_labels(data.evaluation.classes, scores.elements, "data.evaluation")
+    check_answers(scenario.budget, scores)
+    classes = class_count(scores.dtype, scores.shape)
+    if classes is not None:
+        check_labels(data.calibration.classes, classes, "data.calibration")
+        check_labels(data.held_back.classes, classes, "data.calibration")
+        check_labels(data.evaluation.classes, classes, "data.evaluation")
     return Models(source.model, graph, source.converted, source.channels_last)
 
 
@@ -163,10 +173,10 @@ def prepare(
         Units that a plan quantizes already, whatever this machine makes of them.
     """
     progress("reading the model", 0, 1)
+    metric = load_metric(scenario.metric)
     source = load_source(scenario, progress)
     data = load_datasets(scenario, source)
-    metric = load_metric(scenario.metric)
-    models = group_units(source, data)
+    models = group_units(scenario, source, data)
     progress("reading the model", 1, 1)
     schemes = schemes or choose_schemes(scenario)
     subject = Subject.of(models.graph, data.calibration)

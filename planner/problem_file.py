@@ -34,6 +34,8 @@ from planner.problem_spec import (
 from planner.routes import Hop, Routes
 from planner.solvers import SolverOptions
 
+_SCENARIOS = (".yaml", ".yml")
+
 
 def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
     """Read PROBLEM.json.
@@ -43,6 +45,8 @@ def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
     ProblemError
         With one line per fault: file, key and what would be right.
     """
+    if path.suffix.lower() in _SCENARIOS:
+        raise ProblemError(f"{path} is a scenario, not a table of costs: give PROBLEM.json, or `plan {path}`")
     try:
         text = path.read_bytes()
     except OSError as exc:

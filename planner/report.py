@@ -8,6 +8,7 @@ from rich.text import Text
 
 from planner.manifest import Manifest
 from planner.plan import ConvertedFrom, Plan, Predicted
+from planner.sample_size import too_few_text
 from planner.tables import MILLI, new_table, program_size, short_name, size_text
 from profiling.diff import ProfileDiff
 from profiling.inspection import Inspection, UnitFacts
@@ -23,10 +24,11 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
     cuts = [_cuts(plan)] if plan.cuts else [Text("nothing crosses a link")]
     sizes = [Text(line) for line in _compressed(plan, manifest)]
-    return Group(_stages(plan, manifest), *cuts, _costs(plan), *sizes, *_checks(plan))
+    few = [Text(f"{too_few_text(one)}\n") for one in plan.too_few_samples]
+    return Group(_stages(plan, manifest), *few, *cuts, _costs(plan), *sizes, *_checks(plan))
 
 
-def no_plan_text(unmet: tuple[str, ...], conflict: str) -> str:
+def no_plan_text(plan: Plan, unmet: tuple[str, ...], conflict: str) -> str:
     """Return why there is no plan, in one line.
 
     Parameters
@@ -37,8 +39,15 @@ def no_plan_text(unmet: tuple[str, ...], conflict: str) -> str:
         Budgets that cannot hold together, as a sentence.
     """
     if unmet:
-        return f"infeasible: even without quantization noise the held-back data show {'; '.join(unmet)}"
-    return conflict
+        conflict = f"infeasible: even without quantization noise the held-back data show {'; '.join(unmet)}"
+    return "; ".join((conflict, *map(too_few_text, plan.too_few_samples)))
+
+
+def broken_text(plan: Plan, failures: tuple[str, ...]) -> str:
+    """Return which budgets the evaluation data broke, in one line, and what may help."""
+    few = [too_few_text(one) for one in plan.too_few_samples if one.data == "evaluation"]
+    advice = "loosen the budget, or give more calibration data so that the held-back quarter is larger"
+    return f"verification failed: {'; '.join((*failures, *few))}. Nothing was delivered: {advice}"
 
 
 def _stages(plan: Plan, manifest: Manifest) -> Table:
@@ -95,7 +104,8 @@ def _costs(plan: Plan) -> Table:
         f"{measured.noise_relative_rms:.4f}",
     )
     table.add_row("largest absolute error", "", f"{measured.max_abs_error:.4g}")
-    table.add_row("same top-1 answer as fp32", "", f"{measured.top1_agreement:.2%}")
+    if measured.top1_agreement is not None:
+        table.add_row("same top-1 answer as fp32", "", f"{measured.top1_agreement:.2%}")
     if measured.accuracy is not None and measured.accuracy_fp32 is not None:
         table.add_row("accuracy (fp32 model)", "", f"{measured.accuracy:.2%} ({measured.accuracy_fp32:.2%})")
     if measured.metric is not None and measured.metric_fp32 is not None:

@@ -20,6 +20,7 @@ from planner.measure import (
 from planner.metrics import broken_budgets, has_error_budget
 from planner.plan import Measured, Plan
 from planner.prepared import Prepared, group_units, load_datasets, load_source, prepare
+from planner.sample_size import too_few_evaluated
 from planner.scenario import Scenario
 from planner.scenario_file import parse_scenario
 from planner.schemes import schemes_of, trial_level
@@ -84,7 +85,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     plan = compose_plan(question, tightened, closed.rounds)
     measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     _require_equal_chain(measured)
-    plan = msgspec.structs.replace(plan, measured=measured)
+    plan = _with_measured(plan, scenario, measured)
     profiles = {
         name: Profile(PROFILE_FORMAT, name, profile, noise_of(scenario, prepared.schemes[name], basis.noise))
         for name, profile in closed.latency.items()
@@ -131,7 +132,7 @@ def verify_plan(
     scenario = parse_scenario(bytes(plan.scenario))
     source = load_source(scenario, progress)
     data = load_datasets(scenario, source)
-    models = group_units(source, data)
+    models = group_units(scenario, source, data)
     runtime = local_runtime(scenario)
     schemes = _planned_schemes(plan, scenario)
     levels = [trial_level(scenario, scenario.device(name), schemes[name]) for name, _ in stages]
@@ -141,8 +142,15 @@ def verify_plan(
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
     measured = verify(deliverable, data.evaluation, runtime, load_metric(scenario.metric), progress)
     _require_equal_chain(measured)
-    plan = msgspec.structs.replace(plan, measured=measured)
+    plan = _with_measured(plan, scenario, measured)
     return Outcome(plan, None, {}, _failures(scenario, measured))
+
+
+def _with_measured(plan: Plan, scenario: Scenario, measured: Measured) -> Plan:
+    """Return a plan with what the evaluation data showed, and what they are too few to show."""
+    planned = (one for one in plan.too_few_samples if one.data == "calibration")
+    few = (*planned, *too_few_evaluated(scenario.budget, measured))
+    return msgspec.structs.replace(plan, measured=measured, too_few_samples=few)
 
 
 def _planned_schemes(plan: Plan, scenario: Scenario) -> dict[str, Scheme]:

@@ -4,17 +4,20 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from planner.check_scenario import check_conversion, check_scenario
+from planner.check_scenario import check_conversion, check_scenario, read_scenario
 from planner.errors import ScenarioError
 from planner.faults import Fault
+from planner.file_kind import refuse_other_than_scenario
+from planner.missing_files import missing_files
 from planner.model_source import located_conversion, located_model
-from planner.sample_spec import DataSpec, LabelTable, SampleSpec
+from planner.sample_spec import LabelTable, SampleSpec
 from planner.scenario import ConversionSpec, Scenario
 
 _EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
@@ -22,7 +25,7 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
-    """Read a scenario file, expand ${VAR}, make its paths absolute and check it whole.
+    """Read a scenario file, expand ${VAR}, make its paths absolute and check it, but for its files.
 
     Parameters
     ----------
@@ -34,6 +37,27 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     ScenarioError
         With one line per fault: file, line, key and what would be right.
     """
+    scenario, faults, marks = _read(path, overrides)
+    _refuse(path, marks, faults)
+    return scenario
+
+
+def load_ready_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Read a scenario as `load_scenario` does, and check that the files and modules it names are there.
+
+    Raises
+    ------
+    ScenarioError
+        With one line per fault, those of missing files among them.
+    """
+    scenario, faults, marks = _read(path, overrides)
+    _refuse(path, marks, [*faults, *missing_files(scenario)])
+    return scenario
+
+
+def _read(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], object]:
+    """Return the scenario as far as it is right, its paths absolute, its faults, and where its keys stand."""
+    refuse_other_than_scenario(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -47,11 +71,20 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     for setting in overrides:
         _override(content, setting)
     faults = list(_unset_variables(content))
-    scenario, more = check_scenario(json.dumps(_copied(content, _expand), default=str))
-    faults += more
-    if scenario is None or faults:
-        raise ScenarioError("\n".join(_line(path, marks, fault) for fault in _distinct(faults)))
-    return _absolute(scenario, path.resolve().parent)
+    scenario, more = read_scenario(json.dumps(_copied(content, _expand), default=str))
+    return _absolute(scenario, path.resolve().parent), [*faults, *more], marks
+
+
+def _refuse(path: Path, marks: object, faults: Sequence[Fault]) -> None:
+    """Raise what is wrong, in the order of the file."""
+    if faults:
+        placed = [(_position(marks, fault), fault) for fault in _distinct(faults)]
+        raise ScenarioError(
+            "\n".join(
+                f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}"
+                for (line, column), fault in sorted(placed, key=itemgetter(0))
+            )
+        )
 
 
 def parse_conversion(settings: Sequence[str], folder: Path) -> ConversionSpec:
@@ -179,7 +212,8 @@ def _distinct(faults: Sequence[Fault]) -> list[Fault]:
     return list({fault.place: fault for fault in reversed(faults)}.values())[::-1]
 
 
-def _line(path: Path, marks: object, fault: Fault) -> str:
+def _position(marks: object, fault: Fault) -> tuple[int, int]:
+    """Return line and column of the innermost key that a fault's place has in the file."""
     line, column = 1, 1
     here = marks
     for step in fault.place:
@@ -189,7 +223,7 @@ def _line(path: Path, marks: object, fault: Fault) -> str:
             here = here[step]  # type: ignore[index]
         except (KeyError, IndexError, TypeError, AttributeError):
             break
-    return f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}"
+    return line, column
 
 
 def _absolute(scenario: Scenario, folder: Path) -> Scenario:
@@ -213,8 +247,8 @@ def _absolute(scenario: Scenario, folder: Path) -> Scenario:
         d.model_copy(update={"profile": absolute(d.profile)}) if d.profile not in (None, "measure") else d
         for d in scenario.devices
     )
-    data = DataSpec(
-        calibration=samples(scenario.data.calibration), evaluation=samples(scenario.data.evaluation)
+    data = scenario.data.model_copy(
+        update={part: samples(getattr(scenario.data, part)) for part in ("calibration", "evaluation")}
     )
     changes: dict[str, object] = {
         "model": located_model(scenario.model, folder),

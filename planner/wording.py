@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from math import ceil, floor, log10
 
-from planner.budgets import wording_of
+from planner.budgets import BudgetUnit, unit_of
 from planner.explain import Conflict, Relaxation, conflict_sentence
 from planner.problem import Measure
 from planner.scenario import Scenario
@@ -28,20 +28,22 @@ def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float
 
 
 def _limit_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str:
-    key, value = _in_words(scenario, one, one.limit.at_most, noise)
+    unit = unit_of(scenario, one.limit.quantity)
+    value = _in_unit(unit, one, one.limit.at_most, noise)
     if _is_derived(scenario, one, noise):
         budgets = [name for name in _ERRORS if getattr(scenario.budget, name) is not None]
         return f"{' and '.join(budgets)} (which leave {value:.4g} of noise on held-back data)"
-    return f"{key}: {value:.4g}"
+    return unit.text(f"{value:.4g}")
 
 
 def _way_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str | None:
     if one.least is None or _is_derived(scenario, one, noise):
         return None
-    key, value = _in_words(scenario, one, one.least, noise)
+    unit = unit_of(scenario, one.limit.quantity)
+    value = _in_unit(unit, one, one.least, noise)
     least = one.limit.quantity.measure is Measure.PERIOD  # a throughput has to fall
     enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
-    return f"{key}: {enough:.10g}" + ("" if one.proved else " (or closer to the budget)")
+    return unit.text(f"{enough:.10g}") + ("" if one.proved else " (or closer to the budget)")
 
 
 def _is_derived(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> bool:
@@ -54,14 +56,9 @@ def _is_derived(scenario: Scenario, one: Relaxation, noise: Callable[[float], fl
     return float(noise(one.limit.at_most) ** 0.5) < written * (1 - _ROUNDING)
 
 
-def _in_words(
-    scenario: Scenario, one: Relaxation, value: float, noise: Callable[[float], float]
-) -> tuple[str, float]:
-    """Return the key of a budget, and a value in its unit."""
-    wording = wording_of(scenario, one.limit.quantity)
-    if one.limit.quantity.measure is Measure.NOISE:
-        value = noise(value)
-    return wording.key, wording.in_unit(value)
+def _in_unit(unit: BudgetUnit, one: Relaxation, value: float, noise: Callable[[float], float]) -> float:
+    """Return a value of a limited quantity in a budget's unit."""
+    return unit.in_unit(noise(value) if one.limit.quantity.measure is Measure.NOISE else value)
 
 
 def _round_up(value: float) -> float:

@@ -113,7 +113,7 @@ SETTINGS = {
     "data.calibration.image={divide_by: 0}": "divide_by must not be 0",
     "data.calibration.image={scale_by: [1, 0]}": "scale_by must not be 0",
     "data.calibration.image={layout: chw}": "image.layout must be 'nchw' or 'nhwc', got 'chw'",
-    "data.calibration.image={crop: 99}": "cannot crop 99 x 99",
+    "data.calibration.image={crop: 99}": "data.calibration: sample 0: cannot crop 99 x 99",
     "data.calibration.image={subtract: [1, 2, 3]}": "image.subtract: give one number or one per channel (8)",
     "data.calibration.image={resize_shorter: 4}": "pixels must be uint8, got float32",
     "data.calibration.file=c.npz": "data.calibration.file is not a known key",
@@ -167,7 +167,7 @@ SETTINGS = {
     "budget.metric_drop=1": "needs `metric`",
     "budget.energy_j={camera: 1}": "devices.0.active_watt is required",
     "metric=plain": "metric must be module:name, got 'plain'",
-    "metric=none_such:f": "metric: none_such:f cannot be used",
+    "metric=none_such:f": "metric none_such:f cannot be used: there is no module none_such in ",
     "objective=speed": "objective must be 'latency', 'makespan', 'throughput'",
     "objective={latency: -1}": "objective.latency must be >= 0, got -1",
     "solver.name=xpress": "solver.name must be 'highs', 'cbc', 'gurobi', 'cplex' or 'scip', got 'xpress'",
@@ -301,6 +301,12 @@ def arrays(**changes: object) -> dict[str, object]:
     return {name: value for name, value in good.items() if value is not None}
 
 
+def test_inspect_refuses_what_the_scenario_says_of_inputs_that_are_not_there(here, capsys):
+    (here / "s.yaml").write_text(f"{SCENARIO}inputs: {{q: {{wire_bytes: 3}}}}\n")
+    for arguments in (("s.yaml", "--out", "o"), ("inspect", "s.yaml")):
+        check(capsys, here, arguments, 1, "inputs.q: the model has no such input; it has x")
+
+
 ARRAYS = {
     "no x": (arrays(x=None), "has no array 'x' for input 'x'; it has y"),
     "no y": (arrays(y=None), "labels: must name an array"),
@@ -415,7 +421,7 @@ COMMANDS = {
     ("s.yaml", "--out"): (2, "--out"),
     ("s.yaml", "t.yaml"): (2, "t.yaml"),
     ("none.yaml",): (1, "none.yaml: No such file"),
-    (".",): (1, "Is a directory"),
+    (".",): (1, "is a folder, not a scenario: give a scenario file, such as s.yaml"),
     ("verfy", "plan"): (2, "did you mean verify?"),
     ("verify",): (2, "FOLDER"),
     ("verify", "s.yaml"): (1, "s.yaml: is not a plan"),

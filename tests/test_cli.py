@@ -358,7 +358,7 @@ def test_cbc_finds_a_plan_as_fast(call, tmp_path, delivered):
         (("profle", "{quick}"), 2, "did you mean profile?"),
         (("schema", "extra"), 2, "extra"),
         (("none.yaml",), 1, "none.yaml: No such file"),
-        (("{quick}", "--set", "model=/none.onnx"), 1, "model: /none.onnx does not exist"),
+        (("{quick}", "--set", "model=/none.onnx"), 1, "model /none.onnx does not exist"),
         (("{quick}", "--set", "model={quick}"), 1, "is not an ONNX"),
         (("{quick}", "--set", "inputs={zzz: {wire_bytes: 5}}"), 1, "inputs.zzz: the model has no such input"),
         (("{quick}", "--set", "data.calibration.inputs={a: b}"), 1, "the model has no input 'a'"),
@@ -553,3 +553,15 @@ def test_an_interrupt_while_libraries_load_is_answered(tmp_path, delay_s):
     assert process.returncode == 130
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["profile", "export", "verify", "run", "inspect", "solve", "compare", "schema"]
+)
+def test_the_help_of_a_command_shows_its_own_examples(command, call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    code, out, _ = call(command, "--help")
+    assert code == 0
+    shown = [line.split()[1] for line in out.splitlines() if line.startswith(" plan ")]
+    assert set(shown) == {command}
+    assert "SCENARIO  [required]" not in out

@@ -1,4 +1,5 @@
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ from PIL import Image
 
 from planner.data import Dataset, Input, check_labels, load_data, split_calibration
 from planner.errors import DataError
+from planner.prepared import prepare
 from planner.sample_spec import ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from planner.scenario_file import load_scenario
 
 X = Input("x", "float32", (1, 3, 4, 4))
 
@@ -209,3 +212,31 @@ def test_a_reader_may_give_labels_of_any_kind(tmp_path):
     assert classes.classes.tolist() == [4, 5, 6]
     refuse(SampleSpec(reader=f"{tmp_path}/labelled:Few"), "gives 3 samples but 1 labels")
     refuse(SampleSpec(reader=f"{tmp_path}/labelled:Odd"), "labels must be a list, got int")
+
+
+EARLY = {
+    "array": ({"npz": "d.npz", "inputs": {"x": "q"}}, "has no array 'q' for input 'x'; it has x, y"),
+    "labels": ({"npz": "d.npz", "labels": "z"}, r"labels: must name an array of .*: x, y"),
+    "archive": ({"npz": "net.tflite"}, "is not a readable .npz archive"),
+    "column": (
+        {"images": ".", "image": {}, "labels": {"file": "t.tsv", "label_column": "kind"}},
+        "has no column 'kind'; it has file, label",
+    ),
+    "reader": ({"reader": "json:Nope"}, "reader: json:Nope cannot be used"),
+}
+
+
+@pytest.mark.parametrize("name", EARLY)
+@pytest.mark.parametrize("part", ["calibration", "evaluation"])
+def test_a_wrong_name_is_told_before_a_model_is_converted(name, part, tmp_path):
+    spec, message = EARLY[name]
+    np.savez(tmp_path / "d.npz", x=np.zeros((4, 2)), y=np.zeros(4, np.int64))
+    (tmp_path / "t.tsv").write_text("file\tlabel\na.png\t1\n")
+    (tmp_path / "net.tflite").write_bytes(b"no model: to convert it would end in another message")
+    right = {"npz": str(tmp_path / "d.npz"), "labels": "y"}
+    path = tmp_path / "s.json"
+    data = {"calibration": right, "evaluation": right} | {part: spec}
+    device = {"devices": [{"name": "a"}], "source": "a", "sink": "a"}
+    path.write_text(json.dumps({"model": "net.tflite", "data": data, **device}))
+    with pytest.raises(DataError, match=message):
+        prepare(load_scenario(path))

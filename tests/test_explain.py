@@ -6,6 +6,7 @@ from small_problems import LATENCY, NOISE, small_problem
 from strategies import problems
 from test_formulate import TEXT
 
+from planner.budgets import limits_of, unit_of
 from planner.explain import find_conflict
 from planner.ilp import SolveStatus, solve
 from planner.law import NoiseLaw
@@ -52,13 +53,13 @@ def test_a_conflict_is_told_in_the_scenarios_keys_and_units(tmp_path):
     limits = (Limit(Quantity(Measure.MEMORY, 0), 3 * 2**20), Limit(LATENCY, 0.001), Limit(NOISE, 1e-4))
     conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
     text = conflict_text(scenario, conflict, NoiseLaw().power)
-    assert text.startswith("infeasible at the measured costs: budget.latency_ms: 0.001 cannot be kept; ")
-    assert text.endswith(" would do")
+    assert text.startswith("infeasible at the measured costs: budget.latency_ms: 0.001 ms cannot be kept; ")
+    assert text.endswith(" ms would do")
     both = replace(
         conflict, relaxations=tuple(replace(conflict.relaxations[0], limit=x, least=None) for x in limits)
     )
     assert conflict_text(scenario, both, NoiseLaw().power) == (
-        "infeasible at the measured costs: budget.memory_mib.camera: 3, budget.latency_ms: 1 and "
+        "infeasible at the measured costs: budget.memory_mib.camera: 3 MiB, budget.latency_ms: 1 ms and "
         "noise_relative_rms: 0.01 cannot be kept together"
     )
 
@@ -78,3 +79,28 @@ def test_a_limit_that_error_budgets_left_names_them_and_no_way_out(tmp_path):
     )
     own = replace(conflict, relaxations=(replace(one, limit=Limit(NOISE, 0.04), least=0.09),))
     assert conflict_text(scenario, own, NoiseLaw().power).endswith("noise_relative_rms: 0.3 would do")
+
+
+WRITTEN = {
+    "latency_ms: 100": "budget.latency_ms: 100 ms",
+    "makespan_ms: 50": "budget.makespan_ms: 50 ms",
+    "throughput_per_s: 20": "budget.throughput_per_s: 20 per s",
+    "energy_j: {camera: 0.5}": "budget.energy_j.camera: 0.5 J",
+    "total_energy_j: 2": "budget.total_energy_j: 2 J",
+    "memory_mib: {camera: 1.5}": "budget.memory_mib.camera: 1.5 MiB",
+    "traffic_kib: {camera-server: 3}": "budget.traffic_kib.camera-server: 3 KiB",
+    "money_per_request: 0.2": "budget.money_per_request: 0.2",
+    "money_per_month: 100": "budget.money_per_month: 100",
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_each_budget_is_told_as_it_was_written_with_its_unit(tmp_path, written):
+    text = TEXT.replace("{INPUTS}", "{}").replace("memory_mib: {camera: 1}, latency_ms: 100", written)
+    text = text.replace("{name: camera", "{name: camera, active_watt: 1, price_per_hour: 1")
+    text = text.replace("{name: server", "{name: server, active_watt: 1") + "requests_per_month: 1000\n"
+    (tmp_path / "s.yaml").write_text(text)
+    scenario = load_scenario(tmp_path / "s.yaml")
+    (limit,) = limits_of(scenario)
+    unit = unit_of(scenario, limit.quantity)
+    assert unit.text(f"{unit.in_unit(limit.at_most):.4g}") == WRITTEN[written]

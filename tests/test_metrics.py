@@ -1,8 +1,25 @@
-import numpy as np
-import pytest
+import io
 
-from planner.metrics import MetricsSum, broken_budgets, doubtful_budgets, has_error_budget
+import numpy as np
+import onnx
+import pytest
+from conftest import scenario_around
+from rich.console import Console
+
+from planner.errors import DataError
+from planner.metrics import (
+    MetricsSum,
+    broken_budgets,
+    class_count,
+    doubtful_budgets,
+    has_error_budget,
+    names_class,
+)
+from planner.output import read_manifest, write_outcome
 from planner.plan import Metrics
+from planner.prepared import prepare
+from planner.report import plan_table
+from planner.run import plan_scenario
 from planner.scenario import BudgetSpec
 
 
@@ -141,3 +158,70 @@ def test_noise_that_few_samples_do_not_show_to_hold_is_doubtful_but_not_broken()
     assert names(doubtful_budgets(budget, doubtful)) == ["noise_relative_rms"]
     assert not names(doubtful_budgets(budget, metrics(noise_standard_error=0.004)))
     assert not names(broken_budgets(budget, doubtful))
+
+
+ANSWERS = {
+    "class scores": (np.float32, (1, 10), 10, True),
+    "scores without a batch": (np.float32, (10,), 10, True),
+    "scores behind more axes of one": (np.float16, (1, 1, 1, 10), 10, True),
+    "scores of a single pixel": (np.float32, (1, 10, 1, 1), 10, True),
+    "quantized scores": (np.uint8, (1, 10), 10, True),
+    "a class index": (np.int64, (1,), None, True),
+    "a scalar index": (np.int32, (), None, True),
+    "a truth value": (np.bool_, (1, 1), None, True),
+    "detections": (np.float32, (1, 84, 64), None, False),
+    "one measure": (np.float32, (1, 1), None, False),
+    "a quantized measure": (np.uint8, (1, 1), None, False),
+    "a series": (np.float32, (1, 96, 1), None, False),
+    "rows of scores": (np.float32, (1, 7, 10), None, False),
+    "a map of indices": (np.int64, (1, 8, 8), None, False),
+    "the best five": (np.int64, (1, 5), None, False),
+    "nothing": (np.float32, (1, 0), None, False),
+}
+
+
+@pytest.mark.parametrize(("dtype", "shape", "classes", "named"), ANSWERS.values(), ids=ANSWERS)
+def test_only_scores_and_indices_name_a_class(dtype, shape, classes, named):
+    assert class_count(dtype, shape) == classes
+    assert names_class(dtype, shape) == named
+    output = {"y": np.ones(shape, dtype)}
+    total = MetricsSum()
+    total.add(output, output, 1)
+    assert (total.result().top1_agreement is None) == (not named)
+    assert (total.result().accuracy is None) == (not named)
+
+
+def test_answers_that_cannot_be_compared_keep_no_budget_on_them():
+    unknown = metrics(top1_agreement=None, accuracy=None, accuracy_fp32=None)
+    for budget in (BudgetSpec(top1_agreement=0.0), BudgetSpec(accuracy_drop=1.0)):
+        assert len(names(broken_budgets(budget, unknown))) == 1
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]>'
+        "d (float[1,3,8,8] x) => (float[1,3,64] boxes) <int64[3] s = {1, 3, 64}>"
+        "{ r = Relu(x) boxes = Reshape(r, s) }"
+    )
+    arrays = {"x": np.random.default_rng(0).normal(size=(12, 3, 8, 8)).astype(np.float32)}
+    return scenario_around(tmp_path_factory.mktemp("detector"), model, arrays)
+
+
+@pytest.mark.parametrize("budget", [BudgetSpec(top1_agreement=0.9), BudgetSpec(accuracy_drop=0.1)])
+def test_a_budget_on_the_answers_of_a_detector_is_refused_before_anything_is_measured(detector, budget):
+    asked = detector.model_copy(update={"budget": budget})
+    words = r"first output 'boxes', float32 \[1, 3, 64\], names no class.*noise_relative_rms.*metric"
+    with pytest.raises(DataError, match=words):
+        prepare(asked)
+
+
+def test_no_page_or_table_shows_the_agreement_of_a_detector(detector, tmp_path):
+    outcome = plan_scenario(detector)
+    write_outcome(outcome, tmp_path / "plan")
+    assert outcome.plan.measured.top1_agreement is None
+    text = io.StringIO()
+    Console(file=text, width=200).print(plan_table(outcome.plan, read_manifest(tmp_path / "plan")))
+    assert "noise, relative rms" in text.getvalue()
+    for shown in (text.getvalue(), (tmp_path / "plan" / "report.html").read_text()):
+        assert "top-1" not in shown

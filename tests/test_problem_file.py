@@ -121,7 +121,7 @@ def test_a_conflict_is_told_and_loosening_it_helps(ask):
     assert code == 3
     found = json.loads(out)
     assert found["status"] == "infeasible"
-    assert err.startswith("infeasible: ")
+    assert err == "infeasible: latency <= 0.02 s cannot be kept; latency <= 0.041176 s would do\n"
     for one in found["conflict"]:
         loosened = [
             row | {"at_most": one["least"] * 1.0001} if row["measure"] == one["measure"] else row
@@ -244,3 +244,21 @@ def test_the_schema_of_the_problem_is_printed(capsys):
 def test_solving_by_file_and_by_hand_is_the_same():
     problem, options = load_problem(EXAMPLE)
     assert solve(problem, options).objective == pytest.approx(0.0256212)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"measure": "latency", "at_most": 1e-9}, "latency <= 1e-09 s cannot be kept; latency <= "),
+        ({"measure": "energy", "at_most": 1e-9}, "energy <= 1e-09 J"),
+        ({"measure": "memory", "of": "camera", "at_most": 1}, "memory of camera <= 1 bytes"),
+        ({"measure": "traffic", "at_most": 1}, "traffic <= 1 bytes"),
+    ],
+)
+def test_a_limit_that_cannot_be_kept_has_its_unit(ask, limit, words):
+    problem = changed(limits=[limit])
+    problem["units"][0]["options"] = problem["units"][0]["options"][:1]
+    for one in problem["devices"]:
+        one["active_w"] = 1.0
+    code, _, err = ask(problem)
+    assert (code, words in err) == (3, True), err

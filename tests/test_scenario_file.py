@@ -6,7 +6,8 @@ from conftest import QUICKSTART, ROOT
 
 from planner.check_scenario import scenario_schema
 from planner.errors import ScenarioError
-from planner.scenario_file import dump_scenario, load_scenario, parse_scenario
+from planner.scenario import Scenario
+from planner.scenario_file import dump_scenario, load_ready_scenario, load_scenario, parse_scenario
 
 GOOD = """\
 model: m.onnx
@@ -69,6 +70,72 @@ def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
         "s.yaml:7:41: devices.1.speedup must be a number, got 'fast'",
         "s.yaml:9:32: links.0.bandwidth_mbit_per_s must be >= 0.0001, got -3",
         "s.yaml:9:58: links.0.latency is not a known key; did you mean latency_ms?",
+        "s.yaml:12:1: sink names no device: ''; devices are camera, server",
+    ]
+
+
+def ready_faults(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ScenarioError) as caught:
+        load_ready_scenario(write(folder, text))
+    return [line.replace(f"{folder}/", "") for line in str(caught.value).splitlines()]
+
+
+def test_faults_of_keys_between_keys_and_of_files_come_in_one_go_in_the_order_of_lines(tmp_path):
+    text = GOOD.replace("labels: y}\n  eval", "label: y}\n  eval").replace(
+        "scaled_from: camera", "scaled_from: cam"
+    )
+    text = text.replace("- {name: camera}", "- {name: camera, threads: one, profile: p.json}")
+    text = text.replace("source: camera", "source: sever") + "metric: judge:score\n"
+    (tmp_path / "m.onnx").touch()
+    assert ready_faults(tmp_path, text) == [
+        "s.yaml:3:17: data.calibration.npz c.npz does not exist",
+        "s.yaml:3:29: data.calibration.label is not a known key; did you mean labels?",
+        "s.yaml:4:16: data.evaluation.npz e.npz does not exist",
+        "s.yaml:6:20: devices.0.threads must be a whole number, got 'one'",
+        "s.yaml:6:34: devices.0.profile p.json (profile of camera) does not exist; make it on the device: "
+        "plan profile SCENARIO --device camera, with --bundle DIR if this package cannot be installed there",
+        "s.yaml:7:20: devices.1.scaled_from names no device: 'cam'; devices are camera, server; "
+        "did you mean camera?",
+        "s.yaml:11:1: source names no device: 'sever'; devices are camera, server; did you mean server?",
+        f"s.yaml:13:1: metric judge:score cannot be used: there is no module judge in {tmp_path}",
+    ]
+
+
+def test_every_kind_of_missing_file_has_its_line(tmp_path):
+    text = GOOD.replace("m.onnx", "nets:build\nconversion: {weights: w.weights.h5}")
+    text = text.replace("{npz: c.npz, labels: y}", "{images: pictures, image: {}, labels: {file: names.tsv}}")
+    text = text.replace("{npz: e.npz, labels: y}", "{reader: 'readers:Digits'}")
+    assert [line.partition(": ")[2] for line in ready_faults(tmp_path, text)] == [
+        f"model nets:build cannot be used: there is no module nets in {tmp_path}",
+        "conversion.weights w.weights.h5 does not exist",
+        "data.calibration.images pictures is not a folder",
+        "data.calibration.labels.file names.tsv does not exist",
+        f"data.evaluation.reader readers:Digits cannot be used: there is no module readers in {tmp_path}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{name: camera}", "{nmae: camera}"),
+        ("{name: camera}", "{name: [camera]}"),
+        ("{name: camera}", "camera"),
+        ("{name: camera}", "{name: camera, idle_watt: 1}"),
+        ("from: server, to: camera", "frm: server, to: camera"),
+        ("  calibration", "  calibraton"),
+        ("source: camera", "sorce: camera"),
+    ],
+)
+def test_what_only_follows_from_a_fault_is_not_told(tmp_path, old, new):
+    lines = faults(tmp_path, GOOD.replace(old, new))
+    assert not any("names no device" in line or "cannot be reached" in line for line in lines)
+
+
+def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
+    for name in ("m.onnx", "e.npz"):
+        (tmp_path / name).touch()
+    assert ready_faults(tmp_path, GOOD.replace("c.npz", "'${UNSET_HERE}/c.npz'")) == [
+        "s.yaml:3:17: data.calibration.npz needs the environment variable UNSET_HERE, which is not set"
     ]
 
 
@@ -215,3 +282,32 @@ def test_the_schema_file_for_editors_is_current(request):
 def test_every_scenario_in_the_repository_is_valid(path, monkeypatch):
     monkeypatch.setenv("SPLITQUANT_DATA", "/somewhere")
     assert load_scenario(path).devices
+
+
+PLACES = [
+    *(name for name in Scenario.model_fields if name not in ("source", "sink")),
+    *("data.calibration", "data.calibration.npz", "data.calibration.labels", "data.calibration.image"),
+    *("devices.0", "devices.0.name", "devices.1.scaled_from", "devices.0.quantization", "devices.0.profile"),
+    *("links.0", "links.0.from", "links.0.radio", "placement.pin", "placement.together", "budget.memory_mib"),
+    *("budget.traffic_kib", "solver.name", "inputs.x", "source", "sink"),
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_value_of_any_type_at_any_place_is_told_and_nothing_breaks(tmp_path, place):
+    for value in (
+        "3",
+        "x y",
+        "[]",
+        "[1]",
+        "[{}]",
+        "{}",
+        "{a: 1}",
+        "{a: {b: []}}",
+        "true",
+        "null",
+        "-1",
+        ".nan",
+    ):
+        with pytest.raises(ScenarioError):
+            load_ready_scenario(write(tmp_path, GOOD), [f"{place}={value}", "nonsense=1"])
