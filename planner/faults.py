@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
 
+_MOST_FAULTS = 50  # told at once
 _MEMBERS = ("LabelTable", "float", "str", "tuple[]")  # of unions, in the places of errors
 
 
@@ -30,8 +31,11 @@ def describe_faults(
     unions
         Names of union members, which stand in places but are no keys.
     """
-    found = [_describe(error, root, unions) for error in errors]
-    return tuple(fault for fault in found if not _follows(fault, found))
+    listed = list(errors)
+    found = [_describe(error, root, unions) for error in listed[:_MOST_FAULTS]]
+    told = tuple(fault for fault in found if not _follows(fault, found))
+    more = len(listed) - _MOST_FAULTS
+    return (*told, Fault((), f"has {more} more faults")) if more > 0 else told
 
 
 def _follows(fault: Fault, faults: list[Fault]) -> bool:

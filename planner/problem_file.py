@@ -33,6 +33,9 @@ from planner.problem_spec import (
 )
 from planner.routes import Hop, Routes
 from planner.solvers import SolverOptions
+from profiling.input_files import read_input
+
+_MOST_BYTES = 32 * 2**20
 
 
 def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
@@ -44,14 +47,14 @@ def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
         With one line per fault: file, key and what would be right.
     """
     try:
-        text = path.read_bytes()
+        text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         raise ProblemError(f"{path}: {exc.strerror}") from exc
     spec, faults = check_problem(text)
     if spec is not None:
         faults = tuple(crosscheck(spec))
     if spec is None or faults:
-        raise ProblemError("\n".join(_line(path, fault) for fault in faults))
+        raise ProblemError(*(_line(path, fault) for fault in faults))
     return problem_of(spec), SolverOptions(spec.solver.name, spec.solver.time_limit_s, spec.solver.gap)
 
 

@@ -16,6 +16,8 @@ from planner.faults import Fault
 from planner.model_source import located_conversion, located_model
 from planner.sample_spec import DataSpec, LabelTable, SampleSpec
 from planner.scenario import ConversionSpec, Scenario
+from planner.yaml_text import MOST_BYTES, load_yaml
+from profiling.input_files import read_input
 
 _EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -35,22 +37,19 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
         With one line per fault: file, line, key and what would be right.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_input(path, MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
         raise ScenarioError(f"{path}: {reason}") from exc
     content, marks = _parse(text, path)
-    try:
-        content = _copied(content, str)  # a YAML alias is one object in two places
-    except RecursionError as exc:
-        raise ScenarioError(f"{path}: an alias contains itself") from exc
+    content = _copied(content, str)  # a YAML alias is one object in two places
     for setting in overrides:
         _override(content, setting)
     faults = list(_unset_variables(content))
     scenario, more = check_scenario(json.dumps(_copied(content, _expand), default=str))
     faults += more
     if scenario is None or faults:
-        raise ScenarioError("\n".join(_line(path, marks, fault) for fault in _distinct(faults)))
+        raise ScenarioError(*(_line(path, marks, fault) for fault in _distinct(faults)))
     return _absolute(scenario, path.resolve().parent)
 
 
@@ -68,7 +67,7 @@ def parse_conversion(settings: Sequence[str], folder: Path) -> ConversionSpec:
     how, faults = check_conversion(json.dumps(content, default=str))
     if how is None:
         raise ScenarioError(
-            "\n".join(f"--conversion {'.'.join(map(str, fault.place))} {fault.text}" for fault in faults)
+            *(f"--conversion {'.'.join(map(str, fault.place))} {fault.text}" for fault in faults)
         )
     return located_conversion(how, folder)
 
@@ -95,7 +94,7 @@ def parse_scenario(text: bytes) -> Scenario:
 
 def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
     try:
-        content = YAML(typ="safe", pure=True).load(text)
+        content = load_yaml(text)
         marks = YAML(typ="rt").load(text)
     except YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
@@ -114,7 +113,7 @@ def _override(content: dict[str, object], setting: str, option: str = "--set") -
     if not equals or not key:
         raise ScenarioError(f"{option} {setting}: write KEY=VALUE, such as {_EXAMPLES[option]}")
     try:
-        value = YAML(typ="safe", pure=True).load(text)
+        value = load_yaml(text)
     except YAMLError as exc:
         raise ScenarioError(f"{option} {setting}: the value is not valid YAML") from exc
     *parents, last = key.split(".")

@@ -15,6 +15,9 @@ LAYERS = [
         "profiling.progress",
         "profiling.folders",
         "profiling.quiet",
+        "profiling.input_files",
+        "profiling.memory",
+        "profiling.shown",
     },
     {"profiling.weights", "profiling.onboard"},
     {"profiling.session", "profiling.scopes", "profiling.model"},
@@ -38,6 +41,7 @@ LAYERS = [
     {"profiling.latency", "profiling.inspection"},
     {"profiling.bundle", "profiling.compression"},
     {"planner.errors", "planner.faults", "planner.tables", "planner.envelope", "planner.workers"},
+    {"planner.signals", "planner.yaml_text"},
     {"planner.traces", "planner.spec_parts"},
     {"planner.plan_set", "planner.sample_spec"},
     {
@@ -148,7 +152,7 @@ DOORS = {
         "planner.check_scenario",
         "planner.problem_spec",
     },
-    "ruamel": {"planner.scenario_file"},
+    "ruamel": {"planner.scenario_file", "planner.yaml_text"},
     "onnxruntime.quantization": {"profiling.quantize"},
     "cyclopts": {"planner.cli"},
     "matplotlib": {

@@ -140,7 +140,7 @@ def test_a_setting_changes_one_place_even_behind_an_alias(tmp_path):
 
 
 def test_an_alias_within_itself_is_refused(tmp_path):
-    assert faults(tmp_path, "a: &a [*a]\n") == ["s.yaml: an alias contains itself"]
+    assert faults(tmp_path, "a: &a [*a]\n") == ["s.yaml:1:4: not valid YAML: an alias contains itself"]
 
 
 def test_an_unset_variable_is_told_once(tmp_path):
