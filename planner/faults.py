@@ -74,6 +74,7 @@ def _wording(kind: str, context: Mapping[str, Any], value: object) -> str | None
         "literal_error": f"must be {context.get('expected')}, got {value!r}",
         "enum": f"must be {context.get('expected')}, got {value!r}",
         "too_short": f"needs at least {context.get('min_length')} entry",
+        "too_long": f"may have at most {context.get('max_length')} entries",
         "model_type": f"must be a mapping of keys, got {value!r}",
         "dict_type": f"must be a mapping of keys, got {value!r}",
         "tuple_type": f"must be a list, got {value!r}",

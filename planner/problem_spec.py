@@ -42,7 +42,7 @@ class LinkSpec(Part):
 
     source: Name = Field(alias="from")
     target: Name = Field(alias="to")
-    name: str | None = Field(None, description="Default: FROM-TO.")
+    name: Name | None = Field(None, description="Default: FROM-TO.")
     bytes_per_s: Rate | None = Field(None, description="Default: bytes take no time.")
     message_s: Cost = 0.0
     send_j_per_byte: Cost = 0.0

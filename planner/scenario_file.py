@@ -188,7 +188,8 @@ def _line(path: Path, marks: object, fault: Fault) -> str:
             here = here[step]  # type: ignore[index]
         except (KeyError, IndexError, TypeError, AttributeError):
             break
-    return f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}"
+    key = ".".join(map(str, fault.place))
+    return f"{path}:{line}:{column}: {key} {fault.text}" if key else f"{path}:{line}:{column}: {fault.text}"
 
 
 def _absolute(scenario: Scenario, folder: Path) -> Scenario:

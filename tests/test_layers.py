@@ -41,7 +41,7 @@ LAYERS = [
     {"profiling.latency", "profiling.inspection"},
     {"profiling.bundle", "profiling.compression"},
     {"planner.errors", "planner.faults", "planner.tables", "planner.envelope", "planner.workers"},
-    {"planner.signals", "planner.yaml_text"},
+    {"planner.signals", "planner.yaml_text", "planner.archives"},
     {"planner.traces", "planner.spec_parts"},
     {"planner.plan_set", "planner.sample_spec"},
     {
