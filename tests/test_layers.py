@@ -13,12 +13,12 @@ LAYERS = [
         "profiling.errors",
         "profiling.precision",
         "profiling.progress",
-        "profiling.folders",
         "profiling.quiet",
         "profiling.input_files",
         "profiling.memory",
         "profiling.shown",
     },
+    {"profiling.folders"},
     {"profiling.weights", "profiling.onboard"},
     {"profiling.session", "profiling.scopes", "profiling.model"},
     {
