@@ -1,5 +1,7 @@
 """The command `plan`: parse, call run, print, set the exit code."""
 
+import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -429,6 +431,8 @@ def schema(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    # It advises on the log to name it another cache folder, where ours cannot be written either.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     mistyped = _mistyped_command(tokens)
     code, lines = (USAGE, (mistyped,)) if mistyped else _run(tokens)
@@ -469,7 +473,8 @@ def _mistyped_command(tokens: Sequence[str]) -> str | None:
     """Return a hint if the first word is neither a file nor a command but looks like one."""
     word = tokens[0] if tokens else ""
     commands = [name for name in app if not name.startswith("-")]
-    if word in commands or word.startswith("-") or Path(word).suffix or Path(word).exists():
+    # os.path, since Path raises where a name is too long for a file.
+    if word in commands or word.startswith("-") or Path(word).suffix or os.path.exists(word):  # noqa: PTH110
         return None
     close = get_close_matches(word, commands, n=1)
     return f"no command or file {word!r}; did you mean {close[0]}?" if close else None

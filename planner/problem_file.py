@@ -35,7 +35,7 @@ from planner.routes import Hop, Routes
 from planner.solvers import SolverOptions
 from profiling.input_files import read_input
 
-_MOST_BYTES = 32 * 2**20
+_MOST_BYTES = 16 * 2**20
 
 
 def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:

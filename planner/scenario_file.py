@@ -20,6 +20,7 @@ from planner.yaml_text import MOST_BYTES, load_yaml
 from profiling.input_files import read_input
 
 _EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
+_DEEPEST = 32
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -117,6 +118,8 @@ def _override(content: dict[str, object], setting: str, option: str = "--set") -
     except YAMLError as exc:
         raise ScenarioError(f"{option} {setting}: the value is not valid YAML") from exc
     *parents, last = key.split(".")
+    if len(parents) > _DEEPEST:
+        raise ScenarioError(f"{option} {setting}: a key has at most {_DEEPEST} parts")
     here: object = content
     for step in parents:
         here = _step(here, step, setting)
@@ -132,7 +135,7 @@ def _override(content: dict[str, object], setting: str, option: str = "--set") -
 def _step(here: object, step: str, setting: str) -> object:
     if isinstance(here, dict):
         return here.setdefault(step, {})
-    if isinstance(here, list) and step.isdigit() and int(step) < len(here):
+    if isinstance(here, list) and step in map(str, range(len(here))):
         return here[int(step)]
     length = f"; it has {len(here)} entries, counted from 0" if isinstance(here, list) else ""
     raise ScenarioError(f"--set {setting}: there is no {step!r}{length}")

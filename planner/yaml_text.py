@@ -6,7 +6,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
 
-MOST_BYTES = 512 * 1024
+MOST_BYTES = 256 * 1024
 _DEEPEST = 64  # levels of mappings and lists
 _MOST_VALUES = 100_000  # with every alias written out
 
