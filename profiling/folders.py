@@ -17,6 +17,7 @@ import platformdirs
 from profiling.shown import one_line
 
 _STALE_S = 3600.0
+_VARIABLE = "XDG_CACHE_HOME"
 _LEAST_FREE_BYTES = 16 * 2**20
 _LOCK = "lock"
 
@@ -52,11 +53,14 @@ def _fault_of(folder: Path) -> str | None:
     return None if free >= _LEAST_FREE_BYTES else "the disk is full"
 
 
-@functools.cache
 def _passing_folder(instead_of: Path, fault: str) -> Path:
+    """Return a cache folder that is gone when the process ends, for processes that it starts as well."""
     warn_unkept(instead_of, fault)
-    folder = Path(tempfile.mkdtemp(prefix="splitquant-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    above = tempfile.mkdtemp(prefix="splitquant-")
+    atexit.register(shutil.rmtree, above, ignore_errors=True)
+    os.environ[_VARIABLE] = above  # where platformdirs looks first
+    folder = Path(above) / "splitquant"
+    folder.mkdir()
     return folder
 
 
