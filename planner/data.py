@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,9 +223,17 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
     if table and rows is not None:
         numbers = [_whole_number(row[table.label_column], f"{where}.labels: {table.file}") for row in rows]
         labels = _class_indices(numbers, spec.label_offset, where)[picked]
+    _require_files([folder / names[index] for index in picked], f"{where}.images")
     if picked:
         read(picked[0])
     return Dataset(Samples(picked, read), labels)
+
+
+def _require_files(paths: Iterable[Path], where: str) -> None:
+    # os.path, since Path raises where a name is too long for a file.
+    missing = next((path for path in paths if not os.path.exists(path)), None)  # noqa: PTH110
+    if missing is not None:
+        raise DataError(f"{where}: {missing} does not exist")
 
 
 def _picture_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path:

@@ -101,6 +101,8 @@ def read_trace(path: Path) -> Occurrence:
         raise ScenarioError(f"--trace {path}: needs two lines of SECONDS,BANDWIDTH at least")
     steps = _steps(path, rows)
     total = sum(steps)
+    if not isfinite(total):
+        raise ScenarioError(f"--trace {path}: its times are too far apart to add up")
     return Occurrence(
         tuple(value for _, _, value in rows),
         tuple(step / total for step in steps),

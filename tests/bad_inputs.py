@@ -550,6 +550,8 @@ def _traces(rng: random.Random) -> Iterator[Case]:
             "1",
             "--trace",
             "trace.csv",
+            "--set",
+            "objective=latency",
             "--bandwidth",
             "1..3",
             "--jobs",
