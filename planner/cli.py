@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
@@ -28,6 +28,7 @@ from profiling.errors import ProfilingError
 from profiling.progress import Progress
 from profiling.shown import one_line, shown
 
+_MOST_DIGITS = 18
 OK, BAD_INPUT, USAGE, INFEASIBLE, BROKEN_BUDGET, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 _PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
@@ -59,6 +60,15 @@ app = App(
     version=lambda: version("splitquant"),
     suppress_keyboard_interrupt=False,
 )
+
+
+def _whole(_type: object, tokens: Sequence[Token]) -> int:
+    """Return a whole number; by itself the parser would round 0.5."""
+    text = tokens[0].value
+    if not text.removeprefix("-").isdecimal() or len(text) > _MOST_DIGITS:
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
 
 Settings = Annotated[
     list[str] | None,
@@ -243,7 +253,9 @@ def run(
     *,
     input_file: Annotated[Path, Parameter(name="--input", help=".npz with one array per input.")],
     output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
-    stage: Annotated[int | None, Parameter(help="Run only this stage, on its device.")] = None,
+    stage: Annotated[
+        int | None, Parameter(converter=_whole, help="Run only this stage, on its device.")
+    ] = None,
 ) -> int:
     """Run the exported stages in a chain, or one of them, on this machine.
 
@@ -349,8 +361,12 @@ def compare(
     pareto: Annotated[
         str | None, Parameter(help="Quantities to trade against each other: latency,noise or with energy.")
     ] = None,
-    points: Annotated[int, Parameter(help="Plans to find on the Pareto front, at most.")] = 12,
-    plans: Annotated[int | None, Parameter(help="Choose so many plans to hold, and export them.")] = None,
+    points: Annotated[
+        int, Parameter(converter=_whole, help="Plans to find on the Pareto front, at most.")
+    ] = 12,
+    plans: Annotated[
+        int | None, Parameter(converter=_whole, help="Choose so many plans to hold, and export them.")
+    ] = None,
     trace: Annotated[
         Path | None, Parameter(help="CSV of seconds,Mbit/s: the bandwidths that these plans meet.")
     ] = None,
@@ -359,7 +375,9 @@ def compare(
         float, Parameter(help="Fraction beyond a switch-over bandwidth at which a runtime changes plans.")
     ] = 0.0,
     verify: Annotated[bool, Parameter(negative="", help="Build and measure every plan.")] = False,
-    jobs: Annotated[int | None, Parameter(help="Processes at once; default: one per core.")] = None,
+    jobs: Annotated[
+        int | None, Parameter(converter=_whole, help="Processes at once; default: one per core.")
+    ] = None,
     out: Annotated[Path | None, Parameter(help="Folder to write; default comparisons/SCENARIO.")] = None,
     json: Json = False,
     settings: Settings = None,
