@@ -552,6 +552,8 @@ def _traces(rng: random.Random) -> Iterator[Case]:
             "trace.csv",
             "--set",
             "objective=latency",
+            "--set",
+            "budget={}",
             "--bandwidth",
             "1..3",
             "--jobs",
