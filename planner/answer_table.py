@@ -2,7 +2,6 @@
 
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from planner.answer import Answer
 from planner.tables import MILLI, new_table, program_size, short_name
@@ -35,7 +34,7 @@ def _crossed(answer: Answer) -> Table:
     for cut in answer.cuts[:_MOST_CUTS]:
         way = " > ".join(cut.path)
         table.add_row(
-            Text(short_name(cut.tensor)), way, cut.wire, f"{cut.size_bytes:.6g}", f"{cut.seconds * MILLI:.6g}"
+            short_name(cut.tensor), way, cut.wire, f"{cut.size_bytes:.6g}", f"{cut.seconds * MILLI:.6g}"
         )
     if len(answer.cuts) > _MOST_CUTS:
         table.add_row(f"... {len(answer.cuts) - _MOST_CUTS} more", "", "", "", "")

@@ -13,7 +13,8 @@ from planner.scenario import Scenario
 from planner.sweep import Bandwidths, parse_bandwidths, parse_budgets
 from planner.traces import Occurrence, over_range, parse_distribution, read_trace
 
-_FEWEST_POINTS = 2
+_FEWEST_POINTS, _MOST_POINTS = 2, 1000
+_MOST_JOBS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,9 @@ def parse_asked(asked: Asked, scenario: Scenario, jobs: int) -> tuple[Sweep, Wan
             "nothing to compare: name --bandwidth, --noise, --accuracy-drop, --memory or --pareto"
         )
     if bandwidths is None and asked.links:
-        raise UsageError(f"--link {asked.links[0]}: needs --bandwidth, the values that this link takes")
-    if jobs < 1:
-        raise UsageError(f"--jobs {jobs}: must be at least 1")
-    if asked.points < _FEWEST_POINTS:
-        raise UsageError(f"--points {asked.points}: must be at least 2: a front has two ends")
+        raise UsageError(f"--link {asked.links[0]}: says which link --bandwidth varies, which is not there")
+    _check_range("--jobs", jobs, 1, _MOST_JOBS, "processes at once")
+    _check_range("--points", asked.points, _FEWEST_POINTS, _MOST_POINTS, "plans on a front")
     wanted = Wanted(
         jobs=jobs,
         axes=axes,
@@ -81,12 +80,17 @@ def _check_plan_set(asked: Asked) -> None:
         for option, value in (("trace", asked.trace), ("distribution", asked.distribution)):
             if value is not None:
                 raise UsageError(f"--{option}: says how plans are met, but not how many: add --plans 2, say")
-    elif asked.plans < 1:
-        raise UsageError(f"--plans {asked.plans}: must be at least 1")
+    else:
+        _check_range("--plans", asked.plans, 1, _MOST_POINTS, "plans that a runtime holds")
     if not (isfinite(asked.hysteresis) and asked.hysteresis >= 0):
         raise UsageError(f"--hysteresis {asked.hysteresis:g}: must be a fraction >= 0, such as 0.1")
     if asked.trace is not None and asked.distribution is not None:
         raise UsageError("--trace and --distribution both say how often bandwidths occur: name one")
+
+
+def _check_range(option: str, value: int, least: int, most: int, what: str) -> None:
+    if not least <= value <= most:
+        raise UsageError(f"{option} {value}: {what} are {least} to {most}")
 
 
 def _occurrence(asked: Asked) -> Occurrence | None:

@@ -32,6 +32,7 @@ _STYLE: Any = {
     "grid.color": LINKS,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
+    "text.parse_math": False,  # a `$` in a name is a dollar sign
 }
 _DPI = 144
 _NO_DATE = {"Date": None}

@@ -63,6 +63,8 @@ def _crosscheck(scenario: Scenario, faults: Sequence[Fault]) -> Iterator[Fault]:
     for i, link in enumerate(scenario.links):
         if link.source and link.source == link.target:
             yield Fault(("links", i), "joins a device to itself")
+        if link.name in {other.name for other in scenario.links[:i]}:
+            yield Fault(("links", i), f"is a second link from {link.source!r} to {link.target!r}")
     yield from _budget_faults(scenario)
     if not unknown and not any(place[:1] in _WAYS for place in wrong):
         yield from _reach_faults(scenario)

@@ -1,5 +1,7 @@
 """The command `plan`: parse, call run, print, set the exit code."""
 
+import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
@@ -20,9 +22,13 @@ from planner.check_scenario import scenario_schema
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.plan import to_json
 from planner.scenario_file import load_ready_scenario
+from planner.signals import interrupts
+from planner.tables import line
 from profiling.errors import ProfilingError
 from profiling.progress import Progress
+from profiling.shown import one_line, shown
 
+_MOST_DIGITS = 18
 OK, BAD_INPUT, USAGE, INFEASIBLE, BROKEN_BUDGET, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 _PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
@@ -62,6 +68,16 @@ def _examples(*lines: str) -> str:
 
 
 ScenarioFile = Annotated[Path, Parameter(help="The scenario file.")]
+
+
+def _whole(_type: object, tokens: Sequence[Token]) -> int:
+    """Return a whole number; by itself the parser would round 0.5."""
+    text = tokens[0].value
+    if not text.removeprefix("-").isdecimal() or len(text) > _MOST_DIGITS:
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
+
 Settings = Annotated[
     list[str] | None,
     Parameter(name="--set", negative="", help="KEY=VALUE replaces one value of the scenario; repeatable."),
@@ -101,9 +117,9 @@ def plan(
     if outcome.failures:
         return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures))
     if not json:
-        console = Console(highlight=False)
+        console = _console()
         console.print(plan_table(outcome.plan, read_manifest(folder)))
-        console.print(f"written to {folder}", soft_wrap=True)
+        console.print(line(f"written to {folder}"), soft_wrap=True)
     return OK
 
 
@@ -158,9 +174,9 @@ def profile(
     else:
         from planner.report import profile_table
 
-        console = Console(highlight=False)
+        console = _console()
         console.print(profile_table(record))
-        console.print(f"written to {path}", soft_wrap=True)
+        console.print(line(f"written to {path}"), soft_wrap=True)
     return OK
 
 
@@ -173,7 +189,7 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
     if json:
         print(to_json(found))
     else:
-        Console(highlight=False).print(diff_table(found))
+        _console().print(diff_table(found))
     return OK
 
 
@@ -186,8 +202,8 @@ def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings
     with _progress() as progress, writing_bundle(folder) as fresh:
         bundle_device(loaded, name, fresh, progress)
         _INTERRUPT.check()
-    print(f"bundle for {name} written to {folder}")
-    print(f"copy it to the device, run there: python3 {folder.name}/measure.py")
+    print(shown(f"bundle for {name} written to {folder}"))
+    print(shown(f"copy it to the device, run there: python3 {folder.name}/measure.py"))
     print(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
     return OK
 
@@ -209,7 +225,7 @@ def export(
         built = export_plan(saved, progress)
         beside = plan_file.parent / PROFILE
         write_export(saved, built, out, beside if beside.is_file() else None)
-    print(f"{len(built.stages)} stages written to {out}")
+    print(shown(f"{len(built.stages)} stages written to {out}"))
     return OK
 
 
@@ -227,7 +243,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     if json:
         print(to_json(outcome.plan))
     else:
-        Console(highlight=False).print(plan_table(outcome.plan, manifest))
+        _console().print(plan_table(outcome.plan, manifest))
     return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
 
 
@@ -243,14 +259,16 @@ def run(
     *,
     input_file: Annotated[Path, Parameter(name="--input", help=".npz with one array per input.")],
     output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
-    stage: Annotated[int | None, Parameter(help="Run only this stage, on its device.")] = None,
+    stage: Annotated[
+        int | None, Parameter(converter=_whole, help="Run only this stage, on its device.")
+    ] = None,
 ) -> int:
     """Run the exported stages in a chain, or one of them, on this machine."""
     from planner.execute import run_folder
 
     _INTERRUPT.arm()
     written = run_folder(folder, input_file, output_file, stage)
-    print(f"{', '.join(written)} written to {output_file}")
+    print(shown(f"{', '.join(written)} written to {output_file}"))
     return OK
 
 
@@ -294,7 +312,8 @@ def inspect(
     if json:
         print(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
     else:
-        Console(highlight=False).print(inspection_table(found), *conversion_lines(converted_from), sep="\n")
+        lines = map(line, conversion_lines(converted_from))
+        _console().print(inspection_table(found), *lines, sep="\n")
     return OK
 
 
@@ -322,7 +341,7 @@ def solve(
     if result.choice is None:
         return _fail(INFEASIBLE, conflict_line(answer))
     if not json:
-        Console(highlight=False).print(answer_table(answer))
+        _console().print(answer_table(answer))
     return OK
 
 
@@ -348,8 +367,12 @@ def compare(
     pareto: Annotated[
         str | None, Parameter(help="Quantities to trade against each other: latency,noise or with energy.")
     ] = None,
-    points: Annotated[int, Parameter(help="Plans to find on the Pareto front, at most.")] = 12,
-    plans: Annotated[int | None, Parameter(help="Choose so many plans to hold, and export them.")] = None,
+    points: Annotated[
+        int, Parameter(converter=_whole, help="Plans to find on the Pareto front, at most.")
+    ] = 12,
+    plans: Annotated[
+        int | None, Parameter(converter=_whole, help="Choose so many plans to hold, and export them.")
+    ] = None,
     trace: Annotated[
         Path | None, Parameter(help="CSV of seconds,Mbit/s: the bandwidths that these plans meet.")
     ] = None,
@@ -358,7 +381,9 @@ def compare(
         float, Parameter(help="Fraction beyond a switch-over bandwidth at which a runtime changes plans.")
     ] = 0.0,
     verify: Annotated[bool, Parameter(negative="", help="Build and measure every plan.")] = False,
-    jobs: Annotated[int | None, Parameter(help="Processes at once; default: one per core.")] = None,
+    jobs: Annotated[
+        int | None, Parameter(converter=_whole, help="Processes at once; default: one per core.")
+    ] = None,
     out: Annotated[Path | None, Parameter(help="Folder to write; default comparisons/SCENARIO.")] = None,
     json: Json = False,
     settings: Settings = None,
@@ -400,9 +425,9 @@ def compare(
     if json:
         print(to_json(compared.record))
     else:
-        console = Console(highlight=False)
+        console = _console()
         console.print(comparison_table(compared.record))
-        console.print(f"written to {folder}", soft_wrap=True)
+        console.print(line(f"written to {folder}"), soft_wrap=True)
     return OK
 
 
@@ -426,36 +451,34 @@ def schema(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    # It advises on the log to name it another cache folder, where ours cannot be written either.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     mistyped = _mistyped_command(tokens)
-    code, text = (USAGE, mistyped) if mistyped else _run(tokens)
+    code, lines = (USAGE, (mistyped,)) if mistyped else _run(tokens)
     if _INTERRUPT.seen and code != OK:
         # Whatever failed, failed because of the interrupt.
-        code, text = INTERRUPTED, "interrupted; measurements so far are kept, nothing was written"
-    if text:
-        print(text, file=sys.stderr)
-    sys.exit(code)
+        code, lines = INTERRUPTED, ("interrupted; measurements so far are kept, nothing was written",)
+    sys.exit(_fail(code, *lines))
 
 
-def _run(tokens: list[str]) -> tuple[int, str]:
-    """Return the exit code and, for an error, what to tell."""
+def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
+    """Return the exit code and, for an error, the lines that tell of it."""
     try:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as exc:
-        return USAGE, f"{str(exc).strip()} (plan --help shows how)"
-    except UsageError as exc:
-        return USAGE, str(exc)
+        return USAGE, (f"{one_line(str(exc))} (plan --help shows how)",)
     except (PlannerError, ProfilingError) as exc:
-        return BAD_INPUT, str(exc)
+        return USAGE if isinstance(exc, UsageError) else BAD_INPUT, tuple(map(str, exc.args))
     except KeyboardInterrupt:
-        return INTERRUPTED, ""
+        return INTERRUPTED, ()
     except OSError as exc:
-        return BAD_INPUT, f"{exc.filename or 'file system'}: {exc.strerror or exc}"
+        return BAD_INPUT, (f"{exc.filename or 'file system'}: {exc.strerror or exc}",)
     except MemoryError:
-        return BAD_INPUT, "out of memory"
+        return BAD_INPUT, ("out of memory",)
     except Exception as exc:  # noqa: BLE001  the last resort: no traceback, whatever was fed in
-        return BAD_INPUT, f"internal error, please report it: {type(exc).__name__}: {exc}"
-    return (code, "") if isinstance(code, int) else (OK, "")
+        return BAD_INPUT, (f"internal error, please report it: {type(exc).__name__}: {exc}",)
+    return (code, ()) if isinstance(code, int) else (OK, ())
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -470,7 +493,8 @@ def _mistyped_command(tokens: Sequence[str]) -> str | None:
     """Return a hint if the first word is neither a file nor a command but looks like one."""
     word = tokens[0] if tokens else ""
     commands = [name for name in app if not name.startswith("-")]
-    if word in commands or word.startswith("-") or Path(word).suffix or Path(word).exists():
+    # os.path, since Path raises where a name is too long for a file.
+    if word in commands or word.startswith("-") or Path(word).suffix or os.path.exists(word):  # noqa: PTH110
         return None
     close = get_close_matches(word, commands, n=1)
     return f"no command or file {word!r}; did you mean {close[0]}?" if close else None
@@ -486,7 +510,7 @@ class _Interrupt:
 
     def arm(self) -> None:
         """Answer signals from now on."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in interrupts():
             signal.signal(number, self)
 
     def __call__(self, _signal: int, _frame: object) -> None:
@@ -502,9 +526,16 @@ class _Interrupt:
 _INTERRUPT = _Interrupt()
 
 
-def _fail(code: int, text: str) -> int:
-    print(text, file=sys.stderr)
+def _fail(code: int, *lines: str) -> int:
+    """Tell each of some lines as a terminal may show it, and return the exit code."""
+    for text in lines:
+        print(one_line(text), file=sys.stderr)
     return code
+
+
+def _console() -> Console:
+    """Return the terminal, to which a name in brackets is no markup."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 @contextmanager
@@ -515,14 +546,19 @@ def _progress() -> Iterator[Progress]:
     if not console.is_terminal:
         yield _INTERRUPT.check
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Bars(*columns, console=console, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(what: str, done: int, total: int) -> None:
             _INTERRUPT.check()
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
+                tasks[what] = bars.add_task(shown(what), total=total)
             bars.update(tasks[what], completed=done, total=total)
 
         yield report

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from planner.comparison import Comparison, FrontLine, PlanLine, PlanSet, Row
-from planner.tables import AXES, MILLI, new_table
+from planner.tables import AXES, MILLI, line, new_table
 
 _OBJECTIVES = AXES | {"throughput": AXES["period"]}
 
@@ -21,17 +20,17 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         parts.append(_ranges(comparison))
     if comparison.rows:
         parts.append(_rows(comparison))
-        parts += [Text(f"at {_place(row)}: {row.reason}") for row in comparison.rows if row.reason]
+        parts += [line(f"at {_place(row)}: {row.reason}") for row in comparison.rows if row.reason]
     if comparison.front is not None:
         parts.append(_front(comparison, comparison.front))
     if comparison.plan_set is not None:
         parts += _plan_set(comparison, comparison.plan_set)
     parts += _trials(comparison)
     if not comparison.pieces:
-        parts += [Text(f"plan {plan.number}: {plan.summary}") for plan in comparison.plans]
+        parts += [line(f"plan {plan.number}: {plan.summary}") for plan in comparison.plans]
     names = ", ".join(comparison.links) or "no link varies"
     parts.append(
-        Text(
+        line(
             f"{names}; {len(comparison.plans)} plans, {comparison.solves} programs solved, "
             f"{comparison.runtime_s:.1f} s"
         )
@@ -48,7 +47,7 @@ def _ranges(comparison: Comparison) -> Table:
         table.add_row(
             *(f"{piece.budgets[key]:g}" for key in keys),
             f"{piece.low:.4g} to {piece.high:.4g}",
-            Text(plan.summary),
+            plan.summary,
             str(plan.number),
             f"{_share(plan, piece.low):.0%} to {_share(plan, piece.high):.0%}",
         )
@@ -62,7 +61,7 @@ def _front(comparison: Comparison, front: FrontLine) -> Table:
     for point in front.points:
         plan = comparison.plans[point.plan]
         values = (f"{value * _scale(axis):.4g}" for axis, value in point.values.items())
-        table.add_row(Text(plan.summary), str(plan.number), *values)
+        table.add_row(plan.summary, str(plan.number), *values)
     return table
 
 
@@ -87,7 +86,7 @@ def _plan_set(comparison: Comparison, held: PlanSet) -> list[RenderableType]:
             f"; following it with {held.hysteresis:.0%} hysteresis {held.followed_latency_s * MILLI:.2f} ms "
             f"and {held.changes} changes of plan"
         )
-    return [table, Text(text)]
+    return [table, line(text)]
 
 
 def _bound(value: float | None) -> str:
@@ -112,7 +111,7 @@ def _trials(comparison: Comparison) -> list[RenderableType]:
         predicted = (f"{trial.expected_compute_s * MILLI:.2f}", fixed, f"{plan.noise_relative_rms:.4f}")
         table.add_row(str(plan.number), *predicted, *shown)
     faults = [
-        Text(f"at {_place(row)}: plan {row.plan} breaks a budget on the evaluation data: {text}")
+        line(f"at {_place(row)}: plan {row.plan} breaks a budget on the evaluation data: {text}")
         for row in comparison.rows
         for text in row.broken
     ]

@@ -1,24 +1,32 @@
 """Samples and labels of a scenario, checked against the model's inputs."""
 
 import csv
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import io
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from planner.archives import Archive, ArchiveError
 from planner.errors import DataError
 from planner.picture_axes import are_channels_last, channels_first
-from planner.pictures import picture
+from planner.pictures import picture, read_picture
 from planner.sample_spec import ImageSpec, LabelTable, SampleSpec, SubsetSpec
-from planner.user_code import import_object
+from planner.user_code import calling, import_object
+from profiling.input_files import open_input, read_input
+from profiling.memory import available_bytes
 from profiling.session import Array, Feeds
+from profiling.shown import reason
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _HELD_BACK_EVERY = 4
+_MOST_TABLE_BYTES = 16 * 2**20
+_MOST_ARCHIVE_BYTES = 2**40
 
 
 class Samples(Sequence[Feeds]):
@@ -138,14 +146,23 @@ def check_names(spec: SampleSpec, where: str) -> None:
         import_object(spec.reader, f"{where}.reader")
 
 
-def _array_names(path: Path, where: str) -> list[str]:
+def _array_names(path: Path, where: str) -> tuple[str, ...]:
+    with _opened(path, where) as archive:
+        return archive.names
+
+
+@contextmanager
+def _opened(path: Path, where: str) -> Iterator[Archive]:
+    """Yield an open archive; what is wrong with it names the key that wants it."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
+        with open_input(path, _MOST_ARCHIVE_BYTES) as file, Archive(file) as archive:
+            yield archive
     except FileNotFoundError as exc:
         raise DataError(f"{where}.npz: {path} does not exist") from exc
-    except (OSError, zipfile.BadZipFile) as exc:
-        raise DataError(f"{where}.npz: {path} is not a readable .npz archive ({exc})") from exc
+    except OSError as exc:
+        raise DataError(f"{where}.npz: {path} is not a readable .npz archive: {exc.strerror}") from exc
+    except ArchiveError as exc:
+        raise DataError(f"{where}.npz: {path} {exc}") from exc
 
 
 def check_labels(labels: Array | None, classes: int, where: str) -> None:
@@ -164,28 +181,9 @@ def check_labels(labels: Array | None, classes: int, where: str) -> None:
 
 
 def _from_npz(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
-    arrays = _read_npz(Path(str(spec.npz)), where)
-    unknown = set(spec.inputs) - {tensor.name for tensor in inputs}
-    if unknown:
-        raise DataError(
-            f"{where}.inputs: the model has no input {sorted(unknown)[0]!r}; it has "
-            f"{', '.join(tensor.name for tensor in inputs)}"
-        )
-    columns = {}
-    for tensor in inputs:
-        key = spec.inputs.get(tensor.name, tensor.name)
-        if key not in arrays:
-            raise DataError(
-                f"{where}: {spec.npz} has no array {key!r} for input {tensor.name!r}; it has "
-                f"{', '.join(arrays)}. Set {where}.inputs: {{{tensor.name}: ARRAY}}"
-            )
-        columns[tensor.name] = arrays[key]
-        if not arrays[key].ndim:
-            raise DataError(f"{where}: array {key!r} of {spec.npz} is a single number, not samples")
-    count = min(len(column) for column in columns.values())
-    if any(len(column) != count for column in columns.values()):
-        raise DataError(f"{where}: arrays of {spec.npz} have different numbers of samples")
-    labels = _npz_labels(spec, arrays, count, where)
+    with _opened(Path(str(spec.npz)), where) as archive:
+        columns, count = _columns(archive, spec, inputs, where)
+        labels = _npz_labels(spec, archive, count, where)
 
     def read(index: int) -> Feeds:
         return {
@@ -199,28 +197,45 @@ def _from_npz(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     return Dataset(Samples(picked, read), None if labels is None else labels[picked])
 
 
-def _read_npz(path: Path, where: str) -> dict[str, Array]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except FileNotFoundError as exc:
-        raise DataError(f"{where}.npz: {path} does not exist") from exc
-    except Exception as exc:  # zipfile, numpy and the OS each raise their own
-        raise DataError(f"{where}.npz: {path} is not a readable .npz archive ({exc})") from exc
+def _columns(
+    archive: Archive, spec: SampleSpec, inputs: Sequence[Input], where: str
+) -> tuple[dict[str, Array], int]:
+    """Return the array of each input, and how many samples they hold; sizes are checked first."""
+    unknown = set(spec.inputs) - {tensor.name for tensor in inputs}
+    if unknown:
+        raise DataError(
+            f"{where}.inputs: the model has no input {sorted(unknown)[0]!r}; it has "
+            f"{', '.join(tensor.name for tensor in inputs)}"
+        )
+    keys = {tensor.name: spec.inputs.get(tensor.name, tensor.name) for tensor in inputs}
+    for name, key in keys.items():
+        if key not in archive.names:
+            raise DataError(
+                f"{where}: {spec.npz} has no array {key!r} for input {name!r}; it has "
+                f"{', '.join(archive.names)}. Set {where}.inputs: {{{name}: ARRAY}}"
+            )
+        if not archive.declared(key).shape:
+            raise DataError(f"{where}: array {key!r} of {spec.npz} is a single number, not samples")
+    counts = {archive.declared(key).shape[0] for key in keys.values()}
+    if len(counts) > 1:
+        raise DataError(f"{where}: arrays of {spec.npz} have different numbers of samples")
+    archive.check_size(keys.values())
+    return {name: archive.read(key) for name, key in keys.items()}, counts.pop()
 
 
-def _npz_labels(spec: SampleSpec, arrays: dict[str, Array], count: int, where: str) -> Array | None:
+def _npz_labels(spec: SampleSpec, archive: Archive, count: int, where: str) -> Array | None:
     if spec.labels is None:
         return None
-    if not isinstance(spec.labels, str) or spec.labels not in arrays:
-        raise DataError(f"{where}.labels: must name an array of {spec.npz}: {', '.join(arrays)}")
-    labels = arrays[spec.labels]
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+    if not isinstance(spec.labels, str) or spec.labels not in archive.names:
+        raise DataError(f"{where}.labels: must name an array of {spec.npz}: {', '.join(archive.names)}")
+    declared = archive.declared(spec.labels)
+    if declared.shape != (count,) or not np.issubdtype(declared.dtype, np.integer):
         raise DataError(
             f"{where}.labels: array {spec.labels!r} must hold {count} whole numbers, "
-            f"got {labels.dtype} {list(labels.shape)}"
+            f"got {declared.dtype} {list(declared.shape)}"
         )
-    return labels.astype(np.int64) + spec.label_offset
+    archive.check_size([spec.labels])
+    return _class_indices(archive.read(spec.labels).tolist(), spec.label_offset, where)
 
 
 def _from_images(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
@@ -235,11 +250,7 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
 
     def read(index: int) -> Feeds:
         path = folder / names[index]
-        try:
-            with Image.open(path) as opened:
-                pixels = np.asarray(opened.convert("RGB"))
-        except (OSError, UnidentifiedImageError) as exc:
-            raise DataError(f"{where}.images: {path} cannot be read as a picture") from exc
+        pixels = read_picture(path, f"{where}.images")
         tensor = inputs[0]
         return {tensor.name: _fit_picture(pixels, spec.image, tensor, f"{where}: {path.name}")}
 
@@ -247,11 +258,18 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
     labels = None
     if table and rows is not None:
         numbers = [_whole_number(row[table.label_column], f"{where}.labels: {table.file}") for row in rows]
-        labels = np.array(numbers) + spec.label_offset
-        labels = labels[picked]
+        labels = _class_indices(numbers, spec.label_offset, where)[picked]
+    _require_files([folder / names[index] for index in picked], f"{where}.images")
     if picked:
         read(picked[0])
     return Dataset(Samples(picked, read), labels)
+
+
+def _require_files(paths: Iterable[Path], where: str) -> None:
+    # os.path, since Path raises where a name is too long for a file.
+    missing = next((path for path in paths if not os.path.exists(path)), None)  # noqa: PTH110
+    if missing is not None:
+        raise DataError(f"{where}: {missing} does not exist")
 
 
 def _picture_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path:
@@ -270,20 +288,24 @@ def _picture_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Pa
 def _read_table(table: LabelTable, where: str) -> list[dict[str, str]]:
     path = Path(table.file)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, delimiter="," if path.suffix == ".csv" else "\t"))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise DataError(f"{where}.labels: {path} cannot be read: {exc}") from exc
+        lines = io.StringIO(read_input(path, _MOST_TABLE_BYTES).decode("utf-8"), newline="")
+        reader = csv.DictReader(lines, delimiter="," if path.suffix == ".csv" else "\t")
+        rows, columns = list(reader), reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        raise DataError(f"{where}.labels: {path} cannot be read: {reason(exc)}") from exc
     for column in (table.image_column, table.label_column):
-        if not rows or rows[0].get(column) is None:
-            known = ", ".join(rows[0]) if rows else "no rows"
+        if not rows or column not in columns:
+            known = ", ".join(columns) if rows else "no rows"
             raise DataError(f"{where}.labels: {path} has no column {column!r}; it has {known}")
+        short = next((number for number, row in enumerate(rows, start=1) if row[column] is None), None)
+        if short is not None:
+            raise DataError(f"{where}.labels: {path}: row {short} has no {column!r}")
     return rows
 
 
 def _whole_number(text: str | None, what: str) -> int:
     try:
-        return int(text or "")
+        return int(text or "")  # which refuses more than 4,300 digits
     except ValueError as exc:
         raise DataError(f"{what}: {text!r} is no whole number") from exc
 
@@ -291,18 +313,20 @@ def _whole_number(text: str | None, what: str) -> int:
 def _from_reader(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     target = str(spec.reader)
     make = import_object(target, f"{where}.reader")
-    try:
+    name = target.rpartition("/")[2]
+    with calling(f"{where}.reader: {name} cannot be used"):
         reader = make()
-    except (Exception, SystemExit) as exc:  # a user's class may raise anything
-        name = target.rpartition("/")[2]
-        raise DataError(f"{where}.reader: {name} cannot be used: {exc}") from exc
     samples: list[Feeds] = []
-    for feeds in _read_all(reader, f"{where}.reader"):
-        missing = [t.name for t in inputs if t.name not in feeds]
-        if missing:
-            raise DataError(f"{where}.reader: sample {len(samples)} lacks input {missing[0]!r}")
+    left = available_bytes() // 2
+    for feeds in _read_all(reader, inputs, f"{where}.reader"):
         place = f"{where}: sample {len(samples)}"
-        samples.append({t.name: _fit(np.asarray(feeds[t.name]), t, place) for t in inputs})
+        samples.append({t.name: _fit(feeds[t.name], t, place) for t in inputs})
+        left -= sum(value.nbytes for value in samples[-1].values())
+        if left < 0:
+            raise DataError(
+                f"{where}.reader: {name} gives more than {len(samples)} samples, which do not fit into half "
+                "of the free memory"
+            )
     labels = _reader_labels(reader, len(samples), where)
     picked = _subset(spec.subset, len(samples), None, where)
     return Dataset(Samples(picked, samples.__getitem__), None if labels is None else labels[picked])
@@ -310,33 +334,46 @@ def _from_reader(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
 
 def _reader_labels(reader: object, count: int, where: str) -> Array | None:
     """Return a reader's `labels`: whole numbers as class indices, anything else as objects."""
-    labels = getattr(reader, "labels", None)
+    with calling(f"{where}.reader: its labels cannot be read"):
+        labels = getattr(reader, "labels", None)
+        known = list(itertools.islice(labels, count + 1)) if isinstance(labels, Iterable) else None
     if labels is None:
         return None
-    try:
-        known = list(labels)
-    except TypeError as exc:
-        raise DataError(f"{where}.reader: labels must be a list, got {type(labels).__name__}") from exc
+    if known is None:
+        raise DataError(f"{where}.reader: labels must be a list, got {type(labels).__name__}")
     if len(known) != count:
-        raise DataError(f"{where}.reader: gives {count} samples but {len(known)} labels")
+        told = "more" if len(known) > count else f"{len(known)}"
+        raise DataError(f"{where}.reader: gives {count} samples but {told} labels")
     if all(isinstance(label, int | np.integer) for label in known):
-        return np.asarray(known, dtype=np.int64)
+        return _class_indices(known, 0, f"{where}.reader")
     objects = np.empty(count, dtype=object)
     objects[:] = known
     return objects
 
 
-def _read_all(reader: Any, where: str) -> Iterator[Feeds]:
-    while True:
-        try:
+def _class_indices(labels: Iterable[Any], offset: int, where: str) -> Array:
+    """Return whole numbers plus an offset as class indices."""
+    try:
+        return np.array([int(label) + offset for label in labels], dtype=np.int64)
+    except OverflowError as exc:
+        raise DataError(f"{where}.labels: a label does not fit into 64 bits") from exc
+
+
+def _read_all(reader: Any, inputs: Sequence[Input], where: str) -> Iterator[dict[str, Array]]:
+    """Yield what a reader gives for each input of the model."""
+    for number in itertools.count():
+        with calling(f"{where}: get_next() failed"):
             feeds = reader.get_next()
-        except (Exception, SystemExit) as exc:  # a user's class may raise anything
-            raise DataError(f"{where}: get_next() failed: {type(exc).__name__}: {exc}") from exc
         if feeds is None:
             return
         if not isinstance(feeds, Mapping):
             raise DataError(f"{where}: get_next() must return a dict of arrays, got {type(feeds).__name__}")
-        yield feeds
+        with calling(f"{where}: sample {number} cannot be read"):
+            found = {t.name: np.asarray(feeds[t.name]) for t in inputs if t.name in feeds}
+        missing = [t.name for t in inputs if t.name not in found]
+        if missing:
+            raise DataError(f"{where}: sample {number} lacks input {missing[0]!r}")
+        yield found
 
 
 def _fit_picture(pixels: Array, spec: ImageSpec | None, tensor: Input, place: str) -> Array:

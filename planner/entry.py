@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 
+from planner.signals import interrupts
+
 
 def main() -> None:
     """Load the command line and run it."""
     # Some libraries swallow a KeyboardInterrupt during their import; nothing is written yet, so leave.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in interrupts():
         signal.signal(number, _leave)
     from planner.cli import main as run
 

@@ -12,7 +12,10 @@ PlannerError
 
 
 class PlannerError(Exception):
-    """Base of every error that `planner` raises on purpose."""
+    """Base of every error that `planner` raises on purpose; each argument is a line for the user."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class UsageError(PlannerError):

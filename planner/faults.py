@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
 
+_MOST_FAULTS = 50  # told at once
 _MEMBERS = ("LabelTable", "float", "str", "tuple[]")  # of unions, in the places of errors
 
 
@@ -30,8 +31,11 @@ def describe_faults(
     unions
         Names of union members, which stand in places but are no keys.
     """
-    found = [_describe(error, root, unions) for error in errors]
-    return tuple(fault for fault in found if not _follows(fault, found))
+    listed = list(errors)
+    found = [_describe(error, root, unions) for error in listed[:_MOST_FAULTS]]
+    told = tuple(fault for fault in found if not _follows(fault, found))
+    more = len(listed) - _MOST_FAULTS
+    return (*told, Fault((), f"has {more} more faults")) if more > 0 else told
 
 
 def _follows(fault: Fault, faults: list[Fault]) -> bool:
@@ -70,6 +74,7 @@ def _wording(kind: str, context: Mapping[str, Any], value: object) -> str | None
         "literal_error": f"must be {context.get('expected')}, got {value!r}",
         "enum": f"must be {context.get('expected')}, got {value!r}",
         "too_short": f"needs at least {context.get('min_length')} entry",
+        "too_long": f"may have at most {context.get('max_length')} entries",
         "model_type": f"must be a mapping of keys, got {value!r}",
         "dict_type": f"must be a mapping of keys, got {value!r}",
         "tuple_type": f"must be a list, got {value!r}",

@@ -48,6 +48,6 @@ def render(template: str, data: Mapping[str, object], **parts: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Within a script element only `</` could end it.
-    text = Markup(msgspec.json.encode(data).decode().replace("</", "<\\/"))
+    # Without `<` no text can end the script element, or open a comment in it.
+    text = Markup(msgspec.json.encode(data).decode().replace("<", "\\u003c"))
     return environment.get_template(f"{template}.html.jinja").render(data=text, **parts)

@@ -1,18 +1,58 @@
 """From the pixels of a picture to a model's input."""
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
 from planner.errors import DataError
 from planner.sample_spec import ImageSpec
+from profiling.input_files import open_input
 from profiling.session import Array
+from profiling.shown import reason
+
+_MOST_BYTES = 256 * 2**20
+_MOST_PIXELS = 80_000_000
+
+
+def read_picture(path: Path, where: str) -> Array:
+    """Return the pixels of a picture file: height x width x RGB.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read as a picture, or is too large.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd in a file, but can be read
+            with open_input(path, _MOST_BYTES) as file, Image.open(file) as opened:
+                width, height = opened.size
+                if width * height <= _MOST_PIXELS:
+                    return np.asarray(opened.convert("RGB"))
+    except MemoryError:
+        raise
+    except OSError as exc:
+        told = exc.strerror or "it is none, or damaged"
+        raise DataError(f"{where}: {path} cannot be read as a picture: {told}") from exc
+    except Exception as exc:  # a decoder raises what it likes, and Pillow its own on bombs and text chunks
+        raise DataError(f"{where}: {path} cannot be read as a picture: {reason(exc)}") from exc
+    raise DataError(f"{where}: {path} has {width} x {height} pixels, more than {_MOST_PIXELS} altogether")
 
 
 def _resized(pixels: Array, shorter: int) -> Array:
     if pixels.dtype != np.uint8:
         raise DataError(f"image.resize_shorter: pixels must be uint8, got {pixels.dtype}")
+    if not pixels.size:
+        raise DataError(f"image.resize_shorter: a picture has shape {list(pixels.shape)}, so no pixels")
     factor = shorter / min(pixels.shape[:2])
     height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
+    if height * width > _MOST_PIXELS:
+        raise DataError(
+            f"image.resize_shorter: {list(pixels.shape[:2])} pixels would become {height} x {width}, "
+            f"more than {_MOST_PIXELS} altogether"
+        )
     layers = [
         np.asarray(Image.fromarray(layer).resize((width, height), Image.Resampling.BILINEAR))
         for layer in np.moveaxis(pixels, -1, 0)

@@ -33,6 +33,9 @@ from planner.problem_spec import (
 )
 from planner.routes import Hop, Routes
 from planner.solvers import SolverOptions
+from profiling.input_files import read_input
+
+_MOST_BYTES = 16 * 2**20
 
 _SCENARIOS = (".yaml", ".yml")
 
@@ -48,14 +51,14 @@ def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
     if path.suffix.lower() in _SCENARIOS:
         raise ProblemError(f"{path} is a scenario, not a table of costs: give PROBLEM.json, or `plan {path}`")
     try:
-        text = path.read_bytes()
+        text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         raise ProblemError(f"{path}: {exc.strerror}") from exc
     spec, faults = check_problem(text)
     if spec is not None:
         faults = tuple(crosscheck(spec))
     if spec is None or faults:
-        raise ProblemError("\n".join(_line(path, fault) for fault in faults))
+        raise ProblemError(*(_line(path, fault) for fault in faults))
     return problem_of(spec), SolverOptions(spec.solver.name, spec.solver.time_limit_s, spec.solver.gap)
 
 

@@ -42,7 +42,7 @@ class LinkSpec(Part):
 
     source: Name = Field(alias="from")
     target: Name = Field(alias="to")
-    name: str | None = Field(None, description="Default: FROM-TO.")
+    name: Name | None = Field(None, description="Default: FROM-TO.")
     bytes_per_s: Rate | None = Field(None, description="Default: bytes take no time.")
     message_s: Cost = 0.0
     send_j_per_byte: Cost = 0.0
@@ -80,7 +80,7 @@ class UnitSpec(Part):
     """What is placed as a whole."""
 
     name: Name
-    options: tuple[OptionSpec, ...] = Field(min_length=1)
+    options: tuple[OptionSpec, ...] = Field(min_length=1, max_length=1024)
 
 
 class QuantizedSpec(Part):
@@ -147,16 +147,16 @@ class TermSpec(Part):
 class ProblemSpec(Part):
     """A placement problem; seconds, bytes, joules and noise power as measured elsewhere."""
 
-    devices: tuple[DeviceSpec, ...] = Field(min_length=1)
-    links: tuple[LinkSpec, ...] = ()
-    ends: tuple[EndSpec, ...] = ()
+    devices: tuple[DeviceSpec, ...] = Field(min_length=1, max_length=64)
+    links: tuple[LinkSpec, ...] = Field((), max_length=1024)
+    ends: tuple[EndSpec, ...] = Field((), max_length=1024)
     formats: tuple[FormatSpec, ...] = (FormatSpec(name="uint8"), FormatSpec(name="uint16", suits=("uint8",)))
     precisions: dict[str, str] = Field(
         default={"fp32": "float", "fp16": "float", "int8": "uint8", "int16": "uint16"},
         description="Precision -> the format for which its units ask.",
     )
-    units: tuple[UnitSpec, ...] = Field(min_length=1)
-    tensors: tuple[TensorSpec, ...] = ()
+    units: tuple[UnitSpec, ...] = Field(min_length=1, max_length=10_000)
+    tensors: tuple[TensorSpec, ...] = Field((), max_length=20_000)
     limits: tuple[LimitSpec, ...] = ()
     objective: tuple[TermSpec, ...] = Field((TermSpec(measure=Measure.LATENCY),), min_length=1)
     together: tuple[tuple[Name, ...], ...] = Field((), description="Units on one device.")

@@ -9,7 +9,7 @@ from rich.text import Text
 from planner.manifest import Manifest
 from planner.plan import ConvertedFrom, Plan, Predicted
 from planner.sample_size import too_few_text
-from planner.tables import MILLI, new_table, program_size, short_name, size_text
+from planner.tables import MILLI, line, new_table, program_size, short_name, size_text
 from profiling.diff import ProfileDiff
 from profiling.inspection import Inspection, UnitFacts
 from profiling.precision import Precision
@@ -22,9 +22,9 @@ _HEAVIEST = 10
 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
-    cuts = [_cuts(plan)] if plan.cuts else [Text("nothing crosses a link")]
-    sizes = [Text(line) for line in _compressed(plan, manifest)]
-    few = [Text(f"{too_few_text(one)}\n") for one in plan.too_few_samples]
+    cuts = [_cuts(plan)] if plan.cuts else [line("nothing crosses a link")]
+    sizes = [line(text) for text in _compressed(plan, manifest)]
+    few = [line(f"{too_few_text(one)}\n") for one in plan.too_few_samples]
     return Group(_stages(plan, manifest), *few, *cuts, _costs(plan), *sizes, *_checks(plan))
 
 
@@ -69,7 +69,7 @@ def _cuts(plan: Plan) -> Table:
     for cut in plan.cuts:
         way = " > ".join(cut.path)
         size = size_text(cut.size_bytes)
-        table.add_row(Text(short_name(cut.tensor)), way, cut.wire, size, f"{cut.seconds * MILLI:.2f}")
+        table.add_row(short_name(cut.tensor), way, cut.wire, size, f"{cut.seconds * MILLI:.2f}")
     return table
 
 
@@ -197,7 +197,7 @@ def _checks(plan: Plan) -> list[Text]:
             f"integer kernels: {chain.integer_kernels} in the stages, {chain.integer_kernels_whole} in the "
             f"whole model; transposes added by cutting: {chain.added_transposes}",
         ]
-    return [Text(line) for line in lines]
+    return [line(text) for text in lines]
 
 
 def _equality(bits_agree: bool) -> str:  # noqa: FBT001
@@ -226,7 +226,7 @@ def profile_table(profile: Profile) -> RenderableType:
         lines.append(f"noise with everything in {noise.scheme}, predicted: {power**0.5:.4f} relative rms")
     if latency.noisy:
         lines.append("the machine was busy while this was measured: better measure again")
-    return Group(table, *map(Text, lines))
+    return Group(table, *map(line, lines))
 
 
 def diff_table(diff: ProfileDiff) -> RenderableType:
@@ -238,12 +238,12 @@ def diff_table(diff: ProfileDiff) -> RenderableType:
         f"{diff.median_change:.1%} in the median"
     )
     if not diff.changes:
-        return Group(*map(Text, lines), Text("no unit changed beyond its spread"))
+        return Group(*map(line, lines), line("no unit changed beyond its spread"))
     columns = ("before us", "after us", "change", "beyond spread")
     table = new_table(f"{len(diff.changes)} changed beyond their spread", ("unit", "precision"), columns)
     for change in diff.changes[:_HEAVIEST]:
         table.add_row(
-            Text(short_name(change.unit)),
+            short_name(change.unit),
             change.precision,
             *(f"{seconds * _MICRO:.1f}" for seconds in (change.before_s, change.after_s)),
             f"{change.change:+.1%}",
@@ -251,7 +251,7 @@ def diff_table(diff: ProfileDiff) -> RenderableType:
         )
     if len(diff.changes) > _HEAVIEST:
         lines.append(f"the {_HEAVIEST} largest of {len(diff.changes)} changes are shown; --json has all")
-    return Group(*map(Text, lines), table)
+    return Group(*map(line, lines), table)
 
 
 def inspection_table(found: Inspection) -> RenderableType:
@@ -260,16 +260,18 @@ def inspection_table(found: Inspection) -> RenderableType:
     for kind, rows in (("input", found.inputs), ("output", found.outputs)):
         for end in rows:
             shape = " x ".join(map(str, end.shape)) or "scalar"
-            ends.add_row(kind, Text(end.name), end.dtype, shape, size_text(end.size_bytes))
+            ends.add_row(kind, end.name, end.dtype, shape, size_text(end.size_bytes))
     operators = ", ".join(f"{count} {op}" for op, count in found.operators.items())
     return Group(
         ends,
-        Text(f"operators: {operators}\n"),
+        line(f"operators: {operators}"),
+        "",
         _quantizable(found),
-        Text(
+        line(
             f"weights: {size_text(found.weight_bytes)}, with all that can be in int8 "
-            f"{size_text(found.weight_bytes_int8)}\n"
+            f"{size_text(found.weight_bytes_int8)}"
         ),
+        "",
         _heaviest(found),
     )
 
@@ -281,7 +283,7 @@ def _quantizable(found: Inspection) -> Table:
         groups.setdefault(kind or "can be quantized", []).append(unit.name)
     table = new_table(f"{len(found.units)} units", ("", "such as"), ("units",))
     for kind, names in sorted(groups.items(), key=lambda item: -len(item[1])):
-        table.add_row(Text(kind), Text(short_name(names[0])), str(len(names)))
+        table.add_row(kind, short_name(names[0]), str(len(names)))
     return table
 
 
@@ -296,7 +298,7 @@ def _heaviest(found: Inspection) -> Table:
     )
     for unit in sorted(found.units, key=weight, reverse=True)[:_HEAVIEST]:
         table.add_row(
-            Text(short_name(unit.name)),
+            short_name(unit.name),
             " ".join(unit.op_types),
             "already" if unit.quantized else "no" if unit.obstacle else "yes",
             "-" if unit.fp32_s is None else f"{unit.fp32_s * MILLI:.3f}",

@@ -6,14 +6,17 @@ from pydantic import Field, model_validator
 
 from planner.spec_parts import Count, ObjectName, Part, PerChannel
 
+_MOST = 1_000_000_000
+Side = Annotated[int, Field(gt=0, le=16384)]
+
 
 class ImageSpec(Part):
     """From pictures to model input: (pixel / divide_by - subtract) / scale_by, pixels 0..255."""
 
     layout: Literal["nchw", "nhwc"] = Field("nchw", description="Axis order that the model wants.")
     channels: Literal["rgb", "bgr"] = "rgb"
-    resize_shorter: Count | None = Field(None, description="Resize the shorter side to so many pixels.")
-    crop: Count | None = Field(None, description="Side of the centre square to cut out, in pixels.")
+    resize_shorter: Side | None = Field(None, description="Resize the shorter side to so many pixels.")
+    crop: Side | None = Field(None, description="Side of the centre square to cut out, in pixels.")
     divide_by: PerChannel = 1.0
     subtract: PerChannel = 0.0
     scale_by: PerChannel = 1.0
@@ -31,7 +34,7 @@ class SubsetSpec(Part):
     """Keep the samples whose `column` (default: their position) modulo `modulo` is in `equals`."""
 
     modulo: Count
-    equals: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    equals: tuple[Annotated[int, Field(ge=0, le=_MOST)], ...] = Field(min_length=1)
     column: str | None = None
 
 
@@ -55,7 +58,9 @@ class SampleSpec(Part):
         None, description="module:CalibrationDataReader, found beside the scenario."
     )
     labels: str | LabelTable | None = Field(None, description="Array in the archive, or a table.")
-    label_offset: int = Field(0, description="Added to every label to give the model's class index.")
+    label_offset: Annotated[int, Field(ge=-_MOST, le=_MOST)] = Field(
+        0, description="Added to every label to give the model's class index."
+    )
     image: ImageSpec | None = None
     subset: SubsetSpec | None = None
     samples: Count | None = Field(None, description="Use only so many, evenly spread.")

@@ -222,7 +222,7 @@ class SolverSpec(Part):
 class ProfilingSpec(Part):
     """How much is measured."""
 
-    rounds: Annotated[int, Field(ge=3)] | None = Field(
+    rounds: Annotated[int, Field(ge=3, le=10_000)] | None = Field(
         None,
         description="Timed runs of the fp32 and the int8 model; by default 8 to 100, as their size asks for.",
     )
@@ -261,8 +261,8 @@ class Scenario(Part):
     metric: ObjectName | None = Field(
         None, description="module:function(outputs, labels) -> float beside the scenario; more is better."
     )
-    devices: tuple[DeviceSpec, ...] = Field(min_length=1)
-    links: tuple[LinkSpec, ...] = ()
+    devices: tuple[DeviceSpec, ...] = Field(min_length=1, max_length=64)
+    links: tuple[LinkSpec, ...] = Field((), max_length=1024)
     source: str = Field(description="Device at which the inputs arise.")
     sink: str = Field(description="Device at which the outputs are due.")
     precisions: tuple[Precision, ...] = Field((Precision.FP32, Precision.INT8), min_length=1)

@@ -19,8 +19,11 @@ from planner.missing_files import missing_files
 from planner.model_source import located_conversion, located_model
 from planner.sample_spec import LabelTable, SampleSpec
 from planner.scenario import ConversionSpec, Scenario
+from planner.yaml_text import MOST_BYTES, load_yaml
+from profiling.input_files import read_input
 
 _EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
+_DEEPEST = 32
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -59,15 +62,12 @@ def _read(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], 
     """Return the scenario as far as it is right, its paths absolute, its faults, and where its keys stand."""
     refuse_other_than_scenario(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_input(path, MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
         raise ScenarioError(f"{path}: {reason}") from exc
     content, marks = _parse(text, path)
-    try:
-        content = _copied(content, str)  # a YAML alias is one object in two places
-    except RecursionError as exc:
-        raise ScenarioError(f"{path}: an alias contains itself") from exc
+    content = _copied(content, str)  # a YAML alias is one object in two places
     for setting in overrides:
         _override(content, setting)
     faults = list(_unset_variables(content))
@@ -80,8 +80,8 @@ def _refuse(path: Path, marks: object, faults: Sequence[Fault]) -> None:
     if faults:
         placed = [(_position(marks, fault), fault) for fault in _distinct(faults)]
         raise ScenarioError(
-            "\n".join(
-                f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}"
+            *(
+                f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}".replace(":  ", ": ")
                 for (line, column), fault in sorted(placed, key=itemgetter(0))
             )
         )
@@ -101,7 +101,7 @@ def parse_conversion(settings: Sequence[str], folder: Path) -> ConversionSpec:
     how, faults = check_conversion(json.dumps(content, default=str))
     if how is None:
         raise ScenarioError(
-            "\n".join(f"--conversion {'.'.join(map(str, fault.place))} {fault.text}" for fault in faults)
+            *(f"--conversion {'.'.join(map(str, fault.place))} {fault.text}" for fault in faults)
         )
     return located_conversion(how, folder)
 
@@ -128,7 +128,7 @@ def parse_scenario(text: bytes) -> Scenario:
 
 def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
     try:
-        content = YAML(typ="safe", pure=True).load(text)
+        content = load_yaml(text)
         marks = YAML(typ="rt").load(text)
     except YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
@@ -147,10 +147,12 @@ def _override(content: dict[str, object], setting: str, option: str = "--set") -
     if not equals or not key:
         raise ScenarioError(f"{option} {setting}: write KEY=VALUE, such as {_EXAMPLES[option]}")
     try:
-        value = YAML(typ="safe", pure=True).load(text)
+        value = load_yaml(text)
     except YAMLError as exc:
         raise ScenarioError(f"{option} {setting}: the value is not valid YAML") from exc
     *parents, last = key.split(".")
+    if len(parents) > _DEEPEST:
+        raise ScenarioError(f"{option} {setting}: a key has at most {_DEEPEST} parts")
     here: object = content
     for step in parents:
         here = _step(here, step, setting)
@@ -166,7 +168,7 @@ def _override(content: dict[str, object], setting: str, option: str = "--set") -
 def _step(here: object, step: str, setting: str) -> object:
     if isinstance(here, dict):
         return here.setdefault(step, {})
-    if isinstance(here, list) and step.isdigit() and int(step) < len(here):
+    if isinstance(here, list) and step in map(str, range(len(here))):
         return here[int(step)]
     length = f"; it has {len(here)} entries, counted from 0" if isinstance(here, list) else ""
     raise ScenarioError(f"--set {setting}: there is no {step!r}{length}")

@@ -9,6 +9,7 @@ from planner.errors import ScenarioError
 from planner.scenario import LinkSpec, Scenario
 
 ALL = "all"
+_MOST_VALUES = 1000
 _STEPS = (1.0, 3.0)  # per decade of a range
 _MOST, _LEAST = 1e9, 1e-4  # what a scenario's bandwidths may be
 
@@ -103,6 +104,10 @@ def parse_values(option: str, text: str) -> tuple[float, ...]:
         If they are not.
     """
     values = tuple(_number(option, part) for part in text.split(","))
+    if len(values) > _MOST_VALUES:
+        raise ScenarioError(
+            f"{option}: {len(values)} values are more than the {_MOST_VALUES} that are compared"
+        )
     for value in values:
         if not (isfinite(value) and value > 0):
             raise ScenarioError(f"{option} {text}: {value:g} is not a number above 0")
@@ -155,7 +160,10 @@ def parse_budgets(
     if noise is not None:
         found["noise_relative_rms"] = parse_values("--noise", noise)
     if accuracy_drop is not None:
-        found["accuracy_drop"] = parse_values("--accuracy-drop", accuracy_drop)
+        drops = parse_values("--accuracy-drop", accuracy_drop)
+        if drops[-1] > 1:
+            raise ScenarioError(f"--accuracy-drop {accuracy_drop}: {drops[-1]:g} is more than 1, all answers")
+        found["accuracy_drop"] = drops
     if memory is not None:
         device, _, values = memory.partition("=")
         names = [known.name for known in scenario.devices]

@@ -1,8 +1,12 @@
 """What terminal tables share."""
 
 from rich import box
+from rich.console import RenderableType
+from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
+
+from profiling.shown import shown
 
 MILLI = 1e3
 # Quantity -> what a column of it is headed, and its factor.
@@ -21,15 +25,28 @@ _MEBI = 2**20
 _NAME_WIDTH = 32
 
 
-def new_table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
+def line(text: str) -> Text:
+    """Return a text that may come from outside as a line: its characters escaped, its brackets no markup."""
+    return Text(shown(text))
+
+
+class PlainTable(Table):
+    """A table whose cells are text as it is, whatever a name in it looks like."""
+
+    def add_row(self, *cells: RenderableType | None, style: StyleType | None = None, **how: bool) -> None:
+        """Add a row, each cell as `line` gives it."""
+        super().add_row(*(line(str(cell or "")) for cell in cells), style=style, **how)
+
+
+def new_table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> PlainTable:
     """Return an empty table with columns of text and of numbers."""
-    table = Table(
-        title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    table = PlainTable(
+        title=line(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
     )
     for column in left:
-        table.add_column(column, overflow="fold")
+        table.add_column(line(column), overflow="fold")
     for column in right:
-        table.add_column(column, justify="right", overflow="fold")
+        table.add_column(line(column), justify="right", overflow="fold")
     return table
 
 

@@ -1,6 +1,7 @@
 """How often each bandwidth occurs: a distribution that a user writes, a recorded trace, or a range."""
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,10 +12,12 @@ from statistics import median
 import numpy as np
 
 from planner.errors import ScenarioError
+from profiling.input_files import read_input
 
 _GRID = 200  # bandwidths that stand for a range
 _GAP = 10.0  # times the usual step of a trace: more is a gap
 _COLUMNS = 2
+_MOST_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,16 @@ def read_trace(path: Path) -> Occurrence:
         leaps.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(_rows(path, csv.reader(file)))
+        text = read_input(path, _MOST_BYTES).decode("utf-8")
+        rows = list(_rows(path, csv.reader(io.StringIO(text, newline=""))))
     except (OSError, UnicodeDecodeError, csv.Error) as exc:
         raise ScenarioError(f"--trace {path}: {getattr(exc, 'strerror', None) or 'is no text'}") from exc
     if len(rows) < _COLUMNS:
         raise ScenarioError(f"--trace {path}: needs two lines of SECONDS,BANDWIDTH at least")
     steps = _steps(path, rows)
     total = sum(steps)
+    if not isfinite(total):
+        raise ScenarioError(f"--trace {path}: its times are too far apart to add up")
     return Occurrence(
         tuple(value for _, _, value in rows),
         tuple(step / total for step in steps),

@@ -1,13 +1,16 @@
-"""The user's own readers and metrics: objects named FOLDER/module:name beside a scenario."""
+"""The user's own code, named FOLDER/module:name: called so that its faults and its output are told apart."""
 
+import contextlib
 import importlib
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
 from planner.errors import DataError
 from profiling.session import Array
+from profiling.shown import reason
 
 Metric = Callable[[Mapping[str, Array], Sequence[Any] | None], float]
 """(output name -> arrays of all samples joined along the first axis, their labels) -> more is better."""
@@ -32,11 +35,45 @@ def import_object(target: str, where: str) -> Any:
     module, _, name = name.partition(":")
     sys.path.insert(0, folder)
     try:
-        return getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as exc:  # a user's module may raise anything
-        raise DataError(f"{where}: {module}:{name} cannot be used: {exc}") from exc
+        with calling(f"{where}: {module}:{name} cannot be used"):
+            return getattr(importlib.import_module(module), name)
     finally:
-        sys.path.remove(folder)
+        with contextlib.suppress(ValueError):  # the module may have changed the path
+            sys.path.remove(folder)
+
+
+@contextlib.contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Let the user's code run in the block: what it prints goes to stderr, what it raises is a DataError.
+
+    That holds for what C code or a process that it starts prints, too. An interrupt by the user is raised
+    as a DataError as well; the command line knows that there was one.
+
+    Parameters
+    ----------
+    what
+        What failed then, for the message.
+    """
+    with _printing_to_stderr():
+        try:
+            yield
+        except BaseException as exc:
+            said = reason(exc)
+            kind = type(exc).__name__
+            raise DataError(f"{what}: {said}" if said == kind else f"{what}: {kind}: {said}") from exc
+
+
+@contextlib.contextmanager
+def _printing_to_stderr() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        if sys.stderr is not None:
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        with contextlib.suppress(OSError):  # one of the two may be closed
+            before = os.dup(1)
+            stack.callback(os.close, before)
+            stack.callback(os.dup2, before, 1)
+            os.dup2(2, 1)
+        yield
 
 
 def load_metric(target: str | None) -> Metric | None:
@@ -47,10 +84,12 @@ def load_metric(target: str | None) -> Metric | None:
     name = target.rpartition("/")[2]
 
     def metric(outputs: Mapping[str, Array], labels: Sequence[Any] | None) -> float:
-        try:
-            value = float(function(outputs, labels))
-        except (Exception, SystemExit) as exc:
-            raise DataError(f"metric: {name} failed: {type(exc).__name__}: {exc}") from exc
+        with calling(f"metric: {name} failed"):
+            given = function(outputs, labels)
+        if isinstance(given, str | bytes):  # of which float() would take some
+            raise DataError(f"metric: {name} gave text; it must give a finite number")
+        with calling(f"metric: {name} must give a finite number"):
+            value = float(given)
         if not isfinite(value):
             raise DataError(f"metric: {name} gave {value}; it must give a finite number")
         return value

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from profiling.errors import ProfileError
+from profiling.folders import warn_unkept
 from profiling.profile import FORMAT, load_json, save_json
 from profiling.session import Feeds
 
@@ -41,8 +42,11 @@ def cached(path: Path, kind: type[T], make: Callable[[], T]) -> T:
         try:
             return load_json(path, kind)
         except ProfileError:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
     value = make()
-    with contextlib.suppress(OSError):  # a full disk costs the entry, not the result
+    try:
         save_json(value, path)
+    except OSError as exc:  # a full disk costs the entry, not the result
+        warn_unkept(path.parent, exc.strerror or str(exc))
     return value

@@ -10,10 +10,12 @@ from typing import TypeVar
 import msgspec
 
 from profiling.errors import ProfileError
+from profiling.input_files import read_input
 from profiling.onboard import FORMAT as FORMAT
 from profiling.precision import Precision, Wire
 
 _ROUNDING = 1e-9
+_MOST_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +251,8 @@ def load_json(path: Path, kind: type[T], name: str | None = None) -> T:
         If the file is missing, no JSON, or lacks what `kind` needs.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(read_input(path, _MOST_BYTES), type=kind)
     except OSError as exc:
         raise ProfileError(f"{path}: {exc.strerror}") from exc
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
         raise ProfileError(f"{path} is not a {name or kind.__name__} file: {exc}") from exc

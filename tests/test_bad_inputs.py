@@ -1,9 +1,11 @@
 """A table of mistakes: each gives one clear line, the right exit code, no traceback and no half result."""
 
 import json
+import random
 import shutil
 from pathlib import Path
 
+import bad_inputs
 import models
 import numpy as np
 import onnx
@@ -180,6 +182,12 @@ SETTINGS = {
     "nonsense=1": "nonsense is not a known key",
     "links.7.to=camera": "there is no '7'; it has 2 entries",
     "links.x.to=camera": "there is no 'x'",
+    "links.²=1": "there is no '²'",
+    "links.-1=1": "there is no '-1'",
+    "a" + ".a" * 400 + "=1": "a key has at most 32 parts",
+    "profiling.rounds=20000": "profiling.rounds must be <= 10000, got 20000",
+    "data.calibration.image={resize_shorter: 100000}": "image.resize_shorter must be <= 16384, got 100000",
+    "data.calibration.label_offset=99999999999": "label_offset must be <= 1e+09, got 99999999999",
     "model.a.b=1": "there is no 'a'",
     "=3": "write KEY=VALUE",
     "model": "write KEY=VALUE",
@@ -336,7 +344,7 @@ def test_bad_arrays(name, here, capsys):
 
 def test_pickled_arrays_are_not_loaded(here, capsys):
     np.savez(here / "c.npz", x=np.array([{"a": 1}], dtype=object))
-    check(capsys, here, ("s.yaml", "--out", "o"), 1, "is not a readable .npz archive")
+    check(capsys, here, ("s.yaml", "--out", "o"), 1, "array 'x' holds Python objects, which may run code")
 
 
 def test_a_truncated_archive(here, capsys):
@@ -436,6 +444,10 @@ COMMANDS = {
     ("run", "plan", "--input", "e.npz", "--output", "none/o.npz"): (1, "No such file or directory"),
     ("run", "plan", "--input", "e.npz", "--output", "o.npz", "--stage", "9"): (1, "the plan has stages 00"),
     ("run", "plan", "--input", "e.npz", "--output", "o.npz", "--stage", "x"): (2, "x"),
+    ("run", "plan", "--input", "e.npz", "--output", "o.npz", "--stage", "0.5"): (2, "'0.5' is no whole"),
+    ("compare", "s.yaml", "--noise", "0.1", "--points", "2.5"): (2, "'2.5' is no whole number"),
+    ("compare", "s.yaml", "--noise", "0.1", "--jobs", "9" * 5000): (2, "is no whole number"),
+    ("compare", "s.yaml", "--accuracy-drop", "0.1,2"): (1, "--accuracy-drop 0.1,2: 2 is more than 1"),
     ("inspect",): (2, "MODEL"),
     ("inspect", "none.onnx"): (1, "none.onnx does not exist"),
     ("inspect", "m.onnx", "--shape", "x"): (1, "--shape x: write NAME=1,3,224,224"),
@@ -449,6 +461,39 @@ COMMANDS = {
 def test_a_bad_command(arguments, here, capsys):
     code, message = COMMANDS[arguments]
     check(capsys, here, arguments, code, message)
+
+
+GENERATED = bad_inputs.cases()
+# Damaged models and odd places are the benchmark's: what they may do to a process, tests should not.
+SAMPLED = random.Random(7).sample([c for c in GENERATED if c.door not in ("onnx", "odd place")], 60)
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory) -> Path:
+    """The folder that generated cases spoil copies of."""
+    folder = tmp_path_factory.mktemp("generated")
+    bad_inputs.build(folder)
+    assert run("profile", folder / "s.yaml", "--out", folder / "profile.json") == 0
+    shutil.copy(folder / "profile.json", folder / "before.json")
+    for scenario in ("s.yaml", "p.yaml"):  # what is spoiled is good
+        assert run(folder / scenario, "--out", folder.with_name(scenario)) == 0
+    assert run("solve", folder / "problem.json") == 0
+    return folder
+
+
+@pytest.mark.parametrize("case", SAMPLED, ids=lambda case: f"{case.door}: {case.name}")
+def test_a_generated_input_costs_one_clear_line(case, generated, tmp_path, monkeypatch, capfd):
+    folder = bad_inputs.fresh_copy(generated, tmp_path / "here")
+    monkeypatch.chdir(folder)
+    case.spoil(folder)
+    code = run(*case.arguments)
+    out, err = capfd.readouterr()
+    assert bad_inputs.shortcomings(case, code, out, err, folder) == [], err
+
+
+def test_there_are_many_generated_inputs():
+    assert len(GENERATED) >= 1500
+    assert len({(case.door, case.name) for case in GENERATED}) > 0.98 * len(GENERATED)
 
 
 def test_the_table_is_long_enough():

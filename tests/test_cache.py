@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 
 from profiling.cache import cache_key, cached, samples_hash
@@ -56,3 +58,28 @@ def test_a_written_file_is_as_readable_as_any_other(tmp_path):
     save_json(TensorNoise("u", 0.5), tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert load_json(tmp_path / "e.json", TensorNoise).tensor == "u"
+
+
+def test_where_the_cache_cannot_be_written_a_passing_folder_is_used_and_told_once(
+    monkeypatch, tmp_path, capsys
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = cache_folder()
+    assert folder.is_dir()
+    assert cache_folder() == folder
+    err = capsys.readouterr().err
+    assert err.startswith(f"cache {tmp_path}/file/splitquant: Not a directory")
+    assert len(err.splitlines()) == 1
+
+
+def test_without_a_home_nothing_is_written_into_the_working_folder(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # set back afterwards
+    found = Path("~/.cache/splitquant")  # where neither HOME nor the system knows a home
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: found)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert cache_folder().is_absolute()
+    assert not (tmp_path / "~").exists()
+    assert "there is no home folder" in capsys.readouterr().err

@@ -493,7 +493,7 @@ def test_a_new_plan_takes_the_old_ones_place(delivered, call, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["o"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_exits_with_130_and_leaves_nothing(tmp_path, number):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     process = subprocess.Popen(
@@ -513,6 +513,50 @@ def test_an_interrupt_exits_with_130_and_leaves_nothing(tmp_path, number):
     assert err.strip() == "interrupted; measurements so far are kept, nothing was written"
     assert out == ""
     assert [p.name for p in tmp_path.iterdir()] == ["cache"]
+
+
+def test_a_cache_that_cannot_be_written_costs_a_line_and_no_plan(tmp_path):
+    (tmp_path / "file").touch()
+    settings = ("--set", "profiling.rounds=3", "--set", "budget={latency_ms: 1000}")
+    done = subprocess.run(
+        [sys.executable, "-c", "from planner.entry import main; main()", QUICKSTART, "--out", "o", *settings],
+        capture_output=True,
+        cwd=tmp_path,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "file")},
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("cache ")]
+    assert lines == [f"cache {tmp_path}/file/splitquant: Not a directory; what this run measures is not kept"]
+    assert (tmp_path / "o" / "plan.json").is_file()
+
+
+def test_a_word_too_long_for_a_file_name_is_a_usage_fault(call):
+    code, _, err = call("x" * 300)
+    assert code in (1, 2)
+    assert len(err.splitlines()) == 1
+
+
+def test_names_are_no_markup_and_steer_no_terminal(call, tmp_path):
+    problem = {
+        "devices": [{"name": "cam[/]"}, {"name": "[bold]b\x1b[31m\n[/bold]"}],
+        "units": [
+            {"name": f"u{n}", "options": [{"device": d, "seconds": 1}]}
+            for n, d in enumerate(("cam[/]", "[bold]b\x1b[31m\n[/bold]"))
+        ],
+    }
+    (tmp_path / "p.json").write_text(json.dumps(problem))
+    code, out, err = call("solve", tmp_path / "p.json")
+    assert code == 0, err
+    assert "cam[/]" in out
+    assert r"[bold]b\x1b[31m\n[/bold]" in out
+    assert "\x1b" not in out
+    problem["units"][0]["options"][0]["device"] = "none\x1b[31m" + "x" * 5000
+    (tmp_path / "p.json").write_text(json.dumps(problem))
+    code, out, err = call("solve", tmp_path / "p.json")
+    assert code == 1
+    assert "\x1b" not in err
+    assert (len(err.splitlines()), len(err) < 700) == (1, True)
 
 
 def test_inspect_shows_a_model_as_table_and_as_json(call):

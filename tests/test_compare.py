@@ -377,9 +377,9 @@ MISTAKES = {
     ("--pareto", "latency"): (1, "--pareto latency: name two or three different quantities"),
     ("--pareto", "latency,speed"): (1, "--pareto latency,speed: 'speed' is none of latency,"),
     ("--pareto", "latency,energy"): (1, "energy needs devices[].active_watt in the scenario"),
-    ("--pareto", "latency,noise", "--points", "1"): (2, "--points 1: must be at least 2"),
+    ("--pareto", "latency,noise", "--points", "1"): (2, "--points 1: plans on a front are 2 to 1000"),
     ("--plans", "2"): (2, "--plans: needs --bandwidth LOW..HIGH, --trace or --distribution"),
-    ("--plans", "0", "--bandwidth", "1..9"): (2, "--plans 0: must be at least 1"),
+    ("--plans", "0", "--bandwidth", "1..9"): (2, "--plans 0: plans that a runtime holds are 1 to 1000"),
     ("--plans", "2", "--bandwidth", "1"): (1, "--plans: chooses from the ranges"),
     ("--bandwidth", "1..9", "--distribution", "1:1"): (2, "--distribution: says how plans are met, but not"),
     ("--plans", "2", "--bandwidth", "1..9", "--distribution", "10:1"): (
@@ -392,7 +392,7 @@ MISTAKES = {
     ("--plans", "2", "--trace", "none.csv"): (1, "--trace none.csv: No such file or directory"),
     ("--noise", "0.1", "--link", "camera-gateway"): (2, "--link camera-gateway: needs --bandwidth"),
     ("--bandwidth", "1,5..10"): (1, "--bandwidth 1,5..10: a range is LOW..HIGH, such as 0.1..1000"),
-    ("--bandwidth", "1", "--jobs", "0"): (2, "--jobs 0: must be at least 1"),
+    ("--bandwidth", "1", "--jobs", "0"): (2, "--jobs 0: processes at once are 1 to 1024"),
     ("--memory", "camera"): (1, "--memory: '' is not a number"),
     ("--noise", "0"): (1, "--noise 0: 0 is not a number above 0"),
 }

@@ -1,5 +1,8 @@
 import csv
 import json
+import os
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,3 +243,55 @@ def test_a_wrong_name_is_told_before_a_model_is_converted(name, part, tmp_path):
     path.write_text(json.dumps({"model": "net.tflite", "data": data, **device}))
     with pytest.raises(DataError, match=message):
         prepare(load_scenario(path))
+
+
+def one_picture(folder: Path, table: str, **files: bytes) -> SampleSpec:
+    (folder / "p").mkdir()
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(folder / "p" / "a.png")
+    for name, content in files.items():
+        (folder / "p" / f"{name}.png").write_bytes(content)
+    (folder / "t.csv").write_text(table)
+    return SampleSpec(
+        images=str(folder / "p"), labels=LabelTable(file=str(folder / "t.csv")), image=ImageSpec()
+    )
+
+
+TABLES = {
+    "a picture that is not there": ("file,label\na.png,0\nb.png,0\n", "b.png does not exist"),
+    "a short row": ("file,label\na.png,0\na.png\n", "row 2 has no 'label'"),
+    "a long field": (f"file,label\n{'x' * 200_000},0\n", "cannot be read: field larger than field limit"),
+    "a name too long": (f"file,label\n{'x' * 300},0\n", "does not exist"),
+    "a label too large": (f"file,label\na.png,{2**64}\n", "a label does not fit into 64 bits"),
+    "a label of many digits": (f"file,label\na.png,{'9' * 5000}\n", "is no whole number"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_bad_label_table_is_refused(name, tmp_path):
+    text, message = TABLES[name]
+    refuse(one_picture(tmp_path, text), message)
+
+
+def test_a_pipe_among_pictures_is_refused_without_waiting(tmp_path):
+    spec = one_picture(tmp_path, "file,label\nb.png,0\n")
+    os.mkfifo(tmp_path / "p" / "b.png")
+    refuse(spec, "b.png cannot be read as a picture: is a named pipe")
+
+
+def test_a_picture_is_measured_before_it_is_decoded(tmp_path):
+    head = (30_000).to_bytes(4, "big") * 2 + b"\x08\x02\x00\x00\x00"
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(b"0")), (b"IEND", b""))
+    chunk = b"".join(
+        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+        for kind, data in parts
+    )
+    refuse(
+        one_picture(tmp_path, "file,label\nb.png,0\n", b=b"\x89PNG\r\n\x1a\n" + chunk),
+        "b.png cannot be read as a picture: Image size .900000000 pixels. exceeds limit",
+    )
+
+
+def test_a_picture_that_would_become_too_large_is_refused(tmp_path):
+    spec = one_picture(tmp_path, "file,label\nb.png,0\n")
+    Image.fromarray(np.zeros((1, 3000, 3), np.uint8)).save(tmp_path / "p" / "b.png")
+    refuse(spec.model_copy(update={"image": ImageSpec(resize_shorter=8192)}), "would become 8192 x 24576000")

@@ -16,7 +16,7 @@ from basis import quickstart_basis
 from conftest import ROOT
 from matplotlib.figure import Figure
 
-from planner.canvas import colours_of, ink_on, inline_svg
+from planner.canvas import colours_of, ink_on, inline_svg, styled
 from planner.compare import Wanted, compare
 from planner.comparison_folder import write_comparison
 from planner.held import SetOrder
@@ -323,3 +323,19 @@ def test_a_figure_is_the_same_each_time():
     figure = Figure()
     figure.add_subplot().plot(np.arange(3))
     assert inline_svg(figure, "a", "x") == inline_svg(figure, "a", "x")
+
+
+def test_a_dollar_sign_in_a_name_is_no_formula():
+    graph = build_graph(prepare_model(models.residual()))
+    count = len(graph.units)
+    first = graph.inputs[0]
+    names = {first: "a$b$c^", "device": "d$\\frac$"}
+    with styled():
+        placed = Placed(
+            (names["device"],) * count, (Precision.FP32,) * count, (), names["device"], names["device"]
+        )
+        figure = draw_graph(graph, placed, [names["device"]])
+        figure.suptitle(names[first])
+    svg = inline_svg(figure, "figure", names[first])
+    assert "a$b$c^" in svg
+    assert "d$\\frac$" in svg

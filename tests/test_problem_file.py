@@ -233,6 +233,34 @@ def test_a_mistake_in_a_tensor_is_told(part, change, message, ask):
     assert (message or "") in err
 
 
+BOUNDS = {
+    "units": (
+        [{"name": f"u{n}", "options": [{"device": "a", "seconds": 1}]} for n in range(10_001)],
+        "10000",
+    ),
+    "devices": ([{"name": f"d{n}"} for n in range(65)], "64"),
+}
+
+
+@pytest.mark.parametrize("key", BOUNDS)
+def test_a_problem_has_bounds_and_tells_them(key, capsys, tmp_path):
+    rows, most = BOUNDS[key]
+    (tmp_path / "p.json").write_text(json.dumps(changed(**{key: rows})))
+    with pytest.raises(SystemExit) as done:
+        main(["solve", str(tmp_path / "p.json")])
+    assert done.value.code == 1
+    assert f"{key} may have at most {most} entries" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [" " * (16 * 2**20 + 1), "[" * 100_000, '{"version": ' + "9" * 5000 + "}"])
+def test_what_is_too_large_to_read_costs_a_line(text, capsys, tmp_path):
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(SystemExit) as done:
+        main(["solve", str(tmp_path / "p.json")])
+    assert done.value.code == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_the_schema_of_the_problem_is_printed(capsys):
     with pytest.raises(SystemExit):
         main(["schema", "--problem"])

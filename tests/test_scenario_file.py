@@ -207,7 +207,7 @@ def test_a_setting_changes_one_place_even_behind_an_alias(tmp_path):
 
 
 def test_an_alias_within_itself_is_refused(tmp_path):
-    assert faults(tmp_path, "a: &a [*a]\n") == ["s.yaml: an alias contains itself"]
+    assert faults(tmp_path, "a: &a [*a]\n") == ["s.yaml:1:4: not valid YAML: an alias contains itself"]
 
 
 def test_an_unset_variable_is_told_once(tmp_path):
@@ -223,12 +223,22 @@ def test_an_unquoted_variable_between_braces_gets_advice(tmp_path):
 
 
 def test_an_unreachable_sink_is_refused(tmp_path):
-    text = GOOD.replace("sink: camera", "sink: server").replace(
-        "from: camera, to: server", "from: server, to: camera"
-    )
+    lines = GOOD.replace("sink: camera", "sink: server").splitlines(keepends=True)
+    text = "".join(line for line in lines if "from: camera, to: server" not in line)
     assert faults(tmp_path, text) == [
-        "s.yaml:12:1: sink 'server' cannot be reached from source 'camera' over links"
+        "s.yaml:11:1: sink 'server' cannot be reached from source 'camera' over links"
     ]
+
+
+def test_a_second_link_between_the_same_devices_is_refused(tmp_path):
+    text = GOOD.replace("from: camera, to: server", "from: server, to: camera")
+    assert faults(tmp_path, text) == ["s.yaml:10:5: links.1 is a second link from 'server' to 'camera'"]
+
+
+def test_many_faults_are_counted(tmp_path):
+    found = faults(tmp_path, GOOD + "".join(f"key{number}: 1\n" for number in range(20_000)))
+    assert len(found) == 51
+    assert found[-1] == "s.yaml:1:1: has 19950 more faults"
 
 
 @pytest.mark.parametrize(

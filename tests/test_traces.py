@@ -39,6 +39,8 @@ TRACES = {
     "0,1\n1,0\n": "line 2: 0 is no bandwidth; no plan helps while a link is down",
     "0,1\n1,-2\n": "line 2: -2 is no bandwidth",
     "0,1\n2,1\n1,1\n": "line 3: 1 s is not after the line before",
+    "-1.7e308,1\n1.7e308,2\n": "its times are too far apart to add up",
+    "0,1\n" + "x" * 200_000 + ",1\n": "is no text",
     "0,1\n0,1\n": "line 2: 0 s is not after the line before",
     "0,1\n1,2,3\n": "line 2 has 3 values; write SECONDS,BANDWIDTH",
 }

@@ -1,0 +1,73 @@
+"""YAML text from outside -> plain values, within bounds that are checked before anything is built."""
+
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
+
+MOST_BYTES = 256 * 1024
+_DEEPEST = 64  # levels of mappings and lists
+_MOST_VALUES = 100_000  # with every alias written out
+
+
+def load_yaml(text: str) -> Any:
+    """Return the values of a YAML text.
+
+    Raises
+    ------
+    YAMLError
+        If it is no YAML, nested too deeply, or too large with every alias written out.
+    """
+    loader = YAML(typ="safe", pure=True)
+    try:
+        node = loader.compose(text)
+        if node is None:
+            return None
+        _Extent().of(node, 0)
+        return loader.constructor.construct_document(node)
+    except YAMLError:
+        raise
+    except RecursionError as exc:
+        raise MarkedYAMLError(problem=_too_deep()) from exc
+    except Exception as exc:  # int() refuses 4,300 digits, dates a 13th month, tags what they like
+        raise MarkedYAMLError(problem=str(exc) or type(exc).__name__) from exc
+
+
+def _too_deep() -> str:
+    return f"it is nested more than {_DEEPEST} levels deep"
+
+
+class _Extent:
+    """How many values a node holds and how deep it is, each shared node looked at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, int]] = {}
+        self._open: set[int] = set()
+
+    def of(self, node: Node, depth: int) -> tuple[int, int]:
+        """Return (values, levels) of a node that lies so deep, with every alias written out."""
+        if not isinstance(node, CollectionNode):
+            return 1, 0
+        key = id(node)
+        if key in self._open:
+            raise MarkedYAMLError(problem="an alias contains itself", problem_mark=node.start_mark)
+        if key not in self._known:
+            self._open.add(key)
+            self._known[key] = self._inside(node, depth)
+            self._open.remove(key)
+        values, levels = self._known[key]
+        if depth + levels > _DEEPEST:
+            raise MarkedYAMLError(problem=_too_deep(), problem_mark=node.start_mark)
+        if values > _MOST_VALUES:
+            problem = f"with every alias written out it holds more than {_MOST_VALUES} values"
+            raise MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return values, levels
+
+    def _inside(self, node: CollectionNode, depth: int) -> tuple[int, int]:
+        if depth > _DEEPEST:
+            raise MarkedYAMLError(problem=_too_deep(), problem_mark=node.start_mark)
+        pairs = isinstance(node, MappingNode)
+        children = [part for pair in node.value for part in pair] if pairs else node.value
+        found = [self.of(child, depth + 1) for child in children]
+        return 1 + sum(values for values, _ in found), 1 + max((levels for _, levels in found), default=0)
