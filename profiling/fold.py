@@ -18,7 +18,8 @@ _NO_LIMIT = 2**31 - 1
 def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with shapes inferred and the runtime's basic optimization applied.
 
-    The steps are those of ONNX Runtime's `quant_pre_process`, which cannot handle models above 2 GiB.
+    Slices stay slices. The steps are those of ONNX Runtime's `quant_pre_process`, which cannot handle
+    models above 2 GiB.
 
     Raises
     ------
@@ -28,7 +29,7 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     shaped = _with_shapes(model)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "folded.onnx"
-        open_session(shaped, Runtime(), Optimization.BASIC, Trace(optimized_model=target))
+        open_session(shaped, Runtime(), Optimization.FOLDING, Trace(optimized_model=target))
         folded = onnx.load(target, load_external_data=False)
     set_aside(folded)
     return shape_inference.infer_shapes(folded)

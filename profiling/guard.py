@@ -6,6 +6,10 @@ can cost more accuracy than all planned quantization together. Its pass QDQPropa
 up or a DequantizeLinear down through a MaxPool, whose kernel for integers takes up to 40 times as long as
 that for floats. Both look for one scale; the same scale once per channel gives the same numbers and is left
 alone.
+
+ONNX Runtime 1.32 makes a MatMulNBits, which rounds its activations to 8 bits, of a Gemm or MatMul with
+16-bit activations and an 8-bit weight. It looks for a weight whose scales lie along axis 1; the same axis
+counted from behind gives the same numbers and is left alone.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,6 +22,7 @@ from profiling.scopes import reads
 
 # A MatMul with a bias behind it becomes a Gemm.
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_MATRIX = 2  # dimensions
 _POOL = "MaxPool"
 _MOVES = frozenset({_POOL, "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Flatten"})
 
@@ -45,6 +50,27 @@ def keep_float(
             for quantizer in list(guard.quantizers_behind(node, quantized)):
                 guard.write_per_channel(quantizer)
     guard.finish()
+
+
+def keep_wide(model: onnx.ModelProto, wide: Collection[str]) -> None:
+    """Let the weights of some nodes be dequantized along axis -1 instead of 1, in place.
+
+    Parameters
+    ----------
+    wide
+        Names of nodes whose activations have 16 bits.
+    """
+    ranks = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
+    weights = {name for node in model.graph.node if node.name in wide for name in node.input[1:2]}
+    for node in model.graph.node:
+        if (
+            node.op_type == "DequantizeLinear"
+            and node.output[0] in weights
+            and ranks.get(node.input[0]) == _MATRIX
+        ):
+            for attribute in node.attribute:
+                if attribute.name == "axis" and attribute.i == 1:
+                    attribute.i = -1
 
 
 class _Guard:
