@@ -20,6 +20,7 @@ from planner.check_scenario import scenario_schema
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.plan import to_json
 from planner.scenario_file import load_scenario
+from planner.standard_output import standard_output
 from profiling.errors import ProfilingError
 from profiling.progress import Progress
 
@@ -88,13 +89,13 @@ def plan(
         if delivered:
             write_outcome(outcome, folder)
     if json:
-        print(to_json(outcome.plan))
+        _print(to_json(outcome.plan))
     if outcome.built is None:
         return _fail(INFEASIBLE, no_plan_text(outcome.failures, outcome.conflict))
     if outcome.failures:
         return _fail(BROKEN_BUDGET, _broken(outcome.failures))
     if not json:
-        console = Console(highlight=False)
+        console = _console()
         console.print(plan_table(outcome.plan, read_manifest(folder)))
         console.print(f"written to {folder}", soft_wrap=True)
     return OK
@@ -148,11 +149,11 @@ def profile(
     except OSError as exc:
         return _fail(BAD_INPUT, f"--out {path}: {exc.strerror}")
     if json:
-        print(to_json(record))
+        _print(to_json(record))
     else:
         from planner.report import profile_table
 
-        console = Console(highlight=False)
+        console = _console()
         console.print(profile_table(record))
         console.print(f"written to {path}", soft_wrap=True)
     return OK
@@ -165,9 +166,9 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
 
     found = diff_profiles(load_profile(before), load_profile(after))
     if json:
-        print(to_json(found))
+        _print(to_json(found))
     else:
-        Console(highlight=False).print(diff_table(found))
+        _console().print(diff_table(found))
     return OK
 
 
@@ -180,9 +181,9 @@ def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings
     with _progress() as progress, writing_bundle(folder) as fresh:
         bundle_device(loaded, name, fresh, progress)
         _INTERRUPT.check()
-    print(f"bundle for {name} written to {folder}")
-    print(f"copy it to the device, run there: python3 {folder.name}/measure.py")
-    print(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
+    _print(f"bundle for {name} written to {folder}")
+    _print(f"copy it to the device, run there: python3 {folder.name}/measure.py")
+    _print(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
     return OK
 
 
@@ -206,7 +207,7 @@ def export(
         built = export_plan(saved, progress)
         beside = plan_file.parent / PROFILE
         write_export(saved, built, out, beside if beside.is_file() else None)
-    print(f"{len(built.stages)} stages written to {out}")
+    _print(f"{len(built.stages)} stages written to {out}")
     return OK
 
 
@@ -225,9 +226,9 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     with _progress() as progress:
         outcome = verify_plan(saved, folder, stages, progress)
     if json:
-        print(to_json(outcome.plan))
+        _print(to_json(outcome.plan))
     else:
-        Console(highlight=False).print(plan_table(outcome.plan, manifest))
+        _console().print(plan_table(outcome.plan, manifest))
     return _fail(BROKEN_BUDGET, _broken(outcome.failures)) if outcome.failures else OK
 
 
@@ -248,7 +249,7 @@ def run(
 
     _INTERRUPT.arm()
     written = run_folder(folder, input_file, output_file, stage)
-    print(f"{', '.join(written)} written to {output_file}")
+    _print(f"{', '.join(written)} written to {output_file}")
     return OK
 
 
@@ -291,9 +292,9 @@ def inspect(
     with _progress() as progress:
         found, converted_from = inspect_source(model, conversion or (), shapes, progress)
     if json:
-        print(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
+        _print(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
     else:
-        Console(highlight=False).print(inspection_table(found), *conversion_lines(converted_from), sep="\n")
+        _console().print(inspection_table(found), *conversion_lines(converted_from), sep="\n")
     return OK
 
 
@@ -320,11 +321,11 @@ def solve(
     conflict = find_conflict(loaded, options) if result.choice is None else None
     answer = answer_of(loaded, result, peak_mib(), conflict)
     if json:
-        print(to_json(answer))
+        _print(to_json(answer))
     if result.choice is None:
         return _fail(INFEASIBLE, conflict_line(answer))
     if not json:
-        Console(highlight=False).print(answer_table(answer))
+        _console().print(answer_table(answer))
     return OK
 
 
@@ -402,9 +403,9 @@ def compare(
         _INTERRUPT.check()
         write_comparison(compared, basis, folder)
     if json:
-        print(to_json(compared.record))
+        _print(to_json(compared.record))
     else:
-        console = Console(highlight=False)
+        console = _console()
         console.print(comparison_table(compared.record))
         console.print(f"written to {folder}", soft_wrap=True)
     return OK
@@ -419,7 +420,7 @@ def schema(
     from planner.problem_spec import problem_schema
 
     wanted = problem_schema() if problem else scenario_schema()
-    print(msgspec.json.format(msgspec.json.encode(wanted), indent=2).decode())
+    _print(msgspec.json.format(msgspec.json.encode(wanted), indent=2).decode())
     return OK
 
 
@@ -439,7 +440,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(tokens: list[str]) -> tuple[int, str]:
     """Return the exit code and, for an error, what to tell."""
     try:
-        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(
+            tokens, console=_console(), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        standard_output().flush()
     except CycloptsError as exc:
         return USAGE, f"{str(exc).strip()} (plan --help shows how)"
     except UsageError as exc:
@@ -499,6 +503,14 @@ class _Interrupt:
 
 
 _INTERRUPT = _Interrupt()
+
+
+def _print(text: str) -> None:
+    print(text, file=standard_output())
+
+
+def _console() -> Console:
+    return Console(file=standard_output(), highlight=False)
 
 
 def _fail(code: int, text: str) -> int:

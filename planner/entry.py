@@ -4,12 +4,20 @@ import os
 import signal
 import sys
 
+from planner.errors import PlannerError
+from planner.standard_output import keep_standard_output
+
 
 def main() -> None:
     """Load the command line and run it."""
     # Some libraries swallow a KeyboardInterrupt during their import; nothing is written yet, so leave.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+    try:
+        keep_standard_output()
+    except PlannerError as exc:
+        print(exc, file=sys.stderr)  # noqa: T201
+        sys.exit(1)
     from planner.cli import main as run
 
     run()

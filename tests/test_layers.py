@@ -38,6 +38,7 @@ LAYERS = [
     {"profiling.latency", "profiling.inspection"},
     {"profiling.bundle", "profiling.compression"},
     {"planner.errors", "planner.faults", "planner.tables", "planner.envelope", "planner.workers"},
+    {"planner.standard_output"},
     {"planner.traces", "planner.spec_parts"},
     {"planner.plan_set", "planner.sample_spec"},
     {
