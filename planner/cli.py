@@ -256,8 +256,9 @@ def run(
 @app.command
 def inspect(
     model: Annotated[
-        str, Parameter(help="An ONNX, Keras, SavedModel or TFLite model, keras:NAME, or a scenario file.")
-    ],
+        str | None,
+        Parameter(help="An ONNX, Keras, SavedModel or TFLite model, keras:NAME, or a scenario file."),
+    ] = None,
     /,
     *,
     conversion: Annotated[
@@ -270,6 +271,9 @@ def inspect(
         list[str] | None,
         Parameter(negative="", help="NAME=1,3,224,224 for an input with dynamic dimensions; repeatable."),
     ] = None,
+    versions: Annotated[
+        bool, Parameter(negative="", help="Show the libraries' installed and tested versions instead.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Show a model's inputs, outputs and units, what can be quantized and why not, and what weighs.
@@ -284,7 +288,15 @@ def inspect(
     plan inspect keras:ResNet50 --conversion weights=imagenet
 
     plan inspect exported_model --conversion signature=serve
+
+    plan inspect --versions
     """
+    if versions:
+        if model or conversion or shape:
+            return _fail(USAGE, "--versions is of the installation: leave out the model and its options")
+        return _versions(json=json)
+    if model is None:
+        return _fail(USAGE, "inspect wants a model, or --versions (plan inspect --help shows how)")
     from planner.inspect_source import inspect_source
     from planner.report import conversion_lines, inspection_table
 
@@ -295,6 +307,17 @@ def inspect(
         _print(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
     else:
         _console().print(inspection_table(found), *conversion_lines(converted_from), sep="\n")
+    return OK
+
+
+def _versions(*, json: bool) -> int:
+    from planner.versions import libraries, versions_table
+
+    found = libraries()
+    if json:
+        _print(to_json({"libraries": found}))
+    else:
+        _console().print(versions_table(found))
     return OK
 
 

@@ -117,6 +117,7 @@ LAYERS = [
     {"planner.comparison_folder"},
     {"planner.run"},
     {"planner.output"},
+    {"planner.versions"},
     {"planner.report", "planner.answer_table", "planner.execute", "planner.inspect_source"},
     {"planner.cli"},
     {"planner.entry"},
