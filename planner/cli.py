@@ -23,6 +23,7 @@ from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.plan import to_json
 from planner.scenario_file import load_ready_scenario
 from planner.signals import interrupts
+from planner.standard_output import standard_output
 from planner.tables import line
 from profiling.errors import ProfilingError
 from profiling.progress import Progress
@@ -111,7 +112,7 @@ def plan(
         if delivered:
             write_outcome(outcome, folder)
     if json:
-        print(to_json(outcome.plan))
+        _print(to_json(outcome.plan))
     if outcome.built is None:
         return _fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures, outcome.conflict))
     if outcome.failures:
@@ -170,7 +171,7 @@ def profile(
     except OSError as exc:
         return _fail(BAD_INPUT, f"--out {path}: {exc.strerror}")
     if json:
-        print(to_json(record))
+        _print(to_json(record))
     else:
         from planner.report import profile_table
 
@@ -187,7 +188,7 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
 
     found = diff_profiles(load_profile(before), load_profile(after))
     if json:
-        print(to_json(found))
+        _print(to_json(found))
     else:
         _console().print(diff_table(found))
     return OK
@@ -202,9 +203,9 @@ def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings
     with _progress() as progress, writing_bundle(folder) as fresh:
         bundle_device(loaded, name, fresh, progress)
         _INTERRUPT.check()
-    print(shown(f"bundle for {name} written to {folder}"))
-    print(shown(f"copy it to the device, run there: python3 {folder.name}/measure.py"))
-    print(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
+    _print(shown(f"bundle for {name} written to {folder}"))
+    _print(shown(f"copy it to the device, run there: python3 {folder.name}/measure.py"))
+    _print(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
     return OK
 
 
@@ -225,7 +226,7 @@ def export(
         built = export_plan(saved, progress)
         beside = plan_file.parent / PROFILE
         write_export(saved, built, out, beside if beside.is_file() else None)
-    print(shown(f"{len(built.stages)} stages written to {out}"))
+    _print(shown(f"{len(built.stages)} stages written to {out}"))
     return OK
 
 
@@ -241,7 +242,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     with _progress() as progress:
         outcome = verify_plan(saved, folder, stages, progress)
     if json:
-        print(to_json(outcome.plan))
+        _print(to_json(outcome.plan))
     else:
         _console().print(plan_table(outcome.plan, manifest))
     return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
@@ -268,7 +269,7 @@ def run(
 
     _INTERRUPT.arm()
     written = run_folder(folder, input_file, output_file, stage)
-    print(shown(f"{', '.join(written)} written to {output_file}"))
+    _print(shown(f"{', '.join(written)} written to {output_file}"))
     return OK
 
 
@@ -278,12 +279,14 @@ def run(
         "plan inspect keras:MobileNetV3Small",
         "plan inspect keras:ResNet50 --conversion weights=imagenet",
         "plan inspect exported_model --conversion signature=serve",
+        "plan inspect --versions",
     )
 )
 def inspect(
     model: Annotated[
-        str, Parameter(help="An ONNX, Keras, SavedModel or TFLite model, keras:NAME, or a scenario file.")
-    ],
+        str | None,
+        Parameter(help="An ONNX, Keras, SavedModel or TFLite model, keras:NAME, or a scenario file."),
+    ] = None,
     /,
     *,
     conversion: Annotated[
@@ -297,12 +300,21 @@ def inspect(
         list[str] | None,
         Parameter(negative="", help="NAME=1,3,224,224 for an input with dynamic dimensions; repeatable."),
     ] = None,
+    versions: Annotated[
+        bool, Parameter(negative="", help="Show the libraries' installed and tested versions instead.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Show a model's inputs, outputs and units, what can be quantized and why not, and what weighs.
 
     Models of Keras and TensorFlow need the extra: pip install 'splitquant[tensorflow]'.
     """
+    if versions:
+        if model or conversion or shape:
+            return _fail(USAGE, "--versions is of the installation: leave out the model and its options")
+        return _versions(json=json)
+    if model is None:
+        return _fail(USAGE, "inspect wants a model, or --versions (plan inspect --help shows how)")
     from planner.inspect_source import inspect_source
     from planner.report import conversion_lines, inspection_table
 
@@ -310,10 +322,21 @@ def inspect(
     with _progress() as progress:
         found, converted_from = inspect_source(model, conversion or (), shapes, progress)
     if json:
-        print(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
+        _print(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
     else:
         lines = map(line, conversion_lines(converted_from))
         _console().print(inspection_table(found), *lines, sep="\n")
+    return OK
+
+
+def _versions(*, json: bool) -> int:
+    from planner.versions import libraries, versions_table
+
+    found = libraries()
+    if json:
+        _print(to_json({"libraries": found}))
+    else:
+        _console().print(versions_table(found))
     return OK
 
 
@@ -337,7 +360,7 @@ def solve(
     conflict = find_conflict(loaded, options) if result.choice is None else None
     answer = answer_of(loaded, result, peak_mib(), conflict)
     if json:
-        print(to_json(answer))
+        _print(to_json(answer))
     if result.choice is None:
         return _fail(INFEASIBLE, conflict_line(answer))
     if not json:
@@ -423,7 +446,7 @@ def compare(
         _INTERRUPT.check()
         write_comparison(compared, basis, folder)
     if json:
-        print(to_json(compared.record))
+        _print(to_json(compared.record))
     else:
         console = _console()
         console.print(comparison_table(compared.record))
@@ -445,7 +468,7 @@ def schema(
     from planner.problem_spec import problem_schema
 
     wanted = problem_schema() if problem else scenario_schema()
-    print(msgspec.json.format(msgspec.json.encode(wanted), indent=2).decode())
+    _print(msgspec.json.format(msgspec.json.encode(wanted), indent=2).decode())
     return OK
 
 
@@ -465,7 +488,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     """Return the exit code and, for an error, the lines that tell of it."""
     try:
-        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(
+            tokens, console=_console(), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        standard_output().flush()
     except CycloptsError as exc:
         return USAGE, (f"{one_line(str(exc))} (plan --help shows how)",)
     except (PlannerError, ProfilingError) as exc:
@@ -533,9 +559,13 @@ def _fail(code: int, *lines: str) -> int:
     return code
 
 
+def _print(text: str) -> None:
+    print(text, file=standard_output())
+
+
 def _console() -> Console:
     """Return the terminal, to which a name in brackets is no markup."""
-    return Console(highlight=False, markup=False, emoji=False)
+    return Console(file=standard_output(), highlight=False, markup=False, emoji=False)
 
 
 @contextmanager

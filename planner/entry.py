@@ -4,7 +4,10 @@ import os
 import signal
 import sys
 
+from planner.errors import PlannerError
 from planner.signals import interrupts
+from planner.standard_output import keep_standard_output
+from planner.supervisor import run_supervised
 
 
 def main() -> None:
@@ -12,6 +15,15 @@ def main() -> None:
     # Some libraries swallow a KeyboardInterrupt during their import; nothing is written yet, so leave.
     for number in interrupts():
         signal.signal(number, _leave)
+    try:
+        keep_standard_output()
+    except PlannerError as exc:
+        print(exc, file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+    run_supervised(_run)
+
+
+def _run() -> None:
     from planner.cli import main as run
 
     run()

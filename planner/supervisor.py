@@ -54,7 +54,7 @@ def _fork(command: Callable[[], None]) -> int:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     command()
-    os._exit(0)
+    sys.exit(0)
 
 
 def _wait(child: int) -> int:

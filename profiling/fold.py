@@ -18,7 +18,8 @@ _NO_LIMIT = 2**31 - 1
 def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with shapes inferred and the runtime's basic optimization applied.
 
-    The steps are those of ONNX Runtime's `quant_pre_process`, which cannot handle models above 2 GiB.
+    Slices stay slices. The steps are those of ONNX Runtime's `quant_pre_process`, which cannot handle
+    models above 2 GiB.
 
     Raises
     ------

@@ -11,6 +11,10 @@ Where all that an operator reads is dequantized and all that it writes is quanti
 QDQSelectorAction takes the integer kernel, even where that computes something else (an AveragePool that
 counts its padding). It looks at neighbours only, so that a node in between keeps the operator in float: the
 largest of one tensor, which is that tensor.
+
+ONNX Runtime 1.32 makes a MatMulNBits, which rounds its activations to 8 bits, of a Gemm or MatMul with
+16-bit activations and an 8-bit weight. It looks for a weight whose scales lie along axis 1; the same axis
+counted from behind gives the same numbers and is left alone.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,6 +27,7 @@ from profiling.scopes import reads
 
 # A MatMul with a bias behind it becomes a Gemm.
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_MATRIX = 2  # dimensions
 _POOL = "MaxPool"
 # Operators for which that pass has an integer kernel without weights (qdq_selector_action_transformer.cc).
 _FUSED = frozenset(
@@ -61,6 +66,27 @@ def keep_float(
         if node.op_type in _FUSED and guard.is_surrounded(node):
             guard.put_barrier_behind(node)
     guard.finish()
+
+
+def keep_wide(model: onnx.ModelProto, wide: Collection[str]) -> None:
+    """Let the weights of some nodes be dequantized along axis -1 instead of 1, in place.
+
+    Parameters
+    ----------
+    wide
+        Names of nodes whose activations have 16 bits.
+    """
+    ranks = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
+    weights = {name for node in model.graph.node if node.name in wide for name in node.input[1:2]}
+    for node in model.graph.node:
+        if (
+            node.op_type == "DequantizeLinear"
+            and node.output[0] in weights
+            and ranks.get(node.input[0]) == _MATRIX
+        ):
+            for attribute in node.attribute:
+                if attribute.name == "axis" and attribute.i == 1:
+                    attribute.i = -1
 
 
 class _Guard:

@@ -17,7 +17,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from profiling.channels import channel_axis, stand_ins
 from profiling.errors import QuantizeError
-from profiling.guard import keep_float
+from profiling.guard import keep_float, keep_wide
 from profiling.precision import Precision
 from profiling.quiet import quiet
 from profiling.ranges import tensor_ranges
@@ -182,6 +182,7 @@ def quantize(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path
     dims = {value.name: value.type.tensor_type.shape.dim for value in values}
     shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in known] for name, known in dims.items()}
     keep_float(model, schemes, shapes)
+    keep_wide(model, wide)
     return model
 
 

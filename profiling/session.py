@@ -27,15 +27,19 @@ class Optimization(Enum):
     """How far ONNX Runtime may rewrite the graph."""
 
     NONE = "none"  # every node as the model has it; shapes are those of real tensors
+    FOLDING = "folding"  # as basic, but only to operators that the quantization tool takes
     BASIC = "basic"  # no layout change: a chain of stages equals the whole model bit for bit
     DEFAULT = "default"  # what a user gets
 
 
 _LEVELS = {
     Optimization.NONE: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    Optimization.FOLDING: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     Optimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+# It makes a SpaceToDepth, which has no integer form, of slices, which have one.
+_FUSION = "SliceConcatToSpaceToDepthFusion"
 ort.set_default_logger_severity(QUIET)  # the tools' own sessions too
 _MOST_AT_ONCE = 8  # each needs memory for a run of its own
 
@@ -90,6 +94,8 @@ def open_session(
     options = session_options(runtime.threads)
     options.graph_optimization_level = _LEVELS[optimization]
     options.execution_order = execution_order
+    if optimization is Optimization.FOLDING:
+        options.add_session_config_entry("optimization.disable_specified_optimizers", _FUSION)
     if trace is not None:
         trace_into(options, trace.profile_prefix, trace.optimized_model)
     if not isinstance(model, Path):  # a model in memory names its large weights from the root

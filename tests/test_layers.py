@@ -51,6 +51,7 @@ LAYERS = [
     {"profiling.bundle", "profiling.compression"},
     {"planner.errors", "planner.faults", "planner.tables", "planner.envelope", "planner.workers"},
     {"planner.signals", "planner.yaml_text", "planner.archives"},
+    {"planner.standard_output"},
     {"planner.traces", "planner.spec_parts"},
     {"planner.plan_set", "planner.sample_spec"},
     {
@@ -130,6 +131,7 @@ LAYERS = [
     {"planner.comparison_folder"},
     {"planner.run"},
     {"planner.output"},
+    {"planner.versions"},
     {"planner.report", "planner.answer_table", "planner.execute", "planner.inspect_source"},
     {"planner.cli"},
     {"planner.supervisor"},

@@ -5,6 +5,7 @@ from pathlib import Path
 import models
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from conftest import Prepared, plan_model
 
@@ -165,3 +166,32 @@ def test_int16_is_chosen_where_int8_is_too_noisy_and_float_too_large(tmp_path):
     ).plan
     assert Precision.INT16 in plan.precisions().values()
     assert plan.measured.noise_relative_rms <= loud.plan.measured.noise_relative_rms / 3
+
+
+_PRODUCTS = """
+<ir_version: 8, opset_import: ["" : 17]>
+products (float[2, 3, 40] x, float[2, 40] v) => (float[2, 3, 24] y, float[2, 24] z, float[2, 8] u)
+<float[40, 48] w1, float[48, 24] w2, float[24] b2, float[40, 24] w3, float[24] b3, float[8, 24] w4>
+{ m1 = MatMul (x, w1)
+  r1 = Relu (m1)
+  m2 = MatMul (r1, w2)
+  y = Add (m2, b2)
+  z = Gemm (v, w3, b3)
+  r3 = Relu (z)
+  u = Gemm <transB = 1> (r3, w4) }
+"""
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_products_in_16_bits_keep_them_as_a_user_runs_them(tmp_path, symmetric):
+    """A plain session, as on a device: no options, no optimization left out."""
+    prepared = Prepared(models.with_weights(_PRODUCTS), tmp_path, "products")
+    schemes = dict.fromkeys(prepared.graph.quantizable_nodes, Scheme(symmetric, wide=True))
+    model = quantize(prepared.graph.model, schemes, prepared.calibration.ranges)
+    exact = list(run_samples(open_session(model, Runtime(), Optimization.BASIC), prepared.samples))
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    session = ort.InferenceSession(model.SerializeToString(), options)
+    assert noise_power(list(run_samples(session, prepared.samples)), exact) < 1e-9
+    optimized = onnx.load(tmp_path / "optimized.onnx")
+    assert "MatMulNBits" not in {node.op_type for node in optimized.graph.node}
