@@ -57,9 +57,8 @@ def build_models(prepared: Prepared, plan: Plan) -> Built:
     )
     quantized = graph.forms(chosen.mix)
     known = {wire.value: wire for wire in Wire}
-    wires = {
-        cut.tensor: known[cut.wire] for cut in plan.cuts if cut.wire in known and cut.tensor not in quantized
-    }
+    floats = {name for name in graph.boundary() if graph.tensors[name].is_float} - set(quantized)
+    wires = {cut.tensor: known[cut.wire] for cut in plan.cuts if cut.wire in known and cut.tensor in floats}
     return build(prepared, replace(chosen, wires=tuple(wires.items())))
 
 
