@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from planner.errors import DataError
 from planner.picture_axes import are_channels_last, channels_first
-from planner.pictures import picture
-from planner.sample_spec import LabelTable, SampleSpec, SubsetSpec
+from planner.pictures import PICTURES, picture, read_pixels
+from planner.sample_spec import ImageSpec, LabelTable, SampleSpec, SubsetSpec
 from planner.user_code import import_object
 from profiling.session import Array, Feeds
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _HELD_BACK_EVERY = 4
 
 
@@ -78,6 +76,13 @@ class Input:
         if self.channels_last and are_channels_last(value, self.shape):
             value = channels_first(value)
         return value if value.shape == self.shape else value[None]
+
+    def channels(self, spec: ImageSpec | None) -> int:
+        """Return how many channels its pictures have, which a scenario prepares; three if it takes none."""
+        if len(self.shape) < 3:  # noqa: PLR2004
+            return 3
+        first = self.channels_last or spec is None or spec.layout == "nchw"
+        return self.shape[-3] if first else self.shape[-1]
 
 
 def split_calibration(data: Dataset) -> tuple[Dataset, Dataset]:
@@ -154,7 +159,7 @@ def _from_npz(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
 
     def read(index: int) -> Feeds:
         return {
-            t.name: _fit(picture(columns[t.name][index], spec.image), t, f"{where}: sample {index}")
+            t.name: fit(picture(columns[t.name][index], spec.image), t, f"{where}: sample {index}")
             for t in inputs
         }
 
@@ -195,18 +200,11 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
     names = (
         [row[table.image_column] for row in rows]
         if table and rows is not None
-        else sorted(p.name for p in folder.iterdir() if p.suffix.lower() in _PICTURES)
+        else sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PICTURES)
     )
 
     def read(index: int) -> Feeds:
-        path = folder / names[index]
-        try:
-            with Image.open(path) as opened:
-                pixels = np.asarray(opened.convert("RGB"))
-        except (OSError, UnidentifiedImageError) as exc:
-            raise DataError(f"{where}.images: {path} cannot be read as a picture") from exc
-        tensor = inputs[0]
-        return {tensor.name: _fit(picture(pixels, spec.image), tensor, f"{where}: {path.name}")}
+        return {inputs[0].name: fitted_picture(folder / names[index], inputs[0], spec.image, where)}
 
     picked = _subset(spec.subset, len(names), rows, where)
     labels = None
@@ -267,7 +265,7 @@ def _from_reader(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
         if missing:
             raise DataError(f"{where}.reader: sample {len(samples)} lacks input {missing[0]!r}")
         place = f"{where}: sample {len(samples)}"
-        samples.append({t.name: _fit(np.asarray(feeds[t.name]), t, place) for t in inputs})
+        samples.append({t.name: fit(np.asarray(feeds[t.name]), t, place) for t in inputs})
     labels = _reader_labels(reader, len(samples), where)
     picked = _subset(spec.subset, len(samples), None, where)
     return Dataset(Samples(picked, samples.__getitem__), None if labels is None else labels[picked])
@@ -304,8 +302,27 @@ def _read_all(reader: Any, where: str) -> Iterator[Feeds]:
         yield feeds
 
 
-def _fit(value: Array, tensor: Input, place: str) -> Array:
-    """Return a sample in an input's dtype and shape; a missing batch axis of 1 is added."""
+def fitted_picture(path: Path, tensor: Input, spec: ImageSpec | None, where: str) -> Array:
+    """Return a picture file as an input of the model wants it.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or does not fit the input.
+    """
+    pixels = read_pixels(path, tensor.channels(spec), f"{where}.images")
+    return fit(picture(pixels, spec), tensor, f"{where}: {path.name}")
+
+
+def fit(value: Array, tensor: Input, place: str) -> Array:
+    """Return a sample in an input's dtype and shape; a missing batch axis of 1 is added.
+
+    Raises
+    ------
+    DataError
+        If its type or shape is another, or it holds what is no number.
+    """
+    value = np.asarray(value)  # a sample of a scalar comes as a number
     want = np.dtype(tensor.dtype)
     both_float = np.issubdtype(value.dtype, np.floating) and np.issubdtype(want, np.floating)
     if value.dtype != want and not both_float:
@@ -319,7 +336,7 @@ def _fit(value: Array, tensor: Input, place: str) -> Array:
             f"{place}: input {tensor.name!r} wants shape {list(tensor.shape)}, got {list(value.shape)}"
         )
     with np.errstate(over="ignore"):
-        fitted = np.ascontiguousarray(shaped, dtype=want)
+        fitted = np.asarray(shaped, dtype=want, order="C")  # ascontiguousarray gives scalars an axis
     if both_float and not np.isfinite(fitted).all():
         raise DataError(f"{place}: input {tensor.name!r} holds NaN or infinity")
     return fitted

@@ -1,11 +1,31 @@
 """From the pixels of a picture to a model's input."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
 from planner.errors import DataError
 from planner.sample_spec import ImageSpec
 from profiling.session import Array
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+
+
+def read_pixels(path: Path, channels: int, where: str) -> Array:
+    """Return a file's height x width x channels pixels: grey for one channel, else red, green and blue.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as a picture.
+    """
+    try:
+        with Image.open(path) as opened:
+            pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:  # Pillow's own too
+        raise DataError(f"{where}: {path} cannot be read as a picture") from exc
+    return pixels[..., None] if channels == 1 else pixels
 
 
 def _resized(pixels: Array, shorter: int) -> Array:

@@ -116,6 +116,7 @@ LAYERS = [
     {"planner.comparison_folder"},
     {"planner.run"},
     {"planner.output"},
+    {"planner.run_input"},
     {"planner.report", "planner.answer_table", "planner.execute", "planner.inspect_source"},
     {"planner.cli"},
     {"planner.entry"},
