@@ -216,11 +216,11 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
 
     Example: plan verify plans/quickstart
     """
-    from planner.output import read_manifest, read_plan
+    from planner.output import read_folder
     from planner.report import plan_table
     from planner.run import verify_plan
 
-    saved, manifest = read_plan(folder), read_manifest(folder)
+    saved, manifest = read_folder(folder)
     stages = [(stage.device, folder / stage.file) for stage in manifest.stages]
     with _progress() as progress:
         outcome = verify_plan(saved, folder, stages, progress)
@@ -236,7 +236,9 @@ def run(
     folder: Annotated[Path, Parameter(help="A plan folder.")],
     /,
     *,
-    input_file: Annotated[Path, Parameter(name="--input", help=".npz with one array per input.")],
+    input_file: Annotated[
+        Path, Parameter(name="--input", help=".npz with one array per input, a folder of pictures, or one.")
+    ],
     output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
     stage: Annotated[int | None, Parameter(help="Run only this stage, on its device.")] = None,
 ) -> int:

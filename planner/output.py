@@ -1,6 +1,7 @@
 """The plan folder: written whole or not at all, and read back."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from planner.manifest import (
 )
 from planner.plan import FORMAT, Plan, Record
 from planner.plan_page import plan_figures, plan_page
-from planner.replace import check_folder, replacing
+from planner.replace import check_folder, list_files, replacing
 from planner.run import Outcome
 from profiling import onboard
 from profiling.bundle import SCRIPT
@@ -54,6 +55,7 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
     with replacing(folder, f"--out {folder}") as fresh:
         _write_models(outcome.plan, outcome.built, fresh)
         save_json(dict(outcome.profiles), fresh / PROFILE)
+        list_files(fresh, MANIFEST)
 
 
 def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = None) -> None:
@@ -69,6 +71,7 @@ def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = 
         _write_models(plan, built, fresh)
         if profile is not None:
             shutil.copyfile(profile, fresh / PROFILE)
+        list_files(fresh, MANIFEST)
 
 
 @contextmanager
@@ -85,6 +88,7 @@ def writing_bundle(folder: Path) -> Iterator[Path]:
     check_folder(folder, option, "bundle", known, onboard.ORDER)
     with replacing(folder, option) as fresh:
         yield fresh
+        list_files(fresh, onboard.ORDER)
 
 
 def check_writable(folder: Path) -> None:
@@ -108,6 +112,55 @@ def read_plan(path: Path) -> Plan:
         If the file is no plan.
     """
     return _read(path / PLAN if path.is_dir() else path, Plan)
+
+
+def read_folder(folder: Path) -> tuple[Plan, Manifest]:
+    """Return a plan folder's plan and manifest, checked against each other and against the models.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no plan, or its files contradict each other.
+    """
+    manifest = read_manifest(folder)
+    plan = read_plan(folder)
+    path, ends = folder / MANIFEST, msgspec.json.decode(plan.scenario, type=_Ends)
+    for key, told, planned in (
+        ("source", manifest.source, ends.source),
+        ("sink", manifest.sink, ends.sink),
+        ("cuts", manifest.cuts, plan.cuts),
+        ("stages", *_contents(manifest, plan)),
+    ):
+        if told != planned:
+            raise OutputError(f"{path}: {key} contradicts {PLAN}: one of the two was changed")
+    _check_named(folder / PLAN, manifest, plan)
+    return plan, manifest
+
+
+def _contents(manifest: Manifest, plan: Plan) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """Return (device, precision) -> units, as the manifest has them and as the plan assigns them."""
+    told: Counter[tuple[str, str]] = Counter()
+    for stage in manifest.stages:
+        told.update({(stage.device, precision): count for precision, count in stage.precisions.items()})
+        told[stage.device, ""] += stage.units
+    planned = Counter((a.device, a.precision.value) for a in plan.assignments)
+    planned.update((a.device, "") for a in plan.assignments)
+    return +told, +planned
+
+
+def _check_named(path: Path, manifest: Manifest, plan: Plan) -> None:
+    """Refuse a plan that names a unit twice, or lacks what a device costs."""
+    units = Counter(a.unit for a in plan.assignments)
+    twice = next((unit for unit, count in units.items() if count > 1), None)
+    if twice is not None:
+        raise OutputError(f"{path}: assignments: {twice!r} is assigned twice")
+    known = plan.predicted.compute_s if plan.predicted is not None else {}
+    homeless = sorted({stage.device for stage in manifest.stages} - set(known))
+    if homeless:
+        raise OutputError(f"{path}: predicted.compute_s lacks device {homeless[0]!r}")
+    packed = plan.predicted.compressed_bytes if plan.predicted is not None else {}
+    if plan.predicted is not None and not set(packed) <= set(plan.predicted.weight_bytes):
+        raise OutputError(f"{path}: predicted.weight_bytes lacks a device of compressed_bytes")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -176,8 +229,6 @@ def _check_ports(path: Path, manifest: Manifest) -> None:
     """Refuse a manifest whose stages cannot run in their order, or give a tensor twice or in two types."""
     known = {port.name: port for port in manifest.inputs}
     for place, stage in enumerate(manifest.stages):
-        if stage.number != place:
-            raise OutputError(f"{path}: stages.{place}.number is {stage.number}, must be {place}")
         for port in stage.inputs:
             _check_given(f"{path}: stage {place} needs {port.name!r}, which no stage gives", port, known)
         for port in stage.outputs:
@@ -186,6 +237,9 @@ def _check_ports(path: Path, manifest: Manifest) -> None:
             known[port.name] = port
     for port in manifest.outputs:
         _check_given(f"{path}: no stage gives the output {port.name!r}", port, known)
+    for place, stage in enumerate(manifest.stages):
+        if stage.number != place:
+            raise OutputError(f"{path}: stages.{place}.number is {stage.number}, must be {place}")
 
 
 def _check_given(told: str, port: Port, known: Mapping[str, Port]) -> None:

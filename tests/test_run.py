@@ -158,7 +158,7 @@ def linked(manifest, folder):
         (outside, "points outside the folder"),
         (linked, "points outside the folder"),
         (lambda m, f: m["stages"][0].update(number=5), "stages.0.number is 5"),
-        (lambda m, f: m["stages"].reverse(), "stages.0.number is 1"),
+        (lambda m, f: m["stages"].reverse(), "which no stage gives"),
         (lambda m, f: m["stages"][0]["outputs"][0].update(dtype="int8"), "stage 1 needs"),
         (lambda m, f: m["inputs"][0].update(dtype="float64"), "stage 0 needs 'picture'"),
         (lambda m, f: m["outputs"][0].update(shape=[1, 9]), "no stage gives the output 'logits'"),
@@ -208,3 +208,50 @@ def test_a_pipe_and_a_deep_manifest_are_refused(run, delivered, tmp_path):
     (copy / "manifest.json").unlink()
     os.mkfifo(copy / "manifest.json")
     assert "is no regular file" in run(copy, EVALUATION)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("stages/notes.txt", False),
+        ("figures/mine.svg", False),
+        ("report.html", False),
+        ("profile.json", True),
+    ],
+)
+def test_exporting_never_deletes_a_file_that_the_planner_did_not_write(
+    name, link, delivered, tmp_path, capsys
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(delivered, copy)
+    (copy / name).unlink(missing_ok=True)
+    (tmp_path / "thesis").write_text("mine")
+    (copy / name).symlink_to(tmp_path / "thesis") if link else (copy / name).write_text("mine")
+    with pytest.raises(SystemExit) as done:
+        main(["export", str(delivered / "plan.json"), "--out", str(copy)])
+    assert done.value.code == 1
+    assert f"{name!r} was not written here by this planner" in capsys.readouterr().err
+    assert (copy / name).read_text() == "mine"
+    (copy / name).unlink()
+    with pytest.raises(SystemExit) as done:
+        main(["export", str(delivered / "plan.json"), "--out", str(copy)])
+    assert done.value.code == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m, f: m.update(source="server"),
+        lambda m, f: m["cuts"].clear(),
+        lambda m, f: m["stages"][0].update(device="moon"),
+        lambda m, f: m["stages"][0].update(units=10**30),
+        lambda m, f: m["stages"][0]["precisions"].update(fp8=1),
+    ],
+)
+def test_verify_refuses_a_manifest_that_contradicts_the_plan(change, delivered, tmp_path, capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["verify", str(edited(delivered, tmp_path, change))])
+    err = capsys.readouterr().err
+    assert done.value.code == 1
+    assert "manifest.json: " in err
+    assert "contradicts plan.json" in err or "is not a manifest" in err
