@@ -148,8 +148,17 @@ def stays_inside(folder: Path, file: str) -> bool:
         return False
 
 
-def check_stage_model(path: Path, stage: StageEntry) -> None:
-    """Refuse a stage's file that reads other files than its own, or has other inputs and outputs.
+def check_model_file(
+    path: Path, data: DataFile | None, ports: tuple[Sequence[Port], Sequence[Port]], told: str
+) -> None:
+    """Refuse a model's file that reads other files than its own, or has other inputs and outputs.
+
+    Parameters
+    ----------
+    ports
+        Inputs and outputs as the manifest has them.
+    told
+        Where the manifest has them, for messages.
 
     Raises
     ------
@@ -161,15 +170,13 @@ def check_stage_model(path: Path, stage: StageEntry) -> None:
         ends = [ports_of(values) for values in (model.graph.input, model.graph.output)]
     except (DecodeError, OSError, ValueError, KeyError) as exc:
         raise OutputError(f"{path}: is not an ONNX model of tensors") from exc
-    allowed = {Path(stage.data.file).name} if stage.data else set()
+    allowed = {Path(data.file).name} if data else set()
     odd = sorted(set(_locations(model)) - allowed)
     if odd:
         raise OutputError(f"{path}: reads weights from {odd[0]!r}, which the manifest does not list")
-    for what, found, told in (("inputs", ends[0], stage.inputs), ("outputs", ends[1], stage.outputs)):
-        if found != tuple(msgspec.structs.replace(port, channels_last=False) for port in told):
-            raise OutputError(
-                f"{path}: its {what} are not those that stages.{stage.number} of the manifest has"
-            )
+    for what, found, wanted in zip(("inputs", "outputs"), ends, ports, strict=True):
+        if found != tuple(msgspec.structs.replace(port, channels_last=False) for port in wanted):
+            raise OutputError(f"{path}: its {what} are not those that {told} has")
 
 
 def _locations(message: Message) -> Iterator[str]:

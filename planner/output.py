@@ -18,7 +18,7 @@ from planner.manifest import (
     Manifest,
     Port,
     StageEntry,
-    check_stage_model,
+    check_model_file,
     data_file,
     ports_of,
     save_stage,
@@ -177,6 +177,8 @@ def read_manifest(folder: Path) -> Manifest:
     _check_file(folder, MODEL, manifest.model_sha256)
     if manifest.model_data is not None:
         _check_file(folder, manifest.model_data.file, manifest.model_data.sha256)
+    ports = (manifest.inputs, manifest.outputs)
+    check_model_file(folder / MODEL, manifest.model_data, ports, "the manifest")
     return manifest
 
 
@@ -212,7 +214,8 @@ def _check_stage(folder: Path, stage: StageEntry) -> None:
     _check_file(folder, stage.file, stage.sha256)
     if stage.data is not None:
         _check_file(folder, stage.data.file, stage.data.sha256)
-    check_stage_model(folder / stage.file, stage)
+    ports = (stage.inputs, stage.outputs)
+    check_model_file(folder / stage.file, stage.data, ports, f"stages.{stage.number} of the manifest")
 
 
 def _check_file(folder: Path, file: str, sha256: str) -> None:

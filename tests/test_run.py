@@ -154,6 +154,7 @@ def linked(manifest, folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda m, f: m["outputs"].clear(), "its outputs are not those that the manifest has"),
         (absolute, "points outside the folder"),
         (outside, "points outside the folder"),
         (linked, "points outside the folder"),
