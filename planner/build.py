@@ -49,7 +49,12 @@ def build_models(prepared: Prepared, plan: Plan) -> Built:
     graph = prepared.models.graph
     precisions, device_of = plan.precisions(), plan.devices()
     devices = {device.name for device in prepared.scenario.devices}
-    if set(device_of) != {unit.name for unit in graph.units} or not devices.issuperset(device_of.values()):
+    twice = len(device_of) != len(plan.assignments)
+    if (
+        twice
+        or set(device_of) != {unit.name for unit in graph.units}
+        or not devices.issuperset(device_of.values())
+    ):
         raise OutputError("plan.json: its assignments do not fit the model's units or the devices")
     chosen = Chosen(
         tuple(device_of[unit.name] for unit in graph.units),
@@ -57,9 +62,8 @@ def build_models(prepared: Prepared, plan: Plan) -> Built:
     )
     quantized = graph.forms(chosen.mix)
     known = {wire.value: wire for wire in Wire}
-    wires = {
-        cut.tensor: known[cut.wire] for cut in plan.cuts if cut.wire in known and cut.tensor not in quantized
-    }
+    floats = {name for name in graph.boundary() if graph.tensors[name].is_float} - set(quantized)
+    wires = {cut.tensor: known[cut.wire] for cut in plan.cuts if cut.wire in known and cut.tensor in floats}
     return build(prepared, replace(chosen, wires=tuple(wires.items())))
 
 

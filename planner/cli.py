@@ -233,11 +233,11 @@ def export(
 @app.command(help_epilogue=_examples("plan verify plans/quickstart"))
 def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json: Json = False) -> int:
     """Run an exported plan on the evaluation data again."""
-    from planner.output import read_manifest, read_plan
+    from planner.output import read_folder
     from planner.report import broken_text, plan_table
     from planner.run import verify_plan
 
-    saved, manifest = read_plan(folder), read_manifest(folder)
+    saved, manifest = read_folder(folder)
     stages = [(stage.device, folder / stage.file) for stage in manifest.stages]
     with _progress() as progress:
         outcome = verify_plan(saved, folder, stages, progress)
@@ -258,7 +258,9 @@ def run(
     folder: Annotated[Path, Parameter(help="A plan folder.")],
     /,
     *,
-    input_file: Annotated[Path, Parameter(name="--input", help=".npz with one array per input.")],
+    input_file: Annotated[
+        Path, Parameter(name="--input", help=".npz with one array per input, a folder of pictures, or one.")
+    ],
     output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
     stage: Annotated[
         int | None, Parameter(converter=_whole, help="Run only this stage, on its device.")

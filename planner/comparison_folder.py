@@ -15,7 +15,7 @@ from planner.manifest import REPORT, STAGES, Port, StageEntry, ports_of, save_st
 from planner.metadata import label_as_shared
 from planner.picture import draw_graph
 from planner.plan import Cut, Record
-from planner.replace import check_folder, replacing
+from planner.replace import check_folder, list_files, replacing
 from profiling.profile import save_json
 
 COMPARISON, TABLE, PLANS = "compare.json", "compare.csv", "plans.json"
@@ -84,6 +84,7 @@ def write_comparison(compared: Compared, basis: Basis, folder: Path) -> None:
         if record.plan_set is not None:
             save_json(_plan_set(compared, basis, fresh), fresh / PLANS)
         _write_report(record, basis, fresh)
+        list_files(fresh, COMPARISON)
 
 
 def _write_report(record: Comparison, basis: Basis, folder: Path) -> None:

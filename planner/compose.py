@@ -34,8 +34,7 @@ from profiling.model import model_hash
 from profiling.precision import Precision, Wire
 from profiling.quantize import Scheme
 
-_INTEGERS = (WireFormat.UINT8, WireFormat.INT8, WireFormat.UINT16, WireFormat.INT16)
-_OWN = {wire.value: wire for wire in _INTEGERS}
+_OWN = {wire.value: wire for wire in WireFormat} | {"float32": WireFormat.FLOAT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +265,7 @@ def cuts_of(problem: PlacementProblem, cost: Cost, tensors: Mapping[str, Tensor]
     Parameters
     ----------
     tensors
-        Of the model: those that it computes in integers itself cross as they are.
+        Of the model: those that it computes in another type than float32 cross as they are.
     """
     cuts: dict[tuple[int, int, int], Cut] = {}
     for crossing in cost.crossings:

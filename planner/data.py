@@ -15,7 +15,7 @@ import numpy as np
 from planner.archives import Archive, ArchiveError
 from planner.errors import DataError
 from planner.picture_axes import are_channels_last, channels_first
-from planner.pictures import picture, read_picture
+from planner.pictures import PICTURES, picture, read_pixels
 from planner.sample_spec import ImageSpec, LabelTable, SampleSpec, SubsetSpec
 from planner.user_code import calling, import_object
 from profiling.input_files import open_input, read_input
@@ -23,7 +23,6 @@ from profiling.memory import available_bytes
 from profiling.session import Array, Feeds
 from profiling.shown import reason
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _HELD_BACK_EVERY = 4
 _MOST_TABLE_BYTES = 16 * 2**20
 _MOST_ARCHIVE_BYTES = 2**40
@@ -87,6 +86,13 @@ class Input:
         if self.channels_last and are_channels_last(value, self.shape):
             value = channels_first(value)
         return value if value.shape == self.shape else value[None]
+
+    def channels(self, spec: ImageSpec | None) -> int:
+        """Return how many channels its pictures have, which a scenario prepares; three if it takes none."""
+        if len(self.shape) < 3:  # noqa: PLR2004
+            return 3
+        first = self.channels_last or spec is None or spec.layout == "nchw"
+        return self.shape[-3] if first else self.shape[-1]
 
 
 def split_calibration(data: Dataset) -> tuple[Dataset, Dataset]:
@@ -245,14 +251,11 @@ def _from_images(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
     names = (
         [row[table.image_column] for row in rows]
         if table and rows is not None
-        else sorted(p.name for p in folder.iterdir() if p.suffix.lower() in _PICTURES)
+        else sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PICTURES)
     )
 
     def read(index: int) -> Feeds:
-        path = folder / names[index]
-        pixels = read_picture(path, f"{where}.images")
-        tensor = inputs[0]
-        return {tensor.name: _fit_picture(pixels, spec.image, tensor, f"{where}: {path.name}")}
+        return {inputs[0].name: fitted_picture(folder / names[index], inputs[0], spec.image, where)}
 
     picked = _subset(spec.subset, len(names), rows, where)
     labels = None
@@ -320,7 +323,7 @@ def _from_reader(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
     left = available_bytes() // 2
     for feeds in _read_all(reader, inputs, f"{where}.reader"):
         place = f"{where}: sample {len(samples)}"
-        samples.append({t.name: _fit(feeds[t.name], t, place) for t in inputs})
+        samples.append({t.name: fit(feeds[t.name], t, place) for t in inputs})
         left -= sum(value.nbytes for value in samples[-1].values())
         if left < 0:
             raise DataError(
@@ -381,11 +384,30 @@ def _fit_picture(pixels: Array, spec: ImageSpec | None, tensor: Input, place: st
         value = picture(pixels, spec)
     except DataError as exc:
         raise DataError(f"{place}: {exc}") from exc
-    return _fit(value, tensor, place)
+    return fit(value, tensor, place)
 
 
-def _fit(value: Array, tensor: Input, place: str) -> Array:
-    """Return a sample in an input's dtype and shape; a missing batch axis of 1 is added."""
+def fitted_picture(path: Path, tensor: Input, spec: ImageSpec | None, where: str) -> Array:
+    """Return a picture file as an input of the model wants it.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or does not fit the input.
+    """
+    pixels = read_pixels(path, tensor.channels(spec), f"{where}.images")
+    return _fit_picture(pixels, spec, tensor, f"{where}: {path.name}")
+
+
+def fit(value: Array, tensor: Input, place: str) -> Array:
+    """Return a sample in an input's dtype and shape; a missing batch axis of 1 is added.
+
+    Raises
+    ------
+    DataError
+        If its type or shape is another, or it holds what is no number.
+    """
+    value = np.asarray(value)  # a sample of a scalar comes as a number
     want = np.dtype(tensor.dtype)
     both_float = np.issubdtype(value.dtype, np.floating) and np.issubdtype(want, np.floating)
     if value.dtype != want and not both_float:
@@ -399,7 +421,7 @@ def _fit(value: Array, tensor: Input, place: str) -> Array:
             f"{place}: input {tensor.name!r} wants shape {list(tensor.shape)}, got {list(value.shape)}"
         )
     with np.errstate(over="ignore"):
-        fitted = np.ascontiguousarray(shaped, dtype=want)
+        fitted = np.asarray(shaped, dtype=want, order="C")  # ascontiguousarray gives scalars an axis
     if both_float and not np.isfinite(fitted).all():
         raise DataError(f"{place}: input {tensor.name!r} holds NaN or infinity")
     return fitted

@@ -3,14 +3,16 @@
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import msgspec
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError, Message
 
+from planner.errors import OutputError
 from planner.plan import Cut, Record
 from planner.split import StageModel
 from profiling.precision import Precision
@@ -134,6 +136,58 @@ def ports_of(values: Sequence[onnx.ValueInfoProto], channels_last: Collection[st
         )
         for value in values
     )
+
+
+def stays_inside(folder: Path, file: str) -> bool:
+    """Return whether a path that a manifest names, links followed, is one in its folder."""
+    if "\0" in file or PurePath(file).is_absolute():
+        return False
+    try:
+        return (folder / file).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # too long, or links in a circle
+        return False
+
+
+def check_model_file(
+    path: Path, data: DataFile | None, ports: tuple[Sequence[Port], Sequence[Port]], told: str
+) -> None:
+    """Refuse a model's file that reads other files than its own, or has other inputs and outputs.
+
+    Parameters
+    ----------
+    ports
+        Inputs and outputs as the manifest has them.
+    told
+        Where the manifest has them, for messages.
+
+    Raises
+    ------
+    OutputError
+        Naming the file and what the manifest says of it.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+        ends = [ports_of(values) for values in (model.graph.input, model.graph.output)]
+    except (DecodeError, OSError, ValueError, KeyError) as exc:
+        raise OutputError(f"{path}: is not an ONNX model of tensors") from exc
+    allowed = {Path(data.file).name} if data else set()
+    odd = sorted(set(_locations(model)) - allowed)
+    if odd:
+        raise OutputError(f"{path}: reads weights from {odd[0]!r}, which the manifest does not list")
+    for what, found, wanted in zip(("inputs", "outputs"), ends, ports, strict=True):
+        if found != tuple(msgspec.structs.replace(port, channels_last=False) for port in wanted):
+            raise OutputError(f"{path}: its {what} are not those that {told} has")
+
+
+def _locations(message: Message) -> Iterator[str]:
+    """Yield the locations of all external data in a model, wherever a tensor is."""
+    if isinstance(message, onnx.TensorProto):
+        yield from (entry.value for entry in message.external_data if entry.key == "location")
+        return
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for one in value if isinstance(value, Sequence) or hasattr(value, "add") else [value]:
+                yield from _locations(one)
 
 
 def sha256_of(path: Path) -> str:

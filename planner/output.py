@@ -1,7 +1,8 @@
 """The plan folder: written whole or not at all, and read back."""
 
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -15,15 +16,19 @@ from planner.manifest import (
     REPORT,
     STAGES,
     Manifest,
+    Port,
+    StageEntry,
+    check_model_file,
     data_file,
     ports_of,
     save_stage,
     sha256_of,
+    stays_inside,
     with_compressed_size,
 )
 from planner.plan import FORMAT, Plan, Record
 from planner.plan_page import plan_figures, plan_page
-from planner.replace import check_folder, replacing
+from planner.replace import check_folder, list_files, replacing
 from planner.run import Outcome
 from profiling import onboard
 from profiling.bundle import SCRIPT
@@ -32,6 +37,7 @@ from profiling.weights import DATA_SUFFIX, save
 
 T = TypeVar("T")
 
+_MOST_BYTES = 2**26
 PLAN, MODEL, MANIFEST, PROFILE = "plan.json", "model.onnx", "manifest.json", "profile.json"
 
 
@@ -49,6 +55,7 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
     with replacing(folder, f"--out {folder}") as fresh:
         _write_models(outcome.plan, outcome.built, fresh)
         save_json(dict(outcome.profiles), fresh / PROFILE)
+        list_files(fresh, MANIFEST)
 
 
 def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = None) -> None:
@@ -64,6 +71,7 @@ def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = 
         _write_models(plan, built, fresh)
         if profile is not None:
             shutil.copyfile(profile, fresh / PROFILE)
+        list_files(fresh, MANIFEST)
 
 
 @contextmanager
@@ -80,6 +88,7 @@ def writing_bundle(folder: Path) -> Iterator[Path]:
     check_folder(folder, option, "bundle", known, onboard.ORDER)
     with replacing(folder, option) as fresh:
         yield fresh
+        list_files(fresh, onboard.ORDER)
 
 
 def check_writable(folder: Path) -> None:
@@ -105,6 +114,55 @@ def read_plan(path: Path) -> Plan:
     return _read(path / PLAN if path.is_dir() else path, Plan)
 
 
+def read_folder(folder: Path) -> tuple[Plan, Manifest]:
+    """Return a plan folder's plan and manifest, checked against each other and against the models.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no plan, or its files contradict each other.
+    """
+    manifest = read_manifest(folder)
+    plan = read_plan(folder)
+    path, ends = folder / MANIFEST, msgspec.json.decode(plan.scenario, type=_Ends)
+    for key, told, planned in (
+        ("source", manifest.source, ends.source),
+        ("sink", manifest.sink, ends.sink),
+        ("cuts", manifest.cuts, plan.cuts),
+        ("stages", *_contents(manifest, plan)),
+    ):
+        if told != planned:
+            raise OutputError(f"{path}: {key} contradicts {PLAN}: one of the two was changed")
+    _check_named(folder / PLAN, manifest, plan)
+    return plan, manifest
+
+
+def _contents(manifest: Manifest, plan: Plan) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """Return (device, precision) -> units, as the manifest has them and as the plan assigns them."""
+    told: Counter[tuple[str, str]] = Counter()
+    for stage in manifest.stages:
+        told.update({(stage.device, precision): count for precision, count in stage.precisions.items()})
+        told[stage.device, ""] += stage.units
+    planned = Counter((a.device, a.precision.value) for a in plan.assignments)
+    planned.update((a.device, "") for a in plan.assignments)
+    return +told, +planned
+
+
+def _check_named(path: Path, manifest: Manifest, plan: Plan) -> None:
+    """Refuse a plan that names a unit twice, or lacks what a device costs."""
+    units = Counter(a.unit for a in plan.assignments)
+    twice = next((unit for unit, count in units.items() if count > 1), None)
+    if twice is not None:
+        raise OutputError(f"{path}: assignments: {twice!r} is assigned twice")
+    known = plan.predicted.compute_s if plan.predicted is not None else {}
+    homeless = sorted({stage.device for stage in manifest.stages} - set(known))
+    if homeless:
+        raise OutputError(f"{path}: predicted.compute_s lacks device {homeless[0]!r}")
+    packed = plan.predicted.compressed_bytes if plan.predicted is not None else {}
+    if plan.predicted is not None and not set(packed) <= set(plan.predicted.weight_bytes):
+        raise OutputError(f"{path}: predicted.weight_bytes lacks a device of compressed_bytes")
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Return a plan folder's manifest, its models checked against their hashes.
 
@@ -113,31 +171,86 @@ def read_manifest(folder: Path) -> Manifest:
     OutputError
         If the folder is no plan, or a model is missing or changed.
     """
+    manifest = _ordered(folder)
+    for stage in manifest.stages:
+        _check_stage(folder, stage)
+    _check_file(folder, MODEL, manifest.model_sha256)
+    if manifest.model_data is not None:
+        _check_file(folder, manifest.model_data.file, manifest.model_data.sha256)
+    ports = (manifest.inputs, manifest.outputs)
+    check_model_file(folder / MODEL, manifest.model_data, ports, "the manifest")
+    return manifest
+
+
+def read_stage(folder: Path, number: int) -> tuple[Manifest, StageEntry]:
+    """Return a plan folder's manifest and one of its stages, whose files alone have to be there.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no plan, has no such stage, or its model is missing or changed.
+    """
+    manifest = _ordered(folder)
+    for stage in manifest.stages:
+        if stage.number == number:
+            _check_stage(folder, stage)
+            return manifest, stage
+    numbers = ", ".join(f"{s.number:02d} ({s.device})" for s in manifest.stages)
+    raise OutputError(f"--stage {number}: the plan has stages {numbers}")
+
+
+def _ordered(folder: Path) -> Manifest:
+    """Return a manifest whose stages can run in their order."""
+    if not folder.is_dir():
+        told = "is not a plan folder but a file" if folder.exists() else "No such file or directory"
+        raise OutputError(f"{folder}: {told}; give a plan's folder")
     manifest = _read(folder / MANIFEST, Manifest)
-    files = [(stage.file, stage.sha256) for stage in manifest.stages]
-    beside = [stage.data for stage in manifest.stages] + [manifest.model_data]
-    files += [(data.file, data.sha256) for data in beside if data is not None]
-    for file, sha256 in [*files, (MODEL, manifest.model_sha256)]:
-        path = folder / file
-        if not path.is_file():
-            raise OutputError(f"{path}: is missing; export the plan again")
-        if sha256_of(path) != sha256:
-            raise OutputError(f"{path}: has changed since it was exported; export the plan again")
     _check_ports(folder / MANIFEST, manifest)
     return manifest
 
 
+def _check_stage(folder: Path, stage: StageEntry) -> None:
+    """Refuse a stage whose files are not in the folder, changed, or not what the manifest says of them."""
+    _check_file(folder, stage.file, stage.sha256)
+    if stage.data is not None:
+        _check_file(folder, stage.data.file, stage.data.sha256)
+    ports = (stage.inputs, stage.outputs)
+    check_model_file(folder / stage.file, stage.data, ports, f"stages.{stage.number} of the manifest")
+
+
+def _check_file(folder: Path, file: str, sha256: str) -> None:
+    path = folder / file
+    if not stays_inside(folder, file):
+        raise OutputError(f"{folder / MANIFEST}: {file!r} points outside the folder")
+    if not path.is_file():
+        raise OutputError(f"{path}: is missing; export the plan again")
+    if sha256_of(path) != sha256:
+        raise OutputError(f"{path}: has changed since it was exported; export the plan again")
+
+
 def _check_ports(path: Path, manifest: Manifest) -> None:
-    """Refuse a manifest whose stages cannot run in their order."""
-    known = {port.name for port in manifest.inputs}
-    for stage in manifest.stages:
-        missing = [port.name for port in stage.inputs if port.name not in known]
-        if missing:
-            raise OutputError(f"{path}: stage {stage.number} needs {missing[0]!r}, which no stage gives")
-        known |= {port.name for port in stage.outputs}
-    due = [port.name for port in manifest.outputs if port.name not in known]
-    if due:
-        raise OutputError(f"{path}: no stage gives the output {due[0]!r}")
+    """Refuse a manifest whose stages cannot run in their order, or give a tensor twice or in two types."""
+    known = {port.name: port for port in manifest.inputs}
+    for place, stage in enumerate(manifest.stages):
+        for port in stage.inputs:
+            _check_given(f"{path}: stage {place} needs {port.name!r}, which no stage gives", port, known)
+        for port in stage.outputs:
+            if port.name in known:
+                raise OutputError(f"{path}: stages.{place}.outputs: {port.name!r} is given twice")
+            known[port.name] = port
+    for port in manifest.outputs:
+        _check_given(f"{path}: no stage gives the output {port.name!r}", port, known)
+    for place, stage in enumerate(manifest.stages):
+        if stage.number != place:
+            raise OutputError(f"{path}: stages.{place}.number is {stage.number}, must be {place}")
+
+
+def _check_given(told: str, port: Port, known: Mapping[str, Port]) -> None:
+    if port.name not in known:
+        raise OutputError(told)
+    given = known[port.name]
+    if (given.dtype, given.shape) != (port.dtype, port.shape):
+        raise OutputError(f"{told} as {port.dtype} {list(port.shape)}")
 
 
 def _write_models(plan: Plan, built: Built, folder: Path) -> None:
@@ -180,10 +293,18 @@ class _Ends(Record, frozen=True, kw_only=True):
 
 def _read(path: Path, kind: type[T]) -> T:
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Format).format
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise OutputError(f"{path}: is no regular file")
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise OutputError(f"{path}: is larger than {_MOST_BYTES >> 20} MiB, the most that is read")
+        found = msgspec.json.decode(text, type=_Format).format
         if found != FORMAT:
             raise OutputError(f"{path}: format {found}, this version reads {FORMAT}; plan again")
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(text, type=kind)
+    except RecursionError as exc:
+        raise OutputError(f"{path}: is not a {kind.__name__.lower()}: it is nested too deep") from exc
     except OSError as exc:
         raise OutputError(f"{path}: {exc.strerror}") from exc
     except msgspec.MsgspecError as exc:

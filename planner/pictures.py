@@ -16,8 +16,11 @@ _MOST_BYTES = 256 * 2**20
 _MOST_PIXELS = 80_000_000
 
 
-def read_picture(path: Path, where: str) -> Array:
-    """Return the pixels of a picture file: height x width x RGB.
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+
+
+def read_pixels(path: Path, channels: int, where: str) -> Array:
+    """Return a file's height x width x channels pixels: grey for one channel, else red, green and blue.
 
     Raises
     ------
@@ -30,7 +33,8 @@ def read_picture(path: Path, where: str) -> Array:
             with open_input(path, _MOST_BYTES) as file, Image.open(file) as opened:
                 width, height = opened.size
                 if width * height <= _MOST_PIXELS:
-                    return np.asarray(opened.convert("RGB"))
+                    pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
+                    return pixels[..., None] if channels == 1 else pixels
     except MemoryError:
         raise
     except OSError as exc:

@@ -64,13 +64,21 @@ class Assignment(Record, frozen=True, kw_only=True):
 class WireFormat(StrEnum):
     """In which form a tensor crosses a link."""
 
-    FLOAT = "float"  # as the model computes it
+    FLOAT = "float"  # as the model computes it, in float32
     UINT8 = "uint8"  # cut at its QuantizeLinear, or a float tensor that is quantized for the link
     INT8 = "int8"  # the same, where activations are symmetric
     UINT16 = "uint16"  # the same between units in int16
     INT16 = "int16"
-    FLOAT16 = "float16"  # a float tensor, cast for the link
+    FLOAT16 = "float16"  # a float tensor, cast for the link, or one that the model computes so
     RAW = "raw"  # an input as it arose (`inputs.NAME.wire_bytes`)
+    # What the model itself computes in other types crosses as it is, under NumPy's name of the type.
+    BOOL = "bool"
+    INT32 = "int32"
+    UINT32 = "uint32"
+    INT64 = "int64"
+    UINT64 = "uint64"
+    FLOAT64 = "float64"
+    BFLOAT16 = "bfloat16"
 
 
 class Cut(Record, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 import ctypes
 import errno
+import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -15,6 +17,7 @@ from planner.errors import OutputError
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux: fcntl.h, linux/fs.h
 _STALE_S = 3600.0
 _TRIES = 100
+_LIST = "files"
 
 
 @contextmanager
@@ -125,9 +128,59 @@ def check_folder(folder: Path, option: str, what: str, known: set[str], mark: st
         if foreign or (names and mark not in names):
             odd = foreign[0] if foreign else sorted(names)[0]
             raise OutputError(f"{option}: holds files that are no {what} ({odd}); name a new folder")
+        if names:
+            _check_own(folder, option, mark)
     above = next(parent for parent in folder.resolve().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise OutputError(f"{option}: {above} is no folder that can be written")
+
+
+def list_files(folder: Path, mark: str) -> None:
+    """Add to a folder's JSON file `mark` the hash of every other file, so that `check_folder` knows them."""
+    content = json.loads((folder / mark).read_text(encoding="utf-8"))
+    others = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / mark)
+    content[_LIST] = {str(path.relative_to(folder)): _sha256(path) for path in others}
+    (folder / mark).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check_own(folder: Path, option: str, mark: str) -> None:
+    """Refuse a folder with a file that is not as the planner wrote it: replacing would delete it."""
+    before = folder.stat().st_ino
+    odd = _odd_file(folder, _listed(folder / mark), mark)
+    if folder.stat().st_ino != before:  # another run replaced it meanwhile: look again
+        _check_own(folder, option, mark)
+    elif odd is not None:
+        raise OutputError(
+            f"{option}: {odd!r} was not written here by this planner, or was changed since; "
+            "move it away or name a new folder"
+        )
+
+
+def _listed(path: Path) -> dict[str, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    listed = content.get(_LIST) if isinstance(content, dict) else None
+    return listed if isinstance(listed, dict) else {}
+
+
+def _odd_file(folder: Path, listed: dict[str, str], mark: str) -> str | None:
+    """Return a file that is not listed, has another content, or is no plain file; the mark needs a list."""
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if name == mark and listed and not path.is_symlink():
+            continue
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if path.is_symlink() or not path.is_file() or listed.get(name) != _sha256(path):
+            return name
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _names(folder: Path) -> set[str]:

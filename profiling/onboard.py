@@ -781,7 +781,9 @@ class _Bundle:
 def main() -> None:
     """Measure the bundle in which this script lies."""
     folder = Path(__file__).resolve().parent
-    order = Order(**json.loads((folder / ORDER).read_text()))
+    content = json.loads((folder / ORDER).read_text())
+    content.pop("files", None)  # the planner's own list of what it wrote here
+    order = Order(**content)
     if order.provider not in ort.get_available_providers():
         known = ", ".join(ort.get_available_providers())
         sys.exit(f"this ONNX Runtime has no {order.provider}; it has {known}")

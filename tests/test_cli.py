@@ -232,6 +232,12 @@ def test_export_refuses_other_calibration_data(call, tmp_path):
         ("plan.json", lambda p: p.update(format=9), "export", "format 9, this version reads 3"),
         ("plan.json", lambda p: p["assignments"].pop(), "export", "do not fit the model's units"),
         ("plan.json", lambda p: p["assignments"][0].update(device="zz"), "export", "or the devices"),
+        (
+            "plan.json",
+            lambda p: p["assignments"].append(p["assignments"][0]),
+            "export",
+            "do not fit the model",
+        ),
     ],
 )
 def test_a_damaged_folder_is_refused(file, damage, command, message, delivered, call, tmp_path):

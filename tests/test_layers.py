@@ -132,6 +132,7 @@ LAYERS = [
     {"planner.run"},
     {"planner.output"},
     {"planner.versions"},
+    {"planner.run_input"},
     {"planner.report", "planner.answer_table", "planner.execute", "planner.inspect_source"},
     {"planner.cli"},
     {"planner.supervisor"},
