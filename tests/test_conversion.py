@@ -171,6 +171,28 @@ def test_a_tflite_file_keeps_the_names_of_its_signature(saved):
     assert made.conversion.inputs[0].channels_last
 
 
+def test_operators_that_tf2onnx_lacks_or_gets_wrong_answer_as_keras_does(saved):
+    made = converted(saved, "operators.keras")
+    session = ort.InferenceSession(made.path)
+    names = [value.name for value in session.get_outputs()]
+    with np.load(made.folder / "samples.npz") as samples, np.load(made.folder / "answers.npz") as answers:
+        feeds = {name: samples[name][0] for name in samples.files}
+        want = {name: answers[name][0] for name in answers.files}
+    feeds["image"] = (
+        np.moveaxis(feeds["image"], -1, 1) if made.conversion.inputs[0].channels_last else feeds["image"]
+    )
+    got = dict(zip(names, session.run(None, feeds), strict=True))
+    assert {name: value.shape for name, value in got.items()} == {n: v.shape for n, v in want.items()}
+    assert not [name for name in want if want[name].std() == 0]
+    wrong = {
+        n: np.abs(got[n] - want[n]).max()
+        for n in want
+        if not np.allclose(got[n], want[n], rtol=1e-4, atol=1e-5)
+    }
+    assert not wrong
+    build_graph(prepare_model(load_model(made.path, {})))
+
+
 def test_pictures_come_with_channels_first_and_other_inputs_as_they_are(saved):
     made = converted(saved, "two_ends.keras")
     shapes = [

@@ -55,6 +55,7 @@ LAYERS = [
         "planner.conversion.clips",
         "planner.conversion.reshapes",
         "planner.conversion.mended",
+        "planner.conversion.missing_operators",
     },
     {"planner.conversion.traced", "planner.conversion.keras_files", "planner.conversion.tflite"},
     {"planner.conversion.freeze"},

@@ -9,6 +9,7 @@ import tensorflow as tf
 from msgspec.structs import replace
 from tf2onnx import optimizer, tfonnx
 
+import planner.conversion.missing_operators  # noqa: F401  adds them to tf2onnx
 from planner.conversion.clips import clip_integers
 from planner.conversion.freeze import Frozen
 from planner.conversion.grid import restore_integers
