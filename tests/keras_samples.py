@@ -137,6 +137,29 @@ def write(folder):
     tf.saved_model.save(served, str(folder / "unsigned"), None)
     converter = tf.lite.TFLiteConverter.from_keras_model(small)
     (folder / "small.tflite").write_bytes(converter.convert())
+    write_tflite(small, folder)
+
+
+@tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32, name="row")])
+def custom(row):
+    """Use an operator that TFLite lacks."""
+    return tf.raw_ops.Betainc(a=row, b=row, x=row)
+
+
+def write_tflite(model, folder):
+    """Write TFLite files with 16-bit activations, and with a custom operator."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    rng = np.random.default_rng(0)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        [rng.normal(size=(1, SIDE, SIDE, 3)).astype(np.float32)] for _ in range(8)
+    )
+    wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    converter.target_spec.supported_ops = [wide]
+    (folder / "wide.tflite").write_bytes(converter.convert())
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([custom.get_concrete_function()])
+    converter.allow_custom_ops = True
+    (folder / "custom.tflite").write_bytes(converter.convert())
 
 
 def write_optimized(folder):

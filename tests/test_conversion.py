@@ -71,6 +71,17 @@ def foreign(row):
 def broken():
     raise RuntimeError("no such luck")
 
+def exits():
+    print("a word of its own")
+    raise SystemExit(3)
+
+def interrupts():
+    raise KeyboardInterrupt
+
+def leaves():
+    import os
+    os._exit(0)
+
 def unsaid():
     class Inner(keras.Model):
         def call(self, x):
@@ -423,6 +434,9 @@ FAULTS = [
     ("my_models:unsigned", {}, "is a tf.function without input_signature"),
     ("my_models:number", {}, "gives int; it must give a Keras model"),
     ("my_models:broken", {}, "my_models:broken failed: RuntimeError: no such luck"),
+    ("my_models:exits", {}, "my_models:exits failed: SystemExit: 3"),
+    ("my_models:interrupts", {}, "my_models:interrupts failed: KeyboardInterrupt"),
+    ("custom.tflite", {}, "custom.tflite uses the custom operator Betainc, which TensorFlow cannot run"),
     ("my_models:unsaid", {}, "does not say what its inputs are"),
     ("my_models:absent", {}, "my_models:absent cannot be used"),
     ("my_models:concrete", {"arguments": {"a": 1}}, "is a model already, it takes none"),
@@ -483,6 +497,40 @@ def test_what_is_wrong_ends_the_conversion(saved, model, how, text):
     with pytest.raises(ModelError, match=text) as caught:
         converted(saved, model, **how)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_code_that_leaves_the_process_is_named(saved):
+    with pytest.raises(
+        ModelError, match="^model: my_models:leaves ended the process that ran it, with exit code 0"
+    ):
+        converted(saved, "my_models:leaves")
+
+
+def test_a_conversion_that_differs_on_real_samples_is_refused_with_the_first_output(saved, tmp_path):
+    made = converted(saved, "small.keras")
+    other = shutil.copytree(made.folder, tmp_path / "other")
+    for known in other.glob("*check-*.json"):
+        known.unlink()
+    model = onnx.load(made.path)
+    for init in model.graph.initializer:
+        if init.data_type == onnx.TensorProto.FLOAT:
+            init.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(init) * 2, init.name))
+    onnx.save(model, other / "model.onnx")
+    sample = {"image": np.random.default_rng(0).uniform(0, 1, (1, 3, 16, 16)).astype(np.float32)}
+    with pytest.raises(
+        ModelError, match="differ on calibration samples, first at output 'scores': by "
+    ) as caught:
+        check_on_samples(Converted(made.order, other), [sample])
+    assert "report" not in str(caught.value)
+
+
+def test_a_tflite_file_with_16_bit_activations_keeps_them(saved):
+    made = converted(saved, "wide.tflite")
+    check = check_on_random(made)
+    assert 0 < check.max_abs_difference <= 1e-3
+    assert not check.doubt
+    units = build_graph(prepare_model(load_model(made.path, {}))).units
+    assert [unit.quantized for unit in units if "Conv" in unit.op_types] == [True] * 3
 
 
 def test_inspect_takes_every_kind(saved, capfd, monkeypatch):

@@ -56,6 +56,7 @@ LAYERS = [
         "planner.conversion.reshapes",
         "planner.conversion.mended",
         "planner.conversion.missing_operators",
+        "planner.conversion.wide_integers",
     },
     {"planner.conversion.traced", "planner.conversion.keras_files", "planner.conversion.tflite"},
     {"planner.conversion.freeze"},
@@ -127,7 +128,7 @@ CONVERSION = {
     f"planner.conversion.{name}"
     for name in (
         "applications", "export", "freeze", "functions", "keras_files", "keras_trace", "tflite", "traced",
-        "mended", "random_weights", "worker",
+        "mended", "missing_operators", "random_weights", "worker",
     )
 }  # fmt: skip
 DOORS = {

@@ -18,6 +18,7 @@ from planner.conversion.mended import optimizers
 from planner.conversion.order import SourceInput
 from planner.conversion.reshapes import drop_idle_reshapes
 from planner.conversion.tflite import TfliteModel
+from planner.conversion.wide_integers import restate_wide
 from planner.conversion.wording import first_line
 from profiling.errors import ModelError
 
@@ -116,6 +117,7 @@ def _optimized(graph: Any, renamed: dict[str, str], *, catch_errors: bool, **how
 def _cleaned(model: onnx.ModelProto, layers: frozenset[str], pictures: Sequence[str]) -> set[str]:
     """Undo what conversion does to quantized models and to layouts, in place; return inputs left NCHW."""
     _refuse_foreign(model, layers)
+    restate_wide(model)
     restore_integers(model)
     clip_integers(model)
     first = _restore_channels_last(model, pictures)

@@ -54,7 +54,7 @@ def trace_object(order: Order) -> Traced:
     if not (_is_keras(found) or _is_function(found)) and callable(found):
         try:
             found = found(**order.arguments)
-        except (Exception, SystemExit) as exc:
+        except BaseException as exc:
             raise ModelError(f"model: {order.shown} failed: {type(exc).__name__}: {first_line(exc)}") from exc
     elif order.arguments:
         raise ModelError(f"conversion.arguments: {order.shown} is a model already, it takes none")

@@ -1,5 +1,6 @@
 """A TFLite file that can be asked, and its ends."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from planner.conversion.order import SourceInput
 from planner.conversion.wording import first_line
 from profiling.errors import ModelError
 from profiling.session import Feeds
+
+_UNKNOWN_OPERATOR = re.compile(r"unresolved custom op: ([\w:/-]+)")
 
 
 class TfliteModel:
@@ -31,6 +34,12 @@ class TfliteModel:
             self._interpreter.allocate_tensors()
             self._inputs, self._outputs = _named(self._interpreter)
         except Exception as exc:
+            unknown = _UNKNOWN_OPERATOR.search(str(exc))
+            if unknown is not None:
+                raise ModelError(
+                    f"model: {path} uses the custom operator {unknown[1]}, which TensorFlow cannot run and "
+                    "ONNX has no form of; build that part from TFLite's own operators"
+                ) from exc
             raise ModelError(f"model: {path} is damaged or no TFLite file ({first_line(exc)})") from exc
 
     @property

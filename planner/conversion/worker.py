@@ -127,7 +127,7 @@ def _done(command: Callable[[Path], None], folder: Path) -> bool:
         command(folder)
     except (PlannerError, ProfilingError) as exc:
         text = str(exc)
-    except Exception as exc:  # noqa: BLE001  TensorFlow and Keras raise anything
+    except BaseException as exc:  # noqa: BLE001  TensorFlow and Keras raise anything, user code may exit
         traceback.print_exc()
         shown = read_order(folder).shown
         text = f"model: {shown} cannot be converted: {type(exc).__name__}: {first_line(exc)}"
