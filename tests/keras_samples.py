@@ -147,7 +147,7 @@ def custom(row):
 
 
 def write_tflite(model, folder):
-    """Write TFLite files with 16-bit activations, and with a custom operator."""
+    """Write TFLite files with 16-bit activations, sparse weights, and a custom operator."""
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     rng = np.random.default_rng(0)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -157,6 +157,11 @@ def write_tflite(model, folder):
     wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
     converter.target_spec.supported_ops = [wide]
     (folder / "wide.tflite").write_bytes(converter.convert())
+    sparse = keras.models.clone_model(model)
+    sparse.set_weights([np.where(rng.uniform(size=w.shape) < 0.8, 0, w) for w in model.get_weights()])
+    converter = tf.lite.TFLiteConverter.from_keras_model(sparse)
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    (folder / "sparse.tflite").write_bytes(converter.convert())
     converter = tf.lite.TFLiteConverter.from_concrete_functions([custom.get_concrete_function()])
     converter.allow_custom_ops = True
     (folder / "custom.tflite").write_bytes(converter.convert())

@@ -533,6 +533,49 @@ def test_a_tflite_file_with_16_bit_activations_keeps_them(saved):
     assert [unit.quantized for unit in units if "Conv" in unit.op_types] == [True] * 3
 
 
+def test_sparse_weights_of_a_tflite_file_are_decoded(saved):
+    made = converted(saved, "sparse.tflite")
+    check = check_on_random(made)
+    assert check.relative_rms_difference <= 1e-5
+    content = (saved / "sparse.tflite").read_bytes()
+    assert len(content) < (saved / "small.tflite").stat().st_size
+    zeros = [
+        (numpy_helper.to_array(init) == 0).mean()
+        for init in onnx.load(made.path).graph.initializer
+        if len(init.dims) == 4
+    ]
+    assert len(zeros) == 3
+    assert min(zeros) > 0.6
+
+
+_CONSTANTS = """
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+from planner.conversion.plain_tflite import densified, unpacked
+
+def level(format, size=0, segments=(), places=()):
+    made = schema.DimensionMetadataT()
+    made.format, made.denseSize = format, size
+    made.arraySegments, made.arrayIndices = schema.Uint8VectorT(), schema.Uint8VectorT()
+    made.arraySegments.values, made.arrayIndices.values = list(segments), list(places)
+    return made
+
+# [4, 4] in blocks of [2, 2], of which there are two: at (0, 1) and (1, 0).
+blocks = schema.SparsityParametersT()
+blocks.traversalOrder, blocks.blockMap = [0, 1, 2, 3], [0, 1]
+blocks.dimMetadata = [level(0, 2), level(1, 0, [0, 1, 2], [1, 0]), level(0, 2), level(0, 2)]
+print(densified(np.arange(1, 9), (4, 4), blocks).tolist())
+print(unpacked(np.array([0x21, 0xF8], np.uint8), 3).tolist())
+"""
+
+
+def test_blocks_and_four_bits_are_decoded_as_tensorflow_lays_them_out():
+    done = subprocess.run([sys.executable, "-c", _CONSTANTS], capture_output=True, text=True, check=True)
+    dense, whole = done.stdout.splitlines()[-2:]
+    assert json.loads(dense) == [[0, 0, 1, 2], [0, 0, 3, 4], [5, 6, 0, 0], [7, 8, 0, 0]]
+    assert json.loads(whole) == [1, 2, -8]
+
+
 def test_inspect_takes_every_kind(saved, capfd, monkeypatch):
     monkeypatch.chdir(saved)
     for model in ("small.keras", "saved", "small.tflite"):

@@ -57,6 +57,7 @@ LAYERS = [
         "planner.conversion.mended",
         "planner.conversion.missing_operators",
         "planner.conversion.wide_integers",
+        "planner.conversion.plain_tflite",
     },
     {"planner.conversion.traced", "planner.conversion.keras_files", "planner.conversion.tflite"},
     {"planner.conversion.freeze"},
@@ -128,7 +129,7 @@ CONVERSION = {
     f"planner.conversion.{name}"
     for name in (
         "applications", "export", "freeze", "functions", "keras_files", "keras_trace", "tflite", "traced",
-        "mended", "missing_operators", "random_weights", "worker",
+        "mended", "missing_operators", "plain_tflite", "random_weights", "worker",
     )
 }  # fmt: skip
 DOORS = {

@@ -1,7 +1,9 @@
 """A frozen TensorFlow graph, or a TFLite file -> an ONNX model, through tf2onnx."""
 
 import gc
+import tempfile
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -16,6 +18,7 @@ from planner.conversion.grid import restore_integers
 from planner.conversion.layer_names import name_by_layer
 from planner.conversion.mended import optimizers
 from planner.conversion.order import SourceInput
+from planner.conversion.plain_tflite import plain_content
 from planner.conversion.reshapes import drop_idle_reshapes
 from planner.conversion.tflite import TfliteModel
 from planner.conversion.wide_integers import restate_wide
@@ -71,18 +74,26 @@ def export_tflite(source: TfliteModel, opset: int) -> Exported:
     """
     ends, tensors = source.ends, source.tensors
     pictures = _pictures(ends)
-    with tf.device("/cpu:0"):
+    with tf.device("/cpu:0"), tempfile.NamedTemporaryFile(suffix=".tflite") as plain:
+        Path(plain.name).write_bytes(_plain(source.path))
         model = _to_onnx(
             None,
             {},
             opset=opset,
-            tflite_path=str(source.path),
+            tflite_path=plain.name,
             inputs_as_nchw=[tensors[name] for name in pictures],
             tensors_to_rename={tensor: name for name, tensor in tensors.items()},
         )
     first = _cleaned(model, frozenset(), pictures)
     name_by_layer(model, (), {})
     return model, _placed(ends, first)
+
+
+def _plain(path: Path) -> bytes:
+    try:
+        return plain_content(path.read_bytes())
+    except Exception as exc:
+        raise ModelError(f"model: the constants of {path} cannot be read: {first_line(exc)}") from exc
 
 
 def _pictures(ends: Sequence[SourceInput]) -> list[str]:

@@ -30,8 +30,7 @@ class TfliteModel:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._interpreter = tf.lite.Interpreter(str(path))
-            self._interpreter.allocate_tensors()
+            self._interpreter = _ready(path)
             self._inputs, self._outputs = _named(self._interpreter)
         except Exception as exc:
             unknown = _UNKNOWN_OPERATOR.search(str(exc))
@@ -67,6 +66,18 @@ class TfliteModel:
             run.set_tensor(detail["index"], feeds[name])
         run.invoke()
         return {name: run.get_tensor(detail["index"]) for name, detail in self._outputs.items()}
+
+
+def _ready(path: Path) -> Any:
+    """Return an interpreter for a file; TensorFlow's plainest kernels where its faster ones refuse it."""
+    try:
+        run = tf.lite.Interpreter(str(path))
+        run.allocate_tensors()
+    except RuntimeError:
+        plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        run = tf.lite.Interpreter(str(path), experimental_op_resolver_type=plain)
+        run.allocate_tensors()
+    return run
 
 
 _Details = dict[str, dict[str, Any]]
