@@ -124,6 +124,8 @@ def write(folder):
     small.export(folder / "saved", verbose=False)
     stir(two_ends()).save(folder / "two_ends.keras")
     network(keras, classes=7).save_weights(folder / "seven.weights.h5")
+    row = keras.Input((6,), name="größe: 1")
+    keras.Model(row, {"größe: 1": layers.Dense(3, name="la:yer 1")(row)}).save(folder / "named.keras")
     operators().save(folder / "operators.keras")
     sequence = stack()
     sequence.save(folder / "stack.keras")

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -165,6 +166,12 @@ def test_several_ends_keep_the_names_of_their_dictionaries(saved):
     names = [node.name for node in onnx.load(made.path).graph.node]
     assert {"encoder/conv/Conv", "encoder/conv/Conv_1", "logits/Gemm"} <= set(names)
     assert check_on_random(made).max_abs_difference <= 1e-5
+
+
+def test_names_may_hold_any_letter_and_an_output_may_be_called_like_an_input(saved):
+    made = converted(saved, "named.keras")
+    assert ends(made) == (["größe: 1"], ["größe: 1_output"])
+    assert check_on_random(made).max_abs_difference <= 1e-6
 
 
 @pytest.mark.parametrize("model", ["stack.keras", "stack.h5", "my_models:stack"])
@@ -441,6 +448,8 @@ FAULTS = [
     ("my_models:absent", {}, "my_models:absent cannot be used"),
     ("my_models:concrete", {"arguments": {"a": 1}}, "is a model already, it takes none"),
     ("cut.keras", {}, "cut.keras is damaged or no Keras file .no zip archive"),
+    ("bomb.keras", {}, "bomb.keras is damaged or no Keras file .config.json says that it unpacks to 80 MiB"),
+    ("list.keras", {}, "list.keras is damaged or no Keras file"),
     ("cut.h5", {}, "cut.h5 is damaged or no Keras file"),
     ("cut_saved", {}, "cut_saved is damaged or no SavedModel"),
     (
@@ -474,6 +483,10 @@ def cut_in_half(folder: Path) -> None:
     for name in ("small.keras", "small.h5", "small.tflite"):
         content = (folder / name).read_bytes()
         (folder / f"cut{Path(name).suffix}").write_bytes(content[: len(content) // 2])
+    for name, metadata, size in (("bomb.keras", "{}", 80 * 2**20), ("list.keras", "[]", 2)):
+        with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("metadata.json", metadata)
+            archive.writestr("config.json", bytes(size))
     shutil.copytree(folder / "saved", folder / "cut_saved", dirs_exist_ok=True)
     (folder / "cut_saved" / "saved_model.pb").write_bytes(b"\x0a\xff\xff")
 
@@ -514,7 +527,8 @@ def test_a_conversion_that_differs_on_real_samples_is_refused_with_the_first_out
     model = onnx.load(made.path)
     for init in model.graph.initializer:
         if init.data_type == onnx.TensorProto.FLOAT:
-            init.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(init) * 2, init.name))
+            twice = np.asarray(numpy_helper.to_array(init) * 2, np.float32)
+            init.CopyFrom(numpy_helper.from_array(twice, init.name))
     onnx.save(model, other / "model.onnx")
     sample = {"image": np.random.default_rng(0).uniform(0, 1, (1, 3, 16, 16)).astype(np.float32)}
     with pytest.raises(
