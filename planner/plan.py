@@ -210,6 +210,8 @@ class ConvertedFrom(Record, frozen=True, kw_only=True):
         Over all outputs and samples; the latter is ||onnx - source|| / ||source||.
     data
         What the samples are: calibration samples or random numbers.
+    doubt
+        What differs on random numbers by more than rounding does; empty if nothing.
     """
 
     source: str
@@ -221,6 +223,7 @@ class ConvertedFrom(Record, frozen=True, kw_only=True):
     relative_rms_difference: float
     samples: int
     data: str
+    doubt: str = ""
 
 
 class TooFewSamples(Record, frozen=True, kw_only=True):

@@ -167,7 +167,8 @@ def conversion_lines(made: ConvertedFrom | None) -> list[str]:
     if made.channels_first:
         names = ", ".join(made.channels_first)
         lines.append(f"channels come first in {names}; data may have them last, as the source does")
-    return [*lines, *made.notes]
+    doubts = [f"warning: {made.doubt}"] if made.doubt else []
+    return [*lines, *doubts, *made.notes]
 
 
 def _checks(plan: Plan) -> list[Text]:

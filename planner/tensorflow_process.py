@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from planner.conversion.order import FAILURE, ORDER, Order, read_order
+from planner.conversion.order import ANSWERS, CONVERSION, FAILURE, ORDER, Kind, Order, read_order
 from profiling.errors import ModelError
 
 _WORKER = "planner.conversion.worker"
@@ -22,6 +22,7 @@ _QUIET = {
     "MALLOC_MMAP_THRESHOLD_": str(2**17),
     "MALLOC_TRIM_THRESHOLD_": str(2**17),
 }
+_WRITES = {"convert": CONVERSION, "answer": ANSWERS}  # last of all
 _ABOVE = str(Path(__file__).parent.parent)
 
 
@@ -50,7 +51,7 @@ def run_worker(command: str, order: Order, folder: Path) -> None:
         finally:
             process.kill()
             process.wait()
-    if code:
+    if code or not (folder / _WRITES[command]).is_file():
         raise ModelError(_failure(folder, code))
 
 
@@ -58,10 +59,14 @@ def _failure(folder: Path, code: int) -> str:
     told = folder / FAILURE
     if told.is_file():
         return told.read_text(encoding="utf-8")
+    order = read_order(folder)
+    user_code = order.shown if order.kind is Kind.OBJECT else order.custom_objects
+    if user_code is not None and code >= 0:
+        return f"model: {user_code.rpartition('/')[2]} ended the process that ran it, with exit code {code}"
     if code < 0:
         killed = -code == signal.SIGKILL
         likely = "memory may have run out" if killed else "the file may be damaged"
         name = signal.Signals(-code).name
-        return f"model: TensorFlow ended with {name} over {read_order(folder).shown}: {likely}"
+        return f"model: TensorFlow ended with {name} over {order.shown}: {likely}"
     last = (folder / _LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
     return f"model: TensorFlow's process failed: {''.join(last) or f'exit code {code}'}"

@@ -59,6 +59,37 @@ def stack():
     return stir(keras.Sequential([keras.Input((8, 8, 3), name="image"), *convolved, *scored]))
 
 
+def operators():
+    """Return a network with an output for each operator that tf2onnx by itself lacks or gets wrong."""
+    ops = keras.ops
+    image, row = layers.Input((12, 12, 4), name="image"), layers.Input((10, 16), name="row")
+    volume = layers.Reshape((6, 6, 4, 4))(image)
+    key = layers.Input((5,), dtype="int64", name="key")
+    outputs = {
+        "gelu": layers.Conv2D(4, 3, activation="gelu")(image),
+        "celu": layers.Activation("celu")(row),
+        "log1p": ops.log1p(ops.abs(row)),
+        "groups": layers.Conv2D(8, 3, groups=4, strides=2, padding="same")(image),
+        "groups_1d": layers.Conv1D(8, 3, groups=2)(row),
+        "groups_3d": layers.Conv3D(4, 2, groups=2)(volume),
+        "attention": layers.MultiHeadAttention(2, 8)(row, row),
+        "slopes": layers.PReLU()(row),
+        "area": layers.Resizing(7, 5, interpolation="area")(image),
+        "lanczos": layers.Resizing(17, 5, interpolation="lanczos3")(image),
+        "cubic": layers.Resizing(7, 20, interpolation="bicubic")(image),
+        "place": ops.argmax(row, axis=-1),
+        "sign": ops.cast(ops.signbit(row * 0.0), "int32"),
+        "bins": layers.Discretization(bin_boundaries=[-1.0, 0.0, 0.5])(row),
+        "rank": ops.searchsorted(ops.convert_to_tensor([-1.0, 0.0, 1.0]), row[0, 0]),
+        "waves": layers.MelSpectrogram(num_mel_bins=8, fft_length=64)(layers.Flatten()(image)),
+        "index": layers.IntegerLookup(vocabulary=[1, 5, 7])(key),
+        "updated": ops.slice_update(row, (0, 1, 15), row[:, :2, :2]),
+        "crossed": ops.cross(row[..., :3], row[..., 3:6]),
+        "product": ops.inner(row, row),
+    }
+    return stir(keras.Model([image, row, key], outputs))
+
+
 class Scale(layers.Layer):
     """A layer that Keras does not know."""
 
@@ -93,6 +124,9 @@ def write(folder):
     small.export(folder / "saved", verbose=False)
     stir(two_ends()).save(folder / "two_ends.keras")
     network(keras, classes=7).save_weights(folder / "seven.weights.h5")
+    row = keras.Input((6,), name="größe: 1")
+    keras.Model(row, {"größe: 1": layers.Dense(3, name="la:yer 1")(row)}).save(folder / "named.keras")
+    operators().save(folder / "operators.keras")
     sequence = stack()
     sequence.save(folder / "stack.keras")
     sequence.save(folder / "stack.h5")
@@ -105,6 +139,34 @@ def write(folder):
     tf.saved_model.save(served, str(folder / "unsigned"), None)
     converter = tf.lite.TFLiteConverter.from_keras_model(small)
     (folder / "small.tflite").write_bytes(converter.convert())
+    write_tflite(small, folder)
+
+
+@tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32, name="row")])
+def custom(row):
+    """Use an operator that TFLite lacks."""
+    return tf.raw_ops.Betainc(a=row, b=row, x=row)
+
+
+def write_tflite(model, folder):
+    """Write TFLite files with 16-bit activations, sparse weights, and a custom operator."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    rng = np.random.default_rng(0)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        [rng.normal(size=(1, SIDE, SIDE, 3)).astype(np.float32)] for _ in range(8)
+    )
+    wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    converter.target_spec.supported_ops = [wide]
+    (folder / "wide.tflite").write_bytes(converter.convert())
+    sparse = keras.models.clone_model(model)
+    sparse.set_weights([np.where(rng.uniform(size=w.shape) < 0.8, 0, w) for w in model.get_weights()])
+    converter = tf.lite.TFLiteConverter.from_keras_model(sparse)
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    (folder / "sparse.tflite").write_bytes(converter.convert())
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([custom.get_concrete_function()])
+    converter.allow_custom_ops = True
+    (folder / "custom.tflite").write_bytes(converter.convert())
 
 
 def write_optimized(folder):

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -70,6 +71,17 @@ def foreign(row):
 
 def broken():
     raise RuntimeError("no such luck")
+
+def exits():
+    print("a word of its own")
+    raise SystemExit(3)
+
+def interrupts():
+    raise KeyboardInterrupt
+
+def leaves():
+    import os
+    os._exit(0)
 
 def unsaid():
     class Inner(keras.Model):
@@ -156,6 +168,12 @@ def test_several_ends_keep_the_names_of_their_dictionaries(saved):
     assert check_on_random(made).max_abs_difference <= 1e-5
 
 
+def test_names_may_hold_any_letter_and_an_output_may_be_called_like_an_input(saved):
+    made = converted(saved, "named.keras")
+    assert ends(made) == (["größe: 1"], ["größe: 1_output"])
+    assert check_on_random(made).max_abs_difference <= 1e-6
+
+
 @pytest.mark.parametrize("model", ["stack.keras", "stack.h5", "my_models:stack"])
 def test_a_sequence_of_layers_is_a_model_too(saved, model):
     made = converted(saved, model)
@@ -169,6 +187,28 @@ def test_a_tflite_file_keeps_the_names_of_its_signature(saved):
     made = converted(saved, "small.tflite")
     assert ends(made) == (["image"], ["output_0"])
     assert made.conversion.inputs[0].channels_last
+
+
+def test_operators_that_tf2onnx_lacks_or_gets_wrong_answer_as_keras_does(saved):
+    made = converted(saved, "operators.keras")
+    session = ort.InferenceSession(made.path)
+    names = [value.name for value in session.get_outputs()]
+    with np.load(made.folder / "samples.npz") as samples, np.load(made.folder / "answers.npz") as answers:
+        feeds = {name: samples[name][0] for name in samples.files}
+        want = {name: answers[name][0] for name in answers.files}
+    feeds["image"] = (
+        np.moveaxis(feeds["image"], -1, 1) if made.conversion.inputs[0].channels_last else feeds["image"]
+    )
+    got = dict(zip(names, session.run(None, feeds), strict=True))
+    assert {name: value.shape for name, value in got.items()} == {n: v.shape for n, v in want.items()}
+    assert not [name for name in want if want[name].std() == 0]
+    wrong = {
+        n: np.abs(got[n] - want[n]).max()
+        for n in want
+        if not np.allclose(got[n], want[n], rtol=1e-4, atol=1e-5)
+    }
+    assert not wrong
+    build_graph(prepare_model(load_model(made.path, {})))
 
 
 def test_pictures_come_with_channels_first_and_other_inputs_as_they_are(saved):
@@ -401,10 +441,15 @@ FAULTS = [
     ("my_models:unsigned", {}, "is a tf.function without input_signature"),
     ("my_models:number", {}, "gives int; it must give a Keras model"),
     ("my_models:broken", {}, "my_models:broken failed: RuntimeError: no such luck"),
+    ("my_models:exits", {}, "my_models:exits failed: SystemExit: 3"),
+    ("my_models:interrupts", {}, "my_models:interrupts failed: KeyboardInterrupt"),
+    ("custom.tflite", {}, "custom.tflite uses the custom operator Betainc, which TensorFlow cannot run"),
     ("my_models:unsaid", {}, "does not say what its inputs are"),
     ("my_models:absent", {}, "my_models:absent cannot be used"),
     ("my_models:concrete", {"arguments": {"a": 1}}, "is a model already, it takes none"),
     ("cut.keras", {}, "cut.keras is damaged or no Keras file .no zip archive"),
+    ("bomb.keras", {}, "bomb.keras is damaged or no Keras file .config.json says that it unpacks to 80 MiB"),
+    ("list.keras", {}, "list.keras is damaged or no Keras file"),
     ("cut.h5", {}, "cut.h5 is damaged or no Keras file"),
     ("cut_saved", {}, "cut_saved is damaged or no SavedModel"),
     (
@@ -438,6 +483,10 @@ def cut_in_half(folder: Path) -> None:
     for name in ("small.keras", "small.h5", "small.tflite"):
         content = (folder / name).read_bytes()
         (folder / f"cut{Path(name).suffix}").write_bytes(content[: len(content) // 2])
+    for name, metadata, size in (("bomb.keras", "{}", 80 * 2**20), ("list.keras", "[]", 2)):
+        with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("metadata.json", metadata)
+            archive.writestr("config.json", bytes(size))
     shutil.copytree(folder / "saved", folder / "cut_saved", dirs_exist_ok=True)
     (folder / "cut_saved" / "saved_model.pb").write_bytes(b"\x0a\xff\xff")
 
@@ -461,6 +510,84 @@ def test_what_is_wrong_ends_the_conversion(saved, model, how, text):
     with pytest.raises(ModelError, match=text) as caught:
         converted(saved, model, **how)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_code_that_leaves_the_process_is_named(saved):
+    with pytest.raises(
+        ModelError, match="^model: my_models:leaves ended the process that ran it, with exit code 0"
+    ):
+        converted(saved, "my_models:leaves")
+
+
+def test_a_conversion_that_differs_on_real_samples_is_refused_with_the_first_output(saved, tmp_path):
+    made = converted(saved, "small.keras")
+    other = shutil.copytree(made.folder, tmp_path / "other")
+    for known in other.glob("*check-*.json"):
+        known.unlink()
+    model = onnx.load(made.path)
+    for init in model.graph.initializer:
+        if init.data_type == onnx.TensorProto.FLOAT:
+            twice = np.asarray(numpy_helper.to_array(init) * 2, np.float32)
+            init.CopyFrom(numpy_helper.from_array(twice, init.name))
+    onnx.save(model, other / "model.onnx")
+    sample = {"image": np.random.default_rng(0).uniform(0, 1, (1, 3, 16, 16)).astype(np.float32)}
+    with pytest.raises(
+        ModelError, match="differ on calibration samples, first at output 'scores': by "
+    ) as caught:
+        check_on_samples(Converted(made.order, other), [sample])
+    assert "report" not in str(caught.value)
+
+
+def test_a_tflite_file_with_16_bit_activations_keeps_them(saved):
+    made = converted(saved, "wide.tflite")
+    check = check_on_random(made)
+    assert check.max_abs_difference <= 1e-3
+    assert not check.doubt
+    units = build_graph(prepare_model(load_model(made.path, {}))).units
+    assert [unit.quantized for unit in units if "Conv" in unit.op_types] == [True] * 3
+
+
+def test_sparse_weights_of_a_tflite_file_are_decoded(saved):
+    made = converted(saved, "sparse.tflite")
+    check = check_on_random(made)
+    assert check.relative_rms_difference <= 1e-5
+    content = (saved / "sparse.tflite").read_bytes()
+    assert len(content) < (saved / "small.tflite").stat().st_size
+    zeros = [
+        (numpy_helper.to_array(init) == 0).mean()
+        for init in onnx.load(made.path).graph.initializer
+        if len(init.dims) == 4
+    ]
+    assert len(zeros) == 3
+    assert min(zeros) > 0.6
+
+
+_CONSTANTS = """
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+from planner.conversion.plain_tflite import densified, unpacked
+
+def level(format, size=0, segments=(), places=()):
+    made = schema.DimensionMetadataT()
+    made.format, made.denseSize = format, size
+    made.arraySegments, made.arrayIndices = schema.Uint8VectorT(), schema.Uint8VectorT()
+    made.arraySegments.values, made.arrayIndices.values = list(segments), list(places)
+    return made
+
+# [4, 4] in blocks of [2, 2], of which there are two: at (0, 1) and (1, 0).
+blocks = schema.SparsityParametersT()
+blocks.traversalOrder, blocks.blockMap = [0, 1, 2, 3], [0, 1]
+blocks.dimMetadata = [level(0, 2), level(1, 0, [0, 1, 2], [1, 0]), level(0, 2), level(0, 2)]
+print(densified(np.arange(1, 9), (4, 4), blocks).tolist())
+print(unpacked(np.array([0x21, 0xF8], np.uint8), 3).tolist())
+"""
+
+
+def test_blocks_and_four_bits_are_decoded_as_tensorflow_lays_them_out():
+    done = subprocess.run([sys.executable, "-c", _CONSTANTS], capture_output=True, text=True, check=True)
+    dense, whole = done.stdout.splitlines()[-2:]
+    assert json.loads(dense) == [[0, 0, 1, 2], [0, 0, 3, 4], [5, 6, 0, 0], [7, 8, 0, 0]]
+    assert json.loads(whole) == [1, 2, -8]
 
 
 def test_inspect_takes_every_kind(saved, capfd, monkeypatch):

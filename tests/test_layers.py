@@ -69,6 +69,9 @@ LAYERS = [
         "planner.conversion.clips",
         "planner.conversion.reshapes",
         "planner.conversion.mended",
+        "planner.conversion.missing_operators",
+        "planner.conversion.wide_integers",
+        "planner.conversion.plain_tflite",
     },
     {"planner.conversion.traced", "planner.conversion.keras_files", "planner.conversion.tflite"},
     {"planner.conversion.freeze"},
@@ -144,7 +147,7 @@ CONVERSION = {
     f"planner.conversion.{name}"
     for name in (
         "applications", "export", "freeze", "functions", "keras_files", "keras_trace", "tflite", "traced",
-        "mended", "random_weights", "worker",
+        "mended", "missing_operators", "plain_tflite", "random_weights", "worker",
     )
 }  # fmt: skip
 DOORS = {

@@ -1,7 +1,9 @@
 """A frozen TensorFlow graph, or a TFLite file -> an ONNX model, through tf2onnx."""
 
 import gc
+import tempfile
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -9,14 +11,17 @@ import tensorflow as tf
 from msgspec.structs import replace
 from tf2onnx import optimizer, tfonnx
 
+import planner.conversion.missing_operators  # noqa: F401  adds them to tf2onnx
 from planner.conversion.clips import clip_integers
 from planner.conversion.freeze import Frozen
 from planner.conversion.grid import restore_integers
 from planner.conversion.layer_names import name_by_layer
 from planner.conversion.mended import optimizers
 from planner.conversion.order import SourceInput
+from planner.conversion.plain_tflite import plain_content
 from planner.conversion.reshapes import drop_idle_reshapes
 from planner.conversion.tflite import TfliteModel
+from planner.conversion.wide_integers import restate_wide
 from planner.conversion.wording import first_line
 from profiling.errors import ModelError
 
@@ -69,18 +74,26 @@ def export_tflite(source: TfliteModel, opset: int) -> Exported:
     """
     ends, tensors = source.ends, source.tensors
     pictures = _pictures(ends)
-    with tf.device("/cpu:0"):
+    with tf.device("/cpu:0"), tempfile.NamedTemporaryFile(suffix=".tflite") as plain:
+        Path(plain.name).write_bytes(_plain(source.path))
         model = _to_onnx(
             None,
             {},
             opset=opset,
-            tflite_path=str(source.path),
+            tflite_path=plain.name,
             inputs_as_nchw=[tensors[name] for name in pictures],
             tensors_to_rename={tensor: name for name, tensor in tensors.items()},
         )
     first = _cleaned(model, frozenset(), pictures)
     name_by_layer(model, (), {})
     return model, _placed(ends, first)
+
+
+def _plain(path: Path) -> bytes:
+    try:
+        return plain_content(path.read_bytes())
+    except Exception as exc:
+        raise ModelError(f"model: the constants of {path} cannot be read: {first_line(exc)}") from exc
 
 
 def _pictures(ends: Sequence[SourceInput]) -> list[str]:
@@ -115,6 +128,7 @@ def _optimized(graph: Any, renamed: dict[str, str], *, catch_errors: bool, **how
 def _cleaned(model: onnx.ModelProto, layers: frozenset[str], pictures: Sequence[str]) -> set[str]:
     """Undo what conversion does to quantized models and to layouts, in place; return inputs left NCHW."""
     _refuse_foreign(model, layers)
+    restate_wide(model)
     restore_integers(model)
     clip_integers(model)
     first = _restore_channels_last(model, pictures)

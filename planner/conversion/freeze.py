@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tf2onnx import tf_loader
 
@@ -11,6 +12,8 @@ from planner.conversion.order import SourceInput
 from planner.conversion.traced import Traced
 
 _COMPUTING_OPS = frozenset({"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2"})
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+_KEPT_APART = ("_XlaMustCompile", "_noinline")
 _FOLDED_OPS = frozenset({"Mul", "BiasAdd", "AddV2", "Add", "FusedBatchNormV3", "Identity"})
 
 
@@ -46,7 +49,27 @@ def freeze(traced: Traced) -> Frozen:
     graph, tables = tf_loader.from_trackable(
         traced.owner, function, list(inputs), list(outputs), large_model=False
     )
+    graph = _unfolded(graph, list(inputs), list(outputs))
     return Frozen(graph, tables, traced.ends, inputs, outputs, traced.layers, origins)
+
+
+def _unfolded(graph: Any, inputs: list[str], outputs: list[str]) -> Any:
+    """Return a frozen graph with called functions in place that XLA must compile, as ONNX knows no such call.
+
+    TensorFlow leaves a call where the function asks for that; Keras' convolutions in groups do.
+    """
+    if not any(node.op in _CALLS for node in graph.node):
+        return graph
+    for function in graph.library.function:
+        for name in _KEPT_APART:
+            function.attr.pop(name, None)
+    bodies = [function.node_def for function in graph.library.function]
+    for node in (node for nodes in (graph.node, *bodies) for node in nodes if node.op in _CALLS):
+        node.op = "PartitionedCall"  # a frozen graph has no state
+        for name in _KEPT_APART:
+            node.attr.pop(name, None)
+    with tf.Graph().as_default():
+        return tf_loader.tf_optimize(inputs, outputs, graph)
 
 
 def _inlined(function: Any) -> Any:

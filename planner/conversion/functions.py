@@ -11,7 +11,7 @@ import tensorflow as tf
 from planner.conversion.keras_files import load_weights
 from planner.conversion.keras_trace import trace_keras
 from planner.conversion.order import SEED, Order
-from planner.conversion.traced import Traced, check_shapes, static_spec
+from planner.conversion.traced import Traced, apart_from, check_shapes, static_spec
 from planner.conversion.wording import first_line
 from planner.user_code import import_object
 from profiling.errors import ModelError
@@ -54,7 +54,7 @@ def trace_object(order: Order) -> Traced:
     if not (_is_keras(found) or _is_function(found)) and callable(found):
         try:
             found = found(**order.arguments)
-        except (Exception, SystemExit) as exc:
+        except BaseException as exc:
             raise ModelError(f"model: {order.shown} failed: {type(exc).__name__}: {first_line(exc)}") from exc
     elif order.arguments:
         raise ModelError(f"conversion.arguments: {order.shown} is a model already, it takes none")
@@ -128,4 +128,4 @@ def _trace(concrete: Any, owner: Any, shapes: Mapping[str, Sequence[int]]) -> Tr
     else:
         outputs = tuple(f"output_{i}" for i in range(len(tf.nest.flatten(answers))))
     traced = tf.function(function, input_signature=specs).get_concrete_function()
-    return Traced(traced, owner, names, outputs)
+    return Traced(traced, owner, names, apart_from(names, outputs))

@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ _UNKNOWN_CLASS = re.compile(
 _OTHER_SHAPE = re.compile(
     r"for object <\w+ name=([^,>]+).*?variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))", re.DOTALL
 )
+_LARGEST_UNPACKED, _MOST_PACKED = 2**26, 100  # bytes, and their ratio to those in the file
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error)
 _OPTIMIZATION = "tensorflow_model_optimization"
 _PRUNED = "PruneLowMagnitude"
 _WRAPPERS = ("QuantizeWrapper", "QuantizeLayer", "QuantizeAnnotate", _PRUNED)
@@ -83,6 +86,7 @@ def _read_config(path: Path) -> tuple[str, str]:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
+                _refuse_bombs(archive)
                 metadata = json.loads(archive.read("metadata.json"))
                 return str(metadata.get("keras_version", "")), archive.read("config.json").decode()
         if path.suffix == ".keras" and not h5py.is_hdf5(path):  # which Keras 2 may have written
@@ -94,8 +98,19 @@ def _read_config(path: Path) -> tuple[str, str]:
                     "architecture, and conversion.weights to this file"
                 )
             return str(file.attrs.get("keras_version", "")), str(file.attrs["model_config"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as exc:
+    # A zip may be encrypted, or compressed in a way that is not known here; JSON may be no object.
+    except (OSError, LookupError, ValueError, AttributeError, RuntimeError, *_BAD_ZIP) as exc:
         raise ModelError(f"model: {path} is damaged or no Keras file ({first_line(exc)})") from exc
+
+
+def _refuse_bombs(archive: zipfile.ZipFile) -> None:
+    """Raise for files that are small and unpack to much; Keras stores weights as they are."""
+    for info in archive.infolist():
+        if info.file_size > _LARGEST_UNPACKED and info.file_size > _MOST_PACKED * info.compress_size:
+            raise ValueError(f"{info.filename} says that it unpacks to {info.file_size >> 20} MiB")
+    for name in ("metadata.json", "config.json"):
+        if archive.getinfo(name).file_size > _LARGEST_UNPACKED:
+            raise ValueError(f"{name} has more than {_LARGEST_UNPACKED >> 20} MiB")
 
 
 def _load_optimized(path: Path, config: str, custom: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from planner.conversion.traced import Traced, check_shapes, static_spec
+from planner.conversion.traced import Traced, apart_from, check_shapes, scope, static_spec
 from profiling.errors import ModelError
 
 
@@ -27,7 +27,10 @@ def trace_keras(model: Any, shapes: Mapping[str, Sequence[int]], notes: Sequence
         static_spec(tf.TensorSpec(x.shape, x.dtype), name, shapes)
         for x, name in zip(tf.nest.flatten(inputs), input_names, strict=True)
     ]
+    output_names = apart_from(input_names, _ends(model, "output")[1])
     layers = dict(_layers(model, ""))
+    for layer in (model, *layers.values()):
+        _make_scope(layer)
     for path, layer in layers.items():
         layer.call = _scoped(layer.call, path)
 
@@ -36,10 +39,16 @@ def trace_keras(model: Any, shapes: Mapping[str, Sequence[int]], notes: Sequence
         return [tf.identity(x) for x in tf.nest.flatten(answer)]
 
     concrete = tf.function(function, input_signature=specs).get_concrete_function()
-    output_names = _ends(model, "output")[1]
     if len(output_names) != len(concrete.outputs):
         raise ModelError(f"answers with {len(concrete.outputs)} tensors but names {len(output_names)}")
     return Traced(concrete, model, input_names, output_names, frozenset(layers), tuple(notes))
+
+
+def _make_scope(layer: Any) -> None:
+    """Give a layer a name that TensorFlow takes for a scope, where it has another; Keras opens one of it."""
+    plain = scope(layer.name)
+    if plain != layer.name:
+        setattr(layer, "_name" if isinstance(getattr(type(layer), "name", None), property) else "name", plain)
 
 
 def _ends(model: Any, side: str) -> tuple[Any, tuple[str, ...]]:
@@ -85,7 +94,7 @@ def _distinct(names: Sequence[str]) -> Iterator[str]:
 def _layers(model: Any, above: str) -> Iterator[tuple[str, Any]]:
     """Yield (path, layer) of every layer inside, a nested one behind the model that holds it."""
     for layer in model._flatten_layers(include_self=False, recursive=False):  # noqa: SLF001  also of wrappers
-        path = f"{above}{layer.name}"
+        path = f"{above}{scope(layer.name)}"
         yield path, layer
         yield from _layers(layer, f"{path}/")
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import onnx
 
-from profiling.scopes import bodies, rename_captures
+from profiling.scopes import all_initializers, all_nodes, bodies, rename_captures
 
 _CALLS = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
 # Keras names a layer's scope anew when it is called again, to be exported.
@@ -31,12 +31,12 @@ def name_by_layer(model: onnx.ModelProto, layers: Collection[str], origins: Mapp
     )
     _fill(nodes, scopes)
     ends = {value.name for value in (*model.graph.input, *model.graph.output)}
+    taken = ends | {init.name for init in model.graph.initializer} | _inside(nodes)
     seen: Counter[str] = Counter()
     renamed: dict[str, str] = {}
     for node, scope in zip(nodes, scopes, strict=True):
         name = f"{scope}/{node.op_type}" if scope else node.op_type
-        seen[name] += 1
-        node.name = f"{name}_{seen[name] - 1}" if seen[name] > 1 else name
+        node.name = _free(name, seen, taken, len(node.output))
         for place, tensor in enumerate(node.output):
             if tensor and tensor not in ends:
                 renamed[tensor] = f"{node.name}:{place}"
@@ -47,6 +47,23 @@ def name_by_layer(model: onnx.ModelProto, layers: Collection[str], origins: Mapp
             rename_captures(body, renamed)
     for value in model.graph.value_info:
         value.name = renamed.get(value.name, value.name)
+
+
+def _inside(nodes: Collection[onnx.NodeProto]) -> set[str]:
+    """Return the names of tensors that nested graphs write or hold."""
+    nested = [body for node in nodes for body in bodies(node)]
+    written = {name for body in nested for inner in all_nodes(body) for name in inner.output}
+    held = {init.name for node in nodes for init in all_initializers(node)}
+    return written | held | {value.name for body in nested for value in body.input}
+
+
+def _free(name: str, seen: Counter[str], taken: Collection[str], outputs: int) -> str:
+    """Return a name, numbered where it or that of an output is taken; folding leaves constants such names."""
+    while True:
+        seen[name] += 1
+        numbered = f"{name}_{seen[name] - 1}" if seen[name] > 1 else name
+        if not any(f"{numbered}:{place}" in taken for place in range(outputs)):
+            return numbered
 
 
 def _scopes(names: list[str], layers: Collection[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """A TFLite file that can be asked, and its ends."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from planner.conversion.order import SourceInput
 from planner.conversion.wording import first_line
 from profiling.errors import ModelError
 from profiling.session import Feeds
+
+_UNKNOWN_OPERATOR = re.compile(r"unresolved custom op: ([\w:/-]+)")
 
 
 class TfliteModel:
@@ -27,10 +30,15 @@ class TfliteModel:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._interpreter = tf.lite.Interpreter(str(path))
-            self._interpreter.allocate_tensors()
+            self._interpreter = _ready(path)
             self._inputs, self._outputs = _named(self._interpreter)
         except Exception as exc:
+            unknown = _UNKNOWN_OPERATOR.search(str(exc))
+            if unknown is not None:
+                raise ModelError(
+                    f"model: {path} uses the custom operator {unknown[1]}, which TensorFlow cannot run and "
+                    "ONNX has no form of; build that part from TFLite's own operators"
+                ) from exc
             raise ModelError(f"model: {path} is damaged or no TFLite file ({first_line(exc)})") from exc
 
     @property
@@ -58,6 +66,18 @@ class TfliteModel:
             run.set_tensor(detail["index"], feeds[name])
         run.invoke()
         return {name: run.get_tensor(detail["index"]) for name, detail in self._outputs.items()}
+
+
+def _ready(path: Path) -> Any:
+    """Return an interpreter for a file; TensorFlow's plainest kernels where its faster ones refuse it."""
+    try:
+        run = tf.lite.Interpreter(str(path))
+        run.allocate_tensors()
+    except RuntimeError:
+        plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        run = tf.lite.Interpreter(str(path), experimental_op_resolver_type=plain)
+        run.allocate_tensors()
+    return run
 
 
 _Details = dict[str, dict[str, Any]]

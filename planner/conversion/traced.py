@@ -74,7 +74,7 @@ def static_spec(spec: Any, name: str, shapes: Mapping[str, Sequence[int]]) -> An
             f"{{{name}: [{want.replace(',', ', ')}]}} in the scenario, or with --shape {name}={want} for "
             "plan inspect, with a number for each ?"
         )
-    return tf.TensorSpec(known, spec.dtype, name=_scope(name))
+    return tf.TensorSpec(known, spec.dtype, name=scope(name))
 
 
 def check_shapes(names: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> None:
@@ -84,5 +84,17 @@ def check_shapes(names: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> N
             raise ModelError(f"input_shapes.{name}: the model has no such input; it has {', '.join(names)}")
 
 
-def _scope(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "_.-" else "_" for c in name) or "input"
+def apart_from(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+    """Return names for outputs that no input has, since ONNX knows a tensor by its name alone."""
+    found: list[str] = []
+    for name in outputs:
+        while name in inputs or name in found or (name in outputs and name != outputs[len(found)]):
+            name += "_output"
+        found.append(name)
+    return tuple(found)
+
+
+def scope(name: str) -> str:
+    """Return a name as TensorFlow takes it: ASCII letters, digits and a few signs, no sign in front."""
+    plain = "".join(c if (c.isascii() and c.isalnum()) or c in "_.-" else "_" for c in name) or "input"
+    return plain if plain[0].isalnum() else f"x{plain}"

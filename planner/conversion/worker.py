@@ -54,6 +54,7 @@ def convert(folder: Path) -> None:
         del source  # and its copy of the weights
         gc.collect()
         model, inputs = export_frozen(frozen, order.opset)
+    _set_output_shapes(model, folder)
     onnx.save(model, folder / MODEL)
     record = Conversion(
         source=order.shown,
@@ -64,6 +65,17 @@ def convert(folder: Path) -> None:
         notes=notes,
     )
     (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
+
+
+def _set_output_shapes(model: onnx.ModelProto, folder: Path) -> None:
+    """Give each output the shape that the source's answer has; TensorFlow may not know it beforehand."""
+    with np.load(folder / ANSWERS) as answers:
+        for value in model.graph.output:
+            shape = value.type.tensor_type.shape
+            shape.ClearField("dim")
+            shape.SetInParent()
+            for size in answers[value.name].shape[1:]:
+                shape.dim.add().dim_value = size
 
 
 def answer(folder: Path) -> None:
@@ -115,7 +127,7 @@ def _done(command: Callable[[Path], None], folder: Path) -> bool:
         command(folder)
     except (PlannerError, ProfilingError) as exc:
         text = str(exc)
-    except Exception as exc:  # noqa: BLE001  TensorFlow and Keras raise anything
+    except BaseException as exc:  # noqa: BLE001  TensorFlow and Keras raise anything, user code may exit
         traceback.print_exc()
         shown = read_order(folder).shown
         text = f"model: {shown} cannot be converted: {type(exc).__name__}: {first_line(exc)}"
