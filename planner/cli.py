@@ -505,6 +505,8 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     except MemoryError:
         return BAD_INPUT, ("out of memory",)
     except Exception as exc:  # noqa: BLE001  the last resort: no traceback, whatever was fed in
+        if type(exc).__module__.startswith("onnxruntime"):  # its exceptions share no public base class
+            return BAD_INPUT, (f"ONNX Runtime fails on this model and data: {exc}",)
         return BAD_INPUT, (f"internal error, please report it: {type(exc).__name__}: {exc}",)
     return (code, ()) if isinstance(code, int) else (OK, ())
 

@@ -153,22 +153,28 @@ def check_names(spec: SampleSpec, where: str) -> None:
 
 
 def _array_names(path: Path, where: str) -> tuple[str, ...]:
-    with _opened(path, where) as archive:
+    with opened_archive(path, f"{where}.npz") as archive:
         return archive.names
 
 
 @contextmanager
-def _opened(path: Path, where: str) -> Iterator[Archive]:
-    """Yield an open archive; what is wrong with it names the key that wants it."""
+def opened_archive(path: Path, where: str) -> Iterator[Archive]:
+    """Yield an open .npz archive; what is wrong with it names the key or option that wants it.
+
+    Raises
+    ------
+    DataError
+        If it is missing, no archive, or larger than the memory allows.
+    """
     try:
         with open_input(path, _MOST_ARCHIVE_BYTES) as file, Archive(file) as archive:
             yield archive
     except FileNotFoundError as exc:
-        raise DataError(f"{where}.npz: {path} does not exist") from exc
+        raise DataError(f"{where}: {path} does not exist") from exc
     except OSError as exc:
-        raise DataError(f"{where}.npz: {path} is not a readable .npz archive: {exc.strerror}") from exc
+        raise DataError(f"{where}: {path} is not a readable .npz archive: {exc.strerror}") from exc
     except ArchiveError as exc:
-        raise DataError(f"{where}.npz: {path} {exc}") from exc
+        raise DataError(f"{where}: {path} {exc}") from exc
 
 
 def check_labels(labels: Array | None, classes: int, where: str) -> None:
@@ -187,7 +193,7 @@ def check_labels(labels: Array | None, classes: int, where: str) -> None:
 
 
 def _from_npz(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
-    with _opened(Path(str(spec.npz)), where) as archive:
+    with opened_archive(Path(str(spec.npz)), f"{where}.npz") as archive:
         columns, count = _columns(archive, spec, inputs, where)
         labels = _npz_labels(spec, archive, count, where)
 

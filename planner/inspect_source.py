@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from planner.check_conversion import check_on_random
+from planner.check_conversion import check_on_random, check_on_samples
 from planner.convert import convert
 from planner.errors import UsageError
 from planner.model_source import located_model, order_of
 from planner.plan import ConvertedFrom
-from planner.prepared import check_inputs
-from planner.scenario import ConversionSpec
+from planner.prepared import few_samples, load_datasets, load_source
+from planner.scenario import ConversionSpec, Scenario
 from planner.scenario_file import load_ready_scenario, parse_conversion
 from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent
@@ -46,10 +46,7 @@ def inspect_source(
         if settings or input_shapes:
             raise UsageError("plan inspect SCENARIO.yaml takes conversion and input_shapes from the scenario")
         scenario = load_ready_scenario(Path(model))
-        shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
-        found, made = _inspect(scenario.model, scenario.conversion, shapes, progress)
-        check_inputs(scenario, [end.name for end in found.inputs])
-        return found, made
+        return _inspect_scenario(scenario, progress)
     here = Path.cwd()
     return _inspect(
         located_model(model, here),
@@ -58,6 +55,18 @@ def inspect_source(
         progress,
         shown=model,
     )
+
+
+def _inspect_scenario(scenario: Scenario, progress: Progress) -> tuple[Inspection, ConvertedFrom | None]:
+    source = load_source(scenario, progress)
+    data = load_datasets(scenario, source)
+    samples = data.calibration.samples
+    if source.converted is None:
+        shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+        return inspect_model(Path(scenario.model), shapes, samples), None
+    check = check_on_samples(source.converted, few_samples(data.calibration), progress)
+    found = inspect_model(source.converted.path, {}, samples)
+    return replace(found, model=source.converted.order.shown), check
 
 
 def _inspect(

@@ -32,6 +32,7 @@ from planner.replace import check_folder, list_files, replacing
 from planner.run import Outcome
 from profiling import onboard
 from profiling.bundle import SCRIPT
+from profiling.input_files import read_input
 from profiling.profile import save_json
 from profiling.weights import DATA_SUFFIX, save
 
@@ -293,12 +294,7 @@ class _Ends(Record, frozen=True, kw_only=True):
 
 def _read(path: Path, kind: type[T]) -> T:
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise OutputError(f"{path}: is no regular file")
-        with path.open("rb") as file:
-            text = file.read(_MOST_BYTES + 1)
-        if len(text) > _MOST_BYTES:
-            raise OutputError(f"{path}: is larger than {_MOST_BYTES >> 20} MiB, the most that is read")
+        text = read_input(path, _MOST_BYTES)
         found = msgspec.json.decode(text, type=_Format).format
         if found != FORMAT:
             raise OutputError(f"{path}: format {found}, this version reads {FORMAT}; plan again")

@@ -33,7 +33,7 @@ from profiling.model import dimensions, load_model
 from profiling.prepare import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantize import INT8, Calibration, Scheme
-from profiling.session import Optimization, Runtime
+from profiling.session import Feeds, Optimization, Runtime
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
 _CHECKED = 4  # samples on which a conversion is checked
@@ -186,8 +186,11 @@ def prepare(
     models, subject = replace(models, graph=graph), replace(subject, graph=graph)
     if scenario.weights == "compressed":
         models, subject = _compressed(models, subject, Calibration(INT8, ranges), progress)
-    few = list(data.calibration.spread(_CHECKED).samples)
-    made = check_on_samples(models.converted, few, progress) if models.converted else None
+    made = (
+        check_on_samples(models.converted, few_samples(data.calibration), progress)
+        if models.converted
+        else None
+    )
     return Prepared(scenario, models, subject, ranges, schemes, data.held_back, data.evaluation, metric, made)
 
 
@@ -206,6 +209,11 @@ def _compressed(
     sizes = cached(cache_folder() / f"compressed-{key}.json", CompressedWeights, make)
     graph = with_compressed(models.graph, sizes.units)
     return replace(models, graph=graph), replace(subject, graph=graph)
+
+
+def few_samples(data: Dataset) -> list[Feeds]:
+    """Return the samples on which a conversion is checked."""
+    return list(data.spread(_CHECKED).samples)
 
 
 def load_datasets(scenario: Scenario, source: SourceModel) -> Datasets:

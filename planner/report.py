@@ -255,6 +255,12 @@ def diff_table(diff: ProfileDiff) -> RenderableType:
     return Group(*map(line, lines), table)
 
 
+_NOT_TRIED = (
+    "not tried out in int8, since the model does not run on made-up numbers: plan inspect SCENARIO.yaml "
+    "takes the scenario's samples"
+)
+
+
 def inspection_table(found: Inspection) -> RenderableType:
     """Return what a model is made of as a person reads it."""
     ends = new_table(f"{found.model}, opset {found.opset}", ("", "name", "type", "shape"), ("size",))
@@ -268,6 +274,7 @@ def inspection_table(found: Inspection) -> RenderableType:
         line(f"operators: {operators}"),
         "",
         _quantizable(found),
+        *([] if found.tried_out else [line(_NOT_TRIED)]),
         line(
             f"weights: {size_text(found.weight_bytes)}, with all that can be in int8 "
             f"{size_text(found.weight_bytes_int8)}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from planner.data import Input, Samples, fit, fitted_picture
+from planner.data import Input, Samples, fit, fitted_picture, opened_archive
 from planner.errors import DataError, PlannerError
 from planner.manifest import Port
 from planner.output import PLAN, read_plan
@@ -149,15 +149,10 @@ class _Archive:
         )
 
     def _array(self, tensor: Input, own: SampleSpec | None) -> Array:
-        try:
-            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                name = self._name(tensor, own, archive.files)
-                return np.asarray(archive[name])
-        except PlannerError:
-            raise
-        except Exception as exc:  # zipfile, numpy and the OS each raise their own
-            line = " ".join(str(exc).split())
-            raise DataError(f"{self._where}: is not a readable .npz archive ({line})") from exc
+        with opened_archive(self._path, self._where) as archive:
+            name = self._name(tensor, own, archive.names)
+            archive.check_size([name])
+            return archive.read(name)
 
     def _name(self, tensor: Input, own: SampleSpec | None, names: Sequence[str]) -> str:
         """Return the name of an input's array: its own, or what the scenario calls it."""

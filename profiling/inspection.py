@@ -2,20 +2,24 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from profiling.graph import ModelGraph, Tensor, build_graph
-from profiling.model import default_opset, load_model
+from profiling.crash_journal import SUFFIX, CrashJournal
+from profiling.folders import cache_folder
+from profiling.graph import ModelGraph, Tensor, build_graph, with_obstacles
+from profiling.model import default_opset, load_model, model_hash
 from profiling.onboard import KernelTimes, read_kernels
-from profiling.prepare import prepare_model
-from profiling.session import Runtime, Trace, open_session, run_session
+from profiling.prepare import made_up_samples, prepare_model
+from profiling.quantize import INT8, INT8_REDUCED, Calibration, calibrate
+from profiling.saturation import overflows_here
+from profiling.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
 from profiling.tags import tag_model
+from profiling.unit_trial import UnitTrial, refused_units
 
 _RUNS = 10
+_SAMPLES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,13 @@ class UnitFacts:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What `plan inspect` tells; operators as the model came, units as they are planned."""
+    """What `plan inspect` tells; operators as the model came, units as they are planned.
+
+    Parameters
+    ----------
+    tried_out
+        Whether units ran quantized: what the runtime computes wrong then is among the obstacles.
+    """
 
     model: str
     opset: int
@@ -67,6 +77,7 @@ class Inspection:
     outputs: tuple[End, ...]
     operators: dict[str, int]
     units: tuple[UnitFacts, ...]
+    tried_out: bool = True
 
     @property
     def weight_bytes(self) -> int:
@@ -79,13 +90,17 @@ class Inspection:
         return sum(unit.weight_bytes_int8 for unit in self.units)
 
 
-def inspect_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> Inspection:
+def inspect_model(
+    path: Path, input_shapes: Mapping[str, tuple[int, ...]], samples: Sequence[Feeds] = ()
+) -> Inspection:
     """Return what a model is made of.
 
     Parameters
     ----------
     input_shapes
         Input name -> whole shape, where a dimension other than the batch is dynamic.
+    samples
+        Real ones. Without them made-up numbers are tried, which some models do not take.
 
     Raises
     ------
@@ -94,8 +109,11 @@ def inspect_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> In
     """
     source = load_model(path, input_shapes)
     operators = Counter(node.op_type for node in source.graph.node)
-    graph = build_graph(prepare_model(source))
-    times = _fp32_times(graph)
+    graph = build_graph(prepare_model(source, samples))
+    few = [samples[i] for i in range(min(_SAMPLES, len(samples)))] or made_up_samples(source)
+    if few:
+        graph = with_obstacles(graph, _refused(graph, few))
+    times = _fp32_times(graph, few)
     return Inspection(
         model=str(path),
         opset=default_opset(source),
@@ -115,6 +133,7 @@ def inspect_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> In
             )
             for unit in graph.units
         ),
+        tried_out=bool(few),
     )
 
 
@@ -122,15 +141,23 @@ def _end(tensor: Tensor) -> End:
     return End(tensor.name, tensor.dtype, tensor.shape, tensor.size_bytes)
 
 
-def _fp32_times(graph: ModelGraph) -> KernelTimes | None:
-    feeds = {name: np.zeros(graph.tensors[name].shape, graph.tensors[name].dtype) for name in graph.inputs}
+def _refused(graph: ModelGraph, samples: Sequence[Feeds]) -> dict[str, str]:
+    """Return unit -> why it cannot be quantized, as running it so on this machine shows."""
+    scheme = INT8_REDUCED if overflows_here(Runtime()) else INT8
+    journal = CrashJournal(cache_folder() / f"inspect-{model_hash(graph.model)[:32]}{SUFFIX}")
+    with tempfile.TemporaryDirectory() as folder:
+        calibration = Calibration(scheme, Path(folder) / "ranges.json")
+        calibrate(graph.model, graph.quantizable_nodes, samples, calibration.ranges)
+        return refused_units(UnitTrial(graph, calibration, samples, Optimization.DEFAULT, journal))
+
+
+def _fp32_times(graph: ModelGraph, samples: Sequence[Feeds]) -> KernelTimes | None:
+    if not samples:
+        return None
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
         trace = Trace(Path(folder) / "run", optimized)
         session = open_session(tag_model(graph.model, graph), Runtime(), trace=trace)
-        try:
-            for _ in range(_RUNS):
-                run_session(session, feeds)
-        except Exception:  # noqa: BLE001  the runtime's exceptions share no base class
-            return None
+        for _ in range(_RUNS):
+            run_session(session, samples[0])
         return read_kernels(Path(session.end_profiling()), optimized)

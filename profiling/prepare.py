@@ -13,6 +13,7 @@ from profiling.equivalence import first_difference
 from profiling.errors import ModelError
 from profiling.fold import fold_constants
 from profiling.gemm_constants import simplify_gemms
+from profiling.memory_need import refuse_too_large
 from profiling.model import MIN_OPSET, default_opset, dimensions, set_shape
 from profiling.names import FreshNames, free_appended_names, name_nodes, rename_tensors
 from profiling.observed_shapes import ObservedTensor, default_feeds, observe_tensors
@@ -60,9 +61,10 @@ def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx
         preparing the model keeps its numbers.
     """
     source = _expanded(model)
+    refuse_too_large(source)
     _refuse_random(source.graph)
     _refuse_nan(source.graph)
-    checked = [samples[i] for i in range(min(_CHECKED, len(samples)))] or _runnable(model)
+    checked = [samples[i] for i in range(min(_CHECKED, len(samples)))] or made_up_samples(model)
     if samples:
         _require_runs(model, checked[0])
     problems: list[ModelError] = []
@@ -79,8 +81,14 @@ def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx
     raise problems[0]
 
 
-def _runnable(model: onnx.ModelProto) -> list[Feeds]:
-    """Return the made-up samples on which the model runs."""
+def made_up_samples(model: onnx.ModelProto) -> list[Feeds]:
+    """Return samples of noise, zeros and ones, those on which a loaded model runs.
+
+    Raises
+    ------
+    ModelError
+        If the runtime does not load the model.
+    """
     session = _loaded(model)
     found: list[Feeds] = []
     for feeds in default_feeds(model):

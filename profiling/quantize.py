@@ -2,7 +2,7 @@
 
 import itertools
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +49,7 @@ _PER_CHANNEL = frozenset(
     }
 )  # fmt: skip
 _BIAS = 2
+_MOST_TOLD = 3
 T = TypeVar("T")
 
 
@@ -225,10 +226,23 @@ def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Pa
             )
         except Exception as exc:
             line = " ".join(str(exc).split())
-            raise QuantizeError(f"ONNX Runtime's quantization tool refuses it: {line}") from exc
+            raise QuantizeError(
+                f"ONNX Runtime's quantization tool refuses {_told(model, schemes)}: {line}"
+            ) from exc
         quantized = restore(onnx.load(target), model)
     small.replace_in(quantized, _reduced(model, schemes), _finer(model, schemes))
     return _in_order(quantized)
+
+
+def _told(model: onnx.ModelProto, nodes: Collection[str]) -> str:
+    """Return the nodes that were to be quantized and their weights, if they are few enough to say."""
+    chosen = [node for node in model.graph.node if node.name in nodes]
+    if len(chosen) > _MOST_TOLD:
+        return f"{len(chosen)} nodes"
+    shapes = {init.name: list(init.dims) for init in model.graph.initializer}
+    weights = [f"{name!r} {shapes[name]}" for node in chosen for name in node.input if name in shapes]
+    told = ", ".join(f"{node.op_type} {node.name!r}" for node in chosen)
+    return f"{told} with {', '.join(weights)}" if weights else told
 
 
 def _other_bits(

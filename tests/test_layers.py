@@ -29,6 +29,7 @@ LAYERS = [
         "profiling.opset_upgrade",
         "profiling.gemm_constants",
         "profiling.resize_axes",
+        "profiling.memory_need",
     },
     {
         "profiling.ranges",
