@@ -198,6 +198,7 @@ def _prepared(foundation: onnx.ModelProto, samples: Sequence[Feeds]) -> onnx.Mod
     prepared = onnx.ModelProto()
     prepared.CopyFrom(foundation)
     _drop_unused_opsets(prepared)
+    _drop_unread_nodes(prepared.graph)
     name_nodes(prepared.graph)
     if default_opset(prepared) >= MIN_OPSET:
         simplify_gemms(prepared.graph)
@@ -313,6 +314,18 @@ def _unshare_weights(graph: onnx.GraphProto) -> None:
                 copy.name = node.input[place]
             taken.add(name)
             own[name] = node.input[place]
+
+
+def _drop_unread_nodes(graph: onnx.GraphProto) -> None:
+    """Drop nodes that no output needs, in place: as a stage of their own they would give nothing."""
+    needed = {value.name for value in graph.output}
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(reads(node))
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
 
 
 def _drop_unused_weights(graph: onnx.GraphProto) -> None:

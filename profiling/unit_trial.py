@@ -11,7 +11,7 @@ from profiling.crash_journal import CrashJournal
 from profiling.errors import ModelError, QuantizeError
 from profiling.extract import Library
 from profiling.graph import ModelGraph, Unit
-from profiling.quantize import Calibration, quantize
+from profiling.quantize import Calibration, quantize, read_ranges
 from profiling.rounding import (
     TensorRounding,
     WeightRounding,
@@ -74,6 +74,7 @@ def refused_units(trial: UnitTrial) -> dict[str, str]:
         for unit in graph.units
         if (cause := journal.cause_of(trial.note(unit.name)))
     }
+    reasons |= _infinite(trial)
     quantized, refused = _quantized(trial, reasons)
     reasons |= refused
     alone = _Alone(
@@ -88,6 +89,20 @@ def refused_units(trial: UnitTrial) -> dict[str, str]:
     return reasons | _refused_together(trial, reasons)
 
 
+def _infinite(trial: UnitTrial) -> dict[str, str]:
+    """Return the units that read or write something infinite, a mask of attention, say: it has no scale."""
+    nodes = {node.name: node for node in trial.graph.model.graph.node}
+    ranges = read_ranges(trial.calibration.ranges)
+    endless = {name for name, extremes in ranges.items() if not np.isfinite(extremes).all()}
+    reasons = {}
+    for unit in trial.graph.units:
+        touched = (name for node in unit.nodes for name in (*nodes[node].input, *nodes[node].output))
+        found = next((name for name in touched if name in endless), None)
+        if unit.quantizable and found is not None:
+            reasons[unit.name] = f"{found!r} holds infinity or no number, which has no scale"
+    return reasons
+
+
 def _refused_together(trial: UnitTrial, known: Mapping[str, str]) -> dict[str, str]:
     """Return units that come out wrong beside others only: the runtime rewrites whole neighbourhoods.
 
@@ -95,14 +110,14 @@ def _refused_together(trial: UnitTrial, known: Mapping[str, str]) -> dict[str, s
     first unit with which it does is left out, until it does not.
     """
     able = [unit for unit in trial.graph.units if unit.quantizable and unit.name not in known]
-    whole = trial.note("all units")
-    if trial.journal.cause_of(whole):
-        return {unit.name: "quantized together, units ended ONNX Runtime (it crashed)" for unit in able}
     exact = _run(trial.graph.model, trial.samples)
     reasons: dict[str, str] = {}
 
     def fault(count: int) -> str:
-        with trial.journal.entry(whole):
+        note = trial.note(f"the first {count} units, up to {able[count - 1].name}")
+        if cause := trial.journal.cause_of(note):
+            return f"quantized beside others, it ended ONNX Runtime ({cause})"
+        with trial.journal.entry(note):
             return _fault_together(trial, trial.quantized(able[:count]), exact)
 
     while able and (reason := fault(len(able))):
