@@ -62,7 +62,7 @@ def parse_asked(asked: Asked, scenario: Scenario, jobs: int) -> tuple[Sweep, Wan
             "nothing to compare: name --bandwidth, --noise, --accuracy-drop, --memory or --pareto"
         )
     if bandwidths is None and asked.links:
-        raise UsageError(f"--link {asked.links[0]}: says which link --bandwidth varies, which is not there")
+        raise UsageError(f"--link {asked.links[0]}: needs --bandwidth, the values that this link takes")
     _check_range("--jobs", jobs, 1, _MOST_JOBS, "processes at once")
     _check_range("--points", asked.points, _FEWEST_POINTS, _MOST_POINTS, "plans on a front")
     wanted = Wanted(

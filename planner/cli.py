@@ -316,7 +316,7 @@ def inspect(
             return _fail(USAGE, "--versions is of the installation: leave out the model and its options")
         return _versions(json=json)
     if model is None:
-        return _fail(USAGE, "inspect wants a model, or --versions (plan inspect --help shows how)")
+        return _fail(USAGE, "inspect wants a MODEL, or --versions (plan inspect --help shows how)")
     from planner.inspect_source import inspect_source
     from planner.report import conversion_lines, inspection_table
 

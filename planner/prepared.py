@@ -149,6 +149,8 @@ def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> Mode
     source.model.graph.output.extend(graph.model.graph.output)  # whose shapes runs have shown
     scores = graph.tensors[graph.outputs[0]]
     check_answers(scenario.budget, scores)
+    if scenario.budget.accuracy_drop is not None and data.evaluation.classes is None:
+        raise DataError("budget.accuracy_drop needs data.evaluation.labels, a class index per sample")
     classes = class_count(scores.dtype, scores.shape)
     if classes is not None:
         check_labels(data.calibration.classes, classes, "data.calibration")
@@ -226,6 +228,4 @@ def load_datasets(scenario: Scenario, source: SourceModel) -> Datasets:
             f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
             f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
         )
-    if scenario.budget.accuracy_drop is not None and evaluation.classes is None:
-        raise DataError("budget.accuracy_drop needs data.evaluation.labels, a class index per sample")
     return Datasets(*split_calibration(calibration), evaluation)

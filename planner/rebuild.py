@@ -33,7 +33,7 @@ def rebuild(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> o
         If the tool quantized other tensors than the plan says.
     """
     of_nodes = {node: schemes[index] for index in sorted(schemes) for node in graph.units[index].nodes}
-    mixed = quantize(graph.model, of_nodes, ranges)
+    mixed = quantize(graph.model, of_nodes, ranges, graph.guarded_nodes)
     mixed = shape_inference.infer_shapes(mixed)
     precisions = {i: Precision.INT16 if s.wide else Precision.INT8 for i, s in schemes.items()}
     expected = set(graph.forms(precisions).items())

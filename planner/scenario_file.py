@@ -78,12 +78,15 @@ def _read(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], 
 def _refuse(path: Path, marks: object, faults: Sequence[Fault]) -> None:
     """Raise what is wrong, in the order of the file."""
     if faults:
-        placed = [(_position(marks, fault), fault) for fault in _distinct(faults)]
+        distinct = _distinct(faults)
+        placed = [(_position(marks, fault), fault) for fault in distinct if fault.place]
+        whole = [fault for fault in distinct if not fault.place]  # how many more there are, say
         raise ScenarioError(
             *(
-                f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}".replace(":  ", ": ")
+                f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}"
                 for (line, column), fault in sorted(placed, key=itemgetter(0))
-            )
+            ),
+            *(f"{path}:1:1: {fault.text}" for fault in whole),
         )
 
 

@@ -43,7 +43,8 @@ def compress_weights(graph: ModelGraph, calibration: Calibration) -> tuple[Compr
     calibration
         How units are quantized.
     """
-    quantized = quantize(graph.model, calibration.of(graph.quantizable_nodes), calibration.ranges)
+    chosen = calibration.of(graph.quantizable_nodes)
+    quantized = quantize(graph.model, chosen, calibration.ranges, graph.guarded_nodes)
     plain = {init.name: init for init in graph.model.graph.initializer}
     integers = {init.name: init for init in quantized.graph.initializer}
     owner = {name: unit.index for unit in graph.units for name in unit.nodes}

@@ -38,7 +38,7 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 def _optimized(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "folded.onnx"
-        open_session(model, Runtime(), Optimization.BASIC, Trace(optimized_model=target))
+        open_session(model, Runtime(), Optimization.FOLDING, Trace(optimized_model=target))
         return onnx.load(target, load_external_data=False)
 
 

@@ -73,6 +73,8 @@ class Unit:
         nothing else is quantized, and each tensor has a scale of its own.
     within
         Units that have to compute in int8 beside it, on the same device, if it does.
+    guarded
+        Whether it must not compute in int8, not even where the runtime would do so unasked.
     """
 
     index: int
@@ -89,6 +91,7 @@ class Unit:
     passing: bool
     absorbable: bool
     within: tuple[int, ...] = ()
+    guarded: bool = False
 
     def weight_bytes_in(self, precision: Precision) -> int:
         """Return the bytes of its weights in a precision."""
@@ -144,6 +147,11 @@ class ModelGraph:
     def quantizable_nodes(self) -> tuple[str, ...]:
         """The nodes of all units that can be quantized, in topological order."""
         return tuple(node for unit in self.units if unit.quantizable for node in unit.nodes)
+
+    @property
+    def guarded_nodes(self) -> tuple[str, ...]:
+        """The nodes of all units that must stay in float whatever lies around them."""
+        return tuple(node for unit in self.units if unit.guarded for node in unit.nodes)
 
     def quantized_by(self, unit: int) -> tuple[str, ...]:
         """Return the boundary tensors that exist in int8 once this unit computes in int8."""
@@ -237,7 +245,9 @@ def with_obstacles(graph: ModelGraph, reasons: Mapping[str, str]) -> ModelGraph:
     if not reasons:
         return graph
     units = tuple(
-        replace(unit, obstacle=reasons[unit.name], absorbable=False) if unit.name in reasons else unit
+        replace(unit, obstacle=reasons[unit.name], absorbable=False, guarded=True)
+        if unit.name in reasons
+        else unit
         for unit in graph.units
     )
     units = _with_layout(units, graph.dag, graph.inputs, graph.outputs)

@@ -29,20 +29,16 @@ from profiling.scopes import reads
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MATRIX = 2  # dimensions
 _POOL = "MaxPool"
-# Operators for which that pass has an integer kernel without weights (qdq_selector_action_transformer.cc).
-_FUSED = frozenset(
-    {
-        "Add", "ArgMax", "AveragePool", "Concat", "Gather", "GlobalAveragePool", "LeakyRelu", "Mul", "Pad",
-        "Resize", "Sigmoid", "Softmax", "Split", "Where",
-    }
-)  # fmt: skip
 _BARRIER = "Max"
 _QUANTIZED = "_QuantizeLinear_Output"
 _MOVES = frozenset({_POOL, "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Flatten"})
 
 
 def keep_float(
-    model: onnx.ModelProto, quantized: Collection[str], shapes: Mapping[str, Sequence[int]]
+    model: onnx.ModelProto,
+    quantized: Collection[str],
+    shapes: Mapping[str, Sequence[int]],
+    guarded: Collection[str] = (),
 ) -> None:
     """Let float nodes that the runtime would take for int8 ones read and write scales per channel, in place.
 
@@ -52,6 +48,8 @@ def keep_float(
         Names of nodes that compute in int8.
     shapes
         Of the tensors that a quantization tool gave a QuantizeLinear, by the name of its output.
+    guarded
+        Names of nodes that must not run as integer kernels either where everything around them is int8.
     """
     guard = _Guard(model, shapes)
     for node in list(model.graph.node):
@@ -63,7 +61,7 @@ def keep_float(
             guard.read_per_channel(guard.first(node, quantized))
             for quantizer in list(guard.quantizers_behind(node, quantized)):
                 guard.write_per_channel(quantizer)
-        if node.op_type in _FUSED and guard.is_surrounded(node):
+        if node.name in guarded and guard.is_surrounded(node):
             guard.put_barrier_behind(node)
     guard.finish()
 

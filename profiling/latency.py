@@ -246,5 +246,5 @@ def _mixes(graph: ModelGraph, precisions: Sequence[Precision]) -> list[dict[int,
 
 def _variant(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calibration) -> Variant:
     nodes = {node: mix[index] for index in sorted(mix) for node in graph.units[index].nodes}
-    model = quantize(graph.model, calibration.at(nodes), calibration.ranges)
+    model = quantize(graph.model, calibration.at(nodes), calibration.ranges, graph.guarded_nodes)
     return Variant(model, tag_model(model, graph, mix))

@@ -41,7 +41,8 @@ def measure_noise(
     known
         Noise of the tensors, where it is known from another scheme.
     """
-    quantized = quantize(graph.model, calibration.of(graph.quantizable_nodes), calibration.ranges)
+    chosen = calibration.of(graph.quantizable_nodes)
+    quantized = quantize(graph.model, chosen, calibration.ranges, graph.guarded_nodes)
     quantizers = tensor_roundings(quantized)
     weights = weight_roundings(quantized)
     walk = _Walk(graph, samples)

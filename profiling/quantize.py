@@ -145,7 +145,12 @@ def read_ranges(ranges: Path) -> dict[str, tuple[float, float]]:
     return {name: (float(data.lowest[0]), float(data.highest[0])) for name, data in known}
 
 
-def quantize(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path) -> onnx.ModelProto:
+def quantize(
+    model: onnx.ModelProto,
+    schemes: Mapping[str, Scheme],
+    ranges: Path,
+    guarded: Collection[str] = (),
+) -> onnx.ModelProto:
     """Return a copy of `model` with some nodes quantized, each in its scheme.
 
     Before: `model` comes from `prepare_model`; two nodes that share a tensor agree on whether
@@ -159,6 +164,8 @@ def quantize(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path
         Node -> scheme; nodes left out stay in float.
     ranges
         What `calibrate` wrote for this model.
+    guarded
+        Nodes that the runtime must not compute in integers where everything around them is.
 
     Raises
     ------
@@ -182,7 +189,7 @@ def quantize(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path
     values = (*source.graph.input, *source.graph.value_info, *source.graph.output)
     dims = {value.name: value.type.tensor_type.shape.dim for value in values}
     shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in known] for name, known in dims.items()}
-    keep_float(model, schemes, shapes)
+    keep_float(model, schemes, shapes, guarded)
     keep_wide(model, wide)
     return model
 

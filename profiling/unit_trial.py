@@ -53,8 +53,8 @@ class UnitTrial:
     def quantized(self, units: Sequence[Unit]) -> onnx.ModelProto:
         """Return the whole model with some units quantized."""
         nodes = [node for unit in units for node in unit.nodes]
-        model = self.graph.model
-        return quantize(model, self.calibration.of(nodes), self.calibration.ranges) if nodes else model
+        model, chosen = self.graph.model, self.calibration.of(nodes)
+        return quantize(model, chosen, self.calibration.ranges, self.graph.guarded_nodes) if nodes else model
 
     def note(self, what: str) -> str:
         """Return what the journal calls something in this scheme."""

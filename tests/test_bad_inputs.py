@@ -440,7 +440,7 @@ COMMANDS = {
     ("profile", "s.yaml", "--device", "moon"): (1, "--device moon: no such device"),
     ("profile", "s.yaml", "--out", "none/p.json"): (1, "--out none/p.json: No such file or directory"),
     ("run", "plan"): (2, "--input"),
-    ("run", "plan", "--input", "none.npz", "--output", "o.npz"): (1, "none.npz: is not a readable"),
+    ("run", "plan", "--input", "none.npz", "--output", "o.npz"): (1, "none.npz does not exist"),
     ("run", "plan", "--input", "e.npz", "--output", "none/o.npz"): (1, "No such file or directory"),
     ("run", "plan", "--input", "e.npz", "--output", "o.npz", "--stage", "9"): (1, "the plan has stages 00"),
     ("run", "plan", "--input", "e.npz", "--output", "o.npz", "--stage", "x"): (2, "x"),

@@ -208,7 +208,7 @@ def test_a_pipe_and_a_deep_manifest_are_refused(run, delivered, tmp_path):
     assert "nested too deep" in run(copy, EVALUATION)[1]
     (copy / "manifest.json").unlink()
     os.mkfifo(copy / "manifest.json")
-    assert "is no regular file" in run(copy, EVALUATION)[1]
+    assert "is a named pipe" in run(copy, EVALUATION)[1]
 
 
 @pytest.mark.parametrize(

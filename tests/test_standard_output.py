@@ -30,7 +30,7 @@ class Finder:
             shout()
 
 def metric(outputs, labels):
-    shout()
+    print("noise of Python")
     return 1.0
 """
 _SITE = "import atexit, sys, loud\nsys.meta_path.insert(0, loud.Finder())\natexit.register(loud.shout)\n"
