@@ -13,6 +13,8 @@ from profiling.weights import blocks, values
 _CONSTANT_WEIGHTS = frozenset(
     {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "InstanceNormalization", "LayerNormalization"}
 )
+# Operators on one tensor; the tool leaves in float what else they read.
+_ONE_TENSOR = frozenset({"Clip", "Pad", "Resize"})
 _STEEP = {"Div": 1, "Log": 0, "Reciprocal": 0, "Sqrt": 0}  # operator -> its input that must not become zero
 _AVERAGES = PASSING | {"AveragePool", "Clip", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Relu"}
 _SCALES = frozenset({"Add", "Mul"})  # by a constant
@@ -108,6 +110,10 @@ def _node_obstacle(
     computed = [name for name in (*node.input, *node.output) if name and name not in constants]
     if node.op_type in _CONSTANT_WEIGHTS and set(node.input[1:]) & set(computed):
         return f"{node.op_type} has weights that are computed or fed"
+    if node.op_type in _ONE_TENSOR and any(
+        types.get(name) == TensorProto.FLOAT for name in node.input[1:] if name in computed
+    ):
+        return f"{node.op_type} is told at run time how to change its tensor"
     ranks = [len(constants[name].dims) for name in node.input if name in constants]
     if node.op_type == "MatMul" and max(ranks, default=0) > _MATRIX:
         return "MatMul has a stack of matrices as weight, which the runtime's int8 kernel refuses"
