@@ -28,6 +28,7 @@ from profiling.session import (
     open_session,
     run_at_once,
     run_samples,
+    run_session,
 )
 
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
@@ -150,8 +151,8 @@ def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Run
                 signal += sum(_square(want[name]) for name in want)
         equal[optimization] = same
         del chain
-    parts = sum((_op_types(stage, runtime) for stage in deliverable.stages), Counter[str]())
-    whole_ops = _op_types(deliverable.mixed, runtime)
+    parts = _op_types(deliverable.stages, samples[0], runtime)
+    whole_ops = _op_types([deliverable.mixed], samples[0], runtime)
     return ChainCheck(
         samples=len(samples),
         basic_bit_equal=equal[Optimization.BASIC],
@@ -179,14 +180,16 @@ def latency_ratios(deliverable: Deliverable, feeds: Feeds, runtime: Runtime) -> 
     return float(whole), float(chain)
 
 
-def _op_types(model: onnx.ModelProto | Path, runtime: Runtime) -> Counter[str]:
-    """Return how often each kernel type runs, from the runtime's own profile of one run."""
+def _op_types(models: Iterable[onnx.ModelProto | Path], feeds: Feeds, runtime: Runtime) -> Counter[str]:
+    """Return how often each kernel type runs in a chain, from the runtime's own profile of one sample."""
+    values: dict[str, Array] = dict(feeds)
+    found = Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
-        trace = Trace(Path(folder) / "run")
-        session = open_session(model, runtime, trace=trace)
-        feeds = {i.name: np.zeros(i.shape, _DTYPES[i.type]) for i in session.get_inputs()}
-        session.run(None, feeds)
-        return Counter(read_op_types(Path(session.end_profiling())))
+        for number, model in enumerate(models):
+            session = open_session(model, runtime, trace=Trace(Path(folder) / f"run{number}"))
+            values |= run_session(session, {end.name: values[end.name] for end in session.get_inputs()})
+            found.update(read_op_types(Path(session.end_profiling())))
+    return found
 
 
 def _integer_kernels(ops: Counter[str]) -> int:
@@ -195,17 +198,3 @@ def _integer_kernels(ops: Counter[str]) -> int:
 
 def _square(values: Array) -> float:
     return float(np.square(values.astype(np.float64)).sum())
-
-
-_DTYPES = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-    "tensor(uint8)": np.uint8,
-    "tensor(int8)": np.int8,
-    "tensor(uint16)": np.uint16,
-    "tensor(int16)": np.int16,
-    "tensor(int32)": np.int32,
-    "tensor(int64)": np.int64,
-    "tensor(bool)": np.bool_,
-}

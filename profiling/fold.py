@@ -5,6 +5,7 @@ from contextlib import chdir
 from pathlib import Path
 
 import onnx
+from onnx import TensorProto
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
 from profiling.errors import ModelError
@@ -30,6 +31,9 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
         folded = _optimized(_with_shapes(model))
     except ModelError:  # inferred shapes that are wrong keep a model from loading that loads without them
         folded = _optimized(model)
+    if any(init.data_type == TensorProto.FLOAT16 for init in folded.graph.initializer):
+        # The runtime computes halves in float, and puts its casts of weights in when folding is over.
+        folded = _optimized(folded)
     set_aside(folded)
     del folded.graph.value_info[:]  # a constant that came out of folding is listed there, too
     return folded

@@ -4,14 +4,18 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import networkx as nx
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import checker, helper
+from onnx import checker, helper, numpy_helper, shape_inference
 
 from profiling.errors import ModelError
+from profiling.hidden_shapes import has_branches, hide_branch_shapes
 from profiling.names import name_nodes, name_open_outputs
-from profiling.session import Optimization, Runtime, open_session
-from profiling.weights import LargeWeight, check_model, is_large, read_model
+from profiling.scopes import reads
+from profiling.session import Array, Optimization, Runtime, open_session
+from profiling.weights import LargeWeight, check_model, is_large, light, read_model
 
 TARGET_OPSET = 17
 MIN_OPSET = 13
@@ -37,6 +41,8 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
         If the file is missing, is no valid ONNX model, or keeps a dynamic dimension.
     """
     model = _read(path)
+    _make_dense(model.graph)
+    _sort_nodes(model.graph)
     _drop_constant_inputs(model)
     _refuse_repeated(path, model.graph)
     inputs = {value.name: value for value in model.graph.input}
@@ -53,9 +59,53 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
             value.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]  # sizes recorded for another batch would contradict the new shapes
     _name_domain(model)
+    model.graph.name = model.graph.name or "model"
     name_open_outputs(model.graph)
     name_nodes(model.graph)
+    if has_branches(model.graph) and not loads(model):
+        infer = shape_inference.infer_shapes(light(model))
+        model.graph.value_info.extend(infer.graph.value_info)  # whose types are needed, shapes are not
+        hide_branch_shapes(model.graph)
+        del model.graph.value_info[:]
     return model
+
+
+def _make_dense(graph: onnx.GraphProto) -> None:
+    """Write sparse constants as plain ones, in place."""
+    for sparse in graph.sparse_initializer:
+        graph.initializer.append(numpy_helper.from_array(_dense(sparse), sparse.values.name))
+    del graph.sparse_initializer[:]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name == "sparse_value":
+                dense = numpy_helper.from_array(_dense(attribute.sparse_tensor), node.output[0])
+                attribute.CopyFrom(helper.make_attribute("value", dense))
+
+
+def _dense(sparse: onnx.SparseTensorProto) -> Array:
+    values, indices = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+    dense = np.zeros(tuple(sparse.dims), values.dtype)
+    places = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), dense.shape)
+    dense.reshape(-1)[places] = values
+    return dense
+
+
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Bring nodes into an order in which each comes behind what it reads, in place; the runtime does so."""
+    writer = {name: place for place, node in enumerate(graph.node) for name in node.output if name}
+    needs = nx.DiGraph()
+    needs.add_nodes_from(range(len(graph.node)))
+    needs.add_edges_from(
+        (writer[name], place)
+        for place, node in enumerate(graph.node)
+        for name in reads(node)
+        if name in writer
+    )
+    if all(before < behind for before, behind in needs.edges):
+        return
+    nodes = [graph.node[place] for place in nx.lexicographical_topological_sort(needs)]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _drop_constant_inputs(model: onnx.ModelProto) -> None:
@@ -133,14 +183,15 @@ def _read(path: Path) -> onnx.ModelProto:
         check_model(model)
     except (checker.ValidationError, UnicodeDecodeError) as exc:  # the latter of names that are no text
         line = str(exc).strip().splitlines()[0]
-        if not _loads(model):  # the runtime does without what the checker misses, shapes of outputs say
+        if not loads(model):  # the runtime does without what the checker misses, shapes of outputs say
             raise ModelError(f"model: {path} is not valid ONNX: {line}") from exc
     return model
 
 
-def _loads(model: onnx.ModelProto) -> bool:
+def loads(model: onnx.ModelProto) -> bool:
+    """Return whether the runtime loads a model."""
     try:
-        open_session(model, Runtime(), Optimization.NONE)
+        open_session(model, Runtime(), Optimization.BASIC)
     except (ModelError, UnicodeError):
         return False
     return True

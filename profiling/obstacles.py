@@ -76,7 +76,7 @@ def obstacle(
     found = next(filter(None, (_node_obstacle(node, constants, types) for node in nodes)), "")
     infinite = [name for node in nodes for name in node.input if not _is_finite(constants.get(name))]
     if not found and infinite:
-        return f"the weight {infinite[0]!r} holds infinity"
+        return f"the weight {infinite[0]!r} holds infinity or NaN"
     near_zero = [name for node in nodes for name in (*node.input, *node.output) if name in steep]
     if not found and near_zero:
         return f"{near_zero[0]!r} is divided by, or its root is taken: 8 bits would make small values zero"

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -13,8 +13,9 @@ from profiling.equivalence import first_difference
 from profiling.errors import ModelError
 from profiling.fold import fold_constants
 from profiling.gemm_constants import simplify_gemms
+from profiling.hidden_shapes import has_branches, hide_branch_shapes
 from profiling.memory_need import refuse_too_large
-from profiling.model import MIN_OPSET, default_opset, dimensions, set_shape
+from profiling.model import MIN_OPSET, default_opset, dimensions, loads, set_shape
 from profiling.names import FreshNames, free_appended_names, name_nodes, rename_tensors
 from profiling.observed_shapes import ObservedTensor, default_feeds, observe_tensors
 from profiling.opset_upgrade import upgrade_opset
@@ -22,7 +23,7 @@ from profiling.quantize import SWITCHES
 from profiling.resize_axes import spread_resize_axes
 from profiling.scopes import all_nodes, bodies, captures, free_names, reads, rename_captures
 from profiling.session import Feeds, Optimization, Runtime, open_session, run_session
-from profiling.weights import blocks, bring_in
+from profiling.weights import bring_in
 
 _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
@@ -31,7 +32,6 @@ _UNKNOWN_OPERATOR = re.compile(r"(?:Fatal error: )?(\S+?):(\w+)\(-?\d+\) is not 
 _WITH_ROLES = frozenset(
     {"Conv", "ConvTranspose", "Gemm", "LayerNormalization"}
 )  # a weight, and what is added
-_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _CHECKED = 4  # samples on which the prepared model is compared with its source
 _MOST_NODES = 1_000_000  # after functions are unfolded; a few nested ones can stand for billions
 
@@ -63,14 +63,13 @@ def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx
     source = _expanded(model)
     refuse_too_large(source)
     _refuse_random(source.graph)
-    _refuse_nan(source.graph)
     checked = [samples[i] for i in range(min(_CHECKED, len(samples)))] or made_up_samples(model)
     if samples:
         _require_runs(model, checked[0])
     problems: list[ModelError] = []
     for foundation in _foundations(source, problems):
         try:
-            prepared = _prepared(foundation, samples or checked)
+            prepared = _prepared(foundation, samples or checked[:1])
             difference = first_difference(model, prepared, checked)
         except ModelError as exc:
             problems.append(exc)
@@ -78,6 +77,11 @@ def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx
         if not difference:
             return prepared
         problems.append(ModelError(f"preparing the model changes its numbers: tensor {difference}"))
+    if not checked:
+        raise ModelError(
+            f"{problems[0]}; shapes are guessed, since the model does not run on made-up numbers: "
+            "plan inspect SCENARIO.yaml takes the scenario's samples"
+        )
     raise problems[0]
 
 
@@ -215,6 +219,8 @@ def _prepared(foundation: onnx.ModelProto, samples: Sequence[Feeds]) -> onnx.Mod
         v.name: [d or 0 for d in dimensions(v)] for v in (*prepared.graph.value_info, *prepared.graph.input)
     }
     spread_resize_axes(prepared.graph, shapes)
+    if has_branches(prepared.graph) and not loads(prepared):
+        _fix_shapes(prepared, samples, hide_branch_shapes(prepared.graph))
     return prepared
 
 
@@ -225,12 +231,6 @@ def _refuse_random(graph: onnx.GraphProto) -> None:
             f"operator {found.op_type} is random, which is not supported: two runs differ, so no plan "
             "can be verified"
         )
-
-
-def _refuse_nan(graph: onnx.GraphProto) -> None:
-    for init in graph.initializer:
-        if init.data_type in _FLOATS and any(np.isnan(block).any() for block in blocks(init)):
-            raise ModelError(f"weight {init.name!r} holds NaN")
 
 
 def _drop_unused_opsets(model: onnx.ModelProto) -> None:
@@ -379,11 +379,11 @@ def _write_outputs(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def _fix_shapes(model: onnx.ModelProto, samples: Sequence[Feeds]) -> None:
+def _fix_shapes(model: onnx.ModelProto, samples: Sequence[Feeds], untold: Collection[str] = ()) -> None:
     """Tell every tensor's type and shape as real runs show them, in place.
 
     What is inferred counts only where nothing can be run. A tensor that is none (a sequence) or whose shape
-    differs from sample to sample is not told.
+    differs from sample to sample is not told, nor those that had better not be.
 
     Raises
     ------
@@ -400,10 +400,10 @@ def _fix_shapes(model: onnx.ModelProto, samples: Sequence[Feeds]) -> None:
     settled = all(name in guessed and _is_static(guessed[name]) for name in written)
     few = [samples[i] for i in range(min(_CHECKED, len(samples)))] if settled else samples
     seen = observe_tensors(model, elem_types, few) if len(samples) else _inferred(guessed)
-    constant = {value.name for value in graph.output}
+    left = {value.name for value in graph.output} | set(untold)
     del graph.value_info[:]
     for name in written:
-        if name in seen and name not in constant:
+        if name in seen and name not in left:
             graph.value_info.append(
                 helper.make_tensor_value_info(name, seen[name].elem_type, seen[name].shape)
             )

@@ -41,6 +41,7 @@ _LEVELS = {
 # It makes a SpaceToDepth, which has no integer form, of slices, which have one.
 _FUSION = "SliceConcatToSpaceToDepthFusion"
 ort.set_default_logger_severity(QUIET)  # the tools' own sessions too
+_SILENT = 4  # fatal
 _MOST_AT_ONCE = 8  # each needs memory for a run of its own
 
 
@@ -110,7 +111,9 @@ def open_session(
 def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, Array]:
     """Run one sample and return its outputs by name."""
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+    options = ort.RunOptions()
+    options.log_severity_level = _SILENT  # a failure is raised
+    return dict(zip(names, session.run(names, dict(feeds), options), strict=True))
 
 
 def run_samples(session: ort.InferenceSession, samples: Iterable[Feeds]) -> Iterator[dict[str, Array]]:

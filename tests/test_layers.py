@@ -22,6 +22,7 @@ LAYERS = [
     {"profiling.weights", "profiling.onboard"},
     {"profiling.session", "profiling.scopes"},
     {"profiling.names"},
+    {"profiling.hidden_shapes"},
     {"profiling.model"},
     {
         "profiling.observed_shapes",

@@ -305,3 +305,72 @@ def test_a_zero_length_tensor_is_static(tmp_path):
     source = loaded(make(text, {"b": np.array([1]), "a": np.array([1])}), tmp_path)
     samples = samples_of(source)
     assert_same(source, prepare_model(source, samples), samples)
+
+
+def test_a_sparse_constant_becomes_a_plain_one(tmp_path):
+    dense = weight(6, 4)
+    dense[dense < 0.1] = 0
+    places = np.flatnonzero(dense)
+    sparse = helper.make_sparse_tensor(
+        numpy_helper.from_array(dense.reshape(-1)[places], "w"),
+        numpy_helper.from_array(places, "w_at"),
+        [6, 4],
+    )
+    model = make("(float[1, 6] x) => (float[1, 4] y) { y = MatMul (x, w) }", {"w": dense})
+    plain = loaded(model, tmp_path)
+    del model.graph.initializer[:]
+    model.graph.sparse_initializer.append(sparse)
+    source = loaded(model, tmp_path)
+    samples = samples_of(source)
+    assert_same(plain, prepare_model(source, samples), samples)
+
+
+def test_nodes_in_any_order_are_sorted(tmp_path):
+    model = make("(float[1, 4] x) => (float[1, 4] y) { h = MatMul (x, w) r = Relu (h) y = MatMul (r, w) }",
+                 {"w": weight(4, 4)})  # fmt: skip
+    source = loaded(model, tmp_path)
+    nodes = [model.graph.node[i] for i in (2, 0, 1)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    mixed = loaded(model, tmp_path)
+    samples = samples_of(source)
+    assert_same(source, prepare_model(mixed, samples), samples)
+
+
+def test_a_graph_without_a_name_gets_one(tmp_path):
+    model = make("(float[1, 4] x) => (float[1, 4] y) { y = Relu (x) }", {})
+    model.graph.name = ""
+    onnx.checker.check_model(prepare_model(loaded(model, tmp_path)))
+
+
+def test_an_unread_node_is_left_out(tmp_path):
+    model = make("(float[1, 4] x) => (float[1, 4] y) { n = Neg (x) y = Relu (x) }", {})
+    assert [node.op_type for node in prepare_model(loaded(model, tmp_path)).graph.node] == ["Relu"]
+
+
+def test_a_branch_that_is_not_taken_may_be_for_another_rank(tmp_path):
+    text = """(float[1, n, 3] x, bool c) => (float[k, 3] y) {
+        y = If (c) <
+            then_branch = flat () => (float[k, 3] a) { a = Squeeze (x, first) },
+            else_branch = deep () => (float[k, 3] b) { b = Squeeze (x, second) }
+        >
+    }"""
+    model = make(text, {"first": np.array([0]), "second": np.array([1])})
+    source = loaded(model, tmp_path, {"x": (1, 5, 3)})
+    samples = [{"x": weight(1, 5, 3), "c": np.array(True)} for _ in range(3)]
+    prepared = prepare_model(source, samples)
+    assert_same(source, prepared, samples)
+    assert [d.dim_value for d in prepared.graph.output[0].type.tensor_type.shape.dim] == [5, 3]
+    assert build_graph(prepared).units
+
+
+def test_weights_of_half_precision_are_quantized_like_others(tmp_path):
+    text = "(float16[1, 8] x) => (float16[1, 8] y) { h = MatMul (x, w) r = Relu (h) y = MatMul (r, v) }"
+    model = make(text, {"w": weight(8, 8).astype(np.float16), "v": weight(8, 8).astype(np.float16)})
+    source = loaded(model, tmp_path)
+    samples = samples_of(source)
+    graph = build_graph(prepare_model(source, samples))
+    products = [unit for unit in graph.units if "MatMul" in unit.op_types]
+    assert len(products) == 2
+    assert all(unit.quantizable for unit in products)
+    assert not any(init.data_type == TensorProto.FLOAT16 for init in graph.model.graph.initializer)

@@ -172,3 +172,20 @@ def test_two_inputs_with_constants_of_the_same_name_pattern_keep_numbers(tmp_pat
     graph_, reasons, samples = tried(model, tmp_path)
     assert reasons == {}
     assert_same(model, graph_.model, samples)
+
+
+def test_what_touches_a_mask_of_infinity_stays_in_float(tmp_path):
+    text = (
+        "(float[1, 4, 8] x) => (float[1, 4, 4] y) { q = MatMul (x, w) t = Transpose <perm = [0, 2, 1]> (q) "
+        "a = MatMul (q, t) m = Where (c, a, f) s = Softmax (m) y = MatMul (s, v) }"
+    )
+    low = np.tril(np.ones((1, 4, 4), bool))
+    constants = {"w": weight(8, 8), "v": weight(4, 4), "c": low, "f": np.float32(-np.inf)}
+    graph, reasons, samples = tried(make(text, constants), tmp_path)
+    assert any("holds infinity" in reason for reason in reasons.values())
+    kept = with_obstacles(graph, reasons)
+    trial = trial_of(kept, samples, tmp_path)
+    mixed = trial.quantized([unit for unit in kept.units if unit.quantizable])
+    for feeds in samples[:2]:
+        want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (graph.model, mixed))
+        assert np.linalg.norm(got - want) <= 0.1 * np.linalg.norm(want)
