@@ -1,25 +1,24 @@
 """A loaded model -> one that can be grouped, quantized and split: one small rewrite after another."""
 
 import re
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import TensorProto, helper, inliner, shape_inference
+from onnx import TensorProto, helper, inliner
 
 from profiling.equivalence import first_difference
 from profiling.errors import ModelError
+from profiling.fixed_shapes import FEW, fix_shapes
 from profiling.fold import fold_constants
 from profiling.gemm_constants import simplify_gemms
+from profiling.given_quantization import copy_dequantizers, name_zero_points, rename_given_quantization
 from profiling.hidden_shapes import has_branches, hide_branch_shapes
 from profiling.memory_need import refuse_too_large
-from profiling.model import MIN_OPSET, default_opset, dimensions, loads, set_shape
-from profiling.names import FreshNames, free_appended_names, name_nodes, rename_tensors
-from profiling.observed_shapes import ObservedTensor, default_feeds, observe_tensors
+from profiling.model import MIN_OPSET, default_opset, dimensions, loads
+from profiling.names import FreshNames, free_appended_names, name_nodes
+from profiling.observed_shapes import default_feeds
 from profiling.opset_upgrade import upgrade_opset
-from profiling.quantize import SWITCHES
 from profiling.resize_axes import spread_resize_axes
 from profiling.scopes import all_nodes, bodies, captures, free_names, reads, rename_captures
 from profiling.session import Feeds, Optimization, Runtime, open_session, run_session
@@ -32,7 +31,6 @@ _UNKNOWN_OPERATOR = re.compile(r"(?:Fatal error: )?(\S+?):(\w+)\(-?\d+\) is not 
 _WITH_ROLES = frozenset(
     {"Conv", "ConvTranspose", "Gemm", "LayerNormalization"}
 )  # a weight, and what is added
-_CHECKED = 4  # samples on which the prepared model is compared with its source
 _MOST_NODES = 1_000_000  # after functions are unfolded; a few nested ones can stand for billions
 
 
@@ -63,7 +61,7 @@ def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx
     source = _expanded(model)
     refuse_too_large(source)
     _refuse_random(source.graph)
-    checked = [samples[i] for i in range(min(_CHECKED, len(samples)))] or made_up_samples(model)
+    checked = [samples[i] for i in range(min(FEW, len(samples)))] or made_up_samples(model)
     if samples:
         _require_runs(model, checked[0])
     problems: list[ModelError] = []
@@ -149,7 +147,7 @@ def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
     expanded = onnx.ModelProto()
     expanded.CopyFrom(inliner.inline_local_functions(model) if model.functions else model)
     _drop_unused_weights(expanded.graph)
-    _name_zero_points(expanded)
+    name_zero_points(expanded)
     name_nodes(expanded.graph)
     return expanded
 
@@ -167,37 +165,6 @@ def _nodes_unfolded(model: onnx.ModelProto) -> int:
     return sum(sizes.get((node.domain, node.op_type), 1) for node in all_nodes(model.graph))
 
 
-def _name_zero_points(model: onnx.ModelProto) -> None:
-    """Give quantizers whose type an attribute tells a zero point that tells it, as inference expects."""
-    fresh = FreshNames(model.graph)
-    scalars: dict[tuple[str, int], str] = {}
-    for node in model.graph.node:
-        wanted = next((a.i for a in node.attribute if a.name == "output_dtype"), 0)
-        if node.op_type == "QuantizeLinear" and wanted and len(node.input) < 3:  # noqa: PLR2004
-            _add_zero_point(model.graph, node, wanted, scalars, fresh)
-
-
-def _add_zero_point(
-    graph: onnx.GraphProto,
-    node: onnx.NodeProto,
-    elem_type: int,
-    scalars: dict[tuple[str, int], str],
-    fresh: FreshNames,
-) -> None:
-    scale = next((init for init in graph.initializer if init.name == node.input[1]), None)
-    if scale is None:
-        return  # of unknown shape; the runtime reads the attribute
-    name = scalars.setdefault((node.input[1], elem_type), fresh.of(f"{node.input[1]}/zero_point"))
-    if all(init.name != name for init in graph.initializer):
-        graph.initializer.append(
-            helper.make_tensor(name, elem_type, scale.dims, [0] * int(np.prod(scale.dims)))
-        )
-    node.input.append(name)
-    kept = [a for a in node.attribute if a.name != "output_dtype"]
-    del node.attribute[:]
-    node.attribute.extend(kept)
-
-
 def _prepared(foundation: onnx.ModelProto, samples: Sequence[Feeds]) -> onnx.ModelProto:
     prepared = onnx.ModelProto()
     prepared.CopyFrom(foundation)
@@ -206,21 +173,21 @@ def _prepared(foundation: onnx.ModelProto, samples: Sequence[Feeds]) -> onnx.Mod
     name_nodes(prepared.graph)
     if default_opset(prepared) >= MIN_OPSET:
         simplify_gemms(prepared.graph)
-    _rename_given_quantization(prepared.graph)
+    rename_given_quantization(prepared.graph)
     free_appended_names(prepared.graph)
-    _copy_dequantizers(prepared.graph)
+    copy_dequantizers(prepared.graph)
     _own_captured_weights(prepared.graph)
     _unshare_weights(prepared.graph)
     _drop_unused_weights(prepared.graph)
     _expose_captures(prepared.graph)
     _write_outputs(prepared.graph)
-    _fix_shapes(prepared, samples)
+    fix_shapes(prepared, samples)
     shapes = {
         v.name: [d or 0 for d in dimensions(v)] for v in (*prepared.graph.value_info, *prepared.graph.input)
     }
     spread_resize_axes(prepared.graph, shapes)
     if has_branches(prepared.graph) and not loads(prepared):
-        _fix_shapes(prepared, samples, hide_branch_shapes(prepared.graph))
+        fix_shapes(prepared, samples, hide_branch_shapes(prepared.graph))
     return prepared
 
 
@@ -239,47 +206,6 @@ def _drop_unused_opsets(model: onnx.ModelProto) -> None:
     kept = [entry for entry in model.opset_import if entry.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
-
-
-def _rename_given_quantization(graph: onnx.GraphProto) -> None:
-    """Move names of quantizers that are there already out of the quantization tool's way."""
-    fixed = {value.name for value in (*graph.input, *graph.output)}
-    constants = {init.name for init in graph.initializer}
-    fresh = FreshNames(graph)
-    names: dict[str, str] = {}
-    for node in graph.node:
-        if node.op_type in SWITCHES:
-            node.name = fresh.of(f"{node.name}/given")
-            inner = [*node.output, *(name for name in node.input if name in constants)]
-            for name in filter(None, inner):
-                if name not in fixed and name not in names:
-                    names[name] = fresh.of(f"{name}/given")
-    rename_tensors(graph, names)
-
-
-def _copy_dequantizers(graph: onnx.GraphProto) -> None:
-    """Give each reader of a DequantizeLinear a copy of its own, so that it can go with its reader."""
-    readers = Counter(name for node in graph.node for name in set(reads(node)))
-    due = {value.name for value in graph.output}
-    writer = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
-    fresh = FreshNames(graph)
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.node:
-        copies: dict[str, str] = {}
-        for place, name in enumerate(node.input):
-            source = writer.get(name)
-            if source is not None and (readers[name] > 1 or name in due):
-                if name not in copies:
-                    copy = onnx.NodeProto()
-                    copy.CopyFrom(source)
-                    copy.name = fresh.of(f"{source.name}/{node.name}")
-                    copies[name] = copy.output[0] = fresh.of(f"{name}/{node.name}")
-                    nodes.append(copy)
-                node.input[place] = copies[name]
-        nodes.append(node)
-    used = {name for node in nodes for name in reads(node)} | due
-    del graph.node[:]
-    graph.node.extend(n for n in nodes if n.op_type != "DequantizeLinear" or n.output[0] in used)
 
 
 def _own_captured_weights(graph: onnx.GraphProto) -> None:
@@ -377,87 +303,3 @@ def _write_outputs(graph: onnx.GraphProto) -> None:
     nodes = [*added, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-
-
-def _fix_shapes(model: onnx.ModelProto, samples: Sequence[Feeds], untold: Collection[str] = ()) -> None:
-    """Tell every tensor's type and shape as real runs show them, in place.
-
-    What is inferred counts only where nothing can be run. A tensor that is none (a sequence) or whose shape
-    differs from sample to sample is not told, nor those that had better not be.
-
-    Raises
-    ------
-    ModelError
-        If an output is such a tensor.
-    """
-    graph = model.graph
-    inferred = shape_inference.infer_shapes(_without_types(model), data_prop=True).graph
-    guessed = {value.name: value for value in (*inferred.value_info, *inferred.output)}
-    written = [name for node in graph.node for name in node.output if name]
-    elem_types = {
-        name: value.type.tensor_type.elem_type for name, value in guessed.items() if _has_kind(value)
-    }
-    settled = all(name in guessed and _is_static(guessed[name]) for name in written)
-    few = [samples[i] for i in range(min(_CHECKED, len(samples)))] if settled else samples
-    seen = observe_tensors(model, elem_types, few) if len(samples) else _inferred(guessed)
-    left = {value.name for value in graph.output} | set(untold)
-    del graph.value_info[:]
-    for name in written:
-        if name in seen and name not in left:
-            graph.value_info.append(
-                helper.make_tensor_value_info(name, seen[name].elem_type, seen[name].shape)
-            )
-    for value in graph.output:
-        _settle_output(value, seen, guessed, model)
-
-
-def _without_types(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that tells nothing of tensors inside, as left behind by tools."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    return copy
-
-
-def _inferred(guessed: dict[str, onnx.ValueInfoProto]) -> dict[str, ObservedTensor]:
-    return {
-        name: ObservedTensor(value.type.tensor_type.elem_type, tuple(d or 0 for d in dimensions(value)))
-        for name, value in guessed.items()
-        if _is_static(value)
-    }
-
-
-def _settle_output(
-    value: onnx.ValueInfoProto,
-    seen: dict[str, ObservedTensor],
-    guessed: dict[str, onnx.ValueInfoProto],
-    model: onnx.ModelProto,
-) -> None:
-    own = next((one for one in model.graph.input if one.name == value.name), None)
-    if own is not None:
-        value.CopyFrom(own)
-    elif value.name in seen:
-        value.type.tensor_type.elem_type = seen[value.name].elem_type
-        set_shape(value, seen[value.name].shape)
-    else:
-        kind = str(guessed.get(value.name, value).type.WhichOneof("value") or "tensor_type").removesuffix(
-            "_type"
-        )
-        if kind != "tensor":
-            raise ModelError(f"output {value.name!r} is a {kind}, which is not supported")
-        raise ModelError(
-            f"output {value.name!r} has a dynamic shape, which is not supported: cut the model in front of "
-            "the operator that makes it so, or pad it to a fixed size"
-        )
-
-
-def _has_kind(value: onnx.ValueInfoProto) -> bool:
-    """Return whether inference knows a tensor's element type, or that it is no tensor."""
-    kind = value.type.WhichOneof("value")
-    return kind not in (None, "tensor_type") or bool(value.type.tensor_type.elem_type)
-
-
-def _is_static(value: onnx.ValueInfoProto) -> bool:
-    tensor = value.type.tensor_type
-    known = tensor.elem_type != TensorProto.UNDEFINED and tensor.HasField("shape")
-    return known and None not in dimensions(value)

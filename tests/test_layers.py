@@ -44,6 +44,7 @@ LAYERS = [
     {"profiling.wires"},
     {"profiling.quantize"},
     {"profiling.fusion", "profiling.cache", "profiling.rounding", "profiling.crash_journal"},
+    {"profiling.given_quantization", "profiling.fixed_shapes"},
     {"profiling.prepare", "profiling.obstacles", "profiling.layout"},
     {"profiling.graph"},
     {"profiling.extract", "profiling.tags", "profiling.taps", "profiling.work"},
