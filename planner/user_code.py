@@ -3,7 +3,9 @@
 import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -12,6 +14,8 @@ from planner.errors import DataError
 from profiling.session import Array
 from profiling.shown import reason
 
+LONGEST_S = 600.0
+"""Seconds after which a call of the user's code is taken for one that does not end."""
 Metric = Callable[[Mapping[str, Array], Sequence[Any] | None], float]
 """(output name -> arrays of all samples joined along the first axis, their labels) -> more is better."""
 
@@ -54,13 +58,49 @@ def calling(what: str) -> Iterator[None]:
     what
         What failed then, for the message.
     """
-    with _printing_to_stderr():
+    with _printing_to_stderr(), _without_input():
         try:
-            yield
+            with _bounded():
+                yield
         except BaseException as exc:
             said = reason(exc)
-            kind = type(exc).__name__
+            kind = said if isinstance(exc, _TooLongError) else type(exc).__name__
             raise DataError(f"{what}: {said}" if said == kind else f"{what}: {kind}: {said}") from exc
+
+
+class _TooLongError(BaseException):
+    """The user's code does not come to an end."""
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    """Raise in the block once it takes too long, where the system has timers and this is the main thread."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise _TooLongError(f"it does not end: stopped after {LONGEST_S:g} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _without_input() -> Iterator[None]:
+    """Let whoever asks for input in the block find the end of a file instead of waiting."""
+    before = sys.stdin
+    with open(os.devnull) as nothing:  # noqa: PTH123
+        sys.stdin = nothing
+        try:
+            yield
+        finally:
+            sys.stdin = before
 
 
 @contextlib.contextmanager

@@ -7,10 +7,10 @@ from rich.table import Table
 
 TESTED = {
     "onnxruntime": ("1.31.1", "1.32.0"),
-    "onnx": ("1.19.0", "1.23.2"),
+    "onnx": ("1.23.2",),
     "numpy": ("1.26.4",),
-    "pulp": ("3.3.1", "3.3.2"),
-    "highspy": ("1.10.0", "1.16.0"),
+    "pulp": ("3.3.2",),
+    "highspy": ("1.16.0",),
     "tensorflow": ("2.21.0",),
     "keras": ("3.15.1",),
     "tf2onnx": ("1.17.0",),

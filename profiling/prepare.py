@@ -28,9 +28,8 @@ _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 _UNKNOWN_OPERATOR = re.compile(r"(?:Fatal error: )?(\S+?):(\w+)\(-?\d+\) is not a registered function/op")
-_WITH_ROLES = frozenset(
-    {"Conv", "ConvTranspose", "Gemm", "LayerNormalization"}
-)  # a weight, and what is added
+# They read a weight and what is added, which may be one constant.
+_WITH_ROLES = frozenset({"Conv", "ConvTranspose", "Gemm", "LayerNormalization"})
 _MOST_NODES = 1_000_000  # after functions are unfolded; a few nested ones can stand for billions
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from planner import user_code
 from planner.data import Input, load_data
 from planner.errors import DataError
 from planner.sample_spec import SampleSpec
@@ -121,3 +122,17 @@ def test_labels_beyond_64_bits_are_refused(tmp_path: Path):
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 2), np.float32), y=np.full(2, 2**64 - 1, np.uint64))
     with pytest.raises(DataError, match="a label does not fit into 64 bits"):
         load_data(SampleSpec(npz=str(tmp_path / "a.npz"), labels="y"), [X], "d")
+
+
+@pytest.mark.parametrize("text", ["while True: pass", "import time; time.sleep(60)"])
+def test_a_metric_that_does_not_end_is_stopped(text, own, monkeypatch):
+    monkeypatch.setattr(user_code, "LONGEST_S", 0.2)
+    metric = load_metric(own(f"def f(*_):\n {text}\n", "f"))
+    with pytest.raises(DataError, match="f failed: it does not end: stopped after 0.2 s"):
+        metric({}, None)
+
+
+def test_a_metric_that_asks_for_input_finds_none(own):
+    metric = load_metric(own("def f(*_):\n input()\n", "f"))
+    with pytest.raises(DataError, match="EOFError"):
+        metric({}, None)
