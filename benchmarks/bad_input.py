@@ -30,6 +30,7 @@ import planner.output  # noqa: E402
 import planner.problem_file  # noqa: E402
 import planner.report  # noqa: E402, F401
 from planner.cli import main as plan  # noqa: E402
+from planner.standard_output import keep_standard_output  # noqa: E402
 
 _MOST_S, _MOST_BYTES = 30, 2 * 2**30
 
@@ -107,6 +108,7 @@ def _be_the_command(folder: Path, case: Case) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     code = 99
     try:
+        keep_standard_output()
         plan(list(case.arguments))
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 98

@@ -103,7 +103,7 @@ def open_session(
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(ROOT))
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
-        return ort.InferenceSession(source, options, providers=[runtime.provider])
+        return ort.InferenceSession(source, options, providers=[runtime.provider], enable_fallback=0)
     except Exception as exc:  # the runtime's exceptions share no public base class
         raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(exc)}") from exc
 

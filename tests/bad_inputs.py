@@ -26,7 +26,7 @@ from PIL import Image, PngImagePlugin
 
 CODES = (0, 1, 2, 3, 4, 130)
 LONGEST_LINE = 640
-_FAULTS_EACH_A_LINE = ("scenario", "problem")
+_FAULTS_EACH_A_LINE = ("scenario", "problem", "odd")
 OUT = "o"
 
 SCENARIO: dict[str, Any] = {
