@@ -17,6 +17,7 @@ from planner.metrics import MetricsSum
 from planner.plan import ChainCheck, Measured, Metrics
 from planner.user_code import Metric
 from profiling.model import dimensions
+from profiling.noise import output_errors
 from profiling.onboard import read_op_types, rounds_for, time_stages
 from profiling.progress import Progress, silent
 from profiling.session import (
@@ -147,8 +148,9 @@ def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Run
         for got, want in zip(_run_chain(chain, deliverable, samples), whole, strict=True):
             same = same and same_bits(got, want)
             if optimization is Optimization.DEFAULT:
-                error += sum(_square(got[name].astype(np.float64) - want[name]) for name in want)
-                signal += sum(_square(want[name]) for name in want)
+                pairs = list(output_errors(got, want))  # finite where both are equally not
+                error += sum(_square(difference) for difference, _ in pairs)
+                signal += sum(_square(exact) for _, exact in pairs)
         equal[optimization] = same
         del chain
     parts = _op_types(deliverable.stages, samples[0], runtime)

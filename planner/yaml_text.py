@@ -8,6 +8,7 @@ from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
 
 MOST_BYTES = 256 * 1024
 _DEEPEST = 64  # levels of mappings and lists
+_MOST_BITS = 4096
 _MOST_VALUES = 100_000  # with every alias written out
 
 
@@ -25,13 +26,27 @@ def load_yaml(text: str) -> Any:
         if node is None:
             return None
         _Extent().of(node, 0)
-        return loader.constructor.construct_document(node)
+        content = loader.constructor.construct_document(node)
+        _refuse_endless(content)
+        return content
     except YAMLError:
         raise
     except RecursionError as exc:
         raise MarkedYAMLError(problem=_too_deep()) from exc
     except Exception as exc:  # int() refuses 4,300 digits, dates a 13th month, tags what they like
         raise MarkedYAMLError(problem=str(exc) or type(exc).__name__) from exc
+
+
+def _refuse_endless(value: object) -> None:
+    """Refuse whole numbers that cannot be shown; int() itself bounds decimal ones only."""
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise MarkedYAMLError(problem=f"a number has too many digits ({_MOST_BITS} bits are the most)")
+    if isinstance(value, dict):
+        for item in (*value.keys(), *value.values()):
+            _refuse_endless(item)
+    elif isinstance(value, list | tuple | set):
+        for item in value:
+            _refuse_endless(item)
 
 
 def _too_deep() -> str:

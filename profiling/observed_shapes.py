@@ -12,6 +12,15 @@ from profiling.errors import ModelError
 from profiling.names import FreshNames
 from profiling.session import Array, Feeds, Optimization, Runtime, open_session, run_session
 
+# Types of which the runtime tells the shape; others (four bits, float8) stay inside one unit.
+_WITH_SHAPE = frozenset(
+    {
+        TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16, TensorProto.BOOL,
+        TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.STRING,
+        TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
+    }
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class ObservedTensor:
@@ -47,7 +56,7 @@ def observe_tensors(
         If the runtime cannot load the model, or run a sample.
     """
     written = dict.fromkeys(name for node in model.graph.node for name in node.output if name)
-    typed = [name for name in written if elem_types.get(name)]
+    typed = [name for name in written if elem_types.get(name) in _WITH_SHAPE]
     untyped = [name for name in written if name not in elem_types]
     if not typed and not untyped:
         return {}
@@ -107,11 +116,18 @@ def _watched(model: onnx.ModelProto, shapes: Mapping[str, str], values: Sequence
     return watched
 
 
-def default_feeds(model: onnx.ModelProto) -> list[dict[str, Array]]:
-    """Return made-up samples for a model whose real ones are not at hand: noise, zeros and ones."""
+def default_feeds(model: onnx.ModelProto) -> list[list[dict[str, Array]]]:
+    """Return made-up samples for a model whose real ones are not at hand: noise, zeros and ones.
+
+    Whole numbers, which may be sizes and axes, are the same within each list.
+    """
     rng = np.random.default_rng(0)
     columns = {value.name: _made_up(value, rng) for value in model.graph.input}
-    return [{name: rows[i] for name, rows in columns.items()} for i in range(3)]
+    whole = {name for name, rows in columns.items() if not np.issubdtype(rows[0].dtype, np.floating)}
+    return [
+        [{name: rows[fixed if name in whole else i] for name, rows in columns.items()} for i in range(3)]
+        for fixed in range(3)
+    ]
 
 
 def _made_up(value: onnx.ValueInfoProto, rng: np.random.Generator) -> list[Array]:

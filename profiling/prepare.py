@@ -66,7 +66,7 @@ def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx
     problems: list[ModelError] = []
     for foundation in _foundations(source, problems):
         try:
-            prepared = _prepared(foundation, samples or checked[:1])
+            prepared = _prepared(foundation, samples or checked)
             difference = first_difference(model, prepared, checked)
         except ModelError as exc:
             problems.append(exc)
@@ -83,7 +83,7 @@ def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx
 
 
 def made_up_samples(model: onnx.ModelProto) -> list[Feeds]:
-    """Return samples of noise, zeros and ones, those on which a loaded model runs.
+    """Return samples of noise, zeros and ones, those on which a model runs.
 
     Raises
     ------
@@ -91,14 +91,19 @@ def made_up_samples(model: onnx.ModelProto) -> list[Feeds]:
         If the runtime does not load the model.
     """
     session = _loaded(model)
-    found: list[Feeds] = []
-    for feeds in default_feeds(model):
-        try:
-            run_session(session, feeds)
-        except Exception:  # noqa: BLE001  the runtime's exceptions share no base class
-            continue
-        found.append(feeds)
-    return found
+    for candidates in default_feeds(model):
+        found: list[Feeds] = [feeds for feeds in candidates if _answers(session, feeds)]
+        if found:
+            return found
+    return []
+
+
+def _answers(session: ort.InferenceSession, feeds: Feeds) -> bool:
+    try:
+        run_session(session, feeds)
+    except Exception:  # noqa: BLE001  the runtime's exceptions share no base class
+        return False
+    return True
 
 
 def _require_runs(model: onnx.ModelProto, feeds: Feeds) -> None:

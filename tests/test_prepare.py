@@ -374,3 +374,30 @@ def test_weights_of_half_precision_are_quantized_like_others(tmp_path):
     assert len(products) == 2
     assert all(unit.quantizable for unit in products)
     assert not any(init.data_type == TensorProto.FLOAT16 for init in graph.model.graph.initializer)
+
+
+def test_a_quantizer_to_four_bits_without_a_zero_point_stays_inside_one_unit(tmp_path):
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s"], ["q"], output_dtype=TensorProto.INT4),
+        helper.make_node("DequantizeLinear", ["q", "s"], ["d"]),
+        helper.make_node("Relu", ["d"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8])],
+        [numpy_helper.from_array(np.float32(0.3), "s")],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    source = loaded(made, tmp_path)
+    samples = samples_of(source)
+    prepared = prepare_model(source, samples)
+    assert_same(source, prepared, samples)
+    assert build_graph(prepared).units
+
+
+def test_made_up_numbers_keep_sizes_and_axes_fixed(tmp_path):
+    text = "(float[2, 6] x, int64[1] a) => (float[n] y) { y = ReduceSum <keepdims = 0> (x, a) }"
+    output = prepare_model(loaded(make(text, {}), tmp_path)).graph.output[0]
+    assert [d.dim_value for d in output.type.tensor_type.shape.dim] in ([2], [6])

@@ -54,3 +54,10 @@ def test_an_alias_makes_what_it_names_deeper():
 def test_what_no_value_can_hold_is_no_yaml(text):
     with pytest.raises(YAMLError):
         load_yaml(text)
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 9000, "0b" + "1" * 30000, "1" * 4000])
+@pytest.mark.parametrize("text", ["a: {}", "? {}\n: 1", "a: [1, {{b: {}}}]"])
+def test_a_number_of_too_many_digits_is_refused_in_every_base(number, text):
+    with pytest.raises(YAMLError, match="too many digits"):
+        load_yaml(text.format(number))
