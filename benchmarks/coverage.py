@@ -17,12 +17,12 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from onnx_cases import NOT_RUN, PASSED, Verdict, node_cases, verdict_apart
+from onnx_cases import NOT_RUN, PASSED, Verdict, node_cases, stored_cases, verdict_apart
 
 
 def main() -> None:
     part = sys.argv[1] if len(sys.argv) > 1 else ""
-    cases = [case for case in node_cases() if part in case.name]
+    cases = [case for case in (*node_cases(), *stored_cases()) if part in case.name]
     verdicts = [verdict_apart(case) for case in track(cases, console=Console(stderr=True))]
     run = [verdict for verdict in verdicts if verdict.result != NOT_RUN]
     console = Console()

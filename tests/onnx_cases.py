@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
 from planner.chain import Chain, same_bits
@@ -68,6 +69,19 @@ def node_cases() -> Iterator[Case]:
         inputs, _ = case.data_sets[0]
         names = [value.name for value in case.model.graph.input]
         yield Case(case.name, case.model, dict(zip(names, inputs, strict=False)))
+
+
+def stored_cases() -> Iterator[Case]:
+    """Yield the package's stored models of several operators, exported from PyTorch for the most part."""
+    for path in sorted((Path(onnx.__file__).parent / "backend" / "test" / "data").glob("*/*/model.onnx")):
+        model = onnx.load(path)
+        inputs = [path.parent / "test_data_set_0" / f"input_{i}.pb" for i in range(len(model.graph.input))]
+        constants = {init.name for init in model.graph.initializer}
+        names = [value.name for value in model.graph.input if value.name not in constants]
+        tensors = [onnx.TensorProto.FromString(file.read_bytes()) for file in inputs if file.is_file()]
+        if path.parts[-3] != "node" and len(tensors) == len(names):
+            feeds = dict(zip(names, map(numpy_helper.to_array, tensors), strict=True))
+            yield Case(f"{path.parts[-3]}/{path.parts[-2]}", model, feeds)
 
 
 def verdict_apart(case: Case) -> Verdict:
