@@ -1,5 +1,6 @@
 """The test models that come with the onnx package, through everything that happens to a model here."""
 
+import faulthandler
 import json
 import os
 import warnings
@@ -93,6 +94,7 @@ def verdict_apart(case: Case) -> Verdict:
                 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on threads
                 child = os.fork()
             if not child:
+                faulthandler.disable()  # a crash is an outcome here
                 kept.write_text(json.dumps(asdict(verdict_of(case, Path(folder)))))
                 os._exit(0)
             _, status = os.waitpid(child, 0)

