@@ -78,7 +78,12 @@ def refused_units(trial: UnitTrial) -> dict[str, str]:
     quantized, refused = _quantized(trial, reasons)
     reasons |= refused
     alone = _Alone(
-        graph, Library(quantized), tensor_roundings(quantized), weight_roundings(quantized), trial.level
+        graph,
+        Library(graph.model),
+        Library(quantized),
+        tensor_roundings(quantized),
+        weight_roundings(quantized),
+        trial.level,
     )
     for unit, live in _walk(graph, trial.samples):
         if unit.quantizable and unit.name not in reasons:
@@ -210,6 +215,7 @@ class _Alone:
     """Units cut out of the model and out of its quantized form."""
 
     graph: ModelGraph
+    plain: Library
     quantized: Library
     tensors: Mapping[str, TensorRounding]
     weights: Mapping[str, WeightRounding]
@@ -221,7 +227,7 @@ class _Alone:
         if left:
             return f"the quantization tool leaves its tensor {left[0]!r} in float"
         ends = {name: self._behind(name) for name in unit.outputs}
-        part = Library(self.graph.model).part(unit.inputs, unit.outputs)
+        part = self.plain.part(unit.inputs, unit.outputs)
         feeds = [{name: tensors[name] for name in unit.inputs} for tensors in live]
         try:
             mixed = self.quantized.part(unit.inputs, list(ends.values()))
