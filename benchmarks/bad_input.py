@@ -22,15 +22,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from bad_inputs import Case, build, cases, fresh_copy, shortcomings  # noqa: E402
 
 # Commands load what they need when they are called: here once for all.
-import planner.answer_table  # noqa: E402
-import planner.compare  # noqa: E402
-import planner.comparison_folder  # noqa: E402
-import planner.inspect_source  # noqa: E402
-import planner.output  # noqa: E402
-import planner.problem_file  # noqa: E402
-import planner.report  # noqa: E402, F401
-from planner.cli import main as plan  # noqa: E402
-from planner.standard_output import keep_standard_output  # noqa: E402
+from planner.cli.commands import main as plan  # noqa: E402
+from planner.cli.standard_output import keep_standard_output  # noqa: E402
 
 _MOST_S, _MOST_BYTES = 30, 2 * 2**30
 

@@ -17,16 +17,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from planner.basis import Basis, measure_basis
-from planner.compare import Wanted, compare
-from planner.comparison import Comparison
+from planner.comparison.compare import Wanted, compare
+from planner.comparison.records import Comparison
+from planner.comparison.sweep import parse_bandwidths
+from planner.comparison.sweep_points import Points, Sweep
 from planner.errors import ScenarioError
-from planner.ilp import solve
-from planner.points import Points, Sweep
-from planner.scenario_file import load_scenario
-from planner.sweep import parse_bandwidths
-from profiling.folders import cache_folder
-from profiling.profile import load_json
+from planner.refinement.measured_scenario import Basis, measure_basis
+from planner.scenario.loader import load_scenario
+from planner.solver.solve import solve
+from profiling.directories import cache_folder
+from profiling.records.profile import load_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = ("quickstart", "resnet56", "mobilenetv2")

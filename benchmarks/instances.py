@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import networkx as nx
 
-from planner.problem import (
+from planner.problem.placement_problem import (
     FORMATS,
     Device,
     Flow,

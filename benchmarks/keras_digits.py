@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from planner.plan import Plan
+from planner.plan.records import Plan
 from planner.run import plan_scenario
-from planner.scenario_file import load_scenario
+from planner.scenario.loader import load_scenario
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING = Path(__file__).with_name("digits_training.py")

@@ -24,18 +24,18 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from planner.basis import measure_basis
-from planner.data import Dataset
-from planner.metrics import cautious_noise
-from planner.plan import Metrics
-from planner.prepared import Prepared
+from planner.inputs.dataset import Dataset
+from planner.inputs.prepared_scenario import Prepared
+from planner.plan.records import Metrics
+from planner.refinement.measured_scenario import measure_basis
 from planner.run import plan_scenario
-from planner.scenario import Scenario
-from planner.scenario_file import load_scenario
-from planner.side_by_side import TimedStage, time_side_by_side
-from planner.verify import Deliverable, measure_errors
-from profiling.quantize import quantize
-from profiling.session import Optimization, open_session, run_session
+from planner.scenario.loader import load_scenario
+from planner.scenario.schema import Scenario
+from planner.verification.error_metrics import cautious_noise
+from planner.verification.time_plans import TimedStage, time_side_by_side
+from planner.verification.verify import Deliverable, measure_errors
+from profiling.quantization.quantize import quantize
+from profiling.runtime.session import Optimization, open_session, run_session
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "benchmarks" / "keras-models.jsonl"

@@ -73,7 +73,7 @@ def make_model(folder: Path, size: int) -> int:
 def run(folder: Path, *arguments: str) -> tuple[float, float]:
     """Run the command line; return seconds and peak resident bytes."""
     env = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
-    command = [sys.executable, "-c", "from planner.entry import main; main()", *arguments]
+    command = [sys.executable, "-c", "from planner.__main__ import main; main()", *arguments]
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL)
     peak = 0

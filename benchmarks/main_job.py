@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from planner.errors import ScenarioError
-from planner.output import write_outcome
+from planner.output.plan_folder import write_outcome
 from planner.run import plan_scenario
-from planner.scenario_file import load_scenario
+from planner.scenario.loader import load_scenario
 
 _SCENARIOS = Path(__file__).parent.parent / "scenarios"
 
@@ -73,7 +73,9 @@ class Stopwatch:
 
 def run_one(path: Path) -> Row:
     """Plan one scenario in this process."""
-    from planner import prepared, run, tighten
+    from planner import run
+    from planner.inputs import prepared_scenario as prepared
+    from planner.refinement import noise_limit_search as tighten
 
     watch = Stopwatch()
     watch.watch(prepared, "calibrate_once", "profile")

@@ -25,20 +25,26 @@ from resnet50 import resnet50
 from rich.console import Console
 from rich.table import Table
 
-from planner.check_scenario import check_scenario
-from planner.law import Trial
-from planner.measure import device_costs, latency_profile, measured_devices, noise_law, noise_profiles
-from planner.predict import Whole, alone_on
-from planner.prepared import Prepared, prepare
-from planner.rebuild import rebuild
-from planner.scenario import Scenario
-from planner.scenario_file import load_scenario
-from profiling.extract import Library
-from profiling.noise import noise_power
-from profiling.onboard import time_interleaved
+from planner.costs.device_profiles import (
+    device_costs,
+    latency_profile,
+    measured_devices,
+    noise_law,
+    noise_profiles,
+)
+from planner.costs.noise_model import Trial
+from planner.costs.whole_model import Whole, alone_on
+from planner.deployment.mixed_precision import rebuild
+from planner.inputs.prepared_scenario import Prepared, prepare
+from planner.scenario.loader import load_scenario
+from planner.scenario.schema import Scenario
+from planner.scenario.validation import check_scenario
+from profiling.noise.measure_noise import noise_power
+from profiling.on_device.measure import time_interleaved
+from profiling.onnx_io.extract import Library
 from profiling.precision import Precision
-from profiling.quantize import QUANTIZED_SUFFIX
-from profiling.session import open_session, run_session
+from profiling.quantization.quantize import QUANTIZED_SUFFIX
+from profiling.runtime.session import open_session, run_session
 
 _SCENARIOS = Path(__file__).parent.parent / "scenarios"
 _MODELS = ("resnet56", "mobilenetv2", "yolox", "kwt1", "resnet50")

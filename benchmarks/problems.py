@@ -3,14 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from planner.evaluate import evaluate
-from planner.formulate import formulate
-from planner.measure import device_costs, measured_devices, noise_profiles
-from planner.prepared import prepare
-from planner.problem import Choice, Measure, PlacementProblem, Quantity
-from planner.profiles import profile_devices
-from planner.scenario import BudgetSpec, DeviceSpec, LinkSpec, PlacementSpec, Scenario
-from planner.scenario_file import load_scenario
+from planner.costs.device_profiles import device_costs, measured_devices, noise_profiles
+from planner.costs.formulation import formulate
+from planner.costs.profile_files import profile_devices
+from planner.inputs.prepared_scenario import prepare
+from planner.problem.cost_evaluation import evaluate
+from planner.problem.placement_problem import Choice, Measure, PlacementProblem, Quantity
+from planner.scenario.loader import load_scenario
+from planner.scenario.schema import BudgetSpec, DeviceSpec, LinkSpec, PlacementSpec, Scenario
 from profiling.precision import Precision
 
 MODELS = ("quickstart", "resnet56", "mobilenetv2", "yolox", "kwt1")

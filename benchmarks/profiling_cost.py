@@ -30,17 +30,23 @@ from prediction import isolated, scenario_of
 from rich.console import Console
 from rich.table import Table
 
-from planner.law import Trial
-from planner.measure import device_costs, latency_profile, measured_devices, noise_law, noise_profiles
-from planner.predict import alone_on
-from planner.prepared import prepare
-from profiling.diff import diff_profiles
-from profiling.noise import noise_power
-from profiling.onboard import FORMAT
-from profiling.profile import Profile, load_profile, save_json
-from profiling.quantize import Scheme
-from profiling.session import Feeds, Runtime, open_session, run_session
-from profiling.weights import save
+from planner.costs.device_profiles import (
+    device_costs,
+    latency_profile,
+    measured_devices,
+    noise_law,
+    noise_profiles,
+)
+from planner.costs.noise_model import Trial
+from planner.costs.whole_model import alone_on
+from planner.inputs.prepared_scenario import prepare
+from profiling.noise.measure_noise import noise_power
+from profiling.on_device.measure import FORMAT
+from profiling.onnx_io.external_weights import save
+from profiling.quantization.quantize import Scheme
+from profiling.records.profile import Profile, load_profile, save_json
+from profiling.records.profile_diff import diff_profiles
+from profiling.runtime.session import Feeds, Runtime, open_session, run_session
 
 _GIBI = 2**30
 _UNITS = 4  # that the layer-by-layer method is measured on

@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.table import Table
 from textbook import solve_textbook
 
-from planner.baselines import Baseline, baselines
-from planner.ilp import SolveResult, solve
-from planner.peak import peak_mib
-from planner.problem import PlacementProblem
-from planner.problem_file import problem_of
-from planner.problem_spec import check_problem
-from planner.solvers import SolverOptions
+from planner.comparison.baselines import Baseline, baselines
+from planner.peak_memory import peak_mib
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem_io.loader import problem_of
+from planner.problem_io.schema import check_problem
+from planner.solver.backends import SolverOptions
+from planner.solver.solve import SolveResult, solve
 
 _KNOWN = {"bert24_layers": 17.7899, "bert_l-3_operators": 27.9186, "resnet50_layers": 33.7747}
 _NOISE_SHARE = 0.3  # of the noise of everything in int8: a limit that keeps some units in float

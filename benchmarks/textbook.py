@@ -10,8 +10,8 @@ from itertools import permutations, product
 
 import pulp
 
-from planner.evaluate import evaluate, is_feasible
-from planner.problem import FLOAT, Choice, Flow, Limit, Measure, PlacementProblem
+from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import FLOAT, Choice, Flow, Limit, Measure, PlacementProblem
 
 _MICRO = 1e6
 

@@ -6,36 +6,36 @@ from pathlib import Path
 
 import msgspec
 
-from planner.basis import measure_basis
-from planner.build import Built, build_models, deliverable_of
-from planner.compose import Chosen, Question, chosen_by, compose_infeasible, compose_plan
-from planner.errors import DataError, OutputError, RebuildError
-from planner.explain import find_conflict
-from planner.in_place import time_in_place
-from planner.loop import close_loop
-from planner.measure import (
+from planner.costs.device_profiles import (
     local_runtime,
     noise_of,
 )
-from planner.metrics import broken_budgets, has_error_budget
-from planner.plan import Measured, Plan
-from planner.prepared import Prepared, group_units, load_datasets, load_source, prepare
-from planner.sample_size import too_few_evaluated
-from planner.scenario import Scenario
-from planner.scenario_file import parse_scenario
-from planner.schemes import schemes_of, trial_level
-from planner.tighten import Tightened
-from planner.user_code import load_metric
-from planner.verify import Deliverable, measure_errors, verify
-from planner.wording import conflict_text
+from planner.deployment.build import Built, build_models, deliverable_of
+from planner.devices.quantization_schemes import schemes_of, trial_level
+from planner.errors import DataError, OutputError, RebuildError
+from planner.inputs.prepared_scenario import Prepared, group_units, load_datasets, load_source, prepare
+from planner.plan.records import Measured, Plan
+from planner.refinement.closed_loop import close_loop
+from planner.refinement.infeasibility_text import conflict_text
+from planner.refinement.measured_scenario import measure_basis
+from planner.refinement.noise_limit_search import Tightened
+from planner.refinement.plan_assembly import Chosen, Question, chosen_by, compose_infeasible, compose_plan
+from planner.scenario.loader import parse_scenario
+from planner.scenario.schema import Scenario
+from planner.solver.infeasibility import find_conflict
+from planner.user_objects import load_metric
+from planner.verification.error_metrics import broken_budgets, has_error_budget
+from planner.verification.sample_size import too_few_evaluated
+from planner.verification.time_plan import time_in_place
+from planner.verification.verify import Deliverable, measure_errors, verify
 from profiling.errors import ModelError
-from profiling.model import model_hash
+from profiling.latency.plan_corrections import InPlace
+from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
-from profiling.profile import FORMAT as PROFILE_FORMAT
-from profiling.profile import Profile
 from profiling.progress import Progress, silent
-from profiling.quantize import Scheme
-from profiling.refine import InPlace
+from profiling.quantization.quantize import Scheme
+from profiling.records.profile import FORMAT as PROFILE_FORMAT
+from profiling.records.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from profiling.crash_journal import SUFFIX, CrashJournal
-from profiling.folders import cache_folder
-from profiling.graph import ModelGraph, Tensor, build_graph, with_obstacles
-from profiling.model import default_opset, load_model, model_hash
-from profiling.onboard import KernelTimes, read_kernels
-from profiling.prepare import made_up_samples, prepare_model
-from profiling.quantize import INT8, INT8_REDUCED, Calibration, calibrate
-from profiling.saturation import overflows_here
-from profiling.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
-from profiling.tags import tag_model
-from profiling.unit_trial import UnitTrial, refused_units
+from profiling.directories import cache_folder
+from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obstacles
+from profiling.latency.kernel_tags import tag_model
+from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.on_device.measure import KernelTimes, read_kernels
+from profiling.onnx_io.load import default_opset, load_model, model_hash
+from profiling.preparation.prepare import made_up_samples, prepare_model
+from profiling.quantization.int8_overflow import overflows_here
+from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
+from profiling.runtime.crash_journal import SUFFIX, CrashJournal
+from profiling.runtime.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
 
 _RUNS = 10
 _SAMPLES = 4

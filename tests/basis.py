@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from conftest import ROOT
 
-from planner.basis import Basis, measure_basis
-from planner.scenario_file import load_scenario
+from planner.refinement.measured_scenario import Basis, measure_basis
+from planner.scenario.loader import load_scenario
 from profiling.precision import Precision
-from profiling.profile import LatencyProfile
+from profiling.records.profile import LatencyProfile
 
 
 def quickstart_basis() -> Basis:

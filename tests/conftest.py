@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 import pytest
 
-from planner.check_scenario import check_scenario
 from planner.run import Outcome, plan_scenario
-from planner.scenario import Scenario
-from profiling.graph import ModelGraph, build_graph
-from profiling.model import load_model
-from profiling.prepare import prepare_model
-from profiling.quantize import INT8_REDUCED, Calibration, calibrate
+from planner.scenario.schema import Scenario
+from planner.scenario.validation import check_scenario
+from profiling.graph.unit_graph import ModelGraph, build_graph
+from profiling.onnx_io.load import load_model
+from profiling.preparation.prepare import prepare_model
+from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / "scenarios" / "quickstart.yaml"

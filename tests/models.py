@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
-from profiling.scopes import reads
+from profiling.onnx_io.subgraphs import reads
 
 _RESIDUAL = """
 <ir_version: 8, opset_import: ["" : 17]>

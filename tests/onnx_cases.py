@@ -14,19 +14,19 @@ import onnx
 from onnx import numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
-from planner.chain import Chain, same_bits
-from planner.rebuild import rebuild
-from planner.split import Placement, split
-from profiling.crash_journal import CrashJournal
+from planner.deployment.mixed_precision import rebuild
+from planner.deployment.split import Placement, split
+from planner.verification.stage_chain import Chain, same_bits
 from profiling.errors import ModelError, QuantizeError
-from profiling.graph import ModelGraph, build_graph, with_obstacles
-from profiling.model import load_model
+from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
+from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.onnx_io.load import load_model
 from profiling.precision import Precision
-from profiling.prepare import prepare_model
-from profiling.quantize import INT8, INT8_REDUCED, Calibration, calibrate
-from profiling.saturation import overflows_here
-from profiling.session import Feeds, Optimization, Runtime, open_session, run_session
-from profiling.unit_trial import UnitTrial, refused_units
+from profiling.preparation.prepare import prepare_model
+from profiling.quantization.int8_overflow import overflows_here
+from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
+from profiling.runtime.crash_journal import CrashJournal
+from profiling.runtime.session import Feeds, Optimization, Runtime, open_session, run_session
 
 _MOST_CRASHES = 20
 PASSED, REFUSED, DIFFERS, FAILED, NOT_RUN = "passed", "refused", "other numbers", "error", "does not run"

@@ -1,13 +1,14 @@
 """Brute force over all choices, written from README's formulas alone.
 
-It shares no code with `planner.evaluate` or `planner.program`, so that a mistake there shows here.
+It shares no code with `planner.problem.cost_evaluation` or `planner.solver.milp.model`, so that a mistake
+there shows here.
 """
 
 import itertools
 import math
 from dataclasses import dataclass
 
-from planner.problem import Choice, Measure, PlacementProblem
+from planner.problem.placement_problem import Choice, Measure, PlacementProblem
 
 
 @dataclass

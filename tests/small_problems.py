@@ -2,7 +2,7 @@
 
 from math import inf, isfinite
 
-from planner.problem import (
+from planner.problem.placement_problem import (
     Device,
     Flow,
     Form,

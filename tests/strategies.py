@@ -5,7 +5,7 @@ from dataclasses import replace
 import networkx as nx
 from hypothesis import strategies as st
 
-from planner.problem import (
+from planner.problem.placement_problem import (
     Device,
     Flow,
     Form,

@@ -13,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper
 from test_scenario_file import GOOD
 
-from planner.cli import main
-from profiling.profile import FORMAT as PROFILE_FORMAT
+from planner.cli.commands import main
+from profiling.records.profile import FORMAT as PROFILE_FORMAT
 
 SCENARIO = GOOD + "profiling: {rounds: 3, noise_samples: 2}\n"
 

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from small_problems import ENDLESS_PRESOLVE
 from strategies import problems
 
-from planner.baselines import baselines
-from planner.ilp import solve
-from planner.problem import Measure
-from planner.solvers import SolverOptions
+from planner.comparison.baselines import baselines
+from planner.problem.placement_problem import Measure
+from planner.solver.backends import SolverOptions
+from planner.solver.solve import solve
 
 
 @settings(max_examples=12, deadline=None)

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from small_problems import NOISE, small_problem
 from strategies import problems
 
-from planner.bound import lower_bound
-from planner.evaluate import evaluate, is_feasible
-from planner.ilp import solve
-from planner.prices import prices_of
-from planner.problem import Choice, Measure, Quantity, Term
-from planner.relaxation import Relaxation, Row
+from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import Choice, Measure, Quantity, Term
+from planner.solver.lagrangian.dual_bound import lower_bound
+from planner.solver.lagrangian.multipliers import prices_of
+from planner.solver.lagrangian.relaxation import Relaxation, Row
+from planner.solver.solve import solve
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 

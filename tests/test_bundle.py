@@ -11,12 +11,13 @@ import onnx
 import pytest
 from conftest import QUICKSTART
 
-from planner.cli import main
-from profiling import onboard, weights
-from profiling.bundle import SCRIPT, write_bundle
-from profiling.latency import Setup, order_of, variants_of
-from profiling.profile import load_profile
-from profiling.session import Runtime
+from planner.cli.commands import main
+from profiling.latency.device_bundle import SCRIPT, write_bundle
+from profiling.latency.measure_latency import Setup, order_of, variants_of
+from profiling.on_device import measure as onboard
+from profiling.onnx_io import external_weights as weights
+from profiling.records.profile import load_profile
+from profiling.runtime.session import Runtime
 
 
 def plan(*arguments: str) -> int:
@@ -89,9 +90,9 @@ def test_a_plan_needs_the_profile_only(profile, tmp_path, capsys):
 
 
 def test_large_weights_are_in_the_bundle_once(residual, tmp_path, monkeypatch):
-    from profiling.graph import build_graph
-    from profiling.model import load_model
-    from profiling.prepare import prepare_model
+    from profiling.graph.unit_graph import build_graph
+    from profiling.onnx_io.load import load_model
+    from profiling.preparation.prepare import prepare_model
 
     monkeypatch.setattr(weights, "LARGE_BYTES", 64)
     graph = build_graph(prepare_model(load_model(residual.path, {})))

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 
-from profiling.cache import cache_key, cached, samples_hash
-from profiling.folders import cache_folder
-from profiling.profile import TensorNoise, load_json, save_json
+from profiling.directories import cache_folder
+from profiling.records.cache import cache_key, cached, samples_hash
+from profiling.records.profile import TensorNoise, load_json, save_json
 
 
 def test_a_value_is_made_once(tmp_path):

@@ -5,10 +5,10 @@ import pytest
 from conftest import Prepared
 from models import with_weights
 
-from profiling import quantize as tool
-from profiling.channels import StandIns, stand_ins
 from profiling.errors import QuantizeError
-from profiling.quantize import INT8, INT8_REDUCED, Scheme, quantize
+from profiling.quantization import quantize as tool
+from profiling.quantization.per_channel_weights import StandIns, stand_ins
+from profiling.quantization.quantize import INT8, INT8_REDUCED, Scheme, quantize
 
 _MIXED = """
 <ir_version: 8, opset_import: ["" : 17]>

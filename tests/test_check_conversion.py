@@ -6,10 +6,19 @@ import msgspec
 import numpy as np
 import onnx
 
-from planner.check_conversion import check_on_random
-from planner.conversion.order import ANSWERS, CONVERSION, MODEL, SAMPLES, Conversion, Kind, Order, SourceInput
-from planner.convert import Converted
-from planner.report import conversion_lines
+from planner.conversion.converter import Converted
+from planner.conversion.equivalence_check import check_on_random
+from planner.conversion.request import (
+    ANSWERS,
+    CONVERSION,
+    MODEL,
+    SAMPLES,
+    Conversion,
+    Kind,
+    Order,
+    SourceInput,
+)
+from planner.report.plan_tables import conversion_lines
 
 _TWICE = """
 <ir_version: 8, opset_import: ["" : 17]>

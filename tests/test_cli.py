@@ -16,11 +16,11 @@ import pytest
 from conftest import QUICKSTART, ROOT
 from onnx import checker
 
-import planner.output as output_module
-from planner.cli import main
-from planner.manifest import Manifest
-from planner.output import read_manifest, read_plan
-from planner.plan import Plan
+import planner.output.plan_folder as output_module
+from planner.cli.commands import main
+from planner.output.plan_folder import read_manifest, read_plan
+from planner.plan.manifest import Manifest
+from planner.plan.records import Plan
 
 FAST = ("--set", "profiling.rounds=3", "--set", "profiling.noise_samples=4")
 
@@ -507,7 +507,14 @@ def test_a_file_that_the_planner_did_not_write_is_never_deleted(delivered, call,
 def test_an_interrupt_exits_with_130_and_leaves_nothing(tmp_path, number):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     process = subprocess.Popen(
-        [sys.executable, "-c", "from planner.entry import main; main()", QUICKSTART, "--out", tmp_path / "o"],
+        [
+            sys.executable,
+            "-c",
+            "from planner.__main__ import main; main()",
+            QUICKSTART,
+            "--out",
+            tmp_path / "o",
+        ],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
@@ -529,7 +536,15 @@ def test_a_cache_that_cannot_be_written_costs_a_line_and_no_plan(tmp_path):
     (tmp_path / "file").touch()
     settings = ("--set", "profiling.rounds=3", "--set", "budget={latency_ms: 1000}")
     done = subprocess.run(
-        [sys.executable, "-c", "from planner.entry import main; main()", QUICKSTART, "--out", "o", *settings],
+        [
+            sys.executable,
+            "-c",
+            "from planner.__main__ import main; main()",
+            QUICKSTART,
+            "--out",
+            "o",
+            *settings,
+        ],
         capture_output=True,
         cwd=tmp_path,
         env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "file")},
@@ -592,7 +607,7 @@ def test_help_shows_examples(call):
 
 @pytest.mark.parametrize("delay_s", [0.1, 0.2, 0.4])
 def test_an_interrupt_while_libraries_load_is_answered(tmp_path, delay_s):
-    code = "from planner.entry import main; print('ready', flush=True); main()"
+    code = "from planner.__main__ import main; print('ready', flush=True); main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, QUICKSTART, "--out", tmp_path / "o"],
         stderr=subprocess.PIPE,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from onnx import parser
 from onnx.reference import ReferenceEvaluator
 
-from planner.conversion.clips import clip_integers
+from planner.conversion.tf_worker.integer_clips import clip_integers
 
 
 def activated(

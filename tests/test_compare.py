@@ -13,28 +13,28 @@ import pytest
 from basis import quickstart_basis
 from conftest import scenario_around
 
-import planner.kept
-import planner.trials
-from planner.basis import Basis
-from planner.chain import Chain, same_bits
-from planner.cli import main
-from planner.compare import Wanted, compare
-from planner.comparison import Comparison
-from planner.comparison_folder import RunnableSet, write_comparison
-from planner.compose import Chosen
+import planner.comparison.plan_measurements
+import planner.solver.solve_cache
+from planner.cli.commands import main
+from planner.comparison.bandwidth_traces import over_range
+from planner.comparison.compare import Wanted, compare
+from planner.comparison.plan_set import SetOrder
+from planner.comparison.records import Comparison
+from planner.comparison.sweep import parse_bandwidths
+from planner.comparison.sweep_points import Points, Sweep, with_budgets
 from planner.errors import ScenarioError
-from planner.held import SetOrder
-from planner.ilp import solve
-from planner.manifest import sha256_of
-from planner.points import Points, Sweep, with_budgets
-from planner.problem import Measure, Quantity
-from planner.solvers import SolverOptions
-from planner.sweep import parse_bandwidths
-from planner.tighten import Tightened
-from planner.traces import over_range
+from planner.output.comparison_folder import RunnableSet, write_comparison
+from planner.plan.manifest import sha256_of
+from planner.problem.placement_problem import Measure, Quantity
+from planner.refinement.measured_scenario import Basis
+from planner.refinement.noise_limit_search import Tightened
+from planner.refinement.plan_assembly import Chosen
+from planner.solver.backends import SolverOptions
+from planner.solver.solve import solve
+from planner.verification.stage_chain import Chain, same_bits
 from profiling.precision import Precision
-from profiling.profile import load_json
-from profiling.session import Optimization, Runtime, open_session, run_session
+from profiling.records.profile import load_json
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 THREE = {
     "devices": [
@@ -148,7 +148,7 @@ def test_budgets_alone_can_vary(basis):
 def test_what_an_interrupted_comparison_solved_is_not_solved_again(basis, monkeypatch):
     sweep = sweep_of(basis, "0.05,0.7,20")
     solved = []
-    honest = planner.kept.solve
+    honest = planner.solver.solve_cache.solve
 
     def until_interrupted(problem, options, known):
         if len(solved) == 2:
@@ -156,10 +156,10 @@ def test_what_an_interrupted_comparison_solved_is_not_solved_again(basis, monkey
         solved.append(problem)
         return honest(problem, options, known)
 
-    monkeypatch.setattr(planner.kept, "solve", until_interrupted)
+    monkeypatch.setattr(planner.solver.solve_cache, "solve", until_interrupted)
     with pytest.raises(KeyboardInterrupt):
         compare(basis, sweep)
-    monkeypatch.setattr(planner.kept, "solve", lambda *a: solved.append(a[0]) or honest(*a))
+    monkeypatch.setattr(planner.solver.solve_cache, "solve", lambda *a: solved.append(a[0]) or honest(*a))
     whole = compare(basis, sweep).record
     assert len({repr(problem) for problem in solved}) == len(solved)
     before = len(solved)
@@ -252,7 +252,11 @@ def test_trials_measure_each_plan_once_and_judge_rows(basis):
 
 
 def test_a_plan_that_breaks_a_budget_on_the_evaluation_data_is_told(basis, monkeypatch):
-    monkeypatch.setattr(planner.trials, "broken_budgets", lambda *_: iter([("accuracy_drop", 0.02, 0.5)]))
+    monkeypatch.setattr(
+        planner.comparison.plan_measurements,
+        "broken_budgets",
+        lambda *_: iter([("accuracy_drop", 0.02, 0.5)]),
+    )
     found = compare(basis, sweep_of(basis, "0.1,100"), Wanted(trials=True)).record
     assert all(row.broken == ("accuracy_drop is 0.5, budget 0.02",) for row in found.rows)
 

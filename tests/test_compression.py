@@ -6,9 +6,9 @@ import pytest
 from conftest import Prepared
 from onnx import numpy_helper
 
-from profiling.compression import CompressedWeights, compress_weights, with_compressed
+from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
 from profiling.precision import Precision
-from profiling.profile import load_json, save_json
+from profiling.records.profile import load_json, save_json
 
 
 @pytest.fixture(scope="module")

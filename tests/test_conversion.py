@@ -18,23 +18,23 @@ import pytest
 from conftest import ROOT
 from onnx import numpy_helper
 
-from planner.check_conversion import check_on_random, check_on_samples
-from planner.check_scenario import check_scenario
-from planner.cli import main
-from planner.conversion.order import FAILURE, ORDER, Kind
-from planner.convert import Converted, convert
-from planner.data import Input, load_data
-from planner.execute import run_folder
-from planner.model_source import located_model, order_of
-from planner.output import write_outcome
-from planner.plan import WireFormat
+from planner.cli.commands import main
+from planner.conversion.converter import Converted, convert
+from planner.conversion.equivalence_check import check_on_random, check_on_samples
+from planner.conversion.model_source import located_model, order_of
+from planner.conversion.request import FAILURE, ORDER, Kind
+from planner.inputs.dataset import Input, load_data
+from planner.output.plan_folder import write_outcome
+from planner.output.run_exported import run_folder
+from planner.plan.records import WireFormat
 from planner.run import plan_scenario
-from planner.scenario import ConversionSpec
-from planner.scenario_file import load_scenario
+from planner.scenario.loader import load_scenario
+from planner.scenario.schema import ConversionSpec
+from planner.scenario.validation import check_scenario
 from profiling.errors import ModelError
-from profiling.graph import build_graph
-from profiling.model import load_model
-from profiling.prepare import prepare_model
+from profiling.graph.unit_graph import build_graph
+from profiling.onnx_io.load import load_model
+from profiling.preparation.prepare import prepare_model
 
 pytestmark = pytest.mark.skipif(
     find_spec("tf2onnx") is None, reason="needs the extra: splitquant[tensorflow]"
@@ -283,9 +283,9 @@ _RANDOM = """
 import sys
 import keras
 import numpy as np
-from planner.conversion import random_weights
-from planner.conversion.applications import build_application
-from planner.conversion.order import Kind, Order
+from planner.conversion.tf_worker import random_weights
+from planner.conversion.tf_worker.keras_applications import build_application
+from planner.conversion.request import Kind, Order
 
 model, _ = build_application(Order(kind=Kind.APPLICATION, target="MobileNetV3Small", opset=17))
 shown = random_weights.pictures(224, 224, 3)
@@ -474,7 +474,7 @@ def told(saved, tmp_path_factory):
         folders.append(tmp_path_factory.mktemp("fault"))
         order = order_of(located_model(model, saved), located(saved, how), {})
         (folders[-1] / ORDER).write_bytes(msgspec.json.encode(order))
-    call = [sys.executable, "-m", "planner.conversion.worker", "convert", *folders]
+    call = [sys.executable, "-m", "planner.conversion.tf_worker.main", "convert", *folders]
     assert subprocess.run(call, capture_output=True, check=False, timeout=600, cwd=ROOT).returncode == 1
     return [(folder / FAILURE).read_text() for folder in folders]
 
@@ -565,7 +565,7 @@ def test_sparse_weights_of_a_tflite_file_are_decoded(saved):
 _CONSTANTS = """
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
-from planner.conversion.plain_tflite import densified, unpacked
+from planner.conversion.tf_worker.plain_tflite import densified, unpacked
 
 def level(format, size=0, segments=(), places=()):
     made = schema.DimensionMetadataT()

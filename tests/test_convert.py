@@ -5,12 +5,12 @@ from importlib.metadata import PackageNotFoundError
 import numpy as np
 import pytest
 
-from planner import convert as module
-from planner.conversion.order import Kind, Order
-from planner.convert import convert
-from planner.data import Input
-from planner.plan import ConvertedFrom
-from planner.report import conversion_lines
+from planner.conversion import converter as module
+from planner.conversion.converter import convert
+from planner.conversion.request import Kind, Order
+from planner.inputs.dataset import Input
+from planner.plan.records import ConvertedFrom
+from planner.report.plan_tables import conversion_lines
 from profiling.errors import ModelError
 
 

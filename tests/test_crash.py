@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import QUICKSTART
 
-from planner.output import read_manifest, read_plan
+from planner.output.plan_folder import read_manifest, read_plan
 
 _MOMENTS = 20
-_COMMAND = [sys.executable, "-c", "from planner.entry import main; main()"]
+_COMMAND = [sys.executable, "-c", "from planner.__main__ import main; main()"]
 _QUICK = tuple(
     word
     for setting in (
@@ -93,7 +93,7 @@ def test_two_runs_into_one_folder_do_not_mix(tmp_path):
 def test_processes_beside_leave_without_a_word(delay_s):
     code = (
         "import signal, time\n"
-        "from planner.workers import side_by_side\n"
+        "from planner.solver.process_pool import side_by_side\n"
         "if __name__ == '__main__':\n"
         "    with side_by_side(2) as mapped:\n"
         "        print('ready', flush=True)\n"
@@ -129,7 +129,7 @@ def _is_there(group: int) -> bool:
 def test_a_failure_beside_is_raised_once_and_ends_the_others():
     code = (
         "import time\n"
-        "from planner.workers import side_by_side\n"
+        "from planner.solver.process_pool import side_by_side\n"
         "if __name__ == '__main__':\n"
         "    with side_by_side(2) as mapped:\n"
         "        list(mapped(time.sleep, [-1, 60, 60, 60]))\n"

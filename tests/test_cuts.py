@@ -4,14 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planner.chain import Chain, same_bits
-from profiling.cuts import designed_stages, stage_models
-from profiling.latency import BuiltPlan, Setup, measure_latency, order_of, time_plan
-from profiling.onboard import FP32, INT8, INT16, cuts_of, form_of, seam_costs
+from planner.verification.stage_chain import Chain, same_bits
+from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, order_of, time_plan
+from profiling.latency.plan_corrections import StageTime, refine
+from profiling.latency.stage_cuts import designed_stages, stage_models
+from profiling.on_device.measure import FP32, INT8, INT16, cuts_of, form_of, seam_costs
 from profiling.precision import Precision
-from profiling.quantize import quantize
-from profiling.refine import StageTime, refine
-from profiling.session import Optimization, Runtime, open_session, run_session
+from profiling.quantization.quantize import quantize
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 
 @pytest.fixture(scope="module")

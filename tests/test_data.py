@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from planner.data import Dataset, Input, check_labels, load_data, split_calibration
 from planner.errors import DataError
-from planner.prepared import prepare
-from planner.sample_spec import ImageSpec, LabelTable, SampleSpec, SubsetSpec
-from planner.scenario_file import load_scenario
+from planner.inputs.dataset import Dataset, Input, check_labels, load_data, split_calibration
+from planner.inputs.prepared_scenario import prepare
+from planner.scenario.data_schema import ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from planner.scenario.loader import load_scenario
 
 X = Input("x", "float32", (1, 3, 4, 4))
 

@@ -3,14 +3,14 @@ from dataclasses import replace
 
 import pytest
 
-from planner.cli import main
-from profiling.diff import diff_profiles
+from planner.cli.commands import main
 from profiling.errors import ProfileError
-from profiling.latency import Setup, measure_latency
-from profiling.onboard import FORMAT, spread
+from profiling.latency.measure_latency import Setup, measure_latency
+from profiling.on_device.measure import FORMAT, spread
 from profiling.precision import Precision
-from profiling.profile import Profile, save_json
-from profiling.session import Runtime
+from profiling.records.profile import Profile, save_json
+from profiling.records.profile_diff import diff_profiles
+from profiling.runtime.session import Runtime
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.envelope import Line, lower_envelope
+from planner.comparison.lower_envelope import Line, lower_envelope
 
 LINES = st.lists(
     st.tuples(st.integers(0, 1000), st.integers(0, 1000)).map(lambda p: (p[0] / 10, p[1] / 10)),

@@ -6,14 +6,14 @@ from small_problems import LATENCY, NOISE, small_problem
 from strategies import problems
 from test_formulate import TEXT
 
-from planner.budgets import limits_of, unit_of
-from planner.explain import find_conflict
-from planner.ilp import SolveStatus, solve
-from planner.law import NoiseLaw
-from planner.problem import Limit, Measure, Quantity
-from planner.scenario_file import load_scenario
-from planner.solvers import SolverOptions
-from planner.wording import conflict_text
+from planner.costs.budget_limits import limits_of, unit_of
+from planner.costs.noise_model import NoiseLaw
+from planner.problem.placement_problem import Limit, Measure, Quantity
+from planner.refinement.infeasibility_text import conflict_text
+from planner.scenario.loader import load_scenario
+from planner.solver.backends import SolverOptions
+from planner.solver.infeasibility import find_conflict
+from planner.solver.solve import SolveStatus, solve
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 

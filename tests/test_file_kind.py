@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.cli import main
+from planner.cli.commands import main
 
 KINDS = {
     "net.onnx": "is a model, not a scenario: give a scenario, or `plan inspect net.onnx`",

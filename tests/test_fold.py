@@ -5,8 +5,8 @@ import pytest
 from models import with_weights
 from onnx import numpy_helper
 
-from profiling.fold import fold_constants
-from profiling.session import Optimization, Runtime, open_session
+from profiling.preparation.constant_folding import fold_constants
+from profiling.runtime.session import Optimization, Runtime, open_session
 
 _AT_ONCE = """
 <ir_version: 8, opset_import: ["" : 17]>

@@ -2,15 +2,16 @@ from dataclasses import replace
 
 import pytest
 
-from planner.budgets import limits_of
+from planner.costs.budget_limits import limits_of
+from planner.costs.formulation import DeviceCosts, formulate
 from planner.errors import ScenarioError
-from planner.evaluate import evaluate
-from planner.formulate import DeviceCosts, formulate
-from planner.problem import Choice, Measure, Quantity, Term
-from planner.scenario_file import load_scenario
+from planner.problem.cost_evaluation import evaluate
+from planner.problem.placement_problem import Choice, Measure, Quantity, Term
+from planner.scenario.loader import load_scenario
 from profiling.errors import ProfileError
 from profiling.precision import Precision, Wire
-from profiling.profile import (
+from profiling.quantization.quantize import INT8, Scheme
+from profiling.records.profile import (
     LatencyProfile,
     NoiseProfile,
     SwitchCost,
@@ -19,7 +20,6 @@ from profiling.profile import (
     UnitNoise,
     WireCost,
 )
-from profiling.quantize import INT8, Scheme
 
 TEXT = """\
 model: m.onnx

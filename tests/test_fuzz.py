@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from test_bad_inputs import SCENARIO
 
 from planner.errors import PlannerError
-from planner.scenario_file import load_scenario
+from planner.scenario.loader import load_scenario
 from profiling.errors import ModelError
-from profiling.graph import build_graph
-from profiling.model import load_model
-from profiling.prepare import prepare_model
+from profiling.graph.unit_graph import build_graph
+from profiling.onnx_io.load import load_model
+from profiling.preparation.prepare import prepare_model
 
 MODEL = models.residual().SerializeToString()
 YAML_WORDS = st.sampled_from(

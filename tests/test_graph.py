@@ -8,12 +8,12 @@ import pytest
 from conftest import Prepared
 from onnx import numpy_helper
 
-from profiling.graph import build_graph
-from profiling.onboard import read_op_types
+from profiling.graph.unit_graph import build_graph
+from profiling.on_device.measure import read_op_types
 from profiling.precision import Precision
-from profiling.prepare import prepare_model
-from profiling.quantize import INT8, quantize
-from profiling.session import Runtime, Trace, open_session
+from profiling.preparation.prepare import prepare_model
+from profiling.quantization.quantize import INT8, quantize
+from profiling.runtime.session import Runtime, Trace, open_session
 
 
 def test_units_are_what_the_runtime_fuses(residual):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
 
-from planner.conversion.grid import restore_integers, whole_numbers
+from planner.conversion.tf_worker.qat_weights import restore_integers, whole_numbers
 
 SCALES = st.floats(2.0**-12, 4.0, width=32)
 

@@ -10,10 +10,20 @@ from small_problems import ENDLESS_PRESOLVE, LATENCY, NOISE, problem_that_cbc_mi
 from strategies import problems
 
 from planner.errors import ProblemError, SolverError
-from planner.evaluate import evaluate, is_feasible
-from planner.ilp import SolveStatus, solve
-from planner.problem import Choice, Device, Limit, Measure, Option, PlacementProblem, Quantity, Term, Vertex
-from planner.solvers import SolverOptions
+from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import (
+    Choice,
+    Device,
+    Limit,
+    Measure,
+    Option,
+    PlacementProblem,
+    Quantity,
+    Term,
+    Vertex,
+)
+from planner.solver.backends import SolverOptions
+from planner.solver.solve import SolveStatus, solve
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from strategies import problems
 
-import planner.kept
+import planner.solver.solve_cache
 from planner.errors import SolverError
-from planner.ilp import SolveResult, solve
-from planner.kept import solve_ahead, solve_kept
-from planner.solvers import SolverOptions
+from planner.solver.backends import SolverOptions
+from planner.solver.solve import SolveResult, solve
+from planner.solver.solve_cache import solve_ahead, solve_kept
 
 OPTIONS = SolverOptions(gap=1e-9)
 
@@ -38,7 +38,7 @@ def several():
 
 def test_what_is_solved_ahead_is_not_solved_again(several, monkeypatch):
     solve_ahead(several, OPTIONS, 2)
-    monkeypatch.setattr(planner.kept, "solve", None)
+    monkeypatch.setattr(planner.solver.solve_cache, "solve", None)
     assert all(solve_kept(problem, OPTIONS).objective is not None for problem in several)
 
 
@@ -52,6 +52,6 @@ def test_a_problem_that_fails_is_left_to_the_one_who_asks(several):
 
 def test_other_options_are_another_problem(several, monkeypatch):
     solve_kept(several[0], OPTIONS)
-    monkeypatch.setattr(planner.kept, "solve", None)
+    monkeypatch.setattr(planner.solver.solve_cache, "solve", None)
     with pytest.raises(TypeError):
         solve_kept(several[0], SolverOptions(gap=2e-9))

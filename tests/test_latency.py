@@ -4,13 +4,13 @@ import models
 import pytest
 from conftest import Prepared
 
-from profiling.latency import Setup, measure_latency, order_of
-from profiling.onboard import Kernel, KernelTimes, Order, Owner, switch_costs
+from profiling.latency.kernel_tags import tag_model
+from profiling.latency.measure_latency import Setup, measure_latency, order_of
+from profiling.on_device.measure import Kernel, KernelTimes, Order, Owner, switch_costs
 from profiling.precision import Precision
-from profiling.profile import LatencyProfile, load_json, save_json
-from profiling.quantize import quantize
-from profiling.session import Runtime, open_session
-from profiling.tags import tag_model
+from profiling.quantization.quantize import quantize
+from profiling.records.profile import LatencyProfile, load_json, save_json
+from profiling.runtime.session import Runtime, open_session
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.law import NoiseLaw, Point, fit_law
+from planner.costs.noise_model import NoiseLaw, Point, fit_law
 
 POSITIVE = st.floats(1e-6, 1e3)
 

@@ -1,7 +1,7 @@
 import onnx
 from onnx import parser
 
-from planner.conversion.layer_names import name_by_layer
+from planner.conversion.tf_worker.layer_names import name_by_layer
 
 
 def graph(*names: str) -> onnx.ModelProto:

@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from planner.cli import main
-from planner.versions import TESTED
+from planner.cli.commands import main
+from planner.cli.versions import TESTED
 
 TEXT = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from conftest import plan_model, scenario_around
 
-from planner import loop
-from planner.basis import measure_basis
-from planner.compose import chosen_by
-from planner.in_place import time_in_place
-from planner.loop import MOST_ROUNDS, close_loop
+from planner.refinement import closed_loop as loop
+from planner.refinement.closed_loop import MOST_ROUNDS, close_loop
+from planner.refinement.measured_scenario import measure_basis
+from planner.refinement.plan_assembly import chosen_by
+from planner.verification.time_plan import time_in_place
 from profiling.precision import Precision
 
 
@@ -70,7 +70,7 @@ def test_the_profile_that_is_delivered_prices_the_plan(tmp_path):
 
 def test_a_device_known_from_a_file_alone_is_not_timed(tmp_path):
     first = plan_model(tmp_path, models.residual(), samples())
-    from profiling.profile import save_json
+    from profiling.records.profile import save_json
 
     save_json(first.profiles["a"], tmp_path / "a.json")
     devices = [{"name": "a", "profile": str(tmp_path / "a.json")}]

@@ -7,7 +7,13 @@ from conftest import scenario_around
 from rich.console import Console
 
 from planner.errors import DataError
-from planner.metrics import (
+from planner.inputs.prepared_scenario import prepare
+from planner.output.plan_folder import read_manifest, write_outcome
+from planner.plan.records import Metrics
+from planner.report.plan_tables import plan_table
+from planner.run import plan_scenario
+from planner.scenario.schema import BudgetSpec
+from planner.verification.error_metrics import (
     MetricsSum,
     broken_budgets,
     class_count,
@@ -15,12 +21,6 @@ from planner.metrics import (
     has_error_budget,
     names_class,
 )
-from planner.output import read_manifest, write_outcome
-from planner.plan import Metrics
-from planner.prepared import prepare
-from planner.report import plan_table
-from planner.run import plan_scenario
-from planner.scenario import BudgetSpec
 
 
 def metrics(**changes) -> Metrics:

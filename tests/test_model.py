@@ -5,9 +5,9 @@ import pytest
 from onnx import numpy_helper, parser
 
 from profiling.errors import ModelError
-from profiling.model import load_model
-from profiling.prepare import prepare_model
-from profiling.session import Runtime, open_session, run_session
+from profiling.onnx_io.load import load_model
+from profiling.preparation.prepare import prepare_model
+from profiling.runtime.session import Runtime, open_session, run_session
 
 
 def save(model: onnx.ModelProto, folder) -> object:

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from planner.check_scenario import check_scenario
-from planner.conversion.order import Kind
-from planner.model_source import located_conversion, located_model, order_of
-from planner.scenario import ConversionSpec
-from planner.scenario_file import parse_conversion
+from planner.conversion.model_source import located_conversion, located_model, order_of
+from planner.conversion.request import Kind
+from planner.scenario.loader import parse_conversion
+from planner.scenario.schema import ConversionSpec
+from planner.scenario.validation import check_scenario
 from profiling.errors import ModelError
 
 

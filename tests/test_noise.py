@@ -4,9 +4,9 @@ import onnxruntime as ort
 import pytest
 from conftest import Prepared
 
-from profiling.noise import measure_noise, noise_power
-from profiling.quantize import quantize
-from profiling.session import Runtime, open_session, run_session
+from profiling.noise.measure_noise import measure_noise, noise_power
+from profiling.quantization.quantize import quantize
+from profiling.runtime.session import Runtime, open_session, run_session
 
 
 def test_noise_is_squared_error_over_squared_signal():

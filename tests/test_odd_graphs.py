@@ -11,20 +11,20 @@ import pytest
 from conftest import plan_model
 from onnx import parser
 
-from planner.chain import Chain, same_bits
+from planner.deployment.mixed_precision import quantized_tensors, rebuild
+from planner.deployment.split import Placement, split
 from planner.errors import ScenarioError
-from planner.rebuild import quantized_tensors, rebuild
 from planner.run import Outcome
-from planner.split import Placement, split
+from planner.verification.stage_chain import Chain, same_bits
 from profiling.errors import ModelError
-from profiling.graph import ModelGraph, build_graph
-from profiling.model import load_model
-from profiling.onboard import read_kernels, read_op_types
-from profiling.prepare import prepare_model
-from profiling.quantize import INT8_REDUCED, Calibration, calibrate
-from profiling.scopes import all_nodes
-from profiling.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
-from profiling.tags import tag_model
+from profiling.graph.unit_graph import ModelGraph, build_graph
+from profiling.latency.kernel_tags import tag_model
+from profiling.on_device.measure import read_kernels, read_op_types
+from profiling.onnx_io.load import load_model
+from profiling.onnx_io.subgraphs import all_nodes
+from profiling.preparation.prepare import prepare_model
+from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate
+from profiling.runtime.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
 
 TWO_DEVICES = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 2}],

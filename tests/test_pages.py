@@ -16,21 +16,21 @@ from basis import quickstart_basis
 from conftest import ROOT
 from matplotlib.figure import Figure
 
-from planner.canvas import colours_of, ink_on, inline_svg, styled
-from planner.compare import Wanted, compare
-from planner.comparison_folder import write_comparison
-from planner.held import SetOrder
-from planner.output import write_outcome
-from planner.picture import Placed, _spots, draw_graph
-from planner.points import Sweep
-from planner.problem import Measure
+from planner.comparison.bandwidth_traces import over_range
+from planner.comparison.compare import Wanted, compare
+from planner.comparison.plan_set import SetOrder
+from planner.comparison.sweep import parse_bandwidths
+from planner.comparison.sweep_points import Sweep
+from planner.output.comparison_folder import write_comparison
+from planner.output.plan_folder import write_outcome
+from planner.problem.placement_problem import Measure
+from planner.report.figure_style import colours_of, ink_on, inline_svg, styled
+from planner.report.graph_figure import Placed, _spots, draw_graph
 from planner.run import plan_scenario
-from planner.scenario_file import load_scenario
-from planner.sweep import parse_bandwidths
-from planner.traces import over_range
-from profiling.graph import build_graph
+from planner.scenario.loader import load_scenario
+from profiling.graph.unit_graph import build_graph
 from profiling.precision import Precision
-from profiling.prepare import prepare_model
+from profiling.preparation.prepare import prepare_model
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")

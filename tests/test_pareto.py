@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import problems
 
-from planner.ilp import solve
-from planner.pareto import pareto_front
-from planner.problem import Measure, Quantity
-from planner.solvers import SolverOptions
+from planner.problem.placement_problem import Measure, Quantity
+from planner.solver.backends import SolverOptions
+from planner.solver.pareto_front import pareto_front
+from planner.solver.solve import solve
 
 LATENCY, NOISE, MONEY = (Quantity(one) for one in (Measure.LATENCY, Measure.NOISE, Measure.MONEY))
 CLOSE = 3e-5

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from planner.picture_axes import are_channels_last, channels_first, channels_last
+from planner.image_layout import are_channels_last, channels_first, channels_last
 
 
 @pytest.mark.parametrize("front", [(), (1,), (5,), (5, 1)])

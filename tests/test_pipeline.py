@@ -6,10 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.contract import contract
-from planner.ilp import SolveStatus, solve
-from planner.pipeline import best_pipeline
-from planner.problem import (
+from planner.problem.placement_problem import (
     Device,
     Flow,
     Form,
@@ -23,8 +20,11 @@ from planner.problem import (
     Vertex,
     with_visits,
 )
-from planner.symmetry import are_alike
-from planner.windows import within_period
+from planner.solver.pipeline_dp import best_pipeline
+from planner.solver.presolve.device_symmetry import are_alike
+from planner.solver.presolve.merge_units import contract
+from planner.solver.presolve.stage_windows import within_period
+from planner.solver.solve import SolveStatus, solve
 
 
 @st.composite

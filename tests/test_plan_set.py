@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.envelope import Line, lower_envelope
-from planner.plan_set import Selection, follow, select_plans
-from planner.traces import Occurrence
+from planner.comparison.bandwidth_traces import Occurrence
+from planner.comparison.lower_envelope import Line, lower_envelope
+from planner.comparison.plan_selection import Selection, follow, select_plans
 
 numbers = st.floats(0.01, 10)
 

@@ -8,12 +8,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
 from profiling.errors import ModelError
-from profiling.graph import build_graph
-from profiling.model import load_model
-from profiling.names import names_of
-from profiling.prepare import prepare_model
-from profiling.quantize import INT8_REDUCED, Calibration, calibrate, quantize
-from profiling.session import Runtime, open_session, run_session
+from profiling.graph.unit_graph import build_graph
+from profiling.onnx_io.load import load_model
+from profiling.onnx_io.unique_names import names_of
+from profiling.preparation.prepare import prepare_model
+from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate, quantize
+from profiling.runtime.session import Runtime, open_session, run_session
 
 RNG = np.random.default_rng(1)
 

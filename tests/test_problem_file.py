@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from planner.cli import main
-from planner.ilp import solve
-from planner.problem_file import load_problem
+from planner.cli.commands import main
+from planner.problem_io.loader import load_problem
+from planner.solver.solve import solve
 
 EXAMPLE = Path(__file__).parent.parent / "scenarios" / "problem.json"
 GOOD = json.loads(EXAMPLE.read_text())

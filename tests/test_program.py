@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from small_problems import small_problem, two_devices_with_one_to_return_to
 
-from planner.program import build
+from planner.solver.milp.model import build
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = (

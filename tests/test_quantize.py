@@ -3,8 +3,8 @@ import onnx
 import pytest
 
 from profiling.errors import QuantizeError
-from profiling.quantize import INT8, INT8_REDUCED, Scheme, calibrate, quantize
-from profiling.session import Optimization, Runtime, open_session, run_session
+from profiling.quantization.quantize import INT8, INT8_REDUCED, Scheme, calibrate, quantize
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 
 def nodes_of(prepared, units) -> tuple[str, ...]:

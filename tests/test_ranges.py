@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 from onnx import helper, parser
 
-from profiling import ranges
-from profiling.onboard import read_op_types
-from profiling.ranges import tensor_ranges
-from profiling.session import Trace, open_session
+from profiling.on_device.measure import read_op_types
+from profiling.quantization import activation_ranges as ranges
+from profiling.quantization.activation_ranges import tensor_ranges
+from profiling.runtime.session import Trace, open_session
 
 LENGTH = 12
 TENSORS = [f"t{i}" for i in range(LENGTH + 1)]

@@ -5,7 +5,7 @@ import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
 
-from planner.check_scenario import check_scenario
+from planner.scenario.validation import check_scenario
 
 SCENARIOS = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 

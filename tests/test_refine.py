@@ -4,16 +4,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planner.check_scenario import check_scenario
-from planner.formulate import DeviceCosts
-from planner.predict import Whole, alone_on
-from planner.rebuild import rebuild
-from profiling.latency import BuiltPlan, Setup, measure_latency, time_plan
-from profiling.onboard import KernelTimes, Timed
+from planner.costs.formulation import DeviceCosts
+from planner.costs.whole_model import Whole, alone_on
+from planner.deployment.mixed_precision import rebuild
+from planner.scenario.validation import check_scenario
+from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
+from profiling.latency.plan_corrections import refine
+from profiling.on_device.measure import KernelTimes, Timed
 from profiling.precision import Precision
-from profiling.quantize import INT8_REDUCED
-from profiling.refine import refine
-from profiling.session import Runtime
+from profiling.quantization.quantize import INT8_REDUCED
+from profiling.runtime.session import Runtime
 
 DATA = {"npz": "d.npz"}
 CONTENT = {

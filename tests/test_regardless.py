@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from strategies import problems
 
-from planner.problem import Measure, Quantity
-from planner.regardless import plans_regardless
-from planner.solvers import SolverOptions
+from planner.problem.placement_problem import Measure, Quantity
+from planner.solver.backends import SolverOptions
+from planner.solver.single_precision import plans_regardless
 
 NOISE = Quantity(Measure.NOISE)
 

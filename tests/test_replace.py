@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-import planner.replace as module
+import planner.output.atomic_folder as module
 from planner.errors import OutputError
-from planner.replace import replacing
+from planner.output.atomic_folder import replacing
 
 
 def write(folder, text: str) -> None:

@@ -1,7 +1,7 @@
 import onnx
 from onnx import parser
 
-from planner.conversion.reshapes import drop_idle_reshapes
+from planner.conversion.tf_worker.remove_reshapes import drop_idle_reshapes
 
 
 def test_reshapes_that_change_nothing_go_and_others_stay():

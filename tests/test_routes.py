@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.routes import Hop, MessageEnergy, Routes
+from planner.problem.routing import Hop, MessageEnergy, Routes
 
 LINKS = [
     Hop("camera", "gateway", 0.001, 1e6),

@@ -11,8 +11,8 @@ import pytest
 from conftest import QUICKSTART, ROOT, plan_model
 from PIL import Image
 
-from planner.cli import main
-from planner.output import read_manifest, write_outcome
+from planner.cli.commands import main
+from planner.output.plan_folder import read_manifest, write_outcome
 
 EVALUATION = ROOT / "scenarios" / "quickstart" / "evaluation.npz"
 
@@ -182,7 +182,7 @@ def test_a_manifest_that_lies_is_refused_before_anything_runs(change, message, r
 
 
 def test_weights_outside_the_folder_are_refused_with_a_matching_hash(run, delivered, tmp_path):
-    from planner.manifest import sha256_of
+    from planner.plan.manifest import sha256_of
 
     def change(manifest, folder):
         path = folder / manifest["stages"][0]["file"]

@@ -9,16 +9,16 @@ from models import residual
 from rich.console import Console
 from small_problems import small_problem
 
-from planner.evaluate import evaluate
-from planner.metrics import doubtful_budgets
-from planner.output import read_manifest, read_plan, write_outcome
-from planner.plan import Metrics, Round
-from planner.report import broken_text, no_plan_text, plan_table
+from planner.output.plan_folder import read_manifest, read_plan, write_outcome
+from planner.plan.records import Metrics, Round
+from planner.problem.cost_evaluation import evaluate
+from planner.refinement.noise_limit_search import Tightening
+from planner.report.plan_tables import broken_text, no_plan_text, plan_table
 from planner.run import plan_scenario
-from planner.sample_size import too_few_evaluated, too_few_held_back, too_few_text
-from planner.scenario import BudgetSpec
-from planner.solvers import SolverOptions
-from planner.tighten import Tightening
+from planner.scenario.schema import BudgetSpec
+from planner.solver.backends import SolverOptions
+from planner.verification.error_metrics import doubtful_budgets
+from planner.verification.sample_size import too_few_evaluated, too_few_held_back, too_few_text
 
 
 def metrics(samples: int, changed: int = 0, noise: float = 0.0, error: float = 0.0, **known) -> Metrics:

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from conftest import QUICKSTART, ROOT
 
-from planner.check_scenario import scenario_schema
 from planner.errors import ScenarioError
-from planner.scenario import Scenario
-from planner.scenario_file import dump_scenario, load_ready_scenario, load_scenario, parse_scenario
+from planner.scenario.loader import dump_scenario, load_ready_scenario, load_scenario, parse_scenario
+from planner.scenario.schema import Scenario
+from planner.scenario.validation import scenario_schema
 
 GOOD = """\
 model: m.onnx

@@ -9,16 +9,16 @@ import onnx
 import pytest
 from conftest import plan_model
 
-from planner import schemes
-from planner.check_scenario import check_scenario
-from planner.output import read_plan, write_outcome
+from planner.devices import quantization_schemes as schemes
+from planner.devices.quantization_schemes import choose_schemes, trial_level
+from planner.output.plan_folder import read_plan, write_outcome
 from planner.run import export_plan
-from planner.scenario import Scenario
-from planner.schemes import choose_schemes, trial_level
+from planner.scenario.schema import Scenario
+from planner.scenario.validation import check_scenario
 from profiling.errors import ProfileError
-from profiling.profile import save_json
-from profiling.quantize import INT8, INT8_REDUCED, SCHEMES, Scheme
-from profiling.session import Optimization
+from profiling.quantization.quantize import INT8, INT8_REDUCED, SCHEMES, Scheme
+from profiling.records.profile import save_json
+from profiling.runtime.session import Optimization
 
 ARRAYS = {"x": np.random.default_rng(0).normal(size=(12, 1, 2, 8, 8)).astype(np.float32)}
 MIB = 2**20

@@ -8,17 +8,17 @@ import onnx
 import pytest
 from conftest import ROOT
 
-from planner.chain import Chain, same_bits
-from planner.cli import main
-from planner.rebuild import quantized_tensors, rebuild
-from planner.split import Placement, split
-from profiling.graph import build_graph
-from profiling.model import default_opset, load_model
+from planner.cli.commands import main
+from planner.deployment.mixed_precision import quantized_tensors, rebuild
+from planner.deployment.split import Placement, split
+from planner.verification.stage_chain import Chain, same_bits
+from profiling.graph.unit_graph import build_graph
+from profiling.onnx_io.external_weights import values
+from profiling.onnx_io.load import default_opset, load_model
 from profiling.precision import Precision
-from profiling.prepare import prepare_model
-from profiling.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
-from profiling.session import Optimization, Runtime, open_session, run_session
-from profiling.weights import values
+from profiling.preparation.prepare import prepare_model
+from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 MODELS = {
     "resnet20": ("cifar10_resnet/resnet20_cifar10.onnx", 25),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiling.shown import one_line, reason, shown
+from profiling.printable_text import one_line, reason, shown
 
 
 @given(st.text(alphabet=st.characters(codec=None)))

@@ -1,5 +1,5 @@
-from planner.side_by_side import TimedStage, time_side_by_side
-from profiling.session import Runtime
+from planner.verification.time_plans import TimedStage, time_side_by_side
+from profiling.runtime.session import Runtime
 
 
 def test_every_stage_of_every_chain_has_its_ratio(residual):

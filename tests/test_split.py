@@ -4,13 +4,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import checker
 
-from planner.chain import Chain, same_bits
-from planner.rebuild import quantized_tensors, rebuild
-from planner.split import Placement, crossings_of, split
+from planner.deployment.mixed_precision import quantized_tensors, rebuild
+from planner.deployment.split import Placement, crossings_of, split
+from planner.verification.stage_chain import Chain, same_bits
 from profiling.precision import Precision, Wire
-from profiling.quantize import QUANTIZED_SUFFIX, read_ranges
-from profiling.session import Optimization, Runtime, open_session, run_session
-from profiling.wires import add_wires
+from profiling.quantization.quantize import QUANTIZED_SUFFIX, read_ranges
+from profiling.quantization.wire_formats import add_wires
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 DEVICES = ("a", "b", "c")
 QUANTIZED = (Precision.INT8, Precision.INT16)

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from conftest import ROOT
 
-_CALL = [sys.executable, "-c", "from planner.entry import main; main()"]
+_CALL = [sys.executable, "-c", "from planner.__main__ import main; main()"]
 # It prints when a library is imported and when the process ends, in all ways there are.
 _LOUD = """
 import contextlib, ctypes, os, sys

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cann
 
 
 def supervised(code: str, folder, **environment: str) -> subprocess.CompletedProcess:
-    script = "from planner.supervisor import run_supervised\n" + textwrap.dedent(code)
+    script = "from planner.cli.supervisor import run_supervised\n" + textwrap.dedent(code)
     return subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -39,8 +39,8 @@ def test_a_crash_is_one_line(number, tmp_path):
 def test_after_a_crash_over_a_unit_the_command_runs_again_without_it(tmp_path):
     code = """
         import os
-        from profiling.crash_journal import SUFFIX, CrashJournal
-        from profiling.folders import cache_folder
+        from profiling.runtime.crash_journal import SUFFIX, CrashJournal
+        from profiling.directories import cache_folder
 
         def command():
             journal = CrashJournal(cache_folder() / f"t{SUFFIX}")
@@ -67,7 +67,7 @@ def test_a_signal_reaches_the_command(tmp_path):
             time.sleep(30)
         run_supervised(command)
     """
-    script = "from planner.supervisor import run_supervised\n" + textwrap.dedent(code)
+    script = "from planner.cli.supervisor import run_supervised\n" + textwrap.dedent(code)
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout.readline() == b"ready\n"

@@ -1,9 +1,9 @@
 import pytest
 from conftest import QUICKSTART
 
+from planner.comparison.sweep import parse_bandwidths, parse_values
 from planner.errors import ScenarioError
-from planner.scenario_file import load_scenario
-from planner.sweep import parse_bandwidths, parse_values
+from planner.scenario.loader import load_scenario
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from test_scenario_file import GOOD
 
-from planner.cli import main
+from planner.cli.commands import main
 
 VALUES = (None, -1, 10**40, "x\x1b[1m", [], {}, 1.5, True, "../../etc/passwd", "float64", [[[[]]]])
 DELETED = object()

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from conftest import Prepared
 
-from profiling.extract import Library
-from profiling.noise import measure_noise, noise_power
-from profiling.session import Runtime, open_session, run_session
-from profiling.taps import Tap, taps_of
+from profiling.noise.measure_noise import measure_noise, noise_power
+from profiling.noise.noise_taps import Tap, taps_of
+from profiling.onnx_io.extract import Library
+from profiling.runtime.session import Runtime, open_session, run_session
 
 CLASSIFIER = """
 <ir_version: 8, opset_import: ["" : 17]>

@@ -4,13 +4,13 @@ import msgspec
 import pytest
 from small_problems import LATENCY, NOISE, small_problem
 
-from planner.evaluate import evaluate
-from planner.ilp import SolveStatus, solve
-from planner.law import NoiseLaw
-from planner.plan import Metrics
-from planner.scenario import BudgetSpec
-from planner.solvers import SolverOptions
-from planner.tighten import Tightened, Tightening
+from planner.costs.noise_model import NoiseLaw
+from planner.plan.records import Metrics
+from planner.problem.cost_evaluation import evaluate
+from planner.refinement.noise_limit_search import Tightened, Tightening
+from planner.scenario.schema import BudgetSpec
+from planner.solver.backends import SolverOptions
+from planner.solver.solve import SolveStatus, solve
 
 PROBLEM = replace(small_problem(), limits=(), together=(), apart=())
 

@@ -1,6 +1,6 @@
 import pytest
 
-from profiling.onboard import middle_mean, time_interleaved
+from profiling.on_device.measure import middle_mean, time_interleaved
 
 
 class FakeClock:

@@ -1,7 +1,7 @@
 import pytest
 
+from planner.comparison.bandwidth_traces import over_range, parse_distribution, read_trace
 from planner.errors import ScenarioError
-from planner.traces import over_range, parse_distribution, read_trace
 
 
 def test_a_distribution_is_weighed():

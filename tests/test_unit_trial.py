@@ -9,12 +9,12 @@ from conftest import plan_model
 from onnx import TensorProto, helper, numpy_helper
 from test_prepare import assert_same, loaded, make, samples_of, weight
 
-from profiling.crash_journal import SUFFIX, CrashJournal, last_notes
-from profiling.graph import ModelGraph, build_graph, with_obstacles
-from profiling.prepare import prepare_model
-from profiling.quantize import INT8_REDUCED, Calibration, Scheme, calibrate, quantize
-from profiling.session import Optimization, Runtime, open_session, run_session
-from profiling.unit_trial import UnitTrial, refused_units
+from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
+from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.preparation.prepare import prepare_model
+from profiling.quantization.quantize import INT8_REDUCED, Calibration, Scheme, calibrate, quantize
+from profiling.runtime.crash_journal import SUFFIX, CrashJournal, last_notes
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 LEVEL = Optimization.DEFAULT
 

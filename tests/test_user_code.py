@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planner import user_code
-from planner.data import Input, load_data
+from planner import user_objects as user_code
 from planner.errors import DataError
-from planner.sample_spec import SampleSpec
-from planner.user_code import import_object, load_metric
+from planner.inputs.dataset import Input, load_data
+from planner.scenario.data_schema import SampleSpec
+from planner.user_objects import import_object, load_metric
 
 X = Input("x", "float32", (1, 2))
 
@@ -103,7 +103,7 @@ def test_odd_samples_of_a_reader_are_refused(feeds, own):
 
 
 def test_a_reader_without_end_is_stopped_by_the_memory_that_is_free(own, monkeypatch):
-    monkeypatch.setattr("planner.data.available_bytes", lambda: 100)
+    monkeypatch.setattr("planner.inputs.dataset.available_bytes", lambda: 100)
     text = "import numpy as np\nclass R:\n def get_next(self): return {'x': np.ones((1, 2), 'f')}\n"
     with pytest.raises(DataError, match="gives more than 7 samples, which do not fit into half"):
         read(own(text, "R"))
@@ -113,7 +113,7 @@ def test_an_array_is_measured_by_its_header(tmp_path, monkeypatch):
     np.savez(tmp_path / "a.npz", x=np.zeros((100, 2), np.float32), unused=np.array([{}], object))
     spec = SampleSpec(npz=str(tmp_path / "a.npz"))
     assert len(load_data(spec, [X], "d").samples) == 100
-    monkeypatch.setattr("planner.archives.available_bytes", lambda: 1000)
+    monkeypatch.setattr("planner.inputs.npz_archive.available_bytes", lambda: 1000)
     with pytest.raises(DataError, match="said to hold .* more than half of the free memory"):
         load_data(spec, [X], "d")
 

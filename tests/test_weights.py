@@ -10,15 +10,15 @@ import pytest
 from conftest import plan_model
 from onnx import TensorProto, numpy_helper
 
-from planner.execute import run_folder
-from planner.output import read_manifest, write_outcome
-from profiling import weights
+from planner.output.plan_folder import read_manifest, write_outcome
+from planner.output.run_exported import run_folder
 from profiling.errors import ModelError
-from profiling.graph import build_graph
-from profiling.model import load_model, model_hash
-from profiling.prepare import prepare_model
-from profiling.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
-from profiling.session import Optimization, Runtime, open_session, run_session
+from profiling.graph.unit_graph import build_graph
+from profiling.onnx_io import external_weights as weights
+from profiling.onnx_io.load import load_model, model_hash
+from profiling.preparation.prepare import prepare_model
+from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
 LAYERS = {
@@ -223,7 +223,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path, monkeypatch):
 
 def test_scratch_files_go_with_their_process(tmp_path):
     code = (
-        "import os, sys; from profiling.folders import scratch_folder; "
+        "import os, sys; from profiling.directories import scratch_folder; "
         "(scratch_folder() / 'w').write_text('x'); print(scratch_folder(), flush=True); "
         "os.kill(os.getpid(), 9) if sys.argv[1] == 'killed' else None"
     )

@@ -5,7 +5,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from planner.conversion.wide_integers import restate_wide
+from planner.conversion.tf_worker.wide_integers import restate_wide
 
 _TEXT = """
 <ir_version: 8, opset_import: ["" : {opset}]>

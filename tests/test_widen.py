@@ -9,12 +9,12 @@ import onnxruntime as ort
 import pytest
 from conftest import Prepared, plan_model
 
-from planner.rebuild import quantized_tensors, rebuild
-from profiling.noise import finer, measure_noise, noise_power
-from profiling.onboard import read_op_types
+from planner.deployment.mixed_precision import quantized_tensors, rebuild
+from profiling.noise.measure_noise import finer, measure_noise, noise_power
+from profiling.on_device.measure import read_op_types
 from profiling.precision import Precision
-from profiling.quantize import INT8, QUANTIZED_SUFFIX, Calibration, Scheme, quantize
-from profiling.session import Optimization, Runtime, Trace, open_session, run_samples
+from profiling.quantization.quantize import INT8, QUANTIZED_SUFFIX, Calibration, Scheme, quantize
+from profiling.runtime.session import Optimization, Runtime, Trace, open_session, run_samples
 
 INT16 = Scheme(wide=True)
 EVERY = ["fp32", "int8", "int16"]

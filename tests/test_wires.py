@@ -7,14 +7,14 @@ import pytest
 from conftest import plan_model
 from onnx import numpy_helper
 
-from planner.plan import WireFormat
+from planner.plan.records import WireFormat
 from planner.run import export_plan
-from profiling.noise import measure_noise, noise_power
-from profiling.onboard import DECODE, ENCODE
+from profiling.noise.measure_noise import measure_noise, noise_power
+from profiling.on_device.measure import DECODE, ENCODE
 from profiling.precision import Precision, Wire
-from profiling.quantize import quantize, read_ranges
-from profiling.session import Optimization, Runtime, open_session, run_samples
-from profiling.wires import Crossing, add_wires, affine, as_float16, wire_trials
+from profiling.quantization.quantize import quantize, read_ranges
+from profiling.quantization.wire_formats import Crossing, add_wires, affine, as_float16, wire_trials
+from profiling.runtime.session import Optimization, Runtime, open_session, run_samples
 
 TWO = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 1000}],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from planner.conversion.wording import first_line
+from planner.conversion.tf_worker.exception_text import first_line
 
 _FRAMED = """in user code:
 

@@ -3,9 +3,9 @@
 import models
 import pytest
 
-from profiling.graph import build_graph
-from profiling.prepare import prepare_model
-from profiling.work import multiplications
+from profiling.graph.multiply_adds import multiplications
+from profiling.graph.unit_graph import build_graph
+from profiling.preparation.prepare import prepare_model
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>\n'
 

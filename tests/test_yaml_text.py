@@ -3,7 +3,7 @@
 import pytest
 from ruamel.yaml.error import YAMLError
 
-from planner.yaml_text import load_yaml
+from planner.scenario.yaml_text import load_yaml
 
 
 def aliases(levels: int, copies: int, text: str = "[{}]") -> str:

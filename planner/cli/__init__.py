@@ -1,0 +1,1 @@
+"""The command `plan`: its commands, what it prints while it works, and the process that it runs in."""

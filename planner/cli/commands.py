@@ -1,0 +1,598 @@
+"""The command `plan`: parse, call run, print, set the exit code."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib.metadata import version
+from os import cpu_count
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import App, CycloptsError, Parameter, Token
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from planner.cli.signals import interrupts
+from planner.cli.standard_output import standard_output
+from planner.errors import PlannerError, ScenarioError, UsageError
+from planner.plan.records import to_json
+from planner.report.terminal_table import line
+from planner.scenario.loader import load_ready_scenario
+from planner.scenario.validation import scenario_schema
+from profiling.errors import ProfilingError
+from profiling.printable_text import one_line, shown
+from profiling.progress import Progress
+
+_MOST_DIGITS = 18
+OK, BAD_INPUT, USAGE, INFEASIBLE, BROKEN_BUDGET, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
+_EXAMPLES = """
+Examples:
+
+```
+plan scenarios/quickstart.yaml
+plan scenario.yaml --set links.0.bandwidth_mbit_per_s=5 --out plans/slow
+plan profile scenario.yaml --device camera --out camera.json
+plan profile scenario.yaml --device camera --bundle camera-bundle
+plan profile --diff monday.json friday.json
+plan run plans/quickstart --input samples.npz --output answers.npz
+plan inspect model.onnx
+plan inspect keras:ResNet50
+plan compare scenario.yaml --bandwidth 0.1..1000
+plan solve problem.json --json
+```
+
+Exit codes: 0 plan found and verified; 1 bad input; 2 usage; 3 infeasible; 4 a budget failed on the
+evaluation data, nothing is delivered; 130 interrupted.
+"""
+
+app = App(
+    name="plan",
+    help=_PURPOSE,
+    help_epilogue=_EXAMPLES,
+    help_format="markdown",
+    version=lambda: version("splitquant"),
+    suppress_keyboard_interrupt=False,
+)
+
+
+def _examples(*lines: str) -> str:
+    """Return what stands below a command's options; in a docstring it would be taken for a section."""
+    return "\n".join(("Example:" if len(lines) == 1 else "Examples:", "", "```", *lines, "```"))
+
+
+ScenarioFile = Annotated[Path, Parameter(help="The scenario file.")]
+
+
+def _whole(_type: object, tokens: Sequence[Token]) -> int:
+    """Return a whole number; by itself the parser would round 0.5."""
+    text = tokens[0].value
+    if not text.removeprefix("-").isdecimal() or len(text) > _MOST_DIGITS:
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
+
+Settings = Annotated[
+    list[str] | None,
+    Parameter(name="--set", negative="", help="KEY=VALUE replaces one value of the scenario; repeatable."),
+]
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")
+]
+
+
+@app.default
+def plan(
+    scenario: Annotated[Path, Parameter(help="The scenario file, or one of the commands below.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="Folder to write; default plans/SCENARIO.")] = None,
+    json: Json = False,
+    settings: Settings = None,
+) -> int:
+    """Profile (cached), solve, rebuild, split, verify and write a plan."""
+    from planner.output.plan_folder import check_writable, read_manifest, write_outcome
+    from planner.report.plan_tables import broken_text, no_plan_text, plan_table
+    from planner.run import plan_scenario
+
+    loaded = load_ready_scenario(scenario, settings or ())
+    folder = out or Path("plans") / scenario.stem
+    check_writable(folder)
+    with _progress() as progress:
+        outcome = plan_scenario(loaded, progress)
+        _INTERRUPT.check()
+        delivered = outcome.built is not None and not outcome.failures
+        if delivered:
+            write_outcome(outcome, folder)
+    if json:
+        _print(to_json(outcome.plan))
+    if outcome.built is None:
+        return _fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures, outcome.conflict))
+    if outcome.failures:
+        return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures))
+    if not json:
+        console = _console()
+        console.print(plan_table(outcome.plan, read_manifest(folder)))
+        console.print(line(f"written to {folder}"), soft_wrap=True)
+    return OK
+
+
+@app.command(
+    help_epilogue=_examples(
+        "plan profile scenario.yaml --device camera --out camera.json",
+        "plan profile scenario.yaml --device camera --bundle camera",
+        "plan profile --diff monday.json friday.json",
+    )
+)
+def profile(
+    scenario: Annotated[Path, Parameter(help="The scenario file; with --diff, the later profile.")],
+    /,
+    *,
+    device: Annotated[str | None, Parameter(help="Device to measure; default: the source.")] = None,
+    out: Annotated[Path | None, Parameter(help="File to write; default DEVICE.profile.json.")] = None,
+    bundle: Annotated[
+        Path | None, Parameter(help="Folder to write instead, for a device that cannot run this command.")
+    ] = None,
+    diff: Annotated[
+        Path | None, Parameter(help="A profile to compare with another: plan profile --diff BEFORE AFTER.")
+    ] = None,
+    json: Json = False,
+    settings: Settings = None,
+) -> int:
+    """Measure a scenario's model on this machine: run it on the device itself.
+
+    A device that cannot install this package needs only Python 3.9, NumPy and ONNX Runtime: copy the
+    folder that --bundle writes to it and run its measure.py there, which writes the profile.
+    """
+    if diff is not None:
+        if device or out or bundle or settings:
+            return _fail(USAGE, "--diff compares two profiles that exist: plan profile --diff BEFORE AFTER")
+        return _diff(diff, scenario, json=json)
+    if bundle is not None:
+        if out is not None or json:
+            return _fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
+        return _bundle(scenario, device, bundle, settings)
+    from planner.costs.profile_files import profile_here
+    from profiling.records.profile import save_json
+
+    loaded = load_ready_scenario(scenario, settings or ())
+    with _progress() as progress:
+        record = profile_here(loaded, device or loaded.source, progress)
+    path = out or Path(f"{record.device}.profile.json")
+    try:
+        save_json(record, path)
+    except OSError as exc:
+        return _fail(BAD_INPUT, f"--out {path}: {exc.strerror}")
+    if json:
+        _print(to_json(record))
+    else:
+        from planner.report.plan_tables import profile_table
+
+        console = _console()
+        console.print(profile_table(record))
+        console.print(line(f"written to {path}"), soft_wrap=True)
+    return OK
+
+
+def _diff(before: Path, after: Path, *, json: bool) -> int:
+    from planner.report.plan_tables import diff_table
+    from profiling.records.profile import load_profile
+    from profiling.records.profile_diff import diff_profiles
+
+    found = diff_profiles(load_profile(before), load_profile(after))
+    if json:
+        _print(to_json(found))
+    else:
+        _console().print(diff_table(found))
+    return OK
+
+
+def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings) -> int:
+    from planner.costs.profile_files import bundle_device
+    from planner.output.plan_folder import writing_bundle
+
+    loaded = load_ready_scenario(scenario, settings or ())
+    name = device or loaded.source
+    with _progress() as progress, writing_bundle(folder) as fresh:
+        bundle_device(loaded, name, fresh, progress)
+        _INTERRUPT.check()
+    _print(shown(f"bundle for {name} written to {folder}"))
+    _print(shown(f"copy it to the device, run there: python3 {folder.name}/measure.py"))
+    _print(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
+    return OK
+
+
+@app.command(help_epilogue=_examples("plan export plans/quickstart/plan.json --out deploy"))
+def export(
+    plan_file: Annotated[Path, Parameter(help="plan.json of an earlier run.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Folder to write.")],
+) -> int:
+    """Rebuild and split a saved plan, without solving."""
+    from planner.output.plan_folder import PROFILE, check_writable, read_plan, write_export
+    from planner.run import export_plan
+
+    saved = read_plan(plan_file)
+    check_writable(out)
+    with _progress() as progress:
+        built = export_plan(saved, progress)
+        beside = plan_file.parent / PROFILE
+        write_export(saved, built, out, beside if beside.is_file() else None)
+    _print(shown(f"{len(built.stages)} stages written to {out}"))
+    return OK
+
+
+@app.command(help_epilogue=_examples("plan verify plans/quickstart"))
+def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json: Json = False) -> int:
+    """Run an exported plan on the evaluation data again."""
+    from planner.output.plan_folder import read_folder
+    from planner.report.plan_tables import broken_text, plan_table
+    from planner.run import verify_plan
+
+    saved, manifest = read_folder(folder)
+    stages = [(stage.device, folder / stage.file) for stage in manifest.stages]
+    with _progress() as progress:
+        outcome = verify_plan(saved, folder, stages, progress)
+    if json:
+        _print(to_json(outcome.plan))
+    else:
+        _console().print(plan_table(outcome.plan, manifest))
+    return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
+
+
+@app.command(
+    help_epilogue=_examples(
+        "plan run plans/quickstart --input samples.npz --output answers.npz",
+        "plan run plans/quickstart --input samples.npz --output cut.npz --stage 0",
+    )
+)
+def run(
+    folder: Annotated[Path, Parameter(help="A plan folder.")],
+    /,
+    *,
+    input_file: Annotated[
+        Path, Parameter(name="--input", help=".npz with one array per input, a folder of pictures, or one.")
+    ],
+    output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
+    stage: Annotated[
+        int | None, Parameter(converter=_whole, help="Run only this stage, on its device.")
+    ] = None,
+) -> int:
+    """Run the exported stages in a chain, or one of them, on this machine."""
+    from planner.output.run_exported import run_folder
+
+    _INTERRUPT.arm()
+    written = run_folder(folder, input_file, output_file, stage)
+    _print(shown(f"{', '.join(written)} written to {output_file}"))
+    return OK
+
+
+@app.command(
+    help_epilogue=_examples(
+        "plan inspect model.onnx --shape image=1,3,224,224",
+        "plan inspect keras:MobileNetV3Small",
+        "plan inspect keras:ResNet50 --conversion weights=imagenet",
+        "plan inspect exported_model --conversion signature=serve",
+        "plan inspect --versions",
+    )
+)
+def inspect(
+    model: Annotated[
+        str | None,
+        Parameter(help="An ONNX, Keras, SavedModel or TFLite model, keras:NAME, or a scenario file."),
+    ] = None,
+    /,
+    *,
+    conversion: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="KEY=VALUE of the scenario's `conversion`, unless it is an ONNX file; repeatable.",
+        ),
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="NAME=1,3,224,224 for an input with dynamic dimensions; repeatable."),
+    ] = None,
+    versions: Annotated[
+        bool, Parameter(negative="", help="Show the libraries' installed and tested versions instead.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Show a model's inputs, outputs and units, what can be quantized and why not, and what weighs.
+
+    Models of Keras and TensorFlow need the extra: pip install 'splitquant[tensorflow]'.
+    """
+    if versions:
+        if model or conversion or shape:
+            return _fail(USAGE, "--versions is of the installation: leave out the model and its options")
+        return _versions(json=json)
+    if model is None:
+        return _fail(USAGE, "inspect wants a MODEL, or --versions (plan inspect --help shows how)")
+    from planner.inputs.inspect_source import inspect_source
+    from planner.report.plan_tables import conversion_lines, inspection_table
+
+    shapes = dict(_shape(text) for text in shape or ())
+    with _progress() as progress:
+        found, converted_from = inspect_source(model, conversion or (), shapes, progress)
+    if json:
+        _print(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
+    else:
+        lines = map(line, conversion_lines(converted_from))
+        _console().print(inspection_table(found), *lines, sep="\n")
+    return OK
+
+
+def _versions(*, json: bool) -> int:
+    from planner.cli.versions import libraries, versions_table
+
+    found = libraries()
+    if json:
+        _print(to_json({"libraries": found}))
+    else:
+        _console().print(versions_table(found))
+    return OK
+
+
+@app.command(help_epilogue=_examples("plan solve scenarios/problem.json --json"))
+def solve(
+    problem: Annotated[Path, Parameter(help="PROBLEM.json; `plan schema --problem` says what it holds.")],
+    /,
+    *,
+    json: Json = False,
+) -> int:
+    """Solve a table of costs that comes from elsewhere: the planner's core alone."""
+    from planner.peak_memory import peak_mib
+    from planner.problem_io.loader import load_problem
+    from planner.problem_io.solution import answer_of, conflict_line
+    from planner.report.solution_table import answer_table
+    from planner.solver.infeasibility import find_conflict
+    from planner.solver.solve import solve as solve_problem
+
+    loaded, options = load_problem(problem)
+    result = solve_problem(loaded, options)
+    conflict = find_conflict(loaded, options) if result.choice is None else None
+    answer = answer_of(loaded, result, peak_mib(), conflict)
+    if json:
+        _print(to_json(answer))
+    if result.choice is None:
+        return _fail(INFEASIBLE, conflict_line(answer))
+    if not json:
+        _console().print(answer_table(answer))
+    return OK
+
+
+@app.command(
+    help_epilogue=_examples(
+        "plan compare scenario.yaml --bandwidth 0.1..1000",
+        "plan compare scenario.yaml --bandwidth 1,10 --noise 0.01,0.05 --memory camera=1,2",
+        "plan compare scenario.yaml --pareto latency,noise --verify",
+        "plan compare scenario.yaml --plans 2 --trace drive.csv --hysteresis 0.1",
+    )
+)
+def compare(
+    scenario: ScenarioFile,
+    /,
+    *,
+    bandwidth: Annotated[str | None, Parameter(help="Mbit/s: 1,5,20,100, or 0.1..1000 for a range.")] = None,
+    link: Annotated[
+        list[str] | None, Parameter(help="Link that varies, such as camera-gateway, or all (by factors).")
+    ] = None,
+    noise: Annotated[str | None, Parameter(help="Values of budget.noise_relative_rms.")] = None,
+    accuracy_drop: Annotated[str | None, Parameter(help="Values of budget.accuracy_drop.")] = None,
+    memory: Annotated[str | None, Parameter(help="Values of a device's memory: camera=1,2 (MiB).")] = None,
+    pareto: Annotated[
+        str | None, Parameter(help="Quantities to trade against each other: latency,noise or with energy.")
+    ] = None,
+    points: Annotated[
+        int, Parameter(converter=_whole, help="Plans to find on the Pareto front, at most.")
+    ] = 12,
+    plans: Annotated[
+        int | None, Parameter(converter=_whole, help="Choose so many plans to hold, and export them.")
+    ] = None,
+    trace: Annotated[
+        Path | None, Parameter(help="CSV of seconds,Mbit/s: the bandwidths that these plans meet.")
+    ] = None,
+    distribution: Annotated[str | None, Parameter(help="The same as weights: 1:0.2,5:0.5,20:0.3.")] = None,
+    hysteresis: Annotated[
+        float, Parameter(help="Fraction beyond a switch-over bandwidth at which a runtime changes plans.")
+    ] = 0.0,
+    verify: Annotated[bool, Parameter(negative="", help="Build and measure every plan.")] = False,
+    jobs: Annotated[
+        int | None, Parameter(converter=_whole, help="Processes at once; default: one per core.")
+    ] = None,
+    out: Annotated[Path | None, Parameter(help="Folder to write; default comparisons/SCENARIO.")] = None,
+    json: Json = False,
+    settings: Settings = None,
+) -> int:
+    """Compare the best plans over bandwidths and budgets, and with simpler ways to plan.
+
+    With objective latency, every bandwidth at which the best plan changes is found exactly. An interrupted
+    comparison goes on where it stopped when it is run again.
+    """
+    from planner.cli.compare_options import Asked, parse_asked
+    from planner.comparison.compare import compare as compare_plans
+    from planner.output.comparison_folder import check_comparison, write_comparison
+    from planner.refinement.measured_scenario import measure_basis
+    from planner.report.comparison_table import comparison_table
+
+    loaded = load_ready_scenario(scenario, settings or ())
+    asked = Asked(
+        bandwidth=bandwidth,
+        links=tuple(link or ()),
+        noise=noise,
+        accuracy_drop=accuracy_drop,
+        memory=memory,
+        pareto=pareto,
+        points=points,
+        plans=plans,
+        trace=trace,
+        distribution=distribution,
+        hysteresis=hysteresis,
+        verify=verify,
+    )
+    sweep, wanted = parse_asked(asked, loaded, cpu_count() or 1 if jobs is None else jobs)
+    folder = out or Path("comparisons") / scenario.stem
+    check_comparison(folder)
+    with _progress() as progress:
+        basis = measure_basis(loaded, progress)
+        compared = compare_plans(basis, sweep, wanted, progress)
+        _INTERRUPT.check()
+        write_comparison(compared, basis, folder)
+    if json:
+        _print(to_json(compared.record))
+    else:
+        console = _console()
+        console.print(comparison_table(compared.record))
+        console.print(line(f"written to {folder}"), soft_wrap=True)
+    return OK
+
+
+@app.command(
+    help_epilogue=_examples(
+        "plan schema > scenario.schema.json",
+        "plan schema --problem",
+    )
+)
+def schema(
+    *,
+    problem: Annotated[bool, Parameter(negative="", help="Of PROBLEM.json instead of the scenario.")] = False,
+) -> int:
+    """Print the JSON Schema of a scenario, or of PROBLEM.json."""
+    from planner.problem_io.schema import problem_schema
+
+    wanted = problem_schema() if problem else scenario_schema()
+    _print(msgspec.json.format(msgspec.json.encode(wanted), indent=2).decode())
+    return OK
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    # It advises on the log to name it another cache folder, where ours cannot be written either.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    mistyped = _mistyped_command(tokens)
+    code, lines = (USAGE, (mistyped,)) if mistyped else _run(tokens)
+    if _INTERRUPT.seen and code != OK:
+        # Whatever failed, failed because of the interrupt.
+        code, lines = INTERRUPTED, ("interrupted; measurements so far are kept, nothing was written",)
+    sys.exit(_fail(code, *lines))
+
+
+def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
+    """Return the exit code and, for an error, the lines that tell of it."""
+    try:
+        code = app(
+            tokens, console=_console(), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        standard_output().flush()
+    except CycloptsError as exc:
+        return USAGE, (f"{one_line(str(exc))} (plan --help shows how)",)
+    except (PlannerError, ProfilingError) as exc:
+        return USAGE if isinstance(exc, UsageError) else BAD_INPUT, tuple(map(str, exc.args))
+    except KeyboardInterrupt:
+        return INTERRUPTED, ()
+    except OSError as exc:
+        return BAD_INPUT, (f"{exc.filename or 'file system'}: {exc.strerror or exc}",)
+    except MemoryError:
+        return BAD_INPUT, ("out of memory",)
+    except Exception as exc:  # noqa: BLE001  the last resort: no traceback, whatever was fed in
+        if type(exc).__module__.startswith("onnxruntime"):  # its exceptions share no public base class
+            return BAD_INPUT, (f"ONNX Runtime fails on this model and data: {exc}",)
+        return BAD_INPUT, (f"internal error, please report it: {type(exc).__name__}: {exc}",)
+    return (code, ()) if isinstance(code, int) else (OK, ())
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, numbers = text.rpartition("=")
+    parts = numbers.split(",")
+    if not name or not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise ScenarioError(f"--shape {text}: write NAME=1,3,224,224")
+    return name, tuple(int(part) for part in parts)
+
+
+def _mistyped_command(tokens: Sequence[str]) -> str | None:
+    """Return a hint if the first word is neither a file nor a command but looks like one."""
+    word = tokens[0] if tokens else ""
+    commands = [name for name in app if not name.startswith("-")]
+    # os.path, since Path raises where a name is too long for a file.
+    if word in commands or word.startswith("-") or Path(word).suffix or os.path.exists(word):  # noqa: PTH110
+        return None
+    close = get_close_matches(word, commands, n=1)
+    return f"no command or file {word!r}; did you mean {close[0]}?" if close else None
+
+
+class _Interrupt:
+    """Turns signals into KeyboardInterrupt, and again at the next progress: libraries swallow some.
+
+    It is armed once they are loaded: some of them crash if their import is interrupted.
+    """
+
+    seen = False
+
+    def arm(self) -> None:
+        """Answer signals from now on."""
+        for number in interrupts():
+            signal.signal(number, self)
+
+    def __call__(self, _signal: int, _frame: object) -> None:
+        self.seen = True
+        raise KeyboardInterrupt
+
+    def check(self, *_: object) -> None:
+        """Raise again what was swallowed; stands in for a progress reporter where none is shown."""
+        if self.seen:
+            raise KeyboardInterrupt
+
+
+_INTERRUPT = _Interrupt()
+
+
+def _fail(code: int, *lines: str) -> int:
+    """Tell each of some lines as a terminal may show it, and return the exit code."""
+    for text in lines:
+        print(one_line(text), file=sys.stderr)
+    return code
+
+
+def _print(text: str) -> None:
+    print(text, file=standard_output())
+
+
+def _console() -> Console:
+    """Return the terminal, to which a name in brackets is no markup."""
+    return Console(file=standard_output(), highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Yield a reporter that draws bars on a terminal's stderr and is silent elsewhere."""
+    _INTERRUPT.arm()
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _INTERRUPT.check
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            _INTERRUPT.check()
+            if what not in tasks:
+                tasks[what] = bars.add_task(shown(what), total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report

@@ -1,0 +1,118 @@
+"""What a user asks of `plan compare`, option by option -> what is varied and what is wanted."""
+
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+from planner.comparison.bandwidth_traces import Occurrence, over_range, parse_distribution, read_trace
+from planner.comparison.compare import Wanted
+from planner.comparison.pareto_sweep import parse_axes
+from planner.comparison.plan_set import SetOrder
+from planner.comparison.sweep import Bandwidths, parse_bandwidths, parse_budgets
+from planner.comparison.sweep_points import Sweep
+from planner.errors import UsageError
+from planner.scenario.schema import Scenario
+
+_FEWEST_POINTS, _MOST_POINTS = 2, 1000
+_MOST_JOBS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Options as they were written; None where one was left out."""
+
+    bandwidth: str | None = None
+    links: tuple[str, ...] = ()
+    noise: str | None = None
+    accuracy_drop: str | None = None
+    memory: str | None = None
+    pareto: str | None = None
+    points: int = 12
+    plans: int | None = None
+    trace: Path | None = None
+    distribution: str | None = None
+    hysteresis: float = 0.0
+    verify: bool = False
+
+
+def parse_asked(asked: Asked, scenario: Scenario, jobs: int) -> tuple[Sweep, Wanted]:
+    """Return the sweep, and what else is wanted.
+
+    Raises
+    ------
+    UsageError
+        If options do not go together.
+    ScenarioError
+        If one does not fit the scenario.
+    """
+    _check_plan_set(asked)
+    occurrence = _occurrence(asked)
+    text = asked.bandwidth
+    if text is None and occurrence is not None:
+        text = f"{min(occurrence.values)!r}..{max(occurrence.values)!r}"
+        if min(occurrence.values) == max(occurrence.values):
+            raise UsageError(f"--plans: {occurrence.source} never changes, so that one plan does")
+    bandwidths = None if text is None else parse_bandwidths(text, asked.links, scenario)
+    budgets = parse_budgets(
+        scenario, noise=asked.noise, accuracy_drop=asked.accuracy_drop, memory=asked.memory
+    )
+    axes = () if asked.pareto is None else parse_axes(asked.pareto, scenario)
+    if bandwidths is None and not budgets and not axes and asked.plans is None:
+        raise UsageError(
+            "nothing to compare: name --bandwidth, --noise, --accuracy-drop, --memory or --pareto"
+        )
+    if bandwidths is None and asked.links:
+        raise UsageError(f"--link {asked.links[0]}: needs --bandwidth, the values that this link takes")
+    _check_range("--jobs", jobs, 1, _MOST_JOBS, "processes at once")
+    _check_range("--points", asked.points, _FEWEST_POINTS, _MOST_POINTS, "plans on a front")
+    wanted = Wanted(
+        jobs=jobs,
+        axes=axes,
+        corners=asked.points,
+        plan_set=_plan_set(asked, occurrence, bandwidths, grid=any(len(v) > 1 for v in budgets.values())),
+        trials=asked.verify,
+    )
+    return Sweep(bandwidths, budgets), wanted
+
+
+def _check_plan_set(asked: Asked) -> None:
+    if asked.plans is None:
+        for option, value in (("trace", asked.trace), ("distribution", asked.distribution)):
+            if value is not None:
+                raise UsageError(f"--{option}: says how plans are met, but not how many: add --plans 2, say")
+    else:
+        _check_range("--plans", asked.plans, 1, _MOST_POINTS, "plans that a runtime holds")
+    if not (isfinite(asked.hysteresis) and asked.hysteresis >= 0):
+        raise UsageError(f"--hysteresis {asked.hysteresis:g}: must be a fraction >= 0, such as 0.1")
+    if asked.trace is not None and asked.distribution is not None:
+        raise UsageError("--trace and --distribution both say how often bandwidths occur: name one")
+
+
+def _check_range(option: str, value: int, least: int, most: int, what: str) -> None:
+    if not least <= value <= most:
+        raise UsageError(f"{option} {value}: {what} are {least} to {most}")
+
+
+def _occurrence(asked: Asked) -> Occurrence | None:
+    if asked.trace is not None:
+        return read_trace(asked.trace)
+    return None if asked.distribution is None else parse_distribution(asked.distribution)
+
+
+def _plan_set(
+    asked: Asked, occurrence: Occurrence | None, bandwidths: Bandwidths | None, *, grid: bool
+) -> SetOrder | None:
+    if asked.plans is None:
+        return None
+    if bandwidths is None:
+        raise UsageError("--plans: needs --bandwidth LOW..HIGH, --trace or --distribution")
+    if grid:
+        raise UsageError("--plans: is for one set of budgets; name one value each")
+    low, high = bandwidths.values[0], bandwidths.values[-1]
+    occurrence = occurrence or over_range(low, high)
+    for value in (min(occurrence.values), max(occurrence.values)):
+        if not low * (1 - 1e-9) <= value <= high * (1 + 1e-9):
+            raise UsageError(
+                f"--bandwidth {asked.bandwidth}: does not cover {value:g}, which {occurrence.source} has"
+            )
+    return SetOrder(asked.plans, occurrence, asked.hysteresis)

@@ -1,0 +1,1 @@
+"""Plans over bandwidths and budgets: sweeps, breakpoints, baselines, Pareto fronts, plan sets."""

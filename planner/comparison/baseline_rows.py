@@ -1,0 +1,112 @@
+"""What simpler ways to plan come to in each row of a comparison, on the same costs and budgets."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import inf
+
+import msgspec
+
+from planner.comparison.baselines import Baseline, Price, best_uniform, price_of, solved_ways, uniform_ways
+from planner.comparison.lower_envelope import Line
+from planner.comparison.plan_registry import Catalogue
+from planner.comparison.records import Row
+from planner.comparison.sweep_points import LATENCY, Points, UnmetError
+from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import Choice, Measure, PlacementProblem
+from planner.solver.backends import SolverOptions
+from planner.solver.process_pool import side_by_side
+from planner.solver.solve_cache import solve_kept
+from profiling.progress import Progress
+
+_GAP = 1e-4
+_ROUNDING = 1e-9
+_Work = tuple[PlacementProblem, SolverOptions] | None
+
+
+def with_baselines(
+    points: Points, rows: Sequence[Row], rivals: Catalogue, jobs: int, progress: Progress
+) -> Iterator[Row]:
+    """Yield the rows with their baselines.
+
+    Parameters
+    ----------
+    rivals
+        Where the best baseline's plan of each row is noted down.
+    jobs
+        Processes that solve side by side.
+    """
+    uniform = _Uniform(points, rivals)
+    options = replace(points.basis.options, gap=_GAP)
+    problems = [_problem(points, row) for row in rows]
+    work: list[_Work] = [None if problem is None else (problem, options) for problem in problems]
+    with side_by_side(min(jobs, len(rows))) as mapped:
+        found_by_row = mapped(_solved, work)
+        for number, (row, problem, solved) in enumerate(zip(rows, problems, found_by_row, strict=True)):
+            progress("comparing with baselines", number + 1, len(rows))
+            if problem is None:
+                yield row
+                continue
+            found = (*uniform.best(row, problem), *solved)
+            best = min(found, key=lambda one: one.objective)
+            plan = None
+            if best.choice is not None:
+                plan = rivals.note(problem, best.choice, points.scenario(row.bandwidth, row.budgets)).number
+            yield msgspec.structs.replace(
+                row,
+                baselines={one.name: one.objective if one.objective < inf else None for one in found},
+                baseline=best.name if plan is not None else "",
+                baseline_plan=plan,
+                joint_gain=_gain(row, best),
+            )
+
+
+def _problem(points: Points, row: Row) -> PlacementProblem | None:
+    try:
+        return points.problem(row.bandwidth, row.budgets)
+    except UnmetError:
+        return None
+
+
+def _solved(work: _Work) -> tuple[Baseline, ...]:
+    return () if work is None else solved_ways(*work, solver=solve_kept)
+
+
+def _gain(row: Row, best: Baseline) -> float | None:
+    if row.objective is None or best.objective == inf:
+        return None
+    gain = 1 - row.objective / best.objective if best.objective else 0.0
+    return gain if abs(gain) > _ROUNDING else 0.0
+
+
+class _Uniform:
+    """Ways with one precision and at most one cut; where costs are lines, each is evaluated once."""
+
+    def __init__(self, points: Points, rivals: Catalogue) -> None:
+        self._points, self._rivals = points, rivals
+        self._ways: dict[str, tuple[tuple[str, Choice], ...]] = {}
+        self._lines: dict[tuple[str, Choice], Line[None]] = {}
+
+    def best(self, row: Row, problem: PlacementProblem) -> tuple[Baseline, ...]:
+        """Return the best of each name in a row."""
+        budgets = repr(row.budgets)
+        if budgets not in self._ways:
+            self._ways[budgets] = uniform_ways(problem)
+        lines = row.bandwidth is not None and self._points.has_lines(row.budgets)
+        price = self._on_lines(row, problem) if lines else price_of(problem)
+        return best_uniform(self._ways[budgets], price)
+
+    def _on_lines(self, row: Row, problem: PlacementProblem) -> Price:
+        allowed, free = problem.limit(Measure.LATENCY), problem.limited(LATENCY, None)
+        scenario = self._points.scenario(row.bandwidth, row.budgets)
+        budgets, x = repr(row.budgets), 1 / (row.bandwidth or 1.0)
+
+        def price(choice: Choice) -> float:
+            key = (budgets, choice)
+            if key not in self._lines:
+                cost = evaluate(free, choice)
+                fixed_s, link_s = self._rivals.line_of(cost, scenario)
+                self._lines[key] = Line(fixed_s if is_feasible(free, cost) else inf, link_s, None)
+            latency = self._lines[key].at(x)
+            return latency if latency <= allowed else inf
+
+        return price

@@ -1,0 +1,167 @@
+"""The best plan at each point of a comparison, and the ranges of bandwidths in which it stays the same."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from math import inf
+
+import msgspec
+
+from planner.comparison.lower_envelope import Line, lower_envelope
+from planner.comparison.plan_registry import Catalogue
+from planner.comparison.records import Piece, Row
+from planner.comparison.sweep_points import LATENCY, Points, UnmetError, with_budgets
+from planner.errors import SolverError
+from planner.problem.placement_problem import PlacementProblem
+from planner.solver.solve import SolveResult
+from planner.solver.solve_cache import solve_ahead, solve_kept
+
+_CLASH = "the budgets cannot be kept together"
+_MOST_ROUNDS = 12  # in which the limit on noise may fall
+_GAP = 1e-7  # to which a plan has to be proved best, so that breakpoints are
+
+
+class Ranges:
+    """Solves points, and knows from the ranges between them what needs no solving.
+
+    Parameters
+    ----------
+    plans
+        Where plans are noted down.
+    """
+
+    def __init__(self, points: Points, plans: Catalogue) -> None:
+        self._points, self._plans = points, plans
+        self._options = replace(points.basis.options, gap=_GAP)
+        self.solves = 0
+
+    def solve_ahead(self, sets: Sequence[Mapping[str, float]], jobs: int) -> None:
+        """Solve side by side what is surely asked for: points, and the ends of ranges."""
+        problems: list[PlacementProblem] = []
+        for budgets in sets:
+            with suppress(UnmetError):
+                problems += self._surely(budgets)
+        solve_ahead(problems, self._options, jobs)
+
+    def _surely(self, budgets: Mapping[str, float]) -> list[PlacementProblem]:
+        bandwidths = self._points.sweep.bandwidths
+        if bandwidths is None:
+            return [self._points.problem(None, budgets)]
+        if len(bandwidths.values) == 1 or not self._points.has_lines(budgets):
+            return [self._points.problem(value, budgets) for value in bandwidths.values]
+        ends = (bandwidths.values[-1], bandwidths.values[0])
+        return [self._ending(value, budgets) for value in ends]
+
+    def _ending(self, bandwidth: float, budgets: Mapping[str, float]) -> PlacementProblem:
+        """Return the problem whose best plan's line is looked for."""
+        return self._points.problem(bandwidth, budgets).limited(LATENCY, None)
+
+    def over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[Piece], list[Row]]:
+        """Return where each plan is best under some budgets, and a row per bandwidth.
+
+        All of these plans keep the error budgets on held-back data: while one does not, the limit on noise
+        falls for all.
+        """
+        for _ in range(_MOST_ROUNDS):
+            before = len(self._plans.lines)
+            pieces, rows = self._over_bandwidths(budgets)
+            used = {*(piece.plan for piece in pieces), *(row.plan for row in rows if row.plan is not None)}
+            noise = {self._plans.chosen[plan]: self._plans.summed_noise(plan) for plan in used}
+            if not self._points.tighten(budgets, noise):
+                break
+            self._plans.forget(before)
+        return pieces, rows
+
+    def _over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[Piece], list[Row]]:
+        bandwidths = self._points.sweep.bandwidths
+        values = bandwidths.values if bandwidths else (None,)
+        try:
+            if bandwidths is None or len(values) == 1 or not self._points.has_lines(budgets):
+                return [], [self._row(value, budgets) for value in values]
+            # Over x = 1 / bandwidth a plan's latency is a line.
+            low, high = 1 / bandwidths.values[-1], 1 / bandwidths.values[0]
+            found = lower_envelope(lambda x: self._line(1 / x, budgets), low, high)
+        except (UnmetError, _NoPlanError) as exc:
+            return [], [_no_row(value, budgets, str(exc)) for value in values]
+        pieces = [
+            Piece(budgets=dict(budgets), low=1 / one.high, high=1 / one.low, plan=one.line.plan)
+            for one in reversed(found)
+        ]
+        rows = [self._row_of(value, budgets, pieces) for value in bandwidths.values]
+        allowed = with_budgets(self._points.basis.scenario, budgets).latency_s or inf
+        return [own for one in pieces if (own := self._within(one, allowed)) is not None], rows
+
+    def _within(self, piece: Piece, allowed: float) -> Piece | None:
+        """Return the part of a range in which a request takes no longer than is allowed."""
+        plan = self._plans.lines[piece.plan]
+        if plan.latency_s(piece.low) <= allowed:
+            return piece
+        if plan.latency_s(piece.high) > allowed:
+            return None
+        return msgspec.structs.replace(piece, low=plan.link_s / (allowed - plan.fixed_s))
+
+    def _line(self, bandwidth: float, budgets: Mapping[str, float]) -> Line[int]:
+        problem = self._ending(bandwidth, budgets)
+        result = self._solve(problem)
+        if result.choice is None:
+            raise _NoPlanError(_CLASH)
+        plan = self._plans.note(problem, result.choice, self._points.scenario(bandwidth, budgets))
+        return Line(plan.fixed_s, plan.link_s, plan.number)
+
+    def _solve(self, problem: PlacementProblem) -> SolveResult:
+        self.solves += 1
+        return solve_kept(problem, self._options, self._plans.choices)
+
+    def _row(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Row:
+        """Return a point solved by itself."""
+        problem = self._points.problem(bandwidth, budgets)
+        try:
+            result = self._solve(problem)
+        except SolverError as exc:
+            return _no_row(bandwidth, budgets, str(exc), "unsolved")
+        if result.choice is None:
+            return _no_row(bandwidth, budgets, _CLASH)
+        plan = self._plans.note(problem, result.choice, self._points.scenario(bandwidth, budgets))
+        return Row(
+            bandwidth=bandwidth,
+            budgets=dict(budgets),
+            status=result.status.value,
+            plan=plan.number,
+            objective=result.objective,
+            bound=result.bound,
+        )
+
+    def _row_of(self, bandwidth: float, budgets: Mapping[str, float], pieces: Sequence[Piece]) -> Row:
+        """Return a point whose best plan is known from the pieces."""
+        at = min(pieces, key=lambda one: max(one.low - bandwidth, bandwidth - one.high))
+        plan = self._plans.lines[at.plan]
+        latency = plan.latency_s(bandwidth)
+        allowed = with_budgets(self._points.basis.scenario, budgets).latency_s or inf
+        if latency > allowed:
+            return _no_row(bandwidth, budgets, f"the least latency is {latency * 1e3:.6g} ms")
+        return Row(
+            bandwidth=bandwidth,
+            budgets=dict(budgets),
+            status="optimal",
+            plan=plan.number,
+            objective=latency,
+            bound=latency * (1 - _GAP),
+        )
+
+
+class _NoPlanError(Exception):
+    """The budgets that vary leave no plan at any bandwidth."""
+
+
+def _no_row(
+    bandwidth: float | None, budgets: Mapping[str, float], reason: str, status: str = "infeasible"
+) -> Row:
+    return Row(
+        bandwidth=bandwidth,
+        budgets=dict(budgets),
+        status=status,
+        plan=None,
+        objective=None,
+        bound=None,
+        reason=reason,
+    )

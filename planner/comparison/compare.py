@@ -1,0 +1,111 @@
+"""Plans over bandwidths and budgets: measured once, re-priced and re-solved at each of them."""
+
+import time
+from dataclasses import dataclass
+
+from planner.comparison.baseline_rows import with_baselines
+from planner.comparison.breakpoints import Ranges
+from planner.comparison.pareto_sweep import front_of
+from planner.comparison.plan_measurements import judged, tried_out
+from planner.comparison.plan_registry import Catalogue
+from planner.comparison.plan_set import SetOrder, plan_set_of
+from planner.comparison.records import FORMAT, Comparison, FrontLine, Piece, PlanLine, PlanSet, Row
+from planner.comparison.sweep_points import Points, Sweep, with_budgets
+from planner.problem.placement_problem import Measure
+from planner.refinement.measured_scenario import Basis
+from planner.refinement.plan_assembly import objective_name
+from planner.verification.error_metrics import check_answers
+from profiling.progress import Progress, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a comparison holds besides the best plan of each point and its baselines.
+
+    Parameters
+    ----------
+    jobs
+        Processes that solve points and rows' baselines side by side.
+    axes, corners
+        Of a Pareto front, and how many points of it; no axes for none.
+    plan_set
+        None for none.
+    trials
+        Whether each plan is built and measured.
+    """
+
+    jobs: int = 1
+    axes: tuple[Measure, ...] = ()
+    corners: int = 12
+    plan_set: SetOrder | None = None
+    trials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A comparison, and what its plans' models follow from: for plan sets, and pictures."""
+
+    record: Comparison
+    plans: Catalogue
+
+
+def compare(
+    basis: Basis, sweep: Sweep, wanted: Wanted | None = None, progress: Progress = silent
+) -> Compared:
+    """Return the best plan at each bandwidth and budget of a sweep, and where it changes.
+
+    What was solved or measured before, by a run that was interrupted, say, is not done again.
+
+    Raises
+    ------
+    DataError
+        If a budget is on answers and the model's first output names no class.
+    ScenarioError
+        If a plan set is wanted and there are no ranges of bandwidths.
+    """
+    wanted = wanted or Wanted()
+    begun = time.perf_counter()
+    graph = basis.prepared.models.graph
+    for budgets in sweep.budget_sets():
+        check_answers(with_budgets(basis.scenario, budgets).budget, graph.tensors[graph.outputs[0]])
+    points = Points(basis, sweep)
+    plans, rivals = Catalogue(points), Catalogue(points)
+    ranges = Ranges(points, plans)
+    sets = list(sweep.budget_sets())
+    ranges.solve_ahead(sets, wanted.jobs)
+    pieces: list[Piece] = []
+    rows: list[Row] = []
+    for number, budgets in enumerate(sets):
+        progress("comparing plans", number, len(sets))
+        own, found = ranges.over_bandwidths(budgets)
+        pieces += own
+        rows += found
+    progress("comparing plans", len(sets), len(sets))
+    held: PlanSet | None = None
+    if wanted.plan_set is not None:
+        held = plan_set_of(wanted.plan_set, pieces, plans.lines)
+    rows = list(with_baselines(points, rows, rivals, wanted.jobs, progress))
+    front: FrontLine | None = None
+    if wanted.axes:
+        front = front_of(points, plans, wanted.axes, wanted.corners, progress)
+    lines: tuple[list[PlanLine], list[PlanLine]] = plans.lines, rivals.lines
+    if wanted.trials:
+        lines = tried_out(points, plans, rivals, progress)
+        rows = [judged(row, points, *lines) for row in rows]
+    bandwidths = sweep.bandwidths
+    record = Comparison(
+        format=FORMAT,
+        objective=objective_name(basis.scenario),
+        links=bandwidths.links if bandwidths else (),
+        unit=bandwidths.unit if bandwidths else "",
+        units=tuple(unit.name for unit in basis.prepared.models.graph.units),
+        plans=tuple(lines[0]),
+        baseline_plans=tuple(lines[1]),
+        pieces=tuple(pieces),
+        rows=tuple(rows),
+        solves=ranges.solves,
+        runtime_s=time.perf_counter() - begun,
+        front=front,
+        plan_set=held,
+    )
+    return Compared(record, plans)

@@ -1,0 +1,71 @@
+"""The Pareto front of a comparison: latency against noise, energy and what else a scenario prices."""
+
+from collections.abc import Sequence
+
+from planner.comparison.plan_registry import Catalogue
+from planner.comparison.records import FrontLine, FrontPoint
+from planner.comparison.sweep_points import Points
+from planner.errors import ScenarioError
+from planner.problem.placement_problem import Choice, Measure, PlacementProblem, Quantity
+from planner.scenario.schema import Scenario
+from planner.solver.pareto_front import pareto_front
+from planner.solver.solve_cache import solve_kept
+from profiling.progress import Progress
+
+AXES = tuple(measure.value for measure in Measure)
+_FEWEST, _MOST = 2, 3
+
+
+def parse_axes(text: str, scenario: Scenario) -> tuple[Measure, ...]:
+    """Return the quantities that `--pareto latency,noise` names.
+
+    Raises
+    ------
+    ScenarioError
+        If one is unknown or there twice, there are fewer than two or more than three, or the scenario does
+        not say what devices draw.
+    """
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in AXES:
+            raise ScenarioError(f"--pareto {text}: {name!r} is none of {', '.join(AXES)}")
+    if len(set(names)) < len(names) or not _FEWEST <= len(names) <= _MOST:
+        raise ScenarioError(f"--pareto {text}: name two or three different quantities of {', '.join(AXES)}")
+    if Measure.ENERGY in names and not scenario.knows_energy:
+        raise ScenarioError(f"--pareto {text}: energy needs devices[].active_watt in the scenario")
+    return tuple(Measure(name) for name in names)
+
+
+def front_of(
+    points: Points, plans: Catalogue, axes: Sequence[Measure], most: int, progress: Progress
+) -> FrontLine:
+    """Return the front at the scenario's own bandwidths; its plans are noted down.
+
+    Budgets on what is no axis hold.
+    """
+    problem = points.problem(None, {})
+    solved = 0
+
+    def best(own: PlacementProblem) -> Choice | None:
+        nonlocal solved
+        progress("walking along the front", solved, solved + 1)
+        solved += 1
+        return solve_kept(own, points.basis.options, plans.choices).choice
+
+    found = pareto_front(problem, [Quantity(axis) for axis in axes], most, best)
+    progress("walking along the front", solved, solved)
+    law = points.basis.law
+    return FrontLine(
+        axes=tuple(axis.value for axis in axes),
+        points=tuple(
+            FrontPoint(
+                plan=plans.note(problem, corner.choice, points.basis.scenario).number,
+                values={
+                    axis.value: law.power(value) ** 0.5 if axis is Measure.NOISE else value
+                    for axis, value in zip(axes, corner.values, strict=True)
+                },
+            )
+            for corner in found.corners
+        ),
+        complete=found.complete,
+    )

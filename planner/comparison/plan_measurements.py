@@ -1,0 +1,159 @@
+"""The plans of a comparison built and measured, each once: errors, the chain, and seconds side by side."""
+
+from pathlib import Path
+
+import msgspec
+
+from planner.comparison.plan_registry import Catalogue
+from planner.comparison.records import PlanLine, Row, Trial
+from planner.comparison.sweep_points import Points, with_budgets
+from planner.costs.device_profiles import MEASURE_HERE, origin_of, runtime_of
+from planner.deployment.build import Built, deliverable_of
+from planner.plan.records import Measured
+from planner.refinement.plan_assembly import Chosen
+from planner.verification.error_metrics import broken_budgets
+from planner.verification.time_plans import TimedStage, time_side_by_side
+from planner.verification.verify import verify
+from profiling.directories import cache_folder
+from profiling.progress import Progress
+from profiling.records.cache import cache_key, cached, samples_hash
+
+
+def tried_out(
+    points: Points, plans: Catalogue, rivals: Catalogue, progress: Progress
+) -> tuple[list[PlanLine], list[PlanLine]]:
+    """Return both catalogues' plans with what measuring them showed; of rivals the seconds alone."""
+    trials = _Trials(points, progress, len(plans.lines))
+    measured = [trials.errors(chosen) for chosen in plans.chosen]
+    seconds = trials.seconds([*plans.chosen, *rivals.chosen])
+    lines = zip(plans.lines, plans.chosen, measured, strict=True)
+    own = [
+        msgspec.structs.replace(line, trial=_trial(line, seen, seconds[chosen]))
+        for line, chosen, seen in lines
+    ]
+    others = [
+        msgspec.structs.replace(line, trial=_trial(line, None, seconds[chosen]))
+        for line, chosen in zip(rivals.lines, rivals.chosen, strict=True)
+    ]
+    return own, others
+
+
+def _trial(line: PlanLine, measured: Measured | None, compute_s: float | None) -> Trial:
+    expected = sum(line.compute_s.values())
+    fixed_s = None if compute_s is None else line.fixed_s - expected + compute_s
+    return Trial(measured=measured, fixed_s=fixed_s, compute_s=compute_s, expected_compute_s=expected)
+
+
+def judged(row: Row, points: Points, plans: list[PlanLine], rivals: list[PlanLine]) -> Row:
+    """Return a row with its plan's and its best baseline's measured latency, and the budgets that break."""
+    broken: tuple[str, ...] = ()
+    trial = None if row.plan is None else plans[row.plan].trial
+    if trial is not None and trial.measured is not None:
+        budget = with_budgets(points.basis.scenario, row.budgets).budget
+        broken = tuple(
+            f"{name} is {value:.6g}, budget {limit:.6g}"
+            for name, limit, value in broken_budgets(budget, trial.measured)
+        )
+    return msgspec.structs.replace(
+        row,
+        measured_s=_measured_s(plans, row.plan, row.bandwidth),
+        baseline_measured_s=_measured_s(rivals, row.baseline_plan, row.bandwidth),
+        broken=broken,
+    )
+
+
+def _measured_s(lines: list[PlanLine], number: int | None, bandwidth: float | None) -> float | None:
+    if number is None:
+        return None
+    line, trial = lines[number], lines[number].trial
+    if trial is None or trial.fixed_s is None:
+        return None
+    return line.latency_s(bandwidth) - line.fixed_s + trial.fixed_s
+
+
+class _ChainTime(msgspec.Struct, frozen=True):
+    """Seconds of a plan's stages over those of the fp32 model, and the device of each."""
+
+    ratios: tuple[float, ...]
+    devices: tuple[str, ...]
+
+
+class _Times(msgspec.Struct, frozen=True):
+    """Plans that were timed in turn."""
+
+    chains: tuple[_ChainTime, ...]
+
+
+class _Trials:
+    """Builds plans and measures them, or takes what an earlier run measured from the cache."""
+
+    def __init__(self, points: Points, progress: Progress, total: int) -> None:
+        self._basis = points.basis
+        self._progress, self._total = progress, total + 1
+        self._done = 0
+        self._key = {
+            "subject": points.basis.prepared.subject.fingerprint,
+            "evaluation": samples_hash(points.basis.prepared.evaluation.samples),
+            "schemes": repr(sorted((k, v.label) for k, v in points.basis.prepared.schemes.items())),
+            "devices": repr(points.basis.scenario.devices),
+        }
+
+    def errors(self, chosen: Chosen) -> Measured:
+        """Return what a plan's stages show on the evaluation data."""
+        prepared = self._basis.prepared
+
+        def make() -> Measured:
+            deliverable = deliverable_of(prepared, self._basis.build(chosen))
+            return verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric)
+
+        self._progress("measuring plans", self._done, self._total)
+        found = cached(self._file("trial", repr(chosen)), Measured, make)
+        self._done += 1
+        self._progress("measuring plans", self._done, self._total)
+        return found
+
+    def seconds(self, plans: list[Chosen]) -> dict[Chosen, float | None]:
+        """Return the seconds that all of each plan's stages take, timed in turn with all other plans.
+
+        None of plans with a stage whose device is not measured on this machine.
+        """
+        prepared = self._basis.prepared
+        distinct = [chosen for chosen in dict.fromkeys(plans) if self._is_here(chosen)]
+
+        def make() -> _Times:
+            built = [self._basis.build(chosen) for chosen in distinct]
+            feeds = prepared.subject.calibration.samples[0]
+            chains = [self._stages(one) for one in built]
+            ratios = time_side_by_side(prepared.models.source, chains, feeds)
+            return _Times(
+                tuple(
+                    _ChainTime(own, tuple(stage.device for stage in one.stages))
+                    for own, one in zip(ratios, built, strict=True)
+                )
+            )
+
+        times = cached(self._file("times", repr(distinct)), _Times, make).chains
+        self._progress("measuring plans", self._total, self._total)
+        costs = self._basis.ask(self._basis.latency).costs
+        found: dict[Chosen, float | None] = dict.fromkeys(plans)
+        for chosen, own in zip(distinct, times, strict=True):
+            pairs = zip(own.ratios, own.devices, strict=True)
+            found[chosen] = sum(ratio * costs[device].fp32_s for ratio, device in pairs)
+        return found
+
+    def _file(self, kind: str, content: str) -> Path:
+        return cache_folder() / f"{kind}-{cache_key(**self._key, content=content)}.json"
+
+    def _stages(self, built: Built) -> list[TimedStage]:
+        scenario = self._basis.scenario
+        origins = [origin_of(scenario, scenario.device(stage.device))[0] for stage in built.stages]
+        return [
+            TimedStage(stage.model, runtime_of(origin))
+            for stage, origin in zip(built.stages, origins, strict=True)
+        ]
+
+    def _is_here(self, chosen: Chosen) -> bool:
+        scenario = self._basis.scenario
+        used = {*chosen.devices, scenario.source, scenario.sink}
+        origins = [origin_of(scenario, scenario.device(name))[0] for name in used]
+        return all(origin.profile in (None, MEASURE_HERE) for origin in origins)

@@ -1,0 +1,110 @@
+"""The plans that a comparison meets, each noted down once under a number."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from planner.comparison.records import PlanLine
+from planner.comparison.sweep_points import Points
+from planner.plan.records import Cut
+from planner.problem.cost_evaluation import Cost, evaluate
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.refinement.plan_assembly import Chosen, busy_of, chosen_by, cuts_of, memory_of, unit_options
+from planner.report.terminal_table import short_name, size_text
+from planner.scenario.schema import Scenario
+
+_MOST_CUTS = 2  # that a summary names
+
+
+class Catalogue:
+    """Plans in the order in which they were met."""
+
+    def __init__(self, points: Points) -> None:
+        self._points = points
+        self._numbers: dict[Chosen, int] = {}
+        self._choices: list[Choice] = []
+        self._summed: list[float] = []
+        self.lines: list[PlanLine] = []
+
+    @property
+    def choices(self) -> Sequence[Choice]:
+        """What each plan chooses."""
+        return self._choices
+
+    @property
+    def chosen(self) -> Sequence[Chosen]:
+        """What each plan's models follow from."""
+        return list(self._numbers)
+
+    def summed_noise(self, plan: int) -> float:
+        """Return the sum of a plan's noise that the law takes."""
+        return self._summed[plan]
+
+    def forget(self, since: int) -> None:
+        """Forget the plans that were noted down since there were so many."""
+        for chosen in list(self._numbers)[since:]:
+            del self._numbers[chosen]
+        for rows in (self._choices, self._summed, self.lines):
+            del rows[since:]
+
+    def note(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanLine:
+        """Return the plan of a choice, noted down if it is new.
+
+        Parameters
+        ----------
+        scenario
+            Of which the problem was made.
+        """
+        chosen = chosen_by(problem, choice)
+        if chosen not in self._numbers:
+            number = self._numbers[chosen] = len(self.lines)
+            self._choices.append(choice)
+            self.lines.append(self._line(number, chosen, problem, choice, scenario))
+        return self.lines[self._numbers[chosen]]
+
+    def line_of(self, cost: Cost, scenario: Scenario) -> tuple[float, float]:
+        """Return (fixed_s, link_s) of a cost that was priced in a scenario."""
+        bandwidths = self._points.sweep.bandwidths
+        if bandwidths is None:
+            return cost.latency_s, 0.0
+        fixed_s = cost.latency_s - bandwidths.seconds_on(scenario, cost.traffic_bytes)
+        at_one = bandwidths.scenario_at(self._points.basis.scenario, 1.0)
+        return fixed_s, bandwidths.seconds_on(at_one, cost.traffic_bytes)
+
+    def _line(
+        self, number: int, chosen: Chosen, problem: PlacementProblem, choice: Choice, scenario: Scenario
+    ) -> PlanLine:
+        basis = self._points.basis
+        cost = evaluate(problem, choice)
+        self._summed.append(cost.noise_power)
+        cuts = cuts_of(problem, cost, basis.prepared.models.graph.tensors)
+        fixed_s, link_s = self.line_of(cost, scenario)
+        return PlanLine(
+            number=number,
+            summary=_summary(chosen, cuts),
+            devices=chosen.devices,
+            precisions=chosen.precisions,
+            cuts=cuts,
+            fixed_s=fixed_s,
+            link_s=link_s,
+            compute_s=busy_of(problem, cost),
+            unit_s=tuple(option.seconds for option in unit_options(problem, choice)),
+            noise_relative_rms=basis.law.power(cost.noise_power) ** 0.5,
+            energy_j=sum(cost.energy_j) if basis.scenario.knows_energy else None,
+            memory_bytes=memory_of(problem, cost),
+        )
+
+
+def _summary(chosen: Chosen, cuts: Sequence[Cut]) -> str:
+    """Return what a person calls a plan."""
+    counts = Counter(chosen.precisions)
+    mix = " + ".join(f"{count} {precision}" for precision, count in sorted(counts.items(), key=_largest))
+    used = list(dict.fromkeys(chosen.devices))
+    if len(used) == 1:
+        return f"all on {used[0]}; {mix}"
+    ends = [f"{short_name(cut.tensor)} ({cut.wire}, {size_text(cut.size_bytes)})" for cut in cuts]
+    more = f" and {len(ends) - _MOST_CUTS} more" if len(ends) > _MOST_CUTS else ""
+    return f"{' > '.join(used)}, over the links {', '.join(ends[:_MOST_CUTS])}{more}; {mix}"
+
+
+def _largest(entry: tuple[str, int]) -> tuple[int, str]:
+    return -entry[1], entry[0]

@@ -1,0 +1,98 @@
+"""The few plans that serve a changing bandwidth best, and when to change from one to another.
+
+Whoever holds K plans runs the best of them at each bandwidth. To a plan that serves some bandwidths only the
+mean of their 1/bandwidth matters, since its latency is a line over that: so the best plan for them is one of
+the lower envelope, and so are the best K plans. Which ones, dynamic programming tells.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from planner.comparison.bandwidth_traces import Occurrence
+from planner.comparison.lower_envelope import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Plans that are held.
+
+    Parameters
+    ----------
+    lines
+        Over 1/bandwidth, for slower and slower links.
+    switches
+        1/bandwidth at which each gives way to the next.
+    mean
+        Mean cost if the best of them runs at each bandwidth.
+    free
+        Mean cost if all plans of the envelope were held.
+    """
+
+    lines: tuple[Line[int], ...]
+    switches: tuple[float, ...]
+    mean: float
+    free: float
+
+
+def select_plans(lines: Sequence[Line[int]], occurrence: Occurrence, most: int) -> Selection:
+    """Return the plans, `most` at most, with the least mean cost.
+
+    Parameters
+    ----------
+    lines
+        The lower envelope over x = 1/bandwidth in the order of x; slopes fall.
+    """
+    pairs = [(1 / value, share) for value, share in zip(occurrence.values, occurrence.shares, strict=True)]
+
+    # What chains cost whose last line serves all slower links; it hands over where it meets the next one.
+    held: dict[int, tuple[float, tuple[int, ...]]] = {
+        i: (_cost_from(pairs, line, 0.0), (i,)) for i, line in enumerate(lines)
+    }
+    best = min(held.values())
+    for _ in range(most - 1):
+        longer: dict[int, tuple[float, tuple[int, ...]]] = {}
+        for j, after in enumerate(lines):
+            for i, (cost, chain) in held.items():
+                if i < j:
+                    meet = _meeting(lines[i], after)
+                    saved = _cost_from(pairs, lines[i], meet) - _cost_from(pairs, after, meet)
+                    longer[j] = min(longer.get(j, (float("inf"), ())), (cost - saved, (*chain, j)))
+        held = longer
+        best = min([best, *held.values()])
+    chosen = tuple(lines[i] for i in best[1])
+    switches = tuple(_meeting(a, b) for a, b in itertools.pairwise(chosen))
+    free = sum(share * min(line.at(x) for line in lines) for x, share in pairs)
+    return Selection(chosen, switches, best[0], free)
+
+
+def _cost_from(pairs: Sequence[tuple[float, float]], line: Line[int], start: float) -> float:
+    return sum(share * line.at(x) for x, share in pairs if x > start)
+
+
+def _meeting(one: Line[int], other: Line[int]) -> float:
+    return (other.intercept - one.intercept) / (one.slope - other.slope)
+
+
+def follow(selection: Selection, occurrence: Occurrence, margin: float) -> tuple[float, int]:
+    """Return the mean cost and the number of changes of a runtime that follows bandwidths in time.
+
+    Parameters
+    ----------
+    margin
+        How far beyond a switch-over bandwidth, as a fraction of it, the bandwidth has to go before the
+        runtime changes plans.
+    """
+    lines, switches = selection.lines, selection.switches
+    at, mean, changes = None, 0.0, 0
+    for value, share in zip(occurrence.values, occurrence.shares, strict=True):
+        x = 1 / value
+        right = sum(x > switch for switch in switches)
+        if at is None:
+            at = right
+        beyond = right > at and x > switches[at] * (1 + margin)
+        below = right < at and x < switches[at - 1] / (1 + margin)
+        if beyond or below:
+            at, changes = right, changes + 1
+        mean += share * lines[at].at(x)
+    return mean, changes

@@ -1,0 +1,179 @@
+"""The points of a comparison: each one's problem, under the noise that its error budgets leave."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from math import inf
+
+import msgspec
+
+from planner.comparison.sweep import Bandwidths
+from planner.deployment.build import deliverable_of
+from planner.plan.records import Metrics
+from planner.problem.placement_problem import Measure, PlacementProblem, Quantity
+from planner.refinement.measured_scenario import Basis
+from planner.refinement.noise_limit_search import fall_of
+from planner.refinement.plan_assembly import Chosen, Question
+from planner.scenario.loader import dump_scenario
+from planner.scenario.schema import Scenario
+from planner.verification.error_metrics import doubtful_budgets, has_error_budget
+from planner.verification.verify import measure_errors
+from profiling.directories import cache_folder
+from profiling.records.cache import cache_key, cached, samples_hash
+
+LATENCY, NOISE = Quantity(Measure.LATENCY), Quantity(Measure.NOISE)
+# With these the same plans are not possible at every bandwidth, or their costs are no lines.
+_MOVING = {Measure.MAKESPAN, Measure.PERIOD, Measure.ENERGY}
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What is varied.
+
+    Parameters
+    ----------
+    bandwidths
+        None if only budgets are.
+    budgets
+        Key of a budget -> its values; several keys make a grid.
+    """
+
+    bandwidths: Bandwidths | None
+    budgets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def budget_sets(self) -> Iterator[dict[str, float]]:
+        """Yield every combination of budgets."""
+        for values in product(*self.budgets.values()):
+            yield dict(zip(self.budgets, values, strict=True))
+
+
+class UnmetError(Exception):
+    """Error budgets that even fp32 breaks, as a sentence: an answer, not a failure."""
+
+
+class Points:
+    """The problem at each bandwidth and set of budgets."""
+
+    def __init__(self, basis: Basis, sweep: Sweep) -> None:
+        self.basis, self.sweep = basis, sweep
+        self._question = basis.ask(basis.latency)
+        self._limits: dict[str, _NoiseLimit] = {}  # by the budgets that they follow from
+
+    def problem(self, bandwidth: float | None, budgets: Mapping[str, float]) -> PlacementProblem:
+        """Return the problem of a point.
+
+        Raises
+        ------
+        UnmetError
+            If no plan keeps its error budgets.
+        """
+        question = replace(self._question, scenario=self.scenario(bandwidth, budgets))
+        return question.formulate().limited(NOISE, self._noise_limit(budgets))
+
+    def scenario(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Scenario:
+        """Return the scenario of a point."""
+        scenario = with_budgets(self.basis.scenario, budgets)
+        if bandwidth is None or self.sweep.bandwidths is None:
+            return scenario
+        return self.sweep.bandwidths.scenario_at(scenario, bandwidth)
+
+    def tighten(self, budgets: Mapping[str, float], plans: Mapping[Chosen, float]) -> bool:
+        """Lower the limit on noise if a plan does not keep the error budgets on held-back data.
+
+        Parameters
+        ----------
+        plans
+            Each with the sum of its noise.
+
+        Returns
+        -------
+        bool
+            Whether it was lowered, so that points have to be solved again.
+        """
+        scenario = with_budgets(self.basis.scenario, budgets)
+        budget = scenario.budget
+        if not has_error_budget(budget):
+            return False
+        limits = []
+        for chosen, summed in plans.items():
+            metrics = self._held_back(chosen)
+            if summed and any(True for _ in doubtful_budgets(budget, metrics)):
+                limits.append(summed * fall_of(budget, metrics))
+        if limits:
+            self._limits[budget.model_dump_json()] = _NoiseLimit(min(limits))
+        return bool(limits)
+
+    def _held_back(self, chosen: Chosen) -> Metrics:
+        """Return the errors of a plan on held-back data, from the cache where they are known."""
+        prepared = self.basis.prepared
+        key = cache_key(
+            subject=prepared.subject.fingerprint,
+            samples=samples_hash(prepared.held_back.samples),
+            schemes=repr(sorted((name, scheme.label) for name, scheme in prepared.schemes.items())),
+            chosen=repr(chosen),
+            metric=str(self.basis.scenario.metric),
+        )
+
+        def make() -> Metrics:
+            deliverable = deliverable_of(prepared, self.basis.build(chosen))
+            return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
+
+        return cached(cache_folder() / f"held-back-{key}.json", Metrics, make)
+
+    def has_lines(self, budgets: Mapping[str, float]) -> bool:
+        """Return whether plans' costs are lines over 1/bandwidth, and the same plans possible everywhere."""
+        problem = self.problem(None, budgets)
+        limited = {limit.quantity.measure for limit in problem.limits}
+        return [term.quantity for term in problem.objective] == [LATENCY] and not limited & _MOVING
+
+    def _noise_limit(self, budgets: Mapping[str, float]) -> float | None:
+        """Return the sum of noise with which the plan at the own bandwidth keeps the error budgets."""
+        scenario = with_budgets(self.basis.scenario, budgets)
+        errors = scenario.budget.model_dump_json()
+        if errors not in self._limits:
+            question = replace(self._question, scenario=scenario)
+            self._limits[errors] = _tightened(self.basis, scenario, question)
+        found = self._limits[errors]
+        if found.unmet:
+            raise UnmetError(f"even without quantization noise: {'; '.join(found.unmet)}")
+        return found.summed
+
+
+def with_budgets(scenario: Scenario, budgets: Mapping[str, float]) -> Scenario:
+    """Return a scenario with other budgets: `noise_relative_rms`, `accuracy_drop` or `memory_mib.DEVICE`."""
+    budget = scenario.budget
+    for key, value in budgets.items():
+        name, _, device = key.partition(".")
+        changed = {**budget.memory_mib, device: value} if device else value
+        budget = budget.model_copy(update={name: changed})
+    return scenario.model_copy(update={"budget": budget})
+
+
+class _NoiseLimit(msgspec.Struct, frozen=True):
+    """The greatest sum of noise with which error budgets were seen to hold; None if there are none.
+
+    `unmet` says which ones no limit makes hold.
+    """
+
+    summed: float | None
+    unmet: tuple[str, ...] = ()
+
+
+def _tightened(basis: Basis, scenario: Scenario, question: Question) -> _NoiseLimit:
+    """Return the limit on summed noise at the scenario's own bandwidth."""
+
+    def make() -> _NoiseLimit:
+        own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+        problem = question.formulate()
+        found = own.tightening(problem).solve(problem)
+        limit = found.problem.limit(Measure.NOISE)
+        return _NoiseLimit(None if limit == inf else limit, found.unmet)
+
+    key = cache_key(
+        subject=basis.prepared.subject.fingerprint,
+        scenario=dump_scenario(scenario),
+        costs=repr(question.costs),
+        gain=basis.law.gain,
+        knee=basis.law.knee,
+    )
+    return cached(cache_folder() / f"limit-{key}.json", _NoiseLimit, make)

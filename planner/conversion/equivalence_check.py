@@ -1,0 +1,128 @@
+"""How far a converted model's answers are from the source's own, on random numbers and on real samples."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from math import sqrt
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from planner.conversion.converter import Converted, fresh_folder
+from planner.conversion.request import ANSWERS, SAMPLES, Conversion
+from planner.conversion.worker_process import run_worker
+from planner.image_layout import channels_first, channels_last
+from planner.plan.records import ConvertedFrom
+from profiling.errors import ModelError
+from profiling.noise.measure_noise import noise_power, output_errors
+from profiling.progress import Progress, silent
+from profiling.records.cache import cached, samples_hash
+from profiling.runtime.session import Array, Feeds, Runtime, open_session, run_session
+
+# Relative differences beyond rounding; where quantizers round, a step more or less.
+_MOST, _MOST_QUANTIZED = 1e-2, 1e-1
+_NEVERTHELESS = 1e-4  # absolute, of answers that are next to nothing
+_JUDGED_LATER = "a plan judges the conversion on its calibration samples"
+_RANDOM, _REAL = "random numbers", "calibration samples"
+Rows = list[dict[str, Array]]
+
+
+def check_on_random(converted: Converted) -> ConvertedFrom:
+    """Return how far the converted model's answer to random numbers is from the source's own.
+
+    A difference beyond rounding is a doubt, no refusal: noise may lie where nothing is meant to be right.
+    """
+
+    def make() -> ConvertedFrom:
+        found, differing = _compared(converted, converted.folder, _RANDOM)
+        return msgspec.structs.replace(found, doubt=f"{differing}; {_JUDGED_LATER}" if differing else "")
+
+    return cached(converted.folder / "random.json", ConvertedFrom, make)
+
+
+def check_on_samples(
+    converted: Converted, samples: Sequence[Feeds], progress: Progress = silent
+) -> ConvertedFrom:
+    """Return how far the converted model's answers are from the source's own, on real samples.
+
+    Parameters
+    ----------
+    samples
+        As the converted model wants them.
+
+    Raises
+    ------
+    ModelError
+        If they differ by more than rounding does.
+    """
+
+    def make() -> ConvertedFrom:
+        progress("checking the conversion", 0, 1)
+        folder = fresh_folder()
+        own = [_moved(feeds, converted.conversion, channels_last) for feeds in samples]
+        np.savez(folder / SAMPLES, **{name: np.stack([feeds[name] for feeds in own]) for name in own[0]})
+        run_worker("answer", converted.order, folder)
+        found, differing = _compared(converted, folder, _REAL)
+        shutil.rmtree(folder)
+        if differing:
+            raise ModelError(f"model: the conversion of {found.source} is not used, since {differing}")
+        progress("checking the conversion", 1, 1)
+        return found
+
+    return cached(converted.folder / f"check-{samples_hash(samples)[:16]}.json", ConvertedFrom, make)
+
+
+def _moved(feeds: Feeds, conversion: Conversion, move: Callable[[Array], Array]) -> dict[str, Array]:
+    """Return a sample whose channels are moved where source and model differ."""
+    differ = {end.name for end in conversion.inputs if end.channels_last}
+    return {name: move(value) if name in differ else value for name, value in feeds.items()}
+
+
+def _rows(path: Path) -> Rows:
+    """Return the samples in a file, which count along first axes."""
+    with np.load(path) as arrays:
+        columns = {name: arrays[name] for name in arrays.files}
+    count = min(len(column) for column in columns.values())
+    return [{name: column[i] for name, column in columns.items()} for i in range(count)]
+
+
+def _compared(converted: Converted, folder: Path, data: str) -> tuple[ConvertedFrom, str]:
+    """Return how far the model's answers are from those in a folder, and what differs beyond rounding."""
+    conversion = converted.conversion
+    session = open_session(converted.path, Runtime())
+    got = [run_session(session, _moved(row, conversion, channels_first)) for row in _rows(folder / SAMPLES)]
+    want = _rows(folder / ANSWERS)
+    relative = sqrt(noise_power(got, want))
+    pairs = (pair for one, exact in zip(got, want, strict=True) for pair in output_errors(one, exact))
+    largest = max(float(np.abs(difference).max(initial=0.0)) for difference, _ in pairs)
+    limit = _MOST_QUANTIZED if conversion.quantized else _MOST
+    differing = ""
+    if largest > _NEVERTHELESS and not relative <= limit:
+        name = _first_differing(got, want, limit)
+        differing = (
+            f"its answers differ on {data}, first at output {name!r}: by {largest:.3g} at most, "
+            f"{relative:.3g} of the answers' size, where rounding explains {limit:g}"
+        )
+    found = ConvertedFrom(
+        source=conversion.source,
+        opset=conversion.opset,
+        versions=conversion.versions,
+        notes=conversion.notes,
+        channels_first=tuple(end.name for end in conversion.inputs if end.channels_last),
+        max_abs_difference=largest,
+        relative_rms_difference=relative,
+        samples=len(want),
+        data=data,
+    )
+    return found, differing
+
+
+def _first_differing(got: Rows, want: Rows, limit: float) -> str:
+    """Return the first output whose answers differ by more than a limit, else the one that differs most."""
+    found = {name: sqrt(noise_power(_only(got, name), _only(want, name))) for name in want[0]}
+    beyond = [name for name, relative in found.items() if not relative <= limit]
+    return beyond[0] if beyond else max(found, key=found.__getitem__)
+
+
+def _only(rows: Rows, name: str) -> Rows:
+    return [{name: row[name]} for row in rows]

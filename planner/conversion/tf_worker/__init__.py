@@ -1,0 +1,1 @@
+"""What runs in the process with TensorFlow; nobody outside imports it."""

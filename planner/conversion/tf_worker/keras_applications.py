@@ -1,0 +1,71 @@
+"""Networks of keras.applications by name, with weights that were given, downloaded or drawn at random."""
+
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from planner.conversion.request import IMAGENET, SEED, Order
+from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.keras_loader import load_weights
+from planner.conversion.tf_worker.keras_tracing import layer_name
+from planner.conversion.tf_worker.random_weights import bring_to_life
+from profiling.errors import ModelError
+
+_SIDE = 224  # of pictures of any size
+
+
+def build_application(order: Order) -> tuple[Any, tuple[str, ...]]:
+    """Return a network of keras.applications, and what to know of its weights.
+
+    Weights that are not given are random, with a fixed seed, and brought to behave like trained ones.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, it does not take the arguments, or the weights do not fit.
+    """
+    build = _builder(order.target)
+    keras.utils.set_random_seed(SEED)
+    weights = IMAGENET if order.weights == IMAGENET else None
+    try:
+        model = build(**{"weights": weights, **order.arguments})
+    except Exception as exc:
+        raise ModelError(_refusal(order, exc)) from exc
+    if order.weights == IMAGENET:
+        return model, ()
+    if order.weights is not None:
+        load_weights(model, Path(order.weights), order.shown)
+        return model, ()
+    bring_to_life(model, sys.modules[build.__module__].preprocess_input)
+    return model, ("weights are random: speed and structure are real, answers are not",)
+
+
+def default_shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shape of a network's input where it takes pictures of any size."""
+    batch, *sides = model.input.shape
+    if batch is None and None in sides:
+        return {layer_name(model.input): (1, *(side or _SIDE for side in sides))}
+    return {}
+
+
+def _builder(name: str) -> Callable[..., Any]:
+    known = {n: f for n, f in vars(keras.applications).items() if n[0].isupper() and callable(f)}
+    if name in known:
+        return known[name]  # type: ignore[no-any-return]
+    lower = {n.lower(): n for n in known}
+    close = [f"keras:{lower[each]}" for each in get_close_matches(name.lower(), lower, cutoff=0.5)]
+    hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(sorted(known))}"
+    raise ModelError(f"model: keras.applications has no {name}; {hint}")
+
+
+def _refusal(order: Order, exc: Exception) -> str:
+    if order.weights == IMAGENET and "fetch" in str(exc):
+        return (
+            f"conversion.weights: the ImageNet weights of {order.target} cannot be downloaded here "
+            f"({first_line(exc)}); give a weights file, or leave weights out for random ones"
+        )
+    return f"conversion.arguments: {order.shown} cannot be built with {order.arguments}: {first_line(exc)}"

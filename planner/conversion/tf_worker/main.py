@@ -1,0 +1,141 @@
+"""The process with TensorFlow: reads an order from a folder, and writes a model or answers there."""
+
+import gc
+import sys
+import traceback
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+
+from planner.conversion.request import (
+    ANSWERS,
+    CONVERSION,
+    FAILURE,
+    MODEL,
+    SAMPLES,
+    SEED,
+    Conversion,
+    Kind,
+    Order,
+    SourceInput,
+    read_order,
+)
+from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.freeze_variables import freeze
+from planner.conversion.tf_worker.keras_applications import build_application, default_shapes
+from planner.conversion.tf_worker.keras_loader import load_keras
+from planner.conversion.tf_worker.keras_tracing import trace_keras
+from planner.conversion.tf_worker.tf2onnx_export import export_frozen, export_tflite
+from planner.conversion.tf_worker.tf_functions import trace_object, trace_saved_model
+from planner.conversion.tf_worker.tflite_model import TfliteModel
+from planner.conversion.tf_worker.traced_function import Traced
+from planner.errors import PlannerError
+from profiling.errors import ProfilingError
+
+_PACKAGES = ("tensorflow", "keras", "tf2onnx")
+
+
+def convert(folder: Path) -> None:
+    """Write the model that a folder's order asks for, what became of it, and answers to random numbers."""
+    order = read_order(folder)
+    source = open_source(order)
+    np.savez(folder / SAMPLES, **{end.name: _random(end)[None] for end in source.ends})
+    _write_answers(source, folder)
+    notes = source.notes
+    if isinstance(source, TfliteModel):
+        model, inputs = export_tflite(source, order.opset)
+    else:
+        frozen = freeze(source)
+        del source  # and its copy of the weights
+        gc.collect()
+        model, inputs = export_frozen(frozen, order.opset)
+    _set_output_shapes(model, folder)
+    onnx.save(model, folder / MODEL)
+    record = Conversion(
+        source=order.shown,
+        opset=order.opset,
+        versions={name: version(name) for name in _PACKAGES},
+        inputs=inputs,
+        quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
+        notes=notes,
+    )
+    (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
+
+
+def _set_output_shapes(model: onnx.ModelProto, folder: Path) -> None:
+    """Give each output the shape that the source's answer has; TensorFlow may not know it beforehand."""
+    with np.load(folder / ANSWERS) as answers:
+        for value in model.graph.output:
+            shape = value.type.tensor_type.shape
+            shape.ClearField("dim")
+            shape.SetInParent()
+            for size in answers[value.name].shape[1:]:
+                shape.dim.add().dim_value = size
+
+
+def answer(folder: Path) -> None:
+    """Write what the source itself answers to samples, stacked along a first axis, in a folder."""
+    _write_answers(open_source(read_order(folder)), folder)
+
+
+def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
+    with np.load(folder / SAMPLES) as samples:
+        columns = {name: samples[name] for name in samples.files}
+    count = min(len(column) for column in columns.values())
+    rows = [source.ask({name: column[i] for name, column in columns.items()}) for i in range(count)]
+    np.savez(folder / ANSWERS, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
+
+
+def open_source(order: Order) -> Traced | TfliteModel:
+    """Return what an order names, ready to be asked."""
+    if order.kind is Kind.TFLITE:
+        return TfliteModel(Path(order.target))
+    if order.kind is Kind.APPLICATION:
+        model, notes = build_application(order)
+        return trace_keras(model, default_shapes(model) | order.input_shapes, notes)
+    if order.kind is Kind.KERAS:
+        return trace_keras(load_keras(order), order.input_shapes)
+    return trace_saved_model(order) if order.kind is Kind.SAVED_MODEL else trace_object(order)
+
+
+def _random(end: SourceInput) -> Any:
+    """Return numbers that an input may hold: normal ones, or zeros and ones if they must be whole."""
+    rng = np.random.default_rng(SEED)
+    dtype = np.dtype(end.dtype)
+    if np.issubdtype(dtype, np.floating):
+        return rng.normal(size=end.shape).astype(dtype)
+    return rng.integers(0, 2, end.shape).astype(dtype)
+
+
+def main() -> None:
+    """Do what the command line says in each folder; a failure is told in a file there."""
+    command, *folders = sys.argv[1:]
+    failed = [folder for folder in map(Path, folders) if not _done(_COMMANDS[command], folder)]
+    sys.exit(bool(failed))
+
+
+_COMMANDS = {"convert": convert, "answer": answer}
+
+
+def _done(command: Callable[[Path], None], folder: Path) -> bool:
+    try:
+        command(folder)
+    except (PlannerError, ProfilingError) as exc:
+        text = str(exc)
+    except BaseException as exc:  # noqa: BLE001  TensorFlow and Keras raise anything, user code may exit
+        traceback.print_exc()
+        shown = read_order(folder).shown
+        text = f"model: {shown} cannot be converted: {type(exc).__name__}: {first_line(exc)}"
+    else:
+        return True
+    (folder / FAILURE).write_text(text, encoding="utf-8")
+    return False
+
+
+if __name__ == "__main__":
+    main()

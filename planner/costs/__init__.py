@@ -1,0 +1,1 @@
+"""From profiles and noise to the numbers of a placement problem."""

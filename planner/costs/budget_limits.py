@@ -1,0 +1,91 @@
+"""The scenario's budgets as limits of a problem, and quantities in the scenario's own words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from planner.problem.placement_problem import Limit, Measure, Quantity
+from planner.scenario.schema import BudgetSpec, Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUnit:
+    """A budget's key and unit: a quantity in SI is `(value / per_si) ** power`.
+
+    Parameters
+    ----------
+    per_si
+        How many of the unit are one of SI.
+    power
+        -1 of a rate, for which the problem limits seconds; 2 of a noise, for which it limits the power.
+    """
+
+    key: str
+    unit: str = ""
+    per_si: float = 1.0
+    power: int = 1
+
+    def in_si(self, value: float) -> float:
+        """Return a budget's value as the problem has it."""
+        return (value / self.per_si) ** self.power
+
+    def in_unit(self, value: float) -> float:
+        """Return what the problem has as the budget's value."""
+        return float(value ** (1 / self.power)) * self.per_si
+
+    def text(self, number: str) -> str:
+        """Return key and number as a person reads them."""
+        return f"{self.key}: {number} {self.unit}".rstrip()
+
+
+_UNITS = {
+    Measure.LATENCY: BudgetUnit("latency_ms", "ms", 1e3),
+    Measure.MAKESPAN: BudgetUnit("makespan_ms", "ms", 1e3),
+    Measure.PERIOD: BudgetUnit("throughput_per_s", "per s", power=-1),
+    Measure.ENERGY: BudgetUnit("total_energy_j", "J"),
+    Measure.MONEY: BudgetUnit("money_per_request"),
+    Measure.NOISE: BudgetUnit("noise_relative_rms", power=2),
+}
+_OF_DEVICES = {
+    Measure.MEMORY: BudgetUnit("memory_mib", "MiB", 2**-20),
+    Measure.ENERGY: BudgetUnit("energy_j", "J"),
+}
+_OF_LINKS = {Measure.TRAFFIC: BudgetUnit("traffic_kib", "KiB", 2**-10)}
+
+
+def limits_of(scenario: Scenario) -> Iterator[Limit]:
+    """Yield the limits that a scenario sets, but for those on errors."""
+    budget = _requested(scenario)
+    for measure, unit in _UNITS.items():
+        value = getattr(budget, unit.key)
+        if value is not None and measure is not Measure.NOISE:
+            yield Limit(Quantity(measure), unit.in_si(value))
+    parts = (
+        (_OF_LINKS, [link.name for link in scenario.links]),
+        (_OF_DEVICES, [device.name for device in scenario.devices]),
+    )
+    for units, names in parts:
+        for at, name in enumerate(names):
+            for measure, unit in units.items():
+                value = getattr(budget, unit.key).get(name)
+                if value is not None:
+                    yield Limit(Quantity(measure, at), unit.in_si(value))
+
+
+def _requested(scenario: Scenario) -> BudgetSpec:
+    """Return the budget with all money as money for a request."""
+    return scenario.budget.model_copy(update={"money_per_request": scenario.money})
+
+
+def unit_of(scenario: Scenario, quantity: Quantity) -> BudgetUnit:
+    """Return the key and unit in which a scenario speaks of a quantity."""
+    if quantity.measure is Measure.NOISE:
+        return _UNITS[Measure.NOISE]
+    if quantity.measure is Measure.MONEY and scenario.money != scenario.budget.money_per_request:
+        return BudgetUnit("budget.money_per_month", per_si=scenario.requests_per_month or 1.0)
+    if quantity.of is None:
+        unit, name = _UNITS[quantity.measure], ""
+    elif quantity.measure in _OF_LINKS:
+        unit, name = _OF_LINKS[quantity.measure], f".{scenario.links[quantity.of].name}"
+    else:
+        unit, name = _OF_DEVICES[quantity.measure], f".{scenario.devices[quantity.of].name}"
+    return replace(unit, key=f"budget.{unit.key}{name}")

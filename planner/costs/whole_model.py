@@ -1,0 +1,59 @@
+"""What the costs say of the whole mixed-precision model on one device, to be compared with a run of it."""
+
+from collections.abc import Mapping
+
+from planner.costs.formulation import DeviceCosts, formulate
+from planner.problem.cost_evaluation import Cost, evaluate
+from planner.problem.placement_problem import Choice
+from planner.scenario.schema import DeviceSpec, PlacementSpec, Scenario
+from profiling.graph.unit_graph import ModelGraph
+from profiling.precision import Precision
+
+
+def alone_on(scenario: Scenario, device: DeviceSpec) -> Scenario:
+    """Return the scenario with everything on one device, in any precision."""
+    return scenario.model_copy(
+        update={
+            "devices": (device.model_copy(update={"precisions": None, "visits": 1}),),
+            "links": (),
+            "placement": PlacementSpec(),
+            "wires": (),
+            "source": device.name,
+            "sink": device.name,
+            "precisions": scenario.measured_precisions,
+        }
+    )
+
+
+class Whole:
+    """The whole model on one device.
+
+    Parameters
+    ----------
+    alone
+        From `alone_on`.
+    """
+
+    def __init__(self, alone: Scenario, graph: ModelGraph, costs: Mapping[str, DeviceCosts]) -> None:
+        self._graph = graph
+        self._problem = formulate(alone, graph, costs)
+        self._fp32_s = costs[alone.source].fp32_s
+
+    def cost(self, mix: Mapping[int, Precision]) -> Cost:
+        """Return the predicted cost with some units quantized.
+
+        Parameters
+        ----------
+        mix
+            Precisions of units that can be quantized; `ModelGraph.settled` says which then are.
+        """
+        settled = self._graph.settled(mix)
+        choice = [
+            [option.precision for option in vertex.options].index(settled.get(index, Precision.FP32))
+            for index, vertex in enumerate(self._problem.vertices)
+        ]
+        return evaluate(self._problem, Choice(tuple(choice)))
+
+    def ratio_to_fp32(self, mix: Mapping[int, Precision]) -> float:
+        """Return the predicted seconds over the measured ones of the fp32 model."""
+        return self.cost(mix).latency_s / self._fp32_s if self._fp32_s else 1.0

@@ -1,0 +1,1 @@
+"""From a plan to a mixed-precision model and its stage models."""

@@ -1,0 +1,77 @@
+"""A plan's models: the whole mixed-precision one and its stages."""
+
+from dataclasses import dataclass, replace
+
+import onnx
+
+from planner.deployment.metadata import label_nodes, label_stage
+from planner.deployment.mixed_precision import rebuild
+from planner.deployment.split import Placement, StageModel, crossings_of, split
+from planner.errors import OutputError
+from planner.inputs.prepared_scenario import Prepared
+from planner.plan.records import Plan
+from planner.refinement.plan_assembly import Chosen
+from planner.verification.verify import Deliverable
+from profiling.graph.unit_graph import ModelGraph
+from profiling.precision import Precision, Wire
+from profiling.quantization.quantize import read_ranges
+from profiling.quantization.wire_formats import add_wires
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A plan's models, and the graph that they are made of."""
+
+    graph: ModelGraph
+    mixed: onnx.ModelProto
+    stages: tuple[StageModel, ...]
+
+
+def build(prepared: Prepared, chosen: Chosen) -> Built:
+    """Return the models in which every unit is in its precision and on its device."""
+    graph, scenario, devices = prepared.models.graph, prepared.scenario, chosen.devices
+    schemes = {index: prepared.schemes[devices[index]].at(own) for index, own in chosen.mix.items()}
+    mixed = rebuild(graph, schemes, prepared.ranges)
+    placement = Placement(devices, scenario.source, scenario.sink, frozenset(scenario.inputs))
+    crossings = crossings_of(graph, placement, dict(chosen.wires))
+    if crossings:
+        quantized = {node for index in schemes for node in graph.units[index].nodes}
+        mixed = add_wires(mixed, crossings, read_ranges(prepared.ranges), quantized)
+    label_nodes(mixed, graph, chosen)
+    stages = split(mixed, graph, placement, crossings)
+    for number, stage in enumerate(stages):
+        label_stage(stage.model, number, [one.device for one in stages])
+    return Built(graph, mixed, stages)
+
+
+def build_models(prepared: Prepared, plan: Plan) -> Built:
+    """Return a plan's mixed-precision model and its stages."""
+    graph = prepared.models.graph
+    precisions, device_of = plan.precisions(), plan.devices()
+    devices = {device.name for device in prepared.scenario.devices}
+    twice = len(device_of) != len(plan.assignments)
+    if (
+        twice
+        or set(device_of) != {unit.name for unit in graph.units}
+        or not devices.issuperset(device_of.values())
+    ):
+        raise OutputError("plan.json: its assignments do not fit the model's units or the devices")
+    chosen = Chosen(
+        tuple(device_of[unit.name] for unit in graph.units),
+        tuple(precisions[unit.name] if unit.quantizable else Precision.FP32 for unit in graph.units),
+    )
+    quantized = graph.forms(chosen.mix)
+    known = {wire.value: wire for wire in Wire}
+    floats = {name for name in graph.boundary() if graph.tensors[name].is_float} - set(quantized)
+    wires = {cut.tensor: known[cut.wire] for cut in plan.cuts if cut.wire in known and cut.tensor in floats}
+    return build(prepared, replace(chosen, wires=tuple(wires.items())))
+
+
+def deliverable_of(prepared: Prepared, built: Built) -> Deliverable:
+    """Return built models as they are verified."""
+    return Deliverable(
+        prepared.models.source,
+        built.mixed,
+        [stage.model for stage in built.stages],
+        [prepared.level(stage.device) for stage in built.stages],
+    )

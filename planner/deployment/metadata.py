@@ -1,0 +1,47 @@
+"""The assignment inside the models, where viewers of ONNX show it: properties of models and nodes."""
+
+from collections.abc import Mapping, Sequence
+
+import onnx
+from onnx import helper
+
+from planner.refinement.plan_assembly import Chosen
+from profiling.graph.unit_graph import ModelGraph
+
+_PREFIX = "splitquant"
+
+
+def label_nodes(model: onnx.ModelProto, graph: ModelGraph, chosen: Chosen) -> None:
+    """Write each node's unit, device and precision into its `metadata_props`, in place.
+
+    What the quantization tool added has no unit and gets none.
+    """
+    unit_of = {node: unit for unit in graph.units for node in unit.nodes}
+    for node in model.graph.node:
+        unit = unit_of.get(node.name)
+        if unit is not None:
+            del node.metadata_props[:]
+            device, precision = chosen.devices[unit.index], chosen.precisions[unit.index]
+            for key, value in (("unit", unit.name), ("device", device), ("precision", precision.value)):
+                node.metadata_props.add(key=f"{_PREFIX}.{key}", value=value)
+
+
+def label_stage(model: onnx.ModelProto, number: int, devices: Sequence[str]) -> None:
+    """Write which stage of which chain a model is into its `metadata_props`, in place.
+
+    Parameters
+    ----------
+    devices
+        Of all stages in running order.
+    """
+    _label(model, {"stage": f"{number:02d}", "device": devices[number], "chain": " > ".join(devices)})
+
+
+def label_as_shared(model: onnx.ModelProto, device: str) -> None:
+    """Leave out of a stage's `metadata_props`, in place, of which chain it is: several may have it."""
+    _label(model, {"device": device})
+
+
+def _label(model: onnx.ModelProto, own: Mapping[str, str]) -> None:
+    others = {e.key: e.value for e in model.metadata_props if not e.key.startswith(f"{_PREFIX}.")}
+    helper.set_model_props(model, others | {f"{_PREFIX}.{key}": value for key, value in own.items()})

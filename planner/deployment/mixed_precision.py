@@ -1,0 +1,61 @@
+"""Plan + model -> mixed-precision model, through the quantization tool."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+from onnx import checker, shape_inference
+
+from planner.errors import RebuildError
+from profiling.graph.unit_graph import ModelGraph
+from profiling.onnx_io.external_weights import check_model
+from profiling.precision import Precision
+from profiling.quantization.int16_activations import WIDE_TYPES
+from profiling.quantization.quantize import QUANTIZED_SUFFIX, Scheme, quantize
+
+
+def rebuild(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> onnx.ModelProto:
+    """Return the model with the given units quantized, each in its scheme, and the others in fp32.
+
+    After: the checker accepts it, shapes are inferred, inputs and outputs keep names and types, and
+    exactly the tensors that those units read and write are quantized, to 16 bits where all of these are wide.
+
+    Parameters
+    ----------
+    schemes
+        Index of a unit -> its scheme.
+    ranges
+        What `calibrate` wrote for the graph's model.
+
+    Raises
+    ------
+    RebuildError
+        If the tool quantized other tensors than the plan says.
+    """
+    of_nodes = {node: schemes[index] for index in sorted(schemes) for node in graph.units[index].nodes}
+    mixed = quantize(graph.model, of_nodes, ranges, graph.guarded_nodes)
+    mixed = shape_inference.infer_shapes(mixed)
+    precisions = {i: Precision.INT16 if s.wide else Precision.INT8 for i, s in schemes.items()}
+    expected = set(graph.forms(precisions).items())
+    boundary = set(graph.boundary())
+    found = {(name, own) for name, own in quantized_tensors(mixed).items() if name in boundary}
+    if found != expected:
+        odd = ", ".join(sorted(name for name, _ in found ^ expected)[:3])
+        raise RebuildError(f"the quantization tool left the plan at tensor {odd}")
+    try:
+        check_model(mixed)
+    except checker.ValidationError as exc:
+        raise RebuildError(f"the rebuilt model is not valid ONNX: {exc}") from exc
+    return mixed
+
+
+def quantized_tensors(model: onnx.ModelProto) -> dict[str, Precision]:
+    """Return the precision of each tensor that has a QuantizeLinear, by its name in the float model."""
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    return {
+        node.output[0].removesuffix(QUANTIZED_SUFFIX): (
+            Precision.INT16 if types[node.input[2]] in WIDE_TYPES else Precision.INT8
+        )
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear" and node.output[0].endswith(QUANTIZED_SUFFIX)
+    }

@@ -1,0 +1,1 @@
+"""Which runtime and quantization scheme a device of the scenario stands for."""

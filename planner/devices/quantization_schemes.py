@@ -1,0 +1,103 @@
+"""Which quantization scheme each device of a scenario uses, and how it can be tried out here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from planner.costs.device_profiles import MEASURE_HERE, local_runtime, origin_of
+from planner.errors import ScenarioError
+from planner.scenario.schema import DeviceSpec, Scenario
+from profiling.errors import ProfileError
+from profiling.quantization.int8_overflow import overflows_here
+from profiling.quantization.quantize import SCHEMES, Scheme
+from profiling.records.profile import LatencyProfile, load_profile
+from profiling.runtime.session import Optimization, Runtime
+
+
+def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
+    """Return device -> scheme: as the scenario says, else 7-bit weights if any processor needs them.
+
+    A plan is tried out on this machine, so this one counts too.
+
+    Raises
+    ------
+    ProfileError
+        If a profile file was made with another scheme than its device is to use.
+    """
+    files = {device.name: _file(device) for device in scenario.devices}
+    auto = any(latency is not None and latency.overflows for latency in files.values())
+    return {
+        device.name: _scheme(scenario, device, files[origin_of(scenario, device)[0].name], auto=auto)
+        for device in scenario.devices
+    }
+
+
+def scheme_here(scenario: Scenario, device: DeviceSpec, runtime: Runtime) -> Scheme:
+    """Return the scheme with which this machine is measured as a device."""
+    spec = scenario.quantization_of(device)
+    reduce_range = overflows_here(runtime) if spec.reduce_range is None else spec.reduce_range
+    return Scheme(bool(spec.symmetric), reduce_range)
+
+
+def schemes_of(quantization: Mapping[str, str]) -> dict[str, Scheme]:
+    """Return device -> scheme as a plan names them.
+
+    Raises
+    ------
+    ScenarioError
+        If this version knows no such scheme.
+    """
+    unknown = set(quantization.values()) - set(SCHEMES)
+    if unknown:
+        raise ScenarioError(f"plan.json: unknown quantization scheme {sorted(unknown)[0]!r}")
+    return {device: SCHEMES[label] for device, label in quantization.items()}
+
+
+def trial_level(scenario: Scenario, device: DeviceSpec, scheme: Scheme) -> Optimization:
+    """Return how a device's stage runs here so that its numbers are the device's.
+
+    If int8 kernels overflow here with the device's 8-bit weights but not there, they must not run: at
+    basic optimization the quantized model computes in float.
+    """
+    foreign = device.profile not in (None, MEASURE_HERE) or device.scaled_from is not None
+    if foreign and not scheme.reduce_range and overflows_here(local_runtime(scenario)):
+        return Optimization.BASIC
+    return Optimization.DEFAULT
+
+
+def _file(device: DeviceSpec) -> LatencyProfile | None:
+    if device.profile in (None, MEASURE_HERE):
+        return None
+    path = Path(str(device.profile))
+    if not path.exists():
+        raise ProfileError(
+            f"{path} (profile of {device.name}) does not exist; make it on the device: plan profile SCENARIO "
+            f"--device {device.name}, with --bundle DIR if this package cannot be installed there"
+        )
+    return load_profile(path).latency
+
+
+def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None, *, auto: bool) -> Scheme:
+    origin, _ = origin_of(scenario, device)
+    spec = scenario.quantization_of(device)
+    symmetric = spec.symmetric
+    if symmetric is None:
+        symmetric = scenario.quantization_of(origin).symmetric
+    if file is not None:
+        made = SCHEMES.get(file.scheme)
+        if made is None:
+            raise ProfileError(f"{origin.profile}: unknown quantization scheme {file.scheme!r}")
+        symmetric = made.symmetric if symmetric is None else symmetric
+        if device is origin and symmetric != made.symmetric:
+            raise ProfileError(
+                f"{origin.profile} was made with {'' if made.symmetric else 'a'}symmetric activations, but "
+                f"quantization.symmetric of {device.name} is {str(symmetric).lower()}"
+            )
+        if device is origin and spec.reduce_range is False and file.overflows:
+            raise ProfileError(
+                f"{origin.profile}: int8 kernels overflow there with 8-bit weights, but "
+                f"quantization.reduce_range of {device.name} is false"
+            )
+    reduce_range = spec.reduce_range
+    if reduce_range is None:
+        reduce_range = auto or overflows_here(local_runtime(scenario))
+    return Scheme(bool(symmetric), reduce_range)

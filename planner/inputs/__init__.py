@@ -1,0 +1,1 @@
+"""What a scenario is planned with: samples, and the prepared, calibrated model."""

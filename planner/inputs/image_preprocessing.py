@@ -1,0 +1,86 @@
+"""From the pixels of a picture to a model's input."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from planner.errors import DataError
+from planner.scenario.data_schema import ImageSpec
+from profiling.input_files import open_input
+from profiling.printable_text import reason
+from profiling.runtime.session import Array
+
+_MOST_BYTES = 256 * 2**20
+_MOST_PIXELS = 80_000_000
+
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+
+
+def read_pixels(path: Path, channels: int, where: str) -> Array:
+    """Return a file's height x width x channels pixels: grey for one channel, else red, green and blue.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read as a picture, or is too large.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd in a file, but can be read
+            with open_input(path, _MOST_BYTES) as file, Image.open(file) as opened:
+                width, height = opened.size
+                if width * height <= _MOST_PIXELS:
+                    pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
+                    return pixels[..., None] if channels == 1 else pixels
+    except MemoryError:
+        raise
+    except OSError as exc:
+        told = exc.strerror or "it is none, or damaged"
+        raise DataError(f"{where}: {path} cannot be read as a picture: {told}") from exc
+    except Exception as exc:  # a decoder raises what it likes, and Pillow its own on bombs and text chunks
+        raise DataError(f"{where}: {path} cannot be read as a picture: {reason(exc)}") from exc
+    raise DataError(f"{where}: {path} has {width} x {height} pixels, more than {_MOST_PIXELS} altogether")
+
+
+def _resized(pixels: Array, shorter: int) -> Array:
+    if pixels.dtype != np.uint8:
+        raise DataError(f"image.resize_shorter: pixels must be uint8, got {pixels.dtype}")
+    if not pixels.size:
+        raise DataError(f"image.resize_shorter: a picture has shape {list(pixels.shape)}, so no pixels")
+    factor = shorter / min(pixels.shape[:2])
+    height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
+    if height * width > _MOST_PIXELS:
+        raise DataError(
+            f"image.resize_shorter: {list(pixels.shape[:2])} pixels would become {height} x {width}, "
+            f"more than {_MOST_PIXELS} altogether"
+        )
+    layers = [
+        np.asarray(Image.fromarray(layer).resize((width, height), Image.Resampling.BILINEAR))
+        for layer in np.moveaxis(pixels, -1, 0)
+    ]
+    return np.stack(layers, axis=-1)
+
+
+def picture(pixels: Array, spec: ImageSpec | None) -> Array:
+    """Return height x width x channels pixels as the model wants them; unchanged without a spec."""
+    if spec is None:
+        return pixels
+    if pixels.ndim != 3:  # noqa: PLR2004
+        raise DataError(f"a picture must be height x width x channels, got shape {list(pixels.shape)}")
+    if spec.resize_shorter is not None:
+        pixels = _resized(pixels, spec.resize_shorter)
+    if spec.crop is not None:
+        top, left = ((side - spec.crop) // 2 for side in pixels.shape[:2])
+        if top < 0 or left < 0:
+            raise DataError(f"cannot crop {spec.crop} x {spec.crop} out of {list(pixels.shape[:2])} pixels")
+        pixels = pixels[top : top + spec.crop, left : left + spec.crop]
+    values = pixels[..., ::-1] if spec.channels == "bgr" else pixels
+    for name in ("divide_by", "subtract", "scale_by"):
+        if np.size(getattr(spec, name)) not in (1, values.shape[-1]):
+            raise DataError(f"image.{name}: give one number or one per channel ({values.shape[-1]})")
+    values = values.astype(np.float32) / np.asarray(spec.divide_by, dtype=np.float32)
+    values = (values - np.asarray(spec.subtract, np.float32)) / np.asarray(spec.scale_by, np.float32)
+    return np.ascontiguousarray(values.transpose(2, 0, 1) if spec.layout == "nchw" else values)

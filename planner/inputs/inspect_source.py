@@ -1,0 +1,84 @@
+"""What a model is made of, whatever it comes from: converted first if it is no ONNX file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from planner.conversion.converter import convert
+from planner.conversion.equivalence_check import check_on_random, check_on_samples
+from planner.conversion.model_source import located_model, order_of
+from planner.errors import UsageError
+from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
+from planner.plan.records import ConvertedFrom
+from planner.scenario.loader import load_ready_scenario, parse_conversion
+from planner.scenario.schema import ConversionSpec, Scenario
+from profiling.inspection import Inspection, inspect_model
+from profiling.progress import Progress, silent
+
+_SCENARIOS = (".yaml", ".yml")
+
+
+def inspect_source(
+    model: str,
+    settings: Sequence[str],
+    input_shapes: Mapping[str, tuple[int, ...]],
+    progress: Progress = silent,
+) -> tuple[Inspection, ConvertedFrom | None]:
+    """Return what a model is made of, and what it was before it was converted.
+
+    Parameters
+    ----------
+    model
+        As a scenario names it, or a scenario file.
+    settings
+        `key=value` of the scenario's `conversion`.
+    input_shapes
+        Input name -> whole shape, where a dimension other than the batch is dynamic.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, converted or planned.
+    ScenarioError
+        If the settings, or the scenario, are wrong.
+    """
+    if Path(model).suffix in _SCENARIOS:
+        if settings or input_shapes:
+            raise UsageError("plan inspect SCENARIO.yaml takes conversion and input_shapes from the scenario")
+        scenario = load_ready_scenario(Path(model))
+        return _inspect_scenario(scenario, progress)
+    here = Path.cwd()
+    return _inspect(
+        located_model(model, here),
+        parse_conversion(settings, here),
+        dict(input_shapes),
+        progress,
+        shown=model,
+    )
+
+
+def _inspect_scenario(scenario: Scenario, progress: Progress) -> tuple[Inspection, ConvertedFrom | None]:
+    source = load_source(scenario, progress)
+    data = load_datasets(scenario, source)
+    samples = data.calibration.samples
+    if source.converted is None:
+        shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+        return inspect_model(Path(scenario.model), shapes, samples), None
+    check = check_on_samples(source.converted, few_samples(data.calibration), progress)
+    found = inspect_model(source.converted.path, {}, samples)
+    return replace(found, model=source.converted.order.shown), check
+
+
+def _inspect(
+    model: str,
+    how: ConversionSpec,
+    shapes: dict[str, tuple[int, ...]],
+    progress: Progress,
+    shown: str | None = None,
+) -> tuple[Inspection, ConvertedFrom | None]:
+    order = order_of(model, how, shapes)
+    if order is None:
+        return inspect_model(Path(shown or model), shapes), None
+    converted = convert(order, progress)
+    check = check_on_random(converted)
+    return replace(inspect_model(converted.path, {}), model=shown or order.shown), check

@@ -1,0 +1,231 @@
+"""A scenario whose model and data are loaded, checked against each other, and calibrated."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+from onnx import helper
+
+from planner.conversion.converter import Converted, convert
+from planner.conversion.equivalence_check import check_on_samples
+from planner.conversion.model_source import order_of
+from planner.costs.device_profiles import (
+    Subject,
+    calibrate_once,
+    local_runtime,
+)
+from planner.devices.quantization_schemes import choose_schemes, trial_level
+from planner.errors import DataError
+from planner.inputs.dataset import Dataset, Input, check_labels, check_names, load_data, split_calibration
+from planner.inputs.refused_units import refused_once
+from planner.plan.records import ConvertedFrom
+from planner.scenario.schema import Scenario
+from planner.user_objects import Metric, load_metric
+from planner.verification.error_metrics import check_answers, class_count
+from profiling.directories import cache_folder
+from profiling.errors import ModelError
+from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
+from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
+from profiling.onnx_io.load import dimensions, load_model
+from profiling.preparation.prepare import prepare_model
+from profiling.progress import Progress, silent
+from profiling.quantization.quantize import INT8, Calibration, Scheme
+from profiling.records.cache import cache_key, cached
+from profiling.runtime.session import Feeds, Optimization, Runtime
+
+_LEAST_CALIBRATION = 4  # so that a quarter can be held back
+_CHECKED = 4  # samples on which a conversion is checked
+
+
+@dataclass(frozen=True, slots=True)
+class SourceModel:
+    """The user's model with static input shapes, converted if it was no ONNX file."""
+
+    model: onnx.ModelProto
+    converted: Converted | None = None
+
+    @property
+    def channels_last(self) -> frozenset[str]:
+        """Inputs whose samples have their channels last where they come from, and first in the graph."""
+        inputs = self.converted.conversion.inputs if self.converted else ()
+        return frozenset(end.name for end in inputs if end.channels_last)
+
+    @property
+    def inputs(self) -> list[Input]:
+        """What a sample has to give."""
+        return [
+            Input(
+                value.name,
+                str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)),
+                tuple(size or 0 for size in dimensions(value)),
+                value.name in self.channels_last,
+            )
+            for value in self.model.graph.input
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The user's model with static shapes, and its units."""
+
+    source: onnx.ModelProto
+    graph: ModelGraph
+    converted: Converted | None = None
+    channels_last: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A scenario whose model and data are loaded and calibrated."""
+
+    scenario: Scenario
+    models: Models
+    subject: Subject
+    ranges: Path
+    schemes: Mapping[str, Scheme]
+    held_back: Dataset
+    evaluation: Dataset
+    metric: Metric | None
+    converted_from: ConvertedFrom | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """How models run on this machine when a plan is tried out."""
+        return local_runtime(self.scenario)
+
+    def calibration(self, device: str) -> Calibration:
+        """Return how a device quantizes."""
+        return Calibration(self.schemes[device], self.ranges)
+
+    @property
+    def calibrations(self) -> list[Calibration]:
+        """Every way in which units are quantized; 8-bit activations come before 16-bit ones."""
+        precisions = self.scenario.measured_precisions[1:]
+        schemes = (self.schemes[name].at(p) for p in precisions for name in self.schemes)
+        return [Calibration(scheme, self.ranges) for scheme in dict.fromkeys(schemes)]
+
+    def level(self, device: str) -> Optimization:
+        """Return how a device's stage is tried out here."""
+        return trial_level(self.scenario, self.scenario.device(device), self.schemes[device])
+
+
+@dataclass(frozen=True, slots=True)
+class Datasets:
+    """A scenario's samples: to calibrate with, held back from that, and to evaluate on."""
+
+    calibration: Dataset
+    held_back: Dataset
+    evaluation: Dataset
+
+
+def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
+    """Read a scenario's model, converted if it is no ONNX file."""
+    shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+    order = order_of(scenario.model, scenario.conversion, shapes)
+    if order:
+        check_names(scenario.data.calibration, "data.calibration")
+        check_names(scenario.data.evaluation, "data.evaluation")
+    converted = convert(order, progress) if order else None
+    source = load_model(converted.path, {}) if converted else load_model(Path(scenario.model), shapes)
+    check_inputs(scenario, [value.name for value in source.graph.input])
+    return SourceModel(source, converted)
+
+
+def check_inputs(scenario: Scenario, names: Sequence[str]) -> None:
+    """Refuse what a scenario says of inputs that its model has not."""
+    unknown = set(scenario.inputs) - set(names)
+    if unknown:
+        raise ModelError(
+            f"inputs.{sorted(unknown)[0]}: the model has no such input; it has {', '.join(names)}"
+        )
+
+
+def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> Models:
+    """Prepare a model on its samples, group it, and check budgets and labels against its answers."""
+    graph = build_graph(prepare_model(source.model, data.calibration.samples))
+    del source.model.graph.output[:]
+    source.model.graph.output.extend(graph.model.graph.output)  # whose shapes runs have shown
+    scores = graph.tensors[graph.outputs[0]]
+    check_answers(scenario.budget, scores)
+    if scenario.budget.accuracy_drop is not None and data.evaluation.classes is None:
+        raise DataError("budget.accuracy_drop needs data.evaluation.labels, a class index per sample")
+    classes = class_count(scores.dtype, scores.shape)
+    if classes is not None:
+        check_labels(data.calibration.classes, classes, "data.calibration")
+        check_labels(data.held_back.classes, classes, "data.calibration")
+        check_labels(data.evaluation.classes, classes, "data.evaluation")
+    return Models(source.model, graph, source.converted, source.channels_last)
+
+
+def prepare(
+    scenario: Scenario,
+    progress: Progress = silent,
+    schemes: Mapping[str, Scheme] | None = None,
+    trusted: Collection[str] = (),
+) -> Prepared:
+    """Load a scenario's model and data, check them against each other, and calibrate.
+
+    Parameters
+    ----------
+    schemes
+        How each device quantizes; chosen if not given.
+    trusted
+        Units that a plan quantizes already, whatever this machine makes of them.
+    """
+    progress("reading the model", 0, 1)
+    metric = load_metric(scenario.metric)
+    source = load_source(scenario, progress)
+    data = load_datasets(scenario, source)
+    models = group_units(scenario, source, data)
+    progress("reading the model", 1, 1)
+    schemes = schemes or choose_schemes(scenario)
+    subject = Subject.of(models.graph, data.calibration)
+    ranges = calibrate_once(subject, progress)
+    reasons = refused_once(scenario, subject, schemes, ranges, progress)
+    graph = with_obstacles(models.graph, {unit: why for unit, why in reasons.items() if unit not in trusted})
+    models, subject = replace(models, graph=graph), replace(subject, graph=graph)
+    if scenario.weights == "compressed":
+        models, subject = _compressed(models, subject, Calibration(INT8, ranges), progress)
+    made = (
+        check_on_samples(models.converted, few_samples(data.calibration), progress)
+        if models.converted
+        else None
+    )
+    return Prepared(scenario, models, subject, ranges, schemes, data.held_back, data.evaluation, metric, made)
+
+
+def _compressed(
+    models: Models, subject: Subject, calibration: Calibration, progress: Progress
+) -> tuple[Models, Subject]:
+    """Return model and subject with what weights weigh compressed, from the cache where it is known."""
+
+    def make() -> CompressedWeights:
+        progress("compressing weights", 0, 1)
+        found = CompressedWeights(compress_weights(models.graph, calibration))
+        progress("compressing weights", 1, 1)
+        return found
+
+    key = cache_key(subject=subject.fingerprint, runtime=ort.__version__)
+    sizes = cached(cache_folder() / f"compressed-{key}.json", CompressedWeights, make)
+    graph = with_compressed(models.graph, sizes.units)
+    return replace(models, graph=graph), replace(subject, graph=graph)
+
+
+def few_samples(data: Dataset) -> list[Feeds]:
+    """Return the samples on which a conversion is checked."""
+    return list(data.spread(_CHECKED).samples)
+
+
+def load_datasets(scenario: Scenario, source: SourceModel) -> Datasets:
+    """Return a scenario's samples, checked against the model's inputs."""
+    inputs = source.inputs
+    calibration = load_data(scenario.data.calibration, inputs, "data.calibration")
+    evaluation = load_data(scenario.data.evaluation, inputs, "data.evaluation")
+    if len(calibration.samples) < _LEAST_CALIBRATION:
+        raise DataError(
+            f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
+            f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
+        )
+    return Datasets(*split_calibration(calibration), evaluation)

@@ -1,0 +1,1 @@
+"""Folders that are written and read whole: plans, comparisons, stages; running an exported plan."""

@@ -1,0 +1,161 @@
+"""The folder of a comparison: its record, its rows, and the models of a plan set, written whole."""
+
+from pathlib import Path
+
+import msgspec
+
+from planner.comparison.compare import Compared
+from planner.comparison.records import Comparison, HeldPlan
+from planner.deployment.metadata import label_as_shared
+from planner.output.atomic_folder import check_folder, list_files, replacing
+from planner.plan.manifest import REPORT, STAGES, Port, StageEntry, ports_of, save_stage
+from planner.plan.records import Cut, Record
+from planner.refinement.measured_scenario import Basis
+from planner.refinement.plan_assembly import Chosen
+from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
+from planner.report.comparison_table import comparison_csv
+from planner.report.figure_style import FIGURES, save_figure
+from planner.report.graph_figure import draw_graph
+from profiling.records.profile import save_json
+
+COMPARISON, TABLE, PLANS = "compare.json", "compare.csv", "plans.json"
+PLANS_FORMAT = 1
+
+
+class RunnablePlan(Record, frozen=True, kw_only=True):
+    """A plan that is held: when to run it, its latency over bandwidth, and its stages in running order."""
+
+    plan: int
+    summary: str
+    low: float | None
+    high: float | None
+    leave_below: float | None
+    leave_above: float | None
+    fixed_s: float
+    link_s: float
+    stages: tuple[StageEntry, ...]
+    cuts: tuple[Cut, ...]
+
+
+class RunnableSet(Record, frozen=True, kw_only=True):
+    """What a runtime needs to follow the bandwidth: `plans.json`.
+
+    It runs the plan whose `leave_below` to `leave_above` holds the bandwidth of `links` (in `unit`), stays
+    with it while that is so, and then takes the one whose `low` to `high` does.
+    """
+
+    format: int
+    links: tuple[str, ...]
+    unit: str
+    source: str
+    sink: str
+    mean_latency_s: float
+    regret: float
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    plans: tuple[RunnablePlan, ...]
+
+
+def check_comparison(folder: Path) -> None:
+    """Fail early if a comparison cannot go into `folder`.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or holds something that is no comparison.
+    """
+    known = {COMPARISON, TABLE, PLANS, STAGES, REPORT, FIGURES}
+    check_folder(folder, f"--out {folder}", "comparison", known, COMPARISON)
+
+
+def write_comparison(compared: Compared, basis: Basis, folder: Path) -> None:
+    """Write a comparison into `folder`, replacing an older one there.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or holds something that is no comparison.
+    """
+    check_comparison(folder)
+    record = compared.record
+    with replacing(folder, f"--out {folder}") as fresh:
+        save_json(record, fresh / COMPARISON)
+        (fresh / TABLE).write_text(comparison_csv(record))
+        if record.plan_set is not None:
+            save_json(_plan_set(compared, basis, fresh), fresh / PLANS)
+        _write_report(record, basis, fresh)
+        list_files(fresh, COMPARISON)
+
+
+def _write_report(record: Comparison, basis: Basis, folder: Path) -> None:
+    graph, scenario = basis.prepared.models.graph, basis.scenario
+    devices = [device.name for device in scenario.devices]
+    figures = list(comparison_figures(record, devices))
+    (folder / REPORT).write_text(comparison_page(record, graph, scenario, figures), encoding="utf-8")
+    (folder / FIGURES).mkdir()
+    for name, _, figure in figures:
+        save_figure(figure, folder / FIGURES, name)
+    for plan in record.plans:
+        figure = draw_graph(graph, placed_of(plan, scenario), devices)
+        save_figure(figure, folder / FIGURES, f"graph-{plan.number}")
+
+
+def _plan_set(compared: Compared, basis: Basis, folder: Path) -> RunnableSet:
+    """Write the stages of the plans that are held, equal ones once, and return who runs which when."""
+    record, graph = compared.record, basis.prepared.models.graph
+    held = record.plan_set.plans if record.plan_set else ()
+    (folder / STAGES).mkdir()
+    files = _StageFiles(folder)
+    source = basis.prepared.models.source.graph
+    return RunnableSet(
+        format=PLANS_FORMAT,
+        links=record.links,
+        unit=record.unit,
+        source=basis.scenario.source,
+        sink=basis.scenario.sink,
+        mean_latency_s=record.plan_set.mean_latency_s if record.plan_set else 0.0,
+        regret=record.plan_set.regret if record.plan_set else 0.0,
+        inputs=ports_of(
+            [value for value in source.input if value.name in graph.inputs],
+            basis.prepared.models.channels_last,
+        ),
+        outputs=ports_of(source.output),
+        plans=tuple(files.runnable(compared, basis, one) for one in held),
+    )
+
+
+class _StageFiles:
+    """Stages that were written, by their content."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[tuple[str, str], StageEntry] = {}
+
+    def runnable(self, compared: Compared, basis: Basis, held: HeldPlan) -> RunnablePlan:
+        line, chosen = compared.record.plans[held.plan], compared.plans.chosen[held.plan]
+        return RunnablePlan(
+            plan=held.plan,
+            summary=line.summary,
+            low=held.low,
+            high=held.high,
+            leave_below=held.leave_below,
+            leave_above=held.leave_above,
+            fixed_s=line.fixed_s,
+            link_s=line.link_s,
+            stages=tuple(self._stages(basis, chosen)),
+            cuts=line.cuts,
+        )
+
+    def _stages(self, basis: Basis, chosen: Chosen) -> list[StageEntry]:
+        entries = []
+        for order, stage in enumerate(basis.build(chosen).stages):
+            label_as_shared(stage.model, stage.device)
+            last = basis.prepared.models.channels_last
+            entry = save_stage(self._folder, len(self._known), stage, chosen.precisions, order, last)
+            content = (entry.sha256, entry.data.sha256 if entry.data else "")
+            if content in self._known:
+                for file in [entry.file, *([entry.data.file] if entry.data else [])]:
+                    (self._folder / file).unlink()
+            first = self._known.setdefault(content, entry)
+            entries.append(msgspec.structs.replace(entry, file=first.file, data=first.data))
+        return entries

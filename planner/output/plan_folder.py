@@ -1,0 +1,307 @@
+"""The plan folder: written whole or not at all, and read back."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from planner.deployment.build import Built
+from planner.errors import OutputError
+from planner.output.atomic_folder import check_folder, list_files, replacing
+from planner.plan.manifest import (
+    REPORT,
+    STAGES,
+    Manifest,
+    Port,
+    StageEntry,
+    check_model_file,
+    data_file,
+    ports_of,
+    save_stage,
+    sha256_of,
+    stays_inside,
+    with_compressed_size,
+)
+from planner.plan.records import FORMAT, Plan, Record
+from planner.report.figure_style import FIGURES, save_figure
+from planner.report.plan_html import plan_figures, plan_page
+from planner.run import Outcome
+from profiling.input_files import read_input
+from profiling.latency.device_bundle import SCRIPT
+from profiling.on_device import measure as onboard
+from profiling.onnx_io.external_weights import DATA_SUFFIX, save
+from profiling.records.profile import save_json
+
+T = TypeVar("T")
+
+_MOST_BYTES = 2**26
+PLAN, MODEL, MANIFEST, PROFILE = "plan.json", "model.onnx", "manifest.json", "profile.json"
+
+
+def write_outcome(outcome: Outcome, folder: Path) -> None:
+    """Write plan, profiles and models into `folder`, replacing an older plan there.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or holds something that is no plan.
+    """
+    if outcome.built is None:
+        raise OutputError("there is no plan to write")
+    check_writable(folder)
+    with replacing(folder, f"--out {folder}") as fresh:
+        _write_models(outcome.plan, outcome.built, fresh)
+        save_json(dict(outcome.profiles), fresh / PROFILE)
+        list_files(fresh, MANIFEST)
+
+
+def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = None) -> None:
+    """Write a saved plan's models into `folder`, replacing an older plan there.
+
+    Parameters
+    ----------
+    profile
+        The profile that lies beside the plan, copied along.
+    """
+    check_writable(folder)
+    with replacing(folder, f"--out {folder}") as fresh:
+        _write_models(plan, built, fresh)
+        if profile is not None:
+            shutil.copyfile(profile, fresh / PROFILE)
+        list_files(fresh, MANIFEST)
+
+
+@contextmanager
+def writing_bundle(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `folder` when the block succeeds, replacing an older bundle.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or holds something that is no bundle.
+    """
+    option = f"--bundle {folder}"
+    known = {SCRIPT, onboard.ORDER, onboard.FEEDS, onboard.PROBE, onboard.MODELS}
+    check_folder(folder, option, "bundle", known, onboard.ORDER)
+    with replacing(folder, option) as fresh:
+        yield fresh
+        list_files(fresh, onboard.ORDER)
+
+
+def check_writable(folder: Path) -> None:
+    """Fail early if a plan cannot go into `folder`.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or holds something that is no plan.
+    """
+    known = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES, REPORT, FIGURES}
+    check_folder(folder, f"--out {folder}", "plan", known, MANIFEST)
+
+
+def read_plan(path: Path) -> Plan:
+    """Return a saved plan.
+
+    Raises
+    ------
+    OutputError
+        If the file is no plan.
+    """
+    return _read(path / PLAN if path.is_dir() else path, Plan)
+
+
+def read_folder(folder: Path) -> tuple[Plan, Manifest]:
+    """Return a plan folder's plan and manifest, checked against each other and against the models.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no plan, or its files contradict each other.
+    """
+    manifest = read_manifest(folder)
+    plan = read_plan(folder)
+    path, ends = folder / MANIFEST, msgspec.json.decode(plan.scenario, type=_Ends)
+    for key, told, planned in (
+        ("source", manifest.source, ends.source),
+        ("sink", manifest.sink, ends.sink),
+        ("cuts", manifest.cuts, plan.cuts),
+        ("stages", *_contents(manifest, plan)),
+    ):
+        if told != planned:
+            raise OutputError(f"{path}: {key} contradicts {PLAN}: one of the two was changed")
+    _check_named(folder / PLAN, manifest, plan)
+    return plan, manifest
+
+
+def _contents(manifest: Manifest, plan: Plan) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """Return (device, precision) -> units, as the manifest has them and as the plan assigns them."""
+    told: Counter[tuple[str, str]] = Counter()
+    for stage in manifest.stages:
+        told.update({(stage.device, precision): count for precision, count in stage.precisions.items()})
+        told[stage.device, ""] += stage.units
+    planned = Counter((a.device, a.precision.value) for a in plan.assignments)
+    planned.update((a.device, "") for a in plan.assignments)
+    return +told, +planned
+
+
+def _check_named(path: Path, manifest: Manifest, plan: Plan) -> None:
+    """Refuse a plan that names a unit twice, or lacks what a device costs."""
+    units = Counter(a.unit for a in plan.assignments)
+    twice = next((unit for unit, count in units.items() if count > 1), None)
+    if twice is not None:
+        raise OutputError(f"{path}: assignments: {twice!r} is assigned twice")
+    known = plan.predicted.compute_s if plan.predicted is not None else {}
+    homeless = sorted({stage.device for stage in manifest.stages} - set(known))
+    if homeless:
+        raise OutputError(f"{path}: predicted.compute_s lacks device {homeless[0]!r}")
+    packed = plan.predicted.compressed_bytes if plan.predicted is not None else {}
+    if plan.predicted is not None and not set(packed) <= set(plan.predicted.weight_bytes):
+        raise OutputError(f"{path}: predicted.weight_bytes lacks a device of compressed_bytes")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return a plan folder's manifest, its models checked against their hashes.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no plan, or a model is missing or changed.
+    """
+    manifest = _ordered(folder)
+    for stage in manifest.stages:
+        _check_stage(folder, stage)
+    _check_file(folder, MODEL, manifest.model_sha256)
+    if manifest.model_data is not None:
+        _check_file(folder, manifest.model_data.file, manifest.model_data.sha256)
+    ports = (manifest.inputs, manifest.outputs)
+    check_model_file(folder / MODEL, manifest.model_data, ports, "the manifest")
+    return manifest
+
+
+def read_stage(folder: Path, number: int) -> tuple[Manifest, StageEntry]:
+    """Return a plan folder's manifest and one of its stages, whose files alone have to be there.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no plan, has no such stage, or its model is missing or changed.
+    """
+    manifest = _ordered(folder)
+    for stage in manifest.stages:
+        if stage.number == number:
+            _check_stage(folder, stage)
+            return manifest, stage
+    numbers = ", ".join(f"{s.number:02d} ({s.device})" for s in manifest.stages)
+    raise OutputError(f"--stage {number}: the plan has stages {numbers}")
+
+
+def _ordered(folder: Path) -> Manifest:
+    """Return a manifest whose stages can run in their order."""
+    if not folder.is_dir():
+        told = "is not a plan folder but a file" if folder.exists() else "No such file or directory"
+        raise OutputError(f"{folder}: {told}; give a plan's folder")
+    manifest = _read(folder / MANIFEST, Manifest)
+    _check_ports(folder / MANIFEST, manifest)
+    return manifest
+
+
+def _check_stage(folder: Path, stage: StageEntry) -> None:
+    """Refuse a stage whose files are not in the folder, changed, or not what the manifest says of them."""
+    _check_file(folder, stage.file, stage.sha256)
+    if stage.data is not None:
+        _check_file(folder, stage.data.file, stage.data.sha256)
+    ports = (stage.inputs, stage.outputs)
+    check_model_file(folder / stage.file, stage.data, ports, f"stages.{stage.number} of the manifest")
+
+
+def _check_file(folder: Path, file: str, sha256: str) -> None:
+    path = folder / file
+    if not stays_inside(folder, file):
+        raise OutputError(f"{folder / MANIFEST}: {file!r} points outside the folder")
+    if not path.is_file():
+        raise OutputError(f"{path}: is missing; export the plan again")
+    if sha256_of(path) != sha256:
+        raise OutputError(f"{path}: has changed since it was exported; export the plan again")
+
+
+def _check_ports(path: Path, manifest: Manifest) -> None:
+    """Refuse a manifest whose stages cannot run in their order, or give a tensor twice or in two types."""
+    known = {port.name: port for port in manifest.inputs}
+    for place, stage in enumerate(manifest.stages):
+        for port in stage.inputs:
+            _check_given(f"{path}: stage {place} needs {port.name!r}, which no stage gives", port, known)
+        for port in stage.outputs:
+            if port.name in known:
+                raise OutputError(f"{path}: stages.{place}.outputs: {port.name!r} is given twice")
+            known[port.name] = port
+    for port in manifest.outputs:
+        _check_given(f"{path}: no stage gives the output {port.name!r}", port, known)
+    for place, stage in enumerate(manifest.stages):
+        if stage.number != place:
+            raise OutputError(f"{path}: stages.{place}.number is {stage.number}, must be {place}")
+
+
+def _check_given(told: str, port: Port, known: Mapping[str, Port]) -> None:
+    if port.name not in known:
+        raise OutputError(told)
+    given = known[port.name]
+    if (given.dtype, given.shape) != (port.dtype, port.shape):
+        raise OutputError(f"{told} as {port.dtype} {list(port.shape)}")
+
+
+def _write_models(plan: Plan, built: Built, folder: Path) -> None:
+    (folder / STAGES).mkdir()
+    beside = save(built.mixed, folder / MODEL)
+    precisions = [a.precision for a in plan.assignments]
+    last = plan.converted_from.channels_first if plan.converted_from else ()
+    entries = [save_stage(folder, n, stage, precisions, n, last) for n, stage in enumerate(built.stages)]
+    if any(a.compressed_bytes is not None for a in plan.assignments):
+        entries = [with_compressed_size(entry, folder) for entry in entries]
+    scenario = msgspec.json.decode(plan.scenario, type=_Ends)
+    manifest = Manifest(
+        format=plan.format,
+        source=scenario.source,
+        sink=scenario.sink,
+        model_sha256=sha256_of(folder / MODEL),
+        model_data=data_file(beside, folder),
+        inputs=ports_of(built.mixed.graph.input, last),
+        outputs=ports_of(built.mixed.graph.output),
+        stages=tuple(entries),
+        cuts=plan.cuts,
+    )
+    save_json(manifest, folder / MANIFEST)
+    save_json(plan, folder / PLAN)
+    figures = plan_figures(plan, built.graph)
+    (folder / REPORT).write_text(plan_page(plan, built.graph, figures), encoding="utf-8")
+    (folder / FIGURES).mkdir()
+    for name, figure in figures.items():
+        save_figure(figure, folder / FIGURES, name)
+
+
+class _Format(Record, frozen=True, kw_only=True):
+    format: int
+
+
+class _Ends(Record, frozen=True, kw_only=True):
+    source: str
+    sink: str
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        text = read_input(path, _MOST_BYTES)
+        found = msgspec.json.decode(text, type=_Format).format
+        if found != FORMAT:
+            raise OutputError(f"{path}: format {found}, this version reads {FORMAT}; plan again")
+        return msgspec.json.decode(text, type=kind)
+    except RecursionError as exc:
+        raise OutputError(f"{path}: is not a {kind.__name__.lower()}: it is nested too deep") from exc
+    except OSError as exc:
+        raise OutputError(f"{path}: {exc.strerror}") from exc
+    except msgspec.MsgspecError as exc:
+        raise OutputError(f"{path}: is not a {kind.__name__.lower()}: {exc}") from exc

@@ -1,0 +1,74 @@
+"""Runs an exported plan folder on arrays or pictures, prepared as its scenario says."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from planner.errors import DataError, OutputError
+from planner.output.plan_folder import read_manifest, read_stage
+from planner.output.run_input import Given, read_given
+from planner.verification.stage_chain import Chain
+from profiling.records.profile import writing_aside
+from profiling.runtime.session import Array, Runtime
+
+FILES = "files"
+
+
+def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> tuple[str, ...]:
+    """Run all stages of a plan folder, or one, and write their outputs; return the names that are written.
+
+    Arrays have the model's shape for one sample, or one more axis in front for several. Pictures are
+    prepared as the scenario says, and the array `files` names them.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no plan, lacks the stage, or the target cannot be written.
+    DataError
+        If the input lacks an input of the model, or one has a wrong shape or type.
+    """
+    if stage is None:
+        manifest = read_manifest(folder)
+        stages, inputs, outputs = manifest.stages, manifest.inputs, manifest.outputs
+    else:
+        manifest, own = read_stage(folder, stage)
+        stages, inputs, outputs = (own,), own.inputs, own.outputs
+    _check_target(target)
+    given = read_given(source, inputs, [port.name for port in manifest.inputs], folder)
+    chain = Chain([folder / s.file for s in stages], Runtime())
+    names = [port.name for port in outputs]
+    rows = [chain.run(feeds, names) for feeds in given.samples]
+    arrays = {name: _stacked([row[name] for row in rows], name) for name in names} | _file_names(given, names)
+    _write(target, arrays)
+    return tuple(arrays)
+
+
+def _stacked(values: Sequence[Array], name: str) -> Array:
+    if len({value.shape for value in values}) > 1:
+        raise DataError(f"output {name!r} has different shapes for different samples; run them one at a time")
+    return np.stack(values)
+
+
+def _file_names(given: Given, outputs: Sequence[str]) -> dict[str, Array]:
+    """Return the array that names the pictures, under a name that no output has."""
+    name = FILES
+    while name in outputs:
+        name = f"_{name}"
+    return {name: np.asarray(given.files)} if given.files else {}
+
+
+def _check_target(path: Path) -> None:
+    """Refuse, before anything runs, a place that cannot be written."""
+    if path.is_dir():
+        raise OutputError(f"--output {path}: Is a directory")
+    if not path.resolve().parent.is_dir():
+        raise OutputError(f"--output {path}: No such file or directory: its folder does not exist")
+
+
+def _write(path: Path, arrays: Mapping[str, Array]) -> None:
+    try:
+        with writing_aside(path) as aside, aside.open("wb") as file:
+            np.savez(file, **arrays)
+    except OSError as exc:
+        raise OutputError(f"--output {path}: {exc.strerror}") from exc

@@ -1,0 +1,1 @@
+"""The records of a plan: plan.json, manifest.json."""

@@ -1,0 +1,1 @@
+"""PROBLEM.json in, its answer out: `plan solve`."""

@@ -1,0 +1,206 @@
+"""PROBLEM.json -> placement problem: names become indices, bytes become seconds on links."""
+
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+
+from planner.errors import ProblemError
+from planner.problem.placement_problem import (
+    FLOAT,
+    Device,
+    Flow,
+    Form,
+    Format,
+    Limit,
+    Link,
+    Option,
+    PlacementProblem,
+    Quantity,
+    Term,
+    Vertex,
+    with_visits,
+)
+from planner.problem.routing import Hop, Routes
+from planner.problem_io.cross_references import OF_DEVICES, crosscheck
+from planner.problem_io.schema import (
+    FLOAT_NAME,
+    LimitSpec,
+    PerDevice,
+    ProblemSpec,
+    TensorSpec,
+    TermSpec,
+    check_problem,
+)
+from planner.scenario.validation_messages import Fault
+from planner.solver.backends import SolverOptions
+from profiling.input_files import read_input
+
+_MOST_BYTES = 16 * 2**20
+
+_SCENARIOS = (".yaml", ".yml")
+
+
+def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
+    """Read PROBLEM.json.
+
+    Raises
+    ------
+    ProblemError
+        With one line per fault: file, key and what would be right.
+    """
+    if path.suffix.lower() in _SCENARIOS:
+        raise ProblemError(f"{path} is a scenario, not a table of costs: give PROBLEM.json, or `plan {path}`")
+    try:
+        text = read_input(path, _MOST_BYTES)
+    except OSError as exc:
+        raise ProblemError(f"{path}: {exc.strerror}") from exc
+    spec, faults = check_problem(text)
+    if spec is not None:
+        faults = tuple(crosscheck(spec))
+    if spec is None or faults:
+        raise ProblemError(*(_line(path, fault) for fault in faults))
+    return problem_of(spec), SolverOptions(spec.solver.name, spec.solver.time_limit_s, spec.solver.gap)
+
+
+def problem_of(spec: ProblemSpec) -> PlacementProblem:
+    """Return the problem that a specification without faults describes."""
+    devices = [device.name for device in spec.devices]
+    formats = [FLOAT_NAME, *(known.name for known in spec.formats)]
+    places = {unit.name: v for v, unit in enumerate(spec.units)}
+    places |= {end.name: len(spec.units) + e for e, end in enumerate(spec.ends)}
+    routes = Routes(Hop(x.source, x.target, x.message_s, x.bytes_per_s or inf) for x in spec.links)
+    units = (
+        Vertex(
+            unit.name,
+            tuple(
+                Option(
+                    devices.index(o.device),
+                    formats.index(spec.precisions[o.precision]),
+                    o.seconds,
+                    o.noise_power,
+                    o.weight_bytes,
+                    o.activation_bytes,
+                    o.precision,
+                    o.joules,
+                )
+                for o in unit.options
+            ),
+        )
+        for unit in spec.units
+    )
+    ends = (Vertex(end.name, (Option(devices.index(end.device)),), fixed=True) for end in spec.ends)
+    problem = PlacementProblem(
+        devices=tuple(
+            Device(
+                d.name,
+                d.start_s,
+                d.active_w,
+                d.idle_w,
+                d.price_per_s,
+                d.transfers_block,
+                d.visits is not None,
+            )
+            for d in spec.devices
+        ),
+        vertices=(*units, *ends),
+        flows=tuple(_flow(tensor, spec, devices, formats, places, routes) for tensor in spec.tensors),
+        links=tuple(
+            Link(x.label, devices.index(x.source), devices.index(x.target), x.price_per_byte)
+            for x in spec.links
+        ),
+        formats=(
+            Format(FLOAT_NAME),
+            *(
+                Format(x.name, tuple(map(formats.index, {x.name: 0, **dict.fromkeys(x.suits)})))
+                for x in spec.formats
+            ),
+        ),
+        limits=tuple(Limit(_quantity(x, spec), x.at_most) for x in spec.limits),
+        objective=tuple(Term(_quantity(x, spec), x.weight) for x in spec.objective),
+        together=tuple(tuple(places[name] for name in group) for group in spec.together),
+        apart=tuple((places[a], places[b]) for a, b in spec.apart),
+    )
+    return with_visits(problem, [d.visits or 1 for d in spec.devices])
+
+
+def _flow(
+    tensor: TensorSpec,
+    spec: ProblemSpec,
+    devices: list[str],
+    formats: list[str],
+    places: dict[str, int],
+    routes: Routes,
+) -> Flow:
+    def row(seconds: PerDevice) -> tuple[float, ...]:
+        return tuple(seconds.get(device, 0.0) for device in devices)
+
+    def form(name: str, kind: int, size: float) -> Form:
+        found = _form(name, kind, size, spec, devices, routes)
+        return found.at_home() if tensor.private else found
+
+    quantizers = tuple(places[name] for name in tensor.quantized_by)
+    in_format = [tensor.formats.get(name) for name in formats[1:]] if quantizers else []
+    known = [(f, one) for f, one in enumerate(in_format, start=1) if one is not None]
+    count = len(formats) if quantizers else 1
+    zero = (0.0,) * len(devices)
+    forms = [form(FLOAT_NAME, FLOAT, tensor.bytes)]
+    noise, quantize, dequantize = [0.0] * count, [zero] * count, [zero] * count
+    for f in range(1, count):
+        one = dict(known).get(f)
+        forms.append(form(formats[f], f, tensor.bytes if one is None else one.bytes))
+        if one is not None:
+            noise[f] = one.noise_power
+            quantize[f], dequantize[f] = row(one.quantize_s), row(one.dequantize_s)
+    for wire in tensor.wires:
+        plain = form(wire.name, FLOAT, wire.bytes)
+        encode, decode = row(wire.encode_s), row(wire.decode_s)
+        forms.append(replace(plain, encode_s=encode, decode_s=decode, noise_power=wire.noise_power))
+    return Flow(
+        tensor.name,
+        places[tensor.source],
+        tuple(dict.fromkeys(places[name] for name in tensor.targets)),
+        tuple(forms),
+        quantizers,
+        tuple(noise),
+        tuple(quantize),
+        tuple(dequantize),
+        converts_at_consumer=tensor.as_it_arose,
+        inherits=tensor.inherits,
+        leave_s=(row(tensor.leave_s),) * count if tensor.leave_s else (),
+        enter_s=(row(tensor.enter_s),) * count if tensor.enter_s else (),
+    )
+
+
+def _form(name: str, kind: int, size: float, spec: ProblemSpec, devices: list[str], routes: Routes) -> Form:
+    def way(a: str, b: str) -> tuple[int, ...] | None:
+        route = routes.route(a, b, size)
+        return None if route.seconds == inf else route.links
+
+    joules = tuple(
+        (
+            x.send_j_per_message + x.send_j_per_byte * size,
+            x.receive_j_per_message + x.receive_j_per_byte * size,
+        )
+        for x in spec.links
+    )
+    return Form(
+        name,
+        kind,
+        size,
+        tuple(hop.seconds(size) for hop in routes.hops),
+        tuple(tuple(way(a, b) for b in devices) for a in devices),
+        joules if any(any(pair) for pair in joules) else (),
+    )
+
+
+def _quantity(spec: LimitSpec | TermSpec, problem: ProblemSpec) -> Quantity:
+    if spec.of is None:
+        return Quantity(spec.measure)
+    if spec.measure in OF_DEVICES:
+        return Quantity(spec.measure, [device.name for device in problem.devices].index(spec.of))
+    return Quantity(spec.measure, [link.label for link in problem.links].index(spec.of))
+
+
+def _line(path: Path, fault: Fault) -> str:
+    place = ".".join(map(str, fault.place))
+    return f"{path}: {place} {fault.text}" if place else f"{path}: {fault.text}"

@@ -1,0 +1,180 @@
+"""PROBLEM.json: a placement problem as people write it, by name; its types, checked whole."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from planner.problem.placement_problem import Measure
+from planner.scenario.base_schema import Part
+from planner.scenario.schema import SolverSpec
+from planner.scenario.validation_messages import Fault, describe_faults
+
+FLOAT_NAME = "float"  # the format that is always there
+_MOST = 1e15
+Cost = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
+PerDevice = dict[str, Cost]
+
+
+class DeviceSpec(Part):
+    """A place to compute, or one that only forwards: then no unit has an option there."""
+
+    name: Name
+    start_s: Cost = Field(0.0, description="Of its stage, besides its units, once a request.")
+    active_w: Cost = 0.0
+    idle_w: Cost = 0.0
+    price_per_s: Cost = Field(0.0, description="Money per second of computing.")
+    transfers_block: bool = Field(default=False, description="Whether transfers count in its load (period).")
+    visits: Annotated[int, Field(ge=1, le=8)] | None = Field(
+        1, description="How many stages it may run per request; null: any number, its units in any order."
+    )
+
+    @model_validator(mode="after")
+    def _watts(self) -> Self:
+        if self.idle_w > self.active_w:
+            raise ValueError("idle_w must not exceed active_w")
+        return self
+
+
+class LinkSpec(Part):
+    """A one-way link. A message takes message_s + bytes / bytes_per_s."""
+
+    source: Name = Field(alias="from")
+    target: Name = Field(alias="to")
+    name: Name | None = Field(None, description="Default: FROM-TO.")
+    bytes_per_s: Rate | None = Field(None, description="Default: bytes take no time.")
+    message_s: Cost = 0.0
+    send_j_per_byte: Cost = 0.0
+    send_j_per_message: Cost = 0.0
+    receive_j_per_byte: Cost = 0.0
+    receive_j_per_message: Cost = 0.0
+    price_per_byte: Cost = 0.0
+
+    @property
+    def label(self) -> str:
+        """The name, or one made of its ends."""
+        return self.name or f"{self.source}-{self.target}"
+
+
+class EndSpec(Part):
+    """A fixed place where tensors arise or are due: a sensor, a screen."""
+
+    name: Name
+    device: Name
+
+
+class OptionSpec(Part):
+    """One way to run a unit."""
+
+    device: Name
+    precision: Name = "fp32"
+    seconds: Cost
+    noise_power: Cost = 0.0
+    weight_bytes: Cost = 0.0
+    activation_bytes: Cost = Field(0.0, description="Its inputs and outputs while it runs.")
+    joules: Cost = Field(0.0, description="Beyond the device's watts.")
+
+
+class UnitSpec(Part):
+    """What is placed as a whole."""
+
+    name: Name
+    options: tuple[OptionSpec, ...] = Field(min_length=1, max_length=1024)
+
+
+class QuantizedSpec(Part):
+    """A tensor in a quantized format."""
+
+    bytes: Cost
+    noise_power: Cost = Field(0.0, description="Counted once, however many units quantize it.")
+    quantize_s: PerDevice = Field(default_factory=dict, description="Device -> seconds from float.")
+    dequantize_s: PerDevice = Field(default_factory=dict, description="Device -> seconds back to float.")
+
+
+class WireSpec(Part):
+    """Another form in which the float tensor may cross links."""
+
+    name: Name
+    bytes: Cost
+    noise_power: Cost = 0.0
+    encode_s: PerDevice = Field(default_factory=dict, description="Device -> seconds before sending.")
+    decode_s: PerDevice = Field(default_factory=dict, description="Device -> seconds after receiving.")
+
+
+class TensorSpec(Part):
+    """What one unit or end writes and others read."""
+
+    name: Name
+    source: Name = Field(alias="from", description="Unit or end.")
+    targets: tuple[Name, ...] = Field(alias="to", min_length=1, description="Units and ends.")
+    bytes: Cost = Field(description="In float.")
+    quantized_by: tuple[Name, ...] = Field((), description="Units that quantize it if they compute so.")
+    formats: dict[str, QuantizedSpec] = Field(default_factory=dict, description="Format -> the tensor in it.")
+    inherits: bool = Field(default=False, description="Its unit, quantized, hands on its input's scale.")
+    wires: tuple[WireSpec, ...] = ()
+    private: bool = Field(default=False, description="May not leave the device on which it arises.")
+    as_it_arose: bool = Field(default=False, description="Crosses links as it arose; receivers quantize it.")
+    leave_s: PerDevice = Field(
+        default_factory=dict, description="Device -> seconds of a stage that ends here."
+    )
+    enter_s: PerDevice = Field(default_factory=dict, description="Device -> seconds of one that begins here.")
+
+
+class FormatSpec(Part):
+    """A quantized format of tensors."""
+
+    name: Name
+    suits: tuple[Name, ...] = Field((), description="Coarser formats with which its units are content, too.")
+
+
+class LimitSpec(Part):
+    """A budget."""
+
+    measure: Measure
+    of: Name | None = Field(None, description="Device (energy, memory) or link (traffic); default: all.")
+    at_most: Cost
+
+
+class TermSpec(Part):
+    """A part of the objective: weight times quantity."""
+
+    measure: Measure
+    of: Name | None = None
+    weight: Cost = 1.0
+
+
+class ProblemSpec(Part):
+    """A placement problem; seconds, bytes, joules and noise power as measured elsewhere."""
+
+    devices: tuple[DeviceSpec, ...] = Field(min_length=1, max_length=64)
+    links: tuple[LinkSpec, ...] = Field((), max_length=1024)
+    ends: tuple[EndSpec, ...] = Field((), max_length=1024)
+    formats: tuple[FormatSpec, ...] = (FormatSpec(name="uint8"), FormatSpec(name="uint16", suits=("uint8",)))
+    precisions: dict[str, str] = Field(
+        default={"fp32": "float", "fp16": "float", "int8": "uint8", "int16": "uint16"},
+        description="Precision -> the format for which its units ask.",
+    )
+    units: tuple[UnitSpec, ...] = Field(min_length=1, max_length=10_000)
+    tensors: tuple[TensorSpec, ...] = Field((), max_length=20_000)
+    limits: tuple[LimitSpec, ...] = ()
+    objective: tuple[TermSpec, ...] = Field((TermSpec(measure=Measure.LATENCY),), min_length=1)
+    together: tuple[tuple[Name, ...], ...] = Field((), description="Units on one device.")
+    apart: tuple[tuple[Name, Name], ...] = Field((), description="Pairs of units on different devices.")
+    solver: SolverSpec = SolverSpec()
+    version: Literal[1] = Field(1, description="Of this format.")
+
+
+def check_problem(text: bytes) -> tuple[ProblemSpec | None, tuple[Fault, ...]]:
+    """Return the problem that a JSON text describes, or None and every fault of its keys and values."""
+    try:
+        return ProblemSpec.model_validate_json(text), ()
+    except ValidationError as exc:
+        errors = exc.errors()
+        syntax = [Fault((), str(error["msg"])) for error in errors if error["type"] == "json_invalid"]
+        return None, tuple(syntax) or describe_faults(errors, ProblemSpec, ())
+
+
+def problem_schema() -> dict[str, object]:
+    """Return the JSON Schema of PROBLEM.json."""
+    return ProblemSpec.model_json_schema(by_alias=True)

@@ -1,0 +1,216 @@
+"""The answer of `plan solve`: a choice, its costs and its proof, under the problem's own names."""
+
+import msgspec
+
+from planner.problem.cost_evaluation import Cost, evaluate
+from planner.problem.placement_problem import Measure, PlacementProblem, Quantity
+from planner.solver.infeasibility import Conflict, conflict_sentence
+from planner.solver.solve import SolveResult
+
+FORMAT = 1
+# As PROBLEM.json counts them; noise power has none, and money is in the user's currency.
+_SECONDS = dict.fromkeys((Measure.LATENCY.value, Measure.MAKESPAN.value, Measure.PERIOD.value), "s")
+_BYTES = dict.fromkeys((Measure.MEMORY.value, Measure.TRAFFIC.value), "bytes")
+_UNITS = _SECONDS | _BYTES | {Measure.ENERGY.value: "J"}
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit's device and precision; a further visit of a device is named `NAME again`."""
+
+    unit: str
+    device: str
+    precision: str
+
+
+class Crossed(msgspec.Struct, frozen=True, kw_only=True, rename={"source": "from", "target": "to"}):
+    """A tensor that crosses links from one device to another."""
+
+    tensor: str
+    source: str
+    target: str
+    wire: str
+    size_bytes: float = msgspec.field(name="bytes")
+    path: tuple[str, ...]
+    seconds: float
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answer costs; `makespan_s` is None where no order of stages is asked for."""
+
+    latency_s: float
+    makespan_s: float | None
+    period_s: float
+    transfer_s: float
+    noise_power: float
+    money: float
+    busy_s: dict[str, float]
+    energy_j: dict[str, float]
+    memory_bytes: dict[str, float]
+    traffic_bytes: dict[str, float]
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """The objective: its value, the proved bound, and their relative distance."""
+
+    name: str
+    value: float | None
+    bound: float | None
+    gap: float | None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What the solver did."""
+
+    name: str
+    runtime_s: float
+    variables: int
+    constraints: int
+    peak_mib: float | None
+
+
+class Binding(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit that cannot be kept with the others named; `least` would do if only it gave way."""
+
+    measure: str
+    of: str | None
+    at_most: float
+    least: float | None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything that `plan solve --json` prints."""
+
+    format: int
+    status: str
+    objective: Goal
+    solver: Run
+    assignments: tuple[Placed, ...] = ()
+    cuts: tuple[Crossed, ...] = ()
+    stages: tuple[str, ...] = ()
+    costs: Costs | None = None
+    conflict: tuple[Binding, ...] = ()
+
+
+def answer_of(
+    problem: PlacementProblem, result: SolveResult, peak_mib: float | None, conflict: Conflict | None = None
+) -> Answer:
+    """Return a solve's answer in the problem's names.
+
+    Parameters
+    ----------
+    peak_mib
+        Memory of the process at its peak, if known.
+    conflict
+        Why there is none.
+    """
+    goal = Goal(name=objective_text(problem), value=result.objective, bound=result.bound, gap=result.gap)
+    run = Run(
+        name=result.solver,
+        runtime_s=result.runtime_s,
+        variables=result.variables,
+        constraints=result.constraints,
+        peak_mib=peak_mib,
+    )
+    if result.choice is None:
+        binding = tuple(
+            Binding(
+                measure=one.limit.quantity.measure.value,
+                of=_of(problem, one.limit.quantity),
+                at_most=one.limit.at_most,
+                least=one.least,
+            )
+            for one in (conflict.relaxations if conflict else ())
+        )
+        return Answer(format=FORMAT, status=result.status.value, objective=goal, solver=run, conflict=binding)
+    cost = evaluate(problem, result.choice)
+    names = [device.name for device in problem.devices]
+    pairs = zip(problem.vertices, result.choice.options, strict=True)
+    chosen = [(vertex.name, vertex.options[o]) for vertex, o in pairs if not vertex.fixed]
+    used = {option.device for _, option in chosen}
+    return Answer(
+        format=FORMAT,
+        status=result.status.value,
+        objective=goal,
+        solver=run,
+        assignments=tuple(
+            Placed(unit=name, device=names[o.device], precision=o.precision) for name, o in chosen
+        ),
+        cuts=tuple(_cuts(problem, cost)),
+        stages=tuple(names[d] for d in cost.order or () if d in used),
+        costs=_costs(problem, cost),
+    )
+
+
+def objective_text(problem: PlacementProblem) -> str:
+    """Return the objective as a sum, such as `latency` or `0.5 latency + 2 energy of camera`."""
+    parts = []
+    for term in problem.objective:
+        of = _of(problem, term.quantity)
+        name = term.quantity.measure.value + (f" of {of}" if of else "")
+        parts.append(name if term.weight == 1 else f"{term.weight:g} {name}")
+    return " + ".join(parts)
+
+
+def conflict_line(answer: Answer) -> str:
+    """Return in one line why there is no plan."""
+    budgets = [f"{_limit_name(one)} <= {one.at_most:.6g}{_unit(one)}" for one in answer.conflict]
+    ways = [
+        f"{_limit_name(one)} <= {one.least:.9g}{_unit(one)}"
+        for one in answer.conflict
+        if one.least is not None
+    ]
+    return f"infeasible: {conflict_sentence(budgets, ways)}"
+
+
+def _unit(one: Binding) -> str:
+    unit = _UNITS.get(one.measure)
+    return f" {unit}" if unit else ""
+
+
+def _limit_name(one: Binding) -> str:
+    return one.measure + (f" of {one.of}" if one.of else "")
+
+
+def _of(problem: PlacementProblem, quantity: Quantity) -> str | None:
+    if quantity.of is None:
+        return None
+    parts = problem.links if quantity.measure is Measure.TRAFFIC else problem.devices
+    return parts[quantity.of].name
+
+
+def _cuts(problem: PlacementProblem, cost: Cost) -> list[Crossed]:
+    found = []
+    for crossing in cost.crossings:
+        flow = problem.flows[crossing.flow]
+        form = flow.forms[crossing.form]
+        route = form.routes[crossing.source][crossing.target] or ()
+        path = (crossing.source, *(problem.links[at].target for at in route))
+        found.append(
+            Crossed(
+                tensor=flow.name,
+                source=problem.devices[crossing.source].name,
+                target=problem.devices[crossing.target].name,
+                wire=form.name,
+                size_bytes=form.size_bytes,
+                path=tuple(problem.devices[d].name for d in path),
+                seconds=crossing.seconds,
+            )
+        )
+    return found
+
+
+def _costs(problem: PlacementProblem, cost: Cost) -> Costs:
+    names = [device.name for device in problem.devices]
+    homes = [d for d in range(len(names)) if problem.home(d) == d]
+    return Costs(
+        latency_s=cost.latency_s,
+        makespan_s=cost.makespan_s if all(device.convex for device in problem.devices) else None,
+        period_s=cost.period_s,
+        transfer_s=cost.transfer_s,
+        noise_power=cost.noise_power,
+        money=cost.money,
+        busy_s=dict(zip(names, cost.busy_s, strict=True)),
+        energy_j={names[d]: cost.energy_j[d] for d in homes},
+        memory_bytes={names[d]: cost.memory_bytes[d] for d in homes},
+        traffic_bytes={link.name: n for link, n in zip(problem.links, cost.traffic_bytes, strict=True)},
+    )

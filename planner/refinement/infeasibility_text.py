@@ -1,0 +1,69 @@
+"""A conflict of budgets in the scenario's own keys and units."""
+
+from collections.abc import Callable
+from math import ceil, floor, log10
+
+from planner.costs.budget_limits import BudgetUnit, unit_of
+from planner.problem.placement_problem import Measure
+from planner.scenario.schema import Scenario
+from planner.solver.infeasibility import Conflict, Relaxation, conflict_sentence
+
+_DIGITS = 4  # of a budget that would do, rounded up
+_ERRORS = ("noise_relative_rms", "max_abs_error", "top1_agreement", "accuracy_drop", "metric_drop")
+_ROUNDING = 1e-6
+
+
+def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float], float]) -> str:
+    """Return why there is no plan.
+
+    Parameters
+    ----------
+    noise
+        Noise power that a sum of noise powers comes to.
+    """
+    budgets = [_limit_text(scenario, one, noise) for one in conflict.relaxations]
+    ways = [way for one in conflict.relaxations if (way := _way_text(scenario, one, noise))]
+    sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal)
+    return f"infeasible at the measured costs: {sentence}"
+
+
+def _limit_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str:
+    unit = unit_of(scenario, one.limit.quantity)
+    value = _in_unit(unit, one, one.limit.at_most, noise)
+    if _is_derived(scenario, one, noise):
+        budgets = [name for name in _ERRORS if getattr(scenario.budget, name) is not None]
+        return f"{' and '.join(budgets)} (which leave {value:.4g} of noise on held-back data)"
+    return unit.text(f"{value:.4g}")
+
+
+def _way_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str | None:
+    if one.least is None or _is_derived(scenario, one, noise):
+        return None
+    unit = unit_of(scenario, one.limit.quantity)
+    value = _in_unit(unit, one, one.least, noise)
+    least = one.limit.quantity.measure is Measure.PERIOD  # a throughput has to fall
+    enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
+    return unit.text(f"{enough:.10g}") + ("" if one.proved else " (or closer to the budget)")
+
+
+def _is_derived(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> bool:
+    """Return whether a limit on noise is what trying out plans left, and not what the user wrote."""
+    if one.limit.quantity.measure is not Measure.NOISE:
+        return False
+    written = scenario.budget.noise_relative_rms
+    if written is None:
+        return any(getattr(scenario.budget, name) is not None for name in _ERRORS)
+    return float(noise(one.limit.at_most) ** 0.5) < written * (1 - _ROUNDING)
+
+
+def _in_unit(unit: BudgetUnit, one: Relaxation, value: float, noise: Callable[[float], float]) -> float:
+    """Return a value of a limited quantity in a budget's unit."""
+    return unit.in_unit(noise(value) if one.limit.quantity.measure is Measure.NOISE else value)
+
+
+def _round_up(value: float) -> float:
+    """Return a short number that is hardly greater."""
+    if value <= 0:
+        return 0.0
+    step = 10.0 ** (floor(log10(value)) + 1 - _DIGITS)
+    return ceil(value / step) * step

@@ -1,0 +1,91 @@
+"""What a plan rests on: a prepared scenario, its measured profiles and noise, and models built on demand."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from planner.costs.device_profiles import device_costs, noise_law, noise_profiles
+from planner.costs.noise_model import NoiseLaw, Trial
+from planner.costs.profile_files import profile_devices
+from planner.deployment.build import Built, build, deliverable_of
+from planner.inputs.prepared_scenario import Prepared, prepare
+from planner.plan.records import Metrics
+from planner.problem.placement_problem import PlacementProblem
+from planner.refinement.noise_limit_search import Tightening
+from planner.refinement.plan_assembly import Chosen, Question, chosen_by
+from planner.scenario.schema import Scenario
+from planner.solver.backends import SolverOptions
+from planner.solver.solve import SolveResult
+from planner.verification.verify import measure_errors
+from profiling.progress import Progress, silent
+from profiling.quantization.quantize import Scheme
+from profiling.records.profile import LatencyProfile, NoiseProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Everything that was measured of a scenario.
+
+    Parameters
+    ----------
+    latency
+        Device name -> its profile, of devices that are not scaled from others.
+    build
+        Returns a plan's models; the last two are kept.
+    """
+
+    prepared: Prepared
+    latency: Mapping[str, LatencyProfile]
+    noise: Mapping[Scheme, NoiseProfile]
+    law: NoiseLaw
+    build: Callable[[Chosen], Built]
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that was measured."""
+        return self.prepared.scenario
+
+    @property
+    def options(self) -> SolverOptions:
+        """How its problems are solved."""
+        spec = self.scenario.solver
+        return SolverOptions(spec.name, spec.time_limit_s, spec.gap)
+
+    def ask(self, latency: Mapping[str, LatencyProfile]) -> Question:
+        """Return the question under the measured profiles, or what a plan's own run made of them."""
+        prepared = self.prepared
+        costs = device_costs(self.scenario, latency, self.noise, prepared.schemes)
+        return Question(
+            self.scenario,
+            prepared.models.graph,
+            prepared.schemes,
+            prepared.subject.samples,
+            costs,
+            self.law,
+            prepared.converted_from,
+        )
+
+    def tightening(self, problem: PlacementProblem) -> Tightening:
+        """Return the search for the limit on noise under which the best plan keeps the error budgets."""
+
+        def try_out(result: SolveResult) -> Metrics:
+            if result.choice is None:
+                raise ValueError("there is no plan to try out")
+            prepared = self.prepared
+            deliverable = deliverable_of(prepared, self.build(chosen_by(problem, result.choice)))
+            return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
+
+        return Tightening(self.scenario.budget, self.options, try_out, self.law)
+
+
+def measure_basis(scenario: Scenario, progress: Progress = silent) -> Basis:
+    """Load, calibrate and profile a scenario; what is in the cache is not measured again."""
+    prepared = prepare(scenario, progress)
+    subject, source = prepared.subject, scenario.source
+    latency = profile_devices(prepared, progress)
+    noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
+    costs = device_costs(scenario, latency, noise, prepared.schemes)
+    trial = Trial(prepared.calibration(source), prepared.level(source))
+    law = noise_law(scenario, subject, trial, costs[source], progress)
+    # One of the last plans that are tried out is the one that is delivered.
+    return Basis(prepared, latency, noise, law, lru_cache(maxsize=2)(partial(build, prepared)))

@@ -1,0 +1,187 @@
+"""Comparisons and plans as figures: latency over bandwidth, where the time goes, Pareto fronts."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from planner.comparison.records import Comparison, FrontLine, Piece, PlanLine, Row
+from planner.plan.records import Plan
+from planner.report.figure_style import INK, LINKS, colours_of, new_figure, styled
+from planner.report.terminal_table import AXES, MILLI
+
+_LINE_STYLES = ("-", "--", ":", "-.")
+_BASELINES = {
+    "one device": ("#e69f00", "v"),
+    "single fp32 cut": ("#56b4e9", "s"),
+    "uniform precision, single cut": ("#8a8f98", "*"),
+    "minimum fp32 cut": ("#009e73", "^"),
+    "quantize, then split": ("#cc79a7", "D"),
+    "split, then quantize": ("#d55e00", "o"),
+}
+_JOINT = "#0072b2"
+_WIDE, _HIGH = 7.2, 4.0
+_MANY = 14  # ticks
+
+
+def draw_latency(comparison: Comparison) -> Figure:
+    """Return latency over bandwidth: the joint plan's line with its breakpoints, and simpler ways."""
+    with styled():
+        figure = new_figure(_WIDE, _HIGH)
+        axes = figure.add_subplot()
+        for number, budgets in enumerate(_budget_sets(comparison)):
+            style = _LINE_STYLES[number % len(_LINE_STYLES)]
+            rows = [row for row in comparison.rows if row.budgets == budgets and row.bandwidth]
+            if not number:
+                _draw_baselines(axes, rows)
+            pieces = [piece for piece in comparison.pieces if piece.budgets == budgets]
+            label = "joint plan" + (f", {_told(budgets)}" if budgets else "")
+            if pieces:
+                _draw_pieces(axes, comparison.plans, pieces, style, label)
+            else:
+                known = [(row.bandwidth, row.objective) for row in rows if row.objective is not None]
+                values = [(x, y * MILLI) for x, y in known if x is not None]
+                axes.plot(*_columns(values), style, color=_JOINT, linewidth=2.2, marker=".", label=label)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_xlabel(f"bandwidth of {', '.join(comparison.links)}, {comparison.unit}")
+        axes.set_ylabel("latency of one request, ms")
+        axes.legend(fontsize=8)
+    return figure
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _budget_sets(comparison: Comparison) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = []
+    for row in comparison.rows:
+        if row.budgets not in found:
+            found.append(row.budgets)
+    return found
+
+
+def _told(budgets: Mapping[str, float]) -> str:
+    return ", ".join(f"{key} {value:g}" for key, value in budgets.items())
+
+
+def _draw_baselines(axes: Axes, rows: Sequence[Row]) -> None:
+    for name, (colour, marker) in _BASELINES.items():
+        known = [(row.bandwidth, row.baselines.get(name)) for row in rows]
+        points = [(x, y * MILLI) for x, y in known if x is not None and y is not None]
+        if points:
+            xs, ys = _columns(points)
+            axes.plot(xs, ys, "-", color=colour, marker=marker, label=name, linewidth=1, markersize=4)
+
+
+def _draw_pieces(
+    axes: Axes, plans: Sequence[PlanLine], pieces: Sequence[Piece], style: str, label: str
+) -> None:
+    points = [
+        (x, plans[piece.plan].latency_s(x) * MILLI)
+        for piece in pieces
+        for x in _between(piece.low, piece.high)
+    ]
+    axes.plot(*_columns(points), style, color=_JOINT, linewidth=2.4, label=label, zorder=4)
+    for piece in pieces[1:]:
+        y = plans[piece.plan].latency_s(piece.low) * MILLI
+        axes.plot([piece.low], [y], "o", color=_JOINT, markersize=7, zorder=5)
+        axes.annotate(
+            f"{piece.low:.3g}",
+            (piece.low, y),
+            textcoords="offset points",
+            xytext=(4, 8),
+            color=INK,
+            fontsize=8,
+        )
+
+
+def _between(low: float, high: float, count: int = 24) -> list[float]:
+    return [low * (high / low) ** (n / (count - 1)) for n in range(count)]
+
+
+def draw_shares(comparison: Comparison, devices: Sequence[str]) -> Figure:
+    """Return where the time of each row's plan goes: each device's computing, and the links."""
+    rows = [row for row in comparison.rows if row.plan is not None]
+    with styled():
+        figure = new_figure(_WIDE, _HIGH)
+        axes = figure.add_subplot()
+        places = range(len(rows))
+        bottom = [0.0] * len(rows)
+        plans = [comparison.plans[row.plan or 0] for row in rows]
+        whole = [plan.latency_s(row.bandwidth) for row, plan in zip(rows, plans, strict=True)]
+        for name, colour in colours_of(devices).items():
+            heights = [
+                _percent(plan.compute_s.get(name, 0.0), s) for plan, s in zip(plans, whole, strict=True)
+            ]
+            if any(heights):
+                axes.bar(places, heights, bottom=bottom, color=colour, label=f"{name} computes")
+                bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
+        axes.bar(places, [100 - done for done in bottom], bottom=bottom, color=LINKS, label="on links")
+        for place, seconds in zip(places, whole, strict=True):
+            axes.text(place, 101, f"{seconds * MILLI:.3g} ms", ha="center", fontsize=7, color=INK)
+        axes.set_xticks(list(places), [_tick(row) for row in rows], rotation=45 if len(rows) > _MANY else 0)
+        axes.set_xlabel(comparison.unit or "budgets")
+        axes.set_ylabel("share of one request's latency, %")
+        axes.grid(visible=False, axis="x")
+        axes.legend(fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.04))
+    return figure
+
+
+def _percent(part: float, whole: float) -> float:
+    return 100 * part / whole if whole else 0.0
+
+
+def _tick(row: Row) -> str:
+    place = "" if row.bandwidth is None else f"{row.bandwidth:g}"
+    budgets = "\n".join(f"{value:g}" for value in row.budgets.values())
+    return "\n".join(part for part in (place, budgets) if part)
+
+
+def draw_front(front: FrontLine) -> Figure:
+    """Return a Pareto front over its first two axes; the third one is told by colour."""
+    with styled():
+        figure = new_figure(_WIDE, _HIGH)
+        axes = figure.add_subplot()
+        columns = [[point.values[axis] * AXES[axis][1] for point in front.points] for axis in front.axes]
+        labels = [AXES[axis][0] for axis in front.axes]
+        if len(columns) > 2:  # noqa: PLR2004  the third is a colour
+            dots = axes.scatter(columns[0], columns[1], c=columns[2], cmap="viridis", s=36, zorder=3)
+            figure.colorbar(dots, label=labels[2])
+        else:
+            axes.plot(columns[0], columns[1], "-", color=LINKS, drawstyle="steps-post", linewidth=1)
+            axes.plot(columns[0], columns[1], "o", color=_JOINT, markersize=6)
+        for point, x, y in zip(front.points, columns[0], columns[1], strict=True):
+            axes.annotate(
+                str(point.plan), (x, y), textcoords="offset points", xytext=(5, 5), color=INK, fontsize=7
+            )
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+    return figure
+
+
+def draw_request(plan: Plan, devices: Sequence[str]) -> Figure:
+    """Return one request as a bar: what each device computes, and what is on links."""
+    with styled():
+        figure = new_figure(_WIDE, 1.5)
+        axes = figure.add_subplot()
+        left = 0.0
+        predicted = plan.predicted
+        parts = (
+            [] if predicted is None else [*predicted.compute_s.items(), ("on links", predicted.transfer_s)]
+        )
+        colours = colours_of(devices) | {"on links": LINKS}
+        for name, seconds in parts:
+            if seconds:
+                label = f"{name}: {seconds * MILLI:.2f} ms"
+                axes.barh([0], [seconds * MILLI], left=left, color=colours[name], label=label, height=0.6)
+                left += seconds * MILLI
+        axes.set_yticks([])
+        axes.set_xlabel("ms of one request, by device")
+        axes.spines["left"].set_visible(False)
+        axes.grid(visible=False, axis="y")
+        axes.legend(fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
+    return figure

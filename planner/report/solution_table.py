@@ -1,0 +1,54 @@
+"""The answer of `plan solve` -> terminal tables."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from planner.problem_io.solution import Answer
+from planner.report.terminal_table import MILLI, new_table, program_size, short_name
+
+_MOST_CUTS = 20
+
+
+def answer_table(answer: Answer) -> RenderableType:
+    """Return a solve's answer as a person reads it: devices, crossings, and how good it is."""
+    tables = [_placed(answer)]
+    if answer.cuts:
+        tables.append(_crossed(answer))
+    return Group(*tables, _proof(answer))
+
+
+def _placed(answer: Answer) -> Table:
+    precisions = sorted({placed.precision for placed in answer.assignments})
+    table = new_table(f"{answer.status} answer", ("device",), ("units", *precisions, "busy ms"))
+    busy = answer.costs.busy_s if answer.costs else {}
+    for device, seconds in busy.items():
+        here = [placed.precision for placed in answer.assignments if placed.device == device]
+        counts = [str(here.count(precision)) for precision in precisions]
+        if here or seconds:
+            table.add_row(device, str(len(here)), *counts, f"{seconds * MILLI:.6g}")
+    return table
+
+
+def _crossed(answer: Answer) -> Table:
+    table = new_table("on the links", ("tensor", "way", "wire"), ("bytes", "ms"))
+    for cut in answer.cuts[:_MOST_CUTS]:
+        way = " > ".join(cut.path)
+        table.add_row(
+            short_name(cut.tensor), way, cut.wire, f"{cut.size_bytes:.6g}", f"{cut.seconds * MILLI:.6g}"
+        )
+    if len(answer.cuts) > _MOST_CUTS:
+        table.add_row(f"... {len(answer.cuts) - _MOST_CUTS} more", "", "", "", "")
+    return table
+
+
+def _proof(answer: Answer) -> Table:
+    table = new_table("objective", ("",), ("",))
+    goal, run = answer.objective, answer.solver
+    table.add_row(goal.name, f"{goal.value:.9g}")
+    table.add_row("proved bound", f"{goal.bound:.9g}")
+    table.add_row("gap", f"{(goal.gap or 0.0) * 100:.4g} %")
+    size = program_size(run.variables, run.constraints)
+    table.add_row(run.name, f"{run.runtime_s:.2f} s, {size}")
+    if run.peak_mib is not None:
+        table.add_row("peak memory", f"{run.peak_mib:.0f} MiB")
+    return table

@@ -1,0 +1,1 @@
+"""What people write: the schema of a scenario, loading it, checking it."""

@@ -1,0 +1,82 @@
+"""Where a scenario's samples come from, and how pictures become a model's input."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from planner.scenario.base_schema import Count, ObjectName, Part, PerChannel
+
+_MOST = 1_000_000_000
+Side = Annotated[int, Field(gt=0, le=16384)]
+
+
+class ImageSpec(Part):
+    """From pictures to model input: (pixel / divide_by - subtract) / scale_by, pixels 0..255."""
+
+    layout: Literal["nchw", "nhwc"] = Field("nchw", description="Axis order that the model wants.")
+    channels: Literal["rgb", "bgr"] = "rgb"
+    resize_shorter: Side | None = Field(None, description="Resize the shorter side to so many pixels.")
+    crop: Side | None = Field(None, description="Side of the centre square to cut out, in pixels.")
+    divide_by: PerChannel = 1.0
+    subtract: PerChannel = 0.0
+    scale_by: PerChannel = 1.0
+
+    @model_validator(mode="after")
+    def _no_zero(self) -> Self:
+        for name in ("divide_by", "scale_by"):
+            value = getattr(self, name)
+            if 0 in (value if isinstance(value, tuple) else (value,)):
+                raise ValueError(f"{name} must not be 0")
+        return self
+
+
+class SubsetSpec(Part):
+    """Keep the samples whose `column` (default: their position) modulo `modulo` is in `equals`."""
+
+    modulo: Count
+    equals: tuple[Annotated[int, Field(ge=0, le=_MOST)], ...] = Field(min_length=1)
+    column: str | None = None
+
+
+class LabelTable(Part):
+    """A tab-separated file (or comma-separated, .csv) with a header line."""
+
+    file: str
+    image_column: str = "file"
+    label_column: str = "label"
+
+
+class SampleSpec(Part):
+    """Where samples come from: exactly one of `npz`, `images`, `reader`."""
+
+    npz: str | None = Field(None, description="NumPy archive with one array per model input.")
+    inputs: dict[str, str] = Field(
+        default_factory=dict, description="Model input -> array in the archive; default: same name."
+    )
+    images: str | None = Field(None, description="Folder of pictures.")
+    reader: ObjectName | None = Field(
+        None, description="module:CalibrationDataReader, found beside the scenario."
+    )
+    labels: str | LabelTable | None = Field(None, description="Array in the archive, or a table.")
+    label_offset: Annotated[int, Field(ge=-_MOST, le=_MOST)] = Field(
+        0, description="Added to every label to give the model's class index."
+    )
+    image: ImageSpec | None = None
+    subset: SubsetSpec | None = None
+    samples: Count | None = Field(None, description="Use only so many, evenly spread.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [key for key in ("npz", "images", "reader") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError("needs exactly one of npz, images, reader")
+        if self.reader is not None and self.model_fields_set & {"inputs", "labels", "image"}:
+            raise ValueError("inputs, labels and image do not apply to a reader, which gives finished feeds")
+        return self
+
+
+class DataSpec(Part):
+    """Calibration samples choose ranges and tighten budgets; evaluation samples only judge."""
+
+    calibration: SampleSpec
+    evaluation: SampleSpec

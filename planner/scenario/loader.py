@@ -1,0 +1,267 @@
+"""The scenario file: YAML with ${VAR} and relative paths -> a checked scenario; faults by line."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from planner.conversion.model_source import located_conversion, located_model
+from planner.errors import ScenarioError
+from planner.scenario.data_schema import LabelTable, SampleSpec
+from planner.scenario.file_kind import refuse_other_than_scenario
+from planner.scenario.missing_files import missing_files
+from planner.scenario.schema import ConversionSpec, Scenario
+from planner.scenario.validation import check_conversion, check_scenario, read_scenario
+from planner.scenario.validation_messages import Fault
+from planner.scenario.yaml_text import MOST_BYTES, load_yaml
+from profiling.input_files import read_input
+
+_EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
+_DEEPEST = 32
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Read a scenario file, expand ${VAR}, make its paths absolute and check it, but for its files.
+
+    Parameters
+    ----------
+    overrides
+        `key.path=value` settings that replace values of the file.
+
+    Raises
+    ------
+    ScenarioError
+        With one line per fault: file, line, key and what would be right.
+    """
+    scenario, faults, marks = _read(path, overrides)
+    _refuse(path, marks, faults)
+    return scenario
+
+
+def load_ready_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Read a scenario as `load_scenario` does, and check that the files and modules it names are there.
+
+    Raises
+    ------
+    ScenarioError
+        With one line per fault, those of missing files among them.
+    """
+    scenario, faults, marks = _read(path, overrides)
+    _refuse(path, marks, [*faults, *missing_files(scenario)])
+    return scenario
+
+
+def _read(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], object]:
+    """Return the scenario as far as it is right, its paths absolute, its faults, and where its keys stand."""
+    refuse_other_than_scenario(path)
+    try:
+        text = read_input(path, MOST_BYTES).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
+        raise ScenarioError(f"{path}: {reason}") from exc
+    content, marks = _parse(text, path)
+    content = _copied(content, str)  # a YAML alias is one object in two places
+    for setting in overrides:
+        _override(content, setting)
+    faults = list(_unset_variables(content))
+    scenario, more = read_scenario(json.dumps(_copied(content, _expand), default=str))
+    return _absolute(scenario, path.resolve().parent), [*faults, *more], marks
+
+
+def _refuse(path: Path, marks: object, faults: Sequence[Fault]) -> None:
+    """Raise what is wrong, in the order of the file."""
+    if faults:
+        distinct = _distinct(faults)
+        placed = [(_position(marks, fault), fault) for fault in distinct if fault.place]
+        whole = [fault for fault in distinct if not fault.place]  # how many more there are, say
+        raise ScenarioError(
+            *(
+                f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}"
+                for (line, column), fault in sorted(placed, key=itemgetter(0))
+            ),
+            *(f"{path}:1:1: {fault.text}" for fault in whole),
+        )
+
+
+def parse_conversion(settings: Sequence[str], folder: Path) -> ConversionSpec:
+    """Return the `conversion` that `key=value` settings describe, its paths made absolute from a folder.
+
+    Raises
+    ------
+    ScenarioError
+        With one line per fault.
+    """
+    content: dict[str, object] = {}
+    for setting in settings:
+        _override(content, setting, "--conversion")
+    how, faults = check_conversion(json.dumps(content, default=str))
+    if how is None:
+        raise ScenarioError(
+            *(f"--conversion {'.'.join(map(str, fault.place))} {fault.text}" for fault in faults)
+        )
+    return located_conversion(how, folder)
+
+
+def dump_scenario(scenario: Scenario) -> str:
+    """Return a scenario as JSON with absolute paths, as a plan carries it."""
+    return scenario.model_dump_json(by_alias=True, exclude_unset=True)
+
+
+def parse_scenario(text: bytes) -> Scenario:
+    """Return the scenario that a plan carries as JSON.
+
+    Raises
+    ------
+    ScenarioError
+        If the plan was edited, or comes from another version.
+    """
+    scenario, faults = check_scenario(text)
+    if scenario is None:
+        key = ".".join(map(str, faults[0].place))
+        raise ScenarioError(f"plan.json: scenario.{key} {faults[0].text}")
+    return scenario
+
+
+def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
+    try:
+        content = load_yaml(text)
+        marks = YAML(typ="rt").load(text)
+    except YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
+        if mark and "${" in text.splitlines()[min(mark.line, text.count("\n") - 1)]:
+            problem += "; put quotes around text with ${...} between { and }"
+        raise ScenarioError(f"{path}{where}: not valid YAML: {problem}") from exc
+    if not isinstance(content, dict):
+        raise ScenarioError(f"{path}: must be a mapping of keys such as model, data, devices")
+    return content, marks
+
+
+def _override(content: dict[str, object], setting: str, option: str = "--set") -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ScenarioError(f"{option} {setting}: write KEY=VALUE, such as {_EXAMPLES[option]}")
+    try:
+        value = load_yaml(text)
+    except YAMLError as exc:
+        raise ScenarioError(f"{option} {setting}: the value is not valid YAML") from exc
+    *parents, last = key.split(".")
+    if len(parents) > _DEEPEST:
+        raise ScenarioError(f"{option} {setting}: a key has at most {_DEEPEST} parts")
+    here: object = content
+    for step in parents:
+        here = _step(here, step, setting)
+    if isinstance(here, list):
+        _step(here, last, setting)
+        here[int(last)] = value
+    elif isinstance(here, dict):
+        here[last] = value
+    else:
+        raise ScenarioError(f"--set {setting}: {'.'.join(parents)} holds no keys")
+
+
+def _step(here: object, step: str, setting: str) -> object:
+    if isinstance(here, dict):
+        return here.setdefault(step, {})
+    if isinstance(here, list) and step in map(str, range(len(here))):
+        return here[int(step)]
+    length = f"; it has {len(here)} entries, counted from 0" if isinstance(here, list) else ""
+    raise ScenarioError(f"--set {setting}: there is no {step!r}{length}")
+
+
+def _unset_variables(content: object) -> Iterator[Fault]:
+    """Yield one fault per environment variable that is not set, at the first key that needs it."""
+    missing: dict[str, tuple[str | int, ...]] = {}
+    for place, text in _texts(content, ()):
+        for name in _VARIABLE.findall(text):
+            if not os.environ.get(name):
+                missing.setdefault(name, place)
+    for name, place in missing.items():
+        yield Fault(place, f"needs the environment variable {name}, which is not set")
+
+
+def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, (*place, str(key)))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*place, index))
+    elif isinstance(value, str):
+        yield place, value
+
+
+def _copied(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a copy of YAML content without shared parts, its texts changed."""
+    if isinstance(value, dict):
+        return {str(key): _copied(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def _expand(text: str) -> str:
+    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text)
+
+
+def _distinct(faults: Sequence[Fault]) -> list[Fault]:
+    # A value of a union type reports one fault per member: keep the first of each place.
+    return list({fault.place: fault for fault in reversed(faults)}.values())[::-1]
+
+
+def _position(marks: object, fault: Fault) -> tuple[int, int]:
+    """Return line and column of the innermost key that a fault's place has in the file."""
+    line, column = 1, 1
+    here = marks
+    for step in fault.place:
+        try:
+            at = here.lc.key(step) if isinstance(here, dict) else here.lc.item(step)  # type: ignore[attr-defined]
+            line, column = at[0] + 1, at[1] + 1
+            here = here[step]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return line, column
+
+
+def _absolute(scenario: Scenario, folder: Path) -> Scenario:
+    def absolute(text: str) -> str:
+        return str(folder / Path(text).expanduser())
+
+    def located(name: str) -> str:
+        return name if "/" in name else f"{folder}/{name}"
+
+    def samples(spec: SampleSpec) -> SampleSpec:
+        changes: dict[str, object] = {
+            key: absolute(value) for key in ("npz", "images") if (value := getattr(spec, key)) is not None
+        }
+        if spec.reader is not None:
+            changes["reader"] = located(spec.reader)
+        if isinstance(spec.labels, LabelTable):
+            changes["labels"] = spec.labels.model_copy(update={"file": absolute(spec.labels.file)})
+        return spec.model_copy(update=changes)
+
+    devices = tuple(
+        d.model_copy(update={"profile": absolute(d.profile)}) if d.profile not in (None, "measure") else d
+        for d in scenario.devices
+    )
+    data = scenario.data.model_copy(
+        update={part: samples(getattr(scenario.data, part)) for part in ("calibration", "evaluation")}
+    )
+    changes: dict[str, object] = {
+        "model": located_model(scenario.model, folder),
+        "data": data,
+        "devices": devices,
+    }
+    if "conversion" in scenario.model_fields_set:
+        changes["conversion"] = located_conversion(scenario.conversion, folder)
+    if scenario.metric is not None:
+        changes["metric"] = located(scenario.metric)
+    return scenario.model_copy(update=changes)

@@ -1,0 +1,149 @@
+"""Checks a scenario whole: each key by its type, then what keys say of each other."""
+
+import json
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from pydantic import ValidationError
+
+from planner.scenario.partial_scenario import read_partially
+from planner.scenario.schema import OBJECTIVE_KINDS, ConversionSpec, Scenario
+from planner.scenario.validation_messages import Fault, describe_faults
+
+_WAYS = (("source",), ("sink",), ("links",), ("devices",))  # without them nobody knows what can be reached
+
+
+def check_scenario(text: str | bytes) -> tuple[Scenario | None, tuple[Fault, ...]]:
+    """Return the scenario that a JSON text describes, or None and every fault of it."""
+    scenario, faults = read_scenario(text)
+    return (None, faults) if faults else (scenario, ())
+
+
+def read_scenario(text: str | bytes) -> tuple[Scenario, tuple[Fault, ...]]:
+    """Return the scenario that a JSON text describes, as far as it is right, and every fault of it."""
+    faults: tuple[Fault, ...] = ()
+    try:
+        scenario = Scenario.model_validate_json(text)
+    except ValidationError as exc:
+        faults = describe_faults(exc.errors(), Scenario, OBJECTIVE_KINDS)
+        scenario = read_partially(Scenario, _content(text))
+    return scenario, (*faults, *_crosscheck(scenario, faults))
+
+
+def _content(text: str | bytes) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
+
+
+def check_conversion(text: str | bytes) -> tuple[ConversionSpec | None, tuple[Fault, ...]]:
+    """Return the `conversion` that a JSON text describes, or None and every fault of it."""
+    try:
+        return ConversionSpec.model_validate_json(text), ()
+    except ValidationError as exc:
+        return None, describe_faults(exc.errors(), ConversionSpec, ())
+
+
+def scenario_schema() -> dict[str, object]:
+    """Return the JSON Schema of a scenario."""
+    return Scenario.model_json_schema(by_alias=True)
+
+
+def _crosscheck(scenario: Scenario, faults: Sequence[Fault]) -> Iterator[Fault]:
+    """Yield what is wrong between keys, as far as the faults of single keys leave that to be judged."""
+    wrong = {fault.place for fault in faults}
+    names = [device.name for device in scenario.devices]
+    known = [name for i, name in enumerate(names) if name and ("devices", i, "name") not in wrong]
+    named = list(_device_names(scenario)) if names and known == names else []
+    unknown = [(place, name) for place, name in named if name not in names and place not in wrong]
+    for place, name in unknown:
+        yield Fault(place, f"names no device: {name!r}; {_choice('devices', name, names)}")
+    yield from _device_faults(scenario, names)
+    for i, link in enumerate(scenario.links):
+        if link.source and link.source == link.target:
+            yield Fault(("links", i), "joins a device to itself")
+        if link.name in {other.name for other in scenario.links[:i]}:
+            yield Fault(("links", i), f"is a second link from {link.source!r} to {link.target!r}")
+    yield from _budget_faults(scenario)
+    if not unknown and not any(place[:1] in _WAYS for place in wrong):
+        yield from _reach_faults(scenario)
+
+
+def _choice(what: str, name: str, known: Sequence[str]) -> str:
+    """Return which names there are, and which of them may be meant."""
+    close = get_close_matches(name, known, n=1)
+    return f"{what} are {', '.join(known)}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
+    if scenario.budget.metric_drop is not None and scenario.metric is None:
+        yield Fault(("budget", "metric_drop"), "needs `metric`, the function that it speaks of")
+    if scenario.budget.money_per_month is not None and scenario.requests_per_month is None:
+        yield Fault(("requests_per_month",), "is required, beside budget, for budget.money_per_month")
+    if scenario.needs_prices and not scenario.has_prices:
+        yield Fault(
+            ("devices", 0, "price_per_hour"),
+            "or another price is required, since the objective or a budget is money",
+        )
+    links = [link.name for link in scenario.links]
+    for name in scenario.budget.traffic_kib:
+        if name not in links:
+            yield Fault(("budget", "traffic_kib", name), f"names no link; {_choice('links', name, links)}")
+
+
+def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
+    for i, device in enumerate(scenario.devices):
+        if names.index(device.name) != i:
+            yield Fault(("devices", i, "name"), f"{device.name!r} is already taken")
+        if not scenario.precisions_of(device):
+            yield Fault(("devices", i, "precisions"), "shares none with the scenario's precisions")
+        if device.active_watt is None and (scenario.needs_energy or device.name in scenario.budget.energy_j):
+            yield Fault(
+                ("devices", i, "active_watt"), "is required, since the objective or a budget is energy"
+            )
+        yield from _scaling_faults(scenario, i)
+
+
+def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield (place, name) of every mention of a device."""
+    yield ("source",), scenario.source
+    yield ("sink",), scenario.sink
+    for i, link in enumerate(scenario.links):
+        yield ("links", i, "from"), link.source
+        yield ("links", i, "to"), link.target
+    for key in ("memory_mib", "energy_j"):
+        for name in getattr(scenario.budget, key):
+            yield ("budget", key, name), name
+    for pattern, name in scenario.placement.pin.items():
+        yield ("placement", "pin", pattern), name
+    for i, device in enumerate(scenario.devices):
+        if device.scaled_from is not None:
+            yield ("devices", i, "scaled_from"), device.scaled_from
+
+
+def _scaling_faults(scenario: Scenario, index: int) -> list[Fault]:
+    own = scenario.devices[index].name
+    seen: set[str] = set()
+    name = scenario.devices[index].scaled_from
+    while name is not None and name not in seen:
+        if name == own:
+            return [Fault(("devices", index, "scaled_from"), f"runs in a circle through {name!r}")]
+        seen.add(name)
+        found = [device for device in scenario.devices if device.name == name]
+        name = found[0].scaled_from if found else None
+    return []
+
+
+def _reach_faults(scenario: Scenario) -> list[Fault]:
+    reached = {scenario.source}
+    while True:
+        more = {link.target for link in scenario.links if link.source in reached} - reached
+        if not more:
+            break
+        reached |= more
+    if scenario.sink in reached:
+        return []
+    return [
+        Fault(("sink",), f"{scenario.sink!r} cannot be reached from source {scenario.source!r} over links")
+    ]

@@ -1,0 +1,1 @@
+"""Solves a placement problem and bounds what any answer to it can cost."""

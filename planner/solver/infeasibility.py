@@ -1,0 +1,92 @@
+"""Why there is no plan: which budgets cannot hold together, and how far each would have to give way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from planner.errors import SolverError
+from planner.problem.cost_evaluation import evaluate
+from planner.problem.placement_problem import Limit, PlacementProblem, Term
+from planner.solver.backends import SolverOptions
+from planner.solver.solve import SolveResult, SolveStatus, solve
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """A limit that stands in the way.
+
+    Parameters
+    ----------
+    least
+        The least that the limit would have to be if all others stay; None if that alone does not help,
+        or the solver ran out of time.
+    proved
+        Whether no lower one would do.
+    """
+
+    limit: Limit
+    least: float | None
+    proved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Limits that cannot hold together, while without any one of them the others can.
+
+    Parameters
+    ----------
+    relaxations
+        One per limit; none if even without limits there is no plan.
+    minimal
+        False if the solver ran out of time on a part of the question: then fewer limits may conflict.
+    """
+
+    relaxations: tuple[Relaxation, ...]
+    minimal: bool = True
+
+
+def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict:
+    """Return a minimal set of conflicting limits of a problem without a plan.
+
+    A deletion filter (Chinneck and Dravnieks, "Locating minimal infeasible constraint sets in linear
+    programs", ORSA Journal on Computing 3, 1991): a limit without which there is still no plan goes for good.
+    """
+    kept, minimal = list(problem.limits), True
+    for limit in problem.limits:
+        fewer = [one for one in kept if one is not limit]
+        found = _solve(replace(problem, limits=tuple(fewer), objective=()), options)
+        if found is None:
+            minimal = False
+        elif found.status is SolveStatus.INFEASIBLE:
+            kept = fewer
+    return Conflict(tuple(_relax(problem, limit, options) for limit in kept), minimal)
+
+
+def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> Relaxation:
+    """Return the least value of a limited quantity under all other limits."""
+    relaxed = replace(problem.limited(limit.quantity, None), objective=(Term(limit.quantity),))
+    found = _solve(relaxed, options)
+    if found is None or found.choice is None:
+        return Relaxation(limit, None, proved=found is not None)
+    least = evaluate(relaxed, found.choice).value(limit.quantity)
+    return Relaxation(limit, least, proved=found.status is SolveStatus.OPTIMAL)
+
+
+def _solve(problem: PlacementProblem, options: SolverOptions) -> SolveResult | None:
+    try:
+        return solve(problem, options)
+    except SolverError:  # out of time without an answer
+        return None
+
+
+def conflict_sentence(budgets: Sequence[str], ways: Sequence[str], *, minimal: bool = True) -> str:
+    """Return in one line which budgets conflict, and which others would do instead of one of them."""
+    if not budgets:
+        return (
+            "whatever the budgets: what is fixed of the placement cannot be kept, a link is missing, or a "
+            "path would come back to a device that has one visit"
+        )
+    together = f"{', '.join(budgets[:-1])} and {budgets[-1]}" if len(budgets) > 1 else budgets[0]
+    text = f"{together} cannot be kept" + (" together" if len(budgets) > 1 else "")
+    if not minimal:
+        text += " (or fewer of them: the solver ran out of time)"
+    return text + (f"; {', or '.join(ways)} would do" if ways else "")

@@ -1,0 +1,1 @@
+"""The Lagrangian relaxation: multipliers, the dual bound, and what it rules out."""

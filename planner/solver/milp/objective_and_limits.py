@@ -1,0 +1,216 @@
+"""What is minimised and limited: sums over accounts, and families for noise, peaks, period and makespan."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from math import floor, log10
+
+import pulp
+
+from planner.problem.placement_problem import FLOAT, Measure, PlacementProblem, Quantity
+from planner.solver.lagrangian.multipliers import Prices, prices_of
+from planner.solver.milp.builder import (
+    MICRO,
+    Account,
+    Charges,
+    Place,
+    Program,
+    Terms,
+    asking,
+    crossings,
+    homes,
+    sum_of,
+)
+
+_DIGITS = 3  # the greatest cost of one variable in the objective is brought to 10^3..10^4
+
+
+def add_noise(program: Program) -> None:
+    """Count a quantized tensor's noise once: z, or an i >= z - x if its producer can hand on a scale."""
+    for f, flow in enumerate(program.problem.flows):
+        for kind, z in program.z[f].items():
+            charges: Charges = {(Account.NOISE, None): flow.noise_power[kind]}
+            passing = asking(program, flow.producer, kind) if flow.inherits else []
+            if passing:
+                own = program.variable(f"i_{f}_{kind}")
+                program.add("inherit", z - pulp.lpSum(passing) <= own)
+                program.charge(own, charges)
+            else:
+                program.charge(z, charges)
+
+
+def add_objective(program: Program) -> None:
+    """Minimise the weighted sum of quantities."""
+    for quantity in program.problem.quantities:
+        program.quantities[quantity] = _quantity(program, quantity)
+    terms = [
+        (variable, factor * term.weight)
+        for term in program.problem.objective
+        for variable, factor in program.quantities[term.quantity]
+    ]
+    total = sum_of(terms)
+    greatest = max((abs(c) for c in total.values()), default=0.0)
+    program.scale = 10.0 ** (_DIGITS - floor(log10(greatest))) if greatest else 1.0
+    program.lp.setObjective(total * program.scale)
+
+
+def add_limits(program: Program) -> None:
+    """Keep each quantity within its limit, which is brought to 1."""
+    for limit in program.problem.limits:
+        terms = program.quantities[limit.quantity]
+        if limit.at_most == 0:
+            program.add("limit", sum_of([(x, 1.0) for x, factor in terms if factor > 0]) <= 0)
+        else:
+            program.add("limit", sum_of([(x, c / limit.at_most) for x, c in terms]) <= 1)
+
+
+def _quantity(program: Program, quantity: Quantity) -> Terms:
+    """Return a quantity as terms that are never below it, and equal it in the best solution."""
+    if quantity.measure is Measure.PERIOD:
+        return _period(program)
+    if quantity.measure is Measure.MAKESPAN:
+        return _makespan(program)
+    prices = prices_of(program.problem, quantity)
+    terms = _priced(program, prices) if prices else []
+    return [*terms, *_peaks(program, quantity.of)] if quantity.measure is Measure.MEMORY else terms
+
+
+def _priced(program: Program, prices: Prices) -> Terms:
+    """Return a sum over accounts."""
+    rows = (
+        (Account.BUSY, prices.busy),
+        (Account.LINK, prices.link),
+        (Account.TRAFFIC, prices.byte),
+        (Account.JOULES, prices.joule),
+        (Account.WEIGHTS, prices.weight),
+    )
+    priced: list[tuple[tuple[Account, Place], float]] = [
+        ((account, place), price) for account, row in rows for place, price in enumerate(row)
+    ]
+    priced.append(((Account.NOISE, None), prices.noise))
+    return [(x, c * price) for account, price in priced if price for x, c in program.accounts[account]]
+
+
+def _peaks(program: Program, of: int | None) -> Terms:
+    """Return the inputs and outputs of the largest unit on a device, or on each."""
+    problem = program.problem
+    found: Terms = []
+    unit = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0) or 1.0
+    for home in homes(problem) if of is None else [of]:
+        peak = program.variable(f"peak_{home}")
+        for v in range(len(problem.vertices)):
+            held = [
+                (x, o.activation_bytes / unit)
+                for x, o in program.options(v)
+                if problem.home(o.device) == home
+            ]
+            if any(size for _, size in held):
+                program.add("peak", sum_of(held) <= peak)
+        found.append((peak, unit))
+    return found
+
+
+def _period(program: Program) -> Terms:
+    """Return a T that no device's and no link's load exceeds (family period)."""
+    problem = program.problem
+    period = program.variable("period")
+    loads: dict[int, Terms] = defaultdict(list)
+    for d in range(len(problem.devices)):
+        loads[problem.home(d)] += program.accounts[Account.BUSY, d]
+    for home, terms in loads.items():
+        terms += program.accounts[Account.LOAD, home]
+    links = [program.accounts[Account.LINK, place] for place in range(len(problem.links))]
+    for terms in (*loads.values(), *links):
+        if terms:
+            program.add("period", sum_of([(x, c * MICRO) for x, c in terms]) <= period)
+    return [(period, 1 / MICRO)]
+
+
+def _makespan(program: Program) -> Terms:
+    """Return when the last answer is there (family makespan).
+
+    start[e] >= start[d] + busy[d] + between[d,e] - H (1 - q[d,e]); q[d,e] >= each sum of g from d to e.
+    """
+    problem, lp = program.problem, program.lp
+    horizon = program.horizon_s * MICRO
+    span = program.variable("makespan", upper=horizon)
+    start = [program.variable(f"start_{d}", upper=horizon) for d in range(len(problem.devices))]
+    busy = [_micro(program, (Account.BUSY, d)) for d in range(len(problem.devices))]
+    joined: dict[tuple[int, int], pulp.LpVariable] = {}
+    for row in crossings(program):
+        for pair, variables in row.items():
+            if pair not in joined:
+                joined[pair] = lp.add_variable(f"q_{pair[0]}_{pair[1]}", 0, 1)
+            program.add("makespan", pulp.lpSum(variables) <= joined[pair])
+    for d in range(len(problem.devices)):
+        program.add("makespan", start[d] >= _micro(program, (Account.BETWEEN, (None, d))))
+        due = start[d] + busy[d] + _micro(program, (Account.BETWEEN, (d, None)))
+        program.add("makespan", due <= span)
+    program.add("makespan", _micro(program, (Account.BETWEEN, (None, None))) <= span)
+    _paths(program, span)
+    for (d, e), both in joined.items():
+        arrival = start[d] + busy[d] + _micro(program, (Account.BETWEEN, (d, e)))
+        program.add("makespan", start[e] >= arrival - horizon * (1 - both))
+    return [(span, 1 / MICRO)]
+
+
+def _paths(program: Program, span: pulp.LpVariable) -> None:
+    """Let no path take longer than the makespan: its units, switches, seams and transfers (family path).
+
+    For an edge u -> v: T[v] >= T[u] + what lies between + seconds of v; T[v] <= makespan. Stages imply
+    it, but in the relaxation, where H blurs them, paths give the better bound.
+    """
+    problem = program.problem
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    ends = {v: program.variable(f"T_{v}") for v in units}
+    own = {v: sum_of([(x, o.seconds * MICRO) for x, o in program.options(v)]) for v in units}
+    for v in units:
+        program.add("path", ends[v] >= own[v])
+        program.add("path", ends[v] <= span)
+    for f, flow in enumerate(problem.flows):
+        begin = ends.get(flow.producer)
+        for k, v in enumerate(flow.consumers):
+            between = sum_of([(x, c * MICRO) for x, c in _between_units(program, f, k)])
+            before = between + begin if begin is not None else between
+            program.add("path", before + own[v] <= ends[v] if v in ends else before <= span)
+
+
+def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVariable, float]]:
+    """Yield what takes time between a tensor's producer and one of its consumers, but for shared payments."""
+    problem, flow = program.problem, program.problem.flows[f]
+    inside = not (problem.vertices[flow.producer].fixed or problem.vertices[flow.consumers[k]].fixed)
+    for (d, e, m), g in program.g[f][k].items():
+        form = flow.forms[m]
+        spent = form.seconds(d, e)
+        if d != e and form.encode_s:
+            spent += form.encode_s[d] + form.decode_s[e]
+        if d != e and inside:
+            spent += problem.devices[e].start_s
+            spent += sum(
+                table[form.format][at] for table, at in ((flow.leave_s, d), (flow.enter_s, e)) if table
+            )
+        yield g, spent
+    options = problem.vertices[flow.consumers[k]].options
+    for (o, kind), c in program.c[f][k].items() if inside else ():
+        if kind not in (FLOAT, options[o].format):
+            yield c, flow.dequantize_s[kind][options[o].device]
+    made = problem.vertices[flow.producer].options
+    for (o, kind), a in program.a[f].items() if inside else ():
+        if kind not in (FLOAT, made[o].format):
+            yield a, flow.quantize_s[kind][made[o].device]
+
+
+def _micro(program: Program, account: tuple[Account, Place]) -> pulp.LpAffineExpression:
+    return sum_of([(x, c * MICRO) for x, c in program.accounts[account]])
+
+
+def longest_s(problem: PlacementProblem) -> float:
+    """Return seconds that no request takes longer than."""
+    total = sum(max((o.seconds for o in v.options), default=0.0) for v in problem.vertices)
+    total += sum(device.start_s for device in problem.devices)
+    count = len(problem.devices)
+    for flow in problem.flows:
+        tables = (*flow.quantize_s, *flow.dequantize_s, *flow.leave_s, *flow.enter_s)
+        total += sum(count * max(row, default=0.0) for row in tables)
+        for form in flow.forms:
+            total += count * (sum(form.link_s) + sum(form.encode_s) + sum(form.decode_s))
+    return total

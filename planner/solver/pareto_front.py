@@ -1,0 +1,170 @@
+"""Pareto fronts by epsilon-constraints: plans that no other plan beats in every respect.
+
+Between two neighbours on the front lies a box that may hold more: it is split by solving for the first
+quantity under a limit on the second, until enough points are known or every box is proved empty (the box
+algorithm of Hamacher, Pedersen and Ruzika, "Finding representative systems for discrete bicriterion
+optimization problems", Operations Research Letters 35, 2007). A third quantity is limited at several levels.
+Each point is solved for once per quantity, so that among equals in the first it is the least in the next.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from math import sqrt
+
+from planner.problem.cost_evaluation import evaluate
+from planner.problem.placement_problem import Choice, PlacementProblem, Quantity, Term
+
+Solver = Callable[[PlacementProblem], Choice | None]
+_CLOSE = 1e-5  # values nearer than that, relatively, are one
+_EQUAL = 2e-6  # relative; what solvers take for equal
+_NARROW = 0.02  # boxes that are a smaller part of the front are searched from their end
+_SOLVES = 4  # per point wanted, at most
+_TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Corner:
+    """A plan on the front, and what it is of each quantity."""
+
+    values: tuple[float, ...]
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Corners by the first quantity; `complete` if there are no others."""
+
+    corners: tuple[Corner, ...]
+    complete: bool
+
+
+def pareto_front(problem: PlacementProblem, axes: Sequence[Quantity], most: int, solver: Solver) -> Front:
+    """Return plans that are best in that whatever is better in one quantity is worse in another.
+
+    Parameters
+    ----------
+    axes
+        Two or three quantities to be small.
+    most
+        Points wanted, two at least; they are spread over the front.
+    solver
+        Returns the best choice; None if there is none.
+    """
+    return _Explorer(problem, axes, solver).front(most)
+
+
+@dataclass(order=True, frozen=True, slots=True)
+class _Box:
+    """Where points may lie: right of and below `left`, left of `right`, and above `low`."""
+
+    rank: tuple[float, int]
+    left: Corner = field(compare=False)
+    right: Corner = field(compare=False)
+    low: float = field(compare=False)
+    high: float = field(compare=False)
+
+
+class _Explorer:
+    def __init__(self, problem: PlacementProblem, axes: Sequence[Quantity], solver: Solver) -> None:
+        for axis in axes:
+            problem = problem.limited(axis, None)
+        self._problem, self._axes, self._solver = problem, tuple(axes), solver
+        self._numbers = count()
+
+    def front(self, most: int) -> Front:
+        ends = [self._least(self._problem, first) for first in range(len(self._axes))]
+        known = [end for end in ends if end is not None]
+        if len(known) < len(ends):
+            return Front((), complete=True)
+        if len(self._axes) == _TWO:
+            found, complete = self._between(known[0], known[1], most, self._problem)
+        else:
+            found, complete = self._levels(known, most), False
+        return Front(tuple(_undominated([*known, *found])), complete)
+
+    def _least(self, problem: PlacementProblem, first: int) -> Corner | None:
+        """Return what is least in one quantity, then in the others in turn."""
+        found = None
+        for axis in (first, *(a for a in range(len(self._axes)) if a != first)):
+            choice = self._solver(replace(problem, objective=(Term(self._axes[axis]),)))
+            if choice is None:
+                return found
+            found = self._corner(choice)
+            limit = min(found.values[axis] * (1 + _EQUAL), _limit(problem, self._axes[axis]))
+            problem = problem.limited(self._axes[axis], limit)
+        return found
+
+    def _levels(self, known: Sequence[Corner], most: int) -> list[Corner]:
+        """Return points under several limits on the third quantity."""
+        levels = max(2, round(most**0.5))
+        third = [corner.values[_TWO] for corner in known]
+        low, high = min(third), max(third)
+        found: list[Corner] = []
+        for level in range(levels):
+            limit = _middle(low, high, (level + 1) / levels) * (1 + _CLOSE)
+            problem = self._problem.limited(self._axes[_TWO], limit)
+            ends = [self._least(problem, axis) for axis in (0, 1)]
+            if ends[0] is not None and ends[1] is not None:
+                found += [ends[0], ends[1]]
+                found += self._between(ends[0], ends[1], max(2, most // levels), problem)[0]
+        return found
+
+    def _between(
+        self, left: Corner, right: Corner, most: int, problem: PlacementProblem
+    ) -> tuple[list[Corner], bool]:
+        """Return points between two ends, and whether there are no others."""
+        found = [left, right]
+        boxes = list(self._box(left, right, right.values[1], left.values[1]))
+        solves = 0
+        while boxes and len(found) < most and solves < _SOLVES * most:
+            box = heapq.heappop(boxes)
+            span = box.high**0.5 - box.low**0.5
+            narrow = span < _NARROW * (left.values[1] ** 0.5 - right.values[1] ** 0.5)
+            limit = box.high * (1 - _CLOSE) if narrow else _middle(box.low, box.high)
+            solves += 1
+            one = self._least(problem.limited(self._axes[1], limit), 0)
+            if one is None or one.values[0] >= box.right.values[0] * (1 - _CLOSE):
+                beyond = [(box.left, box.right, limit, box.high)]  # nothing better below the limit
+            else:
+                found.append(one)
+                beyond = [(box.left, one, limit, box.high), (one, box.right, box.low, one.values[1])]
+            for args in beyond:
+                for new in self._box(*args):
+                    heapq.heappush(boxes, new)
+        return found, not boxes
+
+    def _box(self, left: Corner, right: Corner, low: float, high: float) -> Iterator[_Box]:
+        """Yield the box if it can hold anything."""
+        width = right.values[0] - left.values[0]
+        if width > _CLOSE * right.values[0] and high - low > _CLOSE * high * _TWO:
+            yield _Box((-width * (high**0.5 - low**0.5), next(self._numbers)), left, right, low, high)
+
+    def _corner(self, choice: Choice) -> Corner:
+        cost = evaluate(self._problem, choice)
+        return Corner(tuple(cost.value(axis) for axis in self._axes), choice)
+
+
+def _limit(problem: PlacementProblem, quantity: Quantity) -> float:
+    return problem.limit(quantity.measure, quantity.of)
+
+
+def _middle(low: float, high: float, share: float = 0.5) -> float:
+    """Return what lies between; roots are spread evenly, since noise power ranges over magnitudes."""
+    return (sqrt(low) + share * (sqrt(high) - sqrt(low))) ** 2
+
+
+def _undominated(corners: Sequence[Corner]) -> Iterator[Corner]:
+    """Yield the corners that no other one beats, by the first quantity, equal ones once."""
+    kept: list[Corner] = []
+    for one in sorted(corners, key=lambda corner: corner.values):
+        if not any(_as_good(other, one) for other in kept):
+            kept.append(one)
+    for one in kept:
+        if not any(other is not one and _as_good(other, one) for other in kept):
+            yield one
+
+
+def _as_good(one: Corner, other: Corner) -> bool:
+    return all(a <= b * (1 + _CLOSE) for a, b in zip(one.values, other.values, strict=True))

@@ -1,0 +1,258 @@
+"""Plans that cut a network into consecutive stages: the best one, by dynamic programming over what is done.
+
+The sets that hold all predecessors of their members (ideals) are what a pipeline can have done; between two
+of them lies a stage. Tarnawski et al., "Efficient Algorithms for Device Placement of DNN Graph Operators",
+NeurIPS 2020. Where a network has too many ideals, those along one topological order take their place.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import product
+from math import inf, prod
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import (
+    Choice,
+    Device,
+    Flow,
+    Measure,
+    Option,
+    PlacementProblem,
+    Quantity,
+)
+from planner.problem.unit_dag import unit_graph
+from planner.solver.presolve.device_symmetry import alike_classes
+
+_MOST_IDEALS = 2000
+_MOST_WORK = 2e8  # pairs of ideals times states of devices
+PERIOD = Quantity(Measure.PERIOD)
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A plan of one stage per device, at most.
+
+    Parameters
+    ----------
+    proved
+        Whether no plan of the problem has a shorter period.
+    """
+
+    choice: Choice
+    period_s: float
+    proved: bool
+
+
+def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
+    """Return the plan of least period among those of one stage per device, units in their fastest options.
+
+    None if there are too many devices, or the plan breaks a limit.
+    """
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    done, complete = _ideals(problem, units)
+    classes = alike_classes(problem)
+    states = prod(len(members) + 1 for members in classes)
+    if not units or len(done) ** 2 * states * len(classes) > _MOST_WORK:
+        return None
+    loads = [_loads(problem, members[0], units, done) for members in classes]
+    stages, period_s = _cheapest(loads, [len(members) for members in classes])
+    if period_s == inf:
+        return None
+    choice = _choice(problem, units, done, [(classes[c], first, last) for c, first, last in stages])
+    cost = evaluate(problem, choice)
+    if not is_feasible(problem, cost):
+        return None
+    proved = complete and _is_pure(problem) and cost.period_s <= period_s * (1 + 1e-9)
+    return Pipeline(choice, cost.period_s, proved)
+
+
+def _ideals(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[np.bool_], bool]:
+    """Return ideal -> unit -> whether it is in, smallest first, and whether these are all ideals."""
+    place = {v: i for i, v in enumerate(units)}
+    graph = unit_graph(problem)
+    for group in problem.together:  # what is together is done together
+        inside = [v for v in group if v in place]
+        nx.add_path(graph, inside)
+        nx.add_path(graph, inside[::-1])
+    blocks = nx.condensation(graph)
+    order = list(nx.lexicographical_topological_sort(blocks, key=lambda b: min(blocks.nodes[b]["members"])))
+    known = _all_ideals({block: frozenset(blocks.predecessors(block)) for block in order})
+    complete = len(known) <= _MOST_IDEALS
+    if not complete:
+        known = {frozenset(order[:count]) for count in range(0, len(order), _step(len(order)))}
+        known.add(frozenset(order))
+    done = np.zeros((len(known), len(units)), dtype=bool)
+    for row, ideal in enumerate(sorted(known, key=len)):
+        for block in ideal:
+            done[row, [place[v] for v in blocks.nodes[block]["members"]]] = True
+    return done, complete
+
+
+def _all_ideals(before: dict[int, frozenset[int]]) -> set[frozenset[int]]:
+    """Return all ideals of an order, or a few more than are wanted.
+
+    Parameters
+    ----------
+    before
+        Block -> its predecessors.
+    """
+    known = {frozenset[int]()}
+    waiting = [frozenset[int]()]
+    while waiting and len(known) <= _MOST_IDEALS:
+        ideal = waiting.pop()
+        more = {ideal | {b} for b, needed in before.items() if b not in ideal and needed <= ideal} - known
+        known |= more
+        waiting += more
+    return known
+
+
+def _step(count: int) -> int:
+    return -(-count // _MOST_IDEALS)
+
+
+def _loads(problem: PlacementProblem, device: int, units: list[int], done: NDArray[np.bool_]) -> Matrix:
+    """Return first ideal -> last ideal -> seconds that the stage between them loads a device."""
+    options = [_fastest(problem, v, device) for v in units]
+    seconds = np.array([inf if o is None else o.seconds for o in options])
+    known = problem.devices[device]
+    usable = np.isfinite(seconds)
+    work = done @ np.where(usable, seconds, 0.0)
+    wrong = done.astype(int) @ (~usable).astype(int)
+    weights = done @ np.array([0.0 if o is None else o.weight_bytes for o in options])
+    inside = (done.astype(int) @ (~done.T).astype(int)) == 0  # first ideal is part of the last
+    load: Matrix = work[None, :] - work[:, None] + known.start_s
+    load[(wrong[None, :] - wrong[:, None]) > 0] = inf
+    load[weights[None, :] - weights[:, None] > problem.limit(Measure.MEMORY, device) * (1 + 1e-9)] = inf
+    if known.transfers_block:
+        load = load + _transfers(problem, device, units, done)
+    load[~inside] = inf
+    np.fill_diagonal(load, 0.0)
+    return load
+
+
+def _transfers(problem: PlacementProblem, device: int, units: list[int], done: NDArray[np.bool_]) -> Matrix:
+    """Return first ideal -> last ideal -> seconds that sending and receiving block a device."""
+    place = {v: i for i, v in enumerate(units)}
+    count = len(problem.flows)
+    reads, ends, made = np.zeros((len(done), count)), np.zeros(count), np.ones((len(done), count), dtype=bool)
+    for f, flow in enumerate(problem.flows):
+        inside = [place[v] for v in flow.consumers if v in place]
+        reads[:, f] = done[:, inside].sum(axis=1)
+        ends[f] = len(inside) + any(
+            v not in place and problem.vertices[v].options[0].device != device for v in flow.consumers
+        )
+        if flow.producer in place:
+            made[:, f] = done[:, place[flow.producer]]
+    gets, gives = (
+        np.array([_link_seconds(problem, flow, device, side) for flow in problem.flows]) for side in (0, 1)
+    )
+    found = np.empty((len(done), len(done)))
+    for first in range(len(done)):
+        comes = (reads > reads[first]) & made[first]
+        goes = made & ~made[first] & (reads < ends)
+        found[first] = comes @ gets + goes @ gives
+    return found
+
+
+def _link_seconds(problem: PlacementProblem, flow: Flow, device: int, side: int) -> float:
+    """Return the most seconds on links into (side 0) or out of a device that a tensor takes."""
+    form, others = flow.forms[0], [d for d in range(len(problem.devices)) if d != device]
+    routes = [form.routes[d][device] if side == 0 else form.routes[device][d] for d in others]
+    ends = [(link.target if side == 0 else link.source) == device for link in problem.links]
+    return max((sum(form.link_s[at] for at in route or () if ends[at]) for route in routes), default=0.0)
+
+
+def _cheapest(loads: list[Matrix], counts: list[int]) -> tuple[list[tuple[int, int, int]], float]:
+    """Return (class of device, first ideal, last ideal) of the best stages, and the greatest load."""
+    size = len(loads[0])
+    start = np.full(size, inf)
+    start[0] = 0.0
+    least: dict[tuple[int, ...], Matrix] = {(0,) * len(counts): start}
+    came: dict[tuple[int, ...], list[tuple[int, int] | None]] = {(0,) * len(counts): [None] * size}
+    for state in product(*(range(count + 1) for count in counts)):
+        for c in range(len(counts)):
+            if state[c] == 0:
+                continue
+            before = (*state[:c], state[c] - 1, *state[c + 1 :])
+            through = np.maximum(least[before][:, None], loads[c])
+            value, first = through.min(axis=0), through.argmin(axis=0)
+            if state not in least:
+                least[state], came[state] = np.full(size, inf), [None] * size
+            for last in np.flatnonzero(value < least[state]):
+                least[state][last], came[state][last] = value[last], (c, int(first[last]))
+    state, ideal, stages = tuple(counts), size - 1, []
+    while (step := came[state][ideal]) is not None:
+        c, first_ideal = step
+        if first_ideal != ideal:
+            stages.append((c, first_ideal, ideal))
+        state, ideal = (*state[:c], state[c] - 1, *state[c + 1 :]), first_ideal
+    return stages[::-1], float(least[tuple(counts)][size - 1])
+
+
+def _choice(
+    problem: PlacementProblem,
+    units: list[int],
+    done: NDArray[np.bool_],
+    stages: list[tuple[list[int], int, int]],
+) -> Choice:
+    options = [0] * len(problem.vertices)
+    used: Counter[int] = Counter()
+    for members, first, last in stages:  # alike devices in their order, which is known to suffice
+        device = members[used[members[0]]]
+        used[members[0]] += 1
+        for i in np.flatnonzero(done[last] & ~done[first]):
+            fastest = _fastest(problem, units[i], device)
+            options[units[i]] = 0 if fastest is None else problem.vertices[units[i]].options.index(fastest)
+    return Choice(tuple(options))
+
+
+def _fastest(problem: PlacementProblem, vertex: int, device: int) -> Option | None:
+    here = [o for o in problem.vertices[vertex].options if o.device == device]
+    return min(here, key=lambda o: o.seconds, default=None)
+
+
+def _is_pure(problem: PlacementProblem) -> bool:
+    """Return whether a problem asks for nothing but what the search weighs: then its answer is the best."""
+    limited = {limit.quantity.measure for limit in problem.limits} <= {Measure.MEMORY}
+    single = all(
+        len({o.device for o in vertex.options}) == len(vertex.options)
+        and not any(o.activation_bytes for o in vertex.options)
+        for vertex in problem.vertices
+    )
+    plain = all(
+        not (flow.quantizers or flow.wires or flow.leave_s or flow.enter_s) and _has_hub(problem, flow)
+        for flow in problem.flows
+    )
+    whole = [term.quantity for term in problem.objective] == [PERIOD]
+    return (
+        whole and limited and single and plain and not problem.apart and all(map(_is_plain, problem.devices))
+    )
+
+
+def _is_plain(device: Device) -> bool:
+    return device.convex and device.again is None and replace(device, start_s=0.0) == device
+
+
+def _has_hub(problem: PlacementProblem, flow: Flow) -> bool:
+    """Return whether what a device gets and gives is the same whoever is at the other end."""
+    form, every = flow.forms[0], range(len(problem.devices))
+    for d in every:
+        if not problem.devices[d].transfers_block:
+            continue
+        for routes, ends in (
+            ([form.routes[e][d] for e in every if e != d], [link.target == d for link in problem.links]),
+            ([form.routes[d][e] for e in every if e != d], [link.source == d for link in problem.links]),
+        ):
+            if len({sum(form.link_s[at] for at in route or () if ends[at]) for route in routes}) > 1:
+                return False
+    free = [link for link in problem.links if not _blocks(problem, link.source, link.target)]
+    return not free and all(route is not None for row in form.routes for route in row)
+
+
+def _blocks(problem: PlacementProblem, *devices: int) -> bool:
+    return any(problem.devices[d].transfers_block for d in devices)

@@ -1,0 +1,81 @@
+"""Devices that may be exchanged without changing a problem."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import product
+
+from planner.problem.placement_problem import Flow, Limit, Option, PlacementProblem, Quantity
+
+
+def alike_classes(problem: PlacementProblem) -> list[list[int]]:
+    """Return all devices but further visits, those that are alike together."""
+    found: list[list[int]] = []
+    for d, device in enumerate(problem.devices):
+        if device.again is None:
+            known = next((one for one in found if are_alike(problem, one[0], d)), None)
+            if known is None:
+                found.append([d])
+            else:
+                known.append(d)
+    return found
+
+
+def are_alike(problem: PlacementProblem, a: int, b: int) -> bool:
+    """Return whether exchanging two devices, and their links, leaves the same problem."""
+    one, other = problem.devices[a], problem.devices[b]
+    if replace(one, name="") != replace(other, name="") or one.again is not None:
+        return False
+    swapped = {a: b, b: a}
+    places = {(link.source, link.target, link.price_per_byte): n for n, link in enumerate(problem.links)}
+    if len(places) < len(problem.links):
+        return False  # parallel links
+    links = []
+    for link in problem.links:
+        ends = swapped.get(link.source, link.source), swapped.get(link.target, link.target)
+        if (*ends, link.price_per_byte) not in places:
+            return False
+        links.append(places[*ends, link.price_per_byte])
+    return (
+        _keeps_amounts(problem, swapped, links)
+        and all(_keeps_options(vertex.options, swapped) for vertex in problem.vertices)
+        and all(_keeps_flow(flow, swapped, links) for flow in problem.flows)
+    )
+
+
+def _keeps_amounts(problem: PlacementProblem, swapped: dict[int, int], links: list[int]) -> bool:
+    """Return whether limits and objective speak alike of both devices and of their links."""
+
+    def moved(quantity: Quantity) -> Quantity:
+        of = quantity.of
+        if of is None:
+            return quantity
+        return replace(quantity, of=links[of] if quantity.measure == "traffic" else swapped.get(of, of))
+
+    limits = Counter(problem.limits)
+    terms = Counter(problem.objective)
+    return limits == Counter(
+        Limit(moved(x.quantity), x.at_most) for x in problem.limits
+    ) and terms == Counter(replace(term, quantity=moved(term.quantity)) for term in problem.objective)
+
+
+def _keeps_options(options: tuple[Option, ...], swapped: dict[int, int]) -> bool:
+    return Counter(options) == Counter(replace(o, device=swapped.get(o.device, o.device)) for o in options)
+
+
+def _keeps_flow(flow: Flow, swapped: dict[int, int], links: list[int]) -> bool:
+    tables = (*flow.quantize_s, *flow.dequantize_s, *flow.leave_s, *flow.enter_s)
+    tables = (*tables, *(row for form in flow.forms for row in (form.encode_s, form.decode_s) if row))
+    if any(row[d] != row[e] for row in tables for d, e in swapped.items()):
+        return False
+    for form in flow.forms:
+        if any(form.link_s[n] != form.link_s[m] for n, m in enumerate(links)):
+            return False
+        if form.link_j and any(form.link_j[n] != form.link_j[m] for n, m in enumerate(links)):
+            return False
+        count = range(len(form.routes))
+        for d, e in product(count, count):
+            route = form.routes[d][e]
+            moved = None if route is None else tuple(links[n] for n in route)
+            if moved != form.routes[swapped.get(d, d)][swapped.get(e, e)]:
+                return False
+    return True

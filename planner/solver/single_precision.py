@@ -1,0 +1,53 @@
+"""Plans found regardless of noise: the best of all, and the best in one precision."""
+
+from collections.abc import Iterable
+
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.solver.backends import SolverOptions
+from planner.solver.solve import SolveResult, solve, solve_among
+
+
+def plans_regardless(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:
+    """Return the best plan of all and the best ones in one precision, best first, each once.
+
+    Parameters
+    ----------
+    problem
+        Without a limit on noise.
+
+    Raises
+    ------
+    SolverError
+        As `solve` does.
+    """
+    return _sorted([solve(problem, options), *plans_in_one_precision(problem, options)])
+
+
+def plans_in_one_precision(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:
+    """Return for each precision the best plan in which every unit that has it has it, best first, each once.
+
+    Raises
+    ------
+    SolverError
+        As `solve` does.
+    """
+    every = (o.precision for vertex in problem.vertices if not vertex.fixed for o in vertex.options)
+    return _sorted([_alone(problem, one, options) for one in dict.fromkeys(every)])
+
+
+def _sorted(results: Iterable[SolveResult]) -> list[SolveResult]:
+    found: dict[Choice, SolveResult] = {}
+    for result in results:
+        if result.choice is not None:
+            found.setdefault(result.choice, result)
+    return sorted(found.values(), key=lambda result: result.objective or 0.0)
+
+
+def _alone(problem: PlacementProblem, precision: str, options: SolverOptions) -> SolveResult:
+    """Return the best plan in which each unit that has a precision has that one."""
+    kept = [
+        tuple(o for o, option in enumerate(vertex.options) if option.precision == precision)
+        or tuple(range(len(vertex.options)))
+        for vertex in problem.vertices
+    ]
+    return solve_among(problem, kept, options)

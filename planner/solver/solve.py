@@ -1,0 +1,306 @@
+"""Solves a placement problem to a proved optimum, or says how far from one the answer may be."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import inf
+
+import numpy as np
+import pulp
+
+from planner.errors import SolverError
+from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import Choice, Measure, PlacementProblem, Quantity, Term
+from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.lagrangian.dual_bound import lower_bound
+from planner.solver.lagrangian.variable_elimination import Table
+from planner.solver.milp.assignment_constraints import known_order
+from planner.solver.milp.builder import Program
+from planner.solver.milp.model import build
+from planner.solver.pipeline_dp import PERIOD, best_pipeline
+from planner.solver.presolve.merge_units import contract
+from planner.solver.presolve.stage_windows import within_period
+
+_OPTIMAL_GAP = 1e-4  # a wider gap is called feasible, whatever the solver calls it
+_LEAST_GAP = 1e-10  # absolute, in the objective's unit
+_BOUND_SHARE = 0.4  # of the time limit, for the relaxation
+_REACH = 1e-3  # how far above the bound, relatively, options are looked at first
+_FEW_MORE = 3.0  # times as many options as within that, up to the best plan so far: then all at once
+_FARTHER = 5.0  # times as far where that found no plan
+_SLACK = 1e-9  # of sums in another order
+_LEAST_TIME_S = 0.5
+_TOLERANCE = 2e-6  # relative; both solvers take a constraint for kept within 1e-6
+
+
+class SolveStatus(StrEnum):
+    """What is known about a solve."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"  # a time limit ended the search; bound and gap say how good it is
+    INFEASIBLE = "infeasible"
+
+
+_STATUS = {
+    pulp.LpSolutionOptimal: SolveStatus.OPTIMAL,
+    pulp.LpSolutionIntegerFeasible: SolveStatus.FEASIBLE,
+    pulp.LpSolutionInfeasible: SolveStatus.INFEASIBLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SolveResult:
+    """The answer; `choice` is None when there is no plan."""
+
+    status: SolveStatus
+    choice: Choice | None
+    objective: float | None
+    bound: float | None
+    runtime_s: float
+    solver: str
+    variables: int
+    constraints: int
+
+    @property
+    def gap(self) -> float | None:
+        """Relative distance of objective and bound."""
+        if self.objective is None or self.bound is None:
+            return None
+        distance = max(0.0, self.objective - self.bound)
+        return distance / self.objective if self.objective > 0 else 0.0
+
+
+def solve(
+    problem: PlacementProblem, options: SolverOptions | None = None, known: Sequence[Choice] = ()
+) -> SolveResult:
+    """Return the plan of least objective within the limits, with its proved bound.
+
+    First a relaxation tells how good a plan with each option can be at best; then the integer program is
+    solved over the options that are worth it, and once more over all that the answer leaves in doubt.
+
+    Parameters
+    ----------
+    known
+        Plans to start from, of the same problem under other costs, say.
+
+    Raises
+    ------
+    SolverError
+        If the solver is unknown or ends without an answer.
+    """
+    return _Search(contract(problem), options or SolverOptions(), known).run()
+
+
+class _Search:
+    """The best plan so far, and what is left of the time."""
+
+    def __init__(
+        self, problem: PlacementProblem, options: SolverOptions, known: Sequence[Choice] = ()
+    ) -> None:
+        self._problem, self._options = problem, options
+        self._began = time.perf_counter()
+        self._choice: Choice | None = None
+        self._objective = inf
+        self._size = (0, 0)
+        self._known = known_order(problem)  # also where options are left out, so that devices differ
+        for choice in known:
+            self._try(choice)
+
+    def run(self) -> SolveResult:
+        known = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE)
+        if known is None:
+            return self._result(self._solve_all())
+        if known.value == inf:
+            return self._result(inf)
+        if known.best is not None:
+            self._try(known.best)
+        if known.value >= self._objective * (1 - self._options.gap):
+            return self._result(known.value)
+        reach = known.value + max(_REACH, self._options.gap) * abs(known.value)
+        few, all_that_matter = (_count(known.at_least, limit) for limit in (reach, self._objective))
+        if self._options.gap < _REACH and all_that_matter <= _FEW_MORE * few:
+            reach = max(reach, self._objective)  # one program then proves the answer
+        while True:
+            keep = [_worthy(row, reach) for row in known.at_least]
+            bound = self._solve_over(keep)
+            beyond = _next(known.at_least, keep)
+            bound = min(bound, beyond)
+            enough = self._objective * (1 - self._options.gap)
+            if bound == inf or bound >= enough or self._left_s() <= 0:
+                return self._result(max(bound, known.value))
+            # Options beyond the best plan so far are of no use; without one, look farther.
+            farther = max(beyond, known.value + _FARTHER * (reach - known.value))
+            reach = farther if self._choice is None else max(self._objective, reach)
+
+    def _try(self, choice: Choice) -> None:
+        """Remember a plan if it keeps the limits and is better than the one at hand."""
+        cost = evaluate(self._problem, choice)
+        if is_feasible(self._problem, cost) and cost.objective < self._objective:
+            self._choice, self._objective = choice, cost.objective
+
+    def _solve_all(self) -> float:
+        """Solve over all options, from the best pipeline if loads count; return the proved bound."""
+        if PERIOD in self._problem.quantities and (found := best_pipeline(self._problem)):
+            self._try(found.choice)
+            if found.proved:
+                return evaluate(self._problem, found.choice).objective
+        if Measure.MAKESPAN in {quantity.measure for quantity in self._problem.quantities}:
+            self._start_in_sequence()
+        keep = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
+        weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
+        if self._choice is not None and len(weights) == 1 and weights[0] > 0:
+            # Plans with any other option are no better than the one at hand.
+            keep = within_period(self._problem, self._objective / weights[0])
+        return self._solve_over(keep)
+
+    def _start_in_sequence(self) -> None:
+        """Take the plan of least latency to start from, where stages may overlap."""
+        limits = tuple(x for x in self._problem.limits if x.quantity.measure is not Measure.MAKESPAN)
+        latency = (Term(Quantity(Measure.LATENCY)),)
+        options = replace(self._options, time_limit_s=self._options.time_limit_s * _BOUND_SHARE)
+        try:
+            found = solve(replace(self._problem, limits=limits, objective=latency), options)
+        except SolverError:
+            return
+        if found.choice is not None:
+            self._try(found.choice)
+
+    def _left_s(self) -> float:
+        return self._options.time_limit_s - (time.perf_counter() - self._began)
+
+    def _solve_over(self, keep: Sequence[Sequence[int]]) -> float:
+        """Solve the integer program over some options, remember a better plan; return the proved bound."""
+        program = build(self._problem.restricted(keep), self._makespan(), self._known)
+        self._size = (program.lp.numVariables(), program.lp.numConstraints())
+        options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
+        scaled = run_solver(program.lp, options, _start(program, keep, self._choice))
+        status = _status(program.lp)
+        if status is SolveStatus.INFEASIBLE:
+            return inf
+        if status is None:  # out of time without a plan; the bound holds all the same
+            return scaled / program.scale
+        choice = _chosen(program).among_all(keep)
+        cost = evaluate(self._problem, choice)  # the solver's own sum differs in the last digits
+        if not is_feasible(self._problem, cost, tolerance=_TOLERANCE):
+            # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
+            raise SolverError(
+                f"{self._options.name} returned a plan that breaks a budget; try another solver"
+            )
+        if cost.objective < self._objective:
+            self._choice, self._objective = choice, cost.objective
+        return scaled / program.scale
+
+    def _makespan(self) -> float:
+        """Return a makespan that no better plan exceeds."""
+        terms = self._problem.objective
+        if self._choice is None or [t.quantity for t in terms] != [Quantity(Measure.MAKESPAN)]:
+            return inf
+        return self._objective / terms[0].weight if terms[0].weight else inf
+
+    def _result(self, bound: float) -> SolveResult:
+        runtime_s = time.perf_counter() - self._began
+        variables, constraints = self._size
+        rest = (runtime_s, self._options.name, variables, constraints)
+        if self._choice is None:
+            if bound == inf:
+                return SolveResult(SolveStatus.INFEASIBLE, None, None, None, *rest)
+            raise SolverError(
+                f"{self._options.name} found no plan within {self._options.time_limit_s:g} s; "
+                "raise solver.time_limit_s in the scenario"
+            )
+        bound = float(min(max(bound, 0.0), self._objective))  # costs are not negative
+        close = self._objective - bound <= _OPTIMAL_GAP * abs(self._objective) + _LEAST_GAP
+        status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
+        return SolveResult(status, self._choice, self._objective, bound, *rest)
+
+
+def _worthy(at_least: Table, reach: float) -> tuple[int, ...]:
+    """Return the options with which a plan may be within reach."""
+    slack = _SLACK * (abs(reach) + _SLACK)
+    return tuple(int(o) for o in np.flatnonzero(at_least <= reach + slack))
+
+
+def _count(at_least: Sequence[Table], reach: float) -> int:
+    """Return how many options a program within reach has."""
+    return sum(len(_worthy(row, reach)) for row in at_least)
+
+
+def _next(at_least: Sequence[Table], keep: Sequence[Sequence[int]]) -> float:
+    """Return the least that a plan with an option that is left out can be."""
+    left = (np.delete(row, list(kept)) for row, kept in zip(at_least, keep, strict=True))
+    return min((float(row.min()) for row in left if row.size), default=inf)
+
+
+def _start(
+    program: Program, keep: Sequence[Sequence[int]], choice: Choice | None
+) -> dict[pulp.LpVariable, float]:
+    """Return values of the choosing variables for a plan, if its options are all there."""
+    if choice is None:
+        return {}
+    pairs = list(zip(keep, choice.options, strict=True))
+    if not all(chosen in kept for kept, chosen in pairs):
+        return {}
+    values = {
+        x: float(kept[o] == chosen)
+        for row, (kept, chosen) in zip(program.x, pairs, strict=True)
+        for o, x in enumerate(row)
+    }
+    for f, row in program.w.items():
+        values |= {x: float(number == choice.wire(f)) for number, x in row.items()}
+    return values
+
+
+def solve_among(
+    problem: PlacementProblem,
+    keep: Sequence[Sequence[int]],
+    options: SolverOptions,
+    solver: Callable[[PlacementProblem, SolverOptions], SolveResult] = solve,
+) -> SolveResult:
+    """Solve with some options of each vertex only, by their numbers; the choice is one of the whole problem.
+
+    Raises
+    ------
+    SolverError
+        As `solve` does.
+    """
+    result = solver(problem.restricted(keep), options)
+    return replace(result, choice=None if result.choice is None else result.choice.among_all(keep))
+
+
+def with_choice(result: SolveResult, choice: Choice, objective: float) -> SolveResult:
+    """Return a result that answers with another choice; the bound stays what was proved.
+
+    Parameters
+    ----------
+    objective
+        Of that choice, under the costs that were solved for.
+    """
+    bound = objective if result.bound is None else min(result.bound, objective)
+    close = objective - bound <= _OPTIMAL_GAP * objective
+    status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
+    return replace(result, choice=choice, objective=objective, bound=bound, status=status)
+
+
+def _status(lp: pulp.LpProblem) -> SolveStatus | None:
+    """Return what the solver knows.
+
+    `status` is right only about infeasibility; for CBC's "Integer infeasible" it alone is.
+    """
+    if lp.status == pulp.LpStatusInfeasible:
+        return SolveStatus.INFEASIBLE
+    return _STATUS.get(lp.sol_status)
+
+
+def _chosen(program: Program) -> Choice:
+    problem = program.problem
+    wires = tuple(_wire(program.w.get(f, {})) for f in range(len(problem.flows)))
+    return Choice(tuple(_greatest(row) for row in program.x), wires if any(wires) else ())
+
+
+def _greatest(row: Sequence[pulp.LpVariable]) -> int:
+    values = [x.value() for x in row]
+    return values.index(max(values))
+
+
+def _wire(row: dict[int, pulp.LpVariable]) -> int:
+    return max(row, key=lambda number: (row[number].value() > 0.5) * number, default=0)  # noqa: PLR2004

@@ -1,0 +1,47 @@
+"""Solved problems kept on disk, so that what was interrupted goes on where it stopped."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+import msgspec
+
+from planner.errors import SolverError
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.solver.backends import SolverOptions
+from planner.solver.process_pool import side_by_side
+from planner.solver.solve import SolveResult, solve
+from profiling.directories import cache_folder
+from profiling.records.cache import cache_key, cached
+
+
+def solve_kept(
+    problem: PlacementProblem, options: SolverOptions, known: Sequence[Choice] = ()
+) -> SolveResult:
+    """Return what `solve` does, from the cache where the same problem was solved before.
+
+    Raises
+    ------
+    SolverError
+        As `solve`.
+    """
+    content = hashlib.sha256(msgspec.json.encode((problem, options))).hexdigest()
+    key = cache_key(problem=content)
+    return cached(cache_folder() / f"solved-{key}.json", SolveResult, lambda: solve(problem, options, known))
+
+
+def solve_ahead(problems: Sequence[PlacementProblem], options: SolverOptions, jobs: int) -> None:
+    """Solve problems side by side, so that `solve_kept` finds them in the cache.
+
+    A problem that the solver fails at is left to `solve_kept`, which says so.
+    """
+    if jobs > 1 and len(problems) > jobs:
+        with side_by_side(jobs) as mapped:
+            for _ in mapped(partial(_try, options=options), problems):
+                pass
+
+
+def _try(problem: PlacementProblem, options: SolverOptions) -> None:
+    with suppress(SolverError):
+        solve_kept(problem, options)

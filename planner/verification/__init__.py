@@ -1,0 +1,1 @@
+"""Runs stages against the fp32 model: errors, bit equality, latency."""

@@ -1,0 +1,86 @@
+"""Budgets that the samples are too few to show, and how many would do."""
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+
+import msgspec
+
+from planner.plan.records import Metrics, Round, TooFewSamples
+from planner.scenario.schema import BudgetSpec
+from planner.verification.error_metrics import as_measured, is_kept, with_margin
+
+_HELD_BACK = 4  # calibration samples for one that is held back
+_ON_ANSWERS = ("accuracy_drop", "top1_agreement")
+_ONE_LOST = 2.0  # answers that one lost answer counts as: itself and its margin, sqrt(1)
+_MOST_NEEDED = 10**9
+_ROUNDING = 1e-9
+
+
+def too_few_held_back(budget: BudgetSpec, rounds: Sequence[Round]) -> tuple[TooFewSamples, ...]:
+    """Return the budgets for which plans were refused that more held-back samples might have shown to hold.
+
+    Those are budgets on answers that any lost answer breaks among so few, and budgets that a plan kept as
+    measured, but not with the margin that few samples ask for.
+    """
+    doubts: dict[str, list[TooFewSamples]] = {}
+    for one in rounds:
+        for doubt in _doubts(budget, one.held_back):
+            if doubt.budget in one.broken:
+                doubts.setdefault(doubt.budget, []).append(doubt)
+    return tuple(_of_calibration(found) for found in doubts.values())
+
+
+def _of_calibration(doubts: Sequence[TooFewSamples]) -> TooFewSamples:
+    """Return the doubt on the plan that was nearest to being shown to hold, for all of them."""
+    nearest = min(doubts, key=lambda doubt: doubt.needed)
+    needed = nearest.needed * _HELD_BACK
+    return msgspec.structs.replace(nearest, data="calibration", needed=needed, refused=len(doubts))
+
+
+def too_few_evaluated(budget: BudgetSpec, metrics: Metrics) -> tuple[TooFewSamples, ...]:
+    """Return the budgets of which the evaluation samples say little, by the rule for held-back ones."""
+    return tuple(_doubts(budget, metrics))
+
+
+def _doubts(budget: BudgetSpec, metrics: Metrics) -> Iterator[TooFewSamples]:
+    count = metrics.samples
+    pairs = zip(as_measured(budget, metrics), with_margin(budget, metrics), strict=True)
+    for (name, limit, measured), (_, _, cautious) in pairs:
+        allowed = 1 - limit if name == "top1_agreement" else limit
+        if name in _ON_ANSWERS and 0 < allowed * count < _ONE_LOST - _ROUNDING:
+            one, two = (1 / count, _ONE_LOST / count)
+            if name == "top1_agreement":
+                one, two = 1 - one, 1 - two
+            yield _doubt(name, limit, count, (one, two), _ONE_LOST / allowed)
+        elif is_kept(name, limit, measured) and not is_kept(name, limit, cautious) and measured != limit:
+            # A margin falls with the root of the number of samples.
+            needed = count * ((cautious - measured) / (limit - measured)) ** 2
+            yield _doubt(name, limit, count, (measured, cautious), needed)
+
+
+def _doubt(name: str, limit: float, count: int, values: tuple[float, float], needed: float) -> TooFewSamples:
+    return TooFewSamples(
+        budget=name,
+        limit=limit,
+        data="evaluation",
+        samples=count,
+        measured=values[0],
+        with_margin=values[1],
+        needed=ceil(min(needed, _MOST_NEEDED) - _ROUNDING),
+    )
+
+
+def too_few_text(one: TooFewSamples) -> str:
+    """Return in one sentence what so few samples cannot show, and how many would do."""
+    kind = "held-back" if one.data == "calibration" else "evaluation"
+    lost = one.budget in _ON_ANSWERS and one.samples * abs(one.measured - one.with_margin) <= 1 + _ROUNDING
+    what = "one lost answer" if lost else f"{one.measured:.4g}"
+    text = (
+        f"{one.samples} {kind} samples are too few for {one.budget} {one.limit:g}: {what} counts as "
+        f"{one.with_margin:.4g} with its margin"
+    )
+    if one.refused:
+        plans = "a plan was" if one.refused == 1 else f"{one.refused} plans were"
+        text += f", and {plans} refused for it"
+    quarter = ", of which a quarter is held back," if one.data == "calibration" else ""
+    return f"{text}; {one.needed} {one.data} samples{quarter} would allow that"

@@ -1,0 +1,49 @@
+"""Runs a chain of stages on this machine, handing each cut tensor from one to the next."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import onnx
+
+from profiling.runtime.session import Array, Feeds, Optimization, Runtime, open_session, run_session
+
+
+class Chain:
+    """Open sessions of all stages, in running order.
+
+    Parameters
+    ----------
+    levels
+        Graph optimization of each stage, or one for all; default if not given.
+    """
+
+    def __init__(
+        self,
+        stages: Iterable[onnx.ModelProto | Path],
+        runtime: Runtime,
+        *levels: Optimization,
+    ) -> None:
+        every = itertools.cycle(levels or (Optimization.DEFAULT,))
+        self._sessions = [
+            open_session(stage, runtime, level) for stage, level in zip(stages, every, strict=False)
+        ]
+        self._inputs = [[i.name for i in s.get_inputs()] for s in self._sessions]
+
+    def run(self, feeds: Feeds, outputs: Sequence[str]) -> dict[str, Array]:
+        """Return the model's outputs for one sample.
+
+        Parameters
+        ----------
+        outputs
+            Names of the source model's outputs.
+        """
+        values: dict[str, Array] = dict(feeds)
+        for session, names in zip(self._sessions, self._inputs, strict=True):
+            values |= run_session(session, {name: values[name] for name in names})
+        return {name: values[name] for name in outputs}
+
+
+def same_bits(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
+    """Return whether all arrays agree in every bit."""
+    return all(a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes() for name in a)

@@ -1,0 +1,36 @@
+"""A plan's models timed where its costs come from: this machine, for each device that it stands for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from planner.costs.device_profiles import MEASURE_HERE, measured_devices, origin_of, runtime_of
+from planner.deployment.build import Built
+from planner.inputs.prepared_scenario import Prepared
+from planner.refinement.plan_assembly import Chosen
+from profiling.latency.measure_latency import BuiltPlan, time_plan
+from profiling.latency.plan_corrections import InPlace
+from profiling.runtime.session import Runtime
+
+
+def time_in_place(prepared: Prepared, built: Built, chosen: Chosen) -> dict[str, InPlace]:
+    """Return device -> seconds of a plan's models, for the devices that this machine stands for."""
+    scenario = prepared.scenario
+    here = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
+    plan = BuiltPlan(chosen.mix, built.mixed, tuple((stage.units, stage.model) for stage in built.stages))
+    origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]
+    graph, feeds = prepared.models.graph, prepared.subject.calibration.samples[0]
+    rounds = scenario.profiling.rounds or 0
+    found: dict[Runtime, InPlace] = {}
+    for device in here:
+        runtime = runtime_of(device)
+        if runtime not in found:
+            found[runtime] = time_plan(graph, plan, feeds, runtime, rounds)
+    return {device.name: _as_seen_by(found[runtime_of(device)], device.name, origins) for device in here}
+
+
+def _as_seen_by(found: InPlace, device: str, origins: Sequence[str]) -> InPlace:
+    """Return what was timed, with the stages marked whose devices take their costs from a device."""
+    marked = (
+        replace(stage, here=origin == device) for stage, origin in zip(found.stages, origins, strict=False)
+    )
+    return replace(found, stages=tuple(marked))

@@ -1,0 +1,202 @@
+"""Measured proof: the stages run in a chain, against the fp32 model and the whole mixed model."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+
+from planner.inputs.dataset import Dataset
+from planner.plan.records import ChainCheck, Measured, Metrics
+from planner.user_objects import Metric
+from planner.verification.error_metrics import MetricsSum
+from planner.verification.stage_chain import Chain, same_bits
+from profiling.noise.measure_noise import output_errors
+from profiling.on_device.measure import read_op_types, rounds_for, time_stages
+from profiling.onnx_io.load import dimensions
+from profiling.progress import Progress, silent
+from profiling.runtime.session import (
+    Array,
+    Feeds,
+    Optimization,
+    Runtime,
+    Trace,
+    open_session,
+    run_at_once,
+    run_samples,
+    run_session,
+)
+
+_CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
+_TIMED_SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one counts
+_KEPT_ELEMENTS = 2**26
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverable:
+    """What is about to be handed over.
+
+    Parameters
+    ----------
+    source
+        The user's model with static shapes: the fp32 truth.
+    mixed
+        The whole mixed-precision model.
+    stages
+        Its parts in running order, as models or files.
+    levels
+        Graph optimization at which each stage gives the numbers of its device.
+    """
+
+    source: onnx.ModelProto
+    mixed: onnx.ModelProto | Path
+    stages: Sequence[onnx.ModelProto | Path]
+    levels: Sequence[Optimization]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the model's outputs."""
+        return tuple(value.name for value in self.source.graph.output)
+
+
+def measure_errors(
+    deliverable: Deliverable,
+    data: Dataset,
+    runtime: Runtime,
+    metric: Metric | None = None,
+    progress: Progress = silent,
+) -> Metrics:
+    """Return how far the chain of stages is from the fp32 model on every sample."""
+    total = MetricsSum(metric)
+    classes = data.classes
+    done = 0
+    for part in _parts(data, deliverable.source):
+        exact = _run_whole(deliverable.source, part, runtime)
+        chain = Chain(deliverable.stages, runtime, *deliverable.levels)
+        for got, want in zip(_run_chain(chain, deliverable, part), exact, strict=True):
+            label = None if classes is None else int(classes[done])
+            total.add(got, want, label)
+            done += 1
+            progress("running the stages", done, len(data.samples))
+        del chain
+    return total.result(None if data.labels is None else data.labels.tolist())
+
+
+def _parts(data: Dataset, model: onnx.ModelProto) -> Iterator[list[Feeds]]:
+    """Yield the samples in runs that fit into memory, since large models are run one at a time."""
+    ends = (*model.graph.input, *model.graph.output)
+    elements = [np.prod([d or 1 for d in dimensions(value)]) for value in ends]
+    step = max(1, int(_KEPT_ELEMENTS // max(1, sum(elements))))
+    for start in range(0, len(data.samples), step):
+        yield [data.samples[i] for i in range(start, min(start + step, len(data.samples)))]
+
+
+def _run_whole(
+    model: onnx.ModelProto | Path,
+    samples: Iterable[Feeds],
+    runtime: Runtime,
+    optimization: Optimization = Optimization.DEFAULT,
+) -> list[dict[str, Array]]:
+    session = open_session(model, runtime, optimization)
+    return list(run_samples(session, samples))
+
+
+def _run_chain(
+    chain: Chain, deliverable: Deliverable, samples: Iterable[Feeds]
+) -> Iterator[dict[str, Array]]:
+    return run_at_once(partial(chain.run, outputs=deliverable.outputs), samples)
+
+
+def verify(
+    deliverable: Deliverable,
+    data: Dataset,
+    runtime: Runtime,
+    metric: Metric | None = None,
+    progress: Progress = silent,
+) -> Measured:
+    """Run a plan's stages on the evaluation data and compare them with both whole models.
+
+    Parameters
+    ----------
+    runtime
+        Threads and provider of every session.
+    """
+    errors = measure_errors(deliverable, data, runtime, metric, progress)
+    few = data.spread(_CHAIN_SAMPLES).samples
+    check = check_chain(deliverable, list(few), runtime)
+    whole, chain = latency_ratios(deliverable, data.samples[0], runtime)
+    return Measured(
+        **msgspec.structs.asdict(errors),
+        latency_ratio_to_fp32=whole,
+        chain_ratio_to_fp32=chain,
+        chain=check,
+    )
+
+
+def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Runtime) -> ChainCheck:
+    """Compare the chain with the whole mixed model: bits, integer kernels, layout transposes."""
+    equal, error, signal = {}, 0.0, 0.0
+    for optimization in (Optimization.BASIC, Optimization.DEFAULT):
+        whole = _run_whole(deliverable.mixed, samples, runtime, optimization)
+        chain = Chain(deliverable.stages, runtime, optimization)
+        same = True
+        for got, want in zip(_run_chain(chain, deliverable, samples), whole, strict=True):
+            same = same and same_bits(got, want)
+            if optimization is Optimization.DEFAULT:
+                pairs = list(output_errors(got, want))  # finite where both are equally not
+                error += sum(_square(difference) for difference, _ in pairs)
+                signal += sum(_square(exact) for _, exact in pairs)
+        equal[optimization] = same
+        del chain
+    parts = _op_types(deliverable.stages, samples[0], runtime)
+    whole_ops = _op_types([deliverable.mixed], samples[0], runtime)
+    return ChainCheck(
+        samples=len(samples),
+        basic_bit_equal=equal[Optimization.BASIC],
+        default_bit_equal=equal[Optimization.DEFAULT],
+        default_relative_difference=float(np.sqrt(error / signal)) if signal else float(error > 0),
+        integer_kernels=_integer_kernels(parts),
+        integer_kernels_whole=_integer_kernels(whole_ops),
+        added_transposes=parts["Transpose"] - whole_ops["Transpose"],
+    )
+
+
+def latency_ratios(deliverable: Deliverable, feeds: Feeds, runtime: Runtime) -> tuple[float, float]:
+    """Return seconds over the fp32 model's, timed in turn: of the whole mixed model, and of all stages."""
+    ratios = []
+    for _ in range(_TIMED_SESSIONS):
+        pair = []
+        for models in ([deliverable.mixed], deliverable.stages):  # large models are in memory once
+            source = open_session(deliverable.source, runtime)
+            sessions = [open_session(model, runtime) for model in models]
+            rounds = rounds_for(partial(source.run, None, dict(feeds)), 0)
+            pair.append(sum(time_stages(source, sessions, feeds, rounds)))
+            del source, sessions
+        ratios.append(pair)
+    whole, chain = np.median(np.asarray(ratios), axis=0)
+    return float(whole), float(chain)
+
+
+def _op_types(models: Iterable[onnx.ModelProto | Path], feeds: Feeds, runtime: Runtime) -> Counter[str]:
+    """Return how often each kernel type runs in a chain, from the runtime's own profile of one sample."""
+    values: dict[str, Array] = dict(feeds)
+    found = Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        for number, model in enumerate(models):
+            session = open_session(model, runtime, trace=Trace(Path(folder) / f"run{number}"))
+            values |= run_session(session, {end.name: values[end.name] for end in session.get_inputs()})
+            found.update(read_op_types(Path(session.end_profiling())))
+    return found
+
+
+def _integer_kernels(ops: Counter[str]) -> int:
+    return sum(count for op, count in ops.items() if op.startswith(("QLinear", "QGemm")) or "Integer" in op)
+
+
+def _square(values: Array) -> float:
+    return float(np.square(values.astype(np.float64)).sum())

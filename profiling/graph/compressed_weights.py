@@ -1,0 +1,94 @@
+"""What weights weigh once they are compressed: pruned ones shrink, in float and in int8."""
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from onnx import TensorProto
+
+from profiling.graph.unit_graph import ModelGraph
+from profiling.onnx_io.external_weights import blocks
+from profiling.onnx_io.subgraphs import all_initializers, reads
+from profiling.precision import Precision
+from profiling.quantization.quantize import Calibration, quantize
+
+_LEVEL = 6
+_QUANTIZED = "_quantized"  # the tool's names of a weight's integers, and of what belongs to them
+_BESIDE = ("_scale", "_zero_point", "_quantized_scale", "_quantized_zero_point")
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedUnit:
+    """Bytes of one unit's weights in each precision, each weight compressed by itself (zlib)."""
+
+    name: str
+    fp32: int
+    int8: int
+    int16: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedWeights:
+    """What the weights of every unit of a model weigh compressed."""
+
+    units: tuple[CompressedUnit, ...]
+
+
+def compress_weights(graph: ModelGraph, calibration: Calibration) -> tuple[CompressedUnit, ...]:
+    """Return what each unit's weights weigh when they are compressed, as they are and quantized.
+
+    Parameters
+    ----------
+    calibration
+        How units are quantized.
+    """
+    chosen = calibration.of(graph.quantizable_nodes)
+    quantized = quantize(graph.model, chosen, calibration.ranges, graph.guarded_nodes)
+    plain = {init.name: init for init in graph.model.graph.initializer}
+    integers = {init.name: init for init in quantized.graph.initializer}
+    owner = {name: unit.index for unit in graph.units for name in unit.nodes}
+    found: dict[int, CompressedUnit] = {u.index: CompressedUnit(u.name, 0, 0, 0) for u in graph.units}
+    for node in graph.model.graph.node:
+        weights = [plain[name] for name in dict.fromkeys(reads(node)) if name in plain]
+        for weight in (*weights, *all_initializers(node)):
+            own = _size([weight])
+            whole = [integers[n] for n in _forms(weight.name) if n in integers]
+            coded = _size(whole) if weight.name + _QUANTIZED in integers else own
+            before = found[owner[node.name]]
+            found[owner[node.name]] = replace(
+                before,
+                fp32=before.fp32 + own,
+                int8=before.int8 + coded,
+                int16=before.int16 + (coded if len(weight.dims) > 1 else own),
+            )
+    return tuple(found.values())
+
+
+def with_compressed(graph: ModelGraph, sizes: Iterable[CompressedUnit]) -> ModelGraph:
+    """Return the graph with units whose weights weigh what they do compressed."""
+    stored: Mapping[str, CompressedUnit] = {one.name: one for one in sizes}
+    return replace(
+        graph,
+        stored=tuple(
+            {
+                Precision.FP32: stored[unit.name].fp32,
+                Precision.INT8: stored[unit.name].int8,
+                Precision.INT16: stored[unit.name].int16,
+            }
+            for unit in graph.units
+        ),
+    )
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    return (name + _QUANTIZED, *(name + ending for ending in _BESIDE))
+
+
+def _size(weights: Iterable[TensorProto]) -> int:
+    total = 0
+    for weight in weights:
+        packer = zlib.compressobj(_LEVEL)
+        total += sum(len(packer.compress(np.ascontiguousarray(block).tobytes())) for block in blocks(weight))
+        total += len(packer.flush())
+    return total

@@ -1,0 +1,372 @@
+"""ModelProto -> frozen networkx DAG of units: what is decided together, and the tensors between."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import networkx as nx
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from profiling.errors import ModelError
+from profiling.graph.fusion_groups import PORTABLE, group_nodes
+from profiling.graph.nhwc_layout import OBSTACLE, Surroundings, pools
+from profiling.graph.quantizability import is_quantized, obstacle, steep_tensors
+from profiling.on_device.measure import coarsest
+from profiling.onnx_io.load import MIN_OPSET, default_opset, dimensions, graph_inputs
+from profiling.onnx_io.subgraphs import all_initializers, reads
+from profiling.precision import Precision
+from profiling.quantization.quantize import PASSING, SWITCHES
+
+_INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A value that flows between units, from `value_info`."""
+
+    name: str
+    shape: tuple[int, ...]
+    elem_type: int
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in the source model's type."""
+        return self.elements * helper.tensor_dtype_to_np_dtype(self.elem_type).itemsize
+
+    @property
+    def dtype(self) -> str:
+        """Numpy name of the element type."""
+        return str(helper.tensor_dtype_to_np_dtype(self.elem_type))
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the quantization tool can quantize it."""
+        return self.elem_type == TensorProto.FLOAT
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The smallest set of nodes decided together; only its last node is read from outside.
+
+    Parameters
+    ----------
+    nodes, op_types
+        In topological order.
+    inputs, outputs
+        Tensors read from other units or the graph's inputs, and tensors read outside.
+    weight_bytes, weight_bytes_int8, weight_bytes_int16
+        Of its initializers, in the source model's type and once the unit is int8 or int16.
+    obstacle
+        Why it cannot be quantized; empty if it can.
+    quantized
+        Whether it computes in int8 as the model came; then it stays as it is.
+    passing
+        Whether its int8 output keeps its input's scale, hence adds no noise of its own.
+    absorbable
+        Whether the runtime computes it in int8 wherever all its tensors are int8, asked or not: in int8
+        nothing else is quantized, and each tensor has a scale of its own.
+    within
+        Units that have to compute in int8 beside it, on the same device, if it does.
+    guarded
+        Whether it must not compute in int8, not even where the runtime would do so unasked.
+    """
+
+    index: int
+    name: str
+    nodes: tuple[str, ...]
+    op_types: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weight_bytes: int
+    weight_bytes_int8: int
+    weight_bytes_int16: int
+    obstacle: str
+    quantized: bool
+    passing: bool
+    absorbable: bool
+    within: tuple[int, ...] = ()
+    guarded: bool = False
+
+    def weight_bytes_in(self, precision: Precision) -> int:
+        """Return the bytes of its weights in a precision."""
+        return {
+            Precision.FP32: self.weight_bytes,
+            Precision.INT8: self.weight_bytes_int8,
+            Precision.INT16: self.weight_bytes_int16,
+        }[precision]
+
+    @property
+    def quantizable(self) -> bool:
+        """Whether it can be brought into int8."""
+        return not self.obstacle
+
+
+@dataclass(frozen=True, slots=True)
+class ModelGraph:
+    """A prepared model and its units.
+
+    `dag` has unit indices as nodes (attribute `unit`) and edges with attribute `tensors`. The model's
+    nodes are reordered so that each unit's nodes stand together, units in topological order. `stored`
+    are the bytes of each unit's weights where they are kept in another form than the runtime's.
+    """
+
+    model: onnx.ModelProto
+    units: tuple[Unit, ...]
+    tensors: dict[str, Tensor]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    dag: nx.DiGraph
+    stored: tuple[Mapping[Precision, int], ...] | None = None
+
+    def stored_bytes(self, unit: int, precision: Precision) -> int:
+        """Return the bytes that a unit's weights take where they are kept: compressed, if that was asked."""
+        if self.stored is not None:
+            return self.stored[unit][precision]
+        return self.units[unit].weight_bytes_in(precision)
+
+    def producer(self, tensor: str) -> int | None:
+        """Return the unit that writes a tensor, or None for a graph input."""
+        return next((unit.index for unit in self.units if tensor in unit.outputs), None)
+
+    def consumers(self, tensor: str) -> tuple[int, ...]:
+        """Return the units that read a tensor, in topological order."""
+        return tuple(unit.index for unit in self.units if tensor in unit.inputs)
+
+    def boundary(self) -> tuple[str, ...]:
+        """Return the tensors between units, the graph's inputs and outputs included."""
+        names = [*self.inputs, *(name for unit in self.units for name in unit.outputs)]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def quantizable_nodes(self) -> tuple[str, ...]:
+        """The nodes of all units that can be quantized, in topological order."""
+        return tuple(node for unit in self.units if unit.quantizable for node in unit.nodes)
+
+    @property
+    def guarded_nodes(self) -> tuple[str, ...]:
+        """The nodes of all units that must stay in float whatever lies around them."""
+        return tuple(node for unit in self.units if unit.guarded for node in unit.nodes)
+
+    def quantized_by(self, unit: int) -> tuple[str, ...]:
+        """Return the boundary tensors that exist in int8 once this unit computes in int8."""
+        one = self.units[unit]
+        if not one.quantizable:
+            return ()
+        return tuple(t for t in (*one.inputs, *one.outputs) if self.tensors[t].is_float)
+
+    def forms(self, mix: Mapping[int, Precision]) -> dict[str, Precision]:
+        """Return the precision of each boundary tensor that is quantized if some units are."""
+        asked: dict[str, set[Precision]] = {}
+        for index, precision in mix.items():
+            for name in self.quantized_by(index):
+                asked.setdefault(name, set()).add(precision)
+        return {name: Precision(coarsest(precisions)) for name, precisions in asked.items()}
+
+    def settled(self, mix: Mapping[int, Precision]) -> dict[int, Precision]:
+        """Return the precisions of units that can be quantized so together, and nothing else then is.
+
+        Units leave that have to be within others in int8, and units join that compute in int8 because
+        everything around them does.
+        """
+        chosen = dict(mix)
+        while alone := [index for index in chosen if not self._is_surrounded(index, chosen)]:
+            for index in alone:
+                del chosen[index]
+        forms = self.forms(chosen)
+        for unit in self.units:
+            own = chosen.get(unit.index, Precision.FP32)
+            around = {forms.get(name) for name in self.quantized_by(unit.index)}
+            may = unit.absorbable if own is Precision.FP32 else True
+            if unit.quantizable and may and around == {Precision.INT8}:
+                chosen[unit.index] = Precision.INT8
+        return dict(sorted(chosen.items()))
+
+    def _is_surrounded(self, index: int, mix: Mapping[int, Precision]) -> bool:
+        """Return whether a unit in int8 has those beside it that it needs."""
+        return mix[index] is not Precision.INT8 or all(
+            mix.get(other) is Precision.INT8 for other in self.units[index].within
+        )
+
+
+def build_graph(model: onnx.ModelProto) -> ModelGraph:
+    """Group a prepared model's nodes into units and connect them.
+
+    Parameters
+    ----------
+    model
+        From `prepare_model`.
+
+    Raises
+    ------
+    ModelError
+        If a tensor between units has a type that NumPy lacks, so that it cannot be handed over.
+    """
+    groups = group_nodes(model)
+    ordered = onnx.ModelProto()
+    ordered.CopyFrom(model)
+    del ordered.graph.node[:]
+    ordered.graph.node.extend(node for group in groups for node in group)
+    tensors = _tensors(ordered)
+    initializers = {init.name: init for init in ordered.graph.initializer}
+    read = _readers(ordered, groups)
+    steep = steep_tensors(ordered.graph.node, initializers)
+    units = tuple(_unit(i, group, initializers, read, tensors, steep) for i, group in enumerate(groups))
+    old = _old_opset(model)
+    units = tuple(replace(unit, obstacle=unit.obstacle or old) for unit in units)
+    dag = nx.DiGraph()
+    dag.add_nodes_from(range(len(units)))
+    written = {name: unit.index for unit in units for name in unit.outputs}
+    for unit in units:
+        for name in unit.inputs:
+            if name in written:
+                _carry(dag, written[name], unit.index, tensors[name])
+    inputs = tuple(value.name for value in graph_inputs(ordered))
+    outputs = tuple(value.name for value in ordered.graph.output)
+    units = _with_layout(units, dag, inputs, outputs)
+    nx.set_node_attributes(dag, dict(enumerate(units)), "unit")
+    return ModelGraph(
+        model=ordered,
+        units=units,
+        tensors=tensors,
+        inputs=inputs,
+        outputs=outputs,
+        dag=nx.freeze(dag),
+    )
+
+
+def with_obstacles(graph: ModelGraph, reasons: Mapping[str, str]) -> ModelGraph:
+    """Return a graph in which some units, by name, stay in float, whatever lies around them."""
+    if not reasons:
+        return graph
+    units = tuple(
+        replace(unit, obstacle=reasons[unit.name], absorbable=False, guarded=True)
+        if unit.name in reasons
+        else unit
+        for unit in graph.units
+    )
+    units = _with_layout(units, graph.dag, graph.inputs, graph.outputs)
+    dag = nx.DiGraph(graph.dag)
+    nx.set_node_attributes(dag, dict(enumerate(units)), "unit")
+    return replace(graph, units=units, dag=nx.freeze(dag))
+
+
+def _with_layout(
+    units: tuple[Unit, ...], dag: nx.DiGraph, inputs: Collection[str], outputs: Collection[str]
+) -> tuple[Unit, ...]:
+    """Return the units, of which those know their surroundings whose int8 kernels depend on them."""
+    seen = [
+        Surroundings(
+            u.op_types,
+            u.quantizable,
+            (not set(inputs).isdisjoint(u.inputs), not set(outputs).isdisjoint(u.outputs)),
+        )
+        for u in units
+    ]
+    found = list(units)
+    for index, within in pools(seen, dag).items():
+        obstacle = "" if within else OBSTACLE
+        found[index] = replace(units[index], within=within, obstacle=obstacle)
+    return tuple(found)
+
+
+def _old_opset(model: onnx.ModelProto) -> str:
+    opset = default_opset(model)
+    if opset >= MIN_OPSET:
+        return ""
+    return f"opset {opset} could not be converted with the same numbers, and knows no scales per channel"
+
+
+def _carry(dag: nx.DiGraph, source: int, target: int, tensor: Tensor) -> None:
+    already = dag.edges[source, target]["tensors"] if dag.has_edge(source, target) else ()
+    dag.add_edge(source, target, tensors=(*already, tensor))
+
+
+def _tensors(model: onnx.ModelProto) -> dict[str, Tensor]:
+    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    return {
+        value.name: Tensor(
+            value.name,
+            tuple(d or 0 for d in dimensions(value)),
+            value.type.tensor_type.elem_type,
+        )
+        for value in values
+    }
+
+
+def _readers(model: onnx.ModelProto, groups: list[list[onnx.NodeProto]]) -> dict[str, set[int]]:
+    """Return tensor -> groups that read it; the caller of the model is group -1."""
+    read: dict[str, set[int]] = {output.name: {-1} for output in model.graph.output}
+    for index, group in enumerate(groups):
+        for node in group:
+            for name in reads(node):
+                read.setdefault(name, set()).add(index)
+    return read
+
+
+def _unit(
+    index: int,
+    group: list[onnx.NodeProto],
+    initializers: dict[str, TensorProto],
+    read: dict[str, set[int]],
+    tensors: dict[str, Tensor],
+    steep: Collection[str],
+) -> Unit:
+    written = [name for node in group for name in node.output if name]
+    names = dict.fromkeys(name for node in group for name in reads(node))
+    weights = [initializers[name] for name in names if name in initializers]
+    weights += [weight for node in group for weight in all_initializers(node)]
+    op_types = tuple(node.op_type for node in group)
+    inputs = tuple(n for n in names if n not in initializers and n not in written)
+    outputs = tuple(n for n in written if read.get(n, set()) - {index})
+    for name in (*inputs, *outputs):
+        if tensors[name].elem_type not in PORTABLE:
+            kind = TensorProto.DataType.Name(tensors[name].elem_type).lower()
+            raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {kind}, which is not supported")
+    computing = [node for node in group if node.op_type not in SWITCHES] or group
+    return Unit(
+        index=index,
+        name=computing[0].name,
+        nodes=tuple(node.name for node in group),
+        op_types=op_types,
+        inputs=inputs,
+        outputs=outputs,
+        weight_bytes=sum(_elements(w) * _itemsize(w) for w in weights),
+        weight_bytes_int8=sum(_int8_bytes(w) for w in weights),
+        weight_bytes_int16=sum(_int8_bytes(w) if len(w.dims) > 1 else _float_bytes(w) for w in weights),
+        obstacle=obstacle(group, initializers, {name: t.elem_type for name, t in tensors.items()}, steep),
+        quantized=is_quantized(group, initializers),
+        passing=all(op in PASSING for op in op_types),
+        absorbable=not any(weight.data_type == TensorProto.FLOAT for weight in weights)
+        and not any(op in PASSING for op in op_types),
+    )
+
+
+def _int8_bytes(weight: TensorProto) -> int:
+    """Bytes of an initializer in an int8 unit, its scales and zero points per channel included.
+
+    Matrices become int8, vectors (biases) int32, others stay.
+    """
+    if weight.data_type != TensorProto.FLOAT or not weight.dims:
+        return _float_bytes(weight)
+    if len(weight.dims) == 1:
+        return _elements(weight) * (_INT32_BYTES + _SCALE_BYTES + _INT32_BYTES)
+    channels = weight.dims[0] if len(weight.dims) > 2 else max(weight.dims)  # noqa: PLR2004  Conv, else Gemm
+    return _elements(weight) * _INT8_BYTES + int(channels) * (_SCALE_BYTES + _INT8_BYTES)
+
+
+def _float_bytes(weight: TensorProto) -> int:
+    return _elements(weight) * _itemsize(weight)
+
+
+def _elements(weight: TensorProto) -> int:
+    return int(np.prod(weight.dims, dtype=np.int64))
+
+
+def _itemsize(weight: TensorProto) -> int:
+    return int(helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize)

@@ -1,0 +1,1 @@
+"""Seconds per unit, switch and stage, measured in place."""

@@ -1,0 +1,110 @@
+"""Names a model's nodes after the unit or switch that they work for, so that kernels lead back."""
+
+import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import onnx
+
+from profiling.graph.unit_graph import ModelGraph
+from profiling.on_device.measure import DECODE, ENCODE, NESTED, Owner
+from profiling.onnx_io.subgraphs import all_nodes, bodies, captures
+from profiling.precision import Precision
+from profiling.quantization.quantize import QUANTIZED_SUFFIX, SWITCHES
+
+
+def switch_tensors(graph: ModelGraph) -> tuple[str, ...]:
+    """Return the tensors that may change their precision, in the order in which tags count them."""
+    return tuple(name for name in graph.boundary() if graph.tensors[name].is_float)
+
+
+def tag_model(
+    model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Precision] = MappingProxyType({})
+) -> onnx.ModelProto:
+    """Return a copy whose node and tensor names say which unit or switch they belong to.
+
+    Kernels are named after the nodes and tensors that they were fused from, so their names then lead
+    back. Names of graph inputs and outputs stay.
+
+    Parameters
+    ----------
+    model
+        `graph.model`, or the same with the units of `mix` quantized.
+    """
+    tagged = onnx.ModelProto()
+    tagged.CopyFrom(model)
+    owners = _node_owners(model, graph, mix)
+    fixed = {v.name for v in (*model.graph.input, *model.graph.output)}
+    fixed |= {init.name for init in model.graph.initializer}
+    fixed |= {name for node in model.graph.node for name in captures(node)}
+    renamed: dict[str, str] = {}
+    count = itertools.count()
+    for number, node in enumerate(tagged.graph.node):
+        tag = owners[node.name].tag(number)
+        node.name = tag
+        for inner in (nested for body in bodies(node) for nested in all_nodes(body)):
+            inner.name = f"{NESTED}{next(count)}"
+        for place, name in enumerate(node.output):
+            if name and name not in fixed:
+                renamed[name] = node.output[place] = f"{tag}.{place}"
+    for node in tagged.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = renamed.get(name, name)
+    del tagged.graph.value_info[:]
+    return tagged
+
+
+def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[str, Owner]:
+    unit_of = {node: unit.index for unit in graph.units for node in unit.nodes}
+    owners = {node.name: Owner("u", unit_of[node.name]) for node in model.graph.node if node.name in unit_of}
+    switches = _switch_owners(graph, mix)
+    readers: dict[str, int] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            if node.name in unit_of:
+                readers.setdefault(name, unit_of[node.name])
+    source = graph.model.graph
+    writers = {n: unit_of[node.name] for node in source.node if node.name in unit_of for n in node.output}
+    wires = {
+        f"{side} {name}": Owner(kind, place)
+        for place, name in enumerate(switch_tensors(graph))
+        for side, kind in ((ENCODE, "e"), (DECODE, "c"))
+    }
+    for node in model.graph.node:
+        if node.op_type not in SWITCHES and node.output[0] in writers:  # what keeps a unit in float
+            owners.setdefault(node.name, Owner("u", writers[node.output[0]]))
+        if node.name not in owners:
+            owners[node.name] = wires.get(node.name) or _qdq_owner(node, switches, readers, writers)
+    return owners
+
+
+def _switch_owners(graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[tuple[str, str], Owner]:
+    """Return (op type, quantized tensor) -> owner of its QuantizeLinear or DequantizeLinear."""
+    owners, forms = {}, graph.forms(mix)
+    for place, name in enumerate(switch_tensors(graph)):
+        if name not in graph.outputs and not graph.consumers(name):
+            continue  # an input or output that nothing reads
+        producer, consumers = graph.producer(name), graph.consumers(name)
+        form = forms.get(name, Precision.FP32)
+        inside = producer is not None and mix.get(producer) is form
+        owners["QuantizeLinear", name] = (
+            Owner("u", producer) if inside and producer is not None else Owner("q", place)
+        )
+        back = name in graph.outputs or any(mix.get(unit) is not form for unit in consumers)
+        owners["DequantizeLinear", name] = Owner("d", place) if back else Owner("u", consumers[0])
+    return owners
+
+
+def _qdq_owner(
+    node: onnx.NodeProto,
+    switches: Mapping[tuple[str, str], Owner],
+    readers: Mapping[str, int],
+    writers: Mapping[str, int],
+) -> Owner:
+    quantized = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
+    tensor = quantized.removesuffix(QUANTIZED_SUFFIX)
+    if (node.op_type, tensor) in switches:
+        return switches[node.op_type, tensor]
+    if node.output[0] in readers:  # a weight, or a tensor inside a unit
+        return Owner("u", readers[node.output[0]])
+    return Owner("u", writers[tensor]) if tensor in writers else Owner("", 0)

@@ -1,0 +1,250 @@
+"""Per-unit and per-switch seconds: the models that show them, and what the machine makes of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from profiling.graph.unit_graph import ModelGraph
+from profiling.latency.kernel_tags import switch_tensors, tag_model
+from profiling.latency.plan_corrections import InPlace, StageTime
+from profiling.latency.stage_cuts import designed_stages, stage_models
+from profiling.on_device import measure as onboard
+from profiling.on_device.measure import Order
+from profiling.onnx_io.load import model_hash
+from profiling.precision import Precision
+from profiling.progress import Progress, silent
+from profiling.quantization.int8_overflow import probe
+from profiling.quantization.quantize import Calibration, quantize
+from profiling.quantization.wire_formats import wire_trials
+from profiling.records.profile import LatencyProfile
+from profiling.runtime.session import Feeds, Runtime, Trace, open_session
+
+_CALLER = -1
+# Mixed models switch after runs of so many units, at every offset and both ways: each place between two
+# neighbours is a switch to int8 in one and back in another, among neighbours as plans have them. What
+# int16 costs is the same among whatever neighbours: no kernels are fused for it.
+_RUN = {Precision.INT8: 3, Precision.INT16: 1}
+_SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a model is measured on a device.
+
+    Parameters
+    ----------
+    rounds
+        Runs of the model in each precision, each in turn with the fp32 model; 0 for as many as the model's
+        size asks for. Mixed models run half as often.
+    precisions
+        Which are measured, fp32 first.
+    """
+
+    runtime: Runtime
+    rounds: int = 0
+    precisions: tuple[Precision, ...] = (Precision.FP32, Precision.INT8)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One model to time, the same with names that lead back to units and switches, and its stages."""
+
+    plain: onnx.ModelProto
+    tagged: onnx.ModelProto
+    stages: tuple[onnx.ModelProto, ...] = ()
+
+
+def variants_of(
+    graph: ModelGraph, calibration: Calibration, precisions: Sequence[Precision]
+) -> list[Variant]:
+    """Return what is timed: a model in each precision, fp32 first, and mixed ones that show switches.
+
+    The first ones come in stages as well, as `order_of` lists them.
+    """
+    found = [_variant(graph, mix, calibration) for mix in _mixes(graph, precisions)]
+    stages, count = designed_stages(graph), len(precisions)
+    cut = [replace(one, stages=tuple(stage_models(one.plain, graph, stages))) for one in found[:count]]
+    return [*cut, *found[count:]]
+
+
+def order_of(graph: ModelGraph, calibration: Calibration, setup: Setup, device: str = "") -> Order:
+    """Return what is to be measured of `variants_of` on a device."""
+    return Order(
+        format=onboard.FORMAT,
+        device=device,
+        threads=setup.runtime.threads,
+        provider=setup.runtime.provider,
+        rounds=setup.rounds,
+        scheme=calibration.scheme.label,
+        model_sha256=model_hash(graph.model),
+        units=[(unit.name, unit.quantizable) for unit in graph.units],
+        switches=[_switch(graph, name) for name in switch_tensors(graph)],
+        precisions=[precision.value for precision in setup.precisions],
+        variants=[_by_precision(mix) for mix in _mixes(graph, setup.precisions)],
+        stages=designed_stages(graph),
+        wires=[(wire, side, size) for wire, side, size, _ in wire_trials()],
+    )
+
+
+def measure_latency(
+    graph: ModelGraph,
+    calibration: Calibration,
+    feeds: Feeds,
+    setup: Setup,
+    progress: Progress = silent,
+) -> LatencyProfile:
+    """Time whole models in each precision and mixed ones on this machine, and attribute kernels to units.
+
+    Parameters
+    ----------
+    calibration
+        What `calibrate` wrote for this graph's model, and the scheme.
+    feeds
+        One real sample.
+    """
+    order = order_of(graph, calibration, setup)
+    models = _InMemory(variants_of(graph, calibration, setup.precisions), setup.runtime)
+    return msgspec.convert(onboard.measure(order, models, feeds, progress), LatencyProfile)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPlan:
+    """A plan's models.
+
+    Parameters
+    ----------
+    mix
+        Precisions of the quantized units.
+    mixed
+        `graph.model` with them.
+    stages
+        (units, model) of its stages in running order.
+    """
+
+    mix: Mapping[int, Precision]
+    mixed: onnx.ModelProto
+    stages: tuple[tuple[tuple[int, ...], onnx.ModelProto], ...] = ()
+
+
+def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime, rounds: int = 0) -> InPlace:
+    """Time a plan's whole model and its stages on this machine, in turn with the fp32 model.
+
+    Parameters
+    ----------
+    feeds, rounds
+        As in `measure_latency` and `Setup`.
+    """
+    order = Order(
+        format=onboard.FORMAT,
+        device="",
+        threads=runtime.threads,
+        provider=runtime.provider,
+        rounds=rounds,
+        scheme="",
+        model_sha256="",
+        units=[(unit.name, unit.quantizable) for unit in graph.units],
+        switches=[_switch(graph, name) for name in switch_tensors(graph)],
+        precisions=[Precision.FP32.value],
+        variants=[{}, _by_precision(plan.mix)],
+        stages=[],
+        wires=[],
+    )
+    tagged = tag_model(plan.mixed, graph, plan.mix)
+    models = _InMemory([Variant(graph.model, graph.model), Variant(plan.mixed, tagged)], runtime)
+    fp32_s, ratios = [], []
+    for _ in range(_SESSIONS):
+        beside = onboard.Beside(models.plain(0), feeds, rounds)
+        base, own = beside(models.plain(1))
+        fp32_s += base
+        ratios.append(np.median(np.asarray(own) / np.asarray(base)))
+    kernels, base = onboard.trace(models, 1, beside)
+    del beside  # large models are in memory twice at most
+    reference_s = float(np.median(fp32_s))
+    whole = onboard.Timed(
+        wall_s=float(np.median(ratios)) * reference_s,
+        profiled=kernels.scaled(reference_s / float(np.median(base))),
+        start_s=onboard.least_seconds(models.probe()),
+    )
+    stages = _time_stages(plan, whole.wall_s, feeds, runtime, rounds)
+    return InPlace(order, plan.mix, reference_s, whole, stages)
+
+
+def _time_stages(
+    plan: BuiltPlan, whole_s: float, feeds: Feeds, runtime: Runtime, rounds: int
+) -> tuple[StageTime, ...]:
+    if len(plan.stages) < 2:  # noqa: PLR2004  the whole model
+        return ()
+    found = []
+    for _ in range(_SESSIONS):
+        whole = open_session(plan.mixed, runtime)
+        stages = [open_session(model, runtime) for _, model in plan.stages]
+        count = onboard.rounds_for(partial(whole.run, None, dict(feeds)), rounds)
+        found.append(onboard.time_stages(whole, stages, feeds, count))
+        del whole, stages  # models may be large
+    middle = np.median(np.asarray(found), axis=0) * whole_s
+    return tuple(
+        StageTime(units, float(seconds)) for (units, _), seconds in zip(plan.stages, middle, strict=True)
+    )
+
+
+class _InMemory:
+    """The models of an order, as they are here."""
+
+    def __init__(self, variants: list[Variant], runtime: Runtime) -> None:
+        self._variants = variants
+        self._runtime = runtime
+
+    def plain(self, variant: int) -> ort.InferenceSession:
+        return open_session(self._variants[variant].plain, self._runtime)
+
+    def traced(self, variant: int, profile: Path, optimized: Path) -> ort.InferenceSession:
+        return open_session(self._variants[variant].tagged, self._runtime, trace=Trace(profile, optimized))
+
+    def stage(self, variant: int, number: int) -> ort.InferenceSession:
+        return open_session(self._variants[variant].stages[number], self._runtime)
+
+    def probe(self) -> ort.InferenceSession:
+        return open_session(probe(), self._runtime)
+
+    def wire(self, number: int) -> ort.InferenceSession:
+        *_, model = list(wire_trials())[number]
+        return open_session(model, self._runtime)
+
+
+def _switch(graph: ModelGraph, name: str) -> tuple[str, int, int, list[int]]:
+    producer = graph.producer(name)
+    readers = [*graph.consumers(name), *([_CALLER] if name in graph.outputs else [])]
+    return name, graph.tensors[name].size_bytes, _CALLER if producer is None else producer, readers
+
+
+def _by_precision(mix: Mapping[int, Precision]) -> dict[str, list[int]]:
+    """Return precision -> units, as an order has it."""
+    used = sorted(set(mix.values()))
+    return {p.value: sorted(unit for unit, own in mix.items() if own is p) for p in used}
+
+
+def _mixes(graph: ModelGraph, precisions: Sequence[Precision]) -> list[dict[int, Precision]]:
+    """Return the precisions of the quantized units of each variant: first uniform, then mixed."""
+    able = [unit.index for unit in graph.units if unit.quantizable]
+    uniform: list[dict[int, Precision]] = [{}, *(dict.fromkeys(able, p) for p in precisions[1:])]
+    mixed = []
+    for precision in precisions[1:]:
+        run = _RUN[precision]
+        for offset in range(run):
+            for phase in (1, 0):
+                ones = [index for index in able if (index + offset) // run % 2 == phase]
+                mixed.append(graph.settled(dict.fromkeys(ones, precision)))
+    # Tiny graphs can repeat themselves; the first ones stay in place.
+    return uniform + [m for i, m in enumerate(mixed) if m not in uniform and m not in mixed[:i]]
+
+
+def _variant(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calibration) -> Variant:
+    nodes = {node: mix[index] for index in sorted(mix) for node in graph.units[index].nodes}
+    model = quantize(graph.model, calibration.at(nodes), calibration.ranges, graph.guarded_nodes)
+    return Variant(model, tag_model(model, graph, mix))

@@ -1,0 +1,1 @@
+"""Noise per tensor and unit, and units that quantization breaks."""

@@ -1,0 +1,1 @@
+"""What is copied to a device and measures there: standard library, NumPy and ONNX Runtime, Python 3.9."""

@@ -1,0 +1,1 @@
+"""Models in and out: loading, large weights, subgraphs, names, extracting."""

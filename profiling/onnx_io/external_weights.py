@@ -1,0 +1,352 @@
+"""Large weights stay outside the ModelProto: in files that are mapped, and read in pieces.
+
+In memory a model refers to its large weights by ONNX's own external data, with two differences: the
+location is a path from the root of the file system, so that weights of several folders serve one
+model, and `checksum` holds the BLAKE2 hash of the weight's bytes, so that a model can be told by its
+content. Only `open_session` and `save` know how that is handed on.
+"""
+
+import functools
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, checker, external_data_helper, helper, numpy_helper
+
+from profiling.directories import scratch_folder
+from profiling.errors import ModelError
+
+Array = npt.NDArray[Any]
+
+LARGE_BYTES = 2**20
+_PIECE_BYTES = 2**24
+_MOST_INLINE_BYTES = 2**30  # protobuf ends at 2 GiB, and needs room for its own copy
+_ALIGNMENT = 4096
+_DIGEST_BYTES = 20
+DATA_SUFFIX = ".data"
+ROOT = Path(Path.cwd().anchor)
+_PLAIN = frozenset(
+    {
+        TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BOOL,
+        TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
+        TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LargeWeight:
+    """A weight of at least two dimensions in a file.
+
+    Parameters
+    ----------
+    offset
+        Of its first byte in the file.
+    data_type
+        ONNX element type.
+    checksum
+        BLAKE2 hash of its bytes.
+    """
+
+    file: Path
+    offset: int
+    dims: tuple[int, ...]
+    data_type: int
+    checksum: str
+
+    @classmethod
+    def of(cls, tensor: TensorProto) -> "LargeWeight":
+        """Return what a tensor for which `is_large` holds refers to."""
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        return cls(
+            ROOT / entries["location"],
+            int(entries["offset"]),
+            tuple(tensor.dims),
+            tensor.data_type,
+            entries["checksum"],
+        )
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """NumPy's element type."""
+        return helper.tensor_dtype_to_np_dtype(self.data_type)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in the file."""
+        return _elements(self.dims) * self.dtype.itemsize
+
+    def blocks(self) -> Iterator[Array]:
+        """Yield runs of rows (along the first axis), a few mebibytes at a time."""
+        row = _elements(self.dims[1:])
+        step = max(1, _PIECE_BYTES // max(1, row * self.dtype.itemsize))
+        with self.file.open("rb") as file:
+            file.seek(self.offset)
+            for start in range(0, self.dims[0], step):
+                rows = min(step, self.dims[0] - start)
+                block = np.fromfile(file, self.dtype, rows * row)
+                yield block.reshape(rows, *self.dims[1:])
+
+    def reference(self, name: str) -> TensorProto:
+        """Return the tensor that stands for it in a model in memory."""
+        tensor = TensorProto(
+            name=name, data_type=self.data_type, dims=self.dims, data_location=TensorProto.EXTERNAL
+        )
+        _refer(tensor, self.file.relative_to(ROOT), self.offset, self.size_bytes)
+        tensor.external_data.add(key="checksum", value=self.checksum)
+        return tensor
+
+
+def is_large(tensor: TensorProto) -> bool:
+    """Return whether a tensor of a model in memory lies outside."""
+    return bool(tensor.data_location == TensorProto.EXTERNAL)
+
+
+def blocks(tensor: TensorProto) -> Iterator[Array]:
+    """Yield a weight's values: runs of rows of a large one, else all at once."""
+    if is_large(tensor):
+        yield from LargeWeight.of(tensor).blocks()
+    else:
+        yield numpy_helper.to_array(tensor)
+
+
+def values(tensor: TensorProto) -> Array:
+    """Return all of a weight's values in memory."""
+    found = list(blocks(tensor))
+    return np.concatenate(found) if len(found) > 1 else found[0]
+
+
+def write_large(dims: tuple[int, ...], data_type: int, rows: Iterable[Array]) -> LargeWeight:
+    """Write a new large weight into the scratch folder.
+
+    Parameters
+    ----------
+    rows
+        Its values: runs along the first axis.
+    """
+    path = scratch_folder() / secrets.token_hex(8)
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    with path.open("wb") as file:
+        for block in rows:
+            piece = np.ascontiguousarray(block).data
+            digest.update(piece)
+            file.write(piece)
+    return LargeWeight(path, 0, dims, data_type, digest.hexdigest())
+
+
+def discard(tensors: Iterable[TensorProto]) -> None:
+    """Delete the files of large weights that `write_large` wrote and that no model needs any more."""
+    for tensor in tensors:
+        if is_large(tensor):
+            LargeWeight.of(tensor).file.unlink()
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Return the model of a file, its large weights outside, mapped where they are.
+
+    Raises
+    ------
+    ModelError
+        If weights lie outside the model's folder, or their file is missing or too short.
+    google.protobuf.message.DecodeError
+        If the file is no model.
+    """
+    model = onnx.load(path, load_external_data=False)
+    given = [t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL and _may_leave(t)]
+    adopted = [(tensor, _adopted(tensor, path)) for tensor in given]
+    for tensor, _ in adopted:
+        tensor.data_location = TensorProto.DEFAULT
+    try:
+        external_data_helper.load_external_data_for_model(model, str(path.parent))
+    except (checker.ValidationError, OSError, ValueError) as exc:
+        raise ModelError(f"model: {path}: {str(exc).strip().splitlines()[0]}") from exc
+    for tensor in model.graph.initializer:
+        tensor.ClearField("data_location")  # it says nothing now, but would change the hash
+    for tensor, weight in adopted:
+        tensor.CopyFrom(weight.reference(tensor.name))
+    set_aside(model)
+    return model
+
+
+def set_aside(model: onnx.ModelProto) -> None:
+    """Move large weights out of a model, in place."""
+    for tensor in model.graph.initializer:
+        if not is_large(tensor) and _may_leave(tensor):
+            array = numpy_helper.to_array(tensor)
+            weight = write_large(tuple(tensor.dims), tensor.data_type, [array])
+            tensor.CopyFrom(weight.reference(tensor.name))
+
+
+def bring_in(tensor: TensorProto) -> TensorProto:
+    """Return a tensor with its values inside."""
+    if not is_large(tensor):
+        return tensor
+    raw = b"".join(block.tobytes() for block in blocks(tensor))
+    return TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, raw_data=raw)
+
+
+def light(model: onnx.ModelProto, stand_ins: Mapping[str, TensorProto] | None = None) -> onnx.ModelProto:
+    """Return a copy for tools that cannot handle large weights: they are graph inputs there.
+
+    Parameters
+    ----------
+    stand_ins
+        Large weights that stay initializers, with other values.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    kept = stand_ins or {}
+    listed = {value.name for value in copy.graph.input}
+    large = [tensor for tensor in model.graph.initializer if is_large(tensor) and tensor.name not in kept]
+    small = [kept.get(tensor.name, tensor) for tensor in model.graph.initializer]
+    del copy.graph.initializer[:]
+    copy.graph.initializer.extend(tensor for tensor in small if not is_large(tensor))
+    copy.graph.input.extend(
+        helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        for tensor in large
+        if tensor.name not in listed
+    )
+    return copy
+
+
+def restore(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
+    """Give a model back, in place, those weights that `light` took from the original and it still has."""
+    large = {tensor.name: tensor for tensor in original.graph.initializer if is_large(tensor)}
+    listed = {value.name for value in original.graph.input}
+    present = [value.name for value in model.graph.input] + [t.name for t in model.graph.initializer]
+    inputs = [value for value in model.graph.input if value.name in listed or value.name not in large]
+    small = [tensor for tensor in model.graph.initializer if tensor.name not in large]
+    del model.graph.input[:], model.graph.initializer[:]
+    model.graph.input.extend(inputs)
+    model.graph.initializer.extend(small)
+    model.graph.initializer.extend(large[name] for name in dict.fromkeys(present) if name in large)
+    return model
+
+
+def check_model(model: onnx.ModelProto) -> None:
+    """Let ONNX's checker judge a model in memory.
+
+    Raises
+    ------
+    onnx.checker.ValidationError
+        If it is not valid.
+    """
+    checker.check_model(light(model))
+
+
+@functools.cache
+def extremes(weight: LargeWeight, axis: int) -> Array:
+    """Return the least and the greatest value of each channel, in the weight's rank.
+
+    Parameters
+    ----------
+    axis
+        Of the channels: 0 or 1. The result has the channels there and two values along the other.
+    """
+    others = tuple(i for i in range(len(weight.dims)) if i != axis)
+    low = [block.min(axis=others) for block in weight.blocks()]
+    high = [block.max(axis=others) for block in weight.blocks()]
+    if axis == 0:
+        pair = np.stack([np.concatenate(low), np.concatenate(high)], axis=1)
+    else:
+        pair = np.stack([np.min(low, axis=0), np.max(high, axis=0)], axis=0)
+    extremes: Array = pair.reshape(*pair.shape, *(1 for _ in weight.dims[2:]))
+    return extremes
+
+
+def save(model: onnx.ModelProto, path: Path) -> Path | None:
+    """Write a model for others to read; return the second file, if its weights need one.
+
+    Up to a gibibyte is one file; above it the large weights go to PATH.data beside it.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    large = [tensor for tensor in copy.graph.initializer if is_large(tensor)]
+    total = copy.ByteSize() + sum(LargeWeight.of(tensor).size_bytes for tensor in large)
+    if total <= _MOST_INLINE_BYTES:
+        for tensor in large:
+            tensor.CopyFrom(bring_in(tensor))
+        onnx.save(copy, path)
+        return None
+    beside = path.with_name(path.name + DATA_SUFFIX)
+    with beside.open("wb") as file:
+        for tensor in large:
+            weight = LargeWeight.of(tensor)
+            file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+            _refer(tensor, Path(beside.name), file.tell(), weight.size_bytes)
+            _copy_into(file, weight)
+    onnx.save(copy, path)
+    return beside
+
+
+def save_sharing(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model beside others that hold the same large weights: each weight is a file of its own."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
+        if is_large(tensor):
+            weight = LargeWeight.of(tensor)
+            file = path.with_name(f"{weight.checksum}{DATA_SUFFIX}")
+            if not file.exists():
+                with file.open("wb") as target:
+                    _copy_into(target, weight)
+            _refer(tensor, Path(file.name), 0, weight.size_bytes)
+    onnx.save(copy, path)
+
+
+def _copy_into(target: BinaryIO, weight: LargeWeight) -> None:
+    for block in weight.blocks():
+        target.write(block.data)
+
+
+def _adopted(tensor: TensorProto, model: Path) -> LargeWeight:
+    """Return a large weight that lies in a file beside the model."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location, folder = entries.get("location", ""), model.parent.resolve()
+    what = f"model: {model}: weight {tensor.name!r}"
+    file = (folder / location).resolve()
+    if Path(location).is_absolute() or not file.is_relative_to(folder):
+        raise ModelError(f"{what}: {location!r} points outside the model's folder")
+    if not file.is_file():
+        raise ModelError(f"{what}: its file {location!r} does not exist")
+    wanted = _elements(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    offset, length = _number(entries, "offset", 0, what), _number(entries, "length", wanted, what)
+    if length != wanted:
+        raise ModelError(f"{what}: its shape takes {wanted} bytes, but it has {length}")
+    if offset + length > file.stat().st_size:
+        raise ModelError(f"{what}: {location!r} ends before it does")
+    weight = LargeWeight(file, offset, tuple(tensor.dims), tensor.data_type, "")
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for block in weight.blocks():
+        digest.update(block.data)
+    return LargeWeight(file, offset, weight.dims, weight.data_type, digest.hexdigest())
+
+
+def _number(entries: Mapping[str, str], key: str, default: int, what: str) -> int:
+    text = entries.get(key, str(default))
+    if not text.isdecimal():
+        raise ModelError(f"{what}: {key} is {text!r}, not a number of bytes")
+    return int(text)
+
+
+def _may_leave(tensor: TensorProto) -> bool:
+    if tensor.data_type not in _PLAIN or len(tensor.dims) < 2:  # noqa: PLR2004  a bias stays inside
+        return False
+    return _elements(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize >= LARGE_BYTES
+
+
+def _elements(dims: Iterable[int]) -> int:
+    return int(np.prod(list(dims), dtype=np.int64))
+
+
+def _refer(tensor: TensorProto, location: Path, offset: int, length: int) -> None:
+    del tensor.external_data[:]
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location.as_posix()), ("offset", offset), ("length", length)):
+        tensor.external_data.add(key=key, value=str(value))

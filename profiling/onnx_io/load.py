@@ -1,0 +1,232 @@
+"""ONNX file -> checked ModelProto with static input shapes."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import checker, helper, numpy_helper, shape_inference
+
+from profiling.errors import ModelError
+from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
+from profiling.onnx_io.external_weights import LargeWeight, check_model, is_large, light, read_model
+from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
+from profiling.runtime.session import Array, Optimization, Runtime, open_session
+
+TARGET_OPSET = 17
+MIN_OPSET = 13
+"""Below it QuantizeLinear has no axis, so that weights cannot be quantized per channel."""
+
+
+def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
+    """Return the checked model of a file with every input shape static; outputs have no shapes yet.
+
+    A symbolic first dimension is the batch and becomes 1; any other must be given. Initializers that are
+    listed as inputs, as old files do, are constants.
+
+    Parameters
+    ----------
+    path
+        An ONNX file.
+    input_shapes
+        Input name -> whole shape, for inputs with dynamic dimensions.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no valid ONNX model, or keeps a dynamic dimension.
+    """
+    model = _read(path)
+    _make_dense(model.graph)
+    _sort_nodes(model.graph)
+    _drop_constant_inputs(model)
+    _refuse_repeated(path, model.graph)
+    inputs = {value.name: value for value in model.graph.input}
+    for name in input_shapes:
+        if name not in inputs:
+            raise ModelError(f"input_shapes.{name}: {path} has no such input; it has {', '.join(inputs)}")
+    for name, value in inputs.items():
+        declared = input_shapes.get(name)
+        if declared is not None:
+            _require_fit(path, value, declared)
+        set_shape(value, declared or _static_shape(path, value))
+    for value in model.graph.output:
+        if value.type.WhichOneof("value") == "tensor_type":
+            value.type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]  # sizes recorded for another batch would contradict the new shapes
+    _name_domain(model)
+    model.graph.name = model.graph.name or "model"
+    name_open_outputs(model.graph)
+    name_nodes(model.graph)
+    if has_branches(model.graph) and not loads(model):
+        infer = shape_inference.infer_shapes(light(model))
+        model.graph.value_info.extend(infer.graph.value_info)  # whose types are needed, shapes are not
+        hide_branch_shapes(model.graph)
+        del model.graph.value_info[:]
+    return model
+
+
+def _make_dense(graph: onnx.GraphProto) -> None:
+    """Write sparse constants as plain ones, in place."""
+    for sparse in graph.sparse_initializer:
+        graph.initializer.append(numpy_helper.from_array(_dense(sparse), sparse.values.name))
+    del graph.sparse_initializer[:]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name == "sparse_value":
+                dense = numpy_helper.from_array(_dense(attribute.sparse_tensor), node.output[0])
+                attribute.CopyFrom(helper.make_attribute("value", dense))
+
+
+def _dense(sparse: onnx.SparseTensorProto) -> Array:
+    values, indices = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+    dense = np.zeros(tuple(sparse.dims), values.dtype)
+    places = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), dense.shape)
+    dense.reshape(-1)[places] = values
+    return dense
+
+
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Bring nodes into an order in which each comes behind what it reads, in place; the runtime does so."""
+    writer = {name: place for place, node in enumerate(graph.node) for name in node.output if name}
+    needs = nx.DiGraph()
+    needs.add_nodes_from(range(len(graph.node)))
+    needs.add_edges_from(
+        (writer[name], place)
+        for place, node in enumerate(graph.node)
+        for name in reads(node)
+        if name in writer
+    )
+    if all(before < behind for before, behind in needs.edges):
+        return
+    nodes = [graph.node[place] for place in nx.lexicographical_topological_sort(needs)]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _drop_constant_inputs(model: onnx.ModelProto) -> None:
+    # An initializer listed as input may be overridden by the caller, so the runtime cannot fold it.
+    kept = graph_inputs(model)
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, 4)  # before it, initializers had to be inputs
+
+
+def _name_domain(model: onnx.ModelProto) -> None:
+    """Let a model that has operators of other domains only import the standard one, for what joins it."""
+    if all(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("", TARGET_OPSET))
+
+
+def _refuse_repeated(path: Path, graph: onnx.GraphProto) -> None:
+    for side, values in (("input", graph.input), ("output", graph.output)):
+        names = [value.name for value in values]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ModelError(f"model: {path} lists the {side} {twice!r} twice")
+
+
+def set_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
+    """Give a tensor a static shape, in place."""
+    dims = value.type.tensor_type.shape
+    del dims.dim[:]
+    dims.SetInParent()  # a scalar has a shape, too
+    for size in shape:
+        dims.dim.add().dim_value = size
+
+
+def model_hash(model: onnx.ModelProto) -> str:
+    """Return the SHA-256 of a model's serialized form, large weights by their content."""
+    known = onnx.ModelProto()
+    known.CopyFrom(model)
+    for tensor in known.graph.initializer:
+        if is_large(tensor):
+            content = LargeWeight.of(tensor).checksum
+            del tensor.external_data[:]
+            tensor.external_data.add(key="checksum", value=content)
+    return hashlib.sha256(known.SerializeToString(deterministic=True)).hexdigest()
+
+
+def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Return the inputs that a caller feeds, without initializers listed as inputs."""
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in initializers]
+
+
+def default_opset(model: onnx.ModelProto) -> int:
+    """Return the version of the standard operator set that the model imports."""
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+
+
+def dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
+    """Return a tensor's shape, with None where a dimension is not a number."""
+    dims = value.type.tensor_type.shape.dim
+    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in dims)
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    if not path.is_file():
+        raise ModelError(
+            f"model: {path} does not exist" if not path.exists() else f"model: {path} is not a file"
+        )
+    try:
+        model = read_model(path)
+    except (DecodeError, OSError, ValueError) as exc:
+        raise ModelError(f"model: {path} is not an ONNX file ({exc})") from exc
+    if not model.graph.node or not model.graph.output:
+        raise ModelError(f"model: {path} is not an ONNX model: its graph is empty")
+    try:
+        check_model(model)
+    except (checker.ValidationError, UnicodeDecodeError) as exc:  # the latter of names that are no text
+        line = str(exc).strip().splitlines()[0]
+        if not loads(model):  # the runtime does without what the checker misses, shapes of outputs say
+            raise ModelError(f"model: {path} is not valid ONNX: {line}") from exc
+    return model
+
+
+def loads(model: onnx.ModelProto) -> bool:
+    """Return whether the runtime loads a model."""
+    try:
+        open_session(model, Runtime(), Optimization.BASIC)
+    except (ModelError, UnicodeError):
+        return False
+    return True
+
+
+def _require_fit(path: Path, value: onnx.ValueInfoProto, declared: Sequence[int]) -> None:
+    """Refuse a declared shape that contradicts what the file says, symbols apart."""
+    if not value.type.tensor_type.HasField("shape"):
+        return
+    shape = dimensions(value)
+    fits = len(shape) == len(declared) and all(d in (None, n) for d, n in zip(shape, declared, strict=True))
+    if not fits:
+        raise ModelError(
+            f"input_shapes.{value.name}: {list(declared)} does not fit {path}, whose input is "
+            f"[{', '.join('?' if d is None else str(d) for d in shape)}]"
+        )
+
+
+def _static_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    if not value.type.HasField("tensor_type"):
+        raise ModelError(f"{path}: input {value.name!r} is not a tensor, which is not supported")
+    shape = dimensions(value)
+    fixed = tuple(1 if axis == 0 and d is None else d for axis, d in enumerate(shape))
+    open_shape = not value.type.tensor_type.HasField("shape")
+    if None in fixed or open_shape:
+        shown = (
+            "of unknown rank" if open_shape else f"[{', '.join('?' if d is None else str(d) for d in shape)}]"
+        )
+        raise ModelError(
+            f"{path}: input {value.name!r} has dynamic shape {shown}; "
+            f"declare it as input_shapes: {{{value.name}: [...]}} in the scenario, "
+            f"or with --shape {value.name}=... for plan inspect"
+        )
+    if fixed[:1] == (0,) and len(fixed) > 1:  # a list of axes, say, may be empty
+        raise ModelError(
+            f"{path}: input {value.name!r} has a batch of 0; export it with a batch of 1 or an open one"
+        )
+    return tuple(d for d in fixed if d is not None)

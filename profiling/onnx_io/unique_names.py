@@ -1,0 +1,118 @@
+"""Names of our own making that nothing else in a model has."""
+
+from collections.abc import Iterator, Mapping
+
+import onnx
+
+from profiling.onnx_io.subgraphs import bodies, rename_captures
+
+# What the quantization tool, or a later step of ours, appends to the name of a tensor.
+_APPENDED = (
+    "_QuantizeLinear_Output", "_QuantizeLinear_Input", "_DequantizeLinear_Output", "_QuantizeLinear",
+    "_DequantizeLinear", "_ReduceMin", "_ReduceMax", "_scale", "_zero_point", "_quantized", "_float",
+    "_scale_16", "_zero_point_16", "/rounded", "/exact", "/int", "/scale", "/zero", "/Min", "/Max", "/shape",
+)  # fmt: skip
+_STEMS = tuple(sorted(_APPENDED, key=len, reverse=True))
+
+
+class FreshNames:
+    """Gives out names that a model does not have, in whatever role, nested graphs included."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._taken = set(names_of(graph))
+
+    def of(self, wanted: str) -> str:
+        """Return a name that is new: the one wanted, or the same with a number behind it."""
+        name, number = wanted, 1
+        while name in self._taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._taken.add(name)
+        return name
+
+
+def names_of(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yield every name in a graph and the graphs inside: of tensors, constants and nodes."""
+    yield from (value.name for value in (*graph.input, *graph.output, *graph.value_info))
+    yield from (init.name for init in graph.initializer)
+    yield from (init.values.name for init in graph.sparse_initializer)
+    for node in graph.node:
+        yield node.name
+        yield from node.input
+        yield from node.output
+        for body in bodies(node):
+            yield from names_of(body)
+
+
+def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Give tensors and initializers of a graph other names, in place; not its inputs and outputs."""
+    for init in graph.initializer:
+        init.name = names.get(init.name, init.name)
+    for value in graph.value_info:
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        for ends in (node.input, node.output):
+            ends[:] = [names.get(name, name) for name in ends]
+        for body in bodies(node):
+            rename_captures(body, names)
+
+
+def name_nodes(graph: onnx.GraphProto) -> None:
+    """Give every node a unique name that is not empty, in place; the runtime refuses repeated ones.
+
+    Nodes of nested graphs count, too: the runtime inlines some of these graphs.
+    """
+    fresh = FreshNames(graph)
+    seen: set[str] = set()
+    for node in _outer_first(graph):
+        if not node.name or node.name in seen:
+            node.name = fresh.of(node.name or f"{node.op_type}_{len(seen)}")
+        seen.add(node.name)
+
+
+def name_open_outputs(graph: onnx.GraphProto) -> None:
+    """Name outputs that are skipped among as many as an operator likes, in place.
+
+    ONNX Runtime 1.31 and 1.32 crash over a Split that skips one.
+    """
+    fresh = FreshNames(graph)
+    for node in _outer_first(graph):
+        if "" in node.output and _is_variadic(node):
+            node.output[:] = [name or fresh.of(f"{node.op_type}_unread") for name in node.output]
+
+
+def free_appended_names(graph: onnx.GraphProto) -> None:
+    """Rename tensors whose names others would get once these are quantized, in place.
+
+    A constant `x_scale` beside a tensor `x` would be taken for the scale of `x`. Inputs and outputs keep
+    their names; where one of those is in the way, the tensor that it belongs to is renamed.
+    """
+    fresh = FreshNames(graph)
+    known = set(names_of(graph))
+    fixed = {value.name for value in (*graph.input, *graph.output)}
+    renamed: dict[str, str] = {}
+    for name in sorted(filter(None, known)):
+        for stem in _stems(name):
+            if stem in known and not (name in fixed and stem in fixed):
+                inner = stem if name in fixed else name
+                renamed.setdefault(inner, fresh.of(f"{inner}/given"))
+    rename_tensors(graph, renamed)
+
+
+def _stems(name: str) -> Iterator[str]:
+    return (name.removesuffix(end) for end in _STEMS if name.endswith(end))
+
+
+def _outer_first(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield nodes so that those of nested graphs come behind all others."""
+    yield from graph.node
+    for node in graph.node:
+        for body in bodies(node):
+            yield from _outer_first(body)
+
+
+def _is_variadic(node: onnx.NodeProto) -> bool:
+    if not onnx.defs.has(node.op_type, node.domain):
+        return False
+    outputs = onnx.defs.get_schema(node.op_type, domain=node.domain).outputs
+    return bool(outputs) and outputs[-1].option == onnx.defs.OpSchema.FormalParameterOption.Variadic

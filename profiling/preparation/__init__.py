@@ -1,0 +1,1 @@
+"""From a source model to one that can be quantized, with the same numbers."""

@@ -1,0 +1,57 @@
+"""Shapes inferred and constants folded, as the quantization tool expects, by the runtime's own tools."""
+
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
+
+from profiling.errors import ModelError
+from profiling.onnx_io.external_weights import light, restore, set_aside
+from profiling.runtime.log_filter import quiet
+from profiling.runtime.session import Optimization, Runtime, Trace, open_session
+
+_NO_LIMIT = 2**31 - 1
+
+
+def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with shapes inferred and the runtime's basic optimization applied.
+
+    Slices stay slices. The steps are those of ONNX Runtime's `quant_pre_process`, which cannot handle
+    models above 2 GiB.
+
+    Raises
+    ------
+    ModelError
+        If the runtime refuses the model.
+    """
+    try:
+        folded = _optimized(_with_shapes(model))
+    except ModelError:  # inferred shapes that are wrong keep a model from loading that loads without them
+        folded = _optimized(model)
+    if any(init.data_type == TensorProto.FLOAT16 for init in folded.graph.initializer):
+        # The runtime computes halves in float, and puts its casts of weights in when folding is over.
+        folded = _optimized(folded)
+    set_aside(folded)
+    del folded.graph.value_info[:]  # a constant that came out of folding is listed there, too
+    return folded
+
+
+def _optimized(model: onnx.ModelProto) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "folded.onnx"
+        open_session(model, Runtime(), Optimization.FOLDING, Trace(optimized_model=target))
+        return onnx.load(target, load_external_data=False)
+
+
+def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    # The tool leaves a file in the working directory where it fails.
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), quiet():
+        try:
+            return restore(
+                SymbolicShapeInference.infer_shapes(light(model), int_max=_NO_LIMIT, auto_merge=True), model
+            )
+        except Exception:  # noqa: BLE001  it raises anything; plain inference may do
+            return model

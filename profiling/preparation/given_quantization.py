@@ -1,0 +1,83 @@
+"""Quantizers that a model came with, out of the quantization tool's way."""
+
+from collections import Counter
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.unique_names import FreshNames, rename_tensors
+from profiling.quantization.quantize import SWITCHES
+
+
+def name_zero_points(model: onnx.ModelProto) -> None:
+    """Give quantizers whose type an attribute tells a zero point that tells it, as inference expects."""
+    fresh = FreshNames(model.graph)
+    scalars: dict[tuple[str, int], str] = {}
+    for node in model.graph.node:
+        wanted = next((a.i for a in node.attribute if a.name == "output_dtype"), 0)
+        if node.op_type == "QuantizeLinear" and wanted and len(node.input) < 3:  # noqa: PLR2004
+            _add_zero_point(model.graph, node, wanted, scalars, fresh)
+
+
+def _add_zero_point(
+    graph: onnx.GraphProto,
+    node: onnx.NodeProto,
+    elem_type: int,
+    scalars: dict[tuple[str, int], str],
+    fresh: FreshNames,
+) -> None:
+    scale = next((init for init in graph.initializer if init.name == node.input[1]), None)
+    if scale is None:
+        return  # of unknown shape; the runtime reads the attribute
+    name = scalars.setdefault((node.input[1], elem_type), fresh.of(f"{node.input[1]}/zero_point"))
+    if all(init.name != name for init in graph.initializer):
+        graph.initializer.append(
+            helper.make_tensor(name, elem_type, scale.dims, [0] * int(np.prod(scale.dims)))
+        )
+    node.input.append(name)
+    kept = [a for a in node.attribute if a.name != "output_dtype"]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def rename_given_quantization(graph: onnx.GraphProto) -> None:
+    """Move names of quantizers that are there already out of the quantization tool's way."""
+    fixed = {value.name for value in (*graph.input, *graph.output)}
+    constants = {init.name for init in graph.initializer}
+    fresh = FreshNames(graph)
+    names: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type in SWITCHES:
+            node.name = fresh.of(f"{node.name}/given")
+            inner = [*node.output, *(name for name in node.input if name in constants)]
+            for name in filter(None, inner):
+                if name not in fixed and name not in names:
+                    names[name] = fresh.of(f"{name}/given")
+    rename_tensors(graph, names)
+
+
+def copy_dequantizers(graph: onnx.GraphProto) -> None:
+    """Give each reader of a DequantizeLinear a copy of its own, so that it can go with its reader."""
+    readers = Counter(name for node in graph.node for name in set(reads(node)))
+    due = {value.name for value in graph.output}
+    writer = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
+    fresh = FreshNames(graph)
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        copies: dict[str, str] = {}
+        for place, name in enumerate(node.input):
+            source = writer.get(name)
+            if source is not None and (readers[name] > 1 or name in due):
+                if name not in copies:
+                    copy = onnx.NodeProto()
+                    copy.CopyFrom(source)
+                    copy.name = fresh.of(f"{source.name}/{node.name}")
+                    copies[name] = copy.output[0] = fresh.of(f"{name}/{node.name}")
+                    nodes.append(copy)
+                node.input[place] = copies[name]
+        nodes.append(node)
+    used = {name for node in nodes for name in reads(node)} | due
+    del graph.node[:]
+    graph.node.extend(n for n in nodes if n.op_type != "DequantizeLinear" or n.output[0] in used)

@@ -1,0 +1,58 @@
+"""A model of an old operator set -> the same in one that quantization can work with."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, version_converter
+
+from profiling.errors import ModelError
+from profiling.onnx_io.external_weights import light, restore, values
+from profiling.onnx_io.load import MIN_OPSET, TARGET_OPSET, default_opset
+from profiling.onnx_io.subgraphs import all_nodes
+
+_RESIZE_CHANGED = 11  # before it Resize and Upsample knew no coordinate_transformation_mode
+
+
+def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model in an operator set from 13 on, as it is if it is in one.
+
+    Raises
+    ------
+    ModelError
+        If an operator has no adapter.
+    """
+    opset = default_opset(model)
+    if opset >= MIN_OPSET:
+        return model
+    resized = {node.output[0] for node in all_nodes(model.graph) if node.op_type in ("Resize", "Upsample")}
+    try:
+        upgraded = restore(version_converter.convert_version(light(model), TARGET_OPSET), model)
+    except (RuntimeError, ValueError, IndexError) as exc:
+        raise ModelError(f"opset {opset} cannot be converted to {TARGET_OPSET}: {exc}") from exc
+    if opset < _RESIZE_CHANGED:
+        constants = {init.name: init for init in upgraded.graph.initializer}
+        constants |= {
+            node.output[0]: node.attribute[0].t
+            for node in all_nodes(upgraded.graph)
+            if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value"
+        }
+        for node in all_nodes(upgraded.graph):
+            if node.op_type == "Resize" and node.output[0] in resized:
+                _keep_coordinates(node, constants)
+    return upgraded
+
+
+def _keep_coordinates(node: onnx.NodeProto, constants: dict[str, TensorProto]) -> None:
+    """Let a Resize compute as before version 11, in place; the adapter leaves the defaults of that version.
+
+    Then a coordinate was the output's over the scale, cut off where a side grew and rounded up where it
+    shrank (ONNX Runtime's `ResizeNearestMode::SIMPLE`).
+    """
+    kept = [a for a in node.attribute if a.name not in ("coordinate_transformation_mode", "nearest_mode")]
+    mode = next((a.s for a in kept if a.name == "mode"), b"nearest")
+    del node.attribute[:]
+    node.attribute.extend(kept)
+    node.attribute.append(helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
+    if mode == b"nearest":
+        scales = constants.get(node.input[2]) if len(node.input) > 2 else None  # noqa: PLR2004
+        shrinks = scales is not None and bool(np.all(values(scales) <= 1))
+        node.attribute.append(helper.make_attribute("nearest_mode", "ceil" if shrinks else "floor"))

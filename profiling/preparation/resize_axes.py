@@ -1,0 +1,64 @@
+"""Resize nodes that name their axes -> the same over all axes.
+
+ONNX Runtime moves channels last around integer convolutions, through a Resize as well, and forgets to move
+its attribute `axes` along (seen in 1.31 and 1.32).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from profiling.onnx_io.external_weights import values
+from profiling.onnx_io.unique_names import FreshNames
+from profiling.runtime.session import Array
+
+_ROI, _SCALES, _SIZES = 1, 2, 3
+
+
+def spread_resize_axes(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Give Resize nodes with `axes` constants for every axis instead, in place, where these are constants.
+
+    Parameters
+    ----------
+    shapes
+        Tensor -> its shape, as far as shapes are known.
+    """
+    constants = {init.name: init for init in graph.initializer}
+    fresh = FreshNames(graph)
+    for node in graph.node:
+        axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), [])
+        shape = shapes.get(node.input[0]) if node.input else None
+        if node.op_type == "Resize" and axes and shape is not None:
+            _spread(node, [axis % len(shape) for axis in axes], shape, constants, graph, fresh)
+
+
+def _spread(
+    node: onnx.NodeProto,
+    axes: Sequence[int],
+    shape: Sequence[int],
+    constants: Mapping[str, TensorProto],
+    graph: onnx.GraphProto,
+    fresh: FreshNames,
+) -> None:
+    policies = [a.s for a in node.attribute if a.name == "keep_aspect_ratio_policy"]
+    has_roi = _name(node, _ROI) != "" and any(
+        a.name == "coordinate_transformation_mode" and a.s == b"tf_crop_and_resize" for a in node.attribute
+    )
+    which = _SIZES if _name(node, _SIZES) else _SCALES
+    given = constants.get(_name(node, which))
+    if given is None or has_roi or any(policy != b"stretch" for policy in policies):
+        return
+    own = values(given)
+    whole: Array = np.ones(len(shape), np.float32) if which == _SCALES else np.asarray(shape, np.int64)
+    whole[list(axes)] = own
+    node.input[which] = fresh.of(f"{given.name}/all_axes")
+    graph.initializer.append(numpy_helper.from_array(whole.astype(own.dtype), node.input[which]))
+    kept = [a for a in node.attribute if a.name != "axes"]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def _name(node: onnx.NodeProto, place: int) -> str:
+    return node.input[place] if len(node.input) > place else ""

@@ -1,0 +1,1 @@
+"""`quantize_static` and what is mended around it; the only door to the quantization tool."""

@@ -1,0 +1,142 @@
+"""What quantizing makes of tensors and weights, in float: each rounded to the steps that the tool chose."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from profiling.onnx_io.external_weights import blocks, is_large, values, write_large
+from profiling.quantization.int16_activations import WIDE_TYPES, import_wide
+from profiling.quantization.quantize import QUANTIZED_SUFFIX
+from profiling.runtime.session import Array
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRounding:
+    """A QuantizeLinear of the all-int8 model: the tensor that it reads, its scale and zero point."""
+
+    tensor: str
+    scale: onnx.TensorProto
+    zero_point: onnx.TensorProto
+
+    def rounded(self, exact: Array) -> Array:
+        """Return a tensor as its quantized form has it, in float (ONNX's QuantizeLinear and back)."""
+        scale, zero = values(self.scale), values(self.zero_point)
+        limits = np.iinfo(zero.dtype)
+        whole = np.clip(np.rint(exact / scale) + np.float32(zero), limits.min, limits.max)
+        return np.asarray((whole - np.float32(zero)) * scale, dtype=exact.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightRounding:
+    """The DequantizeLinear of a weight: integers, scales and zero points along an axis."""
+
+    integers: onnx.TensorProto
+    scale: onnx.TensorProto
+    zero_point: onnx.TensorProto
+    axis: int
+
+    def rounded(self, name: str) -> onnx.TensorProto:
+        """Return the weight as its quantized form has it, in float."""
+        scale, zero = values(self.scale), values(self.zero_point).astype(np.float64)
+
+        def rows() -> Iterator[Array]:
+            start = 0
+            for block in blocks(self.integers):
+                rows_here = len(block) if block.ndim else 1
+                part = slice(start, start + rows_here) if scale.size > 1 and self.axis == 0 else slice(None)
+                shape = [1] * block.ndim
+                if scale.size > 1:
+                    shape[self.axis] = -1
+                exact = block.astype(np.float64) - zero.ravel()[part].reshape(shape)
+                yield (exact * scale.ravel()[part].reshape(shape)).astype(np.float32)
+                start += rows_here
+
+        if is_large(self.integers):
+            dims = tuple(self.integers.dims)
+            return write_large(dims, onnx.TensorProto.FLOAT, rows()).reference(name)
+        (whole,) = rows()
+        return numpy_helper.from_array(whole, name)
+
+
+def tensor_roundings(quantized: onnx.ModelProto) -> dict[str, TensorRounding]:
+    """Return tensor of the float model -> how its quantized form rounds it."""
+    constants = {init.name: init for init in quantized.graph.initializer}
+    found = {}
+    for node in quantized.graph.node:
+        if node.op_type == "QuantizeLinear" and node.output[0].endswith(QUANTIZED_SUFFIX):
+            tensor = node.output[0].removesuffix(QUANTIZED_SUFFIX)
+            found[tensor] = TensorRounding(tensor, *(_first(constants[name]) for name in node.input[1:]))
+    return found
+
+
+def _first(repeated: onnx.TensorProto) -> onnx.TensorProto:
+    """Return a tensor's scale or zero point, which may be there once per channel."""
+    return numpy_helper.from_array(values(repeated).reshape(-1)[:1].reshape(()), repeated.name)
+
+
+def weight_roundings(quantized: onnx.ModelProto) -> dict[str, WeightRounding]:
+    """Return initializer of the float model -> how its quantized form becomes float again."""
+    constants = {init.name: init for init in quantized.graph.initializer}
+    return {
+        node.input[0].removesuffix("_quantized"): WeightRounding(
+            constants[node.input[0]],
+            constants[node.input[1]],
+            constants[node.input[2]],
+            next((a.i for a in node.attribute if a.name == "axis"), 1),
+        )
+        for node in quantized.graph.node
+        if node.op_type == "DequantizeLinear"
+        and node.input[0].endswith("_quantized")
+        and node.input[0] in constants
+    }
+
+
+def with_rounded(
+    model: onnx.ModelProto,
+    quantizers: Sequence[TensorRounding],
+    weights: Mapping[str, onnx.TensorProto],
+) -> onnx.ModelProto:
+    """Return a copy where the given tensors pass through Q and DQ and the given weights are replaced."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for init in copy.graph.initializer:
+        if init.name in weights:
+            init.CopyFrom(weights[init.name])
+    for quantizer in quantizers:
+        _round_tensor(copy, quantizer)
+    return copy
+
+
+def _lead_through(graph: onnx.GraphProto, name: str, before: str, behind: str) -> None:
+    """Let a tensor be written and read by other names."""
+    for node in graph.node:
+        node.output[:] = [before if old == name else old for old in node.output]
+        node.input[:] = [behind if old == name else old for old in node.input]
+
+
+def _round_tensor(model: onnx.ModelProto, quantizer: TensorRounding) -> None:
+    name = quantizer.tensor
+    graph = model.graph
+    before, rounded = name, f"{name}/rounded"
+    if any(output.name == name for output in graph.output):
+        before, rounded = f"{name}/exact", name
+    _lead_through(graph, name, before, rounded)
+    constants = []
+    for role, tensor in (("scale", quantizer.scale), ("zero", quantizer.zero_point)):
+        added = graph.initializer.add()
+        added.CopyFrom(tensor)
+        added.name = f"{name}/{role}"
+        constants.append(added.name)
+    domain = import_wide(model) if quantizer.zero_point.data_type in WIDE_TYPES else ""
+    pair = [
+        helper.make_node("QuantizeLinear", [before, *constants], [f"{name}/int"], domain=domain),
+        helper.make_node("DequantizeLinear", [f"{name}/int", *constants], [rounded], domain=domain),
+    ]
+    places = [i for i, node in enumerate(graph.node) if before in node.output]
+    nodes = list(graph.node)
+    at = places[0] + 1 if places else 0
+    del graph.node[:]
+    graph.node.extend([*nodes[:at], *pair, *nodes[at:]])

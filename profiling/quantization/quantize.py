@@ -1,0 +1,297 @@
+"""The only importer of onnxruntime.quantization: calibration, and nodes quantized in their schemes."""
+
+import itertools
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import networkx as nx
+import numpy as np
+import onnx
+from onnx import TensorProto
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import TensorsData, load_tensors_data, save_tensors_data
+from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+from profiling.errors import QuantizeError
+from profiling.onnx_io.external_weights import light, restore
+from profiling.onnx_io.subgraphs import bodies, reads
+from profiling.precision import Precision
+from profiling.quantization.activation_ranges import tensor_ranges
+from profiling.quantization.int16_activations import STEPS, widen
+from profiling.quantization.keep_float import keep_float, keep_wide
+from profiling.quantization.per_channel_weights import channel_axis, stand_ins
+from profiling.runtime.log_filter import quiet
+from profiling.runtime.session import Feeds
+
+ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
+# The tool quantizes these only behind a quantized producer, so they never decide on their own.
+REMOVABLE = frozenset({"Relu", "Clip"})
+SWITCHES = frozenset({"QuantizeLinear", "DequantizeLinear"})
+# They pass numbers through: their output shares its input's scale, so it adds no noise of its own.
+PASSING = frozenset(
+    {"MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Pad", "Resize", "Split"}
+)
+# Table look-ups, index outputs and conditions: the tool leaves some of their tensors in float.
+_UNSUPPORTED = frozenset(
+    {"ArgMax", "CumSum", "EmbedLayerNormalization", "Gather", "GatherElements", "TopK", "Where"}
+)
+QUANTIZABLE = (frozenset(QDQRegistry) | frozenset(QLinearOpsRegistry)) - _UNSUPPORTED
+
+QUANTIZED_SUFFIX = "_QuantizeLinear_Output"
+"""The tool names the quantized form of tensor T as T + this suffix."""
+_PER_CHANNEL = frozenset(
+    {
+        "Conv", "ConvTranspose", "Gemm", "MatMul",
+        "BatchNormalization", "InstanceNormalization", "LayerNormalization",
+    }
+)  # fmt: skip
+_BIAS = 2
+_MOST_TOLD = 3
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How weights and activations become integers: static QDQ, min-max ranges, weights per channel.
+
+    Parameters
+    ----------
+    symmetric
+        Activations are int8 around zero, as some providers want, instead of uint8.
+    reduce_range
+        Weights use 7 of 8 bits, for processors whose int8 kernels overflow otherwise.
+    wide
+        Activations have 16 bits, where no unit with 8 reads or writes them too.
+    """
+
+    symmetric: bool = False
+    reduce_range: bool = False
+    wide: bool = False
+
+    @property
+    def label(self) -> str:
+        """A name for records: the precision and what differs from its default."""
+        name = Precision.INT16 if self.wide else Precision.INT8
+        return "-".join(
+            filter(None, [name, "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range])
+        )
+
+    def at(self, precision: Precision) -> "Scheme":
+        """Return the scheme of a unit in a precision on a device that has this one.
+
+        With 16-bit activations no kernel computes in integers, so that weights can use all their bits.
+        """
+        return replace(self, wide=True, reduce_range=False) if precision is Precision.INT16 else self
+
+
+INT8 = Scheme()
+INT8_REDUCED = Scheme(reduce_range=True)
+SCHEMES = {s.label: s for s in itertools.starmap(Scheme, itertools.product((False, True), repeat=2))}
+"""Every scheme that a device can have, by its label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A scheme and the file with the value range of every tensor, written by `calibrate`."""
+
+    scheme: Scheme
+    ranges: Path
+
+    def of(self, items: Iterable[T]) -> dict[T, Scheme]:
+        """Return the scheme for each of some units or nodes in int8, as `quantize` wants them."""
+        return dict.fromkeys(items, self.scheme)
+
+    def at(self, precisions: Mapping[T, Precision]) -> dict[T, Scheme]:
+        """Return the scheme of each of some units or nodes in a quantized precision."""
+        return {item: self.scheme.at(precision) for item, precision in precisions.items()}
+
+
+def calibrate(model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Feeds], ranges: Path) -> None:
+    """Write the ranges of the tensors around some nodes over `samples` to a file.
+
+    Whatever is quantized later reads the file instead of running samples, in whatever scheme.
+
+    Parameters
+    ----------
+    nodes
+        Every node that may be quantized later.
+
+    Raises
+    ------
+    QuantizeError
+        If there is no sample.
+    """
+    if not samples:
+        raise QuantizeError("calibration needs at least one sample")
+    chosen = set(nodes)
+    known = {v.name: v for v in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
+    touched = (n for node in model.graph.node if node.name in chosen for n in (*node.input, *node.output))
+    floats = [
+        name
+        for name in dict.fromkeys(touched)
+        if name in known and known[name].type.tensor_type.elem_type == TensorProto.FLOAT
+    ]
+    found = tensor_ranges(model, floats, samples)
+    pairs = {name: tuple(np.array([x], np.float32) for x in pair) for name, pair in found.items()}
+    save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), ranges)
+
+
+def read_ranges(ranges: Path) -> dict[str, tuple[float, float]]:
+    """Return tensor -> least and greatest value, as `calibrate` wrote them."""
+    known = load_tensors_data(ranges).items()
+    return {name: (float(data.lowest[0]), float(data.highest[0])) for name, data in known}
+
+
+def quantize(
+    model: onnx.ModelProto,
+    schemes: Mapping[str, Scheme],
+    ranges: Path,
+    guarded: Collection[str] = (),
+) -> onnx.ModelProto:
+    """Return a copy of `model` with some nodes quantized, each in its scheme.
+
+    Before: `model` comes from `prepare_model`; two nodes that share a tensor agree on whether
+    activations are symmetric. After: every float activation that a quantized node reads or writes is
+    quantized for all its consumers, to 16 bits if only nodes of wide schemes touch it; the weights of other
+    nodes stay in float when the runtime optimizes.
+
+    Parameters
+    ----------
+    schemes
+        Node -> scheme; nodes left out stay in float.
+    ranges
+        What `calibrate` wrote for this model.
+    guarded
+        Nodes that the runtime must not compute in integers where everything around them is.
+
+    Raises
+    ------
+    QuantizeError
+        If a node is unknown, two schemes meet at a tensor, or the tool fails.
+    """
+    unknown = set(schemes) - {node.name for node in model.graph.node}
+    if unknown:
+        raise QuantizeError(f"no such node to quantize: {sorted(unknown)[0]}")
+    _require_one_kind(model, schemes)
+    source, model = model, onnx.ModelProto()
+    model.CopyFrom(source)
+    # Whether activations are symmetric decides if a Relu may vanish, for a whole call of the tool; the
+    # calls share no tensor. Bits of weights can differ within a call.
+    for symmetric in (False, True):
+        chosen = {name: scheme for name, scheme in schemes.items() if scheme.symmetric == symmetric}
+        if chosen:  # the tool takes an empty list for "all nodes"
+            model = _call_tool(model, chosen, ranges)
+    wide = {name for name, scheme in schemes.items() if scheme.wide}
+    widen(model, source, schemes.keys() - wide, wide, QUANTIZED_SUFFIX)
+    values = (*source.graph.input, *source.graph.value_info, *source.graph.output)
+    dims = {value.name: value.type.tensor_type.shape.dim for value in values}
+    shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in known] for name, known in dims.items()}
+    keep_float(model, schemes, shapes, guarded)
+    keep_wide(model, wide)
+    return model
+
+
+def _require_one_kind(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> None:
+    symmetric: dict[str, bool] = {}
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.name in schemes:
+            for name in {*node.input, *node.output} - constants - {""}:
+                if symmetric.setdefault(name, schemes[node.name].symmetric) != schemes[node.name].symmetric:
+                    raise QuantizeError(
+                        f"tensor {name!r} would be quantized in two ways, symmetric and not: between two "
+                        "such int8 units one in float is needed"
+                    )
+
+
+def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path) -> onnx.ModelProto:
+    base = next(iter(schemes.values()))
+    small = stand_ins(model, schemes)
+    with tempfile.TemporaryDirectory() as folder, quiet(), np.errstate(all="ignore"):
+        target = Path(folder) / "quantized.onnx"
+        try:
+            quantize_static(
+                light(model, small.constants),  # the tool edits its input
+                target,
+                None,
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QInt8 if base.symmetric else QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                reduce_range=base.reduce_range,
+                nodes_to_quantize=list(schemes),
+                extra_options={
+                    # Without it, MaxPool and the like are quantized only if their neighbours happen to be.
+                    "ForceQuantizeNoInputCheck": True,
+                    "ActivationSymmetric": base.symmetric,
+                    "TensorQuantOverrides": _other_bits(model, schemes, base),
+                },
+                calibration_cache_path=ranges,
+            )
+        except Exception as exc:
+            line = " ".join(str(exc).split())
+            raise QuantizeError(
+                f"ONNX Runtime's quantization tool refuses {_told(model, schemes)}: {line}"
+            ) from exc
+        quantized = restore(onnx.load(target), model)
+    small.replace_in(quantized, _reduced(model, schemes), _finer(model, schemes))
+    return _in_order(quantized)
+
+
+def _told(model: onnx.ModelProto, nodes: Collection[str]) -> str:
+    """Return the nodes that were to be quantized and their weights, if they are few enough to say."""
+    chosen = [node for node in model.graph.node if node.name in nodes]
+    if len(chosen) > _MOST_TOLD:
+        return f"{len(chosen)} nodes"
+    shapes = {init.name: list(init.dims) for init in model.graph.initializer}
+    weights = [f"{name!r} {shapes[name]}" for node in chosen for name in node.input if name in shapes]
+    told = ", ".join(f"{node.op_type} {node.name!r}" for node in chosen)
+    return f"{told} with {', '.join(weights)}" if weights else told
+
+
+def _other_bits(
+    model: onnx.ModelProto, schemes: Mapping[str, Scheme], base: Scheme
+) -> dict[str, list[dict[str, object]]]:
+    """Return what the tool must know of constants whose node uses other bits than the base scheme."""
+    floats = {t.name: t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
+    others = [n for n in model.graph.node if schemes.get(n.name, base).reduce_range != base.reduce_range]
+    found: dict[str, list[dict[str, object]]] = {}
+    for node in others:
+        for place, name in enumerate(node.input):
+            if name in floats and not (node.op_type in _PER_CHANNEL and place == _BIAS):
+                one: dict[str, object] = {"reduce_range": not base.reduce_range}
+                if node.op_type in _PER_CHANNEL and len(floats[name].dims) > 1:
+                    one["axis"] = channel_axis(node)
+                found[name] = [one]
+    return found
+
+
+def _reduced(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str, bool]:
+    """Return constant -> whether the node that reads it wants 7 bits."""
+    readers = [node for node in model.graph.node if node.name in schemes]
+    return {name: schemes[node.name].reduce_range for node in readers for name in node.input}
+
+
+def _finer(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str, float]:
+    """Return constant -> by how much finer the steps of what it is multiplied with become."""
+    wide = {name for name, scheme in schemes.items() if scheme.wide}
+    return {name: float(STEPS) for node in model.graph.node if node.name in wide for name in node.input}
+
+
+def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Sort nodes again, in place: the tool's own sorting does not see what nested graphs read."""
+    nodes = list(model.graph.node)
+    if any(bodies(node) for node in nodes):
+        writer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
+        needs = nx.DiGraph()
+        needs.add_nodes_from(range(len(nodes)))
+        needs.add_edges_from(
+            (writer[name], i) for i, node in enumerate(nodes) for name in reads(node) if name in writer
+        )
+        order = list(nx.lexicographical_topological_sort(needs))
+        del model.graph.node[:]
+        model.graph.node.extend(nodes[place] for place in order)
+    return model

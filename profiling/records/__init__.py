@@ -1,0 +1,1 @@
+"""Profiles as files: JSON, differences, the cache."""

@@ -1,0 +1,258 @@
+"""What was measured of one model: seconds per unit and switch on one device, noise per tensor."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from profiling.errors import ProfileError
+from profiling.input_files import read_input
+from profiling.on_device.measure import FORMAT as FORMAT
+from profiling.precision import Precision, Wire
+
+_ROUNDING = 1e-9
+_MOST_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCost:
+    """Seconds that a unit takes where it really runs, inside the whole model.
+
+    `spread` is the width of the middle half of its runs over their median.
+    """
+
+    unit: str
+    precision: Precision
+    seconds: float
+    spread: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchCost:
+    """Seconds to quantize a tensor or to bring it back, layout changes around it included.
+
+    Between int8 and int16 a switch costs what one between int8 and fp32 does. `measured` is False where the
+    seconds come from a fit over the bytes of measured switches.
+    """
+
+    tensor: str
+    source: Precision
+    to: Precision
+    seconds: float
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeamCost:
+    """Seconds that a stage loses by ending (`leave_s`) or beginning (`enter_s`) at a tensor in a form.
+
+    `measured` is False where the seconds come from a fit over the bytes at the designed cuts.
+    """
+
+    tensor: str
+    form: Precision
+    leave_s: float
+    enter_s: float
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WireCost:
+    """Seconds to encode or decode (`side`) a tensor for a link: `start_s` and `element_s` per element."""
+
+    wire: Wire
+    side: str
+    start_s: float
+    element_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyProfile:
+    """Seconds of one model on one device.
+
+    Parameters
+    ----------
+    model_sha256
+        Of the prepared model.
+    scheme
+        Label of the quantization scheme that was measured.
+    overflows
+        Whether int8 kernels overflow on the device with 8-bit weights; then plans use 7 bits.
+    wall_s
+        Precision -> median seconds of a whole run without the profiler. A unit that cannot be
+        quantized stays in fp32 in every model.
+    unattributed_s
+        Precision -> seconds of a run that no unit and no switch accounts for.
+    start_s
+        Seconds of a run that computes hardly anything, part of `unattributed_s`.
+    profiled_s
+        Precision -> seconds of all kernels under the profiler, before its own cost was taken off.
+    samples
+        Runs behind each median.
+    runs_s
+        Precision -> seconds of every whole run without the profiler; of the fp32 model those beside
+        every other model.
+    spread, noisy
+        Width of the middle half of the fp32 runs over their median, and whether that is so wide that
+        something else kept the machine busy.
+    """
+
+    model_sha256: str
+    runtime_version: str
+    scheme: str
+    overflows: bool
+    processor: str
+    threads: int
+    provider: str
+    samples: int
+    runs_s: dict[Precision, tuple[float, ...]]
+    spread: float
+    noisy: bool
+    wall_s: dict[Precision, float]
+    unattributed_s: dict[Precision, float]
+    profiled_s: dict[Precision, float]
+    units: tuple[UnitCost, ...]
+    switches: tuple[SwitchCost, ...]
+    start_s: float
+    seams: tuple[SeamCost, ...]
+    wires: tuple[WireCost, ...]
+
+    def spread_rest(self) -> "LatencyProfile":
+        """Return the profile with what nothing accounts for, but a run's start, spread over the units."""
+        factor = {
+            precision: (self.wall_s[precision] - self.start_s) / (self.wall_s[precision] - rest)
+            for precision, rest in self.unattributed_s.items()
+            if self.start_s * (1 + _ROUNDING) < rest < self.wall_s.get(precision, 0.0)
+        }
+        return replace(
+            self,
+            units=tuple(
+                replace(row, seconds=row.seconds * factor.get(row.precision, 1.0)) for row in self.units
+            ),
+            unattributed_s=dict.fromkeys(self.unattributed_s, self.start_s),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TensorNoise:
+    """Noise power where noise adds up (`profiling.noise.noise_taps`) when only this tensor is quantized.
+
+    Squared error over squared fp32 values, all of these tensors and all samples together.
+
+    Parameters
+    ----------
+    float16
+        The same if it crosses a link as float16; None if it does not fit into that.
+    """
+
+    tensor: str
+    power: float
+    float16: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitNoise:
+    """The same when only a unit's weights and inner tensors are quantized."""
+
+    unit: str
+    power: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseProfile:
+    """Quantization noise of one model in one scheme on its calibration data; the same on every device."""
+
+    model_sha256: str
+    runtime_version: str
+    scheme: str
+    samples: int
+    tensors: tuple[TensorNoise, ...]
+    units: tuple[UnitNoise, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The portable record of one model on one device; without noise where a bundle made it."""
+
+    format: int
+    device: str
+    latency: LatencyProfile
+    noise: tuple[NoiseProfile, ...] = ()
+
+
+T = TypeVar("T")
+
+
+def save_json(value: object, path: Path) -> None:
+    """Write a record as indented JSON, whole or not at all."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+    with writing_aside(path) as aside:
+        aside.write_bytes(text)
+
+
+@contextmanager
+def writing_aside(path: Path) -> Iterator[Path]:
+    """Yield a new file beside `path` that takes its place when the block succeeds.
+
+    So a crash or a second run never shows half a file. A link keeps pointing where it does; a device
+    or pipe is written as it is.
+    """
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        yield path
+        return
+    aside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield aside
+        aside.replace(place)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile back.
+
+    Raises
+    ------
+    ProfileError
+        If the file is missing, no profile, or of another format.
+    """
+    found = load_json(path, _Format, "Profile").format
+    if found != FORMAT:
+        raise ProfileError(
+            f"{path}: format {found}, this version reads {FORMAT}; make it again: plan profile"
+        )
+    return load_json(path, Profile)
+
+
+class _Format(msgspec.Struct):
+    """What tells a profile, of whatever format."""
+
+    format: int
+    device: str
+    latency: msgspec.Raw
+
+
+def load_json(path: Path, kind: type[T], name: str | None = None) -> T:
+    """Read a record back.
+
+    Parameters
+    ----------
+    name
+        What messages call it; default: as `kind`.
+
+    Raises
+    ------
+    ProfileError
+        If the file is missing, no JSON, or lacks what `kind` needs.
+    """
+    try:
+        return msgspec.json.decode(read_input(path, _MOST_BYTES), type=kind)
+    except OSError as exc:
+        raise ProfileError(f"{path}: {exc.strerror}") from exc
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
+        raise ProfileError(f"{path} is not a {name or kind.__name__} file: {exc}") from exc

@@ -1,0 +1,1 @@
+"""The one door to ONNX Runtime sessions, and what happened when they crashed."""

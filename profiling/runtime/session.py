@@ -1,0 +1,145 @@
+"""The one door to ONNX Runtime sessions: threads, provider and optimization are always explicit."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import onnx
+import onnxruntime as ort
+
+from profiling.errors import ModelError
+from profiling.on_device.measure import QUIET, session_options, trace_into
+from profiling.onnx_io.external_weights import ROOT
+from profiling.onnx_io.external_weights import Array as Array
+
+T = TypeVar("T")
+Feeds = Mapping[str, Array]
+"""Input name -> array, one sample of a model whose shapes are static."""
+
+
+class Optimization(Enum):
+    """How far ONNX Runtime may rewrite the graph."""
+
+    NONE = "none"  # every node as the model has it; shapes are those of real tensors
+    FOLDING = "folding"  # as basic, but only to operators that the quantization tool takes
+    BASIC = "basic"  # no layout change: a chain of stages equals the whole model bit for bit
+    DEFAULT = "default"  # what a user gets
+
+
+_LEVELS = {
+    Optimization.NONE: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    Optimization.FOLDING: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    Optimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+# It makes a SpaceToDepth, which has no integer form, of slices, which have one.
+_FUSION = "SliceConcatToSpaceToDepthFusion"
+ort.set_default_logger_severity(QUIET)  # the tools' own sessions too
+_SILENT = 4  # fatal
+_MOST_AT_ONCE = 8  # each needs memory for a run of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How a device runs models.
+
+    Parameters
+    ----------
+    threads
+        Intra-op threads of every session.
+    provider
+        ONNX Runtime execution provider.
+    """
+
+    threads: int = 1
+    provider: str = "CPUExecutionProvider"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where a session writes its kernel times and the graph that it really runs; None for neither."""
+
+    profile_prefix: Path | None = None
+    optimized_model: Path | None = None
+
+
+def open_session(
+    model: onnx.ModelProto | Path,
+    runtime: Runtime,
+    optimization: Optimization = Optimization.DEFAULT,
+    trace: Trace | None = None,
+    execution_order: ort.ExecutionOrder = ort.ExecutionOrder.DEFAULT,
+) -> ort.InferenceSession:
+    """Return a session that runs one request at a time, without spinning threads.
+
+    Parameters
+    ----------
+    execution_order
+        Of its nodes: by default the runtime walks back from the last output, so that what other outputs
+        need waits in memory; `PRIORITY_BASED` is the model's own order.
+
+    Raises
+    ------
+    ModelError
+        If the runtime refuses the model or lacks the provider.
+    """
+    if runtime.provider not in ort.get_available_providers():
+        known = ", ".join(ort.get_available_providers())
+        raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {known}")
+    options = session_options(runtime.threads)
+    options.graph_optimization_level = _LEVELS[optimization]
+    options.execution_order = execution_order
+    if optimization is Optimization.FOLDING:
+        options.add_session_config_entry("optimization.disable_specified_optimizers", _FUSION)
+    if trace is not None:
+        trace_into(options, trace.profile_prefix, trace.optimized_model)
+    if not isinstance(model, Path):  # a model in memory names its large weights from the root
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(ROOT))
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    try:
+        return ort.InferenceSession(source, options, providers=[runtime.provider], enable_fallback=0)
+    except Exception as exc:  # the runtime's exceptions share no public base class
+        raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(exc)}") from exc
+
+
+def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, Array]:
+    """Run one sample and return its outputs by name."""
+    names = [output.name for output in session.get_outputs()]
+    options = ort.RunOptions()
+    options.log_severity_level = _SILENT  # a failure is raised
+    return dict(zip(names, session.run(names, dict(feeds), options), strict=True))
+
+
+def run_samples(session: ort.InferenceSession, samples: Iterable[Feeds]) -> Iterator[dict[str, Array]]:
+    """Yield the outputs of each sample by name, several at once as `run_at_once` does."""
+    return run_at_once(partial(run_session, session), samples)
+
+
+def run_at_once(run: Callable[[Feeds], T], samples: Iterable[Feeds]) -> Iterator[T]:
+    """Yield what `run` returns for each sample, as many at once as there are cores, up to eight.
+
+    For numbers, not seconds: sessions of one thread keep every core busier so than those of all cores.
+    """
+    count, left = min(_cores(), _MOST_AT_ONCE), iter(samples)
+    with ThreadPoolExecutor(count) as pool:
+        while batch := list(islice(left, count)):
+            yield from pool.map(run, batch)
+
+
+def runtime_for(samples: int) -> Runtime:
+    """Return how to run so many samples for their numbers: few of them get the idle cores as threads."""
+    return Runtime(threads=max(1, _cores() // min(max(1, samples), _MOST_AT_ONCE)))
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
