@@ -1,0 +1,103 @@
+"""Numbers at the edge: NaN, infinity, denormals, constants and zeros, in weights, data and budgets."""
+
+import models
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from planned_models import plan_model
+
+from planner.run import Outcome
+
+
+def plan(folder, model: onnx.ModelProto, x: np.ndarray, **changes) -> Outcome:
+    return plan_model(folder, model, {"x": x}, **changes)
+
+
+def with_weight(name: str, change) -> onnx.ModelProto:
+    model = models.residual()
+    weight = next(init for init in model.graph.initializer if init.name == name)
+    weight.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(weight).copy()), name))
+    return model
+
+
+def put(value: float):
+    def change(weight: np.ndarray) -> np.ndarray:
+        weight.reshape(-1)[0] = value
+        return weight
+
+    return change
+
+
+RNG = np.random.default_rng(0)
+NORMAL = RNG.normal(size=(8, 2, 8, 8)).astype(np.float32)
+INT8 = {"precisions": ["int8"]}  # everything that can be is quantized
+
+
+def test_a_unit_with_a_weight_that_is_not_a_number_stays_in_float(tmp_path):
+    outcome = plan(tmp_path, with_weight("w1", put(np.nan)), NORMAL, **INT8)
+    assert outcome.plan.assignments[0].precision.value == "fp32"
+    assert np.isfinite(outcome.plan.measured.noise_relative_rms)
+
+
+def test_a_unit_with_an_infinite_weight_stays_in_float(tmp_path):
+    outcome = plan(tmp_path, with_weight("b3", put(-np.inf)), NORMAL, **INT8)
+    precisions = {a.nodes[0]: a.precision.value for a in outcome.plan.assignments}
+    # With it what reads the infinity that it writes.
+    assert sorted(precisions.values()) == ["fp32", "fp32", "int8", "int8", "int8"]
+    assert np.isfinite(outcome.plan.measured.noise_relative_rms)
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e-30, 1e30])
+@pytest.mark.parametrize("name", ["w1", "w2", "w4"])
+def test_tiny_and_huge_weights_are_planned(name, scale, tmp_path):
+    model = with_weight(name, lambda weight: (weight * scale).astype(np.float32))
+    outcome = plan(tmp_path, model, NORMAL, **INT8)
+    assert outcome.plan.measured.chain.basic_bit_equal
+
+
+@pytest.mark.parametrize(
+    "x",
+    [np.zeros_like(NORMAL), np.ones_like(NORMAL), np.full_like(NORMAL, -3), NORMAL * np.float32(1e-40)],
+    ids=["zero", "one", "negative", "denormal"],
+)
+def test_constant_and_denormal_data_are_planned(x, tmp_path):
+    outcome = plan(tmp_path, models.residual(), x, **INT8)
+    assert outcome.plan.measured.chain.basic_bit_equal
+    assert np.isfinite(outcome.plan.predicted.noise_relative_rms)
+
+
+def test_a_tensor_that_is_always_zero_adds_no_noise(tmp_path):
+    outcome = plan(tmp_path, with_weight("w2", np.zeros_like), NORMAL, **INT8)
+    assert np.isfinite(outcome.plan.measured.noise_relative_rms)
+
+
+def test_an_output_that_is_always_zero_is_planned(tmp_path):
+    model = with_weight("w4", np.zeros_like)
+    bias = next(init for init in model.graph.initializer if init.name == "b4")
+    bias.CopyFrom(numpy_helper.from_array(np.zeros(4, np.float32), "b4"))
+    outcome = plan(tmp_path, model, NORMAL, budget={"noise_relative_rms": 0.1})
+    assert outcome.plan.measured.noise_relative_rms == 0
+
+
+def test_a_noise_budget_of_zero_keeps_everything_in_float(tmp_path):
+    outcome = plan(tmp_path, models.residual(), NORMAL, budget={"noise_relative_rms": 0})
+    if outcome.built is None:  # folded constants changed the last bits
+        assert "noise_relative_rms" in outcome.failures[0]
+    else:
+        assert {a.precision.value for a in outcome.plan.assignments} == {"fp32"}
+        assert outcome.plan.measured.noise_relative_rms == 0
+
+
+@pytest.mark.parametrize("budget", [{"accuracy_drop": 0}, {"top1_agreement": 1}, {"max_abs_error": 1e-5}])
+def test_budgets_without_slack_are_kept_or_refused(budget, tmp_path):
+    np.savez(tmp_path / "l.npz", x=NORMAL, y=np.arange(8) % 4)
+    data = {"npz": str(tmp_path / "l.npz"), "labels": "y"}
+    outcome = plan(
+        tmp_path, models.residual(), NORMAL, budget=budget, data={"calibration": data, "evaluation": data}
+    )
+    if outcome.built is not None and not outcome.failures:
+        measured = outcome.plan.measured
+        assert measured.accuracy_fp32 - measured.accuracy <= budget.get("accuracy_drop", 1)
+        assert measured.top1_agreement >= budget.get("top1_agreement", 0)
+        assert measured.max_abs_error <= budget.get("max_abs_error", np.inf)

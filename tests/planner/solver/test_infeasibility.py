@@ -1,0 +1,106 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from scenario_texts import LIMITED
+from small_problems import LATENCY, NOISE, small_problem
+from strategies import problems
+
+from planner.costs.budget_limits import limits_of, unit_of
+from planner.costs.noise_model import NoiseLaw
+from planner.problem.placement_problem import Limit, Measure, Quantity
+from planner.refinement.infeasibility_text import conflict_text
+from planner.scenario.loader import load_scenario
+from planner.solver.backends import SolverOptions
+from planner.solver.infeasibility import find_conflict
+from planner.solver.solve import SolveStatus, solve
+
+FREE = replace(small_problem(), limits=(), together=(), apart=())
+
+
+@settings(max_examples=30, deadline=None)
+@given(problems(max_units=4))
+def test_a_conflict_is_minimal_and_each_way_out_of_it_is_one(problem):
+    if solve(problem).status is not SolveStatus.INFEASIBLE:
+        return
+    conflict = find_conflict(problem, SolverOptions())
+    limits = [one.limit for one in conflict.relaxations]
+    assert conflict.minimal
+    assert solve(replace(problem, limits=tuple(limits))).status is SolveStatus.INFEASIBLE
+    for one in conflict.relaxations:
+        fewer = tuple(limit for limit in limits if limit is not one.limit)
+        assert solve(replace(problem, limits=fewer, objective=())).choice is not None
+        if one.least is not None:
+            quantity = one.limit.quantity
+            assert solve(problem.limited(quantity, one.least * 1.0001 + 1e-9)).choice is not None
+            assert one.least > one.limit.at_most
+
+
+def test_budgets_that_bind_together_are_named_together():
+    tight = replace(
+        FREE, limits=(Limit(NOISE, 0.0), Limit(LATENCY, 1.0), Limit(Quantity(Measure.MEMORY, 0), 20))
+    )
+    inside = [replace(v, options=tuple(o for o in v.options if o.device == 0)) for v in tight.vertices]
+    tight = replace(tight, vertices=tuple(inside))
+    conflict = find_conflict(tight, SolverOptions())
+    assert [one.limit.quantity for one in conflict.relaxations] == [NOISE, Quantity(Measure.MEMORY, 0)]
+    assert [one.least for one in conflict.relaxations] == pytest.approx([0.02 + 0.003 + 0.002, 30.0], rel=0.5)
+
+
+def test_a_conflict_is_told_in_the_scenarios_keys_and_units(tmp_path):
+    (tmp_path / "s.yaml").write_text(LIMITED.replace("{INPUTS}", "{}"))
+    scenario = load_scenario(tmp_path / "s.yaml")
+    limits = (Limit(Quantity(Measure.MEMORY, 0), 3 * 2**20), Limit(LATENCY, 0.001), Limit(NOISE, 1e-4))
+    conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
+    text = conflict_text(scenario, conflict, NoiseLaw().power)
+    assert text.startswith("infeasible at the measured costs: budget.latency_ms: 0.001 ms cannot be kept; ")
+    assert text.endswith(" ms would do")
+    both = replace(
+        conflict, relaxations=tuple(replace(conflict.relaxations[0], limit=x, least=None) for x in limits)
+    )
+    assert conflict_text(scenario, both, NoiseLaw().power) == (
+        "infeasible at the measured costs: budget.memory_mib.camera: 3 MiB, budget.latency_ms: 1 ms and "
+        "noise_relative_rms: 0.01 cannot be kept together"
+    )
+
+
+def test_a_limit_that_error_budgets_left_names_them_and_no_way_out(tmp_path):
+    text = LIMITED.replace("{INPUTS}", "{}").replace(
+        "latency_ms: 100", "max_abs_error: 0.1, noise_relative_rms: 0.2"
+    )
+    (tmp_path / "s.yaml").write_text(text)
+    scenario = load_scenario(tmp_path / "s.yaml")
+    conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
+    (one,) = conflict.relaxations
+    derived = replace(conflict, relaxations=(replace(one, limit=Limit(NOISE, 1e-4), least=0.002),))
+    assert conflict_text(scenario, derived, NoiseLaw().power) == (
+        "infeasible at the measured costs: noise_relative_rms and max_abs_error (which leave 0.01 of noise "
+        "on held-back data) cannot be kept"
+    )
+    own = replace(conflict, relaxations=(replace(one, limit=Limit(NOISE, 0.04), least=0.09),))
+    assert conflict_text(scenario, own, NoiseLaw().power).endswith("noise_relative_rms: 0.3 would do")
+
+
+WRITTEN = {
+    "latency_ms: 100": "budget.latency_ms: 100 ms",
+    "makespan_ms: 50": "budget.makespan_ms: 50 ms",
+    "throughput_per_s: 20": "budget.throughput_per_s: 20 per s",
+    "energy_j: {camera: 0.5}": "budget.energy_j.camera: 0.5 J",
+    "total_energy_j: 2": "budget.total_energy_j: 2 J",
+    "memory_mib: {camera: 1.5}": "budget.memory_mib.camera: 1.5 MiB",
+    "traffic_kib: {camera-server: 3}": "budget.traffic_kib.camera-server: 3 KiB",
+    "money_per_request: 0.2": "budget.money_per_request: 0.2",
+    "money_per_month: 100": "budget.money_per_month: 100",
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_each_budget_is_told_as_it_was_written_with_its_unit(tmp_path, written):
+    text = LIMITED.replace("{INPUTS}", "{}").replace("memory_mib: {camera: 1}, latency_ms: 100", written)
+    text = text.replace("{name: camera", "{name: camera, active_watt: 1, price_per_hour: 1")
+    text = text.replace("{name: server", "{name: server, active_watt: 1") + "requests_per_month: 1000\n"
+    (tmp_path / "s.yaml").write_text(text)
+    scenario = load_scenario(tmp_path / "s.yaml")
+    (limit,) = limits_of(scenario)
+    unit = unit_of(scenario, limit.quantity)
+    assert unit.text(f"{unit.in_unit(limit.at_most):.4g}") == WRITTEN[written]

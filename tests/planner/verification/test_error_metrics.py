@@ -1,0 +1,227 @@
+import io
+
+import numpy as np
+import onnx
+import pytest
+from planned_models import scenario_around
+from rich.console import Console
+
+from planner.errors import DataError
+from planner.inputs.prepared_scenario import prepare
+from planner.output.plan_folder import read_manifest, write_outcome
+from planner.plan.records import Metrics
+from planner.report.plan_tables import plan_table
+from planner.run import plan_scenario
+from planner.scenario.schema import BudgetSpec
+from planner.verification.error_metrics import (
+    MetricsSum,
+    broken_budgets,
+    class_count,
+    doubtful_budgets,
+    has_error_budget,
+    names_class,
+)
+
+
+def metrics(**changes) -> Metrics:
+    fields = {
+        "noise_relative_rms": 0.1,
+        "max_abs_error": 1.0,
+        "top1_agreement": 0.95,
+        "accuracy": 0.90,
+        "accuracy_fp32": 0.92,
+        "metric": 0.30,
+        "metric_fp32": 0.35,
+        "samples": 100,
+    }
+    return Metrics(**(fields | changes))
+
+
+def names(pairs) -> list[str]:
+    return [name for name, _, _ in pairs]
+
+
+def test_samples_add_up():
+    total = MetricsSum()
+    total.add({"y": np.array([3.0, 4.0])}, {"y": np.array([3.0, 4.0])}, 1)
+    total.add({"y": np.array([2.0, 0.0])}, {"y": np.array([0.0, 1.0])}, 1)
+    result = total.result()
+    assert result.noise_relative_rms == pytest.approx((5 / 26) ** 0.5)
+    assert result.max_abs_error == 2.0
+    assert result.top1_agreement == 0.5
+    assert (result.accuracy, result.accuracy_fp32, result.samples) == (0.5, 1.0, 2)
+
+
+def test_a_metric_sees_all_outputs_and_labels_at_once():
+    def mean_of_labelled(outputs, labels):
+        return float(outputs["y"][np.arange(len(labels)), labels].mean())
+
+    total = MetricsSum(mean_of_labelled)
+    total.add({"y": np.array([[3.0, 4.0]])}, {"y": np.array([[3.0, 5.0]])}, None)
+    total.add({"y": np.array([[2.0, 0.0]])}, {"y": np.array([[1.0, 1.0]])}, None)
+    result = total.result([1, 0])
+    assert (result.metric, result.metric_fp32) == (3.0, 3.0)
+
+
+def test_without_labels_there_is_no_accuracy():
+    total = MetricsSum()
+    total.add({"y": np.array([1.0])}, {"y": np.array([1.0])}, None)
+    assert total.result().accuracy is None
+
+
+def test_a_budget_met_exactly_holds():
+    budget = BudgetSpec(noise_relative_rms=0.1, max_abs_error=1.0, top1_agreement=0.95, accuracy_drop=0.02)
+    assert not names(broken_budgets(budget, metrics()))
+
+
+@pytest.mark.parametrize(
+    ("budget", "name"),
+    [
+        (BudgetSpec(noise_relative_rms=0.09), "noise_relative_rms"),
+        (BudgetSpec(max_abs_error=0.9), "max_abs_error"),
+        (BudgetSpec(top1_agreement=0.96), "top1_agreement"),
+        (BudgetSpec(accuracy_drop=0.01), "accuracy_drop"),
+        (BudgetSpec(metric_drop=0.04), "metric_drop"),
+    ],
+)
+def test_each_broken_budget_is_named(budget, name):
+    assert names(broken_budgets(budget, metrics())) == [name]
+    assert has_error_budget(budget)
+
+
+def test_without_labels_changed_answers_stand_for_lost_accuracy():
+    unlabelled = metrics(accuracy=None, accuracy_fp32=None)
+    assert names(broken_budgets(BudgetSpec(accuracy_drop=0.04), unlabelled)) == ["accuracy_drop"]
+    assert not names(broken_budgets(BudgetSpec(accuracy_drop=0.06), unlabelled))
+
+
+def test_few_samples_must_show_a_margin():
+    budget = BudgetSpec(accuracy_drop=0.03)
+    assert not names(doubtful_budgets(budget, metrics(samples=10_000)))
+    assert names(doubtful_budgets(budget, metrics(samples=100))) == ["accuracy_drop"]
+    same = metrics(samples=4, top1_agreement=1.0, accuracy=0.92)
+    assert not names(doubtful_budgets(BudgetSpec(accuracy_drop=0.0), same))
+
+
+def test_an_output_that_is_no_number_breaks_every_error_budget():
+    total = MetricsSum()
+    total.add({"y": np.array([np.nan, 1.0])}, {"y": np.array([0.0, 1.0])}, None)
+    budget = BudgetSpec(noise_relative_rms=0.5, max_abs_error=0.5)
+    assert names(broken_budgets(budget, total.result())) == ["noise_relative_rms", "max_abs_error"]
+
+
+def test_equal_infinities_are_no_error():
+    total = MetricsSum()
+    total.add({"y": np.array([-np.inf, 1.0])}, {"y": np.array([-np.inf, 1.0])}, None)
+    assert total.result().noise_relative_rms == 0
+    assert total.result().max_abs_error == 0
+
+
+def test_class_indices_agree_by_value():
+    total = MetricsSum()
+    total.add({"y": np.array([7])}, {"y": np.array([3])}, 3)
+    result = total.result()
+    assert (result.top1_agreement, result.accuracy, result.accuracy_fp32) == (0, 0, 1)
+    assert result.noise_relative_rms > 1
+
+
+def test_memory_is_no_error_budget():
+    assert not has_error_budget(BudgetSpec(memory_mib={"a": 1.0}, latency_ms=3.0))
+
+
+def test_the_standard_error_is_the_spread_over_many_sets_of_samples():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        total = MetricsSum()
+        for _ in range(40):
+            exact = rng.normal(size=8) * rng.lognormal(0, 0.5)
+            total.add({"y": exact + 0.1 * rng.lognormal(0, 0.3) * rng.normal(size=8)}, {"y": exact}, None)
+        found.append(total.result())
+    spread = np.std([one.noise_relative_rms for one in found])
+    assert np.mean([one.noise_standard_error for one in found]) == pytest.approx(spread, rel=0.15)
+
+
+def test_without_noise_or_with_one_sample_there_is_no_standard_error():
+    exact = {"y": np.array([1.0, 2.0])}
+    quiet, single = MetricsSum(), MetricsSum()
+    for _ in range(3):
+        quiet.add(exact, exact, None)
+    single.add({"y": np.array([1.5, 2.0])}, exact, None)
+    assert quiet.result().noise_standard_error == single.result().noise_standard_error == 0.0
+    assert single.result().noise_relative_rms > 0
+
+
+def test_noise_that_few_samples_do_not_show_to_hold_is_doubtful_but_not_broken():
+    budget = BudgetSpec(noise_relative_rms=0.11)
+    doubtful = metrics(noise_standard_error=0.006)
+    assert names(doubtful_budgets(budget, doubtful)) == ["noise_relative_rms"]
+    assert not names(doubtful_budgets(budget, metrics(noise_standard_error=0.004)))
+    assert not names(broken_budgets(budget, doubtful))
+
+
+ANSWERS = {
+    "class scores": (np.float32, (1, 10), 10, True),
+    "scores without a batch": (np.float32, (10,), 10, True),
+    "scores behind more axes of one": (np.float16, (1, 1, 1, 10), 10, True),
+    "scores of a single pixel": (np.float32, (1, 10, 1, 1), 10, True),
+    "quantized scores": (np.uint8, (1, 10), 10, True),
+    "a class index": (np.int64, (1,), None, True),
+    "a scalar index": (np.int32, (), None, True),
+    "a truth value": (np.bool_, (1, 1), None, True),
+    "detections": (np.float32, (1, 84, 64), None, False),
+    "one measure": (np.float32, (1, 1), None, False),
+    "a quantized measure": (np.uint8, (1, 1), None, False),
+    "a series": (np.float32, (1, 96, 1), None, False),
+    "rows of scores": (np.float32, (1, 7, 10), None, False),
+    "a map of indices": (np.int64, (1, 8, 8), None, False),
+    "the best five": (np.int64, (1, 5), None, False),
+    "nothing": (np.float32, (1, 0), None, False),
+}
+
+
+@pytest.mark.parametrize(("dtype", "shape", "classes", "named"), ANSWERS.values(), ids=ANSWERS)
+def test_only_scores_and_indices_name_a_class(dtype, shape, classes, named):
+    assert class_count(dtype, shape) == classes
+    assert names_class(dtype, shape) == named
+    output = {"y": np.ones(shape, dtype)}
+    total = MetricsSum()
+    total.add(output, output, 1)
+    assert (total.result().top1_agreement is None) == (not named)
+    assert (total.result().accuracy is None) == (not named)
+
+
+def test_answers_that_cannot_be_compared_keep_no_budget_on_them():
+    unknown = metrics(top1_agreement=None, accuracy=None, accuracy_fp32=None)
+    for budget in (BudgetSpec(top1_agreement=0.0), BudgetSpec(accuracy_drop=1.0)):
+        assert len(names(broken_budgets(budget, unknown))) == 1
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]>'
+        "d (float[1,3,8,8] x) => (float[1,3,64] boxes) <int64[3] s = {1, 3, 64}>"
+        "{ r = Relu(x) boxes = Reshape(r, s) }"
+    )
+    arrays = {"x": np.random.default_rng(0).normal(size=(12, 3, 8, 8)).astype(np.float32)}
+    return scenario_around(tmp_path_factory.mktemp("detector"), model, arrays)
+
+
+@pytest.mark.parametrize("budget", [BudgetSpec(top1_agreement=0.9), BudgetSpec(accuracy_drop=0.1)])
+def test_a_budget_on_the_answers_of_a_detector_is_refused_before_anything_is_measured(detector, budget):
+    asked = detector.model_copy(update={"budget": budget})
+    words = r"first output 'boxes', float32 \[1, 3, 64\], names no class.*noise_relative_rms.*metric"
+    with pytest.raises(DataError, match=words):
+        prepare(asked)
+
+
+def test_no_page_or_table_shows_the_agreement_of_a_detector(detector, tmp_path):
+    outcome = plan_scenario(detector)
+    write_outcome(outcome, tmp_path / "plan")
+    assert outcome.plan.measured.top1_agreement is None
+    text = io.StringIO()
+    Console(file=text, width=200).print(plan_table(outcome.plan, read_manifest(tmp_path / "plan")))
+    assert "noise, relative rms" in text.getvalue()
+    for shown in (text.getvalue(), (tmp_path / "plan" / "report.html").read_text()):
+        assert "top-1" not in shown
