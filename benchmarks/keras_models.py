@@ -24,6 +24,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from planner.deployment.deliverable import Deliverable
 from planner.inputs.dataset import Dataset
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.records import Metrics
@@ -31,9 +32,9 @@ from planner.refinement.measured_scenario import measure_basis
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import Scenario
-from planner.verification.error_metrics import cautious_noise
+from planner.verification.error_budgets import cautious_noise
 from planner.verification.time_plans import TimedStage, time_side_by_side
-from planner.verification.verify import Deliverable, measure_errors
+from planner.verification.verify import measure_errors
 from profiling.quantization.quantize import quantize
 from profiling.runtime.session import Optimization, open_session, run_session
 

@@ -25,16 +25,13 @@ from resnet50 import resnet50
 from rich.console import Console
 from rich.table import Table
 
-from planner.costs.device_profiles import (
-    device_costs,
-    latency_profile,
-    measured_devices,
-    noise_law,
-    noise_profiles,
-)
+from planner.costs.device_costs import device_costs
+from planner.costs.device_profiles import latency_profile
 from planner.costs.noise_model import Trial
+from planner.costs.noise_profiles import noise_law, noise_profiles
 from planner.costs.whole_model import Whole, alone_on
 from planner.deployment.mixed_precision import rebuild
+from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import Scenario

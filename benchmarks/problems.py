@@ -3,9 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from planner.costs.device_profiles import device_costs, measured_devices, noise_profiles
+from planner.costs.device_costs import device_costs
+from planner.costs.device_profiles import profile_devices
 from planner.costs.formulation import formulate
-from planner.costs.profile_files import profile_devices
+from planner.costs.noise_profiles import noise_profiles
+from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice, Measure, PlacementProblem, Quantity

@@ -30,23 +30,21 @@ from prediction import isolated, scenario_of
 from rich.console import Console
 from rich.table import Table
 
-from planner.costs.device_profiles import (
-    device_costs,
-    latency_profile,
-    measured_devices,
-    noise_law,
-    noise_profiles,
-)
+from planner.costs.device_costs import device_costs
+from planner.costs.device_profiles import latency_profile
 from planner.costs.noise_model import Trial
+from planner.costs.noise_profiles import noise_law, noise_profiles
 from planner.costs.whole_model import alone_on
+from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
+from profiling.arrays import Feeds
 from profiling.noise.measure_noise import noise_power
 from profiling.on_device.measure import FORMAT
 from profiling.onnx_io.external_weights import save
 from profiling.quantization.quantize import Scheme
 from profiling.records.profile import Profile, load_profile, save_json
 from profiling.records.profile_diff import diff_profiles
-from profiling.runtime.session import Feeds, Runtime, open_session, run_session
+from profiling.runtime.session import Runtime, open_session, run_session
 
 _GIBI = 2**30
 _UNITS = 4  # that the layer-by-layer method is measured on

@@ -5,7 +5,7 @@ Height, width and channels are the last three axes; any number of others may be 
 
 import numpy as np
 
-from profiling.runtime.session import Array
+from profiling.arrays import Array
 
 
 def channels_first(values: Array) -> Array:

@@ -1,33 +1,35 @@
 """The flow, written out once: scenario -> graph -> profile -> problem -> plan -> models -> proof."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from planner.costs.device_profiles import (
-    local_runtime,
-    noise_of,
-)
-from planner.deployment.build import Built, build_models, deliverable_of
+from planner.costs.device_costs import noise_of
+from planner.deployment.build import build_models
+from planner.deployment.deliverable import Built, Deliverable, deliverable_of
 from planner.devices.quantization_schemes import schemes_of, trial_level
+from planner.devices.runtime import local_runtime
 from planner.errors import DataError, OutputError, RebuildError
 from planner.inputs.prepared_scenario import Prepared, group_units, load_datasets, load_source, prepare
+from planner.plan.configuration import Chosen, chosen_by
 from planner.plan.records import Measured, Plan
 from planner.refinement.closed_loop import close_loop
 from planner.refinement.infeasibility_text import conflict_text
 from planner.refinement.measured_scenario import measure_basis
 from planner.refinement.noise_limit_search import Tightened
-from planner.refinement.plan_assembly import Chosen, Question, chosen_by, compose_infeasible, compose_plan
+from planner.refinement.outcome import Outcome
+from planner.refinement.plan_assembly import compose_infeasible, compose_plan
+from planner.refinement.question import Question
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.solver.infeasibility import find_conflict
 from planner.user_objects import load_metric
-from planner.verification.error_metrics import broken_budgets, has_error_budget
+from planner.verification.error_budgets import broken_budgets, has_error_budget
 from planner.verification.sample_size import too_few_evaluated
 from planner.verification.time_plan import time_in_place
-from planner.verification.verify import Deliverable, measure_errors, verify
+from planner.verification.verify import measure_errors, verify
 from profiling.errors import ModelError
 from profiling.latency.plan_corrections import InPlace
 from profiling.onnx_io.load import model_hash
@@ -36,27 +38,6 @@ from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Scheme
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
 from profiling.records.profile import Profile
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a run.
-
-    Parameters
-    ----------
-    built, profiles
-        None and empty where there is no plan.
-    failures
-        Error budgets that the evaluation data broke, or that no plan can keep, as sentences.
-    conflict
-        If no plan keeps all budgets: which of them cannot hold together.
-    """
-
-    plan: Plan
-    built: Built | None
-    profiles: Mapping[str, Profile]
-    failures: tuple[str, ...] = ()
-    conflict: str = ""
 
 
 def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:

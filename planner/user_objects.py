@@ -11,8 +11,8 @@ from math import isfinite
 from typing import Any
 
 from planner.errors import DataError
+from profiling.arrays import Array
 from profiling.printable_text import reason
-from profiling.runtime.session import Array
 
 LONGEST_S = 600.0
 """Seconds after which a call of the user's code is taken for one that does not end."""

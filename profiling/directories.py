@@ -20,6 +20,8 @@ _STALE_S = 3600.0
 _VARIABLE = "XDG_CACHE_HOME"
 _LEAST_FREE_BYTES = 16 * 2**20
 _LOCK = "lock"
+_HELD: list[object] = []  # the lock tells other processes that the folder is in use
+ROOT = Path(Path.cwd().anchor)
 
 
 def cache_folder() -> Path:
@@ -88,9 +90,6 @@ def scratch_folder() -> Path:
     weakref.finalize(lock, shutil.rmtree, folder, ignore_errors=True)
     _HELD.append(lock)
     return folder
-
-
-_HELD: list[object] = []  # the lock tells other processes that the folder is in use
 
 
 def _remove_if_left(folder: Path) -> None:

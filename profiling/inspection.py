@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from profiling.arrays import Feeds
 from profiling.directories import cache_folder
 from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obstacles
 from profiling.latency.kernel_tags import tag_model
@@ -16,7 +17,7 @@ from profiling.preparation.prepare import made_up_samples, prepare_model
 from profiling.quantization.int8_overflow import overflows_here
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
-from profiling.runtime.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
+from profiling.runtime.session import Optimization, Runtime, Trace, open_session, run_session
 
 _RUNS = 10
 _SAMPLES = 4

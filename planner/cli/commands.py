@@ -21,7 +21,7 @@ from rich.progress import Progress as Bars
 from planner.cli.signals import interrupts
 from planner.cli.standard_output import standard_output
 from planner.errors import PlannerError, ScenarioError, UsageError
-from planner.plan.records import to_json
+from planner.json_record import to_json
 from planner.report.terminal_table import line
 from planner.scenario.loader import load_ready_scenario
 from planner.scenario.validation import scenario_schema
@@ -159,7 +159,7 @@ def profile(
         if out is not None or json:
             return _fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
         return _bundle(scenario, device, bundle, settings)
-    from planner.costs.profile_files import profile_here
+    from planner.costs.device_profiles import profile_here
     from profiling.records.profile import save_json
 
     loaded = load_ready_scenario(scenario, settings or ())
@@ -195,7 +195,7 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
 
 
 def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings) -> int:
-    from planner.costs.profile_files import bundle_device
+    from planner.costs.device_profiles import bundle_device
     from planner.output.plan_folder import writing_bundle
 
     loaded = load_ready_scenario(scenario, settings or ())

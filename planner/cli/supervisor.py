@@ -85,5 +85,5 @@ def _cause(number: int) -> str:
 
 
 def _tell(text: str, code: int) -> int:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(text, file=sys.stderr, flush=True)
     return code

@@ -12,7 +12,8 @@ from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, Option, PlacementProblem
 from planner.problem.unit_dag import unit_graph
 from planner.solver.backends import SolverOptions
-from planner.solver.solve import SolveResult, solve, solve_among
+from planner.solver.result import SolveResult
+from planner.solver.solve import solve, solve_among
 
 Allowed = Callable[[int, Option], bool]
 Solver = Callable[[PlacementProblem, SolverOptions], SolveResult]

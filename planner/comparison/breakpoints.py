@@ -13,7 +13,7 @@ from planner.comparison.records import Piece, Row
 from planner.comparison.sweep_points import LATENCY, Points, UnmetError, with_budgets
 from planner.errors import SolverError
 from planner.problem.placement_problem import PlacementProblem
-from planner.solver.solve import SolveResult
+from planner.solver.result import SolveResult
 from planner.solver.solve_cache import solve_ahead, solve_kept
 
 _CLASH = "the budgets cannot be kept together"

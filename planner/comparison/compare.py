@@ -11,10 +11,10 @@ from planner.comparison.plan_registry import Catalogue
 from planner.comparison.plan_set import SetOrder, plan_set_of
 from planner.comparison.records import FORMAT, Comparison, FrontLine, Piece, PlanLine, PlanSet, Row
 from planner.comparison.sweep_points import Points, Sweep, with_budgets
+from planner.inputs.model_answers import check_answers
 from planner.problem.placement_problem import Measure
 from planner.refinement.measured_scenario import Basis
 from planner.refinement.plan_assembly import objective_name
-from planner.verification.error_metrics import check_answers
 from profiling.progress import Progress, silent
 
 

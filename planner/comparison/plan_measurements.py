@@ -7,11 +7,11 @@ import msgspec
 from planner.comparison.plan_registry import Catalogue
 from planner.comparison.records import PlanLine, Row, Trial
 from planner.comparison.sweep_points import Points, with_budgets
-from planner.costs.device_profiles import MEASURE_HERE, origin_of, runtime_of
-from planner.deployment.build import Built, deliverable_of
+from planner.deployment.deliverable import Built, deliverable_of
+from planner.devices.runtime import MEASURE_HERE, origin_of, runtime_of
+from planner.plan.configuration import Chosen
 from planner.plan.records import Measured
-from planner.refinement.plan_assembly import Chosen
-from planner.verification.error_metrics import broken_budgets
+from planner.verification.error_budgets import broken_budgets
 from planner.verification.time_plans import TimedStage, time_side_by_side
 from planner.verification.verify import verify
 from profiling.directories import cache_folder

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from planner.comparison.records import PlanLine
 from planner.comparison.sweep_points import Points
+from planner.formatting import short_name, size_text
+from planner.plan.configuration import Chosen, chosen_by, unit_options
 from planner.plan.records import Cut
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.refinement.plan_assembly import Chosen, busy_of, chosen_by, cuts_of, memory_of, unit_options
-from planner.report.terminal_table import short_name, size_text
+from planner.refinement.plan_assembly import busy_of, cuts_of, memory_of
 from planner.scenario.schema import Scenario
 
 _MOST_CUTS = 2  # that a summary names

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from planner.plan.records import Cut, Measured, Record
+from planner.json_record import Record
+from planner.plan.records import Cut, Measured
 from profiling.precision import Precision
 
 FORMAT = 2

@@ -8,15 +8,16 @@ from math import inf
 import msgspec
 
 from planner.comparison.sweep import Bandwidths
-from planner.deployment.build import deliverable_of
+from planner.deployment.deliverable import deliverable_of
+from planner.plan.configuration import Chosen
 from planner.plan.records import Metrics
 from planner.problem.placement_problem import Measure, PlacementProblem, Quantity
 from planner.refinement.measured_scenario import Basis
 from planner.refinement.noise_limit_search import fall_of
-from planner.refinement.plan_assembly import Chosen, Question
+from planner.refinement.question import Question
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
-from planner.verification.error_metrics import doubtful_budgets, has_error_budget
+from planner.verification.error_budgets import doubtful_budgets, has_error_budget
 from planner.verification.verify import measure_errors
 from profiling.directories import cache_folder
 from profiling.records.cache import cache_key, cached, samples_hash

@@ -9,15 +9,16 @@ import msgspec
 import numpy as np
 
 from planner.conversion.converter import Converted, fresh_folder
+from planner.conversion.provenance import ConvertedFrom
 from planner.conversion.request import ANSWERS, SAMPLES, Conversion
 from planner.conversion.worker_process import run_worker
 from planner.image_layout import channels_first, channels_last
-from planner.plan.records import ConvertedFrom
+from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError
 from profiling.noise.measure_noise import noise_power, output_errors
 from profiling.progress import Progress, silent
 from profiling.records.cache import cached, samples_hash
-from profiling.runtime.session import Array, Feeds, Runtime, open_session, run_session
+from profiling.runtime.session import Runtime, open_session, run_session
 
 # Relative differences beyond rounding; where quantizers round, a step more or less.
 _MOST, _MOST_QUANTIZED = 1e-2, 1e-1

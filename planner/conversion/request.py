@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-IMAGENET = "imagenet"
 SEED = 0  # of random weights and samples, so that they are the same each time
 ORDER, CONVERSION, FAILURE = "order.json", "conversion.json", "failure.txt"
 MODEL, SAMPLES, ANSWERS = "model.onnx", "samples.npz", "answers.npz"

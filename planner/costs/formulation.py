@@ -1,7 +1,7 @@
 """Scenario + graph + profiles -> PlacementProblem: everything becomes numbers here."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from itertools import product
@@ -9,8 +9,10 @@ from math import inf
 from typing import TypeVar
 
 from planner.costs.budget_limits import limits_of
+from planner.costs.device_costs import DeviceCosts
 from planner.errors import ScenarioError
 from planner.problem.cost_evaluation import evaluate
+from planner.problem.device_visits import with_visits
 from planner.problem.placement_problem import (
     FLOAT,
     Choice,
@@ -25,7 +27,6 @@ from planner.problem.placement_problem import (
     Quantity,
     Term,
     Vertex,
-    with_visits,
 )
 from planner.problem.routing import Hop, MessageEnergy, Routes
 from planner.scenario.schema import DeviceSpec, ObjectiveSpec, Scenario
@@ -33,80 +34,10 @@ from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph, Tensor
 from profiling.on_device.measure import DECODE, ENCODE
 from profiling.precision import Precision, Wire
-from profiling.quantization.quantize import Scheme
 from profiling.quantization.wire_formats import BYTES
-from profiling.records.profile import LatencyProfile, NoiseProfile
 
 _BYTES = {Precision.INT8: 1, Precision.INT16: 2}  # of a quantized tensor's element
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceCosts:
-    """What units and tensors cost on one device.
-
-    Parameters
-    ----------
-    units, switches
-        (unit, precision) -> seconds, and (tensor, precision, other precision) -> seconds to bring it there.
-    unit_noise, tensor_noise
-        (name, precision) -> noise power of quantizing it in the device's scheme.
-    symmetric
-        Whether that scheme has symmetric activations.
-    fp32_s
-        Seconds of the whole fp32 model.
-    start_s
-        Seconds that a stage takes besides its units.
-    leave_s, enter_s
-        (tensor, form) -> seconds that a stage loses by ending or beginning there.
-    wires
-        (wire, encode or decode) -> seconds to begin with, and per element.
-    float16_noise
-        Tensor -> noise power of crossing as float16, None if it cannot.
-    """
-
-    units: Mapping[tuple[str, Precision], float]
-    switches: Mapping[tuple[str, Precision, Precision], float]
-    unit_noise: Mapping[tuple[str, Precision], float]
-    tensor_noise: Mapping[tuple[str, Precision], float]
-    symmetric: bool = False
-    fp32_s: float = 0.0
-    start_s: float = 0.0
-    leave_s: Mapping[tuple[str, Precision], float] = field(default_factory=dict)
-    enter_s: Mapping[tuple[str, Precision], float] = field(default_factory=dict)
-    wires: Mapping[tuple[Wire, str], tuple[float, float]] = field(default_factory=dict)
-    float16_noise: Mapping[str, float | None] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls,
-        latency: LatencyProfile,
-        noise: Mapping[Precision, NoiseProfile],
-        scheme: Scheme,
-        speedup: float = 1.0,
-    ) -> "DeviceCosts":
-        """Return the costs on a device that is `speedup` times as fast as the profile's."""
-        latency = latency.spread_rest()
-        return cls(
-            {(row.unit, row.precision): row.seconds / speedup for row in latency.units},
-            {(row.tensor, row.source, row.to): row.seconds / speedup for row in latency.switches},
-            {(row.unit, precision): row.power for precision, one in noise.items() for row in one.units},
-            {(row.tensor, precision): row.power for precision, one in noise.items() for row in one.tensors},
-            scheme.symmetric,
-            latency.wall_s[Precision.FP32] / speedup,
-            latency.start_s / speedup,
-            {(row.tensor, row.form): row.leave_s / speedup for row in latency.seams},
-            {(row.tensor, row.form): row.enter_s / speedup for row in latency.seams},
-            {(w.wire, w.side): (w.start_s / speedup, w.element_s / speedup) for w in latency.wires},
-            {row.tensor: row.float16 for one in noise.values() for row in one.tensors},
-        )
-
-    def coding_s(self, tensor: str, wire: Wire, graph: ModelGraph) -> float:
-        """Return the seconds to bring a tensor into a wire and back."""
-        lines = (self.wires[wire, side] for side in (ENCODE, DECODE))
-        return sum(start + slope * graph.tensors[tensor].elements for start, slope in lines)
-
-
 _MEASURES = {measure.value: measure for measure in Measure} | {"throughput": Measure.PERIOD}
 _HOUR_S = 3600.0
 

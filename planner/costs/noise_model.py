@@ -11,16 +11,17 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from planner.costs.formulation import DeviceCosts
+from planner.costs.device_costs import DeviceCosts
 from planner.costs.whole_model import Whole
 from planner.deployment.mixed_precision import rebuild
 from planner.scenario.schema import Scenario
+from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.measure_noise import noise_power
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration
-from profiling.runtime.session import Feeds, Optimization, open_session, run_samples, runtime_for
+from profiling.runtime.session import Optimization, open_session, run_samples, runtime_for
 
 _MODELS = 8  # mixed models that the law is fitted on
 _LEAST_SHARE = 1 / 64  # of the noise of everything in int8, in the model with the fewest units

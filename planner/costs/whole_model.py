@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from planner.costs.formulation import DeviceCosts, formulate
+from planner.costs.device_costs import DeviceCosts
+from planner.costs.formulation import formulate
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice
 from planner.scenario.schema import DeviceSpec, PlacementSpec, Scenario

@@ -1,30 +1,18 @@
 """A plan's models: the whole mixed-precision one and its stages."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import onnx
-
+from planner.deployment.deliverable import Built
 from planner.deployment.metadata import label_nodes, label_stage
 from planner.deployment.mixed_precision import rebuild
-from planner.deployment.split import Placement, StageModel, crossings_of, split
+from planner.deployment.split import Placement, crossings_of, split
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared
+from planner.plan.configuration import Chosen
 from planner.plan.records import Plan
-from planner.refinement.plan_assembly import Chosen
-from planner.verification.verify import Deliverable
-from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import read_ranges
 from profiling.quantization.wire_formats import add_wires
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """A plan's models, and the graph that they are made of."""
-
-    graph: ModelGraph
-    mixed: onnx.ModelProto
-    stages: tuple[StageModel, ...]
 
 
 def build(prepared: Prepared, chosen: Chosen) -> Built:
@@ -65,13 +53,3 @@ def build_models(prepared: Prepared, plan: Plan) -> Built:
     floats = {name for name in graph.boundary() if graph.tensors[name].is_float} - set(quantized)
     wires = {cut.tensor: known[cut.wire] for cut in plan.cuts if cut.wire in known and cut.tensor in floats}
     return build(prepared, replace(chosen, wires=tuple(wires.items())))
-
-
-def deliverable_of(prepared: Prepared, built: Built) -> Deliverable:
-    """Return built models as they are verified."""
-    return Deliverable(
-        prepared.models.source,
-        built.mixed,
-        [stage.model for stage in built.stages],
-        [prepared.level(stage.device) for stage in built.stages],
-    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import onnx
 from onnx import helper
 
-from planner.refinement.plan_assembly import Chosen
+from planner.plan.configuration import Chosen
 from profiling.graph.unit_graph import ModelGraph
 
 _PREFIX = "splitquant"

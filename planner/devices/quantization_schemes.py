@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from planner.costs.device_profiles import MEASURE_HERE, local_runtime, origin_of
+from planner.devices.runtime import MEASURE_HERE, local_runtime, origin_of
 from planner.errors import ScenarioError
 from planner.scenario.schema import DeviceSpec, Scenario
 from profiling.errors import ProfileError

@@ -18,10 +18,10 @@ from planner.inputs.image_preprocessing import PICTURES, picture, read_pixels
 from planner.inputs.npz_archive import Archive, ArchiveError
 from planner.scenario.data_schema import ImageSpec, LabelTable, SampleSpec, SubsetSpec
 from planner.user_objects import calling, import_object
+from profiling.arrays import Array, Feeds
 from profiling.available_memory import available_bytes
 from profiling.input_files import open_input, read_input
 from profiling.printable_text import reason
-from profiling.runtime.session import Array, Feeds
 
 _HELD_BACK_EVERY = 4
 _MOST_TABLE_BYTES = 16 * 2**20

@@ -8,14 +8,12 @@ from PIL import Image
 
 from planner.errors import DataError
 from planner.scenario.data_schema import ImageSpec
+from profiling.arrays import Array
 from profiling.input_files import open_input
 from profiling.printable_text import reason
-from profiling.runtime.session import Array
 
 _MOST_BYTES = 256 * 2**20
 _MOST_PIXELS = 80_000_000
-
-
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 

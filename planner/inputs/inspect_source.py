@@ -6,11 +6,12 @@ from pathlib import Path
 
 from planner.conversion.converter import convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
-from planner.conversion.model_source import located_model, order_of
+from planner.conversion.model_source import order_of
+from planner.conversion.provenance import ConvertedFrom
 from planner.errors import UsageError
 from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
-from planner.plan.records import ConvertedFrom
 from planner.scenario.loader import load_ready_scenario, parse_conversion
+from planner.scenario.model_paths import located_model
 from planner.scenario.schema import ConversionSpec, Scenario
 from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent

@@ -9,9 +9,9 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from profiling.arrays import Array
 from profiling.available_memory import available_bytes
 from profiling.printable_text import reason
-from profiling.runtime.session import Array
 
 _FORMAT: Any = np.lib.format  # without types
 _GIBI = 2**30

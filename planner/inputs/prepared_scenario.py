@@ -11,19 +11,17 @@ from onnx import helper
 from planner.conversion.converter import Converted, convert
 from planner.conversion.equivalence_check import check_on_samples
 from planner.conversion.model_source import order_of
-from planner.costs.device_profiles import (
-    Subject,
-    calibrate_once,
-    local_runtime,
-)
+from planner.conversion.provenance import ConvertedFrom
 from planner.devices.quantization_schemes import choose_schemes, trial_level
+from planner.devices.runtime import local_runtime
 from planner.errors import DataError
+from planner.inputs.calibrated_model import Subject, calibrate_once
 from planner.inputs.dataset import Dataset, Input, check_labels, check_names, load_data, split_calibration
+from planner.inputs.model_answers import check_answers, class_count
 from planner.inputs.refused_units import refused_once
-from planner.plan.records import ConvertedFrom
 from planner.scenario.schema import Scenario
 from planner.user_objects import Metric, load_metric
-from planner.verification.error_metrics import check_answers, class_count
+from profiling.arrays import Feeds
 from profiling.directories import cache_folder
 from profiling.errors import ModelError
 from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
@@ -33,7 +31,7 @@ from profiling.preparation.prepare import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import INT8, Calibration, Scheme
 from profiling.records.cache import cache_key, cached
-from profiling.runtime.session import Feeds, Optimization, Runtime
+from profiling.runtime.session import Optimization, Runtime
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
 _CHECKED = 4  # samples on which a conversion is checked

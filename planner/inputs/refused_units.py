@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import onnxruntime as ort
 
-from planner.costs.device_profiles import Subject
 from planner.devices.quantization_schemes import trial_level
+from planner.inputs.calibrated_model import Subject
 from planner.scenario.schema import Scenario
 from profiling.directories import cache_folder
 from profiling.noise.unit_check import UnitTrial, refused_units

@@ -7,11 +7,13 @@ import msgspec
 from planner.comparison.compare import Compared
 from planner.comparison.records import Comparison, HeldPlan
 from planner.deployment.metadata import label_as_shared
+from planner.json_record import Record
 from planner.output.atomic_folder import check_folder, list_files, replacing
-from planner.plan.manifest import REPORT, STAGES, Port, StageEntry, ports_of, save_stage
-from planner.plan.records import Cut, Record
+from planner.output.stage_files import ports_of, save_stage
+from planner.plan.configuration import Chosen
+from planner.plan.manifest import REPORT, STAGES, Port, StageEntry
+from planner.plan.records import Cut
 from planner.refinement.measured_scenario import Basis
-from planner.refinement.plan_assembly import Chosen
 from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
 from planner.report.comparison_table import comparison_csv
 from planner.report.figure_style import FIGURES, save_figure

@@ -9,15 +9,11 @@ from typing import TypeVar
 
 import msgspec
 
-from planner.deployment.build import Built
+from planner.deployment.deliverable import Built
 from planner.errors import OutputError
+from planner.json_record import Record
 from planner.output.atomic_folder import check_folder, list_files, replacing
-from planner.plan.manifest import (
-    REPORT,
-    STAGES,
-    Manifest,
-    Port,
-    StageEntry,
+from planner.output.stage_files import (
     check_model_file,
     data_file,
     ports_of,
@@ -26,10 +22,11 @@ from planner.plan.manifest import (
     stays_inside,
     with_compressed_size,
 )
-from planner.plan.records import FORMAT, Plan, Record
+from planner.plan.manifest import REPORT, STAGES, Manifest, Port, StageEntry
+from planner.plan.records import FORMAT, Plan
+from planner.refinement.outcome import Outcome
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.plan_html import plan_figures, plan_page
-from planner.run import Outcome
 from profiling.input_files import read_input
 from profiling.latency.device_bundle import SCRIPT
 from profiling.on_device import measure as onboard

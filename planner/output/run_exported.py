@@ -9,8 +9,9 @@ from planner.errors import DataError, OutputError
 from planner.output.plan_folder import read_manifest, read_stage
 from planner.output.run_input import Given, read_given
 from planner.verification.stage_chain import Chain
+from profiling.arrays import Array
 from profiling.records.profile import writing_aside
-from profiling.runtime.session import Array, Runtime
+from profiling.runtime.session import Runtime
 
 FILES = "files"
 

@@ -13,7 +13,7 @@ from planner.output.plan_folder import PLAN, read_plan
 from planner.plan.manifest import Port
 from planner.scenario.data_schema import ImageSpec, SampleSpec
 from planner.scenario.loader import parse_scenario
-from profiling.runtime.session import Array, Feeds
+from profiling.arrays import Array, Feeds
 
 
 @dataclass(frozen=True, slots=True)

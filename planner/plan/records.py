@@ -4,13 +4,11 @@ from enum import StrEnum
 
 import msgspec
 
+from planner.conversion.provenance import ConvertedFrom
+from planner.json_record import Record
 from profiling.precision import Precision
 
 FORMAT = 3
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of what `plan.json` holds."""
 
 
 class Objective(Record, frozen=True, kw_only=True):
@@ -108,14 +106,14 @@ class Predicted(Record, frozen=True, kw_only=True):
     compute_s: dict[str, float]
     transfer_s: float
     energy_j: float | None
-    energy_device_j: dict[str, float] = {}
+    energy_device_j: dict[str, float] = msgspec.field(default_factory=dict)
     noise_relative_rms: float
     memory_bytes: dict[str, int]
-    weight_bytes: dict[str, int] = {}
-    compressed_bytes: dict[str, int] = {}
+    weight_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    compressed_bytes: dict[str, int] = msgspec.field(default_factory=dict)
     makespan_s: float | None = None
     throughput_per_s: float | None = None
-    traffic_bytes: dict[str, int] = {}
+    traffic_bytes: dict[str, int] = msgspec.field(default_factory=dict)
     money: float = 0.0
 
 
@@ -197,35 +195,6 @@ class LoopRound(Record, frozen=True, kw_only=True):
     changed_units: int
 
 
-class ConvertedFrom(Record, frozen=True, kw_only=True):
-    """The Keras or TensorFlow model behind the ONNX one, and how far their answers are apart.
-
-    Parameters
-    ----------
-    versions
-        Of the packages that converted it.
-    channels_first
-        Inputs that the source takes with channels last and the ONNX model with channels first.
-    max_abs_difference, relative_rms_difference
-        Over all outputs and samples; the latter is ||onnx - source|| / ||source||.
-    data
-        What the samples are: calibration samples or random numbers.
-    doubt
-        What differs on random numbers by more than rounding does; empty if nothing.
-    """
-
-    source: str
-    opset: int
-    versions: dict[str, str]
-    notes: tuple[str, ...]
-    channels_first: tuple[str, ...]
-    max_abs_difference: float
-    relative_rms_difference: float
-    samples: int
-    data: str
-    doubt: str = ""
-
-
 class TooFewSamples(Record, frozen=True, kw_only=True):
     """A budget that so few samples cannot show to hold for a plan that changes hardly anything.
 
@@ -286,8 +255,3 @@ class Plan(Record, frozen=True, kw_only=True):
     def precisions(self) -> dict[str, Precision]:
         """Return unit -> precision."""
         return {a.unit: a.precision for a in self.assignments}
-
-
-def to_json(value: object) -> str:
-    """Return a record as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=1).decode()

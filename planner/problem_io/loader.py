@@ -5,6 +5,7 @@ from math import inf
 from pathlib import Path
 
 from planner.errors import ProblemError
+from planner.problem.device_visits import with_visits
 from planner.problem.placement_problem import (
     FLOAT,
     Device,
@@ -18,7 +19,6 @@ from planner.problem.placement_problem import (
     Quantity,
     Term,
     Vertex,
-    with_visits,
 )
 from planner.problem.routing import Hop, Routes
 from planner.problem_io.cross_references import OF_DEVICES, crosscheck

@@ -5,7 +5,7 @@ import msgspec
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Measure, PlacementProblem, Quantity
 from planner.solver.infeasibility import Conflict, conflict_sentence
-from planner.solver.solve import SolveResult
+from planner.solver.result import SolveResult
 
 FORMAT = 1
 # As PROBLEM.json counts them; noise power has none, and money is in the user's currency.

@@ -6,12 +6,13 @@ Everything in one precision is timed as well where it may be as good, so that no
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from planner.costs.device_profiles import origin_of
+from planner.devices.runtime import origin_of
+from planner.plan.configuration import Chosen, chosen_by
 from planner.plan.records import LoopRound
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.refinement.noise_limit_search import Tightened, Tightening
-from planner.refinement.plan_assembly import Chosen, Question, chosen_by
+from planner.refinement.question import Question
 from profiling.latency.plan_corrections import InPlace, refine
 from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile

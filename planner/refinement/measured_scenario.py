@@ -4,18 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from planner.costs.device_profiles import device_costs, noise_law, noise_profiles
+from planner.costs.device_costs import device_costs
+from planner.costs.device_profiles import profile_devices
 from planner.costs.noise_model import NoiseLaw, Trial
-from planner.costs.profile_files import profile_devices
-from planner.deployment.build import Built, build, deliverable_of
+from planner.costs.noise_profiles import noise_law, noise_profiles
+from planner.deployment.build import build
+from planner.deployment.deliverable import Built, deliverable_of
 from planner.inputs.prepared_scenario import Prepared, prepare
+from planner.plan.configuration import Chosen, chosen_by
 from planner.plan.records import Metrics
 from planner.problem.placement_problem import PlacementProblem
 from planner.refinement.noise_limit_search import Tightening
-from planner.refinement.plan_assembly import Chosen, Question, chosen_by
+from planner.refinement.question import Question
 from planner.scenario.schema import Scenario
 from planner.solver.backends import SolverOptions
-from planner.solver.solve import SolveResult
+from planner.solver.result import SolveResult
 from planner.verification.verify import measure_errors
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Scheme

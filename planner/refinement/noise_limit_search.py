@@ -17,9 +17,10 @@ from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, Measure, PlacementProblem, Quantity
 from planner.scenario.schema import BudgetSpec
 from planner.solver.backends import SolverOptions
+from planner.solver.result import SolveResult, with_choice
 from planner.solver.single_precision import plans_in_one_precision, plans_regardless
-from planner.solver.solve import SolveResult, solve, with_choice
-from planner.verification.error_metrics import cautious_noise, doubtful_budgets, has_error_budget
+from planner.solver.solve import solve
+from planner.verification.error_budgets import cautious_noise, doubtful_budgets, has_error_budget
 
 NOISE = Quantity(Measure.NOISE)
 _STEP = 0.5  # of noise power, where measurement does not say how far to go

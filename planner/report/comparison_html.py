@@ -9,12 +9,12 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from planner.comparison.records import Comparison, FrontLine, PlanLine, Row
+from planner.formatting import AXES
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares
 from planner.report.graph_figure import Placed, draw_graph
 from planner.report.html_page import LEGEND, Cells, render, units_data
 from planner.report.html_values import Told
-from planner.report.terminal_table import AXES
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
 

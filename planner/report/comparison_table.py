@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from planner.comparison.records import Comparison, FrontLine, PlanLine, PlanSet, Row
-from planner.report.terminal_table import AXES, MILLI, line, new_table
+from planner.formatting import AXES, MILLI
+from planner.report.terminal_table import line, new_table
 
 _OBJECTIVES = AXES | {"throughput": AXES["period"]}
 

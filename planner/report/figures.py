@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from planner.comparison.records import Comparison, FrontLine, Piece, PlanLine, Row
+from planner.formatting import AXES, MILLI
 from planner.plan.records import Plan
 from planner.report.figure_style import INK, LINKS, colours_of, new_figure, styled
-from planner.report.terminal_table import AXES, MILLI
 
 _LINE_STYLES = ("-", "--", ":", "-.")
 _BASELINES = {

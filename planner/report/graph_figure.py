@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, RegularPolygon
 from matplotlib.path import Path as Curve
 
+from planner.formatting import size_text
 from planner.plan.records import Cut
 from planner.report.figure_style import INK, LINKS, colours_of, ink_on, new_figure, styled
-from planner.report.terminal_table import size_text
 from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from planner.report.terminal_table import MILLI, size_text
+from planner.formatting import MILLI, size_text
 
 _KINDS: Mapping[str, Callable[[Any], str]] = {
     "ms": lambda value: f"{value * MILLI:.2f} ms",

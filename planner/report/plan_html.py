@@ -8,13 +8,13 @@ from pathlib import PurePath
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from planner.formatting import short_name
 from planner.plan.records import Measured, Plan
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_request
 from planner.report.graph_figure import Placed, draw_graph
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import Told, joined
-from planner.report.terminal_table import short_name
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.sample_size import too_few_text

@@ -6,9 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from planner.conversion.provenance import ConvertedFrom
+from planner.formatting import MILLI, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
-from planner.plan.records import ConvertedFrom, Plan, Predicted
-from planner.report.terminal_table import MILLI, line, new_table, program_size, short_name, size_text
+from planner.plan.records import Plan, Predicted
+from planner.report.terminal_table import line, new_table
 from planner.verification.sample_size import too_few_text
 from profiling.inspection import Inspection, UnitFacts
 from profiling.precision import Precision

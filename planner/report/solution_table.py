@@ -3,8 +3,9 @@
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from planner.formatting import MILLI, program_size, short_name
 from planner.problem_io.solution import Answer
-from planner.report.terminal_table import MILLI, new_table, program_size, short_name
+from planner.report.terminal_table import new_table
 
 _MOST_CUTS = 20
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from planner.conversion.model_source import APPLICATION, is_object
 from planner.errors import ScenarioError
+from planner.scenario.model_paths import APPLICATION, is_object
 
 _MODELS = (".onnx", ".ort", ".keras", ".h5", ".hdf5", ".tflite", ".pb")
 _ARRAYS = (".npz", ".npy")

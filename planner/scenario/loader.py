@@ -11,11 +11,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from planner.conversion.model_source import located_conversion, located_model
 from planner.errors import ScenarioError
 from planner.scenario.data_schema import LabelTable, SampleSpec
 from planner.scenario.file_kind import refuse_other_than_scenario
 from planner.scenario.missing_files import missing_files
+from planner.scenario.model_paths import located_conversion, located_model
 from planner.scenario.schema import ConversionSpec, Scenario
 from planner.scenario.validation import check_conversion, check_scenario, read_scenario
 from planner.scenario.validation_messages import Fault

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from planner.conversion.model_source import APPLICATION, is_object
-from planner.conversion.request import IMAGENET
 from planner.scenario.data_schema import LabelTable, SampleSpec
+from planner.scenario.model_paths import APPLICATION, IMAGENET, is_object
 from planner.scenario.schema import DeviceSpec, Scenario
 from planner.scenario.validation_messages import Fault
 

@@ -7,7 +7,8 @@ from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Limit, PlacementProblem, Term
 from planner.solver.backends import SolverOptions
-from planner.solver.solve import SolveResult, SolveStatus, solve
+from planner.solver.result import SolveResult, SolveStatus
+from planner.solver.solve import solve
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.solver.backends import SolverOptions
-from planner.solver.solve import SolveResult, solve, solve_among
+from planner.solver.result import SolveResult
+from planner.solver.solve import solve, solve_among
 
 
 def plans_regardless(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:

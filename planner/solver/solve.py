@@ -2,12 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from math import inf
 
 import numpy as np
-import pulp
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
@@ -15,14 +13,15 @@ from planner.problem.placement_problem import Choice, Measure, PlacementProblem,
 from planner.solver.backends import SolverOptions, run_solver
 from planner.solver.lagrangian.dual_bound import lower_bound
 from planner.solver.lagrangian.variable_elimination import Table
+from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.assignment_constraints import known_order
-from planner.solver.milp.builder import Program
 from planner.solver.milp.model import build
+from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
 from planner.solver.presolve.merge_units import contract
 from planner.solver.presolve.stage_windows import within_period
+from planner.solver.result import _OPTIMAL_GAP, SolveResult, SolveStatus
 
-_OPTIMAL_GAP = 1e-4  # a wider gap is called feasible, whatever the solver calls it
 _LEAST_GAP = 1e-10  # absolute, in the objective's unit
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation
 _REACH = 1e-3  # how far above the bound, relatively, options are looked at first
@@ -31,43 +30,6 @@ _FARTHER = 5.0  # times as far where that found no plan
 _SLACK = 1e-9  # of sums in another order
 _LEAST_TIME_S = 0.5
 _TOLERANCE = 2e-6  # relative; both solvers take a constraint for kept within 1e-6
-
-
-class SolveStatus(StrEnum):
-    """What is known about a solve."""
-
-    OPTIMAL = "optimal"
-    FEASIBLE = "feasible"  # a time limit ended the search; bound and gap say how good it is
-    INFEASIBLE = "infeasible"
-
-
-_STATUS = {
-    pulp.LpSolutionOptimal: SolveStatus.OPTIMAL,
-    pulp.LpSolutionIntegerFeasible: SolveStatus.FEASIBLE,
-    pulp.LpSolutionInfeasible: SolveStatus.INFEASIBLE,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class SolveResult:
-    """The answer; `choice` is None when there is no plan."""
-
-    status: SolveStatus
-    choice: Choice | None
-    objective: float | None
-    bound: float | None
-    runtime_s: float
-    solver: str
-    variables: int
-    constraints: int
-
-    @property
-    def gap(self) -> float | None:
-        """Relative distance of objective and bound."""
-        if self.objective is None or self.bound is None:
-            return None
-        distance = max(0.0, self.objective - self.bound)
-        return distance / self.objective if self.objective > 0 else 0.0
 
 
 def solve(
@@ -107,7 +69,7 @@ class _Search:
             self._try(choice)
 
     def run(self) -> SolveResult:
-        known = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE)
+        known = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE, time.perf_counter)
         if known is None:
             return self._result(self._solve_all())
         if known.value == inf:
@@ -173,13 +135,13 @@ class _Search:
         program = build(self._problem.restricted(keep), self._makespan(), self._known)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
-        scaled = run_solver(program.lp, options, _start(program, keep, self._choice))
-        status = _status(program.lp)
+        scaled = run_solver(program.lp, options, start_values(program, keep, self._choice))
+        status = solve_status(program.lp)
         if status is SolveStatus.INFEASIBLE:
             return inf
         if status is None:  # out of time without a plan; the bound holds all the same
             return scaled / program.scale
-        choice = _chosen(program).among_all(keep)
+        choice = decoded_choice(program).among_all(keep)
         cost = evaluate(self._problem, choice)  # the solver's own sum differs in the last digits
         if not is_feasible(self._problem, cost, tolerance=_TOLERANCE):
             # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
@@ -231,25 +193,6 @@ def _next(at_least: Sequence[Table], keep: Sequence[Sequence[int]]) -> float:
     return min((float(row.min()) for row in left if row.size), default=inf)
 
 
-def _start(
-    program: Program, keep: Sequence[Sequence[int]], choice: Choice | None
-) -> dict[pulp.LpVariable, float]:
-    """Return values of the choosing variables for a plan, if its options are all there."""
-    if choice is None:
-        return {}
-    pairs = list(zip(keep, choice.options, strict=True))
-    if not all(chosen in kept for kept, chosen in pairs):
-        return {}
-    values = {
-        x: float(kept[o] == chosen)
-        for row, (kept, chosen) in zip(program.x, pairs, strict=True)
-        for o, x in enumerate(row)
-    }
-    for f, row in program.w.items():
-        values |= {x: float(number == choice.wire(f)) for number, x in row.items()}
-    return values
-
-
 def solve_among(
     problem: PlacementProblem,
     keep: Sequence[Sequence[int]],
@@ -265,42 +208,3 @@ def solve_among(
     """
     result = solver(problem.restricted(keep), options)
     return replace(result, choice=None if result.choice is None else result.choice.among_all(keep))
-
-
-def with_choice(result: SolveResult, choice: Choice, objective: float) -> SolveResult:
-    """Return a result that answers with another choice; the bound stays what was proved.
-
-    Parameters
-    ----------
-    objective
-        Of that choice, under the costs that were solved for.
-    """
-    bound = objective if result.bound is None else min(result.bound, objective)
-    close = objective - bound <= _OPTIMAL_GAP * objective
-    status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
-    return replace(result, choice=choice, objective=objective, bound=bound, status=status)
-
-
-def _status(lp: pulp.LpProblem) -> SolveStatus | None:
-    """Return what the solver knows.
-
-    `status` is right only about infeasibility; for CBC's "Integer infeasible" it alone is.
-    """
-    if lp.status == pulp.LpStatusInfeasible:
-        return SolveStatus.INFEASIBLE
-    return _STATUS.get(lp.sol_status)
-
-
-def _chosen(program: Program) -> Choice:
-    problem = program.problem
-    wires = tuple(_wire(program.w.get(f, {})) for f in range(len(problem.flows)))
-    return Choice(tuple(_greatest(row) for row in program.x), wires if any(wires) else ())
-
-
-def _greatest(row: Sequence[pulp.LpVariable]) -> int:
-    values = [x.value() for x in row]
-    return values.index(max(values))
-
-
-def _wire(row: dict[int, pulp.LpVariable]) -> int:
-    return max(row, key=lambda number: (row[number].value() > 0.5) * number, default=0)  # noqa: PLR2004

@@ -11,7 +11,8 @@ from planner.errors import SolverError
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.solver.backends import SolverOptions
 from planner.solver.process_pool import side_by_side
-from planner.solver.solve import SolveResult, solve
+from planner.solver.result import SolveResult
+from planner.solver.solve import solve
 from profiling.directories import cache_folder
 from profiling.records.cache import cache_key, cached
 

@@ -7,7 +7,7 @@ import msgspec
 
 from planner.plan.records import Metrics, Round, TooFewSamples
 from planner.scenario.schema import BudgetSpec
-from planner.verification.error_metrics import as_measured, is_kept, with_margin
+from planner.verification.error_budgets import as_measured, is_kept, with_margin
 
 _HELD_BACK = 4  # calibration samples for one that is held back
 _ON_ANSWERS = ("accuracy_drop", "top1_agreement")

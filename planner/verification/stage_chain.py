@@ -6,7 +6,8 @@ from pathlib import Path
 
 import onnx
 
-from profiling.runtime.session import Array, Feeds, Optimization, Runtime, open_session, run_session
+from profiling.arrays import Array, Feeds
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 
 class Chain:

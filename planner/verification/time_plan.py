@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from planner.costs.device_profiles import MEASURE_HERE, measured_devices, origin_of, runtime_of
-from planner.deployment.build import Built
+from planner.deployment.deliverable import Built
+from planner.devices.runtime import MEASURE_HERE, measured_devices, origin_of, runtime_of
 from planner.inputs.prepared_scenario import Prepared
-from planner.refinement.plan_assembly import Chosen
+from planner.plan.configuration import Chosen
 from profiling.latency.measure_latency import BuiltPlan, time_plan
 from profiling.latency.plan_corrections import InPlace
 from profiling.runtime.session import Runtime

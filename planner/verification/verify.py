@@ -3,7 +3,6 @@
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,18 +10,18 @@ import msgspec
 import numpy as np
 import onnx
 
+from planner.deployment.deliverable import Deliverable
 from planner.inputs.dataset import Dataset
 from planner.plan.records import ChainCheck, Measured, Metrics
 from planner.user_objects import Metric
 from planner.verification.error_metrics import MetricsSum
 from planner.verification.stage_chain import Chain, same_bits
+from profiling.arrays import Array, Feeds
 from profiling.noise.measure_noise import output_errors
 from profiling.on_device.measure import read_op_types, rounds_for, time_stages
 from profiling.onnx_io.load import dimensions
 from profiling.progress import Progress, silent
 from profiling.runtime.session import (
-    Array,
-    Feeds,
     Optimization,
     Runtime,
     Trace,
@@ -35,33 +34,6 @@ from profiling.runtime.session import (
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
 _TIMED_SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one counts
 _KEPT_ELEMENTS = 2**26
-
-
-@dataclass(frozen=True, slots=True)
-class Deliverable:
-    """What is about to be handed over.
-
-    Parameters
-    ----------
-    source
-        The user's model with static shapes: the fp32 truth.
-    mixed
-        The whole mixed-precision model.
-    stages
-        Its parts in running order, as models or files.
-    levels
-        Graph optimization at which each stage gives the numbers of its device.
-    """
-
-    source: onnx.ModelProto
-    mixed: onnx.ModelProto | Path
-    stages: Sequence[onnx.ModelProto | Path]
-    levels: Sequence[Optimization]
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the model's outputs."""
-        return tuple(value.name for value in self.source.graph.output)
 
 
 def measure_errors(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from profiling.arrays import Feeds
 from profiling.latency.measure_latency import Variant
 from profiling.on_device import measure as onboard
 from profiling.on_device.measure import Order
@@ -14,7 +15,6 @@ from profiling.onnx_io.external_weights import save_sharing
 from profiling.quantization.int8_overflow import probe
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import save_json
-from profiling.runtime.session import Feeds
 
 SCRIPT = "measure.py"
 _OLDEST_IR = 8  # boards have old runtimes; nothing here needs a later one

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.kernel_tags import switch_tensors, tag_model
 from profiling.latency.plan_corrections import InPlace, StageTime
@@ -23,7 +24,7 @@ from profiling.quantization.int8_overflow import probe
 from profiling.quantization.quantize import Calibration, quantize
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import LatencyProfile
-from profiling.runtime.session import Feeds, Runtime, Trace, open_session
+from profiling.runtime.session import Runtime, Trace, open_session
 
 _CALLER = -1
 # Mixed models switch after runs of so many units, at every offset and both ways: each place between two

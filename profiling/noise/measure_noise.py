@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from profiling.arrays import Array, Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.noise_taps import Tap, taps_of
 from profiling.onnx_io.external_weights import discard
@@ -23,7 +24,7 @@ from profiling.quantization.int16_activations import STEPS
 from profiling.quantization.quantize import Calibration, quantize
 from profiling.quantization.wire_formats import as_float16
 from profiling.records.profile import NoiseProfile, TensorNoise, UnitNoise
-from profiling.runtime.session import Array, Feeds, open_session, run_samples, runtime_for
+from profiling.runtime.session import open_session, run_samples, runtime_for
 
 
 def measure_noise(

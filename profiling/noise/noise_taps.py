@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import onnx
 
+from profiling.arrays import Array
 from profiling.graph.unit_graph import ModelGraph
 from profiling.quantization.quantize import PASSING
-from profiling.runtime.session import Array
 
 _SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 

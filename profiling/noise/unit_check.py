@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, shape_inference
 
+from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError, QuantizeError
 from profiling.graph.unit_graph import ModelGraph, Unit
 from profiling.onnx_io.external_weights import is_large, values
@@ -20,7 +21,7 @@ from profiling.quantization.fake_quantization import (
 )
 from profiling.quantization.quantize import Calibration, quantize, read_ranges
 from profiling.runtime.crash_journal import CrashJournal
-from profiling.runtime.session import Array, Feeds, Optimization, Runtime, open_session, run_session
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 # A unit may be so many times as far off as rounding alone makes it, and so many steps of its output more.
 # Integer kernels round once more than float ones do, and a bias may widen the scales of weights.

@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, checker, external_data_helper, helper, numpy_helper
 
-from profiling.directories import scratch_folder
+from profiling.arrays import Array
+from profiling.directories import ROOT, scratch_folder
 from profiling.errors import ModelError
-
-Array = npt.NDArray[Any]
 
 LARGE_BYTES = 2**20
 _PIECE_BYTES = 2**24
@@ -30,7 +28,6 @@ _MOST_INLINE_BYTES = 2**30  # protobuf ends at 2 GiB, and needs room for its own
 _ALIGNMENT = 4096
 _DIGEST_BYTES = 20
 DATA_SUFFIX = ".data"
-ROOT = Path(Path.cwd().anchor)
 _PLAIN = frozenset(
     {
         TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BOOL,

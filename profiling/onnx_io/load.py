@@ -10,12 +10,13 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import checker, helper, numpy_helper, shape_inference
 
+from profiling.arrays import Array
 from profiling.errors import ModelError
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
 from profiling.onnx_io.external_weights import LargeWeight, check_model, is_large, light, read_model
 from profiling.onnx_io.subgraphs import reads
 from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
-from profiling.runtime.session import Array, Optimization, Runtime, open_session
+from profiling.runtime.session import Optimization, Runtime, open_session
 
 TARGET_OPSET = 17
 MIN_OPSET = 13

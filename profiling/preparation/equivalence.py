@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from profiling.arrays import Array, Feeds
 from profiling.onnx_io.subgraphs import all_nodes
-from profiling.runtime.session import Array, Feeds, Optimization, Runtime, open_session, run_session
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 # Share of a tensor's largest value. Rewriting changes the order of sums: float rounding, which deep networks
 # amplify. Where values are rounded to integers or halves, a last bit decides over a whole step.

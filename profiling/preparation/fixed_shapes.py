@@ -5,10 +5,10 @@ from collections.abc import Collection, Sequence
 import onnx
 from onnx import TensorProto, helper, shape_inference
 
+from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.onnx_io.load import dimensions, set_shape
 from profiling.preparation.observed_shapes import ObservedTensor, observe_tensors
-from profiling.runtime.session import Feeds
 
 FEW = 4
 """Samples that are enough where inference and runs agree."""

@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from profiling.arrays import Array
 from profiling.onnx_io.external_weights import is_large, values
 from profiling.onnx_io.unique_names import FreshNames
-from profiling.runtime.session import Array
 
 _BIAS, _MATRIX = 2, 2
 _TRANSPOSED = "transB"

@@ -8,9 +8,10 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError
 from profiling.onnx_io.unique_names import FreshNames
-from profiling.runtime.session import Array, Feeds, Optimization, Runtime, open_session, run_session
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 # Types of which the runtime tells the shape; others (four bits, float8) stay inside one unit.
 _WITH_SHAPE = frozenset(

@@ -7,6 +7,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, inliner
 
+from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
 from profiling.onnx_io.external_weights import bring_in
@@ -26,7 +27,7 @@ from profiling.preparation.memory_need import refuse_too_large
 from profiling.preparation.observed_shapes import default_feeds
 from profiling.preparation.opset_upgrade import upgrade_opset
 from profiling.preparation.resize_axes import spread_resize_axes
-from profiling.runtime.session import Feeds, Optimization, Runtime, open_session, run_session
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from profiling.arrays import Array
 from profiling.onnx_io.external_weights import values
 from profiling.onnx_io.unique_names import FreshNames
-from profiling.runtime.session import Array
 
 _ROI, _SCALES, _SIZES = 1, 2, 3
 

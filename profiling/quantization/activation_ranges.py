@@ -7,7 +7,8 @@ import onnx
 import onnxruntime as ort
 from onnx import helper
 
-from profiling.runtime.session import Feeds, Optimization, Runtime, open_session, run_samples
+from profiling.arrays import Feeds
+from profiling.runtime.session import Optimization, Runtime, open_session, run_samples
 
 
 def tensor_ranges(

@@ -7,10 +7,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from profiling.arrays import Array
 from profiling.onnx_io.external_weights import blocks, is_large, values, write_large
 from profiling.quantization.int16_activations import WIDE_TYPES, import_wide
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
-from profiling.runtime.session import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from profiling.arrays import Array
 from profiling.errors import QuantizeError
 from profiling.onnx_io.external_weights import LargeWeight, blocks, extremes, is_large, values, write_large
 from profiling.onnx_io.subgraphs import reads
-from profiling.runtime.session import Array
 
 QUANTIZED_WEIGHT = "_quantized"
 _WEIGHT, _BIAS = 1, 2

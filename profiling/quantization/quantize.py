@@ -15,6 +15,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from onnxruntime.quantization.calibrate import TensorsData, load_tensors_data, save_tensors_data
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
+from profiling.arrays import Feeds
 from profiling.errors import QuantizeError
 from profiling.onnx_io.external_weights import light, restore
 from profiling.onnx_io.subgraphs import bodies, reads
@@ -24,7 +25,6 @@ from profiling.quantization.int16_activations import STEPS, widen
 from profiling.quantization.keep_float import keep_float, keep_wide
 from profiling.quantization.per_channel_weights import channel_axis, stand_ins
 from profiling.runtime.log_filter import quiet
-from profiling.runtime.session import Feeds
 
 ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
 # The tool quantizes these only behind a quantized producer, so they never decide on their own.

@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from profiling.arrays import Array
 from profiling.on_device.measure import DECODE, ENCODE
-from profiling.onnx_io.external_weights import Array
 from profiling.onnx_io.subgraphs import reads
 from profiling.precision import Wire
 from profiling.quantization.keep_float import keep_float

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from profiling.arrays import Feeds
 from profiling.directories import warn_unkept
 from profiling.errors import ProfileError
 from profiling.records.profile import FORMAT, load_json, save_json
-from profiling.runtime.session import Feeds
 
 T = TypeVar("T")
 

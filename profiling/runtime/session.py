@@ -1,7 +1,7 @@
 """The one door to ONNX Runtime sessions: threads, provider and optimization are always explicit."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -13,14 +13,13 @@ from typing import TypeVar
 import onnx
 import onnxruntime as ort
 
+from profiling.arrays import Array as Array
+from profiling.arrays import Feeds
+from profiling.directories import ROOT
 from profiling.errors import ModelError
 from profiling.on_device.measure import QUIET, session_options, trace_into
-from profiling.onnx_io.external_weights import ROOT
-from profiling.onnx_io.external_weights import Array as Array
 
 T = TypeVar("T")
-Feeds = Mapping[str, Array]
-"""Input name -> array, one sample of a model whose shapes are static."""
 
 
 class Optimization(Enum):

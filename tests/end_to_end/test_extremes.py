@@ -7,7 +7,7 @@ import pytest
 from onnx import numpy_helper
 from planned_models import plan_model
 
-from planner.run import Outcome
+from planner.refinement.outcome import Outcome
 
 
 def plan(folder, model: onnx.ModelProto, x: np.ndarray, **changes) -> Outcome:

@@ -14,8 +14,9 @@ from planned_models import plan_model
 from planner.deployment.mixed_precision import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split
 from planner.errors import ScenarioError
-from planner.run import Outcome
+from planner.refinement.outcome import Outcome
 from planner.verification.stage_chain import Chain, same_bits
+from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import ModelGraph, build_graph
 from profiling.latency.kernel_tags import tag_model
@@ -24,7 +25,7 @@ from profiling.onnx_io.load import load_model
 from profiling.onnx_io.subgraphs import all_nodes
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate
-from profiling.runtime.session import Feeds, Optimization, Runtime, Trace, open_session, run_session
+from profiling.runtime.session import Optimization, Runtime, Trace, open_session, run_session
 
 TWO_DEVICES = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 2}],

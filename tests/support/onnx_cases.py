@@ -17,6 +17,7 @@ from onnx.backend.test.case.node import collect_testcases
 from planner.deployment.mixed_precision import rebuild
 from planner.deployment.split import Placement, split
 from planner.verification.stage_chain import Chain, same_bits
+from profiling.arrays import Feeds
 from profiling.errors import ModelError, QuantizeError
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
 from profiling.noise.unit_check import UnitTrial, refused_units
@@ -26,7 +27,7 @@ from profiling.preparation.prepare import prepare_model
 from profiling.quantization.int8_overflow import overflows_here
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
 from profiling.runtime.crash_journal import CrashJournal
-from profiling.runtime.session import Feeds, Optimization, Runtime, open_session, run_session
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 _MOST_CRASHES = 20
 PASSED, REFUSED, DIFFERS, FAILED, NOT_RUN = "passed", "refused", "other numbers", "error", "does not run"

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from planner.run import Outcome, plan_scenario
+from planner.refinement.outcome import Outcome
+from planner.run import plan_scenario
 from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import keras
 
-from planner.conversion.request import IMAGENET, SEED, Order
+from planner.conversion.request import SEED, Order
 from planner.conversion.tf_worker.exception_text import first_line
 from planner.conversion.tf_worker.keras_loader import load_weights
 from planner.conversion.tf_worker.keras_tracing import layer_name
 from planner.conversion.tf_worker.random_weights import bring_to_life
+from planner.scenario.model_paths import IMAGENET
 from profiling.errors import ModelError
 
 _SIDE = 224  # of pictures of any size

@@ -9,7 +9,7 @@ import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from profiling.runtime.session import Array
+from profiling.arrays import Array
 
 _IDENTIFIER = b"TFL3"
 _TYPES = {

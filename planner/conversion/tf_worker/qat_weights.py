@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from profiling.runtime.session import Array
+from profiling.arrays import Array
 
 _MOST = 127
 _TOLERANCE = 1e-6  # relative: what folding in float32 leaves of a whole number

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from planner.conversion.request import SourceInput
 from planner.conversion.tf_worker.exception_text import first_line
+from profiling.arrays import Feeds
 from profiling.errors import ModelError
-from profiling.runtime.session import Feeds
 
 _UNKNOWN_OPERATOR = re.compile(r"unresolved custom op: ([\w:/-]+)")
 

@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from planner.conversion.request import SourceInput
+from profiling.arrays import Feeds
 from profiling.errors import ModelError
-from profiling.runtime.session import Feeds
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from profiling.arrays import Array
 from profiling.quantization.int16_activations import WIDE_TYPES, import_wide
-from profiling.runtime.session import Array
 
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 

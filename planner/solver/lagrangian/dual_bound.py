@@ -5,7 +5,6 @@ Operations Research 8, 1960), its prices smoothed (Wentges, "Weighted Dantzig-Wo
 mixed-integer programming", International Transactions in Operational Research 4, 1997).
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -48,9 +47,7 @@ class Bound:
     rounds: int
 
 
-def lower_bound(
-    problem: PlacementProblem, time_limit_s: float, clock: Callable[[], float] = time.perf_counter
-) -> Bound | None:
+def lower_bound(problem: PlacementProblem, time_limit_s: float, clock: Callable[[], float]) -> Bound | None:
     """Return a bound on a problem's objective, and on that of each option.
 
     None if none is to be had this way: the objective is a maximum of sums (makespan, period), or tensors join

@@ -24,11 +24,11 @@ from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Points, Sweep, with_budgets
 from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableSet, write_comparison
-from planner.plan.manifest import sha256_of
+from planner.output.stage_files import sha256_of
+from planner.plan.configuration import Chosen
 from planner.problem.placement_problem import Measure, Quantity
 from planner.refinement.measured_scenario import Basis
 from planner.refinement.noise_limit_search import Tightened
-from planner.refinement.plan_assembly import Chosen
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
 from planner.verification.stage_chain import Chain, same_bits

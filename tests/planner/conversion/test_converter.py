@@ -7,9 +7,9 @@ import pytest
 
 from planner.conversion import converter as module
 from planner.conversion.converter import convert
+from planner.conversion.provenance import ConvertedFrom
 from planner.conversion.request import Kind, Order
 from planner.inputs.dataset import Input
-from planner.plan.records import ConvertedFrom
 from planner.report.plan_tables import conversion_lines
 from profiling.errors import ModelError
 

@@ -21,7 +21,7 @@ from repository import ROOT
 from planner.cli.commands import main
 from planner.conversion.converter import Converted, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
-from planner.conversion.model_source import located_model, order_of
+from planner.conversion.model_source import order_of
 from planner.conversion.request import FAILURE, ORDER, Kind
 from planner.inputs.dataset import Input, load_data
 from planner.output.plan_folder import write_outcome
@@ -29,6 +29,7 @@ from planner.output.run_exported import run_folder
 from planner.plan.records import WireFormat
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
+from planner.scenario.model_paths import located_model
 from planner.scenario.schema import ConversionSpec
 from planner.scenario.validation import check_scenario
 from profiling.errors import ModelError

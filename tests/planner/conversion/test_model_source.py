@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from planner.conversion.model_source import located_conversion, located_model, order_of
+from planner.conversion.model_source import order_of
 from planner.conversion.request import Kind
 from planner.scenario.loader import parse_conversion
+from planner.scenario.model_paths import located_conversion, located_model
 from planner.scenario.schema import ConversionSpec
 from planner.scenario.validation import check_scenario
 from profiling.errors import ModelError

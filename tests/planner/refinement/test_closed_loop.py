@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from planned_models import plan_model, scenario_around
 
+from planner.plan.configuration import chosen_by
 from planner.refinement import closed_loop as loop
 from planner.refinement.closed_loop import MOST_ROUNDS, close_loop
 from planner.refinement.measured_scenario import measure_basis
-from planner.refinement.plan_assembly import chosen_by
 from planner.verification.time_plan import time_in_place
 from profiling.precision import Precision
 

@@ -10,7 +10,8 @@ from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import Tightened, Tightening
 from planner.scenario.schema import BudgetSpec
 from planner.solver.backends import SolverOptions
-from planner.solver.solve import SolveStatus, solve
+from planner.solver.result import SolveStatus
+from planner.solver.solve import solve
 
 PROBLEM = replace(small_problem(), limits=(), together=(), apart=())
 

@@ -13,7 +13,8 @@ from planner.refinement.infeasibility_text import conflict_text
 from planner.scenario.loader import load_scenario
 from planner.solver.backends import SolverOptions
 from planner.solver.infeasibility import find_conflict
-from planner.solver.solve import SolveStatus, solve
+from planner.solver.result import SolveStatus
+from planner.solver.solve import solve
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 

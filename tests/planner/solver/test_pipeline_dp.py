@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.problem.device_visits import with_visits
 from planner.problem.placement_problem import (
     Device,
     Flow,
@@ -18,13 +19,13 @@ from planner.problem.placement_problem import (
     Quantity,
     Term,
     Vertex,
-    with_visits,
 )
 from planner.solver.pipeline_dp import best_pipeline
 from planner.solver.presolve.device_symmetry import are_alike
 from planner.solver.presolve.merge_units import contract
 from planner.solver.presolve.stage_windows import within_period
-from planner.solver.solve import SolveStatus, solve
+from planner.solver.result import SolveStatus
+from planner.solver.solve import solve
 
 
 @st.composite

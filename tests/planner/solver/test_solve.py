@@ -23,7 +23,8 @@ from planner.problem.placement_problem import (
     Vertex,
 )
 from planner.solver.backends import SolverOptions
-from planner.solver.solve import SolveStatus, solve
+from planner.solver.result import SolveStatus
+from planner.solver.solve import solve
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 

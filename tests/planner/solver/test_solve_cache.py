@@ -6,7 +6,8 @@ from strategies import problems
 import planner.solver.solve_cache
 from planner.errors import SolverError
 from planner.solver.backends import SolverOptions
-from planner.solver.solve import SolveResult, solve
+from planner.solver.result import SolveResult
+from planner.solver.solve import solve
 from planner.solver.solve_cache import solve_ahead, solve_kept
 
 OPTIONS = SolverOptions(gap=1e-9)

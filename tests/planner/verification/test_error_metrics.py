@@ -7,20 +7,15 @@ from planned_models import scenario_around
 from rich.console import Console
 
 from planner.errors import DataError
+from planner.inputs.model_answers import class_count, names_class
 from planner.inputs.prepared_scenario import prepare
 from planner.output.plan_folder import read_manifest, write_outcome
 from planner.plan.records import Metrics
 from planner.report.plan_tables import plan_table
 from planner.run import plan_scenario
 from planner.scenario.schema import BudgetSpec
-from planner.verification.error_metrics import (
-    MetricsSum,
-    broken_budgets,
-    class_count,
-    doubtful_budgets,
-    has_error_budget,
-    names_class,
-)
+from planner.verification.error_budgets import broken_budgets, doubtful_budgets, has_error_budget
+from planner.verification.error_metrics import MetricsSum
 
 
 def metrics(**changes) -> Metrics:

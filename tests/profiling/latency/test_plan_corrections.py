@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planner.costs.formulation import DeviceCosts
+from planner.costs.device_costs import DeviceCosts
 from planner.costs.whole_model import Whole, alone_on
 from planner.deployment.mixed_precision import rebuild
 from planner.scenario.validation import check_scenario

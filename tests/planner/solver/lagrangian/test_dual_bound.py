@@ -1,5 +1,6 @@
 from dataclasses import replace
 from math import inf
+from time import perf_counter
 
 import oracle
 import pytest
@@ -21,7 +22,7 @@ FREE = replace(small_problem(), limits=(), together=(), apart=())
 @settings(max_examples=70, deadline=None)
 @given(problems(max_units=5))
 def test_no_plan_is_below_the_bound_nor_below_that_of_its_options(problem):
-    bound = lower_bound(problem, 10.0)
+    bound = lower_bound(problem, 10.0, perf_counter)
     if bound is None:
         return
     slack = 1e-9
@@ -61,15 +62,15 @@ def test_the_tables_add_up_to_what_evaluate_says(problem, data):
 
 
 def test_a_maximum_of_sums_has_no_such_bound():
-    assert lower_bound(replace(FREE, objective=(Term(Quantity(Measure.PERIOD)),)), 10.0) is None
+    assert lower_bound(replace(FREE, objective=(Term(Quantity(Measure.PERIOD)),)), 10.0, perf_counter) is None
 
 
 def test_prices_lift_the_bound_above_what_is_best_without_the_limit():
     """With a limit between what two plans spend, the bound lies between them, below the optimum."""
     free, tight = FREE.limited(NOISE, 1.0), FREE.limited(NOISE, 1e-9)
-    fast, slow = lower_bound(free, 10.0), lower_bound(tight, 10.0)
+    fast, slow = lower_bound(free, 10.0, perf_counter), lower_bound(tight, 10.0, perf_counter)
     half = evaluate(FREE, fast.best).noise_power / 2
     limited = FREE.limited(NOISE, half)
-    between = lower_bound(limited, 10.0)
+    between = lower_bound(limited, 10.0, perf_counter)
     assert fast.value < between.value <= solve(limited).objective * (1 + 1e-9) <= slow.value * (1 + 2e-9)
     assert isinstance(between.best, Choice)

@@ -1,0 +1,104 @@
+"""Noise of tensors, units and mixed models, measured once on a few samples."""
+
+from collections.abc import Iterable, Mapping
+
+import onnxruntime as ort
+
+from planner.costs.device_costs import DeviceCosts
+from planner.costs.noise_model import NoiseLaw, Points, Trial, fit_law, measure_points
+from planner.costs.whole_model import alone_on
+from planner.inputs.calibrated_model import Subject
+from planner.scenario.schema import Scenario
+from profiling.directories import cache_folder
+from profiling.graph.multiply_adds import multiplications
+from profiling.noise.measure_noise import finer, measure_noise
+from profiling.on_device.measure import processor
+from profiling.progress import Progress, silent
+from profiling.quantization.quantize import Calibration, Scheme
+from profiling.records.cache import cache_key, cached
+from profiling.records.profile import NoiseProfile
+
+# Samples on which single sources of noise, and mixed models, are measured: as many as come to so many
+# multiplications of the whole model, between two bounds. The law sees to what few samples miss.
+_ALONE_WORK, _ALONE_LEAST, _ALONE_MOST = 8e9, 2, 8
+_LAW_WORK, _LAW_LEAST = 8e10, 16
+
+
+def noise_profiles(
+    scenario: Scenario, subject: Subject, calibrations: Iterable[Calibration], progress: Progress = silent
+) -> dict[Scheme, NoiseProfile]:
+    """Return the noise of every tensor and unit in each scheme, from the cache where it is known."""
+    found: dict[Scheme, NoiseProfile] = {}
+    for calibration in calibrations:
+        if calibration.scheme not in found:
+            found[calibration.scheme] = _noise_profile(scenario, subject, calibration, found, progress)
+    return found
+
+
+def _noise_profile(
+    scenario: Scenario,
+    subject: Subject,
+    calibration: Calibration,
+    others: Mapping[Scheme, NoiseProfile],
+    progress: Progress,
+) -> NoiseProfile:
+    wanted = _samples(subject, _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST)
+    count = min(wanted, scenario.profiling.noise_samples)
+    scheme = calibration.scheme
+    key = cache_key(
+        subject=subject.fingerprint,
+        scheme=scheme.label,
+        runtime=ort.__version__,
+        samples=count,
+        processor=processor(),
+    )
+    # Tensors do not depend on the bits of weights.
+    same = [
+        noise.tensors
+        for other, noise in others.items()
+        if other.symmetric == scheme.symmetric and not other.wide
+    ]
+    known = same[0] if same else None
+
+    def make() -> NoiseProfile:
+        samples = list(subject.calibration.spread(count).samples)
+        tensors = finer(known) if known is not None and scheme.wide else known
+        return measure_noise(subject.graph, calibration, samples, tensors, progress)
+
+    return cached(cache_folder() / f"noise-{key}.json", NoiseProfile, make)
+
+
+def noise_law(
+    scenario: Scenario,
+    subject: Subject,
+    trial: Trial,
+    costs: DeviceCosts,
+    progress: Progress = silent,
+) -> NoiseLaw:
+    """Return how summed noise becomes noise, from the cache where its mixed models were measured.
+
+    Parameters
+    ----------
+    trial, costs
+        How the source device quantizes, and what quantizing costs there.
+    """
+    alone = alone_on(scenario, scenario.device(scenario.source))
+    count = _samples(subject, _LAW_WORK, _LAW_LEAST, scenario.profiling.noise_samples)
+    key = cache_key(
+        subject=subject.fingerprint,
+        scheme=trial.calibration.scheme.label,
+        level=trial.level.value,
+        runtime=ort.__version__,
+        samples=count,
+        processor=processor(),
+    )
+
+    def make() -> Points:
+        samples = subject.calibration.spread(count).samples
+        return measure_points(alone, subject.graph, {scenario.source: costs}, trial, samples, progress)
+
+    return fit_law(cached(cache_folder() / f"law-{key}.json", Points, make).points)
+
+
+def _samples(subject: Subject, work: float, least: int, most: int) -> int:
+    return min(most, max(least, int(work / max(1, multiplications(subject.graph)))))

@@ -1,0 +1,58 @@
+"""The models of a plan, as they are built and as they are verified."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from planner.deployment.split import StageModel
+from planner.inputs.prepared_scenario import Prepared
+from profiling.graph.unit_graph import ModelGraph
+from profiling.runtime.session import Optimization
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverable:
+    """What is about to be handed over.
+
+    Parameters
+    ----------
+    source
+        The user's model with static shapes: the fp32 truth.
+    mixed
+        The whole mixed-precision model.
+    stages
+        Its parts in running order, as models or files.
+    levels
+        Graph optimization at which each stage gives the numbers of its device.
+    """
+
+    source: onnx.ModelProto
+    mixed: onnx.ModelProto | Path
+    stages: Sequence[onnx.ModelProto | Path]
+    levels: Sequence[Optimization]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the model's outputs."""
+        return tuple(value.name for value in self.source.graph.output)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A plan's models, and the graph that they are made of."""
+
+    graph: ModelGraph
+    mixed: onnx.ModelProto
+    stages: tuple[StageModel, ...]
+
+
+def deliverable_of(prepared: Prepared, built: Built) -> Deliverable:
+    """Return built models as they are verified."""
+    return Deliverable(
+        prepared.models.source,
+        built.mixed,
+        [stage.model for stage in built.stages],
+        [prepared.level(stage.device) for stage in built.stages],
+    )

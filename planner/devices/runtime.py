@@ -1,0 +1,39 @@
+"""Which device runs here, and with which settings of the runtime."""
+
+from collections.abc import Sequence
+
+from planner.scenario.schema import DeviceSpec, Scenario
+from profiling.latency.measure_latency import Setup
+from profiling.runtime.session import Runtime
+
+MEASURE_HERE = "measure"
+
+
+def local_runtime(scenario: Scenario) -> Runtime:
+    """Return how models are tried out here: as the first device that is measured on this machine."""
+    measured = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
+    return runtime_of(measured[0]) if measured else Runtime()
+
+
+def origin_of(scenario: Scenario, device: DeviceSpec) -> tuple[DeviceSpec, float]:
+    """Return the device whose costs a device takes, itself or one that it is scaled from, and its speedup."""
+    speedup = 1.0
+    while device.scaled_from is not None:
+        speedup *= device.speedup or 1.0
+        device = scenario.device(device.scaled_from)
+    return device, speedup
+
+
+def measured_devices(scenario: Scenario) -> Sequence[DeviceSpec]:
+    """Return the devices that have a profile of their own."""
+    return [device for device in scenario.devices if device.scaled_from is None]
+
+
+def setup_of(scenario: Scenario, device: DeviceSpec) -> Setup:
+    """Return how the model is measured on a device."""
+    return Setup(runtime_of(device), scenario.profiling.rounds or 0, scenario.measured_precisions)
+
+
+def runtime_of(device: DeviceSpec) -> Runtime:
+    """Return how a device runs models."""
+    return Runtime(device.threads, device.provider)

@@ -1,0 +1,54 @@
+"""The model that is measured, and the ranges of its tensors, calibrated once."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime as ort
+
+from planner.inputs.dataset import Dataset
+from profiling.directories import cache_folder
+from profiling.graph.unit_graph import ModelGraph
+from profiling.onnx_io.load import model_hash
+from profiling.progress import Progress, silent
+from profiling.quantization.quantize import calibrate
+from profiling.records.cache import cache_key, samples_hash
+from profiling.records.profile import writing_aside
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The model that is measured and the calibration samples that it is measured on."""
+
+    graph: ModelGraph
+    calibration: Dataset
+    samples: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, graph: ModelGraph, calibration: Dataset) -> "Subject":
+        """Return the subject with a hash of its samples, and one of model and samples."""
+        samples = samples_hash(calibration.samples)
+        return cls(graph, calibration, samples, cache_key(model=model_hash(graph.model), data=samples))
+
+
+def calibrate_once(subject: Subject, progress: Progress = silent) -> Path:
+    """Return a file with the ranges of the subject's tensors, from the cache where they are known."""
+    key = cache_key(subject=subject.fingerprint, runtime=ort.__version__)
+    ranges = cache_folder() / f"ranges-{key}.json"
+    if not _has_ranges(ranges, subject.graph):
+        progress("calibrating", 0, 1)
+        samples = list(subject.calibration.samples)
+        with writing_aside(ranges) as aside:
+            calibrate(subject.graph.model, subject.graph.quantizable_nodes, samples, aside)
+        progress("calibrating", 1, 1)
+    return ranges
+
+
+def _has_ranges(path: Path, graph: ModelGraph) -> bool:
+    """Return whether a calibration file is whole: it knows every tensor that a unit can quantize."""
+    try:
+        known = json.loads(path.read_text())["data"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return all(name in known for unit in graph.units for name in graph.quantized_by(unit.index))

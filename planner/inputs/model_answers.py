@@ -1,0 +1,55 @@
+"""What a model answers with: classes, or other numbers."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from planner.errors import DataError
+from planner.scenario.schema import BudgetSpec
+from profiling.graph.unit_graph import Tensor
+
+_PICTURE = 4  # dimensions of an array with pixels behind the channels
+_NARROW_BYTES = 2
+
+
+def class_count(dtype: DTypeLike, shape: Sequence[int]) -> int | None:
+    """Return the number of classes that an output has scores of; None if it has none.
+
+    Scores are one row of at least two numbers, along the last axis or, as `[1, C, 1, 1]`, along the channels
+    of a single pixel. Integers of up to 16 bits are quantized scores; wider ones are counts or indices.
+    """
+    kind = np.dtype(dtype)
+    narrow = kind.kind in "iu" and kind.itemsize <= _NARROW_BYTES
+    count = prod(shape)
+    along = shape[1] if len(shape) >= _PICTURE and shape[1] == count else shape[-1] if shape else 1
+    return count if (kind.kind == "f" or narrow) and count == along > 1 else None
+
+
+def names_class(dtype: DTypeLike, shape: Sequence[int]) -> bool:
+    """Return whether an output names one class, so that answers can be equal or right.
+
+    It does by scores, or as the index itself: one whole number of 32 or 64 bits, or a truth value, as an
+    ArgMax or a comparison at the model's end gives it. Detections, maps and single measures name none.
+    """
+    kind = np.dtype(dtype)
+    is_index = kind.kind == "b" or (kind.kind in "iu" and kind.itemsize > _NARROW_BYTES)
+    return class_count(dtype, shape) is not None or (is_index and prod(shape) == 1)
+
+
+def check_answers(budget: BudgetSpec, output: Tensor) -> None:
+    """Refuse budgets on answers of a model whose first output names no class.
+
+    Raises
+    ------
+    DataError
+        That says what the output is, and which budgets suit it.
+    """
+    asked = [key for key in ("top1_agreement", "accuracy_drop") if getattr(budget, key) is not None]
+    if asked and not names_class(output.dtype, output.shape):
+        raise DataError(
+            f"budget.{asked[0]}: the model's first output {output.name!r}, {output.dtype} "
+            f"{list(output.shape)}, names no class: it is neither one row of class scores nor a class index; "
+            "set budget.noise_relative_rms or budget.max_abs_error, or metric with budget.metric_drop"
+        )

@@ -1,0 +1,149 @@
+"""Files of models in a folder: written with their hashes, and checked when read."""
+
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path, PurePath
+
+import msgspec
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError, Message
+
+from planner.deployment.split import StageModel
+from planner.errors import OutputError
+from planner.plan.manifest import STAGES, DataFile, Port, StageEntry
+from profiling.onnx_io.external_weights import save
+from profiling.precision import Precision
+
+_LEVEL, _PIECE_BYTES = 6, 2**24
+
+
+def save_stage(
+    folder: Path,
+    number: int,
+    stage: StageModel,
+    precisions: Sequence[Precision],
+    order: int,
+    channels_last: Collection[str] = (),
+) -> StageEntry:
+    """Write a stage into a folder and return its entry.
+
+    Parameters
+    ----------
+    number
+        Of its file.
+    precisions
+        Of all units.
+    order
+        Its place in the chain.
+    channels_last
+        Inputs of the model whose arrays may have their channels last.
+    """
+    path = folder / STAGES / f"{number:02d}-{stage.device}.onnx"
+    data = save(stage.model, path)
+    files = [path] if data is None else [path, data]
+    return StageEntry(
+        number=order,
+        device=stage.device,
+        file=str(path.relative_to(folder)),
+        sha256=sha256_of(path),
+        data=data_file(data, folder),
+        size_bytes=sum(file.stat().st_size for file in files),
+        units=len(stage.units),
+        precisions=dict(Counter(precisions[unit].value for unit in stage.units)),
+        inputs=ports_of(stage.model.graph.input, channels_last),
+        outputs=ports_of(stage.model.graph.output),
+    )
+
+
+def data_file(path: Path | None, folder: Path) -> DataFile | None:
+    """Return the entry of a file with weights beside a model, if there is one."""
+    return None if path is None else DataFile(file=str(path.relative_to(folder)), sha256=sha256_of(path))
+
+
+def with_compressed_size(stage: StageEntry, folder: Path) -> StageEntry:
+    """Return a stage's entry with what its files weigh compressed, as they may be shipped (zlib)."""
+    files = [stage.file] if stage.data is None else [stage.file, stage.data.file]
+    size = sum(_compressed_bytes(folder / file) for file in files)
+    return msgspec.structs.replace(stage, compressed_bytes=size)
+
+
+def _compressed_bytes(path: Path) -> int:
+    packer = zlib.compressobj(_LEVEL)
+    with path.open("rb") as file:
+        size = sum(len(packer.compress(piece)) for piece in iter(partial(file.read, _PIECE_BYTES), b""))
+    return size + len(packer.flush())
+
+
+def ports_of(values: Sequence[onnx.ValueInfoProto], channels_last: Collection[str] = ()) -> tuple[Port, ...]:
+    """Return inputs or outputs of a model with static shapes."""
+    return tuple(
+        Port(
+            name=value.name,
+            dtype=str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))),
+            shape=tuple(d.dim_value for d in value.type.tensor_type.shape.dim),
+            channels_last=value.name in channels_last,
+        )
+        for value in values
+    )
+
+
+def stays_inside(folder: Path, file: str) -> bool:
+    """Return whether a path that a manifest names, links followed, is one in its folder."""
+    if "\0" in file or PurePath(file).is_absolute():
+        return False
+    try:
+        return (folder / file).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # too long, or links in a circle
+        return False
+
+
+def check_model_file(
+    path: Path, data: DataFile | None, ports: tuple[Sequence[Port], Sequence[Port]], told: str
+) -> None:
+    """Refuse a model's file that reads other files than its own, or has other inputs and outputs.
+
+    Parameters
+    ----------
+    ports
+        Inputs and outputs as the manifest has them.
+    told
+        Where the manifest has them, for messages.
+
+    Raises
+    ------
+    OutputError
+        Naming the file and what the manifest says of it.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+        ends = [ports_of(values) for values in (model.graph.input, model.graph.output)]
+    except (DecodeError, OSError, ValueError, KeyError) as exc:
+        raise OutputError(f"{path}: is not an ONNX model of tensors") from exc
+    allowed = {Path(data.file).name} if data else set()
+    odd = sorted(set(_locations(model)) - allowed)
+    if odd:
+        raise OutputError(f"{path}: reads weights from {odd[0]!r}, which the manifest does not list")
+    for what, found, wanted in zip(("inputs", "outputs"), ends, ports, strict=True):
+        if found != tuple(msgspec.structs.replace(port, channels_last=False) for port in wanted):
+            raise OutputError(f"{path}: its {what} are not those that {told} has")
+
+
+def _locations(message: Message) -> Iterator[str]:
+    """Yield the locations of all external data in a model, wherever a tensor is."""
+    if isinstance(message, onnx.TensorProto):
+        yield from (entry.value for entry in message.external_data if entry.key == "location")
+        return
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for one in value if isinstance(value, Sequence) or hasattr(value, "add") else [value]:
+                yield from _locations(one)
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's hash in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,39 @@
+"""Where every unit runs and in which precision, in names."""
+
+from dataclasses import dataclass
+
+from planner.problem.cost_evaluation import evaluate
+from planner.problem.placement_problem import Choice, Option, PlacementProblem
+from profiling.precision import Precision, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a plan's models follow from: each unit's device and precision, and wires of float tensors."""
+
+    devices: tuple[str, ...]
+    precisions: tuple[Precision, ...]
+    wires: tuple[tuple[str, Wire], ...] = ()
+
+    @property
+    def mix(self) -> dict[int, Precision]:
+        """Unit -> precision, of the quantized units."""
+        return {u: own for u, own in enumerate(self.precisions) if own is not Precision.FP32}
+
+
+def chosen_by(problem: PlacementProblem, choice: Choice) -> Chosen:
+    """Return what a choice says in names."""
+    options = unit_options(problem, choice)
+    crossings = [(problem.flows[c.flow], c.form) for c in evaluate(problem, choice).crossings]
+    wires = {flow.name: Wire(flow.forms[form].name) for flow, form in crossings if form in flow.wires}
+    return Chosen(
+        tuple(problem.devices[problem.home(option.device)].name for option in options),
+        tuple(Precision(option.precision) for option in options),
+        tuple(wires.items()),
+    )
+
+
+def unit_options(problem: PlacementProblem, choice: Choice) -> list[Option]:
+    """Return the option of each unit."""
+    pairs = zip(problem.vertices, choice.options, strict=True)
+    return [vertex.options[o] for vertex, o in pairs if not vertex.fixed]

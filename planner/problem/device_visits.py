@@ -1,0 +1,79 @@
+"""Devices that a request may come back to: each visit is a device of its own to the solver."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from planner.problem.placement_problem import Flow, PlacementProblem
+
+
+def with_visits(problem: PlacementProblem, visits: Sequence[int]) -> PlacementProblem:
+    """Return the problem in which each device may run so many stages: further visits become devices.
+
+    Parameters
+    ----------
+    visits
+        Of each device, at least 1.
+    """
+    again = [d for d, count in enumerate(visits) for _ in range(count - 1)]
+    if not again:
+        return problem
+    homes = [*range(len(problem.devices)), *again]
+    more: dict[int, list[int]] = {d: [] for d in range(len(problem.devices))}
+    for place, home in enumerate(again, start=len(problem.devices)):
+        more[home].append(place)
+    named = [replace(problem.devices[d], name=f"{problem.devices[d].name} again", again=d) for d in again]
+    return replace(
+        problem,
+        devices=(*problem.devices, *named),
+        vertices=tuple(
+            vertex
+            if vertex.fixed
+            else replace(
+                vertex,
+                options=tuple(
+                    replace(option, device=place)
+                    for option in vertex.options
+                    for place in (option.device, *more[option.device])
+                ),
+            )
+            for vertex in problem.vertices
+        ),
+        flows=tuple(_revisited(flow, homes) for flow in problem.flows),
+    )
+
+
+def _revisited(flow: Flow, homes: Sequence[int]) -> Flow:
+    """Return a tensor's costs over visits, given the device of each."""
+
+    def row(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(values[home] for home in homes) if values else ()
+
+    def table(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        return tuple(map(row, rows))
+
+    forms = tuple(
+        replace(
+            form,
+            routes=tuple(tuple(form.routes[a][b] for b in homes) for a in homes),
+            encode_s=row(form.encode_s),
+            decode_s=row(form.decode_s),
+        )
+        for form in flow.forms
+    )
+    return replace(
+        flow,
+        forms=forms,
+        quantize_s=table(flow.quantize_s),
+        dequantize_s=table(flow.dequantize_s),
+        leave_s=table(flow.leave_s),
+        enter_s=table(flow.enter_s),
+    )
+
+
+def by_device(problem: PlacementProblem, values: Sequence[float]) -> dict[str, float]:
+    """Return device name -> sum over its visits."""
+    found: dict[str, float] = {}
+    for d, value in enumerate(values):
+        name = problem.devices[problem.home(d)].name
+        found[name] = found.get(name, 0.0) + value
+    return found

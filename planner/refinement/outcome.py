@@ -1,0 +1,29 @@
+"""What came of planning a scenario."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.deployment.deliverable import Built
+from planner.plan.records import Plan
+from profiling.records.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run.
+
+    Parameters
+    ----------
+    built, profiles
+        None and empty where there is no plan.
+    failures
+        Error budgets that the evaluation data broke, or that no plan can keep, as sentences.
+    conflict
+        If no plan keeps all budgets: which of them cannot hold together.
+    """
+
+    plan: Plan
+    built: Built | None
+    profiles: Mapping[str, Profile]
+    failures: tuple[str, ...] = ()
+    conflict: str = ""

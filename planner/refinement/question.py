@@ -1,0 +1,65 @@
+"""What is to be solved for a scenario, given the costs that are believed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.conversion.provenance import ConvertedFrom
+from planner.costs.device_costs import DeviceCosts
+from planner.costs.formulation import formulate
+from planner.costs.noise_model import NoiseLaw
+from planner.costs.whole_model import Whole, alone_on
+from planner.plan.configuration import Chosen
+from planner.problem.cost_evaluation import Cost
+from planner.problem.device_visits import by_device
+from planner.problem.placement_problem import PlacementProblem
+from planner.scenario.schema import Scenario
+from profiling.graph.unit_graph import ModelGraph
+from profiling.quantization.quantize import Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked of the solver, and the measured costs behind it.
+
+    Parameters
+    ----------
+    schemes
+        Device name -> its quantization scheme.
+    samples
+        Hash of the calibration samples.
+    costs
+        Device name -> its costs.
+    law
+        How their summed noise becomes noise.
+    converted_from
+        What the model was, if it was no ONNX file.
+    """
+
+    scenario: Scenario
+    graph: ModelGraph
+    schemes: Mapping[str, Scheme]
+    samples: str
+    costs: Mapping[str, DeviceCosts]
+    law: NoiseLaw
+    converted_from: ConvertedFrom | None = None
+
+    def formulate(self) -> PlacementProblem:
+        """Return the question as numbers."""
+        return formulate(self.scenario, self.graph, self.costs)
+
+    def ratio_to_fp32(self, chosen: Chosen, device: str) -> float:
+        """Return predicted seconds of the whole mixed model on a device over those of the fp32 model."""
+        alone = alone_on(self.scenario, self.scenario.device(device))
+        whole = Whole(alone, self.graph, self.costs).ratio_to_fp32(chosen.mix)
+        costs = self.costs[device]
+        return whole + sum(costs.coding_s(*wire, self.graph) for wire in chosen.wires) / (costs.fp32_s or 1.0)
+
+    def chain_ratio_to_fp32(self, problem: PlacementProblem, cost: Cost) -> float:
+        """Return predicted seconds of all stages, each over those of the fp32 model on its device."""
+        pairs = by_device(problem, cost.busy_s).items()
+        return sum(seconds / (self.costs[device].fp32_s or 1.0) for device, seconds in pairs)
+
+    @property
+    def quantization(self) -> dict[str, str]:
+        """Device name -> label of its scheme."""
+        return {name: scheme.label for name, scheme in self.schemes.items()}
