@@ -2,10 +2,8 @@
 
 import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
 from os import cpu_count
@@ -14,12 +12,10 @@ from typing import Annotated
 
 import msgspec
 from cyclopts import App, CycloptsError, Parameter, Token
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 
-from planner.cli.signals import interrupts
 from planner.cli.standard_output import standard_output
+from planner.cli.terminal import print_text, terminal
+from planner.cli.terminal_progress import INTERRUPT, terminal_progress
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.json_record import to_json
 from planner.report.terminal_table import line
@@ -27,7 +23,6 @@ from planner.scenario.loader import load_ready_scenario
 from planner.scenario.validation import scenario_schema
 from profiling.errors import ProfilingError
 from profiling.printable_text import one_line, shown
-from profiling.progress import Progress
 
 _MOST_DIGITS = 18
 OK, BAD_INPUT, USAGE, INFEASIBLE, BROKEN_BUDGET, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -105,20 +100,20 @@ def plan(
     loaded = load_ready_scenario(scenario, settings or ())
     folder = out or Path("plans") / scenario.stem
     check_writable(folder)
-    with _progress() as progress:
+    with terminal_progress() as progress:
         outcome = plan_scenario(loaded, progress)
-        _INTERRUPT.check()
+        INTERRUPT.check()
         delivered = outcome.built is not None and not outcome.failures
         if delivered:
             write_outcome(outcome, folder)
     if json:
-        _print(to_json(outcome.plan))
+        print_text(to_json(outcome.plan))
     if outcome.built is None:
         return _fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures, outcome.conflict))
     if outcome.failures:
         return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures))
     if not json:
-        console = _console()
+        console = terminal()
         console.print(plan_table(outcome.plan, read_manifest(folder)))
         console.print(line(f"written to {folder}"), soft_wrap=True)
     return OK
@@ -163,7 +158,7 @@ def profile(
     from profiling.records.profile import save_json
 
     loaded = load_ready_scenario(scenario, settings or ())
-    with _progress() as progress:
+    with terminal_progress() as progress:
         record = profile_here(loaded, device or loaded.source, progress)
     path = out or Path(f"{record.device}.profile.json")
     try:
@@ -171,11 +166,11 @@ def profile(
     except OSError as exc:
         return _fail(BAD_INPUT, f"--out {path}: {exc.strerror}")
     if json:
-        _print(to_json(record))
+        print_text(to_json(record))
     else:
         from planner.report.plan_tables import profile_table
 
-        console = _console()
+        console = terminal()
         console.print(profile_table(record))
         console.print(line(f"written to {path}"), soft_wrap=True)
     return OK
@@ -188,9 +183,9 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
 
     found = diff_profiles(load_profile(before), load_profile(after))
     if json:
-        _print(to_json(found))
+        print_text(to_json(found))
     else:
-        _console().print(diff_table(found))
+        terminal().print(diff_table(found))
     return OK
 
 
@@ -200,12 +195,12 @@ def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings
 
     loaded = load_ready_scenario(scenario, settings or ())
     name = device or loaded.source
-    with _progress() as progress, writing_bundle(folder) as fresh:
+    with terminal_progress() as progress, writing_bundle(folder) as fresh:
         bundle_device(loaded, name, fresh, progress)
-        _INTERRUPT.check()
-    _print(shown(f"bundle for {name} written to {folder}"))
-    _print(shown(f"copy it to the device, run there: python3 {folder.name}/measure.py"))
-    _print(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
+        INTERRUPT.check()
+    print_text(shown(f"bundle for {name} written to {folder}"))
+    print_text(shown(f"copy it to the device, run there: python3 {folder.name}/measure.py"))
+    print_text(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
     return OK
 
 
@@ -222,11 +217,11 @@ def export(
 
     saved = read_plan(plan_file)
     check_writable(out)
-    with _progress() as progress:
+    with terminal_progress() as progress:
         built = export_plan(saved, progress)
         beside = plan_file.parent / PROFILE
         write_export(saved, built, out, beside if beside.is_file() else None)
-    _print(shown(f"{len(built.stages)} stages written to {out}"))
+    print_text(shown(f"{len(built.stages)} stages written to {out}"))
     return OK
 
 
@@ -239,12 +234,12 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
 
     saved, manifest = read_folder(folder)
     stages = [(stage.device, folder / stage.file) for stage in manifest.stages]
-    with _progress() as progress:
+    with terminal_progress() as progress:
         outcome = verify_plan(saved, folder, stages, progress)
     if json:
-        _print(to_json(outcome.plan))
+        print_text(to_json(outcome.plan))
     else:
-        _console().print(plan_table(outcome.plan, manifest))
+        terminal().print(plan_table(outcome.plan, manifest))
     return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
 
 
@@ -269,9 +264,9 @@ def run(
     """Run the exported stages in a chain, or one of them, on this machine."""
     from planner.output.run_exported import run_folder
 
-    _INTERRUPT.arm()
+    INTERRUPT.arm()
     written = run_folder(folder, input_file, output_file, stage)
-    _print(shown(f"{', '.join(written)} written to {output_file}"))
+    print_text(shown(f"{', '.join(written)} written to {output_file}"))
     return OK
 
 
@@ -321,13 +316,13 @@ def inspect(
     from planner.report.plan_tables import conversion_lines, inspection_table
 
     shapes = dict(_shape(text) for text in shape or ())
-    with _progress() as progress:
+    with terminal_progress() as progress:
         found, converted_from = inspect_source(model, conversion or (), shapes, progress)
     if json:
-        _print(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
+        print_text(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
     else:
         lines = map(line, conversion_lines(converted_from))
-        _console().print(inspection_table(found), *lines, sep="\n")
+        terminal().print(inspection_table(found), *lines, sep="\n")
     return OK
 
 
@@ -336,9 +331,9 @@ def _versions(*, json: bool) -> int:
 
     found = libraries()
     if json:
-        _print(to_json({"libraries": found}))
+        print_text(to_json({"libraries": found}))
     else:
-        _console().print(versions_table(found))
+        terminal().print(versions_table(found))
     return OK
 
 
@@ -362,11 +357,11 @@ def solve(
     conflict = find_conflict(loaded, options) if result.choice is None else None
     answer = answer_of(loaded, result, peak_mib(), conflict)
     if json:
-        _print(to_json(answer))
+        print_text(to_json(answer))
     if result.choice is None:
         return _fail(INFEASIBLE, conflict_line(answer))
     if not json:
-        _console().print(answer_table(answer))
+        terminal().print(answer_table(answer))
     return OK
 
 
@@ -442,15 +437,15 @@ def compare(
     sweep, wanted = parse_asked(asked, loaded, cpu_count() or 1 if jobs is None else jobs)
     folder = out or Path("comparisons") / scenario.stem
     check_comparison(folder)
-    with _progress() as progress:
+    with terminal_progress() as progress:
         basis = measure_basis(loaded, progress)
         compared = compare_plans(basis, sweep, wanted, progress)
-        _INTERRUPT.check()
+        INTERRUPT.check()
         write_comparison(compared, basis, folder)
     if json:
-        _print(to_json(compared.record))
+        print_text(to_json(compared.record))
     else:
-        console = _console()
+        console = terminal()
         console.print(comparison_table(compared.record))
         console.print(line(f"written to {folder}"), soft_wrap=True)
     return OK
@@ -470,7 +465,7 @@ def schema(
     from planner.problem_io.schema import problem_schema
 
     wanted = problem_schema() if problem else scenario_schema()
-    _print(msgspec.json.format(msgspec.json.encode(wanted), indent=2).decode())
+    print_text(msgspec.json.format(msgspec.json.encode(wanted), indent=2).decode())
     return OK
 
 
@@ -481,7 +476,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     mistyped = _mistyped_command(tokens)
     code, lines = (USAGE, (mistyped,)) if mistyped else _run(tokens)
-    if _INTERRUPT.seen and code != OK:
+    if INTERRUPT.seen and code != OK:
         # Whatever failed, failed because of the interrupt.
         code, lines = INTERRUPTED, ("interrupted; measurements so far are kept, nothing was written",)
     sys.exit(_fail(code, *lines))
@@ -491,7 +486,7 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     """Return the exit code and, for an error, the lines that tell of it."""
     try:
         code = app(
-            tokens, console=_console(), exit_on_error=False, print_error=False, result_action="return_value"
+            tokens, console=terminal(), exit_on_error=False, print_error=False, result_action="return_value"
         )
         standard_output().flush()
     except CycloptsError as exc:
@@ -530,69 +525,8 @@ def _mistyped_command(tokens: Sequence[str]) -> str | None:
     return f"no command or file {word!r}; did you mean {close[0]}?" if close else None
 
 
-class _Interrupt:
-    """Turns signals into KeyboardInterrupt, and again at the next progress: libraries swallow some.
-
-    It is armed once they are loaded: some of them crash if their import is interrupted.
-    """
-
-    seen = False
-
-    def arm(self) -> None:
-        """Answer signals from now on."""
-        for number in interrupts():
-            signal.signal(number, self)
-
-    def __call__(self, _signal: int, _frame: object) -> None:
-        self.seen = True
-        raise KeyboardInterrupt
-
-    def check(self, *_: object) -> None:
-        """Raise again what was swallowed; stands in for a progress reporter where none is shown."""
-        if self.seen:
-            raise KeyboardInterrupt
-
-
-_INTERRUPT = _Interrupt()
-
-
 def _fail(code: int, *lines: str) -> int:
     """Tell each of some lines as a terminal may show it, and return the exit code."""
     for text in lines:
         print(one_line(text), file=sys.stderr)
     return code
-
-
-def _print(text: str) -> None:
-    print(text, file=standard_output())
-
-
-def _console() -> Console:
-    """Return the terminal, to which a name in brackets is no markup."""
-    return Console(file=standard_output(), highlight=False, markup=False, emoji=False)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Yield a reporter that draws bars on a terminal's stderr and is silent elsewhere."""
-    _INTERRUPT.arm()
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _INTERRUPT.check
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            _INTERRUPT.check()
-            if what not in tasks:
-                tasks[what] = bars.add_task(shown(what), total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield report

@@ -16,7 +16,8 @@ from planner.devices.quantization_schemes import choose_schemes, trial_level
 from planner.devices.runtime import local_runtime
 from planner.errors import DataError
 from planner.inputs.calibrated_model import Subject, calibrate_once
-from planner.inputs.dataset import Dataset, Input, check_labels, check_names, load_data, split_calibration
+from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
+from planner.inputs.load_samples import check_names, load_data
 from planner.inputs.model_answers import check_answers, class_count
 from planner.inputs.refused_units import refused_once
 from planner.scenario.schema import Scenario

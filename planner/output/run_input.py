@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import DataError, PlannerError
-from planner.inputs.dataset import Input, Samples, fit, fitted_picture, opened_archive
+from planner.inputs.dataset import Input, Samples, fit
 from planner.inputs.image_preprocessing import PICTURES, picture
+from planner.inputs.image_samples import fitted_picture
+from planner.inputs.npz_samples import opened_archive
 from planner.output.plan_folder import PLAN, read_plan
 from planner.plan.manifest import Port
 from planner.scenario.data_schema import ImageSpec, SampleSpec

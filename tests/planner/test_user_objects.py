@@ -9,7 +9,8 @@ import pytest
 
 from planner import user_objects as user_code
 from planner.errors import DataError
-from planner.inputs.dataset import Input, load_data
+from planner.inputs.dataset import Input
+from planner.inputs.load_samples import load_data
 from planner.scenario.data_schema import SampleSpec
 from planner.user_objects import import_object, load_metric
 
@@ -103,7 +104,7 @@ def test_odd_samples_of_a_reader_are_refused(feeds, own):
 
 
 def test_a_reader_without_end_is_stopped_by_the_memory_that_is_free(own, monkeypatch):
-    monkeypatch.setattr("planner.inputs.dataset.available_bytes", lambda: 100)
+    monkeypatch.setattr("planner.inputs.reader_samples.available_bytes", lambda: 100)
     text = "import numpy as np\nclass R:\n def get_next(self): return {'x': np.ones((1, 2), 'f')}\n"
     with pytest.raises(DataError, match="gives more than 7 samples, which do not fit into half"):
         read(own(text, "R"))

@@ -23,7 +23,8 @@ from planner.conversion.converter import Converted, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
 from planner.conversion.model_source import order_of
 from planner.conversion.request import FAILURE, ORDER, Kind
-from planner.inputs.dataset import Input, load_data
+from planner.inputs.dataset import Input
+from planner.inputs.load_samples import load_data
 from planner.output.plan_folder import write_outcome
 from planner.output.run_exported import run_folder
 from planner.plan.records import WireFormat

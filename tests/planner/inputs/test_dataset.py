@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from planner.errors import DataError
-from planner.inputs.dataset import Dataset, Input, check_labels, load_data, split_calibration
+from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
+from planner.inputs.load_samples import load_data
 from planner.inputs.prepared_scenario import prepare
 from planner.scenario.data_schema import ImageSpec, LabelTable, SampleSpec, SubsetSpec
 from planner.scenario.loader import load_scenario

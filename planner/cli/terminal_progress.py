@@ -1,0 +1,65 @@
+"""Progress on the terminal, and interrupts that no library swallows."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from planner.cli.signals import interrupts
+from profiling.printable_text import shown
+from profiling.progress import Progress
+
+
+class _Interrupt:
+    """Turns signals into KeyboardInterrupt, and again at the next progress: libraries swallow some.
+
+    It is armed once they are loaded: some of them crash if their import is interrupted.
+    """
+
+    seen = False
+
+    def arm(self) -> None:
+        """Answer signals from now on."""
+        for number in interrupts():
+            signal.signal(number, self)
+
+    def __call__(self, _signal: int, _frame: object) -> None:
+        self.seen = True
+        raise KeyboardInterrupt
+
+    def check(self, *_: object) -> None:
+        """Raise again what was swallowed; stands in for a progress reporter where none is shown."""
+        if self.seen:
+            raise KeyboardInterrupt
+
+
+INTERRUPT = _Interrupt()
+
+
+@contextmanager
+def terminal_progress() -> Iterator[Progress]:
+    """Yield a reporter that draws bars on a terminal's stderr and is silent elsewhere."""
+    INTERRUPT.arm()
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield INTERRUPT.check
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            INTERRUPT.check()
+            if what not in tasks:
+                tasks[what] = bars.add_task(shown(what), total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report

@@ -1,0 +1,121 @@
+"""Samples that are pictures in a folder, with a table of labels."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from planner.errors import DataError
+from planner.inputs.dataset import Dataset, Input, Samples, class_indices, fit
+from planner.inputs.image_preprocessing import PICTURES, picture, read_pixels
+from planner.scenario.data_schema import ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from profiling.arrays import Array, Feeds
+from profiling.input_files import read_input
+from profiling.printable_text import reason
+
+_MOST_TABLE_BYTES = 16 * 2**20
+
+
+def image_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
+    """Return pictures of a folder, prepared as the scenario says, with their labels."""
+    folder = _picture_folder(spec, inputs, where)
+    table = spec.labels if isinstance(spec.labels, LabelTable) else None
+    rows = read_table(table, where) if table else None
+    names = (
+        [row[table.image_column] for row in rows]
+        if table and rows is not None
+        else sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PICTURES)
+    )
+
+    def read(index: int) -> Feeds:
+        return {inputs[0].name: fitted_picture(folder / names[index], inputs[0], spec.image, where)}
+
+    picked = subset(spec.subset, len(names), rows, where)
+    labels = None
+    if table and rows is not None:
+        numbers = [_whole_number(row[table.label_column], f"{where}.labels: {table.file}") for row in rows]
+        labels = class_indices(numbers, spec.label_offset, where)[picked]
+    _require_files([folder / names[index] for index in picked], f"{where}.images")
+    if picked:
+        read(picked[0])
+    return Dataset(Samples(picked, read), labels)
+
+
+def _require_files(paths: Iterable[Path], where: str) -> None:
+    # os.path, since Path raises where a name is too long for a file.
+    missing = next((path for path in paths if not os.path.exists(path)), None)  # noqa: PTH110
+    if missing is not None:
+        raise DataError(f"{where}: {missing} does not exist")
+
+
+def _picture_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path:
+    folder = Path(str(spec.images))
+    if not folder.is_dir():
+        raise DataError(f"{where}.images: {folder} is not a folder")
+    if len(inputs) != 1:
+        raise DataError(f"{where}.images: the model has {len(inputs)} inputs; pictures feed one")
+    if spec.image is None:
+        raise DataError(f"{where}.image: is required with images (layout, crop, scaling)")
+    if isinstance(spec.labels, str):
+        raise DataError(f"{where}.labels: with images give {{file: ..., label_column: ...}}")
+    return folder
+
+
+def read_table(table: LabelTable, where: str) -> list[dict[str, str]]:
+    """Return the rows of a CSV table: column -> text."""
+    path = Path(table.file)
+    try:
+        lines = io.StringIO(read_input(path, _MOST_TABLE_BYTES).decode("utf-8"), newline="")
+        reader = csv.DictReader(lines, delimiter="," if path.suffix == ".csv" else "\t")
+        rows, columns = list(reader), reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        raise DataError(f"{where}.labels: {path} cannot be read: {reason(exc)}") from exc
+    for column in (table.image_column, table.label_column):
+        if not rows or column not in columns:
+            known = ", ".join(columns) if rows else "no rows"
+            raise DataError(f"{where}.labels: {path} has no column {column!r}; it has {known}")
+        short = next((number for number, row in enumerate(rows, start=1) if row[column] is None), None)
+        if short is not None:
+            raise DataError(f"{where}.labels: {path}: row {short} has no {column!r}")
+    return rows
+
+
+def _whole_number(text: str | None, what: str) -> int:
+    try:
+        return int(text or "")  # which refuses more than 4,300 digits
+    except ValueError as exc:
+        raise DataError(f"{what}: {text!r} is no whole number") from exc
+
+
+def fit_picture(pixels: Array, spec: ImageSpec | None, tensor: Input, place: str) -> Array:
+    """Return pixels prepared as the scenario says, in the shape that an input wants."""
+    try:
+        value = picture(pixels, spec)
+    except DataError as exc:
+        raise DataError(f"{place}: {exc}") from exc
+    return fit(value, tensor, place)
+
+
+def fitted_picture(path: Path, tensor: Input, spec: ImageSpec | None, where: str) -> Array:
+    """Return a picture file as an input of the model wants it.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or does not fit the input.
+    """
+    pixels = read_pixels(path, tensor.channels(spec), f"{where}.images")
+    return fit_picture(pixels, spec, tensor, f"{where}: {path.name}")
+
+
+def subset(spec: SubsetSpec | None, count: int, rows: list[dict[str, str]] | None, where: str) -> list[int]:
+    """Return the places of the samples that are taken: all, or those that the scenario names."""
+    if spec is None:
+        return list(range(count))
+    keys: Sequence[int] = range(count)
+    if spec.column is not None:
+        if not rows or spec.column not in rows[0]:
+            raise DataError(f"{where}.subset.column: no column {spec.column!r} in the label table")
+        keys = [_whole_number(row[spec.column], f"{where}.subset.column {spec.column!r}") for row in rows]
+    return [i for i in range(count) if keys[i] % spec.modulo in spec.equals]

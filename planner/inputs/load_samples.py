@@ -1,0 +1,62 @@
+"""The samples of one part of a scenario's `data`, wherever they come from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from planner.errors import DataError
+from planner.inputs.dataset import Dataset, Input
+from planner.inputs.image_samples import image_samples, read_table
+from planner.inputs.npz_samples import array_names, npz_samples
+from planner.inputs.reader_samples import reader_samples
+from planner.scenario.data_schema import LabelTable, SampleSpec
+from planner.user_objects import import_object
+
+
+def load_data(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
+    """Return the samples of one part of a scenario's `data`.
+
+    Parameters
+    ----------
+    inputs
+        The model's inputs, with static shapes.
+    where
+        The scenario key, for messages.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or unreadable, or a sample does not fit an input.
+    """
+    if spec.npz is not None:
+        data = npz_samples(spec, inputs, where)
+    elif spec.images is not None:
+        data = image_samples(spec, inputs, where)
+    else:
+        data = reader_samples(spec, inputs, where)
+    if not len(data.samples):
+        raise DataError(f"{where}: no samples are left")
+    return data if spec.samples is None else data.spread(spec.samples)
+
+
+def check_names(spec: SampleSpec, where: str) -> None:
+    """Refuse names of arrays, columns and objects that are not there, before the model is known.
+
+    Raises
+    ------
+    DataError
+        As `load_data` would when the model has been converted, which may take minutes.
+    """
+    if spec.npz is not None:
+        names = array_names(Path(spec.npz), where)
+        for tensor, key in spec.inputs.items():
+            if key not in names:
+                raise DataError(
+                    f"{where}.inputs: {spec.npz} has no array {key!r} for input {tensor!r}; it has "
+                    f"{', '.join(names)}"
+                )
+        if isinstance(spec.labels, str) and spec.labels not in names:
+            raise DataError(f"{where}.labels: must name an array of {spec.npz}: {', '.join(names)}")
+    elif isinstance(spec.labels, LabelTable):
+        read_table(spec.labels, where)
+    if spec.reader is not None:
+        import_object(spec.reader, f"{where}.reader")

@@ -1,0 +1,74 @@
+"""Samples that the user's own code reads."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from planner.errors import DataError
+from planner.inputs.dataset import Dataset, Input, Samples, class_indices, fit
+from planner.inputs.image_samples import subset
+from planner.scenario.data_schema import SampleSpec
+from planner.user_objects import calling, import_object
+from profiling.arrays import Array, Feeds
+from profiling.available_memory import available_bytes
+
+
+def reader_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
+    """Return what the user's reader yields, read to its end, with its labels."""
+    target = str(spec.reader)
+    make = import_object(target, f"{where}.reader")
+    name = target.rpartition("/")[2]
+    with calling(f"{where}.reader: {name} cannot be used"):
+        reader = make()
+    samples: list[Feeds] = []
+    left = available_bytes() // 2
+    for feeds in _read_all(reader, inputs, f"{where}.reader"):
+        place = f"{where}: sample {len(samples)}"
+        samples.append({t.name: fit(feeds[t.name], t, place) for t in inputs})
+        left -= sum(value.nbytes for value in samples[-1].values())
+        if left < 0:
+            raise DataError(
+                f"{where}.reader: {name} gives more than {len(samples)} samples, which do not fit into half "
+                "of the free memory"
+            )
+    labels = _reader_labels(reader, len(samples), where)
+    picked = subset(spec.subset, len(samples), None, where)
+    return Dataset(Samples(picked, samples.__getitem__), None if labels is None else labels[picked])
+
+
+def _reader_labels(reader: object, count: int, where: str) -> Array | None:
+    """Return a reader's `labels`: whole numbers as class indices, anything else as objects."""
+    with calling(f"{where}.reader: its labels cannot be read"):
+        labels = getattr(reader, "labels", None)
+        known = list(itertools.islice(labels, count + 1)) if isinstance(labels, Iterable) else None
+    if labels is None:
+        return None
+    if known is None:
+        raise DataError(f"{where}.reader: labels must be a list, got {type(labels).__name__}")
+    if len(known) != count:
+        told = "more" if len(known) > count else f"{len(known)}"
+        raise DataError(f"{where}.reader: gives {count} samples but {told} labels")
+    if all(isinstance(label, int | np.integer) for label in known):
+        return class_indices(known, 0, f"{where}.reader")
+    objects = np.empty(count, dtype=object)
+    objects[:] = known
+    return objects
+
+
+def _read_all(reader: Any, inputs: Sequence[Input], where: str) -> Iterator[dict[str, Array]]:
+    """Yield what a reader gives for each input of the model."""
+    for number in itertools.count():
+        with calling(f"{where}: get_next() failed"):
+            feeds = reader.get_next()
+        if feeds is None:
+            return
+        if not isinstance(feeds, Mapping):
+            raise DataError(f"{where}: get_next() must return a dict of arrays, got {type(feeds).__name__}")
+        with calling(f"{where}: sample {number} cannot be read"):
+            found = {t.name: np.asarray(feeds[t.name]) for t in inputs if t.name in feeds}
+        missing = [t.name for t in inputs if t.name not in found]
+        if missing:
+            raise DataError(f"{where}: sample {number} lacks input {missing[0]!r}")
+        yield found
