@@ -17,12 +17,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from planner.comparison.compare import Wanted, compare
+from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.records import Comparison
 from planner.comparison.sweep import parse_bandwidths
-from planner.comparison.sweep_points import Points, Sweep
+from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.errors import ScenarioError
-from planner.refinement.measured_scenario import Basis, measure_basis
+from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.scenario.loader import load_scenario
 from planner.solver.solve import solve
 from profiling.directories import cache_folder
@@ -36,10 +36,10 @@ _CONSOLE = Console(width=150)
 _PLAN = Path(sys.executable).parent / "plan"
 
 
-def _basis(name: str) -> Basis | None:
+def _basis(name: str) -> MeasuredScenario | None:
     """Return a measured scenario, profiled or from the cache; None where its data are not here."""
     try:
-        return measure_basis(load_scenario(ROOT / "scenarios" / f"{name}.yaml", []))
+        return measure_scenario(load_scenario(ROOT / "scenarios" / f"{name}.yaml", []))
     except ScenarioError as exc:
         _CONSOLE.print(f"{name} is left out: {exc}")
         return None
@@ -65,10 +65,10 @@ def sweep() -> None:
             continue
         _forget_points()
         order = Sweep(parse_bandwidths(RANGE, (), basis.scenario))
-        points = Points(basis, order)
+        points = SweepPoints(basis, order)
         points.problem(1.0, {})  # tightening measures; it is no part of the search
         begun = time.perf_counter()
-        found = compare(basis, order, Wanted(jobs=2)).record
+        found = compare(basis, order, CompareRequest(jobs=2)).record
         seconds = time.perf_counter() - begun
         worst, begun = 0.0, time.perf_counter()
         options = replace(basis.options, gap=1e-7)

@@ -7,16 +7,16 @@ import networkx as nx
 
 from planner.problem.placement_problem import (
     FORMATS,
+    CostMetric,
     Device,
     Flow,
-    Form,
     Limit,
     Link,
-    Measure,
     Option,
     PlacementProblem,
     Quantity,
     Vertex,
+    WireForm,
 )
 
 _SPEED = (1.0, 1.3, 4.0, 5.0, 16.0, 20.0)  # of devices, slowest first
@@ -61,9 +61,9 @@ def random_problem(units: int, devices: int, seed: int, bandwidth: float = 1.0) 
         consumers = tuple(readers.get(u, ())) or (sink,)
         touching = tuple(v for v in (u, *consumers) if v < units)
         flows.append(_flow(f"t{u}", u, consumers, size[u], noise[units + u], touching, world))
-    budget = [Limit(Quantity(Measure.NOISE), 0.3 * sum(noise))]
+    budget = [Limit(Quantity(CostMetric.NOISE), 0.3 * sum(noise))]
     budget += [
-        Limit(Quantity(Measure.MEMORY, d), share * sum(weight) + 3 * max(size))
+        Limit(Quantity(CostMetric.MEMORY, d), share * sum(weight) + 3 * max(size))
         for d, share in enumerate(_SHARES[: devices * 2 // 3])
     ]
     return PlacementProblem(
@@ -134,7 +134,7 @@ def _flow(name, producer, consumers, size, noise, quantizers, world) -> Flow:  #
 
 def _form(
     label: str, kind: int, size: int, devices: int, links: list[tuple[int, int, int]], bandwidth: float
-) -> Form:
+) -> WireForm:
     graph = nx.DiGraph()
     graph.add_nodes_from(range(devices))
     seconds = [_MESSAGE_S[tier] + size / (bandwidth * _BANDWIDTH[tier]) for _, _, tier in links]
@@ -148,4 +148,4 @@ def _form(
             path = paths.get(b)
             row.append(None if path is None else tuple(graph.edges[e]["at"] for e in nx.utils.pairwise(path)))
         routes.append(tuple(row))
-    return Form(label, kind, size, tuple(seconds), tuple(routes))
+    return WireForm(label, kind, size, tuple(seconds), tuple(routes))

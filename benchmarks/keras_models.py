@@ -24,11 +24,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from planner.deployment.deliverable import Deliverable
+from planner.deployment.deliverable import VerificationTarget
 from planner.inputs.dataset import Dataset
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.records import Metrics
-from planner.refinement.measured_scenario import measure_basis
+from planner.refinement.measured_scenario import measure_scenario
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import Scenario
@@ -135,7 +135,7 @@ def in_int8(prepared: Prepared) -> onnx.ModelProto:
 
 def errors_of(model: onnx.ModelProto, prepared: Prepared, data: Dataset) -> Metrics:
     """Return how far a form of the network is from the network on some pictures."""
-    whole = Deliverable(prepared.models.source, model, [model], [Optimization.DEFAULT])
+    whole = VerificationTarget(prepared.models.source, model, [model], [Optimization.DEFAULT])
     return measure_errors(whole, data, prepared.runtime)
 
 
@@ -144,7 +144,7 @@ def one(name: str) -> Row:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        prepared = measure_basis(scenario(name, folder, {})).prepared
+        prepared = measure_scenario(scenario(name, folder, {})).prepared
         int8, graph, made = in_int8(prepared), prepared.models.graph, prepared.converted_from
         # A plan keeps its budget with a margin on pictures held back for that, and on those it is judged on.
         int8_noise = errors_of(int8, prepared, prepared.evaluation).noise_relative_rms

@@ -79,7 +79,7 @@ def run_one(path: Path) -> Row:
 
     watch = Stopwatch()
     watch.watch(prepared, "calibrate_once", "profile")
-    for name in ("profile_devices", "noise_profiles", "noise_law"):
+    for name in ("profile_devices", "noise_profiles", "noise_model"):
         watch.watch(run, name, "profile")
     watch.watch(tighten, "solve", "solve")
     watch.watch(run, "build", "rebuild")

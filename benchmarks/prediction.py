@@ -27,9 +27,9 @@ from rich.table import Table
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
-from planner.costs.noise_model import Trial
-from planner.costs.noise_profiles import noise_law, noise_profiles
-from planner.costs.whole_model import Whole, alone_on
+from planner.costs.noise_model import TrialSetup
+from planner.costs.noise_profiles import noise_model, noise_profiles
+from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
 from planner.deployment.mixed_precision import rebuild
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import Prepared, prepare
@@ -64,15 +64,15 @@ def run_one(name: str, count: int) -> list[Plan]:
     """Predict and measure the random plans of one model in this process."""
     with tempfile.TemporaryDirectory() as folder:
         full = scenario_of(name, Path(folder))
-        scenario = alone_on(full, measured_devices(full)[0])
+        scenario = single_device_scenario(full, measured_devices(full)[0])
         prepared = prepare(scenario)
         device = scenario.devices[0]
         calibration = prepared.calibration(device.name)
         latency = latency_profile(scenario, device, prepared.subject, calibration)
         noise = noise_profiles(scenario, prepared.subject, [calibration])
         costs = device_costs(scenario, {device.name: latency}, noise, prepared.schemes)
-        law = noise_law(scenario, prepared.subject, Trial(calibration), costs[device.name])
-        whole = Whole(scenario, prepared.models.graph, costs)
+        law = noise_model(scenario, prepared.subject, TrialSetup(calibration), costs[device.name])
+        whole = WholeModelPredictor(scenario, prepared.models.graph, costs)
         alone = isolated(prepared, range(len(prepared.models.graph.units)))
         graph, runtime = prepared.models.graph, prepared.runtime
         reference = open_session(graph.model, runtime)
@@ -80,7 +80,7 @@ def run_one(name: str, count: int) -> list[Plan]:
         exact = [run_session(reference, feeds) for feeds in samples]
         plans = []
         for number, int8 in enumerate(_random_plans(prepared, count)):
-            mix = graph.settled(dict.fromkeys(int8, Precision.INT8))
+            mix = graph.resolve_precisions(dict.fromkeys(int8, Precision.INT8))
             mixed = open_session(rebuild(graph, calibration.at(mix), prepared.ranges), runtime)
             work = {i: _once(one, samples[0]) for i, one in enumerate((reference, mixed))}
             seconds = time_interleaved(work, _ROUNDS)
@@ -152,7 +152,9 @@ def isolated(prepared: Prepared, indices: Iterable[int]) -> dict[tuple[int, Prec
                 continue
             ends = [
                 [
-                    name + QUANTIZED_SUFFIX if int8 and name in graph.quantized_by(unit.index) else name
+                    name + QUANTIZED_SUFFIX
+                    if int8 and name in graph.tensors_quantized_with(unit.index)
+                    else name
                     for name in names
                 ]
                 for names in (unit.inputs, unit.outputs)

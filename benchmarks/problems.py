@@ -10,13 +10,13 @@ from planner.costs.noise_profiles import noise_profiles
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, Measure, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem, Quantity
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import BudgetSpec, DeviceSpec, LinkSpec, PlacementSpec, Scenario
 from profiling.precision import Precision
 
 MODELS = ("quickstart", "resnet56", "mobilenetv2", "yolox", "kwt1")
-NOISE = Quantity(Measure.NOISE)
+NOISE = Quantity(CostMetric.NOISE)
 _SCENARIOS = Path(__file__).parent.parent / "scenarios"
 _ROADS = (("camera", "gateway", 1.0, 1.0), ("gateway", "server", 100.0, 1.0))  # Mbit/s, ms; both ways
 
@@ -86,7 +86,7 @@ def with_little_memory(problem: PlacementProblem, share: float) -> PlacementProb
     weights = sum(max(option.weight_bytes for option in v.options) for v in problem.vertices)
     largest = max(option.activation_bytes for v in problem.vertices for option in v.options)
     for device in range(len(problem.devices) - 1):
-        problem = problem.limited(Quantity(Measure.MEMORY, device), share * weights + largest)
+        problem = problem.limited(Quantity(CostMetric.MEMORY, device), share * weights + largest)
     return problem
 
 

@@ -32,9 +32,9 @@ from rich.table import Table
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
-from planner.costs.noise_model import Trial
-from planner.costs.noise_profiles import noise_law, noise_profiles
-from planner.costs.whole_model import alone_on
+from planner.costs.noise_model import TrialSetup
+from planner.costs.noise_profiles import noise_model, noise_profiles
+from planner.costs.whole_model import single_device_scenario
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
 from profiling.arrays import Feeds
@@ -64,7 +64,7 @@ def ours(name: str, out: Path) -> Cost:
     """Make a whole profile in this process."""
     with tempfile.TemporaryDirectory() as folder:
         full = scenario_of(name, Path(folder))
-        scenario = alone_on(full, measured_devices(full)[0])
+        scenario = single_device_scenario(full, measured_devices(full)[0])
         device = scenario.devices[0]
         start = time.perf_counter()
         prepared = prepare(scenario)
@@ -74,7 +74,7 @@ def ours(name: str, out: Path) -> Cost:
         timed = time.perf_counter()
         noise = noise_profiles(scenario, prepared.subject, [calibration])
         costs = device_costs(scenario, {device.name: latency}, noise, prepared.schemes)
-        noise_law(scenario, prepared.subject, Trial(calibration), costs[device.name])
+        noise_model(scenario, prepared.subject, TrialSetup(calibration), costs[device.name])
         end = time.perf_counter()
         save_json(Profile(FORMAT, device.name, latency, noise[calibration.scheme]), out)
         parts = {
@@ -91,7 +91,7 @@ def layer_by_layer(name: str) -> Cost:
     """Do what is usually done, for a few units, and multiply."""
     with tempfile.TemporaryDirectory() as folder:
         full = scenario_of(name, Path(folder))
-        prepared = prepare(alone_on(full, measured_devices(full)[0]))
+        prepared = prepare(single_device_scenario(full, measured_devices(full)[0]))
         graph = prepared.models.graph
         samples = list(prepared.subject.calibration.samples)
         scheme = prepared.calibration(prepared.scenario.source).scheme

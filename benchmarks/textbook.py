@@ -11,7 +11,7 @@ from itertools import permutations, product
 import pulp
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import FLOAT, Choice, Flow, Limit, Measure, PlacementProblem
+from planner.problem.placement_problem import FLOAT, Choice, CostMetric, Flow, Limit, PlacementProblem
 
 _MICRO = 1e6
 
@@ -98,12 +98,12 @@ class _Textbook:
     def _add_format(self, t: int, flow: Flow) -> pulp.LpVariable:
         """Let a tensor be quantized if one of its units computes so."""
         z = self.lp.add_variable(f"z_{t}", cat=pulp.LpBinary)
-        asking = []
+        options_with_format = []
         for v in flow.quantizers:
             pairs = zip(self.x[v], self.problem.vertices[v].options, strict=True)
-            asking.append(pulp.lpSum(x for x, option in pairs if option.quantized))
-            self.lp += asking[-1] <= z
-        self.lp += z <= pulp.lpSum(asking)
+            options_with_format.append(pulp.lpSum(x for x, option in pairs if option.quantized))
+            self.lp += options_with_format[-1] <= z
+        self.lp += z <= pulp.lpSum(options_with_format)
         self.noise.append(z * flow.noise_power[1])
         return z
 
@@ -171,7 +171,7 @@ class _Textbook:
                 self.lp += self.on(v, d) + z - 1 <= used[d]
 
     def _add_limit(self, limit: Limit) -> None:
-        if limit.quantity.measure is Measure.NOISE:
+        if limit.quantity.measure is CostMetric.NOISE:
             self.lp += pulp.lpSum(self.noise) * (1 / limit.at_most) <= 1
             return
         device = limit.quantity.of

@@ -8,20 +8,20 @@ import msgspec
 
 from planner.costs.device_costs import noise_of
 from planner.deployment.build import build_models
-from planner.deployment.deliverable import Built, Deliverable, deliverable_of
+from planner.deployment.deliverable import BuiltModels, VerificationTarget, verification_target
 from planner.devices.quantization_schemes import schemes_of, trial_level
 from planner.devices.runtime import local_runtime
 from planner.errors import DataError, OutputError, RebuildError
 from planner.inputs.prepared_scenario import Prepared, group_units, load_datasets, load_source, prepare
-from planner.plan.configuration import Chosen, chosen_by
+from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.records import Measured, Plan
 from planner.refinement.closed_loop import close_loop
 from planner.refinement.infeasibility_text import conflict_text
-from planner.refinement.measured_scenario import measure_basis
+from planner.refinement.measured_scenario import measure_scenario
 from planner.refinement.noise_limit_search import Tightened
 from planner.refinement.outcome import Outcome
 from planner.refinement.plan_assembly import compose_infeasible, compose_plan
-from planner.refinement.question import Question
+from planner.refinement.question import PlanningProblem
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.solver.infeasibility import find_conflict
@@ -31,7 +31,7 @@ from planner.verification.sample_size import too_few_evaluated
 from planner.verification.time_plan import time_in_place
 from planner.verification.verify import measure_errors, verify
 from profiling.errors import ModelError
-from profiling.latency.plan_corrections import InPlace
+from profiling.latency.plan_corrections import PlanTiming
 from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
@@ -42,10 +42,10 @@ from profiling.records.profile import Profile
 
 def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     """Find, build and verify the plan of a scenario; write nothing."""
-    basis = measure_basis(scenario, progress)
+    basis = measure_scenario(scenario, progress)
     prepared = basis.prepared
 
-    def timed(chosen: Chosen) -> dict[str, InPlace]:
+    def timed(chosen: Configuration) -> dict[str, PlanTiming]:
         progress("timing the plan", 0, 1)
         found = time_in_place(prepared, basis.build(chosen), chosen)
         progress("timing the plan", 1, 1)
@@ -60,8 +60,8 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
         return Outcome(compose_infeasible(question, tightened), None, {}, conflict=conflict)
     if tightened.unmet:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
-    built = basis.build(chosen_by(tightened.problem, tightened.result.choice))
-    deliverable = deliverable_of(prepared, built)
+    built = basis.build(configuration_of(tightened.problem, tightened.result.choice))
+    deliverable = verification_target(prepared, built)
     question = _with_own_noise(question, prepared, deliverable, tightened, progress)
     plan = compose_plan(question, tightened, closed.rounds)
     measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric, progress)
@@ -75,12 +75,12 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
 
 
 def _with_own_noise(
-    question: Question,
+    question: PlanningProblem,
     prepared: Prepared,
-    deliverable: Deliverable,
+    deliverable: VerificationTarget,
     tightened: Tightened,
     progress: Progress,
-) -> Question:
+) -> PlanningProblem:
     """Return the question with a law that gives the noise which the plan shows on calibration samples."""
     samples = prepared.subject.calibration.spread(question.scenario.profiling.noise_samples)
     seen = measure_errors(deliverable, samples, prepared.runtime, progress=progress).noise_relative_rms
@@ -88,7 +88,7 @@ def _with_own_noise(
     return replace(question, law=question.law.through(summed, seen**2))
 
 
-def export_plan(plan: Plan, progress: Progress = silent) -> Built:
+def export_plan(plan: Plan, progress: Progress = silent) -> BuiltModels:
     """Rebuild and split a saved plan without solving."""
     scenario = parse_scenario(bytes(plan.scenario))
     quantized = [a.unit for a in plan.assignments if a.precision is not Precision.FP32]
@@ -118,7 +118,7 @@ def verify_plan(
     schemes = _planned_schemes(plan, scenario)
     levels = [trial_level(scenario, scenario.device(name), schemes[name]) for name, _ in stages]
     files = [file for _, file in stages]
-    deliverable = Deliverable(models.source, folder / "model.onnx", files, levels)
+    deliverable = VerificationTarget(models.source, folder / "model.onnx", files, levels)
     if model_hash(models.graph.model) != plan.model_sha256:
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
     measured = verify(deliverable, data.evaluation, runtime, load_metric(scenario.metric), progress)

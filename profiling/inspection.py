@@ -14,7 +14,7 @@ from profiling.noise.unit_check import UnitTrial, refused_units
 from profiling.on_device.measure import KernelTimes, read_kernels
 from profiling.onnx_io.load import default_opset, load_model, model_hash
 from profiling.preparation.prepare import made_up_samples, prepare_model
-from profiling.quantization.int8_overflow import overflows_here
+from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
 from profiling.runtime.session import Optimization, Runtime, Trace, open_session, run_session
@@ -78,7 +78,7 @@ class Inspection:
     outputs: tuple[End, ...]
     operators: dict[str, int]
     units: tuple[UnitFacts, ...]
-    tried_out: bool = True
+    measure_plans: bool = True
 
     @property
     def weight_bytes(self) -> int:
@@ -134,7 +134,7 @@ def inspect_model(
             )
             for unit in graph.units
         ),
-        tried_out=bool(few),
+        measure_plans=bool(few),
     )
 
 
@@ -144,7 +144,7 @@ def _end(tensor: Tensor) -> End:
 
 def _refused(graph: ModelGraph, samples: Sequence[Feeds]) -> dict[str, str]:
     """Return unit -> why it cannot be quantized, as running it so on this machine shows."""
-    scheme = INT8_REDUCED if overflows_here(Runtime()) else INT8
+    scheme = INT8_REDUCED if this_cpu_overflows(Runtime()) else INT8
     journal = CrashJournal(cache_folder() / f"inspect-{model_hash(graph.model)[:32]}{SUFFIX}")
     with tempfile.TemporaryDirectory() as folder:
         calibration = Calibration(scheme, Path(folder) / "ranges.json")

@@ -413,14 +413,14 @@ def compare(
     With objective latency, every bandwidth at which the best plan changes is found exactly. An interrupted
     comparison goes on where it stopped when it is run again.
     """
-    from planner.cli.compare_options import Asked, parse_asked
+    from planner.cli.compare_options import CompareOptions, parse_asked
     from planner.comparison.compare import compare as compare_plans
     from planner.output.comparison_folder import check_comparison, write_comparison
-    from planner.refinement.measured_scenario import measure_basis
+    from planner.refinement.measured_scenario import measure_scenario
     from planner.report.comparison_table import comparison_table
 
     loaded = load_ready_scenario(scenario, settings or ())
-    asked = Asked(
+    asked = CompareOptions(
         bandwidth=bandwidth,
         links=tuple(link or ()),
         noise=noise,
@@ -438,7 +438,7 @@ def compare(
     folder = out or Path("comparisons") / scenario.stem
     check_comparison(folder)
     with terminal_progress() as progress:
-        basis = measure_basis(loaded, progress)
+        basis = measure_scenario(loaded, progress)
         compared = compare_plans(basis, sweep, wanted, progress)
         INTERRUPT.check()
         write_comparison(compared, basis, folder)

@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from planner.comparison.bandwidth_traces import Occurrence, over_range, parse_distribution, read_trace
-from planner.comparison.compare import Wanted
+from planner.comparison.bandwidth_traces import (
+    BandwidthDistribution,
+    parse_distribution,
+    read_trace,
+    uniform_log,
+)
+from planner.comparison.compare import CompareRequest
 from planner.comparison.pareto_sweep import parse_axes
-from planner.comparison.plan_set import SetOrder
+from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep import Bandwidths, parse_bandwidths, parse_budgets
 from planner.comparison.sweep_points import Sweep
 from planner.errors import UsageError
@@ -18,7 +23,7 @@ _MOST_JOBS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CompareOptions:
     """Options as they were written; None where one was left out."""
 
     bandwidth: str | None = None
@@ -35,7 +40,7 @@ class Asked:
     verify: bool = False
 
 
-def parse_asked(asked: Asked, scenario: Scenario, jobs: int) -> tuple[Sweep, Wanted]:
+def parse_asked(asked: CompareOptions, scenario: Scenario, jobs: int) -> tuple[Sweep, CompareRequest]:
     """Return the sweep, and what else is wanted.
 
     Raises
@@ -65,7 +70,7 @@ def parse_asked(asked: Asked, scenario: Scenario, jobs: int) -> tuple[Sweep, Wan
         raise UsageError(f"--link {asked.links[0]}: needs --bandwidth, the values that this link takes")
     _check_range("--jobs", jobs, 1, _MOST_JOBS, "processes at once")
     _check_range("--points", asked.points, _FEWEST_POINTS, _MOST_POINTS, "plans on a front")
-    wanted = Wanted(
+    wanted = CompareRequest(
         jobs=jobs,
         axes=axes,
         corners=asked.points,
@@ -75,7 +80,7 @@ def parse_asked(asked: Asked, scenario: Scenario, jobs: int) -> tuple[Sweep, Wan
     return Sweep(bandwidths, budgets), wanted
 
 
-def _check_plan_set(asked: Asked) -> None:
+def _check_plan_set(asked: CompareOptions) -> None:
     if asked.plans is None:
         for option, value in (("trace", asked.trace), ("distribution", asked.distribution)):
             if value is not None:
@@ -93,15 +98,19 @@ def _check_range(option: str, value: int, least: int, most: int, what: str) -> N
         raise UsageError(f"{option} {value}: {what} are {least} to {most}")
 
 
-def _occurrence(asked: Asked) -> Occurrence | None:
+def _occurrence(asked: CompareOptions) -> BandwidthDistribution | None:
     if asked.trace is not None:
         return read_trace(asked.trace)
     return None if asked.distribution is None else parse_distribution(asked.distribution)
 
 
 def _plan_set(
-    asked: Asked, occurrence: Occurrence | None, bandwidths: Bandwidths | None, *, grid: bool
-) -> SetOrder | None:
+    asked: CompareOptions,
+    occurrence: BandwidthDistribution | None,
+    bandwidths: Bandwidths | None,
+    *,
+    grid: bool,
+) -> PlanSetRequest | None:
     if asked.plans is None:
         return None
     if bandwidths is None:
@@ -109,10 +118,10 @@ def _plan_set(
     if grid:
         raise UsageError("--plans: is for one set of budgets; name one value each")
     low, high = bandwidths.values[0], bandwidths.values[-1]
-    occurrence = occurrence or over_range(low, high)
+    occurrence = occurrence or uniform_log(low, high)
     for value in (min(occurrence.values), max(occurrence.values)):
         if not low * (1 - 1e-9) <= value <= high * (1 + 1e-9):
             raise UsageError(
                 f"--bandwidth {asked.bandwidth}: does not cover {value:g}, which {occurrence.source} has"
             )
-    return SetOrder(asked.plans, occurrence, asked.hysteresis)
+    return PlanSetRequest(asked.plans, occurrence, asked.hysteresis)

@@ -21,7 +21,7 @@ _MOST_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrence:
+class BandwidthDistribution:
     """Bandwidths and the share of time of each.
 
     Parameters
@@ -38,13 +38,15 @@ class Occurrence:
     in_time: bool = False
 
 
-def over_range(low: float, high: float) -> Occurrence:
+def uniform_log(low: float, high: float) -> BandwidthDistribution:
     """Return every magnitude between two bandwidths as often as every other."""
     values = np.geomspace(low, high, _GRID)
-    return Occurrence(tuple(values.tolist()), (1 / _GRID,) * _GRID, f"{low:g} to {high:g}, magnitudes alike")
+    return BandwidthDistribution(
+        tuple(values.tolist()), (1 / _GRID,) * _GRID, f"{low:g} to {high:g}, magnitudes alike"
+    )
 
 
-def parse_distribution(text: str) -> Occurrence:
+def parse_distribution(text: str) -> BandwidthDistribution:
     """Return what `1:0.2,5:0.5,20:0.3` says: bandwidths and their weights.
 
     Raises
@@ -61,7 +63,7 @@ def parse_distribution(text: str) -> Occurrence:
     total = sum(weight for _, weight in pairs)
     if not isfinite(total):
         raise ScenarioError(f"--distribution {text}: the weights are too large to add up")
-    return Occurrence(
+    return BandwidthDistribution(
         tuple(value for value, _ in pairs),
         tuple(weight / total for _, weight in pairs),
         "the distribution that was given",
@@ -81,7 +83,7 @@ def _pair(text: str, part: str) -> tuple[float, float]:
     return found
 
 
-def read_trace(path: Path) -> Occurrence:
+def read_trace(path: Path) -> BandwidthDistribution:
     """Return a recorded trace: lines of seconds and bandwidth, with or without a header.
 
     A bandwidth holds until the next line; the last one as long as is usual.
@@ -103,7 +105,7 @@ def read_trace(path: Path) -> Occurrence:
     total = sum(steps)
     if not isfinite(total):
         raise ScenarioError(f"--trace {path}: its times are too far apart to add up")
-    return Occurrence(
+    return BandwidthDistribution(
         tuple(value for _, _, value in rows),
         tuple(step / total for step in steps),
         f"the trace {path.name}",

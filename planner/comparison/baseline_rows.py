@@ -8,14 +8,14 @@ import msgspec
 
 from planner.comparison.baselines import Baseline, Price, best_uniform, price_of, solved_ways, uniform_ways
 from planner.comparison.lower_envelope import Line
-from planner.comparison.plan_registry import Catalogue
+from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.records import Row
-from planner.comparison.sweep_points import LATENCY, Points, UnmetError
+from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, Measure, PlacementProblem
+from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem
 from planner.solver.backends import SolverOptions
-from planner.solver.process_pool import side_by_side
-from planner.solver.solve_cache import solve_kept
+from planner.solver.process_pool import process_map
+from planner.solver.solve_cache import solve_cached
 from profiling.progress import Progress
 
 _GAP = 1e-4
@@ -23,8 +23,8 @@ _ROUNDING = 1e-9
 _Work = tuple[PlacementProblem, SolverOptions] | None
 
 
-def with_baselines(
-    points: Points, rows: Sequence[Row], rivals: Catalogue, jobs: int, progress: Progress
+def add_baselines(
+    points: SweepPoints, rows: Sequence[Row], rivals: PlanRegistry, jobs: int, progress: Progress
 ) -> Iterator[Row]:
     """Yield the rows with their baselines.
 
@@ -39,7 +39,7 @@ def with_baselines(
     options = replace(points.basis.options, gap=_GAP)
     problems = [_problem(points, row) for row in rows]
     work: list[_Work] = [None if problem is None else (problem, options) for problem in problems]
-    with side_by_side(min(jobs, len(rows))) as mapped:
+    with process_map(min(jobs, len(rows))) as mapped:
         found_by_row = mapped(_solved, work)
         for number, (row, problem, solved) in enumerate(zip(rows, problems, found_by_row, strict=True)):
             progress("comparing with baselines", number + 1, len(rows))
@@ -60,15 +60,15 @@ def with_baselines(
             )
 
 
-def _problem(points: Points, row: Row) -> PlacementProblem | None:
+def _problem(points: SweepPoints, row: Row) -> PlacementProblem | None:
     try:
         return points.problem(row.bandwidth, row.budgets)
-    except UnmetError:
+    except UnreachableBudgetError:
         return None
 
 
 def _solved(work: _Work) -> tuple[Baseline, ...]:
-    return () if work is None else solved_ways(*work, solver=solve_kept)
+    return () if work is None else solved_ways(*work, solver=solve_cached)
 
 
 def _gain(row: Row, best: Baseline) -> float | None:
@@ -81,7 +81,7 @@ def _gain(row: Row, best: Baseline) -> float | None:
 class _Uniform:
     """Ways with one precision and at most one cut; where costs are lines, each is evaluated once."""
 
-    def __init__(self, points: Points, rivals: Catalogue) -> None:
+    def __init__(self, points: SweepPoints, rivals: PlanRegistry) -> None:
         self._points, self._rivals = points, rivals
         self._ways: dict[str, tuple[tuple[str, Choice], ...]] = {}
         self._lines: dict[tuple[str, Choice], Line[None]] = {}
@@ -96,7 +96,7 @@ class _Uniform:
         return best_uniform(self._ways[budgets], price)
 
     def _on_lines(self, row: Row, problem: PlacementProblem) -> Price:
-        allowed, free = problem.limit(Measure.LATENCY), problem.limited(LATENCY, None)
+        allowed, free = problem.limit(CostMetric.LATENCY), problem.limited(LATENCY, None)
         scenario = self._points.scenario(row.bandwidth, row.budgets)
         budgets, x = repr(row.budgets), 1 / (row.bandwidth or 1.0)
 
@@ -104,7 +104,7 @@ class _Uniform:
             key = (budgets, choice)
             if key not in self._lines:
                 cost = evaluate(free, choice)
-                fixed_s, link_s = self._rivals.line_of(cost, scenario)
+                fixed_s, link_s = self._rivals.latency_line(cost, scenario)
                 self._lines[key] = Line(fixed_s if is_feasible(free, cost) else inf, link_s, None)
             latency = self._lines[key].at(x)
             return latency if latency <= allowed else inf

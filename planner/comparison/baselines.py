@@ -13,7 +13,7 @@ from planner.problem.placement_problem import Choice, Option, PlacementProblem
 from planner.problem.unit_dag import unit_graph
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
-from planner.solver.solve import solve, solve_among
+from planner.solver.solve import solve, solve_restricted
 
 Allowed = Callable[[int, Option], bool]
 Solver = Callable[[PlacementProblem, SolverOptions], SolveResult]
@@ -154,7 +154,7 @@ class _Ways:
         if not all(kept):
             return Baseline("")
         try:
-            result = solve_among(problem, kept, self._options, self._solver)
+            result = solve_restricted(problem, kept, self._options, self._solver)
         except SolverError:
             return Baseline("")
         if result.choice is None or result.objective is None:

@@ -8,20 +8,20 @@ from math import inf
 import msgspec
 
 from planner.comparison.lower_envelope import Line, lower_envelope
-from planner.comparison.plan_registry import Catalogue
-from planner.comparison.records import Piece, Row
-from planner.comparison.sweep_points import LATENCY, Points, UnmetError, with_budgets
+from planner.comparison.plan_registry import PlanRegistry
+from planner.comparison.records import BestPlanRange, Row
+from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError, with_budgets
 from planner.errors import SolverError
 from planner.problem.placement_problem import PlacementProblem
 from planner.solver.result import SolveResult
-from planner.solver.solve_cache import solve_ahead, solve_kept
+from planner.solver.solve_cache import solve_cached, warm_cache
 
 _CLASH = "the budgets cannot be kept together"
 _MOST_ROUNDS = 12  # in which the limit on noise may fall
 _GAP = 1e-7  # to which a plan has to be proved best, so that breakpoints are
 
 
-class Ranges:
+class Breakpoints:
     """Solves points, and knows from the ranges between them what needs no solving.
 
     Parameters
@@ -30,18 +30,18 @@ class Ranges:
         Where plans are noted down.
     """
 
-    def __init__(self, points: Points, plans: Catalogue) -> None:
+    def __init__(self, points: SweepPoints, plans: PlanRegistry) -> None:
         self._points, self._plans = points, plans
         self._options = replace(points.basis.options, gap=_GAP)
         self.solves = 0
 
-    def solve_ahead(self, sets: Sequence[Mapping[str, float]], jobs: int) -> None:
+    def warm_cache(self, sets: Sequence[Mapping[str, float]], jobs: int) -> None:
         """Solve side by side what is surely asked for: points, and the ends of ranges."""
         problems: list[PlacementProblem] = []
         for budgets in sets:
-            with suppress(UnmetError):
+            with suppress(UnreachableBudgetError):
                 problems += self._surely(budgets)
-        solve_ahead(problems, self._options, jobs)
+        warm_cache(problems, self._options, jobs)
 
     def _surely(self, budgets: Mapping[str, float]) -> list[PlacementProblem]:
         bandwidths = self._points.sweep.bandwidths
@@ -56,7 +56,7 @@ class Ranges:
         """Return the problem whose best plan's line is looked for."""
         return self._points.problem(bandwidth, budgets).limited(LATENCY, None)
 
-    def over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[Piece], list[Row]]:
+    def over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[BestPlanRange], list[Row]]:
         """Return where each plan is best under some budgets, and a row per bandwidth.
 
         All of these plans keep the error budgets on held-back data: while one does not, the limit on noise
@@ -72,7 +72,7 @@ class Ranges:
             self._plans.forget(before)
         return pieces, rows
 
-    def _over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[Piece], list[Row]]:
+    def _over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[BestPlanRange], list[Row]]:
         bandwidths = self._points.sweep.bandwidths
         values = bandwidths.values if bandwidths else (None,)
         try:
@@ -81,17 +81,17 @@ class Ranges:
             # Over x = 1 / bandwidth a plan's latency is a line.
             low, high = 1 / bandwidths.values[-1], 1 / bandwidths.values[0]
             found = lower_envelope(lambda x: self._line(1 / x, budgets), low, high)
-        except (UnmetError, _NoPlanError) as exc:
+        except (UnreachableBudgetError, _NoPlanError) as exc:
             return [], [_no_row(value, budgets, str(exc)) for value in values]
         pieces = [
-            Piece(budgets=dict(budgets), low=1 / one.high, high=1 / one.low, plan=one.line.plan)
+            BestPlanRange(budgets=dict(budgets), low=1 / one.high, high=1 / one.low, plan=one.line.plan)
             for one in reversed(found)
         ]
         rows = [self._row_of(value, budgets, pieces) for value in bandwidths.values]
         allowed = with_budgets(self._points.basis.scenario, budgets).latency_s or inf
         return [own for one in pieces if (own := self._within(one, allowed)) is not None], rows
 
-    def _within(self, piece: Piece, allowed: float) -> Piece | None:
+    def _within(self, piece: BestPlanRange, allowed: float) -> BestPlanRange | None:
         """Return the part of a range in which a request takes no longer than is allowed."""
         plan = self._plans.lines[piece.plan]
         if plan.latency_s(piece.low) <= allowed:
@@ -110,7 +110,7 @@ class Ranges:
 
     def _solve(self, problem: PlacementProblem) -> SolveResult:
         self.solves += 1
-        return solve_kept(problem, self._options, self._plans.choices)
+        return solve_cached(problem, self._options, self._plans.choices)
 
     def _row(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Row:
         """Return a point solved by itself."""
@@ -131,7 +131,7 @@ class Ranges:
             bound=result.bound,
         )
 
-    def _row_of(self, bandwidth: float, budgets: Mapping[str, float], pieces: Sequence[Piece]) -> Row:
+    def _row_of(self, bandwidth: float, budgets: Mapping[str, float], pieces: Sequence[BestPlanRange]) -> Row:
         """Return a point whose best plan is known from the pieces."""
         at = min(pieces, key=lambda one: max(one.low - bandwidth, bandwidth - one.high))
         plan = self._plans.lines[at.plan]

@@ -3,23 +3,31 @@
 import time
 from dataclasses import dataclass
 
-from planner.comparison.baseline_rows import with_baselines
-from planner.comparison.breakpoints import Ranges
-from planner.comparison.pareto_sweep import front_of
-from planner.comparison.plan_measurements import judged, tried_out
-from planner.comparison.plan_registry import Catalogue
-from planner.comparison.plan_set import SetOrder, plan_set_of
-from planner.comparison.records import FORMAT, Comparison, FrontLine, Piece, PlanLine, PlanSet, Row
-from planner.comparison.sweep_points import Points, Sweep, with_budgets
+from planner.comparison.baseline_rows import add_baselines
+from planner.comparison.breakpoints import Breakpoints
+from planner.comparison.pareto_sweep import pareto_sweep
+from planner.comparison.plan_measurements import add_measurements, measure_plans
+from planner.comparison.plan_registry import PlanRegistry
+from planner.comparison.plan_set import PlanSetRequest, plan_set_of
+from planner.comparison.records import (
+    FORMAT,
+    BestPlanRange,
+    Comparison,
+    ParetoFront,
+    PlanSet,
+    PlanSummary,
+    Row,
+)
+from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.inputs.model_answers import check_answers
-from planner.problem.placement_problem import Measure
-from planner.refinement.measured_scenario import Basis
+from planner.problem.placement_problem import CostMetric
+from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.plan_assembly import objective_name
 from profiling.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CompareRequest:
     """What a comparison holds besides the best plan of each point and its baselines.
 
     Parameters
@@ -35,23 +43,23 @@ class Wanted:
     """
 
     jobs: int = 1
-    axes: tuple[Measure, ...] = ()
+    axes: tuple[CostMetric, ...] = ()
     corners: int = 12
-    plan_set: SetOrder | None = None
+    plan_set: PlanSetRequest | None = None
     trials: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class CompareResult:
     """A comparison, and what its plans' models follow from: for plan sets, and pictures."""
 
     record: Comparison
-    plans: Catalogue
+    plans: PlanRegistry
 
 
 def compare(
-    basis: Basis, sweep: Sweep, wanted: Wanted | None = None, progress: Progress = silent
-) -> Compared:
+    basis: MeasuredScenario, sweep: Sweep, wanted: CompareRequest | None = None, progress: Progress = silent
+) -> CompareResult:
     """Return the best plan at each bandwidth and budget of a sweep, and where it changes.
 
     What was solved or measured before, by a run that was interrupted, say, is not done again.
@@ -63,17 +71,17 @@ def compare(
     ScenarioError
         If a plan set is wanted and there are no ranges of bandwidths.
     """
-    wanted = wanted or Wanted()
+    wanted = wanted or CompareRequest()
     begun = time.perf_counter()
     graph = basis.prepared.models.graph
     for budgets in sweep.budget_sets():
         check_answers(with_budgets(basis.scenario, budgets).budget, graph.tensors[graph.outputs[0]])
-    points = Points(basis, sweep)
-    plans, rivals = Catalogue(points), Catalogue(points)
-    ranges = Ranges(points, plans)
+    points = SweepPoints(basis, sweep)
+    plans, rivals = PlanRegistry(points), PlanRegistry(points)
+    ranges = Breakpoints(points, plans)
     sets = list(sweep.budget_sets())
-    ranges.solve_ahead(sets, wanted.jobs)
-    pieces: list[Piece] = []
+    ranges.warm_cache(sets, wanted.jobs)
+    pieces: list[BestPlanRange] = []
     rows: list[Row] = []
     for number, budgets in enumerate(sets):
         progress("comparing plans", number, len(sets))
@@ -84,14 +92,14 @@ def compare(
     held: PlanSet | None = None
     if wanted.plan_set is not None:
         held = plan_set_of(wanted.plan_set, pieces, plans.lines)
-    rows = list(with_baselines(points, rows, rivals, wanted.jobs, progress))
-    front: FrontLine | None = None
+    rows = list(add_baselines(points, rows, rivals, wanted.jobs, progress))
+    front: ParetoFront | None = None
     if wanted.axes:
-        front = front_of(points, plans, wanted.axes, wanted.corners, progress)
-    lines: tuple[list[PlanLine], list[PlanLine]] = plans.lines, rivals.lines
+        front = pareto_sweep(points, plans, wanted.axes, wanted.corners, progress)
+    lines: tuple[list[PlanSummary], list[PlanSummary]] = plans.lines, rivals.lines
     if wanted.trials:
-        lines = tried_out(points, plans, rivals, progress)
-        rows = [judged(row, points, *lines) for row in rows]
+        lines = measure_plans(points, plans, rivals, progress)
+        rows = [add_measurements(row, points, *lines) for row in rows]
     bandwidths = sweep.bandwidths
     record = Comparison(
         format=FORMAT,
@@ -108,4 +116,4 @@ def compare(
         front=front,
         plan_set=held,
     )
-    return Compared(record, plans)
+    return CompareResult(record, plans)

@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 
-from planner.comparison.plan_registry import Catalogue
-from planner.comparison.records import FrontLine, FrontPoint
-from planner.comparison.sweep_points import Points
+from planner.comparison.plan_registry import PlanRegistry
+from planner.comparison.records import ParetoFront, ParetoPoint
+from planner.comparison.sweep_points import SweepPoints
 from planner.errors import ScenarioError
-from planner.problem.placement_problem import Choice, Measure, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem, Quantity
 from planner.scenario.schema import Scenario
 from planner.solver.pareto_front import pareto_front
-from planner.solver.solve_cache import solve_kept
+from planner.solver.solve_cache import solve_cached
 from profiling.progress import Progress
 
-AXES = tuple(measure.value for measure in Measure)
+AXES = tuple(measure.value for measure in CostMetric)
 _FEWEST, _MOST = 2, 3
 
 
-def parse_axes(text: str, scenario: Scenario) -> tuple[Measure, ...]:
+def parse_axes(text: str, scenario: Scenario) -> tuple[CostMetric, ...]:
     """Return the quantities that `--pareto latency,noise` names.
 
     Raises
@@ -31,14 +31,14 @@ def parse_axes(text: str, scenario: Scenario) -> tuple[Measure, ...]:
             raise ScenarioError(f"--pareto {text}: {name!r} is none of {', '.join(AXES)}")
     if len(set(names)) < len(names) or not _FEWEST <= len(names) <= _MOST:
         raise ScenarioError(f"--pareto {text}: name two or three different quantities of {', '.join(AXES)}")
-    if Measure.ENERGY in names and not scenario.knows_energy:
+    if CostMetric.ENERGY in names and not scenario.knows_energy:
         raise ScenarioError(f"--pareto {text}: energy needs devices[].active_watt in the scenario")
-    return tuple(Measure(name) for name in names)
+    return tuple(CostMetric(name) for name in names)
 
 
-def front_of(
-    points: Points, plans: Catalogue, axes: Sequence[Measure], most: int, progress: Progress
-) -> FrontLine:
+def pareto_sweep(
+    points: SweepPoints, plans: PlanRegistry, axes: Sequence[CostMetric], most: int, progress: Progress
+) -> ParetoFront:
     """Return the front at the scenario's own bandwidths; its plans are noted down.
 
     Budgets on what is no axis hold.
@@ -50,18 +50,18 @@ def front_of(
         nonlocal solved
         progress("walking along the front", solved, solved + 1)
         solved += 1
-        return solve_kept(own, points.basis.options, plans.choices).choice
+        return solve_cached(own, points.basis.options, plans.choices).choice
 
     found = pareto_front(problem, [Quantity(axis) for axis in axes], most, best)
     progress("walking along the front", solved, solved)
     law = points.basis.law
-    return FrontLine(
+    return ParetoFront(
         axes=tuple(axis.value for axis in axes),
         points=tuple(
-            FrontPoint(
+            ParetoPoint(
                 plan=plans.note(problem, corner.choice, points.basis.scenario).number,
                 values={
-                    axis.value: law.power(value) ** 0.5 if axis is Measure.NOISE else value
+                    axis.value: law.power(value) ** 0.5 if axis is CostMetric.NOISE else value
                     for axis, value in zip(axes, corner.values, strict=True)
                 },
             )

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import msgspec
 
-from planner.comparison.plan_registry import Catalogue
-from planner.comparison.records import PlanLine, Row, Trial
-from planner.comparison.sweep_points import Points, with_budgets
-from planner.deployment.deliverable import Built, deliverable_of
+from planner.comparison.plan_registry import PlanRegistry
+from planner.comparison.records import PlanSummary, Row, Trial
+from planner.comparison.sweep_points import SweepPoints, with_budgets
+from planner.deployment.deliverable import BuiltModels, verification_target
 from planner.devices.runtime import MEASURE_HERE, origin_of, runtime_of
-from planner.plan.configuration import Chosen
+from planner.plan.configuration import Configuration
 from planner.plan.records import Measured
 from planner.verification.error_budgets import broken_budgets
 from planner.verification.time_plans import TimedStage, time_side_by_side
@@ -19,9 +19,9 @@ from profiling.progress import Progress
 from profiling.records.cache import cache_key, cached, samples_hash
 
 
-def tried_out(
-    points: Points, plans: Catalogue, rivals: Catalogue, progress: Progress
-) -> tuple[list[PlanLine], list[PlanLine]]:
+def measure_plans(
+    points: SweepPoints, plans: PlanRegistry, rivals: PlanRegistry, progress: Progress
+) -> tuple[list[PlanSummary], list[PlanSummary]]:
     """Return both catalogues' plans with what measuring them showed; of rivals the seconds alone."""
     trials = _Trials(points, progress, len(plans.lines))
     measured = [trials.errors(chosen) for chosen in plans.chosen]
@@ -38,13 +38,15 @@ def tried_out(
     return own, others
 
 
-def _trial(line: PlanLine, measured: Measured | None, compute_s: float | None) -> Trial:
+def _trial(line: PlanSummary, measured: Measured | None, compute_s: float | None) -> Trial:
     expected = sum(line.compute_s.values())
     fixed_s = None if compute_s is None else line.fixed_s - expected + compute_s
     return Trial(measured=measured, fixed_s=fixed_s, compute_s=compute_s, expected_compute_s=expected)
 
 
-def judged(row: Row, points: Points, plans: list[PlanLine], rivals: list[PlanLine]) -> Row:
+def add_measurements(
+    row: Row, points: SweepPoints, plans: list[PlanSummary], rivals: list[PlanSummary]
+) -> Row:
     """Return a row with its plan's and its best baseline's measured latency, and the budgets that break."""
     broken: tuple[str, ...] = ()
     trial = None if row.plan is None else plans[row.plan].trial
@@ -62,7 +64,7 @@ def judged(row: Row, points: Points, plans: list[PlanLine], rivals: list[PlanLin
     )
 
 
-def _measured_s(lines: list[PlanLine], number: int | None, bandwidth: float | None) -> float | None:
+def _measured_s(lines: list[PlanSummary], number: int | None, bandwidth: float | None) -> float | None:
     if number is None:
         return None
     line, trial = lines[number], lines[number].trial
@@ -87,7 +89,7 @@ class _Times(msgspec.Struct, frozen=True):
 class _Trials:
     """Builds plans and measures them, or takes what an earlier run measured from the cache."""
 
-    def __init__(self, points: Points, progress: Progress, total: int) -> None:
+    def __init__(self, points: SweepPoints, progress: Progress, total: int) -> None:
         self._basis = points.basis
         self._progress, self._total = progress, total + 1
         self._done = 0
@@ -98,12 +100,12 @@ class _Trials:
             "devices": repr(points.basis.scenario.devices),
         }
 
-    def errors(self, chosen: Chosen) -> Measured:
+    def errors(self, chosen: Configuration) -> Measured:
         """Return what a plan's stages show on the evaluation data."""
         prepared = self._basis.prepared
 
         def make() -> Measured:
-            deliverable = deliverable_of(prepared, self._basis.build(chosen))
+            deliverable = verification_target(prepared, self._basis.build(chosen))
             return verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric)
 
         self._progress("measuring plans", self._done, self._total)
@@ -112,7 +114,7 @@ class _Trials:
         self._progress("measuring plans", self._done, self._total)
         return found
 
-    def seconds(self, plans: list[Chosen]) -> dict[Chosen, float | None]:
+    def seconds(self, plans: list[Configuration]) -> dict[Configuration, float | None]:
         """Return the seconds that all of each plan's stages take, timed in turn with all other plans.
 
         None of plans with a stage whose device is not measured on this machine.
@@ -135,7 +137,7 @@ class _Trials:
         times = cached(self._file("times", repr(distinct)), _Times, make).chains
         self._progress("measuring plans", self._total, self._total)
         costs = self._basis.ask(self._basis.latency).costs
-        found: dict[Chosen, float | None] = dict.fromkeys(plans)
+        found: dict[Configuration, float | None] = dict.fromkeys(plans)
         for chosen, own in zip(distinct, times, strict=True):
             pairs = zip(own.ratios, own.devices, strict=True)
             found[chosen] = sum(ratio * costs[device].fp32_s for ratio, device in pairs)
@@ -144,7 +146,7 @@ class _Trials:
     def _file(self, kind: str, content: str) -> Path:
         return cache_folder() / f"{kind}-{cache_key(**self._key, content=content)}.json"
 
-    def _stages(self, built: Built) -> list[TimedStage]:
+    def _stages(self, built: BuiltModels) -> list[TimedStage]:
         scenario = self._basis.scenario
         origins = [origin_of(scenario, scenario.device(stage.device))[0] for stage in built.stages]
         return [
@@ -152,7 +154,7 @@ class _Trials:
             for stage, origin in zip(built.stages, origins, strict=True)
         ]
 
-    def _is_here(self, chosen: Chosen) -> bool:
+    def _is_here(self, chosen: Configuration) -> bool:
         scenario = self._basis.scenario
         used = {*chosen.devices, scenario.source, scenario.sink}
         origins = [origin_of(scenario, scenario.device(name))[0] for name in used]

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from planner.comparison.records import PlanLine
-from planner.comparison.sweep_points import Points
+from planner.comparison.records import PlanSummary
+from planner.comparison.sweep_points import SweepPoints
 from planner.formatting import short_name, size_text
-from planner.plan.configuration import Chosen, chosen_by, unit_options
+from planner.plan.configuration import Configuration, configuration_of, unit_options
 from planner.plan.records import Cut
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
@@ -16,15 +16,15 @@ from planner.scenario.schema import Scenario
 _MOST_CUTS = 2  # that a summary names
 
 
-class Catalogue:
+class PlanRegistry:
     """Plans in the order in which they were met."""
 
-    def __init__(self, points: Points) -> None:
+    def __init__(self, points: SweepPoints) -> None:
         self._points = points
-        self._numbers: dict[Chosen, int] = {}
+        self._numbers: dict[Configuration, int] = {}
         self._choices: list[Choice] = []
         self._summed: list[float] = []
-        self.lines: list[PlanLine] = []
+        self.lines: list[PlanSummary] = []
 
     @property
     def choices(self) -> Sequence[Choice]:
@@ -32,7 +32,7 @@ class Catalogue:
         return self._choices
 
     @property
-    def chosen(self) -> Sequence[Chosen]:
+    def chosen(self) -> Sequence[Configuration]:
         """What each plan's models follow from."""
         return list(self._numbers)
 
@@ -47,7 +47,7 @@ class Catalogue:
         for rows in (self._choices, self._summed, self.lines):
             del rows[since:]
 
-    def note(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanLine:
+    def note(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanSummary:
         """Return the plan of a choice, noted down if it is new.
 
         Parameters
@@ -55,14 +55,14 @@ class Catalogue:
         scenario
             Of which the problem was made.
         """
-        chosen = chosen_by(problem, choice)
+        chosen = configuration_of(problem, choice)
         if chosen not in self._numbers:
             number = self._numbers[chosen] = len(self.lines)
             self._choices.append(choice)
             self.lines.append(self._line(number, chosen, problem, choice, scenario))
         return self.lines[self._numbers[chosen]]
 
-    def line_of(self, cost: Cost, scenario: Scenario) -> tuple[float, float]:
+    def latency_line(self, cost: Cost, scenario: Scenario) -> tuple[float, float]:
         """Return (fixed_s, link_s) of a cost that was priced in a scenario."""
         bandwidths = self._points.sweep.bandwidths
         if bandwidths is None:
@@ -72,14 +72,19 @@ class Catalogue:
         return fixed_s, bandwidths.seconds_on(at_one, cost.traffic_bytes)
 
     def _line(
-        self, number: int, chosen: Chosen, problem: PlacementProblem, choice: Choice, scenario: Scenario
-    ) -> PlanLine:
+        self,
+        number: int,
+        chosen: Configuration,
+        problem: PlacementProblem,
+        choice: Choice,
+        scenario: Scenario,
+    ) -> PlanSummary:
         basis = self._points.basis
         cost = evaluate(problem, choice)
         self._summed.append(cost.noise_power)
         cuts = cuts_of(problem, cost, basis.prepared.models.graph.tensors)
-        fixed_s, link_s = self.line_of(cost, scenario)
-        return PlanLine(
+        fixed_s, link_s = self.latency_line(cost, scenario)
+        return PlanSummary(
             number=number,
             summary=_summary(chosen, cuts),
             devices=chosen.devices,
@@ -95,7 +100,7 @@ class Catalogue:
         )
 
 
-def _summary(chosen: Chosen, cuts: Sequence[Cut]) -> str:
+def _summary(chosen: Configuration, cuts: Sequence[Cut]) -> str:
     """Return what a person calls a plan."""
     counts = Counter(chosen.precisions)
     mix = " + ".join(f"{count} {precision}" for precision, count in sorted(counts.items(), key=_largest))

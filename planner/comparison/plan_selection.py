@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.comparison.bandwidth_traces import Occurrence
+from planner.comparison.bandwidth_traces import BandwidthDistribution
 from planner.comparison.lower_envelope import Line
 
 
@@ -35,7 +35,7 @@ class Selection:
     free: float
 
 
-def select_plans(lines: Sequence[Line[int]], occurrence: Occurrence, most: int) -> Selection:
+def select_plans(lines: Sequence[Line[int]], occurrence: BandwidthDistribution, most: int) -> Selection:
     """Return the plans, `most` at most, with the least mean cost.
 
     Parameters
@@ -74,7 +74,7 @@ def _meeting(one: Line[int], other: Line[int]) -> float:
     return (other.intercept - one.intercept) / (one.slope - other.slope)
 
 
-def follow(selection: Selection, occurrence: Occurrence, margin: float) -> tuple[float, int]:
+def simulate(selection: Selection, occurrence: BandwidthDistribution, margin: float) -> tuple[float, int]:
     """Return the mean cost and the number of changes of a runtime that follows bandwidths in time.
 
     Parameters

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from planner.comparison.bandwidth_traces import Occurrence
+from planner.comparison.bandwidth_traces import BandwidthDistribution
 from planner.comparison.lower_envelope import Line
-from planner.comparison.plan_selection import follow, select_plans
-from planner.comparison.records import HeldPlan, Piece, PlanLine, PlanSet
+from planner.comparison.plan_selection import select_plans, simulate
+from planner.comparison.records import BestPlanRange, PlanSet, PlanSummary, SelectedPlan
 from planner.errors import ScenarioError
 
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class SetOrder:
+class PlanSetRequest:
     """What plan set is wanted.
 
     Parameters
@@ -28,11 +28,13 @@ class SetOrder:
     """
 
     most: int
-    occurrence: Occurrence
+    occurrence: BandwidthDistribution
     hysteresis: float = 0.0
 
 
-def plan_set_of(order: SetOrder, pieces: Sequence[Piece], plans: Sequence[PlanLine]) -> PlanSet:
+def plan_set_of(
+    order: PlanSetRequest, pieces: Sequence[BestPlanRange], plans: Sequence[PlanSummary]
+) -> PlanSet:
     """Return the plans to hold.
 
     Raises
@@ -61,7 +63,7 @@ def plan_set_of(order: SetOrder, pieces: Sequence[Piece], plans: Sequence[PlanLi
     for line, (fast, slow) in zip(found.lines, pairwise(bounds), strict=True):
         high, low = 1 / fast if fast else None, 1 / slow if slow < float("inf") else None
         held.append(
-            HeldPlan(
+            SelectedPlan(
                 plan=line.plan,
                 low=low,
                 high=high,
@@ -70,7 +72,9 @@ def plan_set_of(order: SetOrder, pieces: Sequence[Piece], plans: Sequence[PlanLi
                 share=sum(share for value, share in values if fast < 1 / value <= slow),
             )
         )
-    followed = follow(found, order.occurrence, order.hysteresis) if order.occurrence.in_time else (None, None)
+    followed = (
+        simulate(found, order.occurrence, order.hysteresis) if order.occurrence.in_time else (None, None)
+    )
     return PlanSet(
         most=order.most,
         bandwidths=order.occurrence.source,

@@ -17,7 +17,7 @@ class Trial(Record, frozen=True, kw_only=True):
     measured
         On the evaluation data; None of a baseline's plan.
     fixed_s
-        As `PlanLine.fixed_s`, with the seconds of its stages, timed in turn with all other plans; None if
+        As `PlanSummary.fixed_s`, with the seconds of its stages, timed in turn with all other plans; None if
         one of its devices is not measured here.
     compute_s, expected_compute_s
         Of all its stages, measured and predicted; the rest of `fixed_s` is what the scenario says of links.
@@ -29,7 +29,7 @@ class Trial(Record, frozen=True, kw_only=True):
     expected_compute_s: float
 
 
-class PlanLine(Record, frozen=True, kw_only=True):
+class PlanSummary(Record, frozen=True, kw_only=True):
     """A plan of a comparison, and its latency over bandwidth: `fixed_s + link_s / bandwidth`.
 
     Parameters
@@ -63,7 +63,7 @@ class PlanLine(Record, frozen=True, kw_only=True):
         return self.fixed_s + (self.link_s / bandwidth if bandwidth else 0.0)
 
 
-class Piece(Record, frozen=True, kw_only=True):
+class BestPlanRange(Record, frozen=True, kw_only=True):
     """A range of bandwidths in which one plan is best, under some budgets."""
 
     budgets: dict[str, float]
@@ -109,14 +109,14 @@ class Row(Record, frozen=True, kw_only=True):
     broken: tuple[str, ...] = ()
 
 
-class FrontPoint(Record, frozen=True, kw_only=True):
+class ParetoPoint(Record, frozen=True, kw_only=True):
     """A plan on the front, and what it is of each axis: seconds, joules, bytes; noise as relative rms."""
 
     plan: int
     values: dict[str, float]
 
 
-class FrontLine(Record, frozen=True, kw_only=True):
+class ParetoFront(Record, frozen=True, kw_only=True):
     """Plans that no other one beats in every axis, at the scenario's own bandwidths.
 
     Parameters
@@ -126,11 +126,11 @@ class FrontLine(Record, frozen=True, kw_only=True):
     """
 
     axes: tuple[str, ...]
-    points: tuple[FrontPoint, ...]
+    points: tuple[ParetoPoint, ...]
     complete: bool
 
 
-class HeldPlan(Record, frozen=True, kw_only=True):
+class SelectedPlan(Record, frozen=True, kw_only=True):
     """A plan of a plan set.
 
     Parameters
@@ -172,7 +172,7 @@ class PlanSet(Record, frozen=True, kw_only=True):
 
     most: int
     bandwidths: str
-    plans: tuple[HeldPlan, ...]
+    plans: tuple[SelectedPlan, ...]
     mean_latency_s: float
     free_latency_s: float
     regret: float
@@ -199,11 +199,11 @@ class Comparison(Record, frozen=True, kw_only=True):
     links: tuple[str, ...]
     unit: str
     units: tuple[str, ...]
-    plans: tuple[PlanLine, ...]
-    baseline_plans: tuple[PlanLine, ...]
-    pieces: tuple[Piece, ...]
+    plans: tuple[PlanSummary, ...]
+    baseline_plans: tuple[PlanSummary, ...]
+    pieces: tuple[BestPlanRange, ...]
     rows: tuple[Row, ...]
     solves: int
     runtime_s: float
-    front: FrontLine | None = None
+    front: ParetoFront | None = None
     plan_set: PlanSet | None = None

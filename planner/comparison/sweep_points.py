@@ -8,13 +8,13 @@ from math import inf
 import msgspec
 
 from planner.comparison.sweep import Bandwidths
-from planner.deployment.deliverable import deliverable_of
-from planner.plan.configuration import Chosen
+from planner.deployment.deliverable import verification_target
+from planner.plan.configuration import Configuration
 from planner.plan.records import Metrics
-from planner.problem.placement_problem import Measure, PlacementProblem, Quantity
-from planner.refinement.measured_scenario import Basis
-from planner.refinement.noise_limit_search import fall_of
-from planner.refinement.question import Question
+from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
+from planner.refinement.measured_scenario import MeasuredScenario
+from planner.refinement.noise_limit_search import reduction_factor
+from planner.refinement.question import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
@@ -22,9 +22,9 @@ from planner.verification.verify import measure_errors
 from profiling.directories import cache_folder
 from profiling.records.cache import cache_key, cached, samples_hash
 
-LATENCY, NOISE = Quantity(Measure.LATENCY), Quantity(Measure.NOISE)
+LATENCY, NOISE = Quantity(CostMetric.LATENCY), Quantity(CostMetric.NOISE)
 # With these the same plans are not possible at every bandwidth, or their costs are no lines.
-_MOVING = {Measure.MAKESPAN, Measure.PERIOD, Measure.ENERGY}
+_MOVING = {CostMetric.MAKESPAN, CostMetric.PERIOD, CostMetric.ENERGY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Sweep:
             yield dict(zip(self.budgets, values, strict=True))
 
 
-class UnmetError(Exception):
+class UnreachableBudgetError(Exception):
     """Error budgets that even fp32 breaks, as a sentence: an answer, not a failure."""
 
 
-class Points:
+class SweepPoints:
     """The problem at each bandwidth and set of budgets."""
 
-    def __init__(self, basis: Basis, sweep: Sweep) -> None:
+    def __init__(self, basis: MeasuredScenario, sweep: Sweep) -> None:
         self.basis, self.sweep = basis, sweep
         self._question = basis.ask(basis.latency)
         self._limits: dict[str, _NoiseLimit] = {}  # by the budgets that they follow from
@@ -78,7 +78,7 @@ class Points:
             return scenario
         return self.sweep.bandwidths.scenario_at(scenario, bandwidth)
 
-    def tighten(self, budgets: Mapping[str, float], plans: Mapping[Chosen, float]) -> bool:
+    def tighten(self, budgets: Mapping[str, float], plans: Mapping[Configuration, float]) -> bool:
         """Lower the limit on noise if a plan does not keep the error budgets on held-back data.
 
         Parameters
@@ -99,12 +99,12 @@ class Points:
         for chosen, summed in plans.items():
             metrics = self._held_back(chosen)
             if summed and any(True for _ in doubtful_budgets(budget, metrics)):
-                limits.append(summed * fall_of(budget, metrics))
+                limits.append(summed * reduction_factor(budget, metrics))
         if limits:
             self._limits[budget.model_dump_json()] = _NoiseLimit(min(limits))
         return bool(limits)
 
-    def _held_back(self, chosen: Chosen) -> Metrics:
+    def _held_back(self, chosen: Configuration) -> Metrics:
         """Return the errors of a plan on held-back data, from the cache where they are known."""
         prepared = self.basis.prepared
         key = cache_key(
@@ -116,7 +116,7 @@ class Points:
         )
 
         def make() -> Metrics:
-            deliverable = deliverable_of(prepared, self.basis.build(chosen))
+            deliverable = verification_target(prepared, self.basis.build(chosen))
             return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
 
         return cached(cache_folder() / f"held-back-{key}.json", Metrics, make)
@@ -136,7 +136,7 @@ class Points:
             self._limits[errors] = _tightened(self.basis, scenario, question)
         found = self._limits[errors]
         if found.unmet:
-            raise UnmetError(f"even without quantization noise: {'; '.join(found.unmet)}")
+            raise UnreachableBudgetError(f"even without quantization noise: {'; '.join(found.unmet)}")
         return found.summed
 
 
@@ -160,14 +160,14 @@ class _NoiseLimit(msgspec.Struct, frozen=True):
     unmet: tuple[str, ...] = ()
 
 
-def _tightened(basis: Basis, scenario: Scenario, question: Question) -> _NoiseLimit:
+def _tightened(basis: MeasuredScenario, scenario: Scenario, question: PlanningProblem) -> _NoiseLimit:
     """Return the limit on summed noise at the scenario's own bandwidth."""
 
     def make() -> _NoiseLimit:
         own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
         problem = question.formulate()
         found = own.tightening(problem).solve(problem)
-        limit = found.problem.limit(Measure.NOISE)
+        limit = found.problem.limit(CostMetric.NOISE)
         return _NoiseLimit(None if limit == inf else limit, found.unmet)
 
     key = cache_key(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from planner.conversion.request import CONVERSION, MODEL, Conversion, Kind, Order
+from planner.conversion.request import CONVERSION, MODEL, Conversion, ConversionRequest, Kind
 from planner.conversion.worker_process import run_worker
 from profiling.directories import cache_folder, scratch_folder
 from profiling.errors import ModelError
@@ -23,7 +23,7 @@ _NEEDED = ("tensorflow", "tf2onnx")
 class Converted:
     """A converted model in its folder, and the order that asked for it."""
 
-    order: Order
+    order: ConversionRequest
     folder: Path
 
     @property
@@ -37,7 +37,7 @@ class Converted:
         return msgspec.json.decode((self.folder / CONVERSION).read_bytes(), type=Conversion)
 
 
-def convert(order: Order, progress: Progress = silent) -> Converted:
+def convert(order: ConversionRequest, progress: Progress = silent) -> Converted:
     """Return the ONNX form of what an order names, from the cache where its content is known.
 
     Raises
@@ -67,7 +67,7 @@ def _require_tensorflow() -> None:
             ) from exc
 
 
-def _key(order: Order) -> str | None:
+def _key(order: ConversionRequest) -> str | None:
     """Return a name for what comes of an order; None if it cannot be known without doing it.
 
     A function may read anything, so that its model is built and converted each time.
@@ -88,7 +88,7 @@ def _key(order: Order) -> str | None:
     )
 
 
-def _name(order: Order) -> str:
+def _name(order: ConversionRequest) -> str:
     return order.target if order.kind is Kind.APPLICATION else order.kind
 
 

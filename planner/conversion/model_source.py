@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from planner.conversion.request import Kind, Order
+from planner.conversion.request import ConversionRequest, Kind
 from planner.scenario.model_paths import APPLICATION, is_object
 from planner.scenario.schema import ConversionSpec
 from profiling.errors import ModelError
@@ -11,7 +11,9 @@ _KERAS_FILES = (".keras", ".h5", ".hdf5")
 _WEIGHTS = ".weights.h5"
 
 
-def order_of(model: str, how: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]) -> Order | None:
+def conversion_request(
+    model: str, how: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]
+) -> ConversionRequest | None:
     """Return the order to convert a located model, or None if it is an ONNX file.
 
     Raises
@@ -26,7 +28,7 @@ def order_of(model: str, how: ConversionSpec, input_shapes: dict[str, tuple[int,
             raise ModelError(f"conversion.{given[0]}: {model} is an ONNX file, which is not converted")
         return None
     _refuse_vain(kind, how, model)
-    return Order(
+    return ConversionRequest(
         kind=kind,
         target=target,
         opset=how.opset,

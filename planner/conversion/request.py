@@ -21,7 +21,7 @@ class Kind(StrEnum):
     TFLITE = "tflite"
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A model to be converted, and how.
 
     Parameters
@@ -81,6 +81,6 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def read_order(folder: Path) -> Order:
+def read_order(folder: Path) -> ConversionRequest:
     """Return the order that lies in a folder."""
-    return msgspec.json.decode((folder / ORDER).read_bytes(), type=Order)
+    return msgspec.json.decode((folder / ORDER).read_bytes(), type=ConversionRequest)

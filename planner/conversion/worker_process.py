@@ -8,7 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from planner.conversion.request import ANSWERS, CONVERSION, FAILURE, ORDER, Kind, Order, read_order
+from planner.conversion.request import (
+    ANSWERS,
+    CONVERSION,
+    FAILURE,
+    ORDER,
+    ConversionRequest,
+    Kind,
+    read_order,
+)
 from profiling.errors import ModelError
 
 _WORKER = "planner.conversion.tf_worker.main"
@@ -26,7 +34,7 @@ _WRITES = {"convert": CONVERSION, "answer": ANSWERS}  # last of all
 _ABOVE = str(Path(__file__).parents[2])
 
 
-def run_worker(command: str, order: Order, folder: Path) -> None:
+def run_worker(command: str, order: ConversionRequest, folder: Path) -> None:
     """Let a process of its own do what an order asks, in a folder.
 
     Raises

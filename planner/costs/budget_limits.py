@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from planner.problem.placement_problem import Limit, Measure, Quantity
+from planner.problem.placement_problem import CostMetric, Limit, Quantity
 from planner.scenario.schema import BudgetSpec, Scenario
 
 
@@ -38,18 +38,18 @@ class BudgetUnit:
 
 
 _UNITS = {
-    Measure.LATENCY: BudgetUnit("latency_ms", "ms", 1e3),
-    Measure.MAKESPAN: BudgetUnit("makespan_ms", "ms", 1e3),
-    Measure.PERIOD: BudgetUnit("throughput_per_s", "per s", power=-1),
-    Measure.ENERGY: BudgetUnit("total_energy_j", "J"),
-    Measure.MONEY: BudgetUnit("money_per_request"),
-    Measure.NOISE: BudgetUnit("noise_relative_rms", power=2),
+    CostMetric.LATENCY: BudgetUnit("latency_ms", "ms", 1e3),
+    CostMetric.MAKESPAN: BudgetUnit("makespan_ms", "ms", 1e3),
+    CostMetric.PERIOD: BudgetUnit("throughput_per_s", "per s", power=-1),
+    CostMetric.ENERGY: BudgetUnit("total_energy_j", "J"),
+    CostMetric.MONEY: BudgetUnit("money_per_request"),
+    CostMetric.NOISE: BudgetUnit("noise_relative_rms", power=2),
 }
 _OF_DEVICES = {
-    Measure.MEMORY: BudgetUnit("memory_mib", "MiB", 2**-20),
-    Measure.ENERGY: BudgetUnit("energy_j", "J"),
+    CostMetric.MEMORY: BudgetUnit("memory_mib", "MiB", 2**-20),
+    CostMetric.ENERGY: BudgetUnit("energy_j", "J"),
 }
-_OF_LINKS = {Measure.TRAFFIC: BudgetUnit("traffic_kib", "KiB", 2**-10)}
+_OF_LINKS = {CostMetric.TRAFFIC: BudgetUnit("traffic_kib", "KiB", 2**-10)}
 
 
 def limits_of(scenario: Scenario) -> Iterator[Limit]:
@@ -57,7 +57,7 @@ def limits_of(scenario: Scenario) -> Iterator[Limit]:
     budget = _requested(scenario)
     for measure, unit in _UNITS.items():
         value = getattr(budget, unit.key)
-        if value is not None and measure is not Measure.NOISE:
+        if value is not None and measure is not CostMetric.NOISE:
             yield Limit(Quantity(measure), unit.in_si(value))
     parts = (
         (_OF_LINKS, [link.name for link in scenario.links]),
@@ -78,9 +78,9 @@ def _requested(scenario: Scenario) -> BudgetSpec:
 
 def unit_of(scenario: Scenario, quantity: Quantity) -> BudgetUnit:
     """Return the key and unit in which a scenario speaks of a quantity."""
-    if quantity.measure is Measure.NOISE:
-        return _UNITS[Measure.NOISE]
-    if quantity.measure is Measure.MONEY and scenario.money != scenario.budget.money_per_request:
+    if quantity.measure is CostMetric.NOISE:
+        return _UNITS[CostMetric.NOISE]
+    if quantity.measure is CostMetric.MONEY and scenario.money != scenario.budget.money_per_request:
         return BudgetUnit("budget.money_per_month", per_si=scenario.requests_per_month or 1.0)
     if quantity.of is None:
         unit, name = _UNITS[quantity.measure], ""

@@ -10,14 +10,14 @@ from planner.costs.noise_profiles import noise_profiles
 from planner.devices.quantization_schemes import scheme_here
 from planner.devices.runtime import MEASURE_HERE, measured_devices, runtime_of, setup_of
 from planner.errors import ScenarioError
-from planner.inputs.calibrated_model import Subject
+from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.scenario.schema import DeviceSpec, Scenario
 from profiling.directories import cache_folder
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.device_bundle import write_bundle
-from profiling.latency.measure_latency import measure_latency, order_of, variants_of
+from profiling.latency.measure_latency import measure_latency, measurement_plan, variants_of
 from profiling.on_device.measure import processor
 from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
@@ -31,7 +31,7 @@ from profiling.records.profile import LatencyProfile, Profile, load_profile
 def latency_profile(
     scenario: Scenario,
     device: DeviceSpec,
-    subject: Subject,
+    subject: CalibratedModel,
     calibration: Calibration,
     progress: Progress = silent,
 ) -> LatencyProfile:
@@ -63,7 +63,7 @@ def latency_profile(
     return cached(cache_folder() / f"latency-{key}.json", LatencyProfile, make)
 
 
-def _read_profile(scenario: Scenario, device: DeviceSpec, subject: Subject) -> LatencyProfile:
+def _read_profile(scenario: Scenario, device: DeviceSpec, subject: CalibratedModel) -> LatencyProfile:
     path = Path(str(device.profile))
     profile = load_profile(path)
     if profile.latency.model_sha256 != model_hash(subject.graph.model):
@@ -159,7 +159,7 @@ def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progr
     feeds = prepared.subject.calibration.samples[0]
     graph, calibration = prepared.models.graph, prepared.calibration(device)
     setup = setup_of(scenario, there)
-    order = order_of(graph, calibration, setup, device)
+    order = measurement_plan(graph, calibration, setup, device)
     progress("writing the bundle", 0, 1)
     write_bundle(variants_of(graph, calibration, setup.precisions), feeds, order, folder)
     progress("writing the bundle", 1, 1)

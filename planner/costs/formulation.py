@@ -16,17 +16,17 @@ from planner.problem.device_visits import with_visits
 from planner.problem.placement_problem import (
     FLOAT,
     Choice,
+    CostMetric,
     Device,
     Flow,
-    Form,
     Format,
     Link,
-    Measure,
+    ObjectiveTerm,
     Option,
     PlacementProblem,
     Quantity,
-    Term,
     Vertex,
+    WireForm,
 )
 from planner.problem.routing import Hop, MessageEnergy, Routes
 from planner.scenario.schema import DeviceSpec, ObjectiveSpec, Scenario
@@ -38,7 +38,7 @@ from profiling.quantization.wire_formats import BYTES
 
 _BYTES = {Precision.INT8: 1, Precision.INT16: 2}  # of a quantized tensor's element
 _Value = TypeVar("_Value")
-_MEASURES = {measure.value: measure for measure in Measure} | {"throughput": Measure.PERIOD}
+_MEASURES = {measure.value: measure for measure in CostMetric} | {"throughput": CostMetric.PERIOD}
 _HOUR_S = 3600.0
 
 
@@ -106,11 +106,11 @@ def routes_of(scenario: Scenario) -> Routes:
     )
 
 
-def _objective(scenario: Scenario, problem: PlacementProblem) -> tuple[Term, ...]:
+def _objective(scenario: Scenario, problem: PlacementProblem) -> tuple[ObjectiveTerm, ...]:
     """Return the objective; a weighted sum is relative to everything in fp32 at the source."""
     wanted = scenario.objective
     if not isinstance(wanted, ObjectiveSpec):
-        return (Term(Quantity(_MEASURES[wanted])),)
+        return (ObjectiveTerm(Quantity(_MEASURES[wanted])),)
     source = next(i for i, device in enumerate(problem.devices) if device.name == scenario.source)
     alone = [
         min(range(len(v.options)), key=lambda o, v=v: (v.options[o].device != source, v.options[o].quantized))  # type: ignore[misc]
@@ -118,7 +118,9 @@ def _objective(scenario: Scenario, problem: PlacementProblem) -> tuple[Term, ...
     ]
     reference = evaluate(problem, Choice(tuple(alone)))
     weights = [(Quantity(_MEASURES[name]), weight) for name, weight in wanted if weight]
-    return tuple(Term(quantity, weight / (reference.value(quantity) or 1.0)) for quantity, weight in weights)
+    return tuple(
+        ObjectiveTerm(quantity, weight / (reference.value(quantity) or 1.0)) for quantity, weight in weights
+    )
 
 
 class _Builder:
@@ -170,7 +172,7 @@ class _Builder:
                 Vertex(
                     unit.name,
                     tuple(self._options(unit.index)),
-                    absorbed=unit.absorbable,
+                    absorbed=unit.kernel_forced,
                     within=unit.within,
                 )
                 for unit in self.graph.units
@@ -264,7 +266,7 @@ class _Builder:
         producer = self.producers.get(name, self.source)
         consumers = self.readers(name)
         touching = (producer, *consumers)
-        able = [v for v in touching if v < self.source and name in self.graph.quantized_by(v)]
+        able = [v for v in touching if v < self.source and name in self.graph.tensors_quantized_with(v)]
         return Flow(
             name=name,
             producer=producer,
@@ -280,7 +282,7 @@ class _Builder:
             enter_s=self._seam(name, [costs.enter_s for costs in self._in_order]),
         )
 
-    def _forms(self, name: str) -> Iterator[Form]:
+    def _forms(self, name: str) -> Iterator[WireForm]:
         """Yield how a tensor crosses links: as float, and in each format that quantizes it."""
         raw, tensor = self._wire_bytes(name), self.graph.tensors[name]
         for kind, known in enumerate(self.formats()):
@@ -288,7 +290,7 @@ class _Builder:
             form = self._form(known.name, kind, size if raw is None else raw)
             yield form.at_home() if name in self._private else form
 
-    def _wires(self, name: str) -> Iterator[Form]:
+    def _wires(self, name: str) -> Iterator[WireForm]:
         """Yield the other forms of the float tensor, where their noise is known."""
         costs, tensor = self.kinds[0][1], self.graph.tensors[name]
         if self._wire_bytes(name) is not None or name in self._private or name not in costs.float16_noise:
@@ -313,13 +315,13 @@ class _Builder:
         spec = self.scenario.inputs.get(name)
         return None if spec is None else spec.wire_bytes
 
-    def _form(self, name: str, kind: int, size_bytes: int) -> Form:
+    def _form(self, name: str, kind: int, size_bytes: int) -> WireForm:
         def way(a: str, b: str) -> tuple[int, ...] | None:
             route = self.routes.route(a, b, size_bytes)
             return None if route.seconds == inf else route.links
 
         hops = self.routes.hops
-        return Form(
+        return WireForm(
             name,
             kind,
             size_bytes,

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from planner.costs.device_costs import DeviceCosts
-from planner.costs.whole_model import Whole
+from planner.costs.whole_model import WholeModelPredictor
 from planner.deployment.mixed_precision import rebuild
 from planner.scenario.schema import Scenario
 from profiling.arrays import Feeds
@@ -30,7 +30,7 @@ _LEAST_POINTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class NoiseLaw:
+class NoiseModel:
     """N(s) = gain s / (1 + s / knee); an infinite knee is proportionality."""
 
     gain: float = 1.0
@@ -45,13 +45,13 @@ class NoiseLaw:
         rest = self.gain - power / self.knee
         return power / rest if rest > 0 else float("inf")
 
-    def through(self, summed: float, power: float) -> "NoiseLaw":
+    def through(self, summed: float, power: float) -> "NoiseModel":
         """Return the law with another gain, under which sources that sum to `summed` make `power`."""
         expected = self.power(summed)
-        return NoiseLaw(self.gain * power / expected, self.knee) if expected and power else self
+        return NoiseModel(self.gain * power / expected, self.knee) if expected and power else self
 
 
-class Point(msgspec.Struct, frozen=True):
+class CalibrationPoint(msgspec.Struct, frozen=True):
     """A mixed model: its units in int8, their sources' summed noise power, and what was measured."""
 
     int8: tuple[int, ...]
@@ -59,52 +59,52 @@ class Point(msgspec.Struct, frozen=True):
     measured: float
 
 
-class Points(msgspec.Struct, frozen=True):
+class CalibrationPoints(msgspec.Struct, frozen=True):
     """What a law is fitted on."""
 
-    points: tuple[Point, ...]
+    points: tuple[CalibrationPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialSetup:
     """How a device quantizes, and at which graph optimization this machine gives its numbers."""
 
     calibration: Calibration
     level: Optimization = Optimization.DEFAULT
 
 
-def fit_law(points: Sequence[Point]) -> NoiseLaw:
+def fit_noise_model(points: Sequence[CalibrationPoint]) -> NoiseModel:
     """Return the law with the least sum of absolute errors in the logarithm, which outliers move little."""
     pairs = [(point.summed, point.measured) for point in points if point.summed > 0 and point.measured > 0]
     if len(pairs) < _LEAST_POINTS:
-        return NoiseLaw()
+        return NoiseModel()
     summed, measured = np.asarray(pairs).T
-    best, law = float("inf"), NoiseLaw()
+    best, law = float("inf"), NoiseModel()
     for knee in (*(_KNEES * np.median(summed)), float("inf")):
         ratios = np.log(measured) - np.log(summed) + np.log1p(summed / knee)
         gain = float(np.median(ratios))
         error = float(np.abs(ratios - gain).sum())
         if error < best:
-            best, law = error, NoiseLaw(float(np.exp(gain)), float(knee))
+            best, law = error, NoiseModel(float(np.exp(gain)), float(knee))
     return law
 
 
-def measure_points(
+def measure_calibration_points(
     alone: Scenario,
     graph: ModelGraph,
     costs: Mapping[str, DeviceCosts],
-    trial: Trial,
+    trial: TrialSetup,
     samples: Sequence[Feeds],
     progress: Progress = silent,
-) -> Points:
+) -> CalibrationPoints:
     """Build mixed models from nearly none to all units in int8 and measure their noise on all samples.
 
     Parameters
     ----------
     alone, costs
-        The scenario on one device, from `alone_on`, and that device's costs.
+        The scenario on one device, from `single_device_scenario`, and that device's costs.
     """
-    whole = Whole(alone, graph, costs)
+    whole = WholeModelPredictor(alone, graph, costs)
     runtime = runtime_for(len(samples))
     exact = list(run_samples(open_session(graph.model, runtime), samples))
     found = []
@@ -113,12 +113,12 @@ def measure_points(
         mixed = rebuild(graph, trial.calibration.of(int8), trial.calibration.ranges)
         summed = whole.cost(dict.fromkeys(int8, Precision.INT8)).noise_power
         measured = noise_power(run_samples(open_session(mixed, runtime, trial.level), samples), exact)
-        found.append(Point(int8, summed, measured))
+        found.append(CalibrationPoint(int8, summed, measured))
         progress("noise of mixed models", number + 1, len(sets))
-    return Points(tuple(found))
+    return CalibrationPoints(tuple(found))
 
 
-def _sets(graph: ModelGraph, whole: Whole, costs: DeviceCosts) -> Iterator[tuple[int, ...]]:
+def _sets(graph: ModelGraph, whole: WholeModelPredictor, costs: DeviceCosts) -> Iterator[tuple[int, ...]]:
     """Yield units in int8: all, then random ones whose summed noise stays below shares of all's."""
     able = [unit.index for unit in graph.units if unit.quantizable]
     everything = whole.cost(dict.fromkeys(able, Precision.INT8)).noise_power
@@ -127,7 +127,7 @@ def _sets(graph: ModelGraph, whole: Whole, costs: DeviceCosts) -> Iterator[tuple
         add = _adder(graph, costs)
         order = able if share == 1.0 else rng.permutation(able)
         chosen = [int(u) for u in order if share == 1.0 or add(int(u), everything * share)]
-        settled = tuple(graph.settled(dict.fromkeys(chosen, Precision.INT8)))
+        settled = tuple(graph.resolve_precisions(dict.fromkeys(chosen, Precision.INT8)))
         if settled:
             yield settled
 
@@ -138,7 +138,7 @@ def _adder(graph: ModelGraph, costs: DeviceCosts) -> Callable[[int, float], bool
 
     def add(index: int, limit: float) -> bool:
         nonlocal total
-        tensors = set(graph.quantized_by(index)) - counted
+        tensors = set(graph.tensors_quantized_with(index)) - counted
         more = costs.unit_noise.get((graph.units[index].name, Precision.INT8), 0.0)
         more += sum(costs.tensor_noise.get((name, Precision.INT8), 0.0) for name in tensors)
         if total + more > limit:

@@ -5,13 +5,19 @@ from collections.abc import Iterable, Mapping
 import onnxruntime as ort
 
 from planner.costs.device_costs import DeviceCosts
-from planner.costs.noise_model import NoiseLaw, Points, Trial, fit_law, measure_points
-from planner.costs.whole_model import alone_on
-from planner.inputs.calibrated_model import Subject
+from planner.costs.noise_model import (
+    CalibrationPoints,
+    NoiseModel,
+    TrialSetup,
+    fit_noise_model,
+    measure_calibration_points,
+)
+from planner.costs.whole_model import single_device_scenario
+from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.directories import cache_folder
 from profiling.graph.multiply_adds import multiplications
-from profiling.noise.measure_noise import finer, measure_noise
+from profiling.noise.measure_noise import measure_noise, scale_to_int16
 from profiling.on_device.measure import processor
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
@@ -25,7 +31,10 @@ _LAW_WORK, _LAW_LEAST = 8e10, 16
 
 
 def noise_profiles(
-    scenario: Scenario, subject: Subject, calibrations: Iterable[Calibration], progress: Progress = silent
+    scenario: Scenario,
+    subject: CalibratedModel,
+    calibrations: Iterable[Calibration],
+    progress: Progress = silent,
 ) -> dict[Scheme, NoiseProfile]:
     """Return the noise of every tensor and unit in each scheme, from the cache where it is known."""
     found: dict[Scheme, NoiseProfile] = {}
@@ -37,7 +46,7 @@ def noise_profiles(
 
 def _noise_profile(
     scenario: Scenario,
-    subject: Subject,
+    subject: CalibratedModel,
     calibration: Calibration,
     others: Mapping[Scheme, NoiseProfile],
     progress: Progress,
@@ -62,19 +71,19 @@ def _noise_profile(
 
     def make() -> NoiseProfile:
         samples = list(subject.calibration.spread(count).samples)
-        tensors = finer(known) if known is not None and scheme.wide else known
+        tensors = scale_to_int16(known) if known is not None and scheme.wide else known
         return measure_noise(subject.graph, calibration, samples, tensors, progress)
 
     return cached(cache_folder() / f"noise-{key}.json", NoiseProfile, make)
 
 
-def noise_law(
+def noise_model(
     scenario: Scenario,
-    subject: Subject,
-    trial: Trial,
+    subject: CalibratedModel,
+    trial: TrialSetup,
     costs: DeviceCosts,
     progress: Progress = silent,
-) -> NoiseLaw:
+) -> NoiseModel:
     """Return how summed noise becomes noise, from the cache where its mixed models were measured.
 
     Parameters
@@ -82,7 +91,7 @@ def noise_law(
     trial, costs
         How the source device quantizes, and what quantizing costs there.
     """
-    alone = alone_on(scenario, scenario.device(scenario.source))
+    alone = single_device_scenario(scenario, scenario.device(scenario.source))
     count = _samples(subject, _LAW_WORK, _LAW_LEAST, scenario.profiling.noise_samples)
     key = cache_key(
         subject=subject.fingerprint,
@@ -93,12 +102,14 @@ def noise_law(
         processor=processor(),
     )
 
-    def make() -> Points:
+    def make() -> CalibrationPoints:
         samples = subject.calibration.spread(count).samples
-        return measure_points(alone, subject.graph, {scenario.source: costs}, trial, samples, progress)
+        return measure_calibration_points(
+            alone, subject.graph, {scenario.source: costs}, trial, samples, progress
+        )
 
-    return fit_law(cached(cache_folder() / f"law-{key}.json", Points, make).points)
+    return fit_noise_model(cached(cache_folder() / f"law-{key}.json", CalibrationPoints, make).points)
 
 
-def _samples(subject: Subject, work: float, least: int, most: int) -> int:
+def _samples(subject: CalibratedModel, work: float, least: int, most: int) -> int:
     return min(most, max(least, int(work / max(1, multiplications(subject.graph)))))

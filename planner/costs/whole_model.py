@@ -11,7 +11,7 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision
 
 
-def alone_on(scenario: Scenario, device: DeviceSpec) -> Scenario:
+def single_device_scenario(scenario: Scenario, device: DeviceSpec) -> Scenario:
     """Return the scenario with everything on one device, in any precision."""
     return scenario.model_copy(
         update={
@@ -26,13 +26,13 @@ def alone_on(scenario: Scenario, device: DeviceSpec) -> Scenario:
     )
 
 
-class Whole:
+class WholeModelPredictor:
     """The whole model on one device.
 
     Parameters
     ----------
     alone
-        From `alone_on`.
+        From `single_device_scenario`.
     """
 
     def __init__(self, alone: Scenario, graph: ModelGraph, costs: Mapping[str, DeviceCosts]) -> None:
@@ -46,9 +46,9 @@ class Whole:
         Parameters
         ----------
         mix
-            Precisions of units that can be quantized; `ModelGraph.settled` says which then are.
+            Precisions of units that can be quantized; `ModelGraph.resolve_precisions` says which then are.
         """
-        settled = self._graph.settled(mix)
+        settled = self._graph.resolve_precisions(mix)
         choice = [
             [option.precision for option in vertex.options].index(settled.get(index, Precision.FP32))
             for index, vertex in enumerate(self._problem.vertices)

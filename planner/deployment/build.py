@@ -2,20 +2,20 @@
 
 from dataclasses import replace
 
-from planner.deployment.deliverable import Built
+from planner.deployment.deliverable import BuiltModels
 from planner.deployment.metadata import label_nodes, label_stage
 from planner.deployment.mixed_precision import rebuild
 from planner.deployment.split import Placement, crossings_of, split
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared
-from planner.plan.configuration import Chosen
+from planner.plan.configuration import Configuration
 from planner.plan.records import Plan
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import read_ranges
 from profiling.quantization.wire_formats import add_wires
 
 
-def build(prepared: Prepared, chosen: Chosen) -> Built:
+def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
     """Return the models in which every unit is in its precision and on its device."""
     graph, scenario, devices = prepared.models.graph, prepared.scenario, chosen.devices
     schemes = {index: prepared.schemes[devices[index]].at(own) for index, own in chosen.mix.items()}
@@ -29,10 +29,10 @@ def build(prepared: Prepared, chosen: Chosen) -> Built:
     stages = split(mixed, graph, placement, crossings)
     for number, stage in enumerate(stages):
         label_stage(stage.model, number, [one.device for one in stages])
-    return Built(graph, mixed, stages)
+    return BuiltModels(graph, mixed, stages)
 
 
-def build_models(prepared: Prepared, plan: Plan) -> Built:
+def build_models(prepared: Prepared, plan: Plan) -> BuiltModels:
     """Return a plan's mixed-precision model and its stages."""
     graph = prepared.models.graph
     precisions, device_of = plan.precisions(), plan.devices()
@@ -44,7 +44,7 @@ def build_models(prepared: Prepared, plan: Plan) -> Built:
         or not devices.issuperset(device_of.values())
     ):
         raise OutputError("plan.json: its assignments do not fit the model's units or the devices")
-    chosen = Chosen(
+    chosen = Configuration(
         tuple(device_of[unit.name] for unit in graph.units),
         tuple(precisions[unit.name] if unit.quantizable else Precision.FP32 for unit in graph.units),
     )

@@ -13,7 +13,7 @@ from profiling.runtime.session import Optimization
 
 
 @dataclass(frozen=True, slots=True)
-class Deliverable:
+class VerificationTarget:
     """What is about to be handed over.
 
     Parameters
@@ -40,7 +40,7 @@ class Deliverable:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class BuiltModels:
     """A plan's models, and the graph that they are made of."""
 
     graph: ModelGraph
@@ -48,9 +48,9 @@ class Built:
     stages: tuple[StageModel, ...]
 
 
-def deliverable_of(prepared: Prepared, built: Built) -> Deliverable:
+def verification_target(prepared: Prepared, built: BuiltModels) -> VerificationTarget:
     """Return built models as they are verified."""
-    return Deliverable(
+    return VerificationTarget(
         prepared.models.source,
         built.mixed,
         [stage.model for stage in built.stages],

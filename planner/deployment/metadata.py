@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import onnx
 from onnx import helper
 
-from planner.plan.configuration import Chosen
+from planner.plan.configuration import Configuration
 from profiling.graph.unit_graph import ModelGraph
 
 _PREFIX = "splitquant"
 
 
-def label_nodes(model: onnx.ModelProto, graph: ModelGraph, chosen: Chosen) -> None:
+def label_nodes(model: onnx.ModelProto, graph: ModelGraph, chosen: Configuration) -> None:
     """Write each node's unit, device and precision into its `metadata_props`, in place.
 
     What the quantization tool added has no unit and gets none.

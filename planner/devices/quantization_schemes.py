@@ -7,7 +7,7 @@ from planner.devices.runtime import MEASURE_HERE, local_runtime, origin_of
 from planner.errors import ScenarioError
 from planner.scenario.schema import DeviceSpec, Scenario
 from profiling.errors import ProfileError
-from profiling.quantization.int8_overflow import overflows_here
+from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.quantize import SCHEMES, Scheme
 from profiling.records.profile import LatencyProfile, load_profile
 from profiling.runtime.session import Optimization, Runtime
@@ -34,7 +34,7 @@ def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
 def scheme_here(scenario: Scenario, device: DeviceSpec, runtime: Runtime) -> Scheme:
     """Return the scheme with which this machine is measured as a device."""
     spec = scenario.quantization_of(device)
-    reduce_range = overflows_here(runtime) if spec.reduce_range is None else spec.reduce_range
+    reduce_range = this_cpu_overflows(runtime) if spec.reduce_range is None else spec.reduce_range
     return Scheme(bool(spec.symmetric), reduce_range)
 
 
@@ -59,7 +59,7 @@ def trial_level(scenario: Scenario, device: DeviceSpec, scheme: Scheme) -> Optim
     basic optimization the quantized model computes in float.
     """
     foreign = device.profile not in (None, MEASURE_HERE) or device.scaled_from is not None
-    if foreign and not scheme.reduce_range and overflows_here(local_runtime(scenario)):
+    if foreign and not scheme.reduce_range and this_cpu_overflows(local_runtime(scenario)):
         return Optimization.BASIC
     return Optimization.DEFAULT
 
@@ -99,5 +99,5 @@ def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None,
             )
     reduce_range = spec.reduce_range
     if reduce_range is None:
-        reduce_range = auto or overflows_here(local_runtime(scenario))
+        reduce_range = auto or this_cpu_overflows(local_runtime(scenario))
     return Scheme(bool(symmetric), reduce_range)

@@ -17,7 +17,7 @@ from profiling.records.profile import writing_aside
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class CalibratedModel:
     """The model that is measured and the calibration samples that it is measured on."""
 
     graph: ModelGraph
@@ -26,13 +26,13 @@ class Subject:
     fingerprint: str
 
     @classmethod
-    def of(cls, graph: ModelGraph, calibration: Dataset) -> "Subject":
+    def of(cls, graph: ModelGraph, calibration: Dataset) -> "CalibratedModel":
         """Return the subject with a hash of its samples, and one of model and samples."""
         samples = samples_hash(calibration.samples)
         return cls(graph, calibration, samples, cache_key(model=model_hash(graph.model), data=samples))
 
 
-def calibrate_once(subject: Subject, progress: Progress = silent) -> Path:
+def calibrate_once(subject: CalibratedModel, progress: Progress = silent) -> Path:
     """Return a file with the ranges of the subject's tensors, from the cache where they are known."""
     key = cache_key(subject=subject.fingerprint, runtime=ort.__version__)
     ranges = cache_folder() / f"ranges-{key}.json"
@@ -51,4 +51,4 @@ def _has_ranges(path: Path, graph: ModelGraph) -> bool:
         known = json.loads(path.read_text())["data"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return all(name in known for unit in graph.units for name in graph.quantized_by(unit.index))
+    return all(name in known for unit in graph.units for name in graph.tensors_quantized_with(unit.index))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from planner.conversion.converter import convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
-from planner.conversion.model_source import order_of
+from planner.conversion.model_source import conversion_request
 from planner.conversion.provenance import ConvertedFrom
 from planner.errors import UsageError
 from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
@@ -77,7 +77,7 @@ def _inspect(
     progress: Progress,
     shown: str | None = None,
 ) -> tuple[Inspection, ConvertedFrom | None]:
-    order = order_of(model, how, shapes)
+    order = conversion_request(model, how, shapes)
     if order is None:
         return inspect_model(Path(shown or model), shapes), None
     converted = convert(order, progress)

@@ -10,12 +10,12 @@ from onnx import helper
 
 from planner.conversion.converter import Converted, convert
 from planner.conversion.equivalence_check import check_on_samples
-from planner.conversion.model_source import order_of
+from planner.conversion.model_source import conversion_request
 from planner.conversion.provenance import ConvertedFrom
 from planner.devices.quantization_schemes import choose_schemes, trial_level
 from planner.devices.runtime import local_runtime
 from planner.errors import DataError
-from planner.inputs.calibrated_model import Subject, calibrate_once
+from planner.inputs.calibrated_model import CalibratedModel, calibrate_once
 from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
 from planner.inputs.load_samples import check_names, load_data
 from planner.inputs.model_answers import check_answers, class_count
@@ -81,7 +81,7 @@ class Prepared:
 
     scenario: Scenario
     models: Models
-    subject: Subject
+    subject: CalibratedModel
     ranges: Path
     schemes: Mapping[str, Scheme]
     held_back: Dataset
@@ -122,7 +122,7 @@ class Datasets:
 def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
     """Read a scenario's model, converted if it is no ONNX file."""
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
-    order = order_of(scenario.model, scenario.conversion, shapes)
+    order = conversion_request(scenario.model, scenario.conversion, shapes)
     if order:
         check_names(scenario.data.calibration, "data.calibration")
         check_names(scenario.data.evaluation, "data.evaluation")
@@ -180,7 +180,7 @@ def prepare(
     models = group_units(scenario, source, data)
     progress("reading the model", 1, 1)
     schemes = schemes or choose_schemes(scenario)
-    subject = Subject.of(models.graph, data.calibration)
+    subject = CalibratedModel.of(models.graph, data.calibration)
     ranges = calibrate_once(subject, progress)
     reasons = refused_once(scenario, subject, schemes, ranges, progress)
     graph = with_obstacles(models.graph, {unit: why for unit, why in reasons.items() if unit not in trusted})
@@ -196,8 +196,8 @@ def prepare(
 
 
 def _compressed(
-    models: Models, subject: Subject, calibration: Calibration, progress: Progress
-) -> tuple[Models, Subject]:
+    models: Models, subject: CalibratedModel, calibration: Calibration, progress: Progress
+) -> tuple[Models, CalibratedModel]:
     """Return model and subject with what weights weigh compressed, from the cache where it is known."""
 
     def make() -> CompressedWeights:

@@ -7,7 +7,7 @@ import msgspec
 import onnxruntime as ort
 
 from planner.devices.quantization_schemes import trial_level
-from planner.inputs.calibrated_model import Subject
+from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.directories import cache_folder
 from profiling.noise.unit_check import UnitTrial, refused_units
@@ -29,7 +29,7 @@ class RefusedUnits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def refused_once(
     scenario: Scenario,
-    subject: Subject,
+    subject: CalibratedModel,
     schemes: Mapping[str, Scheme],
     ranges: Path,
     progress: Progress = silent,
@@ -49,7 +49,7 @@ def refused_once(
     return reasons
 
 
-def _refused(subject: Subject, calibration: Calibration, level: Optimization) -> dict[str, str]:
+def _refused(subject: CalibratedModel, calibration: Calibration, level: Optimization) -> dict[str, str]:
     key = cache_key(
         subject=subject.fingerprint,
         scheme=calibration.scheme.label,

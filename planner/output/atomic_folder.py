@@ -21,7 +21,7 @@ _LIST = "files"
 
 
 @contextmanager
-def replacing(folder: Path, option: str) -> Iterator[Path]:
+def atomic_directory(folder: Path, option: str) -> Iterator[Path]:
     """Yield a new folder that takes the place of `folder` at once when the block succeeds.
 
     Where the system can exchange two folders in one step (Linux), there is no moment without a whole
@@ -105,7 +105,7 @@ def _drop_stale(place: Path) -> None:
                     shutil.rmtree(left, ignore_errors=True)
 
 
-def check_folder(folder: Path, option: str, what: str, known: set[str], mark: str) -> None:
+def check_replaceable(folder: Path, option: str, what: str, known: set[str], mark: str) -> None:
     """Refuse a place that cannot be written, or whose files are not what would replace them.
 
     Parameters
@@ -136,7 +136,7 @@ def check_folder(folder: Path, option: str, what: str, known: set[str], mark: st
 
 
 def list_files(folder: Path, mark: str) -> None:
-    """Add to a folder's JSON file `mark` the hash of every other file, so that `check_folder` knows them."""
+    """Add the hash of every other file to a folder's JSON file `mark`, for `check_replaceable`."""
     content = json.loads((folder / mark).read_text(encoding="utf-8"))
     others = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / mark)
     content[_LIST] = {str(path.relative_to(folder)): _sha256(path) for path in others}

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import msgspec
 
-from planner.comparison.compare import Compared
-from planner.comparison.records import Comparison, HeldPlan
+from planner.comparison.compare import CompareResult
+from planner.comparison.records import Comparison, SelectedPlan
 from planner.deployment.metadata import label_as_shared
 from planner.json_record import Record
-from planner.output.atomic_folder import check_folder, list_files, replacing
+from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
 from planner.output.stage_files import ports_of, save_stage
-from planner.plan.configuration import Chosen
+from planner.plan.configuration import Configuration
 from planner.plan.manifest import REPORT, STAGES, Port, StageEntry
 from planner.plan.records import Cut
-from planner.refinement.measured_scenario import Basis
+from planner.refinement.measured_scenario import MeasuredScenario
 from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
 from planner.report.comparison_table import comparison_csv
 from planner.report.figure_style import FIGURES, save_figure
@@ -67,10 +67,10 @@ def check_comparison(folder: Path) -> None:
         If it is a file, or holds something that is no comparison.
     """
     known = {COMPARISON, TABLE, PLANS, STAGES, REPORT, FIGURES}
-    check_folder(folder, f"--out {folder}", "comparison", known, COMPARISON)
+    check_replaceable(folder, f"--out {folder}", "comparison", known, COMPARISON)
 
 
-def write_comparison(compared: Compared, basis: Basis, folder: Path) -> None:
+def write_comparison(compared: CompareResult, basis: MeasuredScenario, folder: Path) -> None:
     """Write a comparison into `folder`, replacing an older one there.
 
     Raises
@@ -80,7 +80,7 @@ def write_comparison(compared: Compared, basis: Basis, folder: Path) -> None:
     """
     check_comparison(folder)
     record = compared.record
-    with replacing(folder, f"--out {folder}") as fresh:
+    with atomic_directory(folder, f"--out {folder}") as fresh:
         save_json(record, fresh / COMPARISON)
         (fresh / TABLE).write_text(comparison_csv(record))
         if record.plan_set is not None:
@@ -89,7 +89,7 @@ def write_comparison(compared: Compared, basis: Basis, folder: Path) -> None:
         list_files(fresh, COMPARISON)
 
 
-def _write_report(record: Comparison, basis: Basis, folder: Path) -> None:
+def _write_report(record: Comparison, basis: MeasuredScenario, folder: Path) -> None:
     graph, scenario = basis.prepared.models.graph, basis.scenario
     devices = [device.name for device in scenario.devices]
     figures = list(comparison_figures(record, devices))
@@ -102,7 +102,7 @@ def _write_report(record: Comparison, basis: Basis, folder: Path) -> None:
         save_figure(figure, folder / FIGURES, f"graph-{plan.number}")
 
 
-def _plan_set(compared: Compared, basis: Basis, folder: Path) -> RunnableSet:
+def _plan_set(compared: CompareResult, basis: MeasuredScenario, folder: Path) -> RunnableSet:
     """Write the stages of the plans that are held, equal ones once, and return who runs which when."""
     record, graph = compared.record, basis.prepared.models.graph
     held = record.plan_set.plans if record.plan_set else ()
@@ -133,7 +133,7 @@ class _StageFiles:
         self._folder = folder
         self._known: dict[tuple[str, str], StageEntry] = {}
 
-    def runnable(self, compared: Compared, basis: Basis, held: HeldPlan) -> RunnablePlan:
+    def runnable(self, compared: CompareResult, basis: MeasuredScenario, held: SelectedPlan) -> RunnablePlan:
         line, chosen = compared.record.plans[held.plan], compared.plans.chosen[held.plan]
         return RunnablePlan(
             plan=held.plan,
@@ -148,7 +148,7 @@ class _StageFiles:
             cuts=line.cuts,
         )
 
-    def _stages(self, basis: Basis, chosen: Chosen) -> list[StageEntry]:
+    def _stages(self, basis: MeasuredScenario, chosen: Configuration) -> list[StageEntry]:
         entries = []
         for order, stage in enumerate(basis.build(chosen).stages):
             label_as_shared(stage.model, stage.device)

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
-from planner.deployment.deliverable import Built
+from planner.deployment.deliverable import BuiltModels
 from planner.errors import OutputError
 from planner.json_record import Record
-from planner.output.atomic_folder import check_folder, list_files, replacing
+from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
 from planner.output.stage_files import (
     check_model_file,
     data_file,
@@ -50,13 +50,13 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
     if outcome.built is None:
         raise OutputError("there is no plan to write")
     check_writable(folder)
-    with replacing(folder, f"--out {folder}") as fresh:
+    with atomic_directory(folder, f"--out {folder}") as fresh:
         _write_models(outcome.plan, outcome.built, fresh)
         save_json(dict(outcome.profiles), fresh / PROFILE)
         list_files(fresh, MANIFEST)
 
 
-def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = None) -> None:
+def write_export(plan: Plan, built: BuiltModels, folder: Path, profile: Path | None = None) -> None:
     """Write a saved plan's models into `folder`, replacing an older plan there.
 
     Parameters
@@ -65,7 +65,7 @@ def write_export(plan: Plan, built: Built, folder: Path, profile: Path | None = 
         The profile that lies beside the plan, copied along.
     """
     check_writable(folder)
-    with replacing(folder, f"--out {folder}") as fresh:
+    with atomic_directory(folder, f"--out {folder}") as fresh:
         _write_models(plan, built, fresh)
         if profile is not None:
             shutil.copyfile(profile, fresh / PROFILE)
@@ -83,8 +83,8 @@ def writing_bundle(folder: Path) -> Iterator[Path]:
     """
     option = f"--bundle {folder}"
     known = {SCRIPT, onboard.ORDER, onboard.FEEDS, onboard.PROBE, onboard.MODELS}
-    check_folder(folder, option, "bundle", known, onboard.ORDER)
-    with replacing(folder, option) as fresh:
+    check_replaceable(folder, option, "bundle", known, onboard.ORDER)
+    with atomic_directory(folder, option) as fresh:
         yield fresh
         list_files(fresh, onboard.ORDER)
 
@@ -98,7 +98,7 @@ def check_writable(folder: Path) -> None:
         If it is a file, or holds something that is no plan.
     """
     known = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES, REPORT, FIGURES}
-    check_folder(folder, f"--out {folder}", "plan", known, MANIFEST)
+    check_replaceable(folder, f"--out {folder}", "plan", known, MANIFEST)
 
 
 def read_plan(path: Path) -> Plan:
@@ -122,7 +122,7 @@ def read_folder(folder: Path) -> tuple[Plan, Manifest]:
     """
     manifest = read_manifest(folder)
     plan = read_plan(folder)
-    path, ends = folder / MANIFEST, msgspec.json.decode(plan.scenario, type=_Ends)
+    path, ends = folder / MANIFEST, _decoded(bytes(plan.scenario), _Ends, folder / PLAN)
     for key, told, planned in (
         ("source", manifest.source, ends.source),
         ("sink", manifest.sink, ends.sink),
@@ -251,7 +251,7 @@ def _check_given(told: str, port: Port, known: Mapping[str, Port]) -> None:
         raise OutputError(f"{told} as {port.dtype} {list(port.shape)}")
 
 
-def _write_models(plan: Plan, built: Built, folder: Path) -> None:
+def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     (folder / STAGES).mkdir()
     beside = save(built.mixed, folder / MODEL)
     precisions = [a.precision for a in plan.assignments]
@@ -292,13 +292,19 @@ class _Ends(Record, frozen=True, kw_only=True):
 def _read(path: Path, kind: type[T]) -> T:
     try:
         text = read_input(path, _MOST_BYTES)
-        found = msgspec.json.decode(text, type=_Format).format
-        if found != FORMAT:
-            raise OutputError(f"{path}: format {found}, this version reads {FORMAT}; plan again")
-        return msgspec.json.decode(text, type=kind)
-    except RecursionError as exc:
-        raise OutputError(f"{path}: is not a {kind.__name__.lower()}: it is nested too deep") from exc
     except OSError as exc:
         raise OutputError(f"{path}: {exc.strerror}") from exc
+    found = _decoded(text, _Format, path, kind).format
+    if found != FORMAT:
+        raise OutputError(f"{path}: format {found}, this version reads {FORMAT}; plan again")
+    return _decoded(text, kind, path, kind)
+
+
+def _decoded(text: bytes, kind: type[T], path: Path, of: type = Plan) -> T:
+    """Return what JSON text of a file says; `of` is what the file should hold."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except RecursionError as exc:
+        raise OutputError(f"{path}: is not a {of.__name__.lower()}: it is nested too deep") from exc
     except msgspec.MsgspecError as exc:
-        raise OutputError(f"{path}: is not a {kind.__name__.lower()}: {exc}") from exc
+        raise OutputError(f"{path}: is not a {of.__name__.lower()}: {exc}") from exc

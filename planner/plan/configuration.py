@@ -8,7 +8,7 @@ from profiling.precision import Precision, Wire
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Configuration:
     """What a plan's models follow from: each unit's device and precision, and wires of float tensors."""
 
     devices: tuple[str, ...]
@@ -21,12 +21,12 @@ class Chosen:
         return {u: own for u, own in enumerate(self.precisions) if own is not Precision.FP32}
 
 
-def chosen_by(problem: PlacementProblem, choice: Choice) -> Chosen:
+def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration:
     """Return what a choice says in names."""
     options = unit_options(problem, choice)
     crossings = [(problem.flows[c.flow], c.form) for c in evaluate(problem, choice).crossings]
     wires = {flow.name: Wire(flow.forms[form].name) for flow, form in crossings if form in flow.wires}
-    return Chosen(
+    return Configuration(
         tuple(problem.devices[problem.home(option.device)].name for option in options),
         tuple(Precision(option.precision) for option in options),
         tuple(wires.items()),

@@ -10,9 +10,9 @@ import networkx as nx
 from planner.problem.placement_problem import (
     FLOAT,
     Choice,
+    CostMetric,
     Flow,
     Limit,
-    Measure,
     Option,
     PlacementProblem,
     Quantity,
@@ -37,7 +37,7 @@ class Cost:
     Parameters
     ----------
     latency_s, makespan_s, period_s
-        As `Measure` says; infinite where there is no way, the makespan also where stages have no
+        As `CostMetric` says; infinite where there is no way, the makespan also where stages have no
         order or a device is not convex.
     compute_s
         Seconds of units.
@@ -90,26 +90,26 @@ class Cost:
     def value(self, quantity: Quantity) -> float:
         """Return what it is of a quantity."""
         several = {
-            Measure.ENERGY: self.energy_j,
-            Measure.MEMORY: self.memory_bytes,
-            Measure.TRAFFIC: self.traffic_bytes,
+            CostMetric.ENERGY: self.energy_j,
+            CostMetric.MEMORY: self.memory_bytes,
+            CostMetric.TRAFFIC: self.traffic_bytes,
         }
         if quantity.measure in several:
             row = several[quantity.measure]
             return sum(row) if quantity.of is None else row[quantity.of]
         return {
-            Measure.LATENCY: self.latency_s,
-            Measure.MAKESPAN: self.makespan_s,
-            Measure.PERIOD: self.period_s,
-            Measure.NOISE: self.noise_power,
-            Measure.MONEY: self.money,
+            CostMetric.LATENCY: self.latency_s,
+            CostMetric.MAKESPAN: self.makespan_s,
+            CostMetric.PERIOD: self.period_s,
+            CostMetric.NOISE: self.noise_power,
+            CostMetric.MONEY: self.money,
         }[quantity.measure]
 
 
 def evaluate(problem: PlacementProblem, choice: Choice) -> Cost:
     """Return the cost of giving each vertex its option, and each flow its wire."""
     chosen = [v.options[c] for v, c in zip(problem.vertices, choice.options, strict=True)]
-    bill = _Bill(problem, chosen)
+    bill = _CostAccumulator(problem, chosen)
     for option in chosen:
         bill.add_option(option)
     crossings: list[Crossing] = []
@@ -146,7 +146,7 @@ def flow_formats(problem: PlacementProblem, flow: Flow, chosen: Sequence[Option]
     return tuple(sorted(f for f in asked if all(f in problem.formats[one].suits for one in asked)))
 
 
-class _Bill:
+class _CostAccumulator:
     """Sums under way."""
 
     def __init__(self, problem: PlacementProblem, chosen: Sequence[Option]) -> None:

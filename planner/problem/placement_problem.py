@@ -11,7 +11,7 @@ FLOAT = 0  # the format of tensors that nobody quantizes
 _MOST = 1e15  # sums of greater numbers lose the small ones, and overflow in the end
 
 
-class Measure(StrEnum):
+class CostMetric(StrEnum):
     """What of a plan can be limited and minimised; all but memory are per request."""
 
     LATENCY = "latency"  # seconds, everything in sequence
@@ -28,7 +28,7 @@ class Measure(StrEnum):
 class Quantity:
     """A measure of the whole plan, or of one device or link: `of` is its index."""
 
-    measure: Measure
+    measure: CostMetric
     of: int | None = None
 
 
@@ -41,7 +41,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class ObjectiveTerm:
     """A part of the objective, which is the sum of weight times quantity."""
 
     quantity: Quantity
@@ -164,7 +164,7 @@ class Vertex:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class WireForm:
     """A form in which a tensor crosses links.
 
     Parameters
@@ -193,7 +193,7 @@ class Form:
     decode_s: tuple[float, ...] = ()
     noise_power: float = 0.0
 
-    def at_home(self) -> "Form":
+    def at_home(self) -> "WireForm":
         """Return the form of a tensor that may cross no link."""
         every = range(len(self.routes))
         return replace(self, routes=tuple(tuple(() if a == b else None for b in every) for a in every))
@@ -236,7 +236,7 @@ class Flow:
     name: str
     producer: int
     consumers: tuple[int, ...]
-    forms: tuple[Form, ...]
+    forms: tuple[WireForm, ...]
     quantizers: tuple[int, ...] = ()
     noise_power: tuple[float, ...] = (0.0,)
     quantize_s: tuple[tuple[float, ...], ...] = ()
@@ -296,7 +296,7 @@ class PlacementProblem:
     links: tuple[Link, ...] = ()
     formats: tuple[Format, ...] = FORMATS
     limits: tuple[Limit, ...] = ()
-    objective: tuple[Term, ...] = (Term(Quantity(Measure.LATENCY)),)
+    objective: tuple[ObjectiveTerm, ...] = (ObjectiveTerm(Quantity(CostMetric.LATENCY)),)
     together: tuple[tuple[int, ...], ...] = ()
     apart: tuple[tuple[int, int], ...] = ()
 
@@ -340,7 +340,7 @@ class PlacementProblem:
         own = () if at_most is None else (Limit(quantity, at_most),)
         return replace(self, limits=(*others, *own))
 
-    def limit(self, measure: Measure, of: int | None = None) -> float:
+    def limit(self, measure: CostMetric, of: int | None = None) -> float:
         """Return the tightest limit on a quantity; infinite if there is none."""
         return min((x.at_most for x in self.limits if x.quantity == Quantity(measure, of)), default=inf)
 
@@ -362,7 +362,7 @@ class PlacementProblem:
                 )
         _require_costs("budget", [limit.at_most for limit in self.limits])
         _require_costs("objective", [term.weight for term in self.objective])
-        spoken = any(quantity.measure is Measure.MAKESPAN for quantity in self.quantities)
+        spoken = any(quantity.measure is CostMetric.MAKESPAN for quantity in self.quantities)
         if spoken and not all(device.convex for device in self.devices):
             raise ProblemError("makespan: needs devices of one stage each; one may be returned to at will")
 

@@ -5,13 +5,13 @@ from itertools import chain
 
 import networkx as nx
 
-from planner.problem.placement_problem import Measure
+from planner.problem.placement_problem import CostMetric
 from planner.problem_io.schema import FLOAT_NAME, LimitSpec, ProblemSpec, TensorSpec, TermSpec
 from planner.scenario.validation_messages import Fault
 
 Place = tuple[str | int, ...]
 Mention = tuple[Place, str, str]  # where, which name, of what
-OF_DEVICES = (Measure.ENERGY, Measure.MEMORY)
+OF_DEVICES = (CostMetric.ENERGY, CostMetric.MEMORY)
 
 
 def crosscheck(spec: ProblemSpec) -> Iterator[Fault]:
@@ -124,7 +124,7 @@ def _quantities(spec: ProblemSpec) -> Iterator[Mention]:
     for place, row in _rows(spec):
         if row.of is not None and row.measure in OF_DEVICES:
             yield (*place, "of"), row.of, "devices"
-        elif row.of is not None and row.measure is Measure.TRAFFIC:
+        elif row.of is not None and row.measure is CostMetric.TRAFFIC:
             yield (*place, "of"), row.of, "links"
 
 
@@ -139,11 +139,11 @@ def _tensor_faults(i: int, tensor: TensorSpec) -> Iterator[Fault]:
 
 
 def _quantity_faults(place: Place, row: LimitSpec | TermSpec, spec: ProblemSpec) -> Iterator[Fault]:
-    if row.of is not None and row.measure not in (*OF_DEVICES, Measure.TRAFFIC):
+    if row.of is not None and row.measure not in (*OF_DEVICES, CostMetric.TRAFFIC):
         yield Fault((*place, "of"), f"{row.measure.value} is of the whole plan, not of a part")
-    if row.measure is Measure.MEMORY and row.of is None and isinstance(row, LimitSpec):
+    if row.measure is CostMetric.MEMORY and row.of is None and isinstance(row, LimitSpec):
         yield Fault((*place, "of"), "is required: memory is a device's")
-    if row.measure is Measure.MAKESPAN and any(device.visits is None for device in spec.devices):
+    if row.measure is CostMetric.MAKESPAN and any(device.visits is None for device in spec.devices):
         yield Fault((*place, "measure"), "needs a number of visits for every device")
 
 

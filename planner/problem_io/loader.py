@@ -10,15 +10,15 @@ from planner.problem.placement_problem import (
     FLOAT,
     Device,
     Flow,
-    Form,
     Format,
     Limit,
     Link,
+    ObjectiveTerm,
     Option,
     PlacementProblem,
     Quantity,
-    Term,
     Vertex,
+    WireForm,
 )
 from planner.problem.routing import Hop, Routes
 from planner.problem_io.cross_references import OF_DEVICES, crosscheck
@@ -116,7 +116,7 @@ def problem_of(spec: ProblemSpec) -> PlacementProblem:
             ),
         ),
         limits=tuple(Limit(_quantity(x, spec), x.at_most) for x in spec.limits),
-        objective=tuple(Term(_quantity(x, spec), x.weight) for x in spec.objective),
+        objective=tuple(ObjectiveTerm(_quantity(x, spec), x.weight) for x in spec.objective),
         together=tuple(tuple(places[name] for name in group) for group in spec.together),
         apart=tuple((places[a], places[b]) for a, b in spec.apart),
     )
@@ -134,7 +134,7 @@ def _flow(
     def row(seconds: PerDevice) -> tuple[float, ...]:
         return tuple(seconds.get(device, 0.0) for device in devices)
 
-    def form(name: str, kind: int, size: float) -> Form:
+    def form(name: str, kind: int, size: float) -> WireForm:
         found = _form(name, kind, size, spec, devices, routes)
         return found.at_home() if tensor.private else found
 
@@ -171,7 +171,9 @@ def _flow(
     )
 
 
-def _form(name: str, kind: int, size: float, spec: ProblemSpec, devices: list[str], routes: Routes) -> Form:
+def _form(
+    name: str, kind: int, size: float, spec: ProblemSpec, devices: list[str], routes: Routes
+) -> WireForm:
     def way(a: str, b: str) -> tuple[int, ...] | None:
         route = routes.route(a, b, size)
         return None if route.seconds == inf else route.links
@@ -183,7 +185,7 @@ def _form(name: str, kind: int, size: float, spec: ProblemSpec, devices: list[st
         )
         for x in spec.links
     )
-    return Form(
+    return WireForm(
         name,
         kind,
         size,

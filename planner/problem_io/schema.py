@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from planner.problem.placement_problem import Measure
+from planner.problem.placement_problem import CostMetric
 from planner.scenario.base_schema import Part
 from planner.scenario.schema import SolverSpec
 from planner.scenario.validation_messages import Fault, describe_faults
@@ -17,7 +17,7 @@ Name = Annotated[str, Field(min_length=1)]
 PerDevice = dict[str, Cost]
 
 
-class DeviceSpec(Part):
+class ProblemDevice(Part):
     """A place to compute, or one that only forwards: then no unit has an option there."""
 
     name: Name
@@ -37,7 +37,7 @@ class DeviceSpec(Part):
         return self
 
 
-class LinkSpec(Part):
+class ProblemLink(Part):
     """A one-way link. A message takes message_s + bytes / bytes_per_s."""
 
     source: Name = Field(alias="from")
@@ -131,7 +131,7 @@ class FormatSpec(Part):
 class LimitSpec(Part):
     """A budget."""
 
-    measure: Measure
+    measure: CostMetric
     of: Name | None = Field(None, description="Device (energy, memory) or link (traffic); default: all.")
     at_most: Cost
 
@@ -139,7 +139,7 @@ class LimitSpec(Part):
 class TermSpec(Part):
     """A part of the objective: weight times quantity."""
 
-    measure: Measure
+    measure: CostMetric
     of: Name | None = None
     weight: Cost = 1.0
 
@@ -147,8 +147,8 @@ class TermSpec(Part):
 class ProblemSpec(Part):
     """A placement problem; seconds, bytes, joules and noise power as measured elsewhere."""
 
-    devices: tuple[DeviceSpec, ...] = Field(min_length=1, max_length=64)
-    links: tuple[LinkSpec, ...] = Field((), max_length=1024)
+    devices: tuple[ProblemDevice, ...] = Field(min_length=1, max_length=64)
+    links: tuple[ProblemLink, ...] = Field((), max_length=1024)
     ends: tuple[EndSpec, ...] = Field((), max_length=1024)
     formats: tuple[FormatSpec, ...] = (FormatSpec(name="uint8"), FormatSpec(name="uint16", suits=("uint8",)))
     precisions: dict[str, str] = Field(
@@ -158,7 +158,7 @@ class ProblemSpec(Part):
     units: tuple[UnitSpec, ...] = Field(min_length=1, max_length=10_000)
     tensors: tuple[TensorSpec, ...] = Field((), max_length=20_000)
     limits: tuple[LimitSpec, ...] = ()
-    objective: tuple[TermSpec, ...] = Field((TermSpec(measure=Measure.LATENCY),), min_length=1)
+    objective: tuple[TermSpec, ...] = Field((TermSpec(measure=CostMetric.LATENCY),), min_length=1)
     together: tuple[tuple[Name, ...], ...] = Field((), description="Units on one device.")
     apart: tuple[tuple[Name, Name], ...] = Field((), description="Pairs of units on different devices.")
     solver: SolverSpec = SolverSpec()

@@ -3,18 +3,18 @@
 import msgspec
 
 from planner.problem.cost_evaluation import Cost, evaluate
-from planner.problem.placement_problem import Measure, PlacementProblem, Quantity
+from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
 from planner.solver.infeasibility import Conflict, conflict_sentence
 from planner.solver.result import SolveResult
 
 FORMAT = 1
 # As PROBLEM.json counts them; noise power has none, and money is in the user's currency.
-_SECONDS = dict.fromkeys((Measure.LATENCY.value, Measure.MAKESPAN.value, Measure.PERIOD.value), "s")
-_BYTES = dict.fromkeys((Measure.MEMORY.value, Measure.TRAFFIC.value), "bytes")
-_UNITS = _SECONDS | _BYTES | {Measure.ENERGY.value: "J"}
+_SECONDS = dict.fromkeys((CostMetric.LATENCY.value, CostMetric.MAKESPAN.value, CostMetric.PERIOD.value), "s")
+_BYTES = dict.fromkeys((CostMetric.MEMORY.value, CostMetric.TRAFFIC.value), "bytes")
+_UNITS = _SECONDS | _BYTES | {CostMetric.ENERGY.value: "J"}
 
 
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
+class PlacedUnit(msgspec.Struct, frozen=True, kw_only=True):
     """A unit's device and precision; a further visit of a device is named `NAME again`."""
 
     unit: str
@@ -84,7 +84,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str
     objective: Goal
     solver: Run
-    assignments: tuple[Placed, ...] = ()
+    assignments: tuple[PlacedUnit, ...] = ()
     cuts: tuple[Crossed, ...] = ()
     stages: tuple[str, ...] = ()
     costs: Costs | None = None
@@ -133,7 +133,7 @@ def answer_of(
         objective=goal,
         solver=run,
         assignments=tuple(
-            Placed(unit=name, device=names[o.device], precision=o.precision) for name, o in chosen
+            PlacedUnit(unit=name, device=names[o.device], precision=o.precision) for name, o in chosen
         ),
         cuts=tuple(_cuts(problem, cost)),
         stages=tuple(names[d] for d in cost.order or () if d in used),
@@ -174,7 +174,7 @@ def _limit_name(one: Binding) -> str:
 def _of(problem: PlacementProblem, quantity: Quantity) -> str | None:
     if quantity.of is None:
         return None
-    parts = problem.links if quantity.measure is Measure.TRAFFIC else problem.devices
+    parts = problem.links if quantity.measure is CostMetric.TRAFFIC else problem.devices
     return parts[quantity.of].name
 
 

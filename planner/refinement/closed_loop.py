@@ -7,28 +7,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from planner.devices.runtime import origin_of
-from planner.plan.configuration import Chosen, chosen_by
+from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.records import LoopRound
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.refinement.noise_limit_search import Tightened, Tightening
-from planner.refinement.question import Question
-from profiling.latency.plan_corrections import InPlace, refine
+from planner.refinement.question import PlanningProblem
+from profiling.latency.plan_corrections import PlanTiming, apply_corrections
 from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile
 
 MOST_ROUNDS = 3  # plans that are solved for and timed
 _NEAR = 1.1  # times the best objective: what is predicted to be farther off is not timed
 
-Ask = Callable[[Mapping[str, LatencyProfile]], Question]
-TimeInPlace = Callable[[Chosen], Mapping[str, InPlace]]
+Ask = Callable[[Mapping[str, LatencyProfile]], PlanningProblem]
+TimeInPlace = Callable[[Configuration], Mapping[str, PlanTiming]]
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
     """What the loop ended with: costs under which the plan was timed, and the rounds."""
 
-    question: Question
+    question: PlanningProblem
     tightened: Tightened
     latency: Mapping[str, LatencyProfile]
     rounds: tuple[LoopRound, ...]
@@ -86,8 +86,8 @@ class _Timed:
     """A plan, what timing it showed, the costs that follow, and its objective under them."""
 
     choice: Choice
-    chosen: Chosen
-    found: Mapping[str, InPlace]
+    chosen: Configuration
+    found: Mapping[str, PlanTiming]
     latency: Mapping[str, LatencyProfile]
     objective: float
 
@@ -110,9 +110,9 @@ class _Loop:
         """Return whether a plan was timed."""
         return any(one.choice == choice for one in self.timed)
 
-    def time(self, question: Question, problem: PlacementProblem, choice: Choice) -> bool:
+    def time(self, question: PlanningProblem, problem: PlacementProblem, choice: Choice) -> bool:
         """Time a plan; False if none of its devices runs here."""
-        chosen = chosen_by(problem, choice)
+        chosen = configuration_of(problem, choice)
         found = self._time_in_place(chosen)
         if not found:
             return False
@@ -126,12 +126,14 @@ class _Loop:
 
 
 def _refined(
-    latency: Mapping[str, LatencyProfile], found: Mapping[str, InPlace]
+    latency: Mapping[str, LatencyProfile], found: Mapping[str, PlanTiming]
 ) -> dict[str, LatencyProfile]:
-    return {name: refine(one, found[name]) if name in found else one for name, one in latency.items()}
+    return {
+        name: apply_corrections(one, found[name]) if name in found else one for name, one in latency.items()
+    }
 
 
-def _round(question: Question, one: _Timed, before: Chosen, chain_ratio: float) -> LoopRound:
+def _round(question: PlanningProblem, one: _Timed, before: Configuration, chain_ratio: float) -> LoopRound:
     source = question.scenario.device(question.scenario.source)
     origin = origin_of(question.scenario, source)[0].name
     device = origin if origin in one.found else next(iter(one.found))
@@ -146,5 +148,5 @@ def _round(question: Question, one: _Timed, before: Chosen, chain_ratio: float) 
     )
 
 
-def _units(chosen: Chosen) -> list[tuple[str, Precision]]:
+def _units(chosen: Configuration) -> list[tuple[str, Precision]]:
     return list(zip(chosen.devices, chosen.precisions, strict=True))

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from math import ceil, floor, log10
 
 from planner.costs.budget_limits import BudgetUnit, unit_of
-from planner.problem.placement_problem import Measure
+from planner.problem.placement_problem import CostMetric
 from planner.scenario.schema import Scenario
-from planner.solver.infeasibility import Conflict, Relaxation, conflict_sentence
+from planner.solver.infeasibility import Conflict, LimitRelaxation, conflict_sentence
 
 _DIGITS = 4  # of a budget that would do, rounded up
 _ERRORS = ("noise_relative_rms", "max_abs_error", "top1_agreement", "accuracy_drop", "metric_drop")
@@ -27,7 +27,7 @@ def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float
     return f"infeasible at the measured costs: {sentence}"
 
 
-def _limit_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str:
+def _limit_text(scenario: Scenario, one: LimitRelaxation, noise: Callable[[float], float]) -> str:
     unit = unit_of(scenario, one.limit.quantity)
     value = _in_unit(unit, one, one.limit.at_most, noise)
     if _is_derived(scenario, one, noise):
@@ -36,19 +36,19 @@ def _limit_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], fl
     return unit.text(f"{value:.4g}")
 
 
-def _way_text(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> str | None:
+def _way_text(scenario: Scenario, one: LimitRelaxation, noise: Callable[[float], float]) -> str | None:
     if one.least is None or _is_derived(scenario, one, noise):
         return None
     unit = unit_of(scenario, one.limit.quantity)
     value = _in_unit(unit, one, one.least, noise)
-    least = one.limit.quantity.measure is Measure.PERIOD  # a throughput has to fall
+    least = one.limit.quantity.measure is CostMetric.PERIOD  # a throughput has to fall
     enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
     return unit.text(f"{enough:.10g}") + ("" if one.proved else " (or closer to the budget)")
 
 
-def _is_derived(scenario: Scenario, one: Relaxation, noise: Callable[[float], float]) -> bool:
+def _is_derived(scenario: Scenario, one: LimitRelaxation, noise: Callable[[float], float]) -> bool:
     """Return whether a limit on noise is what trying out plans left, and not what the user wrote."""
-    if one.limit.quantity.measure is not Measure.NOISE:
+    if one.limit.quantity.measure is not CostMetric.NOISE:
         return False
     written = scenario.budget.noise_relative_rms
     if written is None:
@@ -56,9 +56,9 @@ def _is_derived(scenario: Scenario, one: Relaxation, noise: Callable[[float], fl
     return float(noise(one.limit.at_most) ** 0.5) < written * (1 - _ROUNDING)
 
 
-def _in_unit(unit: BudgetUnit, one: Relaxation, value: float, noise: Callable[[float], float]) -> float:
+def _in_unit(unit: BudgetUnit, one: LimitRelaxation, value: float, noise: Callable[[float], float]) -> float:
     """Return a value of a limited quantity in a budget's unit."""
-    return unit.in_unit(noise(value) if one.limit.quantity.measure is Measure.NOISE else value)
+    return unit.in_unit(noise(value) if one.limit.quantity.measure is CostMetric.NOISE else value)
 
 
 def _round_up(value: float) -> float:

@@ -6,16 +6,16 @@ from functools import lru_cache, partial
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import profile_devices
-from planner.costs.noise_model import NoiseLaw, Trial
-from planner.costs.noise_profiles import noise_law, noise_profiles
+from planner.costs.noise_model import NoiseModel, TrialSetup
+from planner.costs.noise_profiles import noise_model, noise_profiles
 from planner.deployment.build import build
-from planner.deployment.deliverable import Built, deliverable_of
+from planner.deployment.deliverable import BuiltModels, verification_target
 from planner.inputs.prepared_scenario import Prepared, prepare
-from planner.plan.configuration import Chosen, chosen_by
+from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.records import Metrics
 from planner.problem.placement_problem import PlacementProblem
 from planner.refinement.noise_limit_search import Tightening
-from planner.refinement.question import Question
+from planner.refinement.question import PlanningProblem
 from planner.scenario.schema import Scenario
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
@@ -26,7 +26,7 @@ from profiling.records.profile import LatencyProfile, NoiseProfile
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
+class MeasuredScenario:
     """Everything that was measured of a scenario.
 
     Parameters
@@ -40,8 +40,8 @@ class Basis:
     prepared: Prepared
     latency: Mapping[str, LatencyProfile]
     noise: Mapping[Scheme, NoiseProfile]
-    law: NoiseLaw
-    build: Callable[[Chosen], Built]
+    law: NoiseModel
+    build: Callable[[Configuration], BuiltModels]
 
     @property
     def scenario(self) -> Scenario:
@@ -54,11 +54,11 @@ class Basis:
         spec = self.scenario.solver
         return SolverOptions(spec.name, spec.time_limit_s, spec.gap)
 
-    def ask(self, latency: Mapping[str, LatencyProfile]) -> Question:
+    def ask(self, latency: Mapping[str, LatencyProfile]) -> PlanningProblem:
         """Return the question under the measured profiles, or what a plan's own run made of them."""
         prepared = self.prepared
         costs = device_costs(self.scenario, latency, self.noise, prepared.schemes)
-        return Question(
+        return PlanningProblem(
             self.scenario,
             prepared.models.graph,
             prepared.schemes,
@@ -75,20 +75,20 @@ class Basis:
             if result.choice is None:
                 raise ValueError("there is no plan to try out")
             prepared = self.prepared
-            deliverable = deliverable_of(prepared, self.build(chosen_by(problem, result.choice)))
+            deliverable = verification_target(prepared, self.build(configuration_of(problem, result.choice)))
             return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
 
         return Tightening(self.scenario.budget, self.options, try_out, self.law)
 
 
-def measure_basis(scenario: Scenario, progress: Progress = silent) -> Basis:
+def measure_scenario(scenario: Scenario, progress: Progress = silent) -> MeasuredScenario:
     """Load, calibrate and profile a scenario; what is in the cache is not measured again."""
     prepared = prepare(scenario, progress)
     subject, source = prepared.subject, scenario.source
     latency = profile_devices(prepared, progress)
     noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
     costs = device_costs(scenario, latency, noise, prepared.schemes)
-    trial = Trial(prepared.calibration(source), prepared.level(source))
-    law = noise_law(scenario, subject, trial, costs[source], progress)
+    trial = TrialSetup(prepared.calibration(source), prepared.level(source))
+    law = noise_model(scenario, subject, trial, costs[source], progress)
     # One of the last plans that are tried out is the one that is delivered.
-    return Basis(prepared, latency, noise, law, lru_cache(maxsize=2)(partial(build, prepared)))
+    return MeasuredScenario(prepared, latency, noise, law, lru_cache(maxsize=2)(partial(build, prepared)))

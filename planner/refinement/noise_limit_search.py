@@ -11,18 +11,18 @@ from math import inf
 
 import msgspec
 
-from planner.costs.noise_model import NoiseLaw
+from planner.costs.noise_model import NoiseModel
 from planner.plan.records import Metrics, Round
 from planner.problem.cost_evaluation import Cost, evaluate
-from planner.problem.placement_problem import Choice, Measure, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem, Quantity
 from planner.scenario.schema import BudgetSpec
 from planner.solver.backends import SolverOptions
-from planner.solver.result import SolveResult, with_choice
-from planner.solver.single_precision import plans_in_one_precision, plans_regardless
+from planner.solver.result import SolveResult, replace_choice
+from planner.solver.single_precision import unconstrained_noise_plans, uniform_precision_plans
 from planner.solver.solve import solve
 from planner.verification.error_budgets import cautious_noise, doubtful_budgets, has_error_budget
 
-NOISE = Quantity(Measure.NOISE)
+NOISE = Quantity(CostMetric.NOISE)
 _STEP = 0.5  # of noise power, where measurement does not say how far to go
 _MARGIN = 0.95  # below what proportionality asks for, since noise is not quite additive
 _MOST_ROUNDS = 24
@@ -73,12 +73,12 @@ class Tightening:
         budget: BudgetSpec,
         options: SolverOptions,
         try_out: Callable[[SolveResult], Metrics],
-        law: NoiseLaw | None = None,
+        law: NoiseModel | None = None,
     ) -> None:
         self._budget = budget
         self._options = options
         self._try_out = try_out
-        self._law = law or NoiseLaw()
+        self._law = law or NoiseModel()
         self._rounds: dict[Choice, Round] = {}
         self._best: tuple[PlacementProblem, SolveResult] | None = None
         self._low: float | None = None  # the greatest limit that is known to keep the budgets
@@ -112,7 +112,7 @@ class Tightening:
         limit = self._start()
         problem = problem.limited(NOISE, None if limit == inf else limit)
         solved, objective = solve(problem, self._options), evaluate(problem, choice).objective
-        self._best = problem, with_choice(solved, choice, objective)
+        self._best = problem, replace_choice(solved, choice, objective)
         return self._done(*self._best, ())
 
     def _try(self, problem: PlacementProblem, result: SolveResult, choice: Choice) -> Round:
@@ -128,19 +128,19 @@ class Tightening:
         """Return the best that keeps the budgets: what was found, or a plan found regardless of noise."""
         free = searched.problem.limited(NOISE, None)
         least = inf if self._best is None else searched.result.objective or 0.0
-        for result in plans_regardless(free, self._options):
+        for result in unconstrained_noise_plans(free, self._options):
             choice, objective = result.choice, result.objective or 0.0
             if choice is None or objective >= least * (1 - _GAIN):
                 break
             if self._keeps(free, result):
-                self._best = searched.problem, with_choice(searched.result, choice, objective)
+                self._best = searched.problem, replace_choice(searched.result, choice, objective)
                 return self._done(*self._best, ())
         return searched
 
     def uniform_plans(self, problem: PlacementProblem, at_most: float) -> list[SolveResult]:
         """Return plans in one precision that keep all budgets, up to an objective, best first."""
         free = problem.limited(NOISE, None)
-        found = plans_in_one_precision(free, self._options)
+        found = uniform_precision_plans(free, self._options)
         return [
             result for result in found if (result.objective or 0.0) <= at_most and self._keeps(free, result)
         ]
@@ -173,7 +173,7 @@ class Tightening:
             return
         if self._best is None or (result.objective or 0.0) < (self._best[1].objective or 0.0):
             self._best = problem, result
-        self._low = max(self._low or 0.0, problem.limit(Measure.NOISE))
+        self._low = max(self._low or 0.0, problem.limit(CostMetric.NOISE))
 
     def _next_limit(self, problem: PlacementProblem, cost: Cost, metrics: Metrics) -> float | None:
         """Return the limit to try next; None if there is no need or no way to go on."""
@@ -182,7 +182,7 @@ class Tightening:
         if cost.noise_power == 0:
             return None
         last = len(self._rounds) >= _MOST_ROUNDS - 1
-        return 0.0 if last else cost.noise_power * fall_of(self._budget, metrics)
+        return 0.0 if last else cost.noise_power * reduction_factor(self._budget, metrics)
 
     def _looser(self, cost: Cost, metrics: Metrics) -> float | None:
         """Return a greater limit that may keep the budgets too."""
@@ -211,7 +211,7 @@ class Tightening:
         return Tightened(problem, result, tuple(rounds))
 
 
-def fall_of(budget: BudgetSpec, metrics: Metrics) -> float:
+def reduction_factor(budget: BudgetSpec, metrics: Metrics) -> float:
     """Return the factor by which the summed noise of a plan that breaks a budget should fall."""
     allowed, got = budget.noise_relative_rms, cautious_noise(metrics)
     if allowed is None or got <= allowed:
@@ -221,11 +221,13 @@ def fall_of(budget: BudgetSpec, metrics: Metrics) -> float:
 
 
 def _limit(problem: PlacementProblem) -> float | None:
-    limit = problem.limit(Measure.NOISE)
+    limit = problem.limit(CostMetric.NOISE)
     return None if limit == inf else limit
 
 
-def _round(limit: float | None, cost: Cost, metrics: Metrics, broken: Sequence[str], law: NoiseLaw) -> Round:
+def _round(
+    limit: float | None, cost: Cost, metrics: Metrics, broken: Sequence[str], law: NoiseModel
+) -> Round:
     return Round(
         noise_budget_rms=None if limit is None else law.power(limit) ** 0.5,
         predicted_noise_rms=law.power(cost.noise_power) ** 0.5,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.deployment.deliverable import Built
+from planner.deployment.deliverable import BuiltModels
 from planner.plan.records import Plan
 from profiling.records.profile import Profile
 
@@ -23,7 +23,7 @@ class Outcome:
     """
 
     plan: Plan
-    built: Built | None
+    built: BuiltModels | None
     profiles: Mapping[str, Profile]
     failures: tuple[str, ...] = ()
     conflict: str = ""

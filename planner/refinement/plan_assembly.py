@@ -6,7 +6,7 @@ from math import inf
 import msgspec
 
 from planner.peak_memory import peak_mib
-from planner.plan.configuration import Chosen, chosen_by, unit_options
+from planner.plan.configuration import Configuration, configuration_of, unit_options
 from planner.plan.records import (
     FORMAT,
     Assignment,
@@ -22,7 +22,7 @@ from planner.problem.cost_evaluation import Cost
 from planner.problem.device_visits import by_device
 from planner.problem.placement_problem import FLOAT, PlacementProblem
 from planner.refinement.noise_limit_search import Tightened
-from planner.refinement.question import Question
+from planner.refinement.question import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import ObjectiveSpec, Scenario
 from planner.solver.result import SolveResult, SolveStatus
@@ -34,7 +34,7 @@ from profiling.precision import Precision
 _OWN = {wire.value: wire for wire in WireFormat} | {"float32": WireFormat.FLOAT}
 
 
-def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound, ...] = ()) -> Plan:
+def compose_plan(question: PlanningProblem, tightened: Tightened, loop: tuple[LoopRound, ...] = ()) -> Plan:
     """Return the plan of a solve, not yet measured.
 
     Parameters
@@ -44,7 +44,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
     """
     result, problem = tightened.result, tightened.problem
     cost = tightened.cost
-    chosen = chosen_by(problem, result.choice) if result.choice else Chosen((), ())
+    chosen = configuration_of(problem, result.choice) if result.choice else Configuration((), ())
     options = unit_options(problem, result.choice) if result.choice else []
     assignments = tuple(
         Assignment(
@@ -108,7 +108,7 @@ def compose_plan(question: Question, tightened: Tightened, loop: tuple[LoopRound
     )
 
 
-def compose_infeasible(question: Question, tightened: Tightened) -> Plan:
+def compose_infeasible(question: PlanningProblem, tightened: Tightened) -> Plan:
     """Return the record of a solve that found no plan."""
     return Plan(
         format=FORMAT,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from planner.conversion.provenance import ConvertedFrom
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
-from planner.costs.noise_model import NoiseLaw
-from planner.costs.whole_model import Whole, alone_on
-from planner.plan.configuration import Chosen
+from planner.costs.noise_model import NoiseModel
+from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
+from planner.plan.configuration import Configuration
 from planner.problem.cost_evaluation import Cost
 from planner.problem.device_visits import by_device
 from planner.problem.placement_problem import PlacementProblem
@@ -18,7 +18,7 @@ from profiling.quantization.quantize import Scheme
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PlanningProblem:
     """What was asked of the solver, and the measured costs behind it.
 
     Parameters
@@ -40,17 +40,17 @@ class Question:
     schemes: Mapping[str, Scheme]
     samples: str
     costs: Mapping[str, DeviceCosts]
-    law: NoiseLaw
+    law: NoiseModel
     converted_from: ConvertedFrom | None = None
 
     def formulate(self) -> PlacementProblem:
         """Return the question as numbers."""
         return formulate(self.scenario, self.graph, self.costs)
 
-    def ratio_to_fp32(self, chosen: Chosen, device: str) -> float:
+    def ratio_to_fp32(self, chosen: Configuration, device: str) -> float:
         """Return predicted seconds of the whole mixed model on a device over those of the fp32 model."""
-        alone = alone_on(self.scenario, self.scenario.device(device))
-        whole = Whole(alone, self.graph, self.costs).ratio_to_fp32(chosen.mix)
+        alone = single_device_scenario(self.scenario, self.scenario.device(device))
+        whole = WholeModelPredictor(alone, self.graph, self.costs).ratio_to_fp32(chosen.mix)
         costs = self.costs[device]
         return whole + sum(costs.coding_s(*wire, self.graph) for wire in chosen.wires) / (costs.fp32_s or 1.0)
 

@@ -8,13 +8,13 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from planner.comparison.records import Comparison, FrontLine, PlanLine, Row
+from planner.comparison.records import Comparison, ParetoFront, PlanSummary, Row
 from planner.formatting import AXES
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares
-from planner.report.graph_figure import Placed, draw_graph
+from planner.report.graph_figure import PlacedGraph, draw_graph
 from planner.report.html_page import LEGEND, Cells, render, units_data
-from planner.report.html_values import Told
+from planner.report.html_values import FormattedValues
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
 
@@ -41,7 +41,7 @@ def comparison_page(
     figures
         From `comparison_figures`.
     """
-    told = Told(comparison)
+    told = FormattedValues(comparison)
     devices = [device.name for device in scenario.devices]
     name = PurePath(scenario.model).name
     graphs, left_out = _graphs(comparison, graph, scenario, devices)
@@ -132,7 +132,7 @@ def _lead(comparison: Comparison) -> str:
     return f"{len(comparison.rows)} points, {len(comparison.plans)} different plans."
 
 
-def _pieces(comparison: Comparison, told: Told) -> Iterator[Cells]:
+def _pieces(comparison: Comparison, told: FormattedValues) -> Iterator[Cells]:
     for n, piece in enumerate(comparison.pieces):
         plan = comparison.plans[piece.plan]
         budgets = "".join(f"{key} {value:g}, " for key, value in piece.budgets.items())
@@ -165,7 +165,7 @@ def _tried(comparison: Comparison) -> bool:
 
 
 def _row(
-    comparison: Comparison, n: int, row: Row, keys: tuple[Sequence[str], Sequence[str]], told: Told
+    comparison: Comparison, n: int, row: Row, keys: tuple[Sequence[str], Sequence[str]], told: FormattedValues
 ) -> Iterator[Any]:
     budgets, names = keys
     kind = _KINDS.get(comparison.objective, "plain")
@@ -187,7 +187,7 @@ def _row(
         yield told(kind, "rows", n, "baselines", name) if name in row.baselines else "-"
 
 
-def _front(comparison: Comparison, told: Told) -> Iterator[Cells]:
+def _front(comparison: Comparison, told: FormattedValues) -> Iterator[Cells]:
     for n, point in enumerate(comparison.front.points if comparison.front else ()):
         values = [
             told(_KINDS.get(axis, "plain"), "front", "points", n, "values", axis) for axis in point.values
@@ -195,18 +195,18 @@ def _front(comparison: Comparison, told: Told) -> Iterator[Cells]:
         yield told("count", "front", "points", n, "plan"), *values, comparison.plans[point.plan].summary
 
 
-def _front_head(front: FrontLine | None) -> list[tuple[str, str]]:
+def _front_head(front: ParetoFront | None) -> list[tuple[str, str]]:
     axes = front.axes if front else ()
     return [("plan", "n"), *((AXES[axis][0], "n") for axis in axes), ("what it is", "long")]
 
 
-def _front_caption(front: FrontLine | None) -> str:
+def _front_caption(front: ParetoFront | None) -> str:
     complete = front is not None and front.complete
     what = "The whole Pareto front: there are no other points" if complete else "Points of the Pareto front"
     return f"{what}; at the scenario's own bandwidths, without budgets on these quantities"
 
 
-def _held_lead(comparison: Comparison, told: Told) -> Markup:
+def _held_lead(comparison: Comparison, told: FormattedValues) -> Markup:
     if comparison.plan_set is None:
         return Markup("")
     return Markup("For {}: mean latency {}, {} more than with every plan at hand.").format(
@@ -216,7 +216,7 @@ def _held_lead(comparison: Comparison, told: Told) -> Markup:
     )
 
 
-def _held(comparison: Comparison, told: Told) -> Iterator[Cells]:
+def _held(comparison: Comparison, told: FormattedValues) -> Iterator[Cells]:
     for n in range(len(comparison.plan_set.plans if comparison.plan_set else ())):
         at = ("plan_set", "plans", n)
         yield (
@@ -228,12 +228,12 @@ def _held(comparison: Comparison, told: Told) -> Iterator[Cells]:
         )
 
 
-def _range(told: Told, n: int) -> Markup:
+def _range(told: FormattedValues, n: int) -> Markup:
     low, high = (told("plain", "plan_set", "plans", n, end) for end in ("low", "high"))
     return Markup("{} to {}").format(low, high)
 
 
-def _trials(comparison: Comparison, told: Told) -> Iterator[Cells]:
+def _trials(comparison: Comparison, told: FormattedValues) -> Iterator[Cells]:
     for plan in comparison.plans:
         if plan.trial is None or plan.trial.measured is None:
             continue
@@ -269,6 +269,6 @@ def _graphs(
     return found, ""
 
 
-def placed_of(plan: PlanLine, scenario: Scenario) -> Placed:
+def placed_of(plan: PlanSummary, scenario: Scenario) -> PlacedGraph:
     """Return what a plan of a comparison makes of the model."""
-    return Placed(plan.devices, plan.precisions, plan.cuts, scenario.source, scenario.sink)
+    return PlacedGraph(plan.devices, plan.precisions, plan.cuts, scenario.source, scenario.sink)

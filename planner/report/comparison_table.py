@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from planner.comparison.records import Comparison, FrontLine, PlanLine, PlanSet, Row
+from planner.comparison.records import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.formatting import AXES, MILLI
 from planner.report.terminal_table import line, new_table
 
@@ -55,7 +55,7 @@ def _ranges(comparison: Comparison) -> Table:
     return table
 
 
-def _front(comparison: Comparison, front: FrontLine) -> Table:
+def _front(comparison: Comparison, front: ParetoFront) -> Table:
     points = "all points" if front.complete else "some points"
     title = f"Pareto front ({points}) at the scenario's own bandwidths, without budgets on these quantities"
     table = new_table(title, ("plan",), ("no.", *(AXES.get(axis, (axis,))[0] for axis in front.axes)))
@@ -119,7 +119,7 @@ def _trials(comparison: Comparison) -> list[RenderableType]:
     return [table, *faults, _measured_rows(comparison)]
 
 
-def _share(plan: PlanLine, bandwidth: float) -> float:
+def _share(plan: PlanSummary, bandwidth: float) -> float:
     """Return which part of the latency the bytes on the links take."""
     moving = plan.link_s / bandwidth
     return moving / (plan.fixed_s + moving) if plan.fixed_s + moving else 0.0

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from planner.comparison.records import Comparison, FrontLine, Piece, PlanLine, Row
+from planner.comparison.records import BestPlanRange, Comparison, ParetoFront, PlanSummary, Row
 from planner.formatting import AXES, MILLI
 from planner.plan.records import Plan
 from planner.report.figure_style import INK, LINKS, colours_of, new_figure, styled
@@ -78,7 +78,7 @@ def _draw_baselines(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _draw_pieces(
-    axes: Axes, plans: Sequence[PlanLine], pieces: Sequence[Piece], style: str, label: str
+    axes: Axes, plans: Sequence[PlanSummary], pieces: Sequence[BestPlanRange], style: str, label: str
 ) -> None:
     points = [
         (x, plans[piece.plan].latency_s(x) * MILLI)
@@ -141,7 +141,7 @@ def _tick(row: Row) -> str:
     return "\n".join(part for part in (place, budgets) if part)
 
 
-def draw_front(front: FrontLine) -> Figure:
+def draw_front(front: ParetoFront) -> Figure:
     """Return a Pareto front over its first two axes; the third one is told by colour."""
     with styled():
         figure = new_figure(_WIDE, _HIGH)

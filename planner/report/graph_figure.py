@@ -25,11 +25,11 @@ _MANY = 80  # units: then more stand in a row, without numbers
 _COLUMNS, _COLUMNS_OF_MANY = 16, 30
 _INCHES = 0.56, 0.34  # of a column in a picture of few and of many
 _CUT = "#d1242f"
-Point = tuple[float, float]
+CalibrationPoint = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedGraph:
     """What a plan makes of a model: each unit's device and precision, and what crosses links."""
 
     devices: Sequence[str]
@@ -39,7 +39,7 @@ class Placed:
     sink: str
 
 
-def draw_graph(graph: ModelGraph, placed: Placed, every_device: Sequence[str]) -> Figure:
+def draw_graph(graph: ModelGraph, placed: PlacedGraph, every_device: Sequence[str]) -> Figure:
     """Return the picture of a plan.
 
     Parameters
@@ -83,7 +83,7 @@ def draw_graph(graph: ModelGraph, placed: Placed, every_device: Sequence[str]) -
     return figure
 
 
-def _spots(graph: ModelGraph) -> tuple[list[Point], int]:
+def _spots(graph: ModelGraph) -> tuple[list[CalibrationPoint], int]:
     """Return each unit's place: left to right by its longest path, rows like text, lanes side by side."""
     columns = _COLUMNS_OF_MANY if len(graph.units) > _MANY else _COLUMNS
     rank: dict[int, int] = {}
@@ -106,7 +106,9 @@ def _spots(graph: ModelGraph) -> tuple[list[Point], int]:
     return spots, min(columns, 1 + max(rank.values(), default=0))
 
 
-def _draw_edges(axes: Axes, graph: ModelGraph, placed: Placed, spots: Sequence[Point], columns: int) -> None:
+def _draw_edges(
+    axes: Axes, graph: ModelGraph, placed: PlacedGraph, spots: Sequence[CalibrationPoint], columns: int
+) -> None:
     lines: list[Curve] = []
     crossing: dict[str, list[Curve]] = defaultdict(list)
     cuts = {cut.tensor: cut for cut in placed.cuts}
@@ -126,7 +128,7 @@ def _draw_edges(axes: Axes, graph: ModelGraph, placed: Placed, spots: Sequence[P
 
 
 def _ways(
-    graph: ModelGraph, placed: Placed, spots: Sequence[Point], columns: int
+    graph: ModelGraph, placed: PlacedGraph, spots: Sequence[CalibrationPoint], columns: int
 ) -> Iterator[tuple[list[str], Curve, bool]]:
     """Yield (tensors, curve, whether it leads to another device) of every edge, inputs and outputs too."""
     for u, v, tensors in graph.dag.edges(data="tensors"):
@@ -142,7 +144,7 @@ def _ways(
             yield due, Curve([(x, y), (x + 1, y)]), placed.devices[unit.index] != placed.sink
 
 
-def _way(start: Point, end: Point, columns: int) -> Curve:
+def _way(start: CalibrationPoint, end: CalibrationPoint, columns: int) -> Curve:
     """Return the line of an edge: straight to a neighbour, bent past others, around the end of a row."""
     (x0, y0), (x1, y1) = start, end
     if x1 > x0 and abs(y1 - y0) < 1.5 and (x1 - x0 <= 1 or y0 != y1):  # noqa: PLR2004  lanes beside each other
@@ -156,7 +158,7 @@ def _way(start: Point, end: Point, columns: int) -> Curve:
     )
 
 
-def _legend(axes: Axes, placed: Placed, every_device: Sequence[str]) -> None:
+def _legend(axes: Axes, placed: PlacedGraph, every_device: Sequence[str]) -> None:
     colours = colours_of(every_device)
     used = [name for name in every_device if name in placed.devices]
     handles = [_handle(colours[name], "o", name) for name in used]

@@ -24,7 +24,7 @@ _KINDS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
-class Told:
+class FormattedValues:
     """Gives the numbers of a record by their place in its JSON."""
 
     def __init__(self, record: object) -> None:

@@ -12,9 +12,9 @@ from planner.formatting import short_name
 from planner.plan.records import Measured, Plan
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_request
-from planner.report.graph_figure import Placed, draw_graph
+from planner.report.graph_figure import PlacedGraph, draw_graph
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
-from planner.report.html_values import Told, joined
+from planner.report.html_values import FormattedValues, joined
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.sample_size import too_few_text
@@ -40,7 +40,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
     figures
         From `plan_figures`.
     """
-    told = Told(plan)
+    told = FormattedValues(plan)
     scenario = parse_scenario(bytes(plan.scenario))
     picture = inline_svg(figures["graph"], "plan", _in_words(plan))
     name = PurePath(scenario.model).name
@@ -107,7 +107,7 @@ def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
     """Return name -> figure of what a plan has to show."""
     scenario = parse_scenario(bytes(plan.scenario))
     devices = [device.name for device in scenario.devices]
-    placed = Placed(
+    placed = PlacedGraph(
         [a.device for a in plan.assignments],
         [a.precision for a in plan.assignments],
         plan.cuts,
@@ -124,7 +124,7 @@ def _in_words(plan: Plan) -> str:
     )
 
 
-def _costs(plan: Plan, told: Told) -> Iterator[Cells]:
+def _costs(plan: Plan, told: FormattedValues) -> Iterator[Cells]:
     yield "latency of one request", told("ms", "predicted", "latency_s"), ""
     yield "of it on links", told("ms", "predicted", "transfer_s"), ""
     for what, key in (
@@ -152,7 +152,7 @@ def _costs(plan: Plan, told: Told) -> Iterator[Cells]:
     yield "evaluation samples", "", told("count", "measured", "samples")
 
 
-def _answers(measured: Measured, told: Told) -> Iterator[Cells]:
+def _answers(measured: Measured, told: FormattedValues) -> Iterator[Cells]:
     """Yield what became of the model's answers, as far as they can be judged."""
     if measured.top1_agreement is not None:
         yield "same top-1 answer as fp32", "", told("percent", "measured", "top1_agreement")
@@ -163,7 +163,7 @@ def _answers(measured: Measured, told: Told) -> Iterator[Cells]:
             yield f"{key} of the fp32 model", "", told(kind, "measured", f"{key}_fp32")
 
 
-def _stages(plan: Plan, told: Told) -> Iterator[Cells]:
+def _stages(plan: Plan, told: FormattedValues) -> Iterator[Cells]:
     for device in dict.fromkeys(a.device for a in plan.assignments):
         own = [a for a in plan.assignments if a.device == device]
         counts = Counter(a.precision.value for a in own)
@@ -172,13 +172,13 @@ def _stages(plan: Plan, told: Told) -> Iterator[Cells]:
         yield device, len(own), mix, told("ms", "predicted", "compute_s", device), memory
 
 
-def _cuts(plan: Plan, told: Told) -> Iterator[Cells]:
+def _cuts(plan: Plan, told: FormattedValues) -> Iterator[Cells]:
     for n, cut in enumerate(plan.cuts):
         size, seconds = told("size", "cuts", n, "bytes"), told("ms", "cuts", n, "seconds")
         yield short_name(cut.tensor), " > ".join(cut.path), cut.wire.value, size, seconds
 
 
-def _budgets(scenario: Scenario, told: Told) -> Iterator[Cells]:
+def _budgets(scenario: Scenario, told: FormattedValues) -> Iterator[Cells]:
     for key, limit in scenario.budget.model_dump(exclude_defaults=True).items():
         if key == "memory_mib":
             for device, mib in limit.items():
@@ -193,7 +193,7 @@ def _budgets(scenario: Scenario, told: Told) -> Iterator[Cells]:
             yield key, f"{limit}", ""
 
 
-def _proof(plan: Plan, told: Told) -> Iterator[Cells]:
+def _proof(plan: Plan, told: FormattedValues) -> Iterator[Cells]:
     yield "the program says", told("text", "status")
     yield f"objective: {plan.objective.name}", told("plain", "objective", "value")
     yield "no plan can be below", told("plain", "objective", "bound")

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Limit, PlacementProblem, Term
+from planner.problem.placement_problem import Limit, ObjectiveTerm, PlacementProblem
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.solve import solve
 
 
 @dataclass(frozen=True, slots=True)
-class Relaxation:
+class LimitRelaxation:
     """A limit that stands in the way.
 
     Parameters
@@ -41,7 +41,7 @@ class Conflict:
         False if the solver ran out of time on a part of the question: then fewer limits may conflict.
     """
 
-    relaxations: tuple[Relaxation, ...]
+    relaxations: tuple[LimitRelaxation, ...]
     minimal: bool = True
 
 
@@ -62,14 +62,14 @@ def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict
     return Conflict(tuple(_relax(problem, limit, options) for limit in kept), minimal)
 
 
-def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> Relaxation:
+def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> LimitRelaxation:
     """Return the least value of a limited quantity under all other limits."""
-    relaxed = replace(problem.limited(limit.quantity, None), objective=(Term(limit.quantity),))
+    relaxed = replace(problem.limited(limit.quantity, None), objective=(ObjectiveTerm(limit.quantity),))
     found = _solve(relaxed, options)
     if found is None or found.choice is None:
-        return Relaxation(limit, None, proved=found is not None)
+        return LimitRelaxation(limit, None, proved=found is not None)
     least = evaluate(relaxed, found.choice).value(limit.quantity)
-    return Relaxation(limit, least, proved=found.status is SolveStatus.OPTIMAL)
+    return LimitRelaxation(limit, least, proved=found.status is SolveStatus.OPTIMAL)
 
 
 def _solve(problem: PlacementProblem, options: SolverOptions) -> SolveResult | None:

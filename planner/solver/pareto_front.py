@@ -14,7 +14,7 @@ from itertools import count
 from math import sqrt
 
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, PlacementProblem, Quantity, Term
+from planner.problem.placement_problem import Choice, ObjectiveTerm, PlacementProblem, Quantity
 
 Solver = Callable[[PlacementProblem], Choice | None]
 _CLOSE = 1e-5  # values nearer than that, relatively, are one
@@ -88,7 +88,7 @@ class _Explorer:
         """Return what is least in one quantity, then in the others in turn."""
         found = None
         for axis in (first, *(a for a in range(len(self._axes)) if a != first)):
-            choice = self._solver(replace(problem, objective=(Term(self._axes[axis]),)))
+            choice = self._solver(replace(problem, objective=(ObjectiveTerm(self._axes[axis]),)))
             if choice is None:
                 return found
             found = self._corner(choice)

@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import (
     Choice,
+    CostMetric,
     Device,
     Flow,
-    Measure,
     Option,
     PlacementProblem,
     Quantity,
 )
 from planner.problem.unit_dag import unit_graph
-from planner.solver.presolve.device_symmetry import alike_classes
+from planner.solver.presolve.device_symmetry import interchangeable_devices
 
 _MOST_IDEALS = 2000
 _MOST_WORK = 2e8  # pairs of ideals times states of devices
-PERIOD = Quantity(Measure.PERIOD)
+PERIOD = Quantity(CostMetric.PERIOD)
 Matrix = NDArray[np.float64]
 
 
@@ -55,7 +55,7 @@ def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
     """
     units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
     done, complete = _ideals(problem, units)
-    classes = alike_classes(problem)
+    classes = interchangeable_devices(problem)
     states = prod(len(members) + 1 for members in classes)
     if not units or len(done) ** 2 * states * len(classes) > _MOST_WORK:
         return None
@@ -127,7 +127,7 @@ def _loads(problem: PlacementProblem, device: int, units: list[int], done: NDArr
     inside = (done.astype(int) @ (~done.T).astype(int)) == 0  # first ideal is part of the last
     load: Matrix = work[None, :] - work[:, None] + known.start_s
     load[(wrong[None, :] - wrong[:, None]) > 0] = inf
-    load[weights[None, :] - weights[:, None] > problem.limit(Measure.MEMORY, device) * (1 + 1e-9)] = inf
+    load[weights[None, :] - weights[:, None] > problem.limit(CostMetric.MEMORY, device) * (1 + 1e-9)] = inf
     if known.transfers_block:
         load = load + _transfers(problem, device, units, done)
     load[~inside] = inf
@@ -218,7 +218,7 @@ def _fastest(problem: PlacementProblem, vertex: int, device: int) -> Option | No
 
 def _is_pure(problem: PlacementProblem) -> bool:
     """Return whether a problem asks for nothing but what the search weighs: then its answer is the best."""
-    limited = {limit.quantity.measure for limit in problem.limits} <= {Measure.MEMORY}
+    limited = {limit.quantity.measure for limit in problem.limits} <= {CostMetric.MEMORY}
     single = all(
         len({o.device for o in vertex.options}) == len(vertex.options)
         and not any(o.activation_bytes for o in vertex.options)

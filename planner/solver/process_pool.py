@@ -11,7 +11,7 @@ Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @contextmanager
-def side_by_side(jobs: int) -> Iterator[Mapper]:
+def process_map(jobs: int) -> Iterator[Mapper]:
     """Yield what `map` does, with so many processes; results come in the order of the work.
 
     They are started anew: a copy of a process that has threads may wait for a lock for ever.

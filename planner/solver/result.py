@@ -38,7 +38,7 @@ class SolveResult:
         return distance / self.objective if self.objective > 0 else 0.0
 
 
-def with_choice(result: SolveResult, choice: Choice, objective: float) -> SolveResult:
+def replace_choice(result: SolveResult, choice: Choice, objective: float) -> SolveResult:
     """Return a result that answers with another choice; the bound stays what was proved.
 
     Parameters

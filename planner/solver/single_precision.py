@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
-from planner.solver.solve import solve, solve_among
+from planner.solver.solve import solve, solve_restricted
 
 
-def plans_regardless(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:
+def unconstrained_noise_plans(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:
     """Return the best plan of all and the best ones in one precision, best first, each once.
 
     Parameters
@@ -21,10 +21,10 @@ def plans_regardless(problem: PlacementProblem, options: SolverOptions) -> list[
     SolverError
         As `solve` does.
     """
-    return _sorted([solve(problem, options), *plans_in_one_precision(problem, options)])
+    return _sorted([solve(problem, options), *uniform_precision_plans(problem, options)])
 
 
-def plans_in_one_precision(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:
+def uniform_precision_plans(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:
     """Return for each precision the best plan in which every unit that has it has it, best first, each once.
 
     Raises
@@ -51,4 +51,4 @@ def _alone(problem: PlacementProblem, precision: str, options: SolverOptions) ->
         or tuple(range(len(vertex.options)))
         for vertex in problem.vertices
     ]
-    return solve_among(problem, kept, options)
+    return solve_restricted(problem, kept, options)

@@ -9,7 +9,7 @@ import numpy as np
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, Measure, PlacementProblem, Quantity, Term
+from planner.problem.placement_problem import Choice, CostMetric, ObjectiveTerm, PlacementProblem, Quantity
 from planner.solver.backends import SolverOptions, run_solver
 from planner.solver.lagrangian.dual_bound import lower_bound
 from planner.solver.lagrangian.variable_elimination import Table
@@ -18,8 +18,8 @@ from planner.solver.milp.assignment_constraints import known_order
 from planner.solver.milp.model import build
 from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
-from planner.solver.presolve.merge_units import contract
-from planner.solver.presolve.stage_windows import within_period
+from planner.solver.presolve.merge_units import merge_costless_units
+from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.result import _OPTIMAL_GAP, SolveResult, SolveStatus
 
 _LEAST_GAP = 1e-10  # absolute, in the objective's unit
@@ -50,7 +50,7 @@ def solve(
     SolverError
         If the solver is unknown or ends without an answer.
     """
-    return _Search(contract(problem), options or SolverOptions(), known).run()
+    return _Search(merge_costless_units(problem), options or SolverOptions(), known).run()
 
 
 class _Search:
@@ -106,19 +106,19 @@ class _Search:
             self._try(found.choice)
             if found.proved:
                 return evaluate(self._problem, found.choice).objective
-        if Measure.MAKESPAN in {quantity.measure for quantity in self._problem.quantities}:
+        if CostMetric.MAKESPAN in {quantity.measure for quantity in self._problem.quantities}:
             self._start_in_sequence()
         keep = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
         weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
         if self._choice is not None and len(weights) == 1 and weights[0] > 0:
             # Plans with any other option are no better than the one at hand.
-            keep = within_period(self._problem, self._objective / weights[0])
+            keep = feasible_options(self._problem, self._objective / weights[0])
         return self._solve_over(keep)
 
     def _start_in_sequence(self) -> None:
         """Take the plan of least latency to start from, where stages may overlap."""
-        limits = tuple(x for x in self._problem.limits if x.quantity.measure is not Measure.MAKESPAN)
-        latency = (Term(Quantity(Measure.LATENCY)),)
+        limits = tuple(x for x in self._problem.limits if x.quantity.measure is not CostMetric.MAKESPAN)
+        latency = (ObjectiveTerm(Quantity(CostMetric.LATENCY)),)
         options = replace(self._options, time_limit_s=self._options.time_limit_s * _BOUND_SHARE)
         try:
             found = solve(replace(self._problem, limits=limits, objective=latency), options)
@@ -155,7 +155,7 @@ class _Search:
     def _makespan(self) -> float:
         """Return a makespan that no better plan exceeds."""
         terms = self._problem.objective
-        if self._choice is None or [t.quantity for t in terms] != [Quantity(Measure.MAKESPAN)]:
+        if self._choice is None or [t.quantity for t in terms] != [Quantity(CostMetric.MAKESPAN)]:
             return inf
         return self._objective / terms[0].weight if terms[0].weight else inf
 
@@ -193,7 +193,7 @@ def _next(at_least: Sequence[Table], keep: Sequence[Sequence[int]]) -> float:
     return min((float(row.min()) for row in left if row.size), default=inf)
 
 
-def solve_among(
+def solve_restricted(
     problem: PlacementProblem,
     keep: Sequence[Sequence[int]],
     options: SolverOptions,

@@ -10,14 +10,14 @@ import msgspec
 from planner.errors import SolverError
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.solver.backends import SolverOptions
-from planner.solver.process_pool import side_by_side
+from planner.solver.process_pool import process_map
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve
 from profiling.directories import cache_folder
 from profiling.records.cache import cache_key, cached
 
 
-def solve_kept(
+def solve_cached(
     problem: PlacementProblem, options: SolverOptions, known: Sequence[Choice] = ()
 ) -> SolveResult:
     """Return what `solve` does, from the cache where the same problem was solved before.
@@ -32,17 +32,17 @@ def solve_kept(
     return cached(cache_folder() / f"solved-{key}.json", SolveResult, lambda: solve(problem, options, known))
 
 
-def solve_ahead(problems: Sequence[PlacementProblem], options: SolverOptions, jobs: int) -> None:
-    """Solve problems side by side, so that `solve_kept` finds them in the cache.
+def warm_cache(problems: Sequence[PlacementProblem], options: SolverOptions, jobs: int) -> None:
+    """Solve problems side by side, so that `solve_cached` finds them in the cache.
 
-    A problem that the solver fails at is left to `solve_kept`, which says so.
+    A problem that the solver fails at is left to `solve_cached`, which says so.
     """
     if jobs > 1 and len(problems) > jobs:
-        with side_by_side(jobs) as mapped:
+        with process_map(jobs) as mapped:
             for _ in mapped(partial(_try, options=options), problems):
                 pass
 
 
 def _try(problem: PlacementProblem, options: SolverOptions) -> None:
     with suppress(SolverError):
-        solve_kept(problem, options)
+        solve_cached(problem, options)

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from planner.deployment.deliverable import Built
+from planner.deployment.deliverable import BuiltModels
 from planner.devices.runtime import MEASURE_HERE, measured_devices, origin_of, runtime_of
 from planner.inputs.prepared_scenario import Prepared
-from planner.plan.configuration import Chosen
+from planner.plan.configuration import Configuration
 from profiling.latency.measure_latency import BuiltPlan, time_plan
-from profiling.latency.plan_corrections import InPlace
+from profiling.latency.plan_corrections import PlanTiming
 from profiling.runtime.session import Runtime
 
 
-def time_in_place(prepared: Prepared, built: Built, chosen: Chosen) -> dict[str, InPlace]:
+def time_in_place(prepared: Prepared, built: BuiltModels, chosen: Configuration) -> dict[str, PlanTiming]:
     """Return device -> seconds of a plan's models, for the devices that this machine stands for."""
     scenario = prepared.scenario
     here = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
@@ -20,7 +20,7 @@ def time_in_place(prepared: Prepared, built: Built, chosen: Chosen) -> dict[str,
     origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]
     graph, feeds = prepared.models.graph, prepared.subject.calibration.samples[0]
     rounds = scenario.profiling.rounds or 0
-    found: dict[Runtime, InPlace] = {}
+    found: dict[Runtime, PlanTiming] = {}
     for device in here:
         runtime = runtime_of(device)
         if runtime not in found:
@@ -28,7 +28,7 @@ def time_in_place(prepared: Prepared, built: Built, chosen: Chosen) -> dict[str,
     return {device.name: _as_seen_by(found[runtime_of(device)], device.name, origins) for device in here}
 
 
-def _as_seen_by(found: InPlace, device: str, origins: Sequence[str]) -> InPlace:
+def _as_seen_by(found: PlanTiming, device: str, origins: Sequence[str]) -> PlanTiming:
     """Return what was timed, with the stages marked whose devices take their costs from a device."""
     marked = (
         replace(stage, here=origin == device) for stage, origin in zip(found.stages, origins, strict=False)

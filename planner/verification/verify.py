@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import onnx
 
-from planner.deployment.deliverable import Deliverable
+from planner.deployment.deliverable import VerificationTarget
 from planner.inputs.dataset import Dataset
 from planner.plan.records import ChainCheck, Measured, Metrics
 from planner.user_objects import Metric
@@ -37,7 +37,7 @@ _KEPT_ELEMENTS = 2**26
 
 
 def measure_errors(
-    deliverable: Deliverable,
+    deliverable: VerificationTarget,
     data: Dataset,
     runtime: Runtime,
     metric: Metric | None = None,
@@ -79,13 +79,13 @@ def _run_whole(
 
 
 def _run_chain(
-    chain: Chain, deliverable: Deliverable, samples: Iterable[Feeds]
+    chain: Chain, deliverable: VerificationTarget, samples: Iterable[Feeds]
 ) -> Iterator[dict[str, Array]]:
     return run_at_once(partial(chain.run, outputs=deliverable.outputs), samples)
 
 
 def verify(
-    deliverable: Deliverable,
+    deliverable: VerificationTarget,
     data: Dataset,
     runtime: Runtime,
     metric: Metric | None = None,
@@ -110,7 +110,7 @@ def verify(
     )
 
 
-def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Runtime) -> ChainCheck:
+def check_chain(deliverable: VerificationTarget, samples: Sequence[Feeds], runtime: Runtime) -> ChainCheck:
     """Compare the chain with the whole mixed model: bits, integer kernels, layout transposes."""
     equal, error, signal = {}, 0.0, 0.0
     for optimization in (Optimization.BASIC, Optimization.DEFAULT):
@@ -138,7 +138,7 @@ def check_chain(deliverable: Deliverable, samples: Sequence[Feeds], runtime: Run
     )
 
 
-def latency_ratios(deliverable: Deliverable, feeds: Feeds, runtime: Runtime) -> tuple[float, float]:
+def latency_ratios(deliverable: VerificationTarget, feeds: Feeds, runtime: Runtime) -> tuple[float, float]:
     """Return seconds over the fp32 model's, timed in turn: of the whole mixed model, and of all stages."""
     ratios = []
     for _ in range(_TIMED_SESSIONS):

@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import blocks
-from profiling.onnx_io.subgraphs import all_initializers, reads
+from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
 from profiling.quantization.quantize import Calibration, quantize
 
@@ -50,7 +50,7 @@ def compress_weights(graph: ModelGraph, calibration: Calibration) -> tuple[Compr
     owner = {name: unit.index for unit in graph.units for name in unit.nodes}
     found: dict[int, CompressedUnit] = {u.index: CompressedUnit(u.name, 0, 0, 0) for u in graph.units}
     for node in graph.model.graph.node:
-        weights = [plain[name] for name in dict.fromkeys(reads(node)) if name in plain]
+        weights = [plain[name] for name in dict.fromkeys(all_inputs(node)) if name in plain]
         for weight in (*weights, *all_initializers(node)):
             own = _size([weight])
             whole = [integers[n] for n in _forms(weight.name) if n in integers]

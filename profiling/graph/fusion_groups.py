@@ -6,7 +6,7 @@ import networkx as nx
 import onnx
 from onnx import TensorProto
 
-from profiling.onnx_io.subgraphs import bodies, reads
+from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 from profiling.quantization.quantize import ACTIVATIONS
 
 PORTABLE = frozenset(
@@ -53,12 +53,12 @@ class _Flow:
         for node in model.graph.node:
             if node.op_type == "DequantizeLinear" and self.constants.issuperset(filter(None, node.input)):
                 self.constants.add(node.output[0])  # an int8 weight
-        self.nested = {node.name for node in model.graph.node if bodies(node)}
+        self.nested = {node.name for node in model.graph.node if subgraphs(node)}
         self.writer = {name: node for node in model.graph.node for name in node.output if name}
         self.position = {node.name: i for i, node in enumerate(model.graph.node)}
         self.readers: dict[str, list[str]] = {out.name: [""] for out in model.graph.output}
         for node in model.graph.node:
-            for name in reads(node):
+            for name in all_inputs(node):
                 self.readers.setdefault(name, []).append(node.name)
 
     def reader_behind(self, node: onnx.NodeProto) -> str | None:
@@ -142,7 +142,9 @@ def _join_by_unportable(model: onnx.ModelProto, leader: dict[str, str]) -> None:
     writer = {name: node.name for node in model.graph.node for name in node.output if name in unportable}
     pairs = nx.Graph()
     for node in model.graph.node:
-        pairs.add_edges_from((leader[writer[n]], leader[node.name]) for n in reads(node) if n in unportable)
+        pairs.add_edges_from(
+            (leader[writer[n]], leader[node.name]) for n in all_inputs(node) if n in unportable
+        )
     for joined in map(set, nx.connected_components(pairs)):
         quotient = _quotient(model, leader)
         joined = {leader[name] for name in joined}
@@ -167,7 +169,7 @@ def _quotient(model: onnx.ModelProto, leader: dict[str, str]) -> nx.DiGraph:
     quotient = nx.DiGraph()
     quotient.add_nodes_from(dict.fromkeys(leader.values()))
     for node in model.graph.node:
-        for name in reads(node):
+        for name in all_inputs(node):
             if name in writer and leader[writer[name]] != leader[node.name]:
                 quotient.add_edge(leader[writer[name]], leader[node.name])
     return quotient

@@ -19,7 +19,7 @@ OBSTACLE = "MaxPool is slow in int8 unless int8 convolutions lie before and behi
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class LayoutContext:
     """What a unit's layout depends on.
 
     Parameters
@@ -37,7 +37,7 @@ class Surroundings:
     ends: tuple[bool, bool]
 
 
-def pools(units: Sequence[Surroundings], dag: nx.DiGraph) -> Mapping[int, tuple[int, ...]]:
+def pools(units: Sequence[LayoutContext], dag: nx.DiGraph) -> Mapping[int, tuple[int, ...]]:
     """Return MaxPool unit -> units that have to be int8 with it, empty if it had better not be at all."""
     return {
         index: tuple(sorted(_around(index, units, dag)))
@@ -46,7 +46,7 @@ def pools(units: Sequence[Surroundings], dag: nx.DiGraph) -> Mapping[int, tuple[
     }
 
 
-def _around(index: int, units: Sequence[Surroundings], dag: nx.DiGraph) -> set[int]:
+def _around(index: int, units: Sequence[LayoutContext], dag: nx.DiGraph) -> set[int]:
     """Return the units before and behind a pool up to the next convolutions; empty if others come first."""
     if not _KEEPS_ORDER.issuperset(units[index].op_types):
         return set()
@@ -60,7 +60,7 @@ def _around(index: int, units: Sequence[Surroundings], dag: nx.DiGraph) -> set[i
 
 
 def _side(
-    index: int, units: Sequence[Surroundings], end: int, neighbours: Callable[[int], Iterable[int]]
+    index: int, units: Sequence[LayoutContext], end: int, neighbours: Callable[[int], Iterable[int]]
 ) -> set[int]:
     """Return the units on one side up to the next convolutions; empty if there is something else."""
     found: set[int] = set()

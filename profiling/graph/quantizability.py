@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto
 
 from profiling.onnx_io.external_weights import blocks, values
-from profiling.onnx_io.subgraphs import bodies
+from profiling.onnx_io.subgraphs import subgraphs
 from profiling.quantization.quantize import PASSING, QUANTIZABLE, REMOVABLE, SWITCHES
 
 _CONSTANT_WEIGHTS = frozenset(
@@ -22,7 +22,7 @@ _MATRIX = 2
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 
 
-def steep_tensors(
+def ill_conditioned_tensors(
     nodes: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]
 ) -> frozenset[str]:
     """Return the tensors that something is divided by, or whose root or logarithm is taken.
@@ -66,11 +66,11 @@ def obstacle(
     types
         Tensor name -> ONNX element type.
     steep
-        What `steep_tensors` found in the whole model.
+        What `ill_conditioned_tensors` found in the whole model.
     """
     if any(_computes_on_integers(node) for node in nodes):
         return "is quantized already"
-    nested = next((node for node in nodes if bodies(node)), None)
+    nested = next((node for node in nodes if subgraphs(node)), None)
     if nested is not None:
         return f"{nested.op_type} runs a nested graph"
     found = next(filter(None, (_node_obstacle(node, constants, types) for node in nodes)), "")

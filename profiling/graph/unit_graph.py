@@ -10,11 +10,11 @@ from onnx import TensorProto, helper
 
 from profiling.errors import ModelError
 from profiling.graph.fusion_groups import PORTABLE, group_nodes
-from profiling.graph.nhwc_layout import OBSTACLE, Surroundings, pools
-from profiling.graph.quantizability import is_quantized, obstacle, steep_tensors
-from profiling.on_device.measure import coarsest
+from profiling.graph.nhwc_layout import OBSTACLE, LayoutContext, pools
+from profiling.graph.quantizability import ill_conditioned_tensors, is_quantized, obstacle
+from profiling.on_device.measure import coarsest_precision
 from profiling.onnx_io.load import MIN_OPSET, default_opset, dimensions, graph_inputs
-from profiling.onnx_io.subgraphs import all_initializers, reads
+from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
 from profiling.quantization.quantize import PASSING, SWITCHES
 
@@ -89,7 +89,7 @@ class Unit:
     obstacle: str
     quantized: bool
     passing: bool
-    absorbable: bool
+    kernel_forced: bool
     within: tuple[int, ...] = ()
     guarded: bool = False
 
@@ -153,7 +153,7 @@ class ModelGraph:
         """The nodes of all units that must stay in float whatever lies around them."""
         return tuple(node for unit in self.units if unit.guarded for node in unit.nodes)
 
-    def quantized_by(self, unit: int) -> tuple[str, ...]:
+    def tensors_quantized_with(self, unit: int) -> tuple[str, ...]:
         """Return the boundary tensors that exist in int8 once this unit computes in int8."""
         one = self.units[unit]
         if not one.quantizable:
@@ -164,11 +164,11 @@ class ModelGraph:
         """Return the precision of each boundary tensor that is quantized if some units are."""
         asked: dict[str, set[Precision]] = {}
         for index, precision in mix.items():
-            for name in self.quantized_by(index):
+            for name in self.tensors_quantized_with(index):
                 asked.setdefault(name, set()).add(precision)
-        return {name: Precision(coarsest(precisions)) for name, precisions in asked.items()}
+        return {name: Precision(coarsest_precision(precisions)) for name, precisions in asked.items()}
 
-    def settled(self, mix: Mapping[int, Precision]) -> dict[int, Precision]:
+    def resolve_precisions(self, mix: Mapping[int, Precision]) -> dict[int, Precision]:
         """Return the precisions of units that can be quantized so together, and nothing else then is.
 
         Units leave that have to be within others in int8, and units join that compute in int8 because
@@ -181,8 +181,8 @@ class ModelGraph:
         forms = self.forms(chosen)
         for unit in self.units:
             own = chosen.get(unit.index, Precision.FP32)
-            around = {forms.get(name) for name in self.quantized_by(unit.index)}
-            may = unit.absorbable if own is Precision.FP32 else True
+            around = {forms.get(name) for name in self.tensors_quantized_with(unit.index)}
+            may = unit.kernel_forced if own is Precision.FP32 else True
             if unit.quantizable and may and around == {Precision.INT8}:
                 chosen[unit.index] = Precision.INT8
         return dict(sorted(chosen.items()))
@@ -215,7 +215,7 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     tensors = _tensors(ordered)
     initializers = {init.name: init for init in ordered.graph.initializer}
     read = _readers(ordered, groups)
-    steep = steep_tensors(ordered.graph.node, initializers)
+    steep = ill_conditioned_tensors(ordered.graph.node, initializers)
     units = tuple(_unit(i, group, initializers, read, tensors, steep) for i, group in enumerate(groups))
     old = _old_opset(model)
     units = tuple(replace(unit, obstacle=unit.obstacle or old) for unit in units)
@@ -245,7 +245,7 @@ def with_obstacles(graph: ModelGraph, reasons: Mapping[str, str]) -> ModelGraph:
     if not reasons:
         return graph
     units = tuple(
-        replace(unit, obstacle=reasons[unit.name], absorbable=False, guarded=True)
+        replace(unit, obstacle=reasons[unit.name], kernel_forced=False, guarded=True)
         if unit.name in reasons
         else unit
         for unit in graph.units
@@ -261,7 +261,7 @@ def _with_layout(
 ) -> tuple[Unit, ...]:
     """Return the units, of which those know their surroundings whose int8 kernels depend on them."""
     seen = [
-        Surroundings(
+        LayoutContext(
             u.op_types,
             u.quantizable,
             (not set(inputs).isdisjoint(u.inputs), not set(outputs).isdisjoint(u.outputs)),
@@ -304,7 +304,7 @@ def _readers(model: onnx.ModelProto, groups: list[list[onnx.NodeProto]]) -> dict
     read: dict[str, set[int]] = {output.name: {-1} for output in model.graph.output}
     for index, group in enumerate(groups):
         for node in group:
-            for name in reads(node):
+            for name in all_inputs(node):
                 read.setdefault(name, set()).add(index)
     return read
 
@@ -318,7 +318,7 @@ def _unit(
     steep: Collection[str],
 ) -> Unit:
     written = [name for node in group for name in node.output if name]
-    names = dict.fromkeys(name for node in group for name in reads(node))
+    names = dict.fromkeys(name for node in group for name in all_inputs(node))
     weights = [initializers[name] for name in names if name in initializers]
     weights += [weight for node in group for weight in all_initializers(node)]
     op_types = tuple(node.op_type for node in group)
@@ -342,7 +342,7 @@ def _unit(
         obstacle=obstacle(group, initializers, {name: t.elem_type for name, t in tensors.items()}, steep),
         quantized=is_quantized(group, initializers),
         passing=all(op in PASSING for op in op_types),
-        absorbable=not any(weight.data_type == TensorProto.FLOAT for weight in weights)
+        kernel_forced=not any(weight.data_type == TensorProto.FLOAT for weight in weights)
         and not any(op in PASSING for op in op_types),
     )
 

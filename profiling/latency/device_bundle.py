@@ -10,7 +10,7 @@ import onnx
 from profiling.arrays import Feeds
 from profiling.latency.measure_latency import Variant
 from profiling.on_device import measure as onboard
-from profiling.on_device.measure import Order
+from profiling.on_device.measure import MeasurementPlan
 from profiling.onnx_io.external_weights import save_sharing
 from profiling.quantization.int8_overflow import probe
 from profiling.quantization.wire_formats import wire_trials
@@ -23,7 +23,7 @@ _OLDEST_IR = 8  # boards have old runtimes; nothing here needs a later one
 def write_bundle(
     variants: Sequence[Variant],
     feeds: Feeds,
-    order: Order,
+    order: MeasurementPlan,
     folder: Path,
 ) -> None:
     """Write what a device needs to make its own profile.

@@ -8,7 +8,7 @@ import onnx
 
 from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.measure import DECODE, ENCODE, NESTED, Owner
-from profiling.onnx_io.subgraphs import all_nodes, bodies, captures
+from profiling.onnx_io.subgraphs import all_nodes, outer_scope_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.quantize import QUANTIZED_SUFFIX, SWITCHES
 
@@ -36,13 +36,13 @@ def tag_model(
     owners = _node_owners(model, graph, mix)
     fixed = {v.name for v in (*model.graph.input, *model.graph.output)}
     fixed |= {init.name for init in model.graph.initializer}
-    fixed |= {name for node in model.graph.node for name in captures(node)}
+    fixed |= {name for node in model.graph.node for name in outer_scope_inputs(node)}
     renamed: dict[str, str] = {}
     count = itertools.count()
     for number, node in enumerate(tagged.graph.node):
         tag = owners[node.name].tag(number)
         node.name = tag
-        for inner in (nested for body in bodies(node) for nested in all_nodes(body)):
+        for inner in (nested for body in subgraphs(node) for nested in all_nodes(body)):
             inner.name = f"{NESTED}{next(count)}"
         for place, name in enumerate(node.output):
             if name and name not in fixed:

@@ -13,10 +13,10 @@ import onnxruntime as ort
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.kernel_tags import switch_tensors, tag_model
-from profiling.latency.plan_corrections import InPlace, StageTime
+from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.latency.stage_cuts import designed_stages, stage_models
 from profiling.on_device import measure as onboard
-from profiling.on_device.measure import Order
+from profiling.on_device.measure import MeasurementPlan
 from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
@@ -66,7 +66,7 @@ def variants_of(
 ) -> list[Variant]:
     """Return what is timed: a model in each precision, fp32 first, and mixed ones that show switches.
 
-    The first ones come in stages as well, as `order_of` lists them.
+    The first ones come in stages as well, as `measurement_plan` lists them.
     """
     found = [_variant(graph, mix, calibration) for mix in _mixes(graph, precisions)]
     stages, count = designed_stages(graph), len(precisions)
@@ -74,9 +74,11 @@ def variants_of(
     return [*cut, *found[count:]]
 
 
-def order_of(graph: ModelGraph, calibration: Calibration, setup: Setup, device: str = "") -> Order:
+def measurement_plan(
+    graph: ModelGraph, calibration: Calibration, setup: Setup, device: str = ""
+) -> MeasurementPlan:
     """Return what is to be measured of `variants_of` on a device."""
-    return Order(
+    return MeasurementPlan(
         format=onboard.FORMAT,
         device=device,
         threads=setup.runtime.threads,
@@ -109,7 +111,7 @@ def measure_latency(
     feeds
         One real sample.
     """
-    order = order_of(graph, calibration, setup)
+    order = measurement_plan(graph, calibration, setup)
     models = _InMemory(variants_of(graph, calibration, setup.precisions), setup.runtime)
     return msgspec.convert(onboard.measure(order, models, feeds, progress), LatencyProfile)
 
@@ -133,7 +135,9 @@ class BuiltPlan:
     stages: tuple[tuple[tuple[int, ...], onnx.ModelProto], ...] = ()
 
 
-def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime, rounds: int = 0) -> InPlace:
+def time_plan(
+    graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime, rounds: int = 0
+) -> PlanTiming:
     """Time a plan's whole model and its stages on this machine, in turn with the fp32 model.
 
     Parameters
@@ -141,7 +145,7 @@ def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime
     feeds, rounds
         As in `measure_latency` and `Setup`.
     """
-    order = Order(
+    order = MeasurementPlan(
         format=onboard.FORMAT,
         device="",
         threads=runtime.threads,
@@ -160,7 +164,7 @@ def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime
     models = _InMemory([Variant(graph.model, graph.model), Variant(plan.mixed, tagged)], runtime)
     fp32_s, ratios = [], []
     for _ in range(_SESSIONS):
-        beside = onboard.Beside(models.plain(0), feeds, rounds)
+        beside = onboard.InterleavedTimer(models.plain(0), feeds, rounds)
         base, own = beside(models.plain(1))
         fp32_s += base
         ratios.append(np.median(np.asarray(own) / np.asarray(base)))
@@ -173,7 +177,7 @@ def time_plan(graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime
         start_s=onboard.least_seconds(models.probe()),
     )
     stages = _time_stages(plan, whole.wall_s, feeds, runtime, rounds)
-    return InPlace(order, plan.mix, reference_s, whole, stages)
+    return PlanTiming(order, plan.mix, reference_s, whole, stages)
 
 
 def _time_stages(
@@ -240,7 +244,7 @@ def _mixes(graph: ModelGraph, precisions: Sequence[Precision]) -> list[dict[int,
         for offset in range(run):
             for phase in (1, 0):
                 ones = [index for index in able if (index + offset) // run % 2 == phase]
-                mixed.append(graph.settled(dict.fromkeys(ones, precision)))
+                mixed.append(graph.resolve_precisions(dict.fromkeys(ones, precision)))
     # Tiny graphs can repeat themselves; the first ones stay in place.
     return uniform + [m for i, m in enumerate(mixed) if m not in uniform and m not in mixed[:i]]
 

@@ -4,7 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from profiling.on_device.measure import Order, Timed, cuts_of, form_of, stage_seconds, switch_events
+from profiling.on_device.measure import (
+    MeasurementPlan,
+    Timed,
+    cuts_of,
+    stage_seconds,
+    switch_events,
+    tensor_precision,
+)
 from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile
 
@@ -27,7 +34,7 @@ class StageTime:
 
 
 @dataclass(frozen=True, slots=True)
-class InPlace:
+class PlanTiming:
     """A plan's whole model, the fp32 model and the plan's stages, timed in turn on one device.
 
     Parameters
@@ -42,7 +49,7 @@ class InPlace:
         Empty if the plan is not cut.
     """
 
-    order: Order
+    order: MeasurementPlan
     mix: Mapping[int, Precision]
     fp32_s: float
     plan: Timed
@@ -61,7 +68,7 @@ class InPlace:
         return sum(stage.seconds for stage in self.stages) / self.fp32_s
 
 
-def refine(profile: LatencyProfile, found: InPlace) -> LatencyProfile:
+def apply_corrections(profile: LatencyProfile, found: PlanTiming) -> LatencyProfile:
     """Return a profile under which the plan costs what it was measured to cost, relative to fp32.
 
     A unit far from switches takes the seconds that it had in the plan. Beside a switch it keeps its own,
@@ -135,7 +142,7 @@ _Sides = dict[tuple[str, Precision], float]
 
 
 def _sides(
-    found: InPlace, inside: Mapping[str, Mapping[int, float]], scale: float, start_s: float
+    found: PlanTiming, inside: Mapping[str, Mapping[int, float]], scale: float, start_s: float
 ) -> tuple[_Sides, _Sides]:
     """Return (tensor, form) -> seconds of the stages that end there, and of those that begin there."""
     leave: _Sides = {}
@@ -149,5 +156,5 @@ def _sides(
         for place in places:
             name, _, producer, _ = found.order.switches[place]
             side = leave if producer in stage.units else enter
-            side[name, Precision(form_of(found.order, place, found.mix))] = share
+            side[name, Precision(tensor_precision(found.order, place, found.mix))] = share
     return leave, enter

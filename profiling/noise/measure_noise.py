@@ -51,10 +51,10 @@ def measure_noise(
     quantized = quantize(graph.model, chosen, calibration.ranges, graph.guarded_nodes)
     quantizers = tensor_roundings(quantized)
     weights = weight_roundings(quantized)
-    walk = _Walk(graph, samples)
+    walk = _PrefixRunner(graph, samples)
     boundary = [name for name in graph.boundary() if name in quantizers and known is None]
     total = len(boundary) + sum(unit.quantizable for unit in graph.units)
-    tensors, units = dict[str, _Seen](), dict[str, _Seen]()
+    tensors, units = dict[str, _NoisePair](), dict[str, _NoisePair]()
     coarser = dict[str, float | None]()
 
     def measure_tensors(names: Iterable[str]) -> None:
@@ -95,7 +95,7 @@ def measure_noise(
     )
 
 
-def finer(tensors: Sequence[TensorNoise]) -> tuple[TensorNoise, ...]:
+def scale_to_int16(tensors: Sequence[TensorNoise]) -> tuple[TensorNoise, ...]:
     """Return the noise of tensors with 16 bits, given that with 8: its power grows with the step's square.
 
     See Widrow and Kollar, "Quantization Noise" (2008), chapter 4: rounding adds a twelfth of that square.
@@ -108,7 +108,7 @@ def _scaled(power: float, error: float | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _NoisePair:
     """Noise power of one source at the taps and at the outputs."""
 
     tap: float
@@ -125,15 +125,15 @@ class _Seen:
         return self.tap or self.output * beyond
 
 
-_UNSEEN = _Seen(0.0, 0.0)
+_UNSEEN = _NoisePair(0.0, 0.0)
 
 
-def _tap_over_output(sources: Iterable[_Seen]) -> float:
+def _tap_over_output(sources: Iterable[_NoisePair]) -> float:
     ratios = [seen.tap / seen.output for seen in sources if seen.tap and seen.output]
     return float(np.median(ratios)) if ratios else 1.0
 
 
-class _Walk:
+class _PrefixRunner:
     """Walks along the units with the tensors of every sample that the rest of the model still needs.
 
     So a change is seen at taps and outputs by running only what lies behind it.
@@ -168,7 +168,7 @@ class _Walk:
         """Return the next unit's outputs when some of its inner tensors and weights are rounded."""
         return self._computed(with_rounded(self._next(), quantizers, weights))
 
-    def seen_of_tensor(self, quantizer: TensorRounding) -> _Seen:
+    def seen_of_tensor(self, quantizer: TensorRounding) -> _NoisePair:
         """Return the noise of rounding a tensor that lies in front of the next unit."""
         name = quantizer.tensor
         exact = self._tensor(name)
@@ -196,7 +196,7 @@ class _Walk:
         pairs = zip(self._live, self._exact, strict=True)
         return [live[name] if name in live else outputs[name] for live, outputs in pairs]
 
-    def seen(self, changes: Sequence[dict[str, Array]]) -> _Seen:
+    def seen(self, changes: Sequence[dict[str, Array]]) -> _NoisePair:
         """Return the noise when the rest of the model runs with changed tensors."""
         written = {name for unit in self._graph.units[self._place :] for name in unit.outputs}
         behind = [name for name in self._ends if name in written]
@@ -211,7 +211,7 @@ class _Walk:
             exact | {name: values for name, values in change.items() if name in exact} | seen
             for exact, change, seen in zip(self._exact, changes, computed, strict=True)
         ]
-        return _Seen(self._power(found, self._taps), self._power(found, self._outputs))
+        return _NoisePair(self._power(found, self._taps), self._power(found, self._outputs))
 
     def _power(self, found: Sequence[dict[str, Array]], taps: Sequence[Tap]) -> float:
         got, exact = (

@@ -224,7 +224,7 @@ class _Alone:
 
     def fault_of(self, unit: Unit, live: Sequence[Mapping[str, Array]]) -> str:
         """Return what is wrong with a unit's numbers once it is quantized; empty if nothing is."""
-        left = [n for n in self.graph.quantized_by(unit.index) if n not in self.tensors]
+        left = [n for n in self.graph.tensors_quantized_with(unit.index) if n not in self.tensors]
         if left:
             return f"the quantization tool leaves its tensor {left[0]!r} in float"
         ends = {name: self._behind(name) for name in unit.outputs}

@@ -49,7 +49,7 @@ Report = Callable[[str, int, int], object]
 
 
 @dataclass(frozen=True)
-class Order:
+class MeasurementPlan:
     """What is to be measured.
 
     Parameters
@@ -211,7 +211,7 @@ class Timed:
         return self.profiled.as_unprofiled(max(0.0, self.wall_s - self.start_s))
 
 
-def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[str, Any]:
+def measure(order: MeasurementPlan, models: Models, feeds: Feeds, report: Report) -> dict[str, Any]:
     """Return the latency profile, as JSON has it.
 
     Parameters
@@ -243,9 +243,9 @@ def measure(order: Order, models: Models, feeds: Feeds, report: Report) -> dict[
         },
         "profiled_s": {p: runs[i].profiled.total_s for p, i in uniform.items()},
         "units": _unit_costs(order, corrected),
-        "switches": switch_costs(order, corrected),
+        "switches": conversion_costs(order, corrected),
         "start_s": runs[0].start_s,
-        "seams": seam_costs(order, cut_excess(order, models, runs, feeds, report)),
+        "seams": stage_boundary_costs(order, stage_overhead(order, models, runs, feeds, report)),
         "wires": wire_costs(order, models),
     }
 
@@ -329,7 +329,7 @@ def rounds_for(call: Callable[[], object], wanted: int) -> int:
     return int(min(_MOST_ROUNDS, max(_LEAST_ROUNDS, _TIMED_S / (time.perf_counter() - start))))
 
 
-def middle_mean(values: Sequence[float]) -> float:
+def interquartile_mean(values: Sequence[float]) -> float:
     """Return the mean of the middle half: as robust as a median, but finer than the clock's tick."""
     ordered = np.sort(np.asarray(values, dtype=float))
     cut = len(ordered) // 4
@@ -369,7 +369,7 @@ def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
                 name,
                 op_types[name],
                 _owner(name, neighbours),
-                middle_mean(times) * _MICRO,
+                interquartile_mean(times) * _MICRO,
                 tuple(time * _MICRO for time in times),
             )
             for name, times in micros.items()
@@ -400,7 +400,7 @@ def read_nodes(model: Path) -> list[tuple[str, list[str], list[str]]]:
         return found
 
 
-def time_variants(order: Order, models: Models, feeds: Feeds, report: Report) -> list[Timed]:
+def time_variants(order: MeasurementPlan, models: Models, feeds: Feeds, report: Report) -> list[Timed]:
     """Return the times of each variant, each run in turn with the fp32 model.
 
     So two models are in memory at a time, and what slows the machine meanwhile slows both. The runs of
@@ -411,7 +411,7 @@ def time_variants(order: Order, models: Models, feeds: Feeds, report: Report) ->
     found, fp32_s, alone_s = [], [], []
     for variant in range(len(order.variants)):
         many = variant < len(order.precisions)
-        beside = Beside(reference, feeds, order.rounds if many else -(-order.rounds // 2))
+        beside = InterleavedTimer(reference, feeds, order.rounds if many else -(-order.rounds // 2))
         base, own = beside(models.plain(variant))
         kernels, traced_base = trace(models, variant, beside)
         fp32_s += [*base, *traced_base]
@@ -430,7 +430,7 @@ def _runner(session: ort.InferenceSession, feeds: Feeds) -> Callable[[], object]
     return lambda: session.run(None, dict(feeds))
 
 
-class Beside:
+class InterleavedTimer:
     """Times sessions in turn with a reference: seconds of every round of the reference, and of the other."""
 
     def __init__(self, reference: ort.InferenceSession, feeds: Feeds, rounds: int) -> None:
@@ -444,7 +444,7 @@ class Beside:
         return seconds[0], seconds[1]
 
 
-def trace(models: Models, variant: int, beside: Beside) -> tuple[KernelTimes, list[float]]:
+def trace(models: Models, variant: int, beside: InterleavedTimer) -> tuple[KernelTimes, list[float]]:
     """Return a variant's kernels under the profiler, and the fp32 model's seconds meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
@@ -453,7 +453,7 @@ def trace(models: Models, variant: int, beside: Beside) -> tuple[KernelTimes, li
         return read_kernels(Path(session.end_profiling()), optimized), base
 
 
-def _unit_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str, Any]]:
+def _unit_costs(order: MeasurementPlan, measured: Sequence[KernelTimes]) -> list[dict[str, Any]]:
     return [
         {
             "unit": name,
@@ -468,7 +468,7 @@ def _unit_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str,
     ]
 
 
-def switch_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str, Any]]:
+def conversion_costs(order: MeasurementPlan, measured: Sequence[KernelTimes]) -> list[dict[str, Any]]:
     """Return both directions of every tensor between units, measured where a mixed model showed it.
 
     A switch costs its own kernels, and what it costs the units on both sides of it: lost fusions and
@@ -492,7 +492,9 @@ def switch_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str
     rows = []
     for form in order.precisions[1:]:
         for kind, source, to in (("q", FP32, form), ("d", form, FP32)):
-            known = {p: max(0.0, middle_mean(seen[k, f, p])) for k, f, p in seen if (k, f) == (kind, form)}
+            known = {
+                p: max(0.0, interquartile_mean(seen[k, f, p])) for k, f, p in seen if (k, f) == (kind, form)
+            }
             slope, start = _fit([(order.switches[place][1], seconds) for place, seconds in known.items()])
             rows += [
                 {
@@ -507,14 +509,14 @@ def switch_costs(order: Order, measured: Sequence[KernelTimes]) -> list[dict[str
     return rows
 
 
-def switch_events(order: Order, mix: Mix) -> dict[tuple[str, str, int], list[int]]:
+def switch_events(order: MeasurementPlan, mix: Mix) -> dict[tuple[str, str, int], list[int]]:
     """Return (q or d, precision of the tensor, its place) -> units at the switch, for all of a mixed model.
 
     A unit that computes in another precision than that of a tensor it touches is at a switch.
     """
     found = {}
     for place, (_, _, producer, consumers) in enumerate(order.switches):
-        form = form_of(order, place, mix)
+        form = tensor_precision(order, place, mix)
         others = [u for u in consumers if mix.get(u, FP32) != form]
         if form == FP32:
             continue
@@ -525,7 +527,7 @@ def switch_events(order: Order, mix: Mix) -> dict[tuple[str, str, int], list[int
     return found
 
 
-def wire_costs(order: Order, models: Models) -> list[dict[str, Any]]:
+def wire_costs(order: MeasurementPlan, models: Models) -> list[dict[str, Any]]:
     """Return what encoding and decoding take, as a line over elements, a run's own seconds taken off."""
     sessions = [models.wire(number) for number in range(len(order.wires))]
     work = {number: _runner(session, _zeros(session)) for number, session in enumerate(sessions)}
@@ -545,8 +547,8 @@ def _zeros(session: ort.InferenceSession) -> Feeds:
     return {end.name: np.zeros(end.shape, dtype=kinds[end.type]) for end in session.get_inputs()}
 
 
-def cut_excess(
-    order: Order, models: Models, runs: Sequence[Timed], feeds: Feeds, report: Report
+def stage_overhead(
+    order: MeasurementPlan, models: Models, runs: Sequence[Timed], feeds: Feeds, report: Report
 ) -> list[list[float]]:
     """Return, per precision, how much longer each stage takes than its units inside the whole model."""
     found = []
@@ -580,7 +582,7 @@ def time_stages(
 
 
 def stage_seconds(
-    order: Order, stages: Sequence[Sequence[int]], inside: Mapping[str, Mapping[int, float]]
+    order: MeasurementPlan, stages: Sequence[Sequence[int]], inside: Mapping[str, Mapping[int, float]]
 ) -> list[float]:
     """Return the seconds of each stage's units and switches, given those by kind of owner and index."""
     if not stages:
@@ -597,7 +599,7 @@ def stage_seconds(
     return found
 
 
-def cuts_of(order: Order, stages: Sequence[Sequence[int]]) -> list[list[int]]:
+def cuts_of(order: MeasurementPlan, stages: Sequence[Sequence[int]]) -> list[list[int]]:
     """Return for each stage the places of the tensors at which it begins or ends."""
     if not stages:
         return []
@@ -610,19 +612,19 @@ def cuts_of(order: Order, stages: Sequence[Sequence[int]]) -> list[list[int]]:
     return found
 
 
-def form_of(order: Order, place: int, mix: Mix) -> str:
+def tensor_precision(order: MeasurementPlan, place: int, mix: Mix) -> str:
     """Return the precision of a tensor: the coarsest of the units that touch it."""
     _, _, producer, consumers = order.switches[place]
-    return coarsest(mix.get(unit, FP32) for unit in (producer, *consumers))
+    return coarsest_precision(mix.get(unit, FP32) for unit in (producer, *consumers))
 
 
-def coarsest(precisions: Iterable[str]) -> str:
+def coarsest_precision(precisions: Iterable[str]) -> str:
     """Return the precision of a tensor that units in these touch."""
     asked = set(precisions)
     return next((one for one in (INT8, INT16) if one in asked), FP32)
 
 
-def seam_costs(order: Order, excess: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+def stage_boundary_costs(order: MeasurementPlan, excess: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
     """Return what a stage loses by ending or beginning at a tensor, in each form.
 
     Every cut has two sides; a line over the tensor's bytes as float, per side and form, explains best what
@@ -633,8 +635,8 @@ def seam_costs(order: Order, excess: Sequence[Sequence[float]]) -> list[dict[str
     for form, mix, longer in zip(order.precisions, order.mixes, excess):
         rows, rest = [], []
         for places, seconds in zip(cuts, longer):
-            own = [order.switches[p][1] for p in places if form_of(order, p, mix) == form]
-            others = [order.switches[p][1] for p in places if form_of(order, p, mix) != form]
+            own = [order.switches[p][1] for p in places if tensor_precision(order, p, mix) == form]
+            others = [order.switches[p][1] for p in places if tensor_precision(order, p, mix) != form]
             rows.append((len(own), sum(own)))
             rest.append(seconds - sum(lines[FP32][0] + lines[FP32][1] * size for size in others))
         lines[form] = _never_negative(rows, rest)
@@ -751,7 +753,7 @@ def _varint(data: Any, start: int) -> tuple[int, int]:
 class _Bundle:
     """The models beside this script."""
 
-    def __init__(self, folder: Path, order: Order) -> None:
+    def __init__(self, folder: Path, order: MeasurementPlan) -> None:
         self._folder = folder
         self._order = order
 
@@ -783,7 +785,7 @@ def main() -> None:
     folder = Path(__file__).resolve().parent
     content = json.loads((folder / ORDER).read_text())
     content.pop("files", None)  # the planner's own list of what it wrote here
-    order = Order(**content)
+    order = MeasurementPlan(**content)
     if order.provider not in ort.get_available_providers():
         known = ", ".join(ort.get_available_providers())
         sys.exit(f"this ONNX Runtime has no {order.provider}; it has {known}")

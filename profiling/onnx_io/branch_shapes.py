@@ -7,7 +7,7 @@ reads then goes through a sequence of tensors of different ranks, behind which n
 import onnx
 from onnx import TensorProto, helper
 
-from profiling.onnx_io.subgraphs import bodies, captures, rename_captures
+from profiling.onnx_io.subgraphs import outer_scope_inputs, rename_outer_inputs, subgraphs
 from profiling.onnx_io.unique_names import FreshNames
 
 _CHOICE = "If"
@@ -27,7 +27,7 @@ def hide_branch_shapes(graph: onnx.GraphProto) -> tuple[str, ...]:
     constants = {init.name for init in graph.initializer}
     for node in graph.node:
         if node.op_type == _CHOICE:
-            names = [name for name in captures(node) if name not in constants and name in types]
+            names = [name for name in outer_scope_inputs(node) if name not in constants and name in types]
             hidden = {name: fresh.of(f"{name}/hidden") for name in names}
             for name, own in hidden.items():
                 scalar = scalars.setdefault(types[name], fresh.of(f"hidden/scalar_{types[name]}"))
@@ -39,8 +39,8 @@ def hide_branch_shapes(graph: onnx.GraphProto) -> tuple[str, ...]:
                     helper.make_node("SequenceAt", [sequence, first], [own], fresh.of(f"{own}/take")),
                 ]
             untold += hidden.values()
-            for body in bodies(node):
-                rename_captures(body, hidden)
+            for body in subgraphs(node):
+                rename_outer_inputs(body, hidden)
         nodes.append(node)
     if not scalars:
         return ()

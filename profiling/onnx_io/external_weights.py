@@ -119,7 +119,7 @@ def values(tensor: TensorProto) -> Array:
     return np.concatenate(found) if len(found) > 1 else found[0]
 
 
-def write_large(dims: tuple[int, ...], data_type: int, rows: Iterable[Array]) -> LargeWeight:
+def write_external(dims: tuple[int, ...], data_type: int, rows: Iterable[Array]) -> LargeWeight:
     """Write a new large weight into the scratch folder.
 
     Parameters
@@ -138,7 +138,7 @@ def write_large(dims: tuple[int, ...], data_type: int, rows: Iterable[Array]) ->
 
 
 def discard(tensors: Iterable[TensorProto]) -> None:
-    """Delete the files of large weights that `write_large` wrote and that no model needs any more."""
+    """Delete the files of large weights that `write_external` wrote and that no model needs any more."""
     for tensor in tensors:
         if is_large(tensor):
             LargeWeight.of(tensor).file.unlink()
@@ -167,20 +167,20 @@ def read_model(path: Path) -> onnx.ModelProto:
         tensor.ClearField("data_location")  # it says nothing now, but would change the hash
     for tensor, weight in adopted:
         tensor.CopyFrom(weight.reference(tensor.name))
-    set_aside(model)
+    externalize(model)
     return model
 
 
-def set_aside(model: onnx.ModelProto) -> None:
+def externalize(model: onnx.ModelProto) -> None:
     """Move large weights out of a model, in place."""
     for tensor in model.graph.initializer:
         if not is_large(tensor) and _may_leave(tensor):
             array = numpy_helper.to_array(tensor)
-            weight = write_large(tuple(tensor.dims), tensor.data_type, [array])
+            weight = write_external(tuple(tensor.dims), tensor.data_type, [array])
             tensor.CopyFrom(weight.reference(tensor.name))
 
 
-def bring_in(tensor: TensorProto) -> TensorProto:
+def inline(tensor: TensorProto) -> TensorProto:
     """Return a tensor with its values inside."""
     if not is_large(tensor):
         return tensor
@@ -212,7 +212,7 @@ def light(model: onnx.ModelProto, stand_ins: Mapping[str, TensorProto] | None = 
     return copy
 
 
-def restore(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
+def reattach_weights(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
     """Give a model back, in place, those weights that `light` took from the original and it still has."""
     large = {tensor.name: tensor for tensor in original.graph.initializer if is_large(tensor)}
     listed = {value.name for value in original.graph.input}
@@ -268,7 +268,7 @@ def save(model: onnx.ModelProto, path: Path) -> Path | None:
     total = copy.ByteSize() + sum(LargeWeight.of(tensor).size_bytes for tensor in large)
     if total <= _MOST_INLINE_BYTES:
         for tensor in large:
-            tensor.CopyFrom(bring_in(tensor))
+            tensor.CopyFrom(inline(tensor))
         onnx.save(copy, path)
         return None
     beside = path.with_name(path.name + DATA_SUFFIX)

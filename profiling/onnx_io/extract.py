@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
-from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.subgraphs import all_inputs
 
 
 class Library:
@@ -26,9 +26,9 @@ class Library:
             place = self.writer.get(name)
             if name not in given and place is not None and place not in needed:
                 needed.add(place)
-                todo += reads(self.model.graph.node[place])
+                todo += all_inputs(self.model.graph.node[place])
         nodes = [self.model.graph.node[place] for place in sorted(needed)]
-        read = dict.fromkeys(name for node in nodes for name in reads(node))
+        read = dict.fromkeys(name for node in nodes for name in all_inputs(node))
         ends = {*inputs, *outputs}
         graph = helper.make_graph(
             nodes,

@@ -14,7 +14,7 @@ from profiling.arrays import Array
 from profiling.errors import ModelError
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
 from profiling.onnx_io.external_weights import LargeWeight, check_model, is_large, light, read_model
-from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
 from profiling.runtime.session import Optimization, Runtime, open_session
 
@@ -99,7 +99,7 @@ def _sort_nodes(graph: onnx.GraphProto) -> None:
     needs.add_edges_from(
         (writer[name], place)
         for place, node in enumerate(graph.node)
-        for name in reads(node)
+        for name in all_inputs(node)
         if name in writer
     )
     if all(before < behind for before, behind in needs.edges):

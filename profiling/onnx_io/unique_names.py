@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import onnx
 
-from profiling.onnx_io.subgraphs import bodies, rename_captures
+from profiling.onnx_io.subgraphs import rename_outer_inputs, subgraphs
 
 # What the quantization tool, or a later step of ours, appends to the name of a tensor.
 _APPENDED = (
@@ -40,7 +40,7 @@ def names_of(graph: onnx.GraphProto) -> Iterator[str]:
         yield node.name
         yield from node.input
         yield from node.output
-        for body in bodies(node):
+        for body in subgraphs(node):
             yield from names_of(body)
 
 
@@ -53,8 +53,8 @@ def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
     for node in graph.node:
         for ends in (node.input, node.output):
             ends[:] = [names.get(name, name) for name in ends]
-        for body in bodies(node):
-            rename_captures(body, names)
+        for body in subgraphs(node):
+            rename_outer_inputs(body, names)
 
 
 def name_nodes(graph: onnx.GraphProto) -> None:
@@ -107,7 +107,7 @@ def _outer_first(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """Yield nodes so that those of nested graphs come behind all others."""
     yield from graph.node
     for node in graph.node:
-        for body in bodies(node):
+        for body in subgraphs(node):
             yield from _outer_first(body)
 
 

@@ -9,7 +9,7 @@ from onnx import TensorProto
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
 from profiling.errors import ModelError
-from profiling.onnx_io.external_weights import light, restore, set_aside
+from profiling.onnx_io.external_weights import externalize, light, reattach_weights
 from profiling.runtime.log_filter import quiet
 from profiling.runtime.session import Optimization, Runtime, Trace, open_session
 
@@ -34,7 +34,7 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     if any(init.data_type == TensorProto.FLOAT16 for init in folded.graph.initializer):
         # The runtime computes halves in float, and puts its casts of weights in when folding is over.
         folded = _optimized(folded)
-    set_aside(folded)
+    externalize(folded)
     del folded.graph.value_info[:]  # a constant that came out of folding is listed there, too
     return folded
 
@@ -50,7 +50,7 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     # The tool leaves a file in the working directory where it fails.
     with tempfile.TemporaryDirectory() as folder, chdir(folder), quiet():
         try:
-            return restore(
+            return reattach_weights(
                 SymbolicShapeInference.infer_shapes(light(model), int_max=_NO_LIMIT, auto_merge=True), model
             )
         except Exception:  # noqa: BLE001  it raises anything; plain inference may do

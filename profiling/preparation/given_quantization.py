@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import FreshNames, rename_tensors
 from profiling.quantization.quantize import SWITCHES
 
@@ -60,7 +60,7 @@ def rename_given_quantization(graph: onnx.GraphProto) -> None:
 
 def copy_dequantizers(graph: onnx.GraphProto) -> None:
     """Give each reader of a DequantizeLinear a copy of its own, so that it can go with its reader."""
-    readers = Counter(name for node in graph.node for name in set(reads(node)))
+    readers = Counter(name for node in graph.node for name in set(all_inputs(node)))
     due = {value.name for value in graph.output}
     writer = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
     fresh = FreshNames(graph)
@@ -78,6 +78,6 @@ def copy_dequantizers(graph: onnx.GraphProto) -> None:
                     nodes.append(copy)
                 node.input[place] = copies[name]
         nodes.append(node)
-    used = {name for node in nodes for name in reads(node)} | due
+    used = {name for node in nodes for name in all_inputs(node)} | due
     del graph.node[:]
     graph.node.extend(n for n in nodes if n.op_type != "DequantizeLinear" or n.output[0] in used)

@@ -5,7 +5,7 @@ import onnx
 from onnx import TensorProto, helper, version_converter
 
 from profiling.errors import ModelError
-from profiling.onnx_io.external_weights import light, restore, values
+from profiling.onnx_io.external_weights import light, reattach_weights, values
 from profiling.onnx_io.load import MIN_OPSET, TARGET_OPSET, default_opset
 from profiling.onnx_io.subgraphs import all_nodes
 
@@ -25,7 +25,7 @@ def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     resized = {node.output[0] for node in all_nodes(model.graph) if node.op_type in ("Resize", "Upsample")}
     try:
-        upgraded = restore(version_converter.convert_version(light(model), TARGET_OPSET), model)
+        upgraded = reattach_weights(version_converter.convert_version(light(model), TARGET_OPSET), model)
     except (RuntimeError, ValueError, IndexError) as exc:
         raise ModelError(f"opset {opset} cannot be converted to {TARGET_OPSET}: {exc}") from exc
     if opset < _RESIZE_CHANGED:

@@ -10,9 +10,16 @@ from onnx import TensorProto, helper, inliner
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
-from profiling.onnx_io.external_weights import bring_in
+from profiling.onnx_io.external_weights import inline
 from profiling.onnx_io.load import MIN_OPSET, default_opset, dimensions, loads
-from profiling.onnx_io.subgraphs import all_nodes, bodies, captures, free_names, reads, rename_captures
+from profiling.onnx_io.subgraphs import (
+    all_inputs,
+    all_nodes,
+    free_variables,
+    outer_scope_inputs,
+    rename_outer_inputs,
+    subgraphs,
+)
 from profiling.onnx_io.unique_names import FreshNames, free_appended_names, name_nodes
 from profiling.preparation.constant_folding import fold_constants
 from profiling.preparation.equivalence import first_difference
@@ -221,10 +228,10 @@ def _own_captured_weights(graph: onnx.GraphProto) -> None:
     """Copy initializers into the nested graphs that read them."""
     weights = {init.name: init for init in graph.initializer}
     for node in graph.node:
-        for body in bodies(node):
-            for name in dict.fromkeys(free_names(body)):
+        for body in subgraphs(node):
+            for name in dict.fromkeys(free_variables(body)):
                 if name in weights:
-                    body.initializer.add().CopyFrom(bring_in(weights[name]))
+                    body.initializer.add().CopyFrom(inline(weights[name]))
 
 
 def _unshare_weights(graph: onnx.GraphProto) -> None:
@@ -258,13 +265,13 @@ def _drop_unread_nodes(graph: onnx.GraphProto) -> None:
     for node in reversed(graph.node):
         if needed.intersection(node.output):
             kept.append(node)
-            needed.update(reads(node))
+            needed.update(all_inputs(node))
     del graph.node[:]
     graph.node.extend(reversed(kept))
 
 
 def _drop_unused_weights(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in reads(node)} | {value.name for value in graph.output}
+    used = {name for node in graph.node for name in all_inputs(node)} | {value.name for value in graph.output}
     for place in reversed(range(len(graph.initializer))):
         if graph.initializer[place].name not in used:
             del graph.initializer[place]
@@ -275,13 +282,13 @@ def _expose_captures(graph: onnx.GraphProto) -> None:
     nodes: list[onnx.NodeProto] = []
     fresh = FreshNames(graph)
     for node in graph.node:
-        names = {name: fresh.of(f"{name}/{node.name}") for name in captures(node)}
+        names = {name: fresh.of(f"{name}/{node.name}") for name in outer_scope_inputs(node)}
         nodes += [
             helper.make_node("Identity", [name], [own], name=fresh.of(f"{own}/capture"))
             for name, own in names.items()
         ]
-        for body in bodies(node):
-            rename_captures(body, names)
+        for body in subgraphs(node):
+            rename_outer_inputs(body, names)
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)

@@ -8,8 +8,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from profiling.arrays import Array
-from profiling.onnx_io.external_weights import blocks, is_large, values, write_large
-from profiling.quantization.int16_activations import WIDE_TYPES, import_wide
+from profiling.onnx_io.external_weights import blocks, is_large, values, write_external
+from profiling.quantization.int16_activations import WIDE_TYPES, import_ms_domain
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
 
 
@@ -56,7 +56,7 @@ class WeightRounding:
 
         if is_large(self.integers):
             dims = tuple(self.integers.dims)
-            return write_large(dims, onnx.TensorProto.FLOAT, rows()).reference(name)
+            return write_external(dims, onnx.TensorProto.FLOAT, rows()).reference(name)
         (whole,) = rows()
         return numpy_helper.from_array(whole, name)
 
@@ -130,7 +130,7 @@ def _round_tensor(model: onnx.ModelProto, quantizer: TensorRounding) -> None:
         added.CopyFrom(tensor)
         added.name = f"{name}/{role}"
         constants.append(added.name)
-    domain = import_wide(model) if quantizer.zero_point.data_type in WIDE_TYPES else ""
+    domain = import_ms_domain(model) if quantizer.zero_point.data_type in WIDE_TYPES else ""
     pair = [
         helper.make_node("QuantizeLinear", [before, *constants], [f"{name}/int"], domain=domain),
         helper.make_node("DequantizeLinear", [f"{name}/int", *constants], [rounded], domain=domain),

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from profiling.onnx_io.external_weights import values
 from profiling.onnx_io.load import default_opset
-from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.subgraphs import all_inputs
 
 STEPS = 257  # 65,535 steps where there were 255
 WIDE_TYPES = frozenset({TensorProto.UINT16, TensorProto.INT16})
@@ -22,7 +22,7 @@ _CONTRIB = "com.microsoft"  # whose Q and DQ know 16 bits in every opset; the st
 _STANDARD_SINCE = 21
 
 
-def widen(
+def to_int16(
     model: onnx.ModelProto,
     source: onnx.ModelProto,
     narrow: Collection[str],
@@ -48,7 +48,7 @@ def widen(
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     shapes = {v.name: v for v in (*source.graph.input, *source.graph.value_info, *source.graph.output)}
     made = dict[str, int]()
-    domain = import_wide(model) if chosen else ""
+    domain = import_ms_domain(model) if chosen else ""
     for node in model.graph.node:
         ends = [name for name in (*node.input[:1], *node.output[:1]) if name in chosen]
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or not ends:
@@ -64,7 +64,7 @@ def widen(
     _keep_types(model, shapes)
 
 
-def import_wide(model: onnx.ModelProto) -> str:
+def import_ms_domain(model: onnx.ModelProto) -> str:
     """Return the domain whose Q and DQ know 16 bits, and let the model import it."""
     if default_opset(model) >= _STANDARD_SINCE:
         return ""
@@ -80,11 +80,13 @@ def _steps_of(tensor: str) -> list[str]:
 def _add_steps(model: onnx.ModelProto, tensor: str, pair: list[TensorProto]) -> int:
     """Add scale and zero point of a tensor, given those for 8 bits; return the type of its integers."""
     scale, zero = values(pair[0]), values(pair[1])
-    finer = (
+    scale_to_int16 = (
         np.asarray(scale / np.float32(STEPS), scale.dtype),
         np.asarray(zero.astype(np.int64) * STEPS, _WIDE[pair[1].data_type]),
     )
-    added = [numpy_helper.from_array(v, name) for v, name in zip(finer, _steps_of(tensor), strict=True)]
+    added = [
+        numpy_helper.from_array(v, name) for v, name in zip(scale_to_int16, _steps_of(tensor), strict=True)
+    ]
     model.graph.initializer.extend(added)
     return int(added[1].data_type)
 
@@ -128,9 +130,9 @@ def _float_biases(model: onnx.ModelProto, source: onnx.ModelProto, wide: Collect
 def _drop_unread(model: onnx.ModelProto) -> None:
     graph = model.graph
     due = {value.name for value in graph.output}
-    read = {name for node in graph.node for name in reads(node)} | due
+    read = {name for node in graph.node for name in all_inputs(node)} | due
     nodes = [n for n in graph.node if n.op_type != "DequantizeLinear" or n.output[0] in read]
-    read = {name for node in nodes for name in reads(node)} | due
+    read = {name for node in nodes for name in all_inputs(node)} | due
     weights = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)

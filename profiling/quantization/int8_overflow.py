@@ -28,6 +28,6 @@ def probe() -> onnx.ModelProto:
 
 
 @cache
-def overflows_here(runtime: Runtime) -> bool:
+def this_cpu_overflows(runtime: Runtime) -> bool:
     """Return whether int8 kernels overflow on this machine with 8-bit weights."""
     return overflows(open_session(probe(), runtime))

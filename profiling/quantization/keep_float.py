@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.subgraphs import all_inputs
 
 # A MatMul with a bias behind it becomes a Gemm.
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -193,7 +193,7 @@ class _Guard:
     def finish(self) -> None:
         """Put each twin behind the node that it stands beside, which goes if nothing reads it any more."""
         graph = self._graph
-        read = {name for node in graph.node for name in reads(node)} | {out.name for out in graph.output}
+        read = {name for node in graph.node for name in all_inputs(node)} | {out.name for out in graph.output}
         nodes = []
         for node in graph.node:
             twin = self._twins.get(node.output[0]) if node.output else None

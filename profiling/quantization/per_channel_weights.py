@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array
 from profiling.errors import QuantizeError
-from profiling.onnx_io.external_weights import LargeWeight, blocks, extremes, is_large, values, write_large
-from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.external_weights import LargeWeight, blocks, extremes, is_large, values, write_external
+from profiling.onnx_io.subgraphs import all_inputs
 
 QUANTIZED_WEIGHT = "_quantized"
 _WEIGHT, _BIAS = 1, 2
@@ -52,7 +52,7 @@ class StandIns:
     _roles: Mapping[str, _Role]
 
     def replace_in(
-        self, quantized: onnx.ModelProto, reduced: Mapping[str, bool], finer: Mapping[str, float]
+        self, quantized: onnx.ModelProto, reduced: Mapping[str, bool], scale_to_int16: Mapping[str, float]
     ) -> None:
         """Put real constants where the tool quantized stand-ins, in place.
 
@@ -90,7 +90,7 @@ class StandIns:
             scale = _scales(originals[name], role.axis, reduced=reduced[name])
             if role.bias is not None:
                 bias = values(originals[role.bias]).astype(np.float64)
-                step = np.float32(input_scales[node.output[0]] / finer.get(name, 1.0))
+                step = np.float32(input_scales[node.output[0]] / scale_to_int16.get(name, 1.0))
                 scale = _widened(scale, step, bias)
                 _put_bias(dequantizers[role.bias], constants, bias, step * scale)
             _put_weight(originals[name], node, constants, role.axis, scale)
@@ -130,7 +130,7 @@ def _roles(
     model: onnx.ModelProto, nodes: Collection[str], tensors: Mapping[str, TensorProto]
 ) -> dict[str, _Role]:
     """Return the weights that one node alone reads, in the plain way."""
-    count = Counter(name for node in model.graph.node for name in reads(node))
+    count = Counter(name for node in model.graph.node for name in all_inputs(node))
     count.update(value.name for value in model.graph.output)
     found = {}
     for node in model.graph.node:
@@ -256,4 +256,4 @@ def _quantized(weight: LargeWeight, axis: int, scale: bytes, zero: bytes, data_t
             yield _whole(block, scales[part].reshape(shape), zeros[part].reshape(shape))
             start += len(block)
 
-    return write_large(weight.dims, data_type, rows())
+    return write_external(weight.dims, data_type, rows())

@@ -17,11 +17,11 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from profiling.arrays import Feeds
 from profiling.errors import QuantizeError
-from profiling.onnx_io.external_weights import light, restore
-from profiling.onnx_io.subgraphs import bodies, reads
+from profiling.onnx_io.external_weights import light, reattach_weights
+from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.activation_ranges import tensor_ranges
-from profiling.quantization.int16_activations import STEPS, widen
+from profiling.quantization.int16_activations import STEPS, to_int16
 from profiling.quantization.keep_float import keep_float, keep_wide
 from profiling.quantization.per_channel_weights import channel_axis, stand_ins
 from profiling.runtime.log_filter import quiet
@@ -185,7 +185,7 @@ def quantize(
         if chosen:  # the tool takes an empty list for "all nodes"
             model = _call_tool(model, chosen, ranges)
     wide = {name for name, scheme in schemes.items() if scheme.wide}
-    widen(model, source, schemes.keys() - wide, wide, QUANTIZED_SUFFIX)
+    to_int16(model, source, schemes.keys() - wide, wide, QUANTIZED_SUFFIX)
     values = (*source.graph.input, *source.graph.value_info, *source.graph.output)
     dims = {value.name: value.type.tensor_type.shape.dim for value in values}
     shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in known] for name, known in dims.items()}
@@ -236,7 +236,7 @@ def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Pa
             raise QuantizeError(
                 f"ONNX Runtime's quantization tool refuses {_told(model, schemes)}: {line}"
             ) from exc
-        quantized = restore(onnx.load(target), model)
+        quantized = reattach_weights(onnx.load(target), model)
     small.replace_in(quantized, _reduced(model, schemes), _finer(model, schemes))
     return _in_order(quantized)
 
@@ -284,12 +284,12 @@ def _finer(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str, f
 def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
     """Sort nodes again, in place: the tool's own sorting does not see what nested graphs read."""
     nodes = list(model.graph.node)
-    if any(bodies(node) for node in nodes):
+    if any(subgraphs(node) for node in nodes):
         writer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
         needs = nx.DiGraph()
         needs.add_nodes_from(range(len(nodes)))
         needs.add_edges_from(
-            (writer[name], i) for i, node in enumerate(nodes) for name in reads(node) if name in writer
+            (writer[name], i) for i, node in enumerate(nodes) for name in all_inputs(node) if name in writer
         )
         order = list(nx.lexicographical_topological_sort(needs))
         del model.graph.node[:]

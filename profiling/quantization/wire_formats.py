@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array
 from profiling.on_device.measure import DECODE, ENCODE
-from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.subgraphs import all_inputs
 from profiling.precision import Wire
 from profiling.quantization.keep_float import keep_float
 
@@ -152,7 +152,7 @@ def wire_trials() -> Iterator[tuple[str, str, int, onnx.ModelProto]]:
                     helper.make_tensor_value_info(name, kind, [size])
                     for name, kind in zip((node.input[0], node.output[0]), kinds, strict=True)
                 ]
-                used = [tensor for tensor in constants if tensor.name in reads(node)]
+                used = [tensor for tensor in constants if tensor.name in all_inputs(node)]
                 graph = helper.make_graph([node], "wire", ends[:1], ends[1:], used)
                 yield (
                     wire.value,

@@ -13,7 +13,7 @@ from repository import QUICKSTART
 
 from planner.cli.commands import main
 from profiling.latency.device_bundle import SCRIPT, write_bundle
-from profiling.latency.measure_latency import Setup, order_of, variants_of
+from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.on_device import measure as onboard
 from profiling.onnx_io import external_weights as weights
 from profiling.records.profile import load_profile
@@ -97,7 +97,7 @@ def test_large_weights_are_in_the_bundle_once(residual, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "LARGE_BYTES", 64)
     graph = build_graph(prepare_model(load_model(residual.path, {})))
     setup = Setup(Runtime(), 3)
-    order = order_of(graph, residual.calibration, setup, "board")
+    order = measurement_plan(graph, residual.calibration, setup, "board")
     variants = variants_of(graph, residual.calibration, setup.precisions)
     write_bundle(variants, residual.samples[0], order, tmp_path)
     files = sorted((tmp_path / "models").glob("*.data"))

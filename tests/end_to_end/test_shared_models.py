@@ -56,7 +56,7 @@ def test_the_tool_quantizes_what_the_units_say(real):
     mixed = rebuild(
         graph, calibration.of(able[::2]), calibration.ranges
     )  # raises where the tool leaves the plan
-    expected = {t for i in able[::2] for t in graph.quantized_by(i)}
+    expected = {t for i in able[::2] for t in graph.tensors_quantized_with(i)}
     assert quantized_tensors(mixed).keys() & set(graph.boundary()) == expected
 
 
@@ -68,7 +68,7 @@ def test_three_stages_in_a_chain_equal_the_whole(real):
     mix = {u.index: quantized[rng.integers(3)] for u in graph.units if u.quantizable and rng.random() < 0.6}
     first, second = sorted(rng.choice(np.arange(1, count), 2, replace=False))
     devices = ("a",) * first + ("b",) * (second - first) + ("c",) * (count - second)
-    mixed = rebuild(graph, calibration.at(graph.settled(mix)), calibration.ranges)
+    mixed = rebuild(graph, calibration.at(graph.resolve_precisions(mix)), calibration.ranges)
     stages = [s.model for s in split(mixed, graph, Placement(devices, "a", "a"))]
     whole = open_session(mixed, Runtime(), Optimization.BASIC)
     chain = Chain(stages, Runtime(), Optimization.BASIC)

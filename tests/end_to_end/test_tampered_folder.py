@@ -112,6 +112,18 @@ def test_verify_and_export_tell_a_change_in_one_line(file, place, capsys):
                 check_refusal(code, err, f"{command[0]}: {what}")
 
 
+@pytest.mark.parametrize("key", ["source", "sink"])
+@pytest.mark.parametrize("value", [[], None, 3])
+def test_a_plan_whose_scenario_ends_nowhere_is_refused_in_one_line(key, value, place, capsys):
+    folder = place / "copy"
+    shutil.copytree(place / "plan", folder, dirs_exist_ok=True)
+    document = json.loads((folder / "plan.json").read_text())
+    document["scenario"][key] = value
+    (folder / "plan.json").write_text(json.dumps(document))
+    code = run("verify", folder)
+    check_refusal(code, capsys.readouterr().err, key)
+
+
 def test_a_stage_outside_the_folder_is_refused_even_with_its_hash(place, capsys):
     folder = place / "outside"
     shutil.copytree(place / "plan", folder)

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
-from profiling.onnx_io.subgraphs import reads
+from profiling.onnx_io.subgraphs import all_inputs
 
 _RESIDUAL = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -71,7 +71,7 @@ def with_weights(text: str, seed: int = 0) -> onnx.ModelProto:
     model = parser.parse_model(text)
     rng = np.random.default_rng(seed)
     declared = list(model.graph.value_info)
-    used = {name for node in model.graph.node for name in reads(node)}
+    used = {name for node in model.graph.node for name in all_inputs(node)}
     written = {name for node in model.graph.node for name in node.output}
     for value in declared:
         if value.name in used - written:

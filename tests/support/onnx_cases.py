@@ -24,7 +24,7 @@ from profiling.noise.unit_check import UnitTrial, refused_units
 from profiling.onnx_io.load import load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.int8_overflow import overflows_here
+from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
@@ -134,14 +134,14 @@ def _tried(case: Case, source: onnx.ModelProto, graph: ModelGraph, folder: Path)
     got = run_session(open_session(graph.model, Runtime(), Optimization.BASIC), case.feeds)
     if not _agree(got, want):
         return Verdict(case.name, DIFFERS, "prepared")
-    calibration = Calibration(INT8_REDUCED if overflows_here(Runtime()) else INT8, folder / "ranges.json")
+    calibration = Calibration(INT8_REDUCED if this_cpu_overflows(Runtime()) else INT8, folder / "ranges.json")
     calibrate(graph.model, graph.quantizable_nodes, [case.feeds], calibration.ranges)
     journal = CrashJournal(folder / "j.journal")
     reasons = refused_units(UnitTrial(graph, calibration, [case.feeds], Optimization.DEFAULT, journal))
     graph = with_obstacles(graph, reasons)
     able = [unit.index for unit in graph.units if unit.quantizable]
     for chosen in ([], *([index] for index in able), able):
-        settled = list(graph.settled(dict.fromkeys(chosen, Precision.INT8)))
+        settled = list(graph.resolve_precisions(dict.fromkeys(chosen, Precision.INT8)))
         try:
             mixed = rebuild(graph, calibration.of(settled), calibration.ranges)
         except QuantizeError as exc:

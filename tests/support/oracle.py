@@ -8,7 +8,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from planner.problem.placement_problem import Choice, Measure, PlacementProblem
+from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Price:
     objective: float = 0.0
 
     def of(self, quantity) -> float:
-        if quantity.measure in (Measure.MEMORY, Measure.ENERGY, Measure.TRAFFIC):
+        if quantity.measure in (CostMetric.MEMORY, CostMetric.ENERGY, CostMetric.TRAFFIC):
             values = getattr(self, quantity.measure.value)
             return math.fsum(values) if quantity.of is None else values[quantity.of]
         return getattr(self, quantity.measure.value)

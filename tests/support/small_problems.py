@@ -3,20 +3,20 @@
 from math import inf, isfinite
 
 from planner.problem.placement_problem import (
+    CostMetric,
     Device,
     Flow,
-    Form,
     Limit,
     Link,
-    Measure,
+    ObjectiveTerm,
     Option,
     PlacementProblem,
     Quantity,
-    Term,
     Vertex,
+    WireForm,
 )
 
-LATENCY, ENERGY, NOISE = (Quantity(m) for m in (Measure.LATENCY, Measure.ENERGY, Measure.NOISE))
+LATENCY, ENERGY, NOISE = (Quantity(m) for m in (CostMetric.LATENCY, CostMetric.ENERGY, CostMetric.NOISE))
 
 
 def mesh(count: int) -> tuple[Link, ...]:
@@ -24,7 +24,7 @@ def mesh(count: int) -> tuple[Link, ...]:
     return tuple(Link(f"{a}-{b}", a, b) for a in range(count) for b in range(count) if a != b)
 
 
-def direct(name: str, kind: int, seconds, joules=None, size: int = 0) -> Form:
+def direct(name: str, kind: int, seconds, joules=None, size: int = 0) -> WireForm:
     """Return a form that crosses the links of a mesh directly.
 
     Parameters
@@ -37,7 +37,7 @@ def direct(name: str, kind: int, seconds, joules=None, size: int = 0) -> Form:
     every = range(len(seconds))
     links = mesh(len(seconds))
     at = {(link.source, link.target): number for number, link in enumerate(links)}
-    return Form(
+    return WireForm(
         name,
         kind,
         size,
@@ -52,7 +52,7 @@ def direct(name: str, kind: int, seconds, joules=None, size: int = 0) -> Form:
     )
 
 
-def forms(seconds, other, joules=(None, None)) -> tuple[Form, Form]:
+def forms(seconds, other, joules=(None, None)) -> tuple[WireForm, WireForm]:
     """Return the float and the uint8 form of a tensor."""
     return direct("float", 0, seconds, joules[0], size=4), direct("uint8", 1, other, joules[1], size=1)
 
@@ -73,7 +73,7 @@ def small_problem() -> PlacementProblem:
         "dequantize_s": (zero, (0.0002, 0.0001, 0.0001)),
     }
     seams = {"leave_s": ((1e-4,) * 3, (2e-4,) * 3), "enter_s": ((3e-4,) * 3, (4e-4,) * 3)}
-    half = Form(
+    half = WireForm(
         "float16",
         0,
         2,
@@ -109,17 +109,17 @@ def small_problem() -> PlacementProblem:
         flows,
         mesh(3),
         limits=(
-            Limit(Quantity(Measure.MEMORY, 0), 20),
-            Limit(Quantity(Measure.MEMORY, 2), 40),
+            Limit(Quantity(CostMetric.MEMORY, 0), 20),
+            Limit(Quantity(CostMetric.MEMORY, 2), 40),
             Limit(NOISE, 0.02),
             Limit(LATENCY, 0.05),
-            Limit(Quantity(Measure.MAKESPAN), 0.05),
-            Limit(Quantity(Measure.PERIOD), 0.04),
-            Limit(Quantity(Measure.ENERGY, 0), 0.1),
-            Limit(Quantity(Measure.ENERGY, 2), 0.4),
+            Limit(Quantity(CostMetric.MAKESPAN), 0.05),
+            Limit(Quantity(CostMetric.PERIOD), 0.04),
+            Limit(Quantity(CostMetric.ENERGY, 0), 0.1),
+            Limit(Quantity(CostMetric.ENERGY, 2), 0.4),
             Limit(ENERGY, 0.6),
-            Limit(Quantity(Measure.TRAFFIC, 1), 30),
-            Limit(Quantity(Measure.MONEY), 0.03),
+            Limit(Quantity(CostMetric.TRAFFIC, 1), 30),
+            Limit(Quantity(CostMetric.MONEY), 0.03),
         ),
         together=((0, 1),),
         apart=((1, 4),),
@@ -188,12 +188,12 @@ ENDLESS_PRESOLVE = PlacementProblem(
     ),
     links=mesh(2),
     limits=(
-        Limit(Quantity(Measure.MEMORY, 0), 38),
+        Limit(Quantity(CostMetric.MEMORY, 0), 38),
         Limit(NOISE, 0.009),
-        Limit(Quantity(Measure.ENERGY, 1), 0.02163),
+        Limit(Quantity(CostMetric.ENERGY, 1), 0.02163),
         Limit(ENERGY, 0.02903),
     ),
-    objective=(Term(LATENCY, 0.5), Term(ENERGY, 2.0)),
+    objective=(ObjectiveTerm(LATENCY, 0.5), ObjectiveTerm(ENERGY, 2.0)),
 )  # fmt: skip
 
 
@@ -220,5 +220,5 @@ def problem_that_cbc_misjudges() -> PlacementProblem:
             flow(2, (0, 1), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (inf, inf, 0.0)),
         ),
         mesh(3),
-        limits=(Limit(Quantity(Measure.MEMORY, 0), 2), Limit(Quantity(Measure.MEMORY, 2), 1)),
+        limits=(Limit(Quantity(CostMetric.MEMORY, 0), 2), Limit(Quantity(CostMetric.MEMORY, 2), 1)),
     )

@@ -6,18 +6,18 @@ import networkx as nx
 from hypothesis import strategies as st
 
 from planner.problem.placement_problem import (
+    CostMetric,
     Device,
     Flow,
-    Form,
     Format,
     Limit,
     Link,
-    Measure,
+    ObjectiveTerm,
     Option,
     PlacementProblem,
     Quantity,
-    Term,
     Vertex,
+    WireForm,
 )
 
 # Multiples of a step, so that sums meet budgets exactly or miss them clearly.
@@ -114,31 +114,31 @@ def _pairs(draw, devices) -> list[tuple[int, int]]:
 
 
 def _quantities(devices, links, *, spans: bool) -> list[Quantity]:
-    whole = [m for m in Measure if m is not Measure.MEMORY and (spans or m is not Measure.MAKESPAN)]
+    whole = [m for m in CostMetric if m is not CostMetric.MEMORY and (spans or m is not CostMetric.MAKESPAN)]
     homes = [d for d, device in enumerate(devices) if device.again is None]
     return [
         *(Quantity(measure) for measure in whole),
-        *(Quantity(measure, d) for measure in (Measure.MEMORY, Measure.ENERGY) for d in homes),
-        *(Quantity(Measure.TRAFFIC, at) for at in range(len(links))),
+        *(Quantity(measure, d) for measure in (CostMetric.MEMORY, CostMetric.ENERGY) for d in homes),
+        *(Quantity(CostMetric.TRAFFIC, at) for at in range(len(links))),
     ]
 
 
 @st.composite
 def _limit(draw, quantity: Quantity) -> Limit:
-    if quantity.measure in (Measure.MEMORY, Measure.TRAFFIC):
+    if quantity.measure in (CostMetric.MEMORY, CostMetric.TRAFFIC):
         return Limit(quantity, draw(st.integers(0, 50)))
-    if quantity.measure is Measure.NOISE:
+    if quantity.measure is CostMetric.NOISE:
         return Limit(quantity, draw(st.integers(0, 40)) / 1e3)
     # Off the grid of possible sums, which are multiples of 1e-5 here.
     return Limit(quantity, (draw(st.integers(1, 600)) + 0.3) * 1e-4)
 
 
 @st.composite
-def _objective(draw, quantities: list[Quantity]) -> list[Term]:
+def _objective(draw, quantities: list[Quantity]) -> list[ObjectiveTerm]:
     if draw(st.booleans()):
-        return [Term(Quantity(Measure.LATENCY))]
+        return [ObjectiveTerm(Quantity(CostMetric.LATENCY))]
     chosen = draw(st.lists(st.sampled_from(quantities), min_size=1, max_size=2, unique=True))
-    return [Term(quantity, draw(st.sampled_from([0.5, 1.0, 2.0]))) for quantity in chosen]
+    return [ObjectiveTerm(quantity, draw(st.sampled_from([0.5, 1.0, 2.0]))) for quantity in chosen]
 
 
 @st.composite
@@ -183,10 +183,10 @@ def _options(draw, kinds: list[tuple[int, ...]]) -> list[Option]:
 
 
 @st.composite
-def form(draw, name: str, kind: int, devices, links, seconds, *, convert: bool) -> Form:
+def form(draw, name: str, kind: int, devices, links, seconds, *, convert: bool) -> WireForm:
     """A form of a tensor over the given links."""
     count = len(devices)
-    return Form(
+    return WireForm(
         name,
         kind,
         size_bytes=draw(_BYTES),

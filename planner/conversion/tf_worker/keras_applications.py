@@ -8,18 +8,18 @@ from typing import Any
 
 import keras
 
-from planner.conversion.request import SEED, Order
+from planner.conversion.request import SEED, ConversionRequest
 from planner.conversion.tf_worker.exception_text import first_line
 from planner.conversion.tf_worker.keras_loader import load_weights
 from planner.conversion.tf_worker.keras_tracing import layer_name
-from planner.conversion.tf_worker.random_weights import bring_to_life
+from planner.conversion.tf_worker.random_weights import calibrate_batchnorm
 from planner.scenario.model_paths import IMAGENET
 from profiling.errors import ModelError
 
 _SIDE = 224  # of pictures of any size
 
 
-def build_application(order: Order) -> tuple[Any, tuple[str, ...]]:
+def build_application(order: ConversionRequest) -> tuple[Any, tuple[str, ...]]:
     """Return a network of keras.applications, and what to know of its weights.
 
     Weights that are not given are random, with a fixed seed, and brought to behave like trained ones.
@@ -41,7 +41,7 @@ def build_application(order: Order) -> tuple[Any, tuple[str, ...]]:
     if order.weights is not None:
         load_weights(model, Path(order.weights), order.shown)
         return model, ()
-    bring_to_life(model, sys.modules[build.__module__].preprocess_input)
+    calibrate_batchnorm(model, sys.modules[build.__module__].preprocess_input)
     return model, ("weights are random: speed and structure are real, answers are not",)
 
 
@@ -63,7 +63,7 @@ def _builder(name: str) -> Callable[..., Any]:
     raise ModelError(f"model: keras.applications has no {name}; {hint}")
 
 
-def _refusal(order: Order, exc: Exception) -> str:
+def _refusal(order: ConversionRequest, exc: Exception) -> str:
     if order.weights == IMAGENET and "fetch" in str(exc):
         return (
             f"conversion.weights: the ImageNet weights of {order.target} cannot be downloaded here "

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import keras
 
-from planner.conversion.request import Order
+from planner.conversion.request import ConversionRequest
 from planner.conversion.tf_worker.exception_text import first_line
 from planner.user_objects import import_object
 from profiling.errors import ModelError
@@ -29,7 +29,7 @@ _PRUNED = "PruneLowMagnitude"
 _WRAPPERS = ("QuantizeWrapper", "QuantizeLayer", "QuantizeAnnotate", _PRUNED)
 
 
-def load_keras(order: Order) -> Any:
+def load_keras(order: ConversionRequest) -> Any:
     """Return the model of a Keras file.
 
     Files of Keras 2 are read by tf_keras if that is installed; so are quantization-aware ones, which
@@ -136,7 +136,7 @@ def _load_optimized(path: Path, config: str, custom: dict[str, Any]) -> Any:
     return optimization.sparsity.keras.strip_pruning(model) if _PRUNED in config else model
 
 
-def _custom_objects(order: Order) -> dict[str, Any]:
+def _custom_objects(order: ConversionRequest) -> dict[str, Any]:
     if order.custom_objects is None:
         return {}
     given = import_object(order.custom_objects, "conversion.custom_objects")

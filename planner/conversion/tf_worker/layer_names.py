@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import onnx
 
-from profiling.onnx_io.subgraphs import all_initializers, all_nodes, bodies, rename_captures
+from profiling.onnx_io.subgraphs import all_initializers, all_nodes, rename_outer_inputs, subgraphs
 
 _CALLS = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
 # Keras names a layer's scope anew when it is called again, to be exported.
@@ -43,15 +43,15 @@ def name_by_layer(model: onnx.ModelProto, layers: Collection[str], origins: Mapp
     for node in nodes:
         for side in (node.input, node.output):
             side[:] = [renamed.get(tensor, tensor) for tensor in side]
-        for body in bodies(node):
-            rename_captures(body, renamed)
+        for body in subgraphs(node):
+            rename_outer_inputs(body, renamed)
     for value in model.graph.value_info:
         value.name = renamed.get(value.name, value.name)
 
 
 def _inside(nodes: Collection[onnx.NodeProto]) -> set[str]:
     """Return the names of tensors that nested graphs write or hold."""
-    nested = [body for node in nodes for body in bodies(node)]
+    nested = [body for node in nodes for body in subgraphs(node)]
     written = {name for body in nested for inner in all_nodes(body) for name in inner.output}
     held = {init.name for node in nodes for init in all_initializers(node)}
     return written | held | {value.name for body in nested for value in body.input}

@@ -20,8 +20,8 @@ from planner.conversion.request import (
     SAMPLES,
     SEED,
     Conversion,
+    ConversionRequest,
     Kind,
-    Order,
     SourceInput,
     read_order,
 )
@@ -91,7 +91,7 @@ def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
     np.savez(folder / ANSWERS, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
 
-def open_source(order: Order) -> Traced | TfliteModel:
+def open_source(order: ConversionRequest) -> Traced | TfliteModel:
     """Return what an order names, ready to be asked."""
     if order.kind is Kind.TFLITE:
         return TfliteModel(Path(order.target))

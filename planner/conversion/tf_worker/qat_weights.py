@@ -36,7 +36,7 @@ def restore_integers(model: onnx.ModelProto) -> None:
         if weight is None or len(readers[weight.name]) > 1:
             continue
         axis = _axis(node)
-        found = whole_numbers(numpy_helper.to_array(weight), axis)
+        found = integer_values(numpy_helper.to_array(weight), axis)
         if found is not None:
             added.append(_dequantizer(graph, weight, found, axis))
             node.input[1] = added[-1].output[0]
@@ -45,7 +45,7 @@ def restore_integers(model: onnx.ModelProto) -> None:
     graph.node.extend(nodes)
 
 
-def whole_numbers(values: Array, axis: int) -> tuple[Array, Array] | None:
+def integer_values(values: Array, axis: int) -> tuple[Array, Array] | None:
     """Return int8 numbers and float32 scales whose products are `values`; None if there are none.
 
     One scale serves the whole tensor if it can, else there is one for each place along `axis`.

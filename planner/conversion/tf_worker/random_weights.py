@@ -21,7 +21,7 @@ _SPREAD = 2.0  # of logits over classes; pretrained MobileNets have 1.1 (V2) and
 _TINY = np.finfo(np.float32).tiny
 
 
-def bring_to_life(model: Any, preprocess: Callable[[Any], Any]) -> None:
+def calibrate_batchnorm(model: Any, preprocess: Callable[[Any], Any]) -> None:
     """Damp residual branches, let batch norm hold what pictures show, and let the classifier decide.
 
     Parameters

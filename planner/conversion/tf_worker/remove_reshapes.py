@@ -6,7 +6,7 @@ from onnx import shape_inference
 from profiling.onnx_io.load import dimensions
 
 
-def drop_idle_reshapes(model: onnx.ModelProto) -> None:
+def remove_noop_reshapes(model: onnx.ModelProto) -> None:
     """Remove each Reshape whose output has the static shape of its input, in place; ends keep their names."""
     inferred = shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {v.name: dimensions(v) for v in (*inferred.input, *inferred.value_info, *inferred.output)}

@@ -19,7 +19,7 @@ from planner.conversion.tf_worker.integer_clips import clip_integers
 from planner.conversion.tf_worker.layer_names import name_by_layer
 from planner.conversion.tf_worker.plain_tflite import plain_content
 from planner.conversion.tf_worker.qat_weights import restore_integers
-from planner.conversion.tf_worker.remove_reshapes import drop_idle_reshapes
+from planner.conversion.tf_worker.remove_reshapes import remove_noop_reshapes
 from planner.conversion.tf_worker.tf2onnx_patches import optimizers
 from planner.conversion.tf_worker.tflite_model import TfliteModel
 from planner.conversion.tf_worker.wide_integers import restate_wide
@@ -132,7 +132,7 @@ def _cleaned(model: onnx.ModelProto, layers: frozenset[str], pictures: Sequence[
     restore_integers(model)
     clip_integers(model)
     first = _restore_channels_last(model, pictures)
-    drop_idle_reshapes(model)
+    remove_noop_reshapes(model)
     return first
 
 

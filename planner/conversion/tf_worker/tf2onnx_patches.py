@@ -12,7 +12,7 @@ from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
 _TRANSPOSES = "optimize_transpose"
 
 
-class MendedTransposeOptimizer(TransposeOptimizer):  # type: ignore[misc]
+class PatchedTransposeOptimizer(TransposeOptimizer):  # type: ignore[misc]
     """Leaves a scalar that is added behind a convolution where it is, and tells what it renames.
 
     tf2onnx takes every constant behind a convolution without bias for its bias, and asks for the longest
@@ -61,4 +61,4 @@ Node.update_proto = _update_fresh_proto
 def optimizers(renamed: dict[str, str]) -> "OrderedDict[str, Any]":
     """Return tf2onnx's optimizers in their order; `renamed` as in MendedTransposeOptimizer."""
     known = optimizer._get_optimizers()  # noqa: SLF001  there is no public way
-    return OrderedDict({**known, _TRANSPOSES: partial(MendedTransposeOptimizer, renamed)})
+    return OrderedDict({**known, _TRANSPOSES: partial(PatchedTransposeOptimizer, renamed)})

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from planner.conversion.request import SEED, Order
+from planner.conversion.request import SEED, ConversionRequest
 from planner.conversion.tf_worker.exception_text import first_line
 from planner.conversion.tf_worker.keras_loader import load_weights
 from planner.conversion.tf_worker.keras_tracing import trace_keras
@@ -19,7 +19,7 @@ from profiling.errors import ModelError
 _DEFAULT = "serving_default"
 
 
-def trace_saved_model(order: Order) -> Traced:
+def trace_saved_model(order: ConversionRequest) -> Traced:
     """Return a signature of a SavedModel folder: the one asked for, the default one, or the only one.
 
     Raises
@@ -41,7 +41,7 @@ def trace_saved_model(order: Order) -> Traced:
     return _trace(signatures[_signature(order, list(signatures))], loaded, order.input_shapes)
 
 
-def trace_object(order: Order) -> Traced:
+def trace_object(order: ConversionRequest) -> Traced:
     """Return what module:name is, or what it returns when called: a Keras model or a TensorFlow function.
 
     Raises
@@ -96,7 +96,7 @@ def _concrete(value: Any, shown: str) -> Any:
         ) from exc
 
 
-def _signature(order: Order, known: Sequence[str]) -> str:
+def _signature(order: ConversionRequest, known: Sequence[str]) -> str:
     wanted = order.signature or (_DEFAULT if _DEFAULT in known or len(known) > 1 else known[0])
     if wanted in known:
         return wanted

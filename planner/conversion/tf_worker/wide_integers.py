@@ -5,7 +5,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from profiling.arrays import Array
-from profiling.quantization.int16_activations import WIDE_TYPES, import_wide
+from profiling.quantization.int16_activations import WIDE_TYPES, import_ms_domain
 
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 
@@ -22,7 +22,7 @@ def restate_wide(model: onnx.ModelProto) -> None:
         and node.input[2] in constants
         and constants[node.input[2]].data_type in WIDE_TYPES
     ]
-    domain = import_wide(model) if wide else ""
+    domain = import_ms_domain(model) if wide else ""
     for node in wide:
         node.domain = domain
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from math import inf
 
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
-from planner.problem.placement_problem import Choice, Limit, Measure, PlacementProblem
-from planner.solver.lagrangian.multipliers import Prices, prices_of
-from planner.solver.lagrangian.relaxation import Relaxation, Row
+from planner.problem.placement_problem import Choice, CostMetric, Limit, PlacementProblem
+from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
+from planner.solver.lagrangian.relaxation import LagrangianRelaxation, Row
 from planner.solver.lagrangian.restricted_master import Column, mix
 from planner.solver.lagrangian.variable_elimination import Table
 
@@ -60,11 +60,11 @@ def lower_bound(problem: PlacementProblem, time_limit_s: float, clock: Callable[
     return search.run(clock() + time_limit_s, clock) if search.is_worth_while else None
 
 
-def _objective(problem: PlacementProblem) -> Prices | None:
+def _objective(problem: PlacementProblem) -> Multipliers | None:
     """Return the objective's prices; a memory in it counts its weights."""
-    total: Prices | None = None
+    total: Multipliers | None = None
     for term in problem.objective:
-        prices = prices_of(problem, term.quantity)
+        prices = multipliers_of(problem, term.quantity)
         if prices is None:
             return None
         own = prices.times(term.weight)
@@ -76,9 +76,9 @@ def _rows(problem: PlacementProblem) -> list[Row]:
     """Return the limits as sums that are at most 1; maxima and limits of 0 are left out."""
     rows = []
     for limit in problem.limits:
-        prices = prices_of(problem, limit.quantity)
+        prices = multipliers_of(problem, limit.quantity)
         if prices is not None and limit.at_most > 0:
-            peak = _peak(problem, limit) if limit.quantity.measure is Measure.MEMORY else None
+            peak = _peak(problem, limit) if limit.quantity.measure is CostMetric.MEMORY else None
             rows.append(Row(prices.times(1 / limit.at_most), peak, 1 / limit.at_most))
     return rows
 
@@ -102,11 +102,13 @@ def _peak(
 class _Search:
     """The state of the search for prices."""
 
-    def __init__(self, problem: PlacementProblem, objective: Prices) -> None:
+    def __init__(self, problem: PlacementProblem, objective: Multipliers) -> None:
         self._problem = problem
         self._rows = _rows(problem)
-        self._relaxation = Relaxation(problem, [Row(objective), *self._rows])
-        self._memory = [x for x in problem.limits if x.quantity.measure is Measure.MEMORY and x.at_most > 0]
+        self._relaxation = LagrangianRelaxation(problem, [Row(objective), *self._rows])
+        self._memory = [
+            x for x in problem.limits if x.quantity.measure is CostMetric.MEMORY and x.at_most > 0
+        ]
         self._met: list[tuple[list[float], list[int]]] = []  # prices and options of the choices met
         self._columns: list[Column] = []
         self._value, self._prices = -inf, [0.0] * len(self._rows)
@@ -121,10 +123,10 @@ class _Search:
     def _leave_out(self) -> None:
         """Leave out the options that break a limit whatever the others are, where some weigh that much."""
         for place in range(1, 1 + len(self._rows)):
-            if self._relaxation.heaviest(place) > _HEAVY:
+            if self._relaxation.max_contribution(place) > _HEAVY:
                 alone = [float(place == row) for row in range(1 + len(self._rows))]
                 least = self._relaxation.marginals(alone)
-                self._relaxation.forbid([table > 1 + _KEPT for table in least])
+                self._relaxation.exclude_options([table > 1 + _KEPT for table in least])
 
     def run(self, deadline: float, clock: Callable[[], float]) -> Bound:
         """Try prices until the bound rises no more."""
@@ -169,7 +171,7 @@ class _Search:
     def _add_peak(self, limit: Limit, cost: Cost, options: list[int]) -> bool:
         peak = _peak(self._problem, limit, options)
         known = any(row.peak == peak for row in self._rows)
-        prices = prices_of(self._problem, limit.quantity)
+        prices = multipliers_of(self._problem, limit.quantity)
         if cost.value(limit.quantity) <= limit.at_most or peak is None or known or prices is None:
             return False
         self._rows.append(Row(prices.times(1 / limit.at_most), peak, 1 / limit.at_most))

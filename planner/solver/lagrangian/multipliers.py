@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from planner.problem.placement_problem import Measure, PlacementProblem, Quantity
+from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
+class Multipliers:
     """A linear quantity: prices times what a choice spends. Tuples are per device or per link.
 
     Parameters
@@ -30,13 +30,13 @@ class Prices:
     weight: tuple[float, ...]
     noise: float = 0.0
 
-    def times(self, factor: float) -> "Prices":
+    def times(self, factor: float) -> "Multipliers":
         """Return these prices multiplied."""
 
         def all_times(row: tuple[float, ...]) -> tuple[float, ...]:
             return tuple(x * factor for x in row)
 
-        return Prices(
+        return Multipliers(
             all_times(self.busy),
             all_times(self.link),
             all_times(self.byte),
@@ -45,9 +45,9 @@ class Prices:
             self.noise * factor,
         )
 
-    def plus(self, other: "Prices") -> "Prices":
+    def plus(self, other: "Multipliers") -> "Multipliers":
         """Return the prices of the sum of two quantities."""
-        return Prices(
+        return Multipliers(
             _sum(self.busy, other.busy),
             _sum(self.link, other.link),
             _sum(self.byte, other.byte),
@@ -61,31 +61,31 @@ def _sum(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(a + b for a, b in zip(one, other, strict=True))
 
 
-def prices_of(problem: PlacementProblem, quantity: Quantity) -> Prices | None:
+def multipliers_of(problem: PlacementProblem, quantity: Quantity) -> Multipliers | None:
     """Return the prices that make up a quantity, None if it is a maximum rather than a sum.
 
     Of memory these are the weights, without the largest unit's inputs and outputs.
     """
     devices, links = range(len(problem.devices)), range(len(problem.links))
     no_device, no_link = (0.0,) * len(devices), (0.0,) * len(links)
-    nothing = Prices(no_device, no_link, no_link, no_device, no_device)
+    nothing = Multipliers(no_device, no_link, no_link, no_device, no_device)
     of, measure = quantity.of, quantity.measure
     mine = tuple(float(of in (None, problem.home(d))) for d in devices)
     carrying = tuple(float(of in (None, at)) for at in links)
-    if measure is Measure.LATENCY:
+    if measure is CostMetric.LATENCY:
         return replace(nothing, busy=(1.0,) * len(devices), link=(1.0,) * len(links))
-    if measure is Measure.ENERGY:
+    if measure is CostMetric.ENERGY:
         idle = sum(problem.devices[d].idle_w * mine[d] for d in devices if problem.home(d) == d)
         known = problem.devices
         more = (mine[d] * (known[d].active_w - known[d].idle_w) for d in devices)
         return replace(nothing, busy=tuple(x + idle for x in more), link=(idle,) * len(links), joule=mine)
-    if measure is Measure.MEMORY:
+    if measure is CostMetric.MEMORY:
         return replace(nothing, weight=mine)
-    if measure is Measure.TRAFFIC:
+    if measure is CostMetric.TRAFFIC:
         return replace(nothing, byte=carrying)
-    if measure is Measure.NOISE:
+    if measure is CostMetric.NOISE:
         return replace(nothing, noise=1.0)
-    if measure is Measure.MONEY:
+    if measure is CostMetric.MONEY:
         busy = tuple(device.price_per_s for device in problem.devices)
         return replace(nothing, busy=busy, byte=tuple(link.price_per_byte for link in problem.links))
     return None

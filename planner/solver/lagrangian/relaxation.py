@@ -12,8 +12,8 @@ from math import inf, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.problem.placement_problem import FLOAT, Choice, Flow, Form, Option, PlacementProblem
-from planner.solver.lagrangian.multipliers import Prices
+from planner.problem.placement_problem import FLOAT, Choice, Flow, Option, PlacementProblem, WireForm
+from planner.solver.lagrangian.multipliers import Multipliers
 from planner.solver.lagrangian.variable_elimination import Network, Scope, Table
 
 _MOST_ENTRIES = 60_000  # of one tensor's table; with more consumers each pays its share
@@ -32,7 +32,7 @@ class Row:
         Their price.
     """
 
-    prices: Prices
+    prices: Multipliers
     peak: tuple[int, int] | None = None
     byte: float = 0.0
 
@@ -46,7 +46,7 @@ class _Factor:
     flow: int = 0
 
 
-class Relaxation:
+class LagrangianRelaxation:
     """The tables of a problem for some rows; `minimise` and `marginals` weigh the rows."""
 
     def __init__(self, problem: PlacementProblem, rows: Sequence[Row]) -> None:
@@ -78,13 +78,13 @@ class Relaxation:
         for v, options in enumerate(self.options):
             self._unary[v].append(_unary(self.problem, options, v, row))
 
-    def heaviest(self, row: int) -> float:
+    def max_contribution(self, row: int) -> float:
         """Return the most that a vertex's option, or a tensor, adds to a row."""
         unary = (float(np.ptp(rows[row])) for rows in self._unary)
         others = (float(np.ptp(way[row])) for factor in self._factors for way in factor.ways)
         return max((*unary, *others), default=0.0)
 
-    def forbid(self, options: Sequence[NDArray[np.bool_]]) -> None:
+    def exclude_options(self, options: Sequence[NDArray[np.bool_]]) -> None:
         """Leave out options: vertex -> option -> whether it cannot be."""
         for rows, wrong in zip(self._unary, options, strict=True):
             rows[0] = np.where(wrong, inf, rows[0])
@@ -115,7 +115,7 @@ class Relaxation:
                 sums[r] += cost
         return Choice(tuple(options), tuple(wires) if any(wires) else ()), sums
 
-    def ways_of(self, form: Form) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def routes_mask(self, form: WireForm) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return link -> from -> to -> whether it is passed, and from -> to -> whether there is no way."""
         if form.routes not in self._ways_of:
             self._ways_of[form.routes] = _passing(self.problem, form)
@@ -144,7 +144,7 @@ class Relaxation:
         self, flow: Flow, scope: Scope, consumers: Sequence[int], share: float
     ) -> tuple[tuple[Table, ...], ...]:
         """Return way to cross -> row -> seconds, joules and noise of a tensor, priced."""
-        bill = _FlowBill(self, flow, scope, consumers)
+        bill = _FlowCosts(self, flow, scope, consumers)
         return tuple(
             tuple(
                 share * bill.priced(row.prices, wire) + (bill.forbidden(wire) if number == 0 else 0.0)
@@ -236,10 +236,12 @@ def _meeting(problem: PlacementProblem) -> NDArray[np.int64]:
     return table
 
 
-class _FlowBill:
+class _FlowCosts:
     """What a tensor spends, as arrays over the options of the vertices in its scope."""
 
-    def __init__(self, relaxation: Relaxation, flow: Flow, scope: Scope, consumers: Sequence[int]) -> None:
+    def __init__(
+        self, relaxation: LagrangianRelaxation, flow: Flow, scope: Scope, consumers: Sequence[int]
+    ) -> None:
         self._relaxation, self._flow, self._problem = relaxation, flow, relaxation.problem
         self._consumers = consumers
         self._axes = {v: axis for axis, v in enumerate(scope)}
@@ -271,7 +273,7 @@ class _FlowBill:
             found = found | (self._device[v] == device)
         return found
 
-    def priced(self, prices: Prices, wire: int | None) -> Table:
+    def priced(self, prices: Multipliers, wire: int | None) -> Table:
         """Return the tensor's cost at some prices, a float tensor crossing links in a form."""
         total = self.nothing
         if any((*prices.link, *prices.byte, *prices.joule)):
@@ -290,20 +292,20 @@ class _FlowBill:
         home = self._device[self._flow.producer]
         wrong = self._kind == _CLASH
         for kind, form in self._forms(wire):
-            lost = self._relaxation.ways_of(form)[1]
+            lost = self._relaxation.routes_mask(form)[1]
             for v in self._consumers if lost.any() else ():
                 wrong = wrong | ((self._kind == kind) & lost[home, self._device[v]])
         return np.where(wrong, inf, 0.0)
 
-    def _forms(self, wire: int | None) -> Iterator[tuple[int, Form]]:
+    def _forms(self, wire: int | None) -> Iterator[tuple[int, WireForm]]:
         """Yield (format, form in which it crosses)."""
         for kind in self._flow.formats:
             yield kind, self._flow.forms[wire if wire is not None and kind == FLOAT else kind]
 
-    def _crossed(self, prices: Prices, form: Form) -> Table:
+    def _crossed(self, prices: Multipliers, form: WireForm) -> Table:
         """Return the cost of links, each once whatever the number of consumers behind it."""
         costs = _link_costs(self._problem, prices, form)
-        passes = self._relaxation.ways_of(form)[0]
+        passes = self._relaxation.routes_mask(form)[0]
         home = self._device[self._flow.producer]
         total = self.nothing
         for link in np.flatnonzero(costs):
@@ -320,7 +322,7 @@ class _FlowBill:
             noise = np.where(own, 0.0, noise)
         return noise
 
-    def _busy(self, prices: Prices) -> Table:
+    def _busy(self, prices: Multipliers) -> Table:
         """Return the cost of switches, and of stages that end or begin here."""
         flow, total = self._flow, self.nothing
         home = self._device[flow.producer]
@@ -356,7 +358,7 @@ class _FlowBill:
                 total = total + np.where(entered, seconds[self._kind], 0.0)
         return total
 
-    def _converted(self, prices: Prices, form: Form) -> Table:
+    def _converted(self, prices: Multipliers, form: WireForm) -> Table:
         """Return the cost of a float tensor's conversion for its crossings."""
         total = np.where(
             np.logical_or.reduce(np.broadcast_arrays(*self._away)),
@@ -372,7 +374,7 @@ class _FlowBill:
         return settled
 
 
-def _link_costs(problem: PlacementProblem, prices: Prices, form: Form) -> Table:
+def _link_costs(problem: PlacementProblem, prices: Multipliers, form: WireForm) -> Table:
     seconds = np.array(prices.link) * np.array(form.link_s)
     costs: Table = seconds + np.array(prices.byte) * form.size_bytes
     if form.link_j and any(prices.joule):
@@ -382,7 +384,7 @@ def _link_costs(problem: PlacementProblem, prices: Prices, form: Form) -> Table:
     return costs
 
 
-def _passing(problem: PlacementProblem, form: Form) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _passing(problem: PlacementProblem, form: WireForm) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return link -> from -> to -> whether a message passes it, and from -> to -> whether there is no way."""
     count = len(problem.devices)
     passes = np.zeros((len(problem.links), count, count), dtype=bool)

@@ -7,7 +7,7 @@ import pulp
 
 from planner.solver.backends import run_linear
 
-_PATIENCE = 100.0  # times the dearest plan that exceeding a limit by all of it costs
+INFEASIBILITY_PENALTY = 100.0  # times the dearest plan that exceeding a limit by all of it costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,6 @@ def mix(columns: Sequence[Column]) -> tuple[float, list[float]]:
         rows.append(spent - excess[r] <= 1)
         lp.addConstraint(rows[r], f"limit_{r}")
     costs = [(x, column.cost / dearest) for x, column in zip(shares, columns, strict=True)]
-    lp.setObjective(pulp.LpAffineExpression([*costs, *((x, _PATIENCE) for x in excess)]))
+    lp.setObjective(pulp.LpAffineExpression([*costs, *((x, INFEASIBILITY_PENALTY) for x in excess)]))
     least = run_linear(lp)
     return least * dearest, [max(0.0, -row.pi) * dearest for row in rows]

@@ -9,17 +9,17 @@ import pulp
 
 from planner.problem.placement_problem import FLOAT, PlacementProblem
 from planner.solver.milp.builder import (
-    Account,
+    CostAccount,
     Program,
-    asking,
     crossings,
     homes,
     names_of,
     on_device,
-    on_home,
+    on_physical_device,
+    options_with_format,
     runs_before,
 )
-from planner.solver.presolve.device_symmetry import alike_classes
+from planner.solver.presolve.device_symmetry import interchangeable_devices
 
 
 def add_choice(program: Program) -> None:
@@ -43,10 +43,10 @@ def add_choice(program: Program) -> None:
             program.charge(
                 x,
                 {
-                    (Account.BUSY, option.device): option.seconds,
-                    (Account.JOULES, home): option.joules,
-                    (Account.WEIGHTS, home): option.weight_bytes,
-                    (Account.NOISE, None): option.noise_power,
+                    (CostAccount.BUSY, option.device): option.seconds,
+                    (CostAccount.JOULES, home): option.joules,
+                    (CostAccount.WEIGHTS, home): option.weight_bytes,
+                    (CostAccount.NOISE, None): option.noise_power,
                 },
             )
 
@@ -69,7 +69,10 @@ def add_together(program: Program) -> None:
     """Keep a group on one device: sum of x[v,.] on d = sum of x[first,.] on d."""
     for group in _groups(program.problem):
         for vertex, home in itertools.product(group[1:], homes(program.problem)):
-            first, own = on_home(program, group[0], home), on_home(program, vertex, home)
+            first, own = (
+                on_physical_device(program, group[0], home),
+                on_physical_device(program, vertex, home),
+            )
             if names_of(first) != names_of(own):
                 program.add("together", pulp.lpSum(first) == pulp.lpSum(own))
 
@@ -77,7 +80,7 @@ def add_together(program: Program) -> None:
 def add_apart(program: Program) -> None:
     """Keep two vertices on different devices: sum of x[v,.] on d + sum of x[w,.] on d <= 1."""
     for (v, w), home in itertools.product(program.problem.apart, homes(program.problem)):
-        if (one := on_home(program, v, home)) and (other := on_home(program, w, home)):
+        if (one := on_physical_device(program, v, home)) and (other := on_physical_device(program, w, home)):
             program.add("apart", pulp.lpSum(one) + pulp.lpSum(other) <= 1)
 
 
@@ -92,13 +95,13 @@ def add_formats(program: Program) -> None:
         for kind in z:
             everyone: list[pulp.LpVariable] = []
             for vertex in flow.quantizers:
-                if row := asking(program, vertex, kind):
+                if row := options_with_format(program, vertex, kind):
                     everyone += row
                     program.add("form", pulp.lpSum(row) <= pulp.lpSum(z[one] for one in formats[kind].suits))
             program.add("form", z[kind] <= pulp.lpSum(everyone))
 
 
-def add_absorb(program: Program) -> None:
+def add_forced_kernels(program: Program) -> None:
     """Let no option be what the runtime turns into another where all n tensors are in format f.
 
     sum z[.,f] - (n - 1) <= sum of the other x[v,.].
@@ -116,7 +119,7 @@ def add_absorb(program: Program) -> None:
                 program.add("absorb", tensors - (len(flows) - 1) <= pulp.lpSum(others))
 
 
-def add_within(program: Program) -> None:
+def add_coupling(program: Program) -> None:
     """Let what is slow alone be quantized only beside the like on its device: x[v,d,f] <= x[u,d,f]."""
     for v, vertex in enumerate(program.problem.vertices):
         own = defaultdict(list)
@@ -138,7 +141,7 @@ def add_starts(program: Program) -> None:
         if not device.start_s:
             continue
         used = program.variable(f"u_{d}", upper=1)
-        program.charge(used, {(Account.BUSY, d): device.start_s})
+        program.charge(used, {(CostAccount.BUSY, d): device.start_s})
         for v, vertex in enumerate(program.problem.vertices):
             here = [x for x, option in program.options(v) if option.device == d]
             if here and not vertex.fixed:
@@ -185,7 +188,7 @@ def add_order(program: Program) -> None:
             program.add("order", pulp.lpSum(variables) <= runs_before(program, a, b))
 
 
-def add_passed(program: Program) -> None:
+def add_revisits(program: Program) -> None:
     """Where some devices may be returned to, let no path that left a convex device d come back to it.
 
     With l[v,d] for "v comes behind d", r[v,d] = l[v,d] + x[v,.] on d for "at d or behind" and an edge u -> v:
@@ -217,7 +220,7 @@ def add_passed(program: Program) -> None:
 
 def known_order(problem: PlacementProblem) -> dict[tuple[int, int], bool]:
     """Return (a, b) with a < b -> whether a runs first, where that is known: visits, and alike devices."""
-    classes = {d: number for number, row in enumerate(alike_classes(problem)) for d in row}
+    classes = {d: number for number, row in enumerate(interchangeable_devices(problem)) for d in row}
     convex = [d for d, device in enumerate(problem.devices) if device.convex]
 
     def known(a: int, b: int) -> bool:

@@ -12,14 +12,14 @@ from enum import Enum, auto
 
 import pulp
 
-from planner.problem.placement_problem import Flow, Measure, Option, PlacementProblem, Quantity
+from planner.problem.placement_problem import CostMetric, Flow, Option, PlacementProblem, Quantity
 
 Terms = list[tuple[pulp.LpVariable, float]]
 Lanes = dict[tuple[int, int, int], pulp.LpVariable]  # from device, to device, form
 MICRO = 1e6  # seconds of stages and loads are counted so inside
 
 
-class Account(Enum):
+class CostAccount(Enum):
     """Where costs add up, with an index: of a device, a link, a pair of stages, or none."""
 
     BUSY = auto()
@@ -33,7 +33,7 @@ class Account(Enum):
 
 
 Place = int | tuple[int | None, int | None] | None
-Charges = dict[tuple[Account, Place], float]
+Charges = dict[tuple[CostAccount, Place], float]
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Program:
     g: list[list[Lanes]] = field(default_factory=list)
     w: dict[int, dict[int, pulp.LpVariable]] = field(default_factory=dict)
     order: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
-    accounts: dict[tuple[Account, Place], Terms] = field(default_factory=lambda: defaultdict(list))
+    accounts: dict[tuple[CostAccount, Place], Terms] = field(default_factory=lambda: defaultdict(list))
     quantities: dict[Quantity, Terms] = field(default_factory=dict)
     scale: float = MICRO
     known: Mapping[tuple[int, int], bool] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Program:
         """Return a vertex's choices."""
         return zip(self.x[vertex], self.problem.vertices[vertex].options, strict=True)
 
-    def uses(self, measure: Measure) -> bool:
+    def uses(self, measure: CostMetric) -> bool:
         """Return whether a limit or the objective speaks of a measure."""
         return any(quantity.measure is measure for quantity in self.problem.quantities)
 
@@ -132,14 +132,14 @@ def crossings(program: Program) -> Iterator[dict[tuple[int, int], list[pulp.LpVa
             yield row
 
 
-def readable(problem: PlacementProblem, flow: Flow, vertex: int, option: Option) -> Iterable[int]:
+def readable_formats(problem: PlacementProblem, flow: Flow, vertex: int, option: Option) -> Iterable[int]:
     """Return the formats that the tensor can have beside an option of one of its vertices."""
     if option.quantized and vertex in flow.quantizers:
         return problem.formats[option.format].suits
     return flow.formats
 
 
-def asking(program: Program, vertex: int, kind: int) -> list[pulp.LpVariable]:
+def options_with_format(program: Program, vertex: int, kind: int) -> list[pulp.LpVariable]:
     """Return the choices of a vertex that ask for a format."""
     return [x for x, option in program.options(vertex) if option.format == kind]
 
@@ -149,7 +149,7 @@ def on_device(program: Program, vertex: int, device: int) -> list[pulp.LpVariabl
     return [x for x, option in program.options(vertex) if option.device == device]
 
 
-def on_home(program: Program, vertex: int, home: int) -> list[pulp.LpVariable]:
+def on_physical_device(program: Program, vertex: int, home: int) -> list[pulp.LpVariable]:
     """Return the choices of a vertex that compute on a device in any of its visits."""
     return [x for x, option in program.options(vertex) if program.problem.home(option.device) == home]
 

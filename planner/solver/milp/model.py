@@ -5,17 +5,17 @@ from math import inf
 
 import pulp
 
-from planner.problem.placement_problem import Measure, PlacementProblem
+from planner.problem.placement_problem import CostMetric, PlacementProblem
 from planner.solver.milp.assignment_constraints import (
-    add_absorb,
     add_apart,
     add_choice,
+    add_coupling,
+    add_forced_kernels,
     add_formats,
     add_order,
-    add_passed,
+    add_revisits,
     add_starts,
     add_together,
-    add_within,
     known_order,
 )
 from planner.solver.milp.builder import Program
@@ -24,7 +24,7 @@ from planner.solver.milp.transport_constraints import (
     add_dequantize,
     add_links,
     add_quantize,
-    add_seams,
+    add_stage_boundaries,
     add_transport,
     add_wires,
 )
@@ -42,7 +42,7 @@ def build(
     known
         Which device of a pair runs first, from `known_order`; by default that of this problem.
     """
-    horizon_s = min(horizon_s, problem.limit(Measure.MAKESPAN), longest_s(problem))
+    horizon_s = min(horizon_s, problem.limit(CostMetric.MAKESPAN), longest_s(problem))
     program = Program(problem, pulp.LpProblem("placement", pulp.LpMinimize), horizon_s)
     program.x = [[] for _ in problem.vertices]
     program.known = known_order(problem) if known is None else known
@@ -51,16 +51,16 @@ def build(
     add_apart(program)
     add_formats(program)
     add_transport(program)
-    add_absorb(program)
-    add_within(program)
+    add_forced_kernels(program)
+    add_coupling(program)
     add_links(program)
     add_wires(program)
     add_quantize(program)
     add_dequantize(program)
-    add_seams(program)
+    add_stage_boundaries(program)
     add_starts(program)
     add_order(program)
-    add_passed(program)
+    add_revisits(program)
     add_noise(program)
     add_objective(program)
     add_limits(program)

@@ -6,18 +6,18 @@ from math import floor, log10
 
 import pulp
 
-from planner.problem.placement_problem import FLOAT, Measure, PlacementProblem, Quantity
-from planner.solver.lagrangian.multipliers import Prices, prices_of
+from planner.problem.placement_problem import FLOAT, CostMetric, PlacementProblem, Quantity
+from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
 from planner.solver.milp.builder import (
     MICRO,
-    Account,
     Charges,
+    CostAccount,
     Place,
     Program,
     Terms,
-    asking,
     crossings,
     homes,
+    options_with_format,
     sum_of,
 )
 
@@ -28,8 +28,8 @@ def add_noise(program: Program) -> None:
     """Count a quantized tensor's noise once: z, or an i >= z - x if its producer can hand on a scale."""
     for f, flow in enumerate(program.problem.flows):
         for kind, z in program.z[f].items():
-            charges: Charges = {(Account.NOISE, None): flow.noise_power[kind]}
-            passing = asking(program, flow.producer, kind) if flow.inherits else []
+            charges: Charges = {(CostAccount.NOISE, None): flow.noise_power[kind]}
+            passing = options_with_format(program, flow.producer, kind) if flow.inherits else []
             if passing:
                 own = program.variable(f"i_{f}_{kind}")
                 program.add("inherit", z - pulp.lpSum(passing) <= own)
@@ -65,28 +65,28 @@ def add_limits(program: Program) -> None:
 
 def _quantity(program: Program, quantity: Quantity) -> Terms:
     """Return a quantity as terms that are never below it, and equal it in the best solution."""
-    if quantity.measure is Measure.PERIOD:
+    if quantity.measure is CostMetric.PERIOD:
         return _period(program)
-    if quantity.measure is Measure.MAKESPAN:
+    if quantity.measure is CostMetric.MAKESPAN:
         return _makespan(program)
-    prices = prices_of(program.problem, quantity)
+    prices = multipliers_of(program.problem, quantity)
     terms = _priced(program, prices) if prices else []
-    return [*terms, *_peaks(program, quantity.of)] if quantity.measure is Measure.MEMORY else terms
+    return [*terms, *_peaks(program, quantity.of)] if quantity.measure is CostMetric.MEMORY else terms
 
 
-def _priced(program: Program, prices: Prices) -> Terms:
+def _priced(program: Program, prices: Multipliers) -> Terms:
     """Return a sum over accounts."""
     rows = (
-        (Account.BUSY, prices.busy),
-        (Account.LINK, prices.link),
-        (Account.TRAFFIC, prices.byte),
-        (Account.JOULES, prices.joule),
-        (Account.WEIGHTS, prices.weight),
+        (CostAccount.BUSY, prices.busy),
+        (CostAccount.LINK, prices.link),
+        (CostAccount.TRAFFIC, prices.byte),
+        (CostAccount.JOULES, prices.joule),
+        (CostAccount.WEIGHTS, prices.weight),
     )
-    priced: list[tuple[tuple[Account, Place], float]] = [
+    priced: list[tuple[tuple[CostAccount, Place], float]] = [
         ((account, place), price) for account, row in rows for place, price in enumerate(row)
     ]
-    priced.append(((Account.NOISE, None), prices.noise))
+    priced.append(((CostAccount.NOISE, None), prices.noise))
     return [(x, c * price) for account, price in priced if price for x, c in program.accounts[account]]
 
 
@@ -115,10 +115,10 @@ def _period(program: Program) -> Terms:
     period = program.variable("period")
     loads: dict[int, Terms] = defaultdict(list)
     for d in range(len(problem.devices)):
-        loads[problem.home(d)] += program.accounts[Account.BUSY, d]
+        loads[problem.home(d)] += program.accounts[CostAccount.BUSY, d]
     for home, terms in loads.items():
-        terms += program.accounts[Account.LOAD, home]
-    links = [program.accounts[Account.LINK, place] for place in range(len(problem.links))]
+        terms += program.accounts[CostAccount.LOAD, home]
+    links = [program.accounts[CostAccount.LINK, place] for place in range(len(problem.links))]
     for terms in (*loads.values(), *links):
         if terms:
             program.add("period", sum_of([(x, c * MICRO) for x, c in terms]) <= period)
@@ -134,7 +134,7 @@ def _makespan(program: Program) -> Terms:
     horizon = program.horizon_s * MICRO
     span = program.variable("makespan", upper=horizon)
     start = [program.variable(f"start_{d}", upper=horizon) for d in range(len(problem.devices))]
-    busy = [_micro(program, (Account.BUSY, d)) for d in range(len(problem.devices))]
+    busy = [_micro(program, (CostAccount.BUSY, d)) for d in range(len(problem.devices))]
     joined: dict[tuple[int, int], pulp.LpVariable] = {}
     for row in crossings(program):
         for pair, variables in row.items():
@@ -142,13 +142,13 @@ def _makespan(program: Program) -> Terms:
                 joined[pair] = lp.add_variable(f"q_{pair[0]}_{pair[1]}", 0, 1)
             program.add("makespan", pulp.lpSum(variables) <= joined[pair])
     for d in range(len(problem.devices)):
-        program.add("makespan", start[d] >= _micro(program, (Account.BETWEEN, (None, d))))
-        due = start[d] + busy[d] + _micro(program, (Account.BETWEEN, (d, None)))
+        program.add("makespan", start[d] >= _micro(program, (CostAccount.BETWEEN, (None, d))))
+        due = start[d] + busy[d] + _micro(program, (CostAccount.BETWEEN, (d, None)))
         program.add("makespan", due <= span)
-    program.add("makespan", _micro(program, (Account.BETWEEN, (None, None))) <= span)
+    program.add("makespan", _micro(program, (CostAccount.BETWEEN, (None, None))) <= span)
     _paths(program, span)
     for (d, e), both in joined.items():
-        arrival = start[d] + busy[d] + _micro(program, (Account.BETWEEN, (d, e)))
+        arrival = start[d] + busy[d] + _micro(program, (CostAccount.BETWEEN, (d, e)))
         program.add("makespan", start[e] >= arrival - horizon * (1 - both))
     return [(span, 1 / MICRO)]
 
@@ -199,7 +199,7 @@ def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVa
             yield a, flow.quantize_s[kind][made[o].device]
 
 
-def _micro(program: Program, account: tuple[Account, Place]) -> pulp.LpAffineExpression:
+def _micro(program: Program, account: tuple[CostAccount, Place]) -> pulp.LpAffineExpression:
     return sum_of([(x, c * MICRO) for x, c in program.accounts[account]])
 
 

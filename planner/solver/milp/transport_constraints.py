@@ -7,15 +7,15 @@ from math import inf, isfinite
 
 import pulp
 
-from planner.problem.placement_problem import FLOAT, Flow, Form, Measure, Option, PlacementProblem
+from planner.problem.placement_problem import FLOAT, CostMetric, Flow, Option, PlacementProblem, WireForm
 from planner.solver.milp.builder import (
-    Account,
     Charges,
+    CostAccount,
     Lanes,
     Program,
     names_of,
     pay,
-    readable,
+    readable_formats,
 )
 
 
@@ -52,7 +52,7 @@ def _beside(program: Program, flow: Flow, vertex: int, name: str) -> dict[tuple[
     """Return (option, format) -> variable whose rows sum to the option's; x itself where one is possible."""
     found: dict[tuple[int, int], pulp.LpVariable] = {}
     for o, (x, option) in enumerate(program.options(vertex)):
-        kinds = list(readable(program.problem, flow, vertex, option))
+        kinds = list(readable_formats(program.problem, flow, vertex, option))
         if len(kinds) == 1:
             found[o, kinds[0]] = x
             continue
@@ -116,7 +116,7 @@ def add_links(program: Program) -> None:
         for number, form in enumerate(flow.forms):
             for link, lanes in sorted(_by_link(program, f, number).items()):
                 pay(program, f"link_{f}_{link}_{number}", lanes, _link_charges(program.problem, form, link))
-        if program.uses(Measure.MAKESPAN):
+        if program.uses(CostMetric.MAKESPAN):
             _between(program, f, flow)
 
 
@@ -160,16 +160,16 @@ def _by_link(program: Program, f: int, number: int) -> dict[int, list[list[pulp.
     return found
 
 
-def _link_charges(problem: PlacementProblem, form: Form, link: int) -> Charges:
+def _link_charges(problem: PlacementProblem, form: WireForm, link: int) -> Charges:
     known, seconds = problem.links[link], form.link_s[link]
     charges: Charges = defaultdict(float)
-    charges[Account.LINK, link] = seconds
-    charges[Account.TRAFFIC, link] = form.size_bytes
+    charges[CostAccount.LINK, link] = seconds
+    charges[CostAccount.TRAFFIC, link] = form.size_bytes
     joules = form.link_j[link] if form.link_j else (0.0, 0.0)
     for device, spent in zip((known.source, known.target), joules, strict=True):
-        charges[Account.JOULES, problem.home(device)] += spent
+        charges[CostAccount.JOULES, problem.home(device)] += spent
         if problem.devices[device].transfers_block:
-            charges[Account.LOAD, problem.home(device)] += seconds
+            charges[CostAccount.LOAD, problem.home(device)] += seconds
     return charges
 
 
@@ -190,7 +190,7 @@ def _between(program: Program, f: int, flow: Flow) -> None:
                 ]
                 pair = (None if fixed else source, None if ends else target)
                 name = f"between_{f}_{source}_{target}_{number}_{int(ends)}"
-                pay(program, name, lanes, {(Account.BETWEEN, pair): seconds})
+                pay(program, name, lanes, {(CostAccount.BETWEEN, pair): seconds})
 
 
 def add_wires(program: Program) -> None:
@@ -204,7 +204,7 @@ def add_wires(program: Program) -> None:
         }
         program.add("wire", pulp.lpSum(w.values()) <= 1)
         for number, variable in w.items():
-            program.charge(variable, {(Account.NOISE, None): flow.forms[number].noise_power})
+            program.charge(variable, {(CostAccount.NOISE, None): flow.forms[number].noise_power})
             for edge in program.g[f]:
                 used = [g for (d, e, m), g in edge.items() if d != e and m == number]
                 program.add("wire", pulp.lpSum(used) <= variable)
@@ -216,7 +216,7 @@ def add_wires(program: Program) -> None:
                         for row in program.g[f]
                     ]
                     name = f"wire_{f}_{number}_{side}_{device}"
-                    pay(program, name, lanes, {(Account.BUSY, device): spent})
+                    pay(program, name, lanes, {(CostAccount.BUSY, device): spent})
 
 
 def add_quantize(program: Program) -> None:
@@ -231,12 +231,14 @@ def add_quantize(program: Program) -> None:
                         _in_format(program, vertex, beside, kind, here)
                         for vertex, beside in zip(flow.consumers, program.c[f], strict=True)
                     ]
-                    pay(program, f"quantize_{f}_{kind}_{device}", lanes, {(Account.BUSY, device): seconds})
+                    pay(
+                        program, f"quantize_{f}_{kind}_{device}", lanes, {(CostAccount.BUSY, device): seconds}
+                    )
                 continue
             for (o, k), variable in program.a[f].items():
                 if k == kind and producer[o].format != kind:
                     device = producer[o].device
-                    program.charge(variable, {(Account.BUSY, device): flow.quantize_s[kind][device]})
+                    program.charge(variable, {(CostAccount.BUSY, device): flow.quantize_s[kind][device]})
 
 
 def add_dequantize(program: Program) -> None:
@@ -253,11 +255,11 @@ def add_dequantize(program: Program) -> None:
                         if k == kind and options[o].format != kind and options[o].device == device
                     ]
                 )
-            charges: Charges = {(Account.BUSY, device): flow.dequantize_s[kind][device]}
+            charges: Charges = {(CostAccount.BUSY, device): flow.dequantize_s[kind][device]}
             pay(program, f"dequantize_{f}_{kind}_{device}", lanes, charges)
 
 
-def add_seams(program: Program) -> None:
+def add_stage_boundaries(program: Program) -> None:
     """Pay once where a unit's tensor leaves its device, and once per device on which units receive it."""
     vertices = program.problem.vertices
     for f, flow in enumerate(program.problem.flows):
@@ -278,7 +280,7 @@ def add_seams(program: Program) -> None:
                         if not vertices[vertex].fixed
                     ]
                     name = f"seam_{f}_{side}_{kind}_{device}"
-                    pay(program, name, lanes, {(Account.BUSY, device): seconds})
+                    pay(program, name, lanes, {(CostAccount.BUSY, device): seconds})
 
 
 def _lanes(problem: PlacementProblem, flow: Flow, consumer: int) -> Iterator[tuple[int, int, int]]:
@@ -298,6 +300,6 @@ def _places(problem: PlacementProblem, flow: Flow, vertex: int) -> list[tuple[in
     found = {
         (option.device, kind)
         for option in problem.vertices[vertex].options
-        for kind in readable(problem, flow, vertex, option)
+        for kind in readable_formats(problem, flow, vertex, option)
     }
     return sorted(found)

@@ -7,12 +7,12 @@ from itertools import product
 from planner.problem.placement_problem import Flow, Limit, Option, PlacementProblem, Quantity
 
 
-def alike_classes(problem: PlacementProblem) -> list[list[int]]:
+def interchangeable_devices(problem: PlacementProblem) -> list[list[int]]:
     """Return all devices but further visits, those that are alike together."""
     found: list[list[int]] = []
     for d, device in enumerate(problem.devices):
         if device.again is None:
-            known = next((one for one in found if are_alike(problem, one[0], d)), None)
+            known = next((one for one in found if are_interchangeable(problem, one[0], d)), None)
             if known is None:
                 found.append([d])
             else:
@@ -20,7 +20,7 @@ def alike_classes(problem: PlacementProblem) -> list[list[int]]:
     return found
 
 
-def are_alike(problem: PlacementProblem, a: int, b: int) -> bool:
+def are_interchangeable(problem: PlacementProblem, a: int, b: int) -> bool:
     """Return whether exchanging two devices, and their links, leaves the same problem."""
     one, other = problem.devices[a], problem.devices[b]
     if replace(one, name="") != replace(other, name="") or one.again is not None:

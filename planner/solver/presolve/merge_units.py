@@ -4,10 +4,10 @@ from collections import defaultdict
 from dataclasses import replace
 from math import inf
 
-from planner.problem.placement_problem import Measure, Option, PlacementProblem
+from planner.problem.placement_problem import CostMetric, Option, PlacementProblem
 
 
-def contract(problem: PlacementProblem) -> PlacementProblem:
+def merge_costless_units(problem: PlacementProblem) -> PlacementProblem:
     """Return the problem with units that cost nothing themselves kept beside their only reader.
 
     Such a unit reads nothing (a weight, say). Beside its reader it saves its transfer; it loads no device,
@@ -44,7 +44,7 @@ def _is_free(option: Option, ample: set[int]) -> bool:
 
 def _ample(problem: PlacementProblem) -> set[int]:
     """Return the devices on which everything fits, and of whose memory the objective does not speak."""
-    spoken = {term.quantity.of for term in problem.objective if term.quantity.measure is Measure.MEMORY}
+    spoken = {term.quantity.of for term in problem.objective if term.quantity.measure is CostMetric.MEMORY}
     found = set()
     for d in range(len(problem.devices)):
         home = problem.home(d)
@@ -53,7 +53,7 @@ def _ample(problem: PlacementProblem) -> set[int]:
             for v in problem.vertices
         ]
         largest = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0.0)
-        limit = min(problem.limit(Measure.MEMORY, home), problem.limit(Measure.MEMORY))
+        limit = min(problem.limit(CostMetric.MEMORY, home), problem.limit(CostMetric.MEMORY))
         if sum(every) + largest <= limit or limit == inf:
             found.add(d)
     return set() if None in spoken else {d for d in found if problem.home(d) not in spoken}

@@ -9,14 +9,16 @@ import networkx as nx
 
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.unit_dag import unit_graph
-from planner.solver.presolve.device_symmetry import alike_classes
+from planner.solver.presolve.device_symmetry import interchangeable_devices
 
 _SLACK = 1e-9  # of the period
 
 
-def within_period(problem: PlacementProblem, period_s: float) -> list[tuple[int, ...]]:
+def feasible_options(problem: PlacementProblem, period_s: float) -> list[tuple[int, ...]]:
     """Return vertex -> the numbers of its options that a plan of at most this period may have."""
-    classes = [one for one in alike_classes(problem) if len(one) > 1 and problem.devices[one[0]].convex]
+    classes = [
+        one for one in interchangeable_devices(problem) if len(one) > 1 and problem.devices[one[0]].convex
+    ]
     alike = max(classes, key=len, default=[])  # their stages run in this order
     most = period_s * (1 + _SLACK)
     graph = unit_graph(problem)

@@ -1,6 +1,6 @@
 import pytest
 
-from planner.comparison.bandwidth_traces import over_range, parse_distribution, read_trace
+from planner.comparison.bandwidth_traces import parse_distribution, read_trace, uniform_log
 from planner.errors import ScenarioError
 
 
@@ -11,7 +11,7 @@ def test_a_distribution_is_weighed():
 
 
 def test_a_range_has_every_magnitude_alike():
-    found = over_range(0.1, 1000)
+    found = uniform_log(0.1, 1000)
     assert found.values[0] == pytest.approx(0.1)
     assert found.values[-1] == pytest.approx(1000)
     assert sum(found.shares) == pytest.approx(1)

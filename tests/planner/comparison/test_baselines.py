@@ -5,7 +5,7 @@ from small_problems import ENDLESS_PRESOLVE
 from strategies import problems
 
 from planner.comparison.baselines import baselines
-from planner.problem.placement_problem import Measure
+from planner.problem.placement_problem import CostMetric
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
 
@@ -40,5 +40,5 @@ def test_less_choice_is_never_better():
     assert found["single fp32 cut"] >= found["uniform precision, single cut"]
     assert found["one device"] >= found["single fp32 cut"]
     assert found["single fp32 cut"] >= found["minimum fp32 cut"] - 1e-12
-    assert free.limit(Measure.NOISE) == inf
+    assert free.limit(CostMetric.NOISE) == inf
     assert found["minimum fp32 cut"] >= found["split, then quantize"] - 1e-12

@@ -16,18 +16,18 @@ from planned_models import scenario_around
 import planner.comparison.plan_measurements
 import planner.solver.solve_cache
 from planner.cli.commands import main
-from planner.comparison.bandwidth_traces import over_range
-from planner.comparison.compare import Wanted, compare
-from planner.comparison.plan_set import SetOrder
+from planner.comparison.bandwidth_traces import uniform_log
+from planner.comparison.compare import CompareRequest, compare
+from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.records import Comparison
 from planner.comparison.sweep import parse_bandwidths
-from planner.comparison.sweep_points import Points, Sweep, with_budgets
+from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableSet, write_comparison
 from planner.output.stage_files import sha256_of
-from planner.plan.configuration import Chosen
-from planner.problem.placement_problem import Measure, Quantity
-from planner.refinement.measured_scenario import Basis
+from planner.plan.configuration import Configuration
+from planner.problem.placement_problem import CostMetric, Quantity
+from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import Tightened
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
@@ -73,7 +73,7 @@ def test_breakpoints_are_those_of_a_dense_sweep(basis, links):
     assert found.pieces[0].low == pytest.approx(0.01)
     assert found.pieces[-1].high == pytest.approx(1000)
     assert found.solves <= 2 + 3 * (len(found.pieces) - 1)
-    points = Points(basis, sweep)
+    points = SweepPoints(basis, sweep)
     for bandwidth in np.geomspace(0.01, 1000, 60):
         best = solve(points.problem(float(bandwidth), {}), SolverOptions(gap=1e-7)).objective
         piece = next(one for one in found.pieces if bandwidth <= one.high * (1 + 1e-9))
@@ -123,7 +123,9 @@ def test_a_latency_budget_cuts_off_slow_bandwidths(basis):
     assert 0.1 < first.low < 100
     assert found.plans[first.plan].latency_s(first.low) == pytest.approx(between)
     with pytest.raises(ScenarioError, match=r"no plan keeps budget.latency_ms at 0.1, only from"):
-        compare(own, sweep_of(basis, "0.1,100"), Wanted(plan_set=SetOrder(1, over_range(0.1, 100))))
+        compare(
+            own, sweep_of(basis, "0.1,100"), CompareRequest(plan_set=PlanSetRequest(1, uniform_log(0.1, 100)))
+        )
     nothing = with_budgets(basis.scenario, {"latency_ms": 1e-6})
     own = replace(basis, prepared=replace(basis.prepared, scenario=nothing))
     assert compare(own, sweep_of(basis, "0.1,100")).record.pieces == ()
@@ -169,15 +171,15 @@ def test_what_an_interrupted_comparison_solved_is_not_solved_again(basis, monkey
 
 
 def test_a_plan_that_breaks_a_budget_on_held_back_data_lowers_the_limit(basis):
-    points = Points(basis, Sweep(None))
+    points = SweepPoints(basis, Sweep(None))
     budgets = {"noise_relative_rms": 0.012}
     units = basis.prepared.models.graph.units
     precisions = tuple(Precision.INT8 if unit.quantizable else Precision.FP32 for unit in units)
-    loud = Chosen(("server",) * len(units), precisions)
-    before = points.problem(None, budgets).limit(Measure.NOISE)
+    loud = Configuration(("server",) * len(units), precisions)
+    before = points.problem(None, budgets).limit(CostMetric.NOISE)
     assert points.tighten(budgets, {loud: before})
-    assert points.problem(None, budgets).limit(Measure.NOISE) < before
-    silent = Chosen(("server",) * len(units), (Precision.FP32,) * len(units))
+    assert points.problem(None, budgets).limit(CostMetric.NOISE) < before
+    silent = Configuration(("server",) * len(units), (Precision.FP32,) * len(units))
     assert not points.tighten(budgets, {silent: 0.0})
 
 
@@ -186,7 +188,7 @@ def test_every_plan_keeps_the_error_budgets_on_held_back_data(basis, noise):
     budgets = {"noise_relative_rms": noise}
     compared = compare(basis, sweep_of(basis, "0.05,3,1000", "all", noise_relative_rms=(noise,)))
     assert compared.record.plans
-    points = Points(basis, Sweep(None))
+    points = SweepPoints(basis, Sweep(None))
     for chosen in compared.plans.chosen:
         assert not points.tighten(budgets, {chosen: 1.0})
     numbers = [plan.number for plan in compared.record.plans]
@@ -198,7 +200,7 @@ def test_error_budgets_that_even_fp32_breaks_are_rows(basis, monkeypatch):
     found = replace(
         Tightened(basis.ask(basis.latency).formulate(), None, ()), unmet=("top1 0.5 instead of 1",)
     )
-    monkeypatch.setattr(Basis, "tightening", lambda *_: SimpleNamespace(solve=lambda _: found))
+    monkeypatch.setattr(MeasuredScenario, "tightening", lambda *_: SimpleNamespace(solve=lambda _: found))
     strict = with_budgets(basis.scenario, {"top1_agreement": 0.987654})
     own = replace(basis, prepared=replace(basis.prepared, scenario=strict))
     for row in compare(own, sweep_of(basis, "1,10")).record.rows:
@@ -207,19 +209,23 @@ def test_error_budgets_that_even_fp32_breaks_are_rows(basis, monkeypatch):
 
 
 def test_several_processes_find_the_same(basis):
-    one, two = (compare(basis, sweep_of(basis, "0.1,10"), Wanted(jobs=jobs)).record for jobs in (1, 2))
+    one, two = (
+        compare(basis, sweep_of(basis, "0.1,10"), CompareRequest(jobs=jobs)).record for jobs in (1, 2)
+    )
     assert one.rows == two.rows
 
 
 def test_a_front_is_of_plans_that_nothing_beats(basis):
-    found = compare(basis, Sweep(None), Wanted(axes=(Measure.LATENCY, Measure.NOISE), corners=6)).record
+    found = compare(
+        basis, Sweep(None), CompareRequest(axes=(CostMetric.LATENCY, CostMetric.NOISE), corners=6)
+    ).record
     points = [tuple(point.values.values()) for point in found.front.points]
     assert 3 <= len(points) <= 6
     assert points == sorted(points)
     noise = [own for _, own in points]
     assert noise == sorted(noise, reverse=True)
     assert noise[-1] == 0  # everything in fp32
-    free = Points(basis, Sweep(None)).problem(None, {}).limited(Quantity(Measure.NOISE), None)
+    free = SweepPoints(basis, Sweep(None)).problem(None, {}).limited(Quantity(CostMetric.NOISE), None)
     least = solve(free).objective
     assert points[0][0] == pytest.approx(least, rel=1e-4)
     for point, (latency, noise) in zip(found.front.points, points, strict=True):
@@ -227,14 +233,14 @@ def test_a_front_is_of_plans_that_nothing_beats(basis):
         assert plan.noise_relative_rms == pytest.approx(noise)
         assert plan.fixed_s == pytest.approx(latency)
         below = basis.law.summed(noise**2) * (1 - 1e-3)
-        limited = solve(free.limited(Quantity(Measure.NOISE), below)) if noise else None
+        limited = solve(free.limited(Quantity(CostMetric.NOISE), below)) if noise else None
         if limited and limited.objective is not None:
             assert limited.objective >= latency * (1 - 1e-4)
 
 
 def test_trials_measure_each_plan_once_and_judge_rows(basis):
     sweep = sweep_of(basis, "0.1,100")
-    found = compare(basis, sweep, Wanted(trials=True)).record
+    found = compare(basis, sweep, CompareRequest(trials=True)).record
     for plan in found.plans:
         assert plan.trial.measured.chain.basic_bit_equal
         assert plan.trial.measured.accuracy > 0.9
@@ -257,15 +263,15 @@ def test_a_plan_that_breaks_a_budget_on_the_evaluation_data_is_told(basis, monke
         "broken_budgets",
         lambda *_: iter([("accuracy_drop", 0.02, 0.5)]),
     )
-    found = compare(basis, sweep_of(basis, "0.1,100"), Wanted(trials=True)).record
+    found = compare(basis, sweep_of(basis, "0.1,100"), CompareRequest(trials=True)).record
     assert all(row.broken == ("accuracy_drop is 0.5, budget 0.02",) for row in found.rows)
 
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_the_plans_to_hold_are_written_for_a_runtime(basis, tmp_path, most):
-    order = SetOrder(most, over_range(0.05, 1000), 0.25)
+    order = PlanSetRequest(most, uniform_log(0.05, 1000), 0.25)
     sweep = sweep_of(basis, "0.05,1000", "all")
-    compared = compare(basis, sweep, Wanted(plan_set=order))
+    compared = compare(basis, sweep, CompareRequest(plan_set=order))
     write_comparison(compared, basis, tmp_path / "o")
     found = compared.record.plan_set
     told = load_json(tmp_path / "o" / "plans.json", RunnableSet)
@@ -299,8 +305,8 @@ def test_the_plans_to_hold_are_written_for_a_runtime(basis, tmp_path, most):
 
 def test_more_plans_are_never_slower(basis):
     sweep = sweep_of(basis, "0.05,1000", "all")
-    orders = [SetOrder(most, over_range(0.05, 1000)) for most in (1, 2, 9)]
-    found = [compare(basis, sweep, Wanted(plan_set=order)).record for order in orders]
+    orders = [PlanSetRequest(most, uniform_log(0.05, 1000)) for most in (1, 2, 9)]
+    found = [compare(basis, sweep, CompareRequest(plan_set=order)).record for order in orders]
     regrets = [one.plan_set.regret for one in found]
     assert regrets == sorted(regrets, reverse=True)
     assert regrets[0] > regrets[2]
@@ -310,7 +316,7 @@ def test_more_plans_are_never_slower(basis):
 
 def test_equal_stages_lie_in_one_file(basis, tmp_path):
     sweep = sweep_of(basis, "0.05,1000", "all")
-    compared = compare(basis, sweep, Wanted(plan_set=SetOrder(1, over_range(0.05, 1000))))
+    compared = compare(basis, sweep, CompareRequest(plan_set=PlanSetRequest(1, uniform_log(0.05, 1000))))
     held = compared.record.plan_set
     twice = msgspec.structs.replace(held, plans=(*held.plans, *held.plans))
     write_comparison(

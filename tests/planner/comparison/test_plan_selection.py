@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.comparison.bandwidth_traces import Occurrence
+from planner.comparison.bandwidth_traces import BandwidthDistribution
 from planner.comparison.lower_envelope import Line, lower_envelope
-from planner.comparison.plan_selection import Selection, follow, select_plans
+from planner.comparison.plan_selection import Selection, select_plans, simulate
 
 numbers = st.floats(0.01, 10)
 
@@ -22,7 +22,7 @@ def envelopes(draw):
 def occurrences(draw):
     values = draw(st.lists(st.floats(0.01, 100), min_size=1, max_size=12))
     weights = [draw(numbers) for _ in values]
-    return Occurrence(tuple(values), tuple(w / sum(weights) for w in weights), "")
+    return BandwidthDistribution(tuple(values), tuple(w / sum(weights) for w in weights), "")
 
 
 def mean_of(lines, occurrence) -> float:
@@ -44,26 +44,26 @@ def test_no_other_few_plans_have_a_smaller_mean(drawn, occurrence, most):
 @given(envelopes(), occurrences(), st.integers(1, 4))
 def test_without_a_margin_the_best_plan_always_runs(drawn, occurrence, most):
     found = select_plans(drawn[1], occurrence, most)
-    assert follow(found, occurrence, 0.0)[0] == pytest.approx(found.mean)
+    assert simulate(found, occurrence, 0.0)[0] == pytest.approx(found.mean)
 
 
 TWO = Selection((Line(1.0, 10.0, 0), Line(6.0, 1.0, 1)), (5 / 9,), 0.0, 0.0)
 
 
-def trace(*values: float) -> Occurrence:
-    return Occurrence(values, (1 / len(values),) * len(values), "", in_time=True)
+def trace(*values: float) -> BandwidthDistribution:
+    return BandwidthDistribution(values, (1 / len(values),) * len(values), "", in_time=True)
 
 
 def test_a_margin_keeps_a_runtime_from_flapping():
     flapping = trace(*[1.7, 1.9] * 10)  # around 9 / 5
-    assert follow(TWO, flapping, 0.0)[1] == 19
-    assert follow(TWO, flapping, 0.2)[1] == 0
-    assert follow(TWO, trace(1.7, 1.9, 4.0, 1.9, 0.5), 0.2)[1] == 2
+    assert simulate(TWO, flapping, 0.0)[1] == 19
+    assert simulate(TWO, flapping, 0.2)[1] == 0
+    assert simulate(TWO, trace(1.7, 1.9, 4.0, 1.9, 0.5), 0.2)[1] == 2
 
 
 @given(occurrences(), st.floats(0, 1))
 def test_a_margin_never_makes_it_faster(occurrence, margin):
-    free, changes = follow(TWO, occurrence, 0.0)
-    held, fewer = follow(TWO, occurrence, margin)
+    free, changes = simulate(TWO, occurrence, 0.0)
+    held, fewer = simulate(TWO, occurrence, margin)
     assert held >= free * (1 - 1e-12)
     assert fewer <= changes

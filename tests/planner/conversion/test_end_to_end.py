@@ -21,7 +21,7 @@ from repository import ROOT
 from planner.cli.commands import main
 from planner.conversion.converter import Converted, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
-from planner.conversion.model_source import order_of
+from planner.conversion.model_source import conversion_request
 from planner.conversion.request import FAILURE, ORDER, Kind
 from planner.inputs.dataset import Input
 from planner.inputs.load_samples import load_data
@@ -115,7 +115,7 @@ def optimized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def converted(folder: Path, model: str, shapes: dict[str, tuple[int, ...]] | None = None, **how) -> Converted:
-    order = order_of(located_model(model, folder), ConversionSpec(**how), shapes or {})
+    order = conversion_request(located_model(model, folder), ConversionSpec(**how), shapes or {})
     assert order is not None
     return convert(order)
 
@@ -474,7 +474,7 @@ def told(saved, tmp_path_factory):
     folders = []
     for model, how, _ in FAULTS:
         folders.append(tmp_path_factory.mktemp("fault"))
-        order = order_of(located_model(model, saved), located(saved, how), {})
+        order = conversion_request(located_model(model, saved), located(saved, how), {})
         (folders[-1] / ORDER).write_bytes(msgspec.json.encode(order))
     call = [sys.executable, "-m", "planner.conversion.tf_worker.main", "convert", *folders]
     assert subprocess.run(call, capture_output=True, check=False, timeout=600, cwd=ROOT).returncode == 1
@@ -605,7 +605,7 @@ def test_inspect_takes_every_kind(saved, capfd, monkeypatch):
 
 def test_the_scenario_with_resnet50_has_its_model_and_data():
     found = load_scenario(ROOT / "scenarios" / "keras-resnet50.yaml")
-    order = order_of(found.model, found.conversion, {})
+    order = conversion_request(found.model, found.conversion, {})
     assert order is not None
     assert (order.kind, order.target) == (Kind.APPLICATION, "ResNet50")
     wanted = [Input("input_layer", "float32", (1, 3, 224, 224), channels_last=True)]

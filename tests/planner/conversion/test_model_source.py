@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from planner.conversion.model_source import order_of
+from planner.conversion.model_source import conversion_request
 from planner.conversion.request import Kind
 from planner.scenario.loader import parse_conversion
 from planner.scenario.model_paths import located_conversion, located_model
@@ -26,7 +26,7 @@ from profiling.errors import ModelError
 def test_the_name_tells_what_a_model_is(tmp_path, model, kind, target):
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "saved_model.pb").write_bytes(b"")
-    order = order_of(located_model(model, tmp_path), ConversionSpec(), {})
+    order = conversion_request(located_model(model, tmp_path), ConversionSpec(), {})
     assert order is not None
     assert (order.kind, order.target) == (kind, target.format(tmp_path))
 
@@ -34,7 +34,7 @@ def test_the_name_tells_what_a_model_is(tmp_path, model, kind, target):
 def test_anything_else_is_an_onnx_file(tmp_path):
     (tmp_path / "odd:name").write_bytes(b"")
     for name in ("net.onnx", "net", "odd:name"):
-        assert order_of(str(tmp_path / name), ConversionSpec(), {}) is None
+        assert conversion_request(str(tmp_path / name), ConversionSpec(), {}) is None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_anything_else_is_an_onnx_file(tmp_path):
 )
 def test_options_that_change_nothing_are_refused(tmp_path, model, how, told):
     with pytest.raises(ModelError, match=told):
-        order_of(located_model(model, tmp_path), ConversionSpec(**how), {})
+        conversion_request(located_model(model, tmp_path), ConversionSpec(**how), {})
 
 
 def test_paths_are_made_absolute_and_words_are_not(tmp_path):
@@ -74,7 +74,7 @@ def test_a_plan_carries_how_its_model_was_converted(tmp_path):
     scenario, faults = check_scenario(json.dumps(content))
     assert not faults
     assert scenario is not None
-    order = order_of(scenario.model, scenario.conversion, {})
+    order = conversion_request(scenario.model, scenario.conversion, {})
     assert order is not None
     assert order.arguments == {"alpha": 0.25, "input_shape": [32, 32, 3]}
 

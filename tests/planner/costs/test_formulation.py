@@ -8,7 +8,7 @@ from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
 from planner.errors import ScenarioError
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, Measure, Quantity, Term
+from planner.problem.placement_problem import Choice, CostMetric, ObjectiveTerm, Quantity
 from planner.scenario.loader import load_scenario
 from profiling.errors import ProfileError
 from profiling.precision import Precision, Wire
@@ -107,8 +107,8 @@ def test_source_and_sink_are_fixed_ends(residual, tmp_path):
     assert (sink.fixed, sink.options[0].device) == (True, 1)
     assert problem.flows[0].producer == len(problem.vertices) - 2
     assert problem.flows[-1].consumers == (len(problem.vertices) - 1,)
-    assert [problem.limit(Measure.MEMORY, device) for device in (0, 1)] == [2**20, float("inf")]
-    assert problem.limit(Measure.LATENCY) == 0.1
+    assert [problem.limit(CostMetric.MEMORY, device) for device in (0, 1)] == [2**20, float("inf")]
+    assert problem.limit(CostMetric.LATENCY) == 0.1
 
 
 def test_a_raw_input_weighs_what_the_scenario_says(residual, tmp_path):
@@ -170,8 +170,8 @@ def energy_problem(residual, tmp_path, objective):
 def test_energy_comes_from_watts_and_from_the_radio_model(residual, tmp_path):
     problem = energy_problem(residual, tmp_path, "energy")
     assert [(device.active_w, device.idle_w) for device in problem.devices] == [(3.0, 1.0), (30.0, 0.0)]
-    assert problem.limit(Measure.ENERGY, 0) == 2.0
-    assert problem.objective == (Term(Quantity(Measure.ENERGY)),)
+    assert problem.limit(CostMetric.ENERGY, 0) == 2.0
+    assert problem.objective == (ObjectiveTerm(Quantity(CostMetric.ENERGY)),)
     # 8 Mbit/s: (283.17 x 8 + 132.86) mW for as long as 1,024 bytes take.
     watts = (283.17 * 8 + 132.86) / 1e3
     assert problem.flows[1].forms[0].link_j[0] == pytest.approx((watts * 1024 / 1e6, 0.0))
@@ -254,22 +254,22 @@ def test_every_budget_becomes_a_limit_in_si(residual, tmp_path):
     )
     limits = {limit.quantity: limit.at_most for limit in limits_of(load_scenario(path))}
     assert limits == {
-        Quantity(Measure.LATENCY): 0.1,
-        Quantity(Measure.MAKESPAN): 0.05,
-        Quantity(Measure.PERIOD): 0.05,
-        Quantity(Measure.TRAFFIC, 0): 3 * 1024,
-        Quantity(Measure.MONEY): 0.1,
-        Quantity(Measure.MEMORY, 0): 2**20,
+        Quantity(CostMetric.LATENCY): 0.1,
+        Quantity(CostMetric.MAKESPAN): 0.05,
+        Quantity(CostMetric.PERIOD): 0.05,
+        Quantity(CostMetric.TRAFFIC, 0): 3 * 1024,
+        Quantity(CostMetric.MONEY): 0.1,
+        Quantity(CostMetric.MEMORY, 0): 2**20,
     }
 
 
 @pytest.mark.parametrize("name", ["makespan", "throughput", "memory", "traffic", "noise", "money"])
 def test_each_measure_can_be_the_objective(residual, tmp_path, name):
     problem = formulated(residual, tmp_path, f"objective: {name}")
-    measure = Measure.PERIOD if name == "throughput" else Measure(name)
-    assert problem.objective == (Term(Quantity(measure)),)
+    measure = CostMetric.PERIOD if name == "throughput" else CostMetric(name)
+    assert problem.objective == (ObjectiveTerm(Quantity(measure)),)
     weighted = formulated(residual, tmp_path, f"objective: {{latency: 1, {name}: 2}}")
-    assert [term.quantity.measure for term in weighted.objective] == [Measure.LATENCY, measure]
+    assert [term.quantity.measure for term in weighted.objective] == [CostMetric.LATENCY, measure]
 
 
 def test_a_name_counts_more_than_a_pattern_and_patterns_must_agree(residual, tmp_path):

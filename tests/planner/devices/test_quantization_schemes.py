@@ -45,7 +45,7 @@ def scenario(devices: list[dict[str, object]], **changes: object) -> Scenario:
 
 @pytest.fixture(params=[True, False], ids=["overflows", "exact"])
 def overflows(request, monkeypatch) -> bool:
-    monkeypatch.setattr(schemes, "overflows_here", lambda runtime: request.param)
+    monkeypatch.setattr(schemes, "this_cpu_overflows", lambda runtime: request.param)
     return request.param
 
 
@@ -92,7 +92,7 @@ def profiled(tmp_path):
 
 
 def test_one_processor_that_overflows_gives_all_others_7_bits(profiled, monkeypatch):
-    monkeypatch.setattr(schemes, "overflows_here", lambda runtime: False)
+    monkeypatch.setattr(schemes, "this_cpu_overflows", lambda runtime: False)
     devices = [{"name": "a"}, {"name": "b", "profile": profiled(True)}]
     assert set(choose_schemes(scenario(devices)).values()) == {INT8_REDUCED}
     devices[1]["profile"] = profiled(False)

@@ -7,11 +7,11 @@ import pytest
 
 import planner.output.atomic_folder as module
 from planner.errors import OutputError
-from planner.output.atomic_folder import replacing
+from planner.output.atomic_folder import atomic_directory
 
 
 def write(folder, text: str) -> None:
-    with replacing(folder, "--out") as fresh:
+    with atomic_directory(folder, "--out") as fresh:
         (fresh / "a").write_text(text)
         (fresh / "b").write_text(text)
 
@@ -37,7 +37,7 @@ def test_the_new_takes_the_olds_place_and_nothing_stays_beside_it(tmp_path):
 @pytest.mark.usefixtures("way")
 def test_a_failure_leaves_the_old(tmp_path):
     write(tmp_path / "o", "old")
-    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "o", "--out") as fresh:
+    with pytest.raises(ZeroDivisionError), atomic_directory(tmp_path / "o", "--out") as fresh:
         (fresh / "a").write_text(str(1 / 0))
     assert read(tmp_path / "o") == ("old", "old")
     assert [p.name for p in tmp_path.iterdir()] == ["o"]

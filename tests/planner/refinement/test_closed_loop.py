@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from planned_models import plan_model, scenario_around
 
-from planner.plan.configuration import chosen_by
+from planner.plan.configuration import configuration_of
 from planner.refinement import closed_loop as loop
 from planner.refinement.closed_loop import MOST_ROUNDS, close_loop
-from planner.refinement.measured_scenario import measure_basis
+from planner.refinement.measured_scenario import measure_scenario
 from planner.verification.time_plan import time_in_place
 from profiling.precision import Precision
 
@@ -41,7 +41,7 @@ def test_the_best_of_the_timed_plans_is_delivered(tmp_path):
 @pytest.mark.parametrize("favoured", ["fp32", "int8"])
 def test_one_precision_is_delivered_if_it_is_faster_than_was_believed(favoured, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_NEAR", 1e3)  # whatever was predicted
-    basis = measure_basis(scenario_around(tmp_path, models.residual(), samples()))
+    basis = measure_scenario(scenario_around(tmp_path, models.residual(), samples()))
 
     def timed(chosen):
         """Return what timing shows, but one precision takes a tenth and all else ten times as long."""
@@ -53,7 +53,7 @@ def test_one_precision_is_delivered_if_it_is_faster_than_was_believed(favoured, 
         }
 
     closed = close_loop(basis.ask, basis.latency, basis.tightening, timed)
-    chosen = chosen_by(closed.tightened.problem, closed.tightened.result.choice)
+    chosen = configuration_of(closed.tightened.problem, closed.tightened.result.choice)
     assert {one.value for one in chosen.precisions} == {favoured}
     assert closed.tightened.result.objective == pytest.approx(min(one.objective for one in closed.rounds))
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from small_problems import LATENCY, NOISE, small_problem
 
-from planner.costs.noise_model import NoiseLaw
+from planner.costs.noise_model import NoiseModel
 from planner.plan.records import Metrics
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import Tightened, Tightening
@@ -73,7 +73,7 @@ def test_a_budget_that_is_no_noise_is_approached_from_both_sides():
 
 
 def test_the_law_says_where_to_begin():
-    law = NoiseLaw(gain=2.0, knee=0.05)
+    law = NoiseModel(gain=2.0, knee=0.05)
     done = tighten(PROBLEM, BudgetSpec(noise_relative_rms=0.1), SolverOptions(), measured(PROBLEM, 1.0), law)
     assert done.rounds[0].noise_budget_rms == pytest.approx(0.1)
     assert done.rounds[0].predicted_noise_rms <= 0.1
@@ -138,7 +138,7 @@ def test_a_plan_beyond_the_limit_on_the_sum_is_found_if_it_keeps_the_budgets(gai
     allowed = evaluate(PROBLEM, free.choice).noise_power ** 0.5 * factor * 1.01
     quiet = lambda choice: everything_int8(choice) or not evaluate(PROBLEM, choice).noise_power  # noqa: E731
     budget, real = BudgetSpec(noise_relative_rms=allowed), chaotic(PROBLEM, quiet, factor)
-    done = tighten(PROBLEM, budget, SolverOptions(), real, NoiseLaw(gain))
+    done = tighten(PROBLEM, budget, SolverOptions(), real, NoiseModel(gain))
     assert (done.result.choice == free.choice) == tried
     (delivered,) = (r for r in done.rounds if r.delivered)
     assert delivered.latency_s == min(r.latency_s for r in done.rounds if not r.broken)

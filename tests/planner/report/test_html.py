@@ -16,16 +16,16 @@ from matplotlib.figure import Figure
 from measured_scenarios import quickstart_basis
 from repository import ROOT
 
-from planner.comparison.bandwidth_traces import over_range
-from planner.comparison.compare import Wanted, compare
-from planner.comparison.plan_set import SetOrder
+from planner.comparison.bandwidth_traces import uniform_log
+from planner.comparison.compare import CompareRequest, compare
+from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Sweep
 from planner.output.comparison_folder import write_comparison
 from planner.output.plan_folder import write_outcome
-from planner.problem.placement_problem import Measure
+from planner.problem.placement_problem import CostMetric
 from planner.report.figure_style import colours_of, ink_on, inline_svg, styled
-from planner.report.graph_figure import Placed, _spots, draw_graph
+from planner.report.graph_figure import PlacedGraph, _spots, draw_graph
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from profiling.graph.unit_graph import build_graph
@@ -52,9 +52,9 @@ def comparison_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("page") / "comparison"
     basis = quickstart_basis()
     sweep = Sweep(parse_bandwidths("0.05..1000", ("all",), basis.scenario))
-    axes = (Measure.LATENCY, Measure.NOISE)
-    order = SetOrder(2, over_range(0.05, 1000), 0.1)
-    write_comparison(compare(basis, sweep, Wanted(2, axes, 4, order, trials=True)), basis, folder)
+    axes = (CostMetric.LATENCY, CostMetric.NOISE)
+    order = PlanSetRequest(2, uniform_log(0.05, 1000), 0.1)
+    write_comparison(compare(basis, sweep, CompareRequest(2, axes, 4, order, trials=True)), basis, folder)
     return folder
 
 
@@ -297,7 +297,7 @@ def test_a_picture_has_every_unit_in_its_devices_colour():
     devices = ["one" if unit.index % 2 else "two" for unit in graph.units]
     precisions = [Precision.INT8 if unit.index % 3 else Precision.FP32 for unit in graph.units]
     svg = inline_svg(
-        draw_graph(graph, Placed(devices, precisions, (), "one", "two"), ["one", "two"]), "g", "a<b"
+        draw_graph(graph, PlacedGraph(devices, precisions, (), "one", "two"), ["one", "two"]), "g", "a<b"
     )
     colours = colours_of(["one", "two"])
     assert 'aria-label="a&lt;b"' in svg
@@ -331,7 +331,7 @@ def test_a_dollar_sign_in_a_name_is_no_formula():
     first = graph.inputs[0]
     names = {first: "a$b$c^", "device": "d$\\frac$"}
     with styled():
-        placed = Placed(
+        placed = PlacedGraph(
             (names["device"],) * count, (Precision.FP32,) * count, (), names["device"], names["device"]
         )
         figure = draw_graph(graph, placed, [names["device"]])

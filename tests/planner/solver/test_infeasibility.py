@@ -7,8 +7,8 @@ from small_problems import LATENCY, NOISE, small_problem
 from strategies import problems
 
 from planner.costs.budget_limits import limits_of, unit_of
-from planner.costs.noise_model import NoiseLaw
-from planner.problem.placement_problem import Limit, Measure, Quantity
+from planner.costs.noise_model import NoiseModel
+from planner.problem.placement_problem import CostMetric, Limit, Quantity
 from planner.refinement.infeasibility_text import conflict_text
 from planner.scenario.loader import load_scenario
 from planner.solver.backends import SolverOptions
@@ -39,27 +39,27 @@ def test_a_conflict_is_minimal_and_each_way_out_of_it_is_one(problem):
 
 def test_budgets_that_bind_together_are_named_together():
     tight = replace(
-        FREE, limits=(Limit(NOISE, 0.0), Limit(LATENCY, 1.0), Limit(Quantity(Measure.MEMORY, 0), 20))
+        FREE, limits=(Limit(NOISE, 0.0), Limit(LATENCY, 1.0), Limit(Quantity(CostMetric.MEMORY, 0), 20))
     )
     inside = [replace(v, options=tuple(o for o in v.options if o.device == 0)) for v in tight.vertices]
     tight = replace(tight, vertices=tuple(inside))
     conflict = find_conflict(tight, SolverOptions())
-    assert [one.limit.quantity for one in conflict.relaxations] == [NOISE, Quantity(Measure.MEMORY, 0)]
+    assert [one.limit.quantity for one in conflict.relaxations] == [NOISE, Quantity(CostMetric.MEMORY, 0)]
     assert [one.least for one in conflict.relaxations] == pytest.approx([0.02 + 0.003 + 0.002, 30.0], rel=0.5)
 
 
 def test_a_conflict_is_told_in_the_scenarios_keys_and_units(tmp_path):
     (tmp_path / "s.yaml").write_text(LIMITED.replace("{INPUTS}", "{}"))
     scenario = load_scenario(tmp_path / "s.yaml")
-    limits = (Limit(Quantity(Measure.MEMORY, 0), 3 * 2**20), Limit(LATENCY, 0.001), Limit(NOISE, 1e-4))
+    limits = (Limit(Quantity(CostMetric.MEMORY, 0), 3 * 2**20), Limit(LATENCY, 0.001), Limit(NOISE, 1e-4))
     conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
-    text = conflict_text(scenario, conflict, NoiseLaw().power)
+    text = conflict_text(scenario, conflict, NoiseModel().power)
     assert text.startswith("infeasible at the measured costs: budget.latency_ms: 0.001 ms cannot be kept; ")
     assert text.endswith(" ms would do")
     both = replace(
         conflict, relaxations=tuple(replace(conflict.relaxations[0], limit=x, least=None) for x in limits)
     )
-    assert conflict_text(scenario, both, NoiseLaw().power) == (
+    assert conflict_text(scenario, both, NoiseModel().power) == (
         "infeasible at the measured costs: budget.memory_mib.camera: 3 MiB, budget.latency_ms: 1 ms and "
         "noise_relative_rms: 0.01 cannot be kept together"
     )
@@ -74,12 +74,12 @@ def test_a_limit_that_error_budgets_left_names_them_and_no_way_out(tmp_path):
     conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
     (one,) = conflict.relaxations
     derived = replace(conflict, relaxations=(replace(one, limit=Limit(NOISE, 1e-4), least=0.002),))
-    assert conflict_text(scenario, derived, NoiseLaw().power) == (
+    assert conflict_text(scenario, derived, NoiseModel().power) == (
         "infeasible at the measured costs: noise_relative_rms and max_abs_error (which leave 0.01 of noise "
         "on held-back data) cannot be kept"
     )
     own = replace(conflict, relaxations=(replace(one, limit=Limit(NOISE, 0.04), least=0.09),))
-    assert conflict_text(scenario, own, NoiseLaw().power).endswith("noise_relative_rms: 0.3 would do")
+    assert conflict_text(scenario, own, NoiseModel().power).endswith("noise_relative_rms: 0.3 would do")
 
 
 WRITTEN = {

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import problems
 
-from planner.problem.placement_problem import Measure, Quantity
+from planner.problem.placement_problem import CostMetric, Quantity
 from planner.solver.backends import SolverOptions
 from planner.solver.pareto_front import pareto_front
 from planner.solver.solve import solve
 
-LATENCY, NOISE, MONEY = (Quantity(one) for one in (Measure.LATENCY, Measure.NOISE, Measure.MONEY))
+LATENCY, NOISE, MONEY = (Quantity(one) for one in (CostMetric.LATENCY, CostMetric.NOISE, CostMetric.MONEY))
 CLOSE = 3e-5
 
 

@@ -8,22 +8,22 @@ from hypothesis import strategies as st
 
 from planner.problem.device_visits import with_visits
 from planner.problem.placement_problem import (
+    CostMetric,
     Device,
     Flow,
-    Form,
     Limit,
     Link,
-    Measure,
+    ObjectiveTerm,
     Option,
     PlacementProblem,
     Quantity,
-    Term,
     Vertex,
+    WireForm,
 )
 from planner.solver.pipeline_dp import best_pipeline
-from planner.solver.presolve.device_symmetry import are_alike
-from planner.solver.presolve.merge_units import contract
-from planner.solver.presolve.stage_windows import within_period
+from planner.solver.presolve.device_symmetry import are_interchangeable
+from planner.solver.presolve.merge_units import merge_costless_units
+from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
 
@@ -54,10 +54,10 @@ def hubs(draw, cpu_is_convex: bool = True) -> PlacementProblem:
     for u, consumers in readers.items():
         if consumers:
             cost = draw(small)
-            form = Form("float", 0, 1, (cost,) * len(links), routes)
+            form = WireForm("float", 0, 1, (cost,) * len(links), routes)
             flows.append(Flow(f"t{u}", u, tuple(sorted(consumers)), (form,)))
     room = draw(st.none() | st.integers(5, 30))
-    limits = [Limit(Quantity(Measure.MEMORY, a), room) for a in range(hub)] if room is not None else []
+    limits = [Limit(Quantity(CostMetric.MEMORY, a), room) for a in range(hub)] if room is not None else []
     together = ((0, units - 1),) if units > 2 and draw(st.integers(0, 4)) == 0 else ()
     return PlacementProblem(
         (*(Device(f"a{a}", transfers_block=True) for a in range(hub)), Device("cpu", convex=cpu_is_convex)),
@@ -65,7 +65,7 @@ def hubs(draw, cpu_is_convex: bool = True) -> PlacementProblem:
         tuple(flows),
         tuple(links),
         limits=tuple(limits),
-        objective=(Term(Quantity(Measure.PERIOD)),),
+        objective=(ObjectiveTerm(Quantity(CostMetric.PERIOD)),),
         together=together,
     )
 
@@ -100,20 +100,20 @@ def test_contraction_loses_no_optimum(problem):
         for v in problem.vertices
     ]
     problem = replace(problem, vertices=tuple(weightless))
-    smaller = contract(problem)
+    smaller = merge_costless_units(problem)
     assert oracle.best(smaller) == oracle.best(problem)
 
 
 def test_a_unit_that_costs_nothing_stays_with_its_only_reader():
     problem = problem_with_a_weight(seconds=0.0)
-    assert contract(problem).together == ((0, 1),)
-    assert contract(problem_with_a_weight(seconds=0.1)).together == ()
-    full = replace(problem, limits=(Limit(Quantity(Measure.MEMORY, 0), 5),))
-    assert contract(full).together == ()
+    assert merge_costless_units(problem).together == ((0, 1),)
+    assert merge_costless_units(problem_with_a_weight(seconds=0.1)).together == ()
+    full = replace(problem, limits=(Limit(Quantity(CostMetric.MEMORY, 0), 5),))
+    assert merge_costless_units(full).together == ()
 
 
 def problem_with_a_weight(seconds: float) -> PlacementProblem:
-    way = Form("float", 0, 1, (1.0, 1.0), (((), (0,)), ((1,), ())))
+    way = WireForm("float", 0, 1, (1.0, 1.0), (((), (0,)), ((1,), ())))
     return PlacementProblem(
         (Device("a"), Device("b")),
         (
@@ -130,22 +130,26 @@ def problem_with_a_weight(seconds: float) -> PlacementProblem:
 
 def test_accelerators_are_alike_and_their_hub_is_not():
     problem = next(p for p in [small_hub()])
-    assert are_alike(problem, 0, 1)
-    assert not are_alike(problem, 0, 2)
+    assert are_interchangeable(problem, 0, 1)
+    assert not are_interchangeable(problem, 0, 2)
     faster = replace(problem.vertices[0], options=(Option(0, seconds=1.0), *problem.vertices[0].options[1:]))
-    assert not are_alike(replace(problem, vertices=(faster, *problem.vertices[1:])), 0, 1)
-    limited = replace(problem, limits=(Limit(Quantity(Measure.MEMORY, 0), 5),))
-    assert not are_alike(limited, 0, 1)
-    assert not are_alike(with_visits(problem, [2, 1, 1]), 0, 1)
+    assert not are_interchangeable(replace(problem, vertices=(faster, *problem.vertices[1:])), 0, 1)
+    limited = replace(problem, limits=(Limit(Quantity(CostMetric.MEMORY, 0), 5),))
+    assert not are_interchangeable(limited, 0, 1)
+    assert not are_interchangeable(with_visits(problem, [2, 1, 1]), 0, 1)
 
 
 def small_hub() -> PlacementProblem:
     links = tuple(Link(f"{a}-{b}", a, b) for a, b in ((0, 2), (1, 2), (2, 0), (2, 1)))
     routes = (((), (0, 3), (0,)), ((1, 2), (), (1,)), ((2,), (3,), ()))
     units = tuple(Vertex(f"u{i}", tuple(Option(d, seconds=2.0) for d in range(3))) for i in range(3))
-    flows = tuple(Flow(f"t{i}", i, (i + 1,), (Form("float", 0, 1, (1.0,) * 4, routes),)) for i in range(2))
+    flows = tuple(
+        Flow(f"t{i}", i, (i + 1,), (WireForm("float", 0, 1, (1.0,) * 4, routes),)) for i in range(2)
+    )
     devices = (Device("a", transfers_block=True), Device("b", transfers_block=True), Device("hub"))
-    return PlacementProblem(devices, units, flows, links, objective=(Term(Quantity(Measure.PERIOD)),))
+    return PlacementProblem(
+        devices, units, flows, links, objective=(ObjectiveTerm(Quantity(CostMetric.PERIOD)),)
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -155,7 +159,7 @@ def test_windows_leave_every_plan_of_the_period(problem):
     if best is None:
         return
     for factor in (1.0, 1.2):
-        kept = within_period(problem, best * factor)
+        kept = feasible_options(problem, best * factor)
         for choice in oracle.choices(problem):
             cost = oracle.price(problem, choice)
             ordered = _in_order(problem, choice)
@@ -176,4 +180,4 @@ def _in_order(problem, choice) -> bool:
 
 def test_windows_narrow_a_chain():
     problem = small_hub()
-    assert [len(row) for row in within_period(problem, 2.0)] == [2, 3, 2]
+    assert [len(row) for row in feasible_options(problem, 2.0)] == [2, 3, 2]

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from strategies import problems
 
-from planner.problem.placement_problem import Measure, Quantity
+from planner.problem.placement_problem import CostMetric, Quantity
 from planner.solver.backends import SolverOptions
-from planner.solver.single_precision import plans_regardless
+from planner.solver.single_precision import unconstrained_noise_plans
 
-NOISE = Quantity(Measure.NOISE)
+NOISE = Quantity(CostMetric.NOISE)
 
 
 def enumerated(problem, precision: str | None = None) -> float:
@@ -36,7 +36,7 @@ def enumerated(problem, precision: str | None = None) -> float:
 @given(problems(max_units=4))
 def test_they_are_the_best_of_all_and_of_each_precision(problem):
     free = problem.limited(NOISE, None)
-    found = plans_regardless(free, SolverOptions(gap=1e-9))
+    found = unconstrained_noise_plans(free, SolverOptions(gap=1e-9))
     precisions = {o.precision for vertex in free.vertices for o in vertex.options if o.quantized}
     wanted = {enumerated(free, one) for one in (None, *precisions)} - {inf}
     objectives = [result.objective for result in found]

@@ -13,13 +13,13 @@ from planner.errors import ProblemError, SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import (
     Choice,
+    CostMetric,
     Device,
     Limit,
-    Measure,
+    ObjectiveTerm,
     Option,
     PlacementProblem,
     Quantity,
-    Term,
     Vertex,
 )
 from planner.solver.backends import SolverOptions
@@ -100,7 +100,7 @@ def scaled(flow, links: float, switches: float = 1.0):
 @settings(max_examples=40, deadline=None)
 @given(problems(max_units=4), st.floats(0.1, 0.9))
 def test_more_bandwidth_is_never_slower(problem, factor):
-    problem = replace(problem, limits=(), objective=(Term(LATENCY),))
+    problem = replace(problem, limits=(), objective=(ObjectiveTerm(LATENCY),))
     faster = replace(problem, flows=tuple(scaled(flow, links=factor) for flow in problem.flows))
     before, after = solve(problem), solve(faster)
     if before.choice is not None:
@@ -124,9 +124,11 @@ def test_losing_an_option_is_never_faster(problem):
 @settings(max_examples=30, deadline=None)
 @given(problems(max_units=4))
 def test_doubled_times_double_the_objective(problem):
-    times = (Measure.LATENCY, Measure.MAKESPAN, Measure.PERIOD)
-    terms = tuple(term for term in problem.objective if term.quantity.measure in times) or (Term(LATENCY),)
-    kept = tuple(x for x in problem.limits if x.quantity.measure in (Measure.MEMORY, Measure.NOISE))
+    times = (CostMetric.LATENCY, CostMetric.MAKESPAN, CostMetric.PERIOD)
+    terms = tuple(term for term in problem.objective if term.quantity.measure in times) or (
+        ObjectiveTerm(LATENCY),
+    )
+    kept = tuple(x for x in problem.limits if x.quantity.measure in (CostMetric.MEMORY, CostMetric.NOISE))
     problem = replace(problem, objective=terms, limits=kept)
     slower = replace(
         problem,
@@ -195,13 +197,13 @@ def test_evaluate_prices_any_assignment_as_the_formulas_do(problem, data):
     assert is_feasible(problem, ours) == oracle.feasible(problem, theirs)
 
 
-@pytest.mark.parametrize("measure", list(Measure))
+@pytest.mark.parametrize("measure", list(CostMetric))
 def test_a_limit_below_the_least_is_infeasible_and_one_above_is_not(measure):
     """Each measure is an objective and a limit alike."""
-    quantity = Quantity(measure, 2 if measure is Measure.MEMORY else None)
+    quantity = Quantity(measure, 2 if measure is CostMetric.MEMORY else None)
     stays = [replace(v, options=v.options[4:]) if v.name == "u2" else v for v in FREE.vertices]
     noisy = [replace(v, options=v.options[1:2]) if v.name == "u0" else v for v in stays]
-    free = replace(FREE, vertices=tuple(noisy), objective=(Term(quantity),))
+    free = replace(FREE, vertices=tuple(noisy), objective=(ObjectiveTerm(quantity),))
     least = solve(free).objective
     assert least > 0
     for factor, status in ((1.001, SolveStatus.OPTIMAL), (0.999, SolveStatus.INFEASIBLE)):

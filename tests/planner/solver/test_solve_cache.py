@@ -8,7 +8,7 @@ from planner.errors import SolverError
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve
-from planner.solver.solve_cache import solve_ahead, solve_kept
+from planner.solver.solve_cache import solve_cached, warm_cache
 
 OPTIONS = SolverOptions(gap=1e-9)
 
@@ -23,7 +23,7 @@ def test_every_answer_can_be_kept(problem):
 @settings(max_examples=10, deadline=None)
 @given(problems(max_units=4))
 def test_what_is_kept_is_the_answer(problem):
-    first, again = (solve_kept(problem, OPTIONS) for _ in range(2))
+    first, again = (solve_cached(problem, OPTIONS) for _ in range(2))
     assert again == first
     assert first.choice == solve(problem, OPTIONS).choice
     assert first.objective == solve(problem, OPTIONS).objective
@@ -38,21 +38,21 @@ def several():
 
 
 def test_what_is_solved_ahead_is_not_solved_again(several, monkeypatch):
-    solve_ahead(several, OPTIONS, 2)
+    warm_cache(several, OPTIONS, 2)
     monkeypatch.setattr(planner.solver.solve_cache, "solve", None)
-    assert all(solve_kept(problem, OPTIONS).objective is not None for problem in several)
+    assert all(solve_cached(problem, OPTIONS).objective is not None for problem in several)
 
 
 def test_a_problem_that_fails_is_left_to_the_one_who_asks(several):
     unknown = SolverOptions("no such solver", gap=1e-9)
     try:
-        solve_ahead(several, unknown, 2)
+        warm_cache(several, unknown, 2)
     except SolverError:
         pytest.fail("a failure ahead is nobody's answer")
 
 
 def test_other_options_are_another_problem(several, monkeypatch):
-    solve_kept(several[0], OPTIONS)
+    solve_cached(several[0], OPTIONS)
     monkeypatch.setattr(planner.solver.solve_cache, "solve", None)
     with pytest.raises(TypeError):
-        solve_kept(several[0], SolverOptions(gap=2e-9))
+        solve_cached(several[0], SolverOptions(gap=2e-9))

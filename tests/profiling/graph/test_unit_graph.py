@@ -78,7 +78,7 @@ def test_int8_bytes_cover_what_the_tool_writes(digits):
     graph = digits.graph
     nodes = tuple(n for u in graph.units for n in u.nodes)
     model = quantize(graph.model, dict.fromkeys(nodes, INT8), digits.calibration.ranges)
-    activations = {t for u in graph.units for t in graph.quantized_by(u.index)}
+    activations = {t for u in graph.units for t in graph.tensors_quantized_with(u.index)}
     written = sum(
         numpy_helper.to_array(init).nbytes
         for init in model.graph.initializer
@@ -121,8 +121,8 @@ def test_absorbed_units_change_nothing_that_the_runtime_does(tmp_path):
     seen = 0
     for count in range(1, len(able)):
         for int8 in itertools.combinations(able, count):
-            more = graph.settled(dict.fromkeys(int8, Precision.INT8))
-            assert graph.settled(more) == more
+            more = graph.resolve_precisions(dict.fromkeys(int8, Precision.INT8))
+            assert graph.resolve_precisions(more) == more
             if set(more) == set(int8):
                 continue
             seen += 1
@@ -174,8 +174,8 @@ def test_a_pool_leaves_int8_with_its_surroundings(pools):
     graph = pools.graph
     of = {unit.outputs[0]: unit.index for unit in graph.units}
     everything = {of[name]: Precision.INT8 for name in ("one", "middle", "both", "two")}
-    assert graph.settled(everything) == everything
+    assert graph.resolve_precisions(everything) == everything
     for missing in ("one", "both", "two"):
         others = {index: own for index, own in everything.items() if index != of[missing]}
-        assert of["middle"] not in graph.settled(others)
-        assert of["middle"] in graph.settled(others | {of["middle"]: Precision.INT16})
+        assert of["middle"] not in graph.resolve_precisions(others)
+        assert of["middle"] in graph.resolve_precisions(others | {of["middle"]: Precision.INT16})

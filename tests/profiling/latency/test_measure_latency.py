@@ -5,8 +5,8 @@ import pytest
 from prepared_models import Prepared
 
 from profiling.latency.kernel_tags import tag_model
-from profiling.latency.measure_latency import Setup, measure_latency, order_of
-from profiling.on_device.measure import Kernel, KernelTimes, Order, Owner, switch_costs
+from profiling.latency.measure_latency import Setup, measure_latency, measurement_plan
+from profiling.on_device.measure import Kernel, KernelTimes, MeasurementPlan, Owner, conversion_costs
 from profiling.precision import Precision
 from profiling.quantization.quantize import quantize
 from profiling.records.profile import LatencyProfile, load_json, save_json
@@ -105,7 +105,7 @@ def test_an_input_that_nothing_reads_does_no_harm(tmp_path):
 
 
 def test_every_two_neighbours_are_a_switch_to_int8_and_back_in_some_model(digits):
-    order = order_of(digits.graph, digits.calibration, Setup(Runtime(), 3))
+    order = measurement_plan(digits.graph, digits.calibration, Setup(Runtime(), 3))
     able = [index for index, (_, quantizable) in enumerate(order.units) if quantizable]
     mixed = order.mixes[2:]
     for first, second in itertools.pairwise(able):
@@ -121,7 +121,7 @@ def times(units: dict[int, float], switches: dict[tuple[str, int], float]) -> Ke
 
 def test_a_switch_costs_what_units_beside_it_lose():
     # A chain of three units: tensors are the input, two between, and the output.
-    order = Order(
+    order = MeasurementPlan(
         1, "d", 1, "", 1, "int8", "", [("a", True), ("b", True), ("c", True)],
         [("in", 40, -1, [0]), ("ab", 80, 0, [1]), ("bc", 80, 1, [2]), ("out", 40, 2, [-1])],
         ["fp32", "int8"], [{}, {"int8": [0, 1, 2]}, {"int8": [1]}], [], [],
@@ -130,7 +130,7 @@ def test_a_switch_costs_what_units_beside_it_lose():
     int8 = times({0: 2.0, 1: 3.0, 2: 4.0}, {("q", 0): 0.5, ("d", 3): 0.25})
     # Only b in int8: a loses 1 at the switch ab, b loses 0.6 at both of its switches, c loses nothing.
     mixed = times({0: 6.0, 1: 3.6, 2: 7.0}, {("q", 1): 0.1, ("d", 2): 0.2})
-    rows = {(r["tensor"], r["to"]): r for r in switch_costs(order, [fp32, int8, mixed])}
+    rows = {(r["tensor"], r["to"]): r for r in conversion_costs(order, [fp32, int8, mixed])}
     assert rows["ab", "int8"]["seconds"] == pytest.approx(0.1 + 1.0 + 0.3)
     assert rows["bc", "fp32"]["seconds"] == pytest.approx(0.2 + 0.3)
     assert rows["in", "int8"]["seconds"] == pytest.approx(0.5)

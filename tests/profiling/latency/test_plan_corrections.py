@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from planner.costs.device_costs import DeviceCosts
-from planner.costs.whole_model import Whole, alone_on
+from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
 from planner.deployment.mixed_precision import rebuild
 from planner.scenario.validation import check_scenario
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
-from profiling.latency.plan_corrections import refine
+from profiling.latency.plan_corrections import apply_corrections
 from profiling.on_device.measure import KernelTimes, Timed
 from profiling.precision import Precision
 from profiling.quantization.quantize import INT8_REDUCED
@@ -29,7 +29,7 @@ CONTENT = {
 def alone():
     scenario, faults = check_scenario(json.dumps(CONTENT | {"precisions": ["fp32", "int8", "int16"]}))
     assert not faults
-    return alone_on(scenario, scenario.devices[0])
+    return single_device_scenario(scenario, scenario.devices[0])
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def profile(digits):
 
 def whole_seconds(alone, graph, profile, mix) -> float:
     costs = {"a": DeviceCosts.of(profile, {}, INT8_REDUCED)}
-    return Whole(alone, graph, costs).cost(mix).latency_s
+    return WholeModelPredictor(alone, graph, costs).cost(mix).latency_s
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -50,10 +50,10 @@ def test_afterwards_the_plan_costs_what_it_was_measured_to_cost(digits, alone, p
     able = [unit.index for unit in graph.units if unit.quantizable]
     quantized = (Precision.INT8, Precision.INT16)[: 1 + seed % 2]
     mix = {index: quantized[rng.integers(len(quantized))] for index in able if rng.random() < 0.5}
-    mix = graph.settled(mix)
+    mix = graph.resolve_precisions(mix)
     mixed = rebuild(graph, digits.calibration.at(mix), digits.calibration.ranges)
     found = time_plan(graph, BuiltPlan(mix, mixed), digits.samples[0], Runtime(), rounds=5)
-    refined = refine(profile, found)
+    refined = apply_corrections(profile, found)
     wanted = found.ratio_to_fp32 * profile.wall_s[Precision.FP32]
     assert whole_seconds(alone, graph, refined, mix) == pytest.approx(wanted, rel=1e-6)
     assert all(row.seconds >= 0 for row in (*refined.units, *refined.switches))
@@ -64,7 +64,7 @@ def test_costs_that_the_plan_does_not_have_stay(digits, profile):
     int8 = dict.fromkeys(range(3), Precision.INT8)
     mixed = rebuild(graph, digits.calibration.at(int8), digits.calibration.ranges)
     found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
-    refined = refine(profile, found)
+    refined = apply_corrections(profile, found)
     for old, new in zip(profile.units, refined.units, strict=True):
         index = next(unit.index for unit in graph.units if unit.name == old.unit)
         if int8.get(index, Precision.FP32) is not old.precision:
@@ -74,12 +74,14 @@ def test_costs_that_the_plan_does_not_have_stay(digits, profile):
 def test_what_no_kernel_accounts_for_is_spread_over_the_plan(digits, alone, profile):
     graph = digits.graph
     able = [unit.index for unit in graph.units if unit.quantizable]
-    int8 = graph.settled(dict.fromkeys(able, Precision.INT8))
+    int8 = graph.resolve_precisions(dict.fromkeys(able, Precision.INT8))
     mixed = rebuild(graph, digits.calibration.at(int8), digits.calibration.ranges)
     found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
     slower = replace(found, plan=Timed(found.plan.wall_s * 2, found.plan.profiled))
     none = replace(found, plan=Timed(found.plan.wall_s, KernelTimes(())))
     for one in (slower, found):
         wanted = one.ratio_to_fp32 * profile.wall_s[Precision.FP32]
-        assert whole_seconds(alone, graph, refine(profile, one), int8) == pytest.approx(wanted, rel=1e-6)
-    assert all(row.seconds >= 0 for row in refine(profile, none).units)
+        assert whole_seconds(alone, graph, apply_corrections(profile, one), int8) == pytest.approx(
+            wanted, rel=1e-6
+        )
+    assert all(row.seconds >= 0 for row in apply_corrections(profile, none).units)

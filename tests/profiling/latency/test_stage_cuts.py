@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from planner.verification.stage_chain import Chain, same_bits
-from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, order_of, time_plan
-from profiling.latency.plan_corrections import StageTime, refine
+from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, measurement_plan, time_plan
+from profiling.latency.plan_corrections import StageTime, apply_corrections
 from profiling.latency.stage_cuts import designed_stages, stage_models
-from profiling.on_device.measure import FP32, INT8, INT16, cuts_of, form_of, seam_costs
+from profiling.on_device.measure import FP32, INT8, INT16, cuts_of, stage_boundary_costs, tensor_precision
 from profiling.precision import Precision
 from profiling.quantization.quantize import quantize
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
@@ -22,7 +22,7 @@ def profile(digits):
 
 @pytest.fixture
 def order(digits):
-    return order_of(digits.graph, digits.calibration, Setup(Runtime(), 1, tuple(Precision)))
+    return measurement_plan(digits.graph, digits.calibration, Setup(Runtime(), 1, tuple(Precision)))
 
 
 def able(graph) -> list[int]:
@@ -62,8 +62,8 @@ def test_a_stage_begins_where_it_reads_and_ends_where_others_read(order):
     assert cuts_of(chain, [[0, 1, 2]]) == [[]]
     assert cuts_of(chain, [[0], [1, 2]]) == [[1], [1]]
     assert cuts_of(chain, [[0], [1], [2]]) == [[1], [1, 2], [1, 2]]
-    assert [form_of(chain, place, {1: INT8}) for place in range(4)] == [FP32, INT8, INT8, FP32]
-    assert [form_of(chain, p, {1: INT8, 2: INT16}) for p in range(4)] == [FP32, INT8, INT8, INT16]
+    assert [tensor_precision(chain, place, {1: INT8}) for place in range(4)] == [FP32, INT8, INT8, FP32]
+    assert [tensor_precision(chain, p, {1: INT8, 2: INT16}) for p in range(4)] == [FP32, INT8, INT8, INT16]
 
 
 @pytest.mark.parametrize("line", [(2e-5, 3e-9), (0.0, 3e-9), (2e-5, 0.0)])
@@ -73,7 +73,7 @@ def test_the_cost_of_cuts_is_found_again(order, line):
     lines = {FP32: line, INT8: (line[0] / 2, line[1] / 4), INT16: (line[0] / 3, line[1] / 3)}
 
     def cost(place: int, mix) -> float:
-        start, slope = lines[form_of(order, place, mix)]
+        start, slope = lines[tensor_precision(order, place, mix)]
         return start + slope * order.switches[place][1]
 
     excess = [
@@ -81,7 +81,7 @@ def test_the_cost_of_cuts_is_found_again(order, line):
         for mix in order.mixes[:3]
     ]
     sizes = {name: size for name, size, _, _ in order.switches}
-    for row in seam_costs(order, excess):
+    for row in stage_boundary_costs(order, excess):
         start, slope = lines[row["form"]]
         assert (
             row["leave_s"] == row["enter_s"] == pytest.approx(start + slope * sizes[row["tensor"]], abs=1e-9)
@@ -90,7 +90,7 @@ def test_the_cost_of_cuts_is_found_again(order, line):
 
 def test_stages_that_are_faster_than_expected_cost_nothing(order):
     excess = [[-1e-3] * len(order.stages)] * 3
-    assert {row["leave_s"] for row in seam_costs(order, excess)} == {0.0}
+    assert {row["leave_s"] for row in stage_boundary_costs(order, excess)} == {0.0}
 
 
 def test_a_profile_knows_the_seams_of_every_float_tensor(digits, profile):
@@ -112,7 +112,7 @@ def test_what_is_left_over_is_spread_over_the_units(profile):
 
 def test_cuts_take_what_stages_took_beyond_their_units(digits, profile):
     graph = digits.graph
-    int8 = graph.settled(dict.fromkeys(able(graph)[: len(graph.units) // 2], Precision.INT8))
+    int8 = graph.resolve_precisions(dict.fromkeys(able(graph)[: len(graph.units) // 2], Precision.INT8))
     mixed = mixed_model(digits, int8)
     half = len(graph.units) // 2
     stages = [list(range(half)), list(range(half, len(graph.units)))]
@@ -124,7 +124,7 @@ def test_cuts_take_what_stages_took_beyond_their_units(digits, profile):
     )
     # Far slower than their units, so that nothing is cut off at zero.
     slow = tuple(StageTime(stage.units, stage.seconds + found.plan.wall_s) for stage in found.stages)
-    refined = refine(profile, replace(found, stages=slow))
+    refined = apply_corrections(profile, replace(found, stages=slow))
     scale = profile.wall_s[Precision.FP32] / found.fp32_s
     sides = [row.leave_s for row in refined.seams if row.measured and row.leave_s > found.plan.wall_s / 9]
     entered = [row.enter_s for row in refined.seams if row.measured and row.enter_s > found.plan.wall_s / 9]
@@ -142,7 +142,7 @@ def test_stages_of_other_devices_change_no_seams(digits, profile):
     )
     found = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=3)
     away = tuple(replace(stage, here=False) for stage in found.stages)
-    assert refine(profile, replace(found, stages=away)).seams == profile.seams
+    assert apply_corrections(profile, replace(found, stages=away)).seams == profile.seams
 
 
 def test_time_of_all_stages_is_told_even_of_one_stage(digits):

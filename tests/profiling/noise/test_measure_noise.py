@@ -36,7 +36,7 @@ def test_single_tensor_noise_adds_up_to_that_of_a_mixed_model(digits):
         [run_session(session, s) for s in digits.samples],
         [run_session(exact, s) for s in digits.samples],
     )
-    tensors = {t for i in chosen for t in digits.graph.quantized_by(i)}
+    tensors = {t for i in chosen for t in digits.graph.tensors_quantized_with(i)}
     predicted = sum(row.power for row in profile.tensors if row.tensor in tensors)
     predicted += sum(
         row.power for row in profile.units if row.unit in {digits.graph.units[i].name for i in chosen}

@@ -82,7 +82,7 @@ def quantized(path, folder, scheme):
 
 def contents(model: onnx.ModelProto) -> dict[str, bytes]:
     return {
-        tensor.name: numpy_helper.to_array(weights.bring_in(tensor)).tobytes()
+        tensor.name: numpy_helper.to_array(weights.inline(tensor)).tobytes()
         for tensor in model.graph.initializer
     }
 
@@ -112,7 +112,7 @@ def test_a_stack_of_matrices_stays_in_float(tmp_path):
 @pytest.mark.usefixtures("_all_large")
 def test_pieces_are_the_whole(tmp_path):
     array = np.arange(7 * 5 * 3, dtype=np.float32).reshape(7, 5, 3)
-    weight = weights.write_large(array.shape, TensorProto.FLOAT, [array[:2], array[2:]])
+    weight = weights.write_external(array.shape, TensorProto.FLOAT, [array[:2], array[2:]])
     pieces = list(weight.blocks())
     assert len(pieces) == 7
     assert np.concatenate(pieces).tobytes() == array.tobytes()

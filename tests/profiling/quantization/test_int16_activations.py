@@ -11,7 +11,7 @@ from planned_models import plan_model
 from prepared_models import Prepared
 
 from planner.deployment.mixed_precision import quantized_tensors, rebuild
-from profiling.noise.measure_noise import finer, measure_noise, noise_power
+from profiling.noise.measure_noise import measure_noise, noise_power, scale_to_int16
 from profiling.on_device.measure import read_op_types
 from profiling.precision import Precision
 from profiling.quantization.quantize import INT8, QUANTIZED_SUFFIX, Calibration, Scheme, quantize
@@ -74,7 +74,7 @@ def test_a_tensor_that_an_int8_unit_touches_has_8_bits(residual):
     mix = {0: Precision.INT16, 1: Precision.INT8, 2: Precision.INT16}
     mixed = rebuild(graph, residual.calibration.at(mix), residual.calibration.ranges)
     found = quantized_tensors(mixed)
-    for name in graph.quantized_by(1):
+    for name in graph.tensors_quantized_with(1):
         assert found[name] is Precision.INT8
     assert found[graph.inputs[0]] is Precision.INT16
     types = {v.name: v.type.tensor_type.elem_type for v in mixed.graph.value_info}
@@ -104,7 +104,7 @@ def test_noise_of_16_bits_is_that_of_8_over_257_squared(branches):
     eight = measure_noise(branches.graph, branches.calibration, branches.samples)
     wide = Calibration(INT16, branches.calibration.ranges)
     measured = measure_noise(branches.graph, wide, branches.samples)
-    derived = {row.tensor: row.power for row in finer(eight.tensors)}
+    derived = {row.tensor: row.power for row in scale_to_int16(eight.tensors)}
     pairs = [(row.power, derived[row.tensor]) for row in measured.tensors if row.power > 1e-10]
     assert len(pairs) > 3
     ratios = np.array([one / other for one, other in pairs])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
 
-from planner.conversion.tf_worker.qat_weights import restore_integers, whole_numbers
+from planner.conversion.tf_worker.qat_weights import integer_values, restore_integers
 
 SCALES = st.floats(2.0**-12, 4.0, width=32)
 
@@ -26,7 +26,7 @@ def test_whole_multiples_of_a_step_are_read_off_exactly(seed, scales, most, axis
     along = [1, 1, 1]
     along[axis] = -1
     values = (numbers * steps.reshape(along)).astype(np.float32)
-    found = whole_numbers(values, axis)
+    found = integer_values(values, axis)
     assert found is not None
     integers, read = found
     again = integers.astype(np.float32) * (read.reshape(along) if read.ndim else read)
@@ -36,12 +36,12 @@ def test_whole_multiples_of_a_step_are_read_off_exactly(seed, scales, most, axis
 
 def test_weights_on_no_grid_stay():
     values = np.random.default_rng(0).normal(size=(8, 3, 3, 3)).astype(np.float32)
-    assert whole_numbers(values, 0) is None
+    assert integer_values(values, 0) is None
 
 
 def test_one_scale_serves_a_whole_tensor_if_it_can():
     values = np.arange(-12, 12, dtype=np.float32).reshape(4, 6) * np.float32(0.01)
-    found = whole_numbers(values, 0)
+    found = integer_values(values, 0)
     assert found is not None
     assert found[1].shape == ()
 
@@ -49,7 +49,7 @@ def test_one_scale_serves_a_whole_tensor_if_it_can():
 def test_a_channel_of_zeros_lies_on_any_grid():
     values = np.zeros((2, 3), np.float32)
     values[0] = [0.5, -0.25, 0.125]
-    found = whole_numbers(values, 0)
+    found = integer_values(values, 0)
     assert found is not None
     assert not found[0][1].any()
 

@@ -1,7 +1,7 @@
 import onnx
 from onnx import parser
 
-from planner.conversion.tf_worker.remove_reshapes import drop_idle_reshapes
+from planner.conversion.tf_worker.remove_reshapes import remove_noop_reshapes
 
 
 def test_reshapes_that_change_nothing_go_and_others_stay():
@@ -11,7 +11,7 @@ def test_reshapes_that_change_nothing_go_and_others_stay():
         { a = Reshape(x, same)  b = Reshape(a, same)  c = Relu(b)
           y = Reshape(c, flat)  z = Reshape(y, flat) }"""
     )
-    drop_idle_reshapes(model)
+    remove_noop_reshapes(model)
     onnx.checker.check_model(model)
     assert [node.op_type for node in model.graph.node] == ["Relu", "Reshape", "Reshape"]
     assert model.graph.node[0].input[0] == "x"

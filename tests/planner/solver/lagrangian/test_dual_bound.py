@@ -10,10 +10,10 @@ from small_problems import NOISE, small_problem
 from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, Measure, Quantity, Term
+from planner.problem.placement_problem import Choice, CostMetric, ObjectiveTerm, Quantity
 from planner.solver.lagrangian.dual_bound import lower_bound
-from planner.solver.lagrangian.multipliers import prices_of
-from planner.solver.lagrangian.relaxation import Relaxation, Row
+from planner.solver.lagrangian.multipliers import multipliers_of
+from planner.solver.lagrangian.relaxation import LagrangianRelaxation, Row
 from planner.solver.solve import solve
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
@@ -49,9 +49,9 @@ def test_the_tables_add_up_to_what_evaluate_says(problem, data):
         together=(),
         apart=(),
     )
-    measures = (Measure.LATENCY, Measure.ENERGY, Measure.TRAFFIC, Measure.NOISE, Measure.MONEY)
-    rows = [Row(prices_of(problem, Quantity(measure))) for measure in measures]
-    relaxation = Relaxation(problem, rows)
+    measures = (CostMetric.LATENCY, CostMetric.ENERGY, CostMetric.TRAFFIC, CostMetric.NOISE, CostMetric.MONEY)
+    rows = [Row(multipliers_of(problem, Quantity(measure))) for measure in measures]
+    relaxation = LagrangianRelaxation(problem, rows)
     options = [data.draw(st.integers(0, len(v.options) - 1)) for v in problem.vertices]
     choice, sums = relaxation.read([1.0, 0.0, 0.0, 0.0, 0.0], options)
     cost = evaluate(problem, choice)
@@ -62,7 +62,12 @@ def test_the_tables_add_up_to_what_evaluate_says(problem, data):
 
 
 def test_a_maximum_of_sums_has_no_such_bound():
-    assert lower_bound(replace(FREE, objective=(Term(Quantity(Measure.PERIOD)),)), 10.0, perf_counter) is None
+    assert (
+        lower_bound(
+            replace(FREE, objective=(ObjectiveTerm(Quantity(CostMetric.PERIOD)),)), 10.0, perf_counter
+        )
+        is None
+    )
 
 
 def test_prices_lift_the_bound_above_what_is_best_without_the_limit():
