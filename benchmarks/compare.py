@@ -22,6 +22,7 @@ from planner.comparison.records import Comparison
 from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.errors import ScenarioError
+from planner.inputs.prepared_scenario import prepare
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.scenario.loader import load_scenario
 from planner.solver.solve import solve
@@ -39,7 +40,7 @@ _PLAN = Path(sys.executable).parent / "plan"
 def _basis(name: str) -> MeasuredScenario | None:
     """Return a measured scenario, profiled or from the cache; None where its data are not here."""
     try:
-        return measure_scenario(load_scenario(ROOT / "scenarios" / f"{name}.yaml", []))
+        return measure_scenario(prepare(load_scenario(ROOT / "scenarios" / f"{name}.yaml", [])))
     except ScenarioError as exc:
         _CONSOLE.print(f"{name} is left out: {exc}")
         return None

@@ -26,9 +26,8 @@ from rich.table import Table
 
 from planner.deployment.deliverable import VerificationTarget
 from planner.inputs.dataset import Dataset
-from planner.inputs.prepared_scenario import Prepared
+from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.plan.records import Metrics
-from planner.refinement.measured_scenario import measure_scenario
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import Scenario
@@ -144,7 +143,7 @@ def one(name: str) -> Row:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        prepared = measure_scenario(scenario(name, folder, {})).prepared
+        prepared = prepare(scenario(name, folder, {}))
         int8, graph, made = in_int8(prepared), prepared.models.graph, prepared.converted_from
         # A plan keeps its budget with a margin on pictures held back for that, and on those it is judged on.
         int8_noise = errors_of(int8, prepared, prepared.evaluation).noise_relative_rms

@@ -1,34 +1,30 @@
 """The flow, written out once: scenario -> graph -> profile -> problem -> plan -> models -> proof."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import msgspec
 
 from planner.costs.device_costs import noise_of
 from planner.deployment.build import build_models
 from planner.deployment.deliverable import BuiltModels, VerificationTarget, verification_target
 from planner.devices.quantization_schemes import schemes_of, trial_level
 from planner.devices.runtime import local_runtime
-from planner.errors import DataError, OutputError, RebuildError
-from planner.inputs.prepared_scenario import Prepared, group_units, load_datasets, load_source, prepare
+from planner.errors import DataError, OutputError
+from planner.inputs.prepared_scenario import group_units, load_datasets, load_source, prepare
 from planner.plan.configuration import Configuration, configuration_of
-from planner.plan.records import Measured, Plan
-from planner.refinement.closed_loop import close_loop
+from planner.plan.records import Plan
+from planner.refinement.closed_loop import LoopState, SolvedPlan
 from planner.refinement.infeasibility_text import conflict_text
-from planner.refinement.measured_scenario import measure_scenario
-from planner.refinement.noise_limit_search import Tightened
+from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.refinement.outcome import Outcome
 from planner.refinement.plan_assembly import compose_infeasible, compose_plan
-from planner.refinement.question import PlanningProblem
+from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.solver.infeasibility import find_conflict
 from planner.user_objects import load_metric
-from planner.verification.error_budgets import broken_budgets, has_error_budget
-from planner.verification.sample_size import too_few_evaluated
 from planner.verification.time_plan import time_in_place
+from planner.verification.verdict import broken_budget_sentences, require_equal_chain, with_measured
 from planner.verification.verify import measure_errors, verify
 from profiling.errors import ModelError
 from profiling.latency.plan_corrections import PlanTiming
@@ -37,55 +33,119 @@ from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Scheme
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
-from profiling.records.profile import Profile
+from profiling.records.profile import LatencyProfile, Profile
 
 
 def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
-    """Find, build and verify the plan of a scenario; write nothing."""
-    basis = measure_scenario(scenario, progress)
-    prepared = basis.prepared
+    """Find, build and verify the plan of a scenario; write nothing.
 
-    def timed(chosen: Configuration) -> dict[str, PlanTiming]:
-        progress("timing the plan", 0, 1)
-        found = time_in_place(prepared, basis.build(chosen), chosen)
-        progress("timing the plan", 1, 1)
-        return found
+    Raises
+    ------
+    PlannerError, ProfilingError
+        If the model, the data or the solver cannot do what the scenario asks.
+    """
+    prepared = prepare(scenario, progress)
+    measured = measure_scenario(prepared, progress)
+    state, solved = solve_and_refine(measured, progress)
+    if not solved.is_plan:
+        return _no_plan(measured, solved)
+    built = measured.build(solved.configuration)
+    target = verification_target(prepared, built)
+    planning = _with_shown_noise(measured, solved, target, progress)
+    plan = compose_plan(planning, solved.search, state.rounds)
+    shown = verify(target, prepared.evaluation, prepared.runtime, prepared.metric, progress)
+    require_equal_chain(shown)
+    plan = with_measured(plan, scenario, shown)
+    return Outcome(plan, built, _profiles(measured, state.latency), broken_budget_sentences(scenario, shown))
 
+
+def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) -> tuple[LoopState, SolvedPlan]:
+    """Solve, time the plan and solve again with the costs that it showed; return the best that was timed.
+
+    Where none of its devices runs here, nothing is timed and the first solve stands.
+    """
     progress("solving", 0, 1)
-    closed = close_loop(basis.ask, basis.latency, basis.tightening, timed)
+    state = LoopState(measured.latency)
+    state, solved = _solve(measured, state)
+    while state.asks_for_timing(solved):
+        timings = _time(measured, solved.configuration, progress)
+        if not timings:
+            break
+        state = state.with_timing(measured, solved, solved.choice, timings).believing_last()
+        state, solved = _solve(measured, state)
+    if solved.is_plan and state.timed:
+        state, solved = _best_timed(measured, state, solved, progress)
     progress("solving", 1, 1)
-    question, tightened = closed.question, closed.tightened
-    if tightened.result.choice is None:
-        conflict = conflict_text(scenario, find_conflict(tightened.problem, basis.options), basis.law.power)
-        return Outcome(compose_infeasible(question, tightened), None, {}, conflict=conflict)
-    if tightened.unmet:
-        return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
-    built = basis.build(configuration_of(tightened.problem, tightened.result.choice))
-    deliverable = verification_target(prepared, built)
-    question = _with_own_noise(question, prepared, deliverable, tightened, progress)
-    plan = compose_plan(question, tightened, closed.rounds)
-    measured = verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric, progress)
-    _require_equal_chain(measured)
-    plan = _with_measured(plan, scenario, measured)
-    profiles = {
-        name: Profile(PROFILE_FORMAT, name, profile, noise_of(scenario, prepared.schemes[name], basis.noise))
-        for name, profile in closed.latency.items()
-    }
-    return Outcome(plan, built, profiles, _failures(scenario, measured))
+    return state, solved
 
 
-def _with_own_noise(
-    question: PlanningProblem,
-    prepared: Prepared,
-    deliverable: VerificationTarget,
-    tightened: Tightened,
-    progress: Progress,
+def _solve(measured: MeasuredScenario, state: LoopState) -> tuple[LoopState, SolvedPlan]:
+    """Formulate and solve under the costs that are believed."""
+    planning = measured.planning_problem(state.latency)
+    search = measured.noise_limit_search.solve(planning.formulate(), state.search)
+    return replace(state, search=search.state), SolvedPlan(planning, search)
+
+
+def _best_timed(
+    measured: MeasuredScenario, state: LoopState, solved: SolvedPlan, progress: Progress
+) -> tuple[LoopState, SolvedPlan]:
+    """Time plans in one precision that may be as good, and return the best of all that were timed."""
+    search, last = measured.noise_limit_search, state.timed[-1]
+    uniform, seen = search.uniform_precision_plans(solved.search.problem, state.near_best, state.search)
+    state = replace(state, search=seen)
+    for result in uniform:
+        if result.choice is not None and not state.was_timed(result.choice):
+            timings = _time(measured, configuration_of(solved.search.problem, result.choice), progress)
+            state = state.with_timing(measured, solved, result.choice, timings)
+    best = state.best
+    if best is last and solved.choice == last.choice:  # it is proved under the costs that it showed
+        return state, solved
+    state = state.believing_best()
+    planning = measured.planning_problem(state.latency)
+    proved = search.bound_for(planning.formulate(), best.choice, state.search)
+    return state, SolvedPlan(planning, proved)
+
+
+def _time(
+    measured: MeasuredScenario, configuration: Configuration, progress: Progress
+) -> dict[str, PlanTiming]:
+    """Build a plan and time it on the devices that this machine stands for; empty if there are none."""
+    progress("timing the plan", 0, 1)
+    timings = time_in_place(measured.prepared, measured.build(configuration), configuration)
+    progress("timing the plan", 1, 1)
+    return timings
+
+
+def _no_plan(measured: MeasuredScenario, solved: SolvedPlan) -> Outcome:
+    """Return why there is no plan: budgets that cannot hold together, or errors that no limit mends."""
+    search = solved.search
+    plan = compose_infeasible(solved.planning, search)
+    if search.unmet:
+        return Outcome(plan, None, {}, search.unmet)
+    found = find_conflict(search.problem, measured.options)
+    return Outcome(
+        plan, None, {}, conflict=conflict_text(measured.scenario, found, measured.noise_model.power)
+    )
+
+
+def _with_shown_noise(
+    measured: MeasuredScenario, solved: SolvedPlan, target: VerificationTarget, progress: Progress
 ) -> PlanningProblem:
-    """Return the question with a law that gives the noise which the plan shows on calibration samples."""
-    samples = prepared.subject.calibration.spread(question.scenario.profiling.noise_samples)
-    seen = measure_errors(deliverable, samples, prepared.runtime, progress=progress).noise_relative_rms
-    summed = tightened.cost.noise_power
-    return replace(question, law=question.law.through(summed, seen**2))
+    """Return what was solved, with a noise model that gives what the plan shows on calibration samples."""
+    prepared, planning = measured.prepared, solved.planning
+    samples = prepared.subject.calibration.spread(measured.scenario.profiling.noise_samples)
+    noise_rms = measure_errors(target, samples, prepared.runtime, progress=progress).noise_relative_rms
+    summed = solved.search.cost.noise_power
+    return replace(planning, noise_model=planning.noise_model.through(summed, noise_rms**2))
+
+
+def _profiles(measured: MeasuredScenario, latency: Mapping[str, LatencyProfile]) -> dict[str, Profile]:
+    """Return device -> its profile with the costs under which the plan was solved."""
+    scenario, schemes = measured.scenario, measured.prepared.schemes
+    return {
+        name: Profile(PROFILE_FORMAT, name, profile, noise_of(scenario, schemes[name], measured.noise))
+        for name, profile in latency.items()
+    }
 
 
 def export_plan(plan: Plan, progress: Progress = silent) -> BuiltModels:
@@ -118,44 +178,16 @@ def verify_plan(
     schemes = _planned_schemes(plan, scenario)
     levels = [trial_level(scenario, scenario.device(name), schemes[name]) for name, _ in stages]
     files = [file for _, file in stages]
-    deliverable = VerificationTarget(models.source, folder / "model.onnx", files, levels)
+    target = VerificationTarget(models.source, folder / "model.onnx", files, levels)
     if model_hash(models.graph.model) != plan.model_sha256:
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
-    measured = verify(deliverable, data.evaluation, runtime, load_metric(scenario.metric), progress)
-    _require_equal_chain(measured)
-    plan = _with_measured(plan, scenario, measured)
-    return Outcome(plan, None, {}, _failures(scenario, measured))
-
-
-def _with_measured(plan: Plan, scenario: Scenario, measured: Measured) -> Plan:
-    """Return a plan with what the evaluation data showed, and what they are too few to show."""
-    planned = (one for one in plan.too_few_samples if one.data == "calibration")
-    few = (*planned, *too_few_evaluated(scenario.budget, measured))
-    return msgspec.structs.replace(plan, measured=measured, too_few_samples=few)
+    shown = verify(target, data.evaluation, runtime, load_metric(scenario.metric), progress)
+    require_equal_chain(shown)
+    plan = with_measured(plan, scenario, shown)
+    return Outcome(plan, None, {}, broken_budget_sentences(scenario, shown))
 
 
 def _planned_schemes(plan: Plan, scenario: Scenario) -> dict[str, Scheme]:
     if set(plan.quantization) != {device.name for device in scenario.devices}:
         raise OutputError("plan.json: its quantization does not fit the devices")
     return schemes_of(plan.quantization)
-
-
-def _require_equal_chain(measured: Measured) -> None:
-    chain = measured.chain
-    if not chain.basic_bit_equal:
-        raise RebuildError("the chain of stages does not give the same bits as the whole model")
-    if chain.integer_kernels < chain.integer_kernels_whole:
-        raise RebuildError(
-            f"the stages run {chain.integer_kernels} integer kernels, the whole model "
-            f"{chain.integer_kernels_whole}: cutting lost a fusion"
-        )
-
-
-def _failures(scenario: Scenario, measured: Measured) -> tuple[str, ...]:
-    """Return a sentence per error budget that the evaluation data broke."""
-    if not has_error_budget(scenario.budget):
-        return ()
-    return tuple(
-        f"{name} is {value:.6g} on {measured.samples} evaluation samples, budget {limit:.6g}"
-        for name, limit, value in broken_budgets(scenario.budget, measured)
-    )

@@ -345,20 +345,14 @@ def solve(
     json: Json = False,
 ) -> int:
     """Solve a table of costs that comes from elsewhere: the planner's core alone."""
-    from planner.peak_memory import peak_mib
-    from planner.problem_io.loader import load_problem
-    from planner.problem_io.solution import answer_of, conflict_line
+    from planner.problem_io.solution import conflict_line
+    from planner.problem_io.solve_file import solve_file
     from planner.report.solution_table import answer_table
-    from planner.solver.infeasibility import find_conflict
-    from planner.solver.solve import solve as solve_problem
 
-    loaded, options = load_problem(problem)
-    result = solve_problem(loaded, options)
-    conflict = find_conflict(loaded, options) if result.choice is None else None
-    answer = answer_of(loaded, result, peak_mib(), conflict)
+    answer = solve_file(problem)
     if json:
         print_text(to_json(answer))
-    if result.choice is None:
+    if answer.is_infeasible:
         return _fail(INFEASIBLE, conflict_line(answer))
     if not json:
         terminal().print(answer_table(answer))
@@ -414,9 +408,8 @@ def compare(
     comparison goes on where it stopped when it is run again.
     """
     from planner.cli.compare_options import CompareOptions, parse_asked
-    from planner.comparison.compare import compare as compare_plans
+    from planner.comparison.compare import compare_scenario
     from planner.output.comparison_folder import check_comparison, write_comparison
-    from planner.refinement.measured_scenario import measure_scenario
     from planner.report.comparison_table import comparison_table
 
     loaded = load_ready_scenario(scenario, settings or ())
@@ -434,14 +427,13 @@ def compare(
         hysteresis=hysteresis,
         verify=verify,
     )
-    sweep, wanted = parse_asked(asked, loaded, cpu_count() or 1 if jobs is None else jobs)
+    sweep, request = parse_asked(asked, loaded, cpu_count() or 1 if jobs is None else jobs)
     folder = out or Path("comparisons") / scenario.stem
     check_comparison(folder)
     with terminal_progress() as progress:
-        basis = measure_scenario(loaded, progress)
-        compared = compare_plans(basis, sweep, wanted, progress)
+        compared = compare_scenario(loaded, sweep, request, progress)
         INTERRUPT.check()
-        write_comparison(compared, basis, folder)
+        write_comparison(compared, folder)
     if json:
         print_text(to_json(compared.record))
     else:

@@ -20,9 +20,11 @@ from planner.comparison.records import (
 )
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.inputs.model_answers import check_answers
+from planner.inputs.prepared_scenario import prepare
 from planner.problem.placement_problem import CostMetric
-from planner.refinement.measured_scenario import MeasuredScenario
+from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.refinement.plan_assembly import objective_name
+from planner.scenario.schema import Scenario
 from profiling.progress import Progress, silent
 
 
@@ -51,10 +53,26 @@ class CompareRequest:
 
 @dataclass(frozen=True, slots=True)
 class CompareResult:
-    """A comparison, and what its plans' models follow from: for plan sets, and pictures."""
+    """A comparison, and what its plans' models follow from: for plan sets, and figures."""
 
     record: Comparison
     plans: PlanRegistry
+    measured: MeasuredScenario
+
+
+def compare_scenario(
+    scenario: Scenario, sweep: Sweep, request: CompareRequest, progress: Progress = silent
+) -> CompareResult:
+    """Load, prepare and profile a scenario, and compare its plans over a sweep; write nothing.
+
+    Raises
+    ------
+    PlannerError, ProfilingError
+        As `plan_scenario` and `compare` do.
+    """
+    prepared = prepare(scenario, progress)
+    measured = measure_scenario(prepared, progress)
+    return compare(measured, sweep, request, progress)
 
 
 def compare(
@@ -116,4 +134,4 @@ def compare(
         front=front,
         plan_set=held,
     )
-    return CompareResult(record, plans)
+    return CompareResult(record, plans, basis)

@@ -54,7 +54,7 @@ def pareto_sweep(
 
     found = pareto_front(problem, [Quantity(axis) for axis in axes], most, best)
     progress("walking along the front", solved, solved)
-    law = points.basis.law
+    law = points.basis.noise_model
     return ParetoFront(
         axes=tuple(axis.value for axis in axes),
         points=tuple(

@@ -136,7 +136,7 @@ class _Trials:
 
         times = cached(self._file("times", repr(distinct)), _Times, make).chains
         self._progress("measuring plans", self._total, self._total)
-        costs = self._basis.ask(self._basis.latency).costs
+        costs = self._basis.planning_problem(self._basis.latency).costs
         found: dict[Configuration, float | None] = dict.fromkeys(plans)
         for chosen, own in zip(distinct, times, strict=True):
             pairs = zip(own.ratios, own.devices, strict=True)

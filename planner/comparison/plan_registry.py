@@ -94,7 +94,7 @@ class PlanRegistry:
             link_s=link_s,
             compute_s=busy_of(problem, cost),
             unit_s=tuple(option.seconds for option in unit_options(problem, choice)),
-            noise_relative_rms=basis.law.power(cost.noise_power) ** 0.5,
+            noise_relative_rms=basis.noise_model.power(cost.noise_power) ** 0.5,
             energy_j=sum(cost.energy_j) if basis.scenario.knows_energy else None,
             memory_bytes=memory_of(problem, cost),
         )

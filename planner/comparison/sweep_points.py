@@ -8,17 +8,15 @@ from math import inf
 import msgspec
 
 from planner.comparison.sweep import Bandwidths
-from planner.deployment.deliverable import verification_target
 from planner.plan.configuration import Configuration
 from planner.plan.records import Metrics
 from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
-from planner.refinement.noise_limit_search import reduction_factor
-from planner.refinement.question import PlanningProblem
+from planner.refinement.noise_limit_search import SearchState, reduction_factor
+from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
-from planner.verification.verify import measure_errors
 from profiling.directories import cache_folder
 from profiling.records.cache import cache_key, cached, samples_hash
 
@@ -57,7 +55,7 @@ class SweepPoints:
 
     def __init__(self, basis: MeasuredScenario, sweep: Sweep) -> None:
         self.basis, self.sweep = basis, sweep
-        self._question = basis.ask(basis.latency)
+        self._planning = basis.planning_problem(basis.latency)
         self._limits: dict[str, _NoiseLimit] = {}  # by the budgets that they follow from
 
     def problem(self, bandwidth: float | None, budgets: Mapping[str, float]) -> PlacementProblem:
@@ -68,8 +66,8 @@ class SweepPoints:
         UnmetError
             If no plan keeps its error budgets.
         """
-        question = replace(self._question, scenario=self.scenario(bandwidth, budgets))
-        return question.formulate().limited(NOISE, self._noise_limit(budgets))
+        planning = replace(self._planning, scenario=self.scenario(bandwidth, budgets))
+        return planning.formulate().limited(NOISE, self._noise_limit(budgets))
 
     def scenario(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Scenario:
         """Return the scenario of a point."""
@@ -116,8 +114,7 @@ class SweepPoints:
         )
 
         def make() -> Metrics:
-            deliverable = verification_target(prepared, self.basis.build(chosen))
-            return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
+            return self.basis.held_back_errors(chosen)
 
         return cached(cache_folder() / f"held-back-{key}.json", Metrics, make)
 
@@ -132,8 +129,8 @@ class SweepPoints:
         scenario = with_budgets(self.basis.scenario, budgets)
         errors = scenario.budget.model_dump_json()
         if errors not in self._limits:
-            question = replace(self._question, scenario=scenario)
-            self._limits[errors] = _tightened(self.basis, scenario, question)
+            planning = replace(self._planning, scenario=scenario)
+            self._limits[errors] = _tightened(self.basis, scenario, planning)
         found = self._limits[errors]
         if found.unmet:
             raise UnreachableBudgetError(f"even without quantization noise: {'; '.join(found.unmet)}")
@@ -160,21 +157,21 @@ class _NoiseLimit(msgspec.Struct, frozen=True):
     unmet: tuple[str, ...] = ()
 
 
-def _tightened(basis: MeasuredScenario, scenario: Scenario, question: PlanningProblem) -> _NoiseLimit:
+def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningProblem) -> _NoiseLimit:
     """Return the limit on summed noise at the scenario's own bandwidth."""
 
     def make() -> _NoiseLimit:
         own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
-        problem = question.formulate()
-        found = own.tightening(problem).solve(problem)
+        problem = planning.formulate()
+        found = own.noise_limit_search.solve(problem, SearchState())
         limit = found.problem.limit(CostMetric.NOISE)
         return _NoiseLimit(None if limit == inf else limit, found.unmet)
 
     key = cache_key(
         subject=basis.prepared.subject.fingerprint,
         scenario=dump_scenario(scenario),
-        costs=repr(question.costs),
-        gain=basis.law.gain,
-        knee=basis.law.knee,
+        costs=repr(planning.costs),
+        gain=basis.noise_model.gain,
+        knee=basis.noise_model.knee,
     )
     return cached(cache_folder() / f"limit-{key}.json", _NoiseLimit, make)

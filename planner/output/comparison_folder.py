@@ -70,7 +70,7 @@ def check_comparison(folder: Path) -> None:
     check_replaceable(folder, f"--out {folder}", "comparison", known, COMPARISON)
 
 
-def write_comparison(compared: CompareResult, basis: MeasuredScenario, folder: Path) -> None:
+def write_comparison(compared: CompareResult, folder: Path) -> None:
     """Write a comparison into `folder`, replacing an older one there.
 
     Raises
@@ -79,7 +79,7 @@ def write_comparison(compared: CompareResult, basis: MeasuredScenario, folder: P
         If the folder cannot be written, or holds something that is no comparison.
     """
     check_comparison(folder)
-    record = compared.record
+    record, basis = compared.record, compared.measured
     with atomic_directory(folder, f"--out {folder}") as fresh:
         save_json(record, fresh / COMPARISON)
         (fresh / TABLE).write_text(comparison_csv(record))

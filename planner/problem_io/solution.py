@@ -5,7 +5,7 @@ import msgspec
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
 from planner.solver.infeasibility import Conflict, conflict_sentence
-from planner.solver.result import SolveResult
+from planner.solver.result import SolveResult, SolveStatus
 
 FORMAT = 1
 # As PROBLEM.json counts them; noise power has none, and money is in the user's currency.
@@ -89,6 +89,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stages: tuple[str, ...] = ()
     costs: Costs | None = None
     conflict: tuple[Binding, ...] = ()
+
+    @property
+    def is_infeasible(self) -> bool:
+        """Whether no answer keeps all limits."""
+        return self.status == SolveStatus.INFEASIBLE
 
 
 def answer_of(

@@ -1,152 +1,163 @@
-"""The closed loop: the plan is built and timed in place, and solved again with the costs that it showed.
+"""The closed loop: a plan is built and timed in place, and solved for again with the costs that it showed.
 
-Everything in one precision is timed as well where it may be as good, so that no slower plan is delivered.
+What the loop knows is a value, `LoopState`; `planner.run` writes down in which order its steps come.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from planner.devices.runtime import origin_of
 from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.records import LoopRound
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.refinement.noise_limit_search import Tightened, Tightening
-from planner.refinement.question import PlanningProblem
+from planner.problem.placement_problem import Choice
+from planner.refinement.measured_scenario import MeasuredScenario
+from planner.refinement.noise_limit_search import SearchResult, SearchState
+from planner.refinement.planning_problem import PlanningProblem
 from profiling.latency.plan_corrections import PlanTiming, apply_corrections
 from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile
 
-MOST_ROUNDS = 3  # plans that are solved for and timed
-_NEAR = 1.1  # times the best objective: what is predicted to be farther off is not timed
-
-Ask = Callable[[Mapping[str, LatencyProfile]], PlanningProblem]
-TimeInPlace = Callable[[Configuration], Mapping[str, PlanTiming]]
+# Plans that are solved for and timed: building and timing each takes longer than solving for it.
+MOST_ROUNDS = 3
+# Times the best objective: a plan in one precision that is predicted to be farther off is not timed.
+# Predictions that no timing has corrected yet were seen 7 % low.
+_NEAR = 1.1
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
-    """What the loop ended with: costs under which the plan was timed, and the rounds."""
+class SolvedPlan:
+    """What a solve found, and the problem under whose costs it did."""
 
-    question: PlanningProblem
-    tightened: Tightened
-    latency: Mapping[str, LatencyProfile]
-    rounds: tuple[LoopRound, ...]
+    planning: PlanningProblem
+    search: SearchResult
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether there is a plan, and it keeps the error budgets."""
+        return self.search.result.choice is not None and not self.search.unmet
+
+    @property
+    def choice(self) -> Choice:
+        """The solver's choice; there has to be a plan.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.search.result.choice is None:
+            raise ValueError("there is no plan")
+        return self.search.result.choice
+
+    @property
+    def configuration(self) -> Configuration:
+        """The choice in names; there has to be a plan."""
+        return configuration_of(self.search.problem, self.choice)
 
 
-def close_loop(
-    ask: Ask,
-    latency: Mapping[str, LatencyProfile],
-    tightening: Callable[[PlacementProblem], Tightening],
-    time_in_place: TimeInPlace,
-) -> Closed:
-    """Solve and time until the plan repeats or three were timed, then time plans in one precision.
-
-    Of all that were timed, the best one stays.
+@dataclass(frozen=True, slots=True)
+class TimedPlan:
+    """A plan that was timed.
 
     Parameters
     ----------
-    ask
-        What is to be solved, given each device's profile.
-    tightening
-        The search for a plan that keeps the error budgets.
-    time_in_place
-        Builds a plan's whole model and times it: device -> what came of it, for devices that run here.
+    timings
+        Device -> what it showed there, of devices that run on this machine.
+    latency
+        The costs that follow from it, by device.
+    objective
+        Of the plan under these costs.
     """
-    loop = _Loop(ask, time_in_place, latency)
-    search: Tightening | None = None
-    while True:
-        question = ask(loop.latency)
-        problem = question.formulate()
-        search = search or tightening(problem)
-        tightened = search.solve(problem)
-        choice = tightened.result.choice
-        solved = Closed(question, tightened, loop.latency, tuple(loop.rounds))
-        if choice is None or tightened.unmet:
-            return solved
-        if len(loop.timed) == MOST_ROUNDS or loop.knows(choice):
-            break
-        if not loop.time(question, problem, choice):
-            return solved
-        loop.latency = loop.timed[-1].latency
-    last = loop.timed[-1]
-    for result in search.uniform_plans(problem, _NEAR * loop.best.objective):
-        if result.choice is not None and not loop.knows(result.choice):
-            loop.time(question, problem, result.choice)
-    best = loop.best
-    if best is last and choice == last.choice:  # it is proved under the costs that it showed
-        return Closed(question, tightened, loop.latency, tuple(loop.rounds))
-    latency = _refined(loop.latency, best.found)
-    question = ask(latency)
-    return Closed(question, search.prove(question.formulate(), best.choice), latency, tuple(loop.rounds))
-
-
-@dataclass(frozen=True, slots=True)
-class _Timed:
-    """A plan, what timing it showed, the costs that follow, and its objective under them."""
 
     choice: Choice
-    chosen: Configuration
-    found: Mapping[str, PlanTiming]
+    configuration: Configuration
+    timings: Mapping[str, PlanTiming]
     latency: Mapping[str, LatencyProfile]
     objective: float
 
 
-class _Loop:
-    """The costs that are believed, and the plans that were timed."""
+@dataclass(frozen=True, slots=True)
+class LoopState:
+    """The costs that are believed, the plans that were timed, and what the noise limit search has seen."""
 
-    def __init__(self, ask: Ask, time_in_place: TimeInPlace, latency: Mapping[str, LatencyProfile]) -> None:
-        self._ask, self._time_in_place = ask, time_in_place
-        self.latency = latency
-        self.timed: list[_Timed] = []
-        self.rounds: list[LoopRound] = []
+    latency: Mapping[str, LatencyProfile]
+    search: SearchState = field(default_factory=SearchState)
+    timed: tuple[TimedPlan, ...] = ()
+    rounds: tuple[LoopRound, ...] = ()
 
     @property
-    def best(self) -> _Timed:
+    def best(self) -> TimedPlan:
         """The best plan so far; there has to be one."""
-        return min(self.timed, key=lambda one: one.objective)
+        return min(self.timed, key=lambda plan: plan.objective)
 
-    def knows(self, choice: Choice) -> bool:
+    @property
+    def near_best(self) -> float:
+        """The objective up to which a plan in one precision is worth timing."""
+        return _NEAR * self.best.objective
+
+    def was_timed(self, choice: Choice) -> bool:
         """Return whether a plan was timed."""
-        return any(one.choice == choice for one in self.timed)
+        return any(plan.choice == choice for plan in self.timed)
 
-    def time(self, question: PlanningProblem, problem: PlacementProblem, choice: Choice) -> bool:
-        """Time a plan; False if none of its devices runs here."""
-        chosen = configuration_of(problem, choice)
-        found = self._time_in_place(chosen)
-        if not found:
-            return False
-        latency = _refined(self.latency, found)
-        own = evaluate(self._ask(latency).formulate(), choice).objective
-        before = self.timed[-1].chosen if self.timed else chosen
-        self.timed.append(_Timed(choice, chosen, found, latency, own))
-        expected = question.chain_ratio_to_fp32(problem, evaluate(problem, choice))
-        self.rounds.append(_round(question, self.timed[-1], before, expected))
-        return True
+    def asks_for_timing(self, solved: SolvedPlan) -> bool:
+        """Return whether a plan is to be timed: it is new, and not too many were."""
+        return solved.is_plan and len(self.timed) < MOST_ROUNDS and not self.was_timed(solved.choice)
+
+    def with_timing(
+        self,
+        measured: MeasuredScenario,
+        solved: SolvedPlan,
+        choice: Choice,
+        timings: Mapping[str, PlanTiming],
+    ) -> "LoopState":
+        """Return the state after a plan was timed; the costs that are believed stay."""
+        problem, planning = solved.search.problem, solved.planning
+        configuration = configuration_of(problem, choice)
+        latency = corrected(self.latency, timings)
+        objective = evaluate(measured.planning_problem(latency).formulate(), choice).objective
+        plan = TimedPlan(choice, configuration, timings, latency, objective)
+        before = self.timed[-1].configuration if self.timed else configuration
+        expected = planning.chain_ratio_to_fp32(problem, evaluate(problem, choice))
+        shown = _round(planning, plan, before, expected)
+        return replace(self, timed=(*self.timed, plan), rounds=(*self.rounds, shown))
+
+    def believing_last(self) -> "LoopState":
+        """Return the state in which the last plan's costs are believed."""
+        return replace(self, latency=self.timed[-1].latency)
+
+    def believing_best(self) -> "LoopState":
+        """Return the state in which the seconds that the best plan showed are believed."""
+        return replace(self, latency=corrected(self.latency, self.best.timings))
 
 
-def _refined(
-    latency: Mapping[str, LatencyProfile], found: Mapping[str, PlanTiming]
+def corrected(
+    latency: Mapping[str, LatencyProfile], timings: Mapping[str, PlanTiming]
 ) -> dict[str, LatencyProfile]:
+    """Return profiles with the seconds that a plan's own run showed in place of what was expected."""
     return {
-        name: apply_corrections(one, found[name]) if name in found else one for name, one in latency.items()
+        device: apply_corrections(profile, timings[device]) if device in timings else profile
+        for device, profile in latency.items()
     }
 
 
-def _round(question: PlanningProblem, one: _Timed, before: Configuration, chain_ratio: float) -> LoopRound:
-    source = question.scenario.device(question.scenario.source)
-    origin = origin_of(question.scenario, source)[0].name
-    device = origin if origin in one.found else next(iter(one.found))
+def _round(
+    planning: PlanningProblem, plan: TimedPlan, before: Configuration, chain_ratio: float
+) -> LoopRound:
+    source = planning.scenario.device(planning.scenario.source)
+    origin = origin_of(planning.scenario, source)[0].name
+    device = origin if origin in plan.timings else next(iter(plan.timings))
+    pairs = zip(_units(plan.configuration), _units(before), strict=True)
     return LoopRound(
-        objective=one.objective,
+        objective=plan.objective,
         device=device,
-        predicted_ratio_to_fp32=question.ratio_to_fp32(one.chosen, device),
-        measured_ratio_to_fp32=one.found[device].ratio_to_fp32,
+        predicted_ratio_to_fp32=planning.ratio_to_fp32(plan.configuration, device),
+        measured_ratio_to_fp32=plan.timings[device].ratio_to_fp32,
         predicted_chain_ratio_to_fp32=chain_ratio,
-        measured_chain_ratio_to_fp32=one.found[device].chain_ratio_to_fp32,
-        changed_units=sum(a != b for a, b in zip(_units(one.chosen), _units(before), strict=True)),
+        measured_chain_ratio_to_fp32=plan.timings[device].chain_ratio_to_fp32,
+        changed_units=sum(now != then for now, then in pairs),
     )
 
 
-def _units(chosen: Configuration) -> list[tuple[str, Precision]]:
-    return list(zip(chosen.devices, chosen.precisions, strict=True))
+def _units(configuration: Configuration) -> Iterator[tuple[str, Precision]]:
+    yield from zip(configuration.devices, configuration.precisions, strict=True)

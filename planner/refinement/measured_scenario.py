@@ -10,15 +10,14 @@ from planner.costs.noise_model import NoiseModel, TrialSetup
 from planner.costs.noise_profiles import noise_model, noise_profiles
 from planner.deployment.build import build
 from planner.deployment.deliverable import BuiltModels, verification_target
-from planner.inputs.prepared_scenario import Prepared, prepare
+from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.records import Metrics
-from planner.problem.placement_problem import PlacementProblem
-from planner.refinement.noise_limit_search import Tightening
-from planner.refinement.question import PlanningProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.refinement.noise_limit_search import NoiseLimitSearch
+from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.schema import Scenario
 from planner.solver.backends import SolverOptions
-from planner.solver.result import SolveResult
 from planner.verification.verify import measure_errors
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Scheme
@@ -40,7 +39,7 @@ class MeasuredScenario:
     prepared: Prepared
     latency: Mapping[str, LatencyProfile]
     noise: Mapping[Scheme, NoiseProfile]
-    law: NoiseModel
+    noise_model: NoiseModel
     build: Callable[[Configuration], BuiltModels]
 
     @property
@@ -54,8 +53,8 @@ class MeasuredScenario:
         spec = self.scenario.solver
         return SolverOptions(spec.name, spec.time_limit_s, spec.gap)
 
-    def ask(self, latency: Mapping[str, LatencyProfile]) -> PlanningProblem:
-        """Return the question under the measured profiles, or what a plan's own run made of them."""
+    def planning_problem(self, latency: Mapping[str, LatencyProfile]) -> PlanningProblem:
+        """Return what is to be solved under the measured profiles, or what a plan's own run made of them."""
         prepared = self.prepared
         costs = device_costs(self.scenario, latency, self.noise, prepared.schemes)
         return PlanningProblem(
@@ -64,31 +63,34 @@ class MeasuredScenario:
             prepared.schemes,
             prepared.subject.samples,
             costs,
-            self.law,
+            self.noise_model,
             prepared.converted_from,
         )
 
-    def tightening(self, problem: PlacementProblem) -> Tightening:
-        """Return the search for the limit on noise under which the best plan keeps the error budgets."""
+    def held_back_errors(self, configuration: Configuration) -> Metrics:
+        """Return the errors of a plan on the held-back data: it is built and run."""
+        prepared = self.prepared
+        target = verification_target(prepared, self.build(configuration))
+        return measure_errors(target, prepared.held_back, prepared.runtime, prepared.metric)
 
-        def try_out(result: SolveResult) -> Metrics:
-            if result.choice is None:
-                raise ValueError("there is no plan to try out")
-            prepared = self.prepared
-            deliverable = verification_target(prepared, self.build(configuration_of(problem, result.choice)))
-            return measure_errors(deliverable, prepared.held_back, prepared.runtime, prepared.metric)
+    @property
+    def noise_limit_search(self) -> NoiseLimitSearch:
+        """How the limit on noise is searched under which the best plan keeps the error budgets."""
 
-        return Tightening(self.scenario.budget, self.options, try_out, self.law)
+        def errors_of(problem: PlacementProblem, choice: Choice) -> Metrics:
+            return self.held_back_errors(configuration_of(problem, choice))
+
+        return NoiseLimitSearch(self.scenario.budget, self.options, errors_of, self.noise_model)
 
 
-def measure_scenario(scenario: Scenario, progress: Progress = silent) -> MeasuredScenario:
-    """Load, calibrate and profile a scenario; what is in the cache is not measured again."""
-    prepared = prepare(scenario, progress)
-    subject, source = prepared.subject, scenario.source
+def measure_scenario(prepared: Prepared, progress: Progress = silent) -> MeasuredScenario:
+    """Profile a prepared scenario: seconds and noise; what is in the cache is not measured again."""
+    scenario, subject = prepared.scenario, prepared.subject
+    source = scenario.source
     latency = profile_devices(prepared, progress)
     noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
     costs = device_costs(scenario, latency, noise, prepared.schemes)
     trial = TrialSetup(prepared.calibration(source), prepared.level(source))
-    law = noise_model(scenario, subject, trial, costs[source], progress)
+    fitted = noise_model(scenario, subject, trial, costs[source], progress)
     # One of the last plans that are tried out is the one that is delivered.
-    return MeasuredScenario(prepared, latency, noise, law, lru_cache(maxsize=2)(partial(build, prepared)))
+    return MeasuredScenario(prepared, latency, noise, fitted, lru_cache(maxsize=2)(partial(build, prepared)))

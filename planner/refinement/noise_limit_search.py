@@ -3,11 +3,15 @@
 Plans are tried out on held-back data. While one breaks a budget the limit falls; once one keeps them, what
 lies between is searched a few times more, so that no faster plan is missed for a limit that was too low.
 Noise does not always grow with its sum: faster plans found regardless of it are tried out last.
+
+What was tried out is a value, `SearchState`: each step takes one and returns the next.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import inf
+from types import MappingProxyType
 
 import msgspec
 
@@ -22,216 +26,304 @@ from planner.solver.single_precision import unconstrained_noise_plans, uniform_p
 from planner.solver.solve import solve
 from planner.verification.error_budgets import cautious_noise, doubtful_budgets, has_error_budget
 
+_LOG = logging.getLogger(__name__)
 NOISE = Quantity(CostMetric.NOISE)
-_STEP = 0.5  # of noise power, where measurement does not say how far to go
-_MARGIN = 0.95  # below what proportionality asks for, since noise is not quite additive
+# Where a budget on answers breaks, no formula says how far noise has to fall. Halving its power takes ten
+# plans to a thousandth of it.
+_STEP = 0.5
+# Aims a little below what proportionality asks for: noise is not quite additive, and a plan that misses its
+# budget by a percent costs one more round.
+_MARGIN = 0.95
+# Trying a plan out builds and runs it, which takes seconds. After 23 plans, 1e-7 of the power if each halved
+# it, the last one is fp32.
 _MOST_ROUNDS = 24
-_MOST_LOOSENED = 3  # solves that look for a faster plan once one keeps the budgets
-_CLOSE = 1.15  # limits whose ratio is smaller are not worth telling apart
-_FARTHEST = 4.0  # how much a limit may rise at once
-_HOPELESS = 3.0  # times the noise allowed: what is predicted to have more is not worth trying out
-_UNRELATED = 2.0  # noise power of an answer that has nothing to do with the right one, but its size
-_GAIN = 1e-3  # of the objective: what gains less is not either
+# Each further solve halves, on a logarithmic scale, the span between what keeps the budgets and what breaks
+# them: three leave an eighth of it.
+_MOST_LOOSENED = 3
+# Limits nearer than this differ by 7 % in rms; another solve and trial for less than that is not worth while.
+_CLOSE = 1.15
+# One plan's noise is a guess about another's: where a budget seems to leave room, a limit rises fourfold in
+# power (twice in rms) at most, and the next plan is measured before it rises further.
+_MOST_RAISED = 4.0
+# Plans beyond the limit are tried out since networks may answer chaotically, so that predictions err. What is
+# predicted to have three times the rms allowed is not worth its seconds.
+_HOPELESS = 3.0
+# An answer that has nothing to do with the right one, but its size: |a - b|^2 = |a|^2 + |b|^2, twice the
+# signal's power. No plan is expected to have more noise.
+_UNRELATED = 2.0
+_GAIN = 1e-3  # of the objective; less is within what timing a plan twice differs by
 
 
 @dataclass(frozen=True, slots=True)
-class Tightened:
-    """The best plan that keeps the budgets, and every round; `unmet` tells what no limit could mend.
+class SearchState:
+    """What plans that were tried out have shown. It does not depend on seconds, so it serves other costs too.
+
+    Parameters
+    ----------
+    rounds
+        Every plan that was tried out, in order, with its errors on the held-back data.
+    highest_kept
+        The greatest limit on summed noise power that is known to keep the budgets; None if none is.
+    lowest_broken
+        The least summed noise power that breaks one.
+    loosened
+        How often a greater limit was tried once one kept the budgets.
+    """
+
+    rounds: Mapping[Choice, Round] = field(default_factory=lambda: MappingProxyType({}))
+    highest_kept: float | None = None
+    lowest_broken: float = inf
+    loosened: int = 0
+
+    def tried(self, choice: Choice, shown: Round) -> "SearchState":
+        """Return the state with one more plan that was tried out."""
+        return replace(self, rounds=MappingProxyType({**self.rounds, choice: shown}))
+
+    def learned(self, limit: float, summed: float, *, kept: bool) -> "SearchState":
+        """Return the state after a plan, found under a limit, kept the budgets or broke one."""
+        if kept:
+            return replace(self, highest_kept=max(self.highest_kept or 0.0, limit))
+        return replace(self, lowest_broken=min(self.lowest_broken, summed))
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The best plan that keeps the budgets, and what the search has seen.
 
     Parameters
     ----------
     problem
         With the limit under which the plan was found.
+    rounds
+        Every plan that was tried out; the delivered one is marked.
+    unmet
+        Budgets that no limit could mend, as sentences.
     """
 
     problem: PlacementProblem
     result: SolveResult
     rounds: tuple[Round, ...]
     unmet: tuple[str, ...] = ()
+    state: SearchState = field(default_factory=SearchState)
 
     @property
     def cost(self) -> Cost:
-        """What the plan costs; there has to be one."""
+        """What the plan costs; there has to be one.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
         if self.result.choice is None:
             raise ValueError("there is no plan")
         return evaluate(self.problem, self.result.choice)
 
 
-class Tightening:
-    """The search for the right limit on the summed noise; what it learned serves other costs too.
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A plan, and the problem whose limit it was found under."""
+
+    problem: PlacementProblem
+    result: SolveResult
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseLimitSearch:
+    """How the limit on summed noise is searched: fixed for one scenario.
 
     Parameters
     ----------
-    try_out
-        Builds the plan of a solve and returns its errors on the held-back data; called once per plan.
-    law
+    errors_of
+        Builds the plan that a choice stands for and returns its errors on the held-back data; called once
+        per plan.
+    noise_model
         How summed noise becomes noise; by default it is the same.
     """
 
-    def __init__(
-        self,
-        budget: BudgetSpec,
-        options: SolverOptions,
-        try_out: Callable[[SolveResult], Metrics],
-        law: NoiseModel | None = None,
-    ) -> None:
-        self._budget = budget
-        self._options = options
-        self._try_out = try_out
-        self._law = law or NoiseModel()
-        self._rounds: dict[Choice, Round] = {}
-        self._best: tuple[PlacementProblem, SolveResult] | None = None
-        self._low: float | None = None  # the greatest limit that is known to keep the budgets
-        self._high = inf  # the least sum that breaks one
-        self._loosened = 0
+    budget: BudgetSpec
+    options: SolverOptions
+    errors_of: Callable[[PlacementProblem, Choice], Metrics]
+    noise_model: NoiseModel = field(default_factory=NoiseModel)
 
-    def solve(self, problem: PlacementProblem) -> Tightened:
-        """Solve, measure on held-back data, and solve again with another limit while that is worth it."""
-        searched = self._search(problem)
-        return self._dare(searched) if has_error_budget(self._budget) else searched
+    def solve(self, problem: PlacementProblem, state: SearchState) -> SearchResult:
+        """Solve, try out, and solve again with another limit while that is worth it."""
+        if not has_error_budget(self.budget):
+            limited = problem.limited(NOISE, self._first_limit(state))
+            return SearchResult(limited, solve(limited, self.options), (), state=state)
+        return self._try_beyond_limit(self._search(problem, state))
 
-    def _search(self, problem: PlacementProblem) -> Tightened:
-        self._best = None
-        limit = self._start()
-        while True:
-            problem = problem.limited(NOISE, None if limit == inf else limit)
-            result = solve(problem, self._options)
-            if result.choice is None or not has_error_budget(self._budget):
-                return self._done(problem, result, ())
-            cost = evaluate(problem, result.choice)
-            tried = self._try(problem, result, result.choice)
-            self._learn(problem, result, cost, kept=not tried.broken)
-            limit = self._next_limit(problem, cost, tried.held_back)
-            if limit is None:
-                broken = doubtful_budgets(self._budget, tried.held_back)
-                unmet = [f"{name} {value:.6g} instead of {least:.6g}" for name, least, value in broken]
-                return self._done(problem, result, tuple(unmet))
-
-    def prove(self, problem: PlacementProblem, choice: Choice) -> Tightened:
+    def bound_for(self, problem: PlacementProblem, choice: Choice, state: SearchState) -> SearchResult:
         """Return a plan that was tried out, with a bound under the limit that was found."""
-        limit = self._start()
-        problem = problem.limited(NOISE, None if limit == inf else limit)
-        solved, objective = solve(problem, self._options), evaluate(problem, choice).objective
-        self._best = problem, replace_choice(solved, choice, objective)
-        return self._done(*self._best, ())
+        limited = problem.limited(NOISE, self._first_limit(state))
+        solved, objective = solve(limited, self.options), evaluate(limited, choice).objective
+        return _delivered(_Candidate(limited, replace_choice(solved, choice, objective)), state)
 
-    def _try(self, problem: PlacementProblem, result: SolveResult, choice: Choice) -> Round:
-        """Return what a plan shows on held-back data; each is tried out once."""
-        if choice not in self._rounds:
-            metrics = self._try_out(result)
-            broken = [name for name, _, _ in doubtful_budgets(self._budget, metrics)]
-            cost = evaluate(problem, choice)
-            self._rounds[choice] = _round(_limit(problem), cost, metrics, broken, self._law)
-        return self._rounds[choice]
-
-    def _dare(self, searched: Tightened) -> Tightened:
-        """Return the best that keeps the budgets: what was found, or a plan found regardless of noise."""
-        free = searched.problem.limited(NOISE, None)
-        least = inf if self._best is None else searched.result.objective or 0.0
-        for result in unconstrained_noise_plans(free, self._options):
-            choice, objective = result.choice, result.objective or 0.0
-            if choice is None or objective >= least * (1 - _GAIN):
-                break
-            if self._keeps(free, result):
-                self._best = searched.problem, replace_choice(searched.result, choice, objective)
-                return self._done(*self._best, ())
-        return searched
-
-    def uniform_plans(self, problem: PlacementProblem, at_most: float) -> list[SolveResult]:
+    def uniform_precision_plans(
+        self, problem: PlacementProblem, at_most: float, state: SearchState
+    ) -> tuple[list[SolveResult], SearchState]:
         """Return plans in one precision that keep all budgets, up to an objective, best first."""
         free = problem.limited(NOISE, None)
-        found = uniform_precision_plans(free, self._options)
-        return [
-            result for result in found if (result.objective or 0.0) <= at_most and self._keeps(free, result)
-        ]
+        plans = []
+        for result in uniform_precision_plans(free, self.options):
+            if (result.objective or 0.0) <= at_most:
+                kept, state = self._keeps(free, result, state)
+                plans += [result] if kept else []
+        return plans, state
 
-    def _keeps(self, free: PlacementProblem, result: SolveResult) -> bool:
+    def _search(self, problem: PlacementProblem, state: SearchState) -> SearchResult:
+        best: _Candidate | None = None
+        limit = self._first_limit(state)
+        while True:
+            limited = problem.limited(NOISE, limit)
+            last = _Candidate(limited, solve(limited, self.options))
+            choice = last.result.choice
+            if choice is None:
+                return _finished(best, last, (), state)
+            shown, state = self._try_out(limited, choice, state)
+            cost = evaluate(limited, choice)
+            state = state.learned(limited.limit(CostMetric.NOISE), cost.noise_power, kept=not shown.broken)
+            if not shown.broken and (best is None or _objective(last) < _objective(best)):
+                best = last
+            if best is not None:
+                following, state = self._looser(limited, cost, shown.held_back, state)
+            else:
+                following = self._tighter(cost, shown.held_back, state)
+            if following is None:
+                return _finished(best, last, self._unmet(shown.held_back), state)
+            limit = following if following < inf else None
+
+    def _unmet(self, metrics: Metrics) -> tuple[str, ...]:
+        broken = doubtful_budgets(self.budget, metrics)
+        return tuple(f"{name} {value:.6g} instead of {allowed:.6g}" for name, allowed, value in broken)
+
+    def _try_out(
+        self, problem: PlacementProblem, choice: Choice, state: SearchState
+    ) -> tuple[Round, SearchState]:
+        """Return what a plan shows on held-back data; each is tried out once."""
+        if choice in state.rounds:
+            return state.rounds[choice], state
+        metrics = self.errors_of(problem, choice)
+        limit, cost = _limit(problem), evaluate(problem, choice)
+        shown = Round(
+            noise_budget_rms=None if limit is None else self.noise_model.power(limit) ** 0.5,
+            predicted_noise_rms=self.noise_model.power(cost.noise_power) ** 0.5,
+            latency_s=cost.latency_s,
+            held_back=metrics,
+            broken=tuple(name for name, _, _ in doubtful_budgets(self.budget, metrics)),
+        )
+        _LOG.info(
+            "plan %d tried out: noise %.4g, predicted %.4g, %.6g s, breaks %s",
+            len(state.rounds) + 1,
+            metrics.noise_relative_rms,
+            shown.predicted_noise_rms,
+            shown.latency_s,
+            ", ".join(shown.broken) or "nothing",
+        )
+        return shown, state.tried(choice, shown)
+
+    def _try_beyond_limit(self, searched: SearchResult) -> SearchResult:
+        """Return the best that keeps the budgets: what was found, or a plan found regardless of noise."""
+        state = searched.state
+        kept = any(shown.delivered for shown in searched.rounds)
+        objective_s = (searched.result.objective or 0.0) if kept else inf
+        free = searched.problem.limited(NOISE, None)
+        for result in unconstrained_noise_plans(free, self.options):
+            choice, objective = result.choice, result.objective or 0.0
+            if choice is None or objective >= objective_s * (1 - _GAIN):
+                break
+            keeps, state = self._keeps(free, result, state)
+            if keeps:
+                bounded = replace_choice(searched.result, choice, objective)
+                return _delivered(_Candidate(searched.problem, bounded), state)
+        return replace(searched, state=state)
+
+    def _keeps(
+        self, free: PlacementProblem, result: SolveResult, state: SearchState
+    ) -> tuple[bool, SearchState]:
         """Return whether a plan keeps the error budgets, without trying out what has no hope."""
         if result.choice is None:
-            return False
-        if not has_error_budget(self._budget):
-            return True
-        if result.choice not in self._rounds and self._is_hopeless(evaluate(free, result.choice)):
-            return False
-        return not self._try(free, result, result.choice).broken
+            return False, state
+        if not has_error_budget(self.budget):
+            return True, state
+        if result.choice not in state.rounds and self._is_hopeless(evaluate(free, result.choice)):
+            return False, state
+        shown, state = self._try_out(free, result.choice, state)
+        return not shown.broken, state
 
     def _is_hopeless(self, cost: Cost) -> bool:
-        allowed = self._budget.noise_relative_rms
-        expected = min(_UNRELATED, self._law.power(cost.noise_power))
+        allowed = self.budget.noise_relative_rms
+        expected = min(_UNRELATED, self.noise_model.power(cost.noise_power))
         return allowed is not None and expected > (_HOPELESS * allowed) ** 2
 
-    def _start(self) -> float | None:
-        if self._low is not None:
-            return self._low
-        allowed = self._budget.noise_relative_rms
-        return None if allowed is None else self._law.summed(allowed**2)
+    def _first_limit(self, state: SearchState) -> float | None:
+        """Return a limit known to keep the budgets, else the one that the noise model predicts to."""
+        allowed = self.budget.noise_relative_rms
+        if state.highest_kept is not None:
+            limit = state.highest_kept
+        else:
+            limit = inf if allowed is None else self.noise_model.summed(allowed**2)
+        return limit if limit < inf else None  # noise that saturates keeps some budgets at any sum
 
-    def _learn(self, problem: PlacementProblem, result: SolveResult, cost: Cost, *, kept: bool) -> None:
-        """Remember what a plan says of the limits."""
-        if not kept:
-            self._high = min(self._high, cost.noise_power)
-            return
-        if self._best is None or (result.objective or 0.0) < (self._best[1].objective or 0.0):
-            self._best = problem, result
-        self._low = max(self._low or 0.0, problem.limit(CostMetric.NOISE))
-
-    def _next_limit(self, problem: PlacementProblem, cost: Cost, metrics: Metrics) -> float | None:
-        """Return the limit to try next; None if there is no need or no way to go on."""
-        if self._best is not None:
-            return None if _limit(problem) is None else self._looser(cost, metrics)
+    def _tighter(self, cost: Cost, metrics: Metrics, state: SearchState) -> float | None:
+        """Return a lower limit; None if there is no noise left to take away."""
         if cost.noise_power == 0:
             return None
-        last = len(self._rounds) >= _MOST_ROUNDS - 1
-        return 0.0 if last else cost.noise_power * reduction_factor(self._budget, metrics)
+        last = len(state.rounds) >= _MOST_ROUNDS - 1
+        return 0.0 if last else cost.noise_power * reduction_factor(self.budget, metrics)
 
-    def _looser(self, cost: Cost, metrics: Metrics) -> float | None:
-        """Return a greater limit that may keep the budgets too."""
-        self._loosened += 1
-        low = self._low or 0.0
-        if self._loosened > _MOST_LOOSENED:
-            return None
-        if self._high < inf:
-            return (low * self._high) ** 0.5 if self._high > low * _CLOSE else None
-        allowed, got = self._budget.noise_relative_rms, cautious_noise(metrics)
+    def _looser(
+        self, problem: PlacementProblem, cost: Cost, metrics: Metrics, state: SearchState
+    ) -> tuple[float | None, SearchState]:
+        """Return a greater limit that may keep the budgets too; None if that is not worth a solve."""
+        if _limit(problem) is None:
+            return None, state
+        state = replace(state, loosened=state.loosened + 1)
+        low, high = state.highest_kept or 0.0, state.lowest_broken
+        if state.loosened > _MOST_LOOSENED:
+            return None, state
+        if high < inf:
+            return ((low * high) ** 0.5 if high > low * _CLOSE else None), state
+        allowed, noise = self.budget.noise_relative_rms, cautious_noise(metrics)
         if allowed is None:
-            return None
-        room = min(_FARTHEST, _MARGIN * (allowed / got) ** 2) if got else _FARTHEST
+            return None, state
+        room = min(_MOST_RAISED, _MARGIN * (allowed / noise) ** 2) if noise else _MOST_RAISED
         limit = max(low, cost.noise_power) * room
-        return limit if limit > low * _CLOSE else None
-
-    def _done(self, problem: PlacementProblem, result: SolveResult, unmet: tuple[str, ...]) -> Tightened:
-        """Return the best plan, else the last one with what it breaks."""
-        if self._best is None:
-            return Tightened(problem, result, tuple(self._rounds.values()), unmet)
-        problem, result = self._best
-        rounds = [
-            msgspec.structs.replace(one, delivered=choice == result.choice)
-            for choice, one in self._rounds.items()
-        ]
-        return Tightened(problem, result, tuple(rounds))
+        return (limit if limit > low * _CLOSE else None), state
 
 
 def reduction_factor(budget: BudgetSpec, metrics: Metrics) -> float:
-    """Return the factor by which the summed noise of a plan that breaks a budget should fall."""
-    allowed, got = budget.noise_relative_rms, cautious_noise(metrics)
-    if allowed is None or got <= allowed:
+    """Return the factor by which the summed noise power of a plan that breaks a budget should fall.
+
+    Noise power is proportional to its sum to first order, so a budget on noise says where it would hold.
+    """
+    allowed, noise = budget.noise_relative_rms, cautious_noise(metrics)
+    if allowed is None or noise <= allowed:
         return _STEP
-    # Power grows with the square: aim where proportionality says the budget holds.
-    return min(_MARGIN, _MARGIN * (allowed / got) ** 2)
+    return min(_MARGIN, _MARGIN * (allowed / noise) ** 2)
+
+
+def _finished(
+    best: _Candidate | None, last: _Candidate, unmet: Sequence[str], state: SearchState
+) -> SearchResult:
+    """Return the best plan, else the last one with what it breaks."""
+    if best is not None:
+        return _delivered(best, state)
+    return SearchResult(last.problem, last.result, tuple(state.rounds.values()), tuple(unmet), state)
+
+
+def _delivered(plan: _Candidate, state: SearchState) -> SearchResult:
+    rounds = tuple(
+        msgspec.structs.replace(shown, delivered=choice == plan.result.choice)
+        for choice, shown in state.rounds.items()
+    )
+    return SearchResult(plan.problem, plan.result, rounds, state=state)
+
+
+def _objective(plan: _Candidate) -> float:
+    return plan.result.objective or 0.0
 
 
 def _limit(problem: PlacementProblem) -> float | None:
     limit = problem.limit(CostMetric.NOISE)
     return None if limit == inf else limit
-
-
-def _round(
-    limit: float | None, cost: Cost, metrics: Metrics, broken: Sequence[str], law: NoiseModel
-) -> Round:
-    return Round(
-        noise_budget_rms=None if limit is None else law.power(limit) ** 0.5,
-        predicted_noise_rms=law.power(cost.noise_power) ** 0.5,
-        latency_s=cost.latency_s,
-        held_back=metrics,
-        broken=tuple(broken),
-    )

@@ -21,8 +21,8 @@ from planner.plan.records import (
 from planner.problem.cost_evaluation import Cost
 from planner.problem.device_visits import by_device
 from planner.problem.placement_problem import FLOAT, PlacementProblem
-from planner.refinement.noise_limit_search import Tightened
-from planner.refinement.question import PlanningProblem
+from planner.refinement.noise_limit_search import SearchResult
+from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import ObjectiveSpec, Scenario
 from planner.solver.result import SolveResult, SolveStatus
@@ -34,7 +34,7 @@ from profiling.precision import Precision
 _OWN = {wire.value: wire for wire in WireFormat} | {"float32": WireFormat.FLOAT}
 
 
-def compose_plan(question: PlanningProblem, tightened: Tightened, loop: tuple[LoopRound, ...] = ()) -> Plan:
+def compose_plan(planning: PlanningProblem, searched: SearchResult, loop: tuple[LoopRound, ...] = ()) -> Plan:
     """Return the plan of a solve, not yet measured.
 
     Parameters
@@ -42,8 +42,8 @@ def compose_plan(question: PlanningProblem, tightened: Tightened, loop: tuple[Lo
     loop
         How it was arrived at.
     """
-    result, problem = tightened.result, tightened.problem
-    cost = tightened.cost
+    result, problem = searched.result, searched.problem
+    cost = searched.cost
     chosen = configuration_of(problem, result.choice) if result.choice else Configuration((), ())
     options = unit_options(problem, result.choice) if result.choice else []
     assignments = tuple(
@@ -55,36 +55,36 @@ def compose_plan(question: PlanningProblem, tightened: Tightened, loop: tuple[Lo
             compute_s=option.seconds,
             noise_power=option.noise_power,
             weight_bytes=unit.weight_bytes_in(precision),
-            compressed_bytes=round(option.weight_bytes) if question.graph.stored else None,
+            compressed_bytes=round(option.weight_bytes) if planning.graph.stored else None,
         )
         for unit, device, precision, option in zip(
-            question.graph.units, chosen.devices, chosen.precisions, options, strict=True
+            planning.graph.units, chosen.devices, chosen.precisions, options, strict=True
         )
     )
     return Plan(
         format=FORMAT,
         status=result.status.value,
         objective=Objective(
-            name=objective_name(question.scenario),
+            name=objective_name(planning.scenario),
             value=cost.objective,
             bound=result.bound,
             gap=result.gap,
         ),
         solver=_solver_run(result),
-        quantization=question.quantization,
-        model_sha256=model_hash(question.graph.model),
-        calibration_sha256=question.samples,
+        quantization=planning.quantization,
+        model_sha256=model_hash(planning.graph.model),
+        calibration_sha256=planning.samples,
         assignments=assignments,
-        cuts=cuts_of(problem, cost, question.graph.tensors),
+        cuts=cuts_of(problem, cost, planning.graph.tensors),
         predicted=Predicted(
             latency_s=cost.latency_s,
-            latency_ratio_to_fp32=question.ratio_to_fp32(chosen, question.scenario.source),
-            chain_ratio_to_fp32=question.chain_ratio_to_fp32(problem, cost),
+            latency_ratio_to_fp32=planning.ratio_to_fp32(chosen, planning.scenario.source),
+            chain_ratio_to_fp32=planning.chain_ratio_to_fp32(problem, cost),
             compute_s=by_device(problem, cost.busy_s),
             transfer_s=cost.transfer_s,
-            energy_j=sum(cost.energy_j) if question.scenario.knows_energy else None,
-            energy_device_j=by_device(problem, cost.energy_j) if question.scenario.knows_energy else {},
-            noise_relative_rms=question.law.power(cost.noise_power) ** 0.5,
+            energy_j=sum(cost.energy_j) if planning.scenario.knows_energy else None,
+            energy_device_j=by_device(problem, cost.energy_j) if planning.scenario.knows_energy else {},
+            noise_relative_rms=planning.noise_model.power(cost.noise_power) ** 0.5,
             makespan_s=cost.makespan_s if cost.makespan_s < inf else None,
             throughput_per_s=1 / cost.period_s if cost.period_s else None,
             traffic_bytes={
@@ -99,33 +99,33 @@ def compose_plan(question: PlanningProblem, tightened: Tightened, loop: tuple[Lo
                 (a.device, a.compressed_bytes) for a in assignments if a.compressed_bytes is not None
             ),
         ),
-        rounds=tightened.rounds,
+        rounds=searched.rounds,
         loop=loop,
         measured=None,
-        too_few_samples=too_few_held_back(question.scenario.budget, tightened.rounds),
-        converted_from=question.converted_from,
-        scenario=_resolved(question.scenario),
+        too_few_samples=too_few_held_back(planning.scenario.budget, searched.rounds),
+        converted_from=planning.converted_from,
+        scenario=_resolved(planning.scenario),
     )
 
 
-def compose_infeasible(question: PlanningProblem, tightened: Tightened) -> Plan:
+def compose_infeasible(planning: PlanningProblem, searched: SearchResult) -> Plan:
     """Return the record of a solve that found no plan."""
     return Plan(
         format=FORMAT,
         status=SolveStatus.INFEASIBLE.value,
-        objective=Objective(name=objective_name(question.scenario), value=None, bound=None, gap=None),
-        solver=_solver_run(tightened.result),
-        quantization=question.quantization,
-        model_sha256=model_hash(question.graph.model),
-        calibration_sha256=question.samples,
+        objective=Objective(name=objective_name(planning.scenario), value=None, bound=None, gap=None),
+        solver=_solver_run(searched.result),
+        quantization=planning.quantization,
+        model_sha256=model_hash(planning.graph.model),
+        calibration_sha256=planning.samples,
         assignments=(),
         cuts=(),
         predicted=None,
-        rounds=tightened.rounds,
+        rounds=searched.rounds,
         measured=None,
-        too_few_samples=too_few_held_back(question.scenario.budget, tightened.rounds),
-        converted_from=question.converted_from,
-        scenario=_resolved(question.scenario),
+        too_few_samples=too_few_held_back(planning.scenario.budget, searched.rounds),
+        converted_from=planning.converted_from,
+        scenario=_resolved(planning.scenario),
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from repository import ROOT
 
+from planner.inputs.prepared_scenario import prepare
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.scenario.loader import load_scenario
 from profiling.precision import Precision
@@ -12,7 +13,7 @@ from profiling.records.profile import LatencyProfile
 
 def quickstart_basis() -> MeasuredScenario:
     settings = ["profiling.rounds=3", "profiling.noise_samples=8"]
-    basis = measure_scenario(load_scenario(ROOT / "scenarios" / "quickstart.yaml", settings))
+    basis = measure_scenario(prepare(load_scenario(ROOT / "scenarios" / "quickstart.yaml", settings)))
     return replace(basis, latency={name: _known_seconds(one) for name, one in basis.latency.items()})
 
 

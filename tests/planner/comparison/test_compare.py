@@ -28,7 +28,7 @@ from planner.output.stage_files import sha256_of
 from planner.plan.configuration import Configuration
 from planner.problem.placement_problem import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
-from planner.refinement.noise_limit_search import Tightened
+from planner.refinement.noise_limit_search import SearchResult
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
 from planner.verification.stage_chain import Chain, same_bits
@@ -197,10 +197,10 @@ def test_every_plan_keeps_the_error_budgets_on_held_back_data(basis, noise):
 
 
 def test_error_budgets_that_even_fp32_breaks_are_rows(basis, monkeypatch):
-    found = replace(
-        Tightened(basis.ask(basis.latency).formulate(), None, ()), unmet=("top1 0.5 instead of 1",)
-    )
-    monkeypatch.setattr(MeasuredScenario, "tightening", lambda *_: SimpleNamespace(solve=lambda _: found))
+    problem = basis.planning_problem(basis.latency).formulate()
+    found = SearchResult(problem, None, (), unmet=("top1 0.5 instead of 1",))
+    search = SimpleNamespace(solve=lambda *_: found)
+    monkeypatch.setattr(MeasuredScenario, "noise_limit_search", search)
     strict = with_budgets(basis.scenario, {"top1_agreement": 0.987654})
     own = replace(basis, prepared=replace(basis.prepared, scenario=strict))
     for row in compare(own, sweep_of(basis, "1,10")).record.rows:
@@ -232,7 +232,7 @@ def test_a_front_is_of_plans_that_nothing_beats(basis):
         plan = found.plans[point.plan]
         assert plan.noise_relative_rms == pytest.approx(noise)
         assert plan.fixed_s == pytest.approx(latency)
-        below = basis.law.summed(noise**2) * (1 - 1e-3)
+        below = basis.noise_model.summed(noise**2) * (1 - 1e-3)
         limited = solve(free.limited(Quantity(CostMetric.NOISE), below)) if noise else None
         if limited and limited.objective is not None:
             assert limited.objective >= latency * (1 - 1e-4)
@@ -272,7 +272,7 @@ def test_the_plans_to_hold_are_written_for_a_runtime(basis, tmp_path, most):
     order = PlanSetRequest(most, uniform_log(0.05, 1000), 0.25)
     sweep = sweep_of(basis, "0.05,1000", "all")
     compared = compare(basis, sweep, CompareRequest(plan_set=order))
-    write_comparison(compared, basis, tmp_path / "o")
+    write_comparison(compared, tmp_path / "o")
     found = compared.record.plan_set
     told = load_json(tmp_path / "o" / "plans.json", RunnableSet)
     assert len(compared.record.pieces) > 1
@@ -319,11 +319,8 @@ def test_equal_stages_lie_in_one_file(basis, tmp_path):
     compared = compare(basis, sweep, CompareRequest(plan_set=PlanSetRequest(1, uniform_log(0.05, 1000))))
     held = compared.record.plan_set
     twice = msgspec.structs.replace(held, plans=(*held.plans, *held.plans))
-    write_comparison(
-        replace(compared, record=msgspec.structs.replace(compared.record, plan_set=twice)),
-        basis,
-        tmp_path / "o",
-    )
+    doubled = replace(compared, record=msgspec.structs.replace(compared.record, plan_set=twice))
+    write_comparison(doubled, tmp_path / "o")
     told = load_json(tmp_path / "o" / "plans.json", RunnableSet)
     assert told.plans[0].stages == told.plans[1].stages
     assert len(list((tmp_path / "o" / "stages").iterdir())) == len(told.plans[0].stages)

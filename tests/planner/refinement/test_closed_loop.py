@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from planned_models import plan_model, scenario_around
 
-from planner.plan.configuration import configuration_of
+from planner import run
+from planner.inputs.prepared_scenario import prepare
 from planner.refinement import closed_loop as loop
-from planner.refinement.closed_loop import MOST_ROUNDS, close_loop
+from planner.refinement.closed_loop import MOST_ROUNDS, LoopState
 from planner.refinement.measured_scenario import measure_scenario
 from planner.verification.time_plan import time_in_place
 from profiling.precision import Precision
@@ -41,21 +42,21 @@ def test_the_best_of_the_timed_plans_is_delivered(tmp_path):
 @pytest.mark.parametrize("favoured", ["fp32", "int8"])
 def test_one_precision_is_delivered_if_it_is_faster_than_was_believed(favoured, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_NEAR", 1e3)  # whatever was predicted
-    basis = measure_scenario(scenario_around(tmp_path, models.residual(), samples()))
+    measured = measure_scenario(prepare(scenario_around(tmp_path, models.residual(), samples())))
 
-    def timed(chosen):
+    def timed(prepared, built, configuration):
         """Return what timing shows, but one precision takes a tenth and all else ten times as long."""
-        factor = 0.1 if {str(one.value) for one in chosen.precisions} == {favoured} else 10.0
-        found = time_in_place(basis.prepared, basis.build(chosen), chosen)
+        factor = 0.1 if {precision.value for precision in configuration.precisions} == {favoured} else 10.0
+        timings = time_in_place(prepared, built, configuration)
         return {
-            device: replace(one, plan=replace(one.plan, wall_s=one.fp32_s * factor))
-            for device, one in found.items()
+            device: replace(timing, plan=replace(timing.plan, wall_s=timing.fp32_s * factor))
+            for device, timing in timings.items()
         }
 
-    closed = close_loop(basis.ask, basis.latency, basis.tightening, timed)
-    chosen = configuration_of(closed.tightened.problem, closed.tightened.result.choice)
-    assert {one.value for one in chosen.precisions} == {favoured}
-    assert closed.tightened.result.objective == pytest.approx(min(one.objective for one in closed.rounds))
+    monkeypatch.setattr(run, "time_in_place", timed)
+    state, solved = run.solve_and_refine(measured)
+    assert {precision.value for precision in solved.configuration.precisions} == {favoured}
+    assert solved.search.result.objective == pytest.approx(min(plan.objective for plan in state.timed))
 
 
 def test_the_profile_that_is_delivered_prices_the_plan(tmp_path):
@@ -77,3 +78,23 @@ def test_a_device_known_from_a_file_alone_is_not_timed(tmp_path):
     again = plan_model(tmp_path, models.residual(), samples(), devices=devices)
     assert again.plan.loop == ()
     assert again.plan.status == "optimal"
+
+
+def test_the_loop_changes_nothing_but_the_state_that_it_returns(tmp_path):
+    measured = measure_scenario(prepare(scenario_around(tmp_path, models.residual(), samples())))
+    before = LoopState(measured.latency)
+    state, solved = run.solve_and_refine(measured)
+    assert before == LoopState(measured.latency)
+    assert state.was_timed(solved.choice)
+    assert not state.asks_for_timing(solved)
+    assert state.best.objective == min(plan.objective for plan in state.timed)
+
+
+def test_no_plan_is_timed_that_does_not_exist(tmp_path):
+    scenario = scenario_around(tmp_path, models.residual(), samples(), budget={"latency_ms": 1e-9})
+    measured = measure_scenario(prepare(scenario))
+    state, solved = run.solve_and_refine(measured)
+    assert state.timed == ()
+    assert not solved.is_plan
+    with pytest.raises(ValueError, match="no plan"):
+        _ = solved.choice

@@ -7,7 +7,7 @@ from small_problems import LATENCY, NOISE, small_problem
 from planner.costs.noise_model import NoiseModel
 from planner.plan.records import Metrics
 from planner.problem.cost_evaluation import evaluate
-from planner.refinement.noise_limit_search import Tightened, Tightening
+from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchResult, SearchState
 from planner.scenario.schema import BudgetSpec
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus
@@ -19,8 +19,8 @@ PROBLEM = replace(small_problem(), limits=(), together=(), apart=())
 def measured(problem, factor: float, floor: float = 0.0):
     """Return a stand-in for building and running: real noise is `factor` times the predicted rms."""
 
-    def try_out(result) -> Metrics:
-        noise = evaluate(problem, result.choice).noise_power ** 0.5 * factor + floor
+    def errors_of(_, choice) -> Metrics:
+        noise = evaluate(problem, choice).noise_power ** 0.5 * factor + floor
         return Metrics(
             noise_relative_rms=noise,
             max_abs_error=10 * noise,
@@ -30,15 +30,17 @@ def measured(problem, factor: float, floor: float = 0.0):
             samples=100,
         )
 
-    return try_out
+    return errors_of
 
 
-def tighten(problem, budget, options, try_out, law=None) -> Tightened:
-    return Tightening(budget, options, try_out, law).solve(problem)
+def search(problem, budget, options, errors_of, noise_model=None) -> SearchResult:
+    return NoiseLimitSearch(budget, options, errors_of, noise_model or NoiseModel()).solve(
+        problem, SearchState()
+    )
 
 
 def test_without_error_budgets_one_solve_is_enough():
-    done = tighten(PROBLEM, BudgetSpec(), SolverOptions(), measured(PROBLEM, 1.0))
+    done = search(PROBLEM, BudgetSpec(), SolverOptions(), measured(PROBLEM, 1.0))
     assert done.rounds == ()
     assert done.result.status is SolveStatus.OPTIMAL
 
@@ -46,7 +48,7 @@ def test_without_error_budgets_one_solve_is_enough():
 @pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
 def test_the_noise_budget_falls_until_the_held_back_data_keep_it(factor):
     budget = BudgetSpec(noise_relative_rms=0.1)
-    done = tighten(PROBLEM, budget, SolverOptions(), measured(PROBLEM, factor))
+    done = search(PROBLEM, budget, SolverOptions(), measured(PROBLEM, factor))
     assert done.unmet == ()
     (delivered,) = (r for r in done.rounds if r.delivered)
     assert delivered.held_back.noise_relative_rms <= 0.1
@@ -58,7 +60,7 @@ def test_the_noise_budget_falls_until_the_held_back_data_keep_it(factor):
 def test_no_needlessly_slow_plan_is_delivered(factor):
     """However wrong the predicted noise is, the answer is nearly the best for the real one."""
     budget = BudgetSpec(noise_relative_rms=0.1)
-    done = tighten(PROBLEM, budget, SolverOptions(), measured(PROBLEM, factor))
+    done = search(PROBLEM, budget, SolverOptions(), measured(PROBLEM, factor))
     best = solve(PROBLEM.limited(NOISE, (0.1 / factor) ** 2)).objective
     close = solve(PROBLEM.limited(NOISE, (0.1 / factor) ** 2 / 1.3)).objective
     assert best - 1e-12 <= done.result.objective <= close + 1e-12
@@ -66,7 +68,7 @@ def test_no_needlessly_slow_plan_is_delivered(factor):
 
 def test_a_budget_that_is_no_noise_is_approached_from_both_sides():
     real = measured(PROBLEM, 2.0)
-    done = tighten(PROBLEM, BudgetSpec(max_abs_error=0.9), SolverOptions(), real)
+    done = search(PROBLEM, BudgetSpec(max_abs_error=0.9), SolverOptions(), real)
     best = solve(PROBLEM.limited(NOISE, (0.09 / 2.0) ** 2)).objective
     close = solve(PROBLEM.limited(NOISE, (0.09 / 2.0) ** 2 / 1.3)).objective
     assert best - 1e-12 <= done.result.objective <= close + 1e-12
@@ -74,26 +76,26 @@ def test_a_budget_that_is_no_noise_is_approached_from_both_sides():
 
 def test_the_law_says_where_to_begin():
     law = NoiseModel(gain=2.0, knee=0.05)
-    done = tighten(PROBLEM, BudgetSpec(noise_relative_rms=0.1), SolverOptions(), measured(PROBLEM, 1.0), law)
+    done = search(PROBLEM, BudgetSpec(noise_relative_rms=0.1), SolverOptions(), measured(PROBLEM, 1.0), law)
     assert done.rounds[0].noise_budget_rms == pytest.approx(0.1)
     assert done.rounds[0].predicted_noise_rms <= 0.1
 
 
 def test_budgets_that_are_no_noise_are_met_too():
-    done = tighten(PROBLEM, BudgetSpec(max_abs_error=0.5), SolverOptions(), measured(PROBLEM, 2.0))
+    done = search(PROBLEM, BudgetSpec(max_abs_error=0.5), SolverOptions(), measured(PROBLEM, 2.0))
     assert done.rounds[0].noise_budget_rms is None
     assert next(r for r in done.rounds if r.delivered).held_back.max_abs_error <= 0.5
 
 
 def test_a_budget_that_fp32_breaks_is_told():
-    done = tighten(PROBLEM, BudgetSpec(max_abs_error=0.5), SolverOptions(), measured(PROBLEM, 1.0, floor=0.1))
+    done = search(PROBLEM, BudgetSpec(max_abs_error=0.5), SolverOptions(), measured(PROBLEM, 1.0, floor=0.1))
     assert done.unmet == ("max_abs_error 1 instead of 0.5",)
     assert done.rounds[-1].predicted_noise_rms == 0
 
 
 def test_an_infeasible_problem_is_not_tried_out():
     tight = PROBLEM.limited(LATENCY, 1e-9)
-    done = tighten(tight, BudgetSpec(noise_relative_rms=0.1), SolverOptions(), lambda _: pytest.fail("built"))
+    done = search(tight, BudgetSpec(noise_relative_rms=0.1), SolverOptions(), lambda *_: pytest.fail("built"))
     assert done.result.status is SolveStatus.INFEASIBLE
 
 
@@ -101,14 +103,14 @@ def test_what_was_learned_serves_other_costs():
     calls = []
     real = measured(PROBLEM, 3.0)
 
-    def try_out(result):
-        calls.append(result.choice)
-        return real(result)
+    def errors_of(problem, choice):
+        calls.append(choice)
+        return real(problem, choice)
 
-    tightening = Tightening(BudgetSpec(noise_relative_rms=0.1), SolverOptions(), try_out)
-    first = tightening.solve(PROBLEM)
+    searching = NoiseLimitSearch(BudgetSpec(noise_relative_rms=0.1), SolverOptions(), errors_of)
+    first = searching.solve(PROBLEM, SearchState())
     count = len(calls)
-    again = tightening.solve(PROBLEM)
+    again = searching.solve(PROBLEM, first.state)
     assert again.result.choice == first.result.choice
     assert len(calls) == len(set(calls))
     assert len(calls) <= count + 1
@@ -118,11 +120,11 @@ def chaotic(problem, kept, factor):
     """Return a stand-in for a network that answers anything to much noise: only some plans keep a budget."""
     real = measured(problem, factor)
 
-    def try_out(result) -> Metrics:
-        own = real(result)
-        return own if kept(result.choice) else msgspec.structs.replace(own, noise_relative_rms=0.9)
+    def errors_of(problem, choice) -> Metrics:
+        own = real(problem, choice)
+        return own if kept(choice) else msgspec.structs.replace(own, noise_relative_rms=0.9)
 
-    return try_out
+    return errors_of
 
 
 def everything_int8(choice) -> bool:
@@ -138,7 +140,7 @@ def test_a_plan_beyond_the_limit_on_the_sum_is_found_if_it_keeps_the_budgets(gai
     allowed = evaluate(PROBLEM, free.choice).noise_power ** 0.5 * factor * 1.01
     quiet = lambda choice: everything_int8(choice) or not evaluate(PROBLEM, choice).noise_power  # noqa: E731
     budget, real = BudgetSpec(noise_relative_rms=allowed), chaotic(PROBLEM, quiet, factor)
-    done = tighten(PROBLEM, budget, SolverOptions(), real, NoiseModel(gain))
+    done = search(PROBLEM, budget, SolverOptions(), real, NoiseModel(gain))
     assert (done.result.choice == free.choice) == tried
     (delivered,) = (r for r in done.rounds if r.delivered)
     assert delivered.latency_s == min(r.latency_s for r in done.rounds if not r.broken)
@@ -154,7 +156,34 @@ def test_where_the_limit_leaves_no_plan_one_regardless_of_it_may_do():
     noise = evaluate(PROBLEM, free.choice).noise_power ** 0.5
     tight = PROBLEM.limited(LATENCY, evaluate(PROBLEM, free.choice).latency_s * 1.001)
     budget = BudgetSpec(noise_relative_rms=noise * 0.9)
-    assert tighten(tight, budget, SolverOptions(), measured(PROBLEM, 1.0)).result.choice is None
-    done = tighten(tight, budget, SolverOptions(), measured(PROBLEM, 0.8))
+    assert search(tight, budget, SolverOptions(), measured(PROBLEM, 1.0)).result.choice is None
+    done = search(tight, budget, SolverOptions(), measured(PROBLEM, 0.8))
     assert done.result.choice == free.choice
     assert not done.unmet
+
+
+def test_a_search_changes_nothing_but_the_state_that_it_returns():
+    searching = NoiseLimitSearch(BudgetSpec(noise_relative_rms=0.1), SolverOptions(), measured(PROBLEM, 3.0))
+    empty = SearchState()
+    first = searching.solve(PROBLEM, empty)
+    assert empty == SearchState()
+    assert tuple(first.state.rounds) != ()
+    assert searching.solve(PROBLEM, empty).result.choice == first.result.choice
+
+
+def test_a_delivered_choice_is_bounded_under_the_limit_that_was_found():
+    searching = NoiseLimitSearch(BudgetSpec(noise_relative_rms=0.1), SolverOptions(), measured(PROBLEM, 3.0))
+    first = searching.solve(PROBLEM, SearchState())
+    proved = searching.bound_for(PROBLEM, first.result.choice, first.state)
+    assert proved.result.choice == first.result.choice
+    assert proved.result.objective == pytest.approx(first.result.objective)
+    assert proved.result.bound <= proved.result.objective * (1 + 1e-9)
+    assert [r.delivered for r in proved.rounds].count(True) == 1
+
+
+def test_plans_in_one_precision_that_break_a_budget_are_left_out():
+    budget = BudgetSpec(noise_relative_rms=0.1)
+    loud = NoiseLimitSearch(budget, SolverOptions(), measured(PROBLEM, 1e3))
+    plans, state = loud.uniform_precision_plans(PROBLEM, float("inf"), SearchState())
+    assert [evaluate(PROBLEM, result.choice).noise_power for result in plans] == [0.0]
+    assert all(not r.broken or r.predicted_noise_rms for r in state.rounds.values())

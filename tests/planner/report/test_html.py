@@ -54,7 +54,7 @@ def comparison_folder(tmp_path_factory) -> Path:
     sweep = Sweep(parse_bandwidths("0.05..1000", ("all",), basis.scenario))
     axes = (CostMetric.LATENCY, CostMetric.NOISE)
     order = PlanSetRequest(2, uniform_log(0.05, 1000), 0.1)
-    write_comparison(compare(basis, sweep, CompareRequest(2, axes, 4, order, trials=True)), basis, folder)
+    write_comparison(compare(basis, sweep, CompareRequest(2, axes, 4, order, trials=True)), folder)
     return folder
 
 
@@ -311,9 +311,8 @@ def test_names_that_look_like_markup_are_text(comparison_folder, tmp_path):
     odd = "</script><b>&"
     scenario = basis.scenario.model_copy(update={"model": f"{odd}.onnx"})
     found = compare(basis, Sweep(None, {"noise_relative_rms": (0.05,)}))
-    write_comparison(
-        found, replace(basis, prepared=replace(basis.prepared, scenario=scenario)), tmp_path / "o"
-    )
+    renamed = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+    write_comparison(replace(found, measured=renamed), tmp_path / "o")
     text = (tmp_path / "o" / "report.html").read_text()
     assert odd not in text
     assert "&lt;b&gt;&amp;.onnx" in text

@@ -12,7 +12,7 @@ from small_problems import small_problem
 from planner.output.plan_folder import read_manifest, read_plan, write_outcome
 from planner.plan.records import Metrics, Round
 from planner.problem.cost_evaluation import evaluate
-from planner.refinement.noise_limit_search import Tightening
+from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchState
 from planner.report.plan_tables import broken_text, no_plan_text, plan_table
 from planner.run import plan_scenario
 from planner.scenario.schema import BudgetSpec
@@ -87,10 +87,10 @@ def test_a_search_that_few_samples_drive_to_fp32_says_so():
     problem = replace(small_problem(), limits=(), together=(), apart=())
     budget = BudgetSpec(top1_agreement=0.97)
 
-    def one_changed_answer(result) -> Metrics:
-        return metrics(12, changed=int(evaluate(problem, result.choice).noise_power > 0))
+    def one_changed_answer(_, choice) -> Metrics:
+        return metrics(12, changed=int(evaluate(problem, choice).noise_power > 0))
 
-    found = Tightening(budget, SolverOptions(), one_changed_answer).solve(problem)
+    found = NoiseLimitSearch(budget, SolverOptions(), one_changed_answer).solve(problem, SearchState())
     assert found.cost.noise_power == 0
     (few,) = too_few_held_back(budget, found.rounds)
     assert few.refused == sum(bool(one.broken) for one in found.rounds) > 0

@@ -29,7 +29,7 @@ class PlanningProblem:
         Hash of the calibration samples.
     costs
         Device name -> its costs.
-    law
+    noise_model
         How their summed noise becomes noise.
     converted_from
         What the model was, if it was no ONNX file.
@@ -40,7 +40,7 @@ class PlanningProblem:
     schemes: Mapping[str, Scheme]
     samples: str
     costs: Mapping[str, DeviceCosts]
-    law: NoiseModel
+    noise_model: NoiseModel
     converted_from: ConvertedFrom | None = None
 
     def formulate(self) -> PlacementProblem:

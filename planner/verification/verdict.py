@@ -1,0 +1,44 @@
+"""What verifying a plan says of it: the chain is the whole model, and which error budgets it broke."""
+
+import msgspec
+
+from planner.errors import RebuildError
+from planner.plan.records import Measured, Plan
+from planner.scenario.schema import Scenario
+from planner.verification.error_budgets import broken_budgets, has_error_budget
+from planner.verification.sample_size import too_few_evaluated
+
+
+def with_measured(plan: Plan, scenario: Scenario, measured: Measured) -> Plan:
+    """Return a plan with what the evaluation data showed, and what they are too few to show."""
+    planned = (few for few in plan.too_few_samples if few.data == "calibration")
+    doubts = (*planned, *too_few_evaluated(scenario.budget, measured))
+    return msgspec.structs.replace(plan, measured=measured, too_few_samples=doubts)
+
+
+def require_equal_chain(measured: Measured) -> None:
+    """Refuse stages whose chain is not the whole model.
+
+    Raises
+    ------
+    RebuildError
+        If their bits differ, or cutting cost an integer kernel.
+    """
+    chain = measured.chain
+    if not chain.basic_bit_equal:
+        raise RebuildError("the chain of stages does not give the same bits as the whole model")
+    if chain.integer_kernels < chain.integer_kernels_whole:
+        raise RebuildError(
+            f"the stages run {chain.integer_kernels} integer kernels, the whole model "
+            f"{chain.integer_kernels_whole}: cutting lost a fusion"
+        )
+
+
+def broken_budget_sentences(scenario: Scenario, measured: Measured) -> tuple[str, ...]:
+    """Return a sentence per error budget that the evaluation data broke."""
+    if not has_error_budget(scenario.budget):
+        return ()
+    return tuple(
+        f"{name} is {value:.6g} on {measured.samples} evaluation samples, budget {limit:.6g}"
+        for name, limit, value in broken_budgets(scenario.budget, measured)
+    )
