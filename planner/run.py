@@ -17,7 +17,7 @@ from planner.refinement.closed_loop import LoopState, SolvedPlan
 from planner.refinement.infeasibility_text import conflict_text
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.refinement.outcome import Outcome
-from planner.refinement.plan_assembly import compose_infeasible, compose_plan
+from planner.refinement.plan_assembly import assemble_infeasible, assemble_plan
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
@@ -52,7 +52,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     built = measured.build(solved.configuration)
     target = verification_target(prepared, built)
     planning = _with_shown_noise(measured, solved, target, progress)
-    plan = compose_plan(planning, solved.search, state.rounds)
+    plan = assemble_plan(planning, solved.search, state.rounds)
     shown = verify(target, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     require_equal_chain(shown)
     plan = with_measured(plan, scenario, shown)
@@ -119,7 +119,7 @@ def _time(
 def _no_plan(measured: MeasuredScenario, solved: SolvedPlan) -> Outcome:
     """Return why there is no plan: budgets that cannot hold together, or errors that no limit mends."""
     search = solved.search
-    plan = compose_infeasible(solved.planning, search)
+    plan = assemble_infeasible(solved.planning, search)
     if search.unmet:
         return Outcome(plan, None, {}, search.unmet)
     found = find_conflict(search.problem, measured.options)

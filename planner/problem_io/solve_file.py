@@ -14,7 +14,7 @@ def solve_file(path: Path) -> Answer:
 
     Raises
     ------
-    ScenarioError
+    ProblemError
         If the file is no problem.
     SolverError
         If the solver ran out of time without an answer.

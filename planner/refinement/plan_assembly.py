@@ -34,7 +34,9 @@ from profiling.precision import Precision
 _OWN = {wire.value: wire for wire in WireFormat} | {"float32": WireFormat.FLOAT}
 
 
-def compose_plan(planning: PlanningProblem, searched: SearchResult, loop: tuple[LoopRound, ...] = ()) -> Plan:
+def assemble_plan(
+    planning: PlanningProblem, searched: SearchResult, loop: tuple[LoopRound, ...] = ()
+) -> Plan:
     """Return the plan of a solve, not yet measured.
 
     Parameters
@@ -108,7 +110,7 @@ def compose_plan(planning: PlanningProblem, searched: SearchResult, loop: tuple[
     )
 
 
-def compose_infeasible(planning: PlanningProblem, searched: SearchResult) -> Plan:
+def assemble_infeasible(planning: PlanningProblem, searched: SearchResult) -> Plan:
     """Return the record of a solve that found no plan."""
     return Plan(
         format=FORMAT,

@@ -3,7 +3,7 @@ import json
 import pytest
 from repository import ROOT
 
-from planner.errors import ScenarioError
+from planner.errors import ProblemError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem_io.loader import load_problem
 from planner.problem_io.solve_file import solve_file
@@ -36,5 +36,5 @@ def test_limits_that_cannot_hold_together_are_named(tmp_path):
 def test_a_file_that_is_no_problem_is_refused(tmp_path):
     path = tmp_path / "p.json"
     path.write_text("{}")
-    with pytest.raises(ScenarioError):
+    with pytest.raises(ProblemError):
         solve_file(path)
