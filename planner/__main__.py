@@ -32,3 +32,7 @@ def _run() -> None:
 def _leave(_signal: int, _frame: object) -> None:
     print("interrupted", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(130)
+
+
+if __name__ == "__main__":
+    main()
