@@ -407,13 +407,13 @@ def compare(
     With objective latency, every bandwidth at which the best plan changes is found exactly. An interrupted
     comparison goes on where it stopped when it is run again.
     """
-    from planner.cli.compare_options import CompareOptions, parse_asked
+    from planner.cli.compare_options import CompareOptions, compare_request
     from planner.comparison.compare import compare_scenario
     from planner.output.comparison_folder import check_comparison, write_comparison
     from planner.report.comparison_table import comparison_table
 
     loaded = load_ready_scenario(scenario, settings or ())
-    asked = CompareOptions(
+    options = CompareOptions(
         bandwidth=bandwidth,
         links=tuple(link or ()),
         noise=noise,
@@ -427,7 +427,7 @@ def compare(
         hysteresis=hysteresis,
         verify=verify,
     )
-    sweep, request = parse_asked(asked, loaded, cpu_count() or 1 if jobs is None else jobs)
+    sweep, request = compare_request(options, loaded, cpu_count() or 1 if jobs is None else jobs)
     folder = out or Path("comparisons") / scenario.stem
     check_comparison(folder)
     with terminal_progress() as progress:

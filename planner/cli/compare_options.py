@@ -1,4 +1,4 @@
-"""What a user asks of `plan compare`, option by option -> what is varied and what is wanted."""
+"""What a user asks of `plan compare`, option by option -> what is varied, and the request."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -40,8 +40,8 @@ class CompareOptions:
     verify: bool = False
 
 
-def parse_asked(asked: CompareOptions, scenario: Scenario, jobs: int) -> tuple[Sweep, CompareRequest]:
-    """Return the sweep, and what else is wanted.
+def compare_request(options: CompareOptions, scenario: Scenario, jobs: int) -> tuple[Sweep, CompareRequest]:
+    """Return the sweep, and what is asked besides.
 
     Raises
     ------
@@ -50,46 +50,46 @@ def parse_asked(asked: CompareOptions, scenario: Scenario, jobs: int) -> tuple[S
     ScenarioError
         If one does not fit the scenario.
     """
-    _check_plan_set(asked)
-    occurrence = _occurrence(asked)
-    text = asked.bandwidth
-    if text is None and occurrence is not None:
-        text = f"{min(occurrence.values)!r}..{max(occurrence.values)!r}"
-        if min(occurrence.values) == max(occurrence.values):
-            raise UsageError(f"--plans: {occurrence.source} never changes, so that one plan does")
-    bandwidths = None if text is None else parse_bandwidths(text, asked.links, scenario)
+    _check_plan_set(options)
+    distribution = _distribution(options)
+    text = options.bandwidth
+    if text is None and distribution is not None:
+        text = f"{min(distribution.values)!r}..{max(distribution.values)!r}"
+        if min(distribution.values) == max(distribution.values):
+            raise UsageError(f"--plans: {distribution.source} never changes, so that one plan does")
+    bandwidths = None if text is None else parse_bandwidths(text, options.links, scenario)
     budgets = parse_budgets(
-        scenario, noise=asked.noise, accuracy_drop=asked.accuracy_drop, memory=asked.memory
+        scenario, noise=options.noise, accuracy_drop=options.accuracy_drop, memory=options.memory
     )
-    axes = () if asked.pareto is None else parse_axes(asked.pareto, scenario)
-    if bandwidths is None and not budgets and not axes and asked.plans is None:
+    axes = () if options.pareto is None else parse_axes(options.pareto, scenario)
+    if bandwidths is None and not budgets and not axes and options.plans is None:
         raise UsageError(
             "nothing to compare: name --bandwidth, --noise, --accuracy-drop, --memory or --pareto"
         )
-    if bandwidths is None and asked.links:
-        raise UsageError(f"--link {asked.links[0]}: needs --bandwidth, the values that this link takes")
+    if bandwidths is None and options.links:
+        raise UsageError(f"--link {options.links[0]}: needs --bandwidth, the values that this link takes")
     _check_range("--jobs", jobs, 1, _MOST_JOBS, "processes at once")
-    _check_range("--points", asked.points, _FEWEST_POINTS, _MOST_POINTS, "plans on a front")
-    wanted = CompareRequest(
+    _check_range("--points", options.points, _FEWEST_POINTS, _MOST_POINTS, "plans on a front")
+    request = CompareRequest(
         jobs=jobs,
         axes=axes,
-        corners=asked.points,
-        plan_set=_plan_set(asked, occurrence, bandwidths, grid=any(len(v) > 1 for v in budgets.values())),
-        trials=asked.verify,
+        corners=options.points,
+        plan_set=_plan_set(options, distribution, bandwidths, grid=any(len(v) > 1 for v in budgets.values())),
+        trials=options.verify,
     )
-    return Sweep(bandwidths, budgets), wanted
+    return Sweep(bandwidths, budgets), request
 
 
-def _check_plan_set(asked: CompareOptions) -> None:
-    if asked.plans is None:
-        for option, value in (("trace", asked.trace), ("distribution", asked.distribution)):
+def _check_plan_set(options: CompareOptions) -> None:
+    if options.plans is None:
+        for option, value in (("trace", options.trace), ("distribution", options.distribution)):
             if value is not None:
                 raise UsageError(f"--{option}: says how plans are met, but not how many: add --plans 2, say")
     else:
-        _check_range("--plans", asked.plans, 1, _MOST_POINTS, "plans that a runtime holds")
-    if not (isfinite(asked.hysteresis) and asked.hysteresis >= 0):
-        raise UsageError(f"--hysteresis {asked.hysteresis:g}: must be a fraction >= 0, such as 0.1")
-    if asked.trace is not None and asked.distribution is not None:
+        _check_range("--plans", options.plans, 1, _MOST_POINTS, "plans that a runtime holds")
+    if not (isfinite(options.hysteresis) and options.hysteresis >= 0):
+        raise UsageError(f"--hysteresis {options.hysteresis:g}: must be a fraction >= 0, such as 0.1")
+    if options.trace is not None and options.distribution is not None:
         raise UsageError("--trace and --distribution both say how often bandwidths occur: name one")
 
 
@@ -98,30 +98,30 @@ def _check_range(option: str, value: int, least: int, most: int, what: str) -> N
         raise UsageError(f"{option} {value}: {what} are {least} to {most}")
 
 
-def _occurrence(asked: CompareOptions) -> BandwidthDistribution | None:
-    if asked.trace is not None:
-        return read_trace(asked.trace)
-    return None if asked.distribution is None else parse_distribution(asked.distribution)
+def _distribution(options: CompareOptions) -> BandwidthDistribution | None:
+    if options.trace is not None:
+        return read_trace(options.trace)
+    return None if options.distribution is None else parse_distribution(options.distribution)
 
 
 def _plan_set(
-    asked: CompareOptions,
-    occurrence: BandwidthDistribution | None,
+    options: CompareOptions,
+    distribution: BandwidthDistribution | None,
     bandwidths: Bandwidths | None,
     *,
     grid: bool,
 ) -> PlanSetRequest | None:
-    if asked.plans is None:
+    if options.plans is None:
         return None
     if bandwidths is None:
         raise UsageError("--plans: needs --bandwidth LOW..HIGH, --trace or --distribution")
     if grid:
         raise UsageError("--plans: is for one set of budgets; name one value each")
     low, high = bandwidths.values[0], bandwidths.values[-1]
-    occurrence = occurrence or uniform_log(low, high)
-    for value in (min(occurrence.values), max(occurrence.values)):
+    distribution = distribution or uniform_log(low, high)
+    for value in (min(distribution.values), max(distribution.values)):
         if not low * (1 - 1e-9) <= value <= high * (1 + 1e-9):
             raise UsageError(
-                f"--bandwidth {asked.bandwidth}: does not cover {value:g}, which {occurrence.source} has"
+                f"--bandwidth {options.bandwidth}: does not cover {value:g}, which {distribution.source} has"
             )
-    return PlanSetRequest(asked.plans, occurrence, asked.hysteresis)
+    return PlanSetRequest(options.plans, distribution, options.hysteresis)

@@ -76,7 +76,10 @@ def compare_scenario(
 
 
 def compare(
-    basis: MeasuredScenario, sweep: Sweep, wanted: CompareRequest | None = None, progress: Progress = silent
+    measured: MeasuredScenario,
+    sweep: Sweep,
+    request: CompareRequest | None = None,
+    progress: Progress = silent,
 ) -> CompareResult:
     """Return the best plan at each bandwidth and budget of a sweep, and where it changes.
 
@@ -87,44 +90,44 @@ def compare(
     DataError
         If a budget is on answers and the model's first output names no class.
     ScenarioError
-        If a plan set is wanted and there are no ranges of bandwidths.
+        If a plan set is asked for and there are no ranges of bandwidths.
     """
-    wanted = wanted or CompareRequest()
+    request = request or CompareRequest()
     begun = time.perf_counter()
-    graph = basis.prepared.models.graph
+    graph = measured.prepared.models.graph
     for budgets in sweep.budget_sets():
-        check_answers(with_budgets(basis.scenario, budgets).budget, graph.tensors[graph.outputs[0]])
-    points = SweepPoints(basis, sweep)
+        check_answers(with_budgets(measured.scenario, budgets).budget, graph.tensors[graph.outputs[0]])
+    points = SweepPoints(measured, sweep)
     plans, rivals = PlanRegistry(points), PlanRegistry(points)
     ranges = Breakpoints(points, plans)
     sets = list(sweep.budget_sets())
-    ranges.warm_cache(sets, wanted.jobs)
+    ranges.warm_cache(sets, request.jobs)
     pieces: list[BestPlanRange] = []
     rows: list[Row] = []
     for number, budgets in enumerate(sets):
         progress("comparing plans", number, len(sets))
-        own, found = ranges.over_bandwidths(budgets)
-        pieces += own
-        rows += found
+        ranges_here, rows_here = ranges.over_bandwidths(budgets)
+        pieces += ranges_here
+        rows += rows_here
     progress("comparing plans", len(sets), len(sets))
-    held: PlanSet | None = None
-    if wanted.plan_set is not None:
-        held = plan_set_of(wanted.plan_set, pieces, plans.lines)
-    rows = list(add_baselines(points, rows, rivals, wanted.jobs, progress))
+    plan_set: PlanSet | None = None
+    if request.plan_set is not None:
+        plan_set = plan_set_of(request.plan_set, pieces, plans.lines)
+    rows = list(add_baselines(points, rows, rivals, request.jobs, progress))
     front: ParetoFront | None = None
-    if wanted.axes:
-        front = pareto_sweep(points, plans, wanted.axes, wanted.corners, progress)
+    if request.axes:
+        front = pareto_sweep(points, plans, request.axes, request.corners, progress)
     lines: tuple[list[PlanSummary], list[PlanSummary]] = plans.lines, rivals.lines
-    if wanted.trials:
+    if request.trials:
         lines = measure_plans(points, plans, rivals, progress)
         rows = [add_measurements(row, points, *lines) for row in rows]
     bandwidths = sweep.bandwidths
     record = Comparison(
         format=FORMAT,
-        objective=objective_name(basis.scenario),
+        objective=objective_name(measured.scenario),
         links=bandwidths.links if bandwidths else (),
         unit=bandwidths.unit if bandwidths else "",
-        units=tuple(unit.name for unit in basis.prepared.models.graph.units),
+        units=tuple(unit.name for unit in measured.prepared.models.graph.units),
         plans=tuple(lines[0]),
         baseline_plans=tuple(lines[1]),
         pieces=tuple(pieces),
@@ -132,6 +135,6 @@ def compare(
         solves=ranges.solves,
         runtime_s=time.perf_counter() - begun,
         front=front,
-        plan_set=held,
+        plan_set=plan_set,
     )
-    return CompareResult(record, plans, basis)
+    return CompareResult(record, plans, measured)
