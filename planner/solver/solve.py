@@ -20,9 +20,11 @@ from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
+from planner.solver.presolve.unit_scaling import scale_units
 from planner.solver.result import _OPTIMAL_GAP, SolveResult, SolveStatus
 
-_LEAST_GAP = 1e-10  # absolute, in the objective's unit
+_LEAST_GAP = 1e-10  # absolute, in units in which the objective is of order one
+_SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation
 _REACH = 1e-3  # how far above the bound, relatively, options are looked at first
 _FEW_MORE = 3.0  # times as many options as within that, up to the best plan so far: then all at once
@@ -50,7 +52,13 @@ def solve(
     SolverError
         If the solver is unknown or ends without an answer.
     """
-    return _Search(merge_costless_units(problem), options or SolverOptions(), known).run()
+    options = options or SolverOptions()
+    scaled = scale_units(merge_costless_units(problem))
+    result = _Search(scaled.problem, replace(options, gap=max(options.gap, _SMALLEST_GAP)), known).run()
+    if result.choice is None or result.objective is None or result.bound is None:
+        return result
+    objective = evaluate(problem, result.choice).objective
+    return replace(result, objective=objective, bound=min(result.bound * scaled.objective, objective))
 
 
 class _Search:

@@ -16,7 +16,6 @@ from planner.problem.placement_problem import CostMetric, Flow, Option, Placemen
 
 Terms = list[tuple[pulp.LpVariable, float]]
 Lanes = dict[tuple[int, int, int], pulp.LpVariable]  # from device, to device, form
-MICRO = 1e6  # seconds of stages and loads are counted so inside
 
 
 class CostAccount(Enum):
@@ -74,7 +73,7 @@ class Program:
     order: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
     accounts: dict[tuple[CostAccount, Place], Terms] = field(default_factory=lambda: defaultdict(list))
     quantities: dict[Quantity, Terms] = field(default_factory=dict)
-    scale: float = MICRO
+    scale: float = 1.0
     known: Mapping[tuple[int, int], bool] = field(default_factory=dict)
     sides: list[dict[tuple[int, int], frozenset[int]]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)

@@ -9,7 +9,6 @@ import pulp
 from planner.problem.placement_problem import FLOAT, CostMetric, PlacementProblem, Quantity
 from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
 from planner.solver.milp.builder import (
-    MICRO,
     Charges,
     CostAccount,
     Place,
@@ -121,8 +120,8 @@ def _period(program: Program) -> Terms:
     links = [program.accounts[CostAccount.LINK, place] for place in range(len(problem.links))]
     for terms in (*loads.values(), *links):
         if terms:
-            program.add("period", sum_of([(x, c * MICRO) for x, c in terms]) <= period)
-    return [(period, 1 / MICRO)]
+            program.add("period", sum_of(terms) <= period)
+    return [(period, 1.0)]
 
 
 def _makespan(program: Program) -> Terms:
@@ -131,10 +130,10 @@ def _makespan(program: Program) -> Terms:
     start[e] >= start[d] + busy[d] + between[d,e] - H (1 - q[d,e]); q[d,e] >= each sum of g from d to e.
     """
     problem, lp = program.problem, program.lp
-    horizon = program.horizon_s * MICRO
+    horizon = program.horizon_s
     span = program.variable("makespan", upper=horizon)
     start = [program.variable(f"start_{d}", upper=horizon) for d in range(len(problem.devices))]
-    busy = [_micro(program, (CostAccount.BUSY, d)) for d in range(len(problem.devices))]
+    busy = [_seconds(program, (CostAccount.BUSY, d)) for d in range(len(problem.devices))]
     joined: dict[tuple[int, int], pulp.LpVariable] = {}
     for row in crossings(program):
         for pair, variables in row.items():
@@ -142,15 +141,15 @@ def _makespan(program: Program) -> Terms:
                 joined[pair] = lp.add_variable(f"q_{pair[0]}_{pair[1]}", 0, 1)
             program.add("makespan", pulp.lpSum(variables) <= joined[pair])
     for d in range(len(problem.devices)):
-        program.add("makespan", start[d] >= _micro(program, (CostAccount.BETWEEN, (None, d))))
-        due = start[d] + busy[d] + _micro(program, (CostAccount.BETWEEN, (d, None)))
+        program.add("makespan", start[d] >= _seconds(program, (CostAccount.BETWEEN, (None, d))))
+        due = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, (d, None)))
         program.add("makespan", due <= span)
-    program.add("makespan", _micro(program, (CostAccount.BETWEEN, (None, None))) <= span)
+    program.add("makespan", _seconds(program, (CostAccount.BETWEEN, (None, None))) <= span)
     _paths(program, span)
     for (d, e), both in joined.items():
-        arrival = start[d] + busy[d] + _micro(program, (CostAccount.BETWEEN, (d, e)))
+        arrival = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, (d, e)))
         program.add("makespan", start[e] >= arrival - horizon * (1 - both))
-    return [(span, 1 / MICRO)]
+    return [(span, 1.0)]
 
 
 def _paths(program: Program, span: pulp.LpVariable) -> None:
@@ -162,14 +161,14 @@ def _paths(program: Program, span: pulp.LpVariable) -> None:
     problem = program.problem
     units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
     ends = {v: program.variable(f"T_{v}") for v in units}
-    own = {v: sum_of([(x, o.seconds * MICRO) for x, o in program.options(v)]) for v in units}
+    own = {v: sum_of([(x, o.seconds) for x, o in program.options(v)]) for v in units}
     for v in units:
         program.add("path", ends[v] >= own[v])
         program.add("path", ends[v] <= span)
     for f, flow in enumerate(problem.flows):
         begin = ends.get(flow.producer)
         for k, v in enumerate(flow.consumers):
-            between = sum_of([(x, c * MICRO) for x, c in _between_units(program, f, k)])
+            between = sum_of(list(_between_units(program, f, k)))
             before = between + begin if begin is not None else between
             program.add("path", before + own[v] <= ends[v] if v in ends else before <= span)
 
@@ -199,8 +198,8 @@ def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVa
             yield a, flow.quantize_s[kind][made[o].device]
 
 
-def _micro(program: Program, account: tuple[CostAccount, Place]) -> pulp.LpAffineExpression:
-    return sum_of([(x, c * MICRO) for x, c in program.accounts[account]])
+def _seconds(program: Program, account: tuple[CostAccount, Place]) -> pulp.LpAffineExpression:
+    return sum_of(program.accounts[account])
 
 
 def longest_s(problem: PlacementProblem) -> float:
