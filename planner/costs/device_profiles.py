@@ -18,7 +18,7 @@ from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.device_bundle import write_bundle
 from profiling.latency.measure_latency import measure_latency, measurement_plan, variants_of
-from profiling.on_device.measure import processor
+from profiling.on_device.sessions import cpu_description
 from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
@@ -49,7 +49,7 @@ def latency_profile(
         subject=subject.fingerprint,
         scheme=calibration.scheme.label,
         runtime=ort.__version__,
-        processor=processor(),
+        processor=cpu_description(),
         threads=setup.runtime.threads,
         provider=setup.runtime.provider,
         rounds=setup.rounds,

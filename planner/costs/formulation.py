@@ -32,7 +32,7 @@ from planner.problem.routing import Hop, MessageEnergy, Routes
 from planner.scenario.schema import DeviceSpec, ObjectiveSpec, Scenario
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph, Tensor
-from profiling.on_device.measure import DECODE, ENCODE
+from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.wire_formats import BYTES
 

@@ -12,7 +12,7 @@ from profiling.errors import ModelError
 from profiling.graph.fusion_groups import PORTABLE, group_nodes
 from profiling.graph.nhwc_layout import OBSTACLE, LayoutContext, pools
 from profiling.graph.quantizability import ill_conditioned_tensors, is_quantized, obstacle
-from profiling.on_device.measure import coarsest_precision
+from profiling.on_device.measurement_plan import coarsest_precision
 from profiling.onnx_io.load import MIN_OPSET, default_opset, dimensions, graph_inputs
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision

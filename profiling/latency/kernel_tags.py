@@ -7,7 +7,8 @@ from types import MappingProxyType
 import onnx
 
 from profiling.graph.unit_graph import ModelGraph
-from profiling.on_device.measure import DECODE, ENCODE, NESTED, Owner
+from profiling.on_device.kernels import NESTED, UNKNOWN_OWNER, Owner, OwnerKind
+from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.onnx_io.subgraphs import all_nodes, outer_scope_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.quantize import QUANTIZED_SUFFIX, SWITCHES
@@ -56,7 +57,11 @@ def tag_model(
 
 def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[str, Owner]:
     unit_of = {node: unit.index for unit in graph.units for node in unit.nodes}
-    owners = {node.name: Owner("u", unit_of[node.name]) for node in model.graph.node if node.name in unit_of}
+    owners = {
+        node.name: Owner(OwnerKind.UNIT, unit_of[node.name])
+        for node in model.graph.node
+        if node.name in unit_of
+    }
     switches = _switch_owners(graph, mix)
     readers: dict[str, int] = {}
     for node in model.graph.node:
@@ -68,11 +73,11 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
     wires = {
         f"{side} {name}": Owner(kind, place)
         for place, name in enumerate(switch_tensors(graph))
-        for side, kind in ((ENCODE, "e"), (DECODE, "c"))
+        for side, kind in ((ENCODE, OwnerKind.ENCODE), (DECODE, OwnerKind.DECODE))
     }
     for node in model.graph.node:
         if node.op_type not in SWITCHES and node.output[0] in writers:  # what keeps a unit in float
-            owners.setdefault(node.name, Owner("u", writers[node.output[0]]))
+            owners.setdefault(node.name, Owner(OwnerKind.UNIT, writers[node.output[0]]))
         if node.name not in owners:
             owners[node.name] = wires.get(node.name) or _qdq_owner(node, switches, readers, writers)
     return owners
@@ -88,10 +93,14 @@ def _switch_owners(graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[tupl
         form = forms.get(name, Precision.FP32)
         inside = producer is not None and mix.get(producer) is form
         owners["QuantizeLinear", name] = (
-            Owner("u", producer) if inside and producer is not None else Owner("q", place)
+            Owner(OwnerKind.UNIT, producer)
+            if inside and producer is not None
+            else Owner(OwnerKind.QUANTIZE, place)
         )
         back = name in graph.outputs or any(mix.get(unit) is not form for unit in consumers)
-        owners["DequantizeLinear", name] = Owner("d", place) if back else Owner("u", consumers[0])
+        owners["DequantizeLinear", name] = (
+            Owner(OwnerKind.DEQUANTIZE, place) if back else Owner(OwnerKind.UNIT, consumers[0])
+        )
     return owners
 
 
@@ -106,5 +115,5 @@ def _qdq_owner(
     if (node.op_type, tensor) in switches:
         return switches[node.op_type, tensor]
     if node.output[0] in readers:  # a weight, or a tensor inside a unit
-        return Owner("u", readers[node.output[0]])
-    return Owner("u", writers[tensor]) if tensor in writers else Owner("", 0)
+        return Owner(OwnerKind.UNIT, readers[node.output[0]])
+    return Owner(OwnerKind.UNIT, writers[tensor]) if tensor in writers else UNKNOWN_OWNER

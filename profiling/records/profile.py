@@ -11,7 +11,7 @@ import msgspec
 
 from profiling.errors import ProfileError
 from profiling.input_files import read_input
-from profiling.on_device.measure import FORMAT as FORMAT
+from profiling.on_device.measurement_plan import FORMAT as FORMAT
 from profiling.precision import Precision, Wire
 
 _ROUNDING = 1e-9

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from prepared_models import Prepared
 
 from profiling.graph.unit_graph import build_graph
-from profiling.on_device.measure import read_op_types
+from profiling.on_device.kernels import read_op_types
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8, quantize

@@ -12,7 +12,7 @@ from prepared_models import Prepared
 
 from planner.deployment.mixed_precision import quantized_tensors, rebuild
 from profiling.noise.measure_noise import measure_noise, noise_power, scale_to_int16
-from profiling.on_device.measure import read_op_types
+from profiling.on_device.kernels import read_op_types
 from profiling.precision import Precision
 from profiling.quantization.quantize import INT8, QUANTIZED_SUFFIX, Calibration, Scheme, quantize
 from profiling.runtime.session import Optimization, Runtime, Trace, open_session, run_samples
