@@ -1,7 +1,8 @@
 """ModelProto -> frozen networkx DAG of units: what is decided together, and the tensors between."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import networkx as nx
 import numpy as np
@@ -123,6 +124,18 @@ class ModelGraph:
     outputs: tuple[str, ...]
     dag: nx.DiGraph
     stored: tuple[Mapping[Precision, int], ...] | None = None
+    _producers: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _consumers: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index who writes and who reads each tensor: both are asked for every tensor of every variant."""
+        producers = {name: unit.index for unit in reversed(self.units) for name in unit.outputs}
+        consumers: dict[str, list[int]] = defaultdict(list)
+        for unit in self.units:
+            for name in dict.fromkeys(unit.inputs):
+                consumers[name].append(unit.index)
+        object.__setattr__(self, "_producers", producers)
+        object.__setattr__(self, "_consumers", {name: tuple(units) for name, units in consumers.items()})
 
     def stored_bytes(self, unit: int, precision: Precision) -> int:
         """Return the bytes that a unit's weights take where they are kept: compressed, if that was asked."""
@@ -132,11 +145,11 @@ class ModelGraph:
 
     def producer(self, tensor: str) -> int | None:
         """Return the unit that writes a tensor, or None for a graph input."""
-        return next((unit.index for unit in self.units if tensor in unit.outputs), None)
+        return self._producers.get(tensor)
 
     def consumers(self, tensor: str) -> tuple[int, ...]:
         """Return the units that read a tensor, in topological order."""
-        return tuple(unit.index for unit in self.units if tensor in unit.inputs)
+        return self._consumers.get(tensor, ())
 
     def boundary(self) -> tuple[str, ...]:
         """Return the tensors between units, the graph's inputs and outputs included."""
@@ -214,9 +227,14 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     ordered.graph.node.extend(node for group in groups for node in group)
     tensors = _tensors(ordered)
     initializers = {init.name: init for init in ordered.graph.initializer}
-    read = _readers(ordered, groups)
-    steep = ill_conditioned_tensors(ordered.graph.node, initializers)
-    units = tuple(_unit(i, group, initializers, read, tensors, steep) for i, group in enumerate(groups))
+    source = _Source(
+        initializers=initializers,
+        tensors=tensors,
+        elem_types={name: tensor.elem_type for name, tensor in tensors.items()},
+        readers=_readers(ordered, groups),
+        ill_conditioned=ill_conditioned_tensors(ordered.graph.node, initializers),
+    )
+    units = tuple(_unit(index, group, source) for index, group in enumerate(groups))
     old = _old_opset(model)
     units = tuple(replace(unit, obstacle=unit.obstacle or old) for unit in units)
     dag = nx.DiGraph()
@@ -309,25 +327,36 @@ def _readers(model: onnx.ModelProto, groups: list[list[onnx.NodeProto]]) -> dict
     return read
 
 
-def _unit(
-    index: int,
-    group: list[onnx.NodeProto],
-    initializers: dict[str, TensorProto],
-    read: dict[str, set[int]],
-    tensors: dict[str, Tensor],
-    steep: Collection[str],
-) -> Unit:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a unit needs to know of the whole model.
+
+    Parameters
+    ----------
+    readers
+        Tensor -> groups that read it, -1 for the caller.
+    """
+
+    initializers: Mapping[str, TensorProto]
+    tensors: Mapping[str, Tensor]
+    elem_types: Mapping[str, int]
+    readers: Mapping[str, set[int]]
+    ill_conditioned: Collection[str]
+
+
+def _unit(index: int, group: list[onnx.NodeProto], source: _Source) -> Unit:
+    initializers = source.initializers
     written = [name for node in group for name in node.output if name]
     names = dict.fromkeys(name for node in group for name in all_inputs(node))
     weights = [initializers[name] for name in names if name in initializers]
     weights += [weight for node in group for weight in all_initializers(node)]
     op_types = tuple(node.op_type for node in group)
     inputs = tuple(n for n in names if n not in initializers and n not in written)
-    outputs = tuple(n for n in written if read.get(n, set()) - {index})
+    outputs = tuple(n for n in written if source.readers.get(n, set()) - {index})
     for name in (*inputs, *outputs):
-        if tensors[name].elem_type not in PORTABLE:
-            kind = TensorProto.DataType.Name(tensors[name].elem_type).lower()
-            raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {kind}, which is not supported")
+        if source.elem_types[name] not in PORTABLE:
+            dtype = TensorProto.DataType.Name(source.elem_types[name]).lower()
+            raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {dtype}, which is not supported")
     computing = [node for node in group if node.op_type not in SWITCHES] or group
     return Unit(
         index=index,
@@ -339,7 +368,7 @@ def _unit(
         weight_bytes=sum(_elements(w) * _itemsize(w) for w in weights),
         weight_bytes_int8=sum(_int8_bytes(w) for w in weights),
         weight_bytes_int16=sum(_int8_bytes(w) if len(w.dims) > 1 else _float_bytes(w) for w in weights),
-        obstacle=obstacle(group, initializers, {name: t.elem_type for name, t in tensors.items()}, steep),
+        obstacle=obstacle(group, initializers, source.elem_types, source.ill_conditioned),
         quantized=is_quantized(group, initializers),
         passing=all(op in PASSING for op in op_types),
         kernel_forced=not any(weight.data_type == TensorProto.FLOAT for weight in weights)

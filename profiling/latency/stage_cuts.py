@@ -21,12 +21,17 @@ def designed_stages(graph: ModelGraph) -> list[list[int]]:
     """
     count = len(graph.units)
     size = max(_LEAST_UNITS, ceil(count / _MOST_STAGES))
-    bound = [(min(around), max(around)) for u in graph.units if (around := (u.index, *u.within)) and u.within]
+    last_of: dict[int, int] = {}  # first unit of those that stay together -> the last one
+    for unit in graph.units:
+        together = (unit.index, *unit.within)
+        last_of[min(together)] = max(*together, last_of.get(min(together), 0), 0)
     runs: list[list[int]] = [[]]
+    together_until = -1
     for index in range(count):
-        if len(runs[-1]) >= size and not any(first < index <= last for first, last in bound):
+        if len(runs[-1]) >= size and index > together_until:
             runs.append([])
         runs[-1].append(index)
+        together_until = max(together_until, last_of.get(index, -1))
     return runs if len(runs) > 1 else []
 
 

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import models
@@ -55,6 +56,23 @@ def test_units_share_no_node_and_only_their_last_is_read_outside(name, request):
     assert nx.is_directed_acyclic_graph(graph.dag)
     assert list(graph.dag) == [unit.index for unit in graph.units]
     assert all(a < b for a, b in graph.dag.edges)
+
+
+@pytest.mark.parametrize("name", ["residual", "branches", "digits"])
+def test_producers_and_consumers_are_the_units_that_name_the_tensor(name, request):
+    graph = request.getfixturevalue(name).graph
+    for tensor in (*graph.tensors, "no such tensor"):
+        writers = [unit.index for unit in graph.units if tensor in unit.outputs]
+        assert graph.producer(tensor) == (writers[0] if writers else None)
+        assert graph.consumers(tensor) == tuple(unit.index for unit in graph.units if tensor in unit.inputs)
+
+
+def test_a_graph_with_other_units_finds_these(residual):
+    first, *others = residual.graph.units
+    renamed = replace(first, inputs=("other",))
+    graph = replace(residual.graph, units=(renamed, *others))
+    assert graph.consumers("other") == (0,)
+    assert graph.consumers(first.inputs[0]) == ()
 
 
 def test_the_dag_is_frozen_and_its_edges_carry_tensors(residual):
