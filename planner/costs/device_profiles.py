@@ -81,7 +81,7 @@ def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> No
     """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
     units = {(row.unit, row.precision) for row in latency.units}
     switches = {(row.tensor, row.source, row.to) for row in latency.switches}
-    floats = [name for name in graph.boundary() if graph.tensors[name].is_float]
+    floats = [name for name in graph.boundary_tensors() if graph.tensors[name].is_float]
     wanted = {(unit.name, Precision.FP32) for unit in graph.units}
     ends = (Precision.FP32, Precision.INT8)
     pairs = {(t, a, b) for t in floats for a, b in (ends, ends[::-1])}

@@ -55,7 +55,7 @@ def compose_plan(question: PlanningProblem, tightened: Tightened, loop: tuple[Lo
             compute_s=option.seconds,
             noise_power=option.noise_power,
             weight_bytes=unit.weight_bytes_in(precision),
-            compressed_bytes=round(option.weight_bytes) if question.graph.stored else None,
+            compressed_bytes=round(option.weight_bytes) if question.graph.stored_weight_bytes else None,
         )
         for unit, device, precision, option in zip(
             question.graph.units, chosen.devices, chosen.precisions, options, strict=True

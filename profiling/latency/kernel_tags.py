@@ -16,7 +16,7 @@ from profiling.quantization.quantize import QUANTIZED_SUFFIX, SWITCHES
 
 def switch_tensors(graph: ModelGraph) -> tuple[str, ...]:
     """Return the tensors that may change their precision, in the order in which tags count them."""
-    return tuple(name for name in graph.boundary() if graph.tensors[name].is_float)
+    return tuple(name for name in graph.boundary_tensors() if graph.tensors[name].is_float)
 
 
 def tag_model(
@@ -85,7 +85,7 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
 
 def _switch_owners(graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[tuple[str, str], Owner]:
     """Return (op type, quantized tensor) -> owner of its QuantizeLinear or DequantizeLinear."""
-    owners, forms = {}, graph.forms(mix)
+    owners, forms = {}, graph.tensor_precisions(mix)
     for place, name in enumerate(switch_tensors(graph)):
         if name not in graph.outputs and not graph.consumers(name):
             continue  # an input or output that nothing reads

@@ -17,13 +17,13 @@ _MOST_STAGES, _LEAST_UNITS = 16, 4
 def designed_stages(graph: ModelGraph) -> list[list[int]]:
     """Return units in runs along the order, each a stage; none where there are too few for two.
 
-    As in plans, no unit is cut off from those within which it has to be.
+    As in plans, no unit is cut off from those that it is coupled with.
     """
     count = len(graph.units)
     size = max(_LEAST_UNITS, ceil(count / _MOST_STAGES))
     last_of: dict[int, int] = {}  # first unit of those that stay together -> the last one
     for unit in graph.units:
-        together = (unit.index, *unit.within)
+        together = (unit.index, *unit.coupled_with)
         last_of[min(together)] = max(*together, last_of.get(min(together), 0), 0)
     runs: list[list[int]] = [[]]
     together_until = -1

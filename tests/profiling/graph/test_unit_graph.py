@@ -108,9 +108,9 @@ def test_int8_bytes_cover_what_the_tool_writes(digits):
 
 def test_boundary_tensors_are_those_between_units(residual):
     graph = residual.graph
-    assert graph.boundary()[0] == "x"
-    assert graph.boundary()[-1] == "y"
-    assert len(graph.boundary()) == 6
+    assert graph.boundary_tensors()[0] == "x"
+    assert graph.boundary_tensors()[-1] == "y"
+    assert len(graph.boundary_tensors()) == 6
     assert graph.producer("x") is None
     assert graph.consumers(graph.units[0].outputs[0]) == (1,)
 
@@ -185,7 +185,7 @@ def test_a_pool_is_int8_only_between_convolutions(pools):
     of = {unit.outputs[0]: unit for unit in graph.units}
     assert [of[name].quantizable for name in ("first", "middle")] == [False, True]
     assert "MaxPool" not in {op for u in graph.units if u.quantizable for op in u.op_types if u.index > 4}
-    assert of["middle"].within == tuple(of[name].index for name in ("one", "both", "two"))
+    assert of["middle"].coupled_with == tuple(of[name].index for name in ("one", "both", "two"))
 
 
 def test_a_pool_leaves_int8_with_its_surroundings(pools):

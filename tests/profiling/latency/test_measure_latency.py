@@ -37,7 +37,7 @@ def test_units_and_the_unattributed_line_make_up_the_whole_run(digits, profile):
 
 
 def test_both_switches_of_every_float_tensor_have_a_cost(digits, profile):
-    floats = {name for name in digits.graph.boundary() if digits.graph.tensors[name].is_float}
+    floats = {name for name in digits.graph.boundary_tensors() if digits.graph.tensors[name].is_float}
     for quantized in (Precision.INT8, Precision.INT16):
         for ends in ((Precision.FP32, quantized), (quantized, Precision.FP32)):
             assert {row.tensor for row in profile.switches if (row.source, row.to) == ends} == floats
@@ -87,7 +87,7 @@ def test_a_switch_belongs_to_its_tensor_and_a_weight_to_its_unit(digits):
     kinds = {}
     for before, after in zip(int8.graph.node, tagged.graph.node, strict=True):
         kinds[before.name] = after.name.split("@")[1]
-    floats = [name for name in digits.graph.boundary() if digits.graph.tensors[name].is_float]
+    floats = [name for name in digits.graph.boundary_tensors() if digits.graph.tensors[name].is_float]
     for name in unit.inputs:
         place = floats.index(name)
         assert kinds[f"{name}_QuantizeLinear"] == f"q{place}"

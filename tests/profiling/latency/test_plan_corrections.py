@@ -66,7 +66,8 @@ def test_costs_that_the_plan_does_not_have_stay(digits, profile):
     mixed = rebuild(graph, digits.calibration.at(int8), digits.calibration.ranges)
     found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
     refined = apply_corrections(profile, found)
-    for old, new in zip(profile.units, refined.units, strict=True):
+    # On a busy machine kernels leave seconds to nothing, which belong to units before and after.
+    for old, new in zip(profile.spread_rest().units, refined.units, strict=True):
         index = next(unit.index for unit in graph.units if unit.name == old.unit)
         if int8.get(index, Precision.FP32) is not old.precision:
             assert new == old

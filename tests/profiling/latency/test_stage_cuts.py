@@ -94,7 +94,7 @@ def test_stages_that_are_faster_than_expected_cost_nothing(plan):
 
 
 def test_a_profile_knows_the_seams_of_every_float_tensor(digits, profile):
-    floats = {name for name in digits.graph.boundary() if digits.graph.tensors[name].is_float}
+    floats = {name for name in digits.graph.boundary_tensors() if digits.graph.tensors[name].is_float}
     for form in Precision:
         assert {row.tensor for row in profile.seams if row.form is form} == floats
     assert all(row.leave_s >= 0 and row.enter_s >= 0 for row in profile.seams)

@@ -83,7 +83,7 @@ def test_an_affine_range_is_that_of_the_quantization_tool(residual):
     )
     known = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     ranges = read_ranges(residual.calibration.ranges)
-    names = [name for name in residual.graph.boundary() if f"{name}_scale" in known]
+    names = [name for name in residual.graph.boundary_tensors() if f"{name}_scale" in known]
     assert names
     for name in names:
         scale, zero = affine(ranges[name])
