@@ -13,7 +13,7 @@ from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
 from profiling.quantization.quantize import Calibration, quantize
 
-_LEVEL = 6
+_LEVEL = 6  # zlib's default
 _QUANTIZED = "_quantized"  # the tool's names of a weight's integers, and of what belongs to them
 _BESIDE = ("_scale", "_zero_point", "_quantized_scale", "_quantized_zero_point")
 
@@ -60,6 +60,7 @@ def compress_weights(graph: ModelGraph, calibration: Calibration) -> tuple[Compr
                 before,
                 fp32=before.fp32 + plain_bytes,
                 int8=before.int8 + int8_bytes,
+                # Biases stay in float beside activations of 16 bits.
                 int16=before.int16 + (int8_bytes if len(weight.dims) > 1 else plain_bytes),
             )
     return tuple(units.values())

@@ -67,14 +67,14 @@ def _side(
     todo = [index]
     while todo:
         unit = todo.pop()
-        if units[unit].ends[end]:
+        if units[unit].ends[end]:  # the caller's order is channels-first
             return set()
         for other in set(neighbours(unit)) - reached:
             reached.add(other)
             if not units[other].quantizable:
                 return set()
             if units[other].op_types[0] == _CONV:
-                continue
+                continue  # channels-last begins or ends here
             if not _KEEPS_ORDER.issuperset(units[other].op_types):
                 return set()
             todo.append(other)

@@ -18,7 +18,7 @@ _ONE_TENSOR = frozenset({"Clip", "Pad", "Resize"})
 _STEEP = {"Div": 1, "Log": 0, "Reciprocal": 0, "Sqrt": 0}  # operator -> its input that must not become zero
 _AVERAGES = PASSING | {"AveragePool", "Clip", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Relu"}
 _SCALES = frozenset({"Add", "Mul"})  # by a constant
-_MATRIX = 2
+_MATRIX = 2  # dimensions
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 
 
@@ -37,7 +37,7 @@ def ill_conditioned_tensors(
         In topological order.
     """
     steep = set[str]()
-    for node in reversed(nodes):
+    for node in reversed(nodes):  # what is read is known before what computed it is reached
         if steep.intersection(node.output):
             computed = [name for name in node.input if name and name not in constants]
             if node.op_type in _AVERAGES or (node.op_type in _SCALES and len(computed) == 1):

@@ -19,7 +19,7 @@ from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
 from profiling.quantization.quantize import PASSING, SWITCHES
 
-_INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4
+_INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4  # scales are float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +188,14 @@ class ModelGraph:
         because everything around them does.
         """
         chosen = dict(mix)
+        # A unit that leaves may leave others alone in turn.
         while alone := [index for index in chosen if not self._is_surrounded(index, chosen)]:
             for index in alone:
                 del chosen[index]
         tensors = self.tensor_precisions(chosen)
         for unit in self.units:
             around = {tensors.get(name) for name in self.tensors_quantized_with(unit.index)}
+            # Whatever lies between int8 tensors only, the runtime computes in int8 as well.
             is_float = chosen.get(unit.index, Precision.FP32) is Precision.FP32
             may = unit.kernel_forced or not is_float
             if unit.quantizable and may and around == {Precision.INT8}:
@@ -229,7 +231,6 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     initializers = {init.name: init for init in ordered.graph.initializer}
     source = _Source(
         initializers=initializers,
-        tensors=tensors,
         elem_types={name: tensor.elem_type for name, tensor in tensors.items()},
         readers=_readers(ordered, groups),
         ill_conditioned=ill_conditioned_tensors(ordered.graph.node, initializers),
@@ -338,7 +339,6 @@ class _Source:
     """
 
     initializers: Mapping[str, TensorProto]
-    tensors: Mapping[str, Tensor]
     elem_types: Mapping[str, int]
     readers: Mapping[str, set[int]]
     ill_conditioned: Collection[str]
@@ -352,11 +352,13 @@ def _unit(index: int, group: list[onnx.NodeProto], source: _Source) -> Unit:
     weights += [weight for node in group for weight in all_initializers(node)]
     op_types = tuple(node.op_type for node in group)
     inputs = tuple(n for n in names if n not in initializers and n not in written)
+    # What its own nodes read only never leaves it.
     outputs = tuple(n for n in written if source.readers.get(n, set()) - {index})
     for name in (*inputs, *outputs):
         if source.elem_types[name] not in PORTABLE:
             dtype = TensorProto.DataType.Name(source.elem_types[name]).lower()
             raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {dtype}, which is not supported")
+    # A unit of a quantized model has the name of what computes, not of the DequantizeLinear before it.
     computing = [node for node in group if node.op_type not in SWITCHES] or group
     return Unit(
         index=index,
@@ -367,10 +369,12 @@ def _unit(index: int, group: list[onnx.NodeProto], source: _Source) -> Unit:
         outputs=outputs,
         weight_bytes=sum(_elements(w) * _itemsize(w) for w in weights),
         weight_bytes_int8=sum(_int8_bytes(w) for w in weights),
+        # Biases stay in float beside activations of 16 bits.
         weight_bytes_int16=sum(_int8_bytes(w) if len(w.dims) > 1 else _float_bytes(w) for w in weights),
         obstacle=why_not_quantizable(group, initializers, source.elem_types, source.ill_conditioned),
         quantized=computes_on_integers(group, initializers),
         scale_preserving=all(op in PASSING for op in op_types),
+        # Float weights would keep it in float; what only passes numbers on has no scales of its own.
         kernel_forced=not any(weight.data_type == TensorProto.FLOAT for weight in weights)
         and not any(op in PASSING for op in op_types),
     )

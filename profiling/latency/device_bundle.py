@@ -53,8 +53,8 @@ def write_bundle(
     for number, variant in enumerate(variants):
         _save(variant.plain, folder / plain_file(number))
         _save(variant.tagged, folder / tagged_file(number))
-        for place, stage in enumerate(variant.stages):
-            _save(stage, folder / stage_file(number, place))
+        for stage_number, stage in enumerate(variant.stages):
+            _save(stage, folder / stage_file(number, stage_number))
     for number, (*_, model) in enumerate(wire_trials()):
         onnx.save(model, folder / wire_file(number))
     onnx.save(overflow_probe_model(), folder / PROBE)

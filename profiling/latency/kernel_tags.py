@@ -39,18 +39,18 @@ def tag_model(
     fixed |= {init.name for init in model.graph.initializer}
     fixed |= {name for node in model.graph.node for name in outer_scope_inputs(node)}
     renamed: dict[str, str] = {}
-    count = itertools.count()
+    nested_numbers = itertools.count()
     for number, node in enumerate(tagged.graph.node):
         tag = owners[node.name].tag(number)
         node.name = tag
         for inner in (nested for body in subgraphs(node) for nested in all_nodes(body)):
-            inner.name = f"{NESTED}{next(count)}"
-        for place, name in enumerate(node.output):
+            inner.name = f"{NESTED}{next(nested_numbers)}"
+        for position, name in enumerate(node.output):
             if name and name not in fixed:
-                renamed[name] = node.output[place] = f"{tag}.{place}"
+                renamed[name] = node.output[position] = f"{tag}.{position}"
     for node in tagged.graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = renamed.get(name, name)
+        for position, name in enumerate(node.input):
+            node.input[position] = renamed.get(name, name)
     del tagged.graph.value_info[:]
     return tagged
 
@@ -71,8 +71,8 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
     source = graph.model.graph
     writers = {n: unit_of[node.name] for node in source.node if node.name in unit_of for n in node.output}
     wires = {
-        f"{side} {name}": Owner(kind, place)
-        for place, name in enumerate(switch_tensors(graph))
+        f"{side} {name}": Owner(kind, index)
+        for index, name in enumerate(switch_tensors(graph))
         for side, kind in ((ENCODE, OwnerKind.ENCODE), (DECODE, OwnerKind.DECODE))
     }
     for node in model.graph.node:
@@ -85,21 +85,21 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
 
 def _switch_owners(graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[tuple[str, str], Owner]:
     """Return (op type, quantized tensor) -> owner of its QuantizeLinear or DequantizeLinear."""
-    owners, forms = {}, graph.tensor_precisions(mix)
-    for place, name in enumerate(switch_tensors(graph)):
+    owners, quantized = {}, graph.tensor_precisions(mix)
+    for index, name in enumerate(switch_tensors(graph)):
         if name not in graph.outputs and not graph.consumers(name):
             continue  # an input or output that nothing reads
         producer, consumers = graph.producer(name), graph.consumers(name)
-        form = forms.get(name, Precision.FP32)
-        inside = producer is not None and mix.get(producer) is form
+        precision = quantized.get(name, Precision.FP32)
+        inside = producer is not None and mix.get(producer) is precision
         owners["QuantizeLinear", name] = (
             Owner(OwnerKind.UNIT, producer)
             if inside and producer is not None
-            else Owner(OwnerKind.QUANTIZE, place)
+            else Owner(OwnerKind.QUANTIZE, index)
         )
-        back = name in graph.outputs or any(mix.get(unit) is not form for unit in consumers)
+        back = name in graph.outputs or any(mix.get(unit) is not precision for unit in consumers)
         owners["DequantizeLinear", name] = (
-            Owner(OwnerKind.DEQUANTIZE, place) if back else Owner(OwnerKind.UNIT, consumers[0])
+            Owner(OwnerKind.DEQUANTIZE, index) if back else Owner(OwnerKind.UNIT, consumers[0])
         )
     return owners
 

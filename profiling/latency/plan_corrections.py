@@ -102,7 +102,7 @@ def apply_corrections(profile: LatencyProfile, timing: PlanTiming) -> LatencyPro
     and what it lost there belongs to the switch. What a stage took beyond its units and switches belongs to
     its cuts, in equal parts. Costs that the plan does not have stay.
     """
-    profile = profile.spread_rest()
+    profile = profile.spread_rest()  # as the solver takes it
     scale = profile.wall_s[Precision.FP32] / timing.fp32_s
     costs = _plan_costs(profile, timing, scale)
     leave_s, enter_s = _boundary_costs(timing, costs, scale, profile.start_s)
@@ -120,6 +120,7 @@ def _plan_costs(profile: LatencyProfile, timing: PlanTiming, scale: float) -> _P
     touched = Counter(unit for beside in conversions.values() for unit in beside)
     expected = {(row.unit, row.precision): row.seconds for row in profile.units}
     shown = kernels.of(OwnerKind.UNIT)
+    # A unit that happens to be faster beside a switch lost nothing there: no switch costs less than nothing.
     lost = {
         index: max(0.0, shown.get(index, 0.0) - expected[unit.name, timing.precision_of(index)])
         if touched[index]
@@ -127,9 +128,9 @@ def _plan_costs(profile: LatencyProfile, timing: PlanTiming, scale: float) -> _P
         for index, unit in enumerate(timing.units)
     }
     units = {index: shown.get(index, 0.0) - loss for index, loss in lost.items()}
-    own = {kind: kernels.of(kind) for kind in SWITCH_KINDS}
+    switch_kernels = {kind: kernels.of(kind) for kind in SWITCH_KINDS}
     switches = {
-        switch: own[switch.direction].get(switch.tensor, 0.0)
+        switch: switch_kernels[switch.direction].get(switch.tensor, 0.0)
         + sum(lost[unit] / touched[unit] for unit in beside)
         for switch, beside in conversions.items()
     }
@@ -158,7 +159,7 @@ def _boundary_costs(
     inside_s = stage_seconds(timing.switches, stages, costs.by_owner())
     for stage, own_s, cuts in zip(timing.stages, inside_s, cuts_of(timing.switches, stages), strict=True):
         if not stage.profiled_here or not stage.units or not cuts:
-            continue
+            continue  # what other devices take is in their own profiles
         share = max(0.0, stage.seconds * scale - start_s - own_s) / len(cuts)
         for tensor in (timing.switches[index] for index in cuts):
             side = leave if tensor.producer in stage.units else enter
@@ -168,7 +169,8 @@ def _boundary_costs(
 
 def _corrected_units(profile: LatencyProfile, timing: PlanTiming, costs: _PlanCosts) -> tuple[UnitCost, ...]:
     seconds = {
-        (timing.units[index].name, timing.precision_of(index)): own for index, own in costs.units.items()
+        (timing.units[index].name, timing.precision_of(index)): unit_s
+        for index, unit_s in costs.units.items()
     }
     return tuple(
         replace(row, seconds=seconds.get((row.unit, row.precision), row.seconds)) for row in profile.units
@@ -179,8 +181,8 @@ def _corrected_switches(
     profile: LatencyProfile, timing: PlanTiming, costs: _PlanCosts
 ) -> tuple[SwitchCost, ...]:
     seconds = {
-        (timing.switches[switch.tensor].name, Precision(switch.source), Precision(switch.to)): own
-        for switch, own in costs.switches.items()
+        (timing.switches[switch.tensor].name, Precision(switch.source), Precision(switch.to)): switch_s
+        for switch, switch_s in costs.switches.items()
     }
     return tuple(
         replace(

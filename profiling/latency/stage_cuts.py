@@ -46,21 +46,24 @@ def stage_models(
         `graph.model`, or the same with some units quantized.
     """
     library = Library(shape_inference.infer_shapes(model))  # types of what the quantization tool added
-    home = {unit: number for number, units in enumerate(stages) for unit in units}
-    found = []
+    stage_of = {unit: number for number, units in enumerate(stages) for unit in units}
+    models = []
     for number, units in enumerate(stages):
         reads = dict.fromkeys(name for unit in units for name in graph.units[unit].inputs)
         writes = [name for unit in units for name in graph.units[unit].outputs]
-        away = [n for n in writes if any(home[reader] != number for reader in graph.consumers(n))]
+        away = [n for n in writes if any(stage_of[reader] != number for reader in graph.consumers(n))]
         due = [name for name in writes if name in graph.outputs]
         inputs = [
-            name if name in graph.inputs else _wire(library, name) for name in reads if name not in writes
+            name if name in graph.inputs else _handed_over(library, name)
+            for name in reads
+            if name not in writes
         ]
-        outputs = dict.fromkeys([*(_wire(library, name) for name in away), *due])
-        found.append(library.part(inputs, list(outputs)))
-    return found
+        outputs = dict.fromkeys([*(_handed_over(library, name) for name in away), *due])
+        models.append(library.part(inputs, list(outputs)))
+    return models
 
 
-def _wire(library: Library, name: str) -> str:
+def _handed_over(library: Library, name: str) -> str:
+    """Return what a stage hands over for a tensor: its integers, if the model has them."""
     quantized = name + QUANTIZED_SUFFIX
     return quantized if quantized in library.writer else name

@@ -13,8 +13,10 @@ from profiling.on_device.latency_record import StageBoundaryRow, SwitchRow, Unit
 from profiling.on_device.measurement_plan import FP32, MeasurementPlan, Mix, SwitchTensor
 from profiling.on_device.timing import interquartile_mean
 
+# On 120 made-up sets of stages the misses after so many rounds were at most 0.6 % above those after 120
+# rounds, and the same in the median; after ten, up to 2 %.
 _REWEIGHTED = 30
-_LEAST_MISS_S = 1e-6
+_LEAST_MISS_S = 1e-6  # smaller misses weigh alike: one that is hit exactly must not outweigh all others
 
 
 class Conversion(NamedTuple):
@@ -141,6 +143,7 @@ def _shown_conversions(
         mixed = times.of(OwnerKind.UNIT)
         for conversion, units in conversions.items():
             base = {unit: uniform[mix.get(unit, FP32)].get(unit, 0.0) for unit in units}
+            # Noise is kept, also below zero: it evens out over the models that show a switch.
             lost = sum((mixed.get(unit, 0.0) - base[unit]) / touched[unit] for unit in units)
             shown[conversion].append(kernels[conversion.direction].get(conversion.tensor, 0.0) + lost)
     return shown
@@ -164,10 +167,10 @@ def stage_seconds(
         return []
     stage_of = {unit: number for number, units in enumerate(stages) for unit in units}
     totals = [0.0] * len(stages)
-    for unit, own in seconds[OwnerKind.UNIT].items():
-        totals[stage_of[unit]] += own
+    for unit, unit_s in seconds[OwnerKind.UNIT].items():
+        totals[stage_of[unit]] += unit_s
     for kind in (OwnerKind.QUANTIZE, OwnerKind.DEQUANTIZE, OwnerKind.ENCODE, OwnerKind.DECODE):
-        for index, own in seconds[kind].items():
+        for index, tensor_s in seconds[kind].items():
             tensor = switches[index]
             # What shrinks a tensor runs where it is written, what brings it back where it is read.
             near = (
@@ -175,7 +178,7 @@ def stage_seconds(
                 if kind in (OwnerKind.QUANTIZE, OwnerKind.ENCODE)
                 else (*tensor.consumers, tensor.producer)
             )
-            totals[next(stage_of[unit] for unit in near if unit >= 0)] += own
+            totals[next(stage_of[unit] for unit in near if unit >= 0)] += tensor_s
     return totals
 
 
@@ -186,6 +189,7 @@ def cuts_of(switches: Sequence[SwitchTensor], stages: Sequence[Sequence[int]]) -
     stage_of = {unit: number for number, units in enumerate(stages) for unit in units}
     cuts: list[list[int]] = [[] for _ in stages]
     for index, (_, _, producer, consumers) in enumerate(switches):
+        # The caller hands over inputs and takes outputs of the whole model as well: no cut.
         away = {stage_of[unit] for unit in consumers if unit >= 0 <= producer} - {stage_of.get(producer)}
         for stage in [stage_of[producer], *sorted(away)] if away else []:
             cuts[stage].append(index)
@@ -237,6 +241,7 @@ def _never_negative(sides: Sequence[tuple[int, int]], seconds: Sequence[float]) 
         Of each stage, how many tensors it is cut at and their bytes.
     """
     table, wanted = np.asarray(sides, dtype=float), np.asarray(seconds, dtype=float)
+    # Where the best of all lines has a negative part, the best allowed one lacks it: each is tried.
     best, least = _ZERO, float(np.abs(wanted).sum())
     for columns in ([0, 1], [0], [1]):
         part, weight = table[:, columns], np.ones(len(wanted))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from profiling.on_device.onnx_reader import Node, read_nodes
 from profiling.on_device.timing import interquartile_mean, relative_iqr
 
-NESTED = "@nested@"  # its seconds are part of the If, Loop or Scan around it
+NESTED = "@nested@"  # in the name of a node whose seconds are part of the If, Loop or Scan around it
 _SUFFIX = "_kernel_time"
 _MICRO = 1e-6
 
@@ -139,7 +139,7 @@ def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
     op_types: dict[str, str] = {}
     for event in _kernel_events(profile):
         kernel = event["name"][: -len(_SUFFIX)]
-        if NESTED in kernel:
+        if NESTED in kernel:  # counted with the node around it
             continue
         micros[kernel].append(float(event["dur"]))
         op_types[kernel] = event["args"]["op_name"]

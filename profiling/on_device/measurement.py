@@ -35,7 +35,7 @@ from profiling.on_device.timing import (
 # Relative interquartile range of the fp32 model's runs above which a profile calls its machine busy: the
 # median of eight runs that differ so much errs by 5 % (standard error), see `timing`.
 _NOISY = 0.15
-_WIRE_ROUNDS = 30
+_WIRE_ROUNDS = 30  # the median's standard error is a sixth of the interquartile range
 
 Report = Callable[[str, int, int], object]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -110,8 +110,8 @@ def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report
         noisy=noise > _NOISY,
         wall_s={precision: variant.wall_s for precision, variant in uniform.items()},
         unattributed_s={
-            precision: max(0.0, variant.wall_s - own.attributed_s)
-            for (precision, variant), own in zip(uniform.items(), kernels)
+            precision: max(0.0, variant.wall_s - times.attributed_s)
+            for (precision, variant), times in zip(uniform.items(), kernels)
         },
         profiled_s={precision: variant.profiled.total_s for precision, variant in uniform.items()},
         units=unit_costs(plan, kernels),
@@ -150,8 +150,8 @@ def time_variants(
         kernels, traced_fp32_s = trace(models, variant, timer)
         fp32_s += [*runs.reference_s, *traced_fp32_s]
         fp32_runs_s += runs.reference_s
-        own = runs.session_s if variant else fp32_runs_s
-        variants.append(_Runs(runs.ratio, kernels, statistics.median(traced_fp32_s), own))
+        runs_s = runs.session_s if variant else fp32_runs_s
+        variants.append(_Runs(runs.ratio, kernels, statistics.median(traced_fp32_s), runs_s))
         report("timing", variant + 1, len(plan.variants))
     fp32 = statistics.median(fp32_s)
     # Each variant is scaled by what the fp32 model took beside it, so that all are of one pace.
@@ -195,7 +195,7 @@ def stage_overheads(
         kernels = variant.kernels
         inside = {kind: kernels.of(kind) for kind in OwnerKind}
         inside_s = stage_seconds(plan.switches, plan.stages, inside)
-        overheads.append([taken - variant.start_s - own for taken, own in zip(taken_s, inside_s)])
+        overheads.append([taken - variant.start_s - units_s for taken, units_s in zip(taken_s, inside_s)])
         report("timing cuts", number + 1, len(plan.precisions))
     return overheads
 

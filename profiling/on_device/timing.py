@@ -82,7 +82,9 @@ class InterleavedRuns(NamedTuple):
     @property
     def ratio(self) -> float:
         """Median, over the rounds, of the session's seconds over those of the reference."""
-        return statistics.median(own / base for own, base in zip(self.session_s, self.reference_s))
+        return statistics.median(
+            session_s / reference_s for session_s, reference_s in zip(self.session_s, self.reference_s)
+        )
 
 
 class InterleavedTimer:

@@ -89,8 +89,8 @@ def open_session(
         If the runtime refuses the model or lacks the provider.
     """
     if runtime.provider not in ort.get_available_providers():
-        known = ", ".join(ort.get_available_providers())
-        raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {known}")
+        available = ", ".join(ort.get_available_providers())
+        raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {available}")
     options = session_options(runtime.threads)
     options.graph_optimization_level = _LEVELS[optimization]
     options.execution_order = execution_order

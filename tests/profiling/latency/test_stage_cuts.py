@@ -118,17 +118,17 @@ def test_cuts_take_what_stages_took_beyond_their_units(digits, profile):
     stages = [list(range(half)), list(range(half, len(graph.units)))]
     models = stage_models(mixed, graph, stages)
     plan = BuiltPlan(int8, mixed, tuple(zip(map(tuple, stages), models, strict=True)))
-    found = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=5)
-    assert found.chain_ratio_to_fp32 == pytest.approx(
-        sum(stage.seconds for stage in found.stages) / found.fp32_s
+    timing = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=5)
+    assert timing.chain_ratio_to_fp32 == pytest.approx(
+        sum(stage.seconds for stage in timing.stages) / timing.fp32_s
     )
     # Far slower than their units, so that nothing is cut off at zero.
-    slow = tuple(StageTime(stage.units, stage.seconds + found.plan.wall_s) for stage in found.stages)
-    refined = apply_corrections(profile, replace(found, stages=slow))
-    scale = profile.wall_s[Precision.FP32] / found.fp32_s
-    sides = [row.leave_s for row in refined.seams if row.measured and row.leave_s > found.plan.wall_s / 9]
-    entered = [row.enter_s for row in refined.seams if row.measured and row.enter_s > found.plan.wall_s / 9]
-    inside = found.plan.wall_s * scale - profile.start_s  # of all units and switches
+    slow = tuple(StageTime(stage.units, stage.seconds + timing.plan.wall_s) for stage in timing.stages)
+    refined = apply_corrections(profile, replace(timing, stages=slow))
+    scale = profile.wall_s[Precision.FP32] / timing.fp32_s
+    sides = [row.leave_s for row in refined.seams if row.measured and row.leave_s > timing.plan.wall_s / 9]
+    entered = [row.enter_s for row in refined.seams if row.measured and row.enter_s > timing.plan.wall_s / 9]
+    inside = timing.plan.wall_s * scale - profile.start_s  # of all units and switches
     total = sum(stage.seconds for stage in slow) * scale
     assert sum(sides) + sum(entered) == pytest.approx(total - inside - 2 * profile.start_s, rel=1e-6)
 
@@ -140,12 +140,12 @@ def test_stages_of_other_devices_change_no_seams(digits, profile):
     plan = BuiltPlan(
         {}, model, tuple(zip(map(tuple, stages), stage_models(model, graph, stages), strict=True))
     )
-    found = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=3)
-    away = tuple(replace(stage, profiled_here=False) for stage in found.stages)
-    assert apply_corrections(profile, replace(found, stages=away)).seams == profile.seams
+    timing = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=3)
+    away = tuple(replace(stage, profiled_here=False) for stage in timing.stages)
+    assert apply_corrections(profile, replace(timing, stages=away)).seams == profile.seams
 
 
 def test_time_of_all_stages_is_told_even_of_one_stage(digits):
-    found = time_plan(digits.graph, BuiltPlan({}, digits.graph.model), digits.samples[0], Runtime(), 3)
-    assert found.stages == ()
-    assert np.isclose(found.chain_ratio_to_fp32, found.ratio_to_fp32)
+    timing = time_plan(digits.graph, BuiltPlan({}, digits.graph.model), digits.samples[0], Runtime(), 3)
+    assert timing.stages == ()
+    assert np.isclose(timing.chain_ratio_to_fp32, timing.ratio_to_fp32)
