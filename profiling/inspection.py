@@ -11,7 +11,7 @@ from profiling.directories import cache_folder
 from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obstacles
 from profiling.latency.kernel_tags import tag_model
 from profiling.noise.unit_check import UnitTrial, refused_units
-from profiling.on_device.measure import KernelTimes, read_kernels
+from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
 from profiling.onnx_io.load import default_opset, load_model, model_hash
 from profiling.preparation.prepare import made_up_samples, prepare_model
 from profiling.quantization.int8_overflow import this_cpu_overflows
@@ -78,7 +78,7 @@ class Inspection:
     outputs: tuple[End, ...]
     operators: dict[str, int]
     units: tuple[UnitFacts, ...]
-    measure_plans: bool = True
+    tried_out: bool = True
 
     @property
     def weight_bytes(self) -> int:
@@ -130,11 +130,11 @@ def inspect_model(
                 weight_bytes=unit.weight_bytes,
                 weight_bytes_int8=unit.weight_bytes_int8 if unit.quantizable else unit.weight_bytes,
                 output_bytes=sum(graph.tensors[name].size_bytes for name in unit.outputs),
-                fp32_s=None if times is None else times.of("u").get(unit.index, 0.0),
+                fp32_s=None if times is None else times.of(OwnerKind.UNIT).get(unit.index, 0.0),
             )
             for unit in graph.units
         ),
-        measure_plans=bool(few),
+        tried_out=bool(few),
     )
 
 

@@ -18,7 +18,7 @@ from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.device_bundle import write_bundle
 from profiling.latency.measure_latency import measure_latency, measurement_plan, variants_of
-from profiling.on_device.measure import processor
+from profiling.on_device.sessions import cpu_description
 from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
@@ -49,7 +49,7 @@ def latency_profile(
         subject=subject.fingerprint,
         scheme=calibration.scheme.label,
         runtime=ort.__version__,
-        processor=processor(),
+        processor=cpu_description(),
         threads=setup.runtime.threads,
         provider=setup.runtime.provider,
         rounds=setup.rounds,
@@ -81,7 +81,7 @@ def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> No
     """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
     units = {(row.unit, row.precision) for row in latency.units}
     switches = {(row.tensor, row.source, row.to) for row in latency.switches}
-    floats = [name for name in graph.boundary() if graph.tensors[name].is_float]
+    floats = [name for name in graph.boundary_tensors() if graph.tensors[name].is_float]
     wanted = {(unit.name, Precision.FP32) for unit in graph.units}
     ends = (Precision.FP32, Precision.INT8)
     pairs = {(t, a, b) for t in floats for a, b in (ends, ends[::-1])}

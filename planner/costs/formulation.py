@@ -32,7 +32,7 @@ from planner.problem.routing import Hop, MessageEnergy, Routes
 from planner.scenario.schema import DeviceSpec, ObjectiveSpec, Scenario
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph, Tensor
-from profiling.on_device.measure import DECODE, ENCODE
+from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.wire_formats import BYTES
 
@@ -57,7 +57,7 @@ def formulate(
         Device name -> its costs; every device of the scenario.
     """
     builder = _Builder(scenario, graph, costs)
-    names = [name for name in graph.boundary() if builder.readers(name)]
+    names = [name for name in graph.boundary_tensors() if builder.readers(name)]
     flows = tuple(builder.flow(name) for name in names)
     problem = PlacementProblem(
         devices=tuple(
@@ -173,7 +173,7 @@ class _Builder:
                     unit.name,
                     tuple(self._options(unit.index)),
                     absorbed=unit.kernel_forced,
-                    within=unit.within,
+                    within=unit.coupled_with,
                 )
                 for unit in self.graph.units
             ),
@@ -277,7 +277,7 @@ class _Builder:
             quantize_s=self._switch(name, back=False),
             dequantize_s=self._switch(name, back=True),
             converts_at_consumer=self._wire_bytes(name) is not None,
-            inherits=producer in able and self.graph.units[producer].passing,
+            inherits=producer in able and self.graph.units[producer].scale_preserving,
             leave_s=self._seam(name, [costs.leave_s for costs in self._in_order]),
             enter_s=self._seam(name, [costs.enter_s for costs in self._in_order]),
         )

@@ -18,7 +18,7 @@ from planner.scenario.schema import Scenario
 from profiling.directories import cache_folder
 from profiling.graph.multiply_adds import multiplications
 from profiling.noise.measure_noise import measure_noise, scale_to_int16
-from profiling.on_device.measure import processor
+from profiling.on_device.sessions import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
 from profiling.records.cache import cache_key, cached
@@ -59,7 +59,7 @@ def _noise_profile(
         scheme=scheme.label,
         runtime=ort.__version__,
         samples=count,
-        processor=processor(),
+        processor=cpu_description(),
     )
     # Tensors do not depend on the bits of weights.
     same = [
@@ -99,7 +99,7 @@ def noise_model(
         level=trial.level.value,
         runtime=ort.__version__,
         samples=count,
-        processor=processor(),
+        processor=cpu_description(),
     )
 
     def make() -> CalibrationPoints:

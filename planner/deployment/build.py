@@ -48,8 +48,8 @@ def build_models(prepared: Prepared, plan: Plan) -> BuiltModels:
         tuple(device_of[unit.name] for unit in graph.units),
         tuple(precisions[unit.name] if unit.quantizable else Precision.FP32 for unit in graph.units),
     )
-    quantized = graph.forms(chosen.mix)
+    quantized = graph.tensor_precisions(chosen.mix)
     known = {wire.value: wire for wire in Wire}
-    floats = {name for name in graph.boundary() if graph.tensors[name].is_float} - set(quantized)
+    floats = {name for name in graph.boundary_tensors() if graph.tensors[name].is_float} - set(quantized)
     wires = {cut.tensor: known[cut.wire] for cut in plan.cuts if cut.wire in known and cut.tensor in floats}
     return build(prepared, replace(chosen, wires=tuple(wires.items())))

@@ -11,7 +11,7 @@ from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.directories import cache_folder
 from profiling.noise.unit_check import UnitTrial, refused_units
-from profiling.on_device.measure import processor
+from profiling.on_device.sessions import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
 from profiling.records.cache import cache_key, cached
@@ -55,7 +55,7 @@ def _refused(subject: CalibratedModel, calibration: Calibration, level: Optimiza
         scheme=calibration.scheme.label,
         level=level.value,
         runtime=ort.__version__,
-        processor=processor(),
+        processor=cpu_description(),
     )
     journal = CrashJournal(cache_folder() / f"trial-{key}{SUFFIX}")
 

@@ -28,8 +28,8 @@ from planner.refinement.outcome import Outcome
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.plan_html import plan_figures, plan_page
 from profiling.input_files import read_input
-from profiling.latency.device_bundle import SCRIPT
-from profiling.on_device import measure as onboard
+from profiling.latency.device_bundle import BUNDLE_FILES
+from profiling.on_device.bundle import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
 from profiling.records.profile import save_json
 
@@ -82,11 +82,10 @@ def writing_bundle(folder: Path) -> Iterator[Path]:
         If the folder cannot be written, or holds something that is no bundle.
     """
     option = f"--bundle {folder}"
-    known = {SCRIPT, onboard.ORDER, onboard.FEEDS, onboard.PROBE, onboard.MODELS}
-    check_replaceable(folder, option, "bundle", known, onboard.ORDER)
+    check_replaceable(folder, option, "bundle", set(BUNDLE_FILES), ORDER)
     with atomic_directory(folder, option) as fresh:
         yield fresh
-        list_files(fresh, onboard.ORDER)
+        list_files(fresh, ORDER)
 
 
 def check_writable(folder: Path) -> None:

@@ -57,7 +57,7 @@ def assemble_plan(
             compute_s=option.seconds,
             noise_power=option.noise_power,
             weight_bytes=unit.weight_bytes_in(precision),
-            compressed_bytes=round(option.weight_bytes) if planning.graph.stored else None,
+            compressed_bytes=round(option.weight_bytes) if planning.graph.stored_weight_bytes else None,
         )
         for unit, device, precision, option in zip(
             planning.graph.units, chosen.devices, chosen.precisions, options, strict=True

@@ -31,6 +31,7 @@ def time_in_place(prepared: Prepared, built: BuiltModels, chosen: Configuration)
 def _as_seen_by(found: PlanTiming, device: str, origins: Sequence[str]) -> PlanTiming:
     """Return what was timed, with the stages marked whose devices take their costs from a device."""
     marked = (
-        replace(stage, here=origin == device) for stage, origin in zip(found.stages, origins, strict=False)
+        replace(stage, profiled_here=origin == device)
+        for stage, origin in zip(found.stages, origins, strict=False)
     )
     return replace(found, stages=tuple(marked))

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from profiling.arrays import Feeds
-from profiling.on_device.measure import rounds_for, time_interleaved
+from profiling.on_device.timing import rounds_for, time_interleaved
 from profiling.runtime.session import Runtime, open_session
 
 _SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one counts

@@ -129,9 +129,9 @@ def unportable_tensors(model: onnx.ModelProto) -> frozenset[str]:
     That is what a prepared model tells no shape of, or a type that NumPy lacks.
     """
     values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
-    told = {value.name: value.type.tensor_type.elem_type for value in values}
+    elem_types = {value.name: value.type.tensor_type.elem_type for value in values}
     written = (name for node in model.graph.node for name in node.output if name)
-    return frozenset(name for name in written if told.get(name) not in PORTABLE)
+    return frozenset(name for name in written if elem_types.get(name) not in PORTABLE)
 
 
 def _join_by_unportable(model: onnx.ModelProto, leader: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from profiling.arrays import Array as Array
 from profiling.arrays import Feeds
 from profiling.directories import ROOT
 from profiling.errors import ModelError
-from profiling.on_device.measure import QUIET, session_options, trace_into
+from profiling.on_device.sessions import ERRORS_ONLY, session_options, trace_into
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ _LEVELS = {
 }
 # It makes a SpaceToDepth, which has no integer form, of slices, which have one.
 _FUSION = "SliceConcatToSpaceToDepthFusion"
-ort.set_default_logger_severity(QUIET)  # the tools' own sessions too
+ort.set_default_logger_severity(ERRORS_ONLY)  # the tools' own sessions too
 _SILENT = 4  # fatal
 _MOST_AT_ONCE = 8  # each needs memory for a run of its own
 
@@ -89,8 +89,8 @@ def open_session(
         If the runtime refuses the model or lacks the provider.
     """
     if runtime.provider not in ort.get_available_providers():
-        known = ", ".join(ort.get_available_providers())
-        raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {known}")
+        available = ", ".join(ort.get_available_providers())
+        raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {available}")
     options = session_options(runtime.threads)
     options.graph_optimization_level = _LEVELS[optimization]
     options.execution_order = execution_order

@@ -28,7 +28,9 @@ def profiles(graph) -> tuple[LatencyProfile, dict[Precision, NoiseProfile]]:
     units = [UnitCost(u.name, p, 0.001 * (u.index + 1)) for u in graph.units for p in Precision]
     ends = [(Precision.FP32, p) for p in (Precision.INT8, Precision.INT16)]
     pairs = [*ends, *((to, source) for source, to in ends)]
-    switches = [SwitchCost(t, *pair, 0.0002, measured=True) for t in graph.boundary() for pair in pairs]
+    switches = [
+        SwitchCost(t, *pair, 0.0002, measured=True) for t in graph.boundary_tensors() for pair in pairs
+    ]
     wall = {Precision.FP32: sum(unit.seconds for unit in units if unit.precision is Precision.FP32)}
     latency = LatencyProfile(
         model_sha256="",
@@ -56,7 +58,7 @@ def profiles(graph) -> tuple[LatencyProfile, dict[Precision, NoiseProfile]]:
         "",
         "",
         1,
-        tuple(TensorNoise(t, 0.01) for t in graph.boundary()),
+        tuple(TensorNoise(t, 0.01) for t in graph.boundary_tensors()),
         tuple(UnitNoise(u.name, 0.001) for u in graph.units),
     )
     return latency, {Precision.INT8: noise, Precision.INT16: replace(noise, units=())}
@@ -130,7 +132,7 @@ def test_devices_whose_activations_differ_are_told_apart(residual, tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(LIMITED.replace("{INPUTS}", "{}").replace(", precisions: [fp32]", ""))
     latency, noise = profiles(residual.graph)
-    tensors = tuple(TensorNoise(t, 0.05) for t in residual.graph.boundary())
+    tensors = tuple(TensorNoise(t, 0.05) for t in residual.graph.boundary_tensors())
     louder = {Precision.INT8: replace(noise[Precision.INT8], tensors=tensors)}
     costs = {
         "camera": DeviceCosts.of(latency, louder, Scheme(symmetric=True)),

@@ -10,7 +10,7 @@ from planned_models import plan_model
 from planner.plan.records import WireFormat
 from planner.run import export_plan
 from profiling.noise.measure_noise import measure_noise, noise_power
-from profiling.on_device.measure import DECODE, ENCODE
+from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import quantize, read_ranges
 from profiling.quantization.wire_formats import Crossing, add_wires, affine, as_float16, wire_trials
@@ -83,7 +83,7 @@ def test_an_affine_range_is_that_of_the_quantization_tool(residual):
     )
     known = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     ranges = read_ranges(residual.calibration.ranges)
-    names = [name for name in residual.graph.boundary() if f"{name}_scale" in known]
+    names = [name for name in residual.graph.boundary_tensors() if f"{name}_scale" in known]
     assert names
     for name in names:
         scale, zero = affine(ranges[name])
