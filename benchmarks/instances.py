@@ -54,7 +54,7 @@ def random_problem(units: int, devices: int, seed: int, bandwidth: float = 1.0) 
             options.append(Option(d, 1, seconds / gain, noise[u], weight[u] / 4, held / 4, "int8"))
         vertices.append(Vertex(f"u{u}", tuple(options)))
     source, sink = units, units + 1
-    vertices += [Vertex(name, (Option(0),), fixed=True) for name in ("source", "sink")]
+    vertices += [Vertex(name, (Option(0),), is_terminal=True) for name in ("source", "sink")]
     world = devices, links, speeds, bandwidth
     flows = [_flow("input", source, (0,), 150_528, 0.0, (0,), world)]
     for u in range(units):

@@ -73,7 +73,7 @@ class _Textbook:
         return pulp.lpSum(x for x, option in pairs if option.device == d and not option.quantized)
 
     def is_unit(self, v: int) -> bool:
-        return not self.problem.vertices[v].fixed
+        return not self.problem.vertices[v].is_terminal
 
     def runs_before(self, a: int, b: int) -> pulp.LpAffineExpression:
         return self.before[a, b] + 0 if a < b else 1 - self.before[b, a]
@@ -171,7 +171,7 @@ class _Textbook:
                 self.lp += self.on(v, d) + z - 1 <= used[d]
 
     def _add_limit(self, limit: Limit) -> None:
-        if limit.quantity.measure is CostMetric.NOISE:
+        if limit.quantity.metric is CostMetric.NOISE:
             self.lp += pulp.lpSum(self.noise) * (1 / limit.at_most) <= 1
             return
         device = limit.quantity.of

@@ -56,7 +56,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     progress("solving", 1, 1)
     question, tightened = closed.question, closed.tightened
     if tightened.result.choice is None:
-        conflict = conflict_text(scenario, find_conflict(tightened.problem, basis.options), basis.law.power)
+        conflict = conflict_text(scenario, find_conflict(tightened.problem, basis.options), basis.law.predict)
         return Outcome(compose_infeasible(question, tightened), None, {}, conflict=conflict)
     if tightened.unmet:
         return Outcome(compose_infeasible(question, tightened), None, {}, tightened.unmet)
@@ -85,7 +85,7 @@ def _with_own_noise(
     samples = prepared.subject.calibration.spread(question.scenario.profiling.noise_samples)
     seen = measure_errors(deliverable, samples, prepared.runtime, progress=progress).noise_relative_rms
     summed = tightened.cost.noise_power
-    return replace(question, law=question.law.through(summed, seen**2))
+    return replace(question, law=question.law.calibrated(summed, seen**2))
 
 
 def export_plan(plan: Plan, progress: Progress = silent) -> BuiltModels:

@@ -50,7 +50,9 @@ def add_baselines(
             best = min(found, key=lambda one: one.objective)
             plan = None
             if best.choice is not None:
-                plan = rivals.note(problem, best.choice, points.scenario(row.bandwidth, row.budgets)).number
+                plan = rivals.register(
+                    problem, best.choice, points.scenario(row.bandwidth, row.budgets)
+                ).number
             yield msgspec.structs.replace(
                 row,
                 baselines={one.name: one.objective if one.objective < inf else None for one in found},
@@ -96,7 +98,7 @@ class _Uniform:
         return best_uniform(self._ways[budgets], price)
 
     def _on_lines(self, row: Row, problem: PlacementProblem) -> Price:
-        allowed, free = problem.limit(CostMetric.LATENCY), problem.limited(LATENCY, None)
+        allowed, free = problem.tightest_limit(CostMetric.LATENCY), problem.with_limit(LATENCY, None)
         scenario = self._points.scenario(row.bandwidth, row.budgets)
         budgets, x = repr(row.budgets), 1 / (row.bandwidth or 1.0)
 

@@ -89,14 +89,14 @@ def _best(known: Sequence[Baseline]) -> Baseline:
 
 
 def _precisions(problem: PlacementProblem) -> tuple[str, ...]:
-    found = (o.precision for v in problem.vertices if not v.fixed for o in v.options)
+    found = (o.precision for v in problem.vertices if not v.is_terminal for o in v.options)
     return tuple(dict.fromkeys(found))
 
 
 def _alone(problem: PlacementProblem) -> Iterator[tuple[str, Choice]]:
     """Yield everything on one device in one precision, where its units have it."""
     for d, device in enumerate(problem.devices):
-        for precision in _precisions(problem) if problem.home(d) == d else ():
+        for precision in _precisions(problem) if problem.physical_device(d) == d else ():
             choice = _uniform(problem, lambda _, at=d: at, precision)  # type: ignore[misc]
             if choice is not None:
                 yield f"{precision} on {device.name}", choice
@@ -148,7 +148,7 @@ class _Ways:
         """Return the best choice among allowed options of units."""
         problem = problem or self._problem
         kept = [
-            tuple(o for o, option in enumerate(vertex.options) if vertex.fixed or allowed(v, option))
+            tuple(o for o, option in enumerate(vertex.options) if vertex.is_terminal or allowed(v, option))
             for v, vertex in enumerate(problem.vertices)
         ]
         if not all(kept):
@@ -174,7 +174,7 @@ def _uniform(problem: PlacementProblem, where: Callable[[int], int], precision: 
     """Return everything in one precision, fp32 where a unit lacks it; None if a device lacks a unit."""
     options = []
     for v, vertex in enumerate(problem.vertices):
-        if vertex.fixed:
+        if vertex.is_terminal:
             options.append(0)
             continue
         here = {o.precision: n for n, o in enumerate(vertex.options) if o.device == where(v)}

@@ -54,7 +54,7 @@ class Breakpoints:
 
     def _ending(self, bandwidth: float, budgets: Mapping[str, float]) -> PlacementProblem:
         """Return the problem whose best plan's line is looked for."""
-        return self._points.problem(bandwidth, budgets).limited(LATENCY, None)
+        return self._points.problem(bandwidth, budgets).with_limit(LATENCY, None)
 
     def over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[BestPlanRange], list[Row]]:
         """Return where each plan is best under some budgets, and a row per bandwidth.
@@ -69,7 +69,7 @@ class Breakpoints:
             noise = {self._plans.chosen[plan]: self._plans.summed_noise(plan) for plan in used}
             if not self._points.tighten(budgets, noise):
                 break
-            self._plans.forget(before)
+            self._plans.discard(before)
         return pieces, rows
 
     def _over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[BestPlanRange], list[Row]]:
@@ -105,7 +105,7 @@ class Breakpoints:
         result = self._solve(problem)
         if result.choice is None:
             raise _NoPlanError(_CLASH)
-        plan = self._plans.note(problem, result.choice, self._points.scenario(bandwidth, budgets))
+        plan = self._plans.register(problem, result.choice, self._points.scenario(bandwidth, budgets))
         return Line(plan.fixed_s, plan.link_s, plan.number)
 
     def _solve(self, problem: PlacementProblem) -> SolveResult:
@@ -121,7 +121,7 @@ class Breakpoints:
             return _no_row(bandwidth, budgets, str(exc), "unsolved")
         if result.choice is None:
             return _no_row(bandwidth, budgets, _CLASH)
-        plan = self._plans.note(problem, result.choice, self._points.scenario(bandwidth, budgets))
+        plan = self._plans.register(problem, result.choice, self._points.scenario(bandwidth, budgets))
         return Row(
             bandwidth=bandwidth,
             budgets=dict(budgets),

@@ -59,9 +59,9 @@ def pareto_sweep(
         axes=tuple(axis.value for axis in axes),
         points=tuple(
             ParetoPoint(
-                plan=plans.note(problem, corner.choice, points.basis.scenario).number,
+                plan=plans.register(problem, corner.choice, points.basis.scenario).number,
                 values={
-                    axis.value: law.power(value) ** 0.5 if axis is CostMetric.NOISE else value
+                    axis.value: law.predict(value) ** 0.5 if axis is CostMetric.NOISE else value
                     for axis, value in zip(axes, corner.values, strict=True)
                 },
             )

@@ -40,14 +40,14 @@ class PlanRegistry:
         """Return the sum of a plan's noise that the law takes."""
         return self._summed[plan]
 
-    def forget(self, since: int) -> None:
+    def discard(self, since: int) -> None:
         """Forget the plans that were noted down since there were so many."""
         for chosen in list(self._numbers)[since:]:
             del self._numbers[chosen]
         for rows in (self._choices, self._summed, self.lines):
             del rows[since:]
 
-    def note(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanSummary:
+    def register(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanSummary:
         """Return the plan of a choice, noted down if it is new.
 
         Parameters
@@ -94,7 +94,7 @@ class PlanRegistry:
             link_s=link_s,
             compute_s=busy_of(problem, cost),
             unit_s=tuple(option.seconds for option in unit_options(problem, choice)),
-            noise_relative_rms=basis.law.power(cost.noise_power) ** 0.5,
+            noise_relative_rms=basis.law.predict(cost.noise_power) ** 0.5,
             energy_j=sum(cost.energy_j) if basis.scenario.knows_energy else None,
             memory_bytes=memory_of(problem, cost),
         )

@@ -69,7 +69,7 @@ class SweepPoints:
             If no plan keeps its error budgets.
         """
         question = replace(self._question, scenario=self.scenario(bandwidth, budgets))
-        return question.formulate().limited(NOISE, self._noise_limit(budgets))
+        return question.formulate().with_limit(NOISE, self._noise_limit(budgets))
 
     def scenario(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Scenario:
         """Return the scenario of a point."""
@@ -124,7 +124,7 @@ class SweepPoints:
     def has_lines(self, budgets: Mapping[str, float]) -> bool:
         """Return whether plans' costs are lines over 1/bandwidth, and the same plans possible everywhere."""
         problem = self.problem(None, budgets)
-        limited = {limit.quantity.measure for limit in problem.limits}
+        limited = {limit.quantity.metric for limit in problem.limits}
         return [term.quantity for term in problem.objective] == [LATENCY] and not limited & _MOVING
 
     def _noise_limit(self, budgets: Mapping[str, float]) -> float | None:
@@ -167,7 +167,7 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, question: PlanningPr
         own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
         problem = question.formulate()
         found = own.tightening(problem).solve(problem)
-        limit = found.problem.limit(CostMetric.NOISE)
+        limit = found.problem.tightest_limit(CostMetric.NOISE)
         return _NoiseLimit(None if limit == inf else limit, found.unmet)
 
     key = cache_key(

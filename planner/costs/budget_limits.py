@@ -78,14 +78,14 @@ def _requested(scenario: Scenario) -> BudgetSpec:
 
 def unit_of(scenario: Scenario, quantity: Quantity) -> BudgetUnit:
     """Return the key and unit in which a scenario speaks of a quantity."""
-    if quantity.measure is CostMetric.NOISE:
+    if quantity.metric is CostMetric.NOISE:
         return _UNITS[CostMetric.NOISE]
-    if quantity.measure is CostMetric.MONEY and scenario.money != scenario.budget.money_per_request:
+    if quantity.metric is CostMetric.MONEY and scenario.money != scenario.budget.money_per_request:
         return BudgetUnit("budget.money_per_month", per_si=scenario.requests_per_month or 1.0)
     if quantity.of is None:
-        unit, name = _UNITS[quantity.measure], ""
-    elif quantity.measure in _OF_LINKS:
-        unit, name = _OF_LINKS[quantity.measure], f".{scenario.links[quantity.of].name}"
+        unit, name = _UNITS[quantity.metric], ""
+    elif quantity.metric in _OF_LINKS:
+        unit, name = _OF_LINKS[quantity.metric], f".{scenario.links[quantity.of].name}"
     else:
-        unit, name = _OF_DEVICES[quantity.measure], f".{scenario.devices[quantity.of].name}"
+        unit, name = _OF_DEVICES[quantity.metric], f".{scenario.devices[quantity.of].name}"
     return replace(unit, key=f"budget.{unit.key}{name}")

@@ -172,12 +172,12 @@ class _Builder:
                 Vertex(
                     unit.name,
                     tuple(self._options(unit.index)),
-                    absorbed=unit.kernel_forced,
-                    within=unit.within,
+                    kernel_forced=unit.kernel_forced,
+                    coupled_with=unit.coupled_with,
                 )
                 for unit in self.graph.units
             ),
-            *(Vertex(name, (Option(self.devices.index(device)),), fixed=True) for name, device in ends),
+            *(Vertex(name, (Option(self.devices.index(device)),), is_terminal=True) for name, device in ends),
         )
 
     def _options(self, index: int) -> list[Option]:
@@ -236,7 +236,7 @@ class _Builder:
                 n for n, (_, one) in enumerate(self.kinds[:f], start=1) if one.symmetric == costs.symmetric
             ]
             name = precision.value if costs.symmetric else f"u{precision.value}"
-            found.append(Format(name, tuple(suits), absorbs=precision is Precision.INT8))
+            found.append(Format(name, tuple(suits), has_integer_kernel=precision is Precision.INT8))
         return tuple(found)
 
     def _format(self, device: str, precision: Precision) -> int:
@@ -288,7 +288,7 @@ class _Builder:
         for kind, known in enumerate(self.formats()):
             size = _bytes(tensor, self.kinds[kind - 1][0] if kind else Precision.FP32)
             form = self._form(known.name, kind, size if raw is None else raw)
-            yield form.at_home() if name in self._private else form
+            yield form.without_links() if name in self._private else form
 
     def _wires(self, name: str) -> Iterator[WireForm]:
         """Yield the other forms of the float tensor, where their noise is known."""

@@ -36,18 +36,18 @@ class NoiseModel:
     gain: float = 1.0
     knee: float = float("inf")
 
-    def power(self, summed: float) -> float:
+    def predict(self, summed: float) -> float:
         """Return the noise power of a plan whose sources sum to `summed`."""
         return self.gain * summed / (1 + summed / self.knee)
 
-    def summed(self, power: float) -> float:
+    def invert(self, power: float) -> float:
         """Return the greatest sum whose noise is `power`; infinite where no sum gets that far."""
         rest = self.gain - power / self.knee
         return power / rest if rest > 0 else float("inf")
 
-    def through(self, summed: float, power: float) -> "NoiseModel":
+    def calibrated(self, summed: float, power: float) -> "NoiseModel":
         """Return the law with another gain, under which sources that sum to `summed` make `power`."""
-        expected = self.power(summed)
+        expected = self.predict(summed)
         return NoiseModel(self.gain * power / expected, self.knee) if expected and power else self
 
 

@@ -27,7 +27,7 @@ def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration
     crossings = [(problem.flows[c.flow], c.form) for c in evaluate(problem, choice).crossings]
     wires = {flow.name: Wire(flow.forms[form].name) for flow, form in crossings if form in flow.wires}
     return Configuration(
-        tuple(problem.devices[problem.home(option.device)].name for option in options),
+        tuple(problem.devices[problem.physical_device(option.device)].name for option in options),
         tuple(Precision(option.precision) for option in options),
         tuple(wires.items()),
     )
@@ -36,4 +36,4 @@ def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration
 def unit_options(problem: PlacementProblem, choice: Choice) -> list[Option]:
     """Return the option of each unit."""
     pairs = zip(problem.vertices, choice.options, strict=True)
-    return [vertex.options[o] for vertex, o in pairs if not vertex.fixed]
+    return [vertex.options[o] for vertex, o in pairs if not vertex.is_terminal]

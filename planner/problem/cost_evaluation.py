@@ -54,7 +54,7 @@ class Cost:
     order
         Convex devices in the order in which their stages can run; None if they cannot, because a path
         leaves one and comes back.
-    faults
+    violations
         What else no plan can have, in words for a developer: two formats of one tensor, a unit in fp32
         that the runtime would compute in integers, one in integers without those beside it, groups.
     """
@@ -73,7 +73,7 @@ class Cost:
     money: float
     crossings: tuple[Crossing, ...]
     order: tuple[int, ...] | None
-    faults: tuple[str, ...]
+    violations: tuple[str, ...]
     objective: float
 
     @property
@@ -94,8 +94,8 @@ class Cost:
             CostMetric.MEMORY: self.memory_bytes,
             CostMetric.TRAFFIC: self.traffic_bytes,
         }
-        if quantity.measure in several:
-            row = several[quantity.measure]
+        if quantity.metric in several:
+            row = several[quantity.metric]
             return sum(row) if quantity.of is None else row[quantity.of]
         return {
             CostMetric.LATENCY: self.latency_s,
@@ -103,7 +103,7 @@ class Cost:
             CostMetric.PERIOD: self.period_s,
             CostMetric.NOISE: self.noise_power,
             CostMetric.MONEY: self.money,
-        }[quantity.measure]
+        }[quantity.metric]
 
 
 def evaluate(problem: PlacementProblem, choice: Choice) -> Cost:
@@ -131,7 +131,7 @@ def broken_limits(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9
 
 def is_feasible(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9) -> bool:
     """Return whether a cost keeps every limit and its stages can run one after another."""
-    possible = cost.order is not None and not cost.faults and cost.latency_s != inf
+    possible = cost.order is not None and not cost.violations and cost.latency_s != inf
     return possible and not broken_limits(problem, cost, tolerance)
 
 
@@ -143,7 +143,7 @@ def flow_formats(problem: PlacementProblem, flow: Flow, chosen: Sequence[Option]
     asked = {chosen[v].format for v in flow.quantizers} - {FLOAT}
     if not asked:
         return (FLOAT,)
-    return tuple(sorted(f for f in asked if all(f in problem.formats[one].suits for one in asked)))
+    return tuple(sorted(f for f in asked if all(f in problem.formats[one].accepts for one in asked)))
 
 
 class _CostAccumulator:
@@ -154,17 +154,17 @@ class _CostAccumulator:
         count = len(problem.devices)
         self.compute, self.switch = [0.0] * count, [0.0] * count
         self.weights, self.peak, self.joules = [0.0] * count, [0.0] * count, [0.0] * count
-        self.used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.fixed}
+        self.used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.is_terminal}
         self.seam = [0.0] * count
         self.link_s, self.traffic = [0.0] * len(problem.links), [0.0] * len(problem.links)
         self.load = [0.0] * count  # of transfers, on devices that these block
         self.between: dict[tuple[int | None, int | None], float] = defaultdict(float)
         self.noise = 0.0
         self.formats: list[int] = []
-        self.faults: list[str] = []
+        self.violations: list[str] = []
 
     def add_option(self, option: Option) -> None:
-        home = self.problem.home(option.device)
+        home = self.problem.physical_device(option.device)
         self.compute[option.device] += option.seconds
         self.noise += option.noise_power
         self.joules[home] += option.joules
@@ -174,7 +174,7 @@ class _CostAccumulator:
     def add_flow(self, index: int, flow: Flow, wire: int) -> list[Crossing]:
         possible = flow_formats(self.problem, flow, self.chosen)
         if not possible:
-            self.faults.append(f"tensor {flow.name!r} would be quantized in two ways")
+            self.violations.append(f"tensor {flow.name!r} would be quantized in two ways")
         kind = possible[0] if possible else FLOAT
         self.formats.append(kind)
         producer = self.chosen[flow.producer]
@@ -191,10 +191,10 @@ class _CostAccumulator:
     def _switching_ends(self, flow: Flow, kind: int, number: int) -> set[int]:
         """Return the devices of a source or sink at which a tensor changes: a stage, even without units."""
         vertices, home = self.problem.vertices, self.chosen[flow.producer].device
-        ends = {self.chosen[v].device for v in flow.consumers if vertices[v].fixed}
+        ends = {self.chosen[v].device for v in flow.consumers if vertices[v].is_terminal}
         targets = {self.chosen[v].device for v in flow.consumers} - {home}
         found = ends if kind != FLOAT else ends - {home} if number in flow.wires else set()
-        if not vertices[flow.producer].fixed:
+        if not vertices[flow.producer].is_terminal:
             return found
         changed = (kind != FLOAT and not flow.converts_at_consumer) or (number in flow.wires and targets)
         return found | {home} if changed else found
@@ -219,16 +219,16 @@ class _CostAccumulator:
         self.link_s[link] += seconds
         known = self.problem.links[link]
         for device, spent in zip((known.source, known.target), joules, strict=True):
-            self.joules[self.problem.home(device)] += spent
+            self.joules[self.problem.physical_device(device)] += spent
             if self.problem.devices[device].transfers_block:
-                self.load[self.problem.home(device)] += seconds
+                self.load[self.problem.physical_device(device)] += seconds
 
     def _add_between(self, flow: Flow, number: int, home: int) -> None:
         """Add a tensor's seconds from stage to stage; None stands for the source or the sink."""
         vertices = self.problem.vertices
-        start = None if vertices[flow.producer].fixed else home
+        start = None if vertices[flow.producer].is_terminal else home
         ends = {
-            (None if vertices[v].fixed else self.chosen[v].device, self.chosen[v].device)
+            (None if vertices[v].is_terminal else self.chosen[v].device, self.chosen[v].device)
             for v in flow.consumers
         }
         for end, device in ends:
@@ -238,10 +238,10 @@ class _CostAccumulator:
     def _seams(self, flow: Flow, kind: int) -> Iterator[tuple[int, float]]:
         """Yield (device, seconds): where a unit's tensor leaves, and on each other device that reads it."""
         vertices = self.problem.vertices
-        if vertices[flow.producer].fixed:
+        if vertices[flow.producer].is_terminal:
             return
         home = self.chosen[flow.producer].device
-        away = {self.chosen[v].device for v in flow.consumers if not vertices[v].fixed} - {home}
+        away = {self.chosen[v].device for v in flow.consumers if not vertices[v].is_terminal} - {home}
         if away and flow.leave_s:
             yield home, flow.leave_s[kind][home]
         for device in sorted(away) if flow.enter_s else ():
@@ -258,10 +258,10 @@ class _CostAccumulator:
         order = _order(problem, self.chosen)
         loads = list(self.load)
         for device, seconds in enumerate(busy):
-            loads[problem.home(device)] += seconds
+            loads[problem.physical_device(device)] += seconds
         prices = sum(d.price_per_s * s for d, s in zip(problem.devices, busy, strict=True))
         carried = zip(problem.links, self.traffic, strict=True)
-        faults = (*self.faults, *_absorbed(problem, self.chosen, self.formats))
+        faults = (*self.violations, *_absorbed(problem, self.chosen, self.formats))
         priced = Cost(
             latency_s=latency,
             makespan_s=inf if lost else self._makespan(busy, order),
@@ -277,7 +277,7 @@ class _CostAccumulator:
             money=prices + sum(link.price_per_byte * size for link, size in carried),
             crossings=tuple(crossings),
             order=order,
-            faults=(*faults, *_exposed(problem, self.chosen), *_grouped(problem, self.chosen)),
+            violations=(*faults, *_exposed(problem, self.chosen), *_grouped(problem, self.chosen)),
             objective=0.0,
         )
         total = sum(term.weight * priced.value(term.quantity) for term in problem.objective)
@@ -289,7 +289,7 @@ class _CostAccumulator:
             return (inf,) * len(busy)
         joules = list(self.joules)
         for d, (device, seconds) in enumerate(zip(self.problem.devices, busy, strict=True)):
-            home = self.problem.home(d)
+            home = self.problem.physical_device(d)
             joules[home] += (device.active_w - device.idle_w) * seconds
             joules[home] += device.idle_w * latency if home == d else 0.0
         return tuple(joules)
@@ -330,14 +330,14 @@ def _absorbed(problem: PlacementProblem, chosen: Sequence[Option], formats: Sequ
             around[vertex].add(kind)
     for vertex, kinds in around.items():
         kind = min(kinds)
-        if len(kinds) == 1 and problem.absorbs(vertex, chosen[vertex], kind):
+        if len(kinds) == 1 and problem.forces_kernel(vertex, chosen[vertex], kind):
             yield f"{problem.vertices[vertex].name!r} would be computed in integers"
 
 
 def _exposed(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[str]:
     """Yield the quantized vertices whose surroundings are not all so on the same device."""
     for known, own in zip(problem.vertices, chosen, strict=True):
-        beside = (chosen[other] for other in known.within)
+        beside = (chosen[other] for other in known.coupled_with)
         if problem.has_kernels(own) and not all(
             (o.format, o.device) == (own.format, own.device) for o in beside
         ):
@@ -347,27 +347,27 @@ def _exposed(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[st
 def _grouped(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[str]:
     """Yield what breaks the groups that are to be on one device or on different ones."""
     for group in problem.together:
-        if len({problem.home(chosen[v].device) for v in group}) > 1:
+        if len({problem.physical_device(chosen[v].device) for v in group}) > 1:
             yield f"{problem.vertices[group[0]].name!r} and its group are not on one device"
     for a, b in problem.apart:
-        if problem.home(chosen[a].device) == problem.home(chosen[b].device):
+        if problem.physical_device(chosen[a].device) == problem.physical_device(chosen[b].device):
             yield f"{problem.vertices[a].name!r} and {problem.vertices[b].name!r} share a device"
 
 
 def _order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[int, ...] | None:
     """Return convex devices in running order, or None if a path leaves one's units and comes back."""
     after: nx.DiGraph = nx.DiGraph()
-    convex = [d for d, device in enumerate(problem.devices) if device.convex]
+    convex = [d for d, device in enumerate(problem.devices) if device.contiguous]
     after.add_nodes_from(convex)
     count = len(problem.devices)
 
     def place(vertex: int) -> int:
         device = chosen[vertex].device
-        return device if problem.devices[device].convex else count + vertex
+        return device if problem.devices[device].contiguous else count + vertex
 
     for flow in problem.flows:
         for consumer in flow.consumers:
-            if not problem.vertices[flow.producer].fixed and not problem.vertices[consumer].fixed:
+            if not problem.vertices[flow.producer].is_terminal and not problem.vertices[consumer].is_terminal:
                 after.add_edge(place(flow.producer), place(consumer))
     after.remove_edges_from(list(nx.selfloop_edges(after)))
     after.add_edges_from(
@@ -379,6 +379,6 @@ def _order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[int, ..
 
 
 def _earlier_visit(problem: PlacementProblem, device: int) -> int | None:
-    home = problem.home(device)
-    visits = [d for d in range(device) if problem.home(d) == home]
+    home = problem.physical_device(device)
+    visits = [d for d in range(device) if problem.physical_device(d) == home]
     return visits[-1] if visits and home != device else None

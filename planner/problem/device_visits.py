@@ -21,13 +21,13 @@ def with_visits(problem: PlacementProblem, visits: Sequence[int]) -> PlacementPr
     more: dict[int, list[int]] = {d: [] for d in range(len(problem.devices))}
     for place, home in enumerate(again, start=len(problem.devices)):
         more[home].append(place)
-    named = [replace(problem.devices[d], name=f"{problem.devices[d].name} again", again=d) for d in again]
+    named = [replace(problem.devices[d], name=f"{problem.devices[d].name} again", visit_of=d) for d in again]
     return replace(
         problem,
         devices=(*problem.devices, *named),
         vertices=tuple(
             vertex
-            if vertex.fixed
+            if vertex.is_terminal
             else replace(
                 vertex,
                 options=tuple(
@@ -74,6 +74,6 @@ def by_device(problem: PlacementProblem, values: Sequence[float]) -> dict[str, f
     """Return device name -> sum over its visits."""
     found: dict[str, float] = {}
     for d, value in enumerate(values):
-        name = problem.devices[problem.home(d)].name
+        name = problem.devices[problem.physical_device(d)].name
         found[name] = found.get(name, 0.0) + value
     return found

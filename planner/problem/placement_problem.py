@@ -26,9 +26,9 @@ class CostMetric(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A measure of the whole plan, or of one device or link: `of` is its index."""
+    """A metric of the whole plan, or of one device or link: `of` is its index."""
 
-    measure: CostMetric
+    metric: CostMetric
     of: int | None = None
 
 
@@ -50,19 +50,19 @@ class ObjectiveTerm:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way in which tensors exist: number 0 is floating point, others are quantized.
+    """A representation of tensors: number 0 is floating point, others are quantized.
 
     Parameters
     ----------
-    suits
+    accepts
         The formats with which a unit that asks for this one is content: its own and coarser ones.
-    absorbs
+    has_integer_kernel
         Whether the runtime has integer kernels for it, and turns a unit between such tensors into one.
     """
 
     name: str
-    suits: tuple[int, ...] = ()
-    absorbs: bool = True
+    accepts: tuple[int, ...] = ()
+    has_integer_kernel: bool = True
 
 
 FORMATS = (Format("float"), Format("uint8", (1,)))
@@ -83,9 +83,9 @@ class Device:
         Money per second of computing.
     transfers_block
         Whether sending and receiving keep it from computing: then they count in its load.
-    convex
-        Whether a path that left it may not come back, so that its units make one stage.
-    again
+    contiguous
+        Whether its units make one stage: a path that left it may not come back.
+    visit_of
         The device of which this is another visit, with its memory and its load; None if it is a device.
     """
 
@@ -95,8 +95,8 @@ class Device:
     idle_w: float = 0.0
     price_per_s: float = 0.0
     transfers_block: bool = False
-    convex: bool = True
-    again: int | None = None
+    contiguous: bool = True
+    visit_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +146,21 @@ class Vertex:
 
     Parameters
     ----------
-    fixed
+    is_terminal
         True for the source and the sink: they compute nothing and belong to no stage.
-    absorbed
+    kernel_forced
         True if it cannot but compute in integers where all tensors are so that it would quantize, asked or
         not.
-    within
+    coupled_with
         Vertices that have to ask for the same format on the same device if this one asks for one that the
         runtime has integer kernels for.
     """
 
     name: str
     options: tuple[Option, ...]
-    fixed: bool = False
-    absorbed: bool = False
-    within: tuple[int, ...] = ()
+    is_terminal: bool = False
+    kernel_forced: bool = False
+    coupled_with: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class WireForm:
     decode_s: tuple[float, ...] = ()
     noise_power: float = 0.0
 
-    def at_home(self) -> "WireForm":
+    def without_links(self) -> "WireForm":
         """Return the form of a tensor that may cross no link."""
         every = range(len(self.routes))
         return replace(self, routes=tuple(tuple(() if a == b else None for b in every) for a in every))
@@ -264,7 +264,7 @@ class Choice:
     options: tuple[int, ...]
     wires: tuple[int, ...] = ()
 
-    def among_all(self, keep: Sequence[Sequence[int]]) -> "Choice":
+    def lift_to_full(self, keep: Sequence[Sequence[int]]) -> "Choice":
         """Return this choice of a restricted problem as one of the whole problem."""
         return Choice(tuple(kept[o] for kept, o in zip(keep, self.options, strict=True)), self.wires)
 
@@ -300,12 +300,12 @@ class PlacementProblem:
     together: tuple[tuple[int, ...], ...] = ()
     apart: tuple[tuple[int, int], ...] = ()
 
-    def home(self, device: int) -> int:
+    def physical_device(self, device: int) -> int:
         """Return the device of which this is a visit."""
-        again = self.devices[device].again
+        again = self.devices[device].visit_of
         return device if again is None else again
 
-    def restricted(self, keep: Sequence[Sequence[int]]) -> "PlacementProblem":
+    def with_options(self, keep: Sequence[Sequence[int]]) -> "PlacementProblem":
         """Return the problem with some options of each vertex only, by their numbers."""
         return replace(
             self,
@@ -317,16 +317,16 @@ class PlacementProblem:
 
     def has_kernels(self, option: Option) -> bool:
         """Return whether an option asks for a format that the runtime has integer kernels for."""
-        return option.format != FLOAT and self.formats[option.format].absorbs
+        return option.format != FLOAT and self.formats[option.format].has_integer_kernel
 
-    def absorbs(self, vertex: int, option: Option, kind: int) -> bool:
+    def forces_kernel(self, vertex: int, option: Option, kind: int) -> bool:
         """Return whether the runtime makes something else of an option if all its tensors have a format.
 
         What asks for a finer format runs in the coarser one, and so does what has no weights.
         """
-        if kind == FLOAT or option.format == kind or not self.formats[kind].absorbs:
+        if kind == FLOAT or option.format == kind or not self.formats[kind].has_integer_kernel:
             return False
-        return self.vertices[vertex].absorbed if option.format == FLOAT else True
+        return self.vertices[vertex].kernel_forced if option.format == FLOAT else True
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -334,15 +334,15 @@ class PlacementProblem:
         spoken = [limit.quantity for limit in self.limits] + [term.quantity for term in self.objective]
         return tuple(dict.fromkeys(spoken))
 
-    def limited(self, quantity: Quantity, at_most: float | None) -> "PlacementProblem":
+    def with_limit(self, quantity: Quantity, at_most: float | None) -> "PlacementProblem":
         """Return the problem with another limit on a quantity; None lifts it."""
         others = tuple(limit for limit in self.limits if limit.quantity != quantity)
         own = () if at_most is None else (Limit(quantity, at_most),)
         return replace(self, limits=(*others, *own))
 
-    def limit(self, measure: CostMetric, of: int | None = None) -> float:
+    def tightest_limit(self, metric: CostMetric, of: int | None = None) -> float:
         """Return the tightest limit on a quantity; infinite if there is none."""
-        return min((x.at_most for x in self.limits if x.quantity == Quantity(measure, of)), default=inf)
+        return min((x.at_most for x in self.limits if x.quantity == Quantity(metric, of)), default=inf)
 
     def __post_init__(self) -> None:
         """Refuse numbers that no budget or cost can have."""
@@ -362,8 +362,8 @@ class PlacementProblem:
                 )
         _require_costs("budget", [limit.at_most for limit in self.limits])
         _require_costs("objective", [term.weight for term in self.objective])
-        spoken = any(quantity.measure is CostMetric.MAKESPAN for quantity in self.quantities)
-        if spoken and not all(device.convex for device in self.devices):
+        spoken = any(quantity.metric is CostMetric.MAKESPAN for quantity in self.quantities)
+        if spoken and not all(device.contiguous for device in self.devices):
             raise ProblemError("makespan: needs devices of one stage each; one may be returned to at will")
 
 

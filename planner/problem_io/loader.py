@@ -88,7 +88,7 @@ def problem_of(spec: ProblemSpec) -> PlacementProblem:
         )
         for unit in spec.units
     )
-    ends = (Vertex(end.name, (Option(devices.index(end.device)),), fixed=True) for end in spec.ends)
+    ends = (Vertex(end.name, (Option(devices.index(end.device)),), is_terminal=True) for end in spec.ends)
     problem = PlacementProblem(
         devices=tuple(
             Device(
@@ -136,7 +136,7 @@ def _flow(
 
     def form(name: str, kind: int, size: float) -> WireForm:
         found = _form(name, kind, size, spec, devices, routes)
-        return found.at_home() if tensor.private else found
+        return found.without_links() if tensor.private else found
 
     quantizers = tuple(places[name] for name in tensor.quantized_by)
     in_format = [tensor.formats.get(name) for name in formats[1:]] if quantizers else []

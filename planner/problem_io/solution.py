@@ -114,7 +114,7 @@ def answer_of(
     if result.choice is None:
         binding = tuple(
             Binding(
-                measure=one.limit.quantity.measure.value,
+                measure=one.limit.quantity.metric.value,
                 of=_of(problem, one.limit.quantity),
                 at_most=one.limit.at_most,
                 least=one.least,
@@ -125,7 +125,7 @@ def answer_of(
     cost = evaluate(problem, result.choice)
     names = [device.name for device in problem.devices]
     pairs = zip(problem.vertices, result.choice.options, strict=True)
-    chosen = [(vertex.name, vertex.options[o]) for vertex, o in pairs if not vertex.fixed]
+    chosen = [(vertex.name, vertex.options[o]) for vertex, o in pairs if not vertex.is_terminal]
     used = {option.device for _, option in chosen}
     return Answer(
         format=FORMAT,
@@ -146,7 +146,7 @@ def objective_text(problem: PlacementProblem) -> str:
     parts = []
     for term in problem.objective:
         of = _of(problem, term.quantity)
-        name = term.quantity.measure.value + (f" of {of}" if of else "")
+        name = term.quantity.metric.value + (f" of {of}" if of else "")
         parts.append(name if term.weight == 1 else f"{term.weight:g} {name}")
     return " + ".join(parts)
 
@@ -174,7 +174,7 @@ def _limit_name(one: Binding) -> str:
 def _of(problem: PlacementProblem, quantity: Quantity) -> str | None:
     if quantity.of is None:
         return None
-    parts = problem.links if quantity.measure is CostMetric.TRAFFIC else problem.devices
+    parts = problem.links if quantity.metric is CostMetric.TRAFFIC else problem.devices
     return parts[quantity.of].name
 
 
@@ -201,10 +201,10 @@ def _cuts(problem: PlacementProblem, cost: Cost) -> list[Crossed]:
 
 def _costs(problem: PlacementProblem, cost: Cost) -> Costs:
     names = [device.name for device in problem.devices]
-    homes = [d for d in range(len(names)) if problem.home(d) == d]
+    homes = [d for d in range(len(names)) if problem.physical_device(d) == d]
     return Costs(
         latency_s=cost.latency_s,
-        makespan_s=cost.makespan_s if all(device.convex for device in problem.devices) else None,
+        makespan_s=cost.makespan_s if all(device.contiguous for device in problem.devices) else None,
         period_s=cost.period_s,
         transfer_s=cost.transfer_s,
         noise_power=cost.noise_power,

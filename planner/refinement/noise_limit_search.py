@@ -94,7 +94,7 @@ class Tightening:
         self._best = None
         limit = self._start()
         while True:
-            problem = problem.limited(NOISE, None if limit == inf else limit)
+            problem = problem.with_limit(NOISE, None if limit == inf else limit)
             result = solve(problem, self._options)
             if result.choice is None or not has_error_budget(self._budget):
                 return self._done(problem, result, ())
@@ -110,7 +110,7 @@ class Tightening:
     def prove(self, problem: PlacementProblem, choice: Choice) -> Tightened:
         """Return a plan that was tried out, with a bound under the limit that was found."""
         limit = self._start()
-        problem = problem.limited(NOISE, None if limit == inf else limit)
+        problem = problem.with_limit(NOISE, None if limit == inf else limit)
         solved, objective = solve(problem, self._options), evaluate(problem, choice).objective
         self._best = problem, replace_choice(solved, choice, objective)
         return self._done(*self._best, ())
@@ -126,7 +126,7 @@ class Tightening:
 
     def _dare(self, searched: Tightened) -> Tightened:
         """Return the best that keeps the budgets: what was found, or a plan found regardless of noise."""
-        free = searched.problem.limited(NOISE, None)
+        free = searched.problem.with_limit(NOISE, None)
         least = inf if self._best is None else searched.result.objective or 0.0
         for result in unconstrained_noise_plans(free, self._options):
             choice, objective = result.choice, result.objective or 0.0
@@ -139,7 +139,7 @@ class Tightening:
 
     def uniform_plans(self, problem: PlacementProblem, at_most: float) -> list[SolveResult]:
         """Return plans in one precision that keep all budgets, up to an objective, best first."""
-        free = problem.limited(NOISE, None)
+        free = problem.with_limit(NOISE, None)
         found = uniform_precision_plans(free, self._options)
         return [
             result for result in found if (result.objective or 0.0) <= at_most and self._keeps(free, result)
@@ -157,14 +157,14 @@ class Tightening:
 
     def _is_hopeless(self, cost: Cost) -> bool:
         allowed = self._budget.noise_relative_rms
-        expected = min(_UNRELATED, self._law.power(cost.noise_power))
+        expected = min(_UNRELATED, self._law.predict(cost.noise_power))
         return allowed is not None and expected > (_HOPELESS * allowed) ** 2
 
     def _start(self) -> float | None:
         if self._low is not None:
             return self._low
         allowed = self._budget.noise_relative_rms
-        return None if allowed is None else self._law.summed(allowed**2)
+        return None if allowed is None else self._law.invert(allowed**2)
 
     def _learn(self, problem: PlacementProblem, result: SolveResult, cost: Cost, *, kept: bool) -> None:
         """Remember what a plan says of the limits."""
@@ -173,7 +173,7 @@ class Tightening:
             return
         if self._best is None or (result.objective or 0.0) < (self._best[1].objective or 0.0):
             self._best = problem, result
-        self._low = max(self._low or 0.0, problem.limit(CostMetric.NOISE))
+        self._low = max(self._low or 0.0, problem.tightest_limit(CostMetric.NOISE))
 
     def _next_limit(self, problem: PlacementProblem, cost: Cost, metrics: Metrics) -> float | None:
         """Return the limit to try next; None if there is no need or no way to go on."""
@@ -221,7 +221,7 @@ def reduction_factor(budget: BudgetSpec, metrics: Metrics) -> float:
 
 
 def _limit(problem: PlacementProblem) -> float | None:
-    limit = problem.limit(CostMetric.NOISE)
+    limit = problem.tightest_limit(CostMetric.NOISE)
     return None if limit == inf else limit
 
 
@@ -229,8 +229,8 @@ def _round(
     limit: float | None, cost: Cost, metrics: Metrics, broken: Sequence[str], law: NoiseModel
 ) -> Round:
     return Round(
-        noise_budget_rms=None if limit is None else law.power(limit) ** 0.5,
-        predicted_noise_rms=law.power(cost.noise_power) ** 0.5,
+        noise_budget_rms=None if limit is None else law.predict(limit) ** 0.5,
+        predicted_noise_rms=law.predict(cost.noise_power) ** 0.5,
         latency_s=cost.latency_s,
         held_back=metrics,
         broken=tuple(broken),

@@ -84,7 +84,7 @@ def compose_plan(question: PlanningProblem, tightened: Tightened, loop: tuple[Lo
             transfer_s=cost.transfer_s,
             energy_j=sum(cost.energy_j) if question.scenario.knows_energy else None,
             energy_device_j=by_device(problem, cost.energy_j) if question.scenario.knows_energy else {},
-            noise_relative_rms=question.law.power(cost.noise_power) ** 0.5,
+            noise_relative_rms=question.law.predict(cost.noise_power) ** 0.5,
             makespan_s=cost.makespan_s if cost.makespan_s < inf else None,
             throughput_per_s=1 / cost.period_s if cost.period_s else None,
             traffic_bytes={
@@ -177,7 +177,7 @@ def cuts_of(problem: PlacementProblem, cost: Cost, tensors: Mapping[str, Tensor]
     """
     cuts: dict[tuple[int, int, int], Cut] = {}
     for crossing in cost.crossings:
-        source, target = problem.home(crossing.source), problem.home(crossing.target)
+        source, target = problem.physical_device(crossing.source), problem.physical_device(crossing.target)
         if source == target or (crossing.flow, source, target) in cuts:
             continue  # from visit to visit nothing crosses a link, and to several it crosses once
         flow, form = problem.flows[crossing.flow], problem.flows[crossing.flow].forms[crossing.form]

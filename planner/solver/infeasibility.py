@@ -64,7 +64,7 @@ def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict
 
 def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> LimitRelaxation:
     """Return the least value of a limited quantity under all other limits."""
-    relaxed = replace(problem.limited(limit.quantity, None), objective=(ObjectiveTerm(limit.quantity),))
+    relaxed = replace(problem.with_limit(limit.quantity, None), objective=(ObjectiveTerm(limit.quantity),))
     found = _solve(relaxed, options)
     if found is None or found.choice is None:
         return LimitRelaxation(limit, None, proved=found is not None)

@@ -69,7 +69,7 @@ class _Box:
 class _Explorer:
     def __init__(self, problem: PlacementProblem, axes: Sequence[Quantity], solver: Solver) -> None:
         for axis in axes:
-            problem = problem.limited(axis, None)
+            problem = problem.with_limit(axis, None)
         self._problem, self._axes, self._solver = problem, tuple(axes), solver
         self._numbers = count()
 
@@ -93,7 +93,7 @@ class _Explorer:
                 return found
             found = self._corner(choice)
             limit = min(found.values[axis] * (1 + _EQUAL), _limit(problem, self._axes[axis]))
-            problem = problem.limited(self._axes[axis], limit)
+            problem = problem.with_limit(self._axes[axis], limit)
         return found
 
     def _levels(self, known: Sequence[Corner], most: int) -> list[Corner]:
@@ -104,7 +104,7 @@ class _Explorer:
         found: list[Corner] = []
         for level in range(levels):
             limit = _middle(low, high, (level + 1) / levels) * (1 + _CLOSE)
-            problem = self._problem.limited(self._axes[_TWO], limit)
+            problem = self._problem.with_limit(self._axes[_TWO], limit)
             ends = [self._least(problem, axis) for axis in (0, 1)]
             if ends[0] is not None and ends[1] is not None:
                 found += [ends[0], ends[1]]
@@ -124,7 +124,7 @@ class _Explorer:
             narrow = span < _NARROW * (left.values[1] ** 0.5 - right.values[1] ** 0.5)
             limit = box.high * (1 - _CLOSE) if narrow else _middle(box.low, box.high)
             solves += 1
-            one = self._least(problem.limited(self._axes[1], limit), 0)
+            one = self._least(problem.with_limit(self._axes[1], limit), 0)
             if one is None or one.values[0] >= box.right.values[0] * (1 - _CLOSE):
                 beyond = [(box.left, box.right, limit, box.high)]  # nothing better below the limit
             else:
@@ -147,7 +147,7 @@ class _Explorer:
 
 
 def _limit(problem: PlacementProblem, quantity: Quantity) -> float:
-    return problem.limit(quantity.measure, quantity.of)
+    return problem.tightest_limit(quantity.metric, quantity.of)
 
 
 def _middle(low: float, high: float, share: float = 0.5) -> float:

@@ -53,7 +53,7 @@ def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
 
     None if there are too many devices, or the plan breaks a limit.
     """
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
     done, complete = _ideals(problem, units)
     classes = interchangeable_devices(problem)
     states = prod(len(members) + 1 for members in classes)
@@ -127,7 +127,9 @@ def _loads(problem: PlacementProblem, device: int, units: list[int], done: NDArr
     inside = (done.astype(int) @ (~done.T).astype(int)) == 0  # first ideal is part of the last
     load: Matrix = work[None, :] - work[:, None] + known.start_s
     load[(wrong[None, :] - wrong[:, None]) > 0] = inf
-    load[weights[None, :] - weights[:, None] > problem.limit(CostMetric.MEMORY, device) * (1 + 1e-9)] = inf
+    load[
+        weights[None, :] - weights[:, None] > problem.tightest_limit(CostMetric.MEMORY, device) * (1 + 1e-9)
+    ] = inf
     if known.transfers_block:
         load = load + _transfers(problem, device, units, done)
     load[~inside] = inf
@@ -218,7 +220,7 @@ def _fastest(problem: PlacementProblem, vertex: int, device: int) -> Option | No
 
 def _is_pure(problem: PlacementProblem) -> bool:
     """Return whether a problem asks for nothing but what the search weighs: then its answer is the best."""
-    limited = {limit.quantity.measure for limit in problem.limits} <= {CostMetric.MEMORY}
+    limited = {limit.quantity.metric for limit in problem.limits} <= {CostMetric.MEMORY}
     single = all(
         len({o.device for o in vertex.options}) == len(vertex.options)
         and not any(o.activation_bytes for o in vertex.options)
@@ -235,7 +237,7 @@ def _is_pure(problem: PlacementProblem) -> bool:
 
 
 def _is_plain(device: Device) -> bool:
-    return device.convex and device.again is None and replace(device, start_s=0.0) == device
+    return device.contiguous and device.visit_of is None and replace(device, start_s=0.0) == device
 
 
 def _has_hub(problem: PlacementProblem, flow: Flow) -> bool:

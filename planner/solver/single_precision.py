@@ -32,7 +32,7 @@ def uniform_precision_plans(problem: PlacementProblem, options: SolverOptions) -
     SolverError
         As `solve` does.
     """
-    every = (o.precision for vertex in problem.vertices if not vertex.fixed for o in vertex.options)
+    every = (o.precision for vertex in problem.vertices if not vertex.is_terminal for o in vertex.options)
     return _sorted([_alone(problem, one, options) for one in dict.fromkeys(every)])
 
 

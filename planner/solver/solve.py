@@ -79,13 +79,13 @@ class _Search:
         if known.value >= self._objective * (1 - self._options.gap):
             return self._result(known.value)
         reach = known.value + max(_REACH, self._options.gap) * abs(known.value)
-        few, all_that_matter = (_count(known.at_least, limit) for limit in (reach, self._objective))
+        few, all_that_matter = (_count(known.option_bounds, limit) for limit in (reach, self._objective))
         if self._options.gap < _REACH and all_that_matter <= _FEW_MORE * few:
             reach = max(reach, self._objective)  # one program then proves the answer
         while True:
-            keep = [_worthy(row, reach) for row in known.at_least]
+            keep = [_worthy(row, reach) for row in known.option_bounds]
             bound = self._solve_over(keep)
-            beyond = _next(known.at_least, keep)
+            beyond = _next(known.option_bounds, keep)
             bound = min(bound, beyond)
             enough = self._objective * (1 - self._options.gap)
             if bound == inf or bound >= enough or self._left_s() <= 0:
@@ -106,7 +106,7 @@ class _Search:
             self._try(found.choice)
             if found.proved:
                 return evaluate(self._problem, found.choice).objective
-        if CostMetric.MAKESPAN in {quantity.measure for quantity in self._problem.quantities}:
+        if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
             self._start_in_sequence()
         keep = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
         weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
@@ -117,7 +117,7 @@ class _Search:
 
     def _start_in_sequence(self) -> None:
         """Take the plan of least latency to start from, where stages may overlap."""
-        limits = tuple(x for x in self._problem.limits if x.quantity.measure is not CostMetric.MAKESPAN)
+        limits = tuple(x for x in self._problem.limits if x.quantity.metric is not CostMetric.MAKESPAN)
         latency = (ObjectiveTerm(Quantity(CostMetric.LATENCY)),)
         options = replace(self._options, time_limit_s=self._options.time_limit_s * _BOUND_SHARE)
         try:
@@ -132,7 +132,7 @@ class _Search:
 
     def _solve_over(self, keep: Sequence[Sequence[int]]) -> float:
         """Solve the integer program over some options, remember a better plan; return the proved bound."""
-        program = build(self._problem.restricted(keep), self._makespan(), self._known)
+        program = build(self._problem.with_options(keep), self._makespan(), self._known)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
         scaled = run_solver(program.lp, options, start_values(program, keep, self._choice))
@@ -141,7 +141,7 @@ class _Search:
             return inf
         if status is None:  # out of time without a plan; the bound holds all the same
             return scaled / program.scale
-        choice = decoded_choice(program).among_all(keep)
+        choice = decoded_choice(program).lift_to_full(keep)
         cost = evaluate(self._problem, choice)  # the solver's own sum differs in the last digits
         if not is_feasible(self._problem, cost, tolerance=_TOLERANCE):
             # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
@@ -206,5 +206,5 @@ def solve_restricted(
     SolverError
         As `solve` does.
     """
-    result = solver(problem.restricted(keep), options)
-    return replace(result, choice=None if result.choice is None else result.choice.among_all(keep))
+    result = solver(problem.with_options(keep), options)
+    return replace(result, choice=None if result.choice is None else result.choice.lift_to_full(keep))

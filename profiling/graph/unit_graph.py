@@ -71,7 +71,7 @@ class Unit:
     absorbable
         Whether the runtime computes it in int8 wherever all its tensors are int8, asked or not: in int8
         nothing else is quantized, and each tensor has a scale of its own.
-    within
+    coupled_with
         Units that have to compute in int8 beside it, on the same device, if it does.
     guarded
         Whether it must not compute in int8, not even where the runtime would do so unasked.
@@ -90,7 +90,7 @@ class Unit:
     quantized: bool
     passing: bool
     kernel_forced: bool
-    within: tuple[int, ...] = ()
+    coupled_with: tuple[int, ...] = ()
     guarded: bool = False
 
     def weight_bytes_in(self, precision: Precision) -> int:
@@ -190,7 +190,7 @@ class ModelGraph:
     def _is_surrounded(self, index: int, mix: Mapping[int, Precision]) -> bool:
         """Return whether a unit in int8 has those beside it that it needs."""
         return mix[index] is not Precision.INT8 or all(
-            mix.get(other) is Precision.INT8 for other in self.units[index].within
+            mix.get(other) is Precision.INT8 for other in self.units[index].coupled_with
         )
 
 
@@ -271,7 +271,7 @@ def _with_layout(
     found = list(units)
     for index, within in pools(seen, dag).items():
         obstacle = "" if within else OBSTACLE
-        found[index] = replace(units[index], within=within, obstacle=obstacle)
+        found[index] = replace(units[index], coupled_with=within, obstacle=obstacle)
     return tuple(found)
 
 

@@ -21,7 +21,11 @@ def designed_stages(graph: ModelGraph) -> list[list[int]]:
     """
     count = len(graph.units)
     size = max(_LEAST_UNITS, ceil(count / _MOST_STAGES))
-    bound = [(min(around), max(around)) for u in graph.units if (around := (u.index, *u.within)) and u.within]
+    bound = [
+        (min(around), max(around))
+        for u in graph.units
+        if (around := (u.index, *u.coupled_with)) and u.coupled_with
+    ]
     runs: list[list[int]] = [[]]
     for index in range(count):
         if len(runs[-1]) >= size and not any(first < index <= last for first, last in bound):

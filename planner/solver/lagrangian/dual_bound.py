@@ -13,7 +13,7 @@ from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
 from planner.problem.placement_problem import Choice, CostMetric, Limit, PlacementProblem
 from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation, Row
-from planner.solver.lagrangian.restricted_master import Column, mix
+from planner.solver.lagrangian.restricted_master import Column, solve_restricted_master
 from planner.solver.lagrangian.variable_elimination import Table
 
 _SMOOTH = 0.5  # share of the best prices so far in the next ones tried
@@ -32,7 +32,7 @@ class Bound:
     ----------
     value
         No plan within the limits has a lower objective; infinite if there is none.
-    at_least
+    option_bounds
         Vertex -> option -> the same for plans with that option.
     best
         The best plan met on the way, if any, and its objective.
@@ -41,7 +41,7 @@ class Bound:
     """
 
     value: float
-    at_least: tuple[Table, ...]
+    option_bounds: tuple[Table, ...]
     best: Choice | None
     objective: float
     rounds: int
@@ -78,7 +78,7 @@ def _rows(problem: PlacementProblem) -> list[Row]:
     for limit in problem.limits:
         prices = multipliers_of(problem, limit.quantity)
         if prices is not None and limit.at_most > 0:
-            peak = _peak(problem, limit) if limit.quantity.measure is CostMetric.MEMORY else None
+            peak = _peak(problem, limit) if limit.quantity.metric is CostMetric.MEMORY else None
             rows.append(Row(prices.times(1 / limit.at_most), peak, 1 / limit.at_most))
     return rows
 
@@ -94,7 +94,7 @@ def _peak(
         v: option.activation_bytes
         for v, vertex in enumerate(problem.vertices)
         for o, option in enumerate(vertex.options)
-        if problem.home(option.device) == device and (options is None or options[v] == o)
+        if problem.physical_device(option.device) == device and (options is None or options[v] == o)
     }
     return (max(held, key=held.__getitem__), device) if held else None
 
@@ -106,9 +106,7 @@ class _Search:
         self._problem = problem
         self._rows = _rows(problem)
         self._relaxation = LagrangianRelaxation(problem, [Row(objective), *self._rows])
-        self._memory = [
-            x for x in problem.limits if x.quantity.measure is CostMetric.MEMORY and x.at_most > 0
-        ]
+        self._memory = [x for x in problem.limits if x.quantity.metric is CostMetric.MEMORY and x.at_most > 0]
         self._met: list[tuple[list[float], list[int]]] = []  # prices and options of the choices met
         self._columns: list[Column] = []
         self._value, self._prices = -inf, [0.0] * len(self._rows)
@@ -142,7 +140,7 @@ class _Search:
             if value > self._value:
                 self._value, self._prices = value, trial
             self._meet(options, trial)
-            mixed, wanted = mix(self._columns)
+            mixed, wanted = solve_restricted_master(self._columns)
             if mixed - self._value <= _CLOSE * abs(mixed) or stalled == _STALLED or clock() > deadline:
                 break
             share = 0.0 if stalled % 2 else _SMOOTH  # smoothed prices that led nowhere are left
@@ -155,7 +153,7 @@ class _Search:
     def _meet(self, options: list[int], prices: list[float]) -> None:
         """Remember a choice, and the largest unit on each device that is too small for it."""
         self._met.append((prices, options))
-        choice, _ = self._relaxation.read([1.0, *prices], options)
+        choice, _ = self._relaxation.decode([1.0, *prices], options)
         cost = evaluate(self._problem, choice)
         if is_feasible(self._problem, cost) and cost.objective < self._objective:
             self._best, self._objective = choice, cost.objective
@@ -165,7 +163,7 @@ class _Search:
             self._columns = [self._column(*met) for met in self._met]
 
     def _column(self, prices: list[float], options: list[int]) -> Column:
-        _, (cost, *spent) = self._relaxation.read([1.0, *prices], options)
+        _, (cost, *spent) = self._relaxation.decode([1.0, *prices], options)
         return Column(cost, tuple(spent))
 
     def _add_peak(self, limit: Limit, cost: Cost, options: list[int]) -> bool:

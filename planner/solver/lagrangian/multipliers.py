@@ -69,13 +69,13 @@ def multipliers_of(problem: PlacementProblem, quantity: Quantity) -> Multipliers
     devices, links = range(len(problem.devices)), range(len(problem.links))
     no_device, no_link = (0.0,) * len(devices), (0.0,) * len(links)
     nothing = Multipliers(no_device, no_link, no_link, no_device, no_device)
-    of, measure = quantity.of, quantity.measure
-    mine = tuple(float(of in (None, problem.home(d))) for d in devices)
+    of, measure = quantity.of, quantity.metric
+    mine = tuple(float(of in (None, problem.physical_device(d))) for d in devices)
     carrying = tuple(float(of in (None, at)) for at in links)
     if measure is CostMetric.LATENCY:
         return replace(nothing, busy=(1.0,) * len(devices), link=(1.0,) * len(links))
     if measure is CostMetric.ENERGY:
-        idle = sum(problem.devices[d].idle_w * mine[d] for d in devices if problem.home(d) == d)
+        idle = sum(problem.devices[d].idle_w * mine[d] for d in devices if problem.physical_device(d) == d)
         known = problem.devices
         more = (mine[d] * (known[d].active_w - known[d].idle_w) for d in devices)
         return replace(nothing, busy=tuple(x + idle for x in more), link=(idle,) * len(links), joule=mine)

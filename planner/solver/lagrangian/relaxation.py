@@ -55,8 +55,8 @@ class LagrangianRelaxation:
         self._sizes = [len(options) for options in self.options]
         self._rows = list(rows)
         self.devices = [np.array([o.device for o in options]) for options in self.options]
-        self.asked = [np.array([o.format for o in options]) for options in self.options]
-        self.meet = _meeting(problem)
+        self.requested_format = [np.array([o.format for o in options]) for options in self.options]
+        self.common_format = _meeting(problem)
         self._ways_of: dict[object, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}
         self._unary = [[_unary(problem, options, v, row) for row in self._rows]
                        for v, options in enumerate(self.options)]  # fmt: skip
@@ -97,7 +97,7 @@ class LagrangianRelaxation:
         """Return vertex -> option -> the least weighted sum with it."""
         return self._network.marginals(self._weighed(weights))
 
-    def read(self, weights: Sequence[float], options: Sequence[int]) -> tuple[Choice, list[float]]:
+    def decode(self, weights: Sequence[float], options: Sequence[int]) -> tuple[Choice, list[float]]:
         """Return options with the wires that the weights prefer, and what each row is of them."""
         wires = [0] * len(self.problem.flows)
         sums = [0.0] * len(self._rows)
@@ -177,13 +177,13 @@ def _pairwise_rules(
         return problem.has_kernels(a) and (a.format, a.device) != (b.format, b.device)
 
     def parted(a: Option, b: Option) -> bool:
-        return problem.home(a.device) != problem.home(b.device)
+        return problem.physical_device(a.device) != problem.physical_device(b.device)
 
     def joined(a: Option, b: Option) -> bool:
         return not parted(a, b)
 
     for v, vertex in enumerate(problem.vertices):
-        yield from ((v, w, alone) for w in vertex.within)
+        yield from ((v, w, alone) for w in vertex.coupled_with)
     for group in problem.together:
         yield from ((v, w, parted) for v, w in combinations(group, 2))
     yield from ((v, w, joined) for v, w in problem.apart)
@@ -204,17 +204,20 @@ def _unary(problem: PlacementProblem, options: Sequence[Option], vertex: int, ro
     The shares of the units on a device are at most its start, which is paid whole if there is any.
     """
     prices = row.prices
-    units = sum(not one.fixed for one in problem.vertices)
-    share = 0.0 if problem.vertices[vertex].fixed else 1.0 / units
+    units = sum(not one.is_terminal for one in problem.vertices)
+    share = 0.0 if problem.vertices[vertex].is_terminal else 1.0 / units
     if row.peak is not None and row.peak[0] == vertex:
-        held = [row.byte * o.activation_bytes * (problem.home(o.device) == row.peak[1]) for o in options]
+        held = [
+            row.byte * o.activation_bytes * (problem.physical_device(o.device) == row.peak[1])
+            for o in options
+        ]
     else:
         held = [0.0] * len(options)
     return np.array(
         [
             prices.busy[o.device] * (o.seconds + share * problem.devices[o.device].start_s)
-            + prices.joule[problem.home(o.device)] * o.joules
-            + prices.weight[problem.home(o.device)] * o.weight_bytes
+            + prices.joule[problem.physical_device(o.device)] * o.joules
+            + prices.weight[problem.physical_device(o.device)] * o.weight_bytes
             + prices.noise * o.noise_power
             + more
             for o, more in zip(options, held, strict=True)
@@ -231,7 +234,7 @@ def _meeting(problem: PlacementProblem) -> NDArray[np.int64]:
             if FLOAT in (one, other):
                 table[one, other] = max(one, other)
             else:
-                both = set(problem.formats[one].suits) & set(problem.formats[other].suits) & {one, other}
+                both = set(problem.formats[one].accepts) & set(problem.formats[other].accepts) & {one, other}
                 table[one, other] = min(both, default=_CLASH)
     return table
 
@@ -248,13 +251,13 @@ class _FlowCosts:
         shape = [len(relaxation.options[v]) for v in scope]
         self.nothing = np.zeros(shape)
         self._device = {v: self._spread(v, relaxation.devices[v]) for v in scope}
-        self._asks = {v: self._spread(v, relaxation.asked[v]) for v in scope}
+        self._asks = {v: self._spread(v, relaxation.requested_format[v]) for v in scope}
         kind = np.zeros(shape, dtype=np.int64)
         for v in flow.quantizers:
             if v in self._axes:
-                kind = relaxation.meet[kind, self._asks[v]]
+                kind = relaxation.common_format[kind, self._asks[v]]
         self._kind = kind
-        fixed = [vertex.fixed for vertex in self._problem.vertices]
+        fixed = [vertex.is_terminal for vertex in self._problem.vertices]
         self._units = [v for v in consumers if not fixed[v]]
         self._starts_at_unit = not fixed[flow.producer]
         home = self._device[flow.producer]
@@ -380,7 +383,7 @@ def _link_costs(problem: PlacementProblem, prices: Multipliers, form: WireForm) 
     if form.link_j and any(prices.joule):
         for at, link in enumerate(problem.links):
             for device, joules in zip((link.source, link.target), form.link_j[at], strict=True):
-                costs[at] += prices.joule[problem.home(device)] * joules
+                costs[at] += prices.joule[problem.physical_device(device)] * joules
     return costs
 
 

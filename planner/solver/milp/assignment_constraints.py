@@ -39,8 +39,8 @@ def add_choice(program: Program) -> None:
             ]
             program.add("choose", pulp.lpSum(row) == 1)
         for x, option in zip(row, vertex.options, strict=True):
-            home = problem.home(option.device)
-            program.charge(
+            home = problem.physical_device(option.device)
+            program.add_cost(
                 x,
                 {
                     (CostAccount.BUSY, option.device): option.seconds,
@@ -97,7 +97,9 @@ def add_formats(program: Program) -> None:
             for vertex in flow.quantizers:
                 if row := options_with_format(program, vertex, kind):
                     everyone += row
-                    program.add("form", pulp.lpSum(row) <= pulp.lpSum(z[one] for one in formats[kind].suits))
+                    program.add(
+                        "form", pulp.lpSum(row) <= pulp.lpSum(z[one] for one in formats[kind].accepts)
+                    )
             program.add("form", z[kind] <= pulp.lpSum(everyone))
 
 
@@ -113,7 +115,7 @@ def add_forced_kernels(program: Program) -> None:
     for vertex, flows in around.items():
         for kind in sorted(set.intersection(*(set(program.z[f]) for f in flows))):
             known = list(program.options(vertex))
-            others = [x for x, option in known if not program.problem.absorbs(vertex, option, kind)]
+            others = [x for x, option in known if not program.problem.forces_kernel(vertex, option, kind)]
             if len(others) < len(known):
                 tensors = pulp.lpSum(program.z[f][kind] for f in flows)
                 program.add("absorb", tensors - (len(flows) - 1) <= pulp.lpSum(others))
@@ -124,10 +126,10 @@ def add_coupling(program: Program) -> None:
     for v, vertex in enumerate(program.problem.vertices):
         own = defaultdict(list)
         for x, option in program.options(v):
-            if vertex.within and program.problem.has_kernels(option):
+            if vertex.coupled_with and program.problem.has_kernels(option):
                 own[option.device, option.format].append(x)
         for place, row in own.items():
-            for other in vertex.within:
+            for other in vertex.coupled_with:
                 beside = [x for x, o in program.options(other) if (o.device, o.format) == place]
                 program.add("within", pulp.lpSum(row) <= pulp.lpSum(beside))
 
@@ -141,10 +143,10 @@ def add_starts(program: Program) -> None:
         if not device.start_s:
             continue
         used = program.variable(f"u_{d}", upper=1)
-        program.charge(used, {(CostAccount.BUSY, d): device.start_s})
+        program.add_cost(used, {(CostAccount.BUSY, d): device.start_s})
         for v, vertex in enumerate(program.problem.vertices):
             here = [x for x, option in program.options(v) if option.device == d]
-            if here and not vertex.fixed:
+            if here and not vertex.is_terminal:
                 program.add("start", pulp.lpSum(here) <= used)
         for f in range(len(program.problem.flows)):
             for changing in _changing_ends(program, f, d):
@@ -155,14 +157,14 @@ def _changing_ends(program: Program, f: int, d: int) -> Iterator[list[pulp.LpVar
     """Yield what says that a tensor changes its format at the source or the sink on a device."""
     flow, vertices = program.problem.flows[f], program.problem.vertices
     lanes = program.g[f] or [{} for _ in flow.consumers]
-    if vertices[flow.producer].fixed:
+    if vertices[flow.producer].is_terminal:
         options = vertices[flow.producer].options
         made = [] if flow.converts_at_consumer else list(program.a[f].items())
         yield [a for (o, kind), a in made if kind != FLOAT and options[o].device == d]
         for row in lanes:
             yield [g for (s, e, m), g in row.items() if m in flow.wires and s == d != e]
     for v, read, row in zip(flow.consumers, program.c[f], lanes, strict=True):
-        if vertices[v].fixed:
+        if vertices[v].is_terminal:
             options = vertices[v].options
             yield [c for (o, kind), c in read.items() if kind != FLOAT and options[o].device == d]
             yield [g for (s, e, m), g in row.items() if m in flow.wires and s != e == d]
@@ -171,7 +173,7 @@ def _changing_ends(program: Program, f: int, d: int) -> Iterator[list[pulp.LpVar
 def add_order(program: Program) -> None:
     """Let stages run one after another: units' tensors cross only forward in one order of convex devices."""
     problem = program.problem
-    convex = [d for d, device in enumerate(problem.devices) if device.convex]
+    convex = [d for d, device in enumerate(problem.devices) if device.contiguous]
     fixed = program.known
     for a, b in itertools.combinations(convex, 2):
         bound = fixed.get((a, b))
@@ -196,10 +198,10 @@ def add_revisits(program: Program) -> None:
     is known to run next, else x[v,.] on e + l[v,d] <= 1 + b[d,e].
     """
     problem = program.problem
-    convex = [d for d, device in enumerate(problem.devices) if device.convex]
+    convex = [d for d, device in enumerate(problem.devices) if device.contiguous]
     if len(convex) == len(problem.devices):
         return
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
     behind = {(v, d): program.variable(f"l_{v}_{d}", upper=1) for v in units for d in convex}
     reached = {(v, d): behind[v, d] + pulp.lpSum(on_device(program, v, d)) for v, d in behind}
     edges = {(flow.producer, v) for flow in problem.flows for v in flow.consumers}
@@ -221,9 +223,11 @@ def add_revisits(program: Program) -> None:
 def known_order(problem: PlacementProblem) -> dict[tuple[int, int], bool]:
     """Return (a, b) with a < b -> whether a runs first, where that is known: visits, and alike devices."""
     classes = {d: number for number, row in enumerate(interchangeable_devices(problem)) for d in row}
-    convex = [d for d, device in enumerate(problem.devices) if device.convex]
+    convex = [d for d, device in enumerate(problem.devices) if device.contiguous]
 
     def known(a: int, b: int) -> bool:
-        return problem.home(a) == problem.home(b) or (a in classes and classes[a] == classes.get(b))
+        return problem.physical_device(a) == problem.physical_device(b) or (
+            a in classes and classes[a] == classes.get(b)
+        )
 
     return {(a, b): True for a, b in itertools.combinations(convex, 2) if known(a, b)}

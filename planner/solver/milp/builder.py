@@ -84,7 +84,7 @@ class Program:
         self.counts[name] += 1
         self.lp.addConstraint(constraint, f"{name}_{self.counts[name]}")
 
-    def charge(self, variable: pulp.LpVariable, charges: Charges) -> None:
+    def add_cost(self, variable: pulp.LpVariable, charges: Charges) -> None:
         """Let a variable cost."""
         for account, amount in charges.items():
             if amount:
@@ -97,7 +97,7 @@ class Program:
     @property
     def on_trees(self) -> bool:
         """Whether no rule speaks of lanes from device to device: stages have no order of lanes, nor times."""
-        return not all(device.convex for device in self.problem.devices)
+        return not all(device.contiguous for device in self.problem.devices)
 
     def options(self, vertex: int) -> Iterator[tuple[pulp.LpVariable, Option]]:
         """Return a vertex's choices."""
@@ -105,7 +105,7 @@ class Program:
 
     def uses(self, measure: CostMetric) -> bool:
         """Return whether a limit or the objective speaks of a measure."""
-        return any(quantity.measure is measure for quantity in self.problem.quantities)
+        return any(quantity.metric is measure for quantity in self.problem.quantities)
 
 
 def names_of(variables: Iterable[pulp.LpVariable]) -> frozenset[str]:
@@ -123,7 +123,7 @@ def crossings(program: Program) -> Iterator[dict[tuple[int, int], list[pulp.LpVa
     vertices = program.problem.vertices
     for flow, edges in zip(program.problem.flows, program.g, strict=True):
         for vertex, lanes in zip(flow.consumers, edges, strict=True):
-            if vertices[flow.producer].fixed or vertices[vertex].fixed:
+            if vertices[flow.producer].is_terminal or vertices[vertex].is_terminal:
                 continue
             row = defaultdict(list)
             for (a, b, _), variable in lanes.items():
@@ -135,7 +135,7 @@ def crossings(program: Program) -> Iterator[dict[tuple[int, int], list[pulp.LpVa
 def readable_formats(problem: PlacementProblem, flow: Flow, vertex: int, option: Option) -> Iterable[int]:
     """Return the formats that the tensor can have beside an option of one of its vertices."""
     if option.quantized and vertex in flow.quantizers:
-        return problem.formats[option.format].suits
+        return problem.formats[option.format].accepts
     return flow.formats
 
 
@@ -151,25 +151,29 @@ def on_device(program: Program, vertex: int, device: int) -> list[pulp.LpVariabl
 
 def on_physical_device(program: Program, vertex: int, home: int) -> list[pulp.LpVariable]:
     """Return the choices of a vertex that compute on a device in any of its visits."""
-    return [x for x, option in program.options(vertex) if program.problem.home(option.device) == home]
+    return [
+        x for x, option in program.options(vertex) if program.problem.physical_device(option.device) == home
+    ]
 
 
 def homes(problem: PlacementProblem) -> list[int]:
     """Return the devices, further visits left out."""
-    return [d for d in range(len(problem.devices)) if problem.home(d) == d]
+    return [d for d in range(len(problem.devices)) if problem.physical_device(d) == d]
 
 
-def pay(program: Program, name: str, lanes: Iterable[list[pulp.LpVariable]], charges: Charges) -> None:
+def add_shared_cost(
+    program: Program, name: str, lanes: Iterable[list[pulp.LpVariable]], charges: Charges
+) -> None:
     """Charge once if any consumer uses one of its lanes."""
     used = [lane for lane in lanes if lane]
     if not used or not any(charges.values()):
         return
     if len(used) == 1:
         for variable in used[0]:
-            program.charge(variable, charges)
+            program.add_cost(variable, charges)
         return
     paid = program.variable(f"s_{name}")
-    program.charge(paid, charges)
+    program.add_cost(paid, charges)
     for lane in used:
         program.add("pay", pulp.lpSum(lane) <= paid)
 

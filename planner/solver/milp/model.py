@@ -42,7 +42,7 @@ def build(
     known
         Which device of a pair runs first, from `known_order`; by default that of this problem.
     """
-    horizon_s = min(horizon_s, problem.limit(CostMetric.MAKESPAN), longest_s(problem))
+    horizon_s = min(horizon_s, problem.tightest_limit(CostMetric.MAKESPAN), longest_s(problem))
     program = Program(problem, pulp.LpProblem("placement", pulp.LpMinimize), horizon_s)
     program.x = [[] for _ in problem.vertices]
     program.known = known_order(problem) if known is None else known

@@ -33,9 +33,9 @@ def add_noise(program: Program) -> None:
             if passing:
                 own = program.variable(f"i_{f}_{kind}")
                 program.add("inherit", z - pulp.lpSum(passing) <= own)
-                program.charge(own, charges)
+                program.add_cost(own, charges)
             else:
-                program.charge(z, charges)
+                program.add_cost(z, charges)
 
 
 def add_objective(program: Program) -> None:
@@ -65,13 +65,13 @@ def add_limits(program: Program) -> None:
 
 def _quantity(program: Program, quantity: Quantity) -> Terms:
     """Return a quantity as terms that are never below it, and equal it in the best solution."""
-    if quantity.measure is CostMetric.PERIOD:
+    if quantity.metric is CostMetric.PERIOD:
         return _period(program)
-    if quantity.measure is CostMetric.MAKESPAN:
+    if quantity.metric is CostMetric.MAKESPAN:
         return _makespan(program)
     prices = multipliers_of(program.problem, quantity)
     terms = _priced(program, prices) if prices else []
-    return [*terms, *_peaks(program, quantity.of)] if quantity.measure is CostMetric.MEMORY else terms
+    return [*terms, *_peaks(program, quantity.of)] if quantity.metric is CostMetric.MEMORY else terms
 
 
 def _priced(program: Program, prices: Multipliers) -> Terms:
@@ -101,7 +101,7 @@ def _peaks(program: Program, of: int | None) -> Terms:
             held = [
                 (x, o.activation_bytes / unit)
                 for x, o in program.options(v)
-                if problem.home(o.device) == home
+                if problem.physical_device(o.device) == home
             ]
             if any(size for _, size in held):
                 program.add("peak", sum_of(held) <= peak)
@@ -115,7 +115,7 @@ def _period(program: Program) -> Terms:
     period = program.variable("period")
     loads: dict[int, Terms] = defaultdict(list)
     for d in range(len(problem.devices)):
-        loads[problem.home(d)] += program.accounts[CostAccount.BUSY, d]
+        loads[problem.physical_device(d)] += program.accounts[CostAccount.BUSY, d]
     for home, terms in loads.items():
         terms += program.accounts[CostAccount.LOAD, home]
     links = [program.accounts[CostAccount.LINK, place] for place in range(len(problem.links))]
@@ -160,7 +160,7 @@ def _paths(program: Program, span: pulp.LpVariable) -> None:
     it, but in the relaxation, where H blurs them, paths give the better bound.
     """
     problem = program.problem
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
     ends = {v: program.variable(f"T_{v}") for v in units}
     own = {v: sum_of([(x, o.seconds * MICRO) for x, o in program.options(v)]) for v in units}
     for v in units:
@@ -177,7 +177,9 @@ def _paths(program: Program, span: pulp.LpVariable) -> None:
 def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVariable, float]]:
     """Yield what takes time between a tensor's producer and one of its consumers, but for shared payments."""
     problem, flow = program.problem, program.problem.flows[f]
-    inside = not (problem.vertices[flow.producer].fixed or problem.vertices[flow.consumers[k]].fixed)
+    inside = not (
+        problem.vertices[flow.producer].is_terminal or problem.vertices[flow.consumers[k]].is_terminal
+    )
     for (d, e, m), g in program.g[f][k].items():
         form = flow.forms[m]
         spent = form.seconds(d, e)

@@ -13,8 +13,8 @@ from planner.solver.milp.builder import (
     CostAccount,
     Lanes,
     Program,
+    add_shared_cost,
     names_of,
-    pay,
     readable_formats,
 )
 
@@ -115,7 +115,9 @@ def add_links(program: Program) -> None:
             _send_over(program, f, number, link, before)
         for number, form in enumerate(flow.forms):
             for link, lanes in sorted(_by_link(program, f, number).items()):
-                pay(program, f"link_{f}_{link}_{number}", lanes, _link_charges(program.problem, form, link))
+                add_shared_cost(
+                    program, f"link_{f}_{link}_{number}", lanes, _link_charges(program.problem, form, link)
+                )
         if program.uses(CostMetric.MAKESPAN):
             _between(program, f, flow)
 
@@ -127,7 +129,7 @@ def _send_over(program: Program, f: int, number: int, link: int, before: frozens
     if not any(charges.values()):
         return
     paid = program.variable(f"s_link_{f}_{link}_{number}")
-    program.charge(paid, charges)
+    program.add_cost(paid, charges)
     made = _in_format(program, flow.producer, program.a[f], number, before)
     consumers = zip(flow.consumers, program.c[f], strict=True)
     reads = [_in_format(program, vertex, beside, number, before) for vertex, beside in consumers]
@@ -167,16 +169,16 @@ def _link_charges(problem: PlacementProblem, form: WireForm, link: int) -> Charg
     charges[CostAccount.TRAFFIC, link] = form.size_bytes
     joules = form.link_j[link] if form.link_j else (0.0, 0.0)
     for device, spent in zip((known.source, known.target), joules, strict=True):
-        charges[CostAccount.JOULES, problem.home(device)] += spent
+        charges[CostAccount.JOULES, problem.physical_device(device)] += spent
         if problem.devices[device].transfers_block:
-            charges[CostAccount.LOAD, problem.home(device)] += seconds
+            charges[CostAccount.LOAD, problem.physical_device(device)] += seconds
     return charges
 
 
 def _between(program: Program, f: int, flow: Flow) -> None:
     """Pay a tensor's seconds once per pair of stages, of which None is the source or the sink."""
     vertices, devices = program.problem.vertices, range(len(program.problem.devices))
-    fixed = vertices[flow.producer].fixed
+    fixed = vertices[flow.producer].is_terminal
     for source, target in itertools.product(devices, devices):
         for number, form in enumerate(flow.forms):
             seconds = form.seconds(source, target)
@@ -186,11 +188,11 @@ def _between(program: Program, f: int, flow: Flow) -> None:
                 lanes = [
                     [lane[source, target, number]] if (source, target, number) in lane else []
                     for vertex, lane in zip(flow.consumers, program.g[f], strict=True)
-                    if vertices[vertex].fixed == ends
+                    if vertices[vertex].is_terminal == ends
                 ]
                 pair = (None if fixed else source, None if ends else target)
                 name = f"between_{f}_{source}_{target}_{number}_{int(ends)}"
-                pay(program, name, lanes, {(CostAccount.BETWEEN, pair): seconds})
+                add_shared_cost(program, name, lanes, {(CostAccount.BETWEEN, pair): seconds})
 
 
 def add_wires(program: Program) -> None:
@@ -204,7 +206,7 @@ def add_wires(program: Program) -> None:
         }
         program.add("wire", pulp.lpSum(w.values()) <= 1)
         for number, variable in w.items():
-            program.charge(variable, {(CostAccount.NOISE, None): flow.forms[number].noise_power})
+            program.add_cost(variable, {(CostAccount.NOISE, None): flow.forms[number].noise_power})
             for edge in program.g[f]:
                 used = [g for (d, e, m), g in edge.items() if d != e and m == number]
                 program.add("wire", pulp.lpSum(used) <= variable)
@@ -216,7 +218,7 @@ def add_wires(program: Program) -> None:
                         for row in program.g[f]
                     ]
                     name = f"wire_{f}_{number}_{side}_{device}"
-                    pay(program, name, lanes, {(CostAccount.BUSY, device): spent})
+                    add_shared_cost(program, name, lanes, {(CostAccount.BUSY, device): spent})
 
 
 def add_quantize(program: Program) -> None:
@@ -231,14 +233,14 @@ def add_quantize(program: Program) -> None:
                         _in_format(program, vertex, beside, kind, here)
                         for vertex, beside in zip(flow.consumers, program.c[f], strict=True)
                     ]
-                    pay(
+                    add_shared_cost(
                         program, f"quantize_{f}_{kind}_{device}", lanes, {(CostAccount.BUSY, device): seconds}
                     )
                 continue
             for (o, k), variable in program.a[f].items():
                 if k == kind and producer[o].format != kind:
                     device = producer[o].device
-                    program.charge(variable, {(CostAccount.BUSY, device): flow.quantize_s[kind][device]})
+                    program.add_cost(variable, {(CostAccount.BUSY, device): flow.quantize_s[kind][device]})
 
 
 def add_dequantize(program: Program) -> None:
@@ -256,14 +258,14 @@ def add_dequantize(program: Program) -> None:
                     ]
                 )
             charges: Charges = {(CostAccount.BUSY, device): flow.dequantize_s[kind][device]}
-            pay(program, f"dequantize_{f}_{kind}_{device}", lanes, charges)
+            add_shared_cost(program, f"dequantize_{f}_{kind}_{device}", lanes, charges)
 
 
 def add_stage_boundaries(program: Program) -> None:
     """Pay once where a unit's tensor leaves its device, and once per device on which units receive it."""
     vertices = program.problem.vertices
     for f, flow in enumerate(program.problem.flows):
-        if vertices[flow.producer].fixed:
+        if vertices[flow.producer].is_terminal:
             continue
         for side, table in enumerate((flow.leave_s, flow.enter_s)):
             for kind, row in enumerate(table):
@@ -277,10 +279,10 @@ def add_stage_boundaries(program: Program) -> None:
                             and flow.forms[lane[2]].format == kind
                         ]
                         for vertex, lanes in zip(flow.consumers, program.g[f], strict=True)
-                        if not vertices[vertex].fixed
+                        if not vertices[vertex].is_terminal
                     ]
                     name = f"seam_{f}_{side}_{kind}_{device}"
-                    pay(program, name, lanes, {(CostAccount.BUSY, device): seconds})
+                    add_shared_cost(program, name, lanes, {(CostAccount.BUSY, device): seconds})
 
 
 def _lanes(problem: PlacementProblem, flow: Flow, consumer: int) -> Iterator[tuple[int, int, int]]:

@@ -11,7 +11,7 @@ def interchangeable_devices(problem: PlacementProblem) -> list[list[int]]:
     """Return all devices but further visits, those that are alike together."""
     found: list[list[int]] = []
     for d, device in enumerate(problem.devices):
-        if device.again is None:
+        if device.visit_of is None:
             known = next((one for one in found if are_interchangeable(problem, one[0], d)), None)
             if known is None:
                 found.append([d])
@@ -23,7 +23,7 @@ def interchangeable_devices(problem: PlacementProblem) -> list[list[int]]:
 def are_interchangeable(problem: PlacementProblem, a: int, b: int) -> bool:
     """Return whether exchanging two devices, and their links, leaves the same problem."""
     one, other = problem.devices[a], problem.devices[b]
-    if replace(one, name="") != replace(other, name="") or one.again is not None:
+    if replace(one, name="") != replace(other, name="") or one.visit_of is not None:
         return False
     swapped = {a: b, b: a}
     places = {(link.source, link.target, link.price_per_byte): n for n, link in enumerate(problem.links)}
@@ -49,7 +49,7 @@ def _keeps_amounts(problem: PlacementProblem, swapped: dict[int, int], links: li
         of = quantity.of
         if of is None:
             return quantity
-        return replace(quantity, of=links[of] if quantity.measure == "traffic" else swapped.get(of, of))
+        return replace(quantity, of=links[of] if quantity.metric == "traffic" else swapped.get(of, of))
 
     limits = Counter(problem.limits)
     terms = Counter(problem.objective)

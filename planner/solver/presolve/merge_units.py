@@ -20,19 +20,19 @@ def merge_costless_units(problem: PlacementProblem) -> PlacementProblem:
     for flow in problem.flows:
         fed.update(flow.consumers)
         outgoing[flow.producer].append(flow)
-    bound = {v for vertex in problem.vertices for v in vertex.within}
+    bound = {v for vertex in problem.vertices for v in vertex.coupled_with}
     bound |= {v for group in (*problem.together, *problem.apart) for v in group}
     pairs = []
     for v, vertex in enumerate(problem.vertices):
         readers = {w for flow in outgoing[v] for w in flow.consumers}
-        if vertex.fixed or vertex.within or v in fed | bound or len(readers) != 1:
+        if vertex.is_terminal or vertex.coupled_with or v in fed | bound or len(readers) != 1:
             continue
         (reader,) = readers
         places = {option.device for option in problem.vertices[reader].options}
         free = all(_is_free(option, ample) for option in vertex.options)
         plain = all(not flow.quantizers for flow in outgoing[v])
         at_hand = places <= {o.device for o in vertex.options}
-        if free and plain and at_hand and not problem.vertices[reader].fixed:
+        if free and plain and at_hand and not problem.vertices[reader].is_terminal:
             pairs.append((v, reader))
     return replace(problem, together=(*problem.together, *pairs)) if pairs else problem
 
@@ -44,16 +44,18 @@ def _is_free(option: Option, ample: set[int]) -> bool:
 
 def _ample(problem: PlacementProblem) -> set[int]:
     """Return the devices on which everything fits, and of whose memory the objective does not speak."""
-    spoken = {term.quantity.of for term in problem.objective if term.quantity.measure is CostMetric.MEMORY}
+    spoken = {term.quantity.of for term in problem.objective if term.quantity.metric is CostMetric.MEMORY}
     found = set()
     for d in range(len(problem.devices)):
-        home = problem.home(d)
+        home = problem.physical_device(d)
         every = [
-            max((o.weight_bytes for o in v.options if problem.home(o.device) == home), default=0.0)
+            max((o.weight_bytes for o in v.options if problem.physical_device(o.device) == home), default=0.0)
             for v in problem.vertices
         ]
         largest = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0.0)
-        limit = min(problem.limit(CostMetric.MEMORY, home), problem.limit(CostMetric.MEMORY))
+        limit = min(
+            problem.tightest_limit(CostMetric.MEMORY, home), problem.tightest_limit(CostMetric.MEMORY)
+        )
         if sum(every) + largest <= limit or limit == inf:
             found.add(d)
-    return set() if None in spoken else {d for d in found if problem.home(d) not in spoken}
+    return set() if None in spoken else {d for d in found if problem.physical_device(d) not in spoken}

@@ -17,7 +17,7 @@ _SLACK = 1e-9  # of the period
 def feasible_options(problem: PlacementProblem, period_s: float) -> list[tuple[int, ...]]:
     """Return vertex -> the numbers of its options that a plan of at most this period may have."""
     classes = [
-        one for one in interchangeable_devices(problem) if len(one) > 1 and problem.devices[one[0]].convex
+        one for one in interchangeable_devices(problem) if len(one) > 1 and problem.devices[one[0]].contiguous
     ]
     alike = max(classes, key=len, default=[])  # their stages run in this order
     most = period_s * (1 + _SLACK)
@@ -26,7 +26,7 @@ def feasible_options(problem: PlacementProblem, period_s: float) -> list[tuple[i
     elsewhere = sum(_takeable(problem, work, d, most) for d in range(len(problem.devices)) if d not in alike)
     kept = []
     for v, vertex in enumerate(problem.vertices):
-        if vertex.fixed:
+        if vertex.is_terminal:
             kept.append(tuple(range(len(vertex.options))))
             continue
         before = sum(work[u] for u in nx.ancestors(graph, v)) + work[v] - elsewhere

@@ -176,9 +176,9 @@ def test_a_plan_that_breaks_a_budget_on_held_back_data_lowers_the_limit(basis):
     units = basis.prepared.models.graph.units
     precisions = tuple(Precision.INT8 if unit.quantizable else Precision.FP32 for unit in units)
     loud = Configuration(("server",) * len(units), precisions)
-    before = points.problem(None, budgets).limit(CostMetric.NOISE)
+    before = points.problem(None, budgets).tightest_limit(CostMetric.NOISE)
     assert points.tighten(budgets, {loud: before})
-    assert points.problem(None, budgets).limit(CostMetric.NOISE) < before
+    assert points.problem(None, budgets).tightest_limit(CostMetric.NOISE) < before
     silent = Configuration(("server",) * len(units), (Precision.FP32,) * len(units))
     assert not points.tighten(budgets, {silent: 0.0})
 
@@ -225,15 +225,15 @@ def test_a_front_is_of_plans_that_nothing_beats(basis):
     noise = [own for _, own in points]
     assert noise == sorted(noise, reverse=True)
     assert noise[-1] == 0  # everything in fp32
-    free = SweepPoints(basis, Sweep(None)).problem(None, {}).limited(Quantity(CostMetric.NOISE), None)
+    free = SweepPoints(basis, Sweep(None)).problem(None, {}).with_limit(Quantity(CostMetric.NOISE), None)
     least = solve(free).objective
     assert points[0][0] == pytest.approx(least, rel=1e-4)
     for point, (latency, noise) in zip(found.front.points, points, strict=True):
         plan = found.plans[point.plan]
         assert plan.noise_relative_rms == pytest.approx(noise)
         assert plan.fixed_s == pytest.approx(latency)
-        below = basis.law.summed(noise**2) * (1 - 1e-3)
-        limited = solve(free.limited(Quantity(CostMetric.NOISE), below)) if noise else None
+        below = basis.law.invert(noise**2) * (1 - 1e-3)
+        limited = solve(free.with_limit(Quantity(CostMetric.NOISE), below)) if noise else None
         if limited and limited.objective is not None:
             assert limited.objective >= latency * (1 - 1e-4)
 

@@ -22,7 +22,7 @@ def best_choice(problem):
 def enumerated(problem, axes) -> list[tuple[float, ...]]:
     """Return every combination of values that is not beaten, found by trying all choices."""
     for axis in axes:
-        problem = problem.limited(axis, None)
+        problem = problem.with_limit(axis, None)
     prices = [oracle.price(problem, choice) for choice in oracle.choices(problem)]
     found = {tuple(one.of(axis) for axis in axes) for one in prices if oracle.feasible(problem, one)}
     return sorted(one for one in found if not any(beats(other, one) for other in found))

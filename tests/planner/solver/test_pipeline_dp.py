@@ -60,7 +60,10 @@ def hubs(draw, cpu_is_convex: bool = True) -> PlacementProblem:
     limits = [Limit(Quantity(CostMetric.MEMORY, a), room) for a in range(hub)] if room is not None else []
     together = ((0, units - 1),) if units > 2 and draw(st.integers(0, 4)) == 0 else ()
     return PlacementProblem(
-        (*(Device(f"a{a}", transfers_block=True) for a in range(hub)), Device("cpu", convex=cpu_is_convex)),
+        (
+            *(Device(f"a{a}", transfers_block=True) for a in range(hub)),
+            Device("cpu", contiguous=cpu_is_convex),
+        ),
         tuple(vertices),
         tuple(flows),
         tuple(links),

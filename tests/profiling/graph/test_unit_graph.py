@@ -167,7 +167,7 @@ def test_a_pool_is_int8_only_between_convolutions(pools):
     of = {unit.outputs[0]: unit for unit in graph.units}
     assert [of[name].quantizable for name in ("first", "middle")] == [False, True]
     assert "MaxPool" not in {op for u in graph.units if u.quantizable for op in u.op_types if u.index > 4}
-    assert of["middle"].within == tuple(of[name].index for name in ("one", "both", "two"))
+    assert of["middle"].coupled_with == tuple(of[name].index for name in ("one", "both", "two"))
 
 
 def test_a_pool_leaves_int8_with_its_surroundings(pools):
