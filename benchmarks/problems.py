@@ -10,7 +10,8 @@ from planner.costs.noise_profiles import noise_profiles
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import BudgetSpec, DeviceSpec, LinkSpec, PlacementSpec, Scenario
 from profiling.precision import Precision

@@ -11,7 +11,9 @@ from itertools import permutations, product
 import pulp
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import FLOAT, Choice, CostMetric, Flow, Limit, PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Limit
+from planner.problem.tensors import FLOAT, Flow
 
 _MICRO = 1e6
 

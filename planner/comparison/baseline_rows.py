@@ -12,7 +12,8 @@ from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.records import Row
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric
 from planner.solver.backends import SolverOptions
 from planner.solver.process_pool import process_map
 from planner.solver.solve_cache import solve_cached

@@ -9,8 +9,9 @@ import networkx as nx
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, Option, PlacementProblem
-from planner.problem.unit_dag import unit_graph
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.unit_dag import dependency_graph
+from planner.problem.units import Option
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve, solve_restricted
@@ -104,7 +105,7 @@ def _alone(problem: PlacementProblem) -> Iterator[tuple[str, Choice]]:
 
 def _single_cuts(problem: PlacementProblem) -> Iterator[tuple[str, Choice]]:
     """Yield a prefix of the topological order here, the rest there."""
-    rank = {v: i for i, v in enumerate(nx.lexicographical_topological_sort(unit_graph(problem)))}
+    rank = {v: i for i, v in enumerate(nx.lexicographical_topological_sort(dependency_graph(problem)))}
     for precision in _precisions(problem):
         for a, b in permutations(range(len(problem.devices)), 2):
             for count in range(1, len(rank)):

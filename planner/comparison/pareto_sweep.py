@@ -6,7 +6,8 @@ from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.records import ParetoFront, ParetoPoint
 from planner.comparison.sweep_points import SweepPoints
 from planner.errors import ScenarioError
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.scenario.schema import Scenario
 from planner.solver.pareto_front import pareto_front
 from planner.solver.solve_cache import solve_cached

@@ -11,7 +11,8 @@ from planner.comparison.sweep import Bandwidths
 from planner.deployment.deliverable import verification_target
 from planner.plan.configuration import Configuration
 from planner.plan.records import Metrics
-from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import reduction_factor
 from planner.refinement.question import PlanningProblem

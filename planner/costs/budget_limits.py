@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from planner.problem.placement_problem import CostMetric, Limit, Quantity
+from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.scenario.schema import BudgetSpec, Scenario
 
 

@@ -13,22 +13,12 @@ from planner.costs.device_costs import DeviceCosts
 from planner.errors import ScenarioError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.device_visits import with_visits
-from planner.problem.placement_problem import (
-    FLOAT,
-    Choice,
-    CostMetric,
-    Device,
-    Flow,
-    Format,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.problem.routing import Hop, MessageEnergy, Routes
+from planner.problem.tensors import FLOAT, Flow, Format, WireForm
+from planner.problem.units import Option, Vertex
 from planner.scenario.schema import DeviceSpec, ObjectiveSpec, Scenario
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph, Tensor

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, Option, PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.units import Option
 from profiling.precision import Precision, Wire
 
 

@@ -5,7 +5,7 @@ from itertools import chain
 
 import networkx as nx
 
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.problem_io.schema import FLOAT_NAME, LimitSpec, ProblemSpec, TensorSpec, TermSpec
 from planner.scenario.validation_messages import Fault
 

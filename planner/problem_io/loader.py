@@ -6,21 +6,12 @@ from pathlib import Path
 
 from planner.errors import ProblemError
 from planner.problem.device_visits import with_visits
-from planner.problem.placement_problem import (
-    FLOAT,
-    Device,
-    Flow,
-    Format,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import Limit, ObjectiveTerm, Quantity
 from planner.problem.routing import Hop, Routes
+from planner.problem.tensors import FLOAT, Flow, Format, WireForm
+from planner.problem.units import Option, Vertex
 from planner.problem_io.cross_references import OF_DEVICES, crosscheck
 from planner.problem_io.schema import (
     FLOAT_NAME,

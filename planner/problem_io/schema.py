@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.scenario.base_schema import Part
 from planner.scenario.schema import SolverSpec
 from planner.scenario.validation_messages import Fault, describe_faults

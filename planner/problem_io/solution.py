@@ -3,7 +3,8 @@
 import msgspec
 
 from planner.problem.cost_evaluation import Cost, evaluate
-from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.solver.infeasibility import Conflict, conflict_sentence
 from planner.solver.result import SolveResult
 

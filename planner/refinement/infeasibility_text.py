@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import ceil, floor, log10
 
 from planner.costs.budget_limits import BudgetUnit, unit_of
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.scenario.schema import Scenario
 from planner.solver.infeasibility import Conflict, LimitRelaxation, conflict_sentence
 

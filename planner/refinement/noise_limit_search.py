@@ -14,7 +14,8 @@ import msgspec
 from planner.costs.noise_model import NoiseModel
 from planner.plan.records import Metrics, Round
 from planner.problem.cost_evaluation import Cost, evaluate
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.scenario.schema import BudgetSpec
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult, replace_choice

@@ -20,7 +20,8 @@ from planner.plan.records import (
 )
 from planner.problem.cost_evaluation import Cost
 from planner.problem.device_visits import by_device
-from planner.problem.placement_problem import FLOAT, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.tensors import FLOAT
 from planner.refinement.noise_limit_search import Tightened
 from planner.refinement.question import PlanningProblem
 from planner.scenario.loader import dump_scenario

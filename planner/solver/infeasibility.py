@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Limit, ObjectiveTerm, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import Limit, ObjectiveTerm
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.solve import solve

@@ -14,7 +14,8 @@ from itertools import count
 from math import sqrt
 
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, ObjectiveTerm, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import ObjectiveTerm, Quantity
 
 Solver = Callable[[PlacementProblem], Choice | None]
 _CLOSE = 1e-5  # values nearer than that, relatively, are one

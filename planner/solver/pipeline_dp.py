@@ -15,16 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import (
-    Choice,
-    CostMetric,
-    Device,
-    Flow,
-    Option,
-    PlacementProblem,
-    Quantity,
-)
-from planner.problem.unit_dag import unit_graph
+from planner.problem.devices import Device
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
+from planner.problem.tensors import Flow
+from planner.problem.unit_dag import dependency_graph
+from planner.problem.units import Option
 from planner.solver.presolve.device_symmetry import interchangeable_devices
 
 _MOST_IDEALS = 2000
@@ -74,7 +70,7 @@ def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
 def _ideals(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[np.bool_], bool]:
     """Return ideal -> unit -> whether it is in, smallest first, and whether these are all ideals."""
     place = {v: i for i, v in enumerate(units)}
-    graph = unit_graph(problem)
+    graph = dependency_graph(problem)
     for group in problem.together:  # what is together is done together
         inside = [v for v in group if v in place]
         nx.add_path(graph, inside)

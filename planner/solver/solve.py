@@ -9,7 +9,8 @@ import numpy as np
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, CostMetric, ObjectiveTerm, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.backends import SolverOptions, run_solver
 from planner.solver.lagrangian.dual_bound import lower_bound
 from planner.solver.lagrangian.variable_elimination import Table

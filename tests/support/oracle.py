@@ -8,7 +8,8 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric
 
 
 @dataclass

@@ -2,19 +2,11 @@
 
 from math import inf, isfinite
 
-from planner.problem.placement_problem import (
-    CostMetric,
-    Device,
-    Flow,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, WireForm
+from planner.problem.units import Option, Vertex
 
 LATENCY, ENERGY, NOISE = (Quantity(m) for m in (CostMetric.LATENCY, CostMetric.ENERGY, CostMetric.NOISE))
 

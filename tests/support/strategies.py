@@ -5,20 +5,11 @@ from dataclasses import replace
 import networkx as nx
 from hypothesis import strategies as st
 
-from planner.problem.placement_problem import (
-    CostMetric,
-    Device,
-    Flow,
-    Format,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, Format, WireForm
+from planner.problem.units import Option, Vertex
 
 # Multiples of a step, so that sums meet budgets exactly or miss them clearly.
 _MILLI = st.integers(0, 40).map(lambda n: n / 1e4)

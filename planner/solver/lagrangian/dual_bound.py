@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import inf
 
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
-from planner.problem.placement_problem import Choice, CostMetric, Limit, PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Limit
 from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation, Row
 from planner.solver.lagrangian.restricted_master import Column, solve_restricted_master

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 
 
 @dataclass(frozen=True, slots=True)

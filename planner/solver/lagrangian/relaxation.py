@@ -12,7 +12,9 @@ from math import inf, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.problem.placement_problem import FLOAT, Choice, Flow, Option, PlacementProblem, WireForm
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.tensors import FLOAT, Flow, WireForm
+from planner.problem.units import Option
 from planner.solver.lagrangian.multipliers import Multipliers
 from planner.solver.lagrangian.variable_elimination import Network, Scope, Table
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import networkx as nx
 import pulp
 
-from planner.problem.placement_problem import FLOAT, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.tensors import FLOAT
 from planner.solver.milp.builder import (
     CostAccount,
     Program,

@@ -12,7 +12,10 @@ from enum import Enum, auto
 
 import pulp
 
-from planner.problem.placement_problem import CostMetric, Flow, Option, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
+from planner.problem.tensors import Flow
+from planner.problem.units import Option
 
 Terms = list[tuple[pulp.LpVariable, float]]
 Lanes = dict[tuple[int, int, int], pulp.LpVariable]  # from device, to device, form

@@ -5,7 +5,8 @@ from math import inf
 
 import pulp
 
-from planner.problem.placement_problem import CostMetric, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric
 from planner.solver.milp.assignment_constraints import (
     add_apart,
     add_choice,

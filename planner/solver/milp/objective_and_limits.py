@@ -6,7 +6,9 @@ from math import floor, log10
 
 import pulp
 
-from planner.problem.placement_problem import FLOAT, CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
+from planner.problem.tensors import FLOAT
 from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
 from planner.solver.milp.builder import (
     MICRO,

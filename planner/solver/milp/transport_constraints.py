@@ -7,7 +7,10 @@ from math import inf, isfinite
 
 import pulp
 
-from planner.problem.placement_problem import FLOAT, CostMetric, Flow, Option, PlacementProblem, WireForm
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric
+from planner.problem.tensors import FLOAT, Flow, WireForm
+from planner.problem.units import Option
 from planner.solver.milp.builder import (
     Charges,
     CostAccount,

@@ -4,7 +4,10 @@ from collections import Counter
 from dataclasses import replace
 from itertools import product
 
-from planner.problem.placement_problem import Flow, Limit, Option, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import Limit, Quantity
+from planner.problem.tensors import Flow
+from planner.problem.units import Option
 
 
 def interchangeable_devices(problem: PlacementProblem) -> list[list[int]]:

@@ -4,7 +4,9 @@ from collections import defaultdict
 from dataclasses import replace
 from math import inf
 
-from planner.problem.placement_problem import CostMetric, Option, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric
+from planner.problem.units import Option
 
 
 def merge_costless_units(problem: PlacementProblem) -> PlacementProblem:

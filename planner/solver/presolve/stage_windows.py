@@ -8,7 +8,7 @@ heuristic solution procedures for simple assembly line balancing", European Jour
 import networkx as nx
 
 from planner.problem.placement_problem import PlacementProblem
-from planner.problem.unit_dag import unit_graph
+from planner.problem.unit_dag import dependency_graph
 from planner.solver.presolve.device_symmetry import interchangeable_devices
 
 _SLACK = 1e-9  # of the period
@@ -21,7 +21,7 @@ def feasible_options(problem: PlacementProblem, period_s: float) -> list[tuple[i
     ]
     alike = max(classes, key=len, default=[])  # their stages run in this order
     most = period_s * (1 + _SLACK)
-    graph = unit_graph(problem)
+    graph = dependency_graph(problem)
     work = {v: _least(problem, v, alike[0]) or 0.0 for v in graph} if alike else dict.fromkeys(graph, 0.0)
     elsewhere = sum(_takeable(problem, work, d, most) for d in range(len(problem.devices)) if d not in alike)
     kept = []

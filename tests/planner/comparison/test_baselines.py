@@ -5,7 +5,7 @@ from small_problems import ENDLESS_PRESOLVE
 from strategies import problems
 
 from planner.comparison.baselines import baselines
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
 

@@ -26,7 +26,7 @@ from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableSet, write_comparison
 from planner.output.stage_files import sha256_of
 from planner.plan.configuration import Configuration
-from planner.problem.placement_problem import CostMetric, Quantity
+from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import Tightened
 from planner.solver.backends import SolverOptions

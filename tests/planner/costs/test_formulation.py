@@ -8,7 +8,8 @@ from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
 from planner.errors import ScenarioError
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, CostMetric, ObjectiveTerm, Quantity
+from planner.problem.placement_problem import Choice
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.scenario.loader import load_scenario
 from profiling.errors import ProfileError
 from profiling.precision import Precision, Wire

@@ -23,7 +23,7 @@ from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Sweep
 from planner.output.comparison_folder import write_comparison
 from planner.output.plan_folder import write_outcome
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.report.figure_style import colours_of, ink_on, inline_svg, styled
 from planner.report.graph_figure import PlacedGraph, _spots, draw_graph
 from planner.run import plan_scenario

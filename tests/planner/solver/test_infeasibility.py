@@ -8,7 +8,7 @@ from strategies import problems
 
 from planner.costs.budget_limits import limits_of, unit_of
 from planner.costs.noise_model import NoiseModel
-from planner.problem.placement_problem import CostMetric, Limit, Quantity
+from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.refinement.infeasibility_text import conflict_text
 from planner.scenario.loader import load_scenario
 from planner.solver.backends import SolverOptions

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import problems
 
-from planner.problem.placement_problem import CostMetric, Quantity
+from planner.problem.quantities import CostMetric, Quantity
 from planner.solver.backends import SolverOptions
 from planner.solver.pareto_front import pareto_front
 from planner.solver.solve import solve

@@ -7,19 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.problem.device_visits import with_visits
-from planner.problem.placement_problem import (
-    CostMetric,
-    Device,
-    Flow,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, WireForm
+from planner.problem.units import Option, Vertex
 from planner.solver.pipeline_dp import best_pipeline
 from planner.solver.presolve.device_symmetry import are_interchangeable
 from planner.solver.presolve.merge_units import merge_costless_units

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from strategies import problems
 
-from planner.problem.placement_problem import CostMetric, Quantity
+from planner.problem.quantities import CostMetric, Quantity
 from planner.solver.backends import SolverOptions
 from planner.solver.single_precision import unconstrained_noise_plans
 

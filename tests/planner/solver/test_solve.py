@@ -11,17 +11,10 @@ from strategies import problems
 
 from planner.errors import ProblemError, SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import (
-    Choice,
-    CostMetric,
-    Device,
-    Limit,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-)
+from planner.problem.devices import Device
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.units import Option, Vertex
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve

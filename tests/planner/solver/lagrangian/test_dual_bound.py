@@ -10,7 +10,8 @@ from small_problems import NOISE, small_problem
 from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, CostMetric, ObjectiveTerm, Quantity
+from planner.problem.placement_problem import Choice
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.lagrangian.dual_bound import lower_bound
 from planner.solver.lagrangian.multipliers import multipliers_of
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation, Row
