@@ -14,7 +14,7 @@ from planner.problem.placement_problem import Choice
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.lagrangian.dual_bound import lower_bound
 from planner.solver.lagrangian.multipliers import multipliers_of
-from planner.solver.lagrangian.relaxation import LagrangianRelaxation, Row
+from planner.solver.lagrangian.relaxation import LagrangianRelaxation, LinearRow
 from planner.solver.solve import solve
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
@@ -51,7 +51,7 @@ def test_the_tables_add_up_to_what_evaluate_says(problem, data):
         apart=(),
     )
     measures = (CostMetric.LATENCY, CostMetric.ENERGY, CostMetric.TRAFFIC, CostMetric.NOISE, CostMetric.MONEY)
-    rows = [Row(multipliers_of(problem, Quantity(measure))) for measure in measures]
+    rows = [LinearRow(multipliers_of(problem, Quantity(measure))) for measure in measures]
     relaxation = LagrangianRelaxation(problem, rows)
     options = [data.draw(st.integers(0, len(v.options) - 1)) for v in problem.vertices]
     choice, sums = relaxation.decode([1.0, 0.0, 0.0, 0.0, 0.0], options)
