@@ -26,8 +26,8 @@ from profiling.records.profile import NoiseProfile
 
 # Samples on which single sources of noise, and mixed models, are measured: as many as come to so many
 # multiplications of the whole model, between two bounds (ResNet50: 2 and 19, MobileNetV2: 8 and all 188).
-# Single sources are many and need one run each, so that they get a tenth of the work; the law, which is fitted
-# on more samples, corrects their sum.
+# Single sources are many and need one run each, so that they get a tenth of the work; the law, which is
+# fitted on more samples, corrects their sum.
 _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST = 8e9, 2, 8
 _LAW_WORK, _LAW_LEAST = 8e10, 16
 

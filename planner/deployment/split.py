@@ -14,7 +14,7 @@ from profiling.onnx_io.external_weights import check_model
 from profiling.onnx_io.extract import Library
 from profiling.precision import Wire
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
-from profiling.quantization.wire_formats import Crossing
+from profiling.quantization.wire_formats import WiredTensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ class _Task:
     key: int | str
 
 
-def crossings_of(graph: ModelGraph, placement: Placement, wires: Mapping[str, Wire]) -> tuple[Crossing, ...]:
+def crossings_of(
+    graph: ModelGraph, placement: Placement, wires: Mapping[str, Wire]
+) -> tuple[WiredTensor, ...]:
     """Return the float tensors that cross links in wires, and who reads them behind."""
     found = []
     for name, wire in wires.items():
@@ -74,12 +76,12 @@ def crossings_of(graph: ModelGraph, placement: Placement, wires: Mapping[str, Wi
         far = [graph.units[u] for u in graph.consumers(name) if placement.devices[u] != home]
         due = name in graph.outputs and home != placement.sink
         if far or due:
-            found.append(Crossing(name, wire, frozenset(node for unit in far for node in unit.nodes), due))
+            found.append(WiredTensor(name, wire, frozenset(node for unit in far for node in unit.nodes), due))
     return tuple(found)
 
 
 def split(
-    mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement, crossings: Sequence[Crossing] = ()
+    mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement, crossings: Sequence[WiredTensor] = ()
 ) -> tuple[StageModel, ...]:
     """Return the stages of a mixed-precision model in the order in which they can run.
 
@@ -114,7 +116,11 @@ def split(
 
 class _Cutter:
     def __init__(
-        self, mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement, crossings: Sequence[Crossing]
+        self,
+        mixed: onnx.ModelProto,
+        graph: ModelGraph,
+        placement: Placement,
+        crossings: Sequence[WiredTensor],
     ) -> None:
         self.graph = graph
         self.wired = {crossing.tensor: crossing for crossing in crossings}
