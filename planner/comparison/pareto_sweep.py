@@ -14,7 +14,7 @@ from planner.solver.solve_cache import solve_cached
 from profiling.progress import Progress
 
 AXES = tuple(measure.value for measure in CostMetric)
-_FEWEST, _MOST = 2, 3
+_FEWEST, _MOST = 2, 3  # quantities of a front
 
 
 def parse_axes(text: str, scenario: Scenario) -> tuple[CostMetric, ...]:
@@ -47,13 +47,13 @@ def pareto_sweep(
     problem = points.problem(None, {})
     solved = 0
 
-    def best(own: PlacementProblem) -> Choice | None:
+    def best(front_problem: PlacementProblem) -> Choice | None:
         nonlocal solved
         progress("walking along the front", solved, solved + 1)
         solved += 1
-        return solve_cached(own, points.basis.options, plans.choices).choice
+        return solve_cached(front_problem, points.basis.options, plans.choices).choice
 
-    found = pareto_front(problem, [Quantity(axis) for axis in axes], most, best)
+    front = pareto_front(problem, [Quantity(axis) for axis in axes], most, best)
     progress("walking along the front", solved, solved)
     law = points.basis.law
     return ParetoFront(
@@ -66,7 +66,7 @@ def pareto_sweep(
                     for axis, value in zip(axes, corner.values, strict=True)
                 },
             )
-            for corner in found.corners
+            for corner in front.corners
         ),
-        complete=found.complete,
+        complete=front.complete,
     )

@@ -66,7 +66,7 @@ class SweepPoints:
 
         Raises
         ------
-        UnmetError
+        UnreachableBudgetError
             If no plan keeps its error budgets.
         """
         question = replace(self._question, scenario=self.scenario(bandwidth, budgets))
@@ -79,13 +79,13 @@ class SweepPoints:
             return scenario
         return self.sweep.bandwidths.scenario_at(scenario, bandwidth)
 
-    def tighten(self, budgets: Mapping[str, float], plans: Mapping[Configuration, float]) -> bool:
+    def lower_noise_limit(self, budgets: Mapping[str, float], plans: Mapping[Configuration, float]) -> bool:
         """Lower the limit on noise if a plan does not keep the error budgets on held-back data.
 
         Parameters
         ----------
         plans
-            Each with the sum of its noise.
+            Each with the sum of the noise powers of its tensors and units.
 
         Returns
         -------
@@ -135,10 +135,10 @@ class SweepPoints:
         if errors not in self._limits:
             question = replace(self._question, scenario=scenario)
             self._limits[errors] = _tightened(self.basis, scenario, question)
-        found = self._limits[errors]
-        if found.unmet:
-            raise UnreachableBudgetError(f"even without quantization noise: {'; '.join(found.unmet)}")
-        return found.summed
+        noise_limit = self._limits[errors]
+        if noise_limit.unmet:
+            raise UnreachableBudgetError(f"even without quantization noise: {'; '.join(noise_limit.unmet)}")
+        return noise_limit.summed
 
 
 def with_budgets(scenario: Scenario, budgets: Mapping[str, float]) -> Scenario:
@@ -152,9 +152,9 @@ def with_budgets(scenario: Scenario, budgets: Mapping[str, float]) -> Scenario:
 
 
 class _NoiseLimit(msgspec.Struct, frozen=True):
-    """The greatest sum of noise with which error budgets were seen to hold; None if there are none.
+    """The greatest sum of noise powers with which error budgets were seen to hold; None if there are none.
 
-    `unmet` says which ones no limit makes hold.
+    `unmet` says which budgets no limit makes hold.
     """
 
     summed: float | None
@@ -165,11 +165,11 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, question: PlanningPr
     """Return the limit on summed noise at the scenario's own bandwidth."""
 
     def make() -> _NoiseLimit:
-        own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+        varied = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
         problem = question.formulate()
-        found = own.tightening(problem).solve(problem)
-        limit = found.problem.tightest_limit(CostMetric.NOISE)
-        return _NoiseLimit(None if limit == inf else limit, found.unmet)
+        search_result = varied.tightening(problem).solve(problem)
+        limit = search_result.problem.tightest_limit(CostMetric.NOISE)
+        return _NoiseLimit(None if limit == inf else limit, search_result.unmet)
 
     key = cache_key(
         subject=basis.prepared.subject.fingerprint,

@@ -177,10 +177,10 @@ def test_a_plan_that_breaks_a_budget_on_held_back_data_lowers_the_limit(basis):
     precisions = tuple(Precision.INT8 if unit.quantizable else Precision.FP32 for unit in units)
     loud = Configuration(("server",) * len(units), precisions)
     before = points.problem(None, budgets).tightest_limit(CostMetric.NOISE)
-    assert points.tighten(budgets, {loud: before})
+    assert points.lower_noise_limit(budgets, {loud: before})
     assert points.problem(None, budgets).tightest_limit(CostMetric.NOISE) < before
     silent = Configuration(("server",) * len(units), (Precision.FP32,) * len(units))
-    assert not points.tighten(budgets, {silent: 0.0})
+    assert not points.lower_noise_limit(budgets, {silent: 0.0})
 
 
 @pytest.mark.parametrize("noise", [0.003, 0.01])
@@ -190,7 +190,7 @@ def test_every_plan_keeps_the_error_budgets_on_held_back_data(basis, noise):
     assert compared.record.plans
     points = SweepPoints(basis, Sweep(None))
     for chosen in compared.plans.chosen:
-        assert not points.tighten(budgets, {chosen: 1.0})
+        assert not points.lower_noise_limit(budgets, {chosen: 1.0})
     numbers = [plan.number for plan in compared.record.plans]
     assert numbers == list(range(len(numbers)))
     assert {row.plan for row in compared.record.rows} <= set(numbers)
