@@ -197,5 +197,5 @@ def _quantity(spec: LimitSpec | TermSpec, problem: ProblemSpec) -> Quantity:
 
 
 def _line(path: Path, fault: Fault) -> str:
-    key = ".".join(map(str, fault.place))
+    key = ".".join(map(str, fault.key_path))
     return f"{path}: {key} {fault.text}" if key else f"{path}: {fault.text}"
