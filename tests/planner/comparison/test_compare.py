@@ -24,7 +24,7 @@ from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableSet, write_comparison
-from planner.output.stage_files import sha256_of
+from planner.output.file_hash import sha256_of
 from planner.plan.configuration import Configuration
 from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
