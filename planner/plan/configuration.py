@@ -19,7 +19,9 @@ class Configuration:
     @property
     def mix(self) -> dict[int, Precision]:
         """Unit -> precision, of the quantized units."""
-        return {u: own for u, own in enumerate(self.precisions) if own is not Precision.FP32}
+        return {
+            u: precision for u, precision in enumerate(self.precisions) if precision is not Precision.FP32
+        }
 
 
 def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration:
