@@ -92,7 +92,7 @@ def run_one(name: str, count: int) -> list[Plan]:
                     whole.ratio_to_fp32(mix),
                     _naive(alone, chosen) / _naive(alone, [False] * len(chosen)),
                     noise_power((run_session(mixed, feeds) for feeds in samples), exact),
-                    law.power(whole.cost(mix).noise_power),
+                    law.predict(whole.cost(mix).noise_power),
                 )
             )
             print(f"{name}: {number + 1} of {count}", file=sys.stderr)

@@ -38,9 +38,11 @@ def rebuild(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> o
     precisions = {i: Precision.INT16 if s.wide else Precision.INT8 for i, s in schemes.items()}
     expected = set(graph.tensor_precisions(precisions).items())
     boundary = set(graph.boundary_tensors())
-    found = {(name, own) for name, own in quantized_tensors(mixed).items() if name in boundary}
-    if found != expected:
-        odd = ", ".join(sorted(name for name, _ in found ^ expected)[:3])
+    quantized = {
+        (name, precision) for name, precision in quantized_tensors(mixed).items() if name in boundary
+    }
+    if quantized != expected:
+        odd = ", ".join(sorted(name for name, _ in quantized ^ expected)[:3])
         raise RebuildError(f"the quantization tool left the plan at tensor {odd}")
     try:
         check_model(mixed)

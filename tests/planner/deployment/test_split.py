@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from onnx import checker
 
 from planner.deployment.mixed_precision import quantized_tensors, rebuild
-from planner.deployment.split import Placement, crossings_of, split
+from planner.deployment.split import Placement, split, wired_tensors_of
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import QUANTIZED_SUFFIX, read_ranges
@@ -43,7 +43,7 @@ def test_chained_stages_equal_the_whole_model(request, data, name):
         if t not in {*graph.tensor_precisions(mix), *raw} and graph.tensors[t].is_float
     ]
     wires = data.draw(st.dictionaries(st.sampled_from(floats), st.sampled_from(list(Wire)))) if floats else {}
-    crossings = crossings_of(graph, placement, wires)
+    crossings = wired_tensors_of(graph, placement, wires)
     quantized = {node for index in mix for node in graph.units[index].nodes}
     mixed = add_wires(mixed, crossings, read_ranges(prepared.calibration.ranges), quantized)
     checker.check_model(mixed)

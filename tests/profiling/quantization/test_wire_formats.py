@@ -13,7 +13,7 @@ from profiling.noise.measure_noise import measure_noise, noise_power
 from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import quantize, read_ranges
-from profiling.quantization.wire_formats import Crossing, add_wires, affine, as_float16, wire_trials
+from profiling.quantization.wire_formats import WiredTensor, add_wires, affine, as_float16, wire_trials
 from profiling.runtime.session import Optimization, Runtime, open_session, run_samples
 
 TWO = {
@@ -34,7 +34,7 @@ def carried(prepared, wire: Wire, tensor: str, far: list[int]) -> onnx.ModelProt
     graph = prepared.graph
     nodes = frozenset(node for index in far for node in graph.units[index].nodes)
     ranges = read_ranges(prepared.calibration.ranges)
-    return add_wires(graph.model, [Crossing(tensor, wire, nodes)], ranges, ())
+    return add_wires(graph.model, [WiredTensor(tensor, wire, nodes)], ranges, ())
 
 
 def test_only_far_readers_read_what_comes_over_the_link(branches):
