@@ -25,7 +25,7 @@ _MANY = 80  # units: then more stand in a row, without numbers
 _COLUMNS, _COLUMNS_OF_MANY = 16, 30
 _INCHES = 0.56, 0.34  # of a column in a picture of few and of many
 _CUT = "#d1242f"
-CalibrationPoint = tuple[float, float]
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def draw_graph(graph: ModelGraph, placed: PlacedGraph, every_device: Sequence[st
     return figure
 
 
-def _spots(graph: ModelGraph) -> tuple[list[CalibrationPoint], int]:
+def _spots(graph: ModelGraph) -> tuple[list[Point], int]:
     """Return each unit's place: left to right by its longest path, rows like text, lanes side by side."""
     columns = _COLUMNS_OF_MANY if len(graph.units) > _MANY else _COLUMNS
     rank: dict[int, int] = {}
@@ -107,7 +107,7 @@ def _spots(graph: ModelGraph) -> tuple[list[CalibrationPoint], int]:
 
 
 def _draw_edges(
-    axes: Axes, graph: ModelGraph, placed: PlacedGraph, spots: Sequence[CalibrationPoint], columns: int
+    axes: Axes, graph: ModelGraph, placed: PlacedGraph, spots: Sequence[Point], columns: int
 ) -> None:
     lines: list[Curve] = []
     crossing: dict[str, list[Curve]] = defaultdict(list)
@@ -128,7 +128,7 @@ def _draw_edges(
 
 
 def _ways(
-    graph: ModelGraph, placed: PlacedGraph, spots: Sequence[CalibrationPoint], columns: int
+    graph: ModelGraph, placed: PlacedGraph, spots: Sequence[Point], columns: int
 ) -> Iterator[tuple[list[str], Curve, bool]]:
     """Yield (tensors, curve, whether it leads to another device) of every edge, inputs and outputs too."""
     for u, v, tensors in graph.dag.edges(data="tensors"):
@@ -144,7 +144,7 @@ def _ways(
             yield due, Curve([(x, y), (x + 1, y)]), placed.devices[unit.index] != placed.sink
 
 
-def _way(start: CalibrationPoint, end: CalibrationPoint, columns: int) -> Curve:
+def _way(start: Point, end: Point, columns: int) -> Curve:
     """Return the line of an edge: straight to a neighbour, bent past others, around the end of a row."""
     (x0, y0), (x1, y1) = start, end
     if x1 > x0 and abs(y1 - y0) < 1.5 and (x1 - x0 <= 1 or y0 != y1):  # noqa: PLR2004  lanes beside each other

@@ -59,14 +59,14 @@ def _values(budget: BudgetSpec, metrics: Metrics, errors: float) -> Iterator[tup
     worse = None
     if metrics.metric is not None and metrics.metric_fp32 is not None:
         worse = metrics.metric_fp32 - metrics.metric
-    add_measurements = (
+    judged = (
         ("noise_relative_rms", budget.noise_relative_rms, noise),
         ("max_abs_error", budget.max_abs_error, metrics.max_abs_error),
         ("accuracy_drop", budget.accuracy_drop, drop + spread),
         ("metric_drop", budget.metric_drop, worse),
         ("top1_agreement", budget.top1_agreement, agreement - spread),
     )
-    for name, limit, value in add_measurements:
+    for name, limit, value in judged:
         if limit is not None and value is not None:
             yield name, limit, value
 
