@@ -26,7 +26,7 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
     cuts = [_cuts(plan)] if plan.cuts else [line("nothing crosses a link")]
     sizes = [line(text) for text in _compressed(plan, manifest)]
-    few = [line(f"{too_few_text(one)}\n") for one in plan.too_few_samples]
+    few = [part for one in plan.too_few_samples for part in (line(too_few_text(one)), "")]
     return Group(_stages(plan, manifest), *few, *cuts, _costs(plan), *sizes, *_checks(plan))
 
 
