@@ -20,6 +20,12 @@ from planner.scenario.schema import Scenario
 from planner.verification.sample_size import too_few_text
 from profiling.graph.unit_graph import ModelGraph
 
+# Budgets by name, of a device or a link: in words, unit, how the plan's value is rounded, and where it is.
+_BUDGETS_OF = {
+    "memory_mib": ("memory of", "MiB", "size", "memory_bytes"),
+    "energy_j": ("energy of", "J", "mJ", "energy_device_j"),
+    "traffic_kib": ("traffic of", "KiB", "size", "traffic_bytes"),
+}
 _BUDGETS = {
     "noise_relative_rms": ("noise", ("measured", "noise_relative_rms")),
     "max_abs_error": ("plain", ("measured", "max_abs_error")),
@@ -30,6 +36,7 @@ _BUDGETS = {
     "money_per_request": ("plain", ("predicted", "money")),
     "top1_agreement": ("percent", ("measured", "top1_agreement")),
 }
+_DROPS = {"accuracy_drop": ("percent", "accuracy"), "metric_drop": ("plain", "metric")}
 
 
 def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> str:
@@ -74,7 +81,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         stages=list(_stages(plan, told)),
         cuts=list(_cuts(plan, told)),
         request=Markup(inline_svg(figures["request"], "request", "One request as a bar")),
-        budgets=list(_budgets(scenario, told)),
+        budgets=list(_budgets(scenario, plan, told)),
         proof=list(_proof(plan, told)),
         loop=[
             (
@@ -178,19 +185,27 @@ def _cuts(plan: Plan, told: FormattedValues) -> Iterator[Cells]:
         yield short_name(cut.tensor), " > ".join(cut.path), cut.wire.value, size, seconds
 
 
-def _budgets(scenario: Scenario, told: FormattedValues) -> Iterator[Cells]:
+def _budgets(scenario: Scenario, plan: Plan, told: FormattedValues) -> Iterator[Cells]:
     for key, limit in scenario.budget.model_dump(exclude_defaults=True).items():
-        if key == "memory_mib":
-            for device, mib in limit.items():
-                yield f"memory of {device}", f"{mib:g} MiB", told("size", "predicted", "memory_bytes", device)
-        elif key == "accuracy_drop":
-            both = told("percent", "measured", "accuracy_fp32"), told("percent", "measured", "accuracy")
+        if key in _BUDGETS_OF:
+            yield from _budgets_of(key, limit, plan, told)
+        elif key in _DROPS:
+            kind, name = _DROPS[key]
+            both = told(kind, "measured", f"{name}_fp32"), told(kind, "measured", name)
             yield key, f"{limit:g}", Markup("{} to {}").format(*both)
         elif key in _BUDGETS:
             kind, path = _BUDGETS[key]
             yield key, f"{limit:g}", told(kind, *path)
         else:
             yield key, f"{limit}", ""
+
+
+def _budgets_of(key: str, limits: Mapping[str, float], plan: Plan, told: FormattedValues) -> Iterator[Cells]:
+    """Yield a budget of each device or link that has one; what carries nothing is in no record."""
+    words, unit, kind, where = _BUDGETS_OF[key]
+    for name, limit in limits.items():
+        known = plan.predicted is not None and name in getattr(plan.predicted, where)
+        yield f"{words} {name}", f"{limit:g} {unit}", told(kind, "predicted", where, name) if known else "0"
 
 
 def _proof(plan: Plan, told: FormattedValues) -> Iterator[Cells]:

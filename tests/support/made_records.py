@@ -37,7 +37,10 @@ from profiling.precision import Precision
 SCENARIO = {
     "model": "some/where/m.onnx",
     "data": {"calibration": {"npz": "c.npz"}, "evaluation": {"npz": "e.npz"}},
-    "devices": [{"name": "camera"}, {"name": "server", "scaled_from": "camera", "speedup": 4}],
+    "devices": [
+        {"name": "camera", "active_watt": 3.0, "idle_watt": 1.0, "price_per_hour": 0.1},
+        {"name": "server", "scaled_from": "camera", "speedup": 4, "active_watt": 9.0},
+    ],
     "links": [
         {"from": "camera", "to": "server", "bandwidth_mbit_per_s": 8},
         {"from": "server", "to": "camera", "bandwidth_mbit_per_s": 8},
