@@ -20,6 +20,12 @@ from planner.scenario.schema import Scenario
 from planner.verification.sample_size import too_few_text
 from profiling.graph.unit_graph import ModelGraph
 
+# Budgets by name, of a device or a link: in words, unit, how the plan's value is rounded, and where it is.
+_BUDGETS_OF = {
+    "memory_mib": ("memory of", "MiB", "size", "memory_bytes"),
+    "energy_j": ("energy of", "J", "mJ", "energy_device_j"),
+    "traffic_kib": ("traffic of", "KiB", "size", "traffic_bytes"),
+}
 _BUDGETS = {
     "noise_relative_rms": ("noise", ("measured", "noise_relative_rms")),
     "max_abs_error": ("significant4", ("measured", "max_abs_error")),
@@ -30,6 +36,7 @@ _BUDGETS = {
     "money_per_request": ("significant4", ("predicted", "money")),
     "top1_agreement": ("percent", ("measured", "top1_agreement")),
 }
+_DROPS = {"accuracy_drop": ("percent", "accuracy"), "metric_drop": ("significant4", "metric")}
 
 
 def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> str:
@@ -74,7 +81,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         stages=list(_stage_rows(plan, formatted)),
         cuts=list(_cut_rows(plan, formatted)),
         request=Markup(inline_svg(figures["request"], "request", "One request as a bar")),
-        budgets=list(_budget_rows(scenario, formatted)),
+        budgets=list(_budget_rows(scenario, plan, formatted)),
         proof=list(_proof_rows(plan, formatted)),
         loop=[
             (
@@ -178,26 +185,33 @@ def _cut_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
         yield short_name(cut.tensor), " > ".join(cut.path), cut.wire.value, size, seconds
 
 
-def _budget_rows(scenario: Scenario, formatted: FormattedValues) -> Iterator[Cells]:
+def _budget_rows(scenario: Scenario, plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     for key, limit in scenario.budget.model_dump(exclude_defaults=True).items():
-        if key == "memory_mib":
-            for device, mib in limit.items():
-                yield (
-                    f"memory of {device}",
-                    f"{mib:g} MiB",
-                    formatted("size", "predicted", "memory_bytes", device),
-                )
-        elif key == "accuracy_drop":
-            both = (
-                formatted("percent", "measured", "accuracy_fp32"),
-                formatted("percent", "measured", "accuracy"),
-            )
+        if key in _BUDGETS_OF:
+            yield from _budgets_of(key, limit, plan, formatted)
+        elif key in _DROPS:
+            style, name = _DROPS[key]
+            both = formatted(style, "measured", f"{name}_fp32"), formatted(style, "measured", name)
             yield key, f"{limit:g}", Markup("{} to {}").format(*both)
         elif key in _BUDGETS:
             style, path = _BUDGETS[key]
             yield key, f"{limit:g}", formatted(style, *path)
         else:
             yield key, f"{limit}", ""
+
+
+def _budgets_of(
+    key: str, limits: Mapping[str, float], plan: Plan, formatted: FormattedValues
+) -> Iterator[Cells]:
+    """Yield a budget of each device or link that has one; what carries nothing is in no record."""
+    words, unit, style, where = _BUDGETS_OF[key]
+    for name, limit in limits.items():
+        known = plan.predicted is not None and name in getattr(plan.predicted, where)
+        yield (
+            f"{words} {name}",
+            f"{limit:g} {unit}",
+            formatted(style, "predicted", where, name) if known else "0",
+        )
 
 
 def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:

@@ -20,7 +20,7 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
     cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
     sizes = [line(text) for text in _compressed_lines(plan, manifest)]
-    few = [line(f"{too_few_text(one)}\n") for one in plan.too_few_samples]
+    few = [part for doubt in plan.too_few_samples for part in (line(too_few_text(doubt)), "")]
     return Group(_stages_table(plan, manifest), *few, *cuts, _costs_table(plan), *sizes, *_check_lines(plan))
 
 
