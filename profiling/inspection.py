@@ -78,7 +78,7 @@ class Inspection:
     outputs: tuple[End, ...]
     operators: dict[str, int]
     units: tuple[UnitFacts, ...]
-    measure_plans: bool = True
+    tried_out: bool = True
 
     @property
     def weight_bytes(self) -> int:
@@ -134,7 +134,7 @@ def inspect_model(
             )
             for unit in graph.units
         ),
-        measure_plans=bool(few),
+        tried_out=bool(few),
     )
 
 

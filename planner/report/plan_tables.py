@@ -276,7 +276,7 @@ def inspection_table(found: Inspection) -> RenderableType:
         line(f"operators: {operators}"),
         "",
         _quantizable(found),
-        *([] if found.measure_plans else [line(_NOT_TRIED)]),
+        *([] if found.tried_out else [line(_NOT_TRIED)]),
         line(
             f"weights: {size_text(found.weight_bytes)}, with all that can be in int8 "
             f"{size_text(found.weight_bytes_int8)}"

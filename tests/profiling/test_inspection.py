@@ -1,6 +1,7 @@
 import io
 
 import models
+import msgspec
 import numpy as np
 import odd_models
 import onnx
@@ -50,3 +51,13 @@ def test_dynamic_shapes_can_be_given(tmp_path):
     with pytest.raises(ModelError, match="declare it"):
         inspect(model, tmp_path)
     assert inspect(model, tmp_path, x=(1, 2, 8, 8)).inputs[0].shape == (1, 2, 8, 8)
+
+
+def test_the_keys_of_its_json_are_those_that_others_read(tmp_path):
+    record = msgspec.to_builtins(inspect(models.silu(), tmp_path))
+    assert list(record) == ["model", "opset", "inputs", "outputs", "operators", "units", "tried_out"]
+    assert list(record["inputs"][0]) == ["name", "dtype", "shape", "size_bytes"]
+    assert list(record["units"][0]) == [
+        "name", "op_types", "obstacle", "quantized", "weight_bytes", "weight_bytes_int8",
+        "output_bytes", "fp32_s",
+    ]  # fmt: skip
