@@ -9,10 +9,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from profiling.errors import ModelError
-from profiling.graph.fusion_groups import PORTABLE, group_nodes
+from profiling.graph.fusion_groups import group_nodes
 from profiling.graph.nhwc_layout import OBSTACLE, LayoutContext, pools
 from profiling.graph.quantizability import ill_conditioned_tensors, is_quantized, obstacle
 from profiling.on_device.measure import coarsest_precision
+from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.load import MIN_OPSET, default_opset, dimensions, graph_inputs
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
@@ -325,7 +326,7 @@ def _unit(
     inputs = tuple(n for n in names if n not in initializers and n not in written)
     outputs = tuple(n for n in written if read.get(n, set()) - {index})
     for name in (*inputs, *outputs):
-        if tensors[name].elem_type not in PORTABLE:
+        if tensors[name].elem_type not in NUMPY_TYPES:
             kind = TensorProto.DataType.Name(tensors[name].elem_type).lower()
             raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {kind}, which is not supported")
     computing = [node for node in group if node.op_type not in SWITCHES] or group
