@@ -36,7 +36,7 @@ def write_outputs(graph: onnx.GraphProto) -> None:
     outputs = {value.name for value in graph.output}
     fresh = FreshNames(graph)
     constants = {init.name: init for init in graph.initializer if init.name in outputs}
-    passed = {value.name for value in graph.input if value.name in outputs}
+    passed = [value.name for value in graph.input if value.name in outputs]
     inner = {name: fresh.of(f"{name}/constant") for name in constants}
     inner |= {name: fresh.of(f"{name}/inside") for name in passed}
     read = {name for node in graph.node for name in node.input}
