@@ -10,10 +10,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from profiling.errors import ModelError
-from profiling.graph.fusion_groups import PORTABLE, group_nodes
+from profiling.graph.fusion_groups import group_nodes
 from profiling.graph.nhwc_layout import MAXPOOL_OBSTACLE, LayoutContext, maxpool_coupling
 from profiling.graph.quantizability import computes_on_integers, ill_conditioned_tensors, why_not_quantizable
 from profiling.on_device.measurement_plan import coarsest_precision
+from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.load import MIN_OPSET, default_opset, dimensions, graph_inputs
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
@@ -355,7 +356,7 @@ def _unit(index: int, group: list[onnx.NodeProto], source: _Source) -> Unit:
     # What its own nodes read only never leaves it.
     outputs = tuple(n for n in written if source.readers.get(n, set()) - {index})
     for name in (*inputs, *outputs):
-        if source.elem_types[name] not in PORTABLE:
+        if source.elem_types[name] not in NUMPY_TYPES:
             dtype = TensorProto.DataType.Name(source.elem_types[name]).lower()
             raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {dtype}, which is not supported")
     # A unit of a quantized model has the name of what computes, not of the DequantizeLinear before it.

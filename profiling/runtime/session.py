@@ -18,6 +18,7 @@ from profiling.arrays import Feeds
 from profiling.directories import ROOT
 from profiling.errors import ModelError
 from profiling.on_device.sessions import ERRORS_ONLY, session_options, trace_into
+from profiling.printable_text import first_line
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ def open_session(
     try:
         return ort.InferenceSession(source, options, providers=[runtime.provider], enable_fallback=0)
     except Exception as exc:  # the runtime's exceptions share no public base class
-        raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(exc)}") from exc
+        raise ModelError(f"ONNX Runtime cannot load the model: {first_line(exc)}") from exc
 
 
 def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, Array]:
@@ -138,7 +139,3 @@ def runtime_for(samples: int) -> Runtime:
 
 def _cores() -> int:
     return os.cpu_count() or 1
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
