@@ -10,11 +10,11 @@ from planner.comparison.records import (
     Comparison,
     ParetoFront,
     ParetoPoint,
+    PlanMeasurement,
     PlanSet,
     PlanSummary,
     Row,
     SelectedPlan,
-    Trial,
 )
 from planner.conversion.provenance import ConvertedFrom
 from planner.plan.manifest import Manifest, Port, StageEntry
@@ -224,7 +224,7 @@ def made_summary(number: int, units: int = 5, **changes) -> PlanSummary:
 
 def made_comparison(**changes) -> Comparison:
     """Return a comparison over bandwidths in which plan 0 gives way to plan 1 at 0.8 Mbit/s."""
-    trial = Trial(measured=MEASURED, fixed_s=0.0213, compute_s=0.0171, expected_compute_s=0.0162)
+    trial = PlanMeasurement(measured=MEASURED, fixed_s=0.0213, compute_s=0.0171, expected_compute_s=0.0162)
     plans = (made_summary(0), made_summary(1, trial=trial))
     comparison = Comparison(
         format=FORMAT,

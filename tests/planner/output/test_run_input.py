@@ -8,7 +8,7 @@ from made_records import SCENARIO
 from PIL import Image
 
 from planner.errors import DataError
-from planner.output.run_input import read_given
+from planner.output.run_input import read_run_input
 from planner.plan.manifest import Port
 from profiling.records.profile import save_json
 
@@ -16,7 +16,7 @@ PICTURE = Port(name="x", dtype="float32", shape=(1, 3, 4, 6))
 
 
 def samples(source, ports, folder, outer=("x",)) -> list[dict[str, np.ndarray]]:
-    return list(read_given(source, ports, outer, folder).samples)
+    return list(read_run_input(source, ports, outer, folder).samples)
 
 
 def saved(folder, **arrays):
@@ -121,11 +121,11 @@ def test_a_file_of_pictures_or_a_folder_by_name_is_prepared_alike(plan_folder, t
     for name, pixels in zip(("b.png", "a.bmp", "c.PNG"), PIXELS, strict=True):
         Image.fromarray(pixels).save(pictures / name)
     (pictures / "notes.txt").write_text("none")
-    given_all = read_given(pictures, [PICTURE], ["x"], folder)
+    given_all = read_run_input(pictures, [PICTURE], ["x"], folder)
     assert given_all.files == ("a.bmp", "b.png", "c.PNG")
     found = np.concatenate([feeds["x"] for feeds in given_all.samples])
     np.testing.assert_array_equal(found, FINISHED[[1, 0, 2]])
-    one = read_given(pictures / "b.png", [PICTURE], ["x"], folder)
+    one = read_run_input(pictures / "b.png", [PICTURE], ["x"], folder)
     assert one.files == ("b.png",)
     np.testing.assert_array_equal(one.samples[0]["x"][0], FINISHED[0])
 

@@ -9,11 +9,11 @@ from onnx import TensorProto, helper, parser
 
 from planner.deployment.split import StageModel
 from planner.errors import OutputError
+from planner.output.file_hash import sha256_of
 from planner.output.stage_files import (
     check_model_file,
     ports_of,
     save_stage,
-    sha256_of,
     stays_inside,
     with_compressed_size,
 )

@@ -5,20 +5,11 @@ import pytest
 from small_problems import direct, mesh
 
 from planner.problem.cost_evaluation import Crossing, broken_limits, evaluate, flow_formats, is_feasible
-from planner.problem.placement_problem import (
-    Choice,
-    CostMetric,
-    Device,
-    Flow,
-    Format,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, Format
+from planner.problem.units import Option, Vertex
 
 CAMERA, HUB = 0, 1
 UNITS = (
@@ -26,7 +17,7 @@ UNITS = (
     Vertex("u1", (Option(HUB, 1, 0.2, 0.003, 30, 20, "int8", 0.25), Option(HUB, 0, 0.3, 0.0, 90, 60))),
     Vertex("u2", (Option(HUB, 0, 0.4, 0.0, 50, 60), Option(CAMERA, 0, 0.7, 0.0, 50, 60))),
 )
-ENDS = tuple(Vertex(name, (Option(CAMERA),), fixed=True) for name in ("source", "sink"))
+ENDS = tuple(Vertex(name, (Option(CAMERA),), is_terminal=True) for name in ("source", "sink"))
 INT8_ON_HUB = Vertex("u", (Option(HUB, 1),))
 ONLY_FORWARD = ((0.0, 0.03), (0.09, 0.0))
 JOULES = (((0, 0), (0.01, 0.02)), ((0.05, 0.06), (0, 0)))
@@ -67,8 +58,8 @@ CHOICE = Choice((0, 0, 0, 0, 0), (0, 0, 0, 1))
 def test_three_units_on_two_devices_cost_what_a_sum_by_hand_says():
     cost = evaluate(PROBLEM, CHOICE)
     assert cost.compute_s == pytest.approx((0.1, 0.2 + 0.4))
-    assert cost.switch_s == pytest.approx((0.005 + 0.009, 0.006 + 0.008))
-    assert cost.seam_s == pytest.approx((0.01 + 0.001, 0.02 + 0.002))
+    assert cost.conversion_s == pytest.approx((0.005 + 0.009, 0.006 + 0.008))
+    assert cost.stage_overhead_s == pytest.approx((0.01 + 0.001, 0.02 + 0.002))
     assert cost.busy_s == pytest.approx((0.125, 0.636))
     assert cost.link_s == pytest.approx((0.03, 0.07))
     assert cost.transfer_s == pytest.approx(0.1)
@@ -84,7 +75,7 @@ def test_three_units_on_two_devices_cost_what_a_sum_by_hand_says():
     assert cost.money == pytest.approx(0.5 * 0.125 + 2 * 0.636 + 25 * 1e-3)
     assert cost.crossings == (Crossing(1, CAMERA, HUB, 1, 0.03), Crossing(3, HUB, CAMERA, 1, 0.07))
     assert cost.order == (CAMERA, HUB)
-    assert cost.faults == ()
+    assert cost.violations == ()
     assert is_feasible(PROBLEM, cost)
 
 
@@ -151,7 +142,7 @@ def test_a_path_that_comes_back_to_a_device_of_one_stage_has_no_order():
     assert cost.makespan_s == inf
     assert cost.latency_s == pytest.approx(0.12)
     assert not is_feasible(problem, cost)
-    loose = replace(problem, devices=(replace(problem.devices[0], convex=False), problem.devices[1]))
+    loose = replace(problem, devices=(replace(problem.devices[0], contiguous=False), problem.devices[1]))
     assert evaluate(loose, Choice((0, 0, 0))).order == (1,)
 
 
@@ -171,7 +162,7 @@ def test_a_path_that_comes_back_to_a_device_of_one_stage_has_no_order():
 def test_a_source_or_sink_that_changes_a_tensor_is_a_stage_that_starts(vertices, flow, wire, stages):
     cost = evaluate(replace(PROBLEM, vertices=vertices, flows=(flow,)), Choice((0, 0), (wire,)))
     starts = (stages[CAMERA] * 0.01, stages[HUB] * 0.02)
-    assert cost.seam_s == pytest.approx(starts)
+    assert cost.stage_overhead_s == pytest.approx(starts)
 
 
 def test_limits_are_broken_by_what_is_above_them_beyond_the_tolerance():
@@ -189,11 +180,11 @@ def test_limits_are_broken_by_what_is_above_them_beyond_the_tolerance():
     [
         ({"together": ((0, 1),)}, "'u0' and its group are not on one device"),
         ({"apart": ((1, 2),)}, "'u1' and 'u2' share a device"),
-        ({"vertices": (UNITS[0], replace(UNITS[1], within=(2,)), *PROBLEM.vertices[2:])},
+        ({"vertices": (UNITS[0], replace(UNITS[1], coupled_with=(2,)), *PROBLEM.vertices[2:])},
          "'u1' is quantized alone"),
         (
             {"flows": (FLOWS[0], replace(FLOWS[1], quantizers=(0, 1, 2)), FLOWS[2], FLOWS[3]),
-             "vertices": (replace(UNITS[0], absorbed=True), *UNITS[1:], *ENDS)},
+             "vertices": (replace(UNITS[0], kernel_forced=True), *UNITS[1:], *ENDS)},
             "'u0' would be computed in integers",
         ),
     ],
@@ -201,7 +192,7 @@ def test_limits_are_broken_by_what_is_above_them_beyond_the_tolerance():
 def test_a_rule_that_a_plan_breaks_is_named(changes, fault):
     problem = replace(PROBLEM, **changes)
     cost = evaluate(problem, CHOICE)
-    assert cost.faults == (fault,)
+    assert cost.violations == (fault,)
     assert not is_feasible(problem, cost)
 
 

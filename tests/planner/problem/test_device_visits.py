@@ -9,7 +9,8 @@ from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.device_visits import by_device, with_visits
-from planner.problem.placement_problem import Choice, CostMetric, Quantity
+from planner.problem.placement_problem import Choice
+from planner.problem.quantities import CostMetric, Quantity
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
 
@@ -21,10 +22,10 @@ def test_one_visit_each_leaves_the_problem_as_it_is():
 
 def test_further_visits_are_devices_of_the_same_place_for_units_but_not_for_ends():
     problem = with_visits(small_problem(), [2, 3, 1])
-    assert [(device.name, device.again) for device in problem.devices] == [
+    assert [(device.name, device.visit_of) for device in problem.devices] == [
         ("a", None), ("b", None), ("c", None), ("a again", 0), ("b again", 1), ("b again", 1),
     ]  # fmt: skip
-    assert [problem.home(d) for d in range(6)] == [0, 1, 2, 0, 1, 1]
+    assert [problem.physical_device(d) for d in range(6)] == [0, 1, 2, 0, 1, 1]
     devices = [option.device for option in problem.vertices[0].options]
     assert devices == [0, 3, 0, 3, 1, 4, 5, 1, 4, 5, 2, 2]
     assert problem.vertices[3:] == small_problem().vertices[3:]

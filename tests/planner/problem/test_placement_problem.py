@@ -9,37 +9,28 @@ from small_problems import LATENCY, NOISE, direct, small_problem
 from strategies import problems
 
 from planner.errors import ProblemError
-from planner.problem.placement_problem import (
-    Choice,
-    CostMetric,
-    Device,
-    Flow,
-    Format,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, Format
+from planner.problem.units import Option, Vertex
 
 MEMORY = Quantity(CostMetric.MEMORY, 0)
 
 
 def test_another_limit_takes_the_place_of_those_on_the_same_quantity_only():
     problem = replace(small_problem(), limits=(Limit(MEMORY, 5), Limit(NOISE, 0.1), Limit(MEMORY, 9)))
-    assert set(problem.limited(MEMORY, 7).limits) == {Limit(MEMORY, 7), Limit(NOISE, 0.1)}
-    assert problem.limited(MEMORY, None).limits == (Limit(NOISE, 0.1),)
+    assert set(problem.with_limit(MEMORY, 7).limits) == {Limit(MEMORY, 7), Limit(NOISE, 0.1)}
+    assert problem.with_limit(MEMORY, None).limits == (Limit(NOISE, 0.1),)
     other = Quantity(CostMetric.MEMORY, 1)
-    assert set(problem.limited(other, 7).limits) == {*problem.limits, Limit(other, 7)}
+    assert set(problem.with_limit(other, 7).limits) == {*problem.limits, Limit(other, 7)}
 
 
 def test_the_tightest_of_several_limits_counts_and_none_is_infinite():
     problem = replace(small_problem(), limits=(Limit(MEMORY, 9), Limit(MEMORY, 5)))
-    assert problem.limit(CostMetric.MEMORY, 0) == 5
-    assert problem.limit(CostMetric.MEMORY, 1) == inf
-    assert problem.limit(CostMetric.MEMORY) == inf
+    assert problem.tightest_limit(CostMetric.MEMORY, 0) == 5
+    assert problem.tightest_limit(CostMetric.MEMORY, 1) == inf
+    assert problem.tightest_limit(CostMetric.MEMORY) == inf
 
 
 def test_quantities_are_all_that_limits_and_objective_speak_of_each_once():
@@ -56,11 +47,11 @@ def test_a_choice_of_a_restricted_problem_is_the_same_plan_of_the_whole_one(prob
         tuple(sorted(data.draw(st.sets(st.sampled_from(range(len(v.options))), min_size=1))))
         for v in problem.vertices
     ]
-    few = problem.restricted(keep)
+    few = problem.with_options(keep)
     options = tuple(data.draw(st.integers(0, len(v.options) - 1)) for v in few.vertices)
     wires = tuple(data.draw(st.sampled_from((0, *flow.wires))) for flow in few.flows)
     choice = Choice(options, wires)
-    assert oracle.price(few, choice) == oracle.price(problem, choice.among_all(keep))
+    assert oracle.price(few, choice) == oracle.price(problem, choice.lift_to_full(keep))
 
 
 def test_a_choice_without_wires_sends_every_tensor_as_it_is():
@@ -74,7 +65,7 @@ def test_the_seconds_of_a_route_are_the_sum_of_its_links():
     assert ring.seconds(0, 1) == 0.75
     assert ring.seconds(0, 0) == 0
     assert ring.seconds(1, 0) == inf
-    home = ring.at_home()
+    home = ring.without_links()
     assert [home.seconds(a, b) for a in (0, 1) for b in (0, 1)] == [0, inf, inf, 0]
 
 
@@ -88,11 +79,11 @@ def test_a_tensor_exists_in_the_formats_that_have_a_noise_if_anybody_quantizes_i
     assert list(never.wires) == [1]
 
 
-FORMATS = (Format("float"), Format("uint8", (1,)), Format("uint16", (1, 2), absorbs=False))
+FORMATS = (Format("float"), Format("uint8", (1,)), Format("uint16", (1, 2), has_integer_kernel=False))
 
 
 @pytest.mark.parametrize(
-    ("absorbed", "asks", "around", "turned"),
+    ("kernel_forced", "asks", "around", "turned"),
     [
         (True, 0, 1, True),
         (False, 0, 1, False),
@@ -104,11 +95,11 @@ FORMATS = (Format("float"), Format("uint8", (1,)), Format("uint16", (1, 2), abso
     ],
 )
 def test_the_runtime_makes_an_integer_kernel_of_what_lies_between_tensors_of_its_format(
-    absorbed, asks, around, turned
+    kernel_forced, asks, around, turned
 ):
-    unit = Vertex("u", (Option(0, asks),), absorbed=absorbed)
+    unit = Vertex("u", (Option(0, asks),), kernel_forced=kernel_forced)
     problem = PlacementProblem((Device("a"),), (unit,), (), formats=FORMATS)
-    assert problem.absorbs(0, unit.options[0], around) is turned
+    assert problem.forces_kernel(0, unit.options[0], around) is turned
     assert problem.has_kernels(unit.options[0]) is (asks == 1)
     assert unit.options[0].quantized is (asks > 0)
 
@@ -154,7 +145,7 @@ def test_only_who_quantizes_a_tensor_hands_on_a_scale():
 def test_a_makespan_needs_devices_of_one_stage_each(key):
     span = Quantity(CostMetric.MAKESPAN)
     spoken = {"limits": (Limit(span, 1.0),), "objective": (ObjectiveTerm(span),)}[key]
-    devices = (Device("a"), Device("b", convex=False))
+    devices = (Device("a"), Device("b", contiguous=False))
     with pytest.raises(ProblemError, match="makespan: needs devices of one stage each"):
         PlacementProblem(devices, (), (), **{key: spoken})
     assert PlacementProblem(devices[:1], (), (), **{key: spoken}).quantities

@@ -4,7 +4,7 @@ import re
 import pytest
 from markupsafe import Markup
 
-from planner.report.html_values import FormattedValues, joined
+from planner.report.html_values import FormattedValues, join
 
 RECORD = {
     "a": {"b": [0.0123456, 1234567, None, "<b>&"]},
@@ -22,10 +22,10 @@ TOLD = FormattedValues(RECORD)
         ("mJ", ("a", "b", 0), "12.3 mJ"),
         ("ratio", ("share",), "0.988"),
         ("noise", ("share",), "0.9877"),
-        ("power", ("tiny",), "1.50e-07"),
+        ("scientific", ("tiny",), "1.50e-07"),
         ("percent", ("share",), "98.77%"),
         ("size", ("a", "b", 1), "1.18 MiB"),
-        ("plain", ("tiny",), "1.5e-07"),
+        ("significant4", ("tiny",), "1.5e-07"),
         ("count", ("a", "b", 1), "1234567"),
         ("text", ("a", "b", 3), "&lt;b&gt;&amp;"),
     ],
@@ -53,6 +53,6 @@ def test_a_place_that_the_record_has_not_is_a_fault_of_the_page():
 
 
 def test_texts_are_joined_with_their_markup_kept_and_foreign_text_escaped():
-    text = joined([TOLD("ratio", "share"), "<i>"])
+    text = join([TOLD("ratio", "share"), "<i>"])
     assert text.startswith("<span ")
     assert text.endswith("</span>, &lt;i&gt;")

@@ -7,15 +7,9 @@ import pytest
 from made_records import CHAIN, CONVERTED, CUT, MEASURED, PREDICTED, made_manifest, made_plan
 from terminal_text import check_golden, printed
 
-from planner.report.plan_tables import (
-    broken_text,
-    conversion_lines,
-    diff_table,
-    inspection_table,
-    no_plan_text,
-    plan_table,
-    profile_table,
-)
+from planner.report.inspection_table import inspection_table
+from planner.report.plan_tables import broken_text, conversion_lines, no_plan_text, plan_table
+from planner.report.profile_tables import diff_table, profile_table
 from profiling.inspection import End, Inspection, UnitFacts
 from profiling.precision import Precision
 from profiling.records.profile import (

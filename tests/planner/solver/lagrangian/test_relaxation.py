@@ -11,36 +11,30 @@ from small_problems import LATENCY, NOISE, direct, mesh, small_problem
 from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import (
-    Choice,
-    CostMetric,
-    Device,
-    Flow,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-)
+from planner.problem.devices import Device
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow
+from planner.problem.units import Option, Vertex
 from planner.solver.lagrangian.multipliers import multipliers_of
-from planner.solver.lagrangian.relaxation import LagrangianRelaxation, Row
+from planner.solver.lagrangian.relaxation import LagrangianRelaxation, LinearRow
 
 PRICES = st.floats(0, 3, allow_subnormal=False)
 
 
-def row_of(problem, quantity, scale: float = 1.0, peak=None) -> Row:
-    return Row(multipliers_of(problem, quantity).times(scale), peak, scale if peak else 0.0)
+def row_of(problem, quantity, scale: float = 1.0, peak=None) -> LinearRow:
+    return LinearRow(multipliers_of(problem, quantity).times(scale), peak, scale if peak else 0.0)
 
 
 @st.composite
-def priced(draw, **sizes) -> tuple[PlacementProblem, list[Row], list[float]]:
+def priced(draw, **sizes) -> tuple[PlacementProblem, list[LinearRow], list[float]]:
     """A problem of least latency, its relaxation's rows, and a price of each limit that is a sum."""
     problem = replace(draw(problems(**sizes)), objective=(ObjectiveTerm(LATENCY),))
     rows = [row_of(problem, LATENCY)]
     for limit in problem.limits:
         if limit.at_most and multipliers_of(problem, limit.quantity) is not None:
             device, peak = limit.quantity.of, None
-            if limit.quantity.measure is CostMetric.MEMORY and device is not None:
+            if limit.quantity.metric is CostMetric.MEMORY and device is not None:
                 peak = (draw(st.integers(0, len(problem.vertices) - 1)), device)
             rows.append(row_of(problem, limit.quantity, 1 / limit.at_most, peak))
     return problem, rows, [draw(PRICES) for _ in rows[1:]]
@@ -69,7 +63,7 @@ def test_least_sums_are_those_of_enumeration_for_all_and_for_each_option_that_is
     weights = [1.0, *prices]
     every = {}
     for options in itertools.product(*(range(len(vertex.options)) for vertex in problem.vertices)):
-        _, sums = relaxation.read(weights, options)
+        _, sums = relaxation.decode(weights, options)
         total = sum(weight * value for weight, value in zip(weights, sums, strict=True))
         every[options] = inf if any(out[o] for out, o in zip(left_out, options, strict=True)) else total
     least, options = relaxation.minimise(weights)
@@ -101,7 +95,7 @@ def test_the_wire_that_is_read_is_the_one_that_is_cheapest_at_the_prices():
     rows = [row_of(problem, LATENCY), row_of(problem, NOISE)]
     relaxation = LagrangianRelaxation(problem, rows)
     for price, wire, seconds in ((0.0, 2, 0.00105), (5.0, 0, 0.003)):
-        choice, sums = relaxation.read([1.0, price], options)
+        choice, sums = relaxation.decode([1.0, price], options)
         assert choice.wire(1) == wire
         starts = sum(device.start_s for device in problem.devices[1:])
         cost = evaluate(problem, choice)
@@ -120,8 +114,8 @@ def test_a_memory_row_counts_all_weights_and_the_tensors_of_one_unit():
     problem = PlacementProblem((Device("a"), Device("b")), units, ())
     row = row_of(problem, Quantity(CostMetric.MEMORY, 0), 1 / 20, (1, 0))
     relaxation = LagrangianRelaxation(problem, [row_of(problem, LATENCY), row])
-    assert relaxation.read([1.0, 1.0], (0, 0))[1][1] == pytest.approx((6 + 4 + 8) / 20)
-    assert relaxation.read([1.0, 1.0], (0, 1))[1][1] == pytest.approx(6 / 20)
+    assert relaxation.decode([1.0, 1.0], (0, 0))[1][1] == pytest.approx((6 + 4 + 8) / 20)
+    assert relaxation.decode([1.0, 1.0], (0, 1))[1][1] == pytest.approx(6 / 20)
 
 
 def fan(readers: int) -> PlacementProblem:
@@ -181,8 +175,8 @@ def test_neighbours_that_break_a_rule_cost_infinitely_much():
     problem = replace(small_problem(), limits=())
     relaxation = LagrangianRelaxation(problem, [row_of(problem, LATENCY)])
     same, other = (0, 0, 0, 0, 0), (0, 2, 0, 0, 0)  # u0 and u1 are to be together, u1 and the sink apart
-    assert relaxation.read([1.0], other)[1] == [inf]
-    assert relaxation.read([1.0], same)[1] == [inf]
-    assert relaxation.read([1.0], (2, 2, 2, 0, 0))[1][0] < inf
+    assert relaxation.decode([1.0], other)[1] == [inf]
+    assert relaxation.decode([1.0], same)[1] == [inf]
+    assert relaxation.decode([1.0], (2, 2, 2, 0, 0))[1][0] < inf
     alone = (2, 2, 3, 0, 0)  # u2 in int8 needs u0 and u1 beside it in int8
-    assert relaxation.read([1.0], alone)[1] == [inf]
+    assert relaxation.decode([1.0], alone)[1] == [inf]
