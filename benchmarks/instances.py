@@ -5,19 +5,11 @@ from collections.abc import Iterator
 
 import networkx as nx
 
-from planner.problem.placement_problem import (
-    FORMATS,
-    CostMetric,
-    Device,
-    Flow,
-    Limit,
-    Link,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, Quantity
+from planner.problem.tensors import FORMATS, Flow, WireForm
+from planner.problem.units import Option, Vertex
 
 _SPEED = (1.0, 1.3, 4.0, 5.0, 16.0, 20.0)  # of devices, slowest first
 _BANDWIDTH = (2.5e5, 2.5e6, 1e8)  # bytes per second between neighbouring tiers
@@ -54,7 +46,7 @@ def random_problem(units: int, devices: int, seed: int, bandwidth: float = 1.0) 
             options.append(Option(d, 1, seconds / gain, noise[u], weight[u] / 4, held / 4, "int8"))
         vertices.append(Vertex(f"u{u}", tuple(options)))
     source, sink = units, units + 1
-    vertices += [Vertex(name, (Option(0),), fixed=True) for name in ("source", "sink")]
+    vertices += [Vertex(name, (Option(0),), is_terminal=True) for name in ("source", "sink")]
     world = devices, links, speeds, bandwidth
     flows = [_flow("input", source, (0,), 150_528, 0.0, (0,), world)]
     for u in range(units):

@@ -37,7 +37,7 @@ from planner.scenario.loader import load_scenario
 from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
 from profiling.noise.measure_noise import noise_power
-from profiling.on_device.measure import time_interleaved
+from profiling.on_device.timing import time_interleaved
 from profiling.onnx_io.extract import Library
 from profiling.precision import Precision
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
@@ -92,7 +92,7 @@ def run_one(name: str, count: int) -> list[Plan]:
                     whole.ratio_to_fp32(mix),
                     _naive(alone, chosen) / _naive(alone, [False] * len(chosen)),
                     noise_power((run_session(mixed, feeds) for feeds in samples), exact),
-                    law.power(whole.cost(mix).noise_power),
+                    law.predict(whole.cost(mix).noise_power),
                 )
             )
             print(f"{name}: {number + 1} of {count}", file=sys.stderr)

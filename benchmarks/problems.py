@@ -10,7 +10,8 @@ from planner.costs.noise_profiles import noise_profiles
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import BudgetSpec, DeviceSpec, LinkSpec, PlacementSpec, Scenario
 from profiling.precision import Precision
@@ -86,7 +87,7 @@ def with_little_memory(problem: PlacementProblem, share: float) -> PlacementProb
     weights = sum(max(option.weight_bytes for option in v.options) for v in problem.vertices)
     largest = max(option.activation_bytes for v in problem.vertices for option in v.options)
     for device in range(len(problem.devices) - 1):
-        problem = problem.limited(Quantity(CostMetric.MEMORY, device), share * weights + largest)
+        problem = problem.with_limit(Quantity(CostMetric.MEMORY, device), share * weights + largest)
     return problem
 
 
@@ -95,7 +96,7 @@ def noise_in_int8(problem: PlacementProblem) -> float:
     last = len(problem.devices) - 1
     options = [
         0
-        if vertex.fixed
+        if vertex.is_terminal
         else max(
             (o for o, option in enumerate(vertex.options) if option.device == last),
             key=lambda o, v=vertex: v.options[o].precision == Precision.INT8,  # type: ignore[misc]

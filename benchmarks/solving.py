@@ -111,9 +111,9 @@ def models() -> None:
     for name, problem in _measured_problems():
         most = noise_in_int8(problem)
         for share in (1.0, 0.3, 0.03):
-            limited = problem.limited(NOISE, share * most)
+            limited = problem.with_limit(NOISE, share * most)
             result, peak = alone(solve, limited, SolverOptions("highs", 60.0, 1e-6))
-            units = sum(not vertex.fixed for vertex in problem.vertices)
+            units = sum(not vertex.is_terminal for vertex in problem.vertices)
             table.add_row(
                 name, str(units), f"{share:g}", f"{1e3 * (result.objective or 0):.3f}",
                 _precisions_of(limited, result), f"{100 * (result.gap or 0):.5f}",
@@ -132,7 +132,7 @@ def _measured_problems() -> Iterator[tuple[str, PlacementProblem]]:
 
 def _precisions_of(problem: PlacementProblem, result: SolveResult) -> str:
     chosen = zip(problem.vertices, result.choice.options if result.choice else (), strict=False)
-    used = [vertex.options[o].precision for vertex, o in chosen if not vertex.fixed]
+    used = [vertex.options[o].precision for vertex, o in chosen if not vertex.is_terminal]
     return ", ".join(str(used.count(precision)) for precision in ("fp32", "int8", "int16"))
 
 
@@ -233,8 +233,8 @@ def _slow_to_fast() -> Iterator[tuple[str, float, PlacementProblem]]:
     for bandwidth in (0.1, 0.3, 1.0, 3.0, 10.0, 100.0):
         yield "random, 60 units", bandwidth, random_problem(60, 3, 4, bandwidth)
     for name, problem in _measured_problems():
-        if sum(not vertex.fixed for vertex in problem.vertices) < _MOST_FOR_BASELINES:
-            limited = problem.limited(NOISE, _NOISE_SHARE * noise_in_int8(problem))
+        if sum(not vertex.is_terminal for vertex in problem.vertices) < _MOST_FOR_BASELINES:
+            limited = problem.with_limit(NOISE, _NOISE_SHARE * noise_in_int8(problem))
             limited = with_little_memory(limited, _MEMORY_SHARE)
             for bandwidth in (0.1, 1.0, 10.0, 100.0):
                 yield name, bandwidth, with_bandwidth(limited, bandwidth)

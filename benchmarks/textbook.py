@@ -11,7 +11,9 @@ from itertools import permutations, product
 import pulp
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import FLOAT, Choice, CostMetric, Flow, Limit, PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Limit
+from planner.problem.tensors import FLOAT, Flow
 
 _MICRO = 1e6
 
@@ -73,7 +75,7 @@ class _Textbook:
         return pulp.lpSum(x for x, option in pairs if option.device == d and not option.quantized)
 
     def is_unit(self, v: int) -> bool:
-        return not self.problem.vertices[v].fixed
+        return not self.problem.vertices[v].is_terminal
 
     def runs_before(self, a: int, b: int) -> pulp.LpAffineExpression:
         return self.before[a, b] + 0 if a < b else 1 - self.before[b, a]
@@ -171,7 +173,7 @@ class _Textbook:
                 self.lp += self.on(v, d) + z - 1 <= used[d]
 
     def _add_limit(self, limit: Limit) -> None:
-        if limit.quantity.measure is CostMetric.NOISE:
+        if limit.quantity.metric is CostMetric.NOISE:
             self.lp += pulp.lpSum(self.noise) * (1 / limit.at_most) <= 1
             return
         device = limit.quantity.of

@@ -14,11 +14,17 @@ AXES = {
 }
 _KIBI = 1024
 _MEBI = 2**20
-_NAME_WIDTH = 32
+_NAME_WIDTH = 32  # characters; of a longer name the end is kept
 
 
 def size_text(size_bytes: int) -> str:
-    """Return bytes for a person: 196 KiB."""
+    """Return bytes for a person.
+
+    Examples
+    --------
+    >>> size_text(1001), size_text(200_704), size_text(3 * 2**20)
+    ('1001 B', '196.0 KiB', '3.00 MiB')
+    """
     if size_bytes < _KIBI:
         return f"{size_bytes} B"
     if size_bytes < _MEBI:
@@ -27,11 +33,23 @@ def size_text(size_bytes: int) -> str:
 
 
 def short_name(name: str) -> str:
-    """Return the end of a converter's long tensor name, which tells it from others."""
+    """Return the end of a converter's long tensor name, which tells it from others.
+
+    Examples
+    --------
+    >>> short_name("serving/net/block/conv;net/block/relu")
+    'net/block/relu'
+    """
     last = name.split(";")[-1]
     return last if len(last) <= _NAME_WIDTH else "..." + last[3 - _NAME_WIDTH :]
 
 
 def program_size(variables: int, constraints: int) -> str:
-    """Return how large an integer program was; without one, the relaxation was enough."""
+    """Return how large an integer program was; without one, the relaxation was enough.
+
+    Examples
+    --------
+    >>> program_size(712, 762), program_size(0, 0)
+    ('712 variables, 762 constraints', 'no program needed')
+    """
     return f"{variables} variables, {constraints} constraints" if variables else "no program needed"

@@ -124,7 +124,7 @@ def _no_plan(measured: MeasuredScenario, solved: SolvedPlan) -> Outcome:
         return Outcome(plan, None, {}, search.unmet)
     found = find_conflict(search.problem, measured.options)
     return Outcome(
-        plan, None, {}, conflict=conflict_text(measured.scenario, found, measured.noise_model.power)
+        plan, None, {}, conflict=conflict_text(measured.scenario, found, measured.noise_model.predict)
     )
 
 
@@ -136,7 +136,7 @@ def _with_shown_noise(
     samples = prepared.subject.calibration.spread(measured.scenario.profiling.noise_samples)
     noise_rms = measure_errors(target, samples, prepared.runtime, progress=progress).noise_relative_rms
     summed = solved.search.cost.noise_power
-    return replace(planning, noise_model=planning.noise_model.through(summed, noise_rms**2))
+    return replace(planning, noise_model=planning.noise_model.calibrated(summed, noise_rms**2))
 
 
 def _profiles(measured: MeasuredScenario, latency: Mapping[str, LatencyProfile]) -> dict[str, Profile]:

@@ -63,9 +63,11 @@ def calling(what: str) -> Iterator[None]:
             with _bounded():
                 yield
         except BaseException as exc:
-            said = reason(exc)
-            kind = said if isinstance(exc, _TooLongError) else type(exc).__name__
-            raise DataError(f"{what}: {said}" if said == kind else f"{what}: {kind}: {said}") from exc
+            cause = reason(exc)
+            cause_name = cause if isinstance(exc, _TooLongError) else type(exc).__name__
+            raise DataError(
+                f"{what}: {cause}" if cause == cause_name else f"{what}: {cause_name}: {cause}"
+            ) from exc
 
 
 class _TooLongError(BaseException):
@@ -125,11 +127,11 @@ def load_metric(target: str | None) -> Metric | None:
 
     def metric(outputs: Mapping[str, Array], labels: Sequence[Any] | None) -> float:
         with calling(f"metric: {name} failed"):
-            given = function(outputs, labels)
-        if isinstance(given, str | bytes):  # of which float() would take some
+            answer = function(outputs, labels)
+        if isinstance(answer, str | bytes):  # of which float() would take some
             raise DataError(f"metric: {name} gave text; it must give a finite number")
         with calling(f"metric: {name} must give a finite number"):
-            value = float(given)
+            value = float(answer)
         if not isfinite(value):
             raise DataError(f"metric: {name} gave {value}; it must give a finite number")
         return value

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 MEBI = 2**20
-_KINDS = {
+_DESCRIPTIONS = {
     stat.S_IFIFO: "is a named pipe",
     stat.S_IFSOCK: "is a socket",
     stat.S_IFCHR: "is a device",
@@ -17,6 +17,8 @@ _KINDS = {
 
 def open_input(path: Path, most_bytes: int) -> BinaryIO:
     """Return a regular file of at most so many bytes, opened for reading; never wait for one.
+
+    The path comes from outside: a pipe or a device in place of a file would block a reader, or never end.
 
     Raises
     ------
@@ -35,13 +37,13 @@ def open_input(path: Path, most_bytes: int) -> BinaryIO:
         raise
 
 
-def _check(found: os.stat_result, path: Path, most_bytes: int) -> None:
-    if stat.S_ISDIR(found.st_mode):
+def _check(status: os.stat_result, path: Path, most_bytes: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "is no file")
-        raise OSError(errno.EINVAL, f"{kind}; a regular file is needed", str(path))
-    if found.st_size > most_bytes:
+    if not stat.S_ISREG(status.st_mode):
+        description = _DESCRIPTIONS.get(stat.S_IFMT(status.st_mode), "is no file")
+        raise OSError(errno.EINVAL, f"{description}; a regular file is needed", str(path))
+    if status.st_size > most_bytes:
         raise too_large(path, most_bytes)
 
 
@@ -61,6 +63,6 @@ def read_input(path: Path, most_bytes: int) -> bytes:
 
 
 def too_large(path: Path, most_bytes: int) -> OSError:
-    """Return the error of a file that holds more than is read."""
+    """Return the error of a file that holds more than is read; `strerror` is the text for a person."""
     size = f"{most_bytes // MEBI} MiB" if most_bytes >= MEBI else f"{most_bytes // 1024} KiB"
     return OSError(errno.EFBIG, f"is larger than {size}, the most that is read here", str(path))

@@ -11,21 +11,30 @@ from profiling.directories import cache_folder
 from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obstacles
 from profiling.latency.kernel_tags import tag_model
 from profiling.noise.unit_check import UnitTrial, refused_units
-from profiling.on_device.measure import KernelTimes, read_kernels
+from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
 from profiling.onnx_io.load import default_opset, load_model, model_hash
-from profiling.preparation.prepare import made_up_samples, prepare_model
+from profiling.preparation.made_up_samples import made_up_samples
+from profiling.preparation.prepare import prepare_model
 from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
 from profiling.runtime.session import Optimization, Runtime, Trace, open_session, run_session
 
-_RUNS = 10
-_SAMPLES = 4
+_RUNS = 10  # for a look: more would be steadier and slower; planning measures again, interleaved
+_SAMPLES = 4  # each is a run; more would refine ranges that serve this report only
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An input or output of the model."""
+    """An input or output of the model.
+
+    Parameters
+    ----------
+    dtype
+        NumPy's name of the element type.
+    shape
+        Static: a symbolic batch counts as 1.
+    """
 
     name: str
     dtype: str
@@ -78,7 +87,7 @@ class Inspection:
     outputs: tuple[End, ...]
     operators: dict[str, int]
     units: tuple[UnitFacts, ...]
-    measure_plans: bool = True
+    tried_out: bool = True
 
     @property
     def weight_bytes(self) -> int:
@@ -111,10 +120,10 @@ def inspect_model(
     source = load_model(path, input_shapes)
     operators = Counter(node.op_type for node in source.graph.node)
     graph = build_graph(prepare_model(source, samples))
-    few = [samples[i] for i in range(min(_SAMPLES, len(samples)))] or made_up_samples(source)
-    if few:
-        graph = with_obstacles(graph, _refused(graph, few))
-    times = _fp32_times(graph, few)
+    tried = [samples[i] for i in range(min(_SAMPLES, len(samples)))] or made_up_samples(source)
+    if tried:
+        graph = with_obstacles(graph, _refused(graph, tried))
+    times = _fp32_times(graph, tried)
     return Inspection(
         model=str(path),
         opset=default_opset(source),
@@ -130,11 +139,11 @@ def inspect_model(
                 weight_bytes=unit.weight_bytes,
                 weight_bytes_int8=unit.weight_bytes_int8 if unit.quantizable else unit.weight_bytes,
                 output_bytes=sum(graph.tensors[name].size_bytes for name in unit.outputs),
-                fp32_s=None if times is None else times.of("u").get(unit.index, 0.0),
+                fp32_s=None if times is None else times.of(OwnerKind.UNIT).get(unit.index, 0.0),
             )
             for unit in graph.units
         ),
-        measure_plans=bool(few),
+        tried_out=bool(tried),
     )
 
 
@@ -153,6 +162,7 @@ def _refused(graph: ModelGraph, samples: Sequence[Feeds]) -> dict[str, str]:
 
 
 def _fp32_times(graph: ModelGraph, samples: Sequence[Feeds]) -> KernelTimes | None:
+    """Return the seconds of each unit in the whole model, as the runtime's own profile has them."""
     if not samples:
         return None
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ from pathlib import Path
 import models
 import onnx
 import pytest
+import text_models
 from prepared_models import Prepared
 from repository import ROOT
 
@@ -17,6 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def _own_weights() -> None:
+    """Draw the same weights for a test whichever others ran before it."""
+    text_models.restart()
 
 
 @pytest.fixture(scope="session")

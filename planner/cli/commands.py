@@ -168,7 +168,7 @@ def profile(
     if json:
         print_text(to_json(record))
     else:
-        from planner.report.plan_tables import profile_table
+        from planner.report.profile_tables import profile_table
 
         console = terminal()
         console.print(profile_table(record))
@@ -177,7 +177,7 @@ def profile(
 
 
 def _diff(before: Path, after: Path, *, json: bool) -> int:
-    from planner.report.plan_tables import diff_table
+    from planner.report.profile_tables import diff_table
     from profiling.records.profile import load_profile
     from profiling.records.profile_diff import diff_profiles
 
@@ -313,7 +313,8 @@ def inspect(
     if model is None:
         return _fail(USAGE, "inspect wants a MODEL, or --versions (plan inspect --help shows how)")
     from planner.inputs.inspect_source import inspect_source
-    from planner.report.plan_tables import conversion_lines, inspection_table
+    from planner.report.inspection_table import inspection_table
+    from planner.report.plan_tables import conversion_lines
 
     shapes = dict(_shape(text) for text in shape or ())
     with terminal_progress() as progress:

@@ -14,10 +14,10 @@ import numpy as np
 from planner.errors import ScenarioError
 from profiling.input_files import read_input
 
-_GRID = 200  # bandwidths that stand for a range
-_GAP = 10.0  # times the usual step of a trace: more is a gap
+_GRID = 200  # bandwidths that stand for a range: 50 a decade of four
+_GAP = 10.0  # times the median step of a trace: more is a gap, for which no bandwidth was recorded
 _COLUMNS = 2
-_MOST_BYTES = 8 * 2**20
+_MOST_BYTES = 8 * 2**20  # a line a second for some days
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,14 @@ class BandwidthDistribution:
 
 
 def uniform_log(low: float, high: float) -> BandwidthDistribution:
-    """Return every magnitude between two bandwidths as often as every other."""
+    """Return every magnitude between two bandwidths as often as every other.
+
+    Examples
+    --------
+    >>> log = uniform_log(1.0, 100.0)
+    >>> len(log.values), log.values[0], round(log.values[-1], 9), round(sum(log.shares), 9)
+    (200, 1.0, 100.0, 1.0)
+    """
     values = np.geomspace(low, high, _GRID)
     return BandwidthDistribution(
         tuple(values.tolist()), (1 / _GRID,) * _GRID, f"{low:g} to {high:g}, magnitudes alike"
@@ -52,9 +59,14 @@ def parse_distribution(text: str) -> BandwidthDistribution:
     Raises
     ------
     ScenarioError
-        If it is not so, or bandwidths do not ascend.
+        If it is not written so, or bandwidths do not ascend.
+
+    Examples
+    --------
+    >>> parse_distribution("1:1,5:3").shares
+    (0.25, 0.75)
     """
-    pairs = [_pair(text, part) for part in text.split(",")]
+    pairs = [_value_and_weight(text, part) for part in text.split(",")]
     for (before, _), (after, _) in pairwise(pairs):
         if before >= after:
             raise ScenarioError(
@@ -70,17 +82,17 @@ def parse_distribution(text: str) -> BandwidthDistribution:
     )
 
 
-def _pair(text: str, part: str) -> tuple[float, float]:
+def _value_and_weight(text: str, part: str) -> tuple[float, float]:
     value, _, weight = part.partition(":")
     try:
-        found = float(value), float(weight)
+        pair = float(value), float(weight)
     except ValueError:
         raise ScenarioError(
             f"--distribution {text}: write BANDWIDTH:WEIGHT,..., such as 1:0.2,5:0.8"
         ) from None
-    if not all(isfinite(number) and number > 0 for number in found):
+    if not all(isfinite(number) and number > 0 for number in pair):
         raise ScenarioError(f"--distribution {text}: {part.strip()} has a number that is not above 0")
-    return found
+    return pair
 
 
 def read_trace(path: Path) -> BandwidthDistribution:
@@ -96,7 +108,7 @@ def read_trace(path: Path) -> BandwidthDistribution:
     """
     try:
         text = read_input(path, _MOST_BYTES).decode("utf-8")
-        rows = list(_rows(path, csv.reader(io.StringIO(text, newline=""))))
+        rows = list(_trace_lines(path, csv.reader(io.StringIO(text, newline=""))))
     except (OSError, UnicodeDecodeError, csv.Error) as exc:
         raise ScenarioError(f"--trace {path}: {getattr(exc, 'strerror', None) or 'is no text'}") from exc
     if len(rows) < _COLUMNS:
@@ -113,8 +125,8 @@ def read_trace(path: Path) -> BandwidthDistribution:
     )
 
 
-def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[int, float, float]]:
-    """Yield (line, seconds, bandwidth)."""
+def _trace_lines(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[int, float, float]]:
+    """Yield (number of the line, seconds, bandwidth)."""
     first = True
     for number, cells in enumerate(lines, start=1):
         if not any(cell.strip() for cell in cells):

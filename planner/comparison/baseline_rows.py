@@ -6,20 +6,28 @@ from math import inf
 
 import msgspec
 
-from planner.comparison.baselines import Baseline, Price, best_uniform, price_of, solved_ways, uniform_ways
+from planner.comparison.baselines import (
+    Baseline,
+    Price,
+    best_uniform,
+    price_of,
+    solved_baselines,
+    uniform_choices,
+)
 from planner.comparison.lower_envelope import Line
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.records import Row
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric
 from planner.solver.backends import SolverOptions
 from planner.solver.process_pool import process_map
 from planner.solver.solve_cache import solve_cached
 from profiling.progress import Progress
 
-_GAP = 1e-4
-_ROUNDING = 1e-9
+_GAP = 1e-4  # of a baseline's own solves: a gain of less than that would not be told from none
+_ROUNDING = 1e-9  # relative; a gain below it is the two sums' different order
 _Work = tuple[PlacementProblem, SolverOptions] | None
 
 
@@ -31,7 +39,7 @@ def add_baselines(
     Parameters
     ----------
     rivals
-        Where the best baseline's plan of each row is noted down.
+        Where the best baseline's plan of each row is registered.
     jobs
         Processes that solve side by side.
     """
@@ -40,20 +48,25 @@ def add_baselines(
     problems = [_problem(points, row) for row in rows]
     work: list[_Work] = [None if problem is None else (problem, options) for problem in problems]
     with process_map(min(jobs, len(rows))) as mapped:
-        found_by_row = mapped(_solved, work)
-        for number, (row, problem, solved) in enumerate(zip(rows, problems, found_by_row, strict=True)):
+        solved_by_row = mapped(_solved, work)
+        for number, (row, problem, solved) in enumerate(zip(rows, problems, solved_by_row, strict=True)):
             progress("comparing with baselines", number + 1, len(rows))
             if problem is None:
                 yield row
                 continue
-            found = (*uniform.best(row, problem), *solved)
-            best = min(found, key=lambda one: one.objective)
+            candidates = (*uniform.best(row, problem), *solved)
+            best = min(candidates, key=lambda baseline: baseline.objective)
             plan = None
             if best.choice is not None:
-                plan = rivals.note(problem, best.choice, points.scenario(row.bandwidth, row.budgets)).number
+                plan = rivals.register(
+                    problem, best.choice, points.scenario(row.bandwidth, row.budgets)
+                ).number
             yield msgspec.structs.replace(
                 row,
-                baselines={one.name: one.objective if one.objective < inf else None for one in found},
+                baselines={
+                    baseline.name: baseline.objective if baseline.objective < inf else None
+                    for baseline in candidates
+                },
                 baseline=best.name if plan is not None else "",
                 baseline_plan=plan,
                 joint_gain=_gain(row, best),
@@ -68,7 +81,7 @@ def _problem(points: SweepPoints, row: Row) -> PlacementProblem | None:
 
 
 def _solved(work: _Work) -> tuple[Baseline, ...]:
-    return () if work is None else solved_ways(*work, solver=solve_cached)
+    return () if work is None else solved_baselines(*work, solver=solve_cached)
 
 
 def _gain(row: Row, best: Baseline) -> float | None:
@@ -83,20 +96,20 @@ class _Uniform:
 
     def __init__(self, points: SweepPoints, rivals: PlanRegistry) -> None:
         self._points, self._rivals = points, rivals
-        self._ways: dict[str, tuple[tuple[str, Choice], ...]] = {}
+        self._choices: dict[str, tuple[tuple[str, Choice], ...]] = {}
         self._lines: dict[tuple[str, Choice], Line[None]] = {}
 
     def best(self, row: Row, problem: PlacementProblem) -> tuple[Baseline, ...]:
         """Return the best of each name in a row."""
         budgets = repr(row.budgets)
-        if budgets not in self._ways:
-            self._ways[budgets] = uniform_ways(problem)
+        if budgets not in self._choices:
+            self._choices[budgets] = uniform_choices(problem)
         lines = row.bandwidth is not None and self._points.has_lines(row.budgets)
         price = self._on_lines(row, problem) if lines else price_of(problem)
-        return best_uniform(self._ways[budgets], price)
+        return best_uniform(self._choices[budgets], price)
 
     def _on_lines(self, row: Row, problem: PlacementProblem) -> Price:
-        allowed, free = problem.limit(CostMetric.LATENCY), problem.limited(LATENCY, None)
+        allowed, free = problem.tightest_limit(CostMetric.LATENCY), problem.with_limit(LATENCY, None)
         scenario = self._points.scenario(row.bandwidth, row.budgets)
         budgets, x = repr(row.budgets), 1 / (row.bandwidth or 1.0)
 

@@ -1,4 +1,4 @@
-"""What people do today, on the same costs and under the same limits, to compare the joint plan with."""
+"""Simpler ways to plan, on the same costs and under the same limits, to compare the joint plan with."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +9,9 @@ import networkx as nx
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, Option, PlacementProblem
-from planner.problem.unit_dag import unit_graph
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.unit_dag import dependency_graph
+from planner.problem.units import Option
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve, solve_restricted
@@ -40,26 +41,31 @@ def baselines(
     devices (Hu et al., "Dynamic adaptive DNN surgery", INFOCOM 2019); precisions chosen for the source alone,
     then the split; the split in fp32, then the precisions.
     """
-    found = best_uniform(uniform_ways(problem), price_of(problem))
-    return (*found, *solved_ways(problem, options, solver))
+    uniform = best_uniform(uniform_choices(problem), price_of(problem))
+    return (*uniform, *solved_baselines(problem, options, solver))
 
 
-def uniform_ways(problem: PlacementProblem) -> tuple[tuple[str, Choice], ...]:
+def uniform_choices(problem: PlacementProblem) -> tuple[tuple[str, Choice], ...]:
     """Return (name, choice) of all that has one precision and at most one cut, whatever it costs."""
-    return (*_alone(problem), *_single_cuts(problem))
+    return (*_one_device_choices(problem), *_single_cut_choices(problem))
 
 
-def best_uniform(ways: Iterable[tuple[str, Choice]], price: Price) -> tuple[Baseline, ...]:
+def best_uniform(choices: Iterable[tuple[str, Choice]], price: Price) -> tuple[Baseline, ...]:
     """Return the best choice of each name; that without any cut competes with every one that has one."""
-    found: dict[str, Baseline] = {}
-    for name, choice in ways:
-        one = Baseline(name, price(choice), choice)
-        if name not in found or one.objective < found[name].objective:
-            found[name] = one if one.objective < inf else Baseline(name)
-    lone = [one for name, one in found.items() if name not in (_FLOAT_CUT, _CUT)]
-    best = replace(_best(lone), name="one device")
-    floats = replace(_best([best, found.get(_FLOAT_CUT, best)]), name=_FLOAT_CUT)
-    return (*lone, best, floats, replace(_best([floats, found.get(_CUT, best)]), name=_CUT))
+    best_of: dict[str, Baseline] = {}
+    for name, choice in choices:
+        candidate = Baseline(name, price(choice), choice)
+        if name not in best_of or candidate.objective < best_of[name].objective:
+            best_of[name] = candidate if candidate.objective < inf else Baseline(name)
+    on_one_device = [candidate for name, candidate in best_of.items() if name not in (_FLOAT_CUT, _CUT)]
+    best = replace(_best(on_one_device), name="one device")
+    best_float = replace(_best([best, best_of.get(_FLOAT_CUT, best)]), name=_FLOAT_CUT)
+    return (
+        *on_one_device,
+        best,
+        best_float,
+        replace(_best([best_float, best_of.get(_CUT, best)]), name=_CUT),
+    )
 
 
 def price_of(problem: PlacementProblem) -> Price:
@@ -72,49 +78,49 @@ def price_of(problem: PlacementProblem) -> Price:
     return price
 
 
-def solved_ways(
+def solved_baselines(
     problem: PlacementProblem, options: SolverOptions, solver: Solver = solve
 ) -> tuple[Baseline, ...]:
     """Return the ways that need a solver themselves."""
-    ways = _Ways(problem, options, solver)
+    partial = _PartialPlanning(problem, options, solver)
     return (
-        replace(ways.min_cut(), name="minimum fp32 cut"),
-        replace(ways.quantize_first(), name="quantize, then split"),
-        replace(ways.split_first(), name="split, then quantize"),
+        replace(partial.min_cut(), name="minimum fp32 cut"),
+        replace(partial.quantize_first(), name="quantize, then split"),
+        replace(partial.split_first(), name="split, then quantize"),
     )
 
 
-def _best(known: Sequence[Baseline]) -> Baseline:
-    return min(known, key=lambda one: one.objective, default=Baseline(""))
+def _best(candidates: Sequence[Baseline]) -> Baseline:
+    return min(candidates, key=lambda candidate: candidate.objective, default=Baseline(""))
 
 
 def _precisions(problem: PlacementProblem) -> tuple[str, ...]:
-    found = (o.precision for v in problem.vertices if not v.fixed for o in v.options)
-    return tuple(dict.fromkeys(found))
+    precisions = (o.precision for v in problem.vertices if not v.is_terminal for o in v.options)
+    return tuple(dict.fromkeys(precisions))
 
 
-def _alone(problem: PlacementProblem) -> Iterator[tuple[str, Choice]]:
+def _one_device_choices(problem: PlacementProblem) -> Iterator[tuple[str, Choice]]:
     """Yield everything on one device in one precision, where its units have it."""
     for d, device in enumerate(problem.devices):
-        for precision in _precisions(problem) if problem.home(d) == d else ():
+        for precision in _precisions(problem) if problem.physical_device(d) == d else ():
             choice = _uniform(problem, lambda _, at=d: at, precision)  # type: ignore[misc]
             if choice is not None:
                 yield f"{precision} on {device.name}", choice
 
 
-def _single_cuts(problem: PlacementProblem) -> Iterator[tuple[str, Choice]]:
+def _single_cut_choices(problem: PlacementProblem) -> Iterator[tuple[str, Choice]]:
     """Yield a prefix of the topological order here, the rest there."""
-    rank = {v: i for i, v in enumerate(nx.lexicographical_topological_sort(unit_graph(problem)))}
+    rank = {v: i for i, v in enumerate(nx.lexicographical_topological_sort(dependency_graph(problem)))}
     for precision in _precisions(problem):
         for a, b in permutations(range(len(problem.devices)), 2):
             for count in range(1, len(rank)):
-                where = lambda v, a=a, b=b, n=count: a if rank[v] < n else b  # noqa: E731
-                choice = _uniform(problem, where, precision)
+                device_of = lambda v, a=a, b=b, n=count: a if rank[v] < n else b  # noqa: E731
+                choice = _uniform(problem, device_of, precision)
                 if choice is not None:
                     yield _FLOAT_CUT if precision == "fp32" else _CUT, choice
 
 
-class _Ways:
+class _PartialPlanning:
     """Ways to plan that solve a part of the problem at a time."""
 
     def __init__(self, problem: PlacementProblem, options: SolverOptions, solver: Solver) -> None:
@@ -128,13 +134,13 @@ class _Ways:
         """Choose precisions as if all ran on one device, the best for that, then devices."""
         problem = self._problem
         free = replace(problem, limits=tuple(x for x in problem.limits if x.quantity.of is None))
-        found = []
+        candidates = []
         for d in range(len(problem.devices)):
-            alone = self._solved(lambda _, option, at=d: option.device == at, free)  # type: ignore[misc]
-            if alone.choice is not None:
-                chosen = [option.precision for option in _options(problem, alone.choice)]
-                found.append(self._solved(lambda v, o, p=chosen: o.precision == p[v]))  # type: ignore[misc]
-        return _best(found)
+            uncut = self._solved(lambda _, option, at=d: option.device == at, free)  # type: ignore[misc]
+            if uncut.choice is not None:
+                chosen = [option.precision for option in _options(problem, uncut.choice)]
+                candidates.append(self._solved(lambda v, o, p=chosen: o.precision == p[v]))  # type: ignore[misc]
+        return _best(candidates)
 
     def split_first(self) -> Baseline:
         """Choose devices in fp32, then precisions there."""
@@ -147,14 +153,14 @@ class _Ways:
     def _solved(self, allowed: Allowed, problem: PlacementProblem | None = None) -> Baseline:
         """Return the best choice among allowed options of units."""
         problem = problem or self._problem
-        kept = [
-            tuple(o for o, option in enumerate(vertex.options) if vertex.fixed or allowed(v, option))
+        keep = [
+            tuple(o for o, option in enumerate(vertex.options) if vertex.is_terminal or allowed(v, option))
             for v, vertex in enumerate(problem.vertices)
         ]
-        if not all(kept):
+        if not all(keep):
             return Baseline("")
         try:
-            result = solve_restricted(problem, kept, self._options, self._solver)
+            result = solve_restricted(problem, keep, self._options, self._solver)
         except SolverError:
             return Baseline("")
         if result.choice is None or result.objective is None:
@@ -170,15 +176,15 @@ def _fp32_on(devices: tuple[int, ...]) -> Allowed:
     return lambda _, option: not option.quantized and option.device in devices
 
 
-def _uniform(problem: PlacementProblem, where: Callable[[int], int], precision: str) -> Choice | None:
+def _uniform(problem: PlacementProblem, device_of: Callable[[int], int], precision: str) -> Choice | None:
     """Return everything in one precision, fp32 where a unit lacks it; None if a device lacks a unit."""
     options = []
     for v, vertex in enumerate(problem.vertices):
-        if vertex.fixed:
+        if vertex.is_terminal:
             options.append(0)
             continue
-        here = {o.precision: n for n, o in enumerate(vertex.options) if o.device == where(v)}
-        if not here:
+        by_precision = {o.precision: n for n, o in enumerate(vertex.options) if o.device == device_of(v)}
+        if not by_precision:
             return None
-        options.append(here.get(precision, next(iter(here.values()))))
+        options.append(by_precision.get(precision, next(iter(by_precision.values()))))
     return Choice(tuple(options))

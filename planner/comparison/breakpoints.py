@@ -17,8 +17,8 @@ from planner.solver.result import SolveResult
 from planner.solver.solve_cache import solve_cached, warm_cache
 
 _CLASH = "the budgets cannot be kept together"
-_MOST_ROUNDS = 12  # in which the limit on noise may fall
-_GAP = 1e-7  # to which a plan has to be proved best, so that breakpoints are
+_MOST_ROUNDS = 12  # in which the limit on noise may fall, each time for all bandwidths
+_GAP = 1e-7  # below the 1e-6 within which lines count as equal: a wider one could hide a breakpoint
 
 
 class Breakpoints:
@@ -40,21 +40,21 @@ class Breakpoints:
         problems: list[PlacementProblem] = []
         for budgets in sets:
             with suppress(UnreachableBudgetError):
-                problems += self._surely(budgets)
+                problems += self._needed_problems(budgets)
         warm_cache(problems, self._options, jobs)
 
-    def _surely(self, budgets: Mapping[str, float]) -> list[PlacementProblem]:
+    def _needed_problems(self, budgets: Mapping[str, float]) -> list[PlacementProblem]:
         bandwidths = self._points.sweep.bandwidths
         if bandwidths is None:
             return [self._points.problem(None, budgets)]
         if len(bandwidths.values) == 1 or not self._points.has_lines(budgets):
             return [self._points.problem(value, budgets) for value in bandwidths.values]
         ends = (bandwidths.values[-1], bandwidths.values[0])
-        return [self._ending(value, budgets) for value in ends]
+        return [self._unlimited_problem(value, budgets) for value in ends]
 
-    def _ending(self, bandwidth: float, budgets: Mapping[str, float]) -> PlacementProblem:
+    def _unlimited_problem(self, bandwidth: float, budgets: Mapping[str, float]) -> PlacementProblem:
         """Return the problem whose best plan's line is looked for."""
-        return self._points.problem(bandwidth, budgets).limited(LATENCY, None)
+        return self._points.problem(bandwidth, budgets).with_limit(LATENCY, None)
 
     def over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[BestPlanRange], list[Row]]:
         """Return where each plan is best under some budgets, and a row per bandwidth.
@@ -64,55 +64,57 @@ class Breakpoints:
         """
         for _ in range(_MOST_ROUNDS):
             before = len(self._plans.lines)
-            pieces, rows = self._over_bandwidths(budgets)
-            used = {*(piece.plan for piece in pieces), *(row.plan for row in rows if row.plan is not None)}
+            ranges, rows = self._over_bandwidths(budgets)
+            used = {*(best.plan for best in ranges), *(row.plan for row in rows if row.plan is not None)}
             noise = {self._plans.chosen[plan]: self._plans.summed_noise(plan) for plan in used}
-            if not self._points.tighten(budgets, noise):
+            if not self._points.lower_noise_limit(budgets, noise):
                 break
-            self._plans.forget(before)
-        return pieces, rows
+            self._plans.discard(before)
+        return ranges, rows
 
     def _over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[BestPlanRange], list[Row]]:
         bandwidths = self._points.sweep.bandwidths
         values = bandwidths.values if bandwidths else (None,)
         try:
             if bandwidths is None or len(values) == 1 or not self._points.has_lines(budgets):
-                return [], [self._row(value, budgets) for value in values]
+                return [], [self._solved_row(value, budgets) for value in values]
             # Over x = 1 / bandwidth a plan's latency is a line.
             low, high = 1 / bandwidths.values[-1], 1 / bandwidths.values[0]
-            found = lower_envelope(lambda x: self._line(1 / x, budgets), low, high)
+            envelope = lower_envelope(lambda x: self._line(1 / x, budgets), low, high)
         except (UnreachableBudgetError, _NoPlanError) as exc:
             return [], [_no_row(value, budgets, str(exc)) for value in values]
-        pieces = [
-            BestPlanRange(budgets=dict(budgets), low=1 / one.high, high=1 / one.low, plan=one.line.plan)
-            for one in reversed(found)
+        ranges = [
+            BestPlanRange(budgets=dict(budgets), low=1 / best.high, high=1 / best.low, plan=best.line.plan)
+            for best in reversed(envelope)
         ]
-        rows = [self._row_of(value, budgets, pieces) for value in bandwidths.values]
+        rows = [self._row_from_ranges(value, budgets, ranges) for value in bandwidths.values]
         allowed = with_budgets(self._points.basis.scenario, budgets).latency_s or inf
-        return [own for one in pieces if (own := self._within(one, allowed)) is not None], rows
+        return [
+            within for best in ranges if (within := self._within_latency(best, allowed)) is not None
+        ], rows
 
-    def _within(self, piece: BestPlanRange, allowed: float) -> BestPlanRange | None:
+    def _within_latency(self, best: BestPlanRange, allowed: float) -> BestPlanRange | None:
         """Return the part of a range in which a request takes no longer than is allowed."""
-        plan = self._plans.lines[piece.plan]
-        if plan.latency_s(piece.low) <= allowed:
-            return piece
-        if plan.latency_s(piece.high) > allowed:
+        plan = self._plans.lines[best.plan]
+        if plan.latency_s(best.low) <= allowed:
+            return best
+        if plan.latency_s(best.high) > allowed:
             return None
-        return msgspec.structs.replace(piece, low=plan.link_s / (allowed - plan.fixed_s))
+        return msgspec.structs.replace(best, low=plan.link_s / (allowed - plan.fixed_s))
 
     def _line(self, bandwidth: float, budgets: Mapping[str, float]) -> Line[int]:
-        problem = self._ending(bandwidth, budgets)
+        problem = self._unlimited_problem(bandwidth, budgets)
         result = self._solve(problem)
         if result.choice is None:
             raise _NoPlanError(_CLASH)
-        plan = self._plans.note(problem, result.choice, self._points.scenario(bandwidth, budgets))
+        plan = self._plans.register(problem, result.choice, self._points.scenario(bandwidth, budgets))
         return Line(plan.fixed_s, plan.link_s, plan.number)
 
     def _solve(self, problem: PlacementProblem) -> SolveResult:
         self.solves += 1
         return solve_cached(problem, self._options, self._plans.choices)
 
-    def _row(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Row:
+    def _solved_row(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Row:
         """Return a point solved by itself."""
         problem = self._points.problem(bandwidth, budgets)
         try:
@@ -121,7 +123,7 @@ class Breakpoints:
             return _no_row(bandwidth, budgets, str(exc), "unsolved")
         if result.choice is None:
             return _no_row(bandwidth, budgets, _CLASH)
-        plan = self._plans.note(problem, result.choice, self._points.scenario(bandwidth, budgets))
+        plan = self._plans.register(problem, result.choice, self._points.scenario(bandwidth, budgets))
         return Row(
             bandwidth=bandwidth,
             budgets=dict(budgets),
@@ -131,10 +133,12 @@ class Breakpoints:
             bound=result.bound,
         )
 
-    def _row_of(self, bandwidth: float, budgets: Mapping[str, float], pieces: Sequence[BestPlanRange]) -> Row:
+    def _row_from_ranges(
+        self, bandwidth: float, budgets: Mapping[str, float], ranges: Sequence[BestPlanRange]
+    ) -> Row:
         """Return a point whose best plan is known from the pieces."""
-        at = min(pieces, key=lambda one: max(one.low - bandwidth, bandwidth - one.high))
-        plan = self._plans.lines[at.plan]
+        nearest = min(ranges, key=lambda best: max(best.low - bandwidth, bandwidth - best.high))
+        plan = self._plans.lines[nearest.plan]
         latency = plan.latency_s(bandwidth)
         allowed = with_budgets(self._points.basis.scenario, budgets).latency_s or inf
         if latency > allowed:

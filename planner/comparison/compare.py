@@ -21,7 +21,7 @@ from planner.comparison.records import (
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.inputs.model_answers import check_answers
 from planner.inputs.prepared_scenario import prepare
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.refinement.plan_assembly import objective_name
 from planner.scenario.schema import Scenario

@@ -17,7 +17,13 @@ CLOSE = 1e-6  # lines whose values differ by less, relatively, are equally good
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[T]):
-    """A plan, and its cost as intercept + slope x."""
+    """A plan, and its cost as intercept + slope x.
+
+    Examples
+    --------
+    >>> Line(2.0, 0.5, "plan").at(4.0)
+    4.0
+    """
 
     intercept: float
     slope: float
@@ -33,7 +39,7 @@ class Line(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece(Generic[T]):
+class EnvelopePiece(Generic[T]):
     """A range in which a line is best."""
 
     low: float
@@ -41,17 +47,24 @@ class Piece(Generic[T]):
     line: Line[T]
 
 
-def lower_envelope(best: Callable[[float], Line[T]], low: float, high: float) -> tuple[Piece[T], ...]:
+def lower_envelope(best: Callable[[float], Line[T]], low: float, high: float) -> tuple[EnvelopePiece[T], ...]:
     """Return the best lines from `low` to `high` in order, each with its range.
 
     Parameters
     ----------
     best
-        The line with the least cost at some x, found anew at each call.
+        x -> the line with the least cost there; each call may solve a problem.
+
+    Examples
+    --------
+    >>> lines = [Line(0.0, 2.0, "steep"), Line(1.0, 1.0, "flat"), Line(9.0, 1.0, "worse")]
+    >>> ranges = lower_envelope(lambda x: min(lines, key=lambda line: line.at(x)), 0.0, 4.0)
+    >>> [(range.low, range.high, range.line.plan) for range in ranges]
+    [(0.0, 1.0, 'steep'), (1.0, 4.0, 'flat')]
     """
     starts = list(_starts(best, (low, best(low)), (high, best(high))))
     ends = [*(x for x, _ in starts[1:]), high]
-    return tuple(Piece(x, end, line) for (x, line), end in zip(starts, ends, strict=True))
+    return tuple(EnvelopePiece(x, end, line) for (x, line), end in zip(starts, ends, strict=True))
 
 
 def _starts(
@@ -61,19 +74,19 @@ def _starts(
     todo = [(left, right)]
     last: Line[T] | None = None
     while todo:
-        (x0, one), (x1, other) = todo.pop()
-        if one.as_good_as(other, x1):
-            found = [(x0, one)]
-        elif other.as_good_as(one, x0):
-            found = [(x0, other)]
+        (x0, left_line), (x1, right_line) = todo.pop()
+        if left_line.as_good_as(right_line, x1):
+            starts = [(x0, left_line)]
+        elif right_line.as_good_as(left_line, x0):
+            starts = [(x0, right_line)]
         else:
-            x = (other.intercept - one.intercept) / (one.slope - other.slope)
+            x = (right_line.intercept - left_line.intercept) / (left_line.slope - right_line.slope)
             middle = best(x)
-            if not one.as_good_as(middle, x):
-                todo += [((x, middle), (x1, other)), ((x0, one), (x, middle))]
+            if not left_line.as_good_as(middle, x):
+                todo += [((x, middle), (x1, right_line)), ((x0, left_line), (x, middle))]
                 continue
-            found = [(x0, one), (x, other)]
-        for start, line in found:
+            starts = [(x0, left_line), (x, right_line)]
+        for start, line in starts:
             if last is None or (line.intercept, line.slope) != (last.intercept, last.slope):
                 last = line
                 yield start, line

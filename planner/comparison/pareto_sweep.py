@@ -6,14 +6,15 @@ from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.records import ParetoFront, ParetoPoint
 from planner.comparison.sweep_points import SweepPoints
 from planner.errors import ScenarioError
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.scenario.schema import Scenario
 from planner.solver.pareto_front import pareto_front
 from planner.solver.solve_cache import solve_cached
 from profiling.progress import Progress
 
 AXES = tuple(measure.value for measure in CostMetric)
-_FEWEST, _MOST = 2, 3
+_FEWEST, _MOST = 2, 3  # quantities of a front
 
 
 def parse_axes(text: str, scenario: Scenario) -> tuple[CostMetric, ...]:
@@ -46,26 +47,26 @@ def pareto_sweep(
     problem = points.problem(None, {})
     solved = 0
 
-    def best(own: PlacementProblem) -> Choice | None:
+    def best(front_problem: PlacementProblem) -> Choice | None:
         nonlocal solved
         progress("walking along the front", solved, solved + 1)
         solved += 1
-        return solve_cached(own, points.basis.options, plans.choices).choice
+        return solve_cached(front_problem, points.basis.options, plans.choices).choice
 
-    found = pareto_front(problem, [Quantity(axis) for axis in axes], most, best)
+    front = pareto_front(problem, [Quantity(axis) for axis in axes], most, best)
     progress("walking along the front", solved, solved)
     law = points.basis.noise_model
     return ParetoFront(
         axes=tuple(axis.value for axis in axes),
         points=tuple(
             ParetoPoint(
-                plan=plans.note(problem, corner.choice, points.basis.scenario).number,
+                plan=plans.register(problem, corner.choice, points.basis.scenario).number,
                 values={
-                    axis.value: law.power(value) ** 0.5 if axis is CostMetric.NOISE else value
+                    axis.value: law.predict(value) ** 0.5 if axis is CostMetric.NOISE else value
                     for axis, value in zip(axes, corner.values, strict=True)
                 },
             )
-            for corner in found.corners
+            for corner in front.corners
         ),
-        complete=found.complete,
+        complete=front.complete,
     )

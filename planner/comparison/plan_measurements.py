@@ -1,11 +1,11 @@
-"""The plans of a comparison built and measured, each once: errors, the chain, and seconds side by side."""
+"""Builds and measures the plans of a comparison, each once: errors, bit equality, and seconds in turn."""
 
 from pathlib import Path
 
 import msgspec
 
 from planner.comparison.plan_registry import PlanRegistry
-from planner.comparison.records import PlanSummary, Row, Trial
+from planner.comparison.records import PlanMeasurement, PlanSummary, Row
 from planner.comparison.sweep_points import SweepPoints, with_budgets
 from planner.deployment.deliverable import BuiltModels, verification_target
 from planner.devices.runtime import MEASURE_HERE, origin_of, runtime_of
@@ -22,26 +22,28 @@ from profiling.records.cache import cache_key, cached, samples_hash
 def measure_plans(
     points: SweepPoints, plans: PlanRegistry, rivals: PlanRegistry, progress: Progress
 ) -> tuple[list[PlanSummary], list[PlanSummary]]:
-    """Return both catalogues' plans with what measuring them showed; of rivals the seconds alone."""
-    trials = _Trials(points, progress, len(plans.lines))
+    """Return both registries' plans with their measurements; of rivals the seconds alone."""
+    trials = _PlanMeasurements(points, progress, len(plans.lines))
     measured = [trials.errors(chosen) for chosen in plans.chosen]
     seconds = trials.seconds([*plans.chosen, *rivals.chosen])
     lines = zip(plans.lines, plans.chosen, measured, strict=True)
-    own = [
-        msgspec.structs.replace(line, trial=_trial(line, seen, seconds[chosen]))
-        for line, chosen, seen in lines
+    measured_plans = [
+        msgspec.structs.replace(line, trial=_measurement(line, errors, seconds[chosen]))
+        for line, chosen, errors in lines
     ]
-    others = [
-        msgspec.structs.replace(line, trial=_trial(line, None, seconds[chosen]))
+    measured_rivals = [
+        msgspec.structs.replace(line, trial=_measurement(line, None, seconds[chosen]))
         for line, chosen in zip(rivals.lines, rivals.chosen, strict=True)
     ]
-    return own, others
+    return measured_plans, measured_rivals
 
 
-def _trial(line: PlanSummary, measured: Measured | None, compute_s: float | None) -> Trial:
+def _measurement(line: PlanSummary, measured: Measured | None, compute_s: float | None) -> PlanMeasurement:
     expected = sum(line.compute_s.values())
     fixed_s = None if compute_s is None else line.fixed_s - expected + compute_s
-    return Trial(measured=measured, fixed_s=fixed_s, compute_s=compute_s, expected_compute_s=expected)
+    return PlanMeasurement(
+        measured=measured, fixed_s=fixed_s, compute_s=compute_s, expected_compute_s=expected
+    )
 
 
 def add_measurements(
@@ -86,7 +88,7 @@ class _Times(msgspec.Struct, frozen=True):
     chains: tuple[_ChainTime, ...]
 
 
-class _Trials:
+class _PlanMeasurements:
     """Builds plans and measures them, or takes what an earlier run measured from the cache."""
 
     def __init__(self, points: SweepPoints, progress: Progress, total: int) -> None:
@@ -109,10 +111,10 @@ class _Trials:
             return verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric)
 
         self._progress("measuring plans", self._done, self._total)
-        found = cached(self._file("trial", repr(chosen)), Measured, make)
+        measured = cached(self._file("trial", repr(chosen)), Measured, make)
         self._done += 1
         self._progress("measuring plans", self._done, self._total)
-        return found
+        return measured
 
     def seconds(self, plans: list[Configuration]) -> dict[Configuration, float | None]:
         """Return the seconds that all of each plan's stages take, timed in turn with all other plans.
@@ -120,31 +122,31 @@ class _Trials:
         None of plans with a stage whose device is not measured on this machine.
         """
         prepared = self._basis.prepared
-        distinct = [chosen for chosen in dict.fromkeys(plans) if self._is_here(chosen)]
+        distinct = [chosen for chosen in dict.fromkeys(plans) if self._is_measured_here(chosen)]
 
         def make() -> _Times:
             built = [self._basis.build(chosen) for chosen in distinct]
             feeds = prepared.subject.calibration.samples[0]
-            chains = [self._stages(one) for one in built]
+            chains = [self._stages(models) for models in built]
             ratios = time_side_by_side(prepared.models.source, chains, feeds)
             return _Times(
                 tuple(
-                    _ChainTime(own, tuple(stage.device for stage in one.stages))
-                    for own, one in zip(ratios, built, strict=True)
+                    _ChainTime(chain, tuple(stage.device for stage in models.stages))
+                    for chain, models in zip(ratios, built, strict=True)
                 )
             )
 
         times = cached(self._file("times", repr(distinct)), _Times, make).chains
         self._progress("measuring plans", self._total, self._total)
         costs = self._basis.planning_problem(self._basis.latency).costs
-        found: dict[Configuration, float | None] = dict.fromkeys(plans)
-        for chosen, own in zip(distinct, times, strict=True):
-            pairs = zip(own.ratios, own.devices, strict=True)
-            found[chosen] = sum(ratio * costs[device].fp32_s for ratio, device in pairs)
-        return found
+        seconds: dict[Configuration, float | None] = dict.fromkeys(plans)
+        for chosen, chain in zip(distinct, times, strict=True):
+            pairs = zip(chain.ratios, chain.devices, strict=True)
+            seconds[chosen] = sum(ratio * costs[device].fp32_s for ratio, device in pairs)
+        return seconds
 
-    def _file(self, kind: str, content: str) -> Path:
-        return cache_folder() / f"{kind}-{cache_key(**self._key, content=content)}.json"
+    def _file(self, prefix: str, content: str) -> Path:
+        return cache_folder() / f"{prefix}-{cache_key(**self._key, content=content)}.json"
 
     def _stages(self, built: BuiltModels) -> list[TimedStage]:
         scenario = self._basis.scenario
@@ -154,7 +156,7 @@ class _Trials:
             for stage, origin in zip(built.stages, origins, strict=True)
         ]
 
-    def _is_here(self, chosen: Configuration) -> bool:
+    def _is_measured_here(self, chosen: Configuration) -> bool:
         scenario = self._basis.scenario
         used = {*chosen.devices, scenario.source, scenario.sink}
         origins = [origin_of(scenario, scenario.device(name))[0] for name in used]

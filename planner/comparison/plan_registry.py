@@ -1,4 +1,4 @@
-"""The plans that a comparison meets, each noted down once under a number."""
+"""The plans that a comparison meets, each registered once under a number."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _MOST_CUTS = 2  # that a summary names
 
 
 class PlanRegistry:
-    """Plans in the order in which they were met."""
+    """Plans in the order in which they were registered; a plan's number is its place in it."""
 
     def __init__(self, points: SweepPoints) -> None:
         self._points = points
@@ -37,23 +37,23 @@ class PlanRegistry:
         return list(self._numbers)
 
     def summed_noise(self, plan: int) -> float:
-        """Return the sum of a plan's noise that the law takes."""
+        """Return the sum of a plan's noise powers, which `NoiseModel.predict` takes."""
         return self._summed[plan]
 
-    def forget(self, since: int) -> None:
-        """Forget the plans that were noted down since there were so many."""
+    def discard(self, since: int) -> None:
+        """Forget the plans from a number on."""
         for chosen in list(self._numbers)[since:]:
             del self._numbers[chosen]
         for rows in (self._choices, self._summed, self.lines):
             del rows[since:]
 
-    def note(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanSummary:
-        """Return the plan of a choice, noted down if it is new.
+    def register(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanSummary:
+        """Return the plan of a choice, registered if it is new.
 
         Parameters
         ----------
         scenario
-            Of which the problem was made.
+            The one that the problem was made of: its bandwidths are in the costs.
         """
         chosen = configuration_of(problem, choice)
         if chosen not in self._numbers:
@@ -63,7 +63,10 @@ class PlanRegistry:
         return self.lines[self._numbers[chosen]]
 
     def latency_line(self, cost: Cost, scenario: Scenario) -> tuple[float, float]:
-        """Return (fixed_s, link_s) of a cost that was priced in a scenario."""
+        """Return (fixed_s, link_s) of a cost that was priced in a scenario.
+
+        Latency at a bandwidth b of the links that vary is fixed_s + link_s / b.
+        """
         bandwidths = self._points.sweep.bandwidths
         if bandwidths is None:
             return cost.latency_s, 0.0
@@ -86,7 +89,7 @@ class PlanRegistry:
         fixed_s, link_s = self.latency_line(cost, scenario)
         return PlanSummary(
             number=number,
-            summary=_summary(chosen, cuts),
+            summary=_summary_text(chosen, cuts),
             devices=chosen.devices,
             precisions=chosen.precisions,
             cuts=cuts,
@@ -94,13 +97,13 @@ class PlanRegistry:
             link_s=link_s,
             compute_s=busy_of(problem, cost),
             unit_s=tuple(option.seconds for option in unit_options(problem, choice)),
-            noise_relative_rms=basis.noise_model.power(cost.noise_power) ** 0.5,
+            noise_relative_rms=basis.noise_model.predict(cost.noise_power) ** 0.5,
             energy_j=sum(cost.energy_j) if basis.scenario.knows_energy else None,
             memory_bytes=memory_of(problem, cost),
         )
 
 
-def _summary(chosen: Configuration, cuts: Sequence[Cut]) -> str:
+def _summary_text(chosen: Configuration, cuts: Sequence[Cut]) -> str:
     """Return what a person calls a plan."""
     counts = Counter(chosen.precisions)
     mix = " + ".join(f"{count} {precision}" for precision, count in sorted(counts.items(), key=_largest))
@@ -108,8 +111,8 @@ def _summary(chosen: Configuration, cuts: Sequence[Cut]) -> str:
     if len(used) == 1:
         return f"all on {used[0]}; {mix}"
     ends = [f"{short_name(cut.tensor)} ({cut.wire}, {size_text(cut.size_bytes)})" for cut in cuts]
-    more = f" and {len(ends) - _MOST_CUTS} more" if len(ends) > _MOST_CUTS else ""
-    return f"{' > '.join(used)}, over the links {', '.join(ends[:_MOST_CUTS])}{more}; {mix}"
+    rest = f" and {len(ends) - _MOST_CUTS} more" if len(ends) > _MOST_CUTS else ""
+    return f"{' > '.join(used)}, over the links {', '.join(ends[:_MOST_CUTS])}{rest}; {mix}"
 
 
 def _largest(entry: tuple[str, int]) -> tuple[int, str]:

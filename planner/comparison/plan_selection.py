@@ -46,22 +46,22 @@ def select_plans(lines: Sequence[Line[int]], occurrence: BandwidthDistribution, 
     pairs = [(1 / value, share) for value, share in zip(occurrence.values, occurrence.shares, strict=True)]
 
     # What chains cost whose last line serves all slower links; it hands over where it meets the next one.
-    held: dict[int, tuple[float, tuple[int, ...]]] = {
+    chains: dict[int, tuple[float, tuple[int, ...]]] = {
         i: (_cost_from(pairs, line, 0.0), (i,)) for i, line in enumerate(lines)
     }
-    best = min(held.values())
+    best = min(chains.values())
     for _ in range(most - 1):
         longer: dict[int, tuple[float, tuple[int, ...]]] = {}
         for j, after in enumerate(lines):
-            for i, (cost, chain) in held.items():
+            for i, (cost, chain) in chains.items():
                 if i < j:
-                    meet = _meeting(lines[i], after)
-                    saved = _cost_from(pairs, lines[i], meet) - _cost_from(pairs, after, meet)
+                    meeting = _intersection(lines[i], after)
+                    saved = _cost_from(pairs, lines[i], meeting) - _cost_from(pairs, after, meeting)
                     longer[j] = min(longer.get(j, (float("inf"), ())), (cost - saved, (*chain, j)))
-        held = longer
-        best = min([best, *held.values()])
+        chains = longer
+        best = min([best, *chains.values()])
     chosen = tuple(lines[i] for i in best[1])
-    switches = tuple(_meeting(a, b) for a, b in itertools.pairwise(chosen))
+    switches = tuple(_intersection(a, b) for a, b in itertools.pairwise(chosen))
     free = sum(share * min(line.at(x) for line in lines) for x, share in pairs)
     return Selection(chosen, switches, best[0], free)
 
@@ -70,8 +70,8 @@ def _cost_from(pairs: Sequence[tuple[float, float]], line: Line[int], start: flo
     return sum(share * line.at(x) for x, share in pairs if x > start)
 
 
-def _meeting(one: Line[int], other: Line[int]) -> float:
-    return (other.intercept - one.intercept) / (one.slope - other.slope)
+def _intersection(first: Line[int], second: Line[int]) -> float:
+    return (second.intercept - first.intercept) / (first.slope - second.slope)
 
 
 def simulate(selection: Selection, occurrence: BandwidthDistribution, margin: float) -> tuple[float, int]:
@@ -84,15 +84,15 @@ def simulate(selection: Selection, occurrence: BandwidthDistribution, margin: fl
         runtime changes plans.
     """
     lines, switches = selection.lines, selection.switches
-    at, mean, changes = None, 0.0, 0
+    current, mean, changes = None, 0.0, 0
     for value, share in zip(occurrence.values, occurrence.shares, strict=True):
         x = 1 / value
-        right = sum(x > switch for switch in switches)
-        if at is None:
-            at = right
-        beyond = right > at and x > switches[at] * (1 + margin)
-        below = right < at and x < switches[at - 1] / (1 + margin)
-        if beyond or below:
-            at, changes = right, changes + 1
-        mean += share * lines[at].at(x)
+        best = sum(x > switch for switch in switches)
+        if current is None:
+            current = best
+        left_upwards = best > current and x > switches[current] * (1 + margin)
+        left_downwards = best < current and x < switches[current - 1] / (1 + margin)
+        if left_upwards or left_downwards:
+            current, changes = best, changes + 1
+        mean += share * lines[current].at(x)
     return mean, changes

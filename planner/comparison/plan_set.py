@@ -20,9 +20,9 @@ class PlanSetRequest:
     Parameters
     ----------
     most
-        Plans that may be held.
+        Plans that may be held, at most.
     occurrence
-        How often each bandwidth is met.
+        How often each bandwidth occurs.
     hysteresis
         As in `PlanSet`.
     """
@@ -33,7 +33,7 @@ class PlanSetRequest:
 
 
 def plan_set_of(
-    order: PlanSetRequest, pieces: Sequence[BestPlanRange], plans: Sequence[PlanSummary]
+    request: PlanSetRequest, pieces: Sequence[BestPlanRange], plans: Sequence[PlanSummary]
 ) -> PlanSet:
     """Return the plans to hold.
 
@@ -47,7 +47,7 @@ def plan_set_of(
             "--plans: chooses from the ranges of bandwidths in which plans are best; there are none, since "
             "the objective is not latency, one bandwidth alone is compared, or no plan keeps the budgets"
         )
-    slowest = min(order.occurrence.values)
+    slowest = min(request.occurrence.values)
     if slowest < pieces[0].low * (1 - _ROUNDING):
         raise ScenarioError(
             f"--plans: no plan keeps budget.latency_ms at {slowest:g}, only from {pieces[0].low:.4g} on"
@@ -55,14 +55,14 @@ def plan_set_of(
     # From fast links to slow ones, as 1/bandwidth grows.
     order_of = dict.fromkeys(piece.plan for piece in reversed(pieces))
     lines = [Line(plans[n].fixed_s, plans[n].link_s, n) for n in order_of]
-    found = select_plans(lines, order.occurrence, order.most)
-    bounds = [0.0, *found.switches, float("inf")]
-    values = list(zip(order.occurrence.values, order.occurrence.shares, strict=True))
-    margin = 1 + order.hysteresis
-    held = []
-    for line, (fast, slow) in zip(found.lines, pairwise(bounds), strict=True):
+    selection = select_plans(lines, request.occurrence, request.most)
+    bounds = [0.0, *selection.switches, float("inf")]
+    values = list(zip(request.occurrence.values, request.occurrence.shares, strict=True))
+    margin = 1 + request.hysteresis
+    selected = []
+    for line, (fast, slow) in zip(selection.lines, pairwise(bounds), strict=True):
         high, low = 1 / fast if fast else None, 1 / slow if slow < float("inf") else None
-        held.append(
+        selected.append(
             SelectedPlan(
                 plan=line.plan,
                 low=low,
@@ -72,17 +72,19 @@ def plan_set_of(
                 share=sum(share for value, share in values if fast < 1 / value <= slow),
             )
         )
-    followed = (
-        simulate(found, order.occurrence, order.hysteresis) if order.occurrence.in_time else (None, None)
+    simulated = (
+        simulate(selection, request.occurrence, request.hysteresis)
+        if request.occurrence.in_time
+        else (None, None)
     )
     return PlanSet(
-        most=order.most,
-        bandwidths=order.occurrence.source,
-        plans=tuple(reversed(held)),
-        mean_latency_s=found.mean,
-        free_latency_s=found.free,
-        regret=max(0.0, found.mean / found.free - 1) if found.free else 0.0,
-        hysteresis=order.hysteresis,
-        followed_latency_s=followed[0],
-        changes=followed[1],
+        most=request.most,
+        bandwidths=request.occurrence.source,
+        plans=tuple(reversed(selected)),
+        mean_latency_s=selection.mean,
+        free_latency_s=selection.free,
+        regret=max(0.0, selection.mean / selection.free - 1) if selection.free else 0.0,
+        hysteresis=request.hysteresis,
+        followed_latency_s=simulated[0],
+        changes=simulated[1],
     )

@@ -9,7 +9,7 @@ from profiling.precision import Precision
 FORMAT = 2
 
 
-class Trial(Record, frozen=True, kw_only=True):
+class PlanMeasurement(Record, frozen=True, kw_only=True):
     """What building and running a plan showed.
 
     Parameters
@@ -56,7 +56,7 @@ class PlanSummary(Record, frozen=True, kw_only=True):
     noise_relative_rms: float
     energy_j: float | None
     memory_bytes: dict[str, int]
-    trial: Trial | None = None
+    trial: PlanMeasurement | None = None
 
     def latency_s(self, bandwidth: float | None) -> float:
         """Return the seconds of a request at a bandwidth of the links that vary, if any do."""

@@ -9,8 +9,8 @@ from planner.errors import ScenarioError
 from planner.scenario.schema import LinkSpec, Scenario
 
 ALL = "all"
-_MOST_VALUES = 1000
-_STEPS = (1.0, 3.0)  # per decade of a range
+_MOST_VALUES = 1000  # each is a row, and may be a program
+_STEPS = (1.0, 3.0)  # per decade of a range: about evenly spread magnitudes
 _MOST, _LEAST = 1e9, 1e-4  # what a scenario's bandwidths may be
 
 
@@ -46,8 +46,8 @@ class Bandwidths:
     def _link_at(self, link: LinkSpec, value: float) -> LinkSpec:
         if link.name not in self.links:
             return link
-        own = link.bandwidth_mbit_per_s * value if self.factors else value
-        return link.model_copy(update={"bandwidth_mbit_per_s": own})
+        bandwidth = link.bandwidth_mbit_per_s * value if self.factors else value
+        return link.model_copy(update={"bandwidth_mbit_per_s": bandwidth})
 
     def seconds_on(self, scenario: Scenario, traffic_bytes: Sequence[float]) -> float:
         """Return how long the bytes are on the links that vary, in a scenario.
@@ -82,14 +82,14 @@ def parse_bandwidths(text: str, links: Sequence[str], scenario: Scenario) -> Ban
     for value in (values[0], values[-1]):
         if not _LEAST <= value <= _MOST:
             raise ScenarioError(f"--bandwidth {text}: {value:g} is not between {_LEAST:g} and {_MOST:g}")
-    known = [link.name for link in scenario.links]
-    if not known:
+    link_names = [link.name for link in scenario.links]
+    if not link_names:
         raise ScenarioError("--bandwidth: the scenario has no links, so nothing depends on a bandwidth")
     if list(links) == [ALL]:
-        return Bandwidths(values, tuple(known), factors=True)
-    unknown = [name for name in links if name not in known]
+        return Bandwidths(values, tuple(link_names), factors=True)
+    unknown = [name for name in links if name not in link_names]
     if unknown:
-        raise ScenarioError(f"--link {unknown[0]}: no such link; links are {', '.join(known)}, or {ALL}")
+        raise ScenarioError(f"--link {unknown[0]}: no such link; links are {', '.join(link_names)}, or {ALL}")
     slowest = min(link.bandwidth_mbit_per_s for link in scenario.links)
     default = [link.name for link in scenario.links if link.bandwidth_mbit_per_s == slowest]
     return Bandwidths(values, tuple(links) or tuple(default))
@@ -98,10 +98,20 @@ def parse_bandwidths(text: str, links: Sequence[str], scenario: Scenario) -> Ban
 def parse_values(option: str, text: str) -> tuple[float, ...]:
     """Return ascending positive numbers, written with commas between them.
 
+    Parameters
+    ----------
+    option
+        The command's, for messages.
+
     Raises
     ------
     ScenarioError
-        If they are not.
+        If they are not so, or more than 1000.
+
+    Examples
+    --------
+    >>> parse_values("--bandwidth", "1,5,20.5")
+    (1.0, 5.0, 20.5)
     """
     values = tuple(_number(option, part) for part in text.split(","))
     if len(values) > _MOST_VALUES:
@@ -127,7 +137,13 @@ def _number(option: str, text: str) -> float:
 
 
 def _range(text: str) -> tuple[float, ...]:
-    """Return the ends of a range and a few values per decade between them."""
+    """Return the ends of a range and a few values per decade between them.
+
+    Examples
+    --------
+    >>> _range("0.5..10")
+    (0.5, 1.0, 3.0, 10.0)
+    """
     ends = [parse_values("--bandwidth", part) for part in text.split("..")]
     low, high = ends[0][0], ends[-1][-1]
     if [len(end) for end in ends] != [1, 1] or low >= high:
@@ -156,18 +172,18 @@ def parse_budgets(
     ScenarioError
         If values do not ascend, or there is no such device.
     """
-    found = {}
+    budgets = {}
     if noise is not None:
-        found["noise_relative_rms"] = parse_values("--noise", noise)
+        budgets["noise_relative_rms"] = parse_values("--noise", noise)
     if accuracy_drop is not None:
         drops = parse_values("--accuracy-drop", accuracy_drop)
         if drops[-1] > 1:
             raise ScenarioError(f"--accuracy-drop {accuracy_drop}: {drops[-1]:g} is more than 1, all answers")
-        found["accuracy_drop"] = drops
+        budgets["accuracy_drop"] = drops
     if memory is not None:
         device, _, values = memory.partition("=")
-        names = [known.name for known in scenario.devices]
+        names = [spec.name for spec in scenario.devices]
         if device not in names:
             raise ScenarioError(f"--memory {memory}: write DEVICE=1,2,4; devices are {', '.join(names)}")
-        found[f"memory_mib.{device}"] = parse_values("--memory", values)
-    return found
+        budgets[f"memory_mib.{device}"] = parse_values("--memory", values)
+    return budgets

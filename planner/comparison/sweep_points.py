@@ -10,7 +10,8 @@ import msgspec
 from planner.comparison.sweep import Bandwidths
 from planner.plan.configuration import Configuration
 from planner.plan.records import Metrics
-from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import SearchState, reduction_factor
 from planner.refinement.planning_problem import PlanningProblem
@@ -63,11 +64,11 @@ class SweepPoints:
 
         Raises
         ------
-        UnmetError
+        UnreachableBudgetError
             If no plan keeps its error budgets.
         """
         planning = replace(self._planning, scenario=self.scenario(bandwidth, budgets))
-        return planning.formulate().limited(NOISE, self._noise_limit(budgets))
+        return planning.formulate().with_limit(NOISE, self._noise_limit(budgets))
 
     def scenario(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Scenario:
         """Return the scenario of a point."""
@@ -76,13 +77,13 @@ class SweepPoints:
             return scenario
         return self.sweep.bandwidths.scenario_at(scenario, bandwidth)
 
-    def tighten(self, budgets: Mapping[str, float], plans: Mapping[Configuration, float]) -> bool:
+    def lower_noise_limit(self, budgets: Mapping[str, float], plans: Mapping[Configuration, float]) -> bool:
         """Lower the limit on noise if a plan does not keep the error budgets on held-back data.
 
         Parameters
         ----------
         plans
-            Each with the sum of its noise.
+            Each with the sum of the noise powers of its tensors and units.
 
         Returns
         -------
@@ -121,7 +122,7 @@ class SweepPoints:
     def has_lines(self, budgets: Mapping[str, float]) -> bool:
         """Return whether plans' costs are lines over 1/bandwidth, and the same plans possible everywhere."""
         problem = self.problem(None, budgets)
-        limited = {limit.quantity.measure for limit in problem.limits}
+        limited = {limit.quantity.metric for limit in problem.limits}
         return [term.quantity for term in problem.objective] == [LATENCY] and not limited & _MOVING
 
     def _noise_limit(self, budgets: Mapping[str, float]) -> float | None:
@@ -148,9 +149,9 @@ def with_budgets(scenario: Scenario, budgets: Mapping[str, float]) -> Scenario:
 
 
 class _NoiseLimit(msgspec.Struct, frozen=True):
-    """The greatest sum of noise with which error budgets were seen to hold; None if there are none.
+    """The greatest sum of noise powers with which error budgets were seen to hold; None if there are none.
 
-    `unmet` says which ones no limit makes hold.
+    `unmet` says which budgets no limit makes hold.
     """
 
     summed: float | None
@@ -164,7 +165,7 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningPr
         own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
         problem = planning.formulate()
         found = own.noise_limit_search.solve(problem, SearchState())
-        limit = found.problem.limit(CostMetric.NOISE)
+        limit = found.problem.tightest_limit(CostMetric.NOISE)
         return _NoiseLimit(None if limit == inf else limit, found.unmet)
 
     key = cache_key(

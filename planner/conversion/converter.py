@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from planner.conversion.request import CONVERSION, MODEL, Conversion, ConversionRequest, Kind
+from planner.conversion.request import CONVERSION, MODEL, Conversion, ConversionRequest, SourceKind
 from planner.conversion.worker_process import run_worker
 from profiling.directories import cache_folder, scratch_folder
 from profiling.errors import ModelError
@@ -21,9 +21,9 @@ _NEEDED = ("tensorflow", "tf2onnx")
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A converted model in its folder, and the order that asked for it."""
+    """A converted model in its folder, and the request that asked for it."""
 
-    order: ConversionRequest
+    request: ConversionRequest
     folder: Path
 
     @property
@@ -37,8 +37,8 @@ class Converted:
         return msgspec.json.decode((self.folder / CONVERSION).read_bytes(), type=Conversion)
 
 
-def convert(order: ConversionRequest, progress: Progress = silent) -> Converted:
-    """Return the ONNX form of what an order names, from the cache where its content is known.
+def convert(request: ConversionRequest, progress: Progress = silent) -> Converted:
+    """Return the ONNX form of what a request names, from the cache where its content is known.
 
     Raises
     ------
@@ -46,15 +46,15 @@ def convert(order: ConversionRequest, progress: Progress = silent) -> Converted:
         If TensorFlow is not installed, or the source cannot be read or converted.
     """
     _require_tensorflow()
-    key = _key(order)
-    kept = cache_folder() / f"converted-{key}" if key else None
-    if kept is None or not (kept / CONVERSION).is_file():
+    key = _key(request)
+    cached_folder = cache_folder() / f"converted-{key}" if key else None
+    if cached_folder is None or not (cached_folder / CONVERSION).is_file():
         progress("converting the model", 0, 1)
         folder = fresh_folder()
-        run_worker("convert", order, folder)
-        kept = _keep(folder, kept)
+        run_worker("convert", request, folder)
+        cached_folder = _keep(folder, cached_folder)
         progress("converting the model", 1, 1)
-    return Converted(order, kept)
+    return Converted(request, cached_folder)
 
 
 def _require_tensorflow() -> None:
@@ -67,29 +67,29 @@ def _require_tensorflow() -> None:
             ) from exc
 
 
-def _key(order: ConversionRequest) -> str | None:
-    """Return a name for what comes of an order; None if it cannot be known without doing it.
+def _key(request: ConversionRequest) -> str | None:
+    """Return a name for what comes of a request; None if it cannot be known without doing it.
 
     A function may read anything, so that its model is built and converted each time.
     """
-    if order.kind is Kind.OBJECT:
+    if request.kind is SourceKind.OBJECT:
         return None
-    read = [("model", Path(order.target))] if order.kind is not Kind.APPLICATION else []
-    if order.weights is not None and Path(order.weights).is_absolute():
-        read.append(("conversion.weights", Path(order.weights)))
-    if order.custom_objects is not None:
-        beside = sorted(Path(order.custom_objects).parent.glob("*.py"))
-        read += [("conversion.custom_objects", path) for path in beside]
+    source_files = [("model", Path(request.target))] if request.kind is not SourceKind.APPLICATION else []
+    if request.weights is not None and Path(request.weights).is_absolute():
+        source_files.append(("conversion.weights", Path(request.weights)))
+    if request.custom_objects is not None:
+        modules = sorted(Path(request.custom_objects).parent.glob("*.py"))
+        source_files += [("conversion.custom_objects", path) for path in modules]
     code = sorted((Path(__file__).parent / "tf_worker").glob("*.py"))
     return cache_key(
-        order=msgspec.to_builtins(msgspec.structs.replace(order, target=_name(order))),
-        content=[_hash(path, key) for key, path in read] + [_hash(path, "") for path in code],
+        order=msgspec.to_builtins(msgspec.structs.replace(request, target=_name_in_key(request))),
+        content=[_hash(path, key) for key, path in source_files] + [_hash(path, "") for path in code],
         versions={name: _version(name) for name in (*_NEEDED, "keras", "tf_keras")},
     )
 
 
-def _name(order: ConversionRequest) -> str:
-    return order.target if order.kind is Kind.APPLICATION else order.kind
+def _name_in_key(request: ConversionRequest) -> str:
+    return request.target if request.kind is SourceKind.APPLICATION else request.kind
 
 
 def _version(package: str) -> str:
@@ -117,10 +117,10 @@ def fresh_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="conversion-", dir=scratch_folder()))
 
 
-def _keep(folder: Path, kept: Path | None) -> Path:
+def _keep(folder: Path, cached_folder: Path | None) -> Path:
     """Move what was made to its place in the cache, if it has one; another process may have been first."""
-    if kept is None:
+    if cached_folder is None:
         return folder
     with contextlib.suppress(OSError):
-        folder.rename(kept)
-    return kept if (kept / CONVERSION).is_file() else folder
+        folder.rename(cached_folder)
+    return cached_folder if (cached_folder / CONVERSION).is_file() else folder

@@ -20,9 +20,10 @@ from profiling.progress import Progress, silent
 from profiling.records.cache import cached, samples_hash
 from profiling.runtime.session import Runtime, open_session, run_session
 
-# Relative differences beyond rounding; where quantizers round, a step more or less.
+# Relative differences beyond rounding; where quantizers round, a step more or less. Conversions that are
+# right differ by 1e-6 to 1e-4 (README, "From Keras and TensorFlow"), wrong ones by much more.
 _MOST, _MOST_QUANTIZED = 1e-2, 1e-1
-_NEVERTHELESS = 1e-4  # absolute, of answers that are next to nothing
+_NEVERTHELESS = 1e-4  # absolute: relative differences of answers that are next to nothing mean nothing
 _JUDGED_LATER = "a plan judges the conversion on its calibration samples"
 _RANDOM, _REAL = "random numbers", "calibration samples"
 Rows = list[dict[str, Array]]
@@ -35,8 +36,10 @@ def check_on_random(converted: Converted) -> ConvertedFrom:
     """
 
     def make() -> ConvertedFrom:
-        found, differing = _compared(converted, converted.folder, _RANDOM)
-        return msgspec.structs.replace(found, doubt=f"{differing}; {_JUDGED_LATER}" if differing else "")
+        converted_from, differing = _compared(converted, converted.folder, _RANDOM)
+        return msgspec.structs.replace(
+            converted_from, doubt=f"{differing}; {_JUDGED_LATER}" if differing else ""
+        )
 
     return cached(converted.folder / "random.json", ConvertedFrom, make)
 
@@ -60,26 +63,35 @@ def check_on_samples(
     def make() -> ConvertedFrom:
         progress("checking the conversion", 0, 1)
         folder = fresh_folder()
-        own = [_moved(feeds, converted.conversion, channels_last) for feeds in samples]
-        np.savez(folder / SAMPLES, **{name: np.stack([feeds[name] for feeds in own]) for name in own[0]})
-        run_worker("answer", converted.order, folder)
-        found, differing = _compared(converted, folder, _REAL)
+        source_samples = [
+            _with_channels_moved(feeds, converted.conversion, channels_last) for feeds in samples
+        ]
+        np.savez(
+            folder / SAMPLES,
+            **{name: np.stack([feeds[name] for feeds in source_samples]) for name in source_samples[0]},
+        )
+        run_worker("answer", converted.request, folder)
+        converted_from, differing = _compared(converted, folder, _REAL)
         shutil.rmtree(folder)
         if differing:
-            raise ModelError(f"model: the conversion of {found.source} is not used, since {differing}")
+            raise ModelError(
+                f"model: the conversion of {converted_from.source} is not used, since {differing}"
+            )
         progress("checking the conversion", 1, 1)
-        return found
+        return converted_from
 
     return cached(converted.folder / f"check-{samples_hash(samples)[:16]}.json", ConvertedFrom, make)
 
 
-def _moved(feeds: Feeds, conversion: Conversion, move: Callable[[Array], Array]) -> dict[str, Array]:
+def _with_channels_moved(
+    feeds: Feeds, conversion: Conversion, move: Callable[[Array], Array]
+) -> dict[str, Array]:
     """Return a sample whose channels are moved where source and model differ."""
     differ = {end.name for end in conversion.inputs if end.channels_last}
     return {name: move(value) if name in differ else value for name, value in feeds.items()}
 
 
-def _rows(path: Path) -> Rows:
+def _samples_in(path: Path) -> Rows:
     """Return the samples in a file, which count along first axes."""
     with np.load(path) as arrays:
         columns = {name: arrays[name] for name in arrays.files}
@@ -91,10 +103,13 @@ def _compared(converted: Converted, folder: Path, data: str) -> tuple[ConvertedF
     """Return how far the model's answers are from those in a folder, and what differs beyond rounding."""
     conversion = converted.conversion
     session = open_session(converted.path, Runtime())
-    got = [run_session(session, _moved(row, conversion, channels_first)) for row in _rows(folder / SAMPLES)]
-    want = _rows(folder / ANSWERS)
+    got = [
+        run_session(session, _with_channels_moved(row, conversion, channels_first))
+        for row in _samples_in(folder / SAMPLES)
+    ]
+    want = _samples_in(folder / ANSWERS)
     relative = sqrt(noise_power(got, want))
-    pairs = (pair for one, exact in zip(got, want, strict=True) for pair in output_errors(one, exact))
+    pairs = (pair for answers, exact in zip(got, want, strict=True) for pair in output_errors(answers, exact))
     largest = max(float(np.abs(difference).max(initial=0.0)) for difference, _ in pairs)
     limit = _MOST_QUANTIZED if conversion.quantized else _MOST
     differing = ""
@@ -104,7 +119,7 @@ def _compared(converted: Converted, folder: Path, data: str) -> tuple[ConvertedF
             f"its answers differ on {data}, first at output {name!r}: by {largest:.3g} at most, "
             f"{relative:.3g} of the answers' size, where rounding explains {limit:g}"
         )
-    found = ConvertedFrom(
+    converted_from = ConvertedFrom(
         source=conversion.source,
         opset=conversion.opset,
         versions=conversion.versions,
@@ -115,15 +130,17 @@ def _compared(converted: Converted, folder: Path, data: str) -> tuple[ConvertedF
         samples=len(want),
         data=data,
     )
-    return found, differing
+    return converted_from, differing
 
 
 def _first_differing(got: Rows, want: Rows, limit: float) -> str:
     """Return the first output whose answers differ by more than a limit, else the one that differs most."""
-    found = {name: sqrt(noise_power(_only(got, name), _only(want, name))) for name in want[0]}
-    beyond = [name for name, relative in found.items() if not relative <= limit]
-    return beyond[0] if beyond else max(found, key=found.__getitem__)
+    relative_by_name = {
+        name: sqrt(noise_power(_of_output(got, name), _of_output(want, name))) for name in want[0]
+    }
+    beyond = [name for name, relative in relative_by_name.items() if not relative <= limit]
+    return beyond[0] if beyond else max(relative_by_name, key=relative_by_name.__getitem__)
 
 
-def _only(rows: Rows, name: str) -> Rows:
+def _of_output(rows: Rows, name: str) -> Rows:
     return [{name: row[name]} for row in rows]

@@ -1,8 +1,8 @@
-"""What a scenario calls its model -> an ONNX file, or an order to convert what it is."""
+"""What a scenario calls its model -> an ONNX file, or a request to convert what it is."""
 
 from pathlib import Path
 
-from planner.conversion.request import ConversionRequest, Kind
+from planner.conversion.request import ConversionRequest, SourceKind
 from planner.scenario.model_paths import APPLICATION, is_object
 from planner.scenario.schema import ConversionSpec
 from profiling.errors import ModelError
@@ -12,37 +12,37 @@ _WEIGHTS = ".weights.h5"
 
 
 def conversion_request(
-    model: str, how: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]
+    model: str, conversion: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]
 ) -> ConversionRequest | None:
-    """Return the order to convert a located model, or None if it is an ONNX file.
+    """Return the request to convert a located model, or None if it is an ONNX file.
 
     Raises
     ------
     ModelError
         If the model cannot be told from its name, or the options do not go with it.
     """
-    kind, target = _kind(model)
-    if kind is None:
-        given = sorted(how.model_fields_set)
-        if given:
-            raise ModelError(f"conversion.{given[0]}: {model} is an ONNX file, which is not converted")
+    source_kind, target = _source_kind(model)
+    if source_kind is None:
+        options = sorted(conversion.model_fields_set)
+        if options:
+            raise ModelError(f"conversion.{options[0]}: {model} is an ONNX file, which is not converted")
         return None
-    _refuse_vain(kind, how, model)
+    _refuse_useless_options(source_kind, conversion, model)
     return ConversionRequest(
-        kind=kind,
+        kind=source_kind,
         target=target,
-        opset=how.opset,
-        weights=how.weights,
-        arguments=dict(how.arguments),
-        custom_objects=how.custom_objects,
-        signature=how.signature,
+        opset=conversion.opset,
+        weights=conversion.weights,
+        arguments=dict(conversion.arguments),
+        custom_objects=conversion.custom_objects,
+        signature=conversion.signature,
         input_shapes=input_shapes,
     )
 
 
-def _kind(model: str) -> tuple[Kind | None, str]:
+def _source_kind(model: str) -> tuple[SourceKind | None, str]:
     if model.startswith(APPLICATION):
-        return Kind.APPLICATION, model.removeprefix(APPLICATION)
+        return SourceKind.APPLICATION, model.removeprefix(APPLICATION)
     path = Path(model)
     if model.endswith(_WEIGHTS):
         raise ModelError(
@@ -50,35 +50,35 @@ def _kind(model: str) -> tuple[Kind | None, str]:
             "architecture, and conversion.weights to this file"
         )
     if path.suffix in _KERAS_FILES:
-        return Kind.KERAS, model
+        return SourceKind.KERAS, model
     if path.suffix == ".tflite":
-        return Kind.TFLITE, model
+        return SourceKind.TFLITE, model
     if path.is_dir():
         if not (path / "saved_model.pb").is_file():
             raise ModelError(f"model: {model} is a folder but no SavedModel: it holds no saved_model.pb")
-        return Kind.SAVED_MODEL, model
-    return (Kind.OBJECT, model) if is_object(model) else (None, model)
+        return SourceKind.SAVED_MODEL, model
+    return (SourceKind.OBJECT, model) if is_object(model) else (None, model)
 
 
-_FITS = {
-    "weights": {Kind.APPLICATION, Kind.OBJECT},
-    "arguments": {Kind.APPLICATION, Kind.OBJECT},
-    "custom_objects": {Kind.KERAS},
-    "signature": {Kind.SAVED_MODEL},
+_APPLIES_TO = {
+    "weights": {SourceKind.APPLICATION, SourceKind.OBJECT},
+    "arguments": {SourceKind.APPLICATION, SourceKind.OBJECT},
+    "custom_objects": {SourceKind.KERAS},
+    "signature": {SourceKind.SAVED_MODEL},
 }
 
 
-def _refuse_vain(kind: Kind, how: ConversionSpec, model: str) -> None:
+def _refuse_useless_options(source_kind: SourceKind, conversion: ConversionSpec, model: str) -> None:
     """Refuse options that would change nothing."""
-    for name, kinds in _FITS.items():
-        if name in how.model_fields_set and kind not in kinds:
+    for name, kinds in _APPLIES_TO.items():
+        if name in conversion.model_fields_set and source_kind not in kinds:
             fit = " and ".join(_SHOWN[k] for k in sorted(kinds))
             raise ModelError(f"conversion.{name}: does not apply to {model}; it is for {fit}")
 
 
 _SHOWN = {
-    Kind.APPLICATION: "keras:NAME",
-    Kind.OBJECT: "module:function",
-    Kind.KERAS: ".keras and .h5 files",
-    Kind.SAVED_MODEL: "SavedModel folders",
+    SourceKind.APPLICATION: "keras:NAME",
+    SourceKind.OBJECT: "module:function",
+    SourceKind.KERAS: ".keras and .h5 files",
+    SourceKind.SAVED_MODEL: "SavedModel folders",
 }

@@ -11,7 +11,7 @@ ORDER, CONVERSION, FAILURE = "order.json", "conversion.json", "failure.txt"
 MODEL, SAMPLES, ANSWERS = "model.onnx", "samples.npz", "answers.npz"
 
 
-class Kind(StrEnum):
+class SourceKind(StrEnum):
     """Where a model that is no ONNX file comes from."""
 
     APPLICATION = "application"  # of keras.applications, by name
@@ -38,7 +38,7 @@ class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True):
         Whole shapes of inputs with dynamic dimensions, in the source's own layout.
     """
 
-    kind: Kind
+    kind: SourceKind
     target: str
     opset: int
     weights: str | None = None
@@ -50,9 +50,9 @@ class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> str:
         """What messages call the source."""
-        if self.kind is Kind.APPLICATION:
+        if self.kind is SourceKind.APPLICATION:
             return f"keras:{self.target}"
-        return self.target.rpartition("/")[2] if self.kind is Kind.OBJECT else self.target
+        return self.target.rpartition("/")[2] if self.kind is SourceKind.OBJECT else self.target
 
 
 class SourceInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +81,6 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def read_order(folder: Path) -> ConversionRequest:
-    """Return the order that lies in a folder."""
+def read_request(folder: Path) -> ConversionRequest:
+    """Return the request that lies in a folder."""
     return msgspec.json.decode((folder / ORDER).read_bytes(), type=ConversionRequest)

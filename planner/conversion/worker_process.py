@@ -1,4 +1,4 @@
-"""The process with TensorFlow from outside: started, waited for, and its failures told."""
+"""Starts the process with TensorFlow, waits for it, and says how it failed."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ from planner.conversion.request import (
     FAILURE,
     ORDER,
     ConversionRequest,
-    Kind,
-    read_order,
+    SourceKind,
+    read_request,
 )
 from profiling.errors import ModelError
 
@@ -34,15 +34,15 @@ _WRITES = {"convert": CONVERSION, "answer": ANSWERS}  # last of all
 _ABOVE = str(Path(__file__).parents[2])
 
 
-def run_worker(command: str, order: ConversionRequest, folder: Path) -> None:
-    """Let a process of its own do what an order asks, in a folder.
+def run_worker(command: str, request: ConversionRequest, folder: Path) -> None:
+    """Let a process of its own do what a request asks, in a folder.
 
     Raises
     ------
     ModelError
         With what it says of its failure, or of its end.
     """
-    (folder / ORDER).write_bytes(msgspec.json.encode(order))
+    (folder / ORDER).write_bytes(msgspec.json.encode(request))
     path = os.pathsep.join(filter(None, [_ABOVE, os.environ.get("PYTHONPATH")]))
     # With -P, files of the folder where this was started are not taken for modules.
     call = [sys.executable, "-P", "-m", _WORKER, command, str(folder)]
@@ -64,17 +64,17 @@ def run_worker(command: str, order: ConversionRequest, folder: Path) -> None:
 
 
 def _failure(folder: Path, code: int) -> str:
-    told = folder / FAILURE
-    if told.is_file():
-        return told.read_text(encoding="utf-8")
-    order = read_order(folder)
-    user_code = order.shown if order.kind is Kind.OBJECT else order.custom_objects
+    failure_file = folder / FAILURE
+    if failure_file.is_file():
+        return failure_file.read_text(encoding="utf-8")
+    request = read_request(folder)
+    user_code = request.shown if request.kind is SourceKind.OBJECT else request.custom_objects
     if user_code is not None and code >= 0:
         return f"model: {user_code.rpartition('/')[2]} ended the process that ran it, with exit code {code}"
     if code < 0:
-        killed = -code == signal.SIGKILL
-        likely = "memory may have run out" if killed else "the file may be damaged"
+        is_killed = -code == signal.SIGKILL
+        likely = "memory may have run out" if is_killed else "the file may be damaged"
         name = signal.Signals(-code).name
-        return f"model: TensorFlow ended with {name} over {order.shown}: {likely}"
+        return f"model: TensorFlow ended with {name} over {request.shown}: {likely}"
     last = (folder / _LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
     return f"model: TensorFlow's process failed: {''.join(last) or f'exit code {code}'}"

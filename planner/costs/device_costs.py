@@ -1,4 +1,4 @@
-"""What a device pays for each unit in each precision."""
+"""What each unit costs on a device in each precision, and each tensor in each conversion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from planner.devices.runtime import origin_of
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
-from profiling.on_device.measure import DECODE, ENCODE
+from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import Scheme
 from profiling.records.profile import LatencyProfile, NoiseProfile
@@ -19,7 +19,7 @@ class DeviceCosts:
     Parameters
     ----------
     units, switches
-        (unit, precision) -> seconds, and (tensor, precision, other precision) -> seconds to bring it there.
+        (unit, precision) -> seconds, and (tensor, precision, other precision) -> seconds to convert it.
     unit_noise, tensor_noise
         (name, precision) -> noise power of quantizing it in the device's scheme.
     symmetric
@@ -29,9 +29,9 @@ class DeviceCosts:
     start_s
         Seconds that a stage takes besides its units.
     leave_s, enter_s
-        (tensor, form) -> seconds that a stage loses by ending or beginning there.
+        (tensor, precision) -> seconds that a stage loses by ending or beginning there.
     wires
-        (wire, encode or decode) -> seconds to begin with, and per element.
+        (wire, encode or decode) -> seconds of any tensor, and per element.
     float16_noise
         Tensor -> noise power of crossing as float16, None if it cannot.
     """
@@ -57,19 +57,28 @@ class DeviceCosts:
         speedup: float = 1.0,
     ) -> "DeviceCosts":
         """Return the costs on a device that is `speedup` times as fast as the profile's."""
+        # Seconds that no kernel accounts for are time of the model, too: units bear them in proportion.
         latency = latency.spread_rest()
         return cls(
             {(row.unit, row.precision): row.seconds / speedup for row in latency.units},
             {(row.tensor, row.source, row.to): row.seconds / speedup for row in latency.switches},
-            {(row.unit, precision): row.power for precision, one in noise.items() for row in one.units},
-            {(row.tensor, precision): row.power for precision, one in noise.items() for row in one.tensors},
+            {
+                (row.unit, precision): row.power
+                for precision, profile in noise.items()
+                for row in profile.units
+            },
+            {
+                (row.tensor, precision): row.power
+                for precision, profile in noise.items()
+                for row in profile.tensors
+            },
             scheme.symmetric,
             latency.wall_s[Precision.FP32] / speedup,
             latency.start_s / speedup,
             {(row.tensor, row.form): row.leave_s / speedup for row in latency.seams},
             {(row.tensor, row.form): row.enter_s / speedup for row in latency.seams},
             {(w.wire, w.side): (w.start_s / speedup, w.element_s / speedup) for w in latency.wires},
-            {row.tensor: row.float16 for one in noise.values() for row in one.tensors},
+            {row.tensor: row.float16 for profile in noise.values() for row in profile.tensors},
         )
 
     def coding_s(self, tensor: str, wire: Wire, graph: ModelGraph) -> float:
@@ -90,8 +99,8 @@ def device_costs(
         origin, speedup = origin_of(scenario, device)
         scheme = schemes[device.name]
         quantized = scenario.measured_precisions[1:]
-        own = dict(zip(quantized, noise_of(scenario, scheme, noise), strict=True))
-        costs[device.name] = DeviceCosts.of(latency[origin.name], own, scheme, speedup)
+        by_precision = dict(zip(quantized, noise_of(scenario, scheme, noise), strict=True))
+        costs[device.name] = DeviceCosts.of(latency[origin.name], by_precision, scheme, speedup)
     return costs
 
 

@@ -18,7 +18,7 @@ from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.device_bundle import write_bundle
 from profiling.latency.measure_latency import measure_latency, measurement_plan, variants_of
-from profiling.on_device.measure import processor
+from profiling.on_device.sessions import cpu_description
 from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
@@ -37,10 +37,12 @@ def latency_profile(
 ) -> LatencyProfile:
     """Return a device's seconds, measured on this machine or read from its profile file.
 
+    A measurement is kept in the cache under everything that it depends on.
+
     Raises
     ------
     ProfileError
-        If the file is unreadable, of another format, or of another model.
+        If the file is unreadable, of another format or model, or lacks a precision that the device may use.
     """
     if device.profile not in (None, MEASURE_HERE):
         return _read_profile(scenario, device, subject)
@@ -49,7 +51,7 @@ def latency_profile(
         subject=subject.fingerprint,
         scheme=calibration.scheme.label,
         runtime=ort.__version__,
-        processor=processor(),
+        processor=cpu_description(),
         threads=setup.runtime.threads,
         provider=setup.runtime.provider,
         rounds=setup.rounds,
@@ -81,11 +83,11 @@ def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> No
     """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
     units = {(row.unit, row.precision) for row in latency.units}
     switches = {(row.tensor, row.source, row.to) for row in latency.switches}
-    floats = [name for name in graph.boundary() if graph.tensors[name].is_float]
-    wanted = {(unit.name, Precision.FP32) for unit in graph.units}
+    floats = [name for name in graph.boundary_tensors() if graph.tensors[name].is_float]
+    required = {(unit.name, Precision.FP32) for unit in graph.units}
     ends = (Precision.FP32, Precision.INT8)
     pairs = {(t, a, b) for t in floats for a, b in (ends, ends[::-1])}
-    missing: list[tuple[str, ...]] = [*sorted(wanted - units), *sorted(pairs - switches)]
+    missing: list[tuple[str, ...]] = [*sorted(required - units), *sorted(pairs - switches)]
     if missing:
         raise ProfileError(
             f"{path}: lacks the seconds of {missing[0][0]!r} in {missing[0][-1]}; measure again"
@@ -100,8 +102,8 @@ def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> No
 
 def _check_precision(path: Path, latency: LatencyProfile, graph: ModelGraph, precision: Precision) -> None:
     """Refuse a profile that knows other precisions than the scenario allows."""
-    known = {row.unit for row in latency.units if row.precision is precision}
-    missing = [unit.name for unit in graph.units if unit.quantizable and unit.name not in known]
+    units_in_precision = {row.unit for row in latency.units if row.precision is precision}
+    missing = [unit.name for unit in graph.units if unit.quantizable and unit.name not in units_in_precision]
     if missing:
         raise ProfileError(
             f"{path}: was made for other precisions: it lacks the {precision} seconds of {missing[0]!r}; "
@@ -127,17 +129,17 @@ def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -
     ScenarioError
         If there is no such device.
     """
-    here = _device(scenario, device).model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
-    scheme = scheme_here(scenario, here, runtime_of(here))
+    local_device = _device(scenario, device).model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
+    scheme = scheme_here(scenario, local_device, runtime_of(local_device))
     prepared = prepare(scenario, progress, {device: scheme})
     calibration = prepared.calibration(device)
-    latency = latency_profile(scenario, here, prepared.subject, calibration, progress)
+    latency = latency_profile(scenario, local_device, prepared.subject, calibration, progress)
     noise = noise_profiles(scenario, prepared.subject, prepared.calibrations, progress)
     return Profile(PROFILE_FORMAT, device, latency, noise_of(scenario, scheme, noise))
 
 
 def _device(scenario: Scenario, name: str) -> DeviceSpec:
-    names = [each.name for each in scenario.devices]
+    names = [device.name for device in scenario.devices]
     if name not in names:
         raise ScenarioError(f"--device {name}: no such device; devices are {', '.join(names)}")
     return scenario.device(name)
@@ -151,14 +153,14 @@ def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progr
     ScenarioError
         If there is no such device.
     """
-    there = _device(scenario, device)
-    spec = scenario.quantization_of(there)
+    remote_device = _device(scenario, device)
+    quantization = scenario.quantization_of(remote_device)
     # Bits of weights do not change seconds; whether kernels overflow there is found out there.
-    scheme = Scheme(bool(spec.symmetric), bool(spec.reduce_range))
+    scheme = Scheme(bool(quantization.symmetric), bool(quantization.reduce_range))
     prepared = prepare(scenario, progress, {device: scheme})
     feeds = prepared.subject.calibration.samples[0]
     graph, calibration = prepared.models.graph, prepared.calibration(device)
-    setup = setup_of(scenario, there)
+    setup = setup_of(scenario, remote_device)
     order = measurement_plan(graph, calibration, setup, device)
     progress("writing the bundle", 0, 1)
     write_bundle(variants_of(graph, calibration, setup.precisions), feeds, order, folder)

@@ -3,6 +3,7 @@
 Summed over quantized tensors and units, noise power counts every source as if it were alone. Together they
 saturate (a softmax cannot be more wrong than wrong), and single sources are measured on fewer samples. Both
 are in N(s) = gain s / (1 + s / knee), which is monotone: a budget on noise stays a budget on the sum.
+All powers are relative to that of the fp32 model's outputs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,36 +24,45 @@ from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration
 from profiling.runtime.session import Optimization, open_session, run_samples, runtime_for
 
-_MODELS = 8  # mixed models that the law is fitted on
+_MODELS = 8  # mixed models that the law is fitted on: enough for two numbers and an outlier, each is a run
 _LEAST_SHARE = 1 / 64  # of the noise of everything in int8, in the model with the fewest units
-_KNEES = np.geomspace(1e-3, 1e3, 121)  # relative to the middle of the measured sums
-_LEAST_POINTS = 3
+_KNEES = np.geomspace(1e-3, 1e3, 121)  # relative to the median of the measured sums: 20 steps a decade
+_LEAST_POINTS = 3  # two numbers need more points than two; with fewer the sum itself is taken
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseModel:
-    """N(s) = gain s / (1 + s / knee); an infinite knee is proportionality."""
+    """N(s) = gain s / (1 + s / knee); an infinite knee is proportionality.
+
+    Examples
+    --------
+    >>> law = NoiseModel(gain=2.0, knee=1.0)
+    >>> law.predict(1.0), law.invert(1.0), law.invert(2.0)
+    (1.0, 1.0, inf)
+    >>> law.calibrated(summed=1.0, power=0.5).predict(1.0)
+    0.5
+    """
 
     gain: float = 1.0
     knee: float = float("inf")
 
-    def power(self, summed: float) -> float:
+    def predict(self, summed: float) -> float:
         """Return the noise power of a plan whose sources sum to `summed`."""
         return self.gain * summed / (1 + summed / self.knee)
 
-    def summed(self, power: float) -> float:
+    def invert(self, power: float) -> float:
         """Return the greatest sum whose noise is `power`; infinite where no sum gets that far."""
         rest = self.gain - power / self.knee
         return power / rest if rest > 0 else float("inf")
 
-    def through(self, summed: float, power: float) -> "NoiseModel":
+    def calibrated(self, summed: float, power: float) -> "NoiseModel":
         """Return the law with another gain, under which sources that sum to `summed` make `power`."""
-        expected = self.power(summed)
+        expected = self.predict(summed)
         return NoiseModel(self.gain * power / expected, self.knee) if expected and power else self
 
 
 class CalibrationPoint(msgspec.Struct, frozen=True):
-    """A mixed model: its units in int8, their sources' summed noise power, and what was measured."""
+    """A mixed model: its units in int8, their sources' summed noise power, and the measured power."""
 
     int8: tuple[int, ...]
     summed: float
@@ -103,48 +113,53 @@ def measure_calibration_points(
     ----------
     alone, costs
         The scenario on one device, from `single_device_scenario`, and that device's costs.
+    samples
+        Each of them is run once per mixed model.
     """
     whole = WholeModelPredictor(alone, graph, costs)
     runtime = runtime_for(len(samples))
     exact = list(run_samples(open_session(graph.model, runtime), samples))
-    found = []
+    points = []
     sets = list(_sets(graph, whole, next(iter(costs.values()))))
     for number, int8 in enumerate(sets):
         mixed = rebuild(graph, trial.calibration.of(int8), trial.calibration.ranges)
         summed = whole.cost(dict.fromkeys(int8, Precision.INT8)).noise_power
         measured = noise_power(run_samples(open_session(mixed, runtime, trial.level), samples), exact)
-        found.append(CalibrationPoint(int8, summed, measured))
+        points.append(CalibrationPoint(int8, summed, measured))
         progress("noise of mixed models", number + 1, len(sets))
-    return CalibrationPoints(tuple(found))
+    return CalibrationPoints(tuple(points))
 
 
 def _sets(graph: ModelGraph, whole: WholeModelPredictor, costs: DeviceCosts) -> Iterator[tuple[int, ...]]:
     """Yield units in int8: all, then random ones whose summed noise stays below shares of all's."""
-    able = [unit.index for unit in graph.units if unit.quantizable]
-    everything = whole.cost(dict.fromkeys(able, Precision.INT8)).noise_power
-    rng = np.random.default_rng(0)
+    quantizable = [unit.index for unit in graph.units if unit.quantizable]
+    everything = whole.cost(dict.fromkeys(quantizable, Precision.INT8)).noise_power
+    rng = np.random.default_rng(0)  # the same models in every run, whose measurements are cached
     for share in np.geomspace(1.0, _LEAST_SHARE, _MODELS):
-        add = _adder(graph, costs)
-        order = able if share == 1.0 else rng.permutation(able)
-        chosen = [int(u) for u in order if share == 1.0 or add(int(u), everything * share)]
-        settled = tuple(graph.resolve_precisions(dict.fromkeys(chosen, Precision.INT8)))
-        if settled:
-            yield settled
+        take_if_below = _noise_counter(graph, costs)
+        order = quantizable if share == 1.0 else rng.permutation(quantizable)
+        chosen = [int(u) for u in order if share == 1.0 or take_if_below(int(u), everything * share)]
+        resolved = tuple(graph.resolve_precisions(dict.fromkeys(chosen, Precision.INT8)))
+        if resolved:
+            yield resolved
 
 
-def _adder(graph: ModelGraph, costs: DeviceCosts) -> Callable[[int, float], bool]:
-    """Return what takes a unit in if the sum of noise with it stays within a limit."""
+def _noise_counter(graph: ModelGraph, costs: DeviceCosts) -> Callable[[int, float], bool]:
+    """Return a function that takes a unit in if the sum of noise with it stays within a limit.
+
+    It counts a tensor that several of the units quantize once.
+    """
     total, counted = 0.0, set[str]()
 
-    def add(index: int, limit: float) -> bool:
+    def take_if_below(index: int, limit: float) -> bool:
         nonlocal total
         tensors = set(graph.tensors_quantized_with(index)) - counted
-        more = costs.unit_noise.get((graph.units[index].name, Precision.INT8), 0.0)
-        more += sum(costs.tensor_noise.get((name, Precision.INT8), 0.0) for name in tensors)
-        if total + more > limit:
+        added = costs.unit_noise.get((graph.units[index].name, Precision.INT8), 0.0)
+        added += sum(costs.tensor_noise.get((name, Precision.INT8), 0.0) for name in tensors)
+        if total + added > limit:
             return False
-        total += more
+        total += added
         counted.update(tensors)
         return True
 
-    return add
+    return take_if_below

@@ -1,4 +1,4 @@
-"""What the costs say of the whole mixed-precision model on one device, to be compared with a run of it."""
+"""Predicts the whole mixed-precision model on one device, to be compared with a run of it."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from profiling.precision import Precision
 
 
 def single_device_scenario(scenario: Scenario, device: DeviceSpec) -> Scenario:
-    """Return the scenario with everything on one device, in any precision."""
+    """Return the scenario with everything on one device, in any precision that was measured."""
     return scenario.model_copy(
         update={
             "devices": (device.model_copy(update={"precisions": None, "visits": 1}),),
@@ -48,9 +48,9 @@ class WholeModelPredictor:
         mix
             Precisions of units that can be quantized; `ModelGraph.resolve_precisions` says which then are.
         """
-        settled = self._graph.resolve_precisions(mix)
+        resolved = self._graph.resolve_precisions(mix)
         choice = [
-            [option.precision for option in vertex.options].index(settled.get(index, Precision.FP32))
+            [option.precision for option in vertex.options].index(resolved.get(index, Precision.FP32))
             for index, vertex in enumerate(self._problem.vertices)
         ]
         return evaluate(self._problem, Choice(tuple(choice)))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from planner.deployment.deliverable import BuiltModels
 from planner.deployment.metadata import label_nodes, label_stage
 from planner.deployment.mixed_precision import rebuild
-from planner.deployment.split import Placement, crossings_of, split
+from planner.deployment.split import Placement, split, wired_tensors_of
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
@@ -18,17 +18,19 @@ from profiling.quantization.wire_formats import add_wires
 def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
     """Return the models in which every unit is in its precision and on its device."""
     graph, scenario, devices = prepared.models.graph, prepared.scenario, chosen.devices
-    schemes = {index: prepared.schemes[devices[index]].at(own) for index, own in chosen.mix.items()}
+    schemes = {
+        index: prepared.schemes[devices[index]].at(precision) for index, precision in chosen.mix.items()
+    }
     mixed = rebuild(graph, schemes, prepared.ranges)
     placement = Placement(devices, scenario.source, scenario.sink, frozenset(scenario.inputs))
-    crossings = crossings_of(graph, placement, dict(chosen.wires))
+    crossings = wired_tensors_of(graph, placement, dict(chosen.wires))
     if crossings:
         quantized = {node for index in schemes for node in graph.units[index].nodes}
         mixed = add_wires(mixed, crossings, read_ranges(prepared.ranges), quantized)
     label_nodes(mixed, graph, chosen)
     stages = split(mixed, graph, placement, crossings)
     for number, stage in enumerate(stages):
-        label_stage(stage.model, number, [one.device for one in stages])
+        label_stage(stage.model, number, [stage_model.device for stage_model in stages])
     return BuiltModels(graph, mixed, stages)
 
 
@@ -37,9 +39,9 @@ def build_models(prepared: Prepared, plan: Plan) -> BuiltModels:
     graph = prepared.models.graph
     precisions, device_of = plan.precisions(), plan.devices()
     devices = {device.name for device in prepared.scenario.devices}
-    twice = len(device_of) != len(plan.assignments)
+    assigned_twice = len(device_of) != len(plan.assignments)
     if (
-        twice
+        assigned_twice
         or set(device_of) != {unit.name for unit in graph.units}
         or not devices.issuperset(device_of.values())
     ):
@@ -48,8 +50,12 @@ def build_models(prepared: Prepared, plan: Plan) -> BuiltModels:
         tuple(device_of[unit.name] for unit in graph.units),
         tuple(precisions[unit.name] if unit.quantizable else Precision.FP32 for unit in graph.units),
     )
-    quantized = graph.forms(chosen.mix)
-    known = {wire.value: wire for wire in Wire}
-    floats = {name for name in graph.boundary() if graph.tensors[name].is_float} - set(quantized)
-    wires = {cut.tensor: known[cut.wire] for cut in plan.cuts if cut.wire in known and cut.tensor in floats}
+    quantized = graph.tensor_precisions(chosen.mix)
+    wires_by_name = {wire.value: wire for wire in Wire}
+    floats = {name for name in graph.boundary_tensors() if graph.tensors[name].is_float} - set(quantized)
+    wires = {
+        cut.tensor: wires_by_name[cut.wire]
+        for cut in plan.cuts
+        if cut.wire in wires_by_name and cut.tensor in floats
+    }
     return build(prepared, replace(chosen, wires=tuple(wires.items())))

@@ -1,4 +1,4 @@
-"""The assignment inside the models, where viewers of ONNX show it: properties of models and nodes."""
+"""Writes the assignment into the models, where viewers of ONNX show it: properties of models and nodes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -42,6 +42,8 @@ def label_as_shared(model: onnx.ModelProto, device: str) -> None:
     _label(model, {"device": device})
 
 
-def _label(model: onnx.ModelProto, own: Mapping[str, str]) -> None:
-    others = {e.key: e.value for e in model.metadata_props if not e.key.startswith(f"{_PREFIX}.")}
-    helper.set_model_props(model, others | {f"{_PREFIX}.{key}": value for key, value in own.items()})
+def _label(model: onnx.ModelProto, labels: Mapping[str, str]) -> None:
+    kept_properties = {e.key: e.value for e in model.metadata_props if not e.key.startswith(f"{_PREFIX}.")}
+    helper.set_model_props(
+        model, kept_properties | {f"{_PREFIX}.{key}": value for key, value in labels.items()}
+    )

@@ -36,11 +36,13 @@ def rebuild(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> o
     mixed = quantize(graph.model, of_nodes, ranges, graph.guarded_nodes)
     mixed = shape_inference.infer_shapes(mixed)
     precisions = {i: Precision.INT16 if s.wide else Precision.INT8 for i, s in schemes.items()}
-    expected = set(graph.forms(precisions).items())
-    boundary = set(graph.boundary())
-    found = {(name, own) for name, own in quantized_tensors(mixed).items() if name in boundary}
-    if found != expected:
-        odd = ", ".join(sorted(name for name, _ in found ^ expected)[:3])
+    expected = set(graph.tensor_precisions(precisions).items())
+    boundary = set(graph.boundary_tensors())
+    quantized = {
+        (name, precision) for name, precision in quantized_tensors(mixed).items() if name in boundary
+    }
+    if quantized != expected:
+        odd = ", ".join(sorted(name for name, _ in quantized ^ expected)[:3])
         raise RebuildError(f"the quantization tool left the plan at tensor {odd}")
     try:
         check_model(mixed)

@@ -14,12 +14,12 @@ from profiling.onnx_io.external_weights import check_model
 from profiling.onnx_io.extract import Library
 from profiling.precision import Wire
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
-from profiling.quantization.wire_formats import Crossing
+from profiling.quantization.wire_formats import WiredTensor
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where units run, and where inputs arise and outputs are due.
+    """Which device runs each unit, and where inputs arise and outputs are due.
 
     Parameters
     ----------
@@ -34,14 +34,20 @@ class Placement:
     sink: str
     raw_inputs: frozenset[str] = frozenset()
 
-    def home(self, unit: int | None) -> str:
+    def device_of(self, unit: int | None) -> str:
         """Return the device of a unit, or of the inputs."""
         return self.source if unit is None else self.devices[unit]
 
 
 @dataclass(frozen=True, slots=True)
 class StageModel:
-    """One stage: what one device runs without waiting for another. Stages run in list order."""
+    """One stage: what one device runs without waiting for another.
+
+    Parameters
+    ----------
+    units
+        Their indices in the graph; none where a stage only converts an input or output.
+    """
 
     device: str
     units: tuple[int, ...]
@@ -66,20 +72,26 @@ class _Task:
     key: int | str
 
 
-def crossings_of(graph: ModelGraph, placement: Placement, wires: Mapping[str, Wire]) -> tuple[Crossing, ...]:
-    """Return the float tensors that cross links in wires, and who reads them behind."""
-    found = []
+def wired_tensors_of(
+    graph: ModelGraph, placement: Placement, wires: Mapping[str, Wire]
+) -> tuple[WiredTensor, ...]:
+    """Return the float tensors that cross links in wires, and the nodes on other devices that read them."""
+    wired_tensors = []
     for name, wire in wires.items():
-        home = placement.home(graph.producer(name))
-        far = [graph.units[u] for u in graph.consumers(name) if placement.devices[u] != home]
-        due = name in graph.outputs and home != placement.sink
-        if far or due:
-            found.append(Crossing(name, wire, frozenset(node for unit in far for node in unit.nodes), due))
-    return tuple(found)
+        producer_device = placement.device_of(graph.producer(name))
+        remote_units = [
+            graph.units[u] for u in graph.consumers(name) if placement.devices[u] != producer_device
+        ]
+        due = name in graph.outputs and producer_device != placement.sink
+        if remote_units or due:
+            wired_tensors.append(
+                WiredTensor(name, wire, frozenset(node for unit in remote_units for node in unit.nodes), due)
+            )
+    return tuple(wired_tensors)
 
 
 def split(
-    mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement, crossings: Sequence[Crossing] = ()
+    mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement, crossings: Sequence[WiredTensor] = ()
 ) -> tuple[StageModel, ...]:
     """Return the stages of a mixed-precision model in the order in which they can run.
 
@@ -114,7 +126,11 @@ def split(
 
 class _Cutter:
     def __init__(
-        self, mixed: onnx.ModelProto, graph: ModelGraph, placement: Placement, crossings: Sequence[Crossing]
+        self,
+        mixed: onnx.ModelProto,
+        graph: ModelGraph,
+        placement: Placement,
+        crossings: Sequence[WiredTensor],
     ) -> None:
         self.graph = graph
         self.wired = {crossing.tensor: crossing for crossing in crossings}
@@ -143,14 +159,14 @@ class _Cutter:
     def ends(self, device: str, tasks: Sequence[_Task]) -> tuple[list[str], list[str]]:
         """Return the names of a stage's inputs and outputs in the mixed model."""
         inside = set(tasks)
-        needed = dict.fromkeys(
+        required = dict.fromkeys(
             self._wire_name(name, device)
             for task in tasks
             for name in self._reads(task)
             if self._maker(name, device) not in inside
         )
-        given = dict.fromkeys(name for task in tasks for name in self._gives(task, inside))
-        return list(needed), list(given)
+        handed_on = dict.fromkeys(name for task in tasks for name in self._handed_on(task, inside))
+        return list(required), list(handed_on)
 
     def _maker(self, name: str, reader_device: str) -> _Task | None:
         """Return the task whose result a reader on a device takes; None for an input as it arose."""
@@ -174,8 +190,8 @@ class _Cutter:
             return name + QUANTIZED_SUFFIX
         if name not in self.wired:
             return name
-        crossing, home = self.wired[name], self.placement.home(self.producers.get(name))
-        return crossing.exact if reader_device == home else crossing.encoded
+        crossing, producer_device = self.wired[name], self.placement.device_of(self.producers.get(name))
+        return crossing.exact if reader_device == producer_device else crossing.encoded
 
     def _reads(self, task: _Task) -> tuple[str, ...]:
         return self.graph.units[task.key].inputs if isinstance(task.key, int) else (task.key,)
@@ -183,7 +199,7 @@ class _Cutter:
     def _wire_name(self, name: str, device: str) -> str:
         return name if self._maker(name, device) is None else self._carrier(name, device)
 
-    def _gives(self, task: _Task, inside: set[_Task]) -> Iterator[str]:
+    def _handed_on(self, task: _Task, inside: set[_Task]) -> Iterator[str]:
         """Yield what other stages or the caller take from a task."""
         if not isinstance(task.key, int):
             yield task.key if task.kind == "decode" else self._carrier(task.key, "")

@@ -23,7 +23,7 @@ def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
     ProfileError
         If a profile file was made with another scheme than its device is to use.
     """
-    files = {device.name: _file(device) for device in scenario.devices}
+    files = {device.name: _profile_of(device) for device in scenario.devices}
     auto = any(latency is not None and latency.overflows for latency in files.values())
     return {
         device.name: _scheme(scenario, device, files[origin_of(scenario, device)[0].name], auto=auto)
@@ -64,7 +64,7 @@ def trial_level(scenario: Scenario, device: DeviceSpec, scheme: Scheme) -> Optim
     return Optimization.DEFAULT
 
 
-def _file(device: DeviceSpec) -> LatencyProfile | None:
+def _profile_of(device: DeviceSpec) -> LatencyProfile | None:
     if device.profile in (None, MEASURE_HERE):
         return None
     path = Path(str(device.profile))
@@ -83,14 +83,14 @@ def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None,
     if symmetric is None:
         symmetric = scenario.quantization_of(origin).symmetric
     if file is not None:
-        made = SCHEMES.get(file.scheme)
-        if made is None:
+        profiled_scheme = SCHEMES.get(file.scheme)
+        if profiled_scheme is None:
             raise ProfileError(f"{origin.profile}: unknown quantization scheme {file.scheme!r}")
-        symmetric = made.symmetric if symmetric is None else symmetric
-        if device is origin and symmetric != made.symmetric:
+        symmetric = profiled_scheme.symmetric if symmetric is None else symmetric
+        if device is origin and symmetric != profiled_scheme.symmetric:
             raise ProfileError(
-                f"{origin.profile} was made with {'' if made.symmetric else 'a'}symmetric activations, but "
-                f"quantization.symmetric of {device.name} is {str(symmetric).lower()}"
+                f"{origin.profile} was made with {'' if profiled_scheme.symmetric else 'a'}symmetric "
+                f"activations, but quantization.symmetric of {device.name} is {str(symmetric).lower()}"
             )
         if device is origin and spec.reduce_range is False and file.overflows:
             raise ProfileError(

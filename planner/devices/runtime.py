@@ -16,7 +16,10 @@ def local_runtime(scenario: Scenario) -> Runtime:
 
 
 def origin_of(scenario: Scenario, device: DeviceSpec) -> tuple[DeviceSpec, float]:
-    """Return the device whose costs a device takes, itself or one that it is scaled from, and its speedup."""
+    """Return the device whose costs a device takes, itself or one that it is scaled from, and its speedup.
+
+    Speedups along a chain of scaled devices multiply.
+    """
     speedup = 1.0
     while device.scaled_from is not None:
         speedup *= device.speedup or 1.0

@@ -48,7 +48,11 @@ def calibrate_once(subject: CalibratedModel, progress: Progress = silent) -> Pat
 def _has_ranges(path: Path, graph: ModelGraph) -> bool:
     """Return whether a calibration file is whole: it knows every tensor that a unit can quantize."""
     try:
-        known = json.loads(path.read_text())["data"]
+        tensors_with_ranges = json.loads(path.read_text())["data"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return all(name in known for unit in graph.units for name in graph.tensors_quantized_with(unit.index))
+    return all(
+        name in tensors_with_ranges
+        for unit in graph.units
+        for name in graph.tensors_quantized_with(unit.index)
+    )

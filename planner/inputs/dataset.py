@@ -11,7 +11,7 @@ from planner.image_layout import are_channels_last, channels_first
 from planner.scenario.data_schema import ImageSpec
 from profiling.arrays import Array, Feeds
 
-_HELD_BACK_EVERY = 4
+_HELD_BACK_EVERY = 4  # calibration samples: budgets are met on data that ranges were not taken from
 
 
 class Samples(Sequence[Feeds]):
@@ -38,20 +38,20 @@ class Dataset:
     samples: Sequence[Feeds]
     labels: Array | None
 
-    def pick(self, places: Sequence[int]) -> "Dataset":
+    def pick(self, indices: Sequence[int]) -> "Dataset":
         """Return the samples at some places."""
-        labels = None if self.labels is None else self.labels[list(places)]
-        return Dataset(Samples(places, self.samples.__getitem__), labels)
+        labels = None if self.labels is None else self.labels[list(indices)]
+        return Dataset(Samples(indices, self.samples.__getitem__), labels)
 
     @property
     def classes(self) -> Array | None:
         """The labels, if they are class indices."""
-        known = self.labels is not None and np.issubdtype(self.labels.dtype, np.integer)
-        return self.labels if known else None
+        are_indices = self.labels is not None and np.issubdtype(self.labels.dtype, np.integer)
+        return self.labels if are_indices else None
 
     def spread(self, count: int) -> "Dataset":
         """Return at most `count` samples, evenly spread."""
-        return self.pick(_spread(range(len(self.samples)), count))
+        return self.pick(_evenly_spread(range(len(self.samples)), count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class Input:
 
 def split_calibration(data: Dataset) -> tuple[Dataset, Dataset]:
     """Return (three quarters to calibrate with, the held-back quarter to tighten budgets on)."""
-    places = range(len(data.samples))
-    back = places[_HELD_BACK_EVERY - 1 :: _HELD_BACK_EVERY]
-    return data.pick([place for place in places if place not in back]), data.pick(back)
+    indices = range(len(data.samples))
+    held_back = indices[_HELD_BACK_EVERY - 1 :: _HELD_BACK_EVERY]
+    return data.pick([index for index in indices if index not in held_back]), data.pick(held_back)
 
 
 def check_labels(labels: Array | None, classes: int, where: str) -> None:
@@ -104,14 +104,14 @@ def check_labels(labels: Array | None, classes: int, where: str) -> None:
 
 
 def class_indices(labels: Iterable[Any], offset: int, where: str) -> Array:
-    """Return whole numbers plus an offset as class indices."""
+    """Return whole numbers plus an offset as class indices: int64, shape [samples]."""
     try:
         return np.array([int(label) + offset for label in labels], dtype=np.int64)
     except OverflowError as exc:
         raise DataError(f"{where}.labels: a label does not fit into 64 bits") from exc
 
 
-def fit(value: Array, tensor: Input, place: str) -> Array:
+def fit(value: Array, tensor: Input, sample_name: str) -> Array:
     """Return a sample in an input's dtype and shape; a missing batch axis of 1 is added.
 
     Raises
@@ -124,22 +124,22 @@ def fit(value: Array, tensor: Input, place: str) -> Array:
     both_float = np.issubdtype(value.dtype, np.floating) and np.issubdtype(want, np.floating)
     if value.dtype != want and not both_float:
         raise DataError(
-            f"{place}: input {tensor.name!r} wants {want}, got {value.dtype}"
+            f"{sample_name}: input {tensor.name!r} wants {want}, got {value.dtype}"
             + ("; declare the pictures' scaling under `image`" if value.dtype == np.uint8 else "")
         )
     shaped = tensor.with_batch(value)
     if shaped.shape != tensor.shape:
         raise DataError(
-            f"{place}: input {tensor.name!r} wants shape {list(tensor.shape)}, got {list(value.shape)}"
+            f"{sample_name}: input {tensor.name!r} wants shape {list(tensor.shape)}, got {list(value.shape)}"
         )
     with np.errstate(over="ignore"):
         fitted = np.asarray(shaped, dtype=want, order="C")  # ascontiguousarray gives scalars an axis
     if both_float and not np.isfinite(fitted).all():
-        raise DataError(f"{place}: input {tensor.name!r} holds NaN or infinity")
+        raise DataError(f"{sample_name}: input {tensor.name!r} holds NaN or infinity")
     return fitted
 
 
-def _spread(items: Sequence[int], count: int) -> list[int]:
+def _evenly_spread(items: Sequence[int], count: int) -> list[int]:
     if count >= len(items):
         return list(items)
-    return [items[int(place)] for place in np.linspace(0, len(items) - 1, count).round()]
+    return [items[int(position)] for position in np.linspace(0, len(items) - 1, count).round()]

@@ -1,4 +1,4 @@
-"""From the pixels of a picture to a model's input."""
+"""From the pixels of an image to a model's input."""
 
 import warnings
 from pathlib import Path
@@ -12,18 +12,18 @@ from profiling.arrays import Array
 from profiling.input_files import open_input
 from profiling.printable_text import reason
 
-_MOST_BYTES = 256 * 2**20
-_MOST_PIXELS = 80_000_000
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_MOST_BYTES = 256 * 2**20  # of a file
+_MOST_PIXELS = 80_000_000  # 240 MB in memory: a small file can claim any number
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 
 def read_pixels(path: Path, channels: int, where: str) -> Array:
-    """Return a file's height x width x channels pixels: grey for one channel, else red, green and blue.
+    """Return a file's pixels: uint8, shape [height, width, channels], grey or red, green and blue.
 
     Raises
     ------
     DataError
-        If it cannot be read as a picture, or is too large.
+        If it cannot be read as an image, or is too large.
     """
     try:
         with warnings.catch_warnings():
@@ -36,8 +36,8 @@ def read_pixels(path: Path, channels: int, where: str) -> Array:
     except MemoryError:
         raise
     except OSError as exc:
-        told = exc.strerror or "it is none, or damaged"
-        raise DataError(f"{where}: {path} cannot be read as a picture: {told}") from exc
+        cause = exc.strerror or "it is none, or damaged"
+        raise DataError(f"{where}: {path} cannot be read as a picture: {cause}") from exc
     except Exception as exc:  # a decoder raises what it likes, and Pillow its own on bombs and text chunks
         raise DataError(f"{where}: {path} cannot be read as a picture: {reason(exc)}") from exc
     raise DataError(f"{where}: {path} has {width} x {height} pixels, more than {_MOST_PIXELS} altogether")
@@ -62,8 +62,16 @@ def _resized(pixels: Array, shorter: int) -> Array:
     return np.stack(layers, axis=-1)
 
 
-def picture(pixels: Array, spec: ImageSpec | None) -> Array:
-    """Return height x width x channels pixels as the model wants them; unchanged without a spec."""
+def prepare_image(pixels: Array, spec: ImageSpec | None) -> Array:
+    """Return pixels of shape [height, width, channels] as the model wants them; unchanged without a spec.
+
+    The result is float32, of shape [channels, height, width] if `spec.layout` is `nchw`.
+
+    Raises
+    ------
+    DataError
+        If the pixels do not fit what the spec does with them.
+    """
     if spec is None:
         return pixels
     if pixels.ndim != 3:  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Samples that are pictures in a folder, with a table of labels."""
+"""Samples that are images in a folder, with a table of labels."""
 
 import csv
 import io
@@ -8,28 +8,28 @@ from pathlib import Path
 
 from planner.errors import DataError
 from planner.inputs.dataset import Dataset, Input, Samples, class_indices, fit
-from planner.inputs.image_preprocessing import PICTURES, picture, read_pixels
+from planner.inputs.image_preprocessing import IMAGE_SUFFIXES, prepare_image, read_pixels
 from planner.scenario.data_schema import ImageSpec, LabelTable, SampleSpec, SubsetSpec
 from profiling.arrays import Array, Feeds
 from profiling.input_files import read_input
 from profiling.printable_text import reason
 
-_MOST_TABLE_BYTES = 16 * 2**20
+_MOST_TABLE_BYTES = 16 * 2**20  # of a table of labels
 
 
 def image_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
-    """Return pictures of a folder, prepared as the scenario says, with their labels."""
-    folder = _picture_folder(spec, inputs, where)
+    """Return images of a folder, prepared as the scenario says, with their labels."""
+    folder = _image_folder(spec, inputs, where)
     table = spec.labels if isinstance(spec.labels, LabelTable) else None
     rows = read_table(table, where) if table else None
     names = (
         [row[table.image_column] for row in rows]
         if table and rows is not None
-        else sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PICTURES)
+        else sorted(p.name for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     )
 
     def read(index: int) -> Feeds:
-        return {inputs[0].name: fitted_picture(folder / names[index], inputs[0], spec.image, where)}
+        return {inputs[0].name: read_fitted_image(folder / names[index], inputs[0], spec.image, where)}
 
     picked = subset(spec.subset, len(names), rows, where)
     labels = None
@@ -49,7 +49,7 @@ def _require_files(paths: Iterable[Path], where: str) -> None:
         raise DataError(f"{where}: {missing} does not exist")
 
 
-def _picture_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path:
+def _image_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path:
     folder = Path(str(spec.images))
     if not folder.is_dir():
         raise DataError(f"{where}.images: {folder} is not a folder")
@@ -73,8 +73,8 @@ def read_table(table: LabelTable, where: str) -> list[dict[str, str]]:
         raise DataError(f"{where}.labels: {path} cannot be read: {reason(exc)}") from exc
     for column in (table.image_column, table.label_column):
         if not rows or column not in columns:
-            known = ", ".join(columns) if rows else "no rows"
-            raise DataError(f"{where}.labels: {path} has no column {column!r}; it has {known}")
+            available = ", ".join(columns) if rows else "no rows"
+            raise DataError(f"{where}.labels: {path} has no column {column!r}; it has {available}")
         short = next((number for number, row in enumerate(rows, start=1) if row[column] is None), None)
         if short is not None:
             raise DataError(f"{where}.labels: {path}: row {short} has no {column!r}")
@@ -88,17 +88,17 @@ def _whole_number(text: str | None, what: str) -> int:
         raise DataError(f"{what}: {text!r} is no whole number") from exc
 
 
-def fit_picture(pixels: Array, spec: ImageSpec | None, tensor: Input, place: str) -> Array:
+def fit_image(pixels: Array, spec: ImageSpec | None, tensor: Input, sample_name: str) -> Array:
     """Return pixels prepared as the scenario says, in the shape that an input wants."""
     try:
-        value = picture(pixels, spec)
+        value = prepare_image(pixels, spec)
     except DataError as exc:
-        raise DataError(f"{place}: {exc}") from exc
-    return fit(value, tensor, place)
+        raise DataError(f"{sample_name}: {exc}") from exc
+    return fit(value, tensor, sample_name)
 
 
-def fitted_picture(path: Path, tensor: Input, spec: ImageSpec | None, where: str) -> Array:
-    """Return a picture file as an input of the model wants it.
+def read_fitted_image(path: Path, tensor: Input, spec: ImageSpec | None, where: str) -> Array:
+    """Return an image file as an input of the model wants it.
 
     Raises
     ------
@@ -106,11 +106,11 @@ def fitted_picture(path: Path, tensor: Input, spec: ImageSpec | None, where: str
         If it cannot be read, or does not fit the input.
     """
     pixels = read_pixels(path, tensor.channels(spec), f"{where}.images")
-    return fit_picture(pixels, spec, tensor, f"{where}: {path.name}")
+    return fit_image(pixels, spec, tensor, f"{where}: {path.name}")
 
 
 def subset(spec: SubsetSpec | None, count: int, rows: list[dict[str, str]] | None, where: str) -> list[int]:
-    """Return the places of the samples that are taken: all, or those that the scenario names."""
+    """Return the indices of the samples that are taken: all, or those that the scenario names."""
     if spec is None:
         return list(range(count))
     keys: Sequence[int] = range(count)

@@ -48,10 +48,10 @@ def inspect_source(
             raise UsageError("plan inspect SCENARIO.yaml takes conversion and input_shapes from the scenario")
         scenario = load_ready_scenario(Path(model))
         return _inspect_scenario(scenario, progress)
-    here = Path.cwd()
+    current_folder = Path.cwd()
     return _inspect(
-        located_model(model, here),
-        parse_conversion(settings, here),
+        located_model(model, current_folder),
+        parse_conversion(settings, current_folder),
         dict(input_shapes),
         progress,
         shown=model,
@@ -66,20 +66,20 @@ def _inspect_scenario(scenario: Scenario, progress: Progress) -> tuple[Inspectio
         shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
         return inspect_model(Path(scenario.model), shapes, samples), None
     check = check_on_samples(source.converted, few_samples(data.calibration), progress)
-    found = inspect_model(source.converted.path, {}, samples)
-    return replace(found, model=source.converted.order.shown), check
+    inspection = inspect_model(source.converted.path, {}, samples)
+    return replace(inspection, model=source.converted.request.shown), check
 
 
 def _inspect(
     model: str,
-    how: ConversionSpec,
+    conversion: ConversionSpec,
     shapes: dict[str, tuple[int, ...]],
     progress: Progress,
     shown: str | None = None,
 ) -> tuple[Inspection, ConvertedFrom | None]:
-    order = conversion_request(model, how, shapes)
-    if order is None:
+    request = conversion_request(model, conversion, shapes)
+    if request is None:
         return inspect_model(Path(shown or model), shapes), None
-    converted = convert(order, progress)
+    converted = convert(request, progress)
     check = check_on_random(converted)
-    return replace(inspect_model(converted.path, {}), model=shown or order.shown), check
+    return replace(inspect_model(converted.path, {}), model=shown or request.shown), check

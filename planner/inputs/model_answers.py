@@ -10,8 +10,8 @@ from planner.errors import DataError
 from planner.scenario.schema import BudgetSpec
 from profiling.graph.unit_graph import Tensor
 
-_PICTURE = 4  # dimensions of an array with pixels behind the channels
-_NARROW_BYTES = 2
+_IMAGE_DIMENSIONS = 4  # batch, channels, height, width
+_NARROW_BYTES = 2  # wider integers are counts or indices
 
 
 def class_count(dtype: DTypeLike, shape: Sequence[int]) -> int | None:
@@ -19,12 +19,19 @@ def class_count(dtype: DTypeLike, shape: Sequence[int]) -> int | None:
 
     Scores are one row of at least two numbers, along the last axis or, as `[1, C, 1, 1]`, along the channels
     of a single pixel. Integers of up to 16 bits are quantized scores; wider ones are counts or indices.
+
+    Examples
+    --------
+    >>> class_count("float32", (1, 1000)), class_count("float32", (1, 10, 1, 1)), class_count("int64", (1,))
+    (1000, 10, None)
     """
-    kind = np.dtype(dtype)
-    narrow = kind.kind in "iu" and kind.itemsize <= _NARROW_BYTES
+    number_type = np.dtype(dtype)
+    narrow = number_type.kind in "iu" and number_type.itemsize <= _NARROW_BYTES
     count = prod(shape)
-    along = shape[1] if len(shape) >= _PICTURE and shape[1] == count else shape[-1] if shape else 1
-    return count if (kind.kind == "f" or narrow) and count == along > 1 else None
+    along_classes = (
+        shape[1] if len(shape) >= _IMAGE_DIMENSIONS and shape[1] == count else shape[-1] if shape else 1
+    )
+    return count if (number_type.kind == "f" or narrow) and count == along_classes > 1 else None
 
 
 def names_class(dtype: DTypeLike, shape: Sequence[int]) -> bool:
@@ -32,9 +39,14 @@ def names_class(dtype: DTypeLike, shape: Sequence[int]) -> bool:
 
     It does by scores, or as the index itself: one whole number of 32 or 64 bits, or a truth value, as an
     ArgMax or a comparison at the model's end gives it. Detections, maps and single measures name none.
+
+    Examples
+    --------
+    >>> names_class("int64", (1,)), names_class("float32", (1, 100, 4))
+    (True, False)
     """
-    kind = np.dtype(dtype)
-    is_index = kind.kind == "b" or (kind.kind in "iu" and kind.itemsize > _NARROW_BYTES)
+    number_type = np.dtype(dtype)
+    is_index = number_type.kind == "b" or (number_type.kind in "iu" and number_type.itemsize > _NARROW_BYTES)
     return class_count(dtype, shape) is not None or (is_index and prod(shape) == 1)
 
 
@@ -46,10 +58,12 @@ def check_answers(budget: BudgetSpec, output: Tensor) -> None:
     DataError
         That says what the output is, and which budgets suit it.
     """
-    asked = [key for key in ("top1_agreement", "accuracy_drop") if getattr(budget, key) is not None]
-    if asked and not names_class(output.dtype, output.shape):
+    budgets_on_answers = [
+        key for key in ("top1_agreement", "accuracy_drop") if getattr(budget, key) is not None
+    ]
+    if budgets_on_answers and not names_class(output.dtype, output.shape):
         raise DataError(
-            f"budget.{asked[0]}: the model's first output {output.name!r}, {output.dtype} "
+            f"budget.{budgets_on_answers[0]}: the model's first output {output.name!r}, {output.dtype} "
             f"{list(output.shape)}, names no class: it is neither one row of class scores nor a class index; "
             "set budget.noise_relative_rms or budget.max_abs_error, or metric with budget.metric_drop"
         )

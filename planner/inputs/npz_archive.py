@@ -16,7 +16,7 @@ from profiling.printable_text import reason
 _FORMAT: Any = np.lib.format  # without types
 _GIBI = 2**30
 _SUFFIX = ".npy"
-_MOST_ARRAYS = 10_000
+_MOST_ARRAYS = 10_000  # whose headers are read one by one
 # Deflate makes zeros 1,000 times smaller; what holds samples seldom shrinks to a hundredth.
 _MOST_EXPANSION = 100
 _FREELY_EXPANDED = _GIBI // 4
@@ -66,7 +66,9 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: object, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: object, trace: TracebackType | None
+    ) -> None:
         self._zip.close()
 
     @property

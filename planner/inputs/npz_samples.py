@@ -8,13 +8,13 @@ import numpy as np
 
 from planner.errors import DataError
 from planner.inputs.dataset import Dataset, Input, Samples, class_indices
-from planner.inputs.image_samples import fit_picture, subset
+from planner.inputs.image_samples import fit_image, subset
 from planner.inputs.npz_archive import Archive, ArchiveError
 from planner.scenario.data_schema import SampleSpec
 from profiling.arrays import Array, Feeds
 from profiling.input_files import open_input
 
-_MOST_ARCHIVE_BYTES = 2**40
+_MOST_ARCHIVE_BYTES = 2**40  # of the file; what is read of it is bounded by the free memory
 
 
 def array_names(path: Path, where: str) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def npz_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datase
 
     def read(index: int) -> Feeds:
         return {
-            t.name: fit_picture(columns[t.name][index], spec.image, t, f"{where}: sample {index}")
+            t.name: fit_image(columns[t.name][index], spec.image, t, f"{where}: sample {index}")
             for t in inputs
         }
 

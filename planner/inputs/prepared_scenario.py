@@ -66,7 +66,7 @@ class SourceModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class GroupedModel:
     """The user's model with static shapes, and its units."""
 
     source: onnx.ModelProto
@@ -80,7 +80,7 @@ class Prepared:
     """A scenario whose model and data are loaded and calibrated."""
 
     scenario: Scenario
-    models: Models
+    models: GroupedModel
     subject: CalibratedModel
     ranges: Path
     schemes: Mapping[str, Scheme]
@@ -122,11 +122,11 @@ class Datasets:
 def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
     """Read a scenario's model, converted if it is no ONNX file."""
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
-    order = conversion_request(scenario.model, scenario.conversion, shapes)
-    if order:
+    request = conversion_request(scenario.model, scenario.conversion, shapes)
+    if request:
         check_names(scenario.data.calibration, "data.calibration")
         check_names(scenario.data.evaluation, "data.evaluation")
-    converted = convert(order, progress) if order else None
+    converted = convert(request, progress) if request else None
     source = load_model(converted.path, {}) if converted else load_model(Path(scenario.model), shapes)
     check_inputs(scenario, [value.name for value in source.graph.input])
     return SourceModel(source, converted)
@@ -141,7 +141,7 @@ def check_inputs(scenario: Scenario, names: Sequence[str]) -> None:
         )
 
 
-def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> Models:
+def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> GroupedModel:
     """Prepare a model on its samples, group it, and check budgets and labels against its answers."""
     graph = build_graph(prepare_model(source.model, data.calibration.samples))
     del source.model.graph.output[:]
@@ -155,7 +155,7 @@ def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> Mode
         check_labels(data.calibration.classes, classes, "data.calibration")
         check_labels(data.held_back.classes, classes, "data.calibration")
         check_labels(data.evaluation.classes, classes, "data.evaluation")
-    return Models(source.model, graph, source.converted, source.channels_last)
+    return GroupedModel(source.model, graph, source.converted, source.channels_last)
 
 
 def prepare(
@@ -196,15 +196,15 @@ def prepare(
 
 
 def _compressed(
-    models: Models, subject: CalibratedModel, calibration: Calibration, progress: Progress
-) -> tuple[Models, CalibratedModel]:
+    models: GroupedModel, subject: CalibratedModel, calibration: Calibration, progress: Progress
+) -> tuple[GroupedModel, CalibratedModel]:
     """Return model and subject with what weights weigh compressed, from the cache where it is known."""
 
     def make() -> CompressedWeights:
         progress("compressing weights", 0, 1)
-        found = CompressedWeights(compress_weights(models.graph, calibration))
+        sizes_found = CompressedWeights(compress_weights(models.graph, calibration))
         progress("compressing weights", 1, 1)
-        return found
+        return sizes_found
 
     key = cache_key(subject=subject.fingerprint, runtime=ort.__version__)
     sizes = cached(cache_folder() / f"compressed-{key}.json", CompressedWeights, make)

@@ -25,8 +25,8 @@ def reader_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dat
     samples: list[Feeds] = []
     left = available_bytes() // 2
     for feeds in _read_all(reader, inputs, f"{where}.reader"):
-        place = f"{where}: sample {len(samples)}"
-        samples.append({t.name: fit(feeds[t.name], t, place) for t in inputs})
+        sample_name = f"{where}: sample {len(samples)}"
+        samples.append({t.name: fit(feeds[t.name], t, sample_name) for t in inputs})
         left -= sum(value.nbytes for value in samples[-1].values())
         if left < 0:
             raise DataError(
@@ -42,18 +42,18 @@ def _reader_labels(reader: object, count: int, where: str) -> Array | None:
     """Return a reader's `labels`: whole numbers as class indices, anything else as objects."""
     with calling(f"{where}.reader: its labels cannot be read"):
         labels = getattr(reader, "labels", None)
-        known = list(itertools.islice(labels, count + 1)) if isinstance(labels, Iterable) else None
+        values = list(itertools.islice(labels, count + 1)) if isinstance(labels, Iterable) else None
     if labels is None:
         return None
-    if known is None:
+    if values is None:
         raise DataError(f"{where}.reader: labels must be a list, got {type(labels).__name__}")
-    if len(known) != count:
-        told = "more" if len(known) > count else f"{len(known)}"
-        raise DataError(f"{where}.reader: gives {count} samples but {told} labels")
-    if all(isinstance(label, int | np.integer) for label in known):
-        return class_indices(known, 0, f"{where}.reader")
+    if len(values) != count:
+        how_many = "more" if len(values) > count else f"{len(values)}"
+        raise DataError(f"{where}.reader: gives {count} samples but {how_many} labels")
+    if all(isinstance(label, int | np.integer) for label in values):
+        return class_indices(values, 0, f"{where}.reader")
     objects = np.empty(count, dtype=object)
-    objects[:] = known
+    objects[:] = values
     return objects
 
 
@@ -67,8 +67,8 @@ def _read_all(reader: Any, inputs: Sequence[Input], where: str) -> Iterator[dict
         if not isinstance(feeds, Mapping):
             raise DataError(f"{where}: get_next() must return a dict of arrays, got {type(feeds).__name__}")
         with calling(f"{where}: sample {number} cannot be read"):
-            found = {t.name: np.asarray(feeds[t.name]) for t in inputs if t.name in feeds}
-        missing = [t.name for t in inputs if t.name not in found]
+            arrays = {t.name: np.asarray(feeds[t.name]) for t in inputs if t.name in feeds}
+        missing = [t.name for t in inputs if t.name not in arrays]
         if missing:
             raise DataError(f"{where}: sample {number} lacks input {missing[0]!r}")
-        yield found
+        yield arrays

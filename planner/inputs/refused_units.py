@@ -11,14 +11,14 @@ from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.directories import cache_folder
 from profiling.noise.unit_check import UnitTrial, refused_units
-from profiling.on_device.measure import processor
+from profiling.on_device.sessions import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
 from profiling.records.cache import cache_key, cached
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
 from profiling.runtime.session import Optimization
 
-_SAMPLES = 2
+_SAMPLES = 2  # that each unit is tried out on
 
 
 class RefusedUnits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,13 +38,13 @@ def refused_once(
     levels: dict[Scheme, Optimization] = {}
     for precision in scenario.measured_precisions[1:]:
         for device, scheme in schemes.items():
-            own = scheme.at(precision)
-            levels.setdefault(own, trial_level(scenario, scenario.device(device), scheme))
+            scheme_in_precision = scheme.at(precision)
+            levels.setdefault(scheme_in_precision, trial_level(scenario, scenario.device(device), scheme))
     reasons: dict[str, str] = {}
     for done, (scheme, level) in enumerate(levels.items()):
         progress("trying out units", done, len(levels))
-        found = _refused(subject, Calibration(scheme, ranges), level)
-        reasons = found | reasons
+        refused = _refused(subject, Calibration(scheme, ranges), level)
+        reasons = refused | reasons
     progress("trying out units", len(levels), len(levels))
     return reasons
 
@@ -55,7 +55,7 @@ def _refused(subject: CalibratedModel, calibration: Calibration, level: Optimiza
         scheme=calibration.scheme.label,
         level=level.value,
         runtime=ort.__version__,
-        processor=processor(),
+        processor=cpu_description(),
     )
     journal = CrashJournal(cache_folder() / f"trial-{key}{SUFFIX}")
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -13,11 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from planner.errors import OutputError
+from planner.output.file_hash import sha256_of
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux: fcntl.h, linux/fs.h
-_STALE_S = 3600.0
-_TRIES = 100
-_LIST = "files"
+_STALE_S = 3600.0  # older leftovers are of writers that were killed: no run writes for so long
+_TRIES = 100  # against other writers: each of them has to win in between to use one up
+_LIST = "files"  # key of the hashes in the JSON file that marks a folder
 
 
 @contextmanager
@@ -37,31 +37,31 @@ def atomic_directory(folder: Path, option: str) -> Iterator[Path]:
     OutputError
         If the place cannot be written.
     """
-    place = folder.resolve()  # behind a link, so that the link stays
+    target = folder.resolve()  # behind a link, so that the link stays
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _drop_stale(place)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".new", dir=place.parent))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _drop_stale(target)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent))
     except OSError as exc:
         raise OutputError(f"{option}: {exc.strerror}") from exc
     try:
         yield fresh
         fresh.chmod(0o755)
-        _swap(fresh, place)
+        _swap(fresh, target)
     except OSError as exc:
         raise OutputError(f"{option}: {exc.strerror or exc}") from exc
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _swap(fresh: Path, place: Path) -> None:
+def _swap(fresh: Path, target: Path) -> None:
     """Put `fresh` into its place."""
     for _ in range(_TRIES):  # another writer may make or exchange the place in between
         try:
-            if not place.exists():
-                fresh.rename(place)
-            elif not _exchange(fresh, place):
-                _move_over(fresh, place)
+            if not target.exists():
+                fresh.rename(target)
+            elif not _exchange(fresh, target):
+                _move_over(fresh, target)
         except OSError as exc:
             if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
@@ -70,12 +70,12 @@ def _swap(fresh: Path, place: Path) -> None:
     raise OSError(errno.EBUSY, "other runs keep writing there")
 
 
-def _exchange(one: Path, other: Path) -> bool:
+def _exchange(first: Path, second: Path) -> bool:
     """Exchange two folders in one step; False where the system or the file system cannot."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
     if renameat2 is None:
         return False
-    if not renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+    if not renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE):
         return True
     number = ctypes.get_errno()
     if number in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
@@ -83,36 +83,36 @@ def _exchange(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number))
 
 
-def _move_over(fresh: Path, place: Path) -> None:
+def _move_over(fresh: Path, target: Path) -> None:
     old = fresh.with_suffix(".old")
-    place.rename(old)
+    target.rename(old)
     try:
-        fresh.rename(place)
+        fresh.rename(target)
     except OSError:
         with suppress(OSError):  # another writer was faster: its folder stays
-            old.rename(place)
+            old.rename(target)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _drop_stale(place: Path) -> None:
+def _drop_stale(target: Path) -> None:
     """Remove what killed writers left beside the place long ago."""
     for suffix in ("new", "old"):
-        for left in place.parent.glob(f".{place.name}.*.{suffix}"):
+        for leftover in target.parent.glob(f".{target.name}.*.{suffix}"):
             with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > _STALE_S:
-                    shutil.rmtree(left, ignore_errors=True)
+                if time.time() - leftover.stat().st_mtime > _STALE_S:
+                    shutil.rmtree(leftover, ignore_errors=True)
 
 
-def check_replaceable(folder: Path, option: str, what: str, known: set[str], mark: str) -> None:
+def check_replaceable(folder: Path, option: str, what: str, allowed: set[str], mark: str) -> None:
     """Refuse a place that cannot be written, or whose files are not what would replace them.
 
     Parameters
     ----------
     option, what
         What the user wrote, and what is to lie there, for messages.
-    known, mark
+    allowed, mark
         Names that may lie there, and the one that has to if any do.
 
     Raises
@@ -123,13 +123,13 @@ def check_replaceable(folder: Path, option: str, what: str, known: set[str], mar
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{option}: is a file; name a folder")
     if folder.is_dir():
-        names = _names(folder)
-        foreign = sorted(names - known)
-        if foreign or (names and mark not in names):
-            odd = foreign[0] if foreign else sorted(names)[0]
-            raise OutputError(f"{option}: holds files that are no {what} ({odd}); name a new folder")
+        names = _names_in(folder)
+        unexpected = sorted(names - allowed)
+        if unexpected or (names and mark not in names):
+            example = unexpected[0] if unexpected else sorted(names)[0]
+            raise OutputError(f"{option}: holds files that are no {what} ({example}); name a new folder")
         if names:
-            _check_own(folder, option, mark)
+            _check_files_are_ours(folder, option, mark)
     above = next(parent for parent in folder.resolve().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise OutputError(f"{option}: {above} is no folder that can be written")
@@ -138,20 +138,20 @@ def check_replaceable(folder: Path, option: str, what: str, known: set[str], mar
 def list_files(folder: Path, mark: str) -> None:
     """Add the hash of every other file to a folder's JSON file `mark`, for `check_replaceable`."""
     content = json.loads((folder / mark).read_text(encoding="utf-8"))
-    others = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / mark)
-    content[_LIST] = {str(path.relative_to(folder)): _sha256(path) for path in others}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / mark)
+    content[_LIST] = {str(path.relative_to(folder)): sha256_of(path) for path in files}
     (folder / mark).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _check_own(folder: Path, option: str, mark: str) -> None:
+def _check_files_are_ours(folder: Path, option: str, mark: str) -> None:
     """Refuse a folder with a file that is not as the planner wrote it: replacing would delete it."""
     before = folder.stat().st_ino
-    odd = _odd_file(folder, _listed(folder / mark), mark)
+    changed_file = _foreign_file(folder, _listed(folder / mark), mark)
     if folder.stat().st_ino != before:  # another run replaced it meanwhile: look again
-        _check_own(folder, option, mark)
-    elif odd is not None:
+        _check_files_are_ours(folder, option, mark)
+    elif changed_file is not None:
         raise OutputError(
-            f"{option}: {odd!r} was not written here by this planner, or was changed since; "
+            f"{option}: {changed_file!r} was not written here by this planner, or was changed since; "
             "move it away or name a new folder"
         )
 
@@ -165,7 +165,7 @@ def _listed(path: Path) -> dict[str, str]:
     return listed if isinstance(listed, dict) else {}
 
 
-def _odd_file(folder: Path, listed: dict[str, str], mark: str) -> str | None:
+def _foreign_file(folder: Path, listed: dict[str, str], mark: str) -> str | None:
     """Return a file that is not listed, has another content, or is no plain file; the mark needs a list."""
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -173,17 +173,12 @@ def _odd_file(folder: Path, listed: dict[str, str], mark: str) -> str | None:
             continue
         if path.is_dir() and not path.is_symlink():
             continue
-        if path.is_symlink() or not path.is_file() or listed.get(name) != _sha256(path):
+        if path.is_symlink() or not path.is_file() or listed.get(name) != sha256_of(path):
             return name
     return None
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _names(folder: Path) -> set[str]:
+def _names_in(folder: Path) -> set[str]:
     """Return what a folder holds, read again if another run replaced it meanwhile."""
     while True:
         before = folder.stat().st_ino

@@ -66,8 +66,8 @@ def check_comparison(folder: Path) -> None:
     OutputError
         If it is a file, or holds something that is no comparison.
     """
-    known = {COMPARISON, TABLE, PLANS, STAGES, REPORT, FIGURES}
-    check_replaceable(folder, f"--out {folder}", "comparison", known, COMPARISON)
+    allowed = {COMPARISON, TABLE, PLANS, STAGES, REPORT, FIGURES}
+    check_replaceable(folder, f"--out {folder}", "comparison", allowed, COMPARISON)
 
 
 def write_comparison(compared: CompareResult, folder: Path) -> None:
@@ -84,7 +84,7 @@ def write_comparison(compared: CompareResult, folder: Path) -> None:
         save_json(record, fresh / COMPARISON)
         (fresh / TABLE).write_text(comparison_csv(record))
         if record.plan_set is not None:
-            save_json(_plan_set(compared, basis, fresh), fresh / PLANS)
+            save_json(_write_plan_set(compared, basis, fresh), fresh / PLANS)
         _write_report(record, basis, fresh)
         list_files(fresh, COMPARISON)
 
@@ -102,10 +102,10 @@ def _write_report(record: Comparison, basis: MeasuredScenario, folder: Path) -> 
         save_figure(figure, folder / FIGURES, f"graph-{plan.number}")
 
 
-def _plan_set(compared: CompareResult, basis: MeasuredScenario, folder: Path) -> RunnableSet:
+def _write_plan_set(compared: CompareResult, basis: MeasuredScenario, folder: Path) -> RunnableSet:
     """Write the stages of the plans that are held, equal ones once, and return who runs which when."""
     record, graph = compared.record, basis.prepared.models.graph
-    held = record.plan_set.plans if record.plan_set else ()
+    selected = record.plan_set.plans if record.plan_set else ()
     (folder / STAGES).mkdir()
     files = _StageFiles(folder)
     source = basis.prepared.models.source.graph
@@ -122,7 +122,7 @@ def _plan_set(compared: CompareResult, basis: MeasuredScenario, folder: Path) ->
             basis.prepared.models.channels_last,
         ),
         outputs=ports_of(source.output),
-        plans=tuple(files.runnable(compared, basis, one) for one in held),
+        plans=tuple(files.runnable(compared, basis, plan) for plan in selected),
     )
 
 
@@ -131,17 +131,19 @@ class _StageFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[tuple[str, str], StageEntry] = {}
+        self._entries: dict[tuple[str, str], StageEntry] = {}
 
-    def runnable(self, compared: CompareResult, basis: MeasuredScenario, held: SelectedPlan) -> RunnablePlan:
-        line, chosen = compared.record.plans[held.plan], compared.plans.chosen[held.plan]
+    def runnable(
+        self, compared: CompareResult, basis: MeasuredScenario, selected: SelectedPlan
+    ) -> RunnablePlan:
+        line, chosen = compared.record.plans[selected.plan], compared.plans.chosen[selected.plan]
         return RunnablePlan(
-            plan=held.plan,
+            plan=selected.plan,
             summary=line.summary,
-            low=held.low,
-            high=held.high,
-            leave_below=held.leave_below,
-            leave_above=held.leave_above,
+            low=selected.low,
+            high=selected.high,
+            leave_below=selected.leave_below,
+            leave_above=selected.leave_above,
             fixed_s=line.fixed_s,
             link_s=line.link_s,
             stages=tuple(self._stages(basis, chosen)),
@@ -152,12 +154,14 @@ class _StageFiles:
         entries = []
         for order, stage in enumerate(basis.build(chosen).stages):
             label_as_shared(stage.model, stage.device)
-            last = basis.prepared.models.channels_last
-            entry = save_stage(self._folder, len(self._known), stage, chosen.precisions, order, last)
+            channels_last = basis.prepared.models.channels_last
+            entry = save_stage(
+                self._folder, len(self._entries), stage, chosen.precisions, order, channels_last
+            )
             content = (entry.sha256, entry.data.sha256 if entry.data else "")
-            if content in self._known:
+            if content in self._entries:
                 for file in [entry.file, *([entry.data.file] if entry.data else [])]:
                     (self._folder / file).unlink()
-            first = self._known.setdefault(content, entry)
+            first = self._entries.setdefault(content, entry)
             entries.append(msgspec.structs.replace(entry, file=first.file, data=first.data))
         return entries

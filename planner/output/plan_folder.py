@@ -13,12 +13,12 @@ from planner.deployment.deliverable import BuiltModels
 from planner.errors import OutputError
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
+from planner.output.file_hash import sha256_of
 from planner.output.stage_files import (
     check_model_file,
     data_file,
     ports_of,
     save_stage,
-    sha256_of,
     stays_inside,
     with_compressed_size,
 )
@@ -28,14 +28,14 @@ from planner.refinement.outcome import Outcome
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.plan_html import plan_figures, plan_page
 from profiling.input_files import read_input
-from profiling.latency.device_bundle import SCRIPT
-from profiling.on_device import measure as onboard
+from profiling.latency.device_bundle import BUNDLE_FILES
+from profiling.on_device.bundle import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
 from profiling.records.profile import save_json
 
 T = TypeVar("T")
 
-_MOST_BYTES = 2**26
+_MOST_BYTES = 2**26  # of a JSON file, which is in memory several times while it is read
 PLAN, MODEL, MANIFEST, PROFILE = "plan.json", "model.onnx", "manifest.json", "profile.json"
 
 
@@ -82,11 +82,10 @@ def writing_bundle(folder: Path) -> Iterator[Path]:
         If the folder cannot be written, or holds something that is no bundle.
     """
     option = f"--bundle {folder}"
-    known = {SCRIPT, onboard.ORDER, onboard.FEEDS, onboard.PROBE, onboard.MODELS}
-    check_replaceable(folder, option, "bundle", known, onboard.ORDER)
+    check_replaceable(folder, option, "bundle", set(BUNDLE_FILES), ORDER)
     with atomic_directory(folder, option) as fresh:
         yield fresh
-        list_files(fresh, onboard.ORDER)
+        list_files(fresh, ORDER)
 
 
 def check_writable(folder: Path) -> None:
@@ -97,8 +96,8 @@ def check_writable(folder: Path) -> None:
     OutputError
         If it is a file, or holds something that is no plan.
     """
-    known = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES, REPORT, FIGURES}
-    check_replaceable(folder, f"--out {folder}", "plan", known, MANIFEST)
+    allowed = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES, REPORT, FIGURES}
+    check_replaceable(folder, f"--out {folder}", "plan", allowed, MANIFEST)
 
 
 def read_plan(path: Path) -> Plan:
@@ -109,7 +108,7 @@ def read_plan(path: Path) -> Plan:
     OutputError
         If the file is no plan.
     """
-    return _read(path / PLAN if path.is_dir() else path, Plan)
+    return _read_record(path / PLAN if path.is_dir() else path, Plan)
 
 
 def read_folder(folder: Path) -> tuple[Plan, Manifest]:
@@ -123,39 +122,43 @@ def read_folder(folder: Path) -> tuple[Plan, Manifest]:
     manifest = read_manifest(folder)
     plan = read_plan(folder)
     path, ends = folder / MANIFEST, _decoded(bytes(plan.scenario), _Ends, folder / PLAN)
-    for key, told, planned in (
+    for key, in_manifest, in_plan in (
         ("source", manifest.source, ends.source),
         ("sink", manifest.sink, ends.sink),
         ("cuts", manifest.cuts, plan.cuts),
-        ("stages", *_contents(manifest, plan)),
+        ("stages", *_units_by_device_and_precision(manifest, plan)),
     ):
-        if told != planned:
+        if in_manifest != in_plan:
             raise OutputError(f"{path}: {key} contradicts {PLAN}: one of the two was changed")
-    _check_named(folder / PLAN, manifest, plan)
+    _check_plan_names(folder / PLAN, manifest, plan)
     return plan, manifest
 
 
-def _contents(manifest: Manifest, plan: Plan) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+def _units_by_device_and_precision(
+    manifest: Manifest, plan: Plan
+) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
     """Return (device, precision) -> units, as the manifest has them and as the plan assigns them."""
-    told: Counter[tuple[str, str]] = Counter()
+    in_manifest: Counter[tuple[str, str]] = Counter()
     for stage in manifest.stages:
-        told.update({(stage.device, precision): count for precision, count in stage.precisions.items()})
-        told[stage.device, ""] += stage.units
-    planned = Counter((a.device, a.precision.value) for a in plan.assignments)
-    planned.update((a.device, "") for a in plan.assignments)
-    return +told, +planned
+        in_manifest.update(
+            {(stage.device, precision): count for precision, count in stage.precisions.items()}
+        )
+        in_manifest[stage.device, ""] += stage.units
+    in_plan = Counter((a.device, a.precision.value) for a in plan.assignments)
+    in_plan.update((a.device, "") for a in plan.assignments)
+    return +in_manifest, +in_plan
 
 
-def _check_named(path: Path, manifest: Manifest, plan: Plan) -> None:
+def _check_plan_names(path: Path, manifest: Manifest, plan: Plan) -> None:
     """Refuse a plan that names a unit twice, or lacks what a device costs."""
     units = Counter(a.unit for a in plan.assignments)
     twice = next((unit for unit, count in units.items() if count > 1), None)
     if twice is not None:
         raise OutputError(f"{path}: assignments: {twice!r} is assigned twice")
-    known = plan.predicted.compute_s if plan.predicted is not None else {}
-    homeless = sorted({stage.device for stage in manifest.stages} - set(known))
-    if homeless:
-        raise OutputError(f"{path}: predicted.compute_s lacks device {homeless[0]!r}")
+    compute_s = plan.predicted.compute_s if plan.predicted is not None else {}
+    without_seconds = sorted({stage.device for stage in manifest.stages} - set(compute_s))
+    if without_seconds:
+        raise OutputError(f"{path}: predicted.compute_s lacks device {without_seconds[0]!r}")
     packed = plan.predicted.compressed_bytes if plan.predicted is not None else {}
     if plan.predicted is not None and not set(packed) <= set(plan.predicted.weight_bytes):
         raise OutputError(f"{path}: predicted.weight_bytes lacks a device of compressed_bytes")
@@ -169,7 +172,7 @@ def read_manifest(folder: Path) -> Manifest:
     OutputError
         If the folder is no plan, or a model is missing or changed.
     """
-    manifest = _ordered(folder)
+    manifest = _read_ordered_manifest(folder)
     for stage in manifest.stages:
         _check_stage(folder, stage)
     _check_file(folder, MODEL, manifest.model_sha256)
@@ -188,7 +191,7 @@ def read_stage(folder: Path, number: int) -> tuple[Manifest, StageEntry]:
     OutputError
         If the folder is no plan, has no such stage, or its model is missing or changed.
     """
-    manifest = _ordered(folder)
+    manifest = _read_ordered_manifest(folder)
     for stage in manifest.stages:
         if stage.number == number:
             _check_stage(folder, stage)
@@ -197,12 +200,12 @@ def read_stage(folder: Path, number: int) -> tuple[Manifest, StageEntry]:
     raise OutputError(f"--stage {number}: the plan has stages {numbers}")
 
 
-def _ordered(folder: Path) -> Manifest:
+def _read_ordered_manifest(folder: Path) -> Manifest:
     """Return a manifest whose stages can run in their order."""
     if not folder.is_dir():
-        told = "is not a plan folder but a file" if folder.exists() else "No such file or directory"
-        raise OutputError(f"{folder}: {told}; give a plan's folder")
-    manifest = _read(folder / MANIFEST, Manifest)
+        what = "is not a plan folder but a file" if folder.exists() else "No such file or directory"
+        raise OutputError(f"{folder}: {what}; give a plan's folder")
+    manifest = _read_record(folder / MANIFEST, Manifest)
     _check_ports(folder / MANIFEST, manifest)
     return manifest
 
@@ -228,35 +231,37 @@ def _check_file(folder: Path, file: str, sha256: str) -> None:
 
 def _check_ports(path: Path, manifest: Manifest) -> None:
     """Refuse a manifest whose stages cannot run in their order, or give a tensor twice or in two types."""
-    known = {port.name: port for port in manifest.inputs}
-    for place, stage in enumerate(manifest.stages):
+    given = {port.name: port for port in manifest.inputs}
+    for number, stage in enumerate(manifest.stages):
         for port in stage.inputs:
-            _check_given(f"{path}: stage {place} needs {port.name!r}, which no stage gives", port, known)
+            _check_given(f"{path}: stage {number} needs {port.name!r}, which no stage gives", port, given)
         for port in stage.outputs:
-            if port.name in known:
-                raise OutputError(f"{path}: stages.{place}.outputs: {port.name!r} is given twice")
-            known[port.name] = port
+            if port.name in given:
+                raise OutputError(f"{path}: stages.{number}.outputs: {port.name!r} is given twice")
+            given[port.name] = port
     for port in manifest.outputs:
-        _check_given(f"{path}: no stage gives the output {port.name!r}", port, known)
-    for place, stage in enumerate(manifest.stages):
-        if stage.number != place:
-            raise OutputError(f"{path}: stages.{place}.number is {stage.number}, must be {place}")
+        _check_given(f"{path}: no stage gives the output {port.name!r}", port, given)
+    for number, stage in enumerate(manifest.stages):
+        if stage.number != number:
+            raise OutputError(f"{path}: stages.{number}.number is {stage.number}, must be {number}")
 
 
-def _check_given(told: str, port: Port, known: Mapping[str, Port]) -> None:
-    if port.name not in known:
-        raise OutputError(told)
-    given = known[port.name]
+def _check_given(fault: str, port: Port, given_ports: Mapping[str, Port]) -> None:
+    if port.name not in given_ports:
+        raise OutputError(fault)
+    given = given_ports[port.name]
     if (given.dtype, given.shape) != (port.dtype, port.shape):
-        raise OutputError(f"{told} as {port.dtype} {list(port.shape)}")
+        raise OutputError(f"{fault} as {port.dtype} {list(port.shape)}")
 
 
 def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     (folder / STAGES).mkdir()
-    beside = save(built.mixed, folder / MODEL)
+    weights_file = save(built.mixed, folder / MODEL)
     precisions = [a.precision for a in plan.assignments]
-    last = plan.converted_from.channels_first if plan.converted_from else ()
-    entries = [save_stage(folder, n, stage, precisions, n, last) for n, stage in enumerate(built.stages)]
+    channels_last = plan.converted_from.channels_first if plan.converted_from else ()
+    entries = [
+        save_stage(folder, n, stage, precisions, n, channels_last) for n, stage in enumerate(built.stages)
+    ]
     if any(a.compressed_bytes is not None for a in plan.assignments):
         entries = [with_compressed_size(entry, folder) for entry in entries]
     scenario = msgspec.json.decode(plan.scenario, type=_Ends)
@@ -265,8 +270,8 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
         source=scenario.source,
         sink=scenario.sink,
         model_sha256=sha256_of(folder / MODEL),
-        model_data=data_file(beside, folder),
-        inputs=ports_of(built.mixed.graph.input, last),
+        model_data=data_file(weights_file, folder),
+        inputs=ports_of(built.mixed.graph.input, channels_last),
         outputs=ports_of(built.mixed.graph.output),
         stages=tuple(entries),
         cuts=plan.cuts,
@@ -289,22 +294,24 @@ class _Ends(Record, frozen=True, kw_only=True):
     sink: str
 
 
-def _read(path: Path, kind: type[T]) -> T:
+def _read_record(path: Path, record_type: type[T]) -> T:
     try:
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         raise OutputError(f"{path}: {exc.strerror}") from exc
-    found = _decoded(text, _Format, path, kind).format
-    if found != FORMAT:
-        raise OutputError(f"{path}: format {found}, this version reads {FORMAT}; plan again")
-    return _decoded(text, kind, path, kind)
+    format_number = _decoded(text, _Format, path, record_type).format
+    if format_number != FORMAT:
+        raise OutputError(f"{path}: format {format_number}, this version reads {FORMAT}; plan again")
+    return _decoded(text, record_type, path, record_type)
 
 
-def _decoded(text: bytes, kind: type[T], path: Path, of: type = Plan) -> T:
+def _decoded(text: bytes, record_type: type[T], path: Path, expected_type: type = Plan) -> T:
     """Return what JSON text of a file says; `of` is what the file should hold."""
     try:
-        return msgspec.json.decode(text, type=kind)
+        return msgspec.json.decode(text, type=record_type)
     except RecursionError as exc:
-        raise OutputError(f"{path}: is not a {of.__name__.lower()}: it is nested too deep") from exc
+        raise OutputError(
+            f"{path}: is not a {expected_type.__name__.lower()}: it is nested too deep"
+        ) from exc
     except msgspec.MsgspecError as exc:
-        raise OutputError(f"{path}: is not a {of.__name__.lower()}: {exc}") from exc
+        raise OutputError(f"{path}: is not a {expected_type.__name__.lower()}: {exc}") from exc

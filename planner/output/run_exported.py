@@ -1,4 +1,4 @@
-"""Runs an exported plan folder on arrays or pictures, prepared as its scenario says."""
+"""Runs an exported plan folder on arrays or images, prepared as its scenario says."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 from planner.errors import DataError, OutputError
 from planner.output.plan_folder import read_manifest, read_stage
-from planner.output.run_input import Given, read_given
+from planner.output.run_input import RunInput, read_run_input
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array
 from profiling.records.profile import writing_aside
@@ -33,14 +33,16 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> t
         manifest = read_manifest(folder)
         stages, inputs, outputs = manifest.stages, manifest.inputs, manifest.outputs
     else:
-        manifest, own = read_stage(folder, stage)
-        stages, inputs, outputs = (own,), own.inputs, own.outputs
+        manifest, stage_entry = read_stage(folder, stage)
+        stages, inputs, outputs = (stage_entry,), stage_entry.inputs, stage_entry.outputs
     _check_target(target)
-    given = read_given(source, inputs, [port.name for port in manifest.inputs], folder)
+    run_input = read_run_input(source, inputs, [port.name for port in manifest.inputs], folder)
     chain = Chain([folder / s.file for s in stages], Runtime())
     names = [port.name for port in outputs]
-    rows = [chain.run(feeds, names) for feeds in given.samples]
-    arrays = {name: _stacked([row[name] for row in rows], name) for name in names} | _file_names(given, names)
+    rows = [chain.run(feeds, names) for feeds in run_input.samples]
+    arrays = {name: _stacked([row[name] for row in rows], name) for name in names} | _file_names(
+        run_input, names
+    )
     _write(target, arrays)
     return tuple(arrays)
 
@@ -51,12 +53,12 @@ def _stacked(values: Sequence[Array], name: str) -> Array:
     return np.stack(values)
 
 
-def _file_names(given: Given, outputs: Sequence[str]) -> dict[str, Array]:
+def _file_names(run_input: RunInput, outputs: Sequence[str]) -> dict[str, Array]:
     """Return the array that names the pictures, under a name that no output has."""
     name = FILES
     while name in outputs:
         name = f"_{name}"
-    return {name: np.asarray(given.files)} if given.files else {}
+    return {name: np.asarray(run_input.files)} if run_input.files else {}
 
 
 def _check_target(path: Path) -> None:

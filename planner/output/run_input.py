@@ -1,4 +1,4 @@
-"""What `plan run` is given: arrays as the model wants them, or pictures to prepare as the scenario says."""
+"""The input of `plan run`: arrays as the model wants them, or images to prepare as the scenario says."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 
 from planner.errors import DataError, PlannerError
 from planner.inputs.dataset import Input, Samples, fit
-from planner.inputs.image_preprocessing import PICTURES, picture
-from planner.inputs.image_samples import fitted_picture
+from planner.inputs.image_preprocessing import IMAGE_SUFFIXES, prepare_image
+from planner.inputs.image_samples import read_fitted_image
 from planner.inputs.npz_samples import opened_archive
 from planner.output.plan_folder import PLAN, read_plan
 from planner.plan.manifest import Port
@@ -19,24 +19,24 @@ from profiling.arrays import Array, Feeds
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """Samples to run, and the file of each where they are pictures."""
+class RunInput:
+    """Samples to run, and the file of each where they are images."""
 
     samples: Sequence[Feeds]
     files: tuple[str, ...] = ()
 
 
-def read_given(source: Path, ports: Sequence[Port], outer: Collection[str], folder: Path) -> Given:
-    """Return the samples of an .npz file, a folder of pictures (by name), or one picture.
+def read_run_input(source: Path, ports: Sequence[Port], outer: Collection[str], folder: Path) -> RunInput:
+    """Return the samples of an .npz file, a folder of images (by name), or one image.
 
     Arrays that fit are taken as they are, others prepared as the scenario of the plan says.
 
     Parameters
     ----------
     ports
-        What is wanted.
+        Inputs of the stages that run.
     outer
-        Names of the model's inputs: only these can be pictures.
+        Names of the model's inputs: only these can be images.
 
     Raises
     ------
@@ -46,41 +46,41 @@ def read_given(source: Path, ports: Sequence[Port], outer: Collection[str], fold
     inputs = [Input(port.name, port.dtype, port.shape, port.channels_last) for port in ports]
     where = f"--input {source}"
     if source.is_dir():
-        names = sorted(path.name for path in source.iterdir() if path.suffix.lower() in PICTURES)
+        names = sorted(path.name for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         if not names:
-            raise DataError(f"{where}: holds no pictures ({', '.join(sorted(PICTURES))})")
-        return _pictures([source / name for name in names], inputs, outer, folder, where)
-    if source.suffix.lower() in PICTURES:
-        return _pictures([source], inputs, outer, folder, where)
-    return _Archive(source, outer, folder, where).given(inputs)
+            raise DataError(f"{where}: holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        return _image_input([source / name for name in names], inputs, outer, folder, where)
+    if source.suffix.lower() in IMAGE_SUFFIXES:
+        return _image_input([source], inputs, outer, folder, where)
+    return _ArchiveInput(source, outer, folder, where).given(inputs)
 
 
-def _pictures(
+def _image_input(
     files: Sequence[Path], inputs: Sequence[Input], outer: Collection[str], folder: Path, where: str
-) -> Given:
+) -> RunInput:
     if len(inputs) != 1 or inputs[0].name not in outer:
         names = ", ".join(tensor.name for tensor in inputs)
         raise DataError(f"{where}: pictures feed a model with one input; here an .npz must give {names}")
-    spec = _prepared_as(folder, "images", where)
+    spec = _preparation_in_scenario(folder, "images", where)
 
     def read(index: int) -> Feeds:
-        return {inputs[0].name: fitted_picture(files[index], inputs[0], spec.image, where)}
+        return {inputs[0].name: read_fitted_image(files[index], inputs[0], spec.image, where)}
 
-    return Given(Samples(range(len(files)), read), tuple(path.name for path in files))
+    return RunInput(Samples(range(len(files)), read), tuple(path.name for path in files))
 
 
-def _prepared_as(folder: Path, kind: str, where: str) -> SampleSpec:
+def _preparation_in_scenario(folder: Path, source: str, where: str) -> SampleSpec:
     """Return the part of the scenario's data that says how pictures are prepared: evaluation goes first.
 
     Parameters
     ----------
-    kind
+    source
         `images` or `npz`: a part that reads such a source goes before one that does not.
     """
     parts = [part for part in _data_of(folder, where) if part.image is not None]
     if not parts:
         raise DataError(f"{where}: the plan's scenario does not say how pictures are prepared; give arrays")
-    return min(parts, key=lambda part: getattr(part, kind) is None)
+    return min(parts, key=lambda part: getattr(part, source) is None)
 
 
 def _data_of(folder: Path, where: str) -> tuple[SampleSpec, SampleSpec]:
@@ -95,20 +95,20 @@ def _data_of(folder: Path, where: str) -> tuple[SampleSpec, SampleSpec]:
     return data.evaluation, data.calibration
 
 
-class _Archive:
+class _ArchiveInput:
     """An .npz file; only the arrays that are used are read."""
 
     def __init__(self, path: Path, outer: Collection[str], folder: Path, where: str) -> None:
         self._path, self._outer, self._folder, self._where = path, outer, folder, where
 
-    def given(self, inputs: Sequence[Input]) -> Given:
+    def given(self, inputs: Sequence[Input]) -> RunInput:
         """Return its samples."""
-        own = self._own_part()
+        own_part = self._own_part()
         columns: dict[str, Array] = {}
         specs: dict[str, ImageSpec | None] = {}
         for tensor in inputs:
-            value = self._array(tensor, own)
-            columns[tensor.name], specs[tensor.name] = self._prepared(value, tensor, own)
+            value = self._array(tensor, own_part)
+            columns[tensor.name], specs[tensor.name] = self._prepared(value, tensor, own_part)
         counts = {name: len(column) for name, column in columns.items()}
         if len(set(counts.values())) > 1:
             raise DataError(f"{self._where}: arrays hold different numbers of samples: {counts}")
@@ -118,22 +118,26 @@ class _Archive:
 
         def read(index: int) -> Feeds:
             place = f"{self._where}: sample {index}"
-            return {t.name: fit(picture(columns[t.name][index], specs[t.name]), t, place) for t in inputs}
+            return {
+                t.name: fit(prepare_image(columns[t.name][index], specs[t.name]), t, place) for t in inputs
+            }
 
-        return Given(Samples(range(count), read))
+        return RunInput(Samples(range(count), read))
 
     def _prepared(
-        self, value: Array, tensor: Input, own: SampleSpec | None
+        self, value: Array, tensor: Input, own_part: SampleSpec | None
     ) -> tuple[Array, ImageSpec | None]:
         """Return an input's samples along the first axis, and how they become what the model wants."""
-        outer = tensor.name in self._outer
-        if not (outer and own is not None and own.image is not None):
+        is_model_input = tensor.name in self._outer
+        if not (is_model_input and own_part is not None and own_part.image is not None):
             fits = _column(value, tensor)
             if fits is not None:
                 return fits, None
-        if outer and _is_picture(value, tensor, own):
-            part = own or _prepared_as(self._folder, "npz", f"{self._where}: {tensor.name!r}")
-            return _many(value), part.image
+        if is_model_input and _may_be_image(value, tensor, own_part):
+            part = own_part or _preparation_in_scenario(
+                self._folder, "npz", f"{self._where}: {tensor.name!r}"
+            )
+            return _as_batch(value), part.image
         raise DataError(
             f"{self._where}: {tensor.name!r} wants {tensor.dtype}, shape {list(tensor.shape)} or "
             f"[samples, ...], got {value.dtype} {list(value.shape)}"
@@ -150,34 +154,34 @@ class _Archive:
             (part for part in parts if part.npz is not None and Path(part.npz).resolve() == path), None
         )
 
-    def _array(self, tensor: Input, own: SampleSpec | None) -> Array:
+    def _array(self, tensor: Input, own_part: SampleSpec | None) -> Array:
         with opened_archive(self._path, self._where) as archive:
-            name = self._name(tensor, own, archive.names)
+            name = self._name(tensor, own_part, archive.names)
             archive.check_size([name])
             return archive.read(name)
 
-    def _name(self, tensor: Input, own: SampleSpec | None, names: Sequence[str]) -> str:
+    def _name(self, tensor: Input, own_part: SampleSpec | None, names: Sequence[str]) -> str:
         """Return the name of an input's array: its own, or what the scenario calls it."""
-        known = [tensor.name]
-        if own is not None:
-            known.insert(0, own.inputs.get(tensor.name, tensor.name))
+        candidates = [tensor.name]
+        if own_part is not None:
+            candidates.insert(0, own_part.inputs.get(tensor.name, tensor.name))
         elif tensor.name not in names and (self._folder / PLAN).is_file():
-            known += [p.inputs.get(tensor.name, "") for p in _data_of(self._folder, self._where)]
-        found = next((name for name in known if name in names), None)
-        if found is None:
-            shown = ", ".join(names) or "none"
-            raise DataError(f"{self._where}: has no array {tensor.name!r}; it has {shown}")
-        return found
+            candidates += [p.inputs.get(tensor.name, "") for p in _data_of(self._folder, self._where)]
+        array_name = next((name for name in candidates if name in names), None)
+        if array_name is None:
+            available = ", ".join(names) or "none"
+            raise DataError(f"{self._where}: has no array {tensor.name!r}; it has {available}")
+        return array_name
 
 
-def _is_picture(value: Array, tensor: Input, own: SampleSpec | None) -> bool:
+def _may_be_image(value: Array, tensor: Input, own_part: SampleSpec | None) -> bool:
     """Return whether an array may hold pixels: what the scenario prepares, or bytes for a float input."""
-    if own is not None:
-        return own.image is not None
+    if own_part is not None:
+        return own_part.image is not None
     return value.dtype == np.uint8 and "float" in tensor.dtype and value.ndim in (3, 4)
 
 
-def _many(pixels: Array) -> Array:
+def _as_batch(pixels: Array) -> Array:
     return pixels[None] if pixels.ndim == 3 else pixels  # noqa: PLR2004
 
 
@@ -186,15 +190,15 @@ def _column(value: Array, tensor: Input) -> Array | None:
 
     The whole shape is one sample, without or with the model's leading 1; one more axis counts samples.
     """
-    want = np.dtype(tensor.dtype)
-    floats = np.issubdtype(value.dtype, np.floating) and np.issubdtype(want, np.floating)
-    if value.dtype != want and not floats:
+    wanted_type = np.dtype(tensor.dtype)
+    floats = np.issubdtype(value.dtype, np.floating) and np.issubdtype(wanted_type, np.floating)
+    if value.dtype != wanted_type and not floats:
         return None
     shapes = [tensor.shape, tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape]
     if tensor.channels_last and len(tensor.shape) > 2:  # noqa: PLR2004
-        *others, channels, height, width = tensor.shape
-        last = (*others, height, width, channels)
-        shapes += [last, last[1:] if last[:1] == (1,) else last]
+        *leading, channels, height, width = tensor.shape
+        channels_last = (*leading, height, width, channels)
+        shapes += [channels_last, channels_last[1:] if channels_last[:1] == (1,) else channels_last]
     for shape in shapes:
         if value.shape == shape:
             return value[None]

@@ -1,6 +1,5 @@
 """Files of models in a folder: written with their hashes, and checked when read."""
 
-import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -14,11 +13,12 @@ from google.protobuf.message import DecodeError, Message
 
 from planner.deployment.split import StageModel
 from planner.errors import OutputError
+from planner.output.file_hash import sha256_of
 from planner.plan.manifest import STAGES, DataFile, Port, StageEntry
 from profiling.onnx_io.external_weights import save
 from profiling.precision import Precision
 
-_LEVEL, _PIECE_BYTES = 6, 2**24
+_ZLIB_LEVEL, _CHUNK_BYTES = 6, 2**24  # zlib's default level; large files are not read whole
 
 
 def save_stage(
@@ -72,9 +72,9 @@ def with_compressed_size(stage: StageEntry, folder: Path) -> StageEntry:
 
 
 def _compressed_bytes(path: Path) -> int:
-    packer = zlib.compressobj(_LEVEL)
+    packer = zlib.compressobj(_ZLIB_LEVEL)
     with path.open("rb") as file:
-        size = sum(len(packer.compress(piece)) for piece in iter(partial(file.read, _PIECE_BYTES), b""))
+        size = sum(len(packer.compress(piece)) for piece in iter(partial(file.read, _CHUNK_BYTES), b""))
     return size + len(packer.flush())
 
 
@@ -102,7 +102,7 @@ def stays_inside(folder: Path, file: str) -> bool:
 
 
 def check_model_file(
-    path: Path, data: DataFile | None, ports: tuple[Sequence[Port], Sequence[Port]], told: str
+    path: Path, data: DataFile | None, ports: tuple[Sequence[Port], Sequence[Port]], manifest_key: str
 ) -> None:
     """Refuse a model's file that reads other files than its own, or has other inputs and outputs.
 
@@ -110,7 +110,7 @@ def check_model_file(
     ----------
     ports
         Inputs and outputs as the manifest has them.
-    told
+    manifest_key
         Where the manifest has them, for messages.
 
     Raises
@@ -124,12 +124,14 @@ def check_model_file(
     except (DecodeError, OSError, ValueError, KeyError) as exc:
         raise OutputError(f"{path}: is not an ONNX model of tensors") from exc
     allowed = {Path(data.file).name} if data else set()
-    odd = sorted(set(_locations(model)) - allowed)
-    if odd:
-        raise OutputError(f"{path}: reads weights from {odd[0]!r}, which the manifest does not list")
-    for what, found, wanted in zip(("inputs", "outputs"), ends, ports, strict=True):
-        if found != tuple(msgspec.structs.replace(port, channels_last=False) for port in wanted):
-            raise OutputError(f"{path}: its {what} are not those that {told} has")
+    unlisted = sorted(set(_locations(model)) - allowed)
+    if unlisted:
+        raise OutputError(f"{path}: reads weights from {unlisted[0]!r}, which the manifest does not list")
+    for what, model_ports, manifest_ports in zip(("inputs", "outputs"), ends, ports, strict=True):
+        if model_ports != tuple(
+            msgspec.structs.replace(port, channels_last=False) for port in manifest_ports
+        ):
+            raise OutputError(f"{path}: its {what} are not those that {manifest_key} has")
 
 
 def _locations(message: Message) -> Iterator[str]:
@@ -139,11 +141,5 @@ def _locations(message: Message) -> Iterator[str]:
         return
     for field, value in message.ListFields():
         if field.type == field.TYPE_MESSAGE:
-            for one in value if isinstance(value, Sequence) or hasattr(value, "add") else [value]:
-                yield from _locations(one)
-
-
-def sha256_of(path: Path) -> str:
-    """Return a file's hash in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+            for item in value if isinstance(value, Sequence) or hasattr(value, "add") else [value]:
+                yield from _locations(item)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, Option, PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.units import Option
 from profiling.precision import Precision, Wire
 
 
@@ -18,7 +19,9 @@ class Configuration:
     @property
     def mix(self) -> dict[int, Precision]:
         """Unit -> precision, of the quantized units."""
-        return {u: own for u, own in enumerate(self.precisions) if own is not Precision.FP32}
+        return {
+            u: precision for u, precision in enumerate(self.precisions) if precision is not Precision.FP32
+        }
 
 
 def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration:
@@ -27,7 +30,7 @@ def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration
     crossings = [(problem.flows[c.flow], c.form) for c in evaluate(problem, choice).crossings]
     wires = {flow.name: Wire(flow.forms[form].name) for flow, form in crossings if form in flow.wires}
     return Configuration(
-        tuple(problem.devices[problem.home(option.device)].name for option in options),
+        tuple(problem.devices[problem.physical_device(option.device)].name for option in options),
         tuple(Precision(option.precision) for option in options),
         tuple(wires.items()),
     )
@@ -36,4 +39,4 @@ def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration
 def unit_options(problem: PlacementProblem, choice: Choice) -> list[Option]:
     """Return the option of each unit."""
     pairs = zip(problem.vertices, choice.options, strict=True)
-    return [vertex.options[o] for vertex, o in pairs if not vertex.fixed]
+    return [vertex.options[o] for vertex, o in pairs if not vertex.is_terminal]

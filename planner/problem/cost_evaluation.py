@@ -1,4 +1,4 @@
-"""Prices a choice without the solver: what the formulas of README say, written out."""
+"""Prices a choice without the solver: README's "Formulation" written out, as the reference for the solver."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -7,16 +7,10 @@ from math import inf
 
 import networkx as nx
 
-from planner.problem.placement_problem import (
-    FLOAT,
-    Choice,
-    CostMetric,
-    Flow,
-    Limit,
-    Option,
-    PlacementProblem,
-    Quantity,
-)
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, Quantity
+from planner.problem.tensors import FLOAT, Flow
+from planner.problem.units import Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +31,14 @@ class Cost:
     Parameters
     ----------
     latency_s, makespan_s, period_s
-        As `CostMetric` says; infinite where there is no way, the makespan also where stages have no
-        order or a device is not convex.
+        As `CostMetric` says; infinite where no links lead to a consumer, the makespan also where stages have
+        no order or a device is not contiguous.
     compute_s
         Seconds of units.
-    switch_s
+    conversion_s
         Seconds of QuantizeLinear, DequantizeLinear, and conversions for a link.
-    seam_s
-        Seconds that a stage takes because it is one: its start, and its cuts.
+    stage_overhead_s
+        Seconds that stages take besides units and conversions: their start, and what is lost at their cuts.
     link_s, traffic_bytes
         Link -> seconds and bytes on it.
     memory_bytes, energy_j
@@ -52,19 +46,20 @@ class Cost:
     objective
         What is minimised.
     order
-        Convex devices in the order in which their stages can run; None if they cannot, because a path
+        Contiguous devices in the order in which their stages can run; None if they cannot, because a path
         leaves one and comes back.
-    faults
-        What else no plan can have, in words for a developer: two formats of one tensor, a unit in fp32
-        that the runtime would compute in integers, one in integers without those beside it, groups.
+    violations
+        Broken rules other than limits and order, in words for a developer: two formats of one tensor, a unit
+        in fp32 that the runtime would compute in integers, one in integers without those that it is coupled
+        with, groups.
     """
 
     latency_s: float
     makespan_s: float
     period_s: float
     compute_s: tuple[float, ...]
-    switch_s: tuple[float, ...]
-    seam_s: tuple[float, ...]
+    conversion_s: tuple[float, ...]
+    stage_overhead_s: tuple[float, ...]
     link_s: tuple[float, ...]
     traffic_bytes: tuple[float, ...]
     noise_power: float
@@ -73,13 +68,13 @@ class Cost:
     money: float
     crossings: tuple[Crossing, ...]
     order: tuple[int, ...] | None
-    faults: tuple[str, ...]
+    violations: tuple[str, ...]
     objective: float
 
     @property
     def busy_s(self) -> tuple[float, ...]:
         """Seconds that a device works on a request."""
-        rows = zip(self.compute_s, self.switch_s, self.seam_s, strict=True)
+        rows = zip(self.compute_s, self.conversion_s, self.stage_overhead_s, strict=True)
         return tuple(sum(row) for row in rows)
 
     @property
@@ -88,14 +83,14 @@ class Cost:
         return sum(self.link_s)
 
     def value(self, quantity: Quantity) -> float:
-        """Return what it is of a quantity."""
-        several = {
+        """Return the value of a quantity, in the units of `CostMetric`."""
+        per_part = {
             CostMetric.ENERGY: self.energy_j,
             CostMetric.MEMORY: self.memory_bytes,
             CostMetric.TRAFFIC: self.traffic_bytes,
         }
-        if quantity.measure in several:
-            row = several[quantity.measure]
+        if quantity.metric in per_part:
+            row = per_part[quantity.metric]
             return sum(row) if quantity.of is None else row[quantity.of]
         return {
             CostMetric.LATENCY: self.latency_s,
@@ -103,19 +98,22 @@ class Cost:
             CostMetric.PERIOD: self.period_s,
             CostMetric.NOISE: self.noise_power,
             CostMetric.MONEY: self.money,
-        }[quantity.measure]
+        }[quantity.metric]
 
 
 def evaluate(problem: PlacementProblem, choice: Choice) -> Cost:
-    """Return the cost of giving each vertex its option, and each flow its wire."""
+    """Return the cost of giving each vertex its option, and each flow its wire.
+
+    A choice that no plan can have gets a cost, too: `is_feasible` tells.
+    """
     chosen = [v.options[c] for v, c in zip(problem.vertices, choice.options, strict=True)]
-    bill = _CostAccumulator(problem, chosen)
+    accumulator = _CostAccumulator(problem, chosen)
     for option in chosen:
-        bill.add_option(option)
+        accumulator.add_option(option)
     crossings: list[Crossing] = []
     for index, flow in enumerate(problem.flows):
-        crossings += bill.add_flow(index, flow, choice.wire(index))
-    return bill.total(crossings)
+        crossings += accumulator.add_flow(index, flow, choice.wire(index))
+    return accumulator.total(crossings)
 
 
 def broken_limits(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9) -> tuple[Limit, ...]:
@@ -131,157 +129,181 @@ def broken_limits(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9
 
 def is_feasible(problem: PlacementProblem, cost: Cost, tolerance: float = 1e-9) -> bool:
     """Return whether a cost keeps every limit and its stages can run one after another."""
-    possible = cost.order is not None and not cost.faults and cost.latency_s != inf
+    possible = cost.order is not None and not cost.violations and cost.latency_s != inf
     return possible and not broken_limits(problem, cost, tolerance)
 
 
 def flow_formats(problem: PlacementProblem, flow: Flow, chosen: Sequence[Option]) -> tuple[int, ...]:
-    """Return the formats that the tensor could have: one that is asked for and suits all who ask.
+    """Return the formats that a tensor could have: one that is asked for and that all who ask accept.
 
-    FLOAT alone if nobody asks; none if they clash.
+    Parameters
+    ----------
+    chosen
+        Vertex -> its option.
+
+    Returns
+    -------
+    tuple of int
+        Coarsest first; FLOAT alone if no vertex asks for a quantized one; empty if no format is accepted by
+        all who ask.
     """
-    asked = {chosen[v].format for v in flow.quantizers} - {FLOAT}
-    if not asked:
+    requested = {chosen[v].format for v in flow.quantizers} - {FLOAT}
+    if not requested:
         return (FLOAT,)
-    return tuple(sorted(f for f in asked if all(f in problem.formats[one].suits for one in asked)))
+    return tuple(
+        sorted(f for f in requested if all(f in problem.formats[request].accepts for request in requested))
+    )
 
 
 class _CostAccumulator:
-    """Sums under way."""
+    """Sums of the costs of a choice, by device and by link."""
 
     def __init__(self, problem: PlacementProblem, chosen: Sequence[Option]) -> None:
         self.problem, self.chosen = problem, chosen
         count = len(problem.devices)
-        self.compute, self.switch = [0.0] * count, [0.0] * count
-        self.weights, self.peak, self.joules = [0.0] * count, [0.0] * count, [0.0] * count
-        self.used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.fixed}
-        self.seam = [0.0] * count
+        self.compute, self.conversion = [0.0] * count, [0.0] * count
+        self.weights, self.largest_activation, self.joules = [0.0] * count, [0.0] * count, [0.0] * count
+        self.used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.is_terminal}
+        self.stage_overhead = [0.0] * count
         self.link_s, self.traffic = [0.0] * len(problem.links), [0.0] * len(problem.links)
         self.load = [0.0] * count  # of transfers, on devices that these block
         self.between: dict[tuple[int | None, int | None], float] = defaultdict(float)
         self.noise = 0.0
         self.formats: list[int] = []
-        self.faults: list[str] = []
+        self.violations: list[str] = []
 
     def add_option(self, option: Option) -> None:
-        home = self.problem.home(option.device)
+        physical = self.problem.physical_device(option.device)
         self.compute[option.device] += option.seconds
         self.noise += option.noise_power
-        self.joules[home] += option.joules
-        self.weights[home] += option.weight_bytes
-        self.peak[home] = max(self.peak[home], option.activation_bytes)
+        self.joules[physical] += option.joules
+        self.weights[physical] += option.weight_bytes
+        self.largest_activation[physical] = max(self.largest_activation[physical], option.activation_bytes)
 
     def add_flow(self, index: int, flow: Flow, wire: int) -> list[Crossing]:
         possible = flow_formats(self.problem, flow, self.chosen)
         if not possible:
-            self.faults.append(f"tensor {flow.name!r} would be quantized in two ways")
-        kind = possible[0] if possible else FLOAT
-        self.formats.append(kind)
+            self.violations.append(f"tensor {flow.name!r} would be quantized in two ways")
+        tensor_format = possible[0] if possible else FLOAT
+        self.formats.append(tensor_format)
         producer = self.chosen[flow.producer]
-        if kind != FLOAT and not (flow.inherits and producer.format == kind):
-            self.noise += flow.noise_power[kind]
-        for device, seconds in _switches(flow, kind, self.chosen):
-            self.switch[device] += seconds
-        for device, seconds in self._seams(flow, kind):
-            self.seam[device] += seconds
-        number = wire if wire and kind == FLOAT else kind
-        self.used |= self._switching_ends(flow, kind, number)
-        return self._send(index, flow, number)
+        if tensor_format != FLOAT and not (flow.inherits and producer.format == tensor_format):
+            self.noise += flow.noise_power[tensor_format]
+        for device, seconds in _conversions(flow, tensor_format, self.chosen):
+            self.conversion[device] += seconds
+        for device, seconds in self._stage_boundaries(flow, tensor_format):
+            self.stage_overhead[device] += seconds
+        form_number = wire if wire and tensor_format == FLOAT else tensor_format
+        self.used |= self._switching_ends(flow, tensor_format, form_number)
+        return self._send(index, flow, form_number)
 
-    def _switching_ends(self, flow: Flow, kind: int, number: int) -> set[int]:
+    def _switching_ends(self, flow: Flow, tensor_format: int, form_number: int) -> set[int]:
         """Return the devices of a source or sink at which a tensor changes: a stage, even without units."""
-        vertices, home = self.problem.vertices, self.chosen[flow.producer].device
-        ends = {self.chosen[v].device for v in flow.consumers if vertices[v].fixed}
-        targets = {self.chosen[v].device for v in flow.consumers} - {home}
-        found = ends if kind != FLOAT else ends - {home} if number in flow.wires else set()
-        if not vertices[flow.producer].fixed:
-            return found
-        changed = (kind != FLOAT and not flow.converts_at_consumer) or (number in flow.wires and targets)
-        return found | {home} if changed else found
+        vertices, producer_device = self.problem.vertices, self.chosen[flow.producer].device
+        ends = {self.chosen[v].device for v in flow.consumers if vertices[v].is_terminal}
+        targets = {self.chosen[v].device for v in flow.consumers} - {producer_device}
+        at_consumers = (
+            ends
+            if tensor_format != FLOAT
+            else ends - {producer_device}
+            if form_number in flow.wires
+            else set()
+        )
+        if not vertices[flow.producer].is_terminal:
+            return at_consumers
+        changed = (tensor_format != FLOAT and not flow.converts_at_consumer) or (
+            form_number in flow.wires and targets
+        )
+        return at_consumers | {producer_device} if changed else at_consumers
 
-    def _send(self, index: int, flow: Flow, number: int) -> list[Crossing]:
+    def _send(self, index: int, flow: Flow, form_number: int) -> list[Crossing]:
         """Add what crossings cost: once per link, and their conversions once per device."""
-        form, home = flow.forms[number], self.chosen[flow.producer].device
-        targets = sorted({self.chosen[v].device for v in flow.consumers} - {home})
-        used = {link for target in targets for link in form.routes[home][target] or ()}
+        form, producer_device = flow.forms[form_number], self.chosen[flow.producer].device
+        targets = sorted({self.chosen[v].device for v in flow.consumers} - {producer_device})
+        used = {link for target in targets for link in form.routes[producer_device][target] or ()}
         for link in sorted(used):
             self._use_link(form.link_s[link], form.link_j[link] if form.link_j else (0.0, 0.0), link)
             self.traffic[link] += form.size_bytes
-        self._add_between(flow, number, home)
-        if number in flow.wires and targets:
+        self._add_between(flow, form_number, producer_device)
+        if form_number in flow.wires and targets:
             self.noise += form.noise_power
-            self.switch[home] += form.encode_s[home] if form.encode_s else 0.0
+            self.conversion[producer_device] += form.encode_s[producer_device] if form.encode_s else 0.0
             for target in targets:
-                self.switch[target] += form.decode_s[target] if form.decode_s else 0.0
-        return [Crossing(index, home, target, number, form.seconds(home, target)) for target in targets]
+                self.conversion[target] += form.decode_s[target] if form.decode_s else 0.0
+        return [
+            Crossing(index, producer_device, target, form_number, form.seconds(producer_device, target))
+            for target in targets
+        ]
 
     def _use_link(self, seconds: float, joules: tuple[float, float], link: int) -> None:
         self.link_s[link] += seconds
-        known = self.problem.links[link]
-        for device, spent in zip((known.source, known.target), joules, strict=True):
-            self.joules[self.problem.home(device)] += spent
+        ends = self.problem.links[link]
+        for device, device_joules in zip((ends.source, ends.target), joules, strict=True):
+            self.joules[self.problem.physical_device(device)] += device_joules
             if self.problem.devices[device].transfers_block:
-                self.load[self.problem.home(device)] += seconds
+                self.load[self.problem.physical_device(device)] += seconds
 
-    def _add_between(self, flow: Flow, number: int, home: int) -> None:
+    def _add_between(self, flow: Flow, form_number: int, producer_device: int) -> None:
         """Add a tensor's seconds from stage to stage; None stands for the source or the sink."""
         vertices = self.problem.vertices
-        start = None if vertices[flow.producer].fixed else home
+        start = None if vertices[flow.producer].is_terminal else producer_device
         ends = {
-            (None if vertices[v].fixed else self.chosen[v].device, self.chosen[v].device)
+            (None if vertices[v].is_terminal else self.chosen[v].device, self.chosen[v].device)
             for v in flow.consumers
         }
         for end, device in ends:
-            if start is None or end is None or device != home:
-                self.between[start, end] += flow.forms[number].seconds(home, device)
+            if start is None or end is None or device != producer_device:
+                self.between[start, end] += flow.forms[form_number].seconds(producer_device, device)
 
-    def _seams(self, flow: Flow, kind: int) -> Iterator[tuple[int, float]]:
+    def _stage_boundaries(self, flow: Flow, tensor_format: int) -> Iterator[tuple[int, float]]:
         """Yield (device, seconds): where a unit's tensor leaves, and on each other device that reads it."""
         vertices = self.problem.vertices
-        if vertices[flow.producer].fixed:
+        if vertices[flow.producer].is_terminal:
             return
-        home = self.chosen[flow.producer].device
-        away = {self.chosen[v].device for v in flow.consumers if not vertices[v].fixed} - {home}
-        if away and flow.leave_s:
-            yield home, flow.leave_s[kind][home]
-        for device in sorted(away) if flow.enter_s else ():
-            yield device, flow.enter_s[kind][device]
+        producer_device = self.chosen[flow.producer].device
+        receivers = {self.chosen[v].device for v in flow.consumers if not vertices[v].is_terminal} - {
+            producer_device
+        }
+        if receivers and flow.leave_s:
+            yield producer_device, flow.leave_s[tensor_format][producer_device]
+        for device in sorted(receivers) if flow.enter_s else ():
+            yield device, flow.enter_s[tensor_format][device]
 
     def total(self, crossings: list[Crossing]) -> Cost:
         """Return the sum of everything."""
         problem = self.problem
         for d in self.used:
-            self.seam[d] += problem.devices[d].start_s
-        busy = [sum(row) for row in zip(self.compute, self.switch, self.seam, strict=True)]
-        lost = any(crossing.seconds == inf for crossing in crossings)
-        latency = inf if lost else sum(busy) + sum(self.link_s)
-        order = _order(problem, self.chosen)
+            self.stage_overhead[d] += problem.devices[d].start_s
+        busy = [sum(row) for row in zip(self.compute, self.conversion, self.stage_overhead, strict=True)]
+        unreachable = any(crossing.seconds == inf for crossing in crossings)
+        latency = inf if unreachable else sum(busy) + sum(self.link_s)
+        order = _stage_order(problem, self.chosen)
         loads = list(self.load)
         for device, seconds in enumerate(busy):
-            loads[problem.home(device)] += seconds
+            loads[problem.physical_device(device)] += seconds
         prices = sum(d.price_per_s * s for d, s in zip(problem.devices, busy, strict=True))
-        carried = zip(problem.links, self.traffic, strict=True)
-        faults = (*self.faults, *_absorbed(problem, self.chosen, self.formats))
-        priced = Cost(
+        link_bytes = zip(problem.links, self.traffic, strict=True)
+        faults = (*self.violations, *_forced_kernels(problem, self.chosen, self.formats))
+        without_objective = Cost(
             latency_s=latency,
-            makespan_s=inf if lost else self._makespan(busy, order),
-            period_s=inf if lost else max((*loads, *self.link_s), default=0.0),
+            makespan_s=inf if unreachable else self._makespan(busy, order),
+            period_s=inf if unreachable else max((*loads, *self.link_s), default=0.0),
             compute_s=tuple(self.compute),
-            switch_s=tuple(self.switch),
-            seam_s=tuple(self.seam),
+            conversion_s=tuple(self.conversion),
+            stage_overhead_s=tuple(self.stage_overhead),
             link_s=tuple(self.link_s),
             traffic_bytes=tuple(self.traffic),
             noise_power=self.noise,
-            memory_bytes=tuple(w + p for w, p in zip(self.weights, self.peak, strict=True)),
+            memory_bytes=tuple(w + p for w, p in zip(self.weights, self.largest_activation, strict=True)),
             energy_j=self._energy(busy, latency),
-            money=prices + sum(link.price_per_byte * size for link, size in carried),
+            money=prices + sum(link.price_per_byte * size for link, size in link_bytes),
             crossings=tuple(crossings),
             order=order,
-            faults=(*faults, *_exposed(problem, self.chosen), *_grouped(problem, self.chosen)),
+            violations=(*faults, *_uncoupled(problem, self.chosen), *_broken_groups(problem, self.chosen)),
             objective=0.0,
         )
-        total = sum(term.weight * priced.value(term.quantity) for term in problem.objective)
-        return replace(priced, objective=inf if lost else total)
+        total = sum(term.weight * without_objective.value(term.quantity) for term in problem.objective)
+        return replace(without_objective, objective=inf if unreachable else total)
 
     def _energy(self, busy: Sequence[float], latency: float) -> tuple[float, ...]:
         """Return joules per device: active while busy, idle for the rest of the request, and for messages."""
@@ -289,9 +311,9 @@ class _CostAccumulator:
             return (inf,) * len(busy)
         joules = list(self.joules)
         for d, (device, seconds) in enumerate(zip(self.problem.devices, busy, strict=True)):
-            home = self.problem.home(d)
-            joules[home] += (device.active_w - device.idle_w) * seconds
-            joules[home] += device.idle_w * latency if home == d else 0.0
+            physical = self.problem.physical_device(d)
+            joules[physical] += (device.active_w - device.idle_w) * seconds
+            joules[physical] += device.idle_w * latency if physical == d else 0.0
         return tuple(joules)
 
     def _makespan(self, busy: Sequence[float], order: Sequence[int] | None) -> float:
@@ -308,68 +330,72 @@ class _CostAccumulator:
         return max((*due, *ends.values()))
 
 
-def _switches(flow: Flow, kind: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:
+def _conversions(flow: Flow, tensor_format: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:
     """Yield (device, seconds): once where it arises in another format, once per device that wants another."""
-    if kind == FLOAT:
+    if tensor_format == FLOAT:
         return
-    if chosen[flow.producer].format != kind:
+    if chosen[flow.producer].format != tensor_format:
         devices = {chosen[flow.producer].device}
         if flow.converts_at_consumer:
             devices = {chosen[v].device for v in flow.consumers}
         for device in sorted(devices):
-            yield device, flow.quantize_s[kind][device]
-    for device in sorted({chosen[v].device for v in flow.consumers if chosen[v].format != kind}):
-        yield device, flow.dequantize_s[kind][device]
+            yield device, flow.quantize_s[tensor_format][device]
+    for device in sorted({chosen[v].device for v in flow.consumers if chosen[v].format != tensor_format}):
+        yield device, flow.dequantize_s[tensor_format][device]
 
 
-def _absorbed(problem: PlacementProblem, chosen: Sequence[Option], formats: Sequence[int]) -> Iterator[str]:
+def _forced_kernels(
+    problem: PlacementProblem, chosen: Sequence[Option], formats: Sequence[int]
+) -> Iterator[str]:
     """Yield the vertices that the runtime would compute in the format that all their tensors have."""
-    around = defaultdict(set)
-    for flow, kind in zip(problem.flows, formats, strict=True):
+    formats_around = defaultdict(set)
+    for flow, tensor_format in zip(problem.flows, formats, strict=True):
         for vertex in flow.quantizers:
-            around[vertex].add(kind)
-    for vertex, kinds in around.items():
-        kind = min(kinds)
-        if len(kinds) == 1 and problem.absorbs(vertex, chosen[vertex], kind):
+            formats_around[vertex].add(tensor_format)
+    for vertex, tensor_formats in formats_around.items():
+        tensor_format = min(tensor_formats)
+        if len(tensor_formats) == 1 and problem.forces_kernel(vertex, chosen[vertex], tensor_format):
             yield f"{problem.vertices[vertex].name!r} would be computed in integers"
 
 
-def _exposed(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[str]:
+def _uncoupled(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[str]:
     """Yield the quantized vertices whose surroundings are not all so on the same device."""
-    for known, own in zip(problem.vertices, chosen, strict=True):
-        beside = (chosen[other] for other in known.within)
-        if problem.has_kernels(own) and not all(
-            (o.format, o.device) == (own.format, own.device) for o in beside
+    for vertex, option in zip(problem.vertices, chosen, strict=True):
+        neighbours = (chosen[neighbour] for neighbour in vertex.coupled_with)
+        if problem.has_kernels(option) and not all(
+            (o.format, o.device) == (option.format, option.device) for o in neighbours
         ):
-            yield f"{known.name!r} is quantized alone"
+            yield f"{vertex.name!r} is quantized alone"
 
 
-def _grouped(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[str]:
+def _broken_groups(problem: PlacementProblem, chosen: Sequence[Option]) -> Iterator[str]:
     """Yield what breaks the groups that are to be on one device or on different ones."""
     for group in problem.together:
-        if len({problem.home(chosen[v].device) for v in group}) > 1:
+        if len({problem.physical_device(chosen[v].device) for v in group}) > 1:
             yield f"{problem.vertices[group[0]].name!r} and its group are not on one device"
     for a, b in problem.apart:
-        if problem.home(chosen[a].device) == problem.home(chosen[b].device):
+        if problem.physical_device(chosen[a].device) == problem.physical_device(chosen[b].device):
             yield f"{problem.vertices[a].name!r} and {problem.vertices[b].name!r} share a device"
 
 
-def _order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[int, ...] | None:
-    """Return convex devices in running order, or None if a path leaves one's units and comes back."""
+def _stage_order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[int, ...] | None:
+    """Return contiguous devices in running order, or None if a path leaves one's units and comes back."""
     after: nx.DiGraph = nx.DiGraph()
-    convex = [d for d, device in enumerate(problem.devices) if device.convex]
-    after.add_nodes_from(convex)
+    contiguous = [d for d, device in enumerate(problem.devices) if device.contiguous]
+    after.add_nodes_from(contiguous)
     count = len(problem.devices)
 
-    def place(vertex: int) -> int:
+    def group(vertex: int) -> int:
+        # Units of other devices stand for themselves: those may run in any number of stages.
         device = chosen[vertex].device
-        return device if problem.devices[device].convex else count + vertex
+        return device if problem.devices[device].contiguous else count + vertex
 
     for flow in problem.flows:
         for consumer in flow.consumers:
-            if not problem.vertices[flow.producer].fixed and not problem.vertices[consumer].fixed:
-                after.add_edge(place(flow.producer), place(consumer))
+            if not problem.vertices[flow.producer].is_terminal and not problem.vertices[consumer].is_terminal:
+                after.add_edge(group(flow.producer), group(consumer))
     after.remove_edges_from(list(nx.selfloop_edges(after)))
+    # Visits of one device run in the order of their numbers.
     after.add_edges_from(
         (a, b) for b, device in enumerate(problem.devices) if (a := _earlier_visit(problem, b)) is not None
     )
@@ -379,6 +405,6 @@ def _order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[int, ..
 
 
 def _earlier_visit(problem: PlacementProblem, device: int) -> int | None:
-    home = problem.home(device)
-    visits = [d for d in range(device) if problem.home(d) == home]
-    return visits[-1] if visits and home != device else None
+    physical = problem.physical_device(device)
+    visits = [d for d in range(device) if problem.physical_device(d) == physical]
+    return visits[-1] if visits and physical != device else None

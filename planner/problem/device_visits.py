@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from planner.problem.placement_problem import Flow, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.tensors import Flow
 
 
 def with_visits(problem: PlacementProblem, visits: Sequence[int]) -> PlacementProblem:
@@ -12,41 +13,43 @@ def with_visits(problem: PlacementProblem, visits: Sequence[int]) -> PlacementPr
     Parameters
     ----------
     visits
-        Of each device, at least 1.
+        Device -> number of stages, at least 1.
     """
-    again = [d for d, count in enumerate(visits) for _ in range(count - 1)]
-    if not again:
+    revisited = [d for d, count in enumerate(visits) for _ in range(count - 1)]
+    if not revisited:
         return problem
-    homes = [*range(len(problem.devices)), *again]
-    more: dict[int, list[int]] = {d: [] for d in range(len(problem.devices))}
-    for place, home in enumerate(again, start=len(problem.devices)):
-        more[home].append(place)
-    named = [replace(problem.devices[d], name=f"{problem.devices[d].name} again", again=d) for d in again]
+    physical = [*range(len(problem.devices)), *revisited]
+    further_visits: dict[int, list[int]] = {d: [] for d in range(len(problem.devices))}
+    for visit, device in enumerate(revisited, start=len(problem.devices)):
+        further_visits[device].append(visit)
+    visits_as_devices = [
+        replace(problem.devices[d], name=f"{problem.devices[d].name} again", visit_of=d) for d in revisited
+    ]
     return replace(
         problem,
-        devices=(*problem.devices, *named),
+        devices=(*problem.devices, *visits_as_devices),
         vertices=tuple(
             vertex
-            if vertex.fixed
+            if vertex.is_terminal
             else replace(
                 vertex,
                 options=tuple(
-                    replace(option, device=place)
+                    replace(option, device=visit)
                     for option in vertex.options
-                    for place in (option.device, *more[option.device])
+                    for visit in (option.device, *further_visits[option.device])
                 ),
             )
             for vertex in problem.vertices
         ),
-        flows=tuple(_revisited(flow, homes) for flow in problem.flows),
+        flows=tuple(_revisited(flow, physical) for flow in problem.flows),
     )
 
 
-def _revisited(flow: Flow, homes: Sequence[int]) -> Flow:
+def _revisited(flow: Flow, physical: Sequence[int]) -> Flow:
     """Return a tensor's costs over visits, given the device of each."""
 
     def row(values: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(values[home] for home in homes) if values else ()
+        return tuple(values[device] for device in physical) if values else ()
 
     def table(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
         return tuple(map(row, rows))
@@ -54,7 +57,7 @@ def _revisited(flow: Flow, homes: Sequence[int]) -> Flow:
     forms = tuple(
         replace(
             form,
-            routes=tuple(tuple(form.routes[a][b] for b in homes) for a in homes),
+            routes=tuple(tuple(form.routes[a][b] for b in physical) for a in physical),
             encode_s=row(form.encode_s),
             decode_s=row(form.decode_s),
         )
@@ -72,8 +75,8 @@ def _revisited(flow: Flow, homes: Sequence[int]) -> Flow:
 
 def by_device(problem: PlacementProblem, values: Sequence[float]) -> dict[str, float]:
     """Return device name -> sum over its visits."""
-    found: dict[str, float] = {}
+    totals: dict[str, float] = {}
     for d, value in enumerate(values):
-        name = problem.devices[problem.home(d)].name
-        found[name] = found.get(name, 0.0) + value
-    return found
+        name = problem.devices[problem.physical_device(d)].name
+        totals[name] = totals.get(name, 0.0) + value
+    return totals

@@ -1,271 +1,50 @@
-"""The waist of the program: units, options, tensors, devices, links and limits as numbers only."""
+"""The placement problem, numbers only: which option each unit takes, and how each tensor crosses links."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from math import inf, isfinite, isnan
 
 from planner.errors import ProblemError
+from planner.problem.devices import Device, Link
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import FLOAT, FORMATS, Flow, Format
+from planner.problem.units import Option, Vertex
 
-FLOAT = 0  # the format of tensors that nobody quantizes
-_MOST = 1e15  # sums of greater numbers lose the small ones, and overflow in the end
-
-
-class CostMetric(StrEnum):
-    """What of a plan can be limited and minimised; all but memory are per request."""
-
-    LATENCY = "latency"  # seconds, everything in sequence
-    MAKESPAN = "makespan"  # seconds, with stages that overlap where the graph allows
-    PERIOD = "period"  # seconds between requests in a pipeline: the largest load of a device or link
-    ENERGY = "energy"  # joules, of a device or of all
-    MEMORY = "memory"  # bytes, of a device
-    TRAFFIC = "traffic"  # bytes, over a link or over all
-    NOISE = "noise"  # power relative to the outputs'
-    MONEY = "money"
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A measure of the whole plan, or of one device or link: `of` is its index."""
-
-    measure: CostMetric
-    of: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A budget."""
-
-    quantity: Quantity
-    at_most: float
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectiveTerm:
-    """A part of the objective, which is the sum of weight times quantity."""
-
-    quantity: Quantity
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A way in which tensors exist: number 0 is floating point, others are quantized.
-
-    Parameters
-    ----------
-    suits
-        The formats with which a unit that asks for this one is content: its own and coarser ones.
-    absorbs
-        Whether the runtime has integer kernels for it, and turns a unit between such tensors into one.
-    """
-
-    name: str
-    suits: tuple[int, ...] = ()
-    absorbs: bool = True
-
-
-FORMATS = (Format("float"), Format("uint8", (1,)))
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A place to compute.
-
-    Parameters
-    ----------
-    start_s
-        Seconds that a stage takes besides its units, once a request. Changing a tensor's format at the source
-        or the sink is a stage, too.
-    active_w, idle_w
-        Watts while it computes, and during the rest of a request.
-    price_per_s
-        Money per second of computing.
-    transfers_block
-        Whether sending and receiving keep it from computing: then they count in its load.
-    convex
-        Whether a path that left it may not come back, so that its units make one stage.
-    again
-        The device of which this is another visit, with its memory and its load; None if it is a device.
-    """
-
-    name: str
-    start_s: float = 0.0
-    active_w: float = 0.0
-    idle_w: float = 0.0
-    price_per_s: float = 0.0
-    transfers_block: bool = False
-    convex: bool = True
-    again: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A one-way connection of two devices."""
-
-    name: str
-    source: int
-    target: int
-    price_per_byte: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One way to run a unit.
-
-    Parameters
-    ----------
-    device, format
-        Indices into the problem's devices, and into its formats: that of the tensors which the unit asks for.
-    precision
-        What the user calls it.
-    seconds, noise_power, joules
-        What the unit itself costs; joules beyond the device's watts.
-    weight_bytes, activation_bytes
-        Weights held on the device, and the unit's inputs and outputs while it runs.
-    """
-
-    device: int
-    format: int = FLOAT
-    seconds: float = 0.0
-    noise_power: float = 0.0
-    weight_bytes: float = 0
-    activation_bytes: float = 0
-    precision: str = "fp32"
-    joules: float = 0.0
-
-    @property
-    def quantized(self) -> bool:
-        """Whether it asks for quantized tensors."""
-        return self.format != FLOAT
-
-
-@dataclass(frozen=True, slots=True)
-class Vertex:
-    """A unit, or the fixed place where an input arises or an output is due.
-
-    Parameters
-    ----------
-    fixed
-        True for the source and the sink: they compute nothing and belong to no stage.
-    absorbed
-        True if it cannot but compute in integers where all tensors are so that it would quantize, asked or
-        not.
-    within
-        Vertices that have to ask for the same format on the same device if this one asks for one that the
-        runtime has integer kernels for.
-    """
-
-    name: str
-    options: tuple[Option, ...]
-    fixed: bool = False
-    absorbed: bool = False
-    within: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class WireForm:
-    """A form in which a tensor crosses links.
-
-    Parameters
-    ----------
-    format
-        That of the tensor that can cross so.
-    size_bytes
-        On a link.
-    link_s, link_j
-        Link -> seconds; link -> joules of its source and of its target, empty if none.
-    routes
-        From device -> to device -> links, None without a way. Those from one device are a tree.
-    encode_s, decode_s
-        Device -> seconds to bring it into this form and back; empty if it crosses as it is.
-    noise_power
-        Added once if it crosses so.
-    """
-
-    name: str
-    format: int
-    size_bytes: float
-    link_s: tuple[float, ...]
-    routes: tuple[tuple[tuple[int, ...] | None, ...], ...]
-    link_j: tuple[tuple[float, float], ...] = ()
-    encode_s: tuple[float, ...] = ()
-    decode_s: tuple[float, ...] = ()
-    noise_power: float = 0.0
-
-    def at_home(self) -> "WireForm":
-        """Return the form of a tensor that may cross no link."""
-        every = range(len(self.routes))
-        return replace(self, routes=tuple(tuple(() if a == b else None for b in every) for a in every))
-
-    def seconds(self, source: int, target: int) -> float:
-        """Return the seconds from device to device; infinite without a way."""
-        route = self.routes[source][target]
-        return inf if route is None else sum(self.link_s[link] for link in route)
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A tensor: who writes it, who reads it, and what moving and converting it costs.
-
-    Parameters
-    ----------
-    producer, consumers
-        Indices into `PlacementProblem.vertices`.
-    quantizers
-        Vertices that have it quantized when they ask for it; empty if it never is.
-    forms
-        One per format, in their order, or the first alone if nothing quantizes it; then other
-        forms of the float tensor. All its crossings take the same.
-    noise_power
-        Format -> noise of quantizing it, counted once; the first is 0.
-    inherits
-        True if its producer, quantized, hands on its own input's scale (MaxPool, Reshape): then
-        quantizing it adds no noise to what its input already has.
-    quantize_s, dequantize_s
-        Format -> device -> seconds to bring it there from what its producer asks for (float, or a finer
-        format), and back into what a consumer asks for.
-    leave_s, enter_s
-        Format -> device -> seconds that a stage there loses because it ends or begins at this tensor;
-        empty if none.
-    converts_at_consumer
-        True if it always crosses a link as it arose (a compressed picture), so that each receiver
-        quantizes it for itself.
-    """
-
-    name: str
-    producer: int
-    consumers: tuple[int, ...]
-    forms: tuple[WireForm, ...]
-    quantizers: tuple[int, ...] = ()
-    noise_power: tuple[float, ...] = (0.0,)
-    quantize_s: tuple[tuple[float, ...], ...] = ()
-    dequantize_s: tuple[tuple[float, ...], ...] = ()
-    converts_at_consumer: bool = False
-    inherits: bool = False
-    leave_s: tuple[tuple[float, ...], ...] = ()
-    enter_s: tuple[tuple[float, ...], ...] = ()
-
-    @property
-    def formats(self) -> range:
-        """The formats in which it can exist."""
-        return range(len(self.noise_power) if self.quantizers else 1)
-
-    @property
-    def wires(self) -> range:
-        """The numbers of the forms that are not simply its format."""
-        return range(len(self.noise_power), len(self.forms))
+_MOST = 1e15  # a double has 15 to 16 digits: a sum with greater numbers would lose seconds and joules
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An answer: vertex -> number of its option; flow -> number of its wire, 0 for none (or all empty)."""
+    """An answer to a placement problem.
+
+    Parameters
+    ----------
+    options
+        Vertex -> number of its option.
+    wires
+        Flow -> number of the form in which its float tensor crosses links, 0 for its own; empty if all are 0.
+
+    Examples
+    --------
+    >>> choice = Choice((0, 1), wires=(2,))
+    >>> choice.lift_to_full([(1, 3), (0, 2)])
+    Choice(options=(1, 2), wires=(2,))
+    >>> choice.wire(0), Choice((0, 1)).wire(0)
+    (2, 0)
+    """
 
     options: tuple[int, ...]
     wires: tuple[int, ...] = ()
 
-    def among_all(self, keep: Sequence[Sequence[int]]) -> "Choice":
-        """Return this choice of a restricted problem as one of the whole problem."""
+    def lift_to_full(self, keep: Sequence[Sequence[int]]) -> "Choice":
+        """Return this choice of a restricted problem as one of the whole problem.
+
+        Parameters
+        ----------
+        keep
+            What `PlacementProblem.with_options` was given: vertex -> numbers of its options in the whole
+            problem.
+        """
         return Choice(tuple(kept[o] for kept, o in zip(keep, self.options, strict=True)), self.wires)
 
     def wire(self, flow: int) -> int:
@@ -279,15 +58,20 @@ class PlacementProblem:
 
     Parameters
     ----------
+    flows
+        One per tensor; each names its vertices by index.
+    limits
+        All of them hold; several may be on one quantity.
     objective
-        The sum that is minimised.
+        The sum that is minimised; empty if any plan within the limits will do.
     together, apart
-        Groups of vertices on one device; pairs of vertices on different ones.
+        Groups of vertices on one physical device; pairs of vertices on different ones.
 
     Raises
     ------
     ProblemError
-        If a number is no cost or budget.
+        If a cost or limit is negative, not finite or above 1e15, a tensor inherits a scale that its producer
+        does not have, or a makespan is asked for of devices without an order of stages.
     """
 
     devices: tuple[Device, ...]
@@ -300,12 +84,12 @@ class PlacementProblem:
     together: tuple[tuple[int, ...], ...] = ()
     apart: tuple[tuple[int, int], ...] = ()
 
-    def home(self, device: int) -> int:
-        """Return the device of which this is a visit."""
-        again = self.devices[device].again
-        return device if again is None else again
+    def physical_device(self, device: int) -> int:
+        """Return the device of which this is a visit, or itself."""
+        first_visit = self.devices[device].visit_of
+        return device if first_visit is None else first_visit
 
-    def restricted(self, keep: Sequence[Sequence[int]]) -> "PlacementProblem":
+    def with_options(self, keep: Sequence[Sequence[int]]) -> "PlacementProblem":
         """Return the problem with some options of each vertex only, by their numbers."""
         return replace(
             self,
@@ -317,38 +101,43 @@ class PlacementProblem:
 
     def has_kernels(self, option: Option) -> bool:
         """Return whether an option asks for a format that the runtime has integer kernels for."""
-        return option.format != FLOAT and self.formats[option.format].absorbs
+        return option.format != FLOAT and self.formats[option.format].has_integer_kernel
 
-    def absorbs(self, vertex: int, option: Option, kind: int) -> bool:
-        """Return whether the runtime makes something else of an option if all its tensors have a format.
+    def forces_kernel(self, vertex: int, option: Option, tensor_format: int) -> bool:
+        """Return whether the runtime replaces an option by a kernel of the format that all its tensors have.
 
-        What asks for a finer format runs in the coarser one, and so does what has no weights.
+        An option that asks for a finer format runs in the coarser one. One in float does so where the unit
+        has nothing that keeps it in float (`Vertex.kernel_forced`).
         """
-        if kind == FLOAT or option.format == kind or not self.formats[kind].absorbs:
+        if (
+            tensor_format == FLOAT
+            or option.format == tensor_format
+            or not self.formats[tensor_format].has_integer_kernel
+        ):
             return False
-        return self.vertices[vertex].absorbed if option.format == FLOAT else True
+        return self.vertices[vertex].kernel_forced if option.format == FLOAT else True
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """All that a limit or the objective speaks of, each once."""
-        spoken = [limit.quantity for limit in self.limits] + [term.quantity for term in self.objective]
-        return tuple(dict.fromkeys(spoken))
+        mentioned = [limit.quantity for limit in self.limits] + [term.quantity for term in self.objective]
+        return tuple(dict.fromkeys(mentioned))
 
-    def limited(self, quantity: Quantity, at_most: float | None) -> "PlacementProblem":
+    def with_limit(self, quantity: Quantity, at_most: float | None) -> "PlacementProblem":
         """Return the problem with another limit on a quantity; None lifts it."""
         others = tuple(limit for limit in self.limits if limit.quantity != quantity)
-        own = () if at_most is None else (Limit(quantity, at_most),)
-        return replace(self, limits=(*others, *own))
+        replacement = () if at_most is None else (Limit(quantity, at_most),)
+        return replace(self, limits=(*others, *replacement))
 
-    def limit(self, measure: CostMetric, of: int | None = None) -> float:
+    def tightest_limit(self, metric: CostMetric, of: int | None = None) -> float:
         """Return the tightest limit on a quantity; infinite if there is none."""
-        return min((x.at_most for x in self.limits if x.quantity == Quantity(measure, of)), default=inf)
+        return min((x.at_most for x in self.limits if x.quantity == Quantity(metric, of)), default=inf)
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no budget or cost can have."""
+        """Check every number once, so that nothing below has to."""
         for device in self.devices:
-            known = (device.start_s, device.active_w, device.idle_w, device.price_per_s)
-            _require_costs(f"device {device.name!r}", known)
+            numbers_of_device = (device.start_s, device.active_w, device.idle_w, device.price_per_s)
+            _require_costs(f"device {device.name!r}", numbers_of_device)
         _require_costs("links", [link.price_per_byte for link in self.links])
         for vertex in self.vertices:
             for o in vertex.options:
@@ -362,12 +151,13 @@ class PlacementProblem:
                 )
         _require_costs("budget", [limit.at_most for limit in self.limits])
         _require_costs("objective", [term.weight for term in self.objective])
-        spoken = any(quantity.measure is CostMetric.MAKESPAN for quantity in self.quantities)
-        if spoken and not all(device.convex for device in self.devices):
+        spoken = any(quantity.metric is CostMetric.MAKESPAN for quantity in self.quantities)
+        if spoken and not all(device.contiguous for device in self.devices):
             raise ProblemError("makespan: needs devices of one stage each; one may be returned to at will")
 
 
 def _numbers(flow: Flow) -> Iterator[float]:
+    """Yield every cost of a tensor."""
     yield from flow.noise_power
     for table in (flow.quantize_s, flow.dequantize_s, flow.leave_s, flow.enter_s):
         for row in table:

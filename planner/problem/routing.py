@@ -1,4 +1,4 @@
-"""The cheapest way of a message over links, stored and forwarded at every device between."""
+"""The fastest route of a message over links, stored and forwarded at every device between."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,13 @@ import networkx as nx
 
 @dataclass(frozen=True, slots=True)
 class MessageEnergy:
-    """What one end of a link spends on a message."""
+    """What one end of a link spends on a message, in joules.
+
+    Examples
+    --------
+    >>> MessageEnergy(per_byte_j=1e-6, per_message_j=0.5).joules(1_000_000)
+    1.5
+    """
 
     per_byte_j: float = 0.0
     per_message_j: float = 0.0
@@ -38,7 +44,17 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Devices from sender to receiver, both included, the numbers of the links, and the seconds in all."""
+    """A route of one message.
+
+    Parameters
+    ----------
+    path
+        Devices from sender to receiver, both included; empty if links lead nowhere.
+    links
+        Numbers of the links in the order in which they are used.
+    seconds
+        On all of them.
+    """
 
     path: tuple[str, ...]
     links: tuple[int, ...]
@@ -46,28 +62,35 @@ class Route:
 
 
 class Routes:
-    """All cheapest routes; which one is cheapest depends on the size of the message."""
+    """The fastest routes between all devices; which one is fastest depends on the size of the message.
+
+    Examples
+    --------
+    >>> hops = [Hop("a", "b", 0.0, 10.0), Hop("b", "c", 0.0, 10.0), Hop("a", "c", 1.0, 100.0)]
+    >>> Routes(hops).route("a", "c", 1).links, Routes(hops).route("a", "c", 100).links
+    ((0, 1), (2,))
+    """
 
     def __init__(self, hops: Iterable[Hop]) -> None:
         self.hops = tuple(hops)
-        self._known: dict[tuple[str, float], dict[str, Route]] = {}
+        self._routes_from: dict[tuple[str, float], dict[str, Route]] = {}
 
     def route(self, source: str, target: str, size_bytes: float) -> Route:
-        """Return the cheapest route; infinite seconds where links lead nowhere."""
+        """Return the fastest route for this many bytes; infinite seconds where links lead nowhere."""
         if source == target:
             return Route((source,), (), 0.0)
         key = (source, size_bytes)
-        if key not in self._known:
-            self._known[key] = self._search(source, size_bytes)
-        return self._known[key].get(target, Route((), (), inf))
+        if key not in self._routes_from:
+            self._routes_from[key] = self._search(source, size_bytes)
+        return self._routes_from[key].get(target, Route((), (), inf))
 
     def _search(self, source: str, size_bytes: float) -> dict[str, Route]:
         links: nx.DiGraph = nx.DiGraph()
         links.add_node(source)
         for number, hop in enumerate(self.hops):
             seconds = hop.seconds(size_bytes)
-            known = links.get_edge_data(hop.source, hop.target)
-            if known is None or seconds < known["weight"]:  # parallel links: the faster one
+            parallel = links.get_edge_data(hop.source, hop.target)
+            if parallel is None or seconds < parallel["weight"]:  # parallel links: the faster one
                 links.add_edge(hop.source, hop.target, weight=seconds, number=number)
         seconds, paths = nx.single_source_dijkstra(links, source)
         return {

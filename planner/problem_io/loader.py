@@ -6,21 +6,12 @@ from pathlib import Path
 
 from planner.errors import ProblemError
 from planner.problem.device_visits import with_visits
-from planner.problem.placement_problem import (
-    FLOAT,
-    Device,
-    Flow,
-    Format,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import Limit, ObjectiveTerm, Quantity
 from planner.problem.routing import Hop, Routes
+from planner.problem.tensors import FLOAT, Flow, Format, WireForm
+from planner.problem.units import Option, Vertex
 from planner.problem_io.cross_references import OF_DEVICES, crosscheck
 from planner.problem_io.schema import (
     FLOAT_NAME,
@@ -35,7 +26,7 @@ from planner.scenario.validation_messages import Fault
 from planner.solver.backends import SolverOptions
 from profiling.input_files import read_input
 
-_MOST_BYTES = 16 * 2**20
+_MOST_BYTES = 16 * 2**20  # holds 10,000 units with some options each
 
 _SCENARIOS = (".yaml", ".yml")
 
@@ -63,11 +54,14 @@ def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
 
 
 def problem_of(spec: ProblemSpec) -> PlacementProblem:
-    """Return the problem that a specification without faults describes."""
+    """Return the problem that a specification without faults describes.
+
+    Vertices are its units, then its ends; further visits become devices.
+    """
     devices = [device.name for device in spec.devices]
-    formats = [FLOAT_NAME, *(known.name for known in spec.formats)]
-    places = {unit.name: v for v, unit in enumerate(spec.units)}
-    places |= {end.name: len(spec.units) + e for e, end in enumerate(spec.ends)}
+    formats = [FLOAT_NAME, *(quantized_format.name for quantized_format in spec.formats)]
+    vertices = {unit.name: v for v, unit in enumerate(spec.units)}
+    vertices |= {end.name: len(spec.units) + e for e, end in enumerate(spec.ends)}
     routes = Routes(Hop(x.source, x.target, x.message_s, x.bytes_per_s or inf) for x in spec.links)
     units = (
         Vertex(
@@ -88,7 +82,7 @@ def problem_of(spec: ProblemSpec) -> PlacementProblem:
         )
         for unit in spec.units
     )
-    ends = (Vertex(end.name, (Option(devices.index(end.device)),), fixed=True) for end in spec.ends)
+    ends = (Vertex(end.name, (Option(devices.index(end.device)),), is_terminal=True) for end in spec.ends)
     problem = PlacementProblem(
         devices=tuple(
             Device(
@@ -103,7 +97,7 @@ def problem_of(spec: ProblemSpec) -> PlacementProblem:
             for d in spec.devices
         ),
         vertices=(*units, *ends),
-        flows=tuple(_flow(tensor, spec, devices, formats, places, routes) for tensor in spec.tensors),
+        flows=tuple(_flow(tensor, spec, devices, formats, vertices, routes) for tensor in spec.tensors),
         links=tuple(
             Link(x.label, devices.index(x.source), devices.index(x.target), x.price_per_byte)
             for x in spec.links
@@ -117,8 +111,8 @@ def problem_of(spec: ProblemSpec) -> PlacementProblem:
         ),
         limits=tuple(Limit(_quantity(x, spec), x.at_most) for x in spec.limits),
         objective=tuple(ObjectiveTerm(_quantity(x, spec), x.weight) for x in spec.objective),
-        together=tuple(tuple(places[name] for name in group) for group in spec.together),
-        apart=tuple((places[a], places[b]) for a, b in spec.apart),
+        together=tuple(tuple(vertices[name] for name in group) for group in spec.together),
+        apart=tuple((vertices[a], vertices[b]) for a, b in spec.apart),
     )
     return with_visits(problem, [d.visits or 1 for d in spec.devices])
 
@@ -128,37 +122,36 @@ def _flow(
     spec: ProblemSpec,
     devices: list[str],
     formats: list[str],
-    places: dict[str, int],
+    vertices: dict[str, int],
     routes: Routes,
 ) -> Flow:
     def row(seconds: PerDevice) -> tuple[float, ...]:
         return tuple(seconds.get(device, 0.0) for device in devices)
 
-    def form(name: str, kind: int, size: float) -> WireForm:
-        found = _form(name, kind, size, spec, devices, routes)
-        return found.at_home() if tensor.private else found
+    def form(name: str, tensor_format: int, size: float) -> WireForm:
+        form_of_tensor = _form(name, tensor_format, size, spec, devices, routes)
+        return form_of_tensor.without_links() if tensor.private else form_of_tensor
 
-    quantizers = tuple(places[name] for name in tensor.quantized_by)
+    quantizers = tuple(vertices[name] for name in tensor.quantized_by)
     in_format = [tensor.formats.get(name) for name in formats[1:]] if quantizers else []
-    known = [(f, one) for f, one in enumerate(in_format, start=1) if one is not None]
-    count = len(formats) if quantizers else 1
+    count = 1 + len(in_format)
     zero = (0.0,) * len(devices)
     forms = [form(FLOAT_NAME, FLOAT, tensor.bytes)]
     noise, quantize, dequantize = [0.0] * count, [zero] * count, [zero] * count
-    for f in range(1, count):
-        one = dict(known).get(f)
-        forms.append(form(formats[f], f, tensor.bytes if one is None else one.bytes))
-        if one is not None:
-            noise[f] = one.noise_power
-            quantize[f], dequantize[f] = row(one.quantize_s), row(one.dequantize_s)
+    for f, quantized in enumerate(in_format, start=1):
+        # A format that the table does not price costs nothing, and has the size of float.
+        forms.append(form(formats[f], f, tensor.bytes if quantized is None else quantized.bytes))
+        if quantized is not None:
+            noise[f] = quantized.noise_power
+            quantize[f], dequantize[f] = row(quantized.quantize_s), row(quantized.dequantize_s)
     for wire in tensor.wires:
         plain = form(wire.name, FLOAT, wire.bytes)
         encode, decode = row(wire.encode_s), row(wire.decode_s)
         forms.append(replace(plain, encode_s=encode, decode_s=decode, noise_power=wire.noise_power))
     return Flow(
         tensor.name,
-        places[tensor.source],
-        tuple(dict.fromkeys(places[name] for name in tensor.targets)),
+        vertices[tensor.source],
+        tuple(dict.fromkeys(vertices[name] for name in tensor.targets)),
         tuple(forms),
         quantizers,
         tuple(noise),
@@ -172,9 +165,9 @@ def _flow(
 
 
 def _form(
-    name: str, kind: int, size: float, spec: ProblemSpec, devices: list[str], routes: Routes
+    name: str, tensor_format: int, size: float, spec: ProblemSpec, devices: list[str], routes: Routes
 ) -> WireForm:
-    def way(a: str, b: str) -> tuple[int, ...] | None:
+    def links_between(a: str, b: str) -> tuple[int, ...] | None:
         route = routes.route(a, b, size)
         return None if route.seconds == inf else route.links
 
@@ -187,10 +180,10 @@ def _form(
     )
     return WireForm(
         name,
-        kind,
+        tensor_format,
         size,
         tuple(hop.seconds(size) for hop in routes.hops),
-        tuple(tuple(way(a, b) for b in devices) for a in devices),
+        tuple(tuple(links_between(a, b) for b in devices) for a in devices),
         joules if any(any(pair) for pair in joules) else (),
     )
 
@@ -204,5 +197,5 @@ def _quantity(spec: LimitSpec | TermSpec, problem: ProblemSpec) -> Quantity:
 
 
 def _line(path: Path, fault: Fault) -> str:
-    place = ".".join(map(str, fault.place))
-    return f"{path}: {place} {fault.text}" if place else f"{path}: {fault.text}"
+    key = ".".join(map(str, fault.key_path))
+    return f"{path}: {key} {fault.text}" if key else f"{path}: {fault.text}"

@@ -4,13 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.scenario.base_schema import Part
 from planner.scenario.schema import SolverSpec
 from planner.scenario.validation_messages import Fault, describe_faults
 
 FLOAT_NAME = "float"  # the format that is always there
-_MOST = 1e15
+_MOST = 1e15  # as in PlacementProblem: sums of greater numbers lose the small ones
 Cost = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]

@@ -3,7 +3,8 @@
 import msgspec
 
 from planner.problem.cost_evaluation import Cost, evaluate
-from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.solver.infeasibility import Conflict, conflict_sentence
 from planner.solver.result import SolveResult, SolveStatus
 
@@ -106,7 +107,7 @@ def answer_of(
     peak_mib
         Memory of the process at its peak, if known.
     conflict
-        Why there is none.
+        Why there is none, if the result has none.
     """
     goal = Goal(name=objective_text(problem), value=result.objective, bound=result.bound, gap=result.gap)
     run = Run(
@@ -119,19 +120,19 @@ def answer_of(
     if result.choice is None:
         binding = tuple(
             Binding(
-                measure=one.limit.quantity.measure.value,
-                of=_of(problem, one.limit.quantity),
-                at_most=one.limit.at_most,
-                least=one.least,
+                measure=relaxation.limit.quantity.metric.value,
+                of=_of(problem, relaxation.limit.quantity),
+                at_most=relaxation.limit.at_most,
+                least=relaxation.least,
             )
-            for one in (conflict.relaxations if conflict else ())
+            for relaxation in (conflict.relaxations if conflict else ())
         )
         return Answer(format=FORMAT, status=result.status.value, objective=goal, solver=run, conflict=binding)
     cost = evaluate(problem, result.choice)
     names = [device.name for device in problem.devices]
     pairs = zip(problem.vertices, result.choice.options, strict=True)
-    chosen = [(vertex.name, vertex.options[o]) for vertex, o in pairs if not vertex.fixed]
-    used = {option.device for _, option in chosen}
+    chosen = [(vertex.name, vertex.options[o]) for vertex, o in pairs if not vertex.is_terminal]
+    used_devices = {option.device for _, option in chosen}
     return Answer(
         format=FORMAT,
         status=result.status.value,
@@ -140,9 +141,9 @@ def answer_of(
         assignments=tuple(
             PlacedUnit(unit=name, device=names[o.device], precision=o.precision) for name, o in chosen
         ),
-        cuts=tuple(_cuts(problem, cost)),
-        stages=tuple(names[d] for d in cost.order or () if d in used),
-        costs=_costs(problem, cost),
+        cuts=tuple(_crossed_tensors(problem, cost)),
+        stages=tuple(names[d] for d in cost.order or () if d in used_devices),
+        costs=_costs_by_name(problem, cost),
     )
 
 
@@ -151,46 +152,46 @@ def objective_text(problem: PlacementProblem) -> str:
     parts = []
     for term in problem.objective:
         of = _of(problem, term.quantity)
-        name = term.quantity.measure.value + (f" of {of}" if of else "")
+        name = term.quantity.metric.value + (f" of {of}" if of else "")
         parts.append(name if term.weight == 1 else f"{term.weight:g} {name}")
     return " + ".join(parts)
 
 
 def conflict_line(answer: Answer) -> str:
     """Return in one line why there is no plan."""
-    budgets = [f"{_limit_name(one)} <= {one.at_most:.6g}{_unit(one)}" for one in answer.conflict]
-    ways = [
-        f"{_limit_name(one)} <= {one.least:.9g}{_unit(one)}"
-        for one in answer.conflict
-        if one.least is not None
+    budgets = [f"{_limit_name(limit)} <= {limit.at_most:.6g}{_unit_text(limit)}" for limit in answer.conflict]
+    alternatives = [
+        f"{_limit_name(limit)} <= {limit.least:.9g}{_unit_text(limit)}"
+        for limit in answer.conflict
+        if limit.least is not None
     ]
-    return f"infeasible: {conflict_sentence(budgets, ways)}"
+    return f"infeasible: {conflict_sentence(budgets, alternatives)}"
 
 
-def _unit(one: Binding) -> str:
-    unit = _UNITS.get(one.measure)
+def _unit_text(binding: Binding) -> str:
+    unit = _UNITS.get(binding.measure)
     return f" {unit}" if unit else ""
 
 
-def _limit_name(one: Binding) -> str:
-    return one.measure + (f" of {one.of}" if one.of else "")
+def _limit_name(binding: Binding) -> str:
+    return binding.measure + (f" of {binding.of}" if binding.of else "")
 
 
 def _of(problem: PlacementProblem, quantity: Quantity) -> str | None:
     if quantity.of is None:
         return None
-    parts = problem.links if quantity.measure is CostMetric.TRAFFIC else problem.devices
+    parts = problem.links if quantity.metric is CostMetric.TRAFFIC else problem.devices
     return parts[quantity.of].name
 
 
-def _cuts(problem: PlacementProblem, cost: Cost) -> list[Crossed]:
-    found = []
+def _crossed_tensors(problem: PlacementProblem, cost: Cost) -> list[Crossed]:
+    cuts = []
     for crossing in cost.crossings:
         flow = problem.flows[crossing.flow]
         form = flow.forms[crossing.form]
         route = form.routes[crossing.source][crossing.target] or ()
-        path = (crossing.source, *(problem.links[at].target for at in route))
-        found.append(
+        path = (crossing.source, *(problem.links[link].target for link in route))
+        cuts.append(
             Crossed(
                 tensor=flow.name,
                 source=problem.devices[crossing.source].name,
@@ -201,21 +202,21 @@ def _cuts(problem: PlacementProblem, cost: Cost) -> list[Crossed]:
                 seconds=crossing.seconds,
             )
         )
-    return found
+    return cuts
 
 
-def _costs(problem: PlacementProblem, cost: Cost) -> Costs:
+def _costs_by_name(problem: PlacementProblem, cost: Cost) -> Costs:
     names = [device.name for device in problem.devices]
-    homes = [d for d in range(len(names)) if problem.home(d) == d]
+    physical_devices = [d for d in range(len(names)) if problem.physical_device(d) == d]
     return Costs(
         latency_s=cost.latency_s,
-        makespan_s=cost.makespan_s if all(device.convex for device in problem.devices) else None,
+        makespan_s=cost.makespan_s if all(device.contiguous for device in problem.devices) else None,
         period_s=cost.period_s,
         transfer_s=cost.transfer_s,
         noise_power=cost.noise_power,
         money=cost.money,
         busy_s=dict(zip(names, cost.busy_s, strict=True)),
-        energy_j={names[d]: cost.energy_j[d] for d in homes},
-        memory_bytes={names[d]: cost.memory_bytes[d] for d in homes},
+        energy_j={names[d]: cost.energy_j[d] for d in physical_devices},
+        memory_bytes={names[d]: cost.memory_bytes[d] for d in physical_devices},
         traffic_bytes={link.name: n for link, n in zip(problem.links, cost.traffic_bytes, strict=True)},
     )

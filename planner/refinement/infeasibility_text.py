@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import ceil, floor, log10
 
 from planner.costs.budget_limits import BudgetUnit, unit_of
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.scenario.schema import Scenario
 from planner.solver.infeasibility import Conflict, LimitRelaxation, conflict_sentence
 
@@ -41,14 +41,14 @@ def _way_text(scenario: Scenario, one: LimitRelaxation, noise: Callable[[float],
         return None
     unit = unit_of(scenario, one.limit.quantity)
     value = _in_unit(unit, one, one.least, noise)
-    least = one.limit.quantity.measure is CostMetric.PERIOD  # a throughput has to fall
+    least = one.limit.quantity.metric is CostMetric.PERIOD  # a throughput has to fall
     enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
     return unit.text(f"{enough:.10g}") + ("" if one.proved else " (or closer to the budget)")
 
 
 def _is_derived(scenario: Scenario, one: LimitRelaxation, noise: Callable[[float], float]) -> bool:
     """Return whether a limit on noise is what trying out plans left, and not what the user wrote."""
-    if one.limit.quantity.measure is not CostMetric.NOISE:
+    if one.limit.quantity.metric is not CostMetric.NOISE:
         return False
     written = scenario.budget.noise_relative_rms
     if written is None:
@@ -58,7 +58,7 @@ def _is_derived(scenario: Scenario, one: LimitRelaxation, noise: Callable[[float
 
 def _in_unit(unit: BudgetUnit, one: LimitRelaxation, value: float, noise: Callable[[float], float]) -> float:
     """Return a value of a limited quantity in a budget's unit."""
-    return unit.in_unit(noise(value) if one.limit.quantity.measure is CostMetric.NOISE else value)
+    return unit.in_unit(noise(value) if one.limit.quantity.metric is CostMetric.NOISE else value)
 
 
 def _round_up(value: float) -> float:

@@ -18,7 +18,8 @@ import msgspec
 from planner.costs.noise_model import NoiseModel
 from planner.plan.records import Metrics, Round
 from planner.problem.cost_evaluation import Cost, evaluate
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 from planner.scenario.schema import BudgetSpec
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult, replace_choice
@@ -149,13 +150,13 @@ class NoiseLimitSearch:
     def solve(self, problem: PlacementProblem, state: SearchState) -> SearchResult:
         """Solve, try out, and solve again with another limit while that is worth it."""
         if not has_error_budget(self.budget):
-            limited = problem.limited(NOISE, self._first_limit(state))
+            limited = problem.with_limit(NOISE, self._first_limit(state))
             return SearchResult(limited, solve(limited, self.options), (), state=state)
         return self._try_beyond_limit(self._search(problem, state))
 
     def bound_for(self, problem: PlacementProblem, choice: Choice, state: SearchState) -> SearchResult:
         """Return a plan that was tried out, with a bound under the limit that was found."""
-        limited = problem.limited(NOISE, self._first_limit(state))
+        limited = problem.with_limit(NOISE, self._first_limit(state))
         solved, objective = solve(limited, self.options), evaluate(limited, choice).objective
         return _delivered(_Candidate(limited, replace_choice(solved, choice, objective)), state)
 
@@ -163,7 +164,7 @@ class NoiseLimitSearch:
         self, problem: PlacementProblem, at_most: float, state: SearchState
     ) -> tuple[list[SolveResult], SearchState]:
         """Return plans in one precision that keep all budgets, up to an objective, best first."""
-        free = problem.limited(NOISE, None)
+        free = problem.with_limit(NOISE, None)
         plans = []
         for result in uniform_precision_plans(free, self.options):
             if (result.objective or 0.0) <= at_most:
@@ -175,14 +176,16 @@ class NoiseLimitSearch:
         best: _Candidate | None = None
         limit = self._first_limit(state)
         while True:
-            limited = problem.limited(NOISE, limit)
+            limited = problem.with_limit(NOISE, limit)
             last = _Candidate(limited, solve(limited, self.options))
             choice = last.result.choice
             if choice is None:
                 return _finished(best, last, (), state)
             shown, state = self._try_out(limited, choice, state)
             cost = evaluate(limited, choice)
-            state = state.learned(limited.limit(CostMetric.NOISE), cost.noise_power, kept=not shown.broken)
+            state = state.learned(
+                limited.tightest_limit(CostMetric.NOISE), cost.noise_power, kept=not shown.broken
+            )
             if not shown.broken and (best is None or _objective(last) < _objective(best)):
                 best = last
             if best is not None:
@@ -206,8 +209,8 @@ class NoiseLimitSearch:
         metrics = self.errors_of(problem, choice)
         limit, cost = _limit(problem), evaluate(problem, choice)
         shown = Round(
-            noise_budget_rms=None if limit is None else self.noise_model.power(limit) ** 0.5,
-            predicted_noise_rms=self.noise_model.power(cost.noise_power) ** 0.5,
+            noise_budget_rms=None if limit is None else self.noise_model.predict(limit) ** 0.5,
+            predicted_noise_rms=self.noise_model.predict(cost.noise_power) ** 0.5,
             latency_s=cost.latency_s,
             held_back=metrics,
             broken=tuple(name for name, _, _ in doubtful_budgets(self.budget, metrics)),
@@ -227,7 +230,7 @@ class NoiseLimitSearch:
         state = searched.state
         kept = any(shown.delivered for shown in searched.rounds)
         objective_s = (searched.result.objective or 0.0) if kept else inf
-        free = searched.problem.limited(NOISE, None)
+        free = searched.problem.with_limit(NOISE, None)
         for result in unconstrained_noise_plans(free, self.options):
             choice, objective = result.choice, result.objective or 0.0
             if choice is None or objective >= objective_s * (1 - _GAIN):
@@ -253,7 +256,7 @@ class NoiseLimitSearch:
 
     def _is_hopeless(self, cost: Cost) -> bool:
         allowed = self.budget.noise_relative_rms
-        expected = min(_UNRELATED, self.noise_model.power(cost.noise_power))
+        expected = min(_UNRELATED, self.noise_model.predict(cost.noise_power))
         return allowed is not None and expected > (_HOPELESS * allowed) ** 2
 
     def _first_limit(self, state: SearchState) -> float | None:
@@ -262,7 +265,7 @@ class NoiseLimitSearch:
         if state.highest_kept is not None:
             limit = state.highest_kept
         else:
-            limit = inf if allowed is None else self.noise_model.summed(allowed**2)
+            limit = inf if allowed is None else self.noise_model.invert(allowed**2)
         return limit if limit < inf else None  # noise that saturates keeps some budgets at any sum
 
     def _tighter(self, cost: Cost, metrics: Metrics, state: SearchState) -> float | None:
@@ -325,5 +328,5 @@ def _objective(plan: _Candidate) -> float:
 
 
 def _limit(problem: PlacementProblem) -> float | None:
-    limit = problem.limit(CostMetric.NOISE)
+    limit = problem.tightest_limit(CostMetric.NOISE)
     return None if limit == inf else limit

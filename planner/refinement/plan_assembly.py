@@ -20,7 +20,8 @@ from planner.plan.records import (
 )
 from planner.problem.cost_evaluation import Cost
 from planner.problem.device_visits import by_device
-from planner.problem.placement_problem import FLOAT, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.tensors import FLOAT
 from planner.refinement.noise_limit_search import SearchResult
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario
@@ -57,7 +58,7 @@ def assemble_plan(
             compute_s=option.seconds,
             noise_power=option.noise_power,
             weight_bytes=unit.weight_bytes_in(precision),
-            compressed_bytes=round(option.weight_bytes) if planning.graph.stored else None,
+            compressed_bytes=round(option.weight_bytes) if planning.graph.stored_weight_bytes else None,
         )
         for unit, device, precision, option in zip(
             planning.graph.units, chosen.devices, chosen.precisions, options, strict=True
@@ -86,7 +87,7 @@ def assemble_plan(
             transfer_s=cost.transfer_s,
             energy_j=sum(cost.energy_j) if planning.scenario.knows_energy else None,
             energy_device_j=by_device(problem, cost.energy_j) if planning.scenario.knows_energy else {},
-            noise_relative_rms=planning.noise_model.power(cost.noise_power) ** 0.5,
+            noise_relative_rms=planning.noise_model.predict(cost.noise_power) ** 0.5,
             makespan_s=cost.makespan_s if cost.makespan_s < inf else None,
             throughput_per_s=1 / cost.period_s if cost.period_s else None,
             traffic_bytes={
@@ -179,7 +180,7 @@ def cuts_of(problem: PlacementProblem, cost: Cost, tensors: Mapping[str, Tensor]
     """
     cuts: dict[tuple[int, int, int], Cut] = {}
     for crossing in cost.crossings:
-        source, target = problem.home(crossing.source), problem.home(crossing.target)
+        source, target = problem.physical_device(crossing.source), problem.physical_device(crossing.target)
         if source == target or (crossing.flow, source, target) in cuts:
             continue  # from visit to visit nothing crosses a link, and to several it crosses once
         flow, form = problem.flows[crossing.flow], problem.flows[crossing.flow].forms[crossing.form]

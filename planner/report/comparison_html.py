@@ -18,7 +18,7 @@ from planner.report.html_values import FormattedValues
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
 
-_KINDS = {
+_STYLE_OF_METRIC = {
     "latency": "ms",
     "makespan": "ms",
     "throughput": "ms",
@@ -28,7 +28,7 @@ _KINDS = {
     "memory": "size",
     "traffic": "size",
 }
-_MOST_BYTES = 900_000  # of graphs in a page
+_MOST_BYTES = 900_000  # of graphs in a page, which shall stay below a megabyte
 
 
 def comparison_page(
@@ -41,10 +41,10 @@ def comparison_page(
     figures
         From `comparison_figures`.
     """
-    told = FormattedValues(comparison)
+    formatted = FormattedValues(comparison)
     devices = [device.name for device in scenario.devices]
     name = PurePath(scenario.model).name
-    graphs, left_out = _graphs(comparison, graph, scenario, devices)
+    graphs, left_out = _graphs_that_fit(comparison, graph, scenario, devices)
     data = {
         "units": units_data(graph),
         "unit": comparison.unit,
@@ -75,7 +75,7 @@ def comparison_page(
         lead=_lead(comparison),
         unit=comparison.unit,
         slider=_slider(comparison),
-        pieces=list(_pieces(comparison, told)),
+        pieces=list(_range_rows(comparison, formatted)),
         figures=[(caption, Markup(inline_svg(figure, name, caption))) for name, caption, figure in figures],
         row_head=[
             *([(comparison.unit, "n")] if comparison.unit else []),
@@ -83,23 +83,28 @@ def comparison_page(
             ("plan", "n"),
             ("joint", "n"),
             ("gain", "n"),
-            *([("joint, measured", "n"), ("best simpler, measured", "n")] if _tried(comparison) else []),
+            *(
+                [("joint, measured", "n"), ("best simpler, measured", "n")]
+                if _has_measurements(comparison)
+                else []
+            ),
             *((name, "n") for name in names),
         ],
         rows=[
-            list(_row(comparison, n, row, (budgets, names), told)) for n, row in enumerate(comparison.rows)
+            list(_point_cells(comparison, n, row, (budgets, names), formatted))
+            for n, row in enumerate(comparison.rows)
         ],
-        front=list(_front(comparison, told)),
+        front=list(_front_rows(comparison, formatted)),
         front_head=_front_head(comparison.front),
         front_caption=_front_caption(comparison.front),
-        held=list(_held(comparison, told)),
-        held_lead=_held_lead(comparison, told),
-        trials=list(_trials(comparison, told)),
+        held=list(_plan_set_rows(comparison, formatted)),
+        held_lead=_plan_set_lead(comparison, formatted),
+        trials=list(_measurement_rows(comparison, formatted)),
         graphs=[(f"p{n}", heading, Markup(svg)) for n, heading, svg in graphs],
         left_out=left_out,
         legend=LEGEND,
         footer=Markup("splitquant {}; {} programs solved in {}").format(
-            version("splitquant"), told("count", "solves"), told("s", "runtime_s")
+            version("splitquant"), formatted("count", "solves"), formatted("s", "runtime_s")
         ),
     )
 
@@ -132,16 +137,18 @@ def _lead(comparison: Comparison) -> str:
     return f"{len(comparison.rows)} points, {len(comparison.plans)} different plans."
 
 
-def _pieces(comparison: Comparison, told: FormattedValues) -> Iterator[Cells]:
+def _range_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[Cells]:
     for n, piece in enumerate(comparison.pieces):
         plan = comparison.plans[piece.plan]
         budgets = "".join(f"{key} {value:g}, " for key, value in piece.budgets.items())
         yield (
             Markup("{}{} to {}").format(
-                budgets, told("plain", "pieces", n, "low"), told("plain", "pieces", n, "high")
+                budgets,
+                formatted("significant4", "pieces", n, "low"),
+                formatted("significant4", "pieces", n, "high"),
             ),
-            told("count", "pieces", n, "plan"),
-            told("text", "plans", piece.plan, "summary"),
+            formatted("count", "pieces", n, "plan"),
+            formatted("text", "plans", piece.plan, "summary"),
             f"{plan.latency_s(piece.low) * 1e3:.2f} to {plan.latency_s(piece.high) * 1e3:.2f} ms",
         )
 
@@ -160,39 +167,44 @@ def comparison_figures(comparison: Comparison, devices: Sequence[str]) -> Iterat
         yield "front", caption, draw_front(comparison.front)
 
 
-def _tried(comparison: Comparison) -> bool:
+def _has_measurements(comparison: Comparison) -> bool:
     return any(row.measured_s is not None for row in comparison.rows)
 
 
-def _row(
-    comparison: Comparison, n: int, row: Row, keys: tuple[Sequence[str], Sequence[str]], told: FormattedValues
+def _point_cells(
+    comparison: Comparison,
+    n: int,
+    row: Row,
+    keys: tuple[Sequence[str], Sequence[str]],
+    formatted: FormattedValues,
 ) -> Iterator[Any]:
     budgets, names = keys
-    kind = _KINDS.get(comparison.objective, "plain")
+    style = _STYLE_OF_METRIC.get(comparison.objective, "significant4")
     if comparison.unit:
-        yield told("plain", "rows", n, "bandwidth")
+        yield formatted("significant4", "rows", n, "bandwidth")
     for key in budgets:
-        yield told("plain", "rows", n, "budgets", key)
+        yield formatted("significant4", "rows", n, "budgets", key)
     if row.objective is None:
         yield row.status
         yield row.reason
     else:
-        yield told("count", "rows", n, "plan")
-        yield told(kind, "rows", n, "objective")
-    yield told("percent", "rows", n, "joint_gain")
-    if _tried(comparison):
-        yield told("ms", "rows", n, "measured_s")
-        yield told("ms", "rows", n, "baseline_measured_s")
+        yield formatted("count", "rows", n, "plan")
+        yield formatted(style, "rows", n, "objective")
+    yield formatted("percent", "rows", n, "joint_gain")
+    if _has_measurements(comparison):
+        yield formatted("ms", "rows", n, "measured_s")
+        yield formatted("ms", "rows", n, "baseline_measured_s")
     for name in names:
-        yield told(kind, "rows", n, "baselines", name) if name in row.baselines else "-"
+        yield formatted(style, "rows", n, "baselines", name) if name in row.baselines else "-"
 
 
-def _front(comparison: Comparison, told: FormattedValues) -> Iterator[Cells]:
+def _front_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[Cells]:
     for n, point in enumerate(comparison.front.points if comparison.front else ()):
         values = [
-            told(_KINDS.get(axis, "plain"), "front", "points", n, "values", axis) for axis in point.values
+            formatted(_STYLE_OF_METRIC.get(axis, "significant4"), "front", "points", n, "values", axis)
+            for axis in point.values
         ]
-        yield told("count", "front", "points", n, "plan"), *values, comparison.plans[point.plan].summary
+        yield formatted("count", "front", "points", n, "plan"), *values, comparison.plans[point.plan].summary
 
 
 def _front_head(front: ParetoFront | None) -> list[tuple[str, str]]:
@@ -206,67 +218,67 @@ def _front_caption(front: ParetoFront | None) -> str:
     return f"{what}; at the scenario's own bandwidths, without budgets on these quantities"
 
 
-def _held_lead(comparison: Comparison, told: FormattedValues) -> Markup:
+def _plan_set_lead(comparison: Comparison, formatted: FormattedValues) -> Markup:
     if comparison.plan_set is None:
         return Markup("")
     return Markup("For {}: mean latency {}, {} more than with every plan at hand.").format(
         comparison.plan_set.bandwidths,
-        told("ms", "plan_set", "mean_latency_s"),
-        told("percent", "plan_set", "regret"),
+        formatted("ms", "plan_set", "mean_latency_s"),
+        formatted("percent", "plan_set", "regret"),
     )
 
 
-def _held(comparison: Comparison, told: FormattedValues) -> Iterator[Cells]:
+def _plan_set_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[Cells]:
     for n in range(len(comparison.plan_set.plans if comparison.plan_set else ())):
-        at = ("plan_set", "plans", n)
+        path = ("plan_set", "plans", n)
         yield (
-            _range(told, n),
-            told("count", *at, "plan"),
-            told("plain", *at, "leave_below"),
-            told("plain", *at, "leave_above"),
-            told("percent", *at, "share"),
+            _range_text(formatted, n),
+            formatted("count", *path, "plan"),
+            formatted("significant4", *path, "leave_below"),
+            formatted("significant4", *path, "leave_above"),
+            formatted("percent", *path, "share"),
         )
 
 
-def _range(told: FormattedValues, n: int) -> Markup:
-    low, high = (told("plain", "plan_set", "plans", n, end) for end in ("low", "high"))
+def _range_text(formatted: FormattedValues, n: int) -> Markup:
+    low, high = (formatted("significant4", "plan_set", "plans", n, end) for end in ("low", "high"))
     return Markup("{} to {}").format(low, high)
 
 
-def _trials(comparison: Comparison, told: FormattedValues) -> Iterator[Cells]:
+def _measurement_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[Cells]:
     for plan in comparison.plans:
         if plan.trial is None or plan.trial.measured is None:
             continue
-        at = ("plans", plan.number)
-        seen = (*at, "trial", "measured")
+        path = ("plans", plan.number)
+        measured_path = (*path, "trial", "measured")
         equal = "bit-equal" if plan.trial.measured.chain.basic_bit_equal else "NOT bit-equal"
         yield (
-            told("count", *at, "number"),
-            told("ms", *at, "trial", "expected_compute_s"),
-            told("ms", *at, "trial", "compute_s"),
-            told("noise", *at, "noise_relative_rms"),
-            told("noise", *seen, "noise_relative_rms"),
-            told("percent", *seen, "accuracy"),
+            formatted("count", *path, "number"),
+            formatted("ms", *path, "trial", "expected_compute_s"),
+            formatted("ms", *path, "trial", "compute_s"),
+            formatted("noise", *path, "noise_relative_rms"),
+            formatted("noise", *measured_path, "noise_relative_rms"),
+            formatted("percent", *measured_path, "accuracy"),
             equal,
         )
 
 
-def _graphs(
+def _graphs_that_fit(
     comparison: Comparison, graph: ModelGraph, scenario: Scenario, devices: Sequence[str]
 ) -> tuple[list[tuple[int, str, str]], str]:
     """Return (number, heading, picture) of as many plans as a page holds, and a word on the others."""
-    found: list[tuple[int, str, str]] = []
-    room = _MOST_BYTES
+    graphs: list[tuple[int, str, str]] = []
+    room_bytes = _MOST_BYTES
     for plan in comparison.plans:
         svg = inline_svg(
             draw_graph(graph, placed_of(plan, scenario), devices), f"p{plan.number}", plan.summary
         )
-        room -= len(svg)
-        if room < 0:
-            rest = len(comparison.plans) - len(found)
-            return found, f"The graphs of {rest} more plans do not fit into this page."
-        found.append((plan.number, f"Plan {plan.number}: {plan.summary}", svg))
-    return found, ""
+        room_bytes -= len(svg)
+        if room_bytes < 0:
+            left_out = len(comparison.plans) - len(graphs)
+            return graphs, f"The graphs of {left_out} more plans do not fit into this page."
+        graphs.append((plan.number, f"Plan {plan.number}: {plan.summary}", svg))
+    return graphs, ""
 
 
 def placed_of(plan: PlanSummary, scenario: Scenario) -> PlacedGraph:

@@ -18,15 +18,15 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     """Return where each plan is best, and a row per bandwidth and budget beside simpler ways to plan."""
     parts: list[RenderableType] = []
     if comparison.pieces:
-        parts.append(_ranges(comparison))
+        parts.append(_ranges_table(comparison))
     if comparison.rows:
-        parts.append(_rows(comparison))
-        parts += [line(f"at {_place(row)}: {row.reason}") for row in comparison.rows if row.reason]
+        parts.append(_rows_table(comparison))
+        parts += [line(f"at {_point_text(row)}: {row.reason}") for row in comparison.rows if row.reason]
     if comparison.front is not None:
-        parts.append(_front(comparison, comparison.front))
+        parts.append(_front_table(comparison, comparison.front))
     if comparison.plan_set is not None:
-        parts += _plan_set(comparison, comparison.plan_set)
-    parts += _trials(comparison)
+        parts += _plan_set_parts(comparison, comparison.plan_set)
+    parts += _measurement_tables(comparison)
     if not comparison.pieces:
         parts += [line(f"plan {plan.number}: {plan.summary}") for plan in comparison.plans]
     names = ", ".join(comparison.links) or "no link varies"
@@ -39,7 +39,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     return Group(*parts)
 
 
-def _ranges(comparison: Comparison) -> Table:
+def _ranges_table(comparison: Comparison) -> Table:
     keys = _budget_keys(comparison)
     left = (*keys, comparison.unit, "plan")
     table = new_table("best plan per range", left, ("no.", "their bytes' share"))
@@ -55,7 +55,7 @@ def _ranges(comparison: Comparison) -> Table:
     return table
 
 
-def _front(comparison: Comparison, front: ParetoFront) -> Table:
+def _front_table(comparison: Comparison, front: ParetoFront) -> Table:
     points = "all points" if front.complete else "some points"
     title = f"Pareto front ({points}) at the scenario's own bandwidths, without budgets on these quantities"
     table = new_table(title, ("plan",), ("no.", *(AXES.get(axis, (axis,))[0] for axis in front.axes)))
@@ -70,22 +70,24 @@ def _scale(axis: str) -> float:
     return AXES[axis][1] if axis in AXES else 1.0
 
 
-def _plan_set(comparison: Comparison, held: PlanSet) -> list[RenderableType]:
+def _plan_set_parts(comparison: Comparison, plan_set: PlanSet) -> list[RenderableType]:
     columns = ("plan", "leave below", "leave above", "of the time")
-    table = new_table(f"plans to hold, for {held.bandwidths}", (comparison.unit,), columns)
-    for one in held.plans:
-        low, high = (_bound(value) for value in (one.low, one.high))
-        place = f"{low} to {high}" if low and high else f"below {high}" if high else f"above {low}"
-        leave = (_bound(value) or "-" for value in (one.leave_below, one.leave_above))
-        table.add_row(place if low or high else "all", str(one.plan), *leave, f"{one.share:.1%}")
+    table = new_table(f"plans to hold, for {plan_set.bandwidths}", (comparison.unit,), columns)
+    for selected in plan_set.plans:
+        low, high = (_bound(value) for value in (selected.low, selected.high))
+        bandwidths = f"{low} to {high}" if low and high else f"below {high}" if high else f"above {low}"
+        leave = (_bound(value) or "-" for value in (selected.leave_below, selected.leave_above))
+        table.add_row(
+            bandwidths if low or high else "all", str(selected.plan), *leave, f"{selected.share:.1%}"
+        )
     text = (
-        f"mean latency {held.mean_latency_s * MILLI:.2f} ms, "
-        f"{held.regret:.2%} more than with every plan at hand"
+        f"mean latency {plan_set.mean_latency_s * MILLI:.2f} ms, "
+        f"{plan_set.regret:.2%} more than with every plan at hand"
     )
-    if held.followed_latency_s is not None:
+    if plan_set.followed_latency_s is not None:
         text += (
-            f"; following it with {held.hysteresis:.0%} hysteresis {held.followed_latency_s * MILLI:.2f} ms "
-            f"and {held.changes} changes of plan"
+            f"; following it with {plan_set.hysteresis:.0%} hysteresis "
+            f"{plan_set.followed_latency_s * MILLI:.2f} ms and {plan_set.changes} changes of plan"
         )
     return [table, line(text)]
 
@@ -94,7 +96,7 @@ def _bound(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _trials(comparison: Comparison) -> list[RenderableType]:
+def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
     """Return what building and measuring the plans showed."""
     tried = [(plan, plan.trial) for plan in comparison.plans if plan.trial is not None]
     if not tried:
@@ -102,21 +104,21 @@ def _trials(comparison: Comparison) -> list[RenderableType]:
     columns = ("stages, ms, predicted", "measured", "noise, predicted", "measured", "accuracy", "chain")
     table = new_table("every plan built and measured", ("plan",), columns)
     for plan, trial in tried:
-        fixed = "-" if trial.compute_s is None else f"{trial.compute_s * MILLI:.2f}"
-        found = trial.measured
-        shown = ("-", "-", "-")
-        if found is not None:
-            accuracy = "-" if found.accuracy is None else f"{found.accuracy:.2%}"
-            equal = "bit-equal" if found.chain.basic_bit_equal else "NOT bit-equal"
-            shown = (f"{found.noise_relative_rms:.4f}", accuracy, equal)
-        predicted = (f"{trial.expected_compute_s * MILLI:.2f}", fixed, f"{plan.noise_relative_rms:.4f}")
-        table.add_row(str(plan.number), *predicted, *shown)
-    faults = [
-        line(f"at {_place(row)}: plan {row.plan} breaks a budget on the evaluation data: {text}")
+        compute_ms = "-" if trial.compute_s is None else f"{trial.compute_s * MILLI:.2f}"
+        measured = trial.measured
+        measured_cells = ("-", "-", "-")
+        if measured is not None:
+            accuracy = "-" if measured.accuracy is None else f"{measured.accuracy:.2%}"
+            equal = "bit-equal" if measured.chain.basic_bit_equal else "NOT bit-equal"
+            measured_cells = (f"{measured.noise_relative_rms:.4f}", accuracy, equal)
+        predicted = (f"{trial.expected_compute_s * MILLI:.2f}", compute_ms, f"{plan.noise_relative_rms:.4f}")
+        table.add_row(str(plan.number), *predicted, *measured_cells)
+    broken_lines = [
+        line(f"at {_point_text(row)}: plan {row.plan} breaks a budget on the evaluation data: {text}")
         for row in comparison.rows
         for text in row.broken
     ]
-    return [table, *faults, _measured_rows(comparison)]
+    return [table, *broken_lines, _measured_rows(comparison)]
 
 
 def _share(plan: PlanSummary, bandwidth: float) -> float:
@@ -125,7 +127,7 @@ def _share(plan: PlanSummary, bandwidth: float) -> float:
     return moving / (plan.fixed_s + moving) if plan.fixed_s + moving else 0.0
 
 
-def _rows(comparison: Comparison) -> Table:
+def _rows_table(comparison: Comparison) -> Table:
     best = "best of these"
     unit, factor = _OBJECTIVES.get(comparison.objective, (comparison.objective, 1.0))
     table = new_table(
@@ -134,15 +136,15 @@ def _rows(comparison: Comparison) -> Table:
         ("plan", f"joint: {unit}", "one device", "best cut", "two steps", best, "gain"),
     )
     for row in comparison.rows:
-        place = _point(comparison, row)
+        point = _point(comparison, row)
         if row.objective is None:
-            table.add_row(*place, "-", row.status)
+            table.add_row(*point, "-", row.status)
             continue
-        groups = [_least(row, words) for words in _GROUPS]
+        groups = [_best_of(row, words) for words in _GROUPS]
         least = min((value for value in groups if value is not None), default=None)
         gain = "-" if row.joint_gain is None else f"{max(row.joint_gain, 0.0):.1%}"  # but for rounding
-        shown = ["none" if value is None else f"{value * factor:.2f}" for value in (*groups, least)]
-        table.add_row(*place, str(row.plan), f"{row.objective * factor:.2f}", *shown, gain)
+        cells = ["none" if value is None else f"{value * factor:.2f}" for value in (*groups, least)]
+        table.add_row(*point, str(row.plan), f"{row.objective * factor:.2f}", *cells, gain)
     return table
 
 
@@ -154,14 +156,16 @@ def _measured_rows(comparison: Comparison) -> Table:
     )
     for row in comparison.rows:
         if row.measured_s is not None:
-            own, other = row.measured_s, row.baseline_measured_s
-            shown = ("-", "-") if not other else (f"{other * MILLI:.2f}", f"{own / other:.3f}")
+            joint_s, simpler_s = row.measured_s, row.baseline_measured_s
+            cells = (
+                ("-", "-") if not simpler_s else (f"{simpler_s * MILLI:.2f}", f"{joint_s / simpler_s:.3f}")
+            )
             names = (*_point(comparison, row), row.baseline or "none")
-            table.add_row(*names, str(row.plan), f"{own * MILLI:.2f}", *shown)
+            table.add_row(*names, str(row.plan), f"{joint_s * MILLI:.2f}", *cells)
     return table
 
 
-def _place(row: Row) -> str:
+def _point_text(row: Row) -> str:
     budgets = "".join(f"{key} {value:g}, " for key, value in row.budgets.items())
     return budgets + ("" if row.bandwidth is None else f"{row.bandwidth:g}") or "the scenario"
 
@@ -185,10 +189,10 @@ def _point(comparison: Comparison, row: Row) -> tuple[str, ...]:
 _GROUPS = ((" on ", "one device"), ("cut",), ("then",))
 
 
-def _least(row: Row, words: tuple[str, ...]) -> float | None:
+def _best_of(row: Row, words: tuple[str, ...]) -> float | None:
     """Return the best of the baselines whose names hold any of some words."""
-    known = (value for name, value in row.baselines.items() if any(word in name for word in words))
-    return min((value for value in known if value is not None), default=None)
+    values = (value for name, value in row.baselines.items() if any(word in name for word in words))
+    return min((value for value in values if value is not None), default=None)
 
 
 def comparison_csv(comparison: Comparison) -> str:

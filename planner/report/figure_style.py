@@ -50,12 +50,12 @@ def styled() -> AbstractContextManager[None]:
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
     """Return name -> colour."""
-    return {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(names)}
+    return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
 
 
 def ink_on(colour: str) -> str:
     """Return black or white, whichever is easier to read on a colour (WCAG 2, relative luminance)."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    parts = [int(colour[digit : digit + 2], 16) / 255 for digit in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]  # noqa: PLR2004
     luminance = sum(weight * p for weight, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"

@@ -34,13 +34,13 @@ def draw_latency(comparison: Comparison) -> Figure:
             rows = [row for row in comparison.rows if row.budgets == budgets and row.bandwidth]
             if not number:
                 _draw_baselines(axes, rows)
-            pieces = [piece for piece in comparison.pieces if piece.budgets == budgets]
-            label = "joint plan" + (f", {_told(budgets)}" if budgets else "")
-            if pieces:
-                _draw_pieces(axes, comparison.plans, pieces, style, label)
+            ranges = [best for best in comparison.pieces if best.budgets == budgets]
+            label = "joint plan" + (f", {_budgets_text(budgets)}" if budgets else "")
+            if ranges:
+                _draw_ranges(axes, comparison.plans, ranges, style, label)
             else:
-                known = [(row.bandwidth, row.objective) for row in rows if row.objective is not None]
-                values = [(x, y * MILLI) for x, y in known if x is not None]
+                points = [(row.bandwidth, row.objective) for row in rows if row.objective is not None]
+                values = [(x, y * MILLI) for x, y in points if x is not None]
                 axes.plot(*_columns(values), style, color=_JOINT, linewidth=2.2, marker=".", label=label)
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -57,33 +57,33 @@ def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
 
 
 def _budget_sets(comparison: Comparison) -> list[dict[str, float]]:
-    found: list[dict[str, float]] = []
+    budget_sets: list[dict[str, float]] = []
     for row in comparison.rows:
-        if row.budgets not in found:
-            found.append(row.budgets)
-    return found
+        if row.budgets not in budget_sets:
+            budget_sets.append(row.budgets)
+    return budget_sets
 
 
-def _told(budgets: Mapping[str, float]) -> str:
+def _budgets_text(budgets: Mapping[str, float]) -> str:
     return ", ".join(f"{key} {value:g}" for key, value in budgets.items())
 
 
 def _draw_baselines(axes: Axes, rows: Sequence[Row]) -> None:
     for name, (colour, marker) in _BASELINES.items():
-        known = [(row.bandwidth, row.baselines.get(name)) for row in rows]
-        points = [(x, y * MILLI) for x, y in known if x is not None and y is not None]
+        pairs = [(row.bandwidth, row.baselines.get(name)) for row in rows]
+        points = [(x, y * MILLI) for x, y in pairs if x is not None and y is not None]
         if points:
             xs, ys = _columns(points)
             axes.plot(xs, ys, "-", color=colour, marker=marker, label=name, linewidth=1, markersize=4)
 
 
-def _draw_pieces(
+def _draw_ranges(
     axes: Axes, plans: Sequence[PlanSummary], pieces: Sequence[BestPlanRange], style: str, label: str
 ) -> None:
     points = [
         (x, plans[piece.plan].latency_s(x) * MILLI)
         for piece in pieces
-        for x in _between(piece.low, piece.high)
+        for x in _log_spaced(piece.low, piece.high)
     ]
     axes.plot(*_columns(points), style, color=_JOINT, linewidth=2.4, label=label, zorder=4)
     for piece in pieces[1:]:
@@ -99,7 +99,7 @@ def _draw_pieces(
         )
 
 
-def _between(low: float, high: float, count: int = 24) -> list[float]:
+def _log_spaced(low: float, high: float, count: int = 24) -> list[float]:
     return [low * (high / low) ** (n / (count - 1)) for n in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""The model's graph as a picture: units coloured by device, shaped by precision, cuts with their bytes."""
+"""The model's graph as a figure: units coloured by device, shaped by precision, cuts with their bytes."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,15 @@ from planner.report.figure_style import INK, LINKS, colours_of, ink_on, new_figu
 from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision
 
-UNIT = "unit"  # ids in the picture are unit-0, unit-1 ...
+UNIT = "unit"  # ids in the figure are unit-0, unit-1 ...
 _CORNERS = {Precision.FP32: (4, 0.785), Precision.INT8: (14, 0.0), Precision.INT16: (4, 0.0)}
 _MARKERS = {Precision.FP32: "s", Precision.INT8: "o", Precision.INT16: "D"}
 _RADIUS = {Precision.FP32: 0.42, Precision.INT8: 0.34, Precision.INT16: 0.42}
 _MANY = 80  # units: then more stand in a row, without numbers
 _COLUMNS, _COLUMNS_OF_MANY = 16, 30
-_INCHES = 0.56, 0.34  # of a column in a picture of few and of many
+_INCHES = 0.56, 0.34  # of a column in a figure of few and of many
 _CUT = "#d1242f"
-CalibrationPoint = tuple[float, float]
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class PlacedGraph:
 
 
 def draw_graph(graph: ModelGraph, placed: PlacedGraph, every_device: Sequence[str]) -> Figure:
-    """Return the picture of a plan.
+    """Return the figure of a plan.
 
     Parameters
     ----------
     every_device
-        Of the scenario, so that a device has its colour in all pictures.
+        Of the scenario, so that a device has its colour in all figures.
     """
-    spots, columns = _spots(graph)
+    spots, columns = _positions(graph)
     many = len(graph.units) > _MANY
     rows = 1 - min(y for _, y in spots)
     inches = _INCHES[many]
@@ -83,57 +83,59 @@ def draw_graph(graph: ModelGraph, placed: PlacedGraph, every_device: Sequence[st
     return figure
 
 
-def _spots(graph: ModelGraph) -> tuple[list[CalibrationPoint], int]:
+def _positions(graph: ModelGraph) -> tuple[list[Point], int]:
     """Return each unit's place: left to right by its longest path, rows like text, lanes side by side."""
     columns = _COLUMNS_OF_MANY if len(graph.units) > _MANY else _COLUMNS
     rank: dict[int, int] = {}
-    lane: dict[int, int] = {}
-    taken: dict[int, set[int]] = defaultdict(set)
+    line_of: dict[int, int] = {}
+    lines_taken: dict[int, set[int]] = defaultdict(set)
     for index in range(len(graph.units)):  # in topological order
-        before = list(graph.dag.predecessors(index))
-        rank[index] = 1 + max((rank[one] for one in before), default=-1)
-        used = taken[rank[index]]
-        wish = min((lane[one] for one in before), default=0)
-        lane[index] = wish if wish not in used else next(n for n in range(len(used) + 1) if n not in used)
-        used.add(lane[index])
+        predecessors = list(graph.dag.predecessors(index))
+        rank[index] = 1 + max((rank[predecessor] for predecessor in predecessors), default=-1)
+        taken = lines_taken[rank[index]]
+        preferred = min((line_of[predecessor] for predecessor in predecessors), default=0)
+        line_of[index] = (
+            preferred if preferred not in taken else next(n for n in range(len(taken) + 1) if n not in taken)
+        )
+        taken.add(line_of[index])
     heights: dict[int, int] = defaultdict(int)
     for index in rank:
-        heights[rank[index] // columns] = max(heights[rank[index] // columns], lane[index] + 1)
+        heights[rank[index] // columns] = max(heights[rank[index] // columns], line_of[index] + 1)
     tops = {row: sum(heights[above] + 0.8 for above in range(row)) for row in range(len(heights))}
     spots = [
-        (float(rank[n] % columns), -(tops[rank[n] // columns] + lane[n])) for n in range(len(graph.units))
+        (float(rank[n] % columns), -(tops[rank[n] // columns] + line_of[n])) for n in range(len(graph.units))
     ]
     return spots, min(columns, 1 + max(rank.values(), default=0))
 
 
 def _draw_edges(
-    axes: Axes, graph: ModelGraph, placed: PlacedGraph, spots: Sequence[CalibrationPoint], columns: int
+    axes: Axes, graph: ModelGraph, placed: PlacedGraph, spots: Sequence[Point], columns: int
 ) -> None:
     lines: list[Curve] = []
     crossing: dict[str, list[Curve]] = defaultdict(list)
     cuts = {cut.tensor: cut for cut in placed.cuts}
-    for names, way, apart in _ways(graph, placed, spots, columns):
-        cut = next((name for name in names if name in cuts), None) if apart else None
-        (lines if cut is None else crossing[cut]).append(way)
+    for names, curve, to_other_device in _edge_curves(graph, placed, spots, columns):
+        cut = next((name for name in names if name in cuts), None) if to_other_device else None
+        (lines if cut is None else crossing[cut]).append(curve)
     if lines:
-        whole = Curve.make_compound_path(*lines)
-        axes.add_patch(PathPatch(whole, facecolor="none", edgecolor=LINKS, linewidth=1, zorder=1))
+        compound = Curve.make_compound_path(*lines)
+        axes.add_patch(PathPatch(compound, facecolor="none", edgecolor=LINKS, linewidth=1, zorder=1))
     for name, curves in crossing.items():
-        whole = Curve.make_compound_path(*curves)
-        axes.add_patch(PathPatch(whole, facecolor="none", edgecolor=_CUT, linewidth=2, zorder=2))
+        compound = Curve.make_compound_path(*curves)
+        axes.add_patch(PathPatch(compound, facecolor="none", edgecolor=_CUT, linewidth=2, zorder=2))
         corners = np.asarray(curves[0].vertices)
         x, y = corners[len(corners) // 2]
         text = f"{size_text(cuts[name].size_bytes)} {cuts[name].wire}"
         axes.text(float(x), float(y) + 0.5, text, color=INK, fontsize=7, ha="center", zorder=5)
 
 
-def _ways(
-    graph: ModelGraph, placed: PlacedGraph, spots: Sequence[CalibrationPoint], columns: int
+def _edge_curves(
+    graph: ModelGraph, placed: PlacedGraph, spots: Sequence[Point], columns: int
 ) -> Iterator[tuple[list[str], Curve, bool]]:
     """Yield (tensors, curve, whether it leads to another device) of every edge, inputs and outputs too."""
     for u, v, tensors in graph.dag.edges(data="tensors"):
         names = [tensor.name for tensor in tensors]
-        yield names, _way(spots[u], spots[v], columns), placed.devices[u] != placed.devices[v]
+        yield names, _edge_curve(spots[u], spots[v], columns), placed.devices[u] != placed.devices[v]
     for unit in graph.units:
         x, y = spots[unit.index]
         read = [name for name in unit.inputs if name in graph.inputs]
@@ -144,7 +146,7 @@ def _ways(
             yield due, Curve([(x, y), (x + 1, y)]), placed.devices[unit.index] != placed.sink
 
 
-def _way(start: CalibrationPoint, end: CalibrationPoint, columns: int) -> Curve:
+def _edge_curve(start: Point, end: Point, columns: int) -> Curve:
     """Return the line of an edge: straight to a neighbour, bent past others, around the end of a row."""
     (x0, y0), (x1, y1) = start, end
     if x1 > x0 and abs(y1 - y0) < 1.5 and (x1 - x0 <= 1 or y0 != y1):  # noqa: PLR2004  lanes beside each other
@@ -152,9 +154,9 @@ def _way(start: CalibrationPoint, end: CalibrationPoint, columns: int) -> Curve:
     if x1 > x0:
         bend = ((x0 + x1) / 2, max(y0, y1) + 0.9)
         return Curve([start, bend, end], [Curve.MOVETO, Curve.CURVE3, Curve.CURVE3])
-    between = y1 + 0.75
+    between_rows = y1 + 0.75
     return Curve(
-        [start, (columns - 0.3, y0), (columns - 0.3, between), (-0.9, between), (-0.9, y1), end],
+        [start, (columns - 0.3, y0), (columns - 0.3, between_rows), (-0.9, between_rows), (-0.9, y1), end],
     )
 
 

@@ -1,4 +1,4 @@
-"""What the pages of plans and comparisons share: their frame, and the units behind their pictures."""
+"""What the pages of plans and comparisons share: their frame, and the units behind their figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ Cells = Sequence[Any]
 
 
 def units_data(graph: ModelGraph) -> list[dict[str, object]]:
-    """Return what a page tells of each unit."""
+    """Return what a page's script shows of each unit."""
     return [
         {
             "name": unit.name,

@@ -1,4 +1,4 @@
-"""Numbers of a record as they stand in a page: rounded for people, each with its place in the record."""
+"""Numbers of a record as an HTML page shows them: rounded for people, each with its path in the record."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,48 +9,54 @@ from markupsafe import Markup
 
 from planner.formatting import MILLI, size_text
 
-_KINDS: Mapping[str, Callable[[Any], str]] = {
+_STYLES: Mapping[str, Callable[[Any], str]] = {
     "ms": lambda value: f"{value * MILLI:.2f} ms",
     "s": lambda value: f"{value:.2f} s",
     "mJ": lambda value: f"{value * MILLI:.3g} mJ",
     "ratio": lambda value: f"{value:.3f}",
     "noise": lambda value: f"{value:.4f}",
-    "power": lambda value: f"{value:.2e}",
+    "scientific": lambda value: f"{value:.2e}",
     "percent": lambda value: f"{value:.2%}",
     "size": lambda value: size_text(round(value)),
-    "plain": lambda value: f"{value:.4g}",
+    "significant4": lambda value: f"{value:.4g}",
     "count": str,
     "text": str,
 }
 
 
 class FormattedValues:
-    """Gives the numbers of a record by their place in its JSON."""
+    """Gives the numbers of a record by their path in its JSON.
+
+    Examples
+    --------
+    >>> print(FormattedValues({"latency_s": 0.0125})("ms", "latency_s"))
+    <span data-path="[&#34;latency_s&#34;]" data-value="0.0125">12.50 ms</span>
+    """
 
     def __init__(self, record: object) -> None:
         self._root = msgspec.json.decode(msgspec.json.encode(record))
 
-    def __call__(self, kind: str, *path: str | int) -> Markup:
-        """Return the value at a place; a dash where there is none.
+    def __call__(self, style: str, *path: str | int) -> Markup:
+        """Return the value at a path, escaped; a dash where it is null.
 
         Parameters
         ----------
-        kind
-            How it is rounded: `ms`, `percent` ...
+        style
+            How it is rounded, and its unit: `ms` of seconds, `percent` of a fraction ...
         path
-            Keys and places from the record's root.
+            Keys and indices from the record's root.
         """
         value = self._root
         for step in path:
             value = value[step]
         if value is None:
             return Markup("-")
-        shown = _KINDS[kind](value)
+        text = _STYLES[style](value)
         return Markup('<span data-path="{}" data-value="{}">{}</span>').format(
-            json.dumps(path), json.dumps(value), shown
+            json.dumps(path), json.dumps(value), text
         )
 
 
-def joined(parts: Sequence[str]) -> Markup:
-    """Return texts and numbers, one after another, with commas between them."""
+def join(parts: Sequence[str]) -> Markup:
+    """Return texts, escaped, and formatted numbers with commas between them."""
     return Markup(", ").join(parts)

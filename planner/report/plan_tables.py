@@ -1,4 +1,4 @@
-"""Values -> terminal tables."""
+"""A plan and its manifest -> terminal tables, and sentences about it."""
 
 from collections.abc import Iterator
 
@@ -12,22 +12,16 @@ from planner.plan.manifest import Manifest
 from planner.plan.records import Plan, Predicted
 from planner.report.terminal_table import line, new_table
 from planner.verification.sample_size import too_few_text
-from profiling.inspection import Inspection, UnitFacts
 from profiling.precision import Precision
 from profiling.quantization.quantize import SCHEMES
-from profiling.records.profile import Profile
-from profiling.records.profile_diff import ProfileDiff
-
-_MICRO = 1e6
-_HEAVIEST = 10
 
 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
-    cuts = [_cuts(plan)] if plan.cuts else [line("nothing crosses a link")]
-    sizes = [line(text) for text in _compressed(plan, manifest)]
-    few = [line(f"{too_few_text(one)}\n") for one in plan.too_few_samples]
-    return Group(_stages(plan, manifest), *few, *cuts, _costs(plan), *sizes, *_checks(plan))
+    cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
+    sizes = [line(text) for text in _compressed_lines(plan, manifest)]
+    few = [part for doubt in plan.too_few_samples for part in (line(too_few_text(doubt)), "")]
+    return Group(_stages_table(plan, manifest), *few, *cuts, _costs_table(plan), *sizes, *_check_lines(plan))
 
 
 def no_plan_text(plan: Plan, unmet: tuple[str, ...], conflict: str) -> str:
@@ -52,8 +46,8 @@ def broken_text(plan: Plan, failures: tuple[str, ...]) -> str:
     return f"verification failed: {'; '.join((*failures, *few))}. Nothing was delivered: {advice}"
 
 
-def _stages(plan: Plan, manifest: Manifest) -> Table:
-    used = [p for p in Precision if p in _usual(plan)]
+def _stages_table(plan: Plan, manifest: Manifest) -> Table:
+    used = [p for p in Precision if p in _shown_precisions(plan)]
     table = new_table(f"{plan.status} plan", ("stage", "device"), ("units", *used, "compute ms"))
     compute = dict(plan.predicted.compute_s) if plan.predicted else {}
     last = {stage.device: stage.number for stage in manifest.stages}
@@ -66,21 +60,21 @@ def _stages(plan: Plan, manifest: Manifest) -> Table:
     return table
 
 
-def _cuts(plan: Plan) -> Table:
+def _cuts_table(plan: Plan) -> Table:
     table = new_table("on the links", ("tensor", "way", "wire"), ("size", "ms"))
     for cut in plan.cuts:
-        way = " > ".join(cut.path)
+        route = " > ".join(cut.path)
         size = size_text(cut.size_bytes)
-        table.add_row(short_name(cut.tensor), way, cut.wire, size, f"{cut.seconds * MILLI:.2f}")
+        table.add_row(short_name(cut.tensor), route, cut.wire, size, f"{cut.seconds * MILLI:.2f}")
     return table
 
 
-def _usual(plan: Plan) -> set[Precision]:
+def _shown_precisions(plan: Plan) -> set[Precision]:
     """Return the precisions that a table shows: the default ones, and others that are used."""
     return {Precision.FP32, Precision.INT8, *plan.precisions().values()}
 
 
-def _costs(plan: Plan) -> Table:
+def _costs_table(plan: Plan) -> Table:
     table = new_table("costs and errors", ("",), ("predicted", "measured"))
     predicted, measured = plan.predicted, plan.measured
     if predicted is None or measured is None:
@@ -128,7 +122,7 @@ def _other_costs(objective: str, predicted: Predicted) -> Iterator[tuple[str, st
         yield f"energy of {device}", f"{joules * MILLI:.3g} mJ"
 
 
-def _compressed(plan: Plan, manifest: Manifest) -> Iterator[str]:
+def _compressed_lines(plan: Plan, manifest: Manifest) -> Iterator[str]:
     """Yield what weights and files weigh plain and compressed, where the scenario counts them compressed."""
     if plan.predicted is not None:
         for device, packed in plan.predicted.compressed_bytes.items():
@@ -140,16 +134,16 @@ def _compressed(plan: Plan, manifest: Manifest) -> Iterator[str]:
             yield f"{stage.file}: {size_text(stage.size_bytes)}, compressed {packed_file}"
 
 
-def _quantization(plan: Plan) -> list[str]:
+def _quantization_lines(plan: Plan) -> list[str]:
     """Return a line for what differs from int8's default on some device."""
     schemes = {name: SCHEMES[label] for name, label in plan.quantization.items()}
     reduced = [name for name, scheme in schemes.items() if scheme.reduce_range]
     symmetric = [name for name, scheme in schemes.items() if scheme.symmetric]
     lines = []
     if reduced:
-        where = "" if len(reduced) == len(schemes) else f" on {', '.join(reduced)}"
+        devices = "" if len(reduced) == len(schemes) else f" on {', '.join(reduced)}"
         lines.append(
-            f"int8 weights use 7 bits{where}, for processors whose 8-bit products overflow (no VNNI)"
+            f"int8 weights use 7 bits{devices}, for processors whose 8-bit products overflow (no VNNI)"
         )
     if symmetric:
         lines.append(f"int8 activations are symmetric on {', '.join(symmetric)}")
@@ -173,7 +167,7 @@ def conversion_lines(made: ConvertedFrom | None) -> list[str]:
     return [*lines, *doubts, *made.notes]
 
 
-def _checks(plan: Plan) -> list[Text]:
+def _check_lines(plan: Plan) -> list[Text]:
     lines = conversion_lines(plan.converted_from)
     if plan.objective.gap is not None:
         run = plan.solver
@@ -184,9 +178,9 @@ def _checks(plan: Plan) -> list[Text]:
         )
     if plan.loop:
         pairs = [(one.predicted_chain_ratio_to_fp32, one.measured_chain_ratio_to_fp32) for one in plan.loop]
-        told = ", ".join(f"{predicted:.3f} > {measured:.3f}" for predicted, measured in pairs)
-        lines.append(f"plans timed in place, time / fp32 predicted > measured: {told}")
-    lines += _quantization(plan)
+        ratios = ", ".join(f"{predicted:.3f} > {measured:.3f}" for predicted, measured in pairs)
+        lines.append(f"plans timed in place, time / fp32 predicted > measured: {ratios}")
+    lines += _quantization_lines(plan)
     if plan.measured is not None:
         chain = plan.measured.chain
         default = (
@@ -205,114 +199,3 @@ def _checks(plan: Plan) -> list[Text]:
 
 def _equality(bits_agree: bool) -> str:  # noqa: FBT001
     return "bit-equal" if bits_agree else "NOT bit-equal"
-
-
-def profile_table(profile: Profile) -> RenderableType:
-    """Return a profile's seconds and noise in short."""
-    latency = profile.latency
-    columns = ("whole run ms", "units ms", "unattributed ms")
-    table = new_table(f"profile of {profile.device}", ("precision",), columns)
-    for precision, wall_s in latency.wall_s.items():
-        units = sum(row.seconds for row in latency.units if row.precision == precision)
-        table.add_row(
-            precision,
-            *(f"{s * MILLI:.3f}" for s in (wall_s, units, latency.unattributed_s[precision])),
-        )
-    measured = sum(row.measured for row in latency.switches)
-    lines = [
-        f"{latency.processor}, {latency.threads} threads, {latency.samples} runs that spread by "
-        f"{latency.spread:.1%}",
-        f"switches: {measured} measured, {len(latency.switches) - measured} fitted from bytes",
-    ]
-    for noise in profile.noise:
-        power = sum(row.power for row in noise.tensors) + sum(row.power for row in noise.units)
-        lines.append(f"noise with everything in {noise.scheme}, predicted: {power**0.5:.4f} relative rms")
-    if latency.noisy:
-        lines.append("the machine was busy while this was measured: better measure again")
-    return Group(table, *map(line, lines))
-
-
-def diff_table(diff: ProfileDiff) -> RenderableType:
-    """Return what differs between two profiles of one model."""
-    lines = [f"{name}: {old} > {new}" for name, (old, new) in diff.settings.items()]
-    lines += [f"whole run in {precision}: {change:+.1%}" for precision, change in diff.whole.items()]
-    lines.append(
-        f"{diff.units} unit times; beyond the change of the whole fp32 run they differ by "
-        f"{diff.median_change:.1%} in the median"
-    )
-    if not diff.changes:
-        return Group(*map(line, lines), line("no unit changed beyond its spread"))
-    columns = ("before us", "after us", "change", "beyond spread")
-    table = new_table(f"{len(diff.changes)} changed beyond their spread", ("unit", "precision"), columns)
-    for change in diff.changes[:_HEAVIEST]:
-        table.add_row(
-            short_name(change.unit),
-            change.precision,
-            *(f"{seconds * _MICRO:.1f}" for seconds in (change.before_s, change.after_s)),
-            f"{change.change:+.1%}",
-            f"{change.beyond:.1%}",
-        )
-    if len(diff.changes) > _HEAVIEST:
-        lines.append(f"the {_HEAVIEST} largest of {len(diff.changes)} changes are shown; --json has all")
-    return Group(*map(line, lines), table)
-
-
-_NOT_TRIED = (
-    "not tried out in int8, since the model does not run on made-up numbers: plan inspect SCENARIO.yaml "
-    "takes the scenario's samples"
-)
-
-
-def inspection_table(found: Inspection) -> RenderableType:
-    """Return what a model is made of as a person reads it."""
-    ends = new_table(f"{found.model}, opset {found.opset}", ("", "name", "type", "shape"), ("size",))
-    for kind, rows in (("input", found.inputs), ("output", found.outputs)):
-        for end in rows:
-            shape = " x ".join(map(str, end.shape)) or "scalar"
-            ends.add_row(kind, end.name, end.dtype, shape, size_text(end.size_bytes))
-    operators = ", ".join(f"{count} {op}" for op, count in found.operators.items())
-    return Group(
-        ends,
-        line(f"operators: {operators}"),
-        "",
-        _quantizable(found),
-        *([] if found.measure_plans else [line(_NOT_TRIED)]),
-        line(
-            f"weights: {size_text(found.weight_bytes)}, with all that can be in int8 "
-            f"{size_text(found.weight_bytes_int8)}"
-        ),
-        "",
-        _heaviest(found),
-    )
-
-
-def _quantizable(found: Inspection) -> Table:
-    groups: dict[str, list[str]] = {}
-    for unit in found.units:
-        kind = "counts as int8, stays as it came" if unit.quantized else unit.obstacle
-        groups.setdefault(kind or "can be quantized", []).append(unit.name)
-    table = new_table(f"{len(found.units)} units", ("", "such as"), ("units",))
-    for kind, names in sorted(groups.items(), key=lambda item: -len(item[1])):
-        table.add_row(kind, short_name(names[0]), str(len(names)))
-    return table
-
-
-def _heaviest(found: Inspection) -> Table:
-    def weight(unit: UnitFacts) -> tuple[float, int]:
-        return (unit.fp32_s or 0.0, unit.weight_bytes)
-
-    table = new_table(
-        "heaviest units (time here, one thread, profiler included)",
-        ("unit", "operators", "int8"),
-        ("ms", "weights", "output"),
-    )
-    for unit in sorted(found.units, key=weight, reverse=True)[:_HEAVIEST]:
-        table.add_row(
-            short_name(unit.name),
-            " ".join(unit.op_types),
-            "already" if unit.quantized else "no" if unit.obstacle else "yes",
-            "-" if unit.fp32_s is None else f"{unit.fp32_s * MILLI:.3f}",
-            size_text(unit.weight_bytes),
-            size_text(unit.output_bytes),
-        )
-    return table

@@ -7,42 +7,42 @@ from planner.formatting import MILLI, program_size, short_name
 from planner.problem_io.solution import Answer
 from planner.report.terminal_table import new_table
 
-_MOST_CUTS = 20
+_MOST_CUTS = 20  # that a terminal shows; --json has all
 
 
 def answer_table(answer: Answer) -> RenderableType:
     """Return a solve's answer as a person reads it: devices, crossings, and how good it is."""
-    tables = [_placed(answer)]
+    tables = [_devices_table(answer)]
     if answer.cuts:
-        tables.append(_crossed(answer))
-    return Group(*tables, _proof(answer))
+        tables.append(_cuts_table(answer))
+    return Group(*tables, _objective_table(answer))
 
 
-def _placed(answer: Answer) -> Table:
+def _devices_table(answer: Answer) -> Table:
     precisions = sorted({placed.precision for placed in answer.assignments})
     table = new_table(f"{answer.status} answer", ("device",), ("units", *precisions, "busy ms"))
     busy = answer.costs.busy_s if answer.costs else {}
     for device, seconds in busy.items():
-        here = [placed.precision for placed in answer.assignments if placed.device == device]
-        counts = [str(here.count(precision)) for precision in precisions]
-        if here or seconds:
-            table.add_row(device, str(len(here)), *counts, f"{seconds * MILLI:.6g}")
+        on_device = [placed.precision for placed in answer.assignments if placed.device == device]
+        counts = [str(on_device.count(precision)) for precision in precisions]
+        if on_device or seconds:
+            table.add_row(device, str(len(on_device)), *counts, f"{seconds * MILLI:.6g}")
     return table
 
 
-def _crossed(answer: Answer) -> Table:
+def _cuts_table(answer: Answer) -> Table:
     table = new_table("on the links", ("tensor", "way", "wire"), ("bytes", "ms"))
     for cut in answer.cuts[:_MOST_CUTS]:
-        way = " > ".join(cut.path)
+        route = " > ".join(cut.path)
         table.add_row(
-            short_name(cut.tensor), way, cut.wire, f"{cut.size_bytes:.6g}", f"{cut.seconds * MILLI:.6g}"
+            short_name(cut.tensor), route, cut.wire, f"{cut.size_bytes:.6g}", f"{cut.seconds * MILLI:.6g}"
         )
     if len(answer.cuts) > _MOST_CUTS:
         table.add_row(f"... {len(answer.cuts) - _MOST_CUTS} more", "", "", "", "")
     return table
 
 
-def _proof(answer: Answer) -> Table:
+def _objective_table(answer: Answer) -> Table:
     table = new_table("objective", ("",), ("",))
     goal, run = answer.objective, answer.solver
     table.add_row(goal.name, f"{goal.value:.9g}")

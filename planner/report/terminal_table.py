@@ -17,9 +17,9 @@ def line(text: str) -> Text:
 class PlainTable(Table):
     """A table whose cells are text as it is, whatever a name in it looks like."""
 
-    def add_row(self, *cells: RenderableType | None, style: StyleType | None = None, **how: bool) -> None:
+    def add_row(self, *cells: RenderableType | None, style: StyleType | None = None, **options: bool) -> None:
         """Add a row, each cell as `line` gives it."""
-        super().add_row(*(line(str(cell or "")) for cell in cells), style=style, **how)
+        super().add_row(*(line(str(cell or "")) for cell in cells), style=style, **options)
 
 
 def new_table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> PlainTable:

@@ -23,7 +23,7 @@ from planner.scenario.yaml_text import MOST_BYTES, load_yaml
 from profiling.input_files import read_input
 
 _EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
-_DEEPEST = 32
+_DEEPEST = 32  # parts of a key: far more than a scenario's keys have
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -40,8 +40,8 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     ScenarioError
         With one line per fault: file, line, key and what would be right.
     """
-    scenario, faults, marks = _read(path, overrides)
-    _refuse(path, marks, faults)
+    scenario, faults, positions = _read_scenario(path, overrides)
+    _refuse(path, positions, faults)
     return scenario
 
 
@@ -53,12 +53,12 @@ def load_ready_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     ScenarioError
         With one line per fault, those of missing files among them.
     """
-    scenario, faults, marks = _read(path, overrides)
-    _refuse(path, marks, [*faults, *missing_files(scenario)])
+    scenario, faults, positions = _read_scenario(path, overrides)
+    _refuse(path, positions, [*faults, *missing_files(scenario)])
     return scenario
 
 
-def _read(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], object]:
+def _read_scenario(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], object]:
     """Return the scenario as far as it is right, its paths absolute, its faults, and where its keys stand."""
     refuse_other_than_scenario(path)
     try:
@@ -66,27 +66,29 @@ def _read(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], 
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
         raise ScenarioError(f"{path}: {reason}") from exc
-    content, marks = _parse(text, path)
+    content, positions = _parse_yaml(text, path)
     content = _copied(content, str)  # a YAML alias is one object in two places
     for setting in overrides:
         _override(content, setting)
     faults = list(_unset_variables(content))
-    scenario, more = read_scenario(json.dumps(_copied(content, _expand), default=str))
-    return _absolute(scenario, path.resolve().parent), [*faults, *more], marks
+    scenario, faults_of_values = read_scenario(json.dumps(_copied(content, _expand), default=str))
+    return _absolute(scenario, path.resolve().parent), [*faults, *faults_of_values], positions
 
 
-def _refuse(path: Path, marks: object, faults: Sequence[Fault]) -> None:
+def _refuse(path: Path, positions: object, faults: Sequence[Fault]) -> None:
     """Raise what is wrong, in the order of the file."""
     if faults:
-        distinct = _distinct(faults)
-        placed = [(_position(marks, fault), fault) for fault in distinct if fault.place]
-        whole = [fault for fault in distinct if not fault.place]  # how many more there are, say
+        distinct_faults = _distinct_faults(faults)
+        at_keys = [(_position(positions, fault), fault) for fault in distinct_faults if fault.key_path]
+        of_whole_file = [
+            fault for fault in distinct_faults if not fault.key_path
+        ]  # how many more there are, say
         raise ScenarioError(
             *(
-                f"{path}:{line}:{column}: {'.'.join(map(str, fault.place))} {fault.text}"
-                for (line, column), fault in sorted(placed, key=itemgetter(0))
+                f"{path}:{line}:{column}: {'.'.join(map(str, fault.key_path))} {fault.text}"
+                for (line, column), fault in sorted(at_keys, key=itemgetter(0))
             ),
-            *(f"{path}:1:1: {fault.text}" for fault in whole),
+            *(f"{path}:1:1: {fault.text}" for fault in of_whole_file),
         )
 
 
@@ -101,12 +103,12 @@ def parse_conversion(settings: Sequence[str], folder: Path) -> ConversionSpec:
     content: dict[str, object] = {}
     for setting in settings:
         _override(content, setting, "--conversion")
-    how, faults = check_conversion(json.dumps(content, default=str))
-    if how is None:
+    conversion, faults = check_conversion(json.dumps(content, default=str))
+    if conversion is None:
         raise ScenarioError(
-            *(f"--conversion {'.'.join(map(str, fault.place))} {fault.text}" for fault in faults)
+            *(f"--conversion {'.'.join(map(str, fault.key_path))} {fault.text}" for fault in faults)
         )
-    return located_conversion(how, folder)
+    return located_conversion(conversion, folder)
 
 
 def dump_scenario(scenario: Scenario) -> str:
@@ -124,22 +126,22 @@ def parse_scenario(text: bytes) -> Scenario:
     """
     scenario, faults = check_scenario(text)
     if scenario is None:
-        key = ".".join(map(str, faults[0].place))
+        key = ".".join(map(str, faults[0].key_path))
         raise ScenarioError(f"plan.json: scenario.{key} {faults[0].text}")
     return scenario
 
 
-def _parse(text: str, path: Path) -> tuple[dict[str, object], object]:
+def _parse_yaml(text: str, path: Path) -> tuple[dict[str, object], object]:
     try:
         content = load_yaml(text)
         marks = YAML(typ="rt").load(text)
     except YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        position = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
         if mark and "${" in text.splitlines()[min(mark.line, text.count("\n") - 1)]:
             problem += "; put quotes around text with ${...} between { and }"
-        raise ScenarioError(f"{path}{where}: not valid YAML: {problem}") from exc
+        raise ScenarioError(f"{path}{position}: not valid YAML: {problem}") from exc
     if not isinstance(content, dict):
         raise ScenarioError(f"{path}: must be a mapping of keys such as model, data, devices")
     return content, marks
@@ -156,47 +158,47 @@ def _override(content: dict[str, object], setting: str, option: str = "--set") -
     *parents, last = key.split(".")
     if len(parents) > _DEEPEST:
         raise ScenarioError(f"{option} {setting}: a key has at most {_DEEPEST} parts")
-    here: object = content
+    parent: object = content
     for step in parents:
-        here = _step(here, step, setting)
-    if isinstance(here, list):
-        _step(here, last, setting)
-        here[int(last)] = value
-    elif isinstance(here, dict):
-        here[last] = value
+        parent = _child(parent, step, setting)
+    if isinstance(parent, list):
+        _child(parent, last, setting)
+        parent[int(last)] = value
+    elif isinstance(parent, dict):
+        parent[last] = value
     else:
         raise ScenarioError(f"--set {setting}: {'.'.join(parents)} holds no keys")
 
 
-def _step(here: object, step: str, setting: str) -> object:
-    if isinstance(here, dict):
-        return here.setdefault(step, {})
-    if isinstance(here, list) and step in map(str, range(len(here))):
-        return here[int(step)]
-    length = f"; it has {len(here)} entries, counted from 0" if isinstance(here, list) else ""
+def _child(parent: object, step: str, setting: str) -> object:
+    if isinstance(parent, dict):
+        return parent.setdefault(step, {})
+    if isinstance(parent, list) and step in map(str, range(len(parent))):
+        return parent[int(step)]
+    length = f"; it has {len(parent)} entries, counted from 0" if isinstance(parent, list) else ""
     raise ScenarioError(f"--set {setting}: there is no {step!r}{length}")
 
 
 def _unset_variables(content: object) -> Iterator[Fault]:
     """Yield one fault per environment variable that is not set, at the first key that needs it."""
     missing: dict[str, tuple[str | int, ...]] = {}
-    for place, text in _texts(content, ()):
+    for key_path, text in _texts(content, ()):
         for name in _VARIABLE.findall(text):
             if not os.environ.get(name):
-                missing.setdefault(name, place)
-    for name, place in missing.items():
-        yield Fault(place, f"needs the environment variable {name}, which is not set")
+                missing.setdefault(name, key_path)
+    for name, key_path in missing.items():
+        yield Fault(key_path, f"needs the environment variable {name}, which is not set")
 
 
-def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _texts(value: object, key_path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _texts(item, (*place, str(key)))
+            yield from _texts(item, (*key_path, str(key)))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _texts(item, (*place, index))
+            yield from _texts(item, (*key_path, index))
     elif isinstance(value, str):
-        yield place, value
+        yield key_path, value
 
 
 def _copied(value: Any, change: Callable[[str], str]) -> Any:
@@ -209,23 +211,23 @@ def _copied(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _expand(text: str) -> str:
-    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text)
+    return _VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), text)
 
 
-def _distinct(faults: Sequence[Fault]) -> list[Fault]:
+def _distinct_faults(faults: Sequence[Fault]) -> list[Fault]:
     # A value of a union type reports one fault per member: keep the first of each place.
-    return list({fault.place: fault for fault in reversed(faults)}.values())[::-1]
+    return list({fault.key_path: fault for fault in reversed(faults)}.values())[::-1]
 
 
-def _position(marks: object, fault: Fault) -> tuple[int, int]:
+def _position(positions: object, fault: Fault) -> tuple[int, int]:
     """Return line and column of the innermost key that a fault's place has in the file."""
     line, column = 1, 1
-    here = marks
-    for step in fault.place:
+    node = positions
+    for step in fault.key_path:
         try:
-            at = here.lc.key(step) if isinstance(here, dict) else here.lc.item(step)  # type: ignore[attr-defined]
-            line, column = at[0] + 1, at[1] + 1
-            here = here[step]  # type: ignore[index]
+            position = node.lc.key(step) if isinstance(node, dict) else node.lc.item(step)  # type: ignore[attr-defined]
+            line, column = position[0] + 1, position[1] + 1
+            node = node[step]  # type: ignore[index]
         except (KeyError, IndexError, TypeError, AttributeError):
             break
     return line, column

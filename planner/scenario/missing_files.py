@@ -16,52 +16,52 @@ _UNSET = "${"  # of a variable, which is a fault of its own
 def missing_files(scenario: Scenario) -> Iterator[Fault]:
     """Yield a fault per file, folder or module of a scenario, its paths absolute, that does not exist."""
     if is_object(scenario.model):
-        yield from _module(("model",), scenario.model)
+        yield from _missing_module(("model",), scenario.model)
     elif scenario.model and not scenario.model.startswith(APPLICATION):
-        yield from _file(("model",), scenario.model)
-    how = scenario.conversion
-    if how.weights not in (None, IMAGENET):
-        yield from _file(("conversion", "weights"), str(how.weights))
-    yield from _module(("conversion", "custom_objects"), how.custom_objects)
+        yield from _missing_file(("model",), scenario.model)
+    conversion = scenario.conversion
+    if conversion.weights not in (None, IMAGENET):
+        yield from _missing_file(("conversion", "weights"), str(conversion.weights))
+    yield from _missing_module(("conversion", "custom_objects"), conversion.custom_objects)
     for part in ("calibration", "evaluation"):
-        yield from _of_samples(("data", part), getattr(scenario.data, part))
-    yield from _module(("metric",), scenario.metric)
+        yield from _missing_in_samples(("data", part), getattr(scenario.data, part))
+    yield from _missing_module(("metric",), scenario.metric)
     for i, device in enumerate(scenario.devices):
-        yield from _of_device(("devices", i, "profile"), device)
+        yield from _missing_in_device(("devices", i, "profile"), device)
 
 
-def _of_samples(place: tuple[str, ...], spec: SampleSpec) -> Iterator[Fault]:
+def _missing_in_samples(key_path: tuple[str, ...], spec: SampleSpec) -> Iterator[Fault]:
     if spec.npz is not None:
-        yield from _file((*place, "npz"), spec.npz)
+        yield from _missing_file((*key_path, "npz"), spec.npz)
     if spec.images is not None and _UNSET not in spec.images and not Path(spec.images).is_dir():
-        yield Fault((*place, "images"), f"{spec.images} is not a folder")
+        yield Fault((*key_path, "images"), f"{spec.images} is not a folder")
     if isinstance(spec.labels, LabelTable):
-        yield from _file((*place, "labels", "file"), spec.labels.file)
-    yield from _module((*place, "reader"), spec.reader)
+        yield from _missing_file((*key_path, "labels", "file"), spec.labels.file)
+    yield from _missing_module((*key_path, "reader"), spec.reader)
 
 
-def _of_device(place: tuple[str | int, ...], device: DeviceSpec) -> Iterator[Fault]:
+def _missing_in_device(key_path: tuple[str | int, ...], device: DeviceSpec) -> Iterator[Fault]:
     if device.profile not in (None, "measure"):
-        for fault in _file(place, str(device.profile)):
+        for fault in _missing_file(key_path, str(device.profile)):
             yield Fault(
-                fault.place,
+                fault.key_path,
                 f"{device.profile} (profile of {device.name}) does not exist; make it on the device: "
                 f"plan profile SCENARIO --device {device.name}, with --bundle DIR if this package cannot be "
                 "installed there",
             )
 
 
-def _file(place: tuple[str | int, ...], path: str) -> Iterator[Fault]:
+def _missing_file(key_path: tuple[str | int, ...], path: str) -> Iterator[Fault]:
     if _UNSET not in path and not Path(path).exists():
-        yield Fault(place, f"{path} does not exist")
+        yield Fault(key_path, f"{path} does not exist")
 
 
-def _module(place: tuple[str, ...], target: str | None) -> Iterator[Fault]:
+def _missing_module(key_path: tuple[str, ...], target: str | None) -> Iterator[Fault]:
     """Yield a fault if there is no module FOLDER/module of a `FOLDER/module:name`."""
     if target is None or _UNSET in target or ":" not in target:
         return
     folder, _, name = target.rpartition("/")
     top = name.partition(":")[0].partition(".")[0]
-    known = top in sys.builtin_module_names or PathFinder.find_spec(top, [folder, *sys.path]) is not None
-    if not known:
-        yield Fault(place, f"{name} cannot be used: there is no module {top} in {folder}")
+    is_there = top in sys.builtin_module_names or PathFinder.find_spec(top, [folder, *sys.path]) is not None
+    if not is_there:
+        yield Fault(key_path, f"{name} cannot be used: there is no module {top} in {folder}")

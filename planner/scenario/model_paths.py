@@ -24,11 +24,11 @@ def is_object(model: str) -> bool:
     return not model.startswith(APPLICATION) and bool(_OBJECT.match(model)) and not Path(model).exists()
 
 
-def located_conversion(how: ConversionSpec, folder: Path) -> ConversionSpec:
+def located_conversion(conversion: ConversionSpec, folder: Path) -> ConversionSpec:
     """Return how to convert, with the paths in it made absolute from a folder."""
     changes = {}
-    if how.weights not in (None, IMAGENET):
-        changes["weights"] = str(folder / Path(str(how.weights)).expanduser())
-    if how.custom_objects is not None and "/" not in how.custom_objects:
-        changes["custom_objects"] = f"{folder}/{how.custom_objects}"
-    return how.model_copy(update=changes)
+    if conversion.weights not in (None, IMAGENET):
+        changes["weights"] = str(folder / Path(str(conversion.weights)).expanduser())
+    if conversion.custom_objects is not None and "/" not in conversion.custom_objects:
+        changes["custom_objects"] = f"{folder}/{conversion.custom_objects}"
+    return conversion.model_copy(update=changes)

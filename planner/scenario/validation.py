@@ -10,7 +10,8 @@ from planner.scenario.partial_scenario import read_partially
 from planner.scenario.schema import OBJECTIVE_KINDS, ConversionSpec, Scenario
 from planner.scenario.validation_messages import Fault, describe_faults
 
-_WAYS = (("source",), ("sink",), ("links",), ("devices",))  # without them nobody knows what can be reached
+# Where one of these is wrong, whether the sink can be reached is not known.
+_REACHABILITY_KEYS = (("source",), ("sink",), ("links",), ("devices",))
 
 
 def check_scenario(text: str | bytes) -> tuple[Scenario | None, tuple[Fault, ...]]:
@@ -52,13 +53,13 @@ def scenario_schema() -> dict[str, object]:
 
 def _crosscheck(scenario: Scenario, faults: Sequence[Fault]) -> Iterator[Fault]:
     """Yield what is wrong between keys, as far as the faults of single keys leave that to be judged."""
-    wrong = {fault.place for fault in faults}
+    wrong = {fault.key_path for fault in faults}
     names = [device.name for device in scenario.devices]
-    known = [name for i, name in enumerate(names) if name and ("devices", i, "name") not in wrong]
-    named = list(_device_names(scenario)) if names and known == names else []
-    unknown = [(place, name) for place, name in named if name not in names and place not in wrong]
-    for place, name in unknown:
-        yield Fault(place, f"names no device: {name!r}; {_choice('devices', name, names)}")
+    right_names = [name for i, name in enumerate(names) if name and ("devices", i, "name") not in wrong]
+    mentions = list(_device_names(scenario)) if names and right_names == names else []
+    unknown = [(key_path, name) for key_path, name in mentions if name not in names and key_path not in wrong]
+    for key_path, name in unknown:
+        yield Fault(key_path, f"names no device: {name!r}; {_choices_text('devices', name, names)}")
     yield from _device_faults(scenario, names)
     for i, link in enumerate(scenario.links):
         if link.source and link.source == link.target:
@@ -66,14 +67,14 @@ def _crosscheck(scenario: Scenario, faults: Sequence[Fault]) -> Iterator[Fault]:
         if link.name in {other.name for other in scenario.links[:i]}:
             yield Fault(("links", i), f"is a second link from {link.source!r} to {link.target!r}")
     yield from _budget_faults(scenario)
-    if not unknown and not any(place[:1] in _WAYS for place in wrong):
+    if not unknown and not any(key_path[:1] in _REACHABILITY_KEYS for key_path in wrong):
         yield from _reach_faults(scenario)
 
 
-def _choice(what: str, name: str, known: Sequence[str]) -> str:
+def _choices_text(what: str, name: str, names: Sequence[str]) -> str:
     """Return which names there are, and which of them may be meant."""
-    close = get_close_matches(name, known, n=1)
-    return f"{what} are {', '.join(known)}" + (f"; did you mean {close[0]}?" if close else "")
+    close = get_close_matches(name, names, n=1)
+    return f"{what} are {', '.join(names)}" + (f"; did you mean {close[0]}?" if close else "")
 
 
 def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -89,7 +90,9 @@ def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
     links = [link.name for link in scenario.links]
     for name in scenario.budget.traffic_kib:
         if name not in links:
-            yield Fault(("budget", "traffic_kib", name), f"names no link; {_choice('links', name, links)}")
+            yield Fault(
+                ("budget", "traffic_kib", name), f"names no link; {_choices_text('links', name, links)}"
+            )
 
 
 def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
@@ -123,25 +126,25 @@ def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], s
 
 
 def _scaling_faults(scenario: Scenario, index: int) -> list[Fault]:
-    own = scenario.devices[index].name
-    seen: set[str] = set()
+    scaled_name = scenario.devices[index].name
+    visited: set[str] = set()
     name = scenario.devices[index].scaled_from
-    while name is not None and name not in seen:
-        if name == own:
+    while name is not None and name not in visited:
+        if name == scaled_name:
             return [Fault(("devices", index, "scaled_from"), f"runs in a circle through {name!r}")]
-        seen.add(name)
-        found = [device for device in scenario.devices if device.name == name]
-        name = found[0].scaled_from if found else None
+        visited.add(name)
+        origins = [device for device in scenario.devices if device.name == name]
+        name = origins[0].scaled_from if origins else None
     return []
 
 
 def _reach_faults(scenario: Scenario) -> list[Fault]:
     reached = {scenario.source}
     while True:
-        more = {link.target for link in scenario.links if link.source in reached} - reached
-        if not more:
+        newly_reached = {link.target for link in scenario.links if link.source in reached} - reached
+        if not newly_reached:
             break
-        reached |= more
+        reached |= newly_reached
     if scenario.sink in reached:
         return []
     return [

@@ -1,19 +1,19 @@
-"""Words for what is wrong with a scenario: which key, and what would be right there."""
+"""Messages about faults of a scenario: which key, and what would be right there."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
 
-_MOST_FAULTS = 50  # told at once
-_MEMBERS = ("LabelTable", "float", "str", "tuple[]")  # of unions, in the places of errors
+_MOST_FAULTS = 50  # shown at once
+_MEMBERS = ("LabelTable", "float", "str", "tuple[]")  # of unions, in the paths of errors
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong at one place of a scenario: the keys and list positions that lead there."""
+    """What is wrong with one value of a scenario, and the keys and list indices that lead to it."""
 
-    place: tuple[str | int, ...]
+    key_path: tuple[str | int, ...]
     text: str
 
 
@@ -29,41 +29,41 @@ def describe_faults(
     root
         The model that was validated.
     unions
-        Names of union members, which stand in places but are no keys.
+        Names of union members, which stand in the paths of errors but are no keys.
     """
-    listed = list(errors)
-    found = [_describe(error, root, unions) for error in listed[:_MOST_FAULTS]]
-    told = tuple(fault for fault in found if not _follows(fault, found))
-    more = len(listed) - _MOST_FAULTS
-    return (*told, Fault((), f"has {more} more faults")) if more > 0 else told
+    all_errors = list(errors)
+    faults = [_describe(error, root, unions) for error in all_errors[:_MOST_FAULTS]]
+    independent = tuple(fault for fault in faults if not _follows(fault, faults))
+    left_out = len(all_errors) - _MOST_FAULTS
+    return (*independent, Fault((), f"has {left_out} more faults")) if left_out > 0 else independent
 
 
 def _follows(fault: Fault, faults: list[Fault]) -> bool:
     """Return whether a list counts as too short only because its entries are wrong."""
-    inside = [other for other in faults if other.place[: len(fault.place)] == fault.place]
-    return fault.text.startswith("needs at least") and len(inside) > 1
+    within = [other for other in faults if other.key_path[: len(fault.key_path)] == fault.key_path]
+    return fault.text.startswith("needs at least") and len(within) > 1
 
 
 def _describe(error: Mapping[str, Any], root: type[Any], unions: Collection[str]) -> Fault:
-    place = tuple(p for p in error["loc"] if p not in _MEMBERS and p not in unions)
-    place = tuple(p for p in place if not (isinstance(p, str) and p.startswith(("tuple[", "literal["))))
-    kind, context, value = str(error["type"]), error.get("ctx") or {}, error.get("input")
-    if kind == "extra_forbidden":
-        return Fault(place, _unknown_key(str(place[-1]), _keys_at(place[:-1], root)))
-    return Fault(place, _wording(kind, context, value) or f"{error['msg']}, got {value!r}")
+    key_path = tuple(p for p in error["loc"] if p not in _MEMBERS and p not in unions)
+    key_path = tuple(p for p in key_path if not (isinstance(p, str) and p.startswith(("tuple[", "literal["))))
+    error_type, context, value = str(error["type"]), error.get("ctx") or {}, error.get("input")
+    if error_type == "extra_forbidden":
+        return Fault(key_path, _unknown_key(str(key_path[-1]), _keys_at(key_path[:-1], root)))
+    return Fault(key_path, _expectation(error_type, context, value) or f"{error['msg']}, got {value!r}")
 
 
-def _unknown_key(key: str, known: Collection[str]) -> str:
-    close = get_close_matches(key, known, n=1, cutoff=0.5)
+def _unknown_key(key: str, known_keys: Collection[str]) -> str:
+    close = get_close_matches(key, known_keys, n=1, cutoff=0.5)
     return "is not a known key" + (f"; did you mean {close[0]}?" if close else "; see `plan schema`")
 
 
-def _wording(kind: str, context: Mapping[str, Any], value: object) -> str | None:
+def _expectation(error_type: str, context: Mapping[str, Any], value: object) -> str | None:
     signs = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", ">="), "less_than_equal": ("le", "<=")}
-    if kind in signs:
-        name, sign = signs[kind]
+    if error_type in signs:
+        name, sign = signs[error_type]
         return f"must be {sign} {context[name]:g}, got {value}"
-    wanted = {
+    texts = {
         "missing": "is required",
         "finite_number": f"must be finite, got {value}",
         "bool_type": f"must be true or false, got {value!r}",
@@ -80,7 +80,7 @@ def _wording(kind: str, context: Mapping[str, Any], value: object) -> str | None
         "tuple_type": f"must be a list, got {value!r}",
         "string_pattern_mismatch": f"{_pattern_words(context)}, got {value!r}",
     }
-    return wanted.get(kind)
+    return texts.get(error_type)
 
 
 def _pattern_words(context: Mapping[str, Any]) -> str:
@@ -89,10 +89,10 @@ def _pattern_words(context: Mapping[str, Any]) -> str:
     return "may hold only letters, digits and _ . -"
 
 
-def _keys_at(place: tuple[str | int, ...], root: type[Any]) -> list[str]:
-    """Return the keys that the part of a scenario at some place has."""
+def _keys_at(key_path: tuple[str | int, ...], root: type[Any]) -> list[str]:
+    """Return the keys that the part of a scenario at some path has."""
     part = root
-    for step in place:
+    for step in key_path:
         fields = {field.alias or name: field.annotation for name, field in part.model_fields.items()}
         part = part_in(fields.get(str(step))) or part
     return [field.alias or name for name, field in part.model_fields.items()]
@@ -102,4 +102,4 @@ def part_in(annotation: object) -> type[Any] | None:
     """Return the part that a type is, or holds as `tuple[Part, ...]`, `Part | None` and the like."""
     if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
         return annotation
-    return next((found for inner in get_args(annotation) if (found := part_in(inner))), None)
+    return next((part for inner in get_args(annotation) if (part := part_in(inner))), None)

@@ -7,9 +7,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
 
 MOST_BYTES = 256 * 1024
-_DEEPEST = 64  # levels of mappings and lists
-_MOST_BITS = 4096
-_MOST_VALUES = 100_000  # with every alias written out
+_DEEPEST = 64  # levels of mappings and lists: below what Python's recursion takes
+_MOST_BITS = 4096  # of a whole number; int() itself bounds decimal ones only
+_MOST_VALUES = 100_000  # with every alias written out: a few lines of aliases can stand for billions
 
 
 def load_yaml(text: str) -> Any:
@@ -57,7 +57,7 @@ class _Extent:
     """How many values a node holds and how deep it is, each shared node looked at once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[int, int]] = {}
+        self._extents: dict[int, tuple[int, int]] = {}
         self._open: set[int] = set()
 
     def of(self, node: Node, depth: int) -> tuple[int, int]:
@@ -67,11 +67,11 @@ class _Extent:
         key = id(node)
         if key in self._open:
             raise MarkedYAMLError(problem="an alias contains itself", problem_mark=node.start_mark)
-        if key not in self._known:
+        if key not in self._extents:
             self._open.add(key)
-            self._known[key] = self._inside(node, depth)
+            self._extents[key] = self._inside(node, depth)
             self._open.remove(key)
-        values, levels = self._known[key]
+        values, levels = self._extents[key]
         if depth + levels > _DEEPEST:
             raise MarkedYAMLError(problem=_too_deep(), problem_mark=node.start_mark)
         if values > _MOST_VALUES:
@@ -84,5 +84,5 @@ class _Extent:
             raise MarkedYAMLError(problem=_too_deep(), problem_mark=node.start_mark)
         pairs = isinstance(node, MappingNode)
         children = [part for pair in node.value for part in pair] if pairs else node.value
-        found = [self.of(child, depth + 1) for child in children]
-        return 1 + sum(values for values, _ in found), 1 + max((levels for _, levels in found), default=0)
+        extents = [self.of(child, depth + 1) for child in children]
+        return 1 + sum(values for values, _ in extents), 1 + max((levels for _, levels in extents), default=0)

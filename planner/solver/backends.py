@@ -1,4 +1,4 @@
-"""The doors to the solvers: each takes a program as it is and gives back its proved bound."""
+"""The solvers behind pulp: each takes an integer program as it is and returns its proved bound."""
 
 import re
 import tempfile
@@ -41,6 +41,11 @@ def run_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start | None =
     start
         Values of some variables that a solution is known to have.
 
+    Returns
+    -------
+    float
+        In the unit of the program's objective. `lp` then has the solution; see `milp.answer`.
+
     Raises
     ------
     SolverError
@@ -58,7 +63,7 @@ def run_linear(lp: pulp.LpProblem) -> float:
 
 
 class _StartedHighs(pulp.HiGHS):  # type: ignore[misc]
-    """HiGHS with a solution to start from, which pulp's own door has no place for."""
+    """HiGHS with a solution to start from, which pulp's own class cannot be given."""
 
     def __init__(self, start: Start, **options: object) -> None:
         super().__init__(**options)
@@ -87,6 +92,7 @@ def _highs(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
         threads=1,
         presolve="off",
         timeLimit=options.time_limit_s,
+        # Below the defaults (1e-6, 1e-7): limits are rows scaled to 1, which a plan must not visibly exceed.
         mip_feasibility_tolerance=1e-9,
         primal_feasibility_tolerance=1e-9,
     )
@@ -112,36 +118,38 @@ def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
         if not solver.available():
             raise SolverError("solver cbc: no cbc program found; use solver.name: highs")
         _run(lp, solver)
-        found = re.search(r"^Lower bound:\s+(\S+)", log.read_text() if log.is_file() else "", re.M)
-    if found:
-        return float(found[1])
+        bound_line = re.search(r"^Lower bound:\s+(\S+)", log.read_text() if log.is_file() else "", re.M)
+    if bound_line:
+        return float(bound_line[1])
     proved = lp.sol_status == pulp.LpSolutionOptimal
     return float(pulp.value(lp.objective) or 0.0) * (1 - options.gap) if proved else 0.0
 
 
 def _gurobi(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with Gurobi, where its package and a licence are."""
-    _own(pulp.GUROBI, "gurobipy", lp, options, start)
+    _solve_installed(pulp.GUROBI, "gurobipy", lp, options, start)
     return float(lp.solverModel.ObjBound)
 
 
 def _scip(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with SCIP, where its package is."""
-    _own(pulp.SCIP_PY, "pyscipopt", lp, options, start)
+    _solve_installed(pulp.SCIP_PY, "pyscipopt", lp, options, start)
     return float(lp.solverModel.getDualbound())
 
 
 def _cplex(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with CPLEX, where its package and a licence are."""
-    _own(pulp.CPLEX_PY, "cplex", lp, options, start)
+    _solve_installed(pulp.CPLEX_PY, "cplex", lp, options, start)
     return float(lp.solverModel.solution.MIP.get_best_objective())
 
 
-def _own(
-    kind: type[pulp.LpSolver], package: str, lp: pulp.LpProblem, options: SolverOptions, start: Start
+def _solve_installed(
+    solver_class: type[pulp.LpSolver], package: str, lp: pulp.LpProblem, options: SolverOptions, start: Start
 ) -> None:
     """Solve with a solver that the user has installed."""
-    solver = kind(msg=False, gapRel=options.gap, timeLimit=options.time_limit_s, warmStart=bool(start))
+    solver = solver_class(
+        msg=False, gapRel=options.gap, timeLimit=options.time_limit_s, warmStart=bool(start)
+    )
     if not solver.available():
         raise SolverError(
             f"solver {options.name} is not here: pip install {package}, or use solver.name: highs"

@@ -1,11 +1,12 @@
-"""Why there is no plan: which budgets cannot hold together, and how far each would have to give way."""
+"""Why there is no plan: which limits cannot hold together, and how far each would have to give way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Limit, ObjectiveTerm, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import Limit, ObjectiveTerm
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.solve import solve
@@ -13,13 +14,13 @@ from planner.solver.solve import solve
 
 @dataclass(frozen=True, slots=True)
 class LimitRelaxation:
-    """A limit that stands in the way.
+    """A limit of a conflict, and the value at which it would no longer be one.
 
     Parameters
     ----------
     least
-        The least that the limit would have to be if all others stay; None if that alone does not help,
-        or the solver ran out of time.
+        The least value with which a plan exists if all other limits stay, in the quantity's unit; None if no
+        value helps, or the solver ran out of time.
     proved
         Whether no lower one would do.
     """
@@ -36,7 +37,7 @@ class Conflict:
     Parameters
     ----------
     relaxations
-        One per limit; none if even without limits there is no plan.
+        One per limit of the conflict; none if even without limits there is no plan.
     minimal
         False if the solver ran out of time on a part of the question: then fewer limits may conflict.
     """
@@ -50,26 +51,31 @@ def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict
 
     A deletion filter (Chinneck and Dravnieks, "Locating minimal infeasible constraint sets in linear
     programs", ORSA Journal on Computing 3, 1991): a limit without which there is still no plan goes for good.
+
+    Parameters
+    ----------
+    options
+        Of each of the problems that are solved, two per limit; the time limit is that of one.
     """
-    kept, minimal = list(problem.limits), True
+    conflicting, minimal = list(problem.limits), True
     for limit in problem.limits:
-        fewer = [one for one in kept if one is not limit]
-        found = _solve(replace(problem, limits=tuple(fewer), objective=()), options)
-        if found is None:
+        fewer = [other for other in conflicting if other is not limit]
+        result = _solve(replace(problem, limits=tuple(fewer), objective=()), options)
+        if result is None:
             minimal = False
-        elif found.status is SolveStatus.INFEASIBLE:
-            kept = fewer
-    return Conflict(tuple(_relax(problem, limit, options) for limit in kept), minimal)
+        elif result.status is SolveStatus.INFEASIBLE:
+            conflicting = fewer
+    return Conflict(tuple(_relax(problem, limit, options) for limit in conflicting), minimal)
 
 
 def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> LimitRelaxation:
     """Return the least value of a limited quantity under all other limits."""
-    relaxed = replace(problem.limited(limit.quantity, None), objective=(ObjectiveTerm(limit.quantity),))
-    found = _solve(relaxed, options)
-    if found is None or found.choice is None:
-        return LimitRelaxation(limit, None, proved=found is not None)
-    least = evaluate(relaxed, found.choice).value(limit.quantity)
-    return LimitRelaxation(limit, least, proved=found.status is SolveStatus.OPTIMAL)
+    relaxed = replace(problem.with_limit(limit.quantity, None), objective=(ObjectiveTerm(limit.quantity),))
+    result = _solve(relaxed, options)
+    if result is None or result.choice is None:
+        return LimitRelaxation(limit, None, proved=result is not None)
+    least = evaluate(relaxed, result.choice).value(limit.quantity)
+    return LimitRelaxation(limit, least, proved=result.status is SolveStatus.OPTIMAL)
 
 
 def _solve(problem: PlacementProblem, options: SolverOptions) -> SolveResult | None:
@@ -79,8 +85,14 @@ def _solve(problem: PlacementProblem, options: SolverOptions) -> SolveResult | N
         return None
 
 
-def conflict_sentence(budgets: Sequence[str], ways: Sequence[str], *, minimal: bool = True) -> str:
-    """Return in one line which budgets conflict, and which others would do instead of one of them."""
+def conflict_sentence(budgets: Sequence[str], alternatives: Sequence[str], *, minimal: bool = True) -> str:
+    """Return in one line which budgets conflict, and which others would do instead of one of them.
+
+    Examples
+    --------
+    >>> conflict_sentence(["latency_ms: 5 ms", "memory_mib: 1 MiB"], ["latency_ms: 8 ms"])
+    'latency_ms: 5 ms and memory_mib: 1 MiB cannot be kept together; latency_ms: 8 ms would do'
+    """
     if not budgets:
         return (
             "whatever the budgets: what is fixed of the placement cannot be kept, a link is missing, or a "
@@ -90,4 +102,4 @@ def conflict_sentence(budgets: Sequence[str], ways: Sequence[str], *, minimal: b
     text = f"{together} cannot be kept" + (" together" if len(budgets) > 1 else "")
     if not minimal:
         text += " (or fewer of them: the solver ran out of time)"
-    return text + (f"; {', or '.join(ways)} would do" if ways else "")
+    return text + (f"; {', or '.join(alternatives)} would do" if alternatives else "")

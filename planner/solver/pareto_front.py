@@ -14,19 +14,22 @@ from itertools import count
 from math import sqrt
 
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, ObjectiveTerm, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import ObjectiveTerm, Quantity
 
 Solver = Callable[[PlacementProblem], Choice | None]
-_CLOSE = 1e-5  # values nearer than that, relatively, are one
+_CLOSE = 1e-5  # values nearer than that, relatively, are one: above what solvers leave open
 _EQUAL = 2e-6  # relative; what solvers take for equal
-_NARROW = 0.02  # boxes that are a smaller part of the front are searched from their end
-_SOLVES = 4  # per point wanted, at most
-_TWO = 2
+# Boxes that are a smaller part of the front are searched from their upper end: halving them would go on until
+# they are empty, one solve there either finds the neighbour or proves that there is none.
+_NARROW = 0.02
+_SOLVES = 4  # per point, at most: proving boxes empty may take more solves than finding points
+_TWO = 2  # quantities of a front that is a curve
 
 
 @dataclass(frozen=True, slots=True)
 class Corner:
-    """A plan on the front, and what it is of each quantity."""
+    """A plan on the front, and its value of each quantity."""
 
     values: tuple[float, ...]
     choice: Choice
@@ -48,7 +51,7 @@ def pareto_front(problem: PlacementProblem, axes: Sequence[Quantity], most: int,
     axes
         Two or three quantities to be small.
     most
-        Points wanted, two at least; they are spread over the front.
+        Points to find, two at least; they are spread over the front.
     solver
         Returns the best choice; None if there is none.
     """
@@ -69,71 +72,71 @@ class _Box:
 class _Explorer:
     def __init__(self, problem: PlacementProblem, axes: Sequence[Quantity], solver: Solver) -> None:
         for axis in axes:
-            problem = problem.limited(axis, None)
+            problem = problem.with_limit(axis, None)
         self._problem, self._axes, self._solver = problem, tuple(axes), solver
         self._numbers = count()
 
     def front(self, most: int) -> Front:
         ends = [self._least(self._problem, first) for first in range(len(self._axes))]
-        known = [end for end in ends if end is not None]
-        if len(known) < len(ends):
+        extremes = [end for end in ends if end is not None]
+        if len(extremes) < len(ends):
             return Front((), complete=True)
         if len(self._axes) == _TWO:
-            found, complete = self._between(known[0], known[1], most, self._problem)
+            between, complete = self._between(extremes[0], extremes[1], most, self._problem)
         else:
-            found, complete = self._levels(known, most), False
-        return Front(tuple(_undominated([*known, *found])), complete)
+            between, complete = self._levels(extremes, most), False
+        return Front(tuple(_undominated([*extremes, *between])), complete)
 
     def _least(self, problem: PlacementProblem, first: int) -> Corner | None:
         """Return what is least in one quantity, then in the others in turn."""
-        found = None
+        corner = None
         for axis in (first, *(a for a in range(len(self._axes)) if a != first)):
             choice = self._solver(replace(problem, objective=(ObjectiveTerm(self._axes[axis]),)))
             if choice is None:
-                return found
-            found = self._corner(choice)
-            limit = min(found.values[axis] * (1 + _EQUAL), _limit(problem, self._axes[axis]))
-            problem = problem.limited(self._axes[axis], limit)
-        return found
+                return corner
+            corner = self._corner(choice)
+            limit = min(corner.values[axis] * (1 + _EQUAL), _limit_on(problem, self._axes[axis]))
+            problem = problem.with_limit(self._axes[axis], limit)
+        return corner
 
-    def _levels(self, known: Sequence[Corner], most: int) -> list[Corner]:
+    def _levels(self, extremes: Sequence[Corner], most: int) -> list[Corner]:
         """Return points under several limits on the third quantity."""
         levels = max(2, round(most**0.5))
-        third = [corner.values[_TWO] for corner in known]
+        third = [corner.values[_TWO] for corner in extremes]
         low, high = min(third), max(third)
-        found: list[Corner] = []
+        corners: list[Corner] = []
         for level in range(levels):
             limit = _middle(low, high, (level + 1) / levels) * (1 + _CLOSE)
-            problem = self._problem.limited(self._axes[_TWO], limit)
+            problem = self._problem.with_limit(self._axes[_TWO], limit)
             ends = [self._least(problem, axis) for axis in (0, 1)]
             if ends[0] is not None and ends[1] is not None:
-                found += [ends[0], ends[1]]
-                found += self._between(ends[0], ends[1], max(2, most // levels), problem)[0]
-        return found
+                corners += [ends[0], ends[1]]
+                corners += self._between(ends[0], ends[1], max(2, most // levels), problem)[0]
+        return corners
 
     def _between(
         self, left: Corner, right: Corner, most: int, problem: PlacementProblem
     ) -> tuple[list[Corner], bool]:
         """Return points between two ends, and whether there are no others."""
-        found = [left, right]
+        corners = [left, right]
         boxes = list(self._box(left, right, right.values[1], left.values[1]))
         solves = 0
-        while boxes and len(found) < most and solves < _SOLVES * most:
+        while boxes and len(corners) < most and solves < _SOLVES * most:
             box = heapq.heappop(boxes)
             span = box.high**0.5 - box.low**0.5
             narrow = span < _NARROW * (left.values[1] ** 0.5 - right.values[1] ** 0.5)
             limit = box.high * (1 - _CLOSE) if narrow else _middle(box.low, box.high)
             solves += 1
-            one = self._least(problem.limited(self._axes[1], limit), 0)
-            if one is None or one.values[0] >= box.right.values[0] * (1 - _CLOSE):
-                beyond = [(box.left, box.right, limit, box.high)]  # nothing better below the limit
+            corner = self._least(problem.with_limit(self._axes[1], limit), 0)
+            if corner is None or corner.values[0] >= box.right.values[0] * (1 - _CLOSE):
+                parts = [(box.left, box.right, limit, box.high)]  # nothing better below the limit
             else:
-                found.append(one)
-                beyond = [(box.left, one, limit, box.high), (one, box.right, box.low, one.values[1])]
-            for args in beyond:
-                for new in self._box(*args):
-                    heapq.heappush(boxes, new)
-        return found, not boxes
+                corners.append(corner)
+                parts = [(box.left, corner, limit, box.high), (corner, box.right, box.low, corner.values[1])]
+            for args in parts:
+                for box_in_part in self._box(*args):
+                    heapq.heappush(boxes, box_in_part)
+        return corners, not boxes
 
     def _box(self, left: Corner, right: Corner, low: float, high: float) -> Iterator[_Box]:
         """Yield the box if it can hold anything."""
@@ -146,8 +149,8 @@ class _Explorer:
         return Corner(tuple(cost.value(axis) for axis in self._axes), choice)
 
 
-def _limit(problem: PlacementProblem, quantity: Quantity) -> float:
-    return problem.limit(quantity.measure, quantity.of)
+def _limit_on(problem: PlacementProblem, quantity: Quantity) -> float:
+    return problem.tightest_limit(quantity.metric, quantity.of)
 
 
 def _middle(low: float, high: float, share: float = 0.5) -> float:
@@ -157,13 +160,13 @@ def _middle(low: float, high: float, share: float = 0.5) -> float:
 
 def _undominated(corners: Sequence[Corner]) -> Iterator[Corner]:
     """Yield the corners that no other one beats, by the first quantity, equal ones once."""
-    kept: list[Corner] = []
-    for one in sorted(corners, key=lambda corner: corner.values):
-        if not any(_as_good(other, one) for other in kept):
-            kept.append(one)
-    for one in kept:
-        if not any(other is not one and _as_good(other, one) for other in kept):
-            yield one
+    minimal: list[Corner] = []
+    for candidate in sorted(corners, key=lambda corner: corner.values):
+        if not any(_as_good(other, candidate) for other in minimal):
+            minimal.append(candidate)
+    for candidate in minimal:
+        if not any(other is not candidate and _as_good(other, candidate) for other in minimal):
+            yield candidate
 
 
 def _as_good(one: Corner, other: Corner) -> bool:

@@ -1,4 +1,4 @@
-"""Plans that cut a network into consecutive stages: the best one, by dynamic programming over what is done.
+"""The best plan of consecutive stages, by dynamic programming over sets of finished units.
 
 The sets that hold all predecessors of their members (ideals) are what a pipeline can have done; between two
 of them lies a stage. Tarnawski et al., "Efficient Algorithms for Device Placement of DNN Graph Operators",
@@ -15,20 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import (
-    Choice,
-    CostMetric,
-    Device,
-    Flow,
-    Option,
-    PlacementProblem,
-    Quantity,
-)
-from planner.problem.unit_dag import unit_graph
+from planner.problem.devices import Device
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
+from planner.problem.tensors import Flow
+from planner.problem.unit_dag import dependency_graph
+from planner.problem.units import Option
 from planner.solver.presolve.device_symmetry import interchangeable_devices
 
-_MOST_IDEALS = 2000
-_MOST_WORK = 2e8  # pairs of ideals times states of devices
+_MOST_IDEALS = 2000  # their pairs are a matrix of 32 MB per class of devices
+_MOST_WORK = 2e8  # pairs of ideals times states of devices; beyond it the integer program starts without this
 PERIOD = Quantity(CostMetric.PERIOD)
 Matrix = NDArray[np.float64]
 
@@ -51,46 +47,49 @@ class Pipeline:
 def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
     """Return the plan of least period among those of one stage per device, units in their fastest options.
 
-    None if there are too many devices, or the plan breaks a limit.
+    None if the network or the devices are too many for the search, or the plan breaks a limit.
     """
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
-    done, complete = _ideals(problem, units)
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
+    ideals, all_ideals = _ideals(problem, units)
     classes = interchangeable_devices(problem)
     states = prod(len(members) + 1 for members in classes)
-    if not units or len(done) ** 2 * states * len(classes) > _MOST_WORK:
+    if not units or len(ideals) ** 2 * states * len(classes) > _MOST_WORK:
         return None
-    loads = [_loads(problem, members[0], units, done) for members in classes]
+    loads = [_loads(problem, members[0], units, ideals) for members in classes]
     stages, period_s = _cheapest(loads, [len(members) for members in classes])
     if period_s == inf:
         return None
-    choice = _choice(problem, units, done, [(classes[c], first, last) for c, first, last in stages])
+    choice = _choice(problem, units, ideals, [(classes[c], first, last) for c, first, last in stages])
     cost = evaluate(problem, choice)
     if not is_feasible(problem, cost):
         return None
-    proved = complete and _is_pure(problem) and cost.period_s <= period_s * (1 + 1e-9)
+    proved = all_ideals and _is_pure(problem) and cost.period_s <= period_s * (1 + 1e-9)
     return Pipeline(choice, cost.period_s, proved)
 
 
 def _ideals(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[np.bool_], bool]:
-    """Return ideal -> unit -> whether it is in, smallest first, and whether these are all ideals."""
-    place = {v: i for i, v in enumerate(units)}
-    graph = unit_graph(problem)
+    """Return ideal -> unit -> whether it is in, smallest first, and whether these are all ideals.
+
+    Shape [ideals, units].
+    """
+    position = {v: i for i, v in enumerate(units)}
+    graph = dependency_graph(problem)
     for group in problem.together:  # what is together is done together
-        inside = [v for v in group if v in place]
+        inside = [v for v in group if v in position]
         nx.add_path(graph, inside)
         nx.add_path(graph, inside[::-1])
     blocks = nx.condensation(graph)
     order = list(nx.lexicographical_topological_sort(blocks, key=lambda b: min(blocks.nodes[b]["members"])))
-    known = _all_ideals({block: frozenset(blocks.predecessors(block)) for block in order})
-    complete = len(known) <= _MOST_IDEALS
+    ideals = _all_ideals({block: frozenset(blocks.predecessors(block)) for block in order})
+    complete = len(ideals) <= _MOST_IDEALS
     if not complete:
-        known = {frozenset(order[:count]) for count in range(0, len(order), _step(len(order)))}
-        known.add(frozenset(order))
-    done = np.zeros((len(known), len(units)), dtype=bool)
-    for row, ideal in enumerate(sorted(known, key=len)):
+        ideals = {frozenset(order[:count]) for count in range(0, len(order), _step(len(order)))}
+        ideals.add(frozenset(order))
+    membership = np.zeros((len(ideals), len(units)), dtype=bool)
+    for row, ideal in enumerate(sorted(ideals, key=len)):
         for block in ideal:
-            done[row, [place[v] for v in blocks.nodes[block]["members"]]] = True
-    return done, complete
+            membership[row, [position[v] for v in blocks.nodes[block]["members"]]] = True
+    return membership, complete
 
 
 def _all_ideals(before: dict[int, frozenset[int]]) -> set[frozenset[int]]:
@@ -101,14 +100,16 @@ def _all_ideals(before: dict[int, frozenset[int]]) -> set[frozenset[int]]:
     before
         Block -> its predecessors.
     """
-    known = {frozenset[int]()}
+    ideals = {frozenset[int]()}
     waiting = [frozenset[int]()]
-    while waiting and len(known) <= _MOST_IDEALS:
+    while waiting and len(ideals) <= _MOST_IDEALS:
         ideal = waiting.pop()
-        more = {ideal | {b} for b, needed in before.items() if b not in ideal and needed <= ideal} - known
-        known |= more
-        waiting += more
-    return known
+        larger = {
+            ideal | {b} for b, predecessors in before.items() if b not in ideal and predecessors <= ideal
+        } - ideals
+        ideals |= larger
+        waiting += larger
+    return ideals
 
 
 def _step(count: int) -> int:
@@ -116,19 +117,25 @@ def _step(count: int) -> int:
 
 
 def _loads(problem: PlacementProblem, device: int, units: list[int], done: NDArray[np.bool_]) -> Matrix:
-    """Return first ideal -> last ideal -> seconds that the stage between them loads a device."""
+    """Return first ideal -> last ideal -> seconds that the stage between them loads a device.
+
+    Shape [ideals, ideals]; infinite where the first is no part of the last, a unit has no option on the
+    device, or weights exceed its memory; 0 on the diagonal, for a device without a stage.
+    """
     options = [_fastest(problem, v, device) for v in units]
     seconds = np.array([inf if o is None else o.seconds for o in options])
-    known = problem.devices[device]
+    spec = problem.devices[device]
     usable = np.isfinite(seconds)
     work = done @ np.where(usable, seconds, 0.0)
     wrong = done.astype(int) @ (~usable).astype(int)
     weights = done @ np.array([0.0 if o is None else o.weight_bytes for o in options])
     inside = (done.astype(int) @ (~done.T).astype(int)) == 0  # first ideal is part of the last
-    load: Matrix = work[None, :] - work[:, None] + known.start_s
+    load: Matrix = work[None, :] - work[:, None] + spec.start_s
     load[(wrong[None, :] - wrong[:, None]) > 0] = inf
-    load[weights[None, :] - weights[:, None] > problem.limit(CostMetric.MEMORY, device) * (1 + 1e-9)] = inf
-    if known.transfers_block:
+    load[
+        weights[None, :] - weights[:, None] > problem.tightest_limit(CostMetric.MEMORY, device) * (1 + 1e-9)
+    ] = inf
+    if spec.transfers_block:
         load = load + _transfers(problem, device, units, done)
     load[~inside] = inf
     np.fill_diagonal(load, 0.0)
@@ -137,26 +144,26 @@ def _loads(problem: PlacementProblem, device: int, units: list[int], done: NDArr
 
 def _transfers(problem: PlacementProblem, device: int, units: list[int], done: NDArray[np.bool_]) -> Matrix:
     """Return first ideal -> last ideal -> seconds that sending and receiving block a device."""
-    place = {v: i for i, v in enumerate(units)}
+    position = {v: i for i, v in enumerate(units)}
     count = len(problem.flows)
     reads, ends, made = np.zeros((len(done), count)), np.zeros(count), np.ones((len(done), count), dtype=bool)
     for f, flow in enumerate(problem.flows):
-        inside = [place[v] for v in flow.consumers if v in place]
+        inside = [position[v] for v in flow.consumers if v in position]
         reads[:, f] = done[:, inside].sum(axis=1)
         ends[f] = len(inside) + any(
-            v not in place and problem.vertices[v].options[0].device != device for v in flow.consumers
+            v not in position and problem.vertices[v].options[0].device != device for v in flow.consumers
         )
-        if flow.producer in place:
-            made[:, f] = done[:, place[flow.producer]]
+        if flow.producer in position:
+            made[:, f] = done[:, position[flow.producer]]
     gets, gives = (
         np.array([_link_seconds(problem, flow, device, side) for flow in problem.flows]) for side in (0, 1)
     )
-    found = np.empty((len(done), len(done)))
+    seconds = np.empty((len(done), len(done)))
     for first in range(len(done)):
         comes = (reads > reads[first]) & made[first]
         goes = made & ~made[first] & (reads < ends)
-        found[first] = comes @ gets + goes @ gives
-    return found
+        seconds[first] = comes @ gets + goes @ gives
+    return seconds
 
 
 def _link_seconds(problem: PlacementProblem, flow: Flow, device: int, side: int) -> float:
@@ -168,25 +175,29 @@ def _link_seconds(problem: PlacementProblem, flow: Flow, device: int, side: int)
 
 
 def _cheapest(loads: list[Matrix], counts: list[int]) -> tuple[list[tuple[int, int, int]], float]:
-    """Return (class of device, first ideal, last ideal) of the best stages, and the greatest load."""
+    """Return (class of device, first ideal, last ideal) of the best stages, and the greatest load.
+
+    A state says how many devices of each class are used; least[state][ideal] is the least greatest load with
+    which these have finished an ideal.
+    """
     size = len(loads[0])
     start = np.full(size, inf)
     start[0] = 0.0
     least: dict[tuple[int, ...], Matrix] = {(0,) * len(counts): start}
-    came: dict[tuple[int, ...], list[tuple[int, int] | None]] = {(0,) * len(counts): [None] * size}
+    decision: dict[tuple[int, ...], list[tuple[int, int] | None]] = {(0,) * len(counts): [None] * size}
     for state in product(*(range(count + 1) for count in counts)):
         for c in range(len(counts)):
             if state[c] == 0:
                 continue
-            before = (*state[:c], state[c] - 1, *state[c + 1 :])
-            through = np.maximum(least[before][:, None], loads[c])
-            value, first = through.min(axis=0), through.argmin(axis=0)
+            previous = (*state[:c], state[c] - 1, *state[c + 1 :])
+            bottleneck = np.maximum(least[previous][:, None], loads[c])
+            value, first = bottleneck.min(axis=0), bottleneck.argmin(axis=0)
             if state not in least:
-                least[state], came[state] = np.full(size, inf), [None] * size
+                least[state], decision[state] = np.full(size, inf), [None] * size
             for last in np.flatnonzero(value < least[state]):
-                least[state][last], came[state][last] = value[last], (c, int(first[last]))
+                least[state][last], decision[state][last] = value[last], (c, int(first[last]))
     state, ideal, stages = tuple(counts), size - 1, []
-    while (step := came[state][ideal]) is not None:
+    while (step := decision[state][ideal]) is not None:
         c, first_ideal = step
         if first_ideal != ideal:
             stages.append((c, first_ideal, ideal))
@@ -218,24 +229,29 @@ def _fastest(problem: PlacementProblem, vertex: int, device: int) -> Option | No
 
 def _is_pure(problem: PlacementProblem) -> bool:
     """Return whether a problem asks for nothing but what the search weighs: then its answer is the best."""
-    limited = {limit.quantity.measure for limit in problem.limits} <= {CostMetric.MEMORY}
-    single = all(
+    limits_weighed = {limit.quantity.metric for limit in problem.limits} <= {CostMetric.MEMORY}
+    one_option_per_device = all(
         len({o.device for o in vertex.options}) == len(vertex.options)
         and not any(o.activation_bytes for o in vertex.options)
         for vertex in problem.vertices
     )
-    plain = all(
+    one_format = all(
         not (flow.quantizers or flow.wires or flow.leave_s or flow.enter_s) and _has_hub(problem, flow)
         for flow in problem.flows
     )
-    whole = [term.quantity for term in problem.objective] == [PERIOD]
+    only_period = [term.quantity for term in problem.objective] == [PERIOD]
     return (
-        whole and limited and single and plain and not problem.apart and all(map(_is_plain, problem.devices))
+        only_period
+        and limits_weighed
+        and one_option_per_device
+        and one_format
+        and not problem.apart
+        and all(map(_is_plain, problem.devices))
     )
 
 
 def _is_plain(device: Device) -> bool:
-    return device.convex and device.again is None and replace(device, start_s=0.0) == device
+    return device.contiguous and device.visit_of is None and replace(device, start_s=0.0) == device
 
 
 def _has_hub(problem: PlacementProblem, flow: Flow) -> bool:
@@ -250,8 +266,8 @@ def _has_hub(problem: PlacementProblem, flow: Flow) -> bool:
         ):
             if len({sum(form.link_s[at] for at in route or () if ends[at]) for route in routes}) > 1:
                 return False
-    free = [link for link in problem.links if not _blocks(problem, link.source, link.target)]
-    return not free and all(route is not None for row in form.routes for route in row)
+    nonblocking = [link for link in problem.links if not _blocks(problem, link.source, link.target)]
+    return not nonblocking and all(route is not None for row in form.routes for route in row)
 
 
 def _blocks(problem: PlacementProblem, *devices: int) -> bool:

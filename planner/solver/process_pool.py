@@ -1,4 +1,4 @@
-"""Processes that work side by side, and leave at once when the work is interrupted."""
+"""A `map` over several processes, which end at once when the work is interrupted."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +14,13 @@ Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 def process_map(jobs: int) -> Iterator[Mapper]:
     """Yield what `map` does, with so many processes; results come in the order of the work.
 
-    They are started anew: a copy of a process that has threads may wait for a lock for ever.
+    They are spawned, not forked: a copy of a process that has threads may wait for a lock for ever. So the
+    call and its work are pickled.
     """
     if jobs < 2:  # noqa: PLR2004  nothing beside it
         yield map
         return
-    others = active_children()
+    earlier_children = active_children()
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
 
     def spread(call: Callable[[Any], Any], work: Iterable[Any]) -> Iterator[Any]:
@@ -30,7 +31,7 @@ def process_map(jobs: int) -> Iterator[Mapper]:
         yield spread
     except BaseException:
         for process in active_children():
-            if process not in others:
+            if process not in earlier_children:
                 process.terminate()
         pool.shutdown()  # at once, for nobody is left who works
         raise

@@ -1,15 +1,15 @@
-"""What came of a solve."""
+"""The answer of a solve, and how good it is proved to be."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from planner.problem.placement_problem import Choice
 
-_OPTIMAL_GAP = 1e-4  # a wider gap is called feasible, whatever the solver calls it
+_OPTIMAL_GAP = 1e-4  # relative, HiGHS's own default; a wider gap is called feasible whatever the solver says
 
 
 class SolveStatus(StrEnum):
-    """What is known about a solve."""
+    """What a solve proved."""
 
     OPTIMAL = "optimal"
     FEASIBLE = "feasible"  # a time limit ended the search; bound and gap say how good it is
@@ -18,7 +18,20 @@ class SolveStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SolveResult:
-    """The answer; `choice` is None when there is no plan."""
+    """The answer of a solve.
+
+    Parameters
+    ----------
+    choice, objective, bound
+        None if there is no plan. No plan's objective is below the bound.
+    variables, constraints
+        Of the last integer program that was solved; 0 where none was needed.
+
+    Examples
+    --------
+    >>> SolveResult(SolveStatus.FEASIBLE, Choice((0,)), 2.0, 1.5, 0.1, "highs", 4, 5).gap
+    0.25
+    """
 
     status: SolveStatus
     choice: Choice | None
@@ -31,7 +44,7 @@ class SolveResult:
 
     @property
     def gap(self) -> float | None:
-        """Relative distance of objective and bound."""
+        """Distance of objective and bound, as a fraction of the objective; None without a plan."""
         if self.objective is None or self.bound is None:
             return None
         distance = max(0.0, self.objective - self.bound)
@@ -45,6 +58,13 @@ def replace_choice(result: SolveResult, choice: Choice, objective: float) -> Sol
     ----------
     objective
         Of that choice, under the costs that were solved for.
+
+    Examples
+    --------
+    >>> best = SolveResult(SolveStatus.OPTIMAL, Choice((0,)), 1.0, 1.0, 0.1, "highs", 4, 5)
+    >>> other = replace_choice(best, Choice((1,)), 1.25)
+    >>> other.status.value, other.gap
+    ('feasible', 0.2)
     """
     bound = objective if result.bound is None else min(result.bound, objective)
     close = objective - bound <= _OPTIMAL_GAP * objective

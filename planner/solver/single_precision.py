@@ -1,4 +1,4 @@
-"""Plans found regardless of noise: the best of all, and the best in one precision."""
+"""Plans without a limit on noise: the best of all, and the best in each precision alone."""
 
 from collections.abc import Iterable
 
@@ -25,30 +25,32 @@ def unconstrained_noise_plans(problem: PlacementProblem, options: SolverOptions)
 
 
 def uniform_precision_plans(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:
-    """Return for each precision the best plan in which every unit that has it has it, best first, each once.
+    """Return each precision's best plan in which every unit that can have it does, best first, each once.
 
     Raises
     ------
     SolverError
         As `solve` does.
     """
-    every = (o.precision for vertex in problem.vertices if not vertex.fixed for o in vertex.options)
-    return _sorted([_alone(problem, one, options) for one in dict.fromkeys(every)])
+    precisions = (
+        o.precision for vertex in problem.vertices if not vertex.is_terminal for o in vertex.options
+    )
+    return _sorted([_uniform_plan(problem, precision, options) for precision in dict.fromkeys(precisions)])
 
 
 def _sorted(results: Iterable[SolveResult]) -> list[SolveResult]:
-    found: dict[Choice, SolveResult] = {}
+    by_choice: dict[Choice, SolveResult] = {}
     for result in results:
         if result.choice is not None:
-            found.setdefault(result.choice, result)
-    return sorted(found.values(), key=lambda result: result.objective or 0.0)
+            by_choice.setdefault(result.choice, result)
+    return sorted(by_choice.values(), key=lambda result: result.objective or 0.0)
 
 
-def _alone(problem: PlacementProblem, precision: str, options: SolverOptions) -> SolveResult:
-    """Return the best plan in which each unit that has a precision has that one."""
-    kept = [
+def _uniform_plan(problem: PlacementProblem, precision: str, options: SolverOptions) -> SolveResult:
+    """Return the best plan in which each unit that can have a precision does; others take any."""
+    keep = [
         tuple(o for o, option in enumerate(vertex.options) if option.precision == precision)
         or tuple(range(len(vertex.options)))
         for vertex in problem.vertices
     ]
-    return solve_restricted(problem, kept, options)
+    return solve_restricted(problem, keep, options)

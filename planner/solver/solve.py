@@ -9,13 +9,14 @@ import numpy as np
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, CostMetric, ObjectiveTerm, PlacementProblem, Quantity
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.backends import SolverOptions, run_solver
 from planner.solver.lagrangian.dual_bound import lower_bound
 from planner.solver.lagrangian.variable_elimination import Table
 from planner.solver.milp.answer import decoded_choice, solve_status
-from planner.solver.milp.assignment_constraints import known_order
-from planner.solver.milp.model import build
+from planner.solver.milp.assignment_constraints import implied_order
+from planner.solver.milp.model import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
 from planner.solver.presolve.merge_units import merge_costless_units
@@ -23,19 +24,21 @@ from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units
 from planner.solver.result import _OPTIMAL_GAP, SolveResult, SolveStatus
 
-_LEAST_GAP = 1e-10  # absolute, in units in which the objective is of order one
+_LEAST_GAP = 1e-10  # absolute, where the objective is of order one: an optimum of 0 has no relative gap
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
-_BOUND_SHARE = 0.4  # of the time limit, for the relaxation
-_REACH = 1e-3  # how far above the bound, relatively, options are looked at first
+_BOUND_SHARE = 0.4  # of the time limit, for the relaxation: most is left for the integer program
+# How far above the bound, relatively, options are looked at first. The relaxation often is that tight; a
+# greater reach makes the program larger, a smaller one makes a second program likely.
+_REACH = 1e-3
 _FEW_MORE = 3.0  # times as many options as within that, up to the best plan so far: then all at once
 _FARTHER = 5.0  # times as far where that found no plan
-_SLACK = 1e-9  # of sums in another order
-_LEAST_TIME_S = 0.5
+_SLACK = 1e-9  # relative: the relaxation adds the same costs in another order
+_LEAST_TIME_S = 0.5  # so that the last program can end by itself, and say something
 _TOLERANCE = 2e-6  # relative; both solvers take a constraint for kept within 1e-6
 
 
 def solve(
-    problem: PlacementProblem, options: SolverOptions | None = None, known: Sequence[Choice] = ()
+    problem: PlacementProblem, options: SolverOptions | None = None, start_plans: Sequence[Choice] = ()
 ) -> SolveResult:
     """Return the plan of least objective within the limits, with its proved bound.
 
@@ -44,17 +47,22 @@ def solve(
 
     Parameters
     ----------
-    known
-        Plans to start from, of the same problem under other costs, say.
+    start_plans
+        Choices to start from, such as the plans of the same problem under other costs.
+
+    Returns
+    -------
+    SolveResult
+        With status INFEASIBLE and no choice if there is no plan.
 
     Raises
     ------
     SolverError
-        If the solver is unknown or ends without an answer.
+        If the solver is unknown, ends without an answer, or answers with a plan that breaks a limit.
     """
     options = options or SolverOptions()
     scaled = scale_units(merge_costless_units(problem))
-    result = _Search(scaled.problem, replace(options, gap=max(options.gap, _SMALLEST_GAP)), known).run()
+    result = _Search(scaled.problem, replace(options, gap=max(options.gap, _SMALLEST_GAP)), start_plans).run()
     if result.choice is None or result.objective is None or result.bound is None:
         return result
     objective = evaluate(problem, result.choice).objective
@@ -65,41 +73,45 @@ class _Search:
     """The best plan so far, and what is left of the time."""
 
     def __init__(
-        self, problem: PlacementProblem, options: SolverOptions, known: Sequence[Choice] = ()
+        self, problem: PlacementProblem, options: SolverOptions, start_plans: Sequence[Choice] = ()
     ) -> None:
         self._problem, self._options = problem, options
         self._began = time.perf_counter()
         self._choice: Choice | None = None
         self._objective = inf
         self._size = (0, 0)
-        self._known = known_order(problem)  # also where options are left out, so that devices differ
-        for choice in known:
+        # Of the whole problem: with some options left out, interchangeable devices differ.
+        self._device_order = implied_order(problem)
+        for choice in start_plans:
             self._try(choice)
 
     def run(self) -> SolveResult:
-        known = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE, time.perf_counter)
-        if known is None:
+        """Bound, then solve over more and more options until none that is left out can be better."""
+        dual = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE, time.perf_counter)
+        if dual is None:
             return self._result(self._solve_all())
-        if known.value == inf:
+        if dual.value == inf:
             return self._result(inf)
-        if known.best is not None:
-            self._try(known.best)
-        if known.value >= self._objective * (1 - self._options.gap):
-            return self._result(known.value)
-        reach = known.value + max(_REACH, self._options.gap) * abs(known.value)
-        few, all_that_matter = (_count(known.at_least, limit) for limit in (reach, self._objective))
-        if self._options.gap < _REACH and all_that_matter <= _FEW_MORE * few:
+        if dual.best is not None:
+            self._try(dual.best)
+        if dual.value >= self._objective * (1 - self._options.gap):
+            return self._result(dual.value)
+        reach = dual.value + max(_REACH, self._options.gap) * abs(dual.value)
+        options_in_reach, options_below_best = (
+            _count_within(dual.option_bounds, limit) for limit in (reach, self._objective)
+        )
+        if self._options.gap < _REACH and options_below_best <= _FEW_MORE * options_in_reach:
             reach = max(reach, self._objective)  # one program then proves the answer
         while True:
-            keep = [_worthy(row, reach) for row in known.at_least]
+            keep = [_options_within(row, reach) for row in dual.option_bounds]
             bound = self._solve_over(keep)
-            beyond = _next(known.at_least, keep)
-            bound = min(bound, beyond)
-            enough = self._objective * (1 - self._options.gap)
-            if bound == inf or bound >= enough or self._left_s() <= 0:
-                return self._result(max(bound, known.value))
+            bound_of_rest = _least_left_out(dual.option_bounds, keep)
+            bound = min(bound, bound_of_rest)
+            good_enough = self._objective * (1 - self._options.gap)
+            if bound == inf or bound >= good_enough or self._left_s() <= 0:
+                return self._result(max(bound, dual.value))
             # Options beyond the best plan so far are of no use; without one, look farther.
-            farther = max(beyond, known.value + _FARTHER * (reach - known.value))
+            farther = max(bound_of_rest, dual.value + _FARTHER * (reach - dual.value))
             reach = farther if self._choice is None else max(self._objective, reach)
 
     def _try(self, choice: Choice) -> None:
@@ -110,11 +122,11 @@ class _Search:
 
     def _solve_all(self) -> float:
         """Solve over all options, from the best pipeline if loads count; return the proved bound."""
-        if PERIOD in self._problem.quantities and (found := best_pipeline(self._problem)):
-            self._try(found.choice)
-            if found.proved:
-                return evaluate(self._problem, found.choice).objective
-        if CostMetric.MAKESPAN in {quantity.measure for quantity in self._problem.quantities}:
+        if PERIOD in self._problem.quantities and (pipeline := best_pipeline(self._problem)):
+            self._try(pipeline.choice)
+            if pipeline.proved:
+                return evaluate(self._problem, pipeline.choice).objective
+        if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
             self._start_in_sequence()
         keep = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
         weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
@@ -124,32 +136,35 @@ class _Search:
         return self._solve_over(keep)
 
     def _start_in_sequence(self) -> None:
-        """Take the plan of least latency to start from, where stages may overlap."""
-        limits = tuple(x for x in self._problem.limits if x.quantity.measure is not CostMetric.MAKESPAN)
+        """Start from the plan of least latency, where stages may overlap.
+
+        The relaxation bounds sums only, so that a makespan has no start from it.
+        """
+        limits = tuple(x for x in self._problem.limits if x.quantity.metric is not CostMetric.MAKESPAN)
         latency = (ObjectiveTerm(Quantity(CostMetric.LATENCY)),)
         options = replace(self._options, time_limit_s=self._options.time_limit_s * _BOUND_SHARE)
         try:
-            found = solve(replace(self._problem, limits=limits, objective=latency), options)
+            sequential = solve(replace(self._problem, limits=limits, objective=latency), options)
         except SolverError:
             return
-        if found.choice is not None:
-            self._try(found.choice)
+        if sequential.choice is not None:
+            self._try(sequential.choice)
 
     def _left_s(self) -> float:
         return self._options.time_limit_s - (time.perf_counter() - self._began)
 
     def _solve_over(self, keep: Sequence[Sequence[int]]) -> float:
         """Solve the integer program over some options, remember a better plan; return the proved bound."""
-        program = build(self._problem.restricted(keep), self._makespan(), self._known)
+        program = build_program(self._problem.with_options(keep), self._makespan(), self._device_order)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
-        scaled = run_solver(program.lp, options, start_values(program, keep, self._choice))
+        scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice))
         status = solve_status(program.lp)
         if status is SolveStatus.INFEASIBLE:
             return inf
         if status is None:  # out of time without a plan; the bound holds all the same
-            return scaled / program.scale
-        choice = decoded_choice(program).among_all(keep)
+            return scaled_bound / program.scale
+        choice = decoded_choice(program).lift_to_full(keep)
         cost = evaluate(self._problem, choice)  # the solver's own sum differs in the last digits
         if not is_feasible(self._problem, cost, tolerance=_TOLERANCE):
             # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
@@ -158,10 +173,10 @@ class _Search:
             )
         if cost.objective < self._objective:
             self._choice, self._objective = choice, cost.objective
-        return scaled / program.scale
+        return scaled_bound / program.scale
 
     def _makespan(self) -> float:
-        """Return a makespan that no better plan exceeds."""
+        """Return seconds of a makespan that no better plan exceeds."""
         terms = self._problem.objective
         if self._choice is None or [t.quantity for t in terms] != [Quantity(CostMetric.MAKESPAN)]:
             return inf
@@ -170,10 +185,10 @@ class _Search:
     def _result(self, bound: float) -> SolveResult:
         runtime_s = time.perf_counter() - self._began
         variables, constraints = self._size
-        rest = (runtime_s, self._options.name, variables, constraints)
+        run_facts = (runtime_s, self._options.name, variables, constraints)
         if self._choice is None:
             if bound == inf:
-                return SolveResult(SolveStatus.INFEASIBLE, None, None, None, *rest)
+                return SolveResult(SolveStatus.INFEASIBLE, None, None, None, *run_facts)
             raise SolverError(
                 f"{self._options.name} found no plan within {self._options.time_limit_s:g} s; "
                 "raise solver.time_limit_s in the scenario"
@@ -181,24 +196,24 @@ class _Search:
         bound = float(min(max(bound, 0.0), self._objective))  # costs are not negative
         close = self._objective - bound <= _OPTIMAL_GAP * abs(self._objective) + _LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
-        return SolveResult(status, self._choice, self._objective, bound, *rest)
+        return SolveResult(status, self._choice, self._objective, bound, *run_facts)
 
 
-def _worthy(at_least: Table, reach: float) -> tuple[int, ...]:
-    """Return the options with which a plan may be within reach."""
+def _options_within(at_least: Table, reach: float) -> tuple[int, ...]:
+    """Return the numbers of a vertex's options with which a plan may be within reach."""
     slack = _SLACK * (abs(reach) + _SLACK)
     return tuple(int(o) for o in np.flatnonzero(at_least <= reach + slack))
 
 
-def _count(at_least: Sequence[Table], reach: float) -> int:
-    """Return how many options a program within reach has."""
-    return sum(len(_worthy(row, reach)) for row in at_least)
+def _count_within(at_least: Sequence[Table], reach: float) -> int:
+    """Return how many options a program has that keeps those within reach."""
+    return sum(len(_options_within(row, reach)) for row in at_least)
 
 
-def _next(at_least: Sequence[Table], keep: Sequence[Sequence[int]]) -> float:
-    """Return the least that a plan with an option that is left out can be."""
-    left = (np.delete(row, list(kept)) for row, kept in zip(at_least, keep, strict=True))
-    return min((float(row.min()) for row in left if row.size), default=inf)
+def _least_left_out(at_least: Sequence[Table], keep: Sequence[Sequence[int]]) -> float:
+    """Return a bound on the objective of every plan that has an option which is left out."""
+    left_out = (np.delete(row, list(kept)) for row, kept in zip(at_least, keep, strict=True))
+    return min((float(row.min()) for row in left_out if row.size), default=inf)
 
 
 def solve_restricted(
@@ -214,5 +229,5 @@ def solve_restricted(
     SolverError
         As `solve` does.
     """
-    result = solver(problem.restricted(keep), options)
-    return replace(result, choice=None if result.choice is None else result.choice.among_all(keep))
+    result = solver(problem.with_options(keep), options)
+    return replace(result, choice=None if result.choice is None else result.choice.lift_to_full(keep))

@@ -18,9 +18,11 @@ from profiling.records.cache import cache_key, cached
 
 
 def solve_cached(
-    problem: PlacementProblem, options: SolverOptions, known: Sequence[Choice] = ()
+    problem: PlacementProblem, options: SolverOptions, start_plans: Sequence[Choice] = ()
 ) -> SolveResult:
     """Return what `solve` does, from the cache where the same problem was solved before.
+
+    `start_plans` are no part of the key: they change the time, not the answer's guarantee.
 
     Raises
     ------
@@ -29,13 +31,16 @@ def solve_cached(
     """
     content = hashlib.sha256(msgspec.json.encode((problem, options))).hexdigest()
     key = cache_key(problem=content)
-    return cached(cache_folder() / f"solved-{key}.json", SolveResult, lambda: solve(problem, options, known))
+    return cached(
+        cache_folder() / f"solved-{key}.json", SolveResult, lambda: solve(problem, options, start_plans)
+    )
 
 
 def warm_cache(problems: Sequence[PlacementProblem], options: SolverOptions, jobs: int) -> None:
     """Solve problems side by side, so that `solve_cached` finds them in the cache.
 
-    A problem that the solver fails at is left to `solve_cached`, which says so.
+    A problem that the solver fails at is left to `solve_cached`, which says so. With as many processes as
+    problems, or fewer, nothing is gained over starting them, and nothing is done.
     """
     if jobs > 1 and len(problems) > jobs:
         with process_map(jobs) as mapped:

@@ -1,4 +1,4 @@
-"""How far a plan's outputs are from the fp32 model's, and which budgets they break."""
+"""How far a plan's outputs are from the fp32 model's."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,13 +25,21 @@ class MetricsSum:
         self._right = self._right_fp32 = self._count = self._answers = self._labelled = 0
 
     def add(self, outputs: Outputs, reference: Outputs, label: int | None) -> None:
-        """Take in one sample."""
-        error = signal = 0.0
+        """Add one sample.
+
+        Parameters
+        ----------
+        outputs, reference
+            The plan's and the fp32 model's, by name.
+        label
+            Class index; None if there is none.
+        """
+        error_power = signal_power = 0.0
         for difference, exact in output_errors(outputs, reference):
-            error += float(np.square(difference).sum())
-            signal += float(np.square(exact).sum())
+            error_power += float(np.square(difference).sum())
+            signal_power += float(np.square(exact).sum())
             self._largest = max(self._largest, float(np.abs(difference).max(initial=0.0)))
-        self._powers.append((error, signal))
+        self._powers.append((error_power, signal_power))
         if self._metric is not None:
             self._kept.append((outputs, reference))
         self._count += 1
@@ -72,8 +80,8 @@ class MetricsSum:
         if self._metric is None:
             return None
         rows = [pair[side] for pair in self._kept]
-        joined = {name: np.concatenate([np.atleast_1d(row[name]) for row in rows]) for name in rows[0]}
-        return self._metric(joined, labels)
+        outputs = {name: np.concatenate([np.atleast_1d(row[name]) for row in rows]) for name in rows[0]}
+        return self._metric(outputs, labels)
 
 
 def _noise(powers: Array) -> tuple[float, float]:
@@ -88,8 +96,8 @@ def _noise(powers: Array) -> tuple[float, float]:
     power = error / signal if signal else float(error > 0)
     if not power or len(powers) == 1:
         return float(np.sqrt(power)), 0.0
-    off = powers[:, 0] - power * powers[:, 1]
-    spread = np.sqrt(len(powers) / (len(powers) - 1) * np.square(off).sum()) / (signal or 1.0)
+    residuals = powers[:, 0] - power * powers[:, 1]
+    spread = np.sqrt(len(powers) / (len(powers) - 1) * np.square(residuals).sum()) / (signal or 1.0)
     return float(np.sqrt(power)), float(spread / (2 * np.sqrt(power)))
 
 

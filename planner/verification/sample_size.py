@@ -12,8 +12,8 @@ from planner.verification.error_budgets import as_measured, is_kept, with_margin
 _HELD_BACK = 4  # calibration samples for one that is held back
 _ON_ANSWERS = ("accuracy_drop", "top1_agreement")
 _ONE_LOST = 2.0  # answers that one lost answer counts as: itself and its margin, sqrt(1)
-_MOST_NEEDED = 10**9
-_ROUNDING = 1e-9
+_MOST_NEEDED = 10**9  # a limit hardly above the measured value would need any number
+_ROUNDING = 1e-9  # 0.05 * 20 is a little above 1
 
 
 def too_few_held_back(budget: BudgetSpec, rounds: Sequence[Round]) -> tuple[TooFewSamples, ...]:
@@ -23,11 +23,11 @@ def too_few_held_back(budget: BudgetSpec, rounds: Sequence[Round]) -> tuple[TooF
     measured, but not with the margin that few samples ask for.
     """
     doubts: dict[str, list[TooFewSamples]] = {}
-    for one in rounds:
-        for doubt in _doubts(budget, one.held_back):
-            if doubt.budget in one.broken:
+    for round_ in rounds:
+        for doubt in _doubts(budget, round_.held_back):
+            if doubt.budget in round_.broken:
                 doubts.setdefault(doubt.budget, []).append(doubt)
-    return tuple(_of_calibration(found) for found in doubts.values())
+    return tuple(_of_calibration(doubts_on_budget) for doubts_on_budget in doubts.values())
 
 
 def _of_calibration(doubts: Sequence[TooFewSamples]) -> TooFewSamples:
@@ -48,10 +48,10 @@ def _doubts(budget: BudgetSpec, metrics: Metrics) -> Iterator[TooFewSamples]:
     for (name, limit, measured), (_, _, cautious) in pairs:
         allowed = 1 - limit if name == "top1_agreement" else limit
         if name in _ON_ANSWERS and 0 < allowed * count < _ONE_LOST - _ROUNDING:
-            one, two = (1 / count, _ONE_LOST / count)
+            one_lost, two_lost = (1 / count, _ONE_LOST / count)
             if name == "top1_agreement":
-                one, two = 1 - one, 1 - two
-            yield _doubt(name, limit, count, (one, two), _ONE_LOST / allowed)
+                one_lost, two_lost = 1 - one_lost, 1 - two_lost
+            yield _doubt(name, limit, count, (one_lost, two_lost), _ONE_LOST / allowed)
         elif is_kept(name, limit, measured) and not is_kept(name, limit, cautious) and measured != limit:
             # A margin falls with the root of the number of samples.
             needed = count * ((cautious - measured) / (limit - measured)) ** 2
@@ -70,17 +70,20 @@ def _doubt(name: str, limit: float, count: int, values: tuple[float, float], nee
     )
 
 
-def too_few_text(one: TooFewSamples) -> str:
+def too_few_text(too_few: TooFewSamples) -> str:
     """Return in one sentence what so few samples cannot show, and how many would do."""
-    kind = "held-back" if one.data == "calibration" else "evaluation"
-    lost = one.budget in _ON_ANSWERS and one.samples * abs(one.measured - one.with_margin) <= 1 + _ROUNDING
-    what = "one lost answer" if lost else f"{one.measured:.4g}"
-    text = (
-        f"{one.samples} {kind} samples are too few for {one.budget} {one.limit:g}: {what} counts as "
-        f"{one.with_margin:.4g} with its margin"
+    kind = "held-back" if too_few.data == "calibration" else "evaluation"
+    lost = (
+        too_few.budget in _ON_ANSWERS
+        and too_few.samples * abs(too_few.measured - too_few.with_margin) <= 1 + _ROUNDING
     )
-    if one.refused:
-        plans = "a plan was" if one.refused == 1 else f"{one.refused} plans were"
+    what = "one lost answer" if lost else f"{too_few.measured:.4g}"
+    text = (
+        f"{too_few.samples} {kind} samples are too few for {too_few.budget} {too_few.limit:g}: {what} "
+        f"counts as {too_few.with_margin:.4g} with its margin"
+    )
+    if too_few.refused:
+        plans = "a plan was" if too_few.refused == 1 else f"{too_few.refused} plans were"
         text += f", and {plans} refused for it"
-    quarter = ", of which a quarter is held back," if one.data == "calibration" else ""
-    return f"{text}; {one.needed} {one.data} samples{quarter} would allow that"
+    quarter = ", of which a quarter is held back," if too_few.data == "calibration" else ""
+    return f"{text}; {too_few.needed} {too_few.data} samples{quarter} would allow that"

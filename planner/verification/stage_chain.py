@@ -15,6 +15,8 @@ class Chain:
 
     Parameters
     ----------
+    stages
+        Models, or files of models.
     levels
         Graph optimization of each stage, or one for all; default if not given.
     """
@@ -25,9 +27,9 @@ class Chain:
         runtime: Runtime,
         *levels: Optimization,
     ) -> None:
-        every = itertools.cycle(levels or (Optimization.DEFAULT,))
+        level_of_stage = itertools.cycle(levels or (Optimization.DEFAULT,))
         self._sessions = [
-            open_session(stage, runtime, level) for stage, level in zip(stages, every, strict=False)
+            open_session(stage, runtime, level) for stage, level in zip(stages, level_of_stage, strict=False)
         ]
         self._inputs = [[i.name for i in s.get_inputs()] for s in self._sessions]
 

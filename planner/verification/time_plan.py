@@ -1,4 +1,4 @@
-"""A plan's models timed where its costs come from: this machine, for each device that it stands for."""
+"""Times a plan's models on this machine, for each device of the scenario that it stands for."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,22 +15,26 @@ from profiling.runtime.session import Runtime
 def time_in_place(prepared: Prepared, built: BuiltModels, chosen: Configuration) -> dict[str, PlanTiming]:
     """Return device -> seconds of a plan's models, for the devices that this machine stands for."""
     scenario = prepared.scenario
-    here = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
+    measured_here = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
     plan = BuiltPlan(chosen.mix, built.mixed, tuple((stage.units, stage.model) for stage in built.stages))
     origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]
     graph, feeds = prepared.models.graph, prepared.subject.calibration.samples[0]
     rounds = scenario.profiling.rounds or 0
-    found: dict[Runtime, PlanTiming] = {}
-    for device in here:
+    timings: dict[Runtime, PlanTiming] = {}
+    for device in measured_here:
         runtime = runtime_of(device)
-        if runtime not in found:
-            found[runtime] = time_plan(graph, plan, feeds, runtime, rounds)
-    return {device.name: _as_seen_by(found[runtime_of(device)], device.name, origins) for device in here}
+        if runtime not in timings:
+            timings[runtime] = time_plan(graph, plan, feeds, runtime, rounds)
+    return {
+        device.name: _as_seen_by(timings[runtime_of(device)], device.name, origins)
+        for device in measured_here
+    }
 
 
-def _as_seen_by(found: PlanTiming, device: str, origins: Sequence[str]) -> PlanTiming:
+def _as_seen_by(timing: PlanTiming, device: str, origins: Sequence[str]) -> PlanTiming:
     """Return what was timed, with the stages marked whose devices take their costs from a device."""
     marked = (
-        replace(stage, here=origin == device) for stage, origin in zip(found.stages, origins, strict=False)
+        replace(stage, profiled_here=origin == device)
+        for stage, origin in zip(timing.stages, origins, strict=False)
     )
-    return replace(found, stages=tuple(marked))
+    return replace(timing, stages=tuple(marked))

@@ -1,4 +1,7 @@
-"""Several plans timed in turn: every stage of every chain beside the fp32 model, in the same minutes."""
+"""Times several plans in turn: every stage of every chain beside the fp32 model, in the same minutes.
+
+Only ratios of seconds measured so can be compared: a shared machine's pace changes within minutes.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +11,10 @@ import numpy as np
 import onnx
 
 from profiling.arrays import Feeds
-from profiling.on_device.measure import rounds_for, time_interleaved
+from profiling.on_device.timing import rounds_for, time_interleaved
 from profiling.runtime.session import Runtime, open_session
 
-_SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one counts
+_SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,9 @@ def time_side_by_side(
     feeds
         One real sample.
     """
-    found = [_ratios(source, chains, feeds) for _ in range(_SESSIONS)]
+    runs = [_ratios(source, chains, feeds) for _ in range(_SESSIONS)]
     return [
-        tuple(float(np.median([one[number][place] for one in found])) for place in range(len(chain)))
+        tuple(float(np.median([run[number][position] for run in runs])) for position in range(len(chain)))
         for number, chain in enumerate(chains)
     ]
 
@@ -47,22 +50,23 @@ def _ratios(
     runtimes = list(dict.fromkeys(stage.runtime for chain in chains for stage in chain))
     bases = {runtime: open_session(source, runtime) for runtime in runtimes}
     work = {
-        (-1, place): partial(bases[runtime].run, None, dict(feeds)) for place, runtime in enumerate(runtimes)
+        (-1, position): partial(bases[runtime].run, None, dict(feeds))
+        for position, runtime in enumerate(runtimes)
     }
     for number, chain in enumerate(chains):
         values = dict(feeds)
-        for place, stage in enumerate(chain):
+        for position, stage in enumerate(chain):
             session = open_session(stage.model, stage.runtime)
-            mine = {end.name: values[end.name] for end in session.get_inputs()}
+            stage_feeds = {end.name: values[end.name] for end in session.get_inputs()}
             names = [end.name for end in session.get_outputs()]
-            values.update(zip(names, session.run(None, mine), strict=True))
-            work[number, place] = partial(session.run, None, mine)
+            values.update(zip(names, session.run(None, stage_feeds), strict=True))
+            work[number, position] = partial(session.run, None, stage_feeds)
     rounds = max((rounds_for(call, 0) for key, call in work.items() if key[0] < 0), default=0)
-    seconds = {key: np.asarray(own) for key, own in time_interleaved(work, rounds).items()}
+    seconds = {key: np.asarray(row) for key, row in time_interleaved(work, rounds).items()}
     return [
         [
-            float(np.median(seconds[number, place] / seconds[-1, runtimes.index(stage.runtime)]))
-            for place, stage in enumerate(chain)
+            float(np.median(seconds[number, position] / seconds[-1, runtimes.index(stage.runtime)]))
+            for position, stage in enumerate(chain)
         ]
         for number, chain in enumerate(chains)
     ]

@@ -1,4 +1,4 @@
-"""Measured proof: the stages run in a chain, against the fp32 model and the whole mixed model."""
+"""Runs the stages in a chain, and compares them with the fp32 model and the whole mixed model."""
 
 import tempfile
 from collections import Counter
@@ -18,7 +18,8 @@ from planner.verification.error_metrics import MetricsSum
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.arrays import Array, Feeds
 from profiling.noise.measure_noise import output_errors
-from profiling.on_device.measure import read_op_types, rounds_for, time_stages
+from profiling.on_device.kernels import read_op_types
+from profiling.on_device.timing import rounds_for, time_stages
 from profiling.onnx_io.load import dimensions
 from profiling.progress import Progress, silent
 from profiling.runtime.session import (
@@ -32,8 +33,8 @@ from profiling.runtime.session import (
 )
 
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
-_TIMED_SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one counts
-_KEPT_ELEMENTS = 2**26
+_TIMED_SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
+_KEPT_ELEMENTS = 2**26  # of inputs and outputs in a batch: 256 MiB of float
 
 
 def measure_errors(
@@ -47,10 +48,10 @@ def measure_errors(
     total = MetricsSum(metric)
     classes = data.classes
     done = 0
-    for part in _parts(data, deliverable.source):
-        exact = _run_whole(deliverable.source, part, runtime)
+    for batch in _sample_batches(data, deliverable.source):
+        exact = _run_whole(deliverable.source, batch, runtime)
         chain = Chain(deliverable.stages, runtime, *deliverable.levels)
-        for got, want in zip(_run_chain(chain, deliverable, part), exact, strict=True):
+        for got, want in zip(_run_chain(chain, deliverable, batch), exact, strict=True):
             label = None if classes is None else int(classes[done])
             total.add(got, want, label)
             done += 1
@@ -59,8 +60,8 @@ def measure_errors(
     return total.result(None if data.labels is None else data.labels.tolist())
 
 
-def _parts(data: Dataset, model: onnx.ModelProto) -> Iterator[list[Feeds]]:
-    """Yield the samples in runs that fit into memory, since large models are run one at a time."""
+def _sample_batches(data: Dataset, model: onnx.ModelProto) -> Iterator[list[Feeds]]:
+    """Yield the samples in batches that fit into memory, since large models are run one at a time."""
     ends = (*model.graph.input, *model.graph.output)
     elements = [np.prod([d or 1 for d in dimensions(value)]) for value in ends]
     step = max(1, int(_KEPT_ELEMENTS // max(1, sum(elements))))
@@ -157,13 +158,13 @@ def latency_ratios(deliverable: VerificationTarget, feeds: Feeds, runtime: Runti
 def _op_types(models: Iterable[onnx.ModelProto | Path], feeds: Feeds, runtime: Runtime) -> Counter[str]:
     """Return how often each kernel type runs in a chain, from the runtime's own profile of one sample."""
     values: dict[str, Array] = dict(feeds)
-    found = Counter[str]()
+    counts = Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         for number, model in enumerate(models):
             session = open_session(model, runtime, trace=Trace(Path(folder) / f"run{number}"))
             values |= run_session(session, {end.name: values[end.name] for end in session.get_inputs()})
-            found.update(read_op_types(Path(session.end_profiling())))
-    return found
+            counts.update(read_op_types(Path(session.end_profiling())))
+    return counts
 
 
 def _integer_kernels(ops: Counter[str]) -> int:

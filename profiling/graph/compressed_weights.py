@@ -13,7 +13,7 @@ from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
 from profiling.quantization.quantize import Calibration, quantize
 
-_LEVEL = 6
+_LEVEL = 6  # zlib's default
 _QUANTIZED = "_quantized"  # the tool's names of a weight's integers, and of what belongs to them
 _BESIDE = ("_scale", "_zero_point", "_quantized_scale", "_quantized_zero_point")
 
@@ -48,40 +48,41 @@ def compress_weights(graph: ModelGraph, calibration: Calibration) -> tuple[Compr
     plain = {init.name: init for init in graph.model.graph.initializer}
     integers = {init.name: init for init in quantized.graph.initializer}
     owner = {name: unit.index for unit in graph.units for name in unit.nodes}
-    found: dict[int, CompressedUnit] = {u.index: CompressedUnit(u.name, 0, 0, 0) for u in graph.units}
+    units: dict[int, CompressedUnit] = {u.index: CompressedUnit(u.name, 0, 0, 0) for u in graph.units}
     for node in graph.model.graph.node:
         weights = [plain[name] for name in dict.fromkeys(all_inputs(node)) if name in plain]
         for weight in (*weights, *all_initializers(node)):
-            own = _size([weight])
-            whole = [integers[n] for n in _forms(weight.name) if n in integers]
-            coded = _size(whole) if weight.name + _QUANTIZED in integers else own
-            before = found[owner[node.name]]
-            found[owner[node.name]] = replace(
+            plain_bytes = _size([weight])
+            integer_parts = [integers[n] for n in _quantized_names(weight.name) if n in integers]
+            int8_bytes = _size(integer_parts) if weight.name + _QUANTIZED in integers else plain_bytes
+            before = units[owner[node.name]]
+            units[owner[node.name]] = replace(
                 before,
-                fp32=before.fp32 + own,
-                int8=before.int8 + coded,
-                int16=before.int16 + (coded if len(weight.dims) > 1 else own),
+                fp32=before.fp32 + plain_bytes,
+                int8=before.int8 + int8_bytes,
+                # Biases stay in float beside activations of 16 bits.
+                int16=before.int16 + (int8_bytes if len(weight.dims) > 1 else plain_bytes),
             )
-    return tuple(found.values())
+    return tuple(units.values())
 
 
 def with_compressed(graph: ModelGraph, sizes: Iterable[CompressedUnit]) -> ModelGraph:
     """Return the graph with units whose weights weigh what they do compressed."""
-    stored: Mapping[str, CompressedUnit] = {one.name: one for one in sizes}
+    compressed: Mapping[str, CompressedUnit] = {unit.name: unit for unit in sizes}
     return replace(
         graph,
-        stored=tuple(
+        stored_weight_bytes=tuple(
             {
-                Precision.FP32: stored[unit.name].fp32,
-                Precision.INT8: stored[unit.name].int8,
-                Precision.INT16: stored[unit.name].int16,
+                Precision.FP32: compressed[unit.name].fp32,
+                Precision.INT8: compressed[unit.name].int8,
+                Precision.INT16: compressed[unit.name].int16,
             }
             for unit in graph.units
         ),
     )
 
 
-def _forms(name: str) -> tuple[str, ...]:
+def _quantized_names(name: str) -> tuple[str, ...]:
     return (name + _QUANTIZED, *(name + ending for ending in _BESIDE))
 
 

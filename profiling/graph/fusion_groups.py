@@ -4,18 +4,11 @@ from collections.abc import Iterable
 
 import networkx as nx
 import onnx
-from onnx import TensorProto
 
+from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 from profiling.quantization.quantize import ACTIVATIONS
 
-PORTABLE = frozenset(
-    {
-        TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BOOL,
-        TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
-        TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
-    }
-)  # fmt: skip
 _ANCHORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset({"Add", "Mul"})
 _SHAPE_ONLY = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
@@ -129,9 +122,9 @@ def unportable_tensors(model: onnx.ModelProto) -> frozenset[str]:
     That is what a prepared model tells no shape of, or a type that NumPy lacks.
     """
     values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
-    told = {value.name: value.type.tensor_type.elem_type for value in values}
+    elem_types = {value.name: value.type.tensor_type.elem_type for value in values}
     written = (name for node in model.graph.node for name in node.output if name)
-    return frozenset(name for name in written if told.get(name) not in PORTABLE)
+    return frozenset(name for name in written if elem_types.get(name) not in NUMPY_TYPES)
 
 
 def _join_by_unportable(model: onnx.ModelProto, leader: dict[str, str]) -> None:

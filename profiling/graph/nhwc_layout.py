@@ -15,7 +15,7 @@ _CONV = "Conv"
 _KEEPS_ORDER = frozenset(
     {"Add", "AveragePool", "Clip", "Concat", "LeakyRelu", "MaxPool", "Mul", "Relu", "Sigmoid"}
 )
-OBSTACLE = "MaxPool is slow in int8 unless int8 convolutions lie before and behind it"
+MAXPOOL_OBSTACLE = "MaxPool is slow in int8 unless int8 convolutions lie before and behind it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class LayoutContext:
     ends: tuple[bool, bool]
 
 
-def pools(units: Sequence[LayoutContext], dag: nx.DiGraph) -> Mapping[int, tuple[int, ...]]:
+def maxpool_coupling(units: Sequence[LayoutContext], dag: nx.DiGraph) -> Mapping[int, tuple[int, ...]]:
     """Return MaxPool unit -> units that have to be int8 with it, empty if it had better not be at all."""
     return {
         index: tuple(sorted(_around(index, units, dag)))
@@ -50,32 +50,32 @@ def _around(index: int, units: Sequence[LayoutContext], dag: nx.DiGraph) -> set[
     """Return the units before and behind a pool up to the next convolutions; empty if others come first."""
     if not _KEEPS_ORDER.issuperset(units[index].op_types):
         return set()
-    found: set[int] = set()
+    coupled: set[int] = set()
     for end, neighbours in enumerate((dag.predecessors, dag.successors)):
         side = _side(index, units, end, neighbours)
         if not side:
             return set()
-        found |= side
-    return found
+        coupled |= side
+    return coupled
 
 
 def _side(
     index: int, units: Sequence[LayoutContext], end: int, neighbours: Callable[[int], Iterable[int]]
 ) -> set[int]:
     """Return the units on one side up to the next convolutions; empty if there is something else."""
-    found: set[int] = set()
+    reached: set[int] = set()
     todo = [index]
     while todo:
-        place = todo.pop()
-        if units[place].ends[end]:
+        unit = todo.pop()
+        if units[unit].ends[end]:  # the caller's order is channels-first
             return set()
-        for other in set(neighbours(place)) - found:
-            found.add(other)
+        for other in set(neighbours(unit)) - reached:
+            reached.add(other)
             if not units[other].quantizable:
                 return set()
             if units[other].op_types[0] == _CONV:
-                continue
+                continue  # channels-last begins or ends here
             if not _KEEPS_ORDER.issuperset(units[other].op_types):
                 return set()
             todo.append(other)
-    return found
+    return reached

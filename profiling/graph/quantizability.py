@@ -18,7 +18,7 @@ _ONE_TENSOR = frozenset({"Clip", "Pad", "Resize"})
 _STEEP = {"Div": 1, "Log": 0, "Reciprocal": 0, "Sqrt": 0}  # operator -> its input that must not become zero
 _AVERAGES = PASSING | {"AveragePool", "Clip", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Relu"}
 _SCALES = frozenset({"Add", "Mul"})  # by a constant
-_MATRIX = 2
+_MATRIX = 2  # dimensions
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 
 
@@ -36,22 +36,22 @@ def ill_conditioned_tensors(
     nodes
         In topological order.
     """
-    found = set[str]()
-    for node in reversed(nodes):
-        if found.intersection(node.output):
+    steep = set[str]()
+    for node in reversed(nodes):  # what is read is known before what computed it is reached
+        if steep.intersection(node.output):
             computed = [name for name in node.input if name and name not in constants]
             if node.op_type in _AVERAGES or (node.op_type in _SCALES and len(computed) == 1):
-                found.update(computed[:1])
+                steep.update(computed[:1])
         if node.op_type in _STEEP or (node.op_type == "Pow" and _is_root(constants.get(node.input[1]))):
-            found.add(node.input[_STEEP.get(node.op_type, 0)])
-    return frozenset(found - constants.keys())
+            steep.add(node.input[_STEEP.get(node.op_type, 0)])
+    return frozenset(steep - constants.keys())
 
 
 def _is_root(exponent: onnx.TensorProto | None) -> bool:
     return exponent is not None and bool((values(exponent) < 1).any())
 
 
-def obstacle(
+def why_not_quantizable(
     nodes: Sequence[onnx.NodeProto],
     constants: Mapping[str, onnx.TensorProto],
     types: Mapping[str, int],
@@ -68,24 +68,24 @@ def obstacle(
     steep
         What `ill_conditioned_tensors` found in the whole model.
     """
-    if any(_computes_on_integers(node) for node in nodes):
+    if any(_is_integer_operator(node) for node in nodes):
         return "is quantized already"
     nested = next((node for node in nodes if subgraphs(node)), None)
     if nested is not None:
         return f"{nested.op_type} runs a nested graph"
-    found = next(filter(None, (_node_obstacle(node, constants, types) for node in nodes)), "")
+    reason = next(filter(None, (_node_obstacle(node, constants, types) for node in nodes)), "")
     infinite = [name for node in nodes for name in node.input if not _is_finite(constants.get(name))]
-    if not found and infinite:
+    if not reason and infinite:
         return f"the weight {infinite[0]!r} holds infinity or NaN"
     near_zero = [name for node in nodes for name in (*node.input, *node.output) if name in steep]
-    if not found and near_zero:
+    if not reason and near_zero:
         return f"{near_zero[0]!r} is divided by, or its root is taken: 8 bits would make small values zero"
-    if not found and nodes[0].op_type in REMOVABLE:
+    if not reason and nodes[0].op_type in REMOVABLE:
         return f"a lone {nodes[0].op_type} is quantized only behind a quantized producer"
-    return found
+    return reason
 
 
-def is_quantized(nodes: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]) -> bool:
+def computes_on_integers(nodes: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]) -> bool:
     """Return whether a unit computes on integers already.
 
     A unit that dequantizes its input and goes on with float weights does not, nor one of which only
@@ -96,7 +96,7 @@ def is_quantized(nodes: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.T
     if any(weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1 for weight in weights):
         return False
     return any(
-        _computes_on_integers(node)
+        _is_integer_operator(node)
         for node in nodes
         if not (node.op_type == "DequantizeLinear" and node.input[0] in constants)
     )
@@ -131,6 +131,6 @@ def _is_finite(weight: onnx.TensorProto | None) -> bool:
     return all(bool(np.isfinite(block).all()) for block in blocks(weight))
 
 
-def _computes_on_integers(node: onnx.NodeProto) -> bool:
+def _is_integer_operator(node: onnx.NodeProto) -> bool:
     integer = node.op_type.startswith(_INTEGER_PREFIXES) or node.op_type.endswith("Integer")
     return node.op_type in SWITCHES or integer

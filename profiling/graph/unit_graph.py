@@ -1,7 +1,8 @@
 """ModelProto -> frozen networkx DAG of units: what is decided together, and the tensors between."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import networkx as nx
 import numpy as np
@@ -9,16 +10,17 @@ import onnx
 from onnx import TensorProto, helper
 
 from profiling.errors import ModelError
-from profiling.graph.fusion_groups import PORTABLE, group_nodes
-from profiling.graph.nhwc_layout import OBSTACLE, LayoutContext, pools
-from profiling.graph.quantizability import ill_conditioned_tensors, is_quantized, obstacle
-from profiling.on_device.measure import coarsest_precision
+from profiling.graph.fusion_groups import group_nodes
+from profiling.graph.nhwc_layout import MAXPOOL_OBSTACLE, LayoutContext, maxpool_coupling
+from profiling.graph.quantizability import computes_on_integers, ill_conditioned_tensors, why_not_quantizable
+from profiling.on_device.measurement_plan import coarsest_precision
+from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.load import MIN_OPSET, default_opset, dimensions, graph_inputs
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
 from profiling.quantization.quantize import PASSING, SWITCHES
 
-_INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4
+_INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4  # scales are float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,12 @@ class Unit:
         Why it cannot be quantized; empty if it can.
     quantized
         Whether it computes in int8 as the model came; then it stays as it is.
-    passing
+    scale_preserving
         Whether its int8 output keeps its input's scale, hence adds no noise of its own.
-    absorbable
+    kernel_forced
         Whether the runtime computes it in int8 wherever all its tensors are int8, asked or not: in int8
         nothing else is quantized, and each tensor has a scale of its own.
-    within
+    coupled_with
         Units that have to compute in int8 beside it, on the same device, if it does.
     guarded
         Whether it must not compute in int8, not even where the runtime would do so unasked.
@@ -88,9 +90,9 @@ class Unit:
     weight_bytes_int16: int
     obstacle: str
     quantized: bool
-    passing: bool
+    scale_preserving: bool
     kernel_forced: bool
-    within: tuple[int, ...] = ()
+    coupled_with: tuple[int, ...] = ()
     guarded: bool = False
 
     def weight_bytes_in(self, precision: Precision) -> int:
@@ -112,8 +114,8 @@ class ModelGraph:
     """A prepared model and its units.
 
     `dag` has unit indices as nodes (attribute `unit`) and edges with attribute `tensors`. The model's
-    nodes are reordered so that each unit's nodes stand together, units in topological order. `stored`
-    are the bytes of each unit's weights where they are kept in another form than the runtime's.
+    nodes are reordered so that each unit's nodes stand together, units in topological order.
+    `stored_weight_bytes` are of each unit's weights where they are kept in another form than the runtime's.
     """
 
     model: onnx.ModelProto
@@ -122,23 +124,35 @@ class ModelGraph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     dag: nx.DiGraph
-    stored: tuple[Mapping[Precision, int], ...] | None = None
+    stored_weight_bytes: tuple[Mapping[Precision, int], ...] | None = None
+    _producers: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _consumers: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index who writes and who reads each tensor: both are asked for every tensor of every variant."""
+        producers = {name: unit.index for unit in reversed(self.units) for name in unit.outputs}
+        consumers: dict[str, list[int]] = defaultdict(list)
+        for unit in self.units:
+            for name in dict.fromkeys(unit.inputs):
+                consumers[name].append(unit.index)
+        object.__setattr__(self, "_producers", producers)
+        object.__setattr__(self, "_consumers", {name: tuple(units) for name, units in consumers.items()})
 
     def stored_bytes(self, unit: int, precision: Precision) -> int:
         """Return the bytes that a unit's weights take where they are kept: compressed, if that was asked."""
-        if self.stored is not None:
-            return self.stored[unit][precision]
+        if self.stored_weight_bytes is not None:
+            return self.stored_weight_bytes[unit][precision]
         return self.units[unit].weight_bytes_in(precision)
 
     def producer(self, tensor: str) -> int | None:
         """Return the unit that writes a tensor, or None for a graph input."""
-        return next((unit.index for unit in self.units if tensor in unit.outputs), None)
+        return self._producers.get(tensor)
 
     def consumers(self, tensor: str) -> tuple[int, ...]:
         """Return the units that read a tensor, in topological order."""
-        return tuple(unit.index for unit in self.units if tensor in unit.inputs)
+        return self._consumers.get(tensor, ())
 
-    def boundary(self) -> tuple[str, ...]:
+    def boundary_tensors(self) -> tuple[str, ...]:
         """Return the tensors between units, the graph's inputs and outputs included."""
         names = [*self.inputs, *(name for unit in self.units for name in unit.outputs)]
         return tuple(dict.fromkeys(names))
@@ -155,34 +169,36 @@ class ModelGraph:
 
     def tensors_quantized_with(self, unit: int) -> tuple[str, ...]:
         """Return the boundary tensors that exist in int8 once this unit computes in int8."""
-        one = self.units[unit]
-        if not one.quantizable:
+        ends = self.units[unit]
+        if not ends.quantizable:
             return ()
-        return tuple(t for t in (*one.inputs, *one.outputs) if self.tensors[t].is_float)
+        return tuple(t for t in (*ends.inputs, *ends.outputs) if self.tensors[t].is_float)
 
-    def forms(self, mix: Mapping[int, Precision]) -> dict[str, Precision]:
+    def tensor_precisions(self, mix: Mapping[int, Precision]) -> dict[str, Precision]:
         """Return the precision of each boundary tensor that is quantized if some units are."""
-        asked: dict[str, set[Precision]] = {}
+        touching: dict[str, set[Precision]] = {}
         for index, precision in mix.items():
             for name in self.tensors_quantized_with(index):
-                asked.setdefault(name, set()).add(precision)
-        return {name: Precision(coarsest_precision(precisions)) for name, precisions in asked.items()}
+                touching.setdefault(name, set()).add(precision)
+        return {name: Precision(coarsest_precision(precisions)) for name, precisions in touching.items()}
 
     def resolve_precisions(self, mix: Mapping[int, Precision]) -> dict[int, Precision]:
         """Return the precisions of units that can be quantized so together, and nothing else then is.
 
-        Units leave that have to be within others in int8, and units join that compute in int8 because
-        everything around them does.
+        Units leave that are coupled with others that are not int8, and units join that compute in int8
+        because everything around them does.
         """
         chosen = dict(mix)
+        # A unit that leaves may leave others alone in turn.
         while alone := [index for index in chosen if not self._is_surrounded(index, chosen)]:
             for index in alone:
                 del chosen[index]
-        forms = self.forms(chosen)
+        tensors = self.tensor_precisions(chosen)
         for unit in self.units:
-            own = chosen.get(unit.index, Precision.FP32)
-            around = {forms.get(name) for name in self.tensors_quantized_with(unit.index)}
-            may = unit.kernel_forced if own is Precision.FP32 else True
+            around = {tensors.get(name) for name in self.tensors_quantized_with(unit.index)}
+            # Whatever lies between int8 tensors only, the runtime computes in int8 as well.
+            is_float = chosen.get(unit.index, Precision.FP32) is Precision.FP32
+            may = unit.kernel_forced or not is_float
             if unit.quantizable and may and around == {Precision.INT8}:
                 chosen[unit.index] = Precision.INT8
         return dict(sorted(chosen.items()))
@@ -190,7 +206,7 @@ class ModelGraph:
     def _is_surrounded(self, index: int, mix: Mapping[int, Precision]) -> bool:
         """Return whether a unit in int8 has those beside it that it needs."""
         return mix[index] is not Precision.INT8 or all(
-            mix.get(other) is Precision.INT8 for other in self.units[index].within
+            mix.get(other) is Precision.INT8 for other in self.units[index].coupled_with
         )
 
 
@@ -214,9 +230,13 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     ordered.graph.node.extend(node for group in groups for node in group)
     tensors = _tensors(ordered)
     initializers = {init.name: init for init in ordered.graph.initializer}
-    read = _readers(ordered, groups)
-    steep = ill_conditioned_tensors(ordered.graph.node, initializers)
-    units = tuple(_unit(i, group, initializers, read, tensors, steep) for i, group in enumerate(groups))
+    source = _Source(
+        initializers=initializers,
+        elem_types={name: tensor.elem_type for name, tensor in tensors.items()},
+        readers=_readers(ordered, groups),
+        ill_conditioned=ill_conditioned_tensors(ordered.graph.node, initializers),
+    )
+    units = tuple(_unit(index, group, source) for index, group in enumerate(groups))
     old = _old_opset(model)
     units = tuple(replace(unit, obstacle=unit.obstacle or old) for unit in units)
     dag = nx.DiGraph()
@@ -260,7 +280,7 @@ def _with_layout(
     units: tuple[Unit, ...], dag: nx.DiGraph, inputs: Collection[str], outputs: Collection[str]
 ) -> tuple[Unit, ...]:
     """Return the units, of which those know their surroundings whose int8 kernels depend on them."""
-    seen = [
+    contexts = [
         LayoutContext(
             u.op_types,
             u.quantizable,
@@ -268,11 +288,11 @@ def _with_layout(
         )
         for u in units
     ]
-    found = list(units)
-    for index, within in pools(seen, dag).items():
-        obstacle = "" if within else OBSTACLE
-        found[index] = replace(units[index], within=within, obstacle=obstacle)
-    return tuple(found)
+    in_context = list(units)
+    for index, coupled in maxpool_coupling(contexts, dag).items():
+        obstacle = "" if coupled else MAXPOOL_OBSTACLE
+        in_context[index] = replace(units[index], coupled_with=coupled, obstacle=obstacle)
+    return tuple(in_context)
 
 
 def _old_opset(model: onnx.ModelProto) -> str:
@@ -309,25 +329,37 @@ def _readers(model: onnx.ModelProto, groups: list[list[onnx.NodeProto]]) -> dict
     return read
 
 
-def _unit(
-    index: int,
-    group: list[onnx.NodeProto],
-    initializers: dict[str, TensorProto],
-    read: dict[str, set[int]],
-    tensors: dict[str, Tensor],
-    steep: Collection[str],
-) -> Unit:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a unit needs to know of the whole model.
+
+    Parameters
+    ----------
+    readers
+        Tensor -> groups that read it, -1 for the caller.
+    """
+
+    initializers: Mapping[str, TensorProto]
+    elem_types: Mapping[str, int]
+    readers: Mapping[str, set[int]]
+    ill_conditioned: Collection[str]
+
+
+def _unit(index: int, group: list[onnx.NodeProto], source: _Source) -> Unit:
+    initializers = source.initializers
     written = [name for node in group for name in node.output if name]
     names = dict.fromkeys(name for node in group for name in all_inputs(node))
     weights = [initializers[name] for name in names if name in initializers]
     weights += [weight for node in group for weight in all_initializers(node)]
     op_types = tuple(node.op_type for node in group)
     inputs = tuple(n for n in names if n not in initializers and n not in written)
-    outputs = tuple(n for n in written if read.get(n, set()) - {index})
+    # What its own nodes read only never leaves it.
+    outputs = tuple(n for n in written if source.readers.get(n, set()) - {index})
     for name in (*inputs, *outputs):
-        if tensors[name].elem_type not in PORTABLE:
-            kind = TensorProto.DataType.Name(tensors[name].elem_type).lower()
-            raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {kind}, which is not supported")
+        if source.elem_types[name] not in NUMPY_TYPES:
+            dtype = TensorProto.DataType.Name(source.elem_types[name]).lower()
+            raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {dtype}, which is not supported")
+    # A unit of a quantized model has the name of what computes, not of the DequantizeLinear before it.
     computing = [node for node in group if node.op_type not in SWITCHES] or group
     return Unit(
         index=index,
@@ -338,10 +370,12 @@ def _unit(
         outputs=outputs,
         weight_bytes=sum(_elements(w) * _itemsize(w) for w in weights),
         weight_bytes_int8=sum(_int8_bytes(w) for w in weights),
+        # Biases stay in float beside activations of 16 bits.
         weight_bytes_int16=sum(_int8_bytes(w) if len(w.dims) > 1 else _float_bytes(w) for w in weights),
-        obstacle=obstacle(group, initializers, {name: t.elem_type for name, t in tensors.items()}, steep),
-        quantized=is_quantized(group, initializers),
-        passing=all(op in PASSING for op in op_types),
+        obstacle=why_not_quantizable(group, initializers, source.elem_types, source.ill_conditioned),
+        quantized=computes_on_integers(group, initializers),
+        scale_preserving=all(op in PASSING for op in op_types),
+        # Float weights would keep it in float; what only passes numbers on has no scales of its own.
         kernel_forced=not any(weight.data_type == TensorProto.FLOAT for weight in weights)
         and not any(op in PASSING for op in op_types),
     )

@@ -1,7 +1,7 @@
-"""Everything that a device needs to be measured by itself: models, one sample and one script."""
+"""Everything that a device needs to be measured by itself: models, one sample, the code that runs there."""
 
-import inspect
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -9,46 +9,70 @@ import onnx
 
 from profiling.arrays import Feeds
 from profiling.latency.measure_latency import Variant
-from profiling.on_device import measure as onboard
-from profiling.on_device.measure import MeasurementPlan
+from profiling.on_device.bundle import (
+    FEEDS,
+    MODELS,
+    ORDER,
+    PROBE,
+    SCRIPT,
+    plain_file,
+    stage_file,
+    tagged_file,
+    wire_file,
+)
+from profiling.on_device.measurement_plan import MeasurementPlan
 from profiling.onnx_io.external_weights import save_sharing
-from profiling.quantization.int8_overflow import probe
+from profiling.quantization.int8_overflow import overflow_probe_model
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import save_json
 
-SCRIPT = "measure.py"
 _OLDEST_IR = 8  # boards have old runtimes; nothing here needs a later one
+_CODE, _DEVICE_CODE = "profiling", "on_device"
+BUNDLE_FILES = frozenset({SCRIPT, ORDER, FEEDS, PROBE, MODELS, _CODE})
+"""What may lie in the folder of a bundle."""
 
 
 def write_bundle(
     variants: Sequence[Variant],
     feeds: Feeds,
-    order: MeasurementPlan,
+    plan: MeasurementPlan,
     folder: Path,
 ) -> None:
     """Write what a device needs to make its own profile.
 
     Parameters
     ----------
-    variants, order
-        From `variants_of` and `order_of`, for one graph and calibration.
+    variants, plan
+        From `variants_of` and `measurement_plan`, for one graph and calibration.
     feeds
         One real sample.
     folder
         An empty folder.
     """
-    (folder / onboard.MODELS).mkdir()
+    (folder / MODELS).mkdir()
     for number, variant in enumerate(variants):
-        _save(variant.plain, folder / onboard.MODELS / onboard.ONE_MODEL.format(number))
-        _save(variant.tagged, folder / onboard.MODELS / onboard.ONE_TAGGED.format(number))
-        for place, stage in enumerate(variant.stages):
-            _save(stage, folder / onboard.MODELS / onboard.ONE_STAGE.format(number, place))
+        _save(variant.plain, folder / plain_file(number))
+        _save(variant.tagged, folder / tagged_file(number))
+        for stage_number, stage in enumerate(variant.stages):
+            _save(stage, folder / stage_file(number, stage_number))
     for number, (*_, model) in enumerate(wire_trials()):
-        onnx.save(model, folder / onboard.MODELS / onboard.ONE_WIRE.format(number))
-    onnx.save(probe(), folder / onboard.PROBE)
-    np.savez(folder / onboard.FEEDS, **feeds)
-    save_json(order, folder / onboard.ORDER)
-    (folder / SCRIPT).write_text(inspect.getsource(onboard))
+        onnx.save(model, folder / wire_file(number))
+    onnx.save(overflow_probe_model(), folder / PROBE)
+    np.savez(folder / FEEDS, **feeds)
+    save_json(plan, folder / ORDER)
+    _copy_code(folder)
+
+
+def _copy_code(folder: Path) -> None:
+    """Write the script that a user starts, and the package that it imports by its name here."""
+    source, target = resources.files(_CODE), folder / _CODE
+    (target / _DEVICE_CODE).mkdir(parents=True)
+    (target / "__init__.py").write_bytes((source / "__init__.py").read_bytes())
+    for module in (source / _DEVICE_CODE).iterdir():
+        if module.name == SCRIPT:
+            (folder / SCRIPT).write_bytes(module.read_bytes())
+        elif module.name.endswith(".py"):
+            (target / _DEVICE_CODE / module.name).write_bytes(module.read_bytes())
 
 
 def _save(model: onnx.ModelProto, path: Path) -> None:

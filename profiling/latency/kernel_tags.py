@@ -7,7 +7,8 @@ from types import MappingProxyType
 import onnx
 
 from profiling.graph.unit_graph import ModelGraph
-from profiling.on_device.measure import DECODE, ENCODE, NESTED, Owner
+from profiling.on_device.kernels import NESTED, UNKNOWN_OWNER, Owner, OwnerKind
+from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.onnx_io.subgraphs import all_nodes, outer_scope_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.quantize import QUANTIZED_SUFFIX, SWITCHES
@@ -15,7 +16,7 @@ from profiling.quantization.quantize import QUANTIZED_SUFFIX, SWITCHES
 
 def switch_tensors(graph: ModelGraph) -> tuple[str, ...]:
     """Return the tensors that may change their precision, in the order in which tags count them."""
-    return tuple(name for name in graph.boundary() if graph.tensors[name].is_float)
+    return tuple(name for name in graph.boundary_tensors() if graph.tensors[name].is_float)
 
 
 def tag_model(
@@ -38,25 +39,29 @@ def tag_model(
     fixed |= {init.name for init in model.graph.initializer}
     fixed |= {name for node in model.graph.node for name in outer_scope_inputs(node)}
     renamed: dict[str, str] = {}
-    count = itertools.count()
+    nested_numbers = itertools.count()
     for number, node in enumerate(tagged.graph.node):
         tag = owners[node.name].tag(number)
         node.name = tag
         for inner in (nested for body in subgraphs(node) for nested in all_nodes(body)):
-            inner.name = f"{NESTED}{next(count)}"
-        for place, name in enumerate(node.output):
+            inner.name = f"{NESTED}{next(nested_numbers)}"
+        for position, name in enumerate(node.output):
             if name and name not in fixed:
-                renamed[name] = node.output[place] = f"{tag}.{place}"
+                renamed[name] = node.output[position] = f"{tag}.{position}"
     for node in tagged.graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = renamed.get(name, name)
+        for position, name in enumerate(node.input):
+            node.input[position] = renamed.get(name, name)
     del tagged.graph.value_info[:]
     return tagged
 
 
 def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[str, Owner]:
     unit_of = {node: unit.index for unit in graph.units for node in unit.nodes}
-    owners = {node.name: Owner("u", unit_of[node.name]) for node in model.graph.node if node.name in unit_of}
+    owners = {
+        node.name: Owner(OwnerKind.UNIT, unit_of[node.name])
+        for node in model.graph.node
+        if node.name in unit_of
+    }
     switches = _switch_owners(graph, mix)
     readers: dict[str, int] = {}
     for node in model.graph.node:
@@ -66,13 +71,13 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
     source = graph.model.graph
     writers = {n: unit_of[node.name] for node in source.node if node.name in unit_of for n in node.output}
     wires = {
-        f"{side} {name}": Owner(kind, place)
-        for place, name in enumerate(switch_tensors(graph))
-        for side, kind in ((ENCODE, "e"), (DECODE, "c"))
+        f"{side} {name}": Owner(kind, index)
+        for index, name in enumerate(switch_tensors(graph))
+        for side, kind in ((ENCODE, OwnerKind.ENCODE), (DECODE, OwnerKind.DECODE))
     }
     for node in model.graph.node:
         if node.op_type not in SWITCHES and node.output[0] in writers:  # what keeps a unit in float
-            owners.setdefault(node.name, Owner("u", writers[node.output[0]]))
+            owners.setdefault(node.name, Owner(OwnerKind.UNIT, writers[node.output[0]]))
         if node.name not in owners:
             owners[node.name] = wires.get(node.name) or _qdq_owner(node, switches, readers, writers)
     return owners
@@ -80,18 +85,22 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
 
 def _switch_owners(graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[tuple[str, str], Owner]:
     """Return (op type, quantized tensor) -> owner of its QuantizeLinear or DequantizeLinear."""
-    owners, forms = {}, graph.forms(mix)
-    for place, name in enumerate(switch_tensors(graph)):
+    owners, quantized = {}, graph.tensor_precisions(mix)
+    for index, name in enumerate(switch_tensors(graph)):
         if name not in graph.outputs and not graph.consumers(name):
             continue  # an input or output that nothing reads
         producer, consumers = graph.producer(name), graph.consumers(name)
-        form = forms.get(name, Precision.FP32)
-        inside = producer is not None and mix.get(producer) is form
+        precision = quantized.get(name, Precision.FP32)
+        inside = producer is not None and mix.get(producer) is precision
         owners["QuantizeLinear", name] = (
-            Owner("u", producer) if inside and producer is not None else Owner("q", place)
+            Owner(OwnerKind.UNIT, producer)
+            if inside and producer is not None
+            else Owner(OwnerKind.QUANTIZE, index)
         )
-        back = name in graph.outputs or any(mix.get(unit) is not form for unit in consumers)
-        owners["DequantizeLinear", name] = Owner("d", place) if back else Owner("u", consumers[0])
+        back = name in graph.outputs or any(mix.get(unit) is not precision for unit in consumers)
+        owners["DequantizeLinear", name] = (
+            Owner(OwnerKind.DEQUANTIZE, index) if back else Owner(OwnerKind.UNIT, consumers[0])
+        )
     return owners
 
 
@@ -106,5 +115,5 @@ def _qdq_owner(
     if (node.op_type, tensor) in switches:
         return switches[node.op_type, tensor]
     if node.output[0] in readers:  # a weight, or a tensor inside a unit
-        return Owner("u", readers[node.output[0]])
-    return Owner("u", writers[tensor]) if tensor in writers else Owner("", 0)
+        return Owner(OwnerKind.UNIT, readers[node.output[0]])
+    return Owner(OwnerKind.UNIT, writers[tensor]) if tensor in writers else UNKNOWN_OWNER

@@ -1,7 +1,7 @@
 """Per-unit and per-switch seconds: the models that show them, and what the machine makes of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,18 +15,25 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.kernel_tags import switch_tensors, tag_model
 from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.latency.stage_cuts import designed_stages, stage_models
-from profiling.on_device import measure as onboard
-from profiling.on_device.measure import MeasurementPlan
+from profiling.on_device.measurement import Timed, measure, trace
+from profiling.on_device.measurement_plan import (
+    CALLER,
+    FORMAT,
+    MeasurementPlan,
+    PlannedUnit,
+    SwitchTensor,
+    WireModel,
+)
+from profiling.on_device.timing import InterleavedTimer, least_seconds, rounds_for, time_stages
 from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
-from profiling.quantization.int8_overflow import probe
+from profiling.quantization.int8_overflow import overflow_probe_model
 from profiling.quantization.quantize import Calibration, quantize
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import LatencyProfile
 from profiling.runtime.session import Runtime, Trace, open_session
 
-_CALLER = -1
 # Mixed models switch after runs of so many units, at every offset and both ways: each place between two
 # neighbours is a switch to int8 in one and back in another, among neighbours as plans have them. What
 # int16 costs is the same among whatever neighbours: no kernels are fused for it.
@@ -68,10 +75,13 @@ def variants_of(
 
     The first ones come in stages as well, as `measurement_plan` lists them.
     """
-    found = [_variant(graph, mix, calibration) for mix in _mixes(graph, precisions)]
+    variants = [_variant(graph, mix, calibration) for mix in _mixes(graph, precisions)]
     stages, count = designed_stages(graph), len(precisions)
-    cut = [replace(one, stages=tuple(stage_models(one.plain, graph, stages))) for one in found[:count]]
-    return [*cut, *found[count:]]
+    cut = [
+        replace(variant, stages=tuple(stage_models(variant.plain, graph, stages)))
+        for variant in variants[:count]
+    ]
+    return [*cut, *variants[count:]]
 
 
 def measurement_plan(
@@ -79,19 +89,19 @@ def measurement_plan(
 ) -> MeasurementPlan:
     """Return what is to be measured of `variants_of` on a device."""
     return MeasurementPlan(
-        format=onboard.FORMAT,
+        format=FORMAT,
         device=device,
         threads=setup.runtime.threads,
         provider=setup.runtime.provider,
         rounds=setup.rounds,
         scheme=calibration.scheme.label,
         model_sha256=model_hash(graph.model),
-        units=[(unit.name, unit.quantizable) for unit in graph.units],
-        switches=[_switch(graph, name) for name in switch_tensors(graph)],
+        units=_units(graph),
+        switches=_switches(graph),
         precisions=[precision.value for precision in setup.precisions],
         variants=[_by_precision(mix) for mix in _mixes(graph, setup.precisions)],
         stages=designed_stages(graph),
-        wires=[(wire, side, size) for wire, side, size, _ in wire_trials()],
+        wires=[WireModel(wire, side, elements) for wire, side, elements, _ in wire_trials()],
     )
 
 
@@ -111,9 +121,10 @@ def measure_latency(
     feeds
         One real sample.
     """
-    order = measurement_plan(graph, calibration, setup)
+    plan = measurement_plan(graph, calibration, setup)
     models = _InMemory(variants_of(graph, calibration, setup.precisions), setup.runtime)
-    return msgspec.convert(onboard.measure(order, models, feeds, progress), LatencyProfile)
+    record = measure(plan, models, feeds, progress)
+    return msgspec.convert(asdict(record), LatencyProfile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,39 +156,24 @@ def time_plan(
     feeds, rounds
         As in `measure_latency` and `Setup`.
     """
-    order = MeasurementPlan(
-        format=onboard.FORMAT,
-        device="",
-        threads=runtime.threads,
-        provider=runtime.provider,
-        rounds=rounds,
-        scheme="",
-        model_sha256="",
-        units=[(unit.name, unit.quantizable) for unit in graph.units],
-        switches=[_switch(graph, name) for name in switch_tensors(graph)],
-        precisions=[Precision.FP32.value],
-        variants=[{}, _by_precision(plan.mix)],
-        stages=[],
-        wires=[],
-    )
     tagged = tag_model(plan.mixed, graph, plan.mix)
     models = _InMemory([Variant(graph.model, graph.model), Variant(plan.mixed, tagged)], runtime)
     fp32_s, ratios = [], []
     for _ in range(_SESSIONS):
-        beside = onboard.InterleavedTimer(models.plain(0), feeds, rounds)
-        base, own = beside(models.plain(1))
-        fp32_s += base
-        ratios.append(np.median(np.asarray(own) / np.asarray(base)))
-    kernels, base = onboard.trace(models, 1, beside)
-    del beside  # large models are in memory twice at most
+        timer = InterleavedTimer(models.plain(0), feeds, rounds)
+        runs = timer(models.plain(1))
+        fp32_s += runs.reference_s
+        ratios.append(runs.ratio)
+    kernels, traced_fp32_s = trace(models, 1, timer)
+    del timer  # large models are in memory twice at most
     reference_s = float(np.median(fp32_s))
-    whole = onboard.Timed(
+    whole = Timed(
         wall_s=float(np.median(ratios)) * reference_s,
-        profiled=kernels.scaled(reference_s / float(np.median(base))),
-        start_s=onboard.least_seconds(models.probe()),
+        profiled=kernels.scaled(reference_s / float(np.median(traced_fp32_s))),
+        start_s=least_seconds(models.overflow_probe()),
     )
     stages = _time_stages(plan, whole.wall_s, feeds, runtime, rounds)
-    return PlanTiming(order, plan.mix, reference_s, whole, stages)
+    return PlanTiming(_units(graph), _switches(graph), plan.mix, reference_s, whole, stages)
 
 
 def _time_stages(
@@ -185,21 +181,21 @@ def _time_stages(
 ) -> tuple[StageTime, ...]:
     if len(plan.stages) < 2:  # noqa: PLR2004  the whole model
         return ()
-    found = []
+    ratios = []
     for _ in range(_SESSIONS):
         whole = open_session(plan.mixed, runtime)
         stages = [open_session(model, runtime) for _, model in plan.stages]
-        count = onboard.rounds_for(partial(whole.run, None, dict(feeds)), rounds)
-        found.append(onboard.time_stages(whole, stages, feeds, count))
+        count = rounds_for(partial(whole.run, None, dict(feeds)), rounds)
+        ratios.append(time_stages(whole, stages, feeds, count))
         del whole, stages  # models may be large
-    middle = np.median(np.asarray(found), axis=0) * whole_s
+    middle = np.median(np.asarray(ratios), axis=0) * whole_s
     return tuple(
         StageTime(units, float(seconds)) for (units, _), seconds in zip(plan.stages, middle, strict=True)
     )
 
 
 class _InMemory:
-    """The models of an order, as they are here."""
+    """Opens the models of a plan as they are here."""
 
     def __init__(self, variants: list[Variant], runtime: Runtime) -> None:
         self._variants = variants
@@ -214,24 +210,34 @@ class _InMemory:
     def stage(self, variant: int, number: int) -> ort.InferenceSession:
         return open_session(self._variants[variant].stages[number], self._runtime)
 
-    def probe(self) -> ort.InferenceSession:
-        return open_session(probe(), self._runtime)
+    def overflow_probe(self) -> ort.InferenceSession:
+        return open_session(overflow_probe_model(), self._runtime)
 
     def wire(self, number: int) -> ort.InferenceSession:
         *_, model = list(wire_trials())[number]
         return open_session(model, self._runtime)
 
 
-def _switch(graph: ModelGraph, name: str) -> tuple[str, int, int, list[int]]:
+def _units(graph: ModelGraph) -> list[PlannedUnit]:
+    return [PlannedUnit(unit.name, unit.quantizable) for unit in graph.units]
+
+
+def _switches(graph: ModelGraph) -> list[SwitchTensor]:
+    return [_switch(graph, name) for name in switch_tensors(graph)]
+
+
+def _switch(graph: ModelGraph, name: str) -> SwitchTensor:
     producer = graph.producer(name)
-    readers = [*graph.consumers(name), *([_CALLER] if name in graph.outputs else [])]
-    return name, graph.tensors[name].size_bytes, _CALLER if producer is None else producer, readers
+    consumers = [*graph.consumers(name), *([CALLER] if name in graph.outputs else [])]
+    return SwitchTensor(
+        name, graph.tensors[name].size_bytes, CALLER if producer is None else producer, consumers
+    )
 
 
 def _by_precision(mix: Mapping[int, Precision]) -> dict[str, list[int]]:
-    """Return precision -> units, as an order has it."""
+    """Return precision -> units, as a `MeasurementPlan` has it."""
     used = sorted(set(mix.values()))
-    return {p.value: sorted(unit for unit, own in mix.items() if own is p) for p in used}
+    return {p.value: sorted(unit for unit, precision in mix.items() if precision is p) for p in used}
 
 
 def _mixes(graph: ModelGraph, precisions: Sequence[Precision]) -> list[dict[int, Precision]]:

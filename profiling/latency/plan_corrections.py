@@ -1,19 +1,15 @@
 """A plan's own models correct the profile: what units, switches and cuts cost there replaces expectations."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from profiling.on_device.measure import (
-    MeasurementPlan,
-    Timed,
-    cuts_of,
-    stage_seconds,
-    switch_events,
-    tensor_precision,
-)
+from profiling.on_device.cost_fits import Conversion, conversions_of, cuts_of, stage_seconds
+from profiling.on_device.kernels import SWITCH_KINDS, WIRE_KINDS, OwnerKind
+from profiling.on_device.measurement import Timed
+from profiling.on_device.measurement_plan import PlannedUnit, SwitchTensor
 from profiling.precision import Precision
-from profiling.records.profile import LatencyProfile
+from profiling.records.profile import LatencyProfile, SeamCost, SwitchCost, UnitCost
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +20,13 @@ class StageTime:
     ----------
     units
         By index; none in a stage that only switches an input or output.
-    here
+    profiled_here
         Whether the stage's device takes its costs from the profile that is corrected.
     """
 
     units: tuple[int, ...]
     seconds: float
-    here: bool = True
+    profiled_here: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +35,8 @@ class PlanTiming:
 
     Parameters
     ----------
-    order
-        Units and switches by index.
+    units, switches
+        The model's units, and its tensors that may change their precision, by index.
     mix
         Precisions of the plan's quantized units.
     fp32_s
@@ -49,7 +45,8 @@ class PlanTiming:
         Empty if the plan is not cut.
     """
 
-    order: MeasurementPlan
+    units: Sequence[PlannedUnit]
+    switches: Sequence[SwitchTensor]
     mix: Mapping[int, Precision]
     fp32_s: float
     plan: Timed
@@ -67,94 +64,144 @@ class PlanTiming:
             return self.ratio_to_fp32
         return sum(stage.seconds for stage in self.stages) / self.fp32_s
 
+    def precision_of(self, unit: int) -> Precision:
+        """Return what a unit computes in."""
+        quantizable = self.units[unit].quantizable
+        return self.mix.get(unit, Precision.FP32) if quantizable else Precision.FP32
 
-def apply_corrections(profile: LatencyProfile, found: PlanTiming) -> LatencyProfile:
+
+@dataclass(frozen=True, slots=True)
+class _PlanCosts:
+    """Seconds of what a plan consists of, inside its whole model, at the pace of the profile.
+
+    Parameters
+    ----------
+    units
+        By index.
+    wires
+        `ENCODE` and `DECODE` -> tensor by index -> seconds.
+    """
+
+    units: Mapping[int, float]
+    switches: Mapping[Conversion, float]
+    wires: Mapping[OwnerKind, Mapping[int, float]]
+
+    def by_owner(self) -> dict[OwnerKind, Mapping[int, float]]:
+        """Return kind of owner -> index -> seconds."""
+        switches = {
+            kind: {switch.tensor: s for switch, s in self.switches.items() if switch.direction is kind}
+            for kind in SWITCH_KINDS
+        }
+        return {OwnerKind.UNIT: self.units, **switches, **self.wires}
+
+
+def apply_corrections(profile: LatencyProfile, timing: PlanTiming) -> LatencyProfile:
     """Return a profile under which the plan costs what it was measured to cost, relative to fp32.
 
     A unit far from switches takes the seconds that it had in the plan. Beside a switch it keeps its own,
     and what it lost there belongs to the switch. What a stage took beyond its units and switches belongs to
     its cuts, in equal parts. Costs that the plan does not have stay.
     """
-    profile = profile.spread_rest()
-    order, mix = found.order, found.mix
-    scale = profile.wall_s[Precision.FP32] / found.fp32_s
-    mine = found.plan.kernels.scaled(scale)
-    units = {(row.unit, row.precision): row.seconds for row in profile.units}
-    switches = {(row.tensor, row.source, row.to): row.seconds for row in profile.switches}
-    events = switch_events(order, mix)
-    touched = Counter(unit for beside in events.values() for unit in beside)
-    lost: dict[int, float] = {}
-    seconds = mine.of("u")
-    chosen = {
-        index: (name, mix.get(index, Precision.FP32) if able else Precision.FP32)
-        for index, (name, able) in enumerate(order.units)
-    }
-    for index, key in chosen.items():
-        lost[index] = max(0.0, seconds.get(index, 0.0) - units[key]) if touched[index] else 0.0
-        units[key] = seconds.get(index, 0.0) - lost[index]
-    own = {"q": mine.of("q"), "d": mine.of("d")}
-    paid = {event: (order.switches[event[2]][0], *_ends(*event[:2])) for event in events}
-    for (kind, form, place), beside in events.items():
-        share = sum(lost[unit] / touched[unit] for unit in beside)
-        switches[paid[kind, form, place]] = own[kind].get(place, 0.0) + share
-    # What no unit, switch or wire accounts for is spread over all of the plan's costs.
-    total = sum(units[key] for key in chosen.values()) + sum(switches[key] for key in paid.values())
-    wires = {kind: mine.of(kind) for kind in "ec"}
-    coded = sum(sum(seconds.values()) for seconds in wires.values())
-    stretch = max(0.0, found.plan.wall_s * scale - profile.start_s - coded) / total if total else 1.0
-    units |= {key: units[key] * stretch for key in chosen.values()}
-    switches |= {key: switches[key] * stretch for key in paid.values()}
-    inside: dict[str, dict[int, float]] = {"u": {index: units[key] for index, key in chosen.items()}}
-    inside |= {"q": defaultdict(float), "d": defaultdict(float), **wires}
-    for (kind, _, place), ends in paid.items():
-        inside[kind][place] += switches[ends]
-    leave, enter = _sides(found, inside, scale, profile.start_s)
+    profile = profile.spread_rest()  # as the solver takes it
+    scale = profile.wall_s[Precision.FP32] / timing.fp32_s
+    costs = _plan_costs(profile, timing, scale)
+    leave_s, enter_s = _boundary_costs(timing, costs, scale, profile.start_s)
     return replace(
         profile,
-        units=tuple(replace(row, seconds=units[row.unit, row.precision]) for row in profile.units),
-        switches=tuple(
-            replace(
-                row,
-                seconds=switches[row.tensor, row.source, row.to],
-                measured=row.measured or (row.tensor, row.source, row.to) in paid.values(),
-            )
-            for row in profile.switches
-        ),
-        seams=tuple(
-            replace(
-                row,
-                leave_s=leave.get((row.tensor, row.form), row.leave_s),
-                enter_s=enter.get((row.tensor, row.form), row.enter_s),
-                measured=row.measured or (row.tensor, row.form) in {*leave, *enter},
-            )
-            for row in profile.seams
-        ),
+        units=_corrected_units(profile, timing, costs),
+        switches=_corrected_switches(profile, timing, costs),
+        seams=_corrected_seams(profile, leave_s, enter_s),
     )
 
 
-def _ends(kind: str, form: str) -> tuple[Precision, Precision]:
-    """Return from which precision to which a switch leads."""
-    ends = (Precision.FP32, Precision(form))
-    return ends if kind == "q" else ends[::-1]
+def _plan_costs(profile: LatencyProfile, timing: PlanTiming, scale: float) -> _PlanCosts:
+    kernels = timing.plan.kernels.scaled(scale)
+    conversions = conversions_of(timing.switches, timing.mix)
+    touched = Counter(unit for beside in conversions.values() for unit in beside)
+    expected = {(row.unit, row.precision): row.seconds for row in profile.units}
+    shown = kernels.of(OwnerKind.UNIT)
+    # A unit that happens to be faster beside a switch lost nothing there: no switch costs less than nothing.
+    lost = {
+        index: max(0.0, shown.get(index, 0.0) - expected[unit.name, timing.precision_of(index)])
+        if touched[index]
+        else 0.0
+        for index, unit in enumerate(timing.units)
+    }
+    units = {index: shown.get(index, 0.0) - loss for index, loss in lost.items()}
+    switch_kernels = {kind: kernels.of(kind) for kind in SWITCH_KINDS}
+    switches = {
+        switch: switch_kernels[switch.direction].get(switch.tensor, 0.0)
+        + sum(lost[unit] / touched[unit] for unit in beside)
+        for switch, beside in conversions.items()
+    }
+    wires = {kind: kernels.of(kind) for kind in WIRE_KINDS}
+    # What no unit, switch or wire accounts for is spread over all of the plan's costs.
+    total = sum(units.values()) + sum(switches.values())
+    on_wires = sum(sum(seconds.values()) for seconds in wires.values())
+    stretch = max(0.0, timing.plan.wall_s * scale - profile.start_s - on_wires) / total if total else 1.0
+    return _PlanCosts(
+        {index: seconds * stretch for index, seconds in units.items()},
+        {switch: seconds * stretch for switch, seconds in switches.items()},
+        wires,
+    )
 
 
 _Sides = dict[tuple[str, Precision], float]
 
 
-def _sides(
-    found: PlanTiming, inside: Mapping[str, Mapping[int, float]], scale: float, start_s: float
+def _boundary_costs(
+    timing: PlanTiming, costs: _PlanCosts, scale: float, start_s: float
 ) -> tuple[_Sides, _Sides]:
-    """Return (tensor, form) -> seconds of the stages that end there, and of those that begin there."""
+    """Return (tensor, precision) -> seconds of the stages that end there, and of those that begin there."""
     leave: _Sides = {}
     enter: _Sides = {}
-    stages = [stage.units for stage in found.stages]
-    expected = stage_seconds(found.order, stages, inside)
-    for stage, its, places in zip(found.stages, expected, cuts_of(found.order, stages), strict=True):
-        if not stage.here or not stage.units or not places:
-            continue
-        share = max(0.0, stage.seconds * scale - start_s - its) / len(places)
-        for place in places:
-            name, _, producer, _ = found.order.switches[place]
-            side = leave if producer in stage.units else enter
-            side[name, Precision(tensor_precision(found.order, place, found.mix))] = share
+    stages = [stage.units for stage in timing.stages]
+    inside_s = stage_seconds(timing.switches, stages, costs.by_owner())
+    for stage, own_s, cuts in zip(timing.stages, inside_s, cuts_of(timing.switches, stages), strict=True):
+        if not stage.profiled_here or not stage.units or not cuts:
+            continue  # what other devices take is in their own profiles
+        share = max(0.0, stage.seconds * scale - start_s - own_s) / len(cuts)
+        for tensor in (timing.switches[index] for index in cuts):
+            side = leave if tensor.producer in stage.units else enter
+            side[tensor.name, Precision(tensor.precision_in(timing.mix))] = share
     return leave, enter
+
+
+def _corrected_units(profile: LatencyProfile, timing: PlanTiming, costs: _PlanCosts) -> tuple[UnitCost, ...]:
+    seconds = {
+        (timing.units[index].name, timing.precision_of(index)): unit_s
+        for index, unit_s in costs.units.items()
+    }
+    return tuple(
+        replace(row, seconds=seconds.get((row.unit, row.precision), row.seconds)) for row in profile.units
+    )
+
+
+def _corrected_switches(
+    profile: LatencyProfile, timing: PlanTiming, costs: _PlanCosts
+) -> tuple[SwitchCost, ...]:
+    seconds = {
+        (timing.switches[switch.tensor].name, Precision(switch.source), Precision(switch.to)): switch_s
+        for switch, switch_s in costs.switches.items()
+    }
+    return tuple(
+        replace(
+            row,
+            seconds=seconds.get((row.tensor, row.source, row.to), row.seconds),
+            measured=row.measured or (row.tensor, row.source, row.to) in seconds,
+        )
+        for row in profile.switches
+    )
+
+
+def _corrected_seams(profile: LatencyProfile, leave_s: _Sides, enter_s: _Sides) -> tuple[SeamCost, ...]:
+    measured = {*leave_s, *enter_s}
+    return tuple(
+        replace(
+            row,
+            leave_s=leave_s.get((row.tensor, row.form), row.leave_s),
+            enter_s=enter_s.get((row.tensor, row.form), row.enter_s),
+            measured=row.measured or (row.tensor, row.form) in measured,
+        )
+        for row in profile.seams
+    )

@@ -17,16 +17,21 @@ _MOST_STAGES, _LEAST_UNITS = 16, 4
 def designed_stages(graph: ModelGraph) -> list[list[int]]:
     """Return units in runs along the order, each a stage; none where there are too few for two.
 
-    As in plans, no unit is cut off from those within which it has to be.
+    As in plans, no unit is cut off from those that it is coupled with.
     """
     count = len(graph.units)
     size = max(_LEAST_UNITS, ceil(count / _MOST_STAGES))
-    bound = [(min(around), max(around)) for u in graph.units if (around := (u.index, *u.within)) and u.within]
+    last_of: dict[int, int] = {}  # first unit of those that stay together -> the last one
+    for unit in graph.units:
+        together = (unit.index, *unit.coupled_with)
+        last_of[min(together)] = max(*together, last_of.get(min(together), 0), 0)
     runs: list[list[int]] = [[]]
+    together_until = -1
     for index in range(count):
-        if len(runs[-1]) >= size and not any(first < index <= last for first, last in bound):
+        if len(runs[-1]) >= size and index > together_until:
             runs.append([])
         runs[-1].append(index)
+        together_until = max(together_until, last_of.get(index, -1))
     return runs if len(runs) > 1 else []
 
 
@@ -41,21 +46,24 @@ def stage_models(
         `graph.model`, or the same with some units quantized.
     """
     library = Library(shape_inference.infer_shapes(model))  # types of what the quantization tool added
-    home = {unit: number for number, units in enumerate(stages) for unit in units}
-    found = []
+    stage_of = {unit: number for number, units in enumerate(stages) for unit in units}
+    models = []
     for number, units in enumerate(stages):
         reads = dict.fromkeys(name for unit in units for name in graph.units[unit].inputs)
         writes = [name for unit in units for name in graph.units[unit].outputs]
-        away = [n for n in writes if any(home[reader] != number for reader in graph.consumers(n))]
+        away = [n for n in writes if any(stage_of[reader] != number for reader in graph.consumers(n))]
         due = [name for name in writes if name in graph.outputs]
         inputs = [
-            name if name in graph.inputs else _wire(library, name) for name in reads if name not in writes
+            name if name in graph.inputs else _handed_over(library, name)
+            for name in reads
+            if name not in writes
         ]
-        outputs = dict.fromkeys([*(_wire(library, name) for name in away), *due])
-        found.append(library.part(inputs, list(outputs)))
-    return found
+        outputs = dict.fromkeys([*(_handed_over(library, name) for name in away), *due])
+        models.append(library.part(inputs, list(outputs)))
+    return models
 
 
-def _wire(library: Library, name: str) -> str:
+def _handed_over(library: Library, name: str) -> str:
+    """Return what a stage hands over for a tensor: its integers, if the model has them."""
     quantized = name + QUANTIZED_SUFFIX
     return quantized if quantized in library.writer else name

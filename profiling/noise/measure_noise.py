@@ -52,7 +52,7 @@ def measure_noise(
     quantizers = tensor_roundings(quantized)
     weights = weight_roundings(quantized)
     walk = _PrefixRunner(graph, samples)
-    boundary = [name for name in graph.boundary() if name in quantizers and known is None]
+    boundary = [name for name in graph.boundary_tensors() if name in quantizers and known is None]
     total = len(boundary) + sum(unit.quantizable for unit in graph.units)
     tensors, units = dict[str, _NoisePair](), dict[str, _NoisePair]()
     coarser = dict[str, float | None]()

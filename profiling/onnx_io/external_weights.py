@@ -21,6 +21,7 @@ from onnx import TensorProto, checker, external_data_helper, helper, numpy_helpe
 from profiling.arrays import Array
 from profiling.directories import ROOT, scratch_folder
 from profiling.errors import ModelError
+from profiling.onnx_io.element_types import NUMPY_TYPES
 
 LARGE_BYTES = 2**20
 _PIECE_BYTES = 2**24
@@ -28,13 +29,6 @@ _MOST_INLINE_BYTES = 2**30  # protobuf ends at 2 GiB, and needs room for its own
 _ALIGNMENT = 4096
 _DIGEST_BYTES = 20
 DATA_SUFFIX = ".data"
-_PLAIN = frozenset(
-    {
-        TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BOOL,
-        TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
-        TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +327,7 @@ def _number(entries: Mapping[str, str], key: str, default: int, what: str) -> in
 
 
 def _may_leave(tensor: TensorProto) -> bool:
-    if tensor.data_type not in _PLAIN or len(tensor.dims) < 2:  # noqa: PLR2004  a bias stays inside
+    if tensor.data_type not in NUMPY_TYPES or len(tensor.dims) < 2:  # noqa: PLR2004  a bias stays inside
         return False
     return _elements(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize >= LARGE_BYTES
 

@@ -13,7 +13,7 @@ from profiling.onnx_io.external_weights import externalize, light, reattach_weig
 from profiling.runtime.log_filter import quiet
 from profiling.runtime.session import Optimization, Runtime, Trace, open_session
 
-_NO_LIMIT = 2**31 - 1
+_UNBOUNDED = 2**31 - 1  # the tool takes a Slice that ends here or beyond for one to the end
 
 
 def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -51,7 +51,7 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder, chdir(folder), quiet():
         try:
             return reattach_weights(
-                SymbolicShapeInference.infer_shapes(light(model), int_max=_NO_LIMIT, auto_merge=True), model
+                SymbolicShapeInference.infer_shapes(light(model), int_max=_UNBOUNDED, auto_merge=True), model
             )
         except Exception:  # noqa: BLE001  it raises anything; plain inference may do
             return model

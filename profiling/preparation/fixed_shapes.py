@@ -1,6 +1,6 @@
-"""Types and shapes of a model's tensors, told as real runs show them."""
+"""Types and shapes of a model's tensors, written into the model as real runs show them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import onnx
 from onnx import TensorProto, helper, shape_inference
@@ -10,89 +10,103 @@ from profiling.errors import ModelError
 from profiling.onnx_io.load import dimensions, set_shape
 from profiling.preparation.observed_shapes import ObservedTensor, observe_tensors
 
-FEW = 4
-"""Samples that are enough where inference and runs agree."""
+ENOUGH_SAMPLES = 4
+"""Samples that are run where inference knows every shape, so that runs only confirm it.
+
+Otherwise every sample is run, since one alone may differ."""
 
 
-def fix_shapes(model: onnx.ModelProto, samples: Sequence[Feeds], untold: Collection[str] = ()) -> None:
-    """Tell every tensor's type and shape as real runs show them, in place.
+def fix_shapes(model: onnx.ModelProto, samples: Sequence[Feeds], omitted: Collection[str] = ()) -> None:
+    """Record every tensor's type and shape in `value_info` as real runs show them, in place.
 
     What is inferred counts only where nothing can be run. A tensor that is none (a sequence) or whose shape
-    differs from sample to sample is not told, nor those that had better not be.
+    differs from sample to sample is not recorded.
+
+    Parameters
+    ----------
+    samples
+        May be empty.
+    omitted
+        Tensors that are not to be recorded.
 
     Raises
     ------
     ModelError
-        If an output is such a tensor.
+        If an output is no tensor or its shape differs; if the runtime cannot run a sample.
     """
     graph = model.graph
-    inferred = shape_inference.infer_shapes(_without_types(model), data_prop=True).graph
-    guessed = {value.name: value for value in (*inferred.value_info, *inferred.output)}
+    inferred = shape_inference.infer_shapes(_without_shapes(model), data_prop=True).graph
+    guesses = {value.name: value for value in (*inferred.value_info, *inferred.output)}
     written = [name for node in graph.node for name in node.output if name]
-    elem_types = {
-        name: value.type.tensor_type.elem_type for name, value in guessed.items() if _has_kind(value)
-    }
-    settled = all(name in guessed and _is_static(guessed[name]) for name in written)
-    few = [samples[i] for i in range(min(FEW, len(samples)))] if settled else samples
-    seen = observe_tensors(model, elem_types, few) if len(samples) else _inferred(guessed)
-    left = {value.name for value in graph.output} | set(untold)
+    if len(samples):
+        settled = all(name in guesses and _is_static(guesses[name]) for name in written)
+        runs = [samples[i] for i in range(min(ENOUGH_SAMPLES, len(samples)))] if settled else samples
+        tensors = observe_tensors(model, _element_types(guesses), runs)
+    else:
+        tensors = _static_tensors(guesses)
+    unrecorded = {value.name for value in graph.output} | set(omitted)
     del graph.value_info[:]
-    for name in written:
-        if name in seen and name not in left:
-            graph.value_info.append(
-                helper.make_tensor_value_info(name, seen[name].elem_type, seen[name].shape)
-            )
+    graph.value_info.extend(
+        helper.make_tensor_value_info(name, tensors[name].elem_type, tensors[name].shape)
+        for name in written
+        if name in tensors and name not in unrecorded
+    )
     for value in graph.output:
-        _settle_output(value, seen, guessed, model)
+        _fix_output(value, tensors, guesses, graph)
 
 
-def _without_types(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that tells nothing of tensors inside, as left behind by tools."""
+def _without_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy without what tools left behind about tensors inside: it may be of another batch."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.value_info[:]
     return copy
 
 
-def _inferred(guessed: dict[str, onnx.ValueInfoProto]) -> dict[str, ObservedTensor]:
+def _element_types(guesses: Mapping[str, onnx.ValueInfoProto]) -> dict[str, int]:
+    """Return the element types that inference knows; UNDEFINED where it knows that something is no tensor."""
+    return {
+        name: value.type.tensor_type.elem_type
+        for name, value in guesses.items()
+        if value.type.WhichOneof("value") not in (None, "tensor_type") or value.type.tensor_type.elem_type
+    }
+
+
+def _static_tensors(guesses: Mapping[str, onnx.ValueInfoProto]) -> dict[str, ObservedTensor]:
     return {
         name: ObservedTensor(value.type.tensor_type.elem_type, tuple(d or 0 for d in dimensions(value)))
-        for name, value in guessed.items()
+        for name, value in guesses.items()
         if _is_static(value)
     }
 
 
-def _settle_output(
-    value: onnx.ValueInfoProto,
-    seen: dict[str, ObservedTensor],
-    guessed: dict[str, onnx.ValueInfoProto],
-    model: onnx.ModelProto,
+def _fix_output(
+    output: onnx.ValueInfoProto,
+    tensors: Mapping[str, ObservedTensor],
+    guesses: Mapping[str, onnx.ValueInfoProto],
+    graph: onnx.GraphProto,
 ) -> None:
-    own = next((one for one in model.graph.input if one.name == value.name), None)
-    if own is not None:
-        value.CopyFrom(own)
-    elif value.name in seen:
-        value.type.tensor_type.elem_type = seen[value.name].elem_type
-        set_shape(value, seen[value.name].shape)
+    same_input = next((value for value in graph.input if value.name == output.name), None)
+    if same_input is not None:
+        output.CopyFrom(same_input)
+    elif output.name in tensors:
+        output.type.tensor_type.elem_type = tensors[output.name].elem_type
+        set_shape(output, tensors[output.name].shape)
     else:
-        kind = str(guessed.get(value.name, value).type.WhichOneof("value") or "tensor_type").removesuffix(
-            "_type"
-        )
-        if kind != "tensor":
-            raise ModelError(f"output {value.name!r} is a {kind}, which is not supported")
-        raise ModelError(
-            f"output {value.name!r} has a dynamic shape, which is not supported: cut the model in front of "
-            "the operator that makes it so, or pad it to a fixed size"
-        )
+        variant = guesses.get(output.name, output).type.WhichOneof("value") or "tensor_type"
+        raise _unsupported_output(output.name, str(variant).removesuffix("_type"))
 
 
-def _has_kind(value: onnx.ValueInfoProto) -> bool:
-    """Return whether inference knows a tensor's element type, or that it is no tensor."""
-    kind = value.type.WhichOneof("value")
-    return kind not in (None, "tensor_type") or bool(value.type.tensor_type.elem_type)
+def _unsupported_output(name: str, variant: str) -> ModelError:
+    if variant != "tensor":
+        return ModelError(f"output {name!r} is a {variant}, which is not supported")
+    return ModelError(
+        f"output {name!r} has a dynamic shape, which is not supported: cut the model in front of "
+        "the operator that makes it so, or pad it to a fixed size"
+    )
 
 
 def _is_static(value: onnx.ValueInfoProto) -> bool:
     tensor = value.type.tensor_type
-    known = tensor.elem_type != TensorProto.UNDEFINED and tensor.HasField("shape")
-    return known and None not in dimensions(value)
+    typed = tensor.elem_type != TensorProto.UNDEFINED and tensor.HasField("shape")
+    return typed and None not in dimensions(value)

@@ -10,15 +10,17 @@ from profiling.arrays import Array
 from profiling.onnx_io.external_weights import is_large, values
 from profiling.onnx_io.unique_names import FreshNames
 
-_BIAS, _MATRIX = 2, 2
+_BIAS = 2  # input
+_MATRIX = 2  # dimensions
 _TRANSPOSED = "transB"
 
 
 def simplify_gemms(graph: onnx.GraphProto) -> None:
     """Fold factors of Gemm nodes into constants, and give each a bias of one value per column, in place.
 
-    A constant that another node reads as well is copied. A bias that differs between rows is added by a
-    node of its own. What is computed at run time stays.
+    Gemm is alpha * A B + beta * C, with C broadcast to the product's rows and columns. A constant that
+    another node reads as well is copied. A bias that differs between rows is added by a node of its own. What
+    is computed at run time stays.
     """
     editor = _Editor(graph, FreshNames(graph), {init.name: init for init in graph.initializer})
     nodes: list[onnx.NodeProto] = []
@@ -26,8 +28,8 @@ def simplify_gemms(graph: onnx.GraphProto) -> None:
         nodes.append(node)
         if node.op_type == "Gemm" and node.domain in ("", "ai.onnx"):
             _fold_alpha(node, editor)
-            added = _simplify_bias(node, editor)
-            nodes += [added] if added is not None else []
+            addition = _simplify_bias(node, editor)
+            nodes += [addition] if addition is not None else []
     del graph.node[:]
     graph.node.extend(nodes)
 
@@ -39,7 +41,7 @@ class _Editor:
     constants: dict[str, TensorProto]
 
     def value(self, name: str) -> Array | None:
-        """Return the values of a float constant that lies in the model."""
+        """Return the values of a float constant that lies in the model; None for any other tensor."""
         constant = self.constants.get(name)
         if constant is None or is_large(constant) or constant.data_type != TensorProto.FLOAT:
             return None
@@ -62,7 +64,7 @@ def _fold_alpha(node: onnx.NodeProto, editor: _Editor) -> None:
 
 
 def _simplify_bias(node: onnx.NodeProto, editor: _Editor) -> onnx.NodeProto | None:
-    """Fold beta into the bias and make a vector of it; return a node that adds what is none."""
+    """Fold beta into the bias and make a vector of it; return the node that adds a bias which is none."""
     name = node.input[_BIAS] if len(node.input) > _BIAS else ""
     factor = _attribute(node, "beta")
     if not name or factor == 0:
@@ -75,17 +77,19 @@ def _simplify_bias(node: onnx.NodeProto, editor: _Editor) -> onnx.NodeProto | No
     scaled = bias * np.float32(factor)
     _drop_attribute(node, "beta")
     if scaled.size == 1 or (scaled.shape[-1] in (1, columns) and scaled.size == scaled.shape[-1]):
+        # The tool quantizes a bias in steps of the weight's channels, hence one value per column.
         vector = np.broadcast_to(scaled.reshape(-1), (columns,))
         if factor != 1 or bias.shape != (columns,):
             node.input[_BIAS] = editor.add(name, vector)
         return None
     matrix = editor.add(name, scaled) if factor != 1 else name
     del node.input[_BIAS:]
-    inner, node.output[0] = node.output[0], editor.fresh.of(f"{node.output[0]}/product")
-    return helper.make_node("Add", [node.output[0], matrix], [inner], editor.fresh.of(f"{node.name}/bias"))
+    total, node.output[0] = node.output[0], editor.fresh.of(f"{node.output[0]}/product")
+    return helper.make_node("Add", [node.output[0], matrix], [total], editor.fresh.of(f"{node.name}/bias"))
 
 
 def _columns(node: onnx.NodeProto, editor: _Editor) -> int | None:
+    """Return how many columns the product has, where a constant weight tells."""
     weight = editor.constants.get(node.input[1])
     if weight is None or len(weight.dims) != _MATRIX:
         return None

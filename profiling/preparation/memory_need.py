@@ -28,6 +28,7 @@ def refuse_too_large(model: onnx.ModelProto) -> None:
         Naming the tensor and its size.
     """
     free = available_bytes()
+    # One tensor alone: how many live at once is up to the runtime, and its arenas may share.
     for value in _values(model):
         size = _size_bytes(value)
         if size > free:
@@ -49,6 +50,6 @@ def _values(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
 def _size_bytes(value: onnx.ValueInfoProto) -> int:
     tensor = value.type.tensor_type
     if not tensor.elem_type or not tensor.HasField("shape"):
-        return 0
+        return 0  # no tensor, or of a size that only runs show
     itemsize = helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
     return int(prod(size or 0 for size in dimensions(value)) * itemsize)

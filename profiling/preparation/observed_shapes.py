@@ -8,19 +8,15 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from profiling.arrays import Array, Feeds
+from profiling.arrays import Feeds
 from profiling.errors import ModelError
+from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.unique_names import FreshNames
+from profiling.printable_text import first_line
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
-# Types of which the runtime tells the shape; others (four bits, float8) stay inside one unit.
-_WITH_SHAPE = frozenset(
-    {
-        TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16, TensorProto.BOOL,
-        TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.STRING,
-        TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
-    }
-)  # fmt: skip
+# Types that the runtime's Shape takes; others (four bits, float8) stay inside one unit.
+_WITH_SHAPE = NUMPY_TYPES | {TensorProto.BFLOAT16, TensorProto.STRING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +26,7 @@ class ObservedTensor:
     Parameters
     ----------
     elem_type
-        ONNX element type.
+        ONNX element type (a number of TensorProto.DataType).
     """
 
     elem_type: int
@@ -40,10 +36,10 @@ class ObservedTensor:
 def observe_tensors(
     model: onnx.ModelProto, elem_types: Mapping[str, int], samples: Iterable[Feeds]
 ) -> dict[str, ObservedTensor]:
-    """Return what nodes write, where it is a tensor that has one shape in every sample.
+    """Return the tensors that nodes write, by name, as far as each has one shape in every sample.
 
-    Only shapes leave the session, so that large tensors are given up at once; a tensor whose type is not
-    known comes out whole.
+    Sequences and the like are left out. Only shapes leave the session, so that large tensors are given up at
+    once; a tensor whose type is not known comes out whole.
 
     Parameters
     ----------
@@ -71,28 +67,28 @@ def observe_tensors(
         Optimization.NONE,
         execution_order=ort.ExecutionOrder.PRIORITY_BASED,
     )
-    seen: dict[str, set[ObservedTensor]] = {}
+    observed: dict[str, set[ObservedTensor]] = {}
     for feeds in samples:
-        for name, found in _seen(session, feeds, shapes, elem_types).items():
-            seen.setdefault(name, set()).add(found)
-    return {name: next(iter(kinds)) for name, kinds in seen.items() if len(kinds) == 1}
+        for name, tensor in _observe(session, feeds, shapes, elem_types).items():
+            observed.setdefault(name, set()).add(tensor)
+    return {name: next(iter(tensors)) for name, tensors in observed.items() if len(tensors) == 1}
 
 
-def _seen(
+def _observe(
     session: ort.InferenceSession, feeds: Feeds, shapes: Mapping[str, str], elem_types: Mapping[str, int]
 ) -> dict[str, ObservedTensor]:
     try:
         values = run_session(session, feeds)
     except Exception as exc:  # the runtime's exceptions share no base class
-        raise ModelError(f"ONNX Runtime cannot run the model on a sample: {_first_line(exc)}") from exc
+        raise ModelError(f"ONNX Runtime cannot run the model on a sample: {first_line(exc)}") from exc
     tensors = {
         name: ObservedTensor(elem_types[name], tuple(int(size) for size in values.pop(shape)))
         for name, shape in shapes.items()
     }
     for name, value in values.items():
         if isinstance(value, np.ndarray) and value.dtype != object:
-            kind = int(helper.np_dtype_to_tensor_dtype(value.dtype))
-            tensors[name] = ObservedTensor(kind, value.shape)
+            elem_type = int(helper.np_dtype_to_tensor_dtype(value.dtype))
+            tensors[name] = ObservedTensor(elem_type, value.shape)
     return tensors
 
 
@@ -110,35 +106,9 @@ def _watched(model: onnx.ModelProto, shapes: Mapping[str, str], values: Sequence
             for name in node.output
             if name in shapes
         ]
+    # Recorded shapes may be wrong, and a session refuses a model whose records contradict one another.
     del graph.node[:], graph.output[:], graph.value_info[:]
     graph.node.extend(nodes)
     outputs = [helper.make_tensor_value_info(name, TensorProto.INT64, None) for name in shapes.values()]
     graph.output.extend(outputs + [onnx.ValueInfoProto(name=name) for name in values])
     return watched
-
-
-def default_feeds(model: onnx.ModelProto) -> list[list[dict[str, Array]]]:
-    """Return made-up samples for a model whose real ones are not at hand: noise, zeros and ones.
-
-    Whole numbers, which may be sizes and axes, are the same within each list.
-    """
-    rng = np.random.default_rng(0)
-    columns = {value.name: _made_up(value, rng) for value in model.graph.input}
-    whole = {name for name, rows in columns.items() if not np.issubdtype(rows[0].dtype, np.floating)}
-    return [
-        [{name: rows[fixed if name in whole else i] for name, rows in columns.items()} for i in range(3)]
-        for fixed in range(3)
-    ]
-
-
-def _made_up(value: onnx.ValueInfoProto, rng: np.random.Generator) -> list[Array]:
-    tensor = value.type.tensor_type
-    dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-    shape = [dim.dim_value for dim in tensor.shape.dim]
-    whole = not np.issubdtype(dtype, np.floating)
-    noise = rng.integers(0, 2, size=shape) if whole else rng.normal(size=shape)
-    return [np.asarray(noise).astype(dtype), np.zeros(shape, dtype), np.ones(shape, dtype)]
-
-
-def _first_line(exc: Exception) -> str:
-    return next(iter(str(exc).strip().splitlines()), type(exc).__name__)

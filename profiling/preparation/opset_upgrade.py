@@ -9,11 +9,14 @@ from profiling.onnx_io.external_weights import light, reattach_weights, values
 from profiling.onnx_io.load import MIN_OPSET, TARGET_OPSET, default_opset
 from profiling.onnx_io.subgraphs import all_nodes
 
+_SCALES = 2  # input of Resize
 _RESIZE_CHANGED = 11  # before it Resize and Upsample knew no coordinate_transformation_mode
 
 
 def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model in an operator set from 13 on, as it is if it is in one.
+    """Return a model of an older operator set in TARGET_OPSET; others as they are.
+
+    What depends on coordinates that later versions of Resize chose otherwise is told to each Resize.
 
     Raises
     ------
@@ -29,16 +32,21 @@ def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:
     except (RuntimeError, ValueError, IndexError) as exc:
         raise ModelError(f"opset {opset} cannot be converted to {TARGET_OPSET}: {exc}") from exc
     if opset < _RESIZE_CHANGED:
-        constants = {init.name: init for init in upgraded.graph.initializer}
-        constants |= {
-            node.output[0]: node.attribute[0].t
-            for node in all_nodes(upgraded.graph)
-            if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value"
-        }
+        constants = _constants(upgraded.graph)
         for node in all_nodes(upgraded.graph):
             if node.op_type == "Resize" and node.output[0] in resized:
                 _keep_coordinates(node, constants)
     return upgraded
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
+    """Return initializers and what Constant nodes hold; the converter makes such nodes of attributes."""
+    nodes = {
+        node.output[0]: node.attribute[0].t
+        for node in all_nodes(graph)
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value"
+    }
+    return {init.name: init for init in graph.initializer} | nodes
 
 
 def _keep_coordinates(node: onnx.NodeProto, constants: dict[str, TensorProto]) -> None:
@@ -53,6 +61,6 @@ def _keep_coordinates(node: onnx.NodeProto, constants: dict[str, TensorProto]) -
     node.attribute.extend(kept)
     node.attribute.append(helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
     if mode == b"nearest":
-        scales = constants.get(node.input[2]) if len(node.input) > 2 else None  # noqa: PLR2004
+        scales = constants.get(node.input[_SCALES]) if len(node.input) > _SCALES else None
         shrinks = scales is not None and bool(np.all(values(scales) <= 1))
         node.attribute.append(helper.make_attribute("nearest_mode", "ceil" if shrinks else "floor"))

@@ -14,11 +14,14 @@ from profiling.arrays import Array
 from profiling.onnx_io.external_weights import values
 from profiling.onnx_io.unique_names import FreshNames
 
-_ROI, _SCALES, _SIZES = 1, 2, 3
+_ROI, _SCALES, _SIZES = 1, 2, 3  # inputs
 
 
 def spread_resize_axes(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Give Resize nodes with `axes` constants for every axis instead, in place, where these are constants.
+    """Give Resize nodes with `axes` scales or sizes for every axis instead, in place.
+
+    Other axes get scale 1, or the size that they have. A Resize stays as it is if its scales or sizes are no
+    constants, it has a region of interest, or it keeps an aspect ratio over its axes.
 
     Parameters
     ----------
@@ -46,19 +49,20 @@ def _spread(
     has_roi = _name(node, _ROI) != "" and any(
         a.name == "coordinate_transformation_mode" and a.s == b"tf_crop_and_resize" for a in node.attribute
     )
-    which = _SIZES if _name(node, _SIZES) else _SCALES
-    given = constants.get(_name(node, which))
-    if given is None or has_roi or any(policy != b"stretch" for policy in policies):
+    position = _SIZES if _name(node, _SIZES) else _SCALES
+    some_axes = constants.get(_name(node, position))
+    if some_axes is None or has_roi or any(policy != b"stretch" for policy in policies):
         return
-    own = values(given)
-    whole: Array = np.ones(len(shape), np.float32) if which == _SCALES else np.asarray(shape, np.int64)
-    whole[list(axes)] = own
-    node.input[which] = fresh.of(f"{given.name}/all_axes")
-    graph.initializer.append(numpy_helper.from_array(whole.astype(own.dtype), node.input[which]))
+    extents = values(some_axes)
+    all_axes: Array = np.ones(len(shape), np.float32) if position == _SCALES else np.asarray(shape, np.int64)
+    all_axes[list(axes)] = extents
+    node.input[position] = fresh.of(f"{some_axes.name}/all_axes")
+    graph.initializer.append(numpy_helper.from_array(all_axes.astype(extents.dtype), node.input[position]))
     kept = [a for a in node.attribute if a.name != "axes"]
     del node.attribute[:]
     node.attribute.extend(kept)
 
 
-def _name(node: onnx.NodeProto, place: int) -> str:
-    return node.input[place] if len(node.input) > place else ""
+def _name(node: onnx.NodeProto, position: int) -> str:
+    """Return the name of an input; empty if it is left out."""
+    return node.input[position] if len(node.input) > position else ""

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
-from profiling.on_device.measure import overflows
+from profiling.on_device.sessions import int8_overflows
 from profiling.runtime.session import Runtime, open_session
 
 _DEPTH = 64
@@ -19,8 +19,8 @@ probe (uint8[1, {_DEPTH}] x) => (int32[1, 16] y)
 """
 
 
-def probe() -> onnx.ModelProto:
-    """Return the model that `onboard.overflows` runs: the largest weights there are."""
+def overflow_probe_model() -> onnx.ModelProto:
+    """Return the model that `int8_overflows` runs: the largest weights there are."""
     model = parser.parse_model(_PROBE)
     weights = np.full((_DEPTH, 16), 127, dtype=np.int8)
     model.graph.initializer.append(numpy_helper.from_array(weights, "w"))
@@ -30,4 +30,4 @@ def probe() -> onnx.ModelProto:
 @cache
 def this_cpu_overflows(runtime: Runtime) -> bool:
     """Return whether int8 kernels overflow on this machine with 8-bit weights."""
-    return overflows(open_session(probe(), runtime))
+    return int8_overflows(open_session(overflow_probe_model(), runtime))

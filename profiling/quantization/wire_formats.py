@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array
-from profiling.on_device.measure import DECODE, ENCODE
+from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.precision import Wire
 from profiling.quantization.keep_float import keep_float
@@ -21,7 +21,7 @@ _TYPES = {Wire.FLOAT16: TensorProto.FLOAT16, Wire.UINT8: TensorProto.UINT8}
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
+class WiredTensor:
     """A float tensor that crosses links in a wire.
 
     Parameters
@@ -50,7 +50,7 @@ class Crossing:
 
 def add_wires(
     model: onnx.ModelProto,
-    crossings: Iterable[Crossing],
+    crossings: Iterable[WiredTensor],
     ranges: Mapping[str, tuple[float, float]],
     quantized: Collection[str],
 ) -> onnx.ModelProto:

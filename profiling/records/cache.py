@@ -36,11 +36,11 @@ def samples_hash(samples: Iterable[Feeds]) -> str:
     return digest.hexdigest()
 
 
-def cached(path: Path, kind: type[T], make: Callable[[], T]) -> T:
+def cached(path: Path, record: type[T], make: Callable[[], T]) -> T:
     """Return the record at `path`, or make it and keep it; an unreadable entry is made anew."""
     if path.exists():
         try:
-            return load_json(path, kind)
+            return load_json(path, record)
         except ProfileError:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)

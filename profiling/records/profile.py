@@ -11,11 +11,11 @@ import msgspec
 
 from profiling.errors import ProfileError
 from profiling.input_files import read_input
-from profiling.on_device.measure import FORMAT as FORMAT
+from profiling.on_device.measurement_plan import FORMAT as FORMAT
 from profiling.precision import Precision, Wire
 
-_ROUNDING = 1e-9
-_MOST_BYTES = 64 * 2**20
+_ROUNDING = 1e-9  # a rest that is the start but for rounding is spread already
+_MOST_BYTES = 64 * 2**20  # of a record; a profile has about 1 KiB per unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +201,14 @@ def writing_aside(path: Path) -> Iterator[Path]:
     So a crash or a second run never shows half a file. A link keeps pointing where it does; a device
     or pipe is written as it is.
     """
-    place = path.resolve()
-    if place.exists() and not place.is_file():
+    target = path.resolve()
+    if target.exists() and not target.is_file():
         yield path
         return
-    aside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield aside
-        aside.replace(place)
+        aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -221,10 +221,10 @@ def load_profile(path: Path) -> Profile:
     ProfileError
         If the file is missing, no profile, or of another format.
     """
-    found = load_json(path, _Format, "Profile").format
-    if found != FORMAT:
+    written = load_json(path, _Format, "Profile").format
+    if written != FORMAT:
         raise ProfileError(
-            f"{path}: format {found}, this version reads {FORMAT}; make it again: plan profile"
+            f"{path}: format {written}, this version reads {FORMAT}; make it again: plan profile"
         )
     return load_json(path, Profile)
 
@@ -237,22 +237,22 @@ class _Format(msgspec.Struct):
     latency: msgspec.Raw
 
 
-def load_json(path: Path, kind: type[T], name: str | None = None) -> T:
+def load_json(path: Path, record: type[T], name: str | None = None) -> T:
     """Read a record back.
 
     Parameters
     ----------
     name
-        What messages call it; default: as `kind`.
+        What messages call it; default: as `record`.
 
     Raises
     ------
     ProfileError
-        If the file is missing, no JSON, or lacks what `kind` needs.
+        If the file is missing, no JSON, or lacks what `record` needs.
     """
     try:
-        return msgspec.json.decode(read_input(path, _MOST_BYTES), type=kind)
+        return msgspec.json.decode(read_input(path, _MOST_BYTES), type=record)
     except OSError as exc:
         raise ProfileError(f"{path}: {exc.strerror}") from exc
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
-        raise ProfileError(f"{path} is not a {name or kind.__name__} file: {exc}") from exc
+        raise ProfileError(f"{path} is not a {name or record.__name__} file: {exc}") from exc

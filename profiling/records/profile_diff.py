@@ -6,7 +6,9 @@ from profiling.errors import ProfileError
 from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile, Profile
 
-_LEAST = 0.03  # relative; smaller differences are not told, however steady the runs
+# Relative; smaller differences are not told, however steady the runs: two profiles of one device are wanted
+# to agree so well in the median, see benchmarks/profiling_cost.py.
+_LEAST = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ def diff_profiles(before: Profile, after: Profile) -> ProfileDiff:
     ProfileError
         If they are of different models.
     """
-    one, two = before.latency, after.latency
-    if one.model_sha256 != two.model_sha256:
+    earlier, later = before.latency, after.latency
+    if earlier.model_sha256 != later.model_sha256:
         raise ProfileError("the two profiles are of different models: there is nothing to compare")
-    rows = {(row.unit, row.precision): row for row in one.units}
-    pairs = [(rows[row.unit, row.precision], row) for row in two.units if (row.unit, row.precision) in rows]
-    pace = 1 + _relative(one.wall_s[Precision.FP32], two.wall_s[Precision.FP32])
+    rows = {(row.unit, row.precision): row for row in earlier.units}
+    pairs = [(rows[row.unit, row.precision], row) for row in later.units if (row.unit, row.precision) in rows]
+    pace = 1 + _relative(earlier.wall_s[Precision.FP32], later.wall_s[Precision.FP32])
     changes = []
     for old, new in pairs:
         change = _relative(old.seconds * pace, new.seconds)
@@ -71,18 +73,22 @@ def diff_profiles(before: Profile, after: Profile) -> ProfileDiff:
     changes.sort(key=lambda c: -abs(c.after_s - c.before_s))
     sizes = sorted(abs(_relative(old.seconds * pace, new.seconds)) for old, new in pairs)
     return ProfileDiff(
-        settings=_settings(one, two),
+        settings=_settings(earlier, later),
         units=len(pairs),
         pace=pace,
         median_change=sizes[len(sizes) // 2] if sizes else 0.0,
-        whole={p: _relative(seconds, two.wall_s[p]) for p, seconds in one.wall_s.items() if p in two.wall_s},
+        whole={
+            p: _relative(seconds, later.wall_s[p])
+            for p, seconds in earlier.wall_s.items()
+            if p in later.wall_s
+        },
         changes=tuple(changes),
     )
 
 
-def _settings(one: LatencyProfile, two: LatencyProfile) -> dict[str, tuple[str, str]]:
+def _settings(before: LatencyProfile, after: LatencyProfile) -> dict[str, tuple[str, str]]:
     names = ("runtime_version", "scheme", "processor", "threads", "provider")
-    pairs = {name: (str(getattr(one, name)), str(getattr(two, name))) for name in names}
+    pairs = {name: (str(getattr(before, name)), str(getattr(after, name))) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 

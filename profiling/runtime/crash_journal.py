@@ -48,8 +48,8 @@ class CrashJournal:
 
 def last_notes(folder: Path, since: float) -> list[str]:
     """Return what was being tried, by a folder's journals written after a time in Unix seconds."""
-    found = [path for path in folder.glob(f"*{SUFFIX}") if path.stat().st_mtime >= since - 1]
-    return [lines[-1] for path in found if (lines := _read(path))]
+    recent = [path for path in folder.glob(f"*{SUFFIX}") if path.stat().st_mtime >= since - 1]
+    return [lines[-1] for path in recent if (lines := _read(path))]
 
 
 def _read(path: Path) -> list[str]:

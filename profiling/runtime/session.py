@@ -17,7 +17,8 @@ from profiling.arrays import Array as Array
 from profiling.arrays import Feeds
 from profiling.directories import ROOT
 from profiling.errors import ModelError
-from profiling.on_device.measure import QUIET, session_options, trace_into
+from profiling.on_device.sessions import ERRORS_ONLY, session_options, trace_into
+from profiling.printable_text import first_line
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ _LEVELS = {
 }
 # It makes a SpaceToDepth, which has no integer form, of slices, which have one.
 _FUSION = "SliceConcatToSpaceToDepthFusion"
-ort.set_default_logger_severity(QUIET)  # the tools' own sessions too
+ort.set_default_logger_severity(ERRORS_ONLY)  # the tools' own sessions too
 _SILENT = 4  # fatal
 _MOST_AT_ONCE = 8  # each needs memory for a run of its own
 
@@ -89,8 +90,8 @@ def open_session(
         If the runtime refuses the model or lacks the provider.
     """
     if runtime.provider not in ort.get_available_providers():
-        known = ", ".join(ort.get_available_providers())
-        raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {known}")
+        available = ", ".join(ort.get_available_providers())
+        raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {available}")
     options = session_options(runtime.threads)
     options.graph_optimization_level = _LEVELS[optimization]
     options.execution_order = execution_order
@@ -104,7 +105,7 @@ def open_session(
     try:
         return ort.InferenceSession(source, options, providers=[runtime.provider], enable_fallback=0)
     except Exception as exc:  # the runtime's exceptions share no public base class
-        raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(exc)}") from exc
+        raise ModelError(f"ONNX Runtime cannot load the model: {first_line(exc)}") from exc
 
 
 def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, Array]:
@@ -138,7 +139,3 @@ def runtime_for(samples: int) -> Runtime:
 
 def _cores() -> int:
     return os.cpu_count() or 1
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__

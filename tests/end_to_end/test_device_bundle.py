@@ -2,21 +2,24 @@
 
 import ast
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from repository import QUICKSTART
 
 from planner.cli.commands import main
-from profiling.latency.device_bundle import SCRIPT, write_bundle
+from profiling.latency.device_bundle import write_bundle
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
-from profiling.on_device import measure as onboard
+from profiling.on_device.bundle import ORDER, SCRIPT, read_plan
 from profiling.onnx_io import external_weights as weights
-from profiling.records.profile import load_profile
+from profiling.records.profile import load_profile, save_json
 from profiling.runtime.session import Runtime
 
 
@@ -34,16 +37,33 @@ def bundle(tmp_path_factory) -> Path:
     return folder
 
 
-def measure(folder: Path, where: Path, *arguments: str) -> subprocess.CompletedProcess:
-    # Isolated: this repository is not on the way, whatever the environment says.
-    command = [sys.executable, "-I", str(folder / SCRIPT), *arguments]
-    return subprocess.run(command, cwd=where, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def device(tmp_path_factory) -> Path:
+    """A folder of packages that has NumPy and ONNX Runtime, and nothing else."""
+    folder = tmp_path_factory.mktemp("packages")
+    for package in (Path(np.__file__).parent, Path(onnxruntime.__file__).parent):
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.is_dir():
+                (folder / part.name).symlink_to(part)
+    return folder
+
+
+def run(device: Path, where: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Python as it is on a device: no site packages of this machine, no settings that help."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    env["PYTHONPATH"] = str(device)
+    command = [sys.executable, "-S", *arguments]
+    return subprocess.run(command, cwd=where, capture_output=True, text=True, env=env)
+
+
+def measure(folder: Path, device: Path, where: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return run(device, where, str(folder / SCRIPT), *arguments)
 
 
 @pytest.fixture(scope="module")
-def profile(bundle, tmp_path_factory) -> Path:
-    where = tmp_path_factory.mktemp("device")
-    done = measure(bundle, where)
+def profile(bundle, device, tmp_path_factory) -> Path:
+    where = tmp_path_factory.mktemp("where")
+    done = measure(bundle, device, where)
     assert done.returncode == 0, done.stderr
     assert "timing: 8 of 8" in done.stderr
     assert "name it as `profile` of device server" in done.stdout
@@ -51,8 +71,40 @@ def profile(bundle, tmp_path_factory) -> Path:
     return where / "server.profile.json"
 
 
-def test_the_script_is_python_3_9(bundle):
-    ast.parse((bundle / SCRIPT).read_text(), feature_version=(3, 9))
+@pytest.mark.parametrize("package", ["planner", "profiling", "onnx", "msgspec"])
+def test_the_device_of_these_tests_has_nothing_that_helps(package, device, tmp_path):
+    assert f"No module named '{package}'" in run(device, tmp_path, "-c", f"import {package}").stderr
+
+
+def test_its_code_is_python_3_9(bundle):
+    files = list(bundle.rglob("*.py"))
+    assert len(files) > 5
+    for path in files:
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+def test_measuring_leaves_a_bundle_as_it_was_written(bundle, profile):
+    files = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
+    assert files == {ORDER, *json.loads((bundle / ORDER).read_text())["files"]}
+
+
+def test_a_bundle_measures_with_its_own_code_whatever_is_installed(bundle, device, tmp_path):
+    other = tmp_path / "profiling"
+    other.mkdir()
+    (other / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    for part in device.iterdir():
+        (tmp_path / part.name).symlink_to(part)
+    assert run(tmp_path, tmp_path, "-c", "import profiling").stderr == "the wrong one\n"
+    # -P as PYTHONSAFEPATH: the script's folder is not on the path of its own accord.
+    done = run(tmp_path, tmp_path, "-P", str(bundle / SCRIPT))
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_to_be_measured_is_read_as_it_was_written(residual, tmp_path):
+    setup = Setup(Runtime(), 3)
+    plan = measurement_plan(residual.graph, residual.calibration, setup, "board")
+    save_json(plan, tmp_path / ORDER)
+    assert read_plan(tmp_path) == plan
 
 
 def test_its_models_are_for_old_runtimes_too(bundle):
@@ -89,7 +141,7 @@ def test_a_plan_needs_the_profile_only(profile, tmp_path, capsys):
     assert used == json.loads(profile.read_text())["latency"]
 
 
-def test_large_weights_are_in_the_bundle_once(residual, tmp_path, monkeypatch):
+def test_large_weights_are_in_the_bundle_once(residual, device, tmp_path, monkeypatch):
     from profiling.graph.unit_graph import build_graph
     from profiling.onnx_io.load import load_model
     from profiling.preparation.prepare import prepare_model
@@ -97,12 +149,12 @@ def test_large_weights_are_in_the_bundle_once(residual, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "LARGE_BYTES", 64)
     graph = build_graph(prepare_model(load_model(residual.path, {})))
     setup = Setup(Runtime(), 3)
-    order = measurement_plan(graph, residual.calibration, setup, "board")
+    plan = measurement_plan(graph, residual.calibration, setup, "board")
     variants = variants_of(graph, residual.calibration, setup.precisions)
-    write_bundle(variants, residual.samples[0], order, tmp_path)
+    write_bundle(variants, residual.samples[0], plan, tmp_path)
     files = sorted((tmp_path / "models").glob("*.data"))
     assert len(files) == 8  # four weights, each in float and in int8
-    done = measure(tmp_path, tmp_path, "p.json")
+    done = measure(tmp_path, device, tmp_path, "p.json")
     assert done.returncode == 0, done.stderr
     assert load_profile(tmp_path / "p.json").device == "board"
 
@@ -114,24 +166,22 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_what_goes_wrong_on_the_device_is_one_line(name, bundle, tmp_path):
-    import shutil
-
+def test_what_goes_wrong_on_the_device_is_one_line(name, bundle, device, tmp_path):
     spoil, message = SPOILT[name]
     folder = tmp_path / "b"
     shutil.copytree(bundle, folder)
-    order = json.loads((folder / "order.json").read_text())
-    spoil(order)
-    (folder / "order.json").write_text(json.dumps(order | {"rounds": 1}))
-    done = measure(folder, tmp_path)
+    content = json.loads((folder / ORDER).read_text())
+    spoil(content)
+    (folder / ORDER).write_text(json.dumps(content | {"rounds": 1}))
+    done = measure(folder, device, tmp_path)
     assert done.returncode == 1
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
-def test_a_folder_for_the_profile_must_exist(bundle, tmp_path):
-    done = measure(bundle, tmp_path, "nowhere/p.json")
+def test_a_folder_for_the_profile_must_exist(bundle, device, tmp_path):
+    done = measure(bundle, device, tmp_path, "nowhere/p.json")
     assert (done.returncode, done.stderr) == (1, "nowhere/p.json: its folder does not exist\n")
 
 
@@ -151,13 +201,6 @@ def test_bundles_replace_bundles_and_nothing_else(bundle, tmp_path, capsys):
     assert plan("profile", QUICKSTART, "--device", "tablet", "--bundle", tmp_path / "b") == 1
     assert "--device tablet: no such device; devices are camera, gateway, server" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
-
-
-def test_nodes_are_read_as_onnx_reads_them(residual, tmp_path):
-    model = residual.graph.model
-    onnx.save(model, tmp_path / "m.onnx")
-    expected = [(node.name, list(node.input), list(node.output)) for node in model.graph.node]
-    assert onboard.read_nodes(tmp_path / "m.onnx") == expected
 
 
 def test_a_sample_is_a_real_one(bundle):

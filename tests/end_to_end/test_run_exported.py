@@ -183,7 +183,7 @@ def test_a_manifest_that_lies_is_refused_before_anything_runs(change, message, r
 
 
 def test_weights_outside_the_folder_are_refused_with_a_matching_hash(run, delivered, tmp_path):
-    from planner.output.stage_files import sha256_of
+    from planner.output.file_hash import sha256_of
 
     def change(manifest, folder):
         path = folder / manifest["stages"][0]["file"]

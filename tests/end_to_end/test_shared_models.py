@@ -57,7 +57,7 @@ def test_the_tool_quantizes_what_the_units_say(real):
         graph, calibration.of(able[::2]), calibration.ranges
     )  # raises where the tool leaves the plan
     expected = {t for i in able[::2] for t in graph.tensors_quantized_with(i)}
-    assert quantized_tensors(mixed).keys() & set(graph.boundary()) == expected
+    assert quantized_tensors(mixed).keys() & set(graph.boundary_tensors()) == expected
 
 
 def test_three_stages_in_a_chain_equal_the_whole(real):

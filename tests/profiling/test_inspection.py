@@ -1,13 +1,14 @@
 import io
 
 import models
+import msgspec
 import numpy as np
 import odd_models
 import onnx
 import pytest
 from rich.console import Console
 
-from planner.report.plan_tables import inspection_table
+from planner.report.inspection_table import inspection_table
 from profiling.errors import ModelError
 from profiling.inspection import Inspection, inspect_model
 
@@ -50,3 +51,12 @@ def test_dynamic_shapes_can_be_given(tmp_path):
     with pytest.raises(ModelError, match="declare it"):
         inspect(model, tmp_path)
     assert inspect(model, tmp_path, x=(1, 2, 8, 8)).inputs[0].shape == (1, 2, 8, 8)
+
+
+def test_scripts_find_the_keys_that_they_always_found(tmp_path):
+    content = msgspec.to_builtins(inspect(models.residual(), tmp_path))
+    ends = {"name", "dtype", "shape", "size_bytes"}
+    bytes_of = {"weight_bytes", "weight_bytes_int8", "output_bytes"}
+    assert content.keys() >= {"model", "opset", "inputs", "outputs", "operators", "units", "tried_out"}
+    assert all(end.keys() >= ends for end in (*content["inputs"], *content["outputs"]))
+    assert content["units"][0].keys() >= {"name", "op_types", "obstacle", "quantized", "fp32_s", *bytes_of}

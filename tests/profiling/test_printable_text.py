@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiling.printable_text import one_line, reason, shown
+from profiling.printable_text import first_line, one_line, reason, shown
 
 
 @given(st.text(alphabet=st.characters(codec=None)))
@@ -49,3 +49,11 @@ def test_an_exception_without_words_is_named(exc, text):
 
 def test_an_exception_is_told_in_one_line():
     assert reason(ValueError("one\ntwo\x1b")) == r"one\ntwo\x1b"
+
+
+@given(st.text())
+def test_the_first_line_of_an_exception_is_one_line_and_never_empty(text):
+    line = first_line(ValueError(text))
+    assert line
+    assert len(line.splitlines()) == 1
+    assert line in (text.strip().splitlines() or ["ValueError"])

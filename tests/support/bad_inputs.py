@@ -56,7 +56,7 @@ SCENARIO: dict[str, Any] = {
     "solver": {"name": "highs", "time_limit_s": 5.0, "gap": 1e-6},
     "profiling": {"rounds": 3, "noise_samples": 2},
 }
-PICTURES: dict[str, Any] = {
+IMAGE_SUFFIXES: dict[str, Any] = {
     **{key: SCENARIO[key] for key in ("devices", "links", "source", "sink", "solver", "profiling")},
     "model": "p.onnx",
     "data": {
@@ -193,7 +193,7 @@ def build(folder: Path) -> None:
         rows.append(f"{number}.png,{number % 4}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     (folder / "trace.csv").write_text("seconds,mbit\n" + "".join(f"{n},{1 + n % 3}\n" for n in range(9)))
-    for name, content in (("s.yaml", SCENARIO), ("p.yaml", PICTURES), ("problem.json", PROBLEM)):
+    for name, content in (("s.yaml", SCENARIO), ("p.yaml", IMAGE_SUFFIXES), ("problem.json", PROBLEM)):
         (folder / name).write_text(json.dumps(content))
 
 
@@ -473,9 +473,9 @@ def _pictures(rng: random.Random) -> Iterator[Case]:
     found |= {f"damaged {n}": data for n, data in enumerate(_damaged(_png(pixels), rng, 60))}
     for name, data in found.items():
         yield Case("picture", name, _plan(scenario="p.yaml"), _write("pictures/0.png", data))
-    for place in _places(PICTURES["data"]["calibration"]):
+    for place in _places(IMAGE_SUFFIXES["data"]["calibration"]):
         for number in sorted(rng.sample(range(len(VALUES)), 5)):
-            content = _with(PICTURES, ("data", "calibration", *place), VALUES[number])
+            content = _with(IMAGE_SUFFIXES, ("data", "calibration", *place), VALUES[number])
             text_of = json.dumps(content).replace("NaN", ".nan")
             yield Case(
                 "scenario picture",

@@ -8,7 +8,8 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from planner.problem.placement_problem import Choice, CostMetric, PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric
 
 
 @dataclass
@@ -28,17 +29,17 @@ class Price:
     objective: float = 0.0
 
     def of(self, quantity) -> float:
-        if quantity.measure in (CostMetric.MEMORY, CostMetric.ENERGY, CostMetric.TRAFFIC):
-            values = getattr(self, quantity.measure.value)
+        if quantity.metric in (CostMetric.MEMORY, CostMetric.ENERGY, CostMetric.TRAFFIC):
+            values = getattr(self, quantity.metric.value)
             return math.fsum(values) if quantity.of is None else values[quantity.of]
-        return getattr(self, quantity.measure.value)
+        return getattr(self, quantity.metric.value)
 
 
 def price(problem: PlacementProblem, choice: Choice) -> Price:
     """Return what README's formulas say of a choice."""
     pick = [v.options[c] for v, c in zip(problem.vertices, choice.options, strict=True)]
     wires = choice.wires or (0,) * len(problem.flows)
-    homes = [d if device.again is None else device.again for d, device in enumerate(problem.devices)]
+    homes = [d if device.visit_of is None else device.visit_of for d, device in enumerate(problem.devices)]
     every = range(len(problem.devices))
     formats, sound = _formats(problem, pick)
     forms = [wire if wire and kind == 0 else kind for wire, kind in zip(wires, formats, strict=True)]
@@ -69,7 +70,7 @@ def price(problem: PlacementProblem, choice: Choice) -> Price:
     priced = Price(
         latency=latency,
         makespan=_makespan(problem, pick, forms, busy)
-        if ordered and not lost and all(d.convex for d in problem.devices)
+        if ordered and not lost and all(d.contiguous for d in problem.devices)
         else math.inf,
         period=math.inf if lost else max([*loads, *on_links]),
         noise=_noise(problem, pick, formats, forms),
@@ -97,7 +98,7 @@ def _formats(problem, pick) -> tuple[list[int], bool]:
     found, sound = [], True
     for t in problem.flows:
         asked = {pick[v].format for v in t.quantizers if pick[v].format}
-        fits = [f for f in asked if all(f in problem.formats[g].suits for g in asked)]
+        fits = [f for f in asked if all(f in problem.formats[g].accepts for g in asked)]
         sound = sound and (bool(fits) or not asked)
         found.append(min(fits) if fits else 0)
     return found, sound
@@ -110,7 +111,7 @@ def _readers(t, pick):
 def _busy(problem, pick, formats, forms) -> list[float]:
     """Return seconds per device: units, stages, switches, conversions for links, and seams."""
     busy = [math.fsum(o.seconds for o in pick if o.device == d) for d in range(len(problem.devices))]
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
     for d in _stages(problem, pick, formats, forms):
         busy[d] += problem.devices[d].start_s
     for t, f, m in zip(problem.flows, formats, forms, strict=True):
@@ -127,7 +128,7 @@ def _busy(problem, pick, formats, forms) -> list[float]:
 
 def _stages(problem, pick, formats, forms) -> set[int]:
     """Return the devices that run something: units, or a change of format at the source or the sink."""
-    fixed = [vertex.fixed for vertex in problem.vertices]
+    fixed = [vertex.is_terminal for vertex in problem.vertices]
     found = {pick[v].device for v in range(len(fixed)) if not fixed[v]}
     for t, f, m in zip(problem.flows, formats, forms, strict=True):
         home, wired = pick[t.producer].device, m >= len(t.noise_power)
@@ -204,7 +205,7 @@ def _joules(problem, d, homes, here, active, latency, busy, carried) -> float:
 
 def _makespan(problem, pick, forms, busy) -> float:
     """Return the longest chain of stages and what lies between them."""
-    fixed = [vertex.fixed for vertex in problem.vertices]
+    fixed = [vertex.is_terminal for vertex in problem.vertices]
     gaps: dict[tuple, float] = {}
     for t, m in zip(problem.flows, forms, strict=True):
         a = "source" if fixed[t.producer] else pick[t.producer].device
@@ -224,15 +225,16 @@ def _makespan(problem, pick, forms, busy) -> float:
 def _keeps_rules(problem, pick, formats, homes) -> bool:
     for v, vertex in enumerate(problem.vertices):
         mine = {f for t, f in zip(problem.flows, formats, strict=True) if v in t.quantizers}
-        same = len(mine) == 1 and max(mine) > 0 and problem.formats[max(mine)].absorbs
+        same = len(mine) == 1 and max(mine) > 0 and problem.formats[max(mine)].has_integer_kernel
         own = pick[v].format
-        if same and own != max(mine) and (own or vertex.absorbed):
+        if same and own != max(mine) and (own or vertex.kernel_forced):
             return False
         if (
             own
-            and problem.formats[own].absorbs
+            and problem.formats[own].has_integer_kernel
             and any(
-                (pick[w].format, pick[w].device) != (pick[v].format, pick[v].device) for w in vertex.within
+                (pick[w].format, pick[w].device) != (pick[v].format, pick[v].device)
+                for w in vertex.coupled_with
             )
         ):
             return False
@@ -242,14 +244,14 @@ def _keeps_rules(problem, pick, formats, homes) -> bool:
 
 def _has_order(problem, pick, homes) -> bool:
     """Return whether some order of the convex devices suits every path between units."""
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
     reach = {
         (t.producer, v) for t in problem.flows for v in t.consumers if t.producer in units and v in units
     }
     for w, u, v in itertools.product(units, repeat=3):
         if (u, w) in reach and (w, v) in reach:
             reach.add((u, v))
-    convex = [d for d, device in enumerate(problem.devices) if device.convex]
+    convex = [d for d, device in enumerate(problem.devices) if device.contiguous]
     for u, w, v in itertools.product(units, repeat=3):
         d = pick[u].device
         left = (u, w) in reach and (w, v) in reach and pick[v].device == d != pick[w].device

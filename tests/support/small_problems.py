@@ -2,19 +2,11 @@
 
 from math import inf, isfinite
 
-from planner.problem.placement_problem import (
-    CostMetric,
-    Device,
-    Flow,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, WireForm
+from planner.problem.units import Option, Vertex
 
 LATENCY, ENERGY, NOISE = (Quantity(m) for m in (CostMetric.LATENCY, CostMetric.ENERGY, CostMetric.NOISE))
 
@@ -96,9 +88,10 @@ def small_problem() -> PlacementProblem:
         Flow("c", 2, (4,), forms(seconds, seconds)[:1]),
     )  # fmt: skip
     units = tuple(
-        Vertex(f"u{i}", options, absorbed=i == 1, within=(0, 1) if i == 2 else ()) for i in range(3)
+        Vertex(f"u{i}", options, kernel_forced=i == 1, coupled_with=(0, 1) if i == 2 else ())
+        for i in range(3)
     )
-    ends = tuple(Vertex(n, (Option(0),), fixed=True) for n in ("source", "sink"))
+    ends = tuple(Vertex(n, (Option(0),), is_terminal=True) for n in ("source", "sink"))
     return PlacementProblem(
         (
             Device("a", 1e-5, 3.0, 0.5, 0.1),
@@ -130,10 +123,10 @@ def two_devices_with_one_to_return_to() -> PlacementProblem:
     """A chain of three units on two devices, of which the second need not be convex."""
     options = (Option(0, seconds=0.002), Option(1, seconds=0.001))
     steps = ((0.0, 1e-4), (1e-4, 0.0))
-    ends = tuple(Vertex(n, (Option(0),), fixed=True) for n in ("source", "sink"))
+    ends = tuple(Vertex(n, (Option(0),), is_terminal=True) for n in ("source", "sink"))
     flows = [Flow(f"t{i}", i, (i + 1,), (direct("float", 0, steps, size=1),)) for i in range(2)]
     return PlacementProblem(
-        (Device("a"), Device("b", convex=False)),
+        (Device("a"), Device("b", contiguous=False)),
         (*(Vertex(f"u{i}", options) for i in range(3)), *ends),
         (
             Flow("in", 3, (0,), (direct("float", 0, steps),)),
@@ -162,8 +155,8 @@ ENDLESS_PRESOLVE = PlacementProblem(
         Vertex("u0", _options((0, 0, 0.0019, 0, 2, 8), (0, 1, 0.0, 0.007, 2, 9), (1, 0, 0.0003, 0, 0, 3))),
         Vertex("u1", _options((0, 0, 0.0033, 0, 7, 9), (1, 0, 0.0013, 0, 5, 8), (1, 1, 0.0028, 0.001, 7, 9))),
         Vertex("u2", _options((0, 0, 0.0027, 0, 8, 4), (0, 1, 0.002, 0.008, 6, 0), (1, 0, 0.0, 0, 4, 2))),
-        Vertex("source", (Option(0),), fixed=True),
-        Vertex("sink", (Option(0),), fixed=True),
+        Vertex("source", (Option(0),), is_terminal=True),
+        Vertex("sink", (Option(0),), is_terminal=True),
     ),
     flows=(
         _flow(
@@ -211,8 +204,8 @@ def problem_that_cbc_misjudges() -> PlacementProblem:
         (
             unit("u0", (0, 0, 0), (1, 0, 0), (2, 0, 0)),
             unit("u1", (0, 1, 2), (1, 0, 0), (2, 0, 2)),
-            Vertex("source", (Option(0),), fixed=True),
-            Vertex("sink", (Option(0),), fixed=True),
+            Vertex("source", (Option(0),), is_terminal=True),
+            Vertex("sink", (Option(0),), is_terminal=True),
         ),
         (
             flow(0, (1, 3), (0.0, 0.0, 0.0), (inf, 0.0, inf), (inf, inf, 0.0)),

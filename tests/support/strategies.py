@@ -5,20 +5,11 @@ from dataclasses import replace
 import networkx as nx
 from hypothesis import strategies as st
 
-from planner.problem.placement_problem import (
-    CostMetric,
-    Device,
-    Flow,
-    Format,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, Format, WireForm
+from planner.problem.units import Option, Vertex
 
 # Multiples of a step, so that sums meet budgets exactly or miss them clearly.
 _MILLI = st.integers(0, 40).map(lambda n: n / 1e4)
@@ -30,7 +21,7 @@ _FORMATS = (
     Format("float"),
     Format("uint8", (1,)),
     Format("int8", (2,)),
-    Format("uint16", (1, 2, 3), absorbs=False),
+    Format("uint16", (1, 2, 3), has_integer_kernel=False),
 )
 
 
@@ -53,20 +44,25 @@ def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True
         kinds = [tuple({*own, len(formats) - 1}) for own in kinds]
     devices = [draw(_device(d)) for d in range(count)]
     if extras and units < 4 and count < 3 and draw(_RARELY):
-        devices = [replace(device, convex=True) for device in devices]
-        devices.append(replace(devices[0], name="d0 again", again=0))
+        devices = [replace(device, contiguous=True) for device in devices]
+        devices.append(replace(devices[0], name="d0 again", visit_of=0))
         kinds.append(kinds[0])
     elif extras and draw(_RARELY):
-        devices[0] = replace(devices[0], convex=False)
+        devices[0] = replace(devices[0], contiguous=False)
     vertices = [
         Vertex(
             f"u{i}",
             tuple(draw(_options(kinds))),
-            absorbed=draw(st.booleans()),
-            within=tuple({draw(st.integers(0, units + 1)) for _ in range(2)} - {i}) if draw(_RARELY) else (),
+            kernel_forced=draw(st.booleans()),
+            coupled_with=tuple({draw(st.integers(0, units + 1)) for _ in range(2)} - {i})
+            if draw(_RARELY)
+            else (),
         )
         for i in range(units)
-    ] + [Vertex(name, (Option(draw(st.integers(0, count - 1))),), fixed=True) for name in ("source", "sink")]
+    ] + [
+        Vertex(name, (Option(draw(st.integers(0, count - 1))),), is_terminal=True)
+        for name in ("source", "sink")
+    ]
     links = [Link(f"{a}-{b}", a, b, draw(st.integers(0, 3)) / 1e3) for a, b in draw(_pairs(devices))]
     readers = draw(_readers(units))
     wires = extras and units <= 3
@@ -77,7 +73,7 @@ def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True
     if draw(st.booleans()):
         seams = [draw(_table(len(devices), len(formats))) for _ in range(2)]
         flows = [replace(f, leave_s=seams[0], enter_s=seams[1]) for f in flows]
-    spans = not any(not device.convex for device in devices)
+    spans = not any(not device.contiguous for device in devices)
     quantities = _quantities(devices, links, spans=spans)
     groups = units > 1 and draw(_RARELY)
     pairs = units > 2 and draw(_RARELY)
@@ -109,13 +105,13 @@ def _device(draw, number: int) -> Device:
 
 @st.composite
 def _pairs(draw, devices) -> list[tuple[int, int]]:
-    homes = [d for d, device in enumerate(devices) if device.again is None]
+    homes = [d for d, device in enumerate(devices) if device.visit_of is None]
     return [(a, b) for a in homes for b in homes if a != b and draw(st.integers(0, 3))]
 
 
 def _quantities(devices, links, *, spans: bool) -> list[Quantity]:
     whole = [m for m in CostMetric if m is not CostMetric.MEMORY and (spans or m is not CostMetric.MAKESPAN)]
-    homes = [d for d, device in enumerate(devices) if device.again is None]
+    homes = [d for d, device in enumerate(devices) if device.visit_of is None]
     return [
         *(Quantity(measure) for measure in whole),
         *(Quantity(measure, d) for measure in (CostMetric.MEMORY, CostMetric.ENERGY) for d in homes),
@@ -125,9 +121,9 @@ def _quantities(devices, links, *, spans: bool) -> list[Quantity]:
 
 @st.composite
 def _limit(draw, quantity: Quantity) -> Limit:
-    if quantity.measure in (CostMetric.MEMORY, CostMetric.TRAFFIC):
+    if quantity.metric in (CostMetric.MEMORY, CostMetric.TRAFFIC):
         return Limit(quantity, draw(st.integers(0, 50)))
-    if quantity.measure is CostMetric.NOISE:
+    if quantity.metric is CostMetric.NOISE:
         return Limit(quantity, draw(st.integers(0, 40)) / 1e3)
     # Off the grid of possible sums, which are multiples of 1e-5 here.
     return Limit(quantity, (draw(st.integers(1, 600)) + 0.3) * 1e-4)
@@ -202,12 +198,12 @@ def form(draw, name: str, kind: int, devices, links, seconds, *, convert: bool) 
 def _routes(devices, links, seconds):
     """Return shortest ways over links; visits of one device are at the same place."""
     graph = nx.DiGraph()
-    graph.add_nodes_from(d for d, device in enumerate(devices) if device.again is None)
+    graph.add_nodes_from(d for d, device in enumerate(devices) if device.visit_of is None)
     for at, link in enumerate(links):
         graph.add_edge(link.source, link.target, weight=seconds[at] + 1e-9, at=at)
 
     def way(a: int, b: int):
-        a, b = (devices[d].again if devices[d].again is not None else d for d in (a, b))
+        a, b = (devices[d].visit_of if devices[d].visit_of is not None else d for d in (a, b))
         paths = nx.single_source_dijkstra_path(graph, a)
         if b not in paths:
             return None

@@ -9,7 +9,13 @@ from onnx import helper, numpy_helper, parser
 from profiling.onnx_io.load import load_model
 from profiling.runtime.session import Runtime, open_session, run_session
 
-RNG = np.random.default_rng(1)
+_SEED = 1
+RNG = np.random.default_rng(_SEED)
+
+
+def restart() -> None:
+    """Let the next weights be those that a new process draws."""
+    RNG.bit_generator.state = np.random.default_rng(_SEED).bit_generator.state
 
 
 def weight(*shape: int) -> np.ndarray:

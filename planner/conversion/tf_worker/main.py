@@ -21,9 +21,9 @@ from planner.conversion.request import (
     SEED,
     Conversion,
     ConversionRequest,
-    Kind,
     SourceInput,
-    read_order,
+    SourceKind,
+    read_request,
 )
 from planner.conversion.tf_worker.exception_text import first_line
 from planner.conversion.tf_worker.freeze_variables import freeze
@@ -42,7 +42,7 @@ _PACKAGES = ("tensorflow", "keras", "tf2onnx")
 
 def convert(folder: Path) -> None:
     """Write the model that a folder's order asks for, what became of it, and answers to random numbers."""
-    order = read_order(folder)
+    order = read_request(folder)
     source = open_source(order)
     np.savez(folder / SAMPLES, **{end.name: _random(end)[None] for end in source.ends})
     _write_answers(source, folder)
@@ -80,7 +80,7 @@ def _set_output_shapes(model: onnx.ModelProto, folder: Path) -> None:
 
 def answer(folder: Path) -> None:
     """Write what the source itself answers to samples, stacked along a first axis, in a folder."""
-    _write_answers(open_source(read_order(folder)), folder)
+    _write_answers(open_source(read_request(folder)), folder)
 
 
 def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
@@ -93,14 +93,14 @@ def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
 
 def open_source(order: ConversionRequest) -> Traced | TfliteModel:
     """Return what an order names, ready to be asked."""
-    if order.kind is Kind.TFLITE:
+    if order.kind is SourceKind.TFLITE:
         return TfliteModel(Path(order.target))
-    if order.kind is Kind.APPLICATION:
+    if order.kind is SourceKind.APPLICATION:
         model, notes = build_application(order)
         return trace_keras(model, default_shapes(model) | order.input_shapes, notes)
-    if order.kind is Kind.KERAS:
+    if order.kind is SourceKind.KERAS:
         return trace_keras(load_keras(order), order.input_shapes)
-    return trace_saved_model(order) if order.kind is Kind.SAVED_MODEL else trace_object(order)
+    return trace_saved_model(order) if order.kind is SourceKind.SAVED_MODEL else trace_object(order)
 
 
 def _random(end: SourceInput) -> Any:
@@ -129,7 +129,7 @@ def _done(command: Callable[[Path], None], folder: Path) -> bool:
         text = str(exc)
     except BaseException as exc:  # noqa: BLE001  TensorFlow and Keras raise anything, user code may exit
         traceback.print_exc()
-        shown = read_order(folder).shown
+        shown = read_request(folder).shown
         text = f"model: {shown} cannot be converted: {type(exc).__name__}: {first_line(exc)}"
     else:
         return True

@@ -1,13 +1,14 @@
-"""What a second, a byte or a joule counts in a quantity: the weights of a sum over a plan's accounts."""
+"""What a second, a byte or a joule counts in a quantity: the factors of a sum over a plan's accounts."""
 
 from dataclasses import dataclass, replace
 
-from planner.problem.placement_problem import CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
 
 
 @dataclass(frozen=True, slots=True)
 class Multipliers:
-    """A linear quantity: prices times what a choice spends. Tuples are per device or per link.
+    """A linear quantity: multiples of what a choice spends. Tuples are per device or per link.
 
     Parameters
     ----------
@@ -31,22 +32,22 @@ class Multipliers:
     noise: float = 0.0
 
     def times(self, factor: float) -> "Multipliers":
-        """Return these prices multiplied."""
+        """Return the multipliers of a multiple of the quantity."""
 
-        def all_times(row: tuple[float, ...]) -> tuple[float, ...]:
+        def scaled(row: tuple[float, ...]) -> tuple[float, ...]:
             return tuple(x * factor for x in row)
 
         return Multipliers(
-            all_times(self.busy),
-            all_times(self.link),
-            all_times(self.byte),
-            all_times(self.joule),
-            all_times(self.weight),
+            scaled(self.busy),
+            scaled(self.link),
+            scaled(self.byte),
+            scaled(self.joule),
+            scaled(self.weight),
             self.noise * factor,
         )
 
     def plus(self, other: "Multipliers") -> "Multipliers":
-        """Return the prices of the sum of two quantities."""
+        """Return the multipliers of the sum of two quantities."""
         return Multipliers(
             _sum(self.busy, other.busy),
             _sum(self.link, other.link),
@@ -57,35 +58,39 @@ class Multipliers:
         )
 
 
-def _sum(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(a + b for a, b in zip(one, other, strict=True))
+def _sum(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(a + b for a, b in zip(first, second, strict=True))
 
 
 def multipliers_of(problem: PlacementProblem, quantity: Quantity) -> Multipliers | None:
-    """Return the prices that make up a quantity, None if it is a maximum rather than a sum.
+    """Return the multipliers that make up a quantity; None if it is a maximum rather than a sum.
 
-    Of memory these are the weights, without the largest unit's inputs and outputs.
+    Of memory only the weights are a sum; the largest unit's inputs and outputs are left out.
     """
     devices, links = range(len(problem.devices)), range(len(problem.links))
     no_device, no_link = (0.0,) * len(devices), (0.0,) * len(links)
-    nothing = Multipliers(no_device, no_link, no_link, no_device, no_device)
-    of, measure = quantity.of, quantity.measure
-    mine = tuple(float(of in (None, problem.home(d))) for d in devices)
-    carrying = tuple(float(of in (None, at)) for at in links)
-    if measure is CostMetric.LATENCY:
-        return replace(nothing, busy=(1.0,) * len(devices), link=(1.0,) * len(links))
-    if measure is CostMetric.ENERGY:
-        idle = sum(problem.devices[d].idle_w * mine[d] for d in devices if problem.home(d) == d)
-        known = problem.devices
-        more = (mine[d] * (known[d].active_w - known[d].idle_w) for d in devices)
-        return replace(nothing, busy=tuple(x + idle for x in more), link=(idle,) * len(links), joule=mine)
-    if measure is CostMetric.MEMORY:
-        return replace(nothing, weight=mine)
-    if measure is CostMetric.TRAFFIC:
-        return replace(nothing, byte=carrying)
-    if measure is CostMetric.NOISE:
-        return replace(nothing, noise=1.0)
-    if measure is CostMetric.MONEY:
+    zero = Multipliers(no_device, no_link, no_link, no_device, no_device)
+    of, metric = quantity.of, quantity.metric
+    counted_devices = tuple(float(of in (None, problem.physical_device(d))) for d in devices)
+    counted_links = tuple(float(of in (None, link)) for link in links)
+    if metric is CostMetric.LATENCY:
+        return replace(zero, busy=(1.0,) * len(devices), link=(1.0,) * len(links))
+    if metric is CostMetric.ENERGY:
+        idle = sum(
+            problem.devices[d].idle_w * counted_devices[d] for d in devices if problem.physical_device(d) == d
+        )
+        specs = problem.devices
+        active = (counted_devices[d] * (specs[d].active_w - specs[d].idle_w) for d in devices)
+        return replace(
+            zero, busy=tuple(x + idle for x in active), link=(idle,) * len(links), joule=counted_devices
+        )
+    if metric is CostMetric.MEMORY:
+        return replace(zero, weight=counted_devices)
+    if metric is CostMetric.TRAFFIC:
+        return replace(zero, byte=counted_links)
+    if metric is CostMetric.NOISE:
+        return replace(zero, noise=1.0)
+    if metric is CostMetric.MONEY:
         busy = tuple(device.price_per_s for device in problem.devices)
-        return replace(nothing, busy=busy, byte=tuple(link.price_per_byte for link in problem.links))
+        return replace(zero, busy=busy, byte=tuple(link.price_per_byte for link in problem.links))
     return None

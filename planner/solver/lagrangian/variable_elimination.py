@@ -50,39 +50,50 @@ class Network:
         Number of values per variable.
     scopes
         Table -> its variables, each table's axes in this order.
+
+    Examples
+    --------
+    >>> network = Network([2, 2], [(0,), (0, 1)])
+    >>> tables = [np.array([0.0, 3.0]), np.array([[5.0, 4.0], [0.0, 9.0]])]
+    >>> network.minimise(tables)
+    (3.0, [1, 0])
+    >>> [table.tolist() for table in network.marginals(tables)]
+    [[4.0, 3.0], [3.0, 4.0]]
     """
 
     def __init__(self, sizes: Sequence[int], scopes: Sequence[Scope]) -> None:
         self._sizes = tuple(sizes)
         self._bags = self._decompose(scopes)
         self.states = sum(prod(self._sizes[v] for v in bag.variables) for bag in self._bags)
-        self._home = {v: i for i, bag in reversed(list(enumerate(self._bags))) for v in bag.variables}
+        self._bag_of = {v: i for i, bag in reversed(list(enumerate(self._bags))) for v in bag.variables}
 
     def minimise(self, tables: Sequence[Table]) -> tuple[float, list[int]]:
         """Return the least sum, infinite if there is none, and values of all variables that give it."""
         beliefs, least = self._collect(tables)
         values = [0] * len(self._sizes)
         for bag, belief in zip(self._bags, beliefs, strict=True):
-            known = tuple(values[v] if v in bag.shared else slice(None) for v in bag.variables)
-            rest = belief[known]
-            free = [v for v in bag.variables if v not in bag.shared]
-            for v, value in zip(free, np.unravel_index(int(np.argmin(rest)), rest.shape), strict=True):
+            fixed_values = tuple(values[v] if v in bag.shared else slice(None) for v in bag.variables)
+            rest = belief[fixed_values]
+            new_variables = [v for v in bag.variables if v not in bag.shared]
+            for v, value in zip(
+                new_variables, np.unravel_index(int(np.argmin(rest)), rest.shape), strict=True
+            ):
                 values[v] = int(value)
         return least, values
 
     def marginals(self, tables: Sequence[Table]) -> list[Table]:
-        """Return variable -> value -> the least sum with that value."""
+        """Return variable -> value -> the least sum with that value; each array has shape [values]."""
         beliefs, _ = self._collect(tables)
         for i, bag in enumerate(self._bags):
             if bag.parent is None:
                 continue
             up = self._message(beliefs[i], bag.variables, bag.shared)
             down = self._message(beliefs[bag.parent], self._bags[bag.parent].variables, bag.shared)
-            with np.errstate(invalid="ignore"):
-                more = np.where(np.isinf(up), np.inf, down - up)
-            beliefs[i] = beliefs[i] + more.reshape(bag.stretch)
+            with np.errstate(invalid="ignore"):  # infinity less infinity, which is not taken
+                from_parent = np.where(np.isinf(up), np.inf, down - up)
+            beliefs[i] = beliefs[i] + from_parent.reshape(bag.stretch)
         return [
-            self._message(beliefs[self._home[v]], self._bags[self._home[v]].variables, (v,))
+            self._message(beliefs[self._bag_of[v]], self._bags[self._bag_of[v]].variables, (v,))
             for v in range(len(self._sizes))
         ]
 
@@ -106,9 +117,9 @@ class Network:
                 messages[bag.parent].append(up.reshape(bag.parent_stretch))
         return beliefs, least
 
-    def _message(self, belief: Table, variables: Scope, kept: Scope) -> Table:
+    def _message(self, belief: Table, variables: Scope, kept_variables: Scope) -> Table:
         """Return the least over all other variables; axes in the order of `variables`."""
-        least: Table = belief.min(axis=tuple(a for a, v in enumerate(variables) if v not in kept))
+        least: Table = belief.min(axis=tuple(a for a, v in enumerate(variables) if v not in kept_variables))
         return least
 
     def _decompose(self, scopes: Sequence[Scope]) -> list[_Bag]:
@@ -116,11 +127,12 @@ class Network:
         graph.add_nodes_from(range(len(self._sizes)))
         for scope in scopes:
             graph.add_edges_from((a, b) for a in scope for b in scope if a < b)
+        # A heuristic: the least tree width is NP-hard to find, and networks are nearly chains.
         _, tree = treewidth_min_degree(graph)
         root = next(iter(tree))
         order = [root, *(child for _, child in nx.bfs_edges(tree, root))]
-        place = {bag: i for i, bag in enumerate(order)}
-        parents = {child: place[parent] for parent, child in nx.bfs_edges(tree, root)}
+        position = {bag: i for i, bag in enumerate(order)}
+        parents = {child: position[parent] for parent, child in nx.bfs_edges(tree, root)}
         bags = [_Bag(tuple(sorted(bag)), parents.get(bag)) for bag in order]
         for bag in bags:
             if bag.parent is not None:
@@ -133,12 +145,12 @@ class Network:
 
     def _assign(self, bags: list[_Bag], scopes: Sequence[Scope]) -> None:
         """Put each table into a bag that has all its variables."""
-        having: dict[int, set[int]] = {}
+        bags_with: dict[int, set[int]] = {}
         for i, bag in enumerate(bags):
             for v in bag.variables:
-                having.setdefault(v, set()).add(i)
+                bags_with.setdefault(v, set()).add(i)
         for number, scope in enumerate(scopes):
-            possible = set.intersection(*(having[v] for v in scope)) if scope else {0}
+            possible = set.intersection(*(bags_with[v] for v in scope)) if scope else {0}
             bag = bags[min(possible, key=lambda i: len(bags[i].variables))]
             axes = tuple(sorted(range(len(scope)), key=scope.__getitem__))
             bag.factors.append((number, axes, self._stretched(scope, bag.variables)))

@@ -16,9 +16,10 @@ _STATUS = {
 
 
 def solve_status(lp: pulp.LpProblem) -> SolveStatus | None:
-    """Return what the solver knows.
+    """Return what the solver knows; None if it found no plan and proved nothing.
 
-    `status` is right only about infeasibility; for CBC's "Integer infeasible" it alone is.
+    pulp's `status` is right only about infeasibility (a plan at a time limit is "Optimal" there); for CBC's
+    "Integer infeasible" it alone is.
     """
     if lp.status == pulp.LpStatusInfeasible:
         return SolveStatus.INFEASIBLE
@@ -33,6 +34,7 @@ def decoded_choice(program: Program) -> Choice:
 
 
 def _greatest(row: Sequence[pulp.LpVariable]) -> int:
+    # A solver's 1 may be 0.9999999.
     values = [x.value() for x in row]
     return values.index(max(values))
 

@@ -12,10 +12,13 @@ from enum import Enum, auto
 
 import pulp
 
-from planner.problem.placement_problem import CostMetric, Flow, Option, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
+from planner.problem.tensors import Flow
+from planner.problem.units import Option
 
 Terms = list[tuple[pulp.LpVariable, float]]
-Lanes = dict[tuple[int, int, int], pulp.LpVariable]  # from device, to device, form
+TransportVariables = dict[tuple[int, int, int], pulp.LpVariable]  # from device, to device, form
 
 
 class CostAccount(Enum):
@@ -31,8 +34,8 @@ class CostAccount(Enum):
     NOISE = auto()
 
 
-Place = int | tuple[int | None, int | None] | None
-Charges = dict[tuple[CostAccount, Place], float]
+AccountIndex = int | tuple[int | None, int | None] | None
+AccountCosts = dict[tuple[CostAccount, AccountIndex], float]
 
 
 @dataclass(slots=True)
@@ -50,14 +53,14 @@ class Program:
     c
         Flow -> consumer -> (its option, format) -> variable.
     g
-        Flow -> consumer -> lanes.
+        Flow -> consumer -> (from device, to device, form) -> variable.
     w
         Flow -> form of the float tensor -> variable, where it has wires.
     scale
         What the objective is multiplied with.
-    sides
-        Flow -> (form, link) -> devices before the link, where that says all of its transport.
-    known
+    devices_before
+        Flow -> (form, link) -> devices before the link, where that says all of its transport (no g then).
+    device_order
         (a, b) with a < b -> whether device a runs first, where that is known.
     """
 
@@ -68,24 +71,24 @@ class Program:
     z: list[dict[int, pulp.LpVariable]] = field(default_factory=list)
     a: list[dict[tuple[int, int], pulp.LpVariable]] = field(default_factory=list)
     c: list[list[dict[tuple[int, int], pulp.LpVariable]]] = field(default_factory=list)
-    g: list[list[Lanes]] = field(default_factory=list)
+    g: list[list[TransportVariables]] = field(default_factory=list)
     w: dict[int, dict[int, pulp.LpVariable]] = field(default_factory=dict)
     order: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
-    accounts: dict[tuple[CostAccount, Place], Terms] = field(default_factory=lambda: defaultdict(list))
+    accounts: dict[tuple[CostAccount, AccountIndex], Terms] = field(default_factory=lambda: defaultdict(list))
     quantities: dict[Quantity, Terms] = field(default_factory=dict)
     scale: float = 1.0
-    known: Mapping[tuple[int, int], bool] = field(default_factory=dict)
-    sides: list[dict[tuple[int, int], frozenset[int]]] = field(default_factory=list)
+    device_order: Mapping[tuple[int, int], bool] = field(default_factory=dict)
+    devices_before: list[dict[tuple[int, int], frozenset[int]]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, name: str, constraint: pulp.LpConstraint) -> None:
-        """Add a named constraint."""
+        """Add a constraint, named by its family and a number: CBC fails on two equal names."""
         self.counts[name] += 1
         self.lp.addConstraint(constraint, f"{name}_{self.counts[name]}")
 
-    def charge(self, variable: pulp.LpVariable, charges: Charges) -> None:
-        """Let a variable cost."""
-        for account, amount in charges.items():
+    def add_cost(self, variable: pulp.LpVariable, costs: AccountCosts) -> None:
+        """Add a variable's cost per unit to each account; zeros are left out."""
+        for account, amount in costs.items():
             if amount:
                 self.accounts[account].append((variable, amount))
 
@@ -94,20 +97,20 @@ class Program:
         return self.lp.add_variable(name, lowBound=0, upBound=upper)
 
     @property
-    def on_trees(self) -> bool:
-        """Whether no rule speaks of lanes from device to device: stages have no order of lanes, nor times."""
-        return not all(device.convex for device in self.problem.devices)
+    def without_lanes(self) -> bool:
+        """Whether no rule speaks of a tensor's way from device to device: stages have no order, nor times."""
+        return not all(device.contiguous for device in self.problem.devices)
 
     def options(self, vertex: int) -> Iterator[tuple[pulp.LpVariable, Option]]:
-        """Return a vertex's choices."""
+        """Return (variable, option) of each of a vertex's options."""
         return zip(self.x[vertex], self.problem.vertices[vertex].options, strict=True)
 
-    def uses(self, measure: CostMetric) -> bool:
-        """Return whether a limit or the objective speaks of a measure."""
-        return any(quantity.measure is measure for quantity in self.problem.quantities)
+    def uses(self, metric: CostMetric) -> bool:
+        """Return whether a limit or the objective speaks of a metric."""
+        return any(quantity.metric is metric for quantity in self.problem.quantities)
 
 
-def names_of(variables: Iterable[pulp.LpVariable]) -> frozenset[str]:
+def variable_names(variables: Iterable[pulp.LpVariable]) -> frozenset[str]:
     """Return what tells sets of variables apart; `==` of pulp's variables makes a constraint."""
     return frozenset(variable.name for variable in variables)
 
@@ -118,29 +121,29 @@ def runs_before(program: Program, a: int, b: int) -> pulp.LpAffineExpression:
 
 
 def crossings(program: Program) -> Iterator[dict[tuple[int, int], list[pulp.LpVariable]]]:
-    """Yield per edge between units: pair of devices -> lanes."""
+    """Yield for each edge between units: (from device, to device) -> its transport variables in any form."""
     vertices = program.problem.vertices
     for flow, edges in zip(program.problem.flows, program.g, strict=True):
-        for vertex, lanes in zip(flow.consumers, edges, strict=True):
-            if vertices[flow.producer].fixed or vertices[vertex].fixed:
+        for vertex, transports in zip(flow.consumers, edges, strict=True):
+            if vertices[flow.producer].is_terminal or vertices[vertex].is_terminal:
                 continue
-            row = defaultdict(list)
-            for (a, b, _), variable in lanes.items():
+            by_devices = defaultdict(list)
+            for (a, b, _), variable in transports.items():
                 if a != b:
-                    row[a, b].append(variable)
-            yield row
+                    by_devices[a, b].append(variable)
+            yield by_devices
 
 
 def readable_formats(problem: PlacementProblem, flow: Flow, vertex: int, option: Option) -> Iterable[int]:
-    """Return the formats that the tensor can have beside an option of one of its vertices."""
+    """Return the formats that a tensor can have if one of its vertices takes an option."""
     if option.quantized and vertex in flow.quantizers:
-        return problem.formats[option.format].suits
+        return problem.formats[option.format].accepts
     return flow.formats
 
 
-def options_with_format(program: Program, vertex: int, kind: int) -> list[pulp.LpVariable]:
+def options_with_format(program: Program, vertex: int, requested: int) -> list[pulp.LpVariable]:
     """Return the choices of a vertex that ask for a format."""
-    return [x for x, option in program.options(vertex) if option.format == kind]
+    return [x for x, option in program.options(vertex) if option.format == requested]
 
 
 def on_device(program: Program, vertex: int, device: int) -> list[pulp.LpVariable]:
@@ -148,35 +151,59 @@ def on_device(program: Program, vertex: int, device: int) -> list[pulp.LpVariabl
     return [x for x, option in program.options(vertex) if option.device == device]
 
 
-def on_physical_device(program: Program, vertex: int, home: int) -> list[pulp.LpVariable]:
+def on_physical_device(program: Program, vertex: int, device: int) -> list[pulp.LpVariable]:
     """Return the choices of a vertex that compute on a device in any of its visits."""
-    return [x for x, option in program.options(vertex) if program.problem.home(option.device) == home]
+    return [
+        x for x, option in program.options(vertex) if program.problem.physical_device(option.device) == device
+    ]
 
 
-def homes(problem: PlacementProblem) -> list[int]:
+def variables_in_format(
+    program: Program,
+    vertex: int,
+    with_formats: Mapping[tuple[int, int], pulp.LpVariable],
+    tensor_format: int,
+    devices: frozenset[int],
+) -> list[pulp.LpVariable]:
+    """Return what makes or reads a tensor in a format on some devices."""
+    options = program.problem.vertices[vertex].options
+    return [x for (o, k), x in with_formats.items() if k == tensor_format and options[o].device in devices]
+
+
+def physical_devices(problem: PlacementProblem) -> list[int]:
     """Return the devices, further visits left out."""
-    return [d for d in range(len(problem.devices)) if problem.home(d) == d]
+    return [d for d in range(len(problem.devices)) if problem.physical_device(d) == d]
 
 
-def pay(program: Program, name: str, lanes: Iterable[list[pulp.LpVariable]], charges: Charges) -> None:
-    """Charge once if any consumer uses one of its lanes."""
-    used = [lane for lane in lanes if lane]
-    if not used or not any(charges.values()):
+def add_shared_cost(
+    program: Program, name: str, uses_by_consumer: Iterable[list[pulp.LpVariable]], costs: AccountCosts
+) -> None:
+    """Pay costs once if any consumer uses one of its variables: s >= sum of them, for each consumer.
+
+    With one consumer its variables bear the costs themselves, and no s is needed.
+
+    Parameters
+    ----------
+    uses_by_consumer
+        Consumer -> variables, at most one of which is 1.
+    """
+    nonempty = [uses for uses in uses_by_consumer if uses]
+    if not nonempty or not any(costs.values()):
         return
-    if len(used) == 1:
-        for variable in used[0]:
-            program.charge(variable, charges)
+    if len(nonempty) == 1:
+        for variable in nonempty[0]:
+            program.add_cost(variable, costs)
         return
     paid = program.variable(f"s_{name}")
-    program.charge(paid, charges)
-    for lane in used:
-        program.add("pay", pulp.lpSum(lane) <= paid)
+    program.add_cost(paid, costs)
+    for uses in nonempty:
+        program.add("pay", pulp.lpSum(uses) <= paid)
 
 
 def sum_of(terms: Iterable[tuple[pulp.LpVariable, float]]) -> pulp.LpAffineExpression:
     """Return the sum of terms, those of one variable as one."""
-    total: dict[pulp.LpVariable, float] = {}
+    factors: dict[pulp.LpVariable, float] = {}
     for variable, factor in terms:
         if factor:
-            total[variable] = total.get(variable, 0.0) + factor
-    return pulp.LpAffineExpression(total)
+            factors[variable] = factors.get(variable, 0.0) + factor
+    return pulp.LpAffineExpression(factors)

@@ -5,7 +5,8 @@ from math import inf
 
 import pulp
 
-from planner.problem.placement_problem import CostMetric, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric
 from planner.solver.milp.assignment_constraints import (
     add_apart,
     add_choice,
@@ -16,36 +17,36 @@ from planner.solver.milp.assignment_constraints import (
     add_revisits,
     add_starts,
     add_together,
-    known_order,
+    implied_order,
 )
 from planner.solver.milp.builder import Program
+from planner.solver.milp.conversion_constraints import add_dequantize, add_quantize, add_stage_boundaries
 from planner.solver.milp.objective_and_limits import add_limits, add_noise, add_objective, longest_s
 from planner.solver.milp.transport_constraints import (
-    add_dequantize,
     add_links,
-    add_quantize,
-    add_stage_boundaries,
     add_transport,
-    add_wires,
+    add_wire_choice,
 )
 
 
-def build(
-    problem: PlacementProblem, horizon_s: float = inf, known: Mapping[tuple[int, int], bool] | None = None
+def build_program(
+    problem: PlacementProblem,
+    horizon_s: float = inf,
+    device_order: Mapping[tuple[int, int], bool] | None = None,
 ) -> Program:
     """Return the integer program of a problem, without solving it.
 
     Parameters
     ----------
     horizon_s
-        A makespan that no wanted plan exceeds.
-    known
-        Which device of a pair runs first, from `known_order`; by default that of this problem.
+        Seconds of a makespan that no plan of interest exceeds: the smaller, the tighter the relaxation.
+    device_order
+        Which device of a pair runs first, from `implied_order`; by default that of this problem.
     """
-    horizon_s = min(horizon_s, problem.limit(CostMetric.MAKESPAN), longest_s(problem))
+    horizon_s = min(horizon_s, problem.tightest_limit(CostMetric.MAKESPAN), longest_s(problem))
     program = Program(problem, pulp.LpProblem("placement", pulp.LpMinimize), horizon_s)
     program.x = [[] for _ in problem.vertices]
-    program.known = known_order(problem) if known is None else known
+    program.device_order = implied_order(problem) if device_order is None else device_order
     add_choice(program)
     add_together(program)
     add_apart(program)
@@ -54,7 +55,7 @@ def build(
     add_forced_kernels(program)
     add_coupling(program)
     add_links(program)
-    add_wires(program)
+    add_wire_choice(program)
     add_quantize(program)
     add_dequantize(program)
     add_stage_boundaries(program)

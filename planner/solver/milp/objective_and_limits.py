@@ -6,35 +6,41 @@ from math import floor, log10
 
 import pulp
 
-from planner.problem.placement_problem import FLOAT, CostMetric, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Quantity
+from planner.problem.tensors import FLOAT
 from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
 from planner.solver.milp.builder import (
-    Charges,
+    AccountCosts,
+    AccountIndex,
     CostAccount,
-    Place,
     Program,
     Terms,
     crossings,
-    homes,
     options_with_format,
+    physical_devices,
     sum_of,
 )
 
-_DIGITS = 3  # the greatest cost of one variable in the objective is brought to 10^3..10^4
+# The greatest cost of one variable in the objective is brought to 10^3..10^4. The solvers' absolute gap of
+# 1e-6 is then small beside it, and costs of hundreds of seconds do not give HiGHS false optima.
+_DIGITS = 3
 
 
 def add_noise(program: Program) -> None:
     """Count a quantized tensor's noise once: z, or an i >= z - x if its producer can hand on a scale."""
     for f, flow in enumerate(program.problem.flows):
-        for kind, z in program.z[f].items():
-            charges: Charges = {(CostAccount.NOISE, None): flow.noise_power[kind]}
-            passing = options_with_format(program, flow.producer, kind) if flow.inherits else []
-            if passing:
-                own = program.variable(f"i_{f}_{kind}")
-                program.add("inherit", z - pulp.lpSum(passing) <= own)
-                program.charge(own, charges)
+        for tensor_format, z in program.z[f].items():
+            costs: AccountCosts = {(CostAccount.NOISE, None): flow.noise_power[tensor_format]}
+            scale_preserving = (
+                options_with_format(program, flow.producer, tensor_format) if flow.inherits else []
+            )
+            if scale_preserving:
+                own_noise = program.variable(f"i_{f}_{tensor_format}")
+                program.add("inherit", z - pulp.lpSum(scale_preserving) <= own_noise)
+                program.add_cost(own_noise, costs)
             else:
-                program.charge(z, charges)
+                program.add_cost(z, costs)
 
 
 def add_objective(program: Program) -> None:
@@ -47,8 +53,8 @@ def add_objective(program: Program) -> None:
         for variable, factor in program.quantities[term.quantity]
     ]
     total = sum_of(terms)
-    greatest = max((abs(c) for c in total.values()), default=0.0)
-    program.scale = 10.0 ** (_DIGITS - floor(log10(greatest))) if greatest else 1.0
+    largest = max((abs(c) for c in total.values()), default=0.0)
+    program.scale = 10.0 ** (_DIGITS - floor(log10(largest))) if largest else 1.0
     program.lp.setObjective(total * program.scale)
 
 
@@ -64,13 +70,13 @@ def add_limits(program: Program) -> None:
 
 def _quantity(program: Program, quantity: Quantity) -> Terms:
     """Return a quantity as terms that are never below it, and equal it in the best solution."""
-    if quantity.measure is CostMetric.PERIOD:
+    if quantity.metric is CostMetric.PERIOD:
         return _period(program)
-    if quantity.measure is CostMetric.MAKESPAN:
+    if quantity.metric is CostMetric.MAKESPAN:
         return _makespan(program)
     prices = multipliers_of(program.problem, quantity)
     terms = _priced(program, prices) if prices else []
-    return [*terms, *_peaks(program, quantity.of)] if quantity.measure is CostMetric.MEMORY else terms
+    return [*terms, *_peaks(program, quantity.of)] if quantity.metric is CostMetric.MEMORY else terms
 
 
 def _priced(program: Program, prices: Multipliers) -> Terms:
@@ -82,7 +88,7 @@ def _priced(program: Program, prices: Multipliers) -> Terms:
         (CostAccount.JOULES, prices.joule),
         (CostAccount.WEIGHTS, prices.weight),
     )
-    priced: list[tuple[tuple[CostAccount, Place], float]] = [
+    priced: list[tuple[tuple[CostAccount, AccountIndex], float]] = [
         ((account, place), price) for account, row in rows for place, price in enumerate(row)
     ]
     priced.append(((CostAccount.NOISE, None), prices.noise))
@@ -92,20 +98,20 @@ def _priced(program: Program, prices: Multipliers) -> Terms:
 def _peaks(program: Program, of: int | None) -> Terms:
     """Return the inputs and outputs of the largest unit on a device, or on each."""
     problem = program.problem
-    found: Terms = []
+    terms: Terms = []
     unit = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0) or 1.0
-    for home in homes(problem) if of is None else [of]:
-        peak = program.variable(f"peak_{home}")
+    for device in physical_devices(problem) if of is None else [of]:
+        peak = program.variable(f"peak_{device}")
         for v in range(len(problem.vertices)):
-            held = [
+            activations = [
                 (x, o.activation_bytes / unit)
                 for x, o in program.options(v)
-                if problem.home(o.device) == home
+                if problem.physical_device(o.device) == device
             ]
-            if any(size for _, size in held):
-                program.add("peak", sum_of(held) <= peak)
-        found.append((peak, unit))
-    return found
+            if any(size for _, size in activations):
+                program.add("peak", sum_of(activations) <= peak)
+        terms.append((peak, unit))
+    return terms
 
 
 def _period(program: Program) -> Terms:
@@ -114,9 +120,9 @@ def _period(program: Program) -> Terms:
     period = program.variable("period")
     loads: dict[int, Terms] = defaultdict(list)
     for d in range(len(problem.devices)):
-        loads[problem.home(d)] += program.accounts[CostAccount.BUSY, d]
-    for home, terms in loads.items():
-        terms += program.accounts[CostAccount.LOAD, home]
+        loads[problem.physical_device(d)] += program.accounts[CostAccount.BUSY, d]
+    for device, terms in loads.items():
+        terms += program.accounts[CostAccount.LOAD, device]
     links = [program.accounts[CostAccount.LINK, place] for place in range(len(problem.links))]
     for terms in (*loads.values(), *links):
         if terms:
@@ -134,76 +140,78 @@ def _makespan(program: Program) -> Terms:
     span = program.variable("makespan", upper=horizon)
     start = [program.variable(f"start_{d}", upper=horizon) for d in range(len(problem.devices))]
     busy = [_seconds(program, (CostAccount.BUSY, d)) for d in range(len(problem.devices))]
-    joined: dict[tuple[int, int], pulp.LpVariable] = {}
+    runs_after: dict[tuple[int, int], pulp.LpVariable] = {}
     for row in crossings(program):
         for pair, variables in row.items():
-            if pair not in joined:
-                joined[pair] = lp.add_variable(f"q_{pair[0]}_{pair[1]}", 0, 1)
-            program.add("makespan", pulp.lpSum(variables) <= joined[pair])
+            if pair not in runs_after:
+                runs_after[pair] = lp.add_variable(f"q_{pair[0]}_{pair[1]}", 0, 1)
+            program.add("makespan", pulp.lpSum(variables) <= runs_after[pair])
     for d in range(len(problem.devices)):
         program.add("makespan", start[d] >= _seconds(program, (CostAccount.BETWEEN, (None, d))))
         due = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, (d, None)))
         program.add("makespan", due <= span)
     program.add("makespan", _seconds(program, (CostAccount.BETWEEN, (None, None))) <= span)
     _paths(program, span)
-    for (d, e), both in joined.items():
+    for (d, e), follows in runs_after.items():
         arrival = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, (d, e)))
-        program.add("makespan", start[e] >= arrival - horizon * (1 - both))
+        program.add("makespan", start[e] >= arrival - horizon * (1 - follows))
     return [(span, 1.0)]
 
 
 def _paths(program: Program, span: pulp.LpVariable) -> None:
-    """Let no path take longer than the makespan: its units, switches, seams and transfers (family path).
+    """Let no path take longer than the makespan: units, conversions, overheads, transfers (family path).
 
     For an edge u -> v: T[v] >= T[u] + what lies between + seconds of v; T[v] <= makespan. Stages imply
     it, but in the relaxation, where H blurs them, paths give the better bound.
     """
     problem = program.problem
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.fixed]
-    ends = {v: program.variable(f"T_{v}") for v in units}
-    own = {v: sum_of([(x, o.seconds) for x, o in program.options(v)]) for v in units}
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
+    finish = {v: program.variable(f"T_{v}") for v in units}
+    unit_s = {v: sum_of([(x, o.seconds) for x, o in program.options(v)]) for v in units}
     for v in units:
-        program.add("path", ends[v] >= own[v])
-        program.add("path", ends[v] <= span)
+        program.add("path", finish[v] >= unit_s[v])
+        program.add("path", finish[v] <= span)
     for f, flow in enumerate(problem.flows):
-        begin = ends.get(flow.producer)
+        start = finish.get(flow.producer)
         for k, v in enumerate(flow.consumers):
             between = sum_of(list(_between_units(program, f, k)))
-            before = between + begin if begin is not None else between
-            program.add("path", before + own[v] <= ends[v] if v in ends else before <= span)
+            before = between + start if start is not None else between
+            program.add("path", before + unit_s[v] <= finish[v] if v in finish else before <= span)
 
 
 def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVariable, float]]:
     """Yield what takes time between a tensor's producer and one of its consumers, but for shared payments."""
     problem, flow = program.problem, program.problem.flows[f]
-    inside = not (problem.vertices[flow.producer].fixed or problem.vertices[flow.consumers[k]].fixed)
+    between_units = not (
+        problem.vertices[flow.producer].is_terminal or problem.vertices[flow.consumers[k]].is_terminal
+    )
     for (d, e, m), g in program.g[f][k].items():
         form = flow.forms[m]
-        spent = form.seconds(d, e)
+        seconds = form.seconds(d, e)
         if d != e and form.encode_s:
-            spent += form.encode_s[d] + form.decode_s[e]
-        if d != e and inside:
-            spent += problem.devices[e].start_s
-            spent += sum(
+            seconds += form.encode_s[d] + form.decode_s[e]
+        if d != e and between_units:
+            seconds += problem.devices[e].start_s
+            seconds += sum(
                 table[form.format][at] for table, at in ((flow.leave_s, d), (flow.enter_s, e)) if table
             )
-        yield g, spent
+        yield g, seconds
     options = problem.vertices[flow.consumers[k]].options
-    for (o, kind), c in program.c[f][k].items() if inside else ():
-        if kind not in (FLOAT, options[o].format):
-            yield c, flow.dequantize_s[kind][options[o].device]
-    made = problem.vertices[flow.producer].options
-    for (o, kind), a in program.a[f].items() if inside else ():
-        if kind not in (FLOAT, made[o].format):
-            yield a, flow.quantize_s[kind][made[o].device]
+    for (o, tensor_format), c in program.c[f][k].items() if between_units else ():
+        if tensor_format not in (FLOAT, options[o].format):
+            yield c, flow.dequantize_s[tensor_format][options[o].device]
+    producer_options = problem.vertices[flow.producer].options
+    for (o, tensor_format), a in program.a[f].items() if between_units else ():
+        if tensor_format not in (FLOAT, producer_options[o].format):
+            yield a, flow.quantize_s[tensor_format][producer_options[o].device]
 
 
-def _seconds(program: Program, account: tuple[CostAccount, Place]) -> pulp.LpAffineExpression:
+def _seconds(program: Program, account: tuple[CostAccount, AccountIndex]) -> pulp.LpAffineExpression:
     return sum_of(program.accounts[account])
 
 
 def longest_s(problem: PlacementProblem) -> float:
-    """Return seconds that no request takes longer than."""
+    """Return seconds that no request takes longer than: the slowest of every choice, one after another."""
     total = sum(max((o.seconds for o in v.options), default=0.0) for v in problem.vertices)
     total += sum(device.start_s for device in problem.devices)
     count = len(problem.devices)

@@ -11,7 +11,17 @@ from planner.solver.milp.builder import Program
 def start_values(
     program: Program, keep: Sequence[Sequence[int]], choice: Choice | None
 ) -> dict[pulp.LpVariable, float]:
-    """Return values of the choosing variables for a plan, if its options are all there."""
+    """Return values of the variables x and w for a plan; none if one of its options was left out.
+
+    The solver completes the others.
+
+    Parameters
+    ----------
+    keep
+        Vertex -> numbers of the options that the program has.
+    choice
+        A choice of the whole problem.
+    """
     if choice is None:
         return {}
     pairs = list(zip(keep, choice.options, strict=True))

@@ -4,37 +4,44 @@ from collections import Counter
 from dataclasses import replace
 from itertools import product
 
-from planner.problem.placement_problem import Flow, Limit, Option, PlacementProblem, Quantity
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import Limit, Quantity
+from planner.problem.tensors import Flow
+from planner.problem.units import Option
 
 
 def interchangeable_devices(problem: PlacementProblem) -> list[list[int]]:
-    """Return all devices but further visits, those that are alike together."""
-    found: list[list[int]] = []
+    """Return classes of interchangeable devices; each physical device is in one, further visits in none."""
+    classes: list[list[int]] = []
     for d, device in enumerate(problem.devices):
-        if device.again is None:
-            known = next((one for one in found if are_interchangeable(problem, one[0], d)), None)
-            if known is None:
-                found.append([d])
+        if device.visit_of is None:
+            alike = next(
+                (members for members in classes if are_interchangeable(problem, members[0], d)), None
+            )
+            if alike is None:
+                classes.append([d])
             else:
-                known.append(d)
-    return found
+                alike.append(d)
+    return classes
 
 
 def are_interchangeable(problem: PlacementProblem, a: int, b: int) -> bool:
     """Return whether exchanging two devices, and their links, leaves the same problem."""
-    one, other = problem.devices[a], problem.devices[b]
-    if replace(one, name="") != replace(other, name="") or one.again is not None:
+    first, second = problem.devices[a], problem.devices[b]
+    if replace(first, name="") != replace(second, name="") or first.visit_of is not None:
         return False
     swapped = {a: b, b: a}
-    places = {(link.source, link.target, link.price_per_byte): n for n, link in enumerate(problem.links)}
-    if len(places) < len(problem.links):
-        return False  # parallel links
+    link_numbers = {
+        (link.source, link.target, link.price_per_byte): n for n, link in enumerate(problem.links)
+    }
+    if len(link_numbers) < len(problem.links):
+        return False  # parallel links: which one becomes which is not looked into
     links = []
     for link in problem.links:
         ends = swapped.get(link.source, link.source), swapped.get(link.target, link.target)
-        if (*ends, link.price_per_byte) not in places:
+        if (*ends, link.price_per_byte) not in link_numbers:
             return False
-        links.append(places[*ends, link.price_per_byte])
+        links.append(link_numbers[*ends, link.price_per_byte])
     return (
         _keeps_amounts(problem, swapped, links)
         and all(_keeps_options(vertex.options, swapped) for vertex in problem.vertices)
@@ -49,7 +56,7 @@ def _keeps_amounts(problem: PlacementProblem, swapped: dict[int, int], links: li
         of = quantity.of
         if of is None:
             return quantity
-        return replace(quantity, of=links[of] if quantity.measure == "traffic" else swapped.get(of, of))
+        return replace(quantity, of=links[of] if quantity.metric == "traffic" else swapped.get(of, of))
 
     limits = Counter(problem.limits)
     terms = Counter(problem.objective)

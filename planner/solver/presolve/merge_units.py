@@ -4,35 +4,37 @@ from collections import defaultdict
 from dataclasses import replace
 from math import inf
 
-from planner.problem.placement_problem import CostMetric, Option, PlacementProblem
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric
+from planner.problem.units import Option
 
 
 def merge_costless_units(problem: PlacementProblem) -> PlacementProblem:
-    """Return the problem with units that cost nothing themselves kept beside their only reader.
+    """Return the problem with units that cost nothing themselves placed with their only reader.
 
-    Such a unit reads nothing (a weight, say). Beside its reader it saves its transfer; it loads no device,
-    and memory is no matter where everything fits or it has no weight. No path leaves through it. So a best
-    plan has it there.
+    Such a unit reads nothing (a weight, say). On its reader's device it saves its transfer; it loads no
+    device, and memory does not count where everything fits or it has no weight. No path leaves through it.
+    So one of the best plans has it there.
     """
-    ample = _ample(problem)
-    fed: set[int] = set()
+    ample = _devices_with_ample_memory(problem)
+    reading: set[int] = set()
     outgoing = defaultdict(list)
     for flow in problem.flows:
-        fed.update(flow.consumers)
+        reading.update(flow.consumers)
         outgoing[flow.producer].append(flow)
-    bound = {v for vertex in problem.vertices for v in vertex.within}
-    bound |= {v for group in (*problem.together, *problem.apart) for v in group}
+    constrained = {v for vertex in problem.vertices for v in vertex.coupled_with}
+    constrained |= {v for group in (*problem.together, *problem.apart) for v in group}
     pairs = []
     for v, vertex in enumerate(problem.vertices):
         readers = {w for flow in outgoing[v] for w in flow.consumers}
-        if vertex.fixed or vertex.within or v in fed | bound or len(readers) != 1:
+        if vertex.is_terminal or vertex.coupled_with or v in reading | constrained or len(readers) != 1:
             continue
         (reader,) = readers
-        places = {option.device for option in problem.vertices[reader].options}
-        free = all(_is_free(option, ample) for option in vertex.options)
-        plain = all(not flow.quantizers for flow in outgoing[v])
-        at_hand = places <= {o.device for o in vertex.options}
-        if free and plain and at_hand and not problem.vertices[reader].fixed:
+        reader_devices = {option.device for option in problem.vertices[reader].options}
+        costless = all(_is_free(option, ample) for option in vertex.options)
+        always_float = all(not flow.quantizers for flow in outgoing[v])
+        available = reader_devices <= {o.device for o in vertex.options}
+        if costless and always_float and available and not problem.vertices[reader].is_terminal:
             pairs.append((v, reader))
     return replace(problem, together=(*problem.together, *pairs)) if pairs else problem
 
@@ -42,18 +44,29 @@ def _is_free(option: Option, ample: set[int]) -> bool:
     return not any(costs) and (not option.weight_bytes or option.device in ample)
 
 
-def _ample(problem: PlacementProblem) -> set[int]:
+def _devices_with_ample_memory(problem: PlacementProblem) -> set[int]:
     """Return the devices on which everything fits, and of whose memory the objective does not speak."""
-    spoken = {term.quantity.of for term in problem.objective if term.quantity.measure is CostMetric.MEMORY}
-    found = set()
+    in_objective = {
+        term.quantity.of for term in problem.objective if term.quantity.metric is CostMetric.MEMORY
+    }
+    ample = set()
     for d in range(len(problem.devices)):
-        home = problem.home(d)
-        every = [
-            max((o.weight_bytes for o in v.options if problem.home(o.device) == home), default=0.0)
+        physical = problem.physical_device(d)
+        largest_weights = [
+            max(
+                (o.weight_bytes for o in v.options if problem.physical_device(o.device) == physical),
+                default=0.0,
+            )
             for v in problem.vertices
         ]
         largest = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0.0)
-        limit = min(problem.limit(CostMetric.MEMORY, home), problem.limit(CostMetric.MEMORY))
-        if sum(every) + largest <= limit or limit == inf:
-            found.add(d)
-    return set() if None in spoken else {d for d in found if problem.home(d) not in spoken}
+        limit = min(
+            problem.tightest_limit(CostMetric.MEMORY, physical), problem.tightest_limit(CostMetric.MEMORY)
+        )
+        if sum(largest_weights) + largest <= limit or limit == inf:
+            ample.add(d)
+    return (
+        set()
+        if None in in_objective
+        else {d for d in ample if problem.physical_device(d) not in in_objective}
+    )

@@ -11,16 +11,11 @@ from dataclasses import dataclass, replace
 from math import inf, log2
 
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import (
-    Choice,
-    CostMetric,
-    Device,
-    Flow,
-    Option,
-    PlacementProblem,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric
+from planner.problem.tensors import Flow, WireForm
+from planner.problem.units import Option, Vertex
 
 _MOST_SPREAD = 1e12  # of a number beside the unit: sums keep 15 digits
 _NO_LIMIT = 1e15  # what a problem's numbers may be at most; no sum of costs in these units comes near
@@ -68,7 +63,7 @@ class ScaledProblem:
 def scale_units(problem: PlacementProblem) -> ScaledProblem:
     """Return the problem in units in which its numbers are of order one."""
     units = _units(problem)
-    weights = [term.weight * units.of(term.quantity.measure) for term in problem.objective]
+    weights = [term.weight * units.of(term.quantity.metric) for term in problem.objective]
     objective = _greatest(weights)
     scaled = in_units(problem, units)
     terms = tuple(replace(term, weight=term.weight / objective) for term in scaled.objective)
@@ -90,11 +85,11 @@ def in_units(problem: PlacementProblem, units: Units) -> PlacementProblem:
             for link in problem.links
         ),
         limits=tuple(
-            replace(limit, at_most=min(limit.at_most / units.of(limit.quantity.measure), _NO_LIMIT))
+            replace(limit, at_most=min(limit.at_most / units.of(limit.quantity.metric), _NO_LIMIT))
             for limit in problem.limits
         ),
         objective=tuple(
-            replace(term, weight=term.weight * units.of(term.quantity.measure)) for term in problem.objective
+            replace(term, weight=term.weight * units.of(term.quantity.metric)) for term in problem.objective
         ),
     )
 

@@ -5,7 +5,7 @@ from small_problems import ENDLESS_PRESOLVE
 from strategies import problems
 
 from planner.comparison.baselines import baselines
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
 
@@ -35,10 +35,10 @@ def test_each_way_has_its_name():
 def test_less_choice_is_never_better():
     free = ENDLESS_PRESOLVE
     for limit in free.limits:
-        free = free.limited(limit.quantity, None)
+        free = free.with_limit(limit.quantity, None)
     found = {one.name: one.objective for one in baselines(free, SolverOptions())}
     assert found["single fp32 cut"] >= found["uniform precision, single cut"]
     assert found["one device"] >= found["single fp32 cut"]
     assert found["single fp32 cut"] >= found["minimum fp32 cut"] - 1e-12
-    assert free.limit(CostMetric.NOISE) == inf
+    assert free.tightest_limit(CostMetric.NOISE) == inf
     assert found["minimum fp32 cut"] >= found["split, then quantize"] - 1e-12

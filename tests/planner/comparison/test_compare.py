@@ -24,9 +24,9 @@ from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableSet, write_comparison
-from planner.output.stage_files import sha256_of
+from planner.output.file_hash import sha256_of
 from planner.plan.configuration import Configuration
-from planner.problem.placement_problem import CostMetric, Quantity
+from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import SearchResult
 from planner.solver.backends import SolverOptions
@@ -176,11 +176,11 @@ def test_a_plan_that_breaks_a_budget_on_held_back_data_lowers_the_limit(basis):
     units = basis.prepared.models.graph.units
     precisions = tuple(Precision.INT8 if unit.quantizable else Precision.FP32 for unit in units)
     loud = Configuration(("server",) * len(units), precisions)
-    before = points.problem(None, budgets).limit(CostMetric.NOISE)
-    assert points.tighten(budgets, {loud: before})
-    assert points.problem(None, budgets).limit(CostMetric.NOISE) < before
+    before = points.problem(None, budgets).tightest_limit(CostMetric.NOISE)
+    assert points.lower_noise_limit(budgets, {loud: before})
+    assert points.problem(None, budgets).tightest_limit(CostMetric.NOISE) < before
     silent = Configuration(("server",) * len(units), (Precision.FP32,) * len(units))
-    assert not points.tighten(budgets, {silent: 0.0})
+    assert not points.lower_noise_limit(budgets, {silent: 0.0})
 
 
 @pytest.mark.parametrize("noise", [0.003, 0.01])
@@ -190,7 +190,7 @@ def test_every_plan_keeps_the_error_budgets_on_held_back_data(basis, noise):
     assert compared.record.plans
     points = SweepPoints(basis, Sweep(None))
     for chosen in compared.plans.chosen:
-        assert not points.tighten(budgets, {chosen: 1.0})
+        assert not points.lower_noise_limit(budgets, {chosen: 1.0})
     numbers = [plan.number for plan in compared.record.plans]
     assert numbers == list(range(len(numbers)))
     assert {row.plan for row in compared.record.rows} <= set(numbers)
@@ -225,15 +225,15 @@ def test_a_front_is_of_plans_that_nothing_beats(basis):
     noise = [own for _, own in points]
     assert noise == sorted(noise, reverse=True)
     assert noise[-1] == 0  # everything in fp32
-    free = SweepPoints(basis, Sweep(None)).problem(None, {}).limited(Quantity(CostMetric.NOISE), None)
+    free = SweepPoints(basis, Sweep(None)).problem(None, {}).with_limit(Quantity(CostMetric.NOISE), None)
     least = solve(free).objective
     assert points[0][0] == pytest.approx(least, rel=1e-4)
     for point, (latency, noise) in zip(found.front.points, points, strict=True):
         plan = found.plans[point.plan]
         assert plan.noise_relative_rms == pytest.approx(noise)
         assert plan.fixed_s == pytest.approx(latency)
-        below = basis.noise_model.summed(noise**2) * (1 - 1e-3)
-        limited = solve(free.limited(Quantity(CostMetric.NOISE), below)) if noise else None
+        below = basis.noise_model.invert(noise**2) * (1 - 1e-3)
+        limited = solve(free.with_limit(Quantity(CostMetric.NOISE), below)) if noise else None
         if limited and limited.objective is not None:
             assert limited.objective >= latency * (1 - 1e-4)
 

@@ -22,7 +22,7 @@ from planner.cli.commands import main
 from planner.conversion.converter import Converted, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
 from planner.conversion.model_source import conversion_request
-from planner.conversion.request import FAILURE, ORDER, Kind
+from planner.conversion.request import FAILURE, ORDER, SourceKind
 from planner.inputs.dataset import Input
 from planner.inputs.load_samples import load_data
 from planner.output.plan_folder import write_outcome
@@ -536,7 +536,7 @@ def test_a_conversion_that_differs_on_real_samples_is_refused_with_the_first_out
     with pytest.raises(
         ModelError, match="differ on calibration samples, first at output 'scores': by "
     ) as caught:
-        check_on_samples(Converted(made.order, other), [sample])
+        check_on_samples(Converted(made.request, other), [sample])
     assert "report" not in str(caught.value)
 
 
@@ -607,7 +607,7 @@ def test_the_scenario_with_resnet50_has_its_model_and_data():
     found = load_scenario(ROOT / "scenarios" / "keras-resnet50.yaml")
     order = conversion_request(found.model, found.conversion, {})
     assert order is not None
-    assert (order.kind, order.target) == (Kind.APPLICATION, "ResNet50")
+    assert (order.kind, order.target) == (SourceKind.APPLICATION, "ResNet50")
     wanted = [Input("input_layer", "float32", (1, 3, 224, 224), channels_last=True)]
     for spec, count in ((found.data.calibration, 96), (found.data.evaluation, 32)):
         samples = load_data(spec, wanted, "data").samples

@@ -15,8 +15,8 @@ from planner.conversion.request import (
     SAMPLES,
     Conversion,
     ConversionRequest,
-    Kind,
     SourceInput,
+    SourceKind,
 )
 from planner.report.plan_tables import conversion_lines
 
@@ -34,7 +34,7 @@ def _converted(folder: Path, answer: list[float]) -> Converted:
     end = SourceInput(name="x", dtype="float32", shape=(1, 2), channels_last=False)
     record = Conversion(source="a.tflite", opset=17, versions={}, inputs=(end,), quantized=False)
     (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
-    return Converted(ConversionRequest(kind=Kind.TFLITE, target="a.tflite", opset=17), folder)
+    return Converted(ConversionRequest(kind=SourceKind.TFLITE, target="a.tflite", opset=17), folder)
 
 
 def test_a_difference_on_random_numbers_is_a_warning_that_names_the_output(tmp_path):

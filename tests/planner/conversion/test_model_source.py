@@ -3,7 +3,7 @@ import json
 import pytest
 
 from planner.conversion.model_source import conversion_request
-from planner.conversion.request import Kind
+from planner.conversion.request import SourceKind
 from planner.scenario.loader import parse_conversion
 from planner.scenario.model_paths import located_conversion, located_model
 from planner.scenario.schema import ConversionSpec
@@ -14,13 +14,13 @@ from profiling.errors import ModelError
 @pytest.mark.parametrize(
     ("model", "kind", "target"),
     [
-        ("keras:ResNet50", Kind.APPLICATION, "ResNet50"),
-        ("net.keras", Kind.KERAS, "{}/net.keras"),
-        ("deep/net.h5", Kind.KERAS, "{}/deep/net.h5"),
-        ("net.tflite", Kind.TFLITE, "{}/net.tflite"),
-        ("exported", Kind.SAVED_MODEL, "{}/exported"),
-        ("my_models:build", Kind.OBJECT, "{}/my_models:build"),
-        ("/elsewhere/my_models:build", Kind.OBJECT, "/elsewhere/my_models:build"),
+        ("keras:ResNet50", SourceKind.APPLICATION, "ResNet50"),
+        ("net.keras", SourceKind.KERAS, "{}/net.keras"),
+        ("deep/net.h5", SourceKind.KERAS, "{}/deep/net.h5"),
+        ("net.tflite", SourceKind.TFLITE, "{}/net.tflite"),
+        ("exported", SourceKind.SAVED_MODEL, "{}/exported"),
+        ("my_models:build", SourceKind.OBJECT, "{}/my_models:build"),
+        ("/elsewhere/my_models:build", SourceKind.OBJECT, "/elsewhere/my_models:build"),
     ],
 )
 def test_the_name_tells_what_a_model_is(tmp_path, model, kind, target):

@@ -8,7 +8,8 @@ from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
 from planner.errors import ScenarioError
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import Choice, CostMetric, ObjectiveTerm, Quantity
+from planner.problem.placement_problem import Choice
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.scenario.loader import load_scenario
 from profiling.errors import ProfileError
 from profiling.precision import Precision, Wire
@@ -28,7 +29,9 @@ def profiles(graph) -> tuple[LatencyProfile, dict[Precision, NoiseProfile]]:
     units = [UnitCost(u.name, p, 0.001 * (u.index + 1)) for u in graph.units for p in Precision]
     ends = [(Precision.FP32, p) for p in (Precision.INT8, Precision.INT16)]
     pairs = [*ends, *((to, source) for source, to in ends)]
-    switches = [SwitchCost(t, *pair, 0.0002, measured=True) for t in graph.boundary() for pair in pairs]
+    switches = [
+        SwitchCost(t, *pair, 0.0002, measured=True) for t in graph.boundary_tensors() for pair in pairs
+    ]
     wall = {Precision.FP32: sum(unit.seconds for unit in units if unit.precision is Precision.FP32)}
     latency = LatencyProfile(
         model_sha256="",
@@ -56,7 +59,7 @@ def profiles(graph) -> tuple[LatencyProfile, dict[Precision, NoiseProfile]]:
         "",
         "",
         1,
-        tuple(TensorNoise(t, 0.01) for t in graph.boundary()),
+        tuple(TensorNoise(t, 0.01) for t in graph.boundary_tensors()),
         tuple(UnitNoise(u.name, 0.001) for u in graph.units),
     )
     return latency, {Precision.INT8: noise, Precision.INT16: replace(noise, units=())}
@@ -103,12 +106,12 @@ def test_tensors_cross_with_the_bytes_of_their_form(residual, tmp_path):
 def test_source_and_sink_are_fixed_ends(residual, tmp_path):
     problem = problem_of(residual, tmp_path)
     source, sink = problem.vertices[-2:]
-    assert (source.fixed, source.options[0].device) == (True, 0)
-    assert (sink.fixed, sink.options[0].device) == (True, 1)
+    assert (source.is_terminal, source.options[0].device) == (True, 0)
+    assert (sink.is_terminal, sink.options[0].device) == (True, 1)
     assert problem.flows[0].producer == len(problem.vertices) - 2
     assert problem.flows[-1].consumers == (len(problem.vertices) - 1,)
-    assert [problem.limit(CostMetric.MEMORY, device) for device in (0, 1)] == [2**20, float("inf")]
-    assert problem.limit(CostMetric.LATENCY) == 0.1
+    assert [problem.tightest_limit(CostMetric.MEMORY, device) for device in (0, 1)] == [2**20, float("inf")]
+    assert problem.tightest_limit(CostMetric.LATENCY) == 0.1
 
 
 def test_a_raw_input_weighs_what_the_scenario_says(residual, tmp_path):
@@ -130,7 +133,7 @@ def test_devices_whose_activations_differ_are_told_apart(residual, tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(LIMITED.replace("{INPUTS}", "{}").replace(", precisions: [fp32]", ""))
     latency, noise = profiles(residual.graph)
-    tensors = tuple(TensorNoise(t, 0.05) for t in residual.graph.boundary())
+    tensors = tuple(TensorNoise(t, 0.05) for t in residual.graph.boundary_tensors())
     louder = {Precision.INT8: replace(noise[Precision.INT8], tensors=tensors)}
     costs = {
         "camera": DeviceCosts.of(latency, louder, Scheme(symmetric=True)),
@@ -170,7 +173,7 @@ def energy_problem(residual, tmp_path, objective):
 def test_energy_comes_from_watts_and_from_the_radio_model(residual, tmp_path):
     problem = energy_problem(residual, tmp_path, "energy")
     assert [(device.active_w, device.idle_w) for device in problem.devices] == [(3.0, 1.0), (30.0, 0.0)]
-    assert problem.limit(CostMetric.ENERGY, 0) == 2.0
+    assert problem.tightest_limit(CostMetric.ENERGY, 0) == 2.0
     assert problem.objective == (ObjectiveTerm(Quantity(CostMetric.ENERGY)),)
     # 8 Mbit/s: (283.17 x 8 + 132.86) mW for as long as 1,024 bytes take.
     watts = (283.17 * 8 + 132.86) / 1e3
@@ -205,7 +208,7 @@ def test_what_is_decided_already_leaves_no_other_option(residual, tmp_path):
         "  pin: {'*': server}",
         f"  precision: {{'{last}': fp32}}",
     )
-    assert {o.device for v in problem.vertices if not v.fixed for o in v.options} == {1}
+    assert {o.device for v in problem.vertices if not v.is_terminal for o in v.options} == {1}
     assert {o.precision for o in problem.vertices[len(residual.graph.units) - 1].options} == {"fp32"}
     problem = formulated(residual, tmp_path, "placement:", f"  pin: {{'*': server, '{first}': camera}}")
     assert [{o.device for o in v.options} for v in problem.vertices[:2]] == [{0}, {1}]
@@ -269,7 +272,7 @@ def test_each_measure_can_be_the_objective(residual, tmp_path, name):
     measure = CostMetric.PERIOD if name == "throughput" else CostMetric(name)
     assert problem.objective == (ObjectiveTerm(Quantity(measure)),)
     weighted = formulated(residual, tmp_path, f"objective: {{latency: 1, {name}: 2}}")
-    assert [term.quantity.measure for term in weighted.objective] == [CostMetric.LATENCY, measure]
+    assert [term.quantity.metric for term in weighted.objective] == [CostMetric.LATENCY, measure]
 
 
 def test_a_name_counts_more_than_a_pattern_and_patterns_must_agree(residual, tmp_path):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from onnx import checker
 
 from planner.deployment.mixed_precision import quantized_tensors, rebuild
-from planner.deployment.split import Placement, crossings_of, split
+from planner.deployment.split import Placement, split, wired_tensors_of
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import QUANTIZED_SUFFIX, read_ranges
@@ -37,9 +37,13 @@ def test_chained_stages_equal_the_whole_model(request, data, name):
     placement = Placement(forward_devices(data, graph), source, sink, raw)
     mix = graph.resolve_precisions(mix)
     mixed = rebuild(graph, prepared.calibration.at(mix), prepared.calibration.ranges)
-    floats = [t for t in graph.boundary() if t not in {*graph.forms(mix), *raw} and graph.tensors[t].is_float]
+    floats = [
+        t
+        for t in graph.boundary_tensors()
+        if t not in {*graph.tensor_precisions(mix), *raw} and graph.tensors[t].is_float
+    ]
     wires = data.draw(st.dictionaries(st.sampled_from(floats), st.sampled_from(list(Wire)))) if floats else {}
-    crossings = crossings_of(graph, placement, wires)
+    crossings = wired_tensors_of(graph, placement, wires)
     quantized = {node for index in mix for node in graph.units[index].nodes}
     mixed = add_wires(mixed, crossings, read_ranges(prepared.calibration.ranges), quantized)
     checker.check_model(mixed)
@@ -102,7 +106,7 @@ def test_an_int8_output_is_dequantized_at_the_sink(residual):
 def test_rebuilding_quantizes_what_the_units_touch_and_nothing_else(residual, int8):
     mixed = rebuild(residual.graph, residual.calibration.of(int8), residual.calibration.ranges)
     expected = {t for i in int8 for t in residual.graph.tensors_quantized_with(i)}
-    assert quantized_tensors(mixed).keys() & set(residual.graph.boundary()) == expected
+    assert quantized_tensors(mixed).keys() & set(residual.graph.boundary_tensors()) == expected
     assert [o.name for o in mixed.graph.output] == ["y"]
 
 

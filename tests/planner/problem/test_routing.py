@@ -1,3 +1,4 @@
+from itertools import pairwise
 from math import inf
 
 import pytest
@@ -48,3 +49,19 @@ def test_a_route_names_its_links():
 
 def test_a_message_costs_energy_per_byte_and_for_itself():
     assert MessageEnergy(2e-6, 1e-3).joules(1000) == pytest.approx(3e-3)
+
+
+def test_both_ways_of_a_pair_of_like_links_take_alike_over_any_number_of_hops():
+    names = "abcd"
+    hops = []
+    for n, (one, other) in enumerate(pairwise(names), start=1):
+        hops += [Hop(*ends, 0.001 * n, 1e6 / n) for ends in ((one, other), (other, one))]
+    routes = Routes(hops)
+    for a in names:
+        for b in names:
+            for size in (0, 10**4, 10**7):
+                there, back = routes.route(a, b, size), routes.route(b, a, size)
+                assert there.seconds == pytest.approx(back.seconds)
+                assert there.path == back.path[::-1]
+                assert len(there.links) == max(len(there.path) - 1, 0)
+                assert there.seconds == pytest.approx(sum(hops[n].seconds(size) for n in there.links))

@@ -61,16 +61,16 @@ def test_no_needlessly_slow_plan_is_delivered(factor):
     """However wrong the predicted noise is, the answer is nearly the best for the real one."""
     budget = BudgetSpec(noise_relative_rms=0.1)
     done = search(PROBLEM, budget, SolverOptions(), measured(PROBLEM, factor))
-    best = solve(PROBLEM.limited(NOISE, (0.1 / factor) ** 2)).objective
-    close = solve(PROBLEM.limited(NOISE, (0.1 / factor) ** 2 / 1.3)).objective
+    best = solve(PROBLEM.with_limit(NOISE, (0.1 / factor) ** 2)).objective
+    close = solve(PROBLEM.with_limit(NOISE, (0.1 / factor) ** 2 / 1.3)).objective
     assert best - 1e-12 <= done.result.objective <= close + 1e-12
 
 
 def test_a_budget_that_is_no_noise_is_approached_from_both_sides():
     real = measured(PROBLEM, 2.0)
     done = search(PROBLEM, BudgetSpec(max_abs_error=0.9), SolverOptions(), real)
-    best = solve(PROBLEM.limited(NOISE, (0.09 / 2.0) ** 2)).objective
-    close = solve(PROBLEM.limited(NOISE, (0.09 / 2.0) ** 2 / 1.3)).objective
+    best = solve(PROBLEM.with_limit(NOISE, (0.09 / 2.0) ** 2)).objective
+    close = solve(PROBLEM.with_limit(NOISE, (0.09 / 2.0) ** 2 / 1.3)).objective
     assert best - 1e-12 <= done.result.objective <= close + 1e-12
 
 
@@ -94,7 +94,7 @@ def test_a_budget_that_fp32_breaks_is_told():
 
 
 def test_an_infeasible_problem_is_not_tried_out():
-    tight = PROBLEM.limited(LATENCY, 1e-9)
+    tight = PROBLEM.with_limit(LATENCY, 1e-9)
     done = search(tight, BudgetSpec(noise_relative_rms=0.1), SolverOptions(), lambda *_: pytest.fail("built"))
     assert done.result.status is SolveStatus.INFEASIBLE
 
@@ -129,7 +129,7 @@ def chaotic(problem, kept, factor):
 
 def everything_int8(choice) -> bool:
     pairs = zip(PROBLEM.vertices, choice.options, strict=True)
-    return all(v.fixed or v.options[o].quantized for v, o in pairs)
+    return all(v.is_terminal or v.options[o].quantized for v, o in pairs)
 
 
 @pytest.mark.parametrize(("gain", "factor", "tried"), [(1.5, 1.0, True), (1e3, 1.0, False), (1e6, 3.0, True)])
@@ -154,7 +154,7 @@ def test_a_plan_beyond_the_limit_on_the_sum_is_found_if_it_keeps_the_budgets(gai
 def test_where_the_limit_leaves_no_plan_one_regardless_of_it_may_do():
     free = solve(PROBLEM)
     noise = evaluate(PROBLEM, free.choice).noise_power ** 0.5
-    tight = PROBLEM.limited(LATENCY, evaluate(PROBLEM, free.choice).latency_s * 1.001)
+    tight = PROBLEM.with_limit(LATENCY, evaluate(PROBLEM, free.choice).latency_s * 1.001)
     budget = BudgetSpec(noise_relative_rms=noise * 0.9)
     assert search(tight, budget, SolverOptions(), measured(PROBLEM, 1.0)).result.choice is None
     done = search(tight, budget, SolverOptions(), measured(PROBLEM, 0.8))

@@ -23,9 +23,9 @@ from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Sweep
 from planner.output.comparison_folder import write_comparison
 from planner.output.plan_folder import write_outcome
-from planner.problem.placement_problem import CostMetric
+from planner.problem.quantities import CostMetric
 from planner.report.figure_style import colours_of, ink_on, inline_svg, styled
-from planner.report.graph_figure import PlacedGraph, _spots, draw_graph
+from planner.report.graph_figure import PlacedGraph, _positions, draw_graph
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from profiling.graph.unit_graph import build_graph
@@ -287,7 +287,7 @@ def test_figures_lie_beside_the_page(plan_folder, comparison_folder):
 @pytest.mark.parametrize("model", [models.residual, models.branches, models.join])
 def test_every_unit_has_a_place_of_its_own(model):
     graph = build_graph(prepare_model(model()))
-    spots, _ = _spots(graph)
+    spots, _ = _positions(graph)
     assert len(set(spots)) == len(graph.units)
     assert all(abs(a[0] - b[0]) + abs(a[1] - b[1]) > 0.5 for a, b in combinations(spots, 2))
 

@@ -8,7 +8,7 @@ from strategies import problems
 
 from planner.costs.budget_limits import limits_of, unit_of
 from planner.costs.noise_model import NoiseModel
-from planner.problem.placement_problem import CostMetric, Limit, Quantity
+from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.refinement.infeasibility_text import conflict_text
 from planner.scenario.loader import load_scenario
 from planner.solver.backends import SolverOptions
@@ -33,7 +33,7 @@ def test_a_conflict_is_minimal_and_each_way_out_of_it_is_one(problem):
         assert solve(replace(problem, limits=fewer, objective=())).choice is not None
         if one.least is not None:
             quantity = one.limit.quantity
-            assert solve(problem.limited(quantity, one.least * 1.0001 + 1e-9)).choice is not None
+            assert solve(problem.with_limit(quantity, one.least * 1.0001 + 1e-9)).choice is not None
             assert one.least > one.limit.at_most
 
 
@@ -53,13 +53,13 @@ def test_a_conflict_is_told_in_the_scenarios_keys_and_units(tmp_path):
     scenario = load_scenario(tmp_path / "s.yaml")
     limits = (Limit(Quantity(CostMetric.MEMORY, 0), 3 * 2**20), Limit(LATENCY, 0.001), Limit(NOISE, 1e-4))
     conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
-    text = conflict_text(scenario, conflict, NoiseModel().power)
+    text = conflict_text(scenario, conflict, NoiseModel().predict)
     assert text.startswith("infeasible at the measured costs: budget.latency_ms: 0.001 ms cannot be kept; ")
     assert text.endswith(" ms would do")
     both = replace(
         conflict, relaxations=tuple(replace(conflict.relaxations[0], limit=x, least=None) for x in limits)
     )
-    assert conflict_text(scenario, both, NoiseModel().power) == (
+    assert conflict_text(scenario, both, NoiseModel().predict) == (
         "infeasible at the measured costs: budget.memory_mib.camera: 3 MiB, budget.latency_ms: 1 ms and "
         "noise_relative_rms: 0.01 cannot be kept together"
     )
@@ -74,12 +74,12 @@ def test_a_limit_that_error_budgets_left_names_them_and_no_way_out(tmp_path):
     conflict = find_conflict(replace(FREE, limits=(Limit(LATENCY, 1e-6),)), SolverOptions())
     (one,) = conflict.relaxations
     derived = replace(conflict, relaxations=(replace(one, limit=Limit(NOISE, 1e-4), least=0.002),))
-    assert conflict_text(scenario, derived, NoiseModel().power) == (
+    assert conflict_text(scenario, derived, NoiseModel().predict) == (
         "infeasible at the measured costs: noise_relative_rms and max_abs_error (which leave 0.01 of noise "
         "on held-back data) cannot be kept"
     )
     own = replace(conflict, relaxations=(replace(one, limit=Limit(NOISE, 0.04), least=0.09),))
-    assert conflict_text(scenario, own, NoiseModel().power).endswith("noise_relative_rms: 0.3 would do")
+    assert conflict_text(scenario, own, NoiseModel().predict).endswith("noise_relative_rms: 0.3 would do")
 
 
 WRITTEN = {

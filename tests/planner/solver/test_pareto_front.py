@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import problems
 
-from planner.problem.placement_problem import CostMetric, Quantity
+from planner.problem.quantities import CostMetric, Quantity
 from planner.solver.backends import SolverOptions
 from planner.solver.pareto_front import pareto_front
 from planner.solver.solve import solve
@@ -22,7 +22,7 @@ def best_choice(problem):
 def enumerated(problem, axes) -> list[tuple[float, ...]]:
     """Return every combination of values that is not beaten, found by trying all choices."""
     for axis in axes:
-        problem = problem.limited(axis, None)
+        problem = problem.with_limit(axis, None)
     prices = [oracle.price(problem, choice) for choice in oracle.choices(problem)]
     found = {tuple(one.of(axis) for axis in axes) for one in prices if oracle.feasible(problem, one)}
     return sorted(one for one in found if not any(beats(other, one) for other in found))

@@ -7,19 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.problem.device_visits import with_visits
-from planner.problem.placement_problem import (
-    CostMetric,
-    Device,
-    Flow,
-    Limit,
-    Link,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-    WireForm,
-)
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, WireForm
+from planner.problem.units import Option, Vertex
 from planner.solver.pipeline_dp import best_pipeline
 from planner.solver.presolve.device_symmetry import are_interchangeable
 from planner.solver.presolve.merge_units import merge_costless_units
@@ -60,7 +52,10 @@ def hubs(draw, cpu_is_convex: bool = True) -> PlacementProblem:
     limits = [Limit(Quantity(CostMetric.MEMORY, a), room) for a in range(hub)] if room is not None else []
     together = ((0, units - 1),) if units > 2 and draw(st.integers(0, 4)) == 0 else ()
     return PlacementProblem(
-        (*(Device(f"a{a}", transfers_block=True) for a in range(hub)), Device("cpu", convex=cpu_is_convex)),
+        (
+            *(Device(f"a{a}", transfers_block=True) for a in range(hub)),
+            Device("cpu", contiguous=cpu_is_convex),
+        ),
         tuple(vertices),
         tuple(flows),
         tuple(links),

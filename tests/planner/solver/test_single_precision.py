@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from strategies import problems
 
-from planner.problem.placement_problem import CostMetric, Quantity
+from planner.problem.quantities import CostMetric, Quantity
 from planner.solver.backends import SolverOptions
 from planner.solver.single_precision import unconstrained_noise_plans
 
@@ -35,7 +35,7 @@ def enumerated(problem, precision: str | None = None) -> float:
 @settings(max_examples=25, deadline=None)
 @given(problems(max_units=4))
 def test_they_are_the_best_of_all_and_of_each_precision(problem):
-    free = problem.limited(NOISE, None)
+    free = problem.with_limit(NOISE, None)
     found = unconstrained_noise_plans(free, SolverOptions(gap=1e-9))
     precisions = {o.precision for vertex in free.vertices for o in vertex.options if o.quantized}
     wanted = {enumerated(free, one) for one in (None, *precisions)} - {inf}

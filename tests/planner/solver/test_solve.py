@@ -11,17 +11,10 @@ from strategies import problems
 
 from planner.errors import ProblemError, SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import (
-    Choice,
-    CostMetric,
-    Device,
-    Limit,
-    ObjectiveTerm,
-    Option,
-    PlacementProblem,
-    Quantity,
-    Vertex,
-)
+from planner.problem.devices import Device
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.units import Option, Vertex
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
@@ -113,7 +106,7 @@ def test_losing_an_option_is_never_faster(problem):
     fewer = replace(
         problem,
         vertices=tuple(
-            v if v.fixed else replace(v, options=v.options[:-1] or v.options) for v in problem.vertices
+            v if v.is_terminal else replace(v, options=v.options[:-1] or v.options) for v in problem.vertices
         ),
     )
     before, after = solve(problem), solve(fewer)
@@ -125,10 +118,10 @@ def test_losing_an_option_is_never_faster(problem):
 @given(problems(max_units=4))
 def test_doubled_times_double_the_objective(problem):
     times = (CostMetric.LATENCY, CostMetric.MAKESPAN, CostMetric.PERIOD)
-    terms = tuple(term for term in problem.objective if term.quantity.measure in times) or (
+    terms = tuple(term for term in problem.objective if term.quantity.metric in times) or (
         ObjectiveTerm(LATENCY),
     )
-    kept = tuple(x for x in problem.limits if x.quantity.measure in (CostMetric.MEMORY, CostMetric.NOISE))
+    kept = tuple(x for x in problem.limits if x.quantity.metric in (CostMetric.MEMORY, CostMetric.NOISE))
     problem = replace(problem, objective=terms, limits=kept)
     slower = replace(
         problem,
@@ -148,16 +141,18 @@ def test_doubled_times_double_the_objective(problem):
 @settings(max_examples=30, deadline=None)
 @given(problems(max_units=4), st.randoms(use_true_random=False))
 def test_the_order_of_units_changes_nothing(problem, random):
-    units = [i for i, v in enumerate(problem.vertices) if not v.fixed]
+    units = [i for i, v in enumerate(problem.vertices) if not v.is_terminal]
     shuffled = units[:]
     random.shuffle(shuffled)
     place = {old: new for new, old in enumerate(shuffled)}
-    place |= {i: i for i, v in enumerate(problem.vertices) if v.fixed}
+    place |= {i: i for i, v in enumerate(problem.vertices) if v.is_terminal}
     vertices = sorted(range(len(place)), key=place.__getitem__)
     mixed = replace(
         problem,
         vertices=tuple(
-            replace(problem.vertices[i], within=tuple(place[w] for w in problem.vertices[i].within))
+            replace(
+                problem.vertices[i], coupled_with=tuple(place[w] for w in problem.vertices[i].coupled_with)
+            )
             for i in vertices
         ),
         together=tuple(tuple(place[v] for v in group) for group in problem.together),
@@ -207,11 +202,11 @@ def test_a_limit_below_the_least_is_infeasible_and_one_above_is_not(measure):
     least = solve(free).objective
     assert least > 0
     for factor, status in ((1.001, SolveStatus.OPTIMAL), (0.999, SolveStatus.INFEASIBLE)):
-        assert solve(free.limited(quantity, least * factor)).status is status
+        assert solve(free.with_limit(quantity, least * factor)).status is status
 
 
 def test_a_noise_budget_of_zero_leaves_no_noisy_option():
-    problem = FREE.limited(NOISE, 0.0)
+    problem = FREE.with_limit(NOISE, 0.0)
     assert evaluate(problem, solve(problem).choice).noise_power == 0
 
 
@@ -219,7 +214,7 @@ def test_a_noise_budget_of_zero_excludes_even_the_least_noise():
     def units(power):
         return tuple(Option(0, q, 0.002 - 0.001 * q, power * q) for q in (0, 1))
 
-    ends = tuple(Vertex(n, (Option(0),), fixed=True) for n in ("source", "sink"))
+    ends = tuple(Vertex(n, (Option(0),), is_terminal=True) for n in ("source", "sink"))
     vertices = (Vertex("loud", units(0.05)), Vertex("quiet", units(1e-11)), *ends)
     problem = PlacementProblem((Device("a"),), vertices, (), limits=(Limit(NOISE, 0.0),))
     assert solve(problem).choice.options == (0, 0, 0, 0)
@@ -231,7 +226,7 @@ def test_an_early_stop_is_never_called_optimal():
 
 
 def test_tiny_noise_budgets_are_kept_exactly():
-    problem = FREE.limited(NOISE, 0.02)
+    problem = FREE.with_limit(NOISE, 0.02)
     tiny = replace(
         problem,
         vertices=tuple(
@@ -247,7 +242,7 @@ def test_tiny_noise_budgets_are_kept_exactly():
             for f in problem.flows
         ),
     )
-    assert solve(tiny.limited(NOISE, 0.02e-7)).choice == solve(problem).choice
+    assert solve(tiny.with_limit(NOISE, 0.02e-7)).choice == solve(problem).choice
 
 
 def test_a_problem_that_presolve_never_ends_on_is_solved():

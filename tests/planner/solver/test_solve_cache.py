@@ -34,7 +34,9 @@ def several():
     from small_problems import small_problem
 
     free = small_problem()
-    return [free.limited(limit.quantity, limit.at_most * (1 + n)) for n, limit in enumerate(free.limits)] * 2
+    return [
+        free.with_limit(limit.quantity, limit.at_most * (1 + n)) for n, limit in enumerate(free.limits)
+    ] * 2
 
 
 def test_what_is_solved_ahead_is_not_solved_again(several, monkeypatch):

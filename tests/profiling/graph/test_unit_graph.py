@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import models
@@ -9,7 +10,7 @@ from onnx import numpy_helper
 from prepared_models import Prepared
 
 from profiling.graph.unit_graph import build_graph
-from profiling.on_device.measure import read_op_types
+from profiling.on_device.kernels import read_op_types
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8, quantize
@@ -57,6 +58,23 @@ def test_units_share_no_node_and_only_their_last_is_read_outside(name, request):
     assert all(a < b for a, b in graph.dag.edges)
 
 
+@pytest.mark.parametrize("name", ["residual", "branches", "digits"])
+def test_producers_and_consumers_are_the_units_that_name_the_tensor(name, request):
+    graph = request.getfixturevalue(name).graph
+    for tensor in (*graph.tensors, "no such tensor"):
+        writers = [unit.index for unit in graph.units if tensor in unit.outputs]
+        assert graph.producer(tensor) == (writers[0] if writers else None)
+        assert graph.consumers(tensor) == tuple(unit.index for unit in graph.units if tensor in unit.inputs)
+
+
+def test_a_graph_with_other_units_finds_these(residual):
+    first, *others = residual.graph.units
+    renamed = replace(first, inputs=("other",))
+    graph = replace(residual.graph, units=(renamed, *others))
+    assert graph.consumers("other") == (0,)
+    assert graph.consumers(first.inputs[0]) == ()
+
+
 def test_the_dag_is_frozen_and_its_edges_carry_tensors(residual):
     with pytest.raises(nx.NetworkXError):
         residual.graph.dag.add_node("new")
@@ -90,9 +108,9 @@ def test_int8_bytes_cover_what_the_tool_writes(digits):
 
 def test_boundary_tensors_are_those_between_units(residual):
     graph = residual.graph
-    assert graph.boundary()[0] == "x"
-    assert graph.boundary()[-1] == "y"
-    assert len(graph.boundary()) == 6
+    assert graph.boundary_tensors()[0] == "x"
+    assert graph.boundary_tensors()[-1] == "y"
+    assert len(graph.boundary_tensors()) == 6
     assert graph.producer("x") is None
     assert graph.consumers(graph.units[0].outputs[0]) == (1,)
 
@@ -167,7 +185,7 @@ def test_a_pool_is_int8_only_between_convolutions(pools):
     of = {unit.outputs[0]: unit for unit in graph.units}
     assert [of[name].quantizable for name in ("first", "middle")] == [False, True]
     assert "MaxPool" not in {op for u in graph.units if u.quantizable for op in u.op_types if u.index > 4}
-    assert of["middle"].within == tuple(of[name].index for name in ("one", "both", "two"))
+    assert of["middle"].coupled_with == tuple(of[name].index for name in ("one", "both", "two"))
 
 
 def test_a_pool_leaves_int8_with_its_surroundings(pools):

@@ -6,7 +6,9 @@ from prepared_models import Prepared
 
 from profiling.latency.kernel_tags import tag_model
 from profiling.latency.measure_latency import Setup, measure_latency, measurement_plan
-from profiling.on_device.measure import Kernel, KernelTimes, MeasurementPlan, Owner, conversion_costs
+from profiling.on_device.cost_fits import conversion_costs
+from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
+from profiling.on_device.measurement_plan import MeasurementPlan, PlannedUnit, SwitchTensor
 from profiling.precision import Precision
 from profiling.quantization.quantize import quantize
 from profiling.records.profile import LatencyProfile, load_json, save_json
@@ -35,7 +37,7 @@ def test_units_and_the_unattributed_line_make_up_the_whole_run(digits, profile):
 
 
 def test_both_switches_of_every_float_tensor_have_a_cost(digits, profile):
-    floats = {name for name in digits.graph.boundary() if digits.graph.tensors[name].is_float}
+    floats = {name for name in digits.graph.boundary_tensors() if digits.graph.tensors[name].is_float}
     for quantized in (Precision.INT8, Precision.INT16):
         for ends in ((Precision.FP32, quantized), (quantized, Precision.FP32)):
             assert {row.tensor for row in profile.switches if (row.source, row.to) == ends} == floats
@@ -50,18 +52,20 @@ def test_a_profile_survives_the_way_through_a_file(profile, tmp_path):
 
 def test_the_profilers_cost_is_taken_off_kernel_by_kernel():
     times = KernelTimes(
-        tuple(Kernel(str(i), "Conv", Owner("u", i), s) for i, s in enumerate((10e-6, 20e-6, 70e-6)))
+        tuple(
+            Kernel(str(i), "Conv", Owner(OwnerKind.UNIT, i), s) for i, s in enumerate((10e-6, 20e-6, 70e-6))
+        )
     )
     assert times.as_unprofiled(94e-6).total_s == pytest.approx(94e-6)
-    assert times.as_unprofiled(94e-6).of("u").get(0, 0.0) == pytest.approx(8e-6)
+    assert times.as_unprofiled(94e-6).of(OwnerKind.UNIT).get(0, 0.0) == pytest.approx(8e-6)
     # More than the cheapest kernel took: the rest slowed all kernels alike.
-    assert times.as_unprofiled(35e-6).of("u").get(0, 0.0) == 0
-    assert times.as_unprofiled(35e-6).of("u").get(2, 0.0) == pytest.approx(30e-6)
+    assert times.as_unprofiled(35e-6).of(OwnerKind.UNIT).get(0, 0.0) == 0
+    assert times.as_unprofiled(35e-6).of(OwnerKind.UNIT).get(2, 0.0) == pytest.approx(30e-6)
     assert times.as_unprofiled(200e-6) == times
 
 
 def test_of_kernels_that_took_all_the_same_each_has_its_share():
-    times = KernelTimes(tuple(Kernel(str(i), "Conv", Owner("u", i), 10e-6) for i in range(2)))
+    times = KernelTimes(tuple(Kernel(str(i), "Conv", Owner(OwnerKind.UNIT, i), 10e-6) for i in range(2)))
     assert [kernel.seconds for kernel in times.as_unprofiled(6e-6).kernels] == [3e-6, 3e-6]
 
 
@@ -83,7 +87,7 @@ def test_a_switch_belongs_to_its_tensor_and_a_weight_to_its_unit(digits):
     kinds = {}
     for before, after in zip(int8.graph.node, tagged.graph.node, strict=True):
         kinds[before.name] = after.name.split("@")[1]
-    floats = [name for name in digits.graph.boundary() if digits.graph.tensors[name].is_float]
+    floats = [name for name in digits.graph.boundary_tensors() if digits.graph.tensors[name].is_float]
     for name in unit.inputs:
         place = floats.index(name)
         assert kinds[f"{name}_QuantizeLinear"] == f"q{place}"
@@ -105,36 +109,40 @@ def test_an_input_that_nothing_reads_does_no_harm(tmp_path):
 
 
 def test_every_two_neighbours_are_a_switch_to_int8_and_back_in_some_model(digits):
-    order = measurement_plan(digits.graph, digits.calibration, Setup(Runtime(), 3))
-    able = [index for index, (_, quantizable) in enumerate(order.units) if quantizable]
-    mixed = order.mixes[2:]
+    plan = measurement_plan(digits.graph, digits.calibration, Setup(Runtime(), 3))
+    able = [index for index, (_, quantizable) in enumerate(plan.units) if quantizable]
+    mixed = plan.mixes[2:]
     for first, second in itertools.pairwise(able):
         if second == first + 1:
             assert any(first in int8 and second not in int8 for int8 in mixed)
             assert any(first not in int8 and second in int8 for int8 in mixed)
 
 
-def times(units: dict[int, float], switches: dict[tuple[str, int], float]) -> KernelTimes:
-    rows = [("u", index, s) for index, s in units.items()] + [(k, i, s) for (k, i), s in switches.items()]
-    return KernelTimes(tuple(Kernel(f"{k}{i}", "Op", Owner(k, i), s) for k, i, s in rows))
+def times(units: dict[int, float], switches: dict[tuple[OwnerKind, int], float]) -> KernelTimes:
+    owners = {Owner(OwnerKind.UNIT, index): s for index, s in units.items()}
+    owners |= {Owner(*switch): s for switch, s in switches.items()}
+    return KernelTimes(tuple(Kernel(owner.tag(0), "Op", owner, s) for owner, s in owners.items()))
+
+
+CHAIN = [("in", 40, -1, [0]), ("ab", 80, 0, [1]), ("bc", 80, 1, [2]), ("out", 40, 2, [-1])]
 
 
 def test_a_switch_costs_what_units_beside_it_lose():
     # A chain of three units: tensors are the input, two between, and the output.
-    order = MeasurementPlan(
-        1, "d", 1, "", 1, "int8", "", [("a", True), ("b", True), ("c", True)],
-        [("in", 40, -1, [0]), ("ab", 80, 0, [1]), ("bc", 80, 1, [2]), ("out", 40, 2, [-1])],
+    plan = MeasurementPlan(
+        1, "d", 1, "", 1, "int8", "", [PlannedUnit(name, True) for name in "abc"],
+        [SwitchTensor(*row) for row in CHAIN],
         ["fp32", "int8"], [{}, {"int8": [0, 1, 2]}, {"int8": [1]}], [], [],
     )  # fmt: skip
     fp32 = times({0: 5.0, 1: 6.0, 2: 7.0}, {})
-    int8 = times({0: 2.0, 1: 3.0, 2: 4.0}, {("q", 0): 0.5, ("d", 3): 0.25})
+    int8 = times({0: 2.0, 1: 3.0, 2: 4.0}, {(OwnerKind.QUANTIZE, 0): 0.5, (OwnerKind.DEQUANTIZE, 3): 0.25})
     # Only b in int8: a loses 1 at the switch ab, b loses 0.6 at both of its switches, c loses nothing.
-    mixed = times({0: 6.0, 1: 3.6, 2: 7.0}, {("q", 1): 0.1, ("d", 2): 0.2})
-    rows = {(r["tensor"], r["to"]): r for r in conversion_costs(order, [fp32, int8, mixed])}
-    assert rows["ab", "int8"]["seconds"] == pytest.approx(0.1 + 1.0 + 0.3)
-    assert rows["bc", "fp32"]["seconds"] == pytest.approx(0.2 + 0.3)
-    assert rows["in", "int8"]["seconds"] == pytest.approx(0.5)
-    assert rows["out", "fp32"]["seconds"] == pytest.approx(0.25)
-    measured = {key for key, row in rows.items() if row["measured"]}
+    mixed = times({0: 6.0, 1: 3.6, 2: 7.0}, {(OwnerKind.QUANTIZE, 1): 0.1, (OwnerKind.DEQUANTIZE, 2): 0.2})
+    rows = {(r.tensor, r.to): r for r in conversion_costs(plan, [fp32, int8, mixed])}
+    assert rows["ab", "int8"].seconds == pytest.approx(0.1 + 1.0 + 0.3)
+    assert rows["bc", "fp32"].seconds == pytest.approx(0.2 + 0.3)
+    assert rows["in", "int8"].seconds == pytest.approx(0.5)
+    assert rows["out", "fp32"].seconds == pytest.approx(0.25)
+    measured = {key for key, row in rows.items() if row.measured}
     assert measured == {("ab", "int8"), ("bc", "fp32"), ("in", "int8"), ("out", "fp32")}
-    assert rows["bc", "int8"]["seconds"] >= rows["in", "int8"]["seconds"]  # fitted over bytes
+    assert rows["bc", "int8"].seconds >= rows["in", "int8"].seconds  # fitted over bytes

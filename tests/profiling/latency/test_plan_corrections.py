@@ -10,7 +10,8 @@ from planner.deployment.mixed_precision import rebuild
 from planner.scenario.validation import check_scenario
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.latency.plan_corrections import apply_corrections
-from profiling.on_device.measure import KernelTimes, Timed
+from profiling.on_device.kernels import KernelTimes
+from profiling.on_device.measurement import Timed
 from profiling.precision import Precision
 from profiling.quantization.quantize import INT8_REDUCED
 from profiling.runtime.session import Runtime
@@ -52,9 +53,9 @@ def test_afterwards_the_plan_costs_what_it_was_measured_to_cost(digits, alone, p
     mix = {index: quantized[rng.integers(len(quantized))] for index in able if rng.random() < 0.5}
     mix = graph.resolve_precisions(mix)
     mixed = rebuild(graph, digits.calibration.at(mix), digits.calibration.ranges)
-    found = time_plan(graph, BuiltPlan(mix, mixed), digits.samples[0], Runtime(), rounds=5)
-    refined = apply_corrections(profile, found)
-    wanted = found.ratio_to_fp32 * profile.wall_s[Precision.FP32]
+    timing = time_plan(graph, BuiltPlan(mix, mixed), digits.samples[0], Runtime(), rounds=5)
+    refined = apply_corrections(profile, timing)
+    wanted = timing.ratio_to_fp32 * profile.wall_s[Precision.FP32]
     assert whole_seconds(alone, graph, refined, mix) == pytest.approx(wanted, rel=1e-6)
     assert all(row.seconds >= 0 for row in (*refined.units, *refined.switches))
 
@@ -63,9 +64,10 @@ def test_costs_that_the_plan_does_not_have_stay(digits, profile):
     graph = digits.graph
     int8 = dict.fromkeys(range(3), Precision.INT8)
     mixed = rebuild(graph, digits.calibration.at(int8), digits.calibration.ranges)
-    found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
-    refined = apply_corrections(profile, found)
-    for old, new in zip(profile.units, refined.units, strict=True):
+    timing = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
+    refined = apply_corrections(profile, timing)
+    # On a busy machine kernels leave seconds to nothing, which belong to units before and after.
+    for old, new in zip(profile.spread_rest().units, refined.units, strict=True):
         index = next(unit.index for unit in graph.units if unit.name == old.unit)
         if int8.get(index, Precision.FP32) is not old.precision:
             assert new == old
@@ -76,10 +78,10 @@ def test_what_no_kernel_accounts_for_is_spread_over_the_plan(digits, alone, prof
     able = [unit.index for unit in graph.units if unit.quantizable]
     int8 = graph.resolve_precisions(dict.fromkeys(able, Precision.INT8))
     mixed = rebuild(graph, digits.calibration.at(int8), digits.calibration.ranges)
-    found = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
-    slower = replace(found, plan=Timed(found.plan.wall_s * 2, found.plan.profiled))
-    none = replace(found, plan=Timed(found.plan.wall_s, KernelTimes(())))
-    for one in (slower, found):
+    timing = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
+    slower = replace(timing, plan=Timed(timing.plan.wall_s * 2, timing.plan.profiled))
+    none = replace(timing, plan=Timed(timing.plan.wall_s, KernelTimes(())))
+    for one in (slower, timing):
         wanted = one.ratio_to_fp32 * profile.wall_s[Precision.FP32]
         assert whole_seconds(alone, graph, apply_corrections(profile, one), int8) == pytest.approx(
             wanted, rel=1e-6

@@ -8,7 +8,8 @@ from planner.verification.stage_chain import Chain, same_bits
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, measurement_plan, time_plan
 from profiling.latency.plan_corrections import StageTime, apply_corrections
 from profiling.latency.stage_cuts import designed_stages, stage_models
-from profiling.on_device.measure import FP32, INT8, INT16, cuts_of, stage_boundary_costs, tensor_precision
+from profiling.on_device.cost_fits import cuts_of, stage_boundary_costs
+from profiling.on_device.measurement_plan import FP32, INT8, INT16, SwitchTensor
 from profiling.precision import Precision
 from profiling.quantization.quantize import quantize
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
@@ -21,7 +22,7 @@ def profile(digits):
 
 
 @pytest.fixture
-def order(digits):
+def plan(digits):
     return measurement_plan(digits.graph, digits.calibration, Setup(Runtime(), 1, tuple(Precision)))
 
 
@@ -54,47 +55,46 @@ def test_stages_in_a_chain_give_the_bits_of_the_whole(name, precision, request):
             assert same_bits(chain.run(feeds, graph.outputs), run_session(whole, feeds))
 
 
-def test_a_stage_begins_where_it_reads_and_ends_where_others_read(order):
-    chain = replace(
-        order,
-        switches=[("in", 40, -1, [0]), ("a", 8, 0, [1, 2]), ("b", 8, 1, [2]), ("out", 4, 2, [-1])],
-    )
+def test_a_stage_begins_where_it_reads_and_ends_where_others_read():
+    chain = [
+        SwitchTensor(*row)
+        for row in [("in", 40, -1, [0]), ("a", 8, 0, [1, 2]), ("b", 8, 1, [2]), ("out", 4, 2, [-1])]
+    ]
     assert cuts_of(chain, [[0, 1, 2]]) == [[]]
     assert cuts_of(chain, [[0], [1, 2]]) == [[1], [1]]
     assert cuts_of(chain, [[0], [1], [2]]) == [[1], [1, 2], [1, 2]]
-    assert [tensor_precision(chain, place, {1: INT8}) for place in range(4)] == [FP32, INT8, INT8, FP32]
-    assert [tensor_precision(chain, p, {1: INT8, 2: INT16}) for p in range(4)] == [FP32, INT8, INT8, INT16]
+    assert [tensor.precision_in({1: INT8}) for tensor in chain] == [FP32, INT8, INT8, FP32]
+    assert [tensor.precision_in({1: INT8, 2: INT16}) for tensor in chain] == [FP32, INT8, INT8, INT16]
 
 
 @pytest.mark.parametrize("line", [(2e-5, 3e-9), (0.0, 3e-9), (2e-5, 0.0)])
-def test_the_cost_of_cuts_is_found_again(order, line):
+def test_the_cost_of_cuts_is_found_again(plan, line):
     """Stages that take longer by a line over bytes, another one for each form, show just these lines."""
-    order = replace(order, stages=[[place] for place in range(len(order.units))])
+    plan = replace(plan, stages=[[unit] for unit in range(len(plan.units))])
     lines = {FP32: line, INT8: (line[0] / 2, line[1] / 4), INT16: (line[0] / 3, line[1] / 3)}
 
-    def cost(place: int, mix) -> float:
-        start, slope = lines[tensor_precision(order, place, mix)]
-        return start + slope * order.switches[place][1]
+    def cost(index: int, mix) -> float:
+        tensor = plan.switches[index]
+        start, slope = lines[tensor.precision_in(mix)]
+        return start + slope * tensor.size_bytes
 
     excess = [
-        [sum(cost(place, mix) for place in places) for places in cuts_of(order, order.stages)]
-        for mix in order.mixes[:3]
+        [sum(cost(index, mix) for index in cuts) for cuts in cuts_of(plan.switches, plan.stages)]
+        for mix in plan.mixes[:3]
     ]
-    sizes = {name: size for name, size, _, _ in order.switches}
-    for row in stage_boundary_costs(order, excess):
-        start, slope = lines[row["form"]]
-        assert (
-            row["leave_s"] == row["enter_s"] == pytest.approx(start + slope * sizes[row["tensor"]], abs=1e-9)
-        )
+    sizes = {name: size for name, size, _, _ in plan.switches}
+    for row in stage_boundary_costs(plan, excess):
+        start, slope = lines[row.form]
+        assert row.leave_s == row.enter_s == pytest.approx(start + slope * sizes[row.tensor], abs=1e-9)
 
 
-def test_stages_that_are_faster_than_expected_cost_nothing(order):
-    excess = [[-1e-3] * len(order.stages)] * 3
-    assert {row["leave_s"] for row in stage_boundary_costs(order, excess)} == {0.0}
+def test_stages_that_are_faster_than_expected_cost_nothing(plan):
+    excess = [[-1e-3] * len(plan.stages)] * 3
+    assert {row.leave_s for row in stage_boundary_costs(plan, excess)} == {0.0}
 
 
 def test_a_profile_knows_the_seams_of_every_float_tensor(digits, profile):
-    floats = {name for name in digits.graph.boundary() if digits.graph.tensors[name].is_float}
+    floats = {name for name in digits.graph.boundary_tensors() if digits.graph.tensors[name].is_float}
     for form in Precision:
         assert {row.tensor for row in profile.seams if row.form is form} == floats
     assert all(row.leave_s >= 0 and row.enter_s >= 0 for row in profile.seams)
@@ -118,17 +118,17 @@ def test_cuts_take_what_stages_took_beyond_their_units(digits, profile):
     stages = [list(range(half)), list(range(half, len(graph.units)))]
     models = stage_models(mixed, graph, stages)
     plan = BuiltPlan(int8, mixed, tuple(zip(map(tuple, stages), models, strict=True)))
-    found = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=5)
-    assert found.chain_ratio_to_fp32 == pytest.approx(
-        sum(stage.seconds for stage in found.stages) / found.fp32_s
+    timing = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=5)
+    assert timing.chain_ratio_to_fp32 == pytest.approx(
+        sum(stage.seconds for stage in timing.stages) / timing.fp32_s
     )
     # Far slower than their units, so that nothing is cut off at zero.
-    slow = tuple(StageTime(stage.units, stage.seconds + found.plan.wall_s) for stage in found.stages)
-    refined = apply_corrections(profile, replace(found, stages=slow))
-    scale = profile.wall_s[Precision.FP32] / found.fp32_s
-    sides = [row.leave_s for row in refined.seams if row.measured and row.leave_s > found.plan.wall_s / 9]
-    entered = [row.enter_s for row in refined.seams if row.measured and row.enter_s > found.plan.wall_s / 9]
-    inside = found.plan.wall_s * scale - profile.start_s  # of all units and switches
+    slow = tuple(StageTime(stage.units, stage.seconds + timing.plan.wall_s) for stage in timing.stages)
+    refined = apply_corrections(profile, replace(timing, stages=slow))
+    scale = profile.wall_s[Precision.FP32] / timing.fp32_s
+    sides = [row.leave_s for row in refined.seams if row.measured and row.leave_s > timing.plan.wall_s / 9]
+    entered = [row.enter_s for row in refined.seams if row.measured and row.enter_s > timing.plan.wall_s / 9]
+    inside = timing.plan.wall_s * scale - profile.start_s  # of all units and switches
     total = sum(stage.seconds for stage in slow) * scale
     assert sum(sides) + sum(entered) == pytest.approx(total - inside - 2 * profile.start_s, rel=1e-6)
 
@@ -140,12 +140,12 @@ def test_stages_of_other_devices_change_no_seams(digits, profile):
     plan = BuiltPlan(
         {}, model, tuple(zip(map(tuple, stages), stage_models(model, graph, stages), strict=True))
     )
-    found = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=3)
-    away = tuple(replace(stage, here=False) for stage in found.stages)
-    assert apply_corrections(profile, replace(found, stages=away)).seams == profile.seams
+    timing = time_plan(graph, plan, digits.samples[0], Runtime(), rounds=3)
+    away = tuple(replace(stage, profiled_here=False) for stage in timing.stages)
+    assert apply_corrections(profile, replace(timing, stages=away)).seams == profile.seams
 
 
 def test_time_of_all_stages_is_told_even_of_one_stage(digits):
-    found = time_plan(digits.graph, BuiltPlan({}, digits.graph.model), digits.samples[0], Runtime(), 3)
-    assert found.stages == ()
-    assert np.isclose(found.chain_ratio_to_fp32, found.ratio_to_fp32)
+    timing = time_plan(digits.graph, BuiltPlan({}, digits.graph.model), digits.samples[0], Runtime(), 3)
+    assert timing.stages == ()
+    assert np.isclose(timing.chain_ratio_to_fp32, timing.ratio_to_fp32)

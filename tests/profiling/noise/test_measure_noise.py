@@ -48,7 +48,7 @@ def test_a_shared_tensor_is_measured_once(branches):
     profile = measure_noise(branches.graph, branches.calibration, branches.samples)
     names = [row.tensor for row in profile.tensors]
     assert len(names) == len(set(names))
-    assert set(names) == set(branches.graph.boundary())
+    assert set(names) == set(branches.graph.boundary_tensors())
     assert {row.unit for row in profile.units} == {u.name for u in branches.graph.units if u.quantizable}
 
 

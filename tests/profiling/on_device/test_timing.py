@@ -1,6 +1,6 @@
 import pytest
 
-from profiling.on_device.measure import interquartile_mean, time_interleaved
+from profiling.on_device.timing import interquartile_mean, time_interleaved
 
 
 class FakeClock:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper, parser
 
-from profiling.on_device.measure import read_op_types
+from profiling.on_device.kernels import read_op_types
 from profiling.quantization import activation_ranges as ranges
 from profiling.quantization.activation_ranges import tensor_ranges
 from profiling.runtime.session import Trace, open_session

@@ -12,7 +12,7 @@ from prepared_models import Prepared
 
 from planner.deployment.mixed_precision import quantized_tensors, rebuild
 from profiling.noise.measure_noise import measure_noise, noise_power, scale_to_int16
-from profiling.on_device.measure import read_op_types
+from profiling.on_device.kernels import read_op_types
 from profiling.precision import Precision
 from profiling.quantization.quantize import INT8, QUANTIZED_SUFFIX, Calibration, Scheme, quantize
 from profiling.runtime.session import Optimization, Runtime, Trace, open_session, run_samples
@@ -62,7 +62,7 @@ def test_the_range_is_that_of_8_bits(residual, symmetric):
             reached = (257 * end - finer_zero) * finer_scale
             assert reached == pytest.approx((end - zero) * scale, rel=1e-6, abs=1e-12)
         seen += 1
-    assert seen >= len(residual.graph.boundary())  # some are inside units
+    assert seen >= len(residual.graph.boundary_tensors())  # some are inside units
 
 
 def _quantizers(model):

@@ -10,10 +10,10 @@ from planned_models import plan_model
 from planner.plan.records import WireFormat
 from planner.run import export_plan
 from profiling.noise.measure_noise import measure_noise, noise_power
-from profiling.on_device.measure import DECODE, ENCODE
+from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import quantize, read_ranges
-from profiling.quantization.wire_formats import Crossing, add_wires, affine, as_float16, wire_trials
+from profiling.quantization.wire_formats import WiredTensor, add_wires, affine, as_float16, wire_trials
 from profiling.runtime.session import Optimization, Runtime, open_session, run_samples
 
 TWO = {
@@ -34,7 +34,7 @@ def carried(prepared, wire: Wire, tensor: str, far: list[int]) -> onnx.ModelProt
     graph = prepared.graph
     nodes = frozenset(node for index in far for node in graph.units[index].nodes)
     ranges = read_ranges(prepared.calibration.ranges)
-    return add_wires(graph.model, [Crossing(tensor, wire, nodes)], ranges, ())
+    return add_wires(graph.model, [WiredTensor(tensor, wire, nodes)], ranges, ())
 
 
 def test_only_far_readers_read_what_comes_over_the_link(branches):
@@ -83,7 +83,7 @@ def test_an_affine_range_is_that_of_the_quantization_tool(residual):
     )
     known = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     ranges = read_ranges(residual.calibration.ranges)
-    names = [name for name in residual.graph.boundary() if f"{name}_scale" in known]
+    names = [name for name in residual.graph.boundary_tensors() if f"{name}_scale" in known]
     assert names
     for name in names:
         scale, zero = affine(ranges[name])

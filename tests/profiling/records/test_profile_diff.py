@@ -6,7 +6,8 @@ import pytest
 from planner.cli.commands import main
 from profiling.errors import ProfileError
 from profiling.latency.measure_latency import Setup, measure_latency
-from profiling.on_device.measure import FORMAT, spread
+from profiling.on_device.measurement_plan import FORMAT
+from profiling.on_device.timing import relative_iqr
 from profiling.precision import Precision
 from profiling.records.profile import Profile, save_json
 from profiling.records.profile_diff import diff_profiles
@@ -86,15 +87,15 @@ def test_the_command_compares_two_files(profile, tmp_path, capsys):
 
 
 def test_a_profile_keeps_its_runs_and_says_how_steady_they_were(digits):
-    found = measure_latency(digits.graph, digits.calibration, digits.samples[0], Setup(Runtime(), 4))
-    assert len(found.runs_s[Precision.INT8]) == 4
+    latency = measure_latency(digits.graph, digits.calibration, digits.samples[0], Setup(Runtime(), 4))
+    assert len(latency.runs_s[Precision.INT8]) == 4
     # Beside every model: two of them four times, six mixed ones half as often.
-    assert len(found.runs_s[Precision.FP32]) == 2 * 4 + 6 * 2
-    assert found.spread == spread(found.runs_s[Precision.FP32])
-    assert any(row.spread > 0 for row in found.units)
+    assert len(latency.runs_s[Precision.FP32]) == 2 * 4 + 6 * 2
+    assert latency.spread == relative_iqr(latency.runs_s[Precision.FP32])
+    assert any(row.spread > 0 for row in latency.units)
 
 
 def test_spread_is_the_middle_half_over_the_median():
-    assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2 / 3)
-    assert spread([3.0, 3.0, 3.0, 100.0]) < 10
-    assert spread([1.0]) == 0
+    assert relative_iqr([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2 / 3)
+    assert relative_iqr([3.0, 3.0, 3.0, 100.0]) < 10
+    assert relative_iqr([1.0]) == 0

@@ -10,10 +10,11 @@ from small_problems import NOISE, small_problem
 from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice, CostMetric, ObjectiveTerm, Quantity
+from planner.problem.placement_problem import Choice
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.lagrangian.dual_bound import lower_bound
 from planner.solver.lagrangian.multipliers import multipliers_of
-from planner.solver.lagrangian.relaxation import LagrangianRelaxation, Row
+from planner.solver.lagrangian.relaxation import LagrangianRelaxation, LinearRow
 from planner.solver.solve import solve
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
@@ -31,7 +32,7 @@ def test_no_plan_is_below_the_bound_nor_below_that_of_its_options(problem):
         if oracle.feasible(problem, cost):
             assert cost.objective >= bound.value - slack
             for v, option in enumerate(choice.options):
-                assert cost.objective >= bound.at_least[v][option] - slack
+                assert cost.objective >= bound.option_bounds[v][option] - slack
     if bound.best is not None:
         best = evaluate(problem, bound.best)
         assert is_feasible(problem, best)
@@ -45,17 +46,17 @@ def test_the_tables_add_up_to_what_evaluate_says(problem, data):
     problem = replace(
         problem,
         devices=tuple(replace(d, start_s=0.0) for d in problem.devices),
-        vertices=tuple(replace(v, within=()) for v in problem.vertices),
+        vertices=tuple(replace(v, coupled_with=()) for v in problem.vertices),
         together=(),
         apart=(),
     )
     measures = (CostMetric.LATENCY, CostMetric.ENERGY, CostMetric.TRAFFIC, CostMetric.NOISE, CostMetric.MONEY)
-    rows = [Row(multipliers_of(problem, Quantity(measure))) for measure in measures]
+    rows = [LinearRow(multipliers_of(problem, Quantity(measure))) for measure in measures]
     relaxation = LagrangianRelaxation(problem, rows)
     options = [data.draw(st.integers(0, len(v.options) - 1)) for v in problem.vertices]
-    choice, sums = relaxation.read([1.0, 0.0, 0.0, 0.0, 0.0], options)
+    choice, sums = relaxation.decode([1.0, 0.0, 0.0, 0.0, 0.0], options)
     cost = evaluate(problem, choice)
-    if cost.latency_s < inf and not any("two ways" in fault for fault in cost.faults):
+    if cost.latency_s < inf and not any("two ways" in fault for fault in cost.violations):
         assert sums == pytest.approx([cost.value(Quantity(measure)) for measure in measures], abs=1e-12)
     else:
         assert sums[0] == inf
@@ -72,10 +73,10 @@ def test_a_maximum_of_sums_has_no_such_bound():
 
 def test_prices_lift_the_bound_above_what_is_best_without_the_limit():
     """With a limit between what two plans spend, the bound lies between them, below the optimum."""
-    free, tight = FREE.limited(NOISE, 1.0), FREE.limited(NOISE, 1e-9)
+    free, tight = FREE.with_limit(NOISE, 1.0), FREE.with_limit(NOISE, 1e-9)
     fast, slow = lower_bound(free, 10.0, perf_counter), lower_bound(tight, 10.0, perf_counter)
     half = evaluate(FREE, fast.best).noise_power / 2
-    limited = FREE.limited(NOISE, half)
+    limited = FREE.with_limit(NOISE, half)
     between = lower_bound(limited, 10.0, perf_counter)
     assert fast.value < between.value <= solve(limited).objective * (1 + 1e-9) <= slow.value * (1 + 2e-9)
     assert isinstance(between.best, Choice)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from small_problems import small_problem, two_devices_with_one_to_return_to
 
-from planner.solver.milp.model import build
+from planner.solver.milp.model import build_program
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = (
@@ -39,7 +39,7 @@ def rules(program, family: str) -> str:
 @pytest.mark.parametrize("family", [*FAMILIES, *RETURNS])
 def test_each_constraint_family_reads_as_the_golden_file_says(family, request):
     problem = two_devices_with_one_to_return_to() if family in RETURNS else small_problem()
-    lines, path = rules(build(problem), family), GOLDEN / f"{family}.lp"
+    lines, path = rules(build_program(problem), family), GOLDEN / f"{family}.lp"
     if request.config.getoption("--golden"):
         path.write_text(lines)
     assert lines, f"no constraint of family {family}"
@@ -47,7 +47,7 @@ def test_each_constraint_family_reads_as_the_golden_file_says(family, request):
 
 
 def test_every_constraint_belongs_to_a_family_with_a_golden_file():
-    programs = (build(small_problem()), build(two_devices_with_one_to_return_to()))
+    programs = (build_program(small_problem()), build_program(two_devices_with_one_to_return_to()))
     families = {name.rsplit("_", 1)[0] for program in programs for name in program.lp._constraints}
     assert families == {*FAMILIES, *RETURNS}
     assert {path.stem for path in GOLDEN.glob("*.lp")} == families

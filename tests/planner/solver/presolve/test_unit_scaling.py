@@ -10,7 +10,7 @@ from small_problems import small_problem
 from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate
-from planner.problem.placement_problem import CostMetric, ObjectiveTerm, Quantity
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.presolve.unit_scaling import Units, in_units, scale_units
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
@@ -56,7 +56,7 @@ def test_scaling_rounds_no_cost(problem, random):
     scaled = scale_units(problem)
     for choice in random.sample(list(oracle.choices(problem)), 1):
         before, after = evaluate(problem, choice), evaluate(scaled.problem, choice)
-        assert after.faults == before.faults
+        assert after.violations == before.violations
         assert after.order == before.order
         assert after.objective * scaled.objective == pytest.approx(before.objective, rel=1e-15)
 

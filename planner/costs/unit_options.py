@@ -1,0 +1,142 @@
+"""Where and in which precision each unit can run, and what each of these options costs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+from planner.costs.device_costs import DeviceCosts
+from planner.costs.name_patterns import values_by_name
+from planner.costs.tensor_formats import TensorFormats, tensor_bytes
+from planner.errors import ScenarioError
+from planner.problem.tensors import FLOAT
+from planner.problem.units import Option, Vertex
+from planner.scenario.schema import DeviceSpec, Scenario
+from profiling.errors import ProfileError
+from profiling.graph.unit_graph import ModelGraph
+from profiling.precision import Precision
+
+
+class UnitOptions:
+    """The units of a graph as vertices of a problem, under what a scenario says of their placement.
+
+    Parameters
+    ----------
+    costs
+        Device name -> its costs.
+
+    Raises
+    ------
+    ScenarioError
+        If a pattern of the placement matches no unit.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        graph: ModelGraph,
+        costs: Mapping[str, DeviceCosts],
+        formats: TensorFormats,
+    ) -> None:
+        self._scenario, self._graph, self._costs, self._formats = scenario, graph, costs, formats
+        self._devices = tuple(device.name for device in scenario.devices)
+        self._names = [unit.name for unit in graph.units]
+        placement = scenario.placement
+        self._pinned = values_by_name("placement.pin", placement.pin, self._names)
+        self._forced = values_by_name("placement.precision", placement.precision, self._names)
+
+    def vertices(self) -> tuple[Vertex, ...]:
+        """Return units, then the source and the sink.
+
+        Raises
+        ------
+        ScenarioError
+            If the placement, or the precisions that devices allow, leave a unit no option.
+        ProfileError
+            If a profile lacks a unit's seconds.
+        """
+        terminals = (("source", self._scenario.source), ("sink", self._scenario.sink))
+        return (
+            *(
+                Vertex(
+                    unit.name,
+                    tuple(self._options(unit.index)),
+                    kernel_forced=unit.kernel_forced,
+                    coupled_with=unit.coupled_with,
+                )
+                for unit in self._graph.units
+            ),
+            *(
+                Vertex(name, (Option(self._devices.index(device)),), is_terminal=True)
+                for name, device in terminals
+            ),
+        )
+
+    def group(self, patterns: Sequence[str]) -> tuple[int, ...]:
+        """Return the units that any of some patterns matches."""
+        matched = values_by_name("placement.together", dict.fromkeys(patterns, True), self._names)
+        return tuple(index for index, name in enumerate(self._names) if name in matched)
+
+    def pairs_apart(self) -> Iterator[tuple[int, int]]:
+        """Yield the pairs of units that are to be apart."""
+        for patterns in self._scenario.placement.apart:
+            ends = (values_by_name("placement.apart", {one: True}, self._names) for one in patterns)
+            for a, b in product(*ends):
+                if a == b:
+                    raise ScenarioError(f"placement.apart: {a!r} cannot be apart from itself")
+                yield self._names.index(a), self._names.index(b)
+
+    def _options(self, index: int) -> list[Option]:
+        unit = self._graph.units[index]
+        tensors = [self._graph.tensors[name] for name in (*unit.inputs, *unit.outputs)]
+        options = []
+        for number, device in enumerate(self._scenario.devices):
+            if self._pinned.get(unit.name, device.name) != device.name:
+                continue
+            costs = self._costs[device.name]
+            for precision in self._precisions(index, device):
+                quantized = precision is not Precision.FP32
+                options.append(
+                    Option(
+                        device=number,
+                        format=self._formats.number(precision, costs) if quantized else FLOAT,
+                        seconds=self._seconds(device.name, unit.name, precision),
+                        noise_power=costs.unit_noise.get((unit.name, precision), 0.0),
+                        weight_bytes=self._graph.stored_bytes(index, precision),
+                        activation_bytes=sum(tensor_bytes(tensor, precision) for tensor in tensors),
+                        precision=precision.value,
+                    )
+                )
+        if not options and unit.name in (*self._pinned, *self._forced):
+            raise ScenarioError(
+                f"placement: unit {unit.name!r} cannot be as it is pinned: no device it may run on has that "
+                "precision; name it in precisions"
+            )
+        if not options:
+            raise ScenarioError(
+                f"unit {unit.name!r} is quantized already, but no device may compute in int8: add it to "
+                "precisions"
+            )
+        return options
+
+    def _precisions(self, index: int, device: DeviceSpec) -> tuple[Precision, ...]:
+        allowed, unit = self._scenario.precisions_of(device), self._graph.units[index]
+        forced = self._forced.get(unit.name)
+        if forced is not None and (unit.quantizable or forced is Precision.FP32):
+            allowed = tuple(precision for precision in allowed if precision is forced)
+        elif forced is not None:
+            raise ScenarioError(
+                f"placement.precision: unit {unit.name!r} cannot be quantized; plan inspect says why"
+            )
+        if unit.quantizable:
+            return allowed
+        if unit.quantized and Precision.INT8 not in allowed:
+            return ()
+        return (Precision.FP32,)  # what cannot be quantized runs as it is, everywhere
+
+    def _seconds(self, device: str, unit: str, precision: Precision) -> float:
+        try:
+            return self._costs[device].units[unit, precision]
+        except KeyError as exc:
+            raise ProfileError(
+                f"the profile of device {device!r} has no {precision} time of unit {unit!r}; "
+                "measure it again with `plan profile`"
+            ) from exc

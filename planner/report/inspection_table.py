@@ -1,0 +1,71 @@
+"""What a model is made of -> terminal tables."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from planner.formatting import MILLI, short_name, size_text
+from planner.report.terminal_table import line, new_table
+from profiling.inspection import Inspection, UnitFacts
+
+_HEAVIEST = 10  # units that are shown
+_NOT_TRIED = (
+    "not tried out in int8, since the model does not run on made-up numbers: plan inspect SCENARIO.yaml "
+    "takes the scenario's samples"
+)
+
+
+def inspection_table(inspection: Inspection) -> RenderableType:
+    """Return what a model is made of as a person reads it."""
+    ends = new_table(
+        f"{inspection.model}, opset {inspection.opset}", ("", "name", "type", "shape"), ("size",)
+    )
+    for heading, rows in (("input", inspection.inputs), ("output", inspection.outputs)):
+        for end in rows:
+            shape = " x ".join(map(str, end.shape)) or "scalar"
+            ends.add_row(heading, end.name, end.dtype, shape, size_text(end.size_bytes))
+    operators = ", ".join(f"{count} {op}" for op, count in inspection.operators.items())
+    return Group(
+        ends,
+        line(f"operators: {operators}"),
+        "",
+        _units_table(inspection),
+        *([] if inspection.tried_out else [line(_NOT_TRIED)]),
+        line(
+            f"weights: {size_text(inspection.weight_bytes)}, with all that can be in int8 "
+            f"{size_text(inspection.weight_bytes_int8)}"
+        ),
+        "",
+        _heaviest_table(inspection),
+    )
+
+
+def _units_table(inspection: Inspection) -> Table:
+    groups: dict[str, list[str]] = {}
+    for unit in inspection.units:
+        reason = "counts as int8, stays as it came" if unit.quantized else unit.obstacle
+        groups.setdefault(reason or "can be quantized", []).append(unit.name)
+    table = new_table(f"{len(inspection.units)} units", ("", "such as"), ("units",))
+    for reason, names in sorted(groups.items(), key=lambda item: -len(item[1])):
+        table.add_row(reason, short_name(names[0]), str(len(names)))
+    return table
+
+
+def _heaviest_table(inspection: Inspection) -> Table:
+    def weight(unit: UnitFacts) -> tuple[float, int]:
+        return (unit.fp32_s or 0.0, unit.weight_bytes)
+
+    table = new_table(
+        "heaviest units (time here, one thread, profiler included)",
+        ("unit", "operators", "int8"),
+        ("ms", "weights", "output"),
+    )
+    for unit in sorted(inspection.units, key=weight, reverse=True)[:_HEAVIEST]:
+        table.add_row(
+            short_name(unit.name),
+            " ".join(unit.op_types),
+            "already" if unit.quantized else "no" if unit.obstacle else "yes",
+            "-" if unit.fp32_s is None else f"{unit.fp32_s * MILLI:.3f}",
+            size_text(unit.weight_bytes),
+            size_text(unit.output_bytes),
+        )
+    return table

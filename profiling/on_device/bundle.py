@@ -1,0 +1,131 @@
+"""A bundle: the models of a measurement plan as files, and the command that measures them where they lie."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from profiling.on_device.measurement import measure
+from profiling.on_device.measurement_plan import (
+    FORMAT,
+    MeasurementPlan,
+    PlannedUnit,
+    SwitchTensor,
+    WireModel,
+)
+from profiling.on_device.sessions import Feeds, session_options, trace_into
+
+SCRIPT = "measure.py"
+ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"
+_INTERRUPTED = 130  # what shells return for SIGINT
+
+
+def plain_file(variant: int) -> str:
+    """Return where a variant lies in a bundle."""
+    return f"{MODELS}/{variant:02d}.onnx"
+
+
+def tagged_file(variant: int) -> str:
+    """Return where a variant with tagged names lies in a bundle."""
+    return f"{MODELS}/{variant:02d}-tagged.onnx"
+
+
+def stage_file(variant: int, number: int) -> str:
+    """Return where a stage of a variant lies in a bundle."""
+    return f"{MODELS}/{variant:02d}-stage-{number:02d}.onnx"
+
+
+def wire_file(number: int) -> str:
+    """Return where a model that encodes or decodes lies in a bundle."""
+    return f"{MODELS}/wire-{number:02d}.onnx"
+
+
+class BundleSessions:
+    """Opens the models of a bundle.
+
+    Parameters
+    ----------
+    folder
+        The bundle.
+    """
+
+    def __init__(self, folder: Path, plan: MeasurementPlan) -> None:
+        self._folder = folder
+        self._plan = plan
+
+    def plain(self, variant: int) -> ort.InferenceSession:
+        return self._open(plain_file(variant))
+
+    def traced(self, variant: int, profile: Path, optimized: Path) -> ort.InferenceSession:
+        return self._open(tagged_file(variant), profile, optimized)
+
+    def stage(self, variant: int, number: int) -> ort.InferenceSession:
+        return self._open(stage_file(variant, number))
+
+    def overflow_probe(self) -> ort.InferenceSession:
+        return self._open(PROBE)
+
+    def wire(self, number: int) -> ort.InferenceSession:
+        return self._open(wire_file(number))
+
+    def _open(
+        self, file: str, profile: Path | None = None, optimized: Path | None = None
+    ) -> ort.InferenceSession:
+        options = session_options(self._plan.threads)
+        trace_into(options, profile, optimized)
+        return ort.InferenceSession(str(self._folder / file), options, providers=[self._plan.provider])
+
+
+def read_plan(folder: Path) -> MeasurementPlan:
+    """Return what a bundle is to measure."""
+    content = json.loads((folder / ORDER).read_text())
+    content.pop("files", None)  # the planner's own list of what it wrote here
+    content["units"] = [PlannedUnit(*row) for row in content["units"]]
+    content["switches"] = [SwitchTensor(*row) for row in content["switches"]]
+    content["wires"] = [WireModel(*row) for row in content["wires"]]
+    return MeasurementPlan(**content)
+
+
+def read_feeds(folder: Path) -> Feeds:
+    """Return a bundle's sample."""
+    with np.load(folder / FEEDS) as archive:
+        return {f"{name}": archive[name] for name in archive.files}
+
+
+def main(folder: Path, arguments: Sequence[str]) -> None:
+    """Measure a bundle and write the device's profile, by default DEVICE.profile.json.
+
+    Raises
+    ------
+    SystemExit
+        With a message if it cannot be measured; then no profile is written.
+    """
+    plan = read_plan(folder)
+    if plan.provider not in ort.get_available_providers():
+        available = ", ".join(ort.get_available_providers())
+        sys.exit(f"this ONNX Runtime has no {plan.provider}; it has {available}")
+    target = Path(arguments[0] if arguments else f"{plan.device}.profile.json")
+    if not target.resolve().parent.is_dir():
+        sys.exit(f"{target}: its folder does not exist")
+    try:
+        latency = measure(plan, BundleSessions(folder, plan), read_feeds(folder), _report)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+    except Exception as exc:  # noqa: BLE001  the runtime's exceptions share no base class
+        sys.exit(f"ONNX Runtime {ort.__version__} cannot measure the models: {exc}")
+    record = {"format": FORMAT, "device": plan.device, "latency": asdict(latency)}
+    aside = target.with_name(f".{target.name}.tmp")
+    aside.write_text(json.dumps(record, indent=1) + "\n")
+    aside.replace(target)  # whole or not at all
+    print(f"written to {target}: name it as `profile` of device {plan.device} in the scenario")
+
+
+def _report(what: str, done: int, total: int) -> None:
+    print(f"{what}: {done} of {total}", file=sys.stderr)

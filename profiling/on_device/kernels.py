@@ -1,0 +1,206 @@
+"""Kernels of a model whose node names say which unit or switch they work for, and their seconds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from profiling.on_device.onnx_reader import Node, read_nodes
+from profiling.on_device.timing import interquartile_mean, relative_iqr
+
+NESTED = "@nested@"  # in the name of a node whose seconds are part of the If, Loop or Scan around it
+_SUFFIX = "_kernel_time"
+_MICRO = 1e-6
+
+
+class OwnerKind(Enum):
+    """What a kernel works for; values are the letters of tags in node names."""
+
+    UNIT = "u"
+    QUANTIZE = "q"  # the switch of a tensor from fp32
+    DEQUANTIZE = "d"  # the switch of a tensor to fp32
+    ENCODE = "e"  # of a tensor for a link
+    DECODE = "c"  # of a tensor from a link
+    UNKNOWN = ""
+
+
+SWITCH_KINDS = (OwnerKind.QUANTIZE, OwnerKind.DEQUANTIZE)
+WIRE_KINDS = (OwnerKind.ENCODE, OwnerKind.DECODE)
+_TAG = re.compile(r"@([{}])(\d+)@".format("".join(kind.value for kind in OwnerKind)))
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who a kernel works for: a unit, or what happens to a tensor, each by its index."""
+
+    kind: OwnerKind
+    index: int
+
+    def tag(self, number: int) -> str:
+        """Return a node name that tells its owner, whatever the runtime appends or prepends."""
+        return f"@{self.kind.value}{self.index}@{number}"
+
+
+UNKNOWN_OWNER = Owner(OwnerKind.UNKNOWN, 0)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel of a model and its seconds per run.
+
+    Parameters
+    ----------
+    runs_s
+        Of every run, as the profiler saw them.
+    """
+
+    name: str
+    op_type: str
+    owner: Owner
+    seconds: float
+    runs_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class KernelTimes:
+    """All kernels of one model."""
+
+    kernels: tuple[Kernel, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of kernels that run."""
+        return len(self.kernels)
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of all kernels."""
+        return sum(kernel.seconds for kernel in self.kernels)
+
+    @property
+    def attributed_s(self) -> float:
+        """Seconds of the kernels whose owner is known."""
+        return sum(kernel.seconds for kernel in self.kernels if kernel.owner.kind is not OwnerKind.UNKNOWN)
+
+    def of(self, kind: OwnerKind) -> dict[int, float]:
+        """Return index -> seconds of all owners of a kind."""
+        seconds: dict[int, float] = defaultdict(float)
+        for kernel in self.kernels:
+            if kernel.owner.kind is kind:
+                seconds[kernel.owner.index] += kernel.seconds
+        return dict(seconds)
+
+    def relative_iqrs(self, kind: OwnerKind) -> dict[int, float]:
+        """Return index -> relative interquartile range, over the runs, of the seconds of owners of a kind."""
+        runs: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+        for kernel in self.kernels:
+            if kernel.owner.kind is kind:
+                runs[kernel.owner.index].append(kernel.runs_s)
+        return {index: relative_iqr([sum(run) for run in zip(*each)]) for index, each in runs.items()}
+
+    def as_unprofiled(self, wall_s: float) -> KernelTimes:
+        """Return these times with the profiler's own cost taken off, so that they fit into `wall_s`.
+
+        The profiler adds a constant to every kernel, at most what the cheapest kernel takes; the rest
+        of the excess slows all kernels alike (its records compete for the cache).
+        """
+        excess = self.total_s - wall_s
+        if excess <= 0 or not self.kernels:
+            return self
+        constant = min(excess / self.count, min(kernel.seconds for kernel in self.kernels))
+        rest = self.total_s - constant * self.count
+        if rest <= 0:  # all kernels took the same, and nothing but the profiler
+            return KernelTimes(tuple(replace(k, seconds=wall_s / self.count) for k in self.kernels))
+        scale = wall_s / rest
+        return KernelTimes(tuple(replace(k, seconds=(k.seconds - constant) * scale) for k in self.kernels))
+
+    def scaled(self, factor: float) -> KernelTimes:
+        """Return these times on a machine that takes `factor` times as long."""
+        return KernelTimes(tuple(replace(k, seconds=k.seconds * factor) for k in self.kernels))
+
+
+def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
+    """Return the kernels of a tagged model from the runtime's profile and the graph that it ran.
+
+    Parameters
+    ----------
+    profile
+        The JSON that the session wrote.
+    optimized
+        The optimized model that the session wrote; tells the neighbours of unnamed layout kernels.
+    """
+    micros: dict[str, list[float]] = defaultdict(list)
+    op_types: dict[str, str] = {}
+    for event in _kernel_events(profile):
+        kernel = event["name"][: -len(_SUFFIX)]
+        if NESTED in kernel:  # counted with the node around it
+            continue
+        micros[kernel].append(float(event["dur"]))
+        op_types[kernel] = event["args"]["op_name"]
+    neighbours = _neighbours(read_nodes(optimized))
+    return KernelTimes(
+        tuple(
+            Kernel(
+                name,
+                op_types[name],
+                _owner(name, neighbours),
+                interquartile_mean(times) * _MICRO,
+                tuple(time * _MICRO for time in times),
+            )
+            for name, times in micros.items()
+        )
+    )
+
+
+def read_op_types(profile: Path) -> list[str]:
+    """Return the operator type of every kernel that ran, from the runtime's profile of one run."""
+    return [str(event["args"]["op_name"]) for event in _kernel_events(profile)]
+
+
+def _kernel_events(profile: Path) -> Iterator[dict[str, Any]]:
+    for event in json.loads(profile.read_text()):
+        if event.get("cat") == "Node" and str(event.get("name", "")).endswith(_SUFFIX):
+            yield event
+
+
+class _Neighbours(NamedTuple):
+    """Names of the nodes directly before and behind one."""
+
+    before: list[str]
+    behind: list[str]
+
+
+def _neighbours(nodes: Sequence[Node]) -> dict[str, _Neighbours]:
+    writer = {tensor: node.name for node in nodes for tensor in node.outputs if tensor}
+    neighbours = {
+        node.name: _Neighbours([writer[tensor] for tensor in node.inputs if tensor in writer], [])
+        for node in nodes
+    }
+    for name, (before, _) in neighbours.items():
+        for source in before:
+            neighbours[source].behind.append(name)
+    return neighbours
+
+
+def _owner(kernel: str, neighbours: Mapping[str, _Neighbours]) -> Owner:
+    """Return the owner by the kernel's own tag, else by those of its neighbours.
+
+    A layout kernel beside a switch belongs to the switch, else to the unit that reads its result.
+    """
+    tagged = _tagged_owner(kernel)
+    if tagged is not None or kernel not in neighbours:
+        return tagged or UNKNOWN_OWNER
+    before, behind = neighbours[kernel]
+    near = [owner for owner in map(_tagged_owner, (*behind, *before)) if owner is not None]
+    return next((owner for owner in near if owner.kind in SWITCH_KINDS), near[0] if near else UNKNOWN_OWNER)
+
+
+def _tagged_owner(name: str) -> Owner | None:
+    tag = _TAG.search(name)
+    return None if tag is None else Owner(OwnerKind(tag[1]), int(tag[2]))

@@ -1,0 +1,212 @@
+"""The flow on a device: time the models of a plan side by side, attribute kernels, fit costs."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Callable, NamedTuple, Protocol
+
+import onnxruntime as ort
+
+from profiling.on_device.cost_fits import (
+    conversion_costs,
+    fit_line,
+    stage_boundary_costs,
+    stage_seconds,
+    unit_costs,
+)
+from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
+from profiling.on_device.latency_record import LatencyRecord, WireRow
+from profiling.on_device.measurement_plan import MeasurementPlan
+from profiling.on_device.sessions import Feeds, cpu_description, int8_overflows, session_runner, zero_feeds
+from profiling.on_device.timing import (
+    InterleavedTimer,
+    least_seconds,
+    relative_iqr,
+    rounds_for,
+    time_interleaved,
+    time_stages,
+)
+
+# Relative interquartile range of the fp32 model's runs above which a profile calls its machine busy: the
+# median of eight runs that differ so much errs by 5 % (standard error), see `timing`.
+_NOISY = 0.15
+_WIRE_ROUNDS = 30  # the median's standard error is a sixth of the interquartile range
+
+Report = Callable[[str, int, int], object]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+class VariantSessions(Protocol):
+    """Opens the models of a plan; each call opens a session."""
+
+    def plain(self, variant: int) -> ort.InferenceSession:
+        """Return a variant as a user would run it."""
+
+    def traced(self, variant: int, profile: Path, optimized: Path) -> ort.InferenceSession:
+        """Return a variant with tagged names, under the profiler, and write the graph that it runs."""
+
+    def stage(self, variant: int, number: int) -> ort.InferenceSession:
+        """Return a stage of one of the first variants."""
+
+    def overflow_probe(self) -> ort.InferenceSession:
+        """Return the tiny model that shows whether int8 kernels overflow."""
+
+    def wire(self, number: int) -> ort.InferenceSession:
+        """Return a tiny model that encodes or decodes."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of one variant: the whole without the profiler, and its kernels under it.
+
+    Parameters
+    ----------
+    runs_s
+        Of every run without the profiler.
+    start_s
+        What any run takes, whatever the model.
+    """
+
+    wall_s: float
+    profiled: KernelTimes
+    runs_s: tuple[float, ...] = ()
+    start_s: float = 0.0
+
+    @property
+    def kernels(self) -> KernelTimes:
+        """Its kernels without the profiler's own cost."""
+        return self.profiled.as_unprofiled(max(0.0, self.wall_s - self.start_s))
+
+
+def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report: Report) -> LatencyRecord:
+    """Return the latency profile of the model on this device.
+
+    Parameters
+    ----------
+    feeds
+        One real sample.
+    """
+    plan = replace(plan, rounds=rounds_for(session_runner(models.plain(0), feeds), plan.rounds))
+    variants = time_variants(plan, models, feeds, report)
+    kernels = [variant.kernels for variant in variants]
+    uniform = dict(zip(plan.precisions, variants))
+    noise = relative_iqr(variants[0].runs_s)
+    return LatencyRecord(
+        model_sha256=plan.model_sha256,
+        runtime_version=ort.__version__,
+        scheme=plan.scheme,
+        overflows=int8_overflows(models.overflow_probe()),
+        processor=cpu_description(),
+        threads=plan.threads,
+        provider=plan.provider,
+        samples=plan.rounds,
+        runs_s={precision: list(variant.runs_s) for precision, variant in uniform.items()},
+        spread=noise,
+        noisy=noise > _NOISY,
+        wall_s={precision: variant.wall_s for precision, variant in uniform.items()},
+        unattributed_s={
+            precision: max(0.0, variant.wall_s - times.attributed_s)
+            for (precision, variant), times in zip(uniform.items(), kernels)
+        },
+        profiled_s={precision: variant.profiled.total_s for precision, variant in uniform.items()},
+        units=unit_costs(plan, kernels),
+        switches=conversion_costs(plan, kernels),
+        start_s=variants[0].start_s,
+        seams=stage_boundary_costs(plan, stage_overheads(plan, models, variants, feeds, report)),
+        wires=wire_costs(plan, models),
+    )
+
+
+class _Runs(NamedTuple):
+    """Runs of one variant in turn with the fp32 model."""
+
+    ratio_to_fp32: float
+    kernels: KernelTimes  # under the profiler
+    traced_fp32_s: float  # what the fp32 model took meanwhile
+    runs_s: list[float]
+
+
+def time_variants(
+    plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report: Report
+) -> list[Timed]:
+    """Return the times of each variant, each run in turn with the fp32 model.
+
+    So two models are in memory at a time, and what slows the machine meanwhile slows both. The runs of
+    variant 0 are those of the fp32 model beside all variants: they show how calm the machine was.
+    """
+    reference = models.plain(0)
+    start_s = least_seconds(models.overflow_probe())
+    variants, fp32_s, fp32_runs_s = [], [], []
+    for variant in range(len(plan.variants)):
+        # Units' seconds come from the models in one precision; mixed ones only show what switches add.
+        counts = variant < len(plan.precisions)
+        timer = InterleavedTimer(reference, feeds, plan.rounds if counts else -(-plan.rounds // 2))
+        runs = timer(models.plain(variant))
+        kernels, traced_fp32_s = trace(models, variant, timer)
+        fp32_s += [*runs.reference_s, *traced_fp32_s]
+        fp32_runs_s += runs.reference_s
+        runs_s = runs.session_s if variant else fp32_runs_s
+        variants.append(_Runs(runs.ratio, kernels, statistics.median(traced_fp32_s), runs_s))
+        report("timing", variant + 1, len(plan.variants))
+    fp32 = statistics.median(fp32_s)
+    # Each variant is scaled by what the fp32 model took beside it, so that all are of one pace.
+    return [
+        Timed(
+            runs.ratio_to_fp32 * fp32,
+            runs.kernels.scaled(fp32 / runs.traced_fp32_s),
+            tuple(runs.runs_s),
+            start_s,
+        )
+        for runs in variants
+    ]
+
+
+def trace(models: VariantSessions, variant: int, timer: InterleavedTimer) -> tuple[KernelTimes, list[float]]:
+    """Return a variant's kernels under the profiler, and the fp32 model's seconds meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        session = models.traced(variant, Path(folder) / "run", optimized)
+        fp32_s = timer(session).reference_s
+        return read_kernels(Path(session.end_profiling()), optimized), fp32_s
+
+
+def stage_overheads(
+    plan: MeasurementPlan,
+    models: VariantSessions,
+    variants: Sequence[Timed],
+    feeds: Feeds,
+    report: Report,
+) -> list[list[float]]:
+    """Return, per precision, how much longer each stage takes than its units inside the whole model."""
+    if not plan.stages:
+        return []
+    overheads = []
+    for number, variant in enumerate(variants[: len(plan.precisions)]):
+        whole = models.plain(number)
+        stages = [models.stage(number, stage) for stage in range(len(plan.stages))]
+        rounds = rounds_for(session_runner(whole, feeds), plan.rounds)
+        taken_s = [ratio * variant.wall_s for ratio in time_stages(whole, stages, feeds, rounds)]
+        del whole, stages  # models may be large
+        kernels = variant.kernels
+        inside = {kind: kernels.of(kind) for kind in OwnerKind}
+        inside_s = stage_seconds(plan.switches, plan.stages, inside)
+        overheads.append([taken - variant.start_s - units_s for taken, units_s in zip(taken_s, inside_s)])
+        report("timing cuts", number + 1, len(plan.precisions))
+    return overheads
+
+
+def wire_costs(plan: MeasurementPlan, models: VariantSessions) -> list[WireRow]:
+    """Return what encoding and decoding take, as a line over elements, a run's own seconds taken off."""
+    sessions = [models.wire(number) for number in range(len(plan.wires))]
+    work = {number: session_runner(session, zero_feeds(session)) for number, session in enumerate(sessions)}
+    seconds, start_s = time_interleaved(work, _WIRE_ROUNDS), least_seconds(models.overflow_probe())
+    points: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    for number, (wire, side, elements) in enumerate(plan.wires):
+        points[wire, side].append((elements, max(0.0, statistics.median(seconds[number]) - start_s)))
+    lines = {ends: fit_line(measured) for ends, measured in points.items()}
+    return [WireRow(wire, side, line.start, line.slope) for (wire, side), line in lines.items()]

@@ -1,0 +1,82 @@
+"""Sessions of ONNX Runtime as every device runs them, and what its processor is."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import onnxruntime as ort
+
+ERRORS_ONLY = 3  # severity of ONNX Runtime's log
+_NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+
+Feeds = Mapping[str, Any]
+"""Input name -> array, one sample."""
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Return options of a session that runs one request at a time, without spinning threads."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = ERRORS_ONLY
+    # Sessions live side by side and are compared: a spinning pool would slow its neighbours.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without it x86 processors run a stage whose input is int8 (symmetric activations) in float.
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    return options
+
+
+def trace_into(options: ort.SessionOptions, profile: Path | None, optimized: Path | None) -> None:
+    """Let a session write its kernel times, and the graph that it really runs; None for neither."""
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+
+
+def session_runner(session: ort.InferenceSession, feeds: Feeds) -> Callable[[], object]:
+    """Return a call that runs one sample."""
+    return lambda: session.run(None, dict(feeds))
+
+
+def zero_feeds(session: ort.InferenceSession) -> Feeds:
+    """Return zeros for a session whose inputs have static shapes and are float, float16 or uint8."""
+    return {end.name: np.zeros(end.shape, dtype=_NUMPY_TYPES[end.type]) for end in session.get_inputs()}
+
+
+def cpu_description() -> str:
+    """Return the name of this machine's processor, its architecture and number of cores."""
+    return f"{_cpu_name()} ({platform.machine()}, {os.cpu_count()} cores)"
+
+
+def int8_overflows(probe: ort.InferenceSession) -> bool:
+    """Return whether uint8 x int8 products lose carries here, as the largest ones show.
+
+    x86 processors without VNNI add pairs of products in 16 bits, which overflows for large 8-bit
+    weights; 7-bit weights never do. See "Quantize ONNX models" in ONNX Runtime's documentation.
+
+    Parameters
+    ----------
+    probe
+        A MatMulInteger of uint8[1, depth] with weights that are all 127.
+    """
+    (end,) = probe.get_inputs()
+    depth = end.shape[1]
+    (sums,) = probe.run(None, {end.name: np.full((1, depth), 255, dtype=np.uint8)})
+    return bool((sums != 255 * 127 * depth).any())
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,129 @@
+"""Seconds of calls and sessions, timed in turn, so that what slows the machine slows all of them alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+
+from profiling.on_device.sessions import Feeds, session_runner, zero_feeds
+
+# The standard error of a median of n runs is 0.93 of their interquartile range over sqrt(n), if they err
+# normally: a third of it for the fewest rounds, a tenth for the most. Between, what a model takes decides.
+_TIMED_S, _LEAST_ROUNDS, _MOST_ROUNDS = 0.4, 8, 100
+
+
+def time_interleaved(
+    work: Mapping[Any, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[Any, list[float]]:
+    """Return seconds of each round of each callable, all run in turn in every round.
+
+    Each callable runs once before the first round, so that caches and arenas are warm.
+    """
+    for call in work.values():
+        call()
+    seconds: dict[Any, list[float]] = {key: [] for key in work}
+    for _ in range(rounds):
+        for key, call in work.items():
+            start = clock()
+            call()
+            seconds[key].append(clock() - start)
+    return seconds
+
+
+def rounds_for(
+    call: Callable[[], object], wanted: int, clock: Callable[[], float] = time.perf_counter
+) -> int:
+    """Return how often to time a callable: as wanted, or (0) as often as fits into 0.4 s, 8 to 100 times.
+
+    Small models need many rounds, since a few microseconds make a percent; large ones can do with few.
+    """
+    if wanted:
+        return wanted
+    call()  # the first run also allocates memory
+    start = clock()
+    call()
+    return int(min(_MOST_ROUNDS, max(_LEAST_ROUNDS, _TIMED_S / (clock() - start))))
+
+
+def least_seconds(probe: ort.InferenceSession) -> float:
+    """Return what a run takes even if there is hardly anything to compute."""
+    call = session_runner(probe, zero_feeds(probe))
+    return statistics.median(time_interleaved({0: call}, _MOST_ROUNDS)[0])
+
+
+def interquartile_mean(values: Sequence[float]) -> float:
+    """Return the mean of the middle half: as robust as a median, but finer than the clock's tick."""
+    ordered = np.sort(np.asarray(values, dtype=float))
+    cut = len(ordered) // 4
+    return float(ordered[cut : len(ordered) - cut].mean())
+
+
+def relative_iqr(values: Sequence[float]) -> float:
+    """Return the width of the middle half over the median; 0 for fewer than two values."""
+    if len(values) < 2:
+        return 0.0
+    low, middle, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
+    return float((high - low) / middle) if middle else 0.0
+
+
+class InterleavedRuns(NamedTuple):
+    """Seconds of every round of two sessions that ran in turn."""
+
+    reference_s: list[float]
+    session_s: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """Median, over the rounds, of the session's seconds over those of the reference."""
+        return statistics.median(
+            session_s / reference_s for session_s, reference_s in zip(self.session_s, self.reference_s)
+        )
+
+
+class InterleavedTimer:
+    """Times sessions in turn with one reference.
+
+    Parameters
+    ----------
+    feeds
+        One real sample, for all of them.
+    rounds
+        Of each pair; 0 for as many as `rounds_for` finds right for the reference.
+    """
+
+    def __init__(self, reference: ort.InferenceSession, feeds: Feeds, rounds: int) -> None:
+        self._reference = session_runner(reference, feeds)
+        self._feeds = feeds
+        self._rounds = rounds_for(self._reference, rounds)
+
+    def __call__(self, session: ort.InferenceSession) -> InterleavedRuns:
+        work = {"reference": self._reference, "session": session_runner(session, self._feeds)}
+        seconds = time_interleaved(work, self._rounds)
+        return InterleavedRuns(seconds["reference"], seconds["session"])
+
+
+def time_stages(
+    whole: ort.InferenceSession, stages: Sequence[ort.InferenceSession], feeds: Feeds, rounds: int
+) -> list[float]:
+    """Return the seconds of each stage over those of the whole model, one after another in every round.
+
+    Parameters
+    ----------
+    stages
+        In running order: each reads inputs of the model and outputs of stages before it.
+    """
+    values = dict(feeds)
+    calls = []
+    for stage in stages:
+        stage_feeds = {end.name: values[end.name] for end in stage.get_inputs()}
+        calls.append(session_runner(stage, stage_feeds))
+        values.update(zip([end.name for end in stage.get_outputs()], stage.run(None, stage_feeds)))
+    seconds = time_interleaved(dict(enumerate([session_runner(whole, feeds), *calls])), rounds)
+    return [InterleavedRuns(seconds[0], seconds[number]).ratio for number in range(1, len(calls) + 1)]

@@ -1,0 +1,189 @@
+import hashlib
+import json
+import shutil
+
+import msgspec
+import onnx
+import pytest
+from delivered_plans import delivered
+
+from planner.errors import OutputError
+from planner.output.plan_folder import (
+    check_writable,
+    read_folder,
+    read_manifest,
+    read_plan,
+    read_stage,
+    write_export,
+    writing_bundle,
+)
+from planner.output.stage_files import ports_of
+from planner.plan.records import FORMAT
+
+replaced = msgspec.structs.replace
+
+
+@pytest.fixture(scope="module")
+def known(request):
+    return delivered(request.getfixturevalue("residual"))
+
+
+@pytest.fixture(scope="module")
+def written(known, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plans") / "o"
+    write_export(*known, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "o")
+
+
+def test_a_folder_holds_the_plan_its_models_and_its_report(known, written):
+    _, built = known
+    stages = {f"stages/{n:02d}-{stage.device}.onnx" for n, stage in enumerate(built.stages)}
+    figures = {f"figures/{name}.{kind}" for name in ("graph", "request") for kind in ("svg", "png")}
+    found = {str(path.relative_to(written)) for path in written.rglob("*") if path.is_file()}
+    assert found == {"plan.json", "manifest.json", "model.onnx", "report.html", *stages, *figures}
+
+
+def test_what_is_written_is_read_back(known, written):
+    plan, built = known
+    assert read_plan(written) == read_plan(written / "plan.json")
+    found, manifest = read_folder(written)
+    assert replaced(found, scenario=plan.scenario) == plan
+    assert json.loads(bytes(found.scenario)) == json.loads(bytes(plan.scenario))
+    assert manifest == read_manifest(written)
+    assert manifest.cuts == plan.cuts
+    assert [(s.number, s.device, s.units) for s in manifest.stages] == [
+        (n, stage.device, len(stage.units)) for n, stage in enumerate(built.stages)
+    ]
+
+
+def test_models_in_the_folder_are_those_that_were_built(known, written):
+    _, built = known
+    manifest = read_manifest(written)
+    assert onnx.load(written / "model.onnx") == built.mixed
+    for entry, stage in zip(manifest.stages, built.stages, strict=True):
+        assert onnx.load(written / entry.file) == stage.model
+        assert (entry.inputs, entry.outputs) == tuple(
+            ports_of(ends) for ends in (stage.model.graph.input, stage.model.graph.output)
+        )
+    assert manifest.model_sha256 == hashlib.sha256((written / "model.onnx").read_bytes()).hexdigest()
+
+
+def test_the_manifest_lists_every_other_file_with_its_hash(written):
+    listed = json.loads((written / "manifest.json").read_text())["files"]
+    for path in written.rglob("*"):
+        name = str(path.relative_to(written))
+        if path.is_file() and name != "manifest.json":
+            assert listed.pop(name) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert listed == {}
+
+
+def test_a_stage_is_read_without_the_others(folder):
+    manifest, stage = read_stage(folder, 1)
+    for other in manifest.stages:
+        if other.number != 1:
+            (folder / other.file).unlink()
+    (folder / "model.onnx").unlink()
+    assert read_stage(folder, 1) == (manifest, stage)
+    with pytest.raises(OutputError, match="is missing; export the plan again"):
+        read_stage(folder, 0)
+    numbers = ", ".join(f"{s.number:02d} \\({s.device}\\)" for s in manifest.stages)
+    with pytest.raises(OutputError, match=f"--stage 9: the plan has stages {numbers}"):
+        read_stage(folder, 9)
+
+
+def test_exporting_again_replaces_the_folder_and_takes_the_profile_along(known, folder, tmp_path):
+    (tmp_path / "p.json").write_text("{}")
+    write_export(*known, folder, tmp_path / "p.json")
+    assert (folder / "profile.json").read_text() == "{}"
+    write_export(*known, folder)
+    assert not (folder / "profile.json").exists()
+
+
+def test_a_folder_with_a_file_of_somebody_else_is_left_alone(known, folder):
+    (folder / "notes.txt").write_text("mine")
+    for attempt in (lambda: check_writable(folder), lambda: write_export(*known, folder)):
+        with pytest.raises(OutputError, match=r"holds files that are no plan \(notes.txt\)"):
+            attempt()
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def changed(folder, file: str, change) -> None:
+    content = json.loads((folder / file).read_text())
+    change(content)
+    (folder / file).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p["assignments"][0].update(unit=p["assignments"][1]["unit"]), "is assigned twice"),
+        (lambda p: p["assignments"][0].update(device="server"), "stages contradicts plan.json"),
+        (lambda p: p["assignments"][0].update(precision="fp32"), "stages contradicts plan.json"),
+        (lambda p: p["cuts"][0].update(seconds=0.5), "cuts contradicts plan.json"),
+        (lambda p: p["scenario"].update(sink="server"), "sink contradicts plan.json"),
+        (lambda p: p["predicted"]["compute_s"].pop("server"), "predicted.compute_s lacks device 'server'"),
+        (lambda p: p["predicted"]["weight_bytes"].pop("server"), "lacks a device of compressed_bytes"),
+        (lambda p: p.update(format=FORMAT + 1), f"format {FORMAT + 1}, this version reads {FORMAT}"),
+        (lambda p: p.pop("assignments"), "is not a plan"),
+    ],
+)
+def test_a_plan_that_was_changed_is_told_by_what_it_contradicts(folder, change, message):
+    changed(folder, "plan.json", change)
+    with pytest.raises(OutputError, match=message):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m["stages"].reverse(), "stage 0 needs .*, which no stage gives"),
+        (lambda m: m["stages"][0].update(number=3), "stages.0.number is 3, must be 0"),
+        (lambda m: m["stages"][1]["outputs"].append(m["stages"][0]["outputs"][0]), "is given twice"),
+        (lambda m: m["outputs"][0].update(name="z"), "no stage gives the output 'z'"),
+        (lambda m: m["outputs"][0].update(dtype="float64"), "output 'y' as float64"),
+        (lambda m: m["stages"][0].update(sha256="0" * 64), "has changed since it was exported"),
+        (lambda m: m["stages"][0].update(file="../x.onnx"), "points outside the folder"),
+    ],
+)
+def test_a_manifest_that_cannot_run_is_refused(folder, change, message):
+    changed(folder, "manifest.json", change)
+    with pytest.raises(OutputError, match=message):
+        read_manifest(folder)
+
+
+def test_a_model_that_changed_is_named(folder):
+    path = folder / read_manifest(folder).stages[1].file
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(OutputError, match=f"{path}: has changed since it was exported"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(("place", "message"), [("nowhere", "No such file"), ("o/plan.json", "but a file")])
+def test_what_is_no_folder_is_told(folder, tmp_path, place, message):
+    assert folder.is_dir()
+    with pytest.raises(OutputError, match=message):
+        read_manifest(tmp_path / place)
+
+
+def test_a_bundle_replaces_an_older_one_when_it_is_whole(tmp_path):
+    place = tmp_path / "b"
+    for text in ("1", "2"):
+        with writing_bundle(place) as fresh:
+            (fresh / "order.json").write_text(json.dumps({"text": text}))
+            (fresh / "feeds.npz").write_text(text)
+    content = json.loads((place / "order.json").read_text())
+    assert content == {"text": "2", "files": {"feeds.npz": hashlib.sha256(b"2").hexdigest()}}
+    with pytest.raises(ZeroDivisionError), writing_bundle(place):
+        raise ZeroDivisionError
+    assert json.loads((place / "order.json").read_text()) == content
+    (place / "own.txt").write_text("mine")
+    with (
+        pytest.raises(OutputError, match=r"holds files that are no bundle \(own.txt\)"),
+        writing_bundle(place),
+    ):
+        pass

@@ -1,0 +1,70 @@
+import numpy as np
+import onnx
+import pytest
+from delivered_plans import answers_of, delivered
+
+from planner.errors import DataError, OutputError
+from planner.output.plan_folder import read_manifest, write_export
+from planner.output.run_exported import run_folder
+from profiling.runtime.session import Runtime, open_session, run_session
+
+
+@pytest.fixture(scope="module")
+def folder(request, tmp_path_factory):
+    place = tmp_path_factory.mktemp("exported") / "plan"
+    write_export(*delivered(request.getfixturevalue("residual")), place)
+    return place
+
+
+@pytest.fixture
+def source(residual, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.stack([feeds["x"] for feeds in residual.samples]))
+    return tmp_path / "x.npz"
+
+
+def test_all_stages_answer_as_the_mixed_model_does_for_each_sample(residual, folder, source, tmp_path):
+    assert run_folder(folder, source, tmp_path / "y.npz", None) == ("y",)
+    session = open_session(onnx.load(folder / "model.onnx"), Runtime())
+    whole = np.stack([run_session(session, feeds)["y"] for feeds in residual.samples])
+    found = answers_of(tmp_path / "y.npz")
+    assert found.shape == (len(residual.samples), *residual.graph.tensors["y"].shape)
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+def test_stage_by_stage_gives_the_same_bits(folder, source, tmp_path):
+    run_folder(folder, source, tmp_path / "y.npz", None)
+    values = dict(np.load(source))
+    for stage in read_manifest(folder).stages:
+        np.savez(tmp_path / "in.npz", **values)
+        names = run_folder(folder, tmp_path / "in.npz", tmp_path / "out.npz", stage.number)
+        assert names == tuple(port.name for port in stage.outputs)
+        values |= dict(np.load(tmp_path / "out.npz"))
+    assert values["y"].tobytes() == answers_of(tmp_path / "y.npz").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (".", "Is a directory"),
+        ("no/folder/y.npz", "its folder does not exist"),
+        ("x.npz/y.npz", "its folder does not exist"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(folder, tmp_path, target, message):
+    (tmp_path / "x.npz").write_text("no archive")
+    with pytest.raises(OutputError, match=message):
+        run_folder(folder, tmp_path / "x.npz", tmp_path / target, None)
+
+
+def test_a_failure_leaves_the_older_answers(folder, tmp_path):
+    (tmp_path / "y.npz").write_text("old")
+    np.savez(tmp_path / "x.npz", x=np.zeros((1, 9), np.float32))
+    with pytest.raises(DataError):
+        run_folder(folder, tmp_path / "x.npz", tmp_path / "y.npz", None)
+    assert (tmp_path / "y.npz").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npz", "y.npz"]
+
+
+def test_a_stage_that_is_not_there_is_told(folder, source, tmp_path):
+    with pytest.raises(OutputError, match="--stage 7: the plan has stages 00"):
+        run_folder(folder, source, tmp_path / "y.npz", 7)

@@ -1,0 +1,95 @@
+import html
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from made_records import SCENARIO, made_comparison
+
+from planner.comparison.records import BestPlanRange, ParetoFront
+from planner.report.comparison_html import comparison_figures, comparison_page
+from planner.scenario.loader import parse_scenario
+
+SCENARIO_RECORD = parse_scenario(json.dumps(SCENARIO).encode())
+replaced = msgspec.structs.replace
+
+
+def page_of(residual, comparison) -> str:
+    return comparison_page(comparison, residual.graph, SCENARIO_RECORD, figures=[])
+
+
+def lead_of(page: str) -> str:
+    return html.unescape(re.search(r'<p class="lead">(.*?)</p>', page, re.DOTALL)[1])
+
+
+@pytest.mark.parametrize("objective", ["throughput", "memory", "weighted"])
+def test_each_number_of_the_page_is_the_records_whatever_is_minimised(residual, objective):
+    comparison = made_comparison(objective=objective)
+    record = json.loads(msgspec.json.encode(comparison))
+    found = re.findall(r'data-path="(.*?)" data-value="(.*?)"', page_of(residual, comparison))
+    assert len(found) > 40
+    paths = set()
+    for path, value in found:
+        own = record
+        for step in json.loads(html.unescape(path)):
+            own = own[step]
+        assert json.loads(html.unescape(value)) == own
+        paths.add(tuple(json.loads(html.unescape(path))))
+    for n, row in enumerate(record["rows"]):
+        wanted = [name for name in ("bandwidth", "objective", "measured_s") if row[name] is not None]
+        wanted += [("baselines", name) for name, value in row["baselines"].items() if value is not None]
+        for name in wanted:
+            assert ("rows", n, *((name,) if isinstance(name, str) else name)) in paths
+
+
+def test_the_first_sentence_counts_the_changes_of_the_best_plan(residual):
+    pieces = made_comparison().pieces
+    assert "changes nowhere" in lead_of(page_of(residual, made_comparison(pieces=pieces[:1])))
+    third = BestPlanRange(budgets={}, low=100.0, high=200.0, plan=0)
+    text = lead_of(page_of(residual, made_comparison(pieces=(*pieces, third))))
+    assert "changes 2 times" in text
+    assert "Between 0.1 and 200 Mbit/s on camera-server" in text
+    other = BestPlanRange(budgets={"latency_ms": 5.0}, low=0.1, high=100.0, plan=1)
+    text = lead_of(page_of(residual, made_comparison(pieces=(*pieces, other))))
+    assert "changes once, over all budgets" in text
+    assert lead_of(page_of(residual, made_comparison(pieces=()))) == "3 points, 2 different plans."
+
+
+def test_figures_are_drawn_of_what_there_is():
+    def names(**changes) -> list[str]:
+        return [name for name, _, _ in comparison_figures(made_comparison(**changes), ["camera", "server"])]
+
+    assert names() == ["latency", "shares", "front"]
+    assert names(front=None) == ["latency", "shares"]
+    assert names(objective="energy") == ["shares", "front"]
+    assert names(links=(), unit="") == ["shares", "front"]
+    assert names(rows=made_comparison().rows[2:]) == ["front"]
+    empty = ParetoFront(axes=("latency", "noise"), points=(), complete=True)
+    assert names(front=empty) == ["latency", "shares"]
+
+
+def test_each_plan_has_its_graph(residual):
+    page = page_of(residual, made_comparison())
+    assert re.findall(r'aria-label="cut behind unit (\d)"', page) == ["0", "1"]
+    assert "do not fit" not in page
+
+
+def test_a_whole_front_is_told_from_some_points_of_it(residual):
+    whole = made_comparison()
+    assert "The whole Pareto front" in page_of(residual, whole)
+    part = page_of(residual, made_comparison(front=replaced(whole.front, complete=False)))
+    assert "The whole Pareto front" not in part
+    assert "Points of the Pareto front" in part
+
+
+def test_what_scripts_know_of_a_plan_is_its_line_over_bandwidth(residual):
+    comparison = made_comparison()
+    page = page_of(residual, comparison)
+    script = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(script[1])
+    assert data["plans"] == [
+        {"fixed_s": plan.fixed_s, "link_s": plan.link_s, "summary": plan.summary} for plan in comparison.plans
+    ]
+    assert data["pieces"] == [{"low": p.low, "high": p.high, "plan": p.plan} for p in comparison.pieces]
+    assert Path(SCENARIO["model"]).name in page

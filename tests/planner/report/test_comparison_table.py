@@ -1,0 +1,98 @@
+import csv
+import math
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from made_records import MEASURED, made_comparison, made_summary
+from terminal_text import check_golden, printed
+
+from planner.comparison.records import Row
+from planner.report.comparison_table import comparison_csv, comparison_table
+
+GOLDEN = Path(__file__).parent / "golden"
+replaced = msgspec.structs.replace
+
+
+def text_of(**changes) -> str:
+    return printed(comparison_table(made_comparison(**changes)))
+
+
+def test_a_comparison_reads_as_the_golden_file_says(request):
+    check_golden(text_of(), GOLDEN / "comparison.txt", request)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(1e3 * value for value in (0.04, 0.022, 0.0511, 0.0421, 0.0311, 0.0273)),
+        *(100 * value for value in (0.0499, 0.1941)),
+        *(0.1, 0.8, 100.0),
+        *(41.2, 0.0311, 21.7, 0.0523),
+        *(0.88, 0.72, 27.7, 72.3, 27.55, 1.999, 28.22, 11, 13),
+        *(16.2, 17.1, 0.0403, MEASURED.noise_relative_rms, 100 * MEASURED.accuracy),
+        *(23.3, 28.8, 23.3 / 28.8),
+        *(17, 12.34),
+    ],
+)
+def test_each_number_of_a_comparison_is_shown(value):
+    shown = [float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", text_of())]
+    assert any(math.isclose(value, number, rel_tol=0.011) for number in shown)
+
+
+def test_a_range_says_which_part_of_the_latency_its_bytes_take():
+    row = next(row for row in text_of().splitlines() if row.strip().startswith("0.8 to 100"))
+    plan = made_summary(1)
+    shares = [plan.link_s / b / plan.latency_s(b) for b in (0.8, 100.0)]
+    assert row.split()[-3:] == [f"{shares[0]:.0%}", "to", f"{shares[1]:.0%}"]
+
+
+def test_a_plan_that_breaks_a_budget_when_it_runs_is_named_with_its_point():
+    assert "at 8: plan 1 breaks a budget on the evaluation data: noise_relative_rms is 0.07" in text_of()
+    assert "at 20: memory cannot be kept" in text_of()
+
+
+def test_the_gain_is_never_below_nothing_but_for_rounding():
+    rows = tuple(replaced(row, joint_gain=-1e-9) for row in made_comparison().rows[:1])
+    assert " 0.0%" in text_of(rows=rows)
+    assert "-0.0%" not in text_of(rows=rows)
+
+
+def test_budgets_that_vary_have_columns_of_their_own_and_no_bandwidth():
+    rows = tuple(
+        Row(bandwidth=None, budgets={"latency_ms": ms, "noise_relative_rms": 0.05}, status="optimal",
+            plan=0, objective=ms / 2e3, bound=ms / 2e3)
+        for ms in (31.0, 47.0)
+    )  # fmt: skip
+    text = text_of(rows=rows, pieces=(), unit="", links=(), front=None, plan_set=None)
+    head = next(row for row in text.splitlines() if "latency_ms" in row)
+    assert head.split()[:2] == ["latency_ms", "noise_relative_rms"]
+    for ms in (31.0, 47.0):
+        assert re.search(rf"\s{ms:g}\s+0\.05\s+0\s+{ms / 2:.2f}\s", text)
+    assert "no link varies" in text
+    assert "plan 0: cut behind unit 0" in text
+
+
+def test_the_table_of_rows_has_each_baseline_and_each_digit():
+    comparison = made_comparison()
+    rows = list(csv.DictReader(comparison_csv(comparison).splitlines()))
+    assert len(rows) == len(comparison.rows)
+    for shown, row in zip(rows, comparison.rows, strict=True):
+        for name in ("bandwidth", "status", "plan", "objective", "bound", "joint_gain"):
+            own = getattr(row, name)
+            assert shown[name] == ("" if own is None else str(own))
+        for name in comparison.rows[0].baselines:
+            own = row.baselines.get(name)
+            assert shown[name] == ("" if own is None else str(own))
+    assert [row["summary"] for row in rows] == [
+        "cut behind unit 0",
+        "cut behind unit 1",
+        "memory cannot be kept",
+    ]
+
+
+def test_the_table_of_rows_has_a_column_per_budget():
+    rows = tuple(replaced(row, budgets={"latency_ms": 5.5}) for row in made_comparison().rows)
+    text = comparison_csv(made_comparison(rows=rows))
+    assert [row["latency_ms"] for row in csv.DictReader(text.splitlines())] == ["5.5"] * 3

@@ -1,0 +1,130 @@
+import html
+import json
+import re
+
+import msgspec
+import pytest
+from made_records import MEASURED, PREDICTED, SCENARIO, made_plan
+
+from planner.report.plan_html import plan_figures, plan_page
+
+BUDGETS = {
+    "noise_relative_rms": 0.05,
+    "max_abs_error": 1.5,
+    "top1_agreement": 0.97,
+    "accuracy_drop": 0.03,
+    "metric_drop": 0.02,
+    "memory_mib": {"camera": 2.0},
+    "latency_ms": 250.0,
+    "makespan_ms": 240.0,
+    "throughput_per_s": 3.0,
+    "energy_j": {"camera": 0.05},
+    "total_energy_j": 0.07,
+    "traffic_kib": {"camera-server": 222.0, "server-camera": 5.0},
+    "money_per_request": 0.01,
+}
+PREDICTED_TOO = msgspec.structs.replace(PREDICTED, traffic_bytes={"camera-server": 200_704})
+
+
+def page_of(residual, budget=None, **changes) -> str:
+    names = tuple(unit.name for unit in residual.graph.units)
+    scenario = SCENARIO | {"metric": "x:y", "budget": BUDGETS if budget is None else budget}
+    plan = made_plan(names, scenario, predicted=PREDICTED_TOO, **changes)
+    return plan_page(plan, residual.graph, plan_figures(plan, residual.graph))
+
+
+def rows_of(page: str, caption: str) -> list[list[str]]:
+    """Return the cells of a table of the page, as they are read."""
+    table = next(text for text in re.findall(r"<table.*?</table>", page, re.DOTALL) if caption in text)
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    cells = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in rows]
+    return [[html.unescape(re.sub(r"<[^>]*>", "", cell)).strip() for cell in row] for row in cells]
+
+
+def test_each_number_of_the_page_is_the_records(residual):
+    names = tuple(unit.name for unit in residual.graph.units)
+    record = json.loads(msgspec.json.encode(made_plan(names, predicted=PREDICTED_TOO)))
+    found = re.findall(r'data-path="(.*?)" data-value="(.*?)"', page_of(residual))
+    assert len(found) > 60
+    for path, value in found:
+        own = record
+        for step in json.loads(html.unescape(path)):
+            own = own[step]
+        assert json.loads(html.unescape(value)) == own
+
+
+def test_every_budget_of_the_scenario_stands_beside_what_the_plan_has(residual):
+    rows = rows_of(page_of(residual), "Every budget")[1:]
+    assert rows == [
+        ["noise_relative_rms", "0.05", "0.0456"],
+        ["max_abs_error", "1.5", "0.7891"],
+        ["top1_agreement", "0.97", "98.51%"],
+        ["metric_drop", "0.02", "0.3822 to 0.3711"],
+        ["accuracy_drop", "0.03", "83.45% to 81.23%"],
+        ["memory of camera", "2 MiB", "1.44 MiB"],
+        ["latency_ms", "250", "213.45 ms"],
+        ["energy of camera", "0.05 J", "43.2 mJ"],
+        ["total_energy_j", "0.07", "57.7 mJ"],
+        ["makespan_ms", "240", "209.80 ms"],
+        ["throughput_per_s", "3", "4.972"],
+        ["traffic of camera-server", "222 KiB", "196.0 KiB"],
+        ["traffic of server-camera", "5 KiB", "0"],
+        ["money_per_request", "0.01", "0.00345"],
+    ]
+
+
+def test_without_budgets_there_is_no_table_of_them(residual):
+    assert "Every budget" not in page_of(residual, budget={})
+
+
+def test_each_unit_has_a_row_with_its_operators_place_and_costs(residual):
+    rows = rows_of(page_of(residual), "Units")[1:]
+    graph = residual.graph
+    assert [row[:5] for row in rows] == [
+        [str(n), unit.name, " ".join(unit.op_types), "camera" if n < 2 else "server", ("int8", "fp32")[n % 2]]
+        for n, unit in enumerate(graph.units)
+    ]
+    assert [row[5] for row in rows] == [f"{1.1 + 0.1 * n:.2f} ms" for n in range(5)]
+    outputs = [sum(graph.tensors[name].size_bytes for name in unit.outputs) for unit in graph.units]
+    assert [int(row[8].split()[0]) for row in rows] == outputs
+
+
+def test_stages_count_the_units_of_their_device(residual):
+    assert rows_of(page_of(residual), "Stages")[1:] == [
+        ["camera", "2", "1 int8, 1 fp32", "9.19 ms", "1.44 MiB"],
+        ["server", "3", "2 int8, 1 fp32", "3.16 ms", "3.65 MiB"],
+    ]
+
+
+def test_what_the_script_knows_of_the_units_is_the_plan(residual):
+    page = page_of(residual)
+    data = json.loads(
+        re.search(r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1]
+    )
+    plan = made_plan(tuple(unit.name for unit in residual.graph.units))
+    own = data["graphs"]["plan"]
+    for key, name in (("seconds", "compute_s"), ("noise", "noise_power"), ("weights", "weight_bytes")):
+        assert own[key] == [getattr(a, name) for a in plan.assignments]
+    assert own["devices"] == [a.device for a in plan.assignments]
+    assert [unit["name"] for unit in data["units"]] == [a.unit for a in plan.assignments]
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone"),
+    [
+        ({"cuts": ()}, "On the links"),
+        ({"loop": ()}, "Plans built and timed in place"),
+        ({"converted_from": None}, "converted from"),
+        ({"too_few_samples": ()}, "too few for"),
+        ({"measured": msgspec.structs.replace(MEASURED, accuracy=None)}, "accuracy of the fp32 model"),
+    ],
+)
+def test_what_a_plan_has_not_leaves_no_empty_place(residual, changes, gone):
+    assert gone in page_of(residual, budget={})
+    assert gone not in page_of(residual, budget={}, **changes)
+
+
+def test_stages_that_differ_from_the_whole_model_are_told_in_capitals(residual):
+    assert "NOT bit-equal" not in page_of(residual)
+    odd = msgspec.structs.replace(MEASURED.chain, basic_bit_equal=False)
+    assert "NOT bit-equal" in page_of(residual, measured=msgspec.structs.replace(MEASURED, chain=odd))

@@ -1,0 +1,63 @@
+import re
+from dataclasses import replace
+
+import msgspec
+from small_problems import small_problem
+from terminal_text import printed
+
+from planner.problem_io.solution import answer_of
+from planner.report.solution_table import answer_table
+from planner.solver.solve import solve
+
+SMALL = small_problem()
+IN_FP32 = replace(SMALL.vertices[0], options=SMALL.vertices[0].options[::2])
+FREE = replace(SMALL, vertices=(IN_FP32, *SMALL.vertices[1:]), limits=(), together=(), apart=())
+
+
+def answer():
+    return answer_of(FREE, solve(FREE), 123.0)
+
+
+def test_each_device_that_works_has_its_units_and_its_seconds():
+    known = answer()
+    text = printed(answer_table(known))
+    assert {one.precision for one in known.assignments} == {"fp32", "int8"}
+    for device, seconds in known.costs.busy_s.items():
+        own = [one for one in known.assignments if one.device == device]
+        row = re.search(rf"^ {device} +\d+ .*$", text, re.M)
+        if own or seconds:
+            counts = [sum(one.precision == precision for one in own) for precision in ("fp32", "int8")]
+            assert row[0].split() == [device, *map(str, (len(own), *counts)), f"{seconds * 1e3:.6g}"]
+        else:
+            assert row is None
+
+
+def test_what_crosses_and_the_proof_have_their_numbers():
+    known = answer()
+    text = printed(answer_table(known))
+    for cut in known.cuts:
+        parts = (
+            cut.tensor,
+            " > ".join(cut.path),
+            cut.wire,
+            f"{cut.size_bytes:g}",
+            f"{cut.seconds * 1e3:.6g}",
+        )
+        assert re.search(r"\s+".join(map(re.escape, parts)), text)
+    for value in (known.objective.value, known.objective.bound):
+        assert f"{value:.9g}" in text
+    assert "123 MiB" in text
+    assert known.cuts
+
+
+def test_of_many_crossings_some_are_shown_and_the_others_counted():
+    known = answer()
+    many = tuple(msgspec.structs.replace(known.cuts[0], tensor=f"tensor{n}") for n in range(33))
+    text = printed(answer_table(msgspec.structs.replace(known, cuts=many)))
+    assert "tensor19" in text
+    assert "tensor20" not in text
+    assert "... 13 more" in text
+
+
+def test_without_a_crossing_there_is_no_table_of_them():
+    assert "on the links" not in printed(answer_table(msgspec.structs.replace(answer(), cuts=())))
