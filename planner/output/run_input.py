@@ -117,9 +117,10 @@ class _ArchiveInput:
             raise DataError(f"{self._where}: holds no samples")
 
         def read(index: int) -> Feeds:
-            place = f"{self._where}: sample {index}"
+            sample_name = f"{self._where}: sample {index}"
             return {
-                t.name: fit(prepare_image(columns[t.name][index], specs[t.name]), t, place) for t in inputs
+                t.name: fit(prepare_image(columns[t.name][index], specs[t.name]), t, sample_name)
+                for t in inputs
             }
 
         return RunInput(Samples(range(count), read))

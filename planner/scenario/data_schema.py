@@ -67,8 +67,8 @@ class SampleSpec(Part):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [key for key in ("npz", "images", "reader") if getattr(self, key) is not None]
-        if len(given) != 1:
+        sources = [key for key in ("npz", "images", "reader") if getattr(self, key) is not None]
+        if len(sources) != 1:
             raise ValueError("needs exactly one of npz, images, reader")
         if self.reader is not None and self.model_fields_set & {"inputs", "labels", "image"}:
             raise ValueError("inputs, labels and image do not apply to a reader, which gives finished feeds")

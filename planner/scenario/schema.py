@@ -113,9 +113,9 @@ class LinkSpec(Part):
 
     @model_validator(mode="after")
     def _one_energy(self) -> Self:
-        given = [key for key in self.model_fields_set if "_nj_" in key or "_uj_" in key]
-        if self.radio is not None and given:
-            raise ValueError(f"give either radio or {sorted(given)[0]}, not both")
+        energy_keys = [key for key in self.model_fields_set if "_nj_" in key or "_uj_" in key]
+        if self.radio is not None and energy_keys:
+            raise ValueError(f"give either radio or {sorted(energy_keys)[0]}, not both")
         return self
 
     @property
@@ -302,15 +302,17 @@ class Scenario(Part):
 
     def precisions_of(self, device: DeviceSpec) -> tuple[Precision, ...]:
         """Return the precisions that the scenario and the device both allow."""
-        own = device.precisions or self.precisions
-        return tuple(p for p in self.precisions if p in own)
+        device_precisions = device.precisions or self.precisions
+        return tuple(p for p in self.precisions if p in device_precisions)
 
     def quantization_of(self, device: DeviceSpec) -> QuantizationSpec:
         """Return how int8 is quantized on a device, as far as the scenario says."""
-        own, common = device.quantization, self.quantization
+        of_device, of_scenario = device.quantization, self.quantization
         return QuantizationSpec(
-            symmetric=common.symmetric if own.symmetric is None else own.symmetric,
-            reduce_range=common.reduce_range if own.reduce_range is None else own.reduce_range,
+            symmetric=of_scenario.symmetric if of_device.symmetric is None else of_device.symmetric,
+            reduce_range=of_scenario.reduce_range
+            if of_device.reduce_range is None
+            else of_device.reduce_range,
         )
 
     def memory_bytes(self, device: str) -> int | None:

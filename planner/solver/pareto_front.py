@@ -169,5 +169,5 @@ def _undominated(corners: Sequence[Corner]) -> Iterator[Corner]:
             yield candidate
 
 
-def _as_good(one: Corner, other: Corner) -> bool:
-    return all(a <= b * (1 + _CLOSE) for a, b in zip(one.values, other.values, strict=True))
+def _as_good(first: Corner, second: Corner) -> bool:
+    return all(a <= b * (1 + _CLOSE) for a, b in zip(first.values, second.values, strict=True))

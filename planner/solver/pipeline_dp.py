@@ -256,13 +256,13 @@ def _is_plain(device: Device) -> bool:
 
 def _has_hub(problem: PlacementProblem, flow: Flow) -> bool:
     """Return whether what a device gets and gives is the same whoever is at the other end."""
-    form, every = flow.forms[0], range(len(problem.devices))
-    for d in every:
+    form, devices = flow.forms[0], range(len(problem.devices))
+    for d in devices:
         if not problem.devices[d].transfers_block:
             continue
         for routes, ends in (
-            ([form.routes[e][d] for e in every if e != d], [link.target == d for link in problem.links]),
-            ([form.routes[d][e] for e in every if e != d], [link.source == d for link in problem.links]),
+            ([form.routes[e][d] for e in devices if e != d], [link.target == d for link in problem.links]),
+            ([form.routes[d][e] for e in devices if e != d], [link.source == d for link in problem.links]),
         ):
             if len({sum(form.link_s[at] for at in route or () if ends[at]) for route in routes}) > 1:
                 return False

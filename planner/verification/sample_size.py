@@ -72,14 +72,14 @@ def _doubt(name: str, limit: float, count: int, values: tuple[float, float], nee
 
 def too_few_text(too_few: TooFewSamples) -> str:
     """Return in one sentence what so few samples cannot show, and how many would do."""
-    kind = "held-back" if too_few.data == "calibration" else "evaluation"
+    which = "held-back" if too_few.data == "calibration" else "evaluation"
     lost = (
         too_few.budget in _ON_ANSWERS
         and too_few.samples * abs(too_few.measured - too_few.with_margin) <= 1 + _ROUNDING
     )
     what = "one lost answer" if lost else f"{too_few.measured:.4g}"
     text = (
-        f"{too_few.samples} {kind} samples are too few for {too_few.budget} {too_few.limit:g}: {what} "
+        f"{too_few.samples} {which} samples are too few for {too_few.budget} {too_few.limit:g}: {what} "
         f"counts as {too_few.with_margin:.4g} with its margin"
     )
     if too_few.refused:

@@ -86,12 +86,12 @@ def check_shapes(names: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> N
 
 def apart_from(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
     """Return names for outputs that no input has, since ONNX knows a tensor by its name alone."""
-    found: list[str] = []
+    renamed: list[str] = []
     for name in outputs:
-        while name in inputs or name in found or (name in outputs and name != outputs[len(found)]):
+        while name in inputs or name in renamed or (name in outputs and name != outputs[len(renamed)]):
             name += "_output"
-        found.append(name)
-    return tuple(found)
+        renamed.append(name)
+    return tuple(renamed)
 
 
 def scope(name: str) -> str:

@@ -174,7 +174,7 @@ class _PriceSearch:
         self._columns.append(self._column(prices, options))
         added = [self._add_peak(limit, cost, options) for limit in self._memory]
         if any(added):
-            self._columns = [self._column(*met) for met in self._choices]
+            self._columns = [self._column(*prices_and_options) for prices_and_options in self._choices]
 
     def _column(self, prices: list[float], options: list[int]) -> Column:
         _, (cost, *usage) = self._relaxation.decode([1.0, *prices], options)

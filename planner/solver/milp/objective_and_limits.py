@@ -90,7 +90,7 @@ def _priced(program: Program, prices: Multipliers) -> Terms:
         (CostAccount.WEIGHTS, prices.weight),
     )
     priced: list[tuple[tuple[CostAccount, AccountIndex], float]] = [
-        ((account, place), price) for account, row in rows for place, price in enumerate(row)
+        ((account, index), price) for account, row in rows for index, price in enumerate(row)
     ]
     priced.append(((CostAccount.NOISE, None), prices.noise))
     return [(x, c * price) for account, price in priced if price for x, c in program.accounts[account]]
@@ -124,7 +124,7 @@ def _period(program: Program) -> Terms:
         loads[problem.physical_device(d)] += program.accounts[CostAccount.BUSY, d]
     for device, terms in loads.items():
         terms += program.accounts[CostAccount.LOAD, device]
-    links = [program.accounts[CostAccount.LINK, place] for place in range(len(problem.links))]
+    links = [program.accounts[CostAccount.LINK, link] for link in range(len(problem.links))]
     for terms in (*loads.values(), *links):
         if terms:
             program.add("period", sum_of([(x, c * MICRO) for x, c in terms]) <= period)
