@@ -128,6 +128,7 @@ class UnitOptions:
             )
         if unit.quantizable:
             return allowed
+        # What came quantized counts as int8, and needs a device that may compute so.
         if unit.quantized and Precision.INT8 not in allowed:
             return ()
         return (Precision.FP32,)  # what cannot be quantized runs as it is, everywhere

@@ -63,6 +63,7 @@ def add_limits(program: Program) -> None:
     """Keep each quantity within its limit, which is brought to 1."""
     for limit in program.problem.limits:
         terms = program.quantities[limit.quantity]
+        # A limit of 0 cannot be scaled; whatever counts must not be.
         if limit.at_most == 0:
             program.add("limit", sum_of([(x, 1.0) for x, factor in terms if factor > 0]) <= 0)
         else:
@@ -100,6 +101,7 @@ def _peaks(program: Program, of: int | None) -> Terms:
     """Return the inputs and outputs of the largest unit on a device, or on each."""
     problem = program.problem
     terms: Terms = []
+    # Scaled to at most 1, as the limits are: the solvers' tolerances are absolute.
     unit = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0) or 1.0
     for device in physical_devices(problem) if of is None else [of]:
         peak = program.variable(f"peak_{device}")
