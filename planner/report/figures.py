@@ -30,6 +30,7 @@ def draw_latency(comparison: Comparison) -> Figure:
         figure = new_figure(_WIDE, _HIGH)
         axes = figure.add_subplot()
         for number, budgets in enumerate(_budget_sets(comparison)):
+            # Budgets are told apart by the dash, since colours are those of baselines.
             style = _LINE_STYLES[number % len(_LINE_STYLES)]
             rows = [row for row in comparison.rows if row.budgets == budgets and row.bandwidth]
             if not number:

@@ -51,6 +51,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
     scenario = parse_scenario(bytes(plan.scenario))
     graph_svg = inline_svg(figures["graph"], "plan", _in_words(plan))
     name = PurePath(scenario.model).name
+    # What the script shows of a unit that is pointed at.
     data = {
         "units": units_data(graph),
         "graphs": {

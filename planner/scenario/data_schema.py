@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from planner.scenario.base_schema import Count, ObjectName, Part, PerChannel
 
+# Sums with it stay far below 64 bits.
 _MOST = 1_000_000_000
 Side = Annotated[int, Field(gt=0, le=16384)]
 

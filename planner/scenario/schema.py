@@ -20,7 +20,9 @@ from profiling.precision import Precision, Wire
 _MEBI = 2**20
 OBJECTIVE_KINDS = _NAMED, _WEIGHTS = "objective by name", "objective by weights"
 _HOUR_S, _GIBI = 3600.0, 2**30
+# A network's megabit is 10^6 bit, whatever a mebibyte of memory is.
 _MEGABIT_BYTES = 1e6 / 8
+# Each visit is a device to the solver.
 _MOST_VISITS = 8
 
 
@@ -133,6 +135,7 @@ class LinkSpec(Part):
         return self.receive_nj_per_byte / 1e9, self.receive_uj_per_message / 1e6
 
     def _radio_j(self, mw_per_mbit_per_s: float, mw: float) -> float:
+        # Watts while it sends, over the bytes that it sends in a second.
         watts = (mw_per_mbit_per_s * self.bandwidth_mbit_per_s + mw) / 1e3
         return watts / self.bandwidth_bytes_per_s
 

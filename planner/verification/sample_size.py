@@ -32,6 +32,7 @@ def too_few_held_back(budget: BudgetSpec, rounds: Sequence[Round]) -> tuple[TooF
 
 def _of_calibration(doubts: Sequence[TooFewSamples]) -> TooFewSamples:
     """Return the doubt on the plan that was nearest to being shown to hold, for all of them."""
+    # The plan that needs the fewest more samples.
     nearest = min(doubts, key=lambda doubt: doubt.needed)
     needed = nearest.needed * _HELD_BACK
     return msgspec.structs.replace(nearest, data="calibration", needed=needed, refused=len(doubts))
@@ -46,6 +47,7 @@ def _doubts(budget: BudgetSpec, metrics: Metrics) -> Iterator[TooFewSamples]:
     count = metrics.samples
     pairs = zip(as_measured(budget, metrics), with_margin(budget, metrics), strict=True)
     for (name, limit, measured), (_, _, cautious) in pairs:
+        # The share of answers that may change.
         allowed = 1 - limit if name == "top1_agreement" else limit
         if name in _ON_ANSWERS and 0 < allowed * count < _ONE_LOST - _ROUNDING:
             one_lost, two_lost = (1 / count, _ONE_LOST / count)
