@@ -83,10 +83,12 @@ def _starts(
             x = (right_line.intercept - left_line.intercept) / (left_line.slope - right_line.slope)
             middle = best(x)
             if not left_line.as_good_as(middle, x):
+                # The left half is on top, so that starts come out in order.
                 todo += [((x, middle), (x1, right_line)), ((x0, left_line), (x, middle))]
                 continue
             starts = [(x0, left_line), (x, right_line)]
         for start, line in starts:
+            # Equal lines of different plans are one range.
             if last is None or (line.intercept, line.slope) != (last.intercept, last.slope):
                 last = line
                 yield start, line

@@ -40,6 +40,7 @@ def measure_plans(
 
 def _measurement(line: PlanSummary, measured: Measured | None, compute_s: float | None) -> PlanMeasurement:
     expected = sum(line.compute_s.values())
+    # What the scenario says of links stays; the stages' seconds are replaced.
     fixed_s = None if compute_s is None else line.fixed_s - expected + compute_s
     return PlanMeasurement(
         measured=measured, fixed_s=fixed_s, compute_s=compute_s, expected_compute_s=expected

@@ -52,6 +52,7 @@ def select_plans(lines: Sequence[Line[int]], occurrence: BandwidthDistribution, 
     best = min(chains.values())
     for _ in range(most - 1):
         longer: dict[int, tuple[float, tuple[int, ...]]] = {}
+        # From K plans to K + 1: the last plan of a chain gives way to a later line of the envelope.
         for j, after in enumerate(lines):
             for i, (cost, chain) in chains.items():
                 if i < j:
@@ -61,6 +62,7 @@ def select_plans(lines: Sequence[Line[int]], occurrence: BandwidthDistribution, 
         chains = longer
         best = min([best, *chains.values()])
     chosen = tuple(lines[i] for i in best[1])
+    # A plan of the envelope is best from where the one before it meets it.
     switches = tuple(_intersection(a, b) for a, b in itertools.pairwise(chosen))
     free = sum(share * min(line.at(x) for line in lines) for x, share in pairs)
     return Selection(chosen, switches, best[0], free)

@@ -97,6 +97,7 @@ class SweepPoints:
         limits = []
         for chosen, summed in plans.items():
             metrics = self._held_back(chosen)
+            # A plan without noise breaks a budget whatever the limit.
             if summed and any(True for _ in doubtful_budgets(budget, metrics)):
                 limits.append(summed * reduction_factor(budget, metrics))
         if limits:
@@ -132,10 +133,10 @@ class SweepPoints:
         if errors not in self._limits:
             planning = replace(self._planning, scenario=scenario)
             self._limits[errors] = _tightened(self.basis, scenario, planning)
-        found = self._limits[errors]
-        if found.unmet:
-            raise UnreachableBudgetError(f"even without quantization noise: {'; '.join(found.unmet)}")
-        return found.summed
+        noise_limit = self._limits[errors]
+        if noise_limit.unmet:
+            raise UnreachableBudgetError(f"even without quantization noise: {'; '.join(noise_limit.unmet)}")
+        return noise_limit.summed
 
 
 def with_budgets(scenario: Scenario, budgets: Mapping[str, float]) -> Scenario:
@@ -162,11 +163,11 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningPr
     """Return the limit on summed noise at the scenario's own bandwidth."""
 
     def make() -> _NoiseLimit:
-        own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+        varied = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
         problem = planning.formulate()
-        found = own.noise_limit_search.solve(problem, SearchState())
-        limit = found.problem.tightest_limit(CostMetric.NOISE)
-        return _NoiseLimit(None if limit == inf else limit, found.unmet)
+        search_result = varied.noise_limit_search.solve(problem, SearchState())
+        limit = search_result.problem.tightest_limit(CostMetric.NOISE)
+        return _NoiseLimit(None if limit == inf else limit, search_result.unmet)
 
     key = cache_key(
         subject=basis.prepared.subject.fingerprint,

@@ -80,6 +80,7 @@ def _key(request: ConversionRequest) -> str | None:
     if request.custom_objects is not None:
         modules = sorted(Path(request.custom_objects).parent.glob("*.py"))
         source_files += [("conversion.custom_objects", path) for path in modules]
+    # A changed conversion makes another model.
     code = sorted((Path(__file__).parent / "tf_worker").glob("*.py"))
     return cache_key(
         order=msgspec.to_builtins(msgspec.structs.replace(request, target=_name_in_key(request))),

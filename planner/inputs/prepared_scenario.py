@@ -124,6 +124,7 @@ def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
     request = conversion_request(scenario.model, scenario.conversion, shapes)
     if request:
+        # Before minutes of conversion.
         check_names(scenario.data.calibration, "data.calibration")
         check_names(scenario.data.evaluation, "data.evaluation")
     converted = convert(request, progress) if request else None

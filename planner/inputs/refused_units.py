@@ -39,11 +39,13 @@ def refused_once(
     for precision in scenario.measured_precisions[1:]:
         for device, scheme in schemes.items():
             scheme_in_precision = scheme.at(precision)
+            # A scheme that several devices use is tried out once, as on the first of them.
             levels.setdefault(scheme_in_precision, trial_level(scenario, scenario.device(device), scheme))
     reasons: dict[str, str] = {}
     for done, (scheme, level) in enumerate(levels.items()):
         progress("trying out units", done, len(levels))
         refused = _refused(subject, Calibration(scheme, ranges), level)
+        # The first scheme's reason stands.
         reasons = refused | reasons
     progress("trying out units", len(levels), len(levels))
     return reasons

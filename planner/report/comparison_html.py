@@ -48,6 +48,7 @@ def comparison_page(
     data = {
         "units": units_data(graph),
         "unit": comparison.unit,
+        # The slider is for one set of budgets: the first.
         "pieces": [
             {"low": piece.low, "high": piece.high, "plan": piece.plan}
             for piece in comparison.pieces

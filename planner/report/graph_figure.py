@@ -98,6 +98,7 @@ def _positions(graph: ModelGraph) -> tuple[list[Point], int]:
             preferred if preferred not in taken else next(n for n in range(len(taken) + 1) if n not in taken)
         )
         taken.add(line_of[index])
+    # A row of the figure is as high as the most lines in any of its columns.
     heights: dict[int, int] = defaultdict(int)
     for index in rank:
         heights[rank[index] // columns] = max(heights[rank[index] // columns], line_of[index] + 1)
@@ -152,8 +153,10 @@ def _edge_curve(start: Point, end: Point, columns: int) -> Curve:
     if x1 > x0 and abs(y1 - y0) < 1.5 and (x1 - x0 <= 1 or y0 != y1):  # noqa: PLR2004  lanes beside each other
         return Curve([start, end])
     if x1 > x0:
+        # Past the units between, above the straight line.
         bend = ((x0 + x1) / 2, max(y0, y1) + 0.9)
         return Curve([start, bend, end], [Curve.MOVETO, Curve.CURVE3, Curve.CURVE3])
+    # Through the gap above the next row.
     between_rows = y1 + 0.75
     return Curve(
         [start, (columns - 0.3, y0), (columns - 0.3, between_rows), (-0.9, between_rows), (-0.9, y1), end],

@@ -51,6 +51,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
     scenario = parse_scenario(bytes(plan.scenario))
     graph_svg = inline_svg(figures["graph"], "plan", _in_words(plan))
     name = PurePath(scenario.model).name
+    # What the script shows of a unit that is pointed at.
     data = {
         "units": units_data(graph),
         "graphs": {
@@ -74,7 +75,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             formatted("ms", "predicted", "transfer_s"),
             formatted("percent", "objective", "gap"),
         ),
-        too_few=[too_few_text(one) for one in plan.too_few_samples],
+        too_few=[too_few_text(too_few) for too_few in plan.too_few_samples],
         costs=list(_cost_rows(plan, formatted)),
         picture=Markup(graph_svg),
         legend=LEGEND,

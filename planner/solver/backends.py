@@ -103,6 +103,7 @@ def _highs(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
 def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with CBC; its bound stands only in its log, unless it proved the optimum."""
     with tempfile.TemporaryDirectory() as folder:
+        # pulp does not hand CBC's bound on.
         log = Path(folder) / "cbc.log"
         solver = pulp.COIN_CMD(
             msg=False,

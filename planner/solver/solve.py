@@ -80,8 +80,10 @@ class _Search:
     def run(self) -> SolveResult:
         """Bound, then solve over more and more options until none that is left out can be better."""
         dual = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE, time.perf_counter)
+        # No bound of this kind (a maximum of sums): the whole program is solved.
         if dual is None:
             return self._result(self._solve_all())
+        # Even the relaxation keeps no limit together with the others.
         if dual.value == inf:
             return self._result(inf)
         if dual.best is not None:
@@ -92,11 +94,13 @@ class _Search:
         options_in_reach, options_below_best = (
             _count_within(dual.option_bounds, limit) for limit in (reach, self._objective)
         )
+        # Hardly more options can be in a better plan than the best one known: all of them at once.
         if self._options.gap < _REACH and options_below_best <= _FEW_MORE * options_in_reach:
             reach = max(reach, self._objective)  # one program then proves the answer
         while True:
             keep = [_options_within(row, reach) for row in dual.option_bounds]
             bound = self._solve_over(keep)
+            # A plan with an option that was left out is no better than this.
             bound_of_rest = _least_left_out(dual.option_bounds, keep)
             bound = min(bound, bound_of_rest)
             good_enough = self._objective * (1 - self._options.gap)
@@ -170,6 +174,7 @@ class _Search:
     def _makespan(self) -> float:
         """Return seconds of a makespan that no better plan exceeds."""
         terms = self._problem.objective
+        # Only where the makespan alone is minimised does a plan's objective bound it.
         if self._choice is None or [t.quantity for t in terms] != [Quantity(CostMetric.MAKESPAN)]:
             return inf
         return self._objective / terms[0].weight if terms[0].weight else inf

@@ -1,4 +1,4 @@
-"""The process with TensorFlow: reads an order from a folder, and writes a model or answers there."""
+"""The process with TensorFlow: reads a request from a folder, and writes a model or answers there."""
 
 import gc
 import sys
@@ -40,25 +40,25 @@ from profiling.errors import ProfilingError
 _PACKAGES = ("tensorflow", "keras", "tf2onnx")
 
 
-def convert(folder: Path) -> None:
-    """Write the model that a folder's order asks for, what became of it, and answers to random numbers."""
-    order = read_request(folder)
-    source = open_source(order)
+def run_conversion(folder: Path) -> None:
+    """Write the model that a request asks for, what became of it, and answers to random numbers."""
+    request = read_request(folder)
+    source = open_source(request)
     np.savez(folder / SAMPLES, **{end.name: _random(end)[None] for end in source.ends})
     _write_answers(source, folder)
     notes = source.notes
     if isinstance(source, TfliteModel):
-        model, inputs = export_tflite(source, order.opset)
+        model, inputs = export_tflite(source, request.opset)
     else:
         frozen = freeze(source)
         del source  # and its copy of the weights
         gc.collect()
-        model, inputs = export_frozen(frozen, order.opset)
+        model, inputs = export_frozen(frozen, request.opset)
     _set_output_shapes(model, folder)
     onnx.save(model, folder / MODEL)
     record = Conversion(
-        source=order.shown,
-        opset=order.opset,
+        source=request.shown,
+        opset=request.opset,
         versions={name: version(name) for name in _PACKAGES},
         inputs=inputs,
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
@@ -91,16 +91,16 @@ def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
     np.savez(folder / ANSWERS, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
 
-def open_source(order: ConversionRequest) -> Traced | TfliteModel:
-    """Return what an order names, ready to be asked."""
-    if order.kind is SourceKind.TFLITE:
-        return TfliteModel(Path(order.target))
-    if order.kind is SourceKind.APPLICATION:
-        model, notes = build_application(order)
-        return trace_keras(model, default_shapes(model) | order.input_shapes, notes)
-    if order.kind is SourceKind.KERAS:
-        return trace_keras(load_keras(order), order.input_shapes)
-    return trace_saved_model(order) if order.kind is SourceKind.SAVED_MODEL else trace_object(order)
+def open_source(request: ConversionRequest) -> Traced | TfliteModel:
+    """Return the source that a request names, ready to answer."""
+    if request.kind is SourceKind.TFLITE:
+        return TfliteModel(Path(request.target))
+    if request.kind is SourceKind.APPLICATION:
+        model, notes = build_application(request)
+        return trace_keras(model, default_shapes(model) | request.input_shapes, notes)
+    if request.kind is SourceKind.KERAS:
+        return trace_keras(load_keras(request), request.input_shapes)
+    return trace_saved_model(request) if request.kind is SourceKind.SAVED_MODEL else trace_object(request)
 
 
 def _random(end: SourceInput) -> Any:
@@ -119,7 +119,7 @@ def main() -> None:
     sys.exit(bool(failed))
 
 
-_COMMANDS = {"convert": convert, "answer": answer}
+_COMMANDS = {"convert": run_conversion, "answer": answer}
 
 
 def _done(command: Callable[[Path], None], folder: Path) -> bool:

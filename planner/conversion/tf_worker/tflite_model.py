@@ -90,7 +90,8 @@ def _named(interpreter: Any) -> tuple[_Details, _Details]:
         runner = interpreter.get_signature_runner()
         named = runner.get_input_details(), runner.get_output_details()
         if all(
-            _indices(by_name.values()) == _indices(own) for by_name, own in zip(named, sides, strict=True)
+            _indices(by_name.values()) == _indices(signature_name)
+            for by_name, signature_name in zip(named, sides, strict=True)
         ):
             return named
     inputs, outputs = ({detail["name"]: detail for detail in side} for side in sides)
