@@ -79,7 +79,7 @@ class LargeWeight:
         """Bytes in the file."""
         return _elements(self.dims) * self.dtype.itemsize
 
-    def blocks(self) -> Iterator[Array]:
+    def iter_chunks(self) -> Iterator[Array]:
         """Yield runs of rows (along the first axis), a few mebibytes at a time."""
         row = _elements(self.dims[1:])
         step = max(1, _PIECE_BYTES // max(1, row * self.dtype.itemsize))
@@ -105,17 +105,17 @@ def is_large(tensor: TensorProto) -> bool:
     return bool(tensor.data_location == TensorProto.EXTERNAL)
 
 
-def blocks(tensor: TensorProto) -> Iterator[Array]:
+def iter_chunks(tensor: TensorProto) -> Iterator[Array]:
     """Yield a weight's values: runs of rows of a large one, else all at once."""
     if is_large(tensor):
-        yield from LargeWeight.of(tensor).blocks()
+        yield from LargeWeight.of(tensor).iter_chunks()
     else:
         yield numpy_helper.to_array(tensor)
 
 
-def values(tensor: TensorProto) -> Array:
+def read_array(tensor: TensorProto) -> Array:
     """Return all of a weight's values in memory."""
-    found = list(blocks(tensor))
+    found = list(iter_chunks(tensor))
     return np.concatenate(found) if len(found) > 1 else found[0]
 
 
@@ -137,7 +137,7 @@ def write_external(dims: tuple[int, ...], data_type: int, rows: Iterable[Array])
     return LargeWeight(path, 0, dims, data_type, digest.hexdigest())
 
 
-def discard(tensors: Iterable[TensorProto]) -> None:
+def delete_files(tensors: Iterable[TensorProto]) -> None:
     """Delete the files of large weights that `write_external` wrote and that no model needs any more."""
     for tensor in tensors:
         if is_large(tensor):
@@ -184,21 +184,23 @@ def inline(tensor: TensorProto) -> TensorProto:
     """Return a tensor with its values inside."""
     if not is_large(tensor):
         return tensor
-    raw = b"".join(block.tobytes() for block in blocks(tensor))
+    raw = b"".join(block.tobytes() for block in iter_chunks(tensor))
     return TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, raw_data=raw)
 
 
-def light(model: onnx.ModelProto, stand_ins: Mapping[str, TensorProto] | None = None) -> onnx.ModelProto:
+def without_large_weights(
+    model: onnx.ModelProto, substitutes: Mapping[str, TensorProto] | None = None
+) -> onnx.ModelProto:
     """Return a copy for tools that cannot handle large weights: they are graph inputs there.
 
     Parameters
     ----------
-    stand_ins
-        Large weights that stay initializers, with other values.
+    substitutes
+        By name: large weights that stay initializers, with other values.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    kept = stand_ins or {}
+    kept = substitutes or {}
     listed = {value.name for value in copy.graph.input}
     large = [tensor for tensor in model.graph.initializer if is_large(tensor) and tensor.name not in kept]
     small = [kept.get(tensor.name, tensor) for tensor in model.graph.initializer]
@@ -213,7 +215,7 @@ def light(model: onnx.ModelProto, stand_ins: Mapping[str, TensorProto] | None = 
 
 
 def reattach_weights(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
-    """Give a model back, in place, those weights that `light` took from the original and it still has."""
+    """Undo `without_large_weights`, in place, for those weights of the original that the model still has."""
     large = {tensor.name: tensor for tensor in original.graph.initializer if is_large(tensor)}
     listed = {value.name for value in original.graph.input}
     present = [value.name for value in model.graph.input] + [t.name for t in model.graph.initializer]
@@ -234,11 +236,11 @@ def check_model(model: onnx.ModelProto) -> None:
     onnx.checker.ValidationError
         If it is not valid.
     """
-    checker.check_model(light(model))
+    checker.check_model(without_large_weights(model))
 
 
 @functools.cache
-def extremes(weight: LargeWeight, axis: int) -> Array:
+def per_channel_min_max(weight: LargeWeight, axis: int) -> Array:
     """Return the least and the greatest value of each channel, in the weight's rank.
 
     Parameters
@@ -247,8 +249,8 @@ def extremes(weight: LargeWeight, axis: int) -> Array:
         Of the channels: 0 or 1. The result has the channels there and two values along the other.
     """
     others = tuple(i for i in range(len(weight.dims)) if i != axis)
-    low = [block.min(axis=others) for block in weight.blocks()]
-    high = [block.max(axis=others) for block in weight.blocks()]
+    low = [block.min(axis=others) for block in weight.iter_chunks()]
+    high = [block.max(axis=others) for block in weight.iter_chunks()]
     if axis == 0:
         pair = np.stack([np.concatenate(low), np.concatenate(high)], axis=1)
     else:
@@ -298,7 +300,7 @@ def save_sharing(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _copy_into(target: BinaryIO, weight: LargeWeight) -> None:
-    for block in weight.blocks():
+    for block in weight.iter_chunks():
         target.write(block.data)
 
 
@@ -320,7 +322,7 @@ def _adopted(tensor: TensorProto, model: Path) -> LargeWeight:
         raise ModelError(f"{what}: {location!r} ends before it does")
     weight = LargeWeight(file, offset, tuple(tensor.dims), tensor.data_type, "")
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    for block in weight.blocks():
+    for block in weight.iter_chunks():
         digest.update(block.data)
     return LargeWeight(file, offset, weight.dims, weight.data_type, digest.hexdigest())
 

@@ -13,7 +13,13 @@ from onnx import checker, helper, numpy_helper, shape_inference
 from profiling.arrays import Array
 from profiling.errors import ModelError
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
-from profiling.onnx_io.external_weights import LargeWeight, check_model, is_large, light, read_model
+from profiling.onnx_io.external_weights import (
+    LargeWeight,
+    check_model,
+    is_large,
+    read_model,
+    without_large_weights,
+)
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
 from profiling.runtime.session import Optimization, Runtime, open_session
@@ -64,7 +70,7 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
     name_open_outputs(model.graph)
     name_nodes(model.graph)
     if has_branches(model.graph) and not loads(model):
-        infer = shape_inference.infer_shapes(light(model))
+        infer = shape_inference.infer_shapes(without_large_weights(model))
         model.graph.value_info.extend(infer.graph.value_info)  # whose types are needed, shapes are not
         hide_branch_shapes(model.graph)
         del model.graph.value_info[:]

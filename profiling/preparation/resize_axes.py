@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from profiling.arrays import Array
-from profiling.onnx_io.external_weights import values
+from profiling.onnx_io.external_weights import read_array
 from profiling.onnx_io.unique_names import FreshNames
 
 _ROI, _SCALES, _SIZES = 1, 2, 3
@@ -50,7 +50,7 @@ def _spread(
     given = constants.get(_name(node, which))
     if given is None or has_roi or any(policy != b"stretch" for policy in policies):
         return
-    own = values(given)
+    own = read_array(given)
     whole: Array = np.ones(len(shape), np.float32) if which == _SCALES else np.asarray(shape, np.int64)
     whole[list(axes)] = own
     node.input[which] = fresh.of(f"{given.name}/all_axes")

@@ -113,12 +113,12 @@ def test_a_stack_of_matrices_stays_in_float(tmp_path):
 def test_pieces_are_the_whole(tmp_path):
     array = np.arange(7 * 5 * 3, dtype=np.float32).reshape(7, 5, 3)
     weight = weights.write_external(array.shape, TensorProto.FLOAT, [array[:2], array[2:]])
-    pieces = list(weight.blocks())
+    pieces = list(weight.iter_chunks())
     assert len(pieces) == 7
     assert np.concatenate(pieces).tobytes() == array.tobytes()
     assert weights.LargeWeight.of(weight.reference("w")) == weight
     for axis in (0, 1):
-        low_high = np.moveaxis(weights.extremes(weight, axis), 1 - axis, 0)
+        low_high = np.moveaxis(weights.per_channel_min_max(weight, axis), 1 - axis, 0)
         others = tuple(i for i in range(3) if i != axis)
         np.testing.assert_array_equal(low_high[0].ravel(), array.min(axis=others))
         np.testing.assert_array_equal(low_high[1].ravel(), array.max(axis=others))
