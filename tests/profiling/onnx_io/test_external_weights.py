@@ -43,7 +43,7 @@ LAYERS = {
 @pytest.fixture
 def _all_large(monkeypatch):
     monkeypatch.setattr(weights, "LARGE_BYTES", 64)
-    monkeypatch.setattr(weights, "_PIECE_BYTES", 100)  # so that even tiny weights come in pieces
+    monkeypatch.setattr(weights, "_CHUNK_BYTES", 100)  # so that even tiny weights come in pieces
 
 
 def save(model: onnx.ModelProto, folder, name="m.onnx"):
@@ -94,7 +94,7 @@ def test_every_kind_of_weight_is_quantized_as_if_it_were_inside(layer, scheme, t
     _, inside, outputs = quantized(path, tmp_path, scheme)
     assert not large(inside)
     monkeypatch.setattr(weights, "LARGE_BYTES", 64)
-    monkeypatch.setattr(weights, "_PIECE_BYTES", 30)
+    monkeypatch.setattr(weights, "_CHUNK_BYTES", 30)
     source, outside, others = quantized(path, tmp_path, scheme)
     assert large(source) == ["w"]
     assert large(outside) == ["w_quantized"]
@@ -143,7 +143,7 @@ def test_a_model_that_is_too_large_for_one_file_gets_two(tmp_path, monkeypatch):
     arrays = {"x": np.random.default_rng(0).normal(size=(8, 1, 2, 8, 8)).astype(np.float32)}
     outcome = plan_model(tmp_path, models.residual(), arrays)
     write_outcome(outcome, tmp_path / "one")
-    monkeypatch.setattr(weights, "_MOST_INLINE_BYTES", 1)
+    monkeypatch.setattr(weights, "_MAX_INLINE_BYTES", 1)
     write_outcome(outcome, tmp_path / "two")
     write_outcome(outcome, tmp_path / "two")  # a plan may replace a plan of two files
     manifest = read_manifest(tmp_path / "two")
