@@ -45,6 +45,7 @@ def hide_branch_shapes(graph: onnx.GraphProto) -> tuple[str, ...]:
             for name, hidden_name in hidden.items():
                 scalar = scalar_of_type.setdefault(types[name], fresh.of(f"hidden/scalar_{types[name]}"))
                 sequence = fresh.of(f"{hidden_name}/sequence")
+                # Of a sequence with tensors of two ranks inference knows the element type only.
                 nodes += [
                     helper.make_node(
                         "SequenceConstruct", [name, scalar], [sequence], fresh.of(f"{hidden_name}/make")

@@ -350,18 +350,18 @@ def _weight_beside(tensor: TensorProto, model: Path) -> LargeWeight:
     """
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location, folder = entries.get("location", ""), model.parent.resolve()
-    what = f"model: {model}: weight {tensor.name!r}"
-    file = (folder / location).resolve()
+    prefix = f"model: {model}: weight {tensor.name!r}"
+    file = (folder / location).resolve()  # follows links, so that one out of the folder is seen
     if Path(location).is_absolute() or not file.is_relative_to(folder):
-        raise ModelError(f"{what}: {location!r} points outside the model's folder")
+        raise ModelError(f"{prefix}: {location!r} points outside the model's folder")
     if not file.is_file():
-        raise ModelError(f"{what}: its file {location!r} does not exist")
+        raise ModelError(f"{prefix}: its file {location!r} does not exist")
     size = _size_bytes(tensor)
-    offset, length = _byte_count(entries, "offset", 0, what), _byte_count(entries, "length", size, what)
+    offset, length = _byte_count(entries, "offset", 0, prefix), _byte_count(entries, "length", size, prefix)
     if length != size:
-        raise ModelError(f"{what}: its shape takes {size} bytes, but it has {length}")
+        raise ModelError(f"{prefix}: its shape takes {size} bytes, but it has {length}")
     if offset + length > file.stat().st_size:
-        raise ModelError(f"{what}: {location!r} ends before it does")
+        raise ModelError(f"{prefix}: {location!r} ends before it does")
     weight = LargeWeight(file, offset, tuple(tensor.dims), tensor.data_type, "")
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for chunk in weight.iter_chunks():
@@ -369,10 +369,10 @@ def _weight_beside(tensor: TensorProto, model: Path) -> LargeWeight:
     return LargeWeight(file, offset, weight.dims, weight.data_type, digest.hexdigest())
 
 
-def _byte_count(entries: Mapping[str, str], key: str, default: int, what: str) -> int:
+def _byte_count(entries: Mapping[str, str], key: str, default: int, prefix: str) -> int:
     text = entries.get(key, str(default))
     if not text.isdecimal():
-        raise ModelError(f"{what}: {key} is {text!r}, not a number of bytes")
+        raise ModelError(f"{prefix}: {key} is {text!r}, not a number of bytes")
     return int(text)
 
 
@@ -393,7 +393,7 @@ def _element_count(dims: Iterable[int]) -> int:
 
 
 def _set_location(tensor: TensorProto, location: Path, offset: int, length: int) -> None:
-    del tensor.external_data[:]
+    del tensor.external_data[:]  # our checksum, too: in a file ONNX means the SHA-1 of all data by it
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in (("location", location.as_posix()), ("offset", offset), ("length", length)):
         tensor.external_data.add(key=key, value=str(value))
