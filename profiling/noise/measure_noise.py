@@ -10,7 +10,7 @@ import onnxruntime as ort
 from profiling.arrays import Array, Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.noise_taps import Tap, taps_of
-from profiling.onnx_io.external_weights import discard
+from profiling.onnx_io.external_weights import delete_files
 from profiling.onnx_io.extract import Library
 from profiling.onnx_io.load import model_hash
 from profiling.progress import Progress, silent
@@ -73,7 +73,7 @@ def measure_noise(
             inner = [quantizers[n] for n in written if n in quantizers and n not in unit.outputs]
             own = {n: weights[n].rounded(n) for node in nodes for n in node.input if n in weights}
             rounded = walk.rounded_unit(inner, own) if inner or own else None
-            discard(own.values())
+            delete_files(own.values())
             walk.advance()
             units[unit.name] = walk.seen(rounded) if rounded else _UNSEEN
             progress("noise", len(tensors) + len(units), total)

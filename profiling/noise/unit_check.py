@@ -10,7 +10,7 @@ from onnx import numpy_helper, shape_inference
 from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError, QuantizeError
 from profiling.graph.unit_graph import ModelGraph, Unit
-from profiling.onnx_io.external_weights import is_large, values
+from profiling.onnx_io.external_weights import is_large, read_array
 from profiling.onnx_io.extract import Library
 from profiling.quantization.fake_quantization import (
     TensorRounding,
@@ -277,7 +277,7 @@ class _Alone:
             return f"quantized, it changes {changed:.3g} of {name!r}" if changed > _LEAST_SHARE else ""
         step = 0.0
         if name in self.tensors:
-            ideal, step = self.tensors[name].rounded(ideal), float(values(self.tensors[name].scale))
+            ideal, step = self.tensors[name].rounded(ideal), float(read_array(self.tensors[name].scale))
         off, expected, size = _rms(got, want), _rms(ideal, want), _size(want)
         if off <= _MOST_TIMES * expected + _MOST_STEPS * step or off <= _LEAST_SHARE * size:
             return ""
@@ -312,7 +312,7 @@ def _size(values: Array) -> float:
 
 def _rounded_best(weight: onnx.TensorProto, axis: int) -> onnx.TensorProto:
     """Return a weight rounded to 127 steps to either side of zero, per slice along an axis."""
-    exact = values(weight).astype(np.float64)
+    exact = read_array(weight).astype(np.float64)
     others = tuple(i for i in range(exact.ndim) if i != axis % exact.ndim)
     scale = np.abs(exact).max(axis=others, keepdims=True) / 127
     scale[scale == 0] = 1.0

@@ -9,7 +9,7 @@ from onnx import TensorProto
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
 from profiling.errors import ModelError
-from profiling.onnx_io.external_weights import externalize, light, reattach_weights
+from profiling.onnx_io.external_weights import externalize, reattach_weights, without_large_weights
 from profiling.runtime.log_filter import quiet
 from profiling.runtime.session import Optimization, Runtime, Trace, open_session
 
@@ -51,7 +51,10 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder, chdir(folder), quiet():
         try:
             return reattach_weights(
-                SymbolicShapeInference.infer_shapes(light(model), int_max=_UNBOUNDED, auto_merge=True), model
+                SymbolicShapeInference.infer_shapes(
+                    without_large_weights(model), int_max=_UNBOUNDED, auto_merge=True
+                ),
+                model,
             )
         except Exception:  # noqa: BLE001  it raises anything; plain inference may do
             return model

@@ -8,7 +8,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from profiling.arrays import Array
-from profiling.onnx_io.external_weights import blocks, is_large, values, write_external
+from profiling.onnx_io.external_weights import is_large, iter_chunks, read_array, write_external
 from profiling.quantization.int16_activations import WIDE_TYPES, import_ms_domain
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
 
@@ -23,7 +23,7 @@ class TensorRounding:
 
     def rounded(self, exact: Array) -> Array:
         """Return a tensor as its quantized form has it, in float (ONNX's QuantizeLinear and back)."""
-        scale, zero = values(self.scale), values(self.zero_point)
+        scale, zero = read_array(self.scale), read_array(self.zero_point)
         limits = np.iinfo(zero.dtype)
         whole = np.clip(np.rint(exact / scale) + np.float32(zero), limits.min, limits.max)
         return np.asarray((whole - np.float32(zero)) * scale, dtype=exact.dtype)
@@ -40,11 +40,11 @@ class WeightRounding:
 
     def rounded(self, name: str) -> onnx.TensorProto:
         """Return the weight as its quantized form has it, in float."""
-        scale, zero = values(self.scale), values(self.zero_point).astype(np.float64)
+        scale, zero = read_array(self.scale), read_array(self.zero_point).astype(np.float64)
 
         def rows() -> Iterator[Array]:
             start = 0
-            for block in blocks(self.integers):
+            for block in iter_chunks(self.integers):
                 rows_here = len(block) if block.ndim else 1
                 part = slice(start, start + rows_here) if scale.size > 1 and self.axis == 0 else slice(None)
                 shape = [1] * block.ndim
@@ -74,7 +74,7 @@ def tensor_roundings(quantized: onnx.ModelProto) -> dict[str, TensorRounding]:
 
 def _first(repeated: onnx.TensorProto) -> onnx.TensorProto:
     """Return a tensor's scale or zero point, which may be there once per channel."""
-    return numpy_helper.from_array(values(repeated).reshape(-1)[:1].reshape(()), repeated.name)
+    return numpy_helper.from_array(read_array(repeated).reshape(-1)[:1].reshape(()), repeated.name)
 
 
 def weight_roundings(quantized: onnx.ModelProto) -> dict[str, WeightRounding]:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from profiling.onnx_io.external_weights import values
+from profiling.onnx_io.external_weights import read_array
 from profiling.onnx_io.load import default_opset
 from profiling.onnx_io.subgraphs import all_inputs
 
@@ -79,7 +79,7 @@ def _steps_of(tensor: str) -> list[str]:
 
 def _add_steps(model: onnx.ModelProto, tensor: str, pair: list[TensorProto]) -> int:
     """Add scale and zero point of a tensor, given those for 8 bits; return the type of its integers."""
-    scale, zero = values(pair[0]), values(pair[1])
+    scale, zero = read_array(pair[0]), read_array(pair[1])
     scale_to_int16 = (
         np.asarray(scale / np.float32(STEPS), scale.dtype),
         np.asarray(zero.astype(np.int64) * STEPS, _WIDE[pair[1].data_type]),

@@ -15,7 +15,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array
 from profiling.errors import QuantizeError
-from profiling.onnx_io.external_weights import LargeWeight, blocks, extremes, is_large, values, write_external
+from profiling.onnx_io.external_weights import (
+    LargeWeight,
+    is_large,
+    iter_chunks,
+    per_channel_min_max,
+    read_array,
+    write_external,
+)
 from profiling.onnx_io.subgraphs import all_inputs
 
 QUANTIZED_WEIGHT = "_quantized"
@@ -89,7 +96,7 @@ class StandIns:
                 continue
             scale = _scales(originals[name], role.axis, reduced=reduced[name])
             if role.bias is not None:
-                bias = values(originals[role.bias]).astype(np.float64)
+                bias = read_array(originals[role.bias]).astype(np.float64)
                 step = np.float32(input_scales[node.output[0]] / scale_to_int16.get(name, 1.0))
                 scale = _widened(scale, step, bias)
                 _put_bias(dequantizers[role.bias], constants, bias, step * scale)
@@ -115,7 +122,7 @@ def stand_ins(model: onnx.ModelProto, nodes: Collection[str]) -> StandIns:
         for name in node.input if node.name in nodes else ():
             tensor = tensors.get(name)
             if tensor is not None and name not in constants and is_large(tensor) and _is_float(tensor):
-                pair = extremes(LargeWeight.of(tensor), channel_axis(node))
+                pair = per_channel_min_max(LargeWeight.of(tensor), channel_axis(node))
                 constants[name] = numpy_helper.from_array(pair, name)
     return StandIns(constants, model, roles)
 
@@ -163,7 +170,7 @@ def _input_scales(quantized: onnx.ModelProto, constants: Mapping[str, TensorProt
         node.output[0]: node.input[1] for node in quantized.graph.node if node.op_type == "DequantizeLinear"
     }
     return {
-        node.input[_WEIGHT]: np.float32(values(constants[scale_of[node.input[0]]]).reshape(-1)[0])
+        node.input[_WEIGHT]: np.float32(read_array(constants[scale_of[node.input[0]]]).reshape(-1)[0])
         for node in quantized.graph.node
         if len(node.input) > _WEIGHT and node.input[_WEIGHT] in scale_of and node.input[0] in scale_of
     }
@@ -172,7 +179,7 @@ def _input_scales(quantized: onnx.ModelProto, constants: Mapping[str, TensorProt
 def _scales(weight: TensorProto, axis: int, *, reduced: bool) -> Array:
     """Return a scale per channel: the widest value takes the last step; 1 where all are zero."""
     others = tuple(i for i in range(len(weight.dims)) if i != axis)
-    largest = [np.abs(block).max(axis=others) for block in blocks(weight)]
+    largest = [np.abs(block).max(axis=others) for block in iter_chunks(weight)]
     widest = np.concatenate(largest) if axis == 0 else np.max(largest, axis=0)
     if not np.isfinite(widest).all():
         raise QuantizeError(f"weight {weight.name!r} has values that are not finite")
@@ -210,14 +217,14 @@ def _put_weight(
     else:
         shape = [1] * len(weight.dims)
         shape[axis] = -1
-        _put(constants, node.input[0], _whole(values(weight), scale.reshape(shape), zero.reshape(shape)))
+        _put(constants, node.input[0], _whole(read_array(weight), scale.reshape(shape), zero.reshape(shape)))
 
 
 def _requantize(weight: TensorProto, node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> None:
     """Quantize a large weight with the scales that the tool found for its extremes."""
     large = LargeWeight.of(weight)
     axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
-    scale = values(constants[node.input[1]])
+    scale = read_array(constants[node.input[1]])
     if scale.ndim and len(scale) != large.dims[axis]:
         raise QuantizeError(f"the quantization tool took other channels of {node.input[0]!r} than expected")
     _put_large(large, node, constants, axis)
@@ -226,7 +233,7 @@ def _requantize(weight: TensorProto, node: onnx.NodeProto, constants: Mapping[st
 def _put_large(
     weight: LargeWeight, node: onnx.NodeProto, constants: Mapping[str, TensorProto], axis: int
 ) -> None:
-    scale, zero = (values(constants[name]).tobytes() for name in node.input[1:])
+    scale, zero = (read_array(constants[name]).tobytes() for name in node.input[1:])
     whole = _quantized(weight, axis, scale, zero, constants[node.input[2]].data_type)
     constants[node.input[0]].CopyFrom(whole.reference(node.input[0]))
 
@@ -249,7 +256,7 @@ def _quantized(weight: LargeWeight, axis: int, scale: bytes, zero: bytes, data_t
 
     def rows() -> Iterator[Array]:
         start = 0
-        for block in weight.blocks():
+        for block in weight.iter_chunks():
             part = slice(start, start + len(block)) if axis == 0 and len(scales) > 1 else slice(None)
             shape = [1] * block.ndim
             shape[axis] = -1

@@ -17,7 +17,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from profiling.arrays import Feeds
 from profiling.errors import QuantizeError
-from profiling.onnx_io.external_weights import light, reattach_weights
+from profiling.onnx_io.external_weights import reattach_weights, without_large_weights
 from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.activation_ranges import tensor_ranges
@@ -214,7 +214,7 @@ def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Pa
         target = Path(folder) / "quantized.onnx"
         try:
             quantize_static(
-                light(model, small.constants),  # the tool edits its input
+                without_large_weights(model, small.constants),  # the tool edits its input
                 target,
                 None,
                 quant_format=QuantFormat.QDQ,
