@@ -72,9 +72,8 @@ def _failure(folder: Path, code: int) -> str:
     if user_code is not None and code >= 0:
         return f"model: {user_code.rpartition('/')[2]} ended the process that ran it, with exit code {code}"
     if code < 0:
-        is_killed = -code == signal.SIGKILL
-        likely = "memory may have run out" if is_killed else "the file may be damaged"
         name = signal.Signals(-code).name
+        likely = "memory may have run out" if name == "SIGKILL" else "the file may be damaged"
         return f"model: TensorFlow ended with {name} over {request.shown}: {likely}"
     last = (folder / _LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
     return f"model: TensorFlow's process failed: {''.join(last) or f'exit code {code}'}"

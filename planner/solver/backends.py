@@ -1,16 +1,15 @@
 """The solvers behind pulp: each takes an integer program as it is and returns its proved bound."""
 
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pulp
 from pulp.apis import coin_api
 
 from planner.errors import SolverError
+from profiling.directories import temporary_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +101,8 @@ def _highs(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
 
 def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with CBC; its bound stands only in its log, unless it proved the optimum."""
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "cbc.log"
+    with temporary_folder("cbc-") as folder:
+        log = folder / "cbc.log"
         solver = pulp.COIN_CMD(
             msg=False,
             path=coin_api.pulp_cbc_path,

@@ -1,13 +1,12 @@
 """Shapes inferred and constants folded, as the quantization tool expects, by the runtime's own tools."""
 
-import tempfile
 from contextlib import chdir
-from pathlib import Path
 
 import onnx
 from onnx import TensorProto
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
+from profiling.directories import temporary_folder
 from profiling.errors import ModelError
 from profiling.onnx_io.external_weights import externalize, light, reattach_weights
 from profiling.runtime.log_filter import quiet
@@ -40,15 +39,15 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _optimized(model: onnx.ModelProto) -> onnx.ModelProto:
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "folded.onnx"
+    with temporary_folder("folding-") as folder:
+        target = folder / "folded.onnx"
         open_session(model, Runtime(), Optimization.FOLDING, Trace(optimized_model=target))
         return onnx.load(target, load_external_data=False)
 
 
 def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     # The tool leaves a file in the working directory where it fails.
-    with tempfile.TemporaryDirectory() as folder, chdir(folder), quiet():
+    with temporary_folder("shapes-") as folder, chdir(folder), quiet():
         try:
             return reattach_weights(
                 SymbolicShapeInference.infer_shapes(light(model), int_max=_UNBOUNDED, auto_merge=True), model

@@ -61,7 +61,7 @@ def test_a_written_file_is_as_readable_as_any_other(tmp_path):
 
 
 def test_where_the_cache_cannot_be_written_a_passing_folder_is_used_and_told_once(
-    monkeypatch, tmp_path, capsys
+    monkeypatch, tmp_path, caplog
 ):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -69,12 +69,11 @@ def test_where_the_cache_cannot_be_written_a_passing_folder_is_used_and_told_onc
     folder = cache_folder()
     assert folder.is_dir()
     assert cache_folder() == folder
-    err = capsys.readouterr().err
-    assert err.startswith(f"cache {tmp_path}/file/splitquant: Not a directory")
-    assert len(err.splitlines()) == 1
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"cache {tmp_path}/file/splitquant: Not a directory")
 
 
-def test_without_a_home_nothing_is_written_into_the_working_folder(monkeypatch, tmp_path, capsys):
+def test_without_a_home_nothing_is_written_into_the_working_folder(monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("XDG_CACHE_HOME", "")  # set back afterwards
     found = Path("~/.cache/splitquant")  # where neither HOME nor the system knows a home
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: found)
@@ -82,4 +81,4 @@ def test_without_a_home_nothing_is_written_into_the_working_folder(monkeypatch, 
     monkeypatch.chdir(tmp_path)
     assert cache_folder().is_absolute()
     assert not (tmp_path / "~").exists()
-    assert "there is no home folder" in capsys.readouterr().err
+    assert "there is no home folder" in caplog.text
