@@ -23,7 +23,6 @@ from planner.inputs.refused_units import refused_once
 from planner.scenario.schema import Scenario
 from planner.user_objects import Metric, load_metric
 from profiling.arrays import Feeds
-from profiling.directories import cache_folder
 from profiling.errors import ModelError
 from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
@@ -31,7 +30,7 @@ from profiling.onnx_io.load import dimensions, load_model
 from profiling.preparation.prepare import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import INT8, Calibration, Scheme
-from profiling.records.cache import cache_key, cached
+from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.session import Optimization, Runtime
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
@@ -206,8 +205,10 @@ def _compressed(
         progress("compressing weights", 1, 1)
         return sizes_found
 
-    key = cache_key(subject=subject.fingerprint, runtime=ort.__version__)
-    sizes = cached(cache_folder() / f"compressed-{key}.json", CompressedWeights, make)
+    path = entry_path(
+        EntryKind.COMPRESSED, compress_weights, subject=subject.fingerprint, runtime=ort.__version__
+    )
+    sizes = cached(path, CompressedWeights, make)
     graph = with_compressed(models.graph, sizes.units)
     return replace(models, graph=graph), replace(subject, graph=graph)
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import pulp
@@ -27,6 +28,27 @@ class SolverOptions:
     name: str = "highs"
     time_limit_s: float = 60.0
     gap: float = 1e-6
+
+
+# Solver -> the packages that decide its answers, where they are installed.
+_PACKAGES = {
+    "highs": ("pulp", "highspy"),
+    "cbc": ("pulp",),
+    "gurobi": ("pulp", "gurobipy"),
+    "cplex": ("pulp", "cplex"),
+    "scip": ("pulp", "pyscipopt"),
+}
+
+
+def solver_versions(name: str) -> dict[str, str]:
+    """Return the packages of a solver and their versions; empty for those that are not here."""
+    found = {}
+    for package in _PACKAGES.get(name, ()):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = ""
+    return found
 
 
 Start = Mapping[pulp.LpVariable, float]

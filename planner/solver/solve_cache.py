@@ -9,12 +9,11 @@ import msgspec
 
 from planner.errors import SolverError
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import SolverOptions
+from planner.solver.backends import SolverOptions, solver_versions
 from planner.solver.process_pool import process_map
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve
-from profiling.directories import cache_folder
-from profiling.records.cache import cache_key, cached
+from profiling.records.cache import EntryKind, cached, entry_path
 
 
 def solve_cached(
@@ -30,10 +29,8 @@ def solve_cached(
         As `solve`.
     """
     content = hashlib.sha256(msgspec.json.encode((problem, options))).hexdigest()
-    key = cache_key(problem=content)
-    return cached(
-        cache_folder() / f"solved-{key}.json", SolveResult, lambda: solve(problem, options, start_plans)
-    )
+    path = entry_path(EntryKind.SOLVED, solve, problem=content, solver=solver_versions(options.name))
+    return cached(path, SolveResult, lambda: solve(problem, options, start_plans))
 
 
 def warm_cache(problems: Sequence[PlacementProblem], options: SolverOptions, jobs: int) -> None:
