@@ -45,11 +45,17 @@ def cache_folder() -> Path:
     costs time, not the result.
     """
     folder = cache_location()
-    instead_of, _, passing = os.environ.get(_PASSING, "").rpartition("\n")
-    if instead_of == str(folder):
-        return Path(passing)
+    passing = _passing_now(folder)
+    if passing is not None:
+        return passing[0]
     fault = _fault_of(folder)
     return folder if fault is None else _passing_folder(folder, fault)
+
+
+def _passing_now(instead_of: Path) -> tuple[Path, str] | None:
+    """Return the folder that stands in for a cache, and why; None if there is none."""
+    instead, *rest = os.environ.get(_PASSING, "").rsplit("\n", 2)
+    return (Path(rest[1]), rest[0]) if instead == str(instead_of) else None
 
 
 def _fault_of(folder: Path) -> str | None:
@@ -68,10 +74,9 @@ def _fault_of(folder: Path) -> str | None:
 
 def _passing_folder(instead_of: Path, fault: str) -> Path:
     """Return a cache folder that is gone when the process ends, for processes that it starts as well."""
-    warn_unkept(instead_of, fault)
     folder = tempfile.mkdtemp(prefix="splitquant-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ[_PASSING] = f"{instead_of}\n{folder}"
+    os.environ[_PASSING] = f"{instead_of}\n{fault}\n{folder}"
     return Path(folder)
 
 
@@ -94,6 +99,9 @@ def scratch_folder() -> Path:
 
 @functools.cache
 def _process_folder(cache: Path) -> Path:
+    passing = _passing_now(cache_location())
+    if passing is not None:
+        warn_unkept(cache_location(), passing[1])
     with _locked(cache):  # so that nobody takes a folder for left before it has its lock
         _remove_left(cache)
         folder = Path(tempfile.mkdtemp(prefix=PROCESS_PREFIX, dir=cache))

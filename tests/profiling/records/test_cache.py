@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from profiling.directories import cache_folder
+from profiling.directories import cache_folder, scratch_folder
 from profiling.records.cache import cache_key, cached, samples_hash
 from profiling.records.profile import TensorNoise, load_json, save_json
 
@@ -71,6 +71,7 @@ def test_where_the_cache_cannot_be_written_a_passing_folder_is_used_and_told_onc
     folder = cache_folder()
     assert folder.is_dir()
     assert cache_folder() == folder
+    assert [scratch_folder().parent, scratch_folder().parent] == [folder, folder]
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith(f"cache {tmp_path}/file/splitquant: Not a directory")
 
@@ -81,6 +82,6 @@ def test_without_a_home_nothing_is_written_into_the_working_folder(monkeypatch, 
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: found)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert cache_folder().is_absolute()
+    assert scratch_folder().is_absolute()
     assert not (tmp_path / "~").exists()
     assert "there is no home folder" in caplog.text
