@@ -100,8 +100,9 @@ def scratch_folder() -> Path:
 @functools.cache
 def _process_folder(cache: Path) -> Path:
     passing = _passing_now(cache_location())
-    if passing is not None:
+    if passing is not None and passing[1]:
         warn_unkept(cache_location(), passing[1])
+        os.environ[_PASSING] = f"{cache_location()}\n\n{cache}"  # processes that it starts need not say it
     with _locked(cache):  # so that nobody takes a folder for left before it has its lock
         _remove_left(cache)
         folder = Path(tempfile.mkdtemp(prefix=PROCESS_PREFIX, dir=cache))

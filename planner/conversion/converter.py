@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import logging
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,8 @@ from profiling.directories import claim, scratch_folder
 from profiling.errors import ModelError
 from profiling.progress import Progress, silent
 from profiling.records.cache import EntryKind, entry_path
+
+log = logging.getLogger(__name__)
 
 _NEEDED = ("tensorflow", "tf2onnx")
 
@@ -49,10 +52,13 @@ def convert(request: ConversionRequest, progress: Progress = silent) -> Converte
     cached_folder = _cached_folder(request)
     if cached_folder is None or not claim(cached_folder) or not (cached_folder / CONVERSION).is_file():
         progress("converting the model", 0, 1)
+        log.info("converting %s", request.shown)
         folder = fresh_folder()
         run_worker("convert", request, folder)
         cached_folder = _keep(folder, cached_folder)
         progress("converting the model", 1, 1)
+    else:
+        log.info("read %s from the cache", cached_folder.name)
     return Converted(request, cached_folder)
 
 

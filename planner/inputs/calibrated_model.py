@@ -1,6 +1,7 @@
 """The model that is measured, and the ranges of its tensors, calibrated once."""
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from profiling.progress import Progress, silent
 from profiling.quantization.quantize import calibrate
 from profiling.records.cache import EntryKind, content_hash, entry_path, samples_hash
 from profiling.records.profile import writing_aside
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,11 @@ class CalibratedModel:
 def calibrate_once(subject: CalibratedModel, progress: Progress = silent) -> Path:
     """Return a file with the ranges of the subject's tensors, from the cache where they are known."""
     ranges = entry_path(EntryKind.RANGES, calibrate, subject=subject.fingerprint, runtime=ort.__version__)
-    if not claim(ranges) or not _has_ranges(ranges, subject.graph):
+    if claim(ranges) and _has_ranges(ranges, subject.graph):
+        log.info("read %s from the cache", ranges.name)
+    else:
         progress("calibrating", 0, 1)
+        log.info("calibrating on %d samples", len(subject.calibration.samples))
         samples = list(subject.calibration.samples)
         with writing_aside(ranges) as aside:
             calibrate(subject.graph.model, subject.graph.quantizable_nodes, samples, aside)

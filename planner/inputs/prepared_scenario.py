@@ -1,5 +1,6 @@
 """A scenario whose model and data are loaded, checked against each other, and calibrated."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,8 @@ from profiling.progress import Progress, silent
 from profiling.quantization.quantize import INT8, Calibration, Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.session import Optimization, Runtime
+
+log = logging.getLogger(__name__)
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
 _CHECKED = 4  # samples on which a conversion is checked
@@ -178,7 +181,16 @@ def prepare(
     data = load_datasets(scenario, source)
     models = group_units(scenario, source, data)
     progress("reading the model", 1, 1)
+    log.info(
+        "%d units; samples: %d to calibrate with, %d held back, %d to evaluate on",
+        len(models.graph.units),
+        len(data.calibration.samples),
+        len(data.held_back.samples),
+        len(data.evaluation.samples),
+    )
     schemes = schemes or choose_schemes(scenario)
+    for device, scheme in schemes.items():
+        log.info("device %s quantizes by %s", device, scheme.label)
     subject = CalibratedModel.of(models.graph, data.calibration)
     ranges = calibrate_once(subject, progress)
     reasons = refused_once(scenario, subject, schemes, ranges, progress)

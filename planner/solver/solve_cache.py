@@ -1,6 +1,7 @@
 """Solved problems kept on disk, so that what was interrupted goes on where it stopped."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,6 +15,8 @@ from planner.solver.process_pool import process_map
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve
 from profiling.records.cache import EntryKind, cached, entry_path
+
+log = logging.getLogger(__name__)
 
 
 def solve_cached(
@@ -36,13 +39,19 @@ def solve_cached(
 def warm_cache(problems: Sequence[PlacementProblem], options: SolverOptions, jobs: int) -> None:
     """Solve problems side by side, so that `solve_cached` finds them in the cache.
 
-    A problem that the solver fails at is left to `solve_cached`, which says so. With as many processes as
-    problems, or fewer, nothing is gained over starting them, and nothing is done.
+    A problem that the solver fails at is left to `solve_cached`, which says so; so is what is left when a
+    process dies. With as many processes as problems, or fewer, nothing is gained over starting them, and
+    nothing is done.
     """
-    if jobs > 1 and len(problems) > jobs:
+    if jobs <= 1 or len(problems) <= jobs:
+        return
+    log.info("solving %d problems in %d processes", len(problems), jobs)
+    try:
         with process_map(jobs) as mapped:
             for _ in mapped(partial(_try, options=options), problems):
                 pass
+    except SolverError as exc:
+        log.warning("%s; the rest is solved one by one", exc)
 
 
 def _try(problem: PlacementProblem, options: SolverOptions) -> None:

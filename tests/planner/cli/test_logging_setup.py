@@ -116,7 +116,7 @@ def test_warnings_are_one_line_and_quiet_drops_them(capsys):
         assert len(err.splitlines()) == (0 if quiet else 2), err
 
 
-def test_afterwards_nothing_is_as_it_was_not(tmp_path):
+def test_afterwards_everything_is_as_before(tmp_path):
     before = (list(logging.root.handlers), logging.getLogger("planner").level, logging.raiseExceptions)
     with messages(MessageOptions(verbose=2, log_file=tmp_path / "log")):
         pass
