@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
@@ -25,6 +26,7 @@ LOCK = "lock"
 _STALE_S = 3600.0
 # For processes that this one starts: what stands in for which cache, and where temporary files are kept.
 _PASSING, _KEPT = "SPLITQUANT_PASSING_CACHE", "SPLITQUANT_KEPT_FILES"
+_VARIABLE = "XDG_CACHE_HOME"
 _LEAST_FREE_BYTES = 16 * 2**20
 _LOCK_WAIT_S = 60.0  # longer than it takes to remove everything; whoever holds the lock may be stopped
 _BEGAN = "began"
@@ -35,7 +37,8 @@ log = logging.getLogger(__name__)
 
 def cache_location() -> Path:
     """Return where the user's cache of this tool is, or would be."""
-    return platformdirs.user_cache_path("splitquant")
+    location, passing = platformdirs.user_cache_path("splitquant"), _passing_now()
+    return passing.instead_of if passing is not None and location == passing.folder else location
 
 
 def cache_folder() -> Path:
@@ -45,17 +48,30 @@ def cache_folder() -> Path:
     costs time, not the result.
     """
     folder = cache_location()
-    passing = _passing_now(folder)
-    if passing is not None:
-        return passing[0]
+    passing = _passing_now()
+    if passing is not None and passing.instead_of == folder:
+        return passing.folder
     fault = _fault_of(folder)
     return folder if fault is None else _passing_folder(folder, fault)
 
 
-def _passing_now(instead_of: Path) -> tuple[Path, str] | None:
-    """Return the folder that stands in for a cache, and why; None if there is none."""
-    instead, *rest = os.environ.get(_PASSING, "").rsplit("\n", 2)
-    return (Path(rest[1]), rest[0]) if instead == str(instead_of) else None
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """A folder that stands in for a cache, and why, if that is not said yet."""
+
+    instead_of: Path
+    fault: str
+    folder: Path
+
+    def hand_on(self) -> None:
+        """Let processes that this one starts use it as well."""
+        os.environ[_PASSING] = f"{self.instead_of}\n{self.fault}\n{self.folder}"
+        os.environ[_VARIABLE] = str(self.folder.parent)  # some libraries have a cache, too
+
+
+def _passing_now() -> _Passing | None:
+    instead_of, *rest = os.environ.get(_PASSING, "").rsplit("\n", 2)
+    return _Passing(Path(instead_of), rest[0], Path(rest[1])) if rest else None
 
 
 def _fault_of(folder: Path) -> str | None:
@@ -74,10 +90,12 @@ def _fault_of(folder: Path) -> str | None:
 
 def _passing_folder(instead_of: Path, fault: str) -> Path:
     """Return a cache folder that is gone when the process ends, for processes that it starts as well."""
-    folder = tempfile.mkdtemp(prefix="splitquant-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ[_PASSING] = f"{instead_of}\n{fault}\n{folder}"
-    return Path(folder)
+    above = Path(tempfile.mkdtemp(prefix="splitquant-"))
+    atexit.register(shutil.rmtree, above, ignore_errors=True)
+    folder = above / "splitquant"
+    folder.mkdir()
+    _Passing(instead_of, fault, folder).hand_on()
+    return folder
 
 
 @functools.cache
@@ -99,10 +117,10 @@ def scratch_folder() -> Path:
 
 @functools.cache
 def _process_folder(cache: Path) -> Path:
-    passing = _passing_now(cache_location())
-    if passing is not None and passing[1]:
-        warn_unkept(cache_location(), passing[1])
-        os.environ[_PASSING] = f"{cache_location()}\n\n{cache}"  # processes that it starts need not say it
+    passing = _passing_now()
+    if passing is not None and passing.folder == cache and passing.fault:
+        warn_unkept(passing.instead_of, passing.fault)
+        replace(passing, fault="").hand_on()  # it is said once
     with _locked(cache):  # so that nobody takes a folder for left before it has its lock
         _remove_left(cache)
         folder = Path(tempfile.mkdtemp(prefix=PROCESS_PREFIX, dir=cache))
@@ -251,3 +269,5 @@ def keeping_temporary_files() -> Iterator[Path]:
         yield folder
     finally:
         del os.environ[_KEPT]
+        with contextlib.suppress(OSError):  # it holds something
+            folder.rmdir()

@@ -86,9 +86,9 @@ def clear_cache(*, json: Json = False) -> int:
     if json:
         print_text(to_json(record))
         return 0
-    text = f"{record.removed_entries} entries removed, {size_text(record.removed_bytes)}"
+    text = f"removed: {record.removed_entries} ({size_text(record.removed_bytes)})"
     if done.in_use:
-        text += f"; {record.kept_entries} stay, {size_text(record.kept_bytes)}: a running command uses them"
+        text += f"; in use by another command: {record.kept_entries} ({size_text(record.kept_bytes)})"
     terminal().print(line(text), soft_wrap=True)
     return 0
 

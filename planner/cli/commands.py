@@ -466,6 +466,7 @@ def schema(
 
 
 app.command(cache_app)
+app.meta.suppress_keyboard_interrupt = False
 
 
 @app.meta.default

@@ -85,9 +85,14 @@ def messages(options: MessageOptions) -> Iterator[None]:
         if options.debug:
             folder = stack.enter_context(keeping_temporary_files())
             log.debug("temporary files stay in %s", folder)
-            stack.callback(log.info, "temporary files are in %s", folder)
+            stack.callback(_tell_kept, folder)
         with _logging_errors():
             yield
+
+
+def _tell_kept(folder: Path) -> None:
+    if any(folder.iterdir()):
+        log.info("temporary files are in %s", folder)
 
 
 def _handlers(options: MessageOptions) -> list[logging.Handler]:
@@ -123,9 +128,16 @@ def _handling(handlers: list[logging.Handler]) -> Iterator[None]:
         logging.captureWarnings(False)  # noqa: FBT003
         for handler in handlers:
             logging.root.removeHandler(handler)
-            handler.close()
+            _close(handler)
         for logger, before in loggers.items():
             logger.setLevel(before)
+
+
+def _close(handler: logging.Handler) -> None:
+    try:
+        handler.close()
+    except OSError as exc:  # the disk of a log file is full
+        print(one_line(f"--log-file: {exc.strerror}"), file=sys.stderr)
 
 
 @contextmanager

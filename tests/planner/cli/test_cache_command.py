@@ -46,7 +46,7 @@ def test_json_has_the_same(cache, capsys):
 
 
 def test_clear_removes_it_and_says_so(cache, capsys):
-    assert run(capsys, "clear")[:2] == (0, "3 entries removed, 3.0 KiB\n")
+    assert run(capsys, "clear")[:2] == (0, "removed: 3 (3.0 KiB)\n")
     assert json.loads(run(capsys, "clear", "--json")[1])["removed_entries"] == 0
     assert (cache / "own.txt").exists()
 
@@ -54,5 +54,5 @@ def test_clear_removes_it_and_says_so(cache, capsys):
 def test_a_cache_that_does_not_exist_is_empty_and_stays_away(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
     assert json.loads(run(capsys, "--json")[1])["entries"] == 0
-    assert run(capsys, "clear")[:2] == (0, "0 entries removed, 0 B\n")
+    assert run(capsys, "clear")[:2] == (0, "removed: 0 (0 B)\n")
     assert not (tmp_path / "none").exists()

@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from pathlib import Path
 
 import pytest
 from repository import ROOT
@@ -129,3 +130,10 @@ def test_afterwards_everything_is_as_before(tmp_path):
         logging.getLogger("planner").level,
         logging.raiseExceptions,
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+def test_a_log_that_cannot_be_written_is_told_and_stops_nothing(capsys):
+    code, out, err = run(capsys, "schema", "--log-file", "/dev/full")
+    assert (code, err) == (0, "--log-file: No space left on device\n")
+    json.loads(out)
