@@ -1,13 +1,12 @@
 """What a model is made of: its ends, operators and units, what can be quantized and what weighs."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from profiling.arrays import Feeds
-from profiling.directories import cache_folder
+from profiling.directories import cache_folder, temporary_folder
 from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obstacles
 from profiling.latency.kernel_tags import tag_model
 from profiling.noise.unit_check import UnitTrial, refused_units
@@ -155,8 +154,8 @@ def _refused(graph: ModelGraph, samples: Sequence[Feeds]) -> dict[str, str]:
     """Return unit -> why it cannot be quantized, as running it so on this machine shows."""
     scheme = INT8_REDUCED if this_cpu_overflows(Runtime()) else INT8
     journal = CrashJournal(cache_folder() / f"inspect-{model_hash(graph.model)[:32]}{SUFFIX}")
-    with tempfile.TemporaryDirectory() as folder:
-        calibration = Calibration(scheme, Path(folder) / "ranges.json")
+    with temporary_folder("inspection-") as folder:
+        calibration = Calibration(scheme, folder / "ranges.json")
         calibrate(graph.model, graph.quantizable_nodes, samples, calibration.ranges)
         return refused_units(UnitTrial(graph, calibration, samples, Optimization.DEFAULT, journal))
 
@@ -165,9 +164,9 @@ def _fp32_times(graph: ModelGraph, samples: Sequence[Feeds]) -> KernelTimes | No
     """Return the seconds of each unit in the whole model, as the runtime's own profile has them."""
     if not samples:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        optimized = Path(folder) / "optimized.onnx"
-        trace = Trace(Path(folder) / "run", optimized)
+    with temporary_folder("kernels-") as folder:
+        optimized = folder / "optimized.onnx"
+        trace = Trace(folder / "run", optimized)
         session = open_session(tag_model(graph.model, graph), Runtime(), trace=trace)
         for _ in range(_RUNS):
             run_session(session, samples[0])

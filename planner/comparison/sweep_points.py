@@ -6,6 +6,7 @@ from itertools import product
 from math import inf
 
 import msgspec
+import onnxruntime as ort
 
 from planner.comparison.sweep import Bandwidths
 from planner.plan.configuration import Configuration
@@ -17,9 +18,10 @@ from planner.refinement.noise_limit_search import SearchState, reduction_factor
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
+from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
-from profiling.directories import cache_folder
-from profiling.records.cache import cache_key, cached, samples_hash
+from profiling.on_device.sessions import cpu_description
+from profiling.records.cache import EntryKind, cached, entry_path, samples_hash
 
 LATENCY, NOISE = Quantity(CostMetric.LATENCY), Quantity(CostMetric.NOISE)
 # With these the same plans are not possible at every bandwidth, or their costs are no lines.
@@ -107,18 +109,22 @@ class SweepPoints:
     def _held_back(self, chosen: Configuration) -> Metrics:
         """Return the errors of a plan on held-back data, from the cache where they are known."""
         prepared = self.basis.prepared
-        key = cache_key(
+        path = entry_path(
+            EntryKind.HELD_BACK,
+            _tightened,
             subject=prepared.subject.fingerprint,
             samples=samples_hash(prepared.held_back.samples),
             schemes=repr(sorted((name, scheme.label) for name, scheme in prepared.schemes.items())),
             chosen=repr(chosen),
-            metric=str(self.basis.scenario.metric),
+            metric=hash_code_beside(self.basis.scenario.metric),
+            runtime=ort.__version__,
+            processor=cpu_description(),
         )
 
         def make() -> Metrics:
             return self.basis.held_back_errors(chosen)
 
-        return cached(cache_folder() / f"held-back-{key}.json", Metrics, make)
+        return cached(path, Metrics, make)
 
     def has_lines(self, budgets: Mapping[str, float]) -> bool:
         """Return whether plans' costs are lines over 1/bandwidth, and the same plans possible everywhere."""
@@ -169,11 +175,17 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningPr
         limit = search_result.problem.tightest_limit(CostMetric.NOISE)
         return _NoiseLimit(None if limit == inf else limit, search_result.unmet)
 
-    key = cache_key(
+    path = entry_path(
+        EntryKind.NOISE_LIMIT,
+        _tightened,
         subject=basis.prepared.subject.fingerprint,
+        samples=samples_hash(basis.prepared.held_back.samples),
+        metric=hash_code_beside(scenario.metric),
+        runtime=ort.__version__,
+        processor=cpu_description(),
         scenario=dump_scenario(scenario),
         costs=repr(planning.costs),
         gain=basis.noise_model.gain,
         knee=basis.noise_model.knee,
     )
-    return cached(cache_folder() / f"limit-{key}.json", _NoiseLimit, make)
+    return cached(path, _NoiseLimit, make)

@@ -1,16 +1,16 @@
 """The solvers behind pulp: each takes an integer program as it is and returns its proved bound."""
 
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import pulp
 from pulp.apis import coin_api
 
 from planner.errors import SolverError
+from profiling.directories import temporary_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,27 @@ class SolverOptions:
     name: str = "highs"
     time_limit_s: float = 60.0
     gap: float = 1e-6
+
+
+# Solver -> the packages that decide its answers, where they are installed.
+_PACKAGES = {
+    "highs": ("pulp", "highspy"),
+    "cbc": ("pulp",),
+    "gurobi": ("pulp", "gurobipy"),
+    "cplex": ("pulp", "cplex"),
+    "scip": ("pulp", "pyscipopt"),
+}
+
+
+def solver_versions(name: str) -> dict[str, str]:
+    """Return the packages of a solver and their versions; empty for those that are not here."""
+    found = {}
+    for package in _PACKAGES.get(name, ()):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = ""
+    return found
 
 
 Start = Mapping[pulp.LpVariable, float]
@@ -102,9 +123,9 @@ def _highs(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
 
 def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with CBC; its bound stands only in its log, unless it proved the optimum."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder("cbc-") as folder:
         # pulp does not hand CBC's bound on.
-        log = Path(folder) / "cbc.log"
+        log = folder / "cbc.log"
         solver = pulp.COIN_CMD(
             msg=False,
             path=coin_api.pulp_cbc_path,

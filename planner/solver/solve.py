@@ -1,5 +1,6 @@
 """Solves a placement problem to a proved optimum, or says how far from one the answer may be."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,6 +23,8 @@ from planner.solver.pipeline_dp import PERIOD, best_pipeline
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.result import _OPTIMAL_GAP, SolveResult, SolveStatus
+
+log = logging.getLogger(__name__)
 
 _LEAST_GAP = 1e-10  # absolute, in the objective's unit: an optimum of 0 has no relative gap
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation: most is left for the integer program
@@ -154,8 +157,17 @@ class _Search:
         program = build_program(self._problem.with_options(keep), self._makespan(), self._device_order)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
+        began = time.perf_counter()
         scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice))
         status = solve_status(program.lp)
+        log.info(
+            "%s: %d variables, %d constraints, %s, bound %.9g, %.2f s",
+            options.name,
+            *self._size,
+            status or "no plan in time",
+            scaled_bound / program.scale,
+            time.perf_counter() - began,
+        )
         if status is SolveStatus.INFEASIBLE:
             return inf
         if status is None:  # out of time without a plan; the bound holds all the same

@@ -1,5 +1,6 @@
 """Which units come out wrong once they are quantized, found by quantizing and running them."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from profiling.quantization.fake_quantization import (
 from profiling.quantization.quantize import Calibration, quantize, read_ranges
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+
+log = logging.getLogger(__name__)
 
 # A unit may be so many times as far off as rounding alone makes it, and so many steps of its output more.
 # Integer kernels round once more than float ones do, and a bias may widen the scales of weights.
@@ -92,7 +95,10 @@ def refused_units(trial: UnitTrial) -> dict[str, str]:
                 reason = alone.fault_of(unit, live)
             if reason:
                 reasons[unit.name] = reason
-    return reasons | _refused_together(trial, reasons)
+    reasons |= _refused_together(trial, reasons)
+    for name, reason in reasons.items():
+        log.info("unit %s stays in float in %s: %s", name, trial.calibration.scheme.label, reason)
+    return reasons
 
 
 def _infinite(trial: UnitTrial) -> dict[str, str]:

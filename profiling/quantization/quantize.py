@@ -1,7 +1,6 @@
 """The only importer of onnxruntime.quantization: calibration, and nodes quantized in their schemes."""
 
 import itertools
-import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from onnxruntime.quantization.calibrate import TensorsData, load_tensors_data, s
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from profiling.arrays import Feeds
+from profiling.directories import temporary_folder
 from profiling.errors import QuantizeError
 from profiling.onnx_io.external_weights import reattach_weights, without_large_weights
 from profiling.onnx_io.subgraphs import all_inputs, subgraphs
@@ -210,8 +210,8 @@ def _require_one_kind(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> 
 def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path) -> onnx.ModelProto:
     base = next(iter(schemes.values()))
     small = stand_ins(model, schemes)
-    with tempfile.TemporaryDirectory() as folder, quiet(), np.errstate(all="ignore"):
-        target = Path(folder) / "quantized.onnx"
+    with temporary_folder("quantizing-") as folder, quiet(), np.errstate(all="ignore"):
+        target = folder / "quantized.onnx"
         try:
             quantize_static(
                 without_large_weights(model, small.constants),  # the tool edits its input

@@ -327,9 +327,9 @@ def test_scratch_files_go_with_their_process(tmp_path):
 
     left = run("killed")
     scratch = tmp_path / "splitquant"
-    assert [str(path) for path in scratch.iterdir()] == [left]
+    assert [str(path) for path in scratch.iterdir() if path.is_dir()] == [left]
     run("whole")  # clears what the killed one left, and its own
-    assert list(scratch.iterdir()) == []
+    assert [path.name for path in scratch.iterdir()] == ["lock"]
 
 
 def test_an_old_opset_is_converted_with_its_weights_outside(tmp_path, monkeypatch):
