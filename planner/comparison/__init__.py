@@ -2,7 +2,7 @@
 
 bandwidth_traces: how often each bandwidth occurs: traces, distributions, ranges
 baseline_rows: the baselines of each row of a comparison, under the same costs and budgets
-baselines: single device, single precision, single cut and greedy plans to compare with
+baselines: one device, one cut, the minimum cut, precision first or placement first
 breakpoints: bandwidths at which the best plan changes, and the best plan at each point
 compare: the flow of `plan compare`
 lower_envelope: where the best of plans changes whose costs are lines over 1/bandwidth
