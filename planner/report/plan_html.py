@@ -77,7 +77,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         ),
         too_few=[too_few_text(too_few) for too_few in plan.too_few_samples],
         costs=list(_cost_rows(plan, formatted)),
-        picture=Markup(graph_svg),
+        graph_svg=Markup(graph_svg),
         legend=LEGEND,
         stages=list(_stage_rows(plan, formatted)),
         cuts=list(_cut_rows(plan, formatted)),
