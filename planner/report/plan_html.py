@@ -207,11 +207,11 @@ def _budgets_of(
     """Yield a budget of each device or link that has one; what carries nothing is in no record."""
     words, unit, style, where = _BUDGETS_OF[key]
     for name, limit in limits.items():
-        known = plan.predicted is not None and name in getattr(plan.predicted, where)
+        is_recorded = plan.predicted is not None and name in getattr(plan.predicted, where)
         yield (
             f"{words} {name}",
             f"{limit:g} {unit}",
-            formatted(style, "predicted", where, name) if known else "0",
+            formatted(style, "predicted", where, name) if is_recorded else "0",
         )
 
 
