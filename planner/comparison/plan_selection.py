@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner.comparison.bandwidth_traces import BandwidthDistribution
-from planner.comparison.lower_envelope import Line
+from planner.comparison.lower_envelope import CostLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Selection:
         Mean cost if all plans of the envelope were held.
     """
 
-    lines: tuple[Line[int], ...]
+    lines: tuple[CostLine[int], ...]
     switches: tuple[float, ...]
     mean: float
     free: float
 
 
-def select_plans(lines: Sequence[Line[int]], occurrence: BandwidthDistribution, most: int) -> Selection:
+def select_plans(lines: Sequence[CostLine[int]], occurrence: BandwidthDistribution, most: int) -> Selection:
     """Return the plans, `most` at most, with the least mean cost.
 
     Parameters
@@ -68,11 +68,11 @@ def select_plans(lines: Sequence[Line[int]], occurrence: BandwidthDistribution, 
     return Selection(chosen, switches, best[0], free)
 
 
-def _cost_from(pairs: Sequence[tuple[float, float]], line: Line[int], start: float) -> float:
+def _cost_from(pairs: Sequence[tuple[float, float]], line: CostLine[int], start: float) -> float:
     return sum(share * line.at(x) for x, share in pairs if x > start)
 
 
-def _intersection(first: Line[int], second: Line[int]) -> float:
+def _intersection(first: CostLine[int], second: CostLine[int]) -> float:
     return (second.intercept - first.intercept) / (first.slope - second.slope)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from planner.conversion.request import CONVERSION, MODEL, Conversion, ConversionRequest, SourceKind
+from planner.conversion.request import CONVERSION, MODEL, ConversionRequest, ConversionResult, SourceKind
 from planner.conversion.worker_process import run_worker
 from profiling.directories import claim, scratch_folder
 from profiling.errors import ModelError
@@ -35,9 +35,9 @@ class Converted:
         return self.folder / MODEL
 
     @property
-    def conversion(self) -> Conversion:
+    def conversion(self) -> ConversionResult:
         """What became of the source."""
-        return msgspec.json.decode((self.folder / CONVERSION).read_bytes(), type=Conversion)
+        return msgspec.json.decode((self.folder / CONVERSION).read_bytes(), type=ConversionResult)
 
 
 def convert(request: ConversionRequest, progress: Progress = silent) -> Converted:

@@ -9,7 +9,7 @@ import numpy as np
 
 from planner.conversion.converter import Converted
 from planner.conversion.provenance import ConvertedFrom
-from planner.conversion.request import ANSWERS, SAMPLES, Conversion
+from planner.conversion.request import ANSWERS, SAMPLES, ConversionResult
 from planner.conversion.worker_process import run_worker
 from planner.image_layout import channels_first, channels_last
 from profiling.arrays import Array, Feeds
@@ -83,7 +83,7 @@ def check_on_samples(
 
 
 def _with_channels_moved(
-    feeds: Feeds, conversion: Conversion, move: Callable[[Array], Array]
+    feeds: Feeds, conversion: ConversionResult, move: Callable[[Array], Array]
 ) -> dict[str, Array]:
     """Return a sample whose channels are moved where source and model differ."""
     differ = {end.name for end in conversion.inputs if end.channels_last}

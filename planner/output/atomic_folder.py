@@ -1,4 +1,4 @@
-"""A folder that is written whole or not at all, whatever kills the writer and whoever writes beside it."""
+"""A folder that is written whole or not at all, whatever kills the writer and whoever else writes."""
 
 import ctypes
 import errno

@@ -70,7 +70,7 @@ def _image_input(
 
 
 def _preparation_in_scenario(folder: Path, source: str, where: str) -> SampleSpec:
-    """Return the part of the scenario's data that says how pictures are prepared: evaluation goes first.
+    """Return the part of the scenario's data that says how images are prepared: evaluation goes first.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ _OBJECTIVES = AXES | {"throughput": AXES["period"]}
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
-    """Return where each plan is best, and a row per bandwidth and budget beside simpler ways to plan."""
+    """Return where each plan is best, and a row per bandwidth and budget with the baselines."""
     parts: list[RenderableType] = []
     if comparison.pieces:
         parts.append(_ranges_table(comparison))

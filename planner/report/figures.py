@@ -145,7 +145,7 @@ def _tick(row: Row) -> str:
 
 
 def draw_front(front: ParetoFront) -> Figure:
-    """Return a Pareto front over its first two axes; the third one is told by colour."""
+    """Return a Pareto front over its first two axes; the third one is the colour."""
     with styled():
         figure = new_figure(_WIDE, _HIGH)
         axes = figure.add_subplot()

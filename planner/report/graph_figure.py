@@ -84,7 +84,7 @@ def draw_graph(graph: ModelGraph, placed: PlacedGraph, every_device: Sequence[st
 
 
 def _positions(graph: ModelGraph) -> tuple[list[Point], int]:
-    """Return each unit's place: left to right by its longest path, rows like text, lanes side by side."""
+    """Return each unit's position: left to right by its longest path, in rows like text, branches below."""
     columns = _COLUMNS_OF_MANY if len(graph.units) > _MANY else _COLUMNS
     rank: dict[int, int] = {}
     line_of: dict[int, int] = {}
@@ -150,7 +150,7 @@ def _edge_curves(
 def _edge_curve(start: Point, end: Point, columns: int) -> Curve:
     """Return the line of an edge: straight to a neighbour, bent past others, around the end of a row."""
     (x0, y0), (x1, y1) = start, end
-    if x1 > x0 and abs(y1 - y0) < 1.5 and (x1 - x0 <= 1 or y0 != y1):  # noqa: PLR2004  lanes beside each other
+    if x1 > x0 and abs(y1 - y0) < 1.5 and (x1 - x0 <= 1 or y0 != y1):  # noqa: PLR2004  neighbouring branches
         return Curve([start, end])
     if x1 > x0:
         # Past the units between, above the straight line.

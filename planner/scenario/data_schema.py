@@ -1,4 +1,4 @@
-"""Where a scenario's samples come from, and how pictures become a model's input."""
+"""Where a scenario's samples come from, and how images become a model's input."""
 
 from typing import Annotated, Literal, Self
 

@@ -42,13 +42,13 @@ _PACKAGES = {
 
 def solver_versions(name: str) -> dict[str, str]:
     """Return the packages of a solver and their versions; empty for those that are not here."""
-    found = {}
+    versions = {}
     for package in _PACKAGES.get(name, ()):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = ""
-    return found
+            versions[package] = ""
+    return versions
 
 
 Start = Mapping[pulp.LpVariable, float]

@@ -31,7 +31,7 @@ def process_map(jobs: int) -> Iterator[Mapper]:
     SolverError
         If one of them is killed.
     """
-    if jobs < 2:  # noqa: PLR2004  nothing beside it
+    if jobs < 2:  # noqa: PLR2004  nothing runs in parallel
         yield map
         return
     earlier_children = active_children()

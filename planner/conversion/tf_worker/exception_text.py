@@ -7,7 +7,7 @@ _FRAMES = ("Traceback", "File ", "~", "^", "in user code:")
 _CALLED = re.compile(r"Exception encountered when calling (.+?)\.?$")
 
 
-def first_line(exc: BaseException) -> str:
+def framework_error_line(exc: BaseException) -> str:
     """Return the first line that says something, without the frames that frameworks put around it.
 
     Where Keras tells which layer was called, that stands in front of what went wrong there.

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from planner.conversion.request import SEED, ConversionRequest
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.conversion.tf_worker.keras_loader import load_weights
 from planner.conversion.tf_worker.keras_tracing import layer_name
 from planner.conversion.tf_worker.random_weights import calibrate_batchnorm
@@ -70,8 +70,9 @@ def _refusal(request: ConversionRequest, exc: Exception) -> str:
     if request.weights == IMAGENET and "fetch" in str(exc):
         return (
             f"conversion.weights: the ImageNet weights of {request.target} cannot be downloaded here "
-            f"({first_line(exc)}); give a weights file, or leave weights out for random ones"
+            f"({framework_error_line(exc)}); give a weights file, or leave weights out for random ones"
         )
     return (
-        f"conversion.arguments: {request.shown} cannot be built with {request.arguments}: {first_line(exc)}"
+        f"conversion.arguments: {request.shown} cannot be built with {request.arguments}: "
+        f"{framework_error_line(exc)}"
     )

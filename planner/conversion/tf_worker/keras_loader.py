@@ -12,7 +12,7 @@ import h5py
 import keras
 
 from planner.conversion.request import ConversionRequest
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.user_objects import import_object
 from profiling.errors import ModelError
 
@@ -75,7 +75,7 @@ def load_weights(model: Any, path: Path, shown: str) -> None:
 def _misfit(exc: Exception) -> str:
     mismatch = _OTHER_SHAPE.search(str(exc))
     if mismatch is None:
-        return first_line(exc)
+        return framework_error_line(exc)
     return f"layer {mismatch[1]!r} has weights of {mismatch[2]}, the file {mismatch[3]}"
 
 
@@ -100,7 +100,7 @@ def _read_config(path: Path) -> tuple[str, str]:
             return str(file.attrs.get("keras_version", "")), str(file.attrs["model_config"])
     # A zip may be encrypted, or compressed in a way that is not known here; JSON may be no object.
     except (OSError, LookupError, ValueError, AttributeError, RuntimeError, *_BAD_ZIP) as exc:
-        raise ModelError(f"model: {path} is damaged or no Keras file ({first_line(exc)})") from exc
+        raise ModelError(f"model: {path} is damaged or no Keras file ({framework_error_line(exc)})") from exc
 
 
 def _refuse_bombs(archive: zipfile.ZipFile) -> None:
@@ -163,4 +163,4 @@ def _refusal(path: Path, exc: Exception) -> str:
             f"{path} holds a Lambda layer, Python code that is not run from a file: build the model in a "
             "function, load the weights there, and set model: module:function"
         )
-    return f"{path} cannot be read: {first_line(exc)}"
+    return f"{path} cannot be read: {framework_error_line(exc)}"

@@ -19,13 +19,13 @@ from planner.conversion.request import (
     MODEL,
     SAMPLES,
     SEED,
-    Conversion,
     ConversionRequest,
+    ConversionResult,
     SourceInput,
     SourceKind,
     read_request,
 )
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.conversion.tf_worker.freeze_variables import freeze
 from planner.conversion.tf_worker.keras_applications import build_application, default_shapes
 from planner.conversion.tf_worker.keras_loader import load_keras
@@ -43,7 +43,7 @@ _PACKAGES = ("tensorflow", "keras", "tf2onnx")
 def run_conversion(folder: Path) -> None:
     """Write the model that a request asks for, what became of it, and answers to random numbers."""
     request = read_request(folder)
-    source = open_source(request)
+    source = trace_source(request)
     np.savez(folder / SAMPLES, **{end.name: _random(end)[None] for end in source.ends})
     _write_answers(source, folder)
     notes = source.notes
@@ -56,7 +56,7 @@ def run_conversion(folder: Path) -> None:
         model, inputs = export_frozen(frozen, request.opset)
     _set_output_shapes(model, folder)
     onnx.save(model, folder / MODEL)
-    record = Conversion(
+    record = ConversionResult(
         source=request.shown,
         opset=request.opset,
         versions={name: version(name) for name in _PACKAGES},
@@ -80,7 +80,7 @@ def _set_output_shapes(model: onnx.ModelProto, folder: Path) -> None:
 
 def answer(folder: Path) -> None:
     """Write what the source itself answers to samples, stacked along a first axis, in a folder."""
-    _write_answers(open_source(read_request(folder)), folder)
+    _write_answers(trace_source(read_request(folder)), folder)
 
 
 def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
@@ -91,7 +91,7 @@ def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
     np.savez(folder / ANSWERS, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
 
-def open_source(request: ConversionRequest) -> Traced | TfliteModel:
+def trace_source(request: ConversionRequest) -> Traced | TfliteModel:
     """Return the source that a request names, ready to answer."""
     if request.kind is SourceKind.TFLITE:
         return TfliteModel(Path(request.target))
@@ -113,7 +113,7 @@ def _random(end: SourceInput) -> Any:
 
 
 def main() -> None:
-    """Do what the command line says in each folder; a failure is told in a file there."""
+    """Do what the command line says in each folder; a failure is written into a file there."""
     command, *folders = sys.argv[1:]
     failed = [folder for folder in map(Path, folders) if not _done(_COMMANDS[command], folder)]
     sys.exit(bool(failed))
@@ -130,7 +130,7 @@ def _done(command: Callable[[Path], None], folder: Path) -> bool:
     except BaseException as exc:  # noqa: BLE001  TensorFlow and Keras raise anything, user code may exit
         traceback.print_exc()
         shown = read_request(folder).shown
-        text = f"model: {shown} cannot be converted: {type(exc).__name__}: {first_line(exc)}"
+        text = f"model: {shown} cannot be converted: {type(exc).__name__}: {framework_error_line(exc)}"
     else:
         return True
     (folder / FAILURE).write_text(text, encoding="utf-8")

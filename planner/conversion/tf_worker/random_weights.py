@@ -50,7 +50,7 @@ def random_images(height: int, width: int, channels: int) -> Any:
 
 
 def _damp_branches(model: Any) -> None:
-    """Scale what each sum adds last, the branch beside its shortcut."""
+    """Scale what each sum adds last, the branch and not its shortcut."""
     position = {id(layer): number for number, layer in enumerate(model.layers)}
     for layer in model.layers:
         if isinstance(layer, keras.layers.Add):

@@ -13,7 +13,7 @@ from tf2onnx import optimizer, tfonnx
 
 import planner.conversion.tf_worker.missing_operators  # noqa: F401  adds them to tf2onnx
 from planner.conversion.request import SourceInput
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.conversion.tf_worker.freeze_variables import Frozen
 from planner.conversion.tf_worker.integer_clips import clip_integers
 from planner.conversion.tf_worker.layer_names import name_by_layer
@@ -93,7 +93,9 @@ def _plain(path: Path) -> bytes:
     try:
         return plain_content(path.read_bytes())
     except Exception as exc:
-        raise ModelError(f"model: the constants of {path} cannot be read: {first_line(exc)}") from exc
+        raise ModelError(
+            f"model: the constants of {path} cannot be read: {framework_error_line(exc)}"
+        ) from exc
 
 
 def _image_inputs(ends: Sequence[SourceInput]) -> list[str]:
@@ -113,7 +115,9 @@ def _to_onnx(graph: Any, renamed: dict[str, str], **how: Any) -> onnx.ModelProto
             # It then copies the whole graph, weights and all, before each step, to leave out one that fails.
             return _optimized(graph, renamed, catch_errors=True, **how)
     except Exception as exc:
-        raise ModelError(f"tf2onnx cannot convert it: {type(exc).__name__}: {first_line(exc)}") from exc
+        raise ModelError(
+            f"tf2onnx cannot convert it: {type(exc).__name__}: {framework_error_line(exc)}"
+        ) from exc
 
 
 def _optimized(graph: Any, renamed: dict[str, str], *, catch_errors: bool, **how: Any) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from planner.conversion.request import SEED, ConversionRequest
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.conversion.tf_worker.keras_loader import load_weights
 from planner.conversion.tf_worker.keras_tracing import trace_keras
 from planner.conversion.tf_worker.traced_function import Traced, apart_from, check_shapes, static_spec
@@ -31,7 +31,7 @@ def trace_saved_model(request: ConversionRequest) -> Traced:
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as exc:
-        raise ModelError(f"model: {path} is damaged or no SavedModel ({first_line(exc)})") from exc
+        raise ModelError(f"model: {path} is damaged or no SavedModel ({framework_error_line(exc)})") from exc
     signatures = dict(loaded.signatures)
     if not signatures:
         raise ModelError(
@@ -56,7 +56,7 @@ def trace_object(request: ConversionRequest) -> Traced:
             imported = imported(**request.arguments)
         except BaseException as exc:
             raise ModelError(
-                f"model: {request.shown} failed: {type(exc).__name__}: {first_line(exc)}"
+                f"model: {request.shown} failed: {type(exc).__name__}: {framework_error_line(exc)}"
             ) from exc
     elif request.arguments:
         raise ModelError(f"conversion.arguments: {request.shown} is a model already, it takes none")

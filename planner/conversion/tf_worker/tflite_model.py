@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from planner.conversion.request import SourceInput
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
 
@@ -39,7 +39,9 @@ class TfliteModel:
                     f"model: {path} uses the custom operator {unknown[1]}, which TensorFlow cannot run and "
                     "ONNX has no form of; build that part from TFLite's own operators"
                 ) from exc
-            raise ModelError(f"model: {path} is damaged or no TFLite file ({first_line(exc)})") from exc
+            raise ModelError(
+                f"model: {path} is damaged or no TFLite file ({framework_error_line(exc)})"
+            ) from exc
 
     @property
     def ends(self) -> tuple[SourceInput, ...]:
