@@ -12,7 +12,7 @@ from profiling.latency.measure_latency import Variant
 from profiling.on_device import measure as onboard
 from profiling.on_device.measure import MeasurementPlan
 from profiling.onnx_io.external_weights import save_sharing
-from profiling.quantization.int8_overflow import probe
+from profiling.quantization.int8_overflow import overflow_probe_model
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import save_json
 
@@ -45,7 +45,7 @@ def write_bundle(
             _save(stage, folder / onboard.MODELS / onboard.ONE_STAGE.format(number, place))
     for number, (*_, model) in enumerate(wire_trials()):
         onnx.save(model, folder / onboard.MODELS / onboard.ONE_WIRE.format(number))
-    onnx.save(probe(), folder / onboard.PROBE)
+    onnx.save(overflow_probe_model(), folder / onboard.PROBE)
     np.savez(folder / onboard.FEEDS, **feeds)
     save_json(order, folder / onboard.ORDER)
     (folder / SCRIPT).write_text(inspect.getsource(onboard))

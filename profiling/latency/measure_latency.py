@@ -20,7 +20,7 @@ from profiling.on_device.measure import MeasurementPlan
 from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
-from profiling.quantization.int8_overflow import probe
+from profiling.quantization.int8_overflow import overflow_probe_model
 from profiling.quantization.quantize import Calibration, quantize
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import LatencyProfile
@@ -215,7 +215,7 @@ class _InMemory:
         return open_session(self._variants[variant].stages[number], self._runtime)
 
     def probe(self) -> ort.InferenceSession:
-        return open_session(probe(), self._runtime)
+        return open_session(overflow_probe_model(), self._runtime)
 
     def wire(self, number: int) -> ort.InferenceSession:
         *_, model = list(wire_trials())[number]

@@ -1,0 +1,143 @@
+"""Rounding in float gives what the runtime's QuantizeLinear and DequantizeLinear give."""
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from onnx import TensorProto, helper, numpy_helper
+from text_models import make, weight
+
+from profiling.onnx_io.external_weights import externalize, is_large, values
+from profiling.quantization.fake_quantization import (
+    TensorRounding,
+    WeightRounding,
+    tensor_roundings,
+    weight_roundings,
+    with_rounded,
+)
+from profiling.quantization.quantize import INT8, Scheme, quantize
+from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+
+_TYPES = {"uint8": np.uint8, "int8": np.int8, "uint16": np.uint16, "int16": np.int16}
+_LENGTH = 24
+
+
+def pair_session(elem_type: type):
+    """Return a session of Q and DQ whose scale and zero point are fed."""
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(elem_type))
+    ends = [("x", TensorProto.FLOAT, [_LENGTH]), ("s", TensorProto.FLOAT, []), ("z", kind, [])]
+    graph = helper.make_graph(
+        [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info(*end) for end in ends],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [_LENGTH])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    return open_session(model, Runtime(), Optimization.NONE)
+
+
+SESSIONS = {name: pair_session(elem_type) for name, elem_type in _TYPES.items()}
+
+
+def rounding(scale: np.float32, zero_point: np.integer) -> TensorRounding:
+    return TensorRounding("t", *(numpy_helper.from_array(np.asarray(v), "c") for v in (scale, zero_point)))
+
+
+@given(
+    arrays.arrays(np.float32, _LENGTH, elements=st.floats(-300, 300, width=32)),
+    st.floats(2**-12, 4.0, width=32),
+    st.sampled_from(sorted(_TYPES)),
+    st.floats(0, 1),
+)
+def test_a_tensor_is_rounded_bit_for_bit_as_the_runtime_does(exact, scale, name, share):
+    limits = np.iinfo(_TYPES[name])
+    zero_point = _TYPES[name](round(limits.min + share * (limits.max - limits.min)))
+    feeds = {"x": exact, "s": np.float32(scale), "z": zero_point}
+    expected = run_session(SESSIONS[name], {key: np.asarray(value) for key, value in feeds.items()})["y"]
+    assert rounding(np.float32(scale), zero_point).rounded(exact).tobytes() == expected.tobytes()
+
+
+@given(st.integers(-200, 200))
+def test_halves_go_to_the_even_step(step):
+    (value,) = rounding(np.float32(2.0), np.int16(0)).rounded(np.float32([2 * step + 1]))
+    assert value == 2 * (step + step % 2)
+
+
+def dequantized(rows: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, axis: int) -> np.ndarray:
+    model = make(
+        f"(float[1] x) => (float[a, b] y) {{ y = DequantizeLinear <axis = {axis}> (i, s, z) }}",
+        {"i": rows, "s": scale, "z": zero_point},
+    )
+    return run_session(open_session(model, Runtime(), Optimization.NONE), {"x": np.zeros(1, np.float32)})["y"]
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("size", [(6, 5), (4200, 4096)], ids=["small", "several blocks"])
+def test_a_weight_becomes_float_bit_for_bit_as_the_runtime_does(size, axis):
+    rng = np.random.default_rng(0)
+    rows = rng.integers(-127, 128, size).astype(np.int8)
+    shape = () if axis is None else (size[axis],)
+    scale = np.float32(rng.uniform(1e-4, 1e-2, shape))
+    zero_point = np.asarray(rng.integers(-9, 10, shape)).astype(np.int8)
+    model = make("(float[1] x) => (float[1] y) { y = Neg (x) }", {"i": rows, "s": scale, "z": zero_point})
+    externalize(model)
+    integers, *steps = model.graph.initializer
+    result = WeightRounding(integers, *steps, 1 if axis is None else axis).rounded("w")
+    assert is_large(integers) == is_large(result) == (size[0] > 100)
+    expected = dequantized(rows, scale, zero_point, axis or 0)
+    assert values(result).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("scheme", [INT8, Scheme(symmetric=True), Scheme(wide=True)])
+def test_a_model_with_everything_rounded_is_the_quantized_one_in_float(residual, scheme):
+    model, ranges = residual.graph.model, residual.calibration.ranges
+    quantized = quantize(model, dict.fromkeys(residual.graph.quantizable_nodes, scheme), ranges)
+    weights = {name: rounding.rounded(name) for name, rounding in weight_roundings(quantized).items()}
+    assert {"w1", "w2", "w3", "w4"} <= weights.keys()
+    rounded = with_rounded(model, list(tensor_roundings(quantized).values()), weights)
+    onnx.checker.check_model(rounded)
+    # Without optimization the runtime computes the quantized model in float, too. A Relu that it does without
+    # is in the quantizer's least value, so that only the order of sums differs.
+    for feeds in residual.samples[:4]:
+        expected, actual = (
+            run_session(open_session(m, Runtime(), Optimization.NONE), feeds)["y"]
+            for m in (quantized, rounded)
+        )
+        np.testing.assert_allclose(actual, expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_an_output_that_is_rounded_keeps_its_name_and_other_readers_see_it_rounded():
+    source = make("(float[4] x) => (float[4] h, float[4] y) { h = Relu (x) y = Neg (h) }", {})
+    result = with_rounded(source, [TensorRounding("h", *_constants(0.25, np.uint8(0)))], {})
+    feeds = {"x": np.float32([-1.0, 0.3, 0.4, 99.0])}
+    outputs = run_session(open_session(result, Runtime()), feeds)
+    assert outputs["h"].tolist() == [0, 0.25, 0.5, 63.75]
+    assert outputs["y"].tolist() == [0, -0.25, -0.5, -63.75]
+
+
+def test_an_input_is_rounded_for_all_its_readers():
+    source = make("(float[4] x) => (float[4] y) { h = Neg (x) y = Add (h, x) }", {})
+    result = with_rounded(source, [TensorRounding("x", *_constants(0.25, np.int16(0)))], {})
+    onnx.checker.check_model(result)
+    readers = [node.op_type for node in result.graph.node if "x" in node.input]
+    assert readers == ["QuantizeLinear"]
+    assert {entry.domain for entry in result.opset_import} == {"", "com.microsoft"}  # of Q and DQ of 16 bits
+
+
+def _constants(scale: float, zero_point: np.integer):
+    return (
+        numpy_helper.from_array(np.float32(scale), "s"),
+        numpy_helper.from_array(np.asarray(zero_point), "z"),
+    )
+
+
+def test_the_model_is_left_alone():
+    source = make("(float[4, 4] x) => (float[4, 4] y) { y = MatMul (x, w) }", {"w": weight(4, 4)})
+    before = source.SerializeToString(deterministic=True)
+    zeros = numpy_helper.from_array(np.zeros((4, 4), np.float32), "w")
+    changed = with_rounded(source, [TensorRounding("y", *_constants(0.25, np.uint8(0)))], {"w": zeros})
+    assert source.SerializeToString(deterministic=True) == before
+    assert not values(changed.graph.initializer[0]).any()
