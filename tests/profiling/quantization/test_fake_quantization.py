@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from onnx import TensorProto, helper, numpy_helper
 from text_models import make, weight
 
-from profiling.onnx_io.external_weights import externalize, is_large, values
+from profiling.onnx_io.external_weights import discard, is_large, values, write_external
 from profiling.quantization.fake_quantization import (
     TensorRounding,
     WeightRounding,
@@ -74,21 +74,32 @@ def dequantized(rows: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, axi
     return run_session(open_session(model, Runtime(), Optimization.NONE), {"x": np.zeros(1, np.float32)})["y"]
 
 
-@pytest.mark.parametrize("axis", [0, 1, None])
-@pytest.mark.parametrize("size", [(6, 5), (4200, 4096)], ids=["small", "several blocks"])
-def test_a_weight_becomes_float_bit_for_bit_as_the_runtime_does(size, axis):
+def int8_weight(size: tuple[int, int], axis: int | None) -> list[np.ndarray]:
+    """Return integers, scales and zero points."""
     rng = np.random.default_rng(0)
-    rows = rng.integers(-127, 128, size).astype(np.int8)
     shape = () if axis is None else (size[axis],)
-    scale = np.float32(rng.uniform(1e-4, 1e-2, shape))
-    zero_point = np.asarray(rng.integers(-9, 10, shape)).astype(np.int8)
-    model = make("(float[1] x) => (float[1] y) { y = Neg (x) }", {"i": rows, "s": scale, "z": zero_point})
-    externalize(model)
-    integers, *steps = model.graph.initializer
-    result = WeightRounding(integers, *steps, 1 if axis is None else axis).rounded("w")
-    assert is_large(integers) == is_large(result) == (size[0] > 100)
-    expected = dequantized(rows, scale, zero_point, axis or 0)
-    assert values(result).tobytes() == expected.tobytes()
+    integers = rng.integers(-127, 128, size, dtype=np.int8)
+    return [integers, np.float32(rng.uniform(1e-4, 1e-2, shape)), np.int8(rng.integers(-9, 10, shape))]
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_a_weight_becomes_float_bit_for_bit_as_the_runtime_does(axis):
+    arrays_ = int8_weight((6, 5), axis)
+    tensors = [numpy_helper.from_array(np.asarray(array), "c") for array in arrays_]
+    result = WeightRounding(*tensors, 1 if axis is None else axis).rounded("w")
+    assert values(result).tobytes() == dequantized(*map(np.asarray, arrays_), axis or 0).tobytes()
+
+
+def test_a_large_weight_becomes_float_block_by_block():
+    integers, scale, zero_point = int8_weight((4300, 1000), 0)
+    integers = integers.astype(np.int32)  # wide, so that not so many are more than one block
+    tensors = [numpy_helper.from_array(array, "c") for array in (integers, scale, zero_point)]
+    large = write_external(integers.shape, TensorProto.INT32, [integers]).reference("c")
+    result = WeightRounding(large, *tensors[1:], 0).rounded("w")
+    assert is_large(result)
+    expected = WeightRounding(*tensors, 0).rounded("w")
+    assert (values(result) == values(expected)).all()
+    discard([large, result])
 
 
 @pytest.mark.parametrize("scheme", [INT8, Scheme(symmetric=True), Scheme(wide=True)])
