@@ -10,7 +10,7 @@ from planner.devices.quantization_schemes import trial_level
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.directories import cache_folder
-from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.measure import processor
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
@@ -61,6 +61,6 @@ def _refused(subject: CalibratedModel, calibration: Calibration, level: Optimiza
 
     def make() -> RefusedUnits:
         samples = list(subject.calibration.spread(_SAMPLES).samples)
-        return RefusedUnits(refused_units(UnitTrial(subject.graph, calibration, samples, level, journal)))
+        return RefusedUnits(refused_units(UnitCheck(subject.graph, calibration, samples, level, journal)))
 
     return dict(cached(cache_folder() / f"trial-{key}.json", RefusedUnits, make).reasons)

@@ -17,7 +17,7 @@ from planner.user_objects import Metric
 from planner.verification.error_metrics import MetricsSum
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.arrays import Array, Feeds
-from profiling.noise.measure_noise import output_errors
+from profiling.noise.noise_power import output_errors
 from profiling.on_device.measure import read_op_types, rounds_for, time_stages
 from profiling.onnx_io.load import dimensions
 from profiling.progress import Progress, silent

@@ -137,9 +137,8 @@ def _round_tensor(model: onnx.ModelProto, quantizer: TensorRounding) -> None:
     name = quantizer.tensor
     graph = model.graph
     before, rounded = name, f"{name}/rounded"
-    if any(
-        output.name == name for output in graph.output
-    ):  # an output keeps its name, and is the rounded one
+    if any(output.name == name for output in graph.output):
+        # An output keeps its name, and is the rounded one.
         before, rounded = f"{name}/exact", name
     _rename_ends(graph, name, before, rounded)
     constants = []

@@ -124,7 +124,7 @@ def affine(limits: tuple[float, float]) -> tuple[np.float32, np.uint8]:
     """
     low, high = min(limits[0], 0.0), max(limits[1], 0.0)
     scale = np.float32((high - low) / _STEPS)
-    if scale < np.finfo(np.float32).tiny:  # one value, or next to: a scale that small has no inverse
+    if scale < np.finfo(np.float32).tiny:  # next to no range: any scale will do
         return np.float32(1.0), np.uint8(0)
     return scale, np.uint8(round(-low / float(scale)))
 
