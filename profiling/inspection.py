@@ -9,7 +9,7 @@ from profiling.arrays import Feeds
 from profiling.directories import cache_folder, temporary_folder
 from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obstacles
 from profiling.latency.kernel_tags import tag_model
-from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
 from profiling.onnx_io.load import default_opset, load_model, model_hash
 from profiling.preparation.made_up_samples import made_up_samples
@@ -157,7 +157,7 @@ def _refused(graph: ModelGraph, samples: Sequence[Feeds]) -> dict[str, str]:
     with temporary_folder("inspection-") as folder:
         calibration = Calibration(scheme, folder / "ranges.json")
         calibrate(graph.model, graph.quantizable_nodes, samples, calibration.ranges)
-        return refused_units(UnitTrial(graph, calibration, samples, Optimization.DEFAULT, journal))
+        return refused_units(UnitCheck(graph, calibration, samples, Optimization.DEFAULT, journal))
 
 
 def _fp32_times(graph: ModelGraph, samples: Sequence[Feeds]) -> KernelTimes | None:

@@ -15,7 +15,7 @@ from planner.image_layout import channels_first, channels_last
 from profiling.arrays import Array, Feeds
 from profiling.directories import scratch_folder, temporary_folder
 from profiling.errors import ModelError
-from profiling.noise.measure_noise import noise_power, output_errors
+from profiling.noise.noise_power import noise_power, output_errors
 from profiling.progress import Progress, silent
 from profiling.records.cache import cached, samples_hash
 from profiling.runtime.session import Runtime, open_session, run_session

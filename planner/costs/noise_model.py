@@ -18,7 +18,7 @@ from planner.deployment.mixed_precision import rebuild
 from planner.scenario.schema import Scenario
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
-from profiling.noise.measure_noise import noise_power
+from profiling.noise.noise_power import noise_power
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration

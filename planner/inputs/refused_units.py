@@ -9,7 +9,7 @@ import onnxruntime as ort
 from planner.devices.quantization_schemes import trial_level
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
-from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.sessions import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
@@ -64,6 +64,6 @@ def _refused(subject: CalibratedModel, calibration: Calibration, level: Optimiza
 
     def make() -> RefusedUnits:
         samples = list(subject.calibration.spread(_SAMPLES).samples)
-        return RefusedUnits(refused_units(UnitTrial(subject.graph, calibration, samples, level, journal)))
+        return RefusedUnits(refused_units(UnitCheck(subject.graph, calibration, samples, level, journal)))
 
     return dict(cached(path, RefusedUnits, make).reasons)

@@ -9,7 +9,7 @@ from planner.inputs.model_answers import names_class
 from planner.plan.records import Metrics
 from planner.user_objects import Metric
 from profiling.arrays import Array
-from profiling.noise.measure_noise import output_errors
+from profiling.noise.noise_power import output_errors
 
 Outputs = Mapping[str, Array]
 

@@ -17,7 +17,7 @@ from planner.verification.error_metrics import MetricsSum
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.arrays import Array, Feeds
 from profiling.directories import temporary_folder
-from profiling.noise.measure_noise import output_errors
+from profiling.noise.noise_power import output_errors
 from profiling.on_device.kernels import read_op_types
 from profiling.on_device.timing import rounds_for, time_stages
 from profiling.onnx_io.load import dimensions

@@ -7,5 +7,6 @@ int8_overflow: whether int8 kernels overflow on this machine, found out by runni
 keep_float: keeps nodes in float that the runtime would fuse into integer kernels
 per_channel_weights: weights and biases quantized per channel
 quantize: `quantize_static` by unit; the only importer of onnxruntime.quantization
+weight_scales: scales and zero points of weights, for all channels at once
 wire_formats: float16 and uint8 forms of a float tensor on a link
 """
