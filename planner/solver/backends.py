@@ -143,8 +143,10 @@ def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
         bound_line = re.search(r"^Lower bound:\s+(\S+)", log.read_text() if log.is_file() else "", re.M)
     if bound_line:
         return float(bound_line[1])
-    proved = lp.sol_status == pulp.LpSolutionOptimal
-    return float(pulp.value(lp.objective) or 0.0) * (1 - options.gap) if proved else 0.0
+    if lp.sol_status != pulp.LpSolutionOptimal:
+        return 0.0
+    value = float(pulp.value(lp.objective) or 0.0)
+    return value - options.gap * abs(value)
 
 
 def _gurobi(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
