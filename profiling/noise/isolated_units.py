@@ -59,7 +59,7 @@ class IsolatedUnits:
 
     def _behind(self, name: str) -> str:
         """Return what readers of a tensor read once it is quantized."""
-        dequantized = f"{name}_DequantizeLinear_Output"
+        dequantized = f"{name}_DequantizeLinear_Output"  # as the tool names it
         return dequantized if name in self.tensors and dequantized in self.quantized.writer else name
 
     def _round(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

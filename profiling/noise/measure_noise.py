@@ -63,7 +63,7 @@ def measure_noise(
             inner = [quantizers[n] for n in written if n in quantizers and n not in unit.outputs]
             unit_weights = {n: weights[n].rounded(n) for node in nodes for n in node.input if n in weights}
             rounded = runner.outputs_of_rounded_unit(inner, unit_weights) if inner or unit_weights else None
-            delete_files(unit_weights.values())
+            delete_files(unit_weights.values())  # large ones are files, one set per unit
             runner.advance()
             units[unit.name] = runner.noise_of(rounded) if rounded else NO_NOISE
             progress("noise", len(tensors) + len(units), total)
@@ -101,4 +101,5 @@ def _float16_power(power: float, error: float | None) -> float | None:
 def _tap_over_output(sources: Iterable[NoisePair]) -> float:
     """Return how much larger noise is at the taps than at the outputs, in the median of all sources."""
     ratios = [noise.tap / noise.output for noise in sources if noise.tap and noise.output]
+    # The median, since one picture in doubt can make the ratio of a single source many times the others'.
     return float(np.median(ratios)) if ratios else 1.0

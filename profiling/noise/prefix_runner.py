@@ -60,7 +60,7 @@ class PrefixRunner:
         """Compute the next unit of every sample."""
         outputs = self._computed(self._next())
         self._position += 1
-        self._rest = None
+        self._rest = None  # it was for the units behind the previous position
         needed = self._needed()
         for live, computed in zip(self._live, outputs, strict=True):
             live |= computed
@@ -78,7 +78,7 @@ class PrefixRunner:
         name = quantizer.tensor
         exact = self._tensor(name)
         rounded = [quantizer.rounded(values) for values in exact]
-        if all(np.array_equal(a, b) for a, b in zip(exact, rounded, strict=True)):
+        if all(np.array_equal(a, b) for a, b in zip(exact, rounded, strict=True)):  # no need to run anything
             return NO_NOISE
         return self.noise_of([{name: values} for values in rounded])
 
@@ -90,7 +90,7 @@ class PrefixRunner:
         half = quantized = 0.0
         for exact in self._tensor(quantizer.tensor):
             narrow = as_float16(exact)
-            if narrow is None:
+            if narrow is None:  # one sample that overflows is enough to rule the wire out
                 return None
             half += float(np.square(narrow - exact, dtype=np.float64).sum())
             quantized += float(np.square(quantizer.rounded(exact) - exact, dtype=np.float64).sum())

@@ -147,10 +147,11 @@ def _fault_together(
         computed = run_all(quantized, check.samples, check.level)
     except ModelError as exc:
         return f"quantized beside others, the model does not run: {exc}"
+    # Below the default level the runtime computes between Q and DQ in float: what rounding alone makes.
     in_float = run_all(quantized, check.samples, Optimization.BASIC)
     for name in check.graph.outputs:
         if not np.issubdtype(exact[0][name].dtype, np.floating):
-            continue
+            continue  # a class may change by rounding alone; budgets see to that
         size = max(rms(outputs[name]) for outputs in exact)
         off, expected = (
             max(rms_difference(a[name], b[name]) for a, b in zip(outputs, exact, strict=True))
@@ -168,7 +169,7 @@ def _quantized(check: UnitCheck, refused: Mapping[str, str]) -> tuple[onnx.Model
     """Return the model with all units quantized that the tool takes, and why it does not take the others."""
     able = [unit for unit in check.graph.units if unit.quantizable and unit.name not in refused]
     reasons: dict[str, str] = {}
-    while True:
+    while True:  # all at once as a rule: one call of the tool instead of one per unit
         try:
             return shape_inference.infer_shapes(check.quantized(able)), reasons
         except QuantizeError:
@@ -212,5 +213,6 @@ def _walk(graph: ModelGraph, samples: Sequence[Feeds]) -> Iterator[tuple[Unit, l
         session = open_session(library.part(unit.inputs, unit.outputs), Runtime())
         for tensors in live:
             tensors |= run_session(session, {name: tensors[name] for name in unit.inputs})
+            # Large networks on several samples would not fit into memory whole.
             for name in [n for n in tensors if last.get(n, -1) <= unit.index]:
                 del tensors[name]
