@@ -28,7 +28,7 @@ def result(choice: Choice | None, objective: float | None = 1.0) -> SolveResult:
 def test_an_answer_has_the_costs_of_its_choice_under_the_problems_names(problem, data):
     options = tuple(data.draw(st.integers(0, len(v.options) - 1)) for v in problem.vertices)
     choice, cost = Choice(options), evaluate(problem, Choice(options))
-    if cost.latency_s == inf:
+    if cost.latency_s == inf or cost.order is None:  # which no solver answers with
         return
     answer = answer_of(problem, result(choice), 99.0)
     own = answer.costs
@@ -45,7 +45,8 @@ def test_an_answer_has_the_costs_of_its_choice_under_the_problems_names(problem,
         assert placed.precision == option.precision
     assert len(answer.assignments) == sum(not vertex.fixed for vertex in problem.vertices)
     for cut, crossing in zip(answer.cuts, cost.crossings, strict=True):
-        assert (cut.path[0], cut.path[-1]) == (cut.source, cut.target)
+        ends = [name.removesuffix(" again") for name in (cut.source, cut.target)]  # links join devices
+        assert [cut.path[0].removesuffix(" again"), cut.path[-1]][: len(cut.path)] == ends[: len(cut.path)]
         assert cut.seconds == crossing.seconds
         assert cut.tensor == problem.flows[crossing.flow].name
     assert msgspec.json.decode(msgspec.json.encode(answer), type=Answer) == answer
