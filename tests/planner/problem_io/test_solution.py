@@ -46,7 +46,8 @@ def test_an_answer_has_the_costs_of_its_choice_under_the_problems_names(problem,
         assert placed.precision == option.precision
     assert len(answer.assignments) == sum(not vertex.is_terminal for vertex in problem.vertices)
     for cut, crossing in zip(answer.cuts, cost.crossings, strict=True):
-        assert (cut.path[0], cut.path[-1]) == (cut.source, cut.target)
+        ends = [name.removesuffix(" again") for name in (cut.source, cut.target)]  # links join devices
+        assert [cut.path[0].removesuffix(" again"), cut.path[-1]][: len(cut.path)] == ends[: len(cut.path)]
         assert cut.seconds == crossing.seconds
         assert cut.tensor == problem.flows[crossing.flow].name
     assert msgspec.json.decode(msgspec.json.encode(answer), type=Answer) == answer
