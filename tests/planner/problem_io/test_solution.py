@@ -86,7 +86,7 @@ def test_a_conflict_names_each_limit_with_its_unit_and_what_would_do_instead():
     conflict = find_conflict(problem, SolverOptions())
     answer = answer_of(problem, result(None, None), None, conflict)
     least = solve(problem.with_limit(LATENCY, None)).objective
-    assert [(one.metric, one.of, one.at_most) for one in answer.conflict] == [("latency", None, 1e-6)]
+    assert [(one.measure, one.of, one.at_most) for one in answer.conflict] == [("latency", None, 1e-6)]
     assert answer.conflict[0].least == pytest.approx(least)
     assert conflict_line(answer) == (
         f"infeasible: latency <= 1e-06 s cannot be kept; latency <= {answer.conflict[0].least:.9g} s would do"
