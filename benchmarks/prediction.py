@@ -36,7 +36,7 @@ from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
-from profiling.noise.measure_noise import noise_power
+from profiling.noise.noise_power import noise_power
 from profiling.on_device.timing import time_interleaved
 from profiling.onnx_io.extract import Library
 from profiling.precision import Precision

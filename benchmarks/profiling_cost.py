@@ -38,7 +38,7 @@ from planner.costs.whole_model import single_device_scenario
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
 from profiling.arrays import Feeds
-from profiling.noise.measure_noise import noise_power
+from profiling.noise.noise_power import noise_power
 from profiling.on_device.measurement_plan import FORMAT
 from profiling.onnx_io.external_weights import save
 from profiling.quantization.quantize import Scheme

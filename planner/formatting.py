@@ -14,6 +14,7 @@ AXES = {
 }
 _KIBI = 1024
 _MEBI = 2**20
+_GIBI = 2**30
 _NAME_WIDTH = 32  # characters; of a longer name the end is kept
 
 
@@ -29,7 +30,9 @@ def size_text(size_bytes: int) -> str:
         return f"{size_bytes} B"
     if size_bytes < _MEBI:
         return f"{size_bytes / _KIBI:.1f} KiB"
-    return f"{size_bytes / _MEBI:.2f} MiB"
+    if size_bytes < _GIBI:
+        return f"{size_bytes / _MEBI:.2f} MiB"
+    return f"{size_bytes / _GIBI:.2f} GiB"
 
 
 def short_name(name: str) -> str:

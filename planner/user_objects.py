@@ -1,6 +1,7 @@
 """The user's own code, named FOLDER/module:name: called so that its faults and its output are told apart."""
 
 import contextlib
+import hashlib
 import importlib
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from planner.errors import DataError
@@ -44,6 +46,17 @@ def import_object(target: str, where: str) -> Any:
     finally:
         with contextlib.suppress(ValueError):  # the module may have changed the path
             sys.path.remove(folder)
+
+
+def hash_code_beside(target: str | None) -> str:
+    """Return a hash of an object's name and of the modules in its folder: it may use any of them."""
+    if target is None:
+        return ""
+    digest = hashlib.sha256(target.encode())
+    for path in sorted(Path(target.rpartition("/")[0]).glob("*.py")):
+        with contextlib.suppress(OSError):
+            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """How much memory this process may still take."""
 
 import os
-import resource
+import sys
 from pathlib import Path
 
 _KIBI = 1024
@@ -16,7 +16,11 @@ def available_bytes() -> int:
 
 def _of_system() -> int:
     known = _field(_MEMORY, "MemAvailable")
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known is None else known
+    if known is not None:
+        return known
+    if sys.platform == "win32":  # what does not fit is told by the allocation that fails
+        return sys.maxsize
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _of_container() -> int:
@@ -29,6 +33,10 @@ def _of_container() -> int:
 
 
 def _of_process() -> int:
+    if sys.platform == "win32":
+        return _of_system()
+    import resource
+
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     used = _field(_STATUS, "VmSize")
     return _of_system() if limit == resource.RLIM_INFINITY or used is None else limit - used

@@ -1,27 +1,44 @@
-"""Where files of the tool lie: its cache, and a scratch folder that lives as long as the process."""
+"""Where files of the tool lie: its cache, and scratch folders that live as long as a process.
+
+Other processes of the tool may use the same cache at the same time. Each that does holds a lock on a folder
+of its own in it. What a process uses it touches, so that an entry touched since the oldest of them began may
+be in use, and is not removed.
+"""
 
 import atexit
 import contextlib
-import fcntl
 import functools
+import logging
 import os
 import shutil
-import sys
 import tempfile
 import time
-import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
 from profiling.printable_text import one_line
 
+PROCESS_PREFIX, KEPT_PREFIX = "scratch-", "debug-"
+LOCK = "lock"
 _STALE_S = 3600.0
+# For processes that this one starts: what stands in for which cache, and where temporary files are kept.
+_PASSING, _KEPT = "SPLITQUANT_PASSING_CACHE", "SPLITQUANT_KEPT_FILES"
 _VARIABLE = "XDG_CACHE_HOME"
 _LEAST_FREE_BYTES = 16 * 2**20
-_LOCK = "lock"
-_HELD: list[object] = []  # the lock tells other processes that the folder is in use
+_LOCK_WAIT_S = 60.0  # longer than it takes to remove everything; whoever holds the lock may be stopped
+_BEGAN = "began"
 ROOT = Path(Path.cwd().anchor)
+
+log = logging.getLogger(__name__)
+
+
+def cache_location() -> Path:
+    """Return where the user's cache of this tool is, or would be."""
+    location, passing = platformdirs.user_cache_path("splitquant"), _passing_now()
+    return passing.instead_of if passing is not None and location == passing.folder else location
 
 
 def cache_folder() -> Path:
@@ -30,15 +47,31 @@ def cache_folder() -> Path:
     Where it cannot be written, that is a folder which is gone when the process ends: a cache that fails
     costs time, not the result.
     """
-    folder = platformdirs.user_cache_path("splitquant")
+    folder = cache_location()
+    passing = _passing_now()
+    if passing is not None and passing.instead_of == folder:
+        return passing.folder
     fault = _fault_of(folder)
-    if fault is not None:
-        return _passing_folder(folder, fault)
-    for left in folder.glob(".*.tmp"):  # of a run that was killed
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _STALE_S:
-                left.unlink()
-    return folder
+    return folder if fault is None else _passing_folder(folder, fault)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """A folder that stands in for a cache, and why, if that is not said yet."""
+
+    instead_of: Path
+    fault: str
+    folder: Path
+
+    def hand_on(self) -> None:
+        """Let processes that this one starts use it as well."""
+        os.environ[_PASSING] = f"{self.instead_of}\n{self.fault}\n{self.folder}"
+        os.environ[_VARIABLE] = str(self.folder.parent)  # some libraries have a cache, too
+
+
+def _passing_now() -> _Passing | None:
+    instead_of, *rest = os.environ.get(_PASSING, "").rsplit("\n", 2)
+    return _Passing(Path(instead_of), rest[0], Path(rest[1])) if rest else None
 
 
 def _fault_of(folder: Path) -> str | None:
@@ -57,42 +90,184 @@ def _fault_of(folder: Path) -> str | None:
 
 def _passing_folder(instead_of: Path, fault: str) -> Path:
     """Return a cache folder that is gone when the process ends, for processes that it starts as well."""
-    warn_unkept(instead_of, fault)
-    above = tempfile.mkdtemp(prefix="splitquant-")
+    above = Path(tempfile.mkdtemp(prefix="splitquant-"))
     atexit.register(shutil.rmtree, above, ignore_errors=True)
-    os.environ[_VARIABLE] = above  # where platformdirs looks first
-    folder = Path(above) / "splitquant"
+    folder = above / "splitquant"
     folder.mkdir()
+    _Passing(instead_of, fault, folder).hand_on()
     return folder
 
 
 @functools.cache
 def warn_unkept(folder: Path, fault: str) -> None:
-    """Say on stderr, once, that nothing is kept in the cache folder."""
-    text = one_line(f"cache {folder}: {fault}; what this run measures is not kept")
-    if sys.stderr is not None:
-        sys.stderr.write(f"{text}\n")
+    """Say once that nothing is kept in the cache folder."""
+    log.warning("%s", one_line(f"cache {folder}: {fault}; what this run measures is not kept"))
+
+
+def scratch_folder() -> Path:
+    """Return a folder for large files of this process; gone when it ends, unless temporary files are kept.
+
+    It lies in the cache folder, since temporary folders often lie in memory. From its first use on nobody
+    removes what this process uses of the cache. What a killed process left there is removed.
+    """
+    own = _process_folder(cache_folder())
+    kept = os.environ.get(_KEPT)
+    return Path(kept) if kept else own
 
 
 @functools.cache
-def scratch_folder() -> Path:
-    """Return a folder for large files of this process; gone when it ends.
+def _process_folder(cache: Path) -> Path:
+    passing = _passing_now()
+    if passing is not None and passing.folder == cache and passing.fault:
+        warn_unkept(passing.instead_of, passing.fault)
+        replace(passing, fault="").hand_on()  # it is said once
+    with _locked(cache):  # so that nobody takes a folder for left before it has its lock
+        _remove_left(cache)
+        folder = Path(tempfile.mkdtemp(prefix=PROCESS_PREFIX, dir=cache))
+        lock = _Lock(folder / LOCK)
+        (folder / _BEGAN).touch()
 
-    It lies in the cache folder, since temporary folders often lie in memory. What a killed process
-    left there is removed.
-    """
-    above = cache_folder()
-    for left in above.glob("scratch-*"):
-        _remove_if_left(left)
-    folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=above))
-    lock = (folder / _LOCK).open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    weakref.finalize(lock, shutil.rmtree, folder, ignore_errors=True)
-    _HELD.append(lock)
+    def leave() -> None:
+        lock.release()  # some systems remove no file that is in use
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(leave)
     return folder
 
 
-def _remove_if_left(folder: Path) -> None:
-    with contextlib.suppress(OSError), (folder / _LOCK).open("r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+def _remove_left(cache: Path) -> None:
+    """Remove what processes left that were killed."""
+    for path in cache.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                path.unlink()
+    for folder in cache.glob(f"{PROCESS_PREFIX}*"):
+        if not _is_live(folder):
+            log.info("removing %s, which a killed process left", folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_live(process_folder: Path) -> bool:
+    """Return whether the process lives that made a folder; to be asked with the cache's lock only."""
+    try:
+        _Lock(process_folder / LOCK).release()
+    except _HeldError:
+        return True
+    except OSError:  # gone meanwhile, or of another user
+        return process_folder.exists()
+    return False
+
+
+@contextlib.contextmanager
+def exclusive_use(cache: Path) -> Iterator[dict[Path, float]]:
+    """Let no other process claim or remove entries of a cache in the block.
+
+    Yield the folder of each process that uses the cache, this one first, and since when in Unix seconds.
+    """
+    own = _process_folder(cache)
+    with _locked(cache):
+        others = [path for path in cache.glob(f"{PROCESS_PREFIX}*") if path != own and _is_live(path)]
+        yield {path: _began_s(path) for path in (own, *others)}
+
+
+def _began_s(process_folder: Path) -> float:
+    """Return when a process began to use the cache, by the clock that dates the cache's files."""
+    try:
+        return (process_folder / _BEGAN).stat().st_mtime
+    except OSError:  # a version that wrote no such file made it
+        return 0.0
+
+
+def claim(entry: Path) -> bool:
+    """Return whether an entry of the cache is there; if so, nobody removes it while this process lives."""
+    cache = cache_folder()
+    _process_folder(cache)
+    with _locked(cache):  # nobody is about to remove it
+        return touch(entry)
+
+
+def touch(entry: Path) -> bool:
+    """Date an entry of the cache as used now, and return whether it is there."""
+    try:
+        os.utime(entry)
+    except FileNotFoundError:
+        return False
+    except OSError:  # it is another user's: it ages
+        return entry.exists()
+    return True
+
+
+class _HeldError(Exception):
+    """Another process holds a lock."""
+
+
+@contextlib.contextmanager
+def _locked(cache: Path) -> Iterator[None]:
+    try:
+        lock = _Lock(cache / LOCK, _LOCK_WAIT_S)
+    except _HeldError:
+        log.warning("%s is locked by another process for %g s: going on", cache, _LOCK_WAIT_S)
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Lock:
+    """A held lock on a file, which is made if needed.
+
+    Raises
+    ------
+    _HeldError
+        If another process still holds it after so many seconds.
+    """
+
+    def __init__(self, path: Path, wait_s: float = 0.0) -> None:
+        from filelock import FileLock, Timeout  # it takes longer to import than a short command runs
+
+        self._lock = FileLock(str(path), timeout=wait_s, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout as exc:
+            raise _HeldError from exc
+        except NotImplementedError as exc:
+            raise OSError(f"{path}: the file system has no locks") from exc
+
+    def release(self) -> None:
+        """Let another process have it."""
+        self._lock.release()
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str = "temporary-", above: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder that is gone after the block, unless temporary files are kept.
+
+    Parameters
+    ----------
+    above
+        Where it is made; default: where the system has temporary files, often in memory.
+    """
+    kept = os.environ.get(_KEPT)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=kept or above))
+    try:
+        yield folder
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def keeping_temporary_files() -> Iterator[Path]:
+    """Yield a folder in which the temporary files of the block, and of processes it starts, stay."""
+    cache = cache_location()
+    above = cache if _fault_of(cache) is None else None
+    folder = Path(tempfile.mkdtemp(prefix=time.strftime(f"{KEPT_PREFIX}%Y%m%d-%H%M%S-"), dir=above))
+    os.environ[_KEPT] = str(folder)
+    try:
+        yield folder
+    finally:
+        del os.environ[_KEPT]
+        with contextlib.suppress(OSError):  # it holds something
+            folder.rmdir()

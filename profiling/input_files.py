@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 MEBI = 2**20
+# Without O_NONBLOCK, to open a pipe is to wait for somebody who writes into it; Windows has neither, but
+# changes line ends without O_BINARY.
+_FLAGS = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
+)
 _DESCRIPTIONS = {
     stat.S_IFIFO: "is a named pipe",
     stat.S_IFSOCK: "is a socket",
@@ -27,8 +32,7 @@ def open_input(path: Path, most_bytes: int) -> BinaryIO:
     """
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "no file has a NUL character in its name", str(path))
-    # Without O_NONBLOCK, to open a pipe is to wait for somebody who writes into it.
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    number = os.open(path, _FLAGS)
     try:
         _check(os.fstat(number), path, most_bytes)
         return os.fdopen(number, "rb")

@@ -1,16 +1,15 @@
 """What a model is made of: its ends, operators and units, what can be quantized and what weighs."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from profiling.arrays import Feeds
-from profiling.directories import cache_folder
+from profiling.directories import cache_folder, temporary_folder
 from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obstacles
 from profiling.latency.kernel_tags import tag_model
-from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
 from profiling.onnx_io.load import default_opset, load_model, model_hash
 from profiling.preparation.made_up_samples import made_up_samples
@@ -155,19 +154,19 @@ def _refused(graph: ModelGraph, samples: Sequence[Feeds]) -> dict[str, str]:
     """Return unit -> why it cannot be quantized, as running it so on this machine shows."""
     scheme = INT8_REDUCED if this_cpu_overflows(Runtime()) else INT8
     journal = CrashJournal(cache_folder() / f"inspect-{model_hash(graph.model)[:32]}{SUFFIX}")
-    with tempfile.TemporaryDirectory() as folder:
-        calibration = Calibration(scheme, Path(folder) / "ranges.json")
+    with temporary_folder("inspection-") as folder:
+        calibration = Calibration(scheme, folder / "ranges.json")
         calibrate(graph.model, graph.quantizable_nodes, samples, calibration.ranges)
-        return refused_units(UnitTrial(graph, calibration, samples, Optimization.DEFAULT, journal))
+        return refused_units(UnitCheck(graph, calibration, samples, Optimization.DEFAULT, journal))
 
 
 def _fp32_times(graph: ModelGraph, samples: Sequence[Feeds]) -> KernelTimes | None:
     """Return the seconds of each unit in the whole model, as the runtime's own profile has them."""
     if not samples:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        optimized = Path(folder) / "optimized.onnx"
-        trace = Trace(Path(folder) / "run", optimized)
+    with temporary_folder("kernels-") as folder:
+        optimized = folder / "optimized.onnx"
+        trace = Trace(folder / "run", optimized)
         session = open_session(tag_model(graph.model, graph), Runtime(), trace=trace)
         for _ in range(_RUNS):
             run_session(session, samples[0])

@@ -1,1 +1,14 @@
-"""The command `plan`: its commands, what it prints while it works, and the process that it runs in."""
+"""The command `plan`: its commands, what it prints while it works, and the process that it runs in.
+
+cache_command: the command `plan cache`
+commands: every command of `plan`, its options and exit codes
+compare_options: the options of `plan compare` -> sweep and request
+error_reports: the file that keeps the traceback of an internal error
+logging_setup: -v, --quiet, --log-file and --debug
+signals: which signals ask a run to end
+standard_output: keeps the process's standard output for what the command itself answers
+supervisor: the command in a child process, so that a crash of native code is told in one line
+terminal: printing to standard output
+terminal_progress: progress on the terminal, and interrupts that no library swallows
+versions: which versions of the libraries that decide a plan's numbers are installed, and which were tested
+"""

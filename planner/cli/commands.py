@@ -1,6 +1,5 @@
 """The command `plan`: parse, call run, print, set the exit code."""
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,9 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, CycloptsError, Parameter, Token
 
+from planner.cli.cache_command import cache_app
+from planner.cli.error_reports import report_exception
+from planner.cli.logging_setup import MessageOptions, messages
 from planner.cli.standard_output import standard_output
 from planner.cli.terminal import print_text, terminal
 from planner.cli.terminal_progress import INTERRUPT, terminal_progress
@@ -22,9 +24,10 @@ from planner.report.terminal_table import line
 from planner.scenario.loader import load_ready_scenario
 from planner.scenario.validation import scenario_schema
 from profiling.errors import ProfilingError
-from profiling.printable_text import one_line, shown
+from profiling.printable_text import one_line, reason, shown
 
 _MOST_DIGITS = 18
+_LONGEST_REASON = 300  # so that the name of a file has room behind it
 OK, BAD_INPUT, USAGE, INFEASIBLE, BROKEN_BUDGET, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 _PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
@@ -462,13 +465,33 @@ def schema(
     return OK
 
 
+app.command(cache_app)
+app.meta.suppress_keyboard_interrupt = False
+
+
+@app.meta.default
+def _with_messages(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    options: MessageOptions | None = None,
+) -> object:
+    """Run a command, whose options for messages may stand before or behind its name."""
+    with messages(options or MessageOptions()):
+        mistyped = _mistyped_command(tokens)
+        if mistyped:
+            raise UsageError(mistyped)
+        return _call(app, tokens)
+
+
+def _call(which: App, tokens: Sequence[str]) -> object:
+    return which(
+        tokens, console=terminal(), exit_on_error=False, print_error=False, result_action="return_value"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    # It advises on the log to name it another cache folder, where ours cannot be written either.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    mistyped = _mistyped_command(tokens)
-    code, lines = (USAGE, (mistyped,)) if mistyped else _run(tokens)
+    code, lines = _run(tokens)
     if INTERRUPT.seen and code != OK:
         # Whatever failed, failed because of the interrupt.
         code, lines = INTERRUPTED, ("interrupted; measurements so far are kept, nothing was written",)
@@ -478,9 +501,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     """Return the exit code and, for an error, the lines that tell of it."""
     try:
-        code = app(
-            tokens, console=terminal(), exit_on_error=False, print_error=False, result_action="return_value"
-        )
+        code = _call(app.meta, tokens)
         standard_output().flush()
     except CycloptsError as exc:
         return USAGE, (f"{one_line(str(exc))} (plan --help shows how)",)
@@ -495,7 +516,8 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     except Exception as exc:  # noqa: BLE001  the last resort: no traceback, whatever was fed in
         if type(exc).__module__.startswith("onnxruntime"):  # its exceptions share no public base class
             return BAD_INPUT, (f"ONNX Runtime fails on this model and data: {exc}",)
-        return BAD_INPUT, (f"internal error, please report it: {type(exc).__name__}: {exc}",)
+        said = one_line(f"{type(exc).__name__}: {reason(exc)}", _LONGEST_REASON)
+        return BAD_INPUT, (f"internal error, please report it: {said}; {report_exception(exc)}",)
     return (code, ()) if isinstance(code, int) else (OK, ())
 
 

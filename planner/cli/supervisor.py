@@ -6,12 +6,17 @@ command runs again, and the unit stays in float.
 """
 
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import IO
 
+from planner.cli.error_reports import report_crash
 from profiling.directories import cache_folder
 from profiling.runtime.crash_journal import last_notes
 
@@ -31,28 +36,38 @@ def run_supervised(command: Callable[[], None]) -> None:
         return
     for _ in range(_MOST_CRASHES):
         started = time.time()
-        status = _wait(_fork(command))
-        if not os.WIFSIGNALED(status):
-            sys.exit(os.waitstatus_to_exitcode(status))
-        number = os.WTERMSIG(status)
+        with _stack_file() as stack:
+            status = _wait(_fork(command, stack))
+            if not os.WIFSIGNALED(status):
+                sys.exit(os.waitstatus_to_exitcode(status))
+            cause, where = _cause(os.WTERMSIG(status)), _where(os.WTERMSIG(status), stack)
         notes = _fresh_notes(started)
         if not notes:
-            sys.exit(_tell(f"{_cause(number)}; nothing was written", _FAILED))
-        _tell(f"{_cause(number)} over {notes[-1]}, quantized: it stays in float", 0)
+            sys.exit(_tell(f"{cause}; nothing was written{where}", _FAILED))
+        _tell(f"{cause} over {notes[-1]}, quantized: it stays in float", 0)
     sys.exit(_tell("ONNX Runtime crashed too often; nothing was written", _FAILED))
 
 
-def _fork(command: Callable[[], None]) -> int:
+def _stack_file() -> IO[bytes]:
+    """Return a file without a name for the stack of a crash; one that holds nothing where none can be."""
+    with suppress(OSError):
+        return tempfile.TemporaryFile()
+    return open(os.devnull, "r+b")  # noqa: PTH123
+
+
+def _fork(command: Callable[[], None], stack: IO[bytes]) -> int:
     """Return the process number of a child that runs a command, in a process group of its own.
 
     So signals of the terminal reach it once, through this process.
     """
+    assert sys.platform != "win32"
     child = os.fork()
     if child:
         return child
     os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    faulthandler.enable(stack)
     command()
     sys.exit(0)
 
@@ -79,9 +94,17 @@ def _fresh_notes(started: float) -> Sequence[str]:
 
 
 def _cause(number: int) -> str:
-    if number == signal.SIGKILL:
+    name = signal.Signals(number).name
+    if name == "SIGKILL":
         return "the process was killed; memory may have run out"
-    return f"native code (ONNX Runtime or another library) crashed with {signal.Signals(number).name}"
+    return f"native code (ONNX Runtime or another library) crashed with {name}"
+
+
+def _where(number: int, stack: IO[bytes]) -> str:
+    """Return where Python's stack at the crash is kept, if it was told, for a message."""
+    stack.seek(0)
+    text = stack.read().decode(errors="replace")
+    return f"; {report_crash(_cause(number), text)}" if text else ""
 
 
 def _tell(text: str, code: int) -> int:

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -11,6 +12,9 @@ from rich.progress import Progress as Bars
 from planner.cli.signals import interrupts
 from profiling.printable_text import shown
 from profiling.progress import Progress
+
+progress_hidden: ContextVar[bool] = ContextVar("progress_hidden", default=False)
+"""Whether progress is not shown, even on a terminal."""
 
 
 class _Interrupt:
@@ -44,7 +48,7 @@ def terminal_progress() -> Iterator[Progress]:
     """Yield a reporter that draws bars on a terminal's stderr and is silent elsewhere."""
     INTERRUPT.arm()
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if progress_hidden.get() or not console.is_terminal:
         yield INTERRUPT.check
         return
     columns = (

@@ -14,7 +14,7 @@ from planner.comparison.baselines import (
     solved_baselines,
     uniform_choices,
 )
-from planner.comparison.lower_envelope import Line
+from planner.comparison.lower_envelope import CostLine
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.records import Row
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError
@@ -97,7 +97,7 @@ class _Uniform:
     def __init__(self, points: SweepPoints, rivals: PlanRegistry) -> None:
         self._points, self._rivals = points, rivals
         self._choices: dict[str, tuple[tuple[str, Choice], ...]] = {}
-        self._lines: dict[tuple[str, Choice], Line[None]] = {}
+        self._lines: dict[tuple[str, Choice], CostLine[None]] = {}
 
     def best(self, row: Row, problem: PlacementProblem) -> tuple[Baseline, ...]:
         """Return the best of each name in a row."""
@@ -118,7 +118,7 @@ class _Uniform:
             if key not in self._lines:
                 cost = evaluate(free, choice)
                 fixed_s, link_s = self._rivals.latency_line(cost, scenario)
-                self._lines[key] = Line(fixed_s if is_feasible(free, cost) else inf, link_s, None)
+                self._lines[key] = CostLine(fixed_s if is_feasible(free, cost) else inf, link_s, None)
             latency = self._lines[key].at(x)
             return latency if latency <= allowed else inf
 

@@ -55,6 +55,7 @@ def best_uniform(choices: Iterable[tuple[str, Choice]], price: Price) -> tuple[B
     best_of: dict[str, Baseline] = {}
     for name, choice in choices:
         candidate = Baseline(name, price(choice), choice)
+        # An infinite objective keeps its name, for a row that says that nothing was found.
         if name not in best_of or candidate.objective < best_of[name].objective:
             best_of[name] = candidate if candidate.objective < inf else Baseline(name)
     on_one_device = [candidate for name, candidate in best_of.items() if name not in (_FLOAT_CUT, _CUT)]
@@ -133,6 +134,7 @@ class _PartialPlanning:
     def quantize_first(self) -> Baseline:
         """Choose precisions as if all ran on one device, the best for that, then devices."""
         problem = self._problem
+        # Limits on one device or link say nothing of a plan that is on another.
         free = replace(problem, limits=tuple(x for x in problem.limits if x.quantity.of is None))
         candidates = []
         for d in range(len(problem.devices)):

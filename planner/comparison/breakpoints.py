@@ -7,7 +7,7 @@ from math import inf
 
 import msgspec
 
-from planner.comparison.lower_envelope import Line, lower_envelope
+from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.records import BestPlanRange, Row
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError, with_budgets
@@ -102,13 +102,13 @@ class Breakpoints:
             return None
         return msgspec.structs.replace(best, low=plan.link_s / (allowed - plan.fixed_s))
 
-    def _line(self, bandwidth: float, budgets: Mapping[str, float]) -> Line[int]:
+    def _line(self, bandwidth: float, budgets: Mapping[str, float]) -> CostLine[int]:
         problem = self._unlimited_problem(bandwidth, budgets)
         result = self._solve(problem)
         if result.choice is None:
             raise _NoPlanError(_CLASH)
         plan = self._plans.register(problem, result.choice, self._points.scenario(bandwidth, budgets))
-        return Line(plan.fixed_s, plan.link_s, plan.number)
+        return CostLine(plan.fixed_s, plan.link_s, plan.number)
 
     def _solve(self, problem: PlacementProblem) -> SolveResult:
         self.solves += 1

@@ -16,12 +16,12 @@ CLOSE = 1e-6  # lines whose values differ by less, relatively, are equally good
 
 
 @dataclass(frozen=True, slots=True)
-class Line(Generic[T]):
+class CostLine(Generic[T]):
     """A plan, and its cost as intercept + slope x.
 
     Examples
     --------
-    >>> Line(2.0, 0.5, "plan").at(4.0)
+    >>> CostLine(2.0, 0.5, "plan").at(4.0)
     4.0
     """
 
@@ -33,7 +33,7 @@ class Line(Generic[T]):
         """Return the cost at x."""
         return self.intercept + self.slope * x
 
-    def as_good_as(self, other: "Line[T]", x: float) -> bool:
+    def as_good_as(self, other: "CostLine[T]", x: float) -> bool:
         """Return whether it costs no more at x, but for what solvers leave open."""
         return self.at(x) <= other.at(x) + CLOSE * abs(other.at(x))
 
@@ -44,10 +44,12 @@ class EnvelopePiece(Generic[T]):
 
     low: float
     high: float
-    line: Line[T]
+    line: CostLine[T]
 
 
-def lower_envelope(best: Callable[[float], Line[T]], low: float, high: float) -> tuple[EnvelopePiece[T], ...]:
+def lower_envelope(
+    best: Callable[[float], CostLine[T]], low: float, high: float
+) -> tuple[EnvelopePiece[T], ...]:
     """Return the best lines from `low` to `high` in order, each with its range.
 
     Parameters
@@ -57,7 +59,7 @@ def lower_envelope(best: Callable[[float], Line[T]], low: float, high: float) ->
 
     Examples
     --------
-    >>> lines = [Line(0.0, 2.0, "steep"), Line(1.0, 1.0, "flat"), Line(9.0, 1.0, "worse")]
+    >>> lines = [CostLine(0.0, 2.0, "steep"), CostLine(1.0, 1.0, "flat"), CostLine(9.0, 1.0, "worse")]
     >>> ranges = lower_envelope(lambda x: min(lines, key=lambda line: line.at(x)), 0.0, 4.0)
     >>> [(range.low, range.high, range.line.plan) for range in ranges]
     [(0.0, 1.0, 'steep'), (1.0, 4.0, 'flat')]
@@ -68,11 +70,11 @@ def lower_envelope(best: Callable[[float], Line[T]], low: float, high: float) ->
 
 
 def _starts(
-    best: Callable[[float], Line[T]], left: tuple[float, Line[T]], right: tuple[float, Line[T]]
-) -> Iterator[tuple[float, Line[T]]]:
+    best: Callable[[float], CostLine[T]], left: tuple[float, CostLine[T]], right: tuple[float, CostLine[T]]
+) -> Iterator[tuple[float, CostLine[T]]]:
     """Yield (x, line) where each best line begins, given the best ones at both ends."""
     todo = [(left, right)]
-    last: Line[T] | None = None
+    last: CostLine[T] | None = None
     while todo:
         (x0, left_line), (x1, right_line) = todo.pop()
         if left_line.as_good_as(right_line, x1):
@@ -83,10 +85,12 @@ def _starts(
             x = (right_line.intercept - left_line.intercept) / (left_line.slope - right_line.slope)
             middle = best(x)
             if not left_line.as_good_as(middle, x):
+                # The left half is on top, so that starts come out in order.
                 todo += [((x, middle), (x1, right_line)), ((x0, left_line), (x, middle))]
                 continue
             starts = [(x0, left_line), (x, right_line)]
         for start, line in starts:
+            # Equal lines of different plans are one range.
             if last is None or (line.intercept, line.slope) != (last.intercept, last.slope):
                 last = line
                 yield start, line

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import onnxruntime as ort
 
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.records import PlanMeasurement, PlanSummary, Row
@@ -11,12 +12,13 @@ from planner.deployment.deliverable import BuiltModels, verification_target
 from planner.devices.runtime import MEASURE_HERE, origin_of, runtime_of
 from planner.plan.configuration import Configuration
 from planner.plan.records import Measured
+from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import broken_budgets
 from planner.verification.time_plans import TimedStage, time_side_by_side
 from planner.verification.verify import verify
-from profiling.directories import cache_folder
+from profiling.on_device.sessions import cpu_description
 from profiling.progress import Progress
-from profiling.records.cache import cache_key, cached, samples_hash
+from profiling.records.cache import EntryKind, cached, entry_path, samples_hash
 
 
 def measure_plans(
@@ -40,6 +42,7 @@ def measure_plans(
 
 def _measurement(line: PlanSummary, measured: Measured | None, compute_s: float | None) -> PlanMeasurement:
     expected = sum(line.compute_s.values())
+    # What the scenario says of links stays; the stages' seconds are replaced.
     fixed_s = None if compute_s is None else line.fixed_s - expected + compute_s
     return PlanMeasurement(
         measured=measured, fixed_s=fixed_s, compute_s=compute_s, expected_compute_s=expected
@@ -100,6 +103,9 @@ class _PlanMeasurements:
             "evaluation": samples_hash(points.basis.prepared.evaluation.samples),
             "schemes": repr(sorted((k, v.label) for k, v in points.basis.prepared.schemes.items())),
             "devices": repr(points.basis.scenario.devices),
+            "metric": hash_code_beside(points.basis.scenario.metric),
+            "runtime": ort.__version__,
+            "processor": cpu_description(),
         }
 
     def errors(self, chosen: Configuration) -> Measured:
@@ -111,7 +117,7 @@ class _PlanMeasurements:
             return verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric)
 
         self._progress("measuring plans", self._done, self._total)
-        measured = cached(self._file("trial", repr(chosen)), Measured, make)
+        measured = cached(self._file(EntryKind.PLAN_ERRORS, repr(chosen)), Measured, make)
         self._done += 1
         self._progress("measuring plans", self._done, self._total)
         return measured
@@ -136,7 +142,7 @@ class _PlanMeasurements:
                 )
             )
 
-        times = cached(self._file("times", repr(distinct)), _Times, make).chains
+        times = cached(self._file(EntryKind.PLAN_TIMES, repr(distinct)), _Times, make).chains
         self._progress("measuring plans", self._total, self._total)
         costs = self._basis.planning_problem(self._basis.latency).costs
         seconds: dict[Configuration, float | None] = dict.fromkeys(plans)
@@ -145,8 +151,8 @@ class _PlanMeasurements:
             seconds[chosen] = sum(ratio * costs[device].fp32_s for ratio, device in pairs)
         return seconds
 
-    def _file(self, prefix: str, content: str) -> Path:
-        return cache_folder() / f"{prefix}-{cache_key(**self._key, content=content)}.json"
+    def _file(self, kind: EntryKind, content: str) -> Path:
+        return entry_path(kind, measure_plans, **self._key, content=content)
 
     def _stages(self, built: BuiltModels) -> list[TimedStage]:
         scenario = self._basis.scenario

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner.comparison.bandwidth_traces import BandwidthDistribution
-from planner.comparison.lower_envelope import Line
+from planner.comparison.lower_envelope import CostLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Selection:
         Mean cost if all plans of the envelope were held.
     """
 
-    lines: tuple[Line[int], ...]
+    lines: tuple[CostLine[int], ...]
     switches: tuple[float, ...]
     mean: float
     free: float
 
 
-def select_plans(lines: Sequence[Line[int]], occurrence: BandwidthDistribution, most: int) -> Selection:
+def select_plans(lines: Sequence[CostLine[int]], occurrence: BandwidthDistribution, most: int) -> Selection:
     """Return the plans, `most` at most, with the least mean cost.
 
     Parameters
@@ -52,6 +52,7 @@ def select_plans(lines: Sequence[Line[int]], occurrence: BandwidthDistribution, 
     best = min(chains.values())
     for _ in range(most - 1):
         longer: dict[int, tuple[float, tuple[int, ...]]] = {}
+        # From K plans to K + 1: the last plan of a chain gives way to a later line of the envelope.
         for j, after in enumerate(lines):
             for i, (cost, chain) in chains.items():
                 if i < j:
@@ -61,16 +62,17 @@ def select_plans(lines: Sequence[Line[int]], occurrence: BandwidthDistribution, 
         chains = longer
         best = min([best, *chains.values()])
     chosen = tuple(lines[i] for i in best[1])
+    # A plan of the envelope is best from where the one before it meets it.
     switches = tuple(_intersection(a, b) for a, b in itertools.pairwise(chosen))
     free = sum(share * min(line.at(x) for line in lines) for x, share in pairs)
     return Selection(chosen, switches, best[0], free)
 
 
-def _cost_from(pairs: Sequence[tuple[float, float]], line: Line[int], start: float) -> float:
+def _cost_from(pairs: Sequence[tuple[float, float]], line: CostLine[int], start: float) -> float:
     return sum(share * line.at(x) for x, share in pairs if x > start)
 
 
-def _intersection(first: Line[int], second: Line[int]) -> float:
+def _intersection(first: CostLine[int], second: CostLine[int]) -> float:
     return (second.intercept - first.intercept) / (first.slope - second.slope)
 
 

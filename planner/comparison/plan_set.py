@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from planner.comparison.bandwidth_traces import BandwidthDistribution
-from planner.comparison.lower_envelope import Line
+from planner.comparison.lower_envelope import CostLine
 from planner.comparison.plan_selection import select_plans, simulate
 from planner.comparison.records import BestPlanRange, PlanSet, PlanSummary, SelectedPlan
 from planner.errors import ScenarioError
@@ -54,7 +54,7 @@ def plan_set_of(
         )
     # From fast links to slow ones, as 1/bandwidth grows.
     order_of = dict.fromkeys(piece.plan for piece in reversed(pieces))
-    lines = [Line(plans[n].fixed_s, plans[n].link_s, n) for n in order_of]
+    lines = [CostLine(plans[n].fixed_s, plans[n].link_s, n) for n in order_of]
     selection = select_plans(lines, request.occurrence, request.most)
     bounds = [0.0, *selection.switches, float("inf")]
     values = list(zip(request.occurrence.values, request.occurrence.shares, strict=True))

@@ -6,6 +6,7 @@ from itertools import product
 from math import inf
 
 import msgspec
+import onnxruntime as ort
 
 from planner.comparison.sweep import Bandwidths
 from planner.plan.configuration import Configuration
@@ -17,9 +18,10 @@ from planner.refinement.noise_limit_search import SearchState, reduction_factor
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
+from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
-from profiling.directories import cache_folder
-from profiling.records.cache import cache_key, cached, samples_hash
+from profiling.on_device.sessions import cpu_description
+from profiling.records.cache import EntryKind, cached, entry_path, samples_hash
 
 LATENCY, NOISE = Quantity(CostMetric.LATENCY), Quantity(CostMetric.NOISE)
 # With these the same plans are not possible at every bandwidth, or their costs are no lines.
@@ -97,6 +99,7 @@ class SweepPoints:
         limits = []
         for chosen, summed in plans.items():
             metrics = self._held_back(chosen)
+            # A plan without noise breaks a budget whatever the limit.
             if summed and any(True for _ in doubtful_budgets(budget, metrics)):
                 limits.append(summed * reduction_factor(budget, metrics))
         if limits:
@@ -106,18 +109,22 @@ class SweepPoints:
     def _held_back(self, chosen: Configuration) -> Metrics:
         """Return the errors of a plan on held-back data, from the cache where they are known."""
         prepared = self.basis.prepared
-        key = cache_key(
+        path = entry_path(
+            EntryKind.HELD_BACK,
+            _tightened,
             subject=prepared.subject.fingerprint,
             samples=samples_hash(prepared.held_back.samples),
             schemes=repr(sorted((name, scheme.label) for name, scheme in prepared.schemes.items())),
             chosen=repr(chosen),
-            metric=str(self.basis.scenario.metric),
+            metric=hash_code_beside(self.basis.scenario.metric),
+            runtime=ort.__version__,
+            processor=cpu_description(),
         )
 
         def make() -> Metrics:
             return self.basis.held_back_errors(chosen)
 
-        return cached(cache_folder() / f"held-back-{key}.json", Metrics, make)
+        return cached(path, Metrics, make)
 
     def has_lines(self, budgets: Mapping[str, float]) -> bool:
         """Return whether plans' costs are lines over 1/bandwidth, and the same plans possible everywhere."""
@@ -132,10 +139,10 @@ class SweepPoints:
         if errors not in self._limits:
             planning = replace(self._planning, scenario=scenario)
             self._limits[errors] = _tightened(self.basis, scenario, planning)
-        found = self._limits[errors]
-        if found.unmet:
-            raise UnreachableBudgetError(f"even without quantization noise: {'; '.join(found.unmet)}")
-        return found.summed
+        noise_limit = self._limits[errors]
+        if noise_limit.unmet:
+            raise UnreachableBudgetError(f"even without quantization noise: {'; '.join(noise_limit.unmet)}")
+        return noise_limit.summed
 
 
 def with_budgets(scenario: Scenario, budgets: Mapping[str, float]) -> Scenario:
@@ -162,17 +169,23 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningPr
     """Return the limit on summed noise at the scenario's own bandwidth."""
 
     def make() -> _NoiseLimit:
-        own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+        varied = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
         problem = planning.formulate()
-        found = own.noise_limit_search.solve(problem, SearchState())
-        limit = found.problem.tightest_limit(CostMetric.NOISE)
-        return _NoiseLimit(None if limit == inf else limit, found.unmet)
+        search_result = varied.noise_limit_search.solve(problem, SearchState())
+        limit = search_result.problem.tightest_limit(CostMetric.NOISE)
+        return _NoiseLimit(None if limit == inf else limit, search_result.unmet)
 
-    key = cache_key(
+    path = entry_path(
+        EntryKind.NOISE_LIMIT,
+        _tightened,
         subject=basis.prepared.subject.fingerprint,
+        samples=samples_hash(basis.prepared.held_back.samples),
+        metric=hash_code_beside(scenario.metric),
+        runtime=ort.__version__,
+        processor=cpu_description(),
         scenario=dump_scenario(scenario),
         costs=repr(planning.costs),
         gain=basis.noise_model.gain,
         knee=basis.noise_model.knee,
     )
-    return cached(cache_folder() / f"limit-{key}.json", _NoiseLimit, make)
+    return cached(path, _NoiseLimit, make)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import logging
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from planner.conversion.request import CONVERSION, MODEL, Conversion, ConversionRequest, SourceKind
+from planner.conversion.request import CONVERSION, MODEL, ConversionRequest, ConversionResult, SourceKind
 from planner.conversion.worker_process import run_worker
-from profiling.directories import cache_folder, scratch_folder
+from profiling.directories import claim, scratch_folder
 from profiling.errors import ModelError
 from profiling.progress import Progress, silent
-from profiling.records.cache import cache_key
+from profiling.records.cache import EntryKind, entry_path
+
+log = logging.getLogger(__name__)
 
 _NEEDED = ("tensorflow", "tf2onnx")
 
@@ -32,9 +35,9 @@ class Converted:
         return self.folder / MODEL
 
     @property
-    def conversion(self) -> Conversion:
+    def conversion(self) -> ConversionResult:
         """What became of the source."""
-        return msgspec.json.decode((self.folder / CONVERSION).read_bytes(), type=Conversion)
+        return msgspec.json.decode((self.folder / CONVERSION).read_bytes(), type=ConversionResult)
 
 
 def convert(request: ConversionRequest, progress: Progress = silent) -> Converted:
@@ -46,14 +49,16 @@ def convert(request: ConversionRequest, progress: Progress = silent) -> Converte
         If TensorFlow is not installed, or the source cannot be read or converted.
     """
     _require_tensorflow()
-    key = _key(request)
-    cached_folder = cache_folder() / f"converted-{key}" if key else None
-    if cached_folder is None or not (cached_folder / CONVERSION).is_file():
+    cached_folder = _cached_folder(request)
+    if cached_folder is None or not claim(cached_folder) or not (cached_folder / CONVERSION).is_file():
         progress("converting the model", 0, 1)
+        log.info("converting %s", request.shown)
         folder = fresh_folder()
         run_worker("convert", request, folder)
         cached_folder = _keep(folder, cached_folder)
         progress("converting the model", 1, 1)
+    else:
+        log.info("read %s from the cache", cached_folder.name)
     return Converted(request, cached_folder)
 
 
@@ -67,8 +72,8 @@ def _require_tensorflow() -> None:
             ) from exc
 
 
-def _key(request: ConversionRequest) -> str | None:
-    """Return a name for what comes of a request; None if it cannot be known without doing it.
+def _cached_folder(request: ConversionRequest) -> Path | None:
+    """Return the cache's folder for what comes of a request; None if it cannot be known without doing it.
 
     A function may read anything, so that its model is built and converted each time.
     """
@@ -80,12 +85,16 @@ def _key(request: ConversionRequest) -> str | None:
     if request.custom_objects is not None:
         modules = sorted(Path(request.custom_objects).parent.glob("*.py"))
         source_files += [("conversion.custom_objects", path) for path in modules]
+    # A changed conversion makes another model.
     code = sorted((Path(__file__).parent / "tf_worker").glob("*.py"))
-    return cache_key(
+    entry = entry_path(
+        EntryKind.CONVERTED,
+        run_worker,
         order=msgspec.to_builtins(msgspec.structs.replace(request, target=_name_in_key(request))),
         content=[_hash(path, key) for key, path in source_files] + [_hash(path, "") for path in code],
         versions={name: _version(name) for name in (*_NEEDED, "keras", "tf_keras")},
     )
+    return entry.with_suffix("")
 
 
 def _name_in_key(request: ConversionRequest) -> str:

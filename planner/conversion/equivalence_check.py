@@ -1,6 +1,5 @@
 """How far a converted model's answers are from the source's own, on random numbers and on real samples."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from math import sqrt
 from pathlib import Path
@@ -8,14 +7,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from planner.conversion.converter import Converted, fresh_folder
+from planner.conversion.converter import Converted
 from planner.conversion.provenance import ConvertedFrom
-from planner.conversion.request import ANSWERS, SAMPLES, Conversion
+from planner.conversion.request import ANSWERS, SAMPLES, ConversionResult
 from planner.conversion.worker_process import run_worker
 from planner.image_layout import channels_first, channels_last
 from profiling.arrays import Array, Feeds
+from profiling.directories import scratch_folder, temporary_folder
 from profiling.errors import ModelError
-from profiling.noise.measure_noise import noise_power, output_errors
+from profiling.noise.noise_power import noise_power, output_errors
 from profiling.progress import Progress, silent
 from profiling.records.cache import cached, samples_hash
 from profiling.runtime.session import Runtime, open_session, run_session
@@ -62,17 +62,16 @@ def check_on_samples(
 
     def make() -> ConvertedFrom:
         progress("checking the conversion", 0, 1)
-        folder = fresh_folder()
         source_samples = [
             _with_channels_moved(feeds, converted.conversion, channels_last) for feeds in samples
         ]
-        np.savez(
-            folder / SAMPLES,
-            **{name: np.stack([feeds[name] for feeds in source_samples]) for name in source_samples[0]},
-        )
-        run_worker("answer", converted.request, folder)
-        converted_from, differing = _compared(converted, folder, _REAL)
-        shutil.rmtree(folder)
+        with temporary_folder("answers-", scratch_folder()) as folder:
+            np.savez(
+                folder / SAMPLES,
+                **{name: np.stack([feeds[name] for feeds in source_samples]) for name in source_samples[0]},
+            )
+            run_worker("answer", converted.request, folder)
+            converted_from, differing = _compared(converted, folder, _REAL)
         if differing:
             raise ModelError(
                 f"model: the conversion of {converted_from.source} is not used, since {differing}"
@@ -84,7 +83,7 @@ def check_on_samples(
 
 
 def _with_channels_moved(
-    feeds: Feeds, conversion: Conversion, move: Callable[[Array], Array]
+    feeds: Feeds, conversion: ConversionResult, move: Callable[[Array], Array]
 ) -> dict[str, Array]:
     """Return a sample whose channels are moved where source and model differ."""
     differ = {end.name for end in conversion.inputs if end.channels_last}

@@ -64,7 +64,7 @@ class SourceInput(msgspec.Struct, frozen=True, kw_only=True):
     channels_last: bool
 
 
-class Conversion(msgspec.Struct, frozen=True, kw_only=True):
+class ConversionResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a source: the versions that converted it, its inputs, and what to know of it.
 
     Parameters

@@ -1,1 +1,14 @@
-"""From profiles and noise to the numbers of a placement problem."""
+"""From profiles and noise to the numbers of a placement problem.
+
+budget_limits: budgets as limits, with each budget's unit
+device_costs: what a device pays for each unit and conversion in each precision
+device_profiles: profiles of a scenario's devices: measured here, read from a file, or scaled
+formulation: scenario, graph and measured costs -> PlacementProblem
+name_patterns: what a scenario says of units and tensors by name or pattern
+noise_model: from summed noise to noise at the outputs
+noise_profiles: noise of tensors, units and mixed models, measured once on a few samples
+tensor_flows: how each tensor of a graph moves between devices and formats, and what that costs
+tensor_formats: the formats in which the devices of a scenario quantize tensors
+unit_options: where and in which precision each unit can run, and what each of these options costs
+whole_model: predicts the whole mixed-precision model on one device, to be compared with a run of it
+"""

@@ -13,7 +13,6 @@ from planner.errors import ScenarioError
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.scenario.schema import DeviceSpec, Scenario
-from profiling.directories import cache_folder
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.device_bundle import write_bundle
@@ -23,7 +22,7 @@ from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
-from profiling.records.cache import cache_key, cached
+from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
 from profiling.records.profile import LatencyProfile, Profile, load_profile
 
@@ -47,7 +46,9 @@ def latency_profile(
     if device.profile not in (None, MEASURE_HERE):
         return _read_profile(scenario, device, subject)
     setup = setup_of(scenario, device)
-    key = cache_key(
+    path = entry_path(
+        EntryKind.LATENCY,
+        measure_latency,
         subject=subject.fingerprint,
         scheme=calibration.scheme.label,
         runtime=ort.__version__,
@@ -62,7 +63,7 @@ def latency_profile(
         feeds = subject.calibration.samples[0]
         return measure_latency(subject.graph, calibration, feeds, setup, progress)
 
-    return cached(cache_folder() / f"latency-{key}.json", LatencyProfile, make)
+    return cached(path, LatencyProfile, make)
 
 
 def _read_profile(scenario: Scenario, device: DeviceSpec, subject: CalibratedModel) -> LatencyProfile:

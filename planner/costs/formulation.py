@@ -73,6 +73,7 @@ def formulate(
         together=tuple(units.group(patterns) for patterns in scenario.placement.together),
         apart=tuple(units.pairs_apart()),
     )
+    # Before the objective, whose reference needs the devices as they are solved for.
     problem = with_visits(problem, [device.visits for device in scenario.devices])
     return replace(problem, objective=_objective(scenario, problem))
 

@@ -18,7 +18,7 @@ from planner.deployment.mixed_precision import rebuild
 from planner.scenario.schema import Scenario
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
-from profiling.noise.measure_noise import noise_power
+from profiling.noise.noise_power import noise_power
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration
@@ -91,6 +91,7 @@ def fit_noise_model(points: Sequence[CalibrationPoint]) -> NoiseModel:
     summed, measured = np.asarray(pairs).T
     best, law = float("inf"), NoiseModel()
     for knee in (*(_KNEES * np.median(summed)), float("inf")):
+        # For a knee given, the median of the ratios is the gain with the least sum of absolute errors.
         ratios = np.log(measured) - np.log(summed) + np.log1p(summed / knee)
         gain = float(np.median(ratios))
         error = float(np.abs(ratios - gain).sum())
@@ -137,6 +138,7 @@ def _sets(graph: ModelGraph, whole: WholeModelPredictor, costs: DeviceCosts) -> 
     rng = np.random.default_rng(0)  # the same models in every run, whose measurements are cached
     for share in np.geomspace(1.0, _LEAST_SHARE, _MODELS):
         take_if_below = _noise_counter(graph, costs)
+        # The first set is everything in int8, which is where noise saturates most.
         order = quantizable if share == 1.0 else rng.permutation(quantizable)
         chosen = [int(u) for u in order if share == 1.0 or take_if_below(int(u), everything * share)]
         resolved = tuple(graph.resolve_precisions(dict.fromkeys(chosen, Precision.INT8)))

@@ -15,13 +15,12 @@ from planner.costs.noise_model import (
 from planner.costs.whole_model import single_device_scenario
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
-from profiling.directories import cache_folder
 from profiling.graph.multiply_adds import multiplications
 from profiling.noise.measure_noise import measure_noise, scale_to_int16
 from profiling.on_device.sessions import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
-from profiling.records.cache import cache_key, cached
+from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.records.profile import NoiseProfile
 
 # Samples on which single sources of noise, and mixed models, are measured: as many as come to so many
@@ -59,7 +58,9 @@ def _noise_profile(
     affordable = _samples(subject, _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST)
     count = min(affordable, scenario.profiling.noise_samples)
     scheme = calibration.scheme
-    key = cache_key(
+    path = entry_path(
+        EntryKind.NOISE,
+        measure_noise,
         subject=subject.fingerprint,
         scheme=scheme.label,
         runtime=ort.__version__,
@@ -79,7 +80,7 @@ def _noise_profile(
         tensors = scale_to_int16(int8) if int8 is not None and scheme.wide else int8
         return measure_noise(subject.graph, calibration, samples, tensors, progress)
 
-    return cached(cache_folder() / f"noise-{key}.json", NoiseProfile, make)
+    return cached(path, NoiseProfile, make)
 
 
 def noise_model(
@@ -98,7 +99,9 @@ def noise_model(
     """
     alone = single_device_scenario(scenario, scenario.device(scenario.source))
     count = _samples(subject, _LAW_WORK, _LAW_LEAST, scenario.profiling.noise_samples)
-    key = cache_key(
+    path = entry_path(
+        EntryKind.NOISE_MODEL,
+        measure_calibration_points,
         subject=subject.fingerprint,
         scheme=trial.calibration.scheme.label,
         level=trial.level.value,
@@ -113,7 +116,7 @@ def noise_model(
             alone, subject.graph, {scenario.source: costs}, trial, samples, progress
         )
 
-    return fit_noise_model(cached(cache_folder() / f"law-{key}.json", CalibrationPoints, make).points)
+    return fit_noise_model(cached(path, CalibrationPoints, make).points)
 
 
 def _samples(subject: CalibratedModel, work: float, least: int, most: int) -> int:

@@ -99,8 +99,8 @@ class TensorFlows:
     def _forms(self, name: str) -> Iterator[WireForm]:
         """Yield how a tensor crosses links: as float, and in each format that quantizes it."""
         raw_bytes, tensor = self._wire_bytes(name), self._graph.tensors[name]
-        known = zip(self._formats.formats(), self._formats.precisions, strict=True)
-        for number, (tensor_format, precision) in enumerate(known):
+        formats_and_precisions = zip(self._formats.formats(), self._formats.precisions, strict=True)
+        for number, (tensor_format, precision) in enumerate(formats_and_precisions):
             size_bytes = tensor_bytes(tensor, precision) if raw_bytes is None else raw_bytes
             form = self._form(tensor_format.name, number, size_bytes)
             yield form.without_links() if name in self._private else form

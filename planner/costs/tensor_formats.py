@@ -28,11 +28,18 @@ class TensorFormats:
     def of(cls, scenario: Scenario, costs: Mapping[str, DeviceCosts]) -> "TensorFormats":
         """Return the formats that a scenario's devices use; those of int8 if none quantizes."""
         used = [costs[device.name] for device in scenario.devices]
-        by_symmetry = {known.symmetric: known for known in sorted(used, key=lambda known: known.symmetric)}
+        by_symmetry = {
+            device_costs.symmetric: device_costs
+            for device_costs in sorted(used, key=lambda device_costs: device_costs.symmetric)
+        }
         allowed = {precision for device in scenario.devices for precision in scenario.precisions_of(device)}
         precisions = [precision for precision in Precision if precision in _BYTES and precision in allowed]
         return cls(
-            tuple((p, known) for p in precisions or [Precision.INT8] for known in by_symmetry.values())
+            tuple(
+                (p, device_costs)
+                for p in precisions or [Precision.INT8]
+                for device_costs in by_symmetry.values()
+            )
         )
 
     def formats(self) -> tuple[Format, ...]:
@@ -51,8 +58,8 @@ class TensorFormats:
 
     def number(self, precision: Precision, costs: DeviceCosts) -> int:
         """Return the number of the format in which a device quantizes activations in a precision."""
-        ways = [(known, other.symmetric) for known, other in self.quantized]
-        return 1 + ways.index((precision, costs.symmetric))
+        keys = [(quantized_precision, other.symmetric) for quantized_precision, other in self.quantized]
+        return 1 + keys.index((precision, costs.symmetric))
 
     @property
     def precisions(self) -> tuple[Precision, ...]:

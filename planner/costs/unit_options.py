@@ -78,7 +78,7 @@ class UnitOptions:
     def pairs_apart(self) -> Iterator[tuple[int, int]]:
         """Yield the pairs of units that are to be apart."""
         for patterns in self._scenario.placement.apart:
-            ends = (values_by_name("placement.apart", {one: True}, self._names) for one in patterns)
+            ends = (values_by_name("placement.apart", {pattern: True}, self._names) for pattern in patterns)
             for a, b in product(*ends):
                 if a == b:
                     raise ScenarioError(f"placement.apart: {a!r} cannot be apart from itself")
@@ -128,6 +128,7 @@ class UnitOptions:
             )
         if unit.quantizable:
             return allowed
+        # What came quantized counts as int8, and needs a device that may compute so.
         if unit.quantized and Precision.INT8 not in allowed:
             return ()
         return (Precision.FP32,)  # what cannot be quantized runs as it is, everywhere

@@ -18,6 +18,7 @@ from profiling.quantization.wire_formats import add_wires
 def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
     """Return the models in which every unit is in its precision and on its device."""
     graph, scenario, devices = prepared.models.graph, prepared.scenario, chosen.devices
+    # A unit is quantized as its own device does it, whatever the others do.
     schemes = {
         index: prepared.schemes[devices[index]].at(precision) for index, precision in chosen.mix.items()
     }

@@ -32,6 +32,7 @@ def rebuild(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> o
     RebuildError
         If the tool quantized other tensors than the plan says.
     """
+    # In topological order: repeated passes of the tool equal one only if they go upstream first.
     of_nodes = {node: schemes[index] for index in sorted(schemes) for node in graph.units[index].nodes}
     mixed = quantize(graph.model, of_nodes, ranges, graph.guarded_nodes)
     mixed = shape_inference.infer_shapes(mixed)

@@ -223,6 +223,7 @@ def _schedule(tasks: nx.DiGraph) -> Iterator[tuple[str, list[_Task]]]:
     done: set[_Task] = set()
     while len(done) < len(order):
         ready = {name: _runnable(tasks, order, device, name, done) for name in dict.fromkeys(device.values())}
+        # What is left for a device, to tell whether it could finish now.
         rest = {name: sum(device[t] == name and t not in done for t in order) for name in ready}
         chosen = min(
             (name for name in ready if ready[name]),

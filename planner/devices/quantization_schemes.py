@@ -24,6 +24,7 @@ def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
         If a profile file was made with another scheme than its device is to use.
     """
     files = {device.name: _profile_of(device) for device in scenario.devices}
+    # Where one processor needs 7 bits, all devices use them, unless the scenario says otherwise.
     auto = any(latency is not None and latency.overflows for latency in files.values())
     return {
         device.name: _scheme(scenario, device, files[origin_of(scenario, device)[0].name], auto=auto)

@@ -1,1 +1,15 @@
-"""What a scenario is planned with: samples, and the prepared, calibrated model."""
+"""What a scenario is planned with: samples, and the prepared, calibrated model.
+
+calibrated_model: the model that is measured, and the ranges of its tensors, calibrated once
+dataset: samples and labels of a scenario, checked against the model's inputs
+image_preprocessing: from the pixels of an image to a model's input
+image_samples: samples that are images in a folder, with a table of labels
+inspect_source: what a model is made of, whatever it comes from
+load_samples: the samples of one part of a scenario's `data`, wherever they come from
+model_answers: what a model answers with: classes, or other numbers
+npz_archive: NumPy archives, bounded before any data is read
+npz_samples: samples out of a NumPy archive
+prepared_scenario: model and data loaded, checked against each other, and calibrated
+reader_samples: samples that the user's own code reads
+refused_units: the units of a scenario's model that come out wrong once they are quantized
+"""

@@ -1,19 +1,22 @@
 """The model that is measured, and the ranges of its tensors, calibrated once."""
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
 
 from planner.inputs.dataset import Dataset
-from profiling.directories import cache_folder
+from profiling.directories import claim
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.load import model_hash
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import calibrate
-from profiling.records.cache import cache_key, samples_hash
+from profiling.records.cache import EntryKind, content_hash, entry_path, samples_hash
 from profiling.records.profile import writing_aside
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,17 @@ class CalibratedModel:
     def of(cls, graph: ModelGraph, calibration: Dataset) -> "CalibratedModel":
         """Return the subject with a hash of its samples, and one of model and samples."""
         samples = samples_hash(calibration.samples)
-        return cls(graph, calibration, samples, cache_key(model=model_hash(graph.model), data=samples))
+        return cls(graph, calibration, samples, content_hash(model=model_hash(graph.model), data=samples))
 
 
 def calibrate_once(subject: CalibratedModel, progress: Progress = silent) -> Path:
     """Return a file with the ranges of the subject's tensors, from the cache where they are known."""
-    key = cache_key(subject=subject.fingerprint, runtime=ort.__version__)
-    ranges = cache_folder() / f"ranges-{key}.json"
-    if not _has_ranges(ranges, subject.graph):
+    ranges = entry_path(EntryKind.RANGES, calibrate, subject=subject.fingerprint, runtime=ort.__version__)
+    if claim(ranges) and _has_ranges(ranges, subject.graph):
+        log.info("read %s from the cache", ranges.name)
+    else:
         progress("calibrating", 0, 1)
+        log.info("calibrating on %d samples", len(subject.calibration.samples))
         samples = list(subject.calibration.samples)
         with writing_aside(ranges) as aside:
             calibrate(subject.graph.model, subject.graph.quantizable_nodes, samples, aside)

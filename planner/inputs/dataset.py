@@ -74,7 +74,7 @@ class Input:
         return value if value.shape == self.shape else value[None]
 
     def channels(self, spec: ImageSpec | None) -> int:
-        """Return how many channels its pictures have, which a scenario prepares; three if it takes none."""
+        """Return how many channels its images have, which a scenario prepares; three if it takes none."""
         if len(self.shape) < 3:  # noqa: PLR2004
             return 3
         first = self.channels_last or spec is None or spec.layout == "nchw"

@@ -55,6 +55,7 @@ def _resized(pixels: Array, shorter: int) -> Array:
             f"image.resize_shorter: {list(pixels.shape[:2])} pixels would become {height} x {width}, "
             f"more than {_MOST_PIXELS} altogether"
         )
+    # Channel by channel: Pillow has no images with any number of channels.
     layers = [
         np.asarray(Image.fromarray(layer).resize((width, height), Image.Resampling.BILINEAR))
         for layer in np.moveaxis(pixels, -1, 0)

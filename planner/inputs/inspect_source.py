@@ -81,5 +81,6 @@ def _inspect(
     if request is None:
         return inspect_model(Path(shown or model), shapes), None
     converted = convert(request, progress)
+    # There are no samples without a scenario.
     check = check_on_random(converted)
     return replace(inspect_model(converted.path, {}), model=shown or request.shown), check

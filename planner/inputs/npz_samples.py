@@ -83,6 +83,7 @@ def _columns(
     counts = {archive.declared(key).shape[0] for key in keys.values()}
     if len(counts) > 1:
         raise DataError(f"{where}: arrays of {spec.npz} have different numbers of samples")
+    # Before anything is read: a header may claim any shape.
     archive.check_size(keys.values())
     return {name: archive.read(key) for name, key in keys.items()}, counts.pop()
 

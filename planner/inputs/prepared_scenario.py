@@ -1,5 +1,6 @@
 """A scenario whose model and data are loaded, checked against each other, and calibrated."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,6 @@ from planner.inputs.refused_units import refused_once
 from planner.scenario.schema import Scenario
 from planner.user_objects import Metric, load_metric
 from profiling.arrays import Feeds
-from profiling.directories import cache_folder
 from profiling.errors import ModelError
 from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
@@ -31,8 +31,10 @@ from profiling.onnx_io.load import dimensions, load_model
 from profiling.preparation.prepare import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import INT8, Calibration, Scheme
-from profiling.records.cache import cache_key, cached
+from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.session import Optimization, Runtime
+
+log = logging.getLogger(__name__)
 
 _LEAST_CALIBRATION = 4  # so that a quarter can be held back
 _CHECKED = 4  # samples on which a conversion is checked
@@ -124,6 +126,7 @@ def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
     request = conversion_request(scenario.model, scenario.conversion, shapes)
     if request:
+        # Before minutes of conversion.
         check_names(scenario.data.calibration, "data.calibration")
         check_names(scenario.data.evaluation, "data.evaluation")
     converted = convert(request, progress) if request else None
@@ -179,7 +182,16 @@ def prepare(
     data = load_datasets(scenario, source)
     models = group_units(scenario, source, data)
     progress("reading the model", 1, 1)
+    log.info(
+        "%d units; samples: %d to calibrate with, %d held back, %d to evaluate on",
+        len(models.graph.units),
+        len(data.calibration.samples),
+        len(data.held_back.samples),
+        len(data.evaluation.samples),
+    )
     schemes = schemes or choose_schemes(scenario)
+    for device, scheme in schemes.items():
+        log.info("device %s quantizes by %s", device, scheme.label)
     subject = CalibratedModel.of(models.graph, data.calibration)
     ranges = calibrate_once(subject, progress)
     reasons = refused_once(scenario, subject, schemes, ranges, progress)
@@ -206,8 +218,10 @@ def _compressed(
         progress("compressing weights", 1, 1)
         return sizes_found
 
-    key = cache_key(subject=subject.fingerprint, runtime=ort.__version__)
-    sizes = cached(cache_folder() / f"compressed-{key}.json", CompressedWeights, make)
+    path = entry_path(
+        EntryKind.COMPRESSED, compress_weights, subject=subject.fingerprint, runtime=ort.__version__
+    )
+    sizes = cached(path, CompressedWeights, make)
     graph = with_compressed(models.graph, sizes.units)
     return replace(models, graph=graph), replace(subject, graph=graph)
 

@@ -23,6 +23,7 @@ def reader_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dat
     with calling(f"{where}.reader: {name} cannot be used"):
         reader = make()
     samples: list[Feeds] = []
+    # A reader may give samples without end.
     left = available_bytes() // 2
     for feeds in _read_all(reader, inputs, f"{where}.reader"):
         sample_name = f"{where}: sample {len(samples)}"

@@ -9,12 +9,11 @@ import onnxruntime as ort
 from planner.devices.quantization_schemes import trial_level
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
-from profiling.directories import cache_folder
-from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.sessions import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
-from profiling.records.cache import cache_key, cached
+from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
 from profiling.runtime.session import Optimization
 
@@ -39,28 +38,32 @@ def refused_once(
     for precision in scenario.measured_precisions[1:]:
         for device, scheme in schemes.items():
             scheme_in_precision = scheme.at(precision)
+            # A scheme that several devices use is tried out once, as on the first of them.
             levels.setdefault(scheme_in_precision, trial_level(scenario, scenario.device(device), scheme))
     reasons: dict[str, str] = {}
     for done, (scheme, level) in enumerate(levels.items()):
         progress("trying out units", done, len(levels))
         refused = _refused(subject, Calibration(scheme, ranges), level)
+        # The first scheme's reason stands.
         reasons = refused | reasons
     progress("trying out units", len(levels), len(levels))
     return reasons
 
 
 def _refused(subject: CalibratedModel, calibration: Calibration, level: Optimization) -> dict[str, str]:
-    key = cache_key(
+    path = entry_path(
+        EntryKind.REFUSED_UNITS,
+        refused_units,
         subject=subject.fingerprint,
         scheme=calibration.scheme.label,
         level=level.value,
         runtime=ort.__version__,
         processor=cpu_description(),
     )
-    journal = CrashJournal(cache_folder() / f"trial-{key}{SUFFIX}")
+    journal = CrashJournal(path.with_suffix(SUFFIX))
 
     def make() -> RefusedUnits:
         samples = list(subject.calibration.spread(_SAMPLES).samples)
-        return RefusedUnits(refused_units(UnitTrial(subject.graph, calibration, samples, level, journal)))
+        return RefusedUnits(refused_units(UnitCheck(subject.graph, calibration, samples, level, journal)))
 
-    return dict(cached(cache_folder() / f"trial-{key}.json", RefusedUnits, make).reasons)
+    return dict(cached(path, RefusedUnits, make).reasons)

@@ -1,1 +1,10 @@
-"""Folders that are written and read whole: plans, comparisons, stages; running an exported plan."""
+"""Folders that are written and read whole: plans, comparisons, stages; running an exported plan.
+
+atomic_folder: a folder that is written whole or not at all
+comparison_folder: the folder of a comparison: its record, rows, pages, and the models of a plan set
+file_hash: SHA-256 of a file
+plan_folder: the folder of a plan: plan.json, manifest.json, models, page
+run_exported: `plan run`: an exported plan on arrays or images
+run_input: the input of `plan run`: archives, images
+stage_files: stage models in a folder: written with their hashes, checked when read
+"""

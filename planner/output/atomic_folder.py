@@ -1,4 +1,4 @@
-"""A folder that is written whole or not at all, whatever kills the writer and whoever writes beside it."""
+"""A folder that is written whole or not at all, whatever kills the writer and whoever else writes."""
 
 import ctypes
 import errno
@@ -41,11 +41,13 @@ def atomic_directory(folder: Path, option: str) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _drop_stale(target)
+        # Beside the target, since only within one file system a rename is one step.
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent))
     except OSError as exc:
         raise OutputError(f"{option}: {exc.strerror}") from exc
     try:
         yield fresh
+        # mkdtemp lets nobody else in.
         fresh.chmod(0o755)
         _swap(fresh, target)
     except OSError as exc:

@@ -158,6 +158,7 @@ class _StageFiles:
             entry = save_stage(
                 self._folder, len(self._entries), stage, chosen.precisions, order, channels_last
             )
+            # Two plans often share a stage: equal content is one file.
             content = (entry.sha256, entry.data.sha256 if entry.data else "")
             if content in self._entries:
                 for file in [entry.file, *([entry.data.file] if entry.data else [])]:

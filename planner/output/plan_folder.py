@@ -231,16 +231,18 @@ def _check_file(folder: Path, file: str, sha256: str) -> None:
 
 def _check_ports(path: Path, manifest: Manifest) -> None:
     """Refuse a manifest whose stages cannot run in their order, or give a tensor twice or in two types."""
-    given = {port.name: port for port in manifest.inputs}
+    given_ports = {port.name: port for port in manifest.inputs}
     for number, stage in enumerate(manifest.stages):
         for port in stage.inputs:
-            _check_given(f"{path}: stage {number} needs {port.name!r}, which no stage gives", port, given)
+            _check_given(
+                f"{path}: stage {number} needs {port.name!r}, which no stage gives", port, given_ports
+            )
         for port in stage.outputs:
-            if port.name in given:
+            if port.name in given_ports:
                 raise OutputError(f"{path}: stages.{number}.outputs: {port.name!r} is given twice")
-            given[port.name] = port
+            given_ports[port.name] = port
     for port in manifest.outputs:
-        _check_given(f"{path}: no stage gives the output {port.name!r}", port, given)
+        _check_given(f"{path}: no stage gives the output {port.name!r}", port, given_ports)
     for number, stage in enumerate(manifest.stages):
         if stage.number != number:
             raise OutputError(f"{path}: stages.{number}.number is {stage.number}, must be {number}")
@@ -249,8 +251,8 @@ def _check_ports(path: Path, manifest: Manifest) -> None:
 def _check_given(fault: str, port: Port, given_ports: Mapping[str, Port]) -> None:
     if port.name not in given_ports:
         raise OutputError(fault)
-    given = given_ports[port.name]
-    if (given.dtype, given.shape) != (port.dtype, port.shape):
+    given_port = given_ports[port.name]
+    if (given_port.dtype, given_port.shape) != (port.dtype, port.shape):
         raise OutputError(f"{fault} as {port.dtype} {list(port.shape)}")
 
 

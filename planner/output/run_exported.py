@@ -54,7 +54,7 @@ def _stacked(values: Sequence[Array], name: str) -> Array:
 
 
 def _file_names(run_input: RunInput, outputs: Sequence[str]) -> dict[str, Array]:
-    """Return the array that names the pictures, under a name that no output has."""
+    """Return the array that names the images, under a name that no output has."""
     name = FILES
     while name in outputs:
         name = f"_{name}"

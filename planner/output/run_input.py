@@ -70,7 +70,7 @@ def _image_input(
 
 
 def _preparation_in_scenario(folder: Path, source: str, where: str) -> SampleSpec:
-    """Return the part of the scenario's data that says how pictures are prepared: evaluation goes first.
+    """Return the part of the scenario's data that says how images are prepared: evaluation goes first.
 
     Parameters
     ----------
@@ -117,9 +117,10 @@ class _ArchiveInput:
             raise DataError(f"{self._where}: holds no samples")
 
         def read(index: int) -> Feeds:
-            place = f"{self._where}: sample {index}"
+            sample_name = f"{self._where}: sample {index}"
             return {
-                t.name: fit(prepare_image(columns[t.name][index], specs[t.name]), t, place) for t in inputs
+                t.name: fit(prepare_image(columns[t.name][index], specs[t.name]), t, sample_name)
+                for t in inputs
             }
 
         return RunInput(Samples(range(count), read))
@@ -130,6 +131,7 @@ class _ArchiveInput:
         """Return an input's samples along the first axis, and how they become what the model wants."""
         is_model_input = tensor.name in self._outer
         if not (is_model_input and own_part is not None and own_part.image is not None):
+            # An array that fits is taken as it is, unless the scenario prepares this very file.
             fits = _column(value, tensor)
             if fits is not None:
                 return fits, None

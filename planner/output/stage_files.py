@@ -74,6 +74,7 @@ def with_compressed_size(stage: StageEntry, folder: Path) -> StageEntry:
 def _compressed_bytes(path: Path) -> int:
     packer = zlib.compressobj(_ZLIB_LEVEL)
     with path.open("rb") as file:
+        # As an archive would ship them; one file at a time, not the folder.
         size = sum(len(packer.compress(piece)) for piece in iter(partial(file.read, _CHUNK_BYTES), b""))
     return size + len(packer.flush())
 

@@ -1,1 +1,6 @@
-"""The records of a plan: plan.json, manifest.json."""
+"""The records of a plan: plan.json, manifest.json.
+
+configuration: where every unit runs and in which precision, in names
+manifest: manifest.json: files, ports and cuts
+records: plan.json
+"""

@@ -28,6 +28,7 @@ def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration
     """Return what a choice says in names."""
     options = unit_options(problem, choice)
     crossings = [(problem.flows[c.flow], c.form) for c in evaluate(problem, choice).crossings]
+    # All crossings of a tensor take one form.
     wires = {flow.name: Wire(flow.forms[form].name) for flow, form in crossings if form in flow.wires}
     return Configuration(
         tuple(problem.devices[problem.physical_device(option.device)].name for option in options),

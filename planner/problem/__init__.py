@@ -1,1 +1,12 @@
-"""The placement problem in numbers, what an answer costs, and routes. No files, no clock, no models."""
+"""The placement problem in numbers, what an answer costs, and routes. No files, no clock, no models.
+
+cost_evaluation: prices a choice without the solver
+device_visits: devices that a request may come back to: each visit is a device to the solver
+devices: Device, Link
+placement_problem: PlacementProblem and Choice
+quantities: cost metrics, limits and the objective
+routing: the fastest route of a message over links, stored and forwarded at every device between
+tensors: Format, WireForm, Flow: what moving and converting a tensor costs
+unit_dag: which units come before which others
+units: Vertex and Option: what a unit costs on each device in each precision
+"""

@@ -184,6 +184,7 @@ class _CostAccumulator:
         possible = flow_formats(self.problem, flow, self.chosen)
         if not possible:
             self.violations.append(f"tensor {flow.name!r} would be quantized in two ways")
+        # Of several, the coarsest: what asks for a finer format runs in it.
         tensor_format = possible[0] if possible else FLOAT
         self.formats.append(tensor_format)
         producer = self.chosen[flow.producer]
@@ -220,6 +221,7 @@ class _CostAccumulator:
         """Add what crossings cost: once per link, and their conversions once per device."""
         form, producer_device = flow.forms[form_number], self.chosen[flow.producer].device
         targets = sorted({self.chosen[v].device for v in flow.consumers} - {producer_device})
+        # Routes from one device form a tree: what several receivers share is sent once.
         used = {link for target in targets for link in form.routes[producer_device][target] or ()}
         for link in sorted(used):
             self._use_link(form.link_s[link], form.link_j[link] if form.link_j else (0.0, 0.0), link)
@@ -307,6 +309,7 @@ class _CostAccumulator:
 
     def _energy(self, busy: Sequence[float], latency: float) -> tuple[float, ...]:
         """Return joules per device: active while busy, idle for the rest of the request, and for messages."""
+        # Nothing ever ends, so that idle energy has no bound.
         if latency == inf:  # no way: nothing ever ends
             return (inf,) * len(busy)
         joules = list(self.joules)

@@ -151,8 +151,8 @@ class PlacementProblem:
                 )
         _require_costs("budget", [limit.at_most for limit in self.limits])
         _require_costs("objective", [term.weight for term in self.objective])
-        spoken = any(quantity.metric is CostMetric.MAKESPAN for quantity in self.quantities)
-        if spoken and not all(device.contiguous for device in self.devices):
+        uses_makespan = any(quantity.metric is CostMetric.MAKESPAN for quantity in self.quantities)
+        if uses_makespan and not all(device.contiguous for device in self.devices):
             raise ProblemError("makespan: needs devices of one stage each; one may be returned to at will")
 
 

@@ -101,7 +101,7 @@ class Flow:
         Format -> device -> seconds that a stage there loses because it ends or begins at this tensor;
         empty if none.
     converts_at_consumer
-        True if it always crosses a link as it arose (a compressed picture), so that each receiver
+        True if it always crosses a link as it arose (a compressed image), so that each receiver
         quantizes it for itself.
     """
 

@@ -1,1 +1,8 @@
-"""PROBLEM.json in, its answer out: `plan solve`."""
+"""PROBLEM.json in, its answer out: `plan solve`.
+
+cross_references: names in PROBLEM.json that refer to each other
+loader: PROBLEM.json -> PlacementProblem
+schema: PROBLEM.json as pydantic models
+solution: the answer of `plan solve`
+solve_file: the flow of `plan solve`
+"""

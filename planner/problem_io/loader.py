@@ -61,7 +61,9 @@ def problem_of(spec: ProblemSpec) -> PlacementProblem:
     devices = [device.name for device in spec.devices]
     formats = [FLOAT_NAME, *(quantized_format.name for quantized_format in spec.formats)]
     vertices = {unit.name: v for v, unit in enumerate(spec.units)}
+    # Ends come after the units, as vertices do.
     vertices |= {end.name: len(spec.units) + e for e, end in enumerate(spec.ends)}
+    # A link without a bandwidth takes no time per byte.
     routes = Routes(Hop(x.source, x.target, x.message_s, x.bytes_per_s or inf) for x in spec.links)
     units = (
         Vertex(

@@ -190,6 +190,7 @@ def _crossed_tensors(problem: PlacementProblem, cost: Cost) -> list[Crossed]:
         flow = problem.flows[crossing.flow]
         form = flow.forms[crossing.form]
         route = form.routes[crossing.source][crossing.target] or ()
+        # Devices between the two forward the tensor.
         path = (crossing.source, *(problem.links[link].target for link in route))
         cuts.append(
             Crossed(

@@ -1,1 +1,16 @@
-"""What people read: terminal tables, figures, HTML pages."""
+"""What people read: terminal tables, figures, HTML pages.
+
+comparison_html: the page of a comparison
+comparison_table: a comparison as terminal tables and CSV
+figure_style: colours and sizes of all figures
+figures: charts of plans and comparisons
+graph_figure: the model's graph as a figure
+html_page: template, scripts and style that both pages share
+html_values: numbers of a record as a page shows them
+inspection_table: `plan inspect` as terminal tables
+plan_html: the page of a plan
+plan_tables: a plan as terminal tables
+profile_tables: a profile, and what differs between two, as terminal tables
+solution_table: the answer of `plan solve` -> terminal tables
+terminal_table: what terminal tables share
+"""

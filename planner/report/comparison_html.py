@@ -48,6 +48,7 @@ def comparison_page(
     data = {
         "units": units_data(graph),
         "unit": comparison.unit,
+        # The slider is for one set of budgets: the first.
         "pieces": [
             {"low": piece.low, "high": piece.high, "plan": piece.plan}
             for piece in comparison.pieces
@@ -266,7 +267,7 @@ def _measurement_rows(comparison: Comparison, formatted: FormattedValues) -> Ite
 def _graphs_that_fit(
     comparison: Comparison, graph: ModelGraph, scenario: Scenario, devices: Sequence[str]
 ) -> tuple[list[tuple[int, str, str]], str]:
-    """Return (number, heading, picture) of as many plans as a page holds, and a word on the others."""
+    """Return (number, heading, SVG) of as many plans as a page holds, and a word on the others."""
     graphs: list[tuple[int, str, str]] = []
     room_bytes = _MOST_BYTES
     for plan in comparison.plans:

@@ -15,7 +15,7 @@ _OBJECTIVES = AXES | {"throughput": AXES["period"]}
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
-    """Return where each plan is best, and a row per bandwidth and budget beside simpler ways to plan."""
+    """Return where each plan is best, and a row per bandwidth and budget with the baselines."""
     parts: list[RenderableType] = []
     if comparison.pieces:
         parts.append(_ranges_table(comparison))
@@ -140,6 +140,7 @@ def _rows_table(comparison: Comparison) -> Table:
         if row.objective is None:
             table.add_row(*point, "-", row.status)
             continue
+        # Baselines by kind: a terminal has no room for each; compare.csv has all.
         groups = [_best_of(row, words) for words in _GROUPS]
         least = min((value for value in groups if value is not None), default=None)
         gain = "-" if row.joint_gain is None else f"{max(row.joint_gain, 0.0):.1%}"  # but for rounding

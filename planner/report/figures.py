@@ -30,6 +30,7 @@ def draw_latency(comparison: Comparison) -> Figure:
         figure = new_figure(_WIDE, _HIGH)
         axes = figure.add_subplot()
         for number, budgets in enumerate(_budget_sets(comparison)):
+            # Budgets are told apart by the dash, since colours are those of baselines.
             style = _LINE_STYLES[number % len(_LINE_STYLES)]
             rows = [row for row in comparison.rows if row.budgets == budgets and row.bandwidth]
             if not number:
@@ -109,7 +110,7 @@ def draw_shares(comparison: Comparison, devices: Sequence[str]) -> Figure:
     with styled():
         figure = new_figure(_WIDE, _HIGH)
         axes = figure.add_subplot()
-        places = range(len(rows))
+        positions = range(len(rows))
         bottom = [0.0] * len(rows)
         plans = [comparison.plans[row.plan or 0] for row in rows]
         whole = [plan.latency_s(row.bandwidth) for row, plan in zip(rows, plans, strict=True)]
@@ -118,12 +119,14 @@ def draw_shares(comparison: Comparison, devices: Sequence[str]) -> Figure:
                 _percent(plan.compute_s.get(name, 0.0), s) for plan, s in zip(plans, whole, strict=True)
             ]
             if any(heights):
-                axes.bar(places, heights, bottom=bottom, color=colour, label=f"{name} computes")
+                axes.bar(positions, heights, bottom=bottom, color=colour, label=f"{name} computes")
                 bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
-        axes.bar(places, [100 - done for done in bottom], bottom=bottom, color=LINKS, label="on links")
-        for place, seconds in zip(places, whole, strict=True):
-            axes.text(place, 101, f"{seconds * MILLI:.3g} ms", ha="center", fontsize=7, color=INK)
-        axes.set_xticks(list(places), [_tick(row) for row in rows], rotation=45 if len(rows) > _MANY else 0)
+        axes.bar(positions, [100 - done for done in bottom], bottom=bottom, color=LINKS, label="on links")
+        for position, seconds in zip(positions, whole, strict=True):
+            axes.text(position, 101, f"{seconds * MILLI:.3g} ms", ha="center", fontsize=7, color=INK)
+        axes.set_xticks(
+            list(positions), [_tick(row) for row in rows], rotation=45 if len(rows) > _MANY else 0
+        )
         axes.set_xlabel(comparison.unit or "budgets")
         axes.set_ylabel("share of one request's latency, %")
         axes.grid(visible=False, axis="x")
@@ -136,13 +139,13 @@ def _percent(part: float, whole: float) -> float:
 
 
 def _tick(row: Row) -> str:
-    place = "" if row.bandwidth is None else f"{row.bandwidth:g}"
+    bandwidth = "" if row.bandwidth is None else f"{row.bandwidth:g}"
     budgets = "\n".join(f"{value:g}" for value in row.budgets.values())
-    return "\n".join(part for part in (place, budgets) if part)
+    return "\n".join(part for part in (bandwidth, budgets) if part)
 
 
 def draw_front(front: ParetoFront) -> Figure:
-    """Return a Pareto front over its first two axes; the third one is told by colour."""
+    """Return a Pareto front over its first two axes; the third one is the colour."""
     with styled():
         figure = new_figure(_WIDE, _HIGH)
         axes = figure.add_subplot()

@@ -84,7 +84,7 @@ def draw_graph(graph: ModelGraph, placed: PlacedGraph, every_device: Sequence[st
 
 
 def _positions(graph: ModelGraph) -> tuple[list[Point], int]:
-    """Return each unit's place: left to right by its longest path, rows like text, lanes side by side."""
+    """Return each unit's position: left to right by its longest path, in rows like text, branches below."""
     columns = _COLUMNS_OF_MANY if len(graph.units) > _MANY else _COLUMNS
     rank: dict[int, int] = {}
     line_of: dict[int, int] = {}
@@ -98,6 +98,7 @@ def _positions(graph: ModelGraph) -> tuple[list[Point], int]:
             preferred if preferred not in taken else next(n for n in range(len(taken) + 1) if n not in taken)
         )
         taken.add(line_of[index])
+    # A row of the figure is as high as the most lines in any of its columns.
     heights: dict[int, int] = defaultdict(int)
     for index in rank:
         heights[rank[index] // columns] = max(heights[rank[index] // columns], line_of[index] + 1)
@@ -149,11 +150,13 @@ def _edge_curves(
 def _edge_curve(start: Point, end: Point, columns: int) -> Curve:
     """Return the line of an edge: straight to a neighbour, bent past others, around the end of a row."""
     (x0, y0), (x1, y1) = start, end
-    if x1 > x0 and abs(y1 - y0) < 1.5 and (x1 - x0 <= 1 or y0 != y1):  # noqa: PLR2004  lanes beside each other
+    if x1 > x0 and abs(y1 - y0) < 1.5 and (x1 - x0 <= 1 or y0 != y1):  # noqa: PLR2004  neighbouring branches
         return Curve([start, end])
     if x1 > x0:
+        # Past the units between, above the straight line.
         bend = ((x0 + x1) / 2, max(y0, y1) + 0.9)
         return Curve([start, bend, end], [Curve.MOVETO, Curve.CURVE3, Curve.CURVE3])
+    # Through the gap above the next row.
     between_rows = y1 + 0.75
     return Curve(
         [start, (columns - 0.3, y0), (columns - 0.3, between_rows), (-0.9, between_rows), (-0.9, y1), end],

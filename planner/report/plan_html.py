@@ -51,6 +51,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
     scenario = parse_scenario(bytes(plan.scenario))
     graph_svg = inline_svg(figures["graph"], "plan", _in_words(plan))
     name = PurePath(scenario.model).name
+    # What the script shows of a unit that is pointed at.
     data = {
         "units": units_data(graph),
         "graphs": {
@@ -74,9 +75,9 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             formatted("ms", "predicted", "transfer_s"),
             formatted("percent", "objective", "gap"),
         ),
-        too_few=[too_few_text(one) for one in plan.too_few_samples],
+        too_few=[too_few_text(too_few) for too_few in plan.too_few_samples],
         costs=list(_cost_rows(plan, formatted)),
-        picture=Markup(graph_svg),
+        graph_svg=Markup(graph_svg),
         legend=LEGEND,
         stages=list(_stage_rows(plan, formatted)),
         cuts=list(_cut_rows(plan, formatted)),
@@ -206,11 +207,11 @@ def _budgets_of(
     """Yield a budget of each device or link that has one; what carries nothing is in no record."""
     words, unit, style, where = _BUDGETS_OF[key]
     for name, limit in limits.items():
-        known = plan.predicted is not None and name in getattr(plan.predicted, where)
+        is_recorded = plan.predicted is not None and name in getattr(plan.predicted, where)
         yield (
             f"{words} {name}",
             f"{limit:g} {unit}",
-            formatted(style, "predicted", where, name) if known else "0",
+            formatted(style, "predicted", where, name) if is_recorded else "0",
         )
 
 

@@ -41,7 +41,7 @@ def no_plan_text(plan: Plan, unmet: tuple[str, ...], conflict: str) -> str:
 
 def broken_text(plan: Plan, failures: tuple[str, ...]) -> str:
     """Return which budgets the evaluation data broke, in one line, and what may help."""
-    few = [too_few_text(one) for one in plan.too_few_samples if one.data == "evaluation"]
+    few = [too_few_text(too_few) for too_few in plan.too_few_samples if too_few.data == "evaluation"]
     advice = "loosen the budget, or give more calibration data so that the held-back quarter is larger"
     return f"verification failed: {'; '.join((*failures, *few))}. Nothing was delivered: {advice}"
 
@@ -177,7 +177,10 @@ def _check_lines(plan: Plan) -> list[Text]:
             f"{run.name}: {plan.status}, gap {plan.objective.gap:.2g}, {run.runtime_s:.2f} s, {size}{peak}"
         )
     if plan.loop:
-        pairs = [(one.predicted_chain_ratio_to_fp32, one.measured_chain_ratio_to_fp32) for one in plan.loop]
+        pairs = [
+            (round_.predicted_chain_ratio_to_fp32, round_.measured_chain_ratio_to_fp32)
+            for round_ in plan.loop
+        ]
         ratios = ", ".join(f"{predicted:.3f} > {measured:.3f}" for predicted, measured in pairs)
         lines.append(f"plans timed in place, time / fp32 predicted > measured: {ratios}")
     lines += _quantization_lines(plan)

@@ -1,1 +1,14 @@
-"""What people write: the schema of a scenario, loading it, checking it."""
+"""What people write: the schema of a scenario, loading it, checking it.
+
+base_schema: what all schemas share: no unknown keys, frozen
+data_schema: `data`: samples, labels, image preparation
+file_kind: tells what a file is that was given instead of a scenario, and which command takes it
+loader: YAML and --set -> Scenario
+missing_files: files and modules that a scenario names and that are not there
+model_paths: what a scenario calls its model, and the paths in it made absolute
+partial_scenario: what can be read of a scenario that has faults, so that the rest is checked too
+schema: the scenario as pydantic models
+validation: checks a scenario whole, and gives its JSON Schema
+validation_messages: faults in lines with key, file, line and column
+yaml_text: YAML text from outside -> plain values, within bounds that are checked before anything is built
+"""

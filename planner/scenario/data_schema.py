@@ -1,4 +1,4 @@
-"""Where a scenario's samples come from, and how pictures become a model's input."""
+"""Where a scenario's samples come from, and how images become a model's input."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from planner.scenario.base_schema import Count, ObjectName, Part, PerChannel
 
+# Sums with it stay far below 64 bits.
 _MOST = 1_000_000_000
 Side = Annotated[int, Field(gt=0, le=16384)]
 
@@ -67,8 +68,8 @@ class SampleSpec(Part):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [key for key in ("npz", "images", "reader") if getattr(self, key) is not None]
-        if len(given) != 1:
+        sources = [key for key in ("npz", "images", "reader") if getattr(self, key) is not None]
+        if len(sources) != 1:
             raise ValueError("needs exactly one of npz, images, reader")
         if self.reader is not None and self.model_fields_set & {"inputs", "labels", "image"}:
             raise ValueError("inputs, labels and image do not apply to a reader, which gives finished feeds")

@@ -71,6 +71,7 @@ def _read_scenario(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list
     for setting in overrides:
         _override(content, setting)
     faults = list(_unset_variables(content))
+    # Through JSON, so that a scenario in YAML and one in a plan are checked alike.
     scenario, faults_of_values = read_scenario(json.dumps(_copied(content, _expand), default=str))
     return _absolute(scenario, path.resolve().parent), [*faults, *faults_of_values], positions
 
@@ -134,6 +135,7 @@ def parse_scenario(text: bytes) -> Scenario:
 def _parse_yaml(text: str, path: Path) -> tuple[dict[str, object], object]:
     try:
         content = load_yaml(text)
+        # The round-trip loader knows lines and columns, the bounded one gives plain values.
         marks = YAML(typ="rt").load(text)
     except YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)

@@ -61,6 +61,7 @@ def _missing_module(key_path: tuple[str, ...], target: str | None) -> Iterator[F
     if target is None or _UNSET in target or ":" not in target:
         return
     folder, _, name = target.rpartition("/")
+    # Only the top package is looked for: finding a submodule would import its parents.
     top = name.partition(":")[0].partition(".")[0]
     is_there = top in sys.builtin_module_names or PathFinder.find_spec(top, [folder, *sys.path]) is not None
     if not is_there:

@@ -34,6 +34,7 @@ def _value(field: FieldInfo, value: object) -> Any:
     if get_origin(field.annotation) is dict and isinstance(value, dict):
         value_type = get_args(field.annotation)[1]
         return {key: item for key, item in value.items() if _is_right(value_type, item)}
+    # The field's bounds belong to what is right.
     constrained_type: Any = (
         Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
     )

@@ -20,7 +20,9 @@ from profiling.precision import Precision, Wire
 _MEBI = 2**20
 OBJECTIVE_KINDS = _NAMED, _WEIGHTS = "objective by name", "objective by weights"
 _HOUR_S, _GIBI = 3600.0, 2**30
+# A network's megabit is 10^6 bit, whatever a mebibyte of memory is.
 _MEGABIT_BYTES = 1e6 / 8
+# Each visit is a device to the solver.
 _MOST_VISITS = 8
 
 
@@ -113,9 +115,9 @@ class LinkSpec(Part):
 
     @model_validator(mode="after")
     def _one_energy(self) -> Self:
-        given = [key for key in self.model_fields_set if "_nj_" in key or "_uj_" in key]
-        if self.radio is not None and given:
-            raise ValueError(f"give either radio or {sorted(given)[0]}, not both")
+        energy_keys = [key for key in self.model_fields_set if "_nj_" in key or "_uj_" in key]
+        if self.radio is not None and energy_keys:
+            raise ValueError(f"give either radio or {sorted(energy_keys)[0]}, not both")
         return self
 
     @property
@@ -133,6 +135,7 @@ class LinkSpec(Part):
         return self.receive_nj_per_byte / 1e9, self.receive_uj_per_message / 1e6
 
     def _radio_j(self, mw_per_mbit_per_s: float, mw: float) -> float:
+        # Watts while it sends, over the bytes that it sends in a second.
         watts = (mw_per_mbit_per_s * self.bandwidth_mbit_per_s + mw) / 1e3
         return watts / self.bandwidth_bytes_per_s
 
@@ -302,15 +305,17 @@ class Scenario(Part):
 
     def precisions_of(self, device: DeviceSpec) -> tuple[Precision, ...]:
         """Return the precisions that the scenario and the device both allow."""
-        own = device.precisions or self.precisions
-        return tuple(p for p in self.precisions if p in own)
+        device_precisions = device.precisions or self.precisions
+        return tuple(p for p in self.precisions if p in device_precisions)
 
     def quantization_of(self, device: DeviceSpec) -> QuantizationSpec:
         """Return how int8 is quantized on a device, as far as the scenario says."""
-        own, common = device.quantization, self.quantization
+        of_device, of_scenario = device.quantization, self.quantization
         return QuantizationSpec(
-            symmetric=common.symmetric if own.symmetric is None else own.symmetric,
-            reduce_range=common.reduce_range if own.reduce_range is None else own.reduce_range,
+            symmetric=of_scenario.symmetric if of_device.symmetric is None else of_device.symmetric,
+            reduce_range=of_scenario.reduce_range
+            if of_device.reduce_range is None
+            else of_device.reduce_range,
         )
 
     def memory_bytes(self, device: str) -> int | None:

@@ -27,6 +27,7 @@ def read_scenario(text: str | bytes) -> tuple[Scenario, tuple[Fault, ...]]:
         scenario = Scenario.model_validate_json(text)
     except ValidationError as exc:
         faults = describe_faults(exc.errors(), Scenario, OBJECTIVE_KINDS)
+        # What one key has wrong must not hide the faults between others.
         scenario = read_partially(Scenario, _content(text))
     return scenario, (*faults, *_crosscheck(scenario, faults))
 

@@ -1,16 +1,16 @@
 """The solvers behind pulp: each takes an integer program as it is and returns its proved bound."""
 
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import pulp
 from pulp.apis import coin_api
 
 from planner.errors import SolverError
+from profiling.directories import temporary_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,27 @@ class SolverOptions:
     name: str = "highs"
     time_limit_s: float = 60.0
     gap: float = 1e-6
+
+
+# Solver -> the packages that decide its answers, where they are installed.
+_PACKAGES = {
+    "highs": ("pulp", "highspy"),
+    "cbc": ("pulp",),
+    "gurobi": ("pulp", "gurobipy"),
+    "cplex": ("pulp", "cplex"),
+    "scip": ("pulp", "pyscipopt"),
+}
+
+
+def solver_versions(name: str) -> dict[str, str]:
+    """Return the packages of a solver and their versions; empty for those that are not here."""
+    versions = {}
+    for package in _PACKAGES.get(name, ()):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = ""
+    return versions
 
 
 Start = Mapping[pulp.LpVariable, float]
@@ -102,8 +123,9 @@ def _highs(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
 
 def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with CBC; its bound stands only in its log, unless it proved the optimum."""
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "cbc.log"
+    with temporary_folder("cbc-") as folder:
+        # pulp does not hand CBC's bound on.
+        log = folder / "cbc.log"
         solver = pulp.COIN_CMD(
             msg=False,
             path=coin_api.pulp_cbc_path,
@@ -121,8 +143,10 @@ def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
         bound_line = re.search(r"^Lower bound:\s+(\S+)", log.read_text() if log.is_file() else "", re.M)
     if bound_line:
         return float(bound_line[1])
-    proved = lp.sol_status == pulp.LpSolutionOptimal
-    return float(pulp.value(lp.objective) or 0.0) * (1 - options.gap) if proved else 0.0
+    if lp.sol_status != pulp.LpSolutionOptimal:
+        return 0.0
+    value = float(pulp.value(lp.objective) or 0.0)
+    return value - options.gap * abs(value)
 
 
 def _gurobi(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:

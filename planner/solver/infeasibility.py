@@ -58,6 +58,7 @@ def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict
         Of each of the problems that are solved, two per limit; the time limit is that of one.
     """
     conflicting, minimal = list(problem.limits), True
+    # Without an objective a program ends with its first plan.
     for limit in problem.limits:
         fewer = [other for other in conflicting if other is not limit]
         result = _solve(replace(problem, limits=tuple(fewer), objective=()), options)
@@ -70,6 +71,7 @@ def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict
 
 def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> LimitRelaxation:
     """Return the least value of a limited quantity under all other limits."""
+    # Other limits on the same quantity go, too: they speak of the same value.
     relaxed = replace(problem.with_limit(limit.quantity, None), objective=(ObjectiveTerm(limit.quantity),))
     result = _solve(relaxed, options)
     if result is None or result.choice is None:

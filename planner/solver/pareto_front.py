@@ -62,6 +62,7 @@ def pareto_front(problem: PlacementProblem, axes: Sequence[Quantity], most: int,
 class _Box:
     """Where points may lie: right of and below `left`, left of `right`, and above `low`."""
 
+    # The larger the box, the earlier; the number decides between equals, which cannot be compared.
     rank: tuple[float, int]
     left: Corner = field(compare=False)
     right: Corner = field(compare=False)
@@ -72,6 +73,7 @@ class _Box:
 class _Explorer:
     def __init__(self, problem: PlacementProblem, axes: Sequence[Quantity], solver: Solver) -> None:
         for axis in axes:
+            # A budget on an axis would cut the front off.
             problem = problem.with_limit(axis, None)
         self._problem, self._axes, self._solver = problem, tuple(axes), solver
         self._numbers = count()
@@ -169,5 +171,5 @@ def _undominated(corners: Sequence[Corner]) -> Iterator[Corner]:
             yield candidate
 
 
-def _as_good(one: Corner, other: Corner) -> bool:
-    return all(a <= b * (1 + _CLOSE) for a, b in zip(one.values, other.values, strict=True))
+def _as_good(first: Corner, second: Corner) -> bool:
+    return all(a <= b * (1 + _CLOSE) for a, b in zip(first.values, second.values, strict=True))

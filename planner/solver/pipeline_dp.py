@@ -56,6 +56,7 @@ def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
     if not units or len(ideals) ** 2 * states * len(classes) > _MOST_WORK:
         return None
     loads = [_loads(problem, members[0], units, ideals) for members in classes]
+    # Devices of one class have the same loads, so that only how many of them are used counts.
     stages, period_s = _cheapest(loads, [len(members) for members in classes])
     if period_s == inf:
         return None
@@ -63,6 +64,7 @@ def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
     cost = evaluate(problem, choice)
     if not is_feasible(problem, cost):
         return None
+    # The search is exact only if all ideals were there and nothing else has a say.
     proved = all_ideals and _is_pure(problem) and cost.period_s <= period_s * (1 + 1e-9)
     return Pipeline(choice, cost.period_s, proved)
 
@@ -73,6 +75,7 @@ def _ideals(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[np.boo
     Shape [ideals, units].
     """
     position = {v: i for i, v in enumerate(units)}
+    # Units that are together form one block, since an edge each way makes a cycle.
     graph = dependency_graph(problem)
     for group in problem.together:  # what is together is done together
         inside = [v for v in group if v in position]
@@ -83,6 +86,7 @@ def _ideals(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[np.boo
     ideals = _all_ideals({block: frozenset(blocks.predecessors(block)) for block in order})
     complete = len(ideals) <= _MOST_IDEALS
     if not complete:
+        # Too many: prefixes of one order are ideals, too, and give good plans without a proof.
         ideals = {frozenset(order[:count]) for count in range(0, len(order), _step(len(order)))}
         ideals.add(frozenset(order))
     membership = np.zeros((len(ideals), len(units)), dtype=bool)
@@ -256,13 +260,13 @@ def _is_plain(device: Device) -> bool:
 
 def _has_hub(problem: PlacementProblem, flow: Flow) -> bool:
     """Return whether what a device gets and gives is the same whoever is at the other end."""
-    form, every = flow.forms[0], range(len(problem.devices))
-    for d in every:
+    form, devices = flow.forms[0], range(len(problem.devices))
+    for d in devices:
         if not problem.devices[d].transfers_block:
             continue
         for routes, ends in (
-            ([form.routes[e][d] for e in every if e != d], [link.target == d for link in problem.links]),
-            ([form.routes[d][e] for e in every if e != d], [link.source == d for link in problem.links]),
+            ([form.routes[e][d] for e in devices if e != d], [link.target == d for link in problem.links]),
+            ([form.routes[d][e] for e in devices if e != d], [link.source == d for link in problem.links]),
         ):
             if len({sum(form.link_s[at] for at in route or () if ends[at]) for route in routes}) > 1:
                 return False

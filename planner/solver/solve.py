@@ -1,5 +1,6 @@
 """Solves a placement problem to a proved optimum, or says how far from one the answer may be."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +24,9 @@ from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units
 from planner.solver.result import _OPTIMAL_GAP, SolveResult, SolveStatus
+from planner.solver.second_opinion import second_opinion
+
+log = logging.getLogger(__name__)
 
 _LEAST_GAP = 1e-10  # absolute, where the objective is of order one: an optimum of 0 has no relative gap
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
@@ -33,6 +37,9 @@ _REACH = 1e-3
 _FEW_MORE = 3.0  # times as many options as within that, up to the best plan so far: then all at once
 _FARTHER = 5.0  # times as far where that found no plan
 _SLACK = 1e-9  # relative: the relaxation adds the same costs in another order
+# Options of all vertices up to which a second solver is asked: its program is built in a second or so.
+_MOST_CHECKED = 3000
+_CHECK_SHARE = 2.0  # times the first solver's seconds that a second one may take to compare an optimum
 _LEAST_TIME_S = 0.5  # so that the last program can end by itself, and say something
 _TOLERANCE = 2e-6  # relative; both solvers take a constraint for kept within 1e-6
 
@@ -44,6 +51,9 @@ def solve(
 
     First a relaxation tells how good a plan with each option can be at best; then the integer program is
     solved over the options that are worth it, and once more over all that the answer leaves in doubt.
+    Solvers are wrong now and then. So "infeasible" needs a second solver that agrees, or the relaxation's
+    proof; a bound that contradicts a plan at hand is dropped; and an optimum that no relaxation bounds is
+    compared with a second solver's.
 
     Parameters
     ----------
@@ -62,7 +72,8 @@ def solve(
     """
     options = options or SolverOptions()
     scaled = scale_units(merge_costless_units(problem))
-    result = _Search(scaled.problem, replace(options, gap=max(options.gap, _SMALLEST_GAP)), start_plans).run()
+    search = _Search(scaled.problem, replace(options, gap=max(options.gap, _SMALLEST_GAP)), start_plans)
+    result = search.confirmed(search.run())
     if result.choice is None or result.objective is None or result.bound is None:
         return result
     objective = evaluate(problem, result.choice).objective
@@ -80,6 +91,8 @@ class _Search:
         self._choice: Choice | None = None
         self._objective = inf
         self._size = (0, 0)
+        self._dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
+        self._contradicted = False  # whether the solver denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
         self._device_order = implied_order(problem)
         for choice in start_plans:
@@ -88,8 +101,11 @@ class _Search:
     def run(self) -> SolveResult:
         """Bound, then solve over more and more options until none that is left out can be better."""
         dual = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE, time.perf_counter)
+        # No bound of this kind (a maximum of sums): the whole program is solved.
         if dual is None:
             return self._result(self._solve_all())
+        self._dual_value = dual.value
+        # Even the relaxation keeps no limit together with the others.
         if dual.value == inf:
             return self._result(inf)
         if dual.best is not None:
@@ -100,15 +116,17 @@ class _Search:
         options_in_reach, options_below_best = (
             _count_within(dual.option_bounds, limit) for limit in (reach, self._objective)
         )
+        # Hardly more options can be in a better plan than the best one known: all of them at once.
         if self._options.gap < _REACH and options_below_best <= _FEW_MORE * options_in_reach:
             reach = max(reach, self._objective)  # one program then proves the answer
         while True:
             keep = [_options_within(row, reach) for row in dual.option_bounds]
             bound = self._solve_over(keep)
+            # A plan with an option that was left out is no better than this.
             bound_of_rest = _least_left_out(dual.option_bounds, keep)
             bound = min(bound, bound_of_rest)
             good_enough = self._objective * (1 - self._options.gap)
-            if bound == inf or bound >= good_enough or self._left_s() <= 0:
+            if bound == inf or bound >= good_enough or self._left_s() <= 0 or self._contradicted:
                 return self._result(max(bound, dual.value))
             # Options beyond the best plan so far are of no use; without one, look farther.
             farther = max(bound_of_rest, dual.value + _FARTHER * (reach - dual.value))
@@ -158,10 +176,19 @@ class _Search:
         program = build_program(self._problem.with_options(keep), self._makespan(), self._device_order)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
+        began = time.perf_counter()
         scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice))
         status = solve_status(program.lp)
+        log.info(
+            "%s: %d variables, %d constraints, %s, bound %.9g, %.2f s",
+            options.name,
+            *self._size,
+            status or "no plan in time",
+            scaled_bound / program.scale,
+            time.perf_counter() - began,
+        )
         if status is SolveStatus.INFEASIBLE:
-            return inf
+            return self._denied("no plan") if self._is_among(keep) else inf
         if status is None:  # out of time without a plan; the bound holds all the same
             return scaled_bound / program.scale
         choice = decoded_choice(program).lift_to_full(keep)
@@ -173,11 +200,72 @@ class _Search:
             )
         if cost.objective < self._objective:
             self._choice, self._objective = choice, cost.objective
-        return scaled_bound / program.scale
+        bound = scaled_bound / program.scale
+        if self._is_among(keep) and bound > self._objective * (1 + _TOLERANCE) + _LEAST_GAP:
+            return self._denied(f"a bound of {bound:.9g}")
+        return bound
+
+    def _is_among(self, keep: Sequence[Sequence[int]]) -> bool:
+        """Return whether the plan at hand has only some options of each vertex."""
+        pairs = zip(keep, self._choice.options, strict=True) if self._choice else ()
+        return self._choice is not None and all(option in kept for kept, option in pairs)
+
+    def _denied(self, claim: str) -> float:
+        """Return the bound that needs no proof, 0: the solver's claim contradicts the plan at hand."""
+        log.warning("%s proves %s, but there is a plan with %.9g", self._options.name, claim, self._objective)
+        self._contradicted = True
+        return 0.0
+
+    def confirmed(self, result: SolveResult) -> SolveResult:
+        """Return the result if nothing speaks against it, else what is known for sure."""
+        if result.status is SolveStatus.INFEASIBLE:
+            return self._confirmed_infeasible(result)
+        if result.status is SolveStatus.OPTIMAL and self._dual_value is None and self._is_small:
+            return self._confirmed_optimal(result)
+        return result
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether a second solve is soon done."""
+        return sum(len(vertex.options) for vertex in self._problem.vertices) <= _MOST_CHECKED
+
+    def _confirmed_infeasible(self, result: SolveResult) -> SolveResult:
+        by_relaxation = self._dual_value == inf
+        if by_relaxation and not self._is_small:
+            return result
+        opinion = second_opinion(self._problem, self._options, max(self._left_s(), _LEAST_TIME_S))
+        if opinion.choice is not None:
+            log.warning("infeasible for %s, but a second solver has a plan", self._options.name)
+            self._try(opinion.choice)
+            return self._result(0.0 if by_relaxation else self._dual_value or 0.0)
+        if opinion.is_infeasible or by_relaxation:
+            return result
+        raise SolverError(
+            f"{self._options.name} calls the limits impossible to keep, but no second solver agreed within "
+            f"{self._options.time_limit_s:g} s; raise solver.time_limit_s in the scenario"
+        )
+
+    def _confirmed_optimal(self, result: SolveResult) -> SolveResult:
+        time_limit_s = min(self._left_s(), max(_LEAST_TIME_S, _CHECK_SHARE * result.runtime_s))
+        if time_limit_s <= 0:
+            return result
+        opinion = second_opinion(self._problem, self._options, time_limit_s, self._choice)
+        better = result.objective is not None and result.objective * (1 - _TOLERANCE) - _LEAST_GAP
+        if opinion.choice is None or opinion.objective is None or opinion.objective >= better:
+            return result
+        log.warning(
+            "optimal for %s at %.9g, but a second solver has %.9g",
+            self._options.name,
+            result.objective,
+            opinion.objective,
+        )
+        self._try(opinion.choice)
+        return self._result(0.0)
 
     def _makespan(self) -> float:
         """Return seconds of a makespan that no better plan exceeds."""
         terms = self._problem.objective
+        # Only where the makespan alone is minimised does a plan's objective bound it.
         if self._choice is None or [t.quantity for t in terms] != [Quantity(CostMetric.MAKESPAN)]:
             return inf
         return self._objective / terms[0].weight if terms[0].weight else inf

@@ -1,6 +1,7 @@
 """Solved problems kept on disk, so that what was interrupted goes on where it stopped."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -9,12 +10,13 @@ import msgspec
 
 from planner.errors import SolverError
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import SolverOptions
+from planner.solver.backends import SolverOptions, solver_versions
 from planner.solver.process_pool import process_map
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve
-from profiling.directories import cache_folder
-from profiling.records.cache import cache_key, cached
+from profiling.records.cache import EntryKind, cached, entry_path
+
+log = logging.getLogger(__name__)
 
 
 def solve_cached(
@@ -30,22 +32,26 @@ def solve_cached(
         As `solve`.
     """
     content = hashlib.sha256(msgspec.json.encode((problem, options))).hexdigest()
-    key = cache_key(problem=content)
-    return cached(
-        cache_folder() / f"solved-{key}.json", SolveResult, lambda: solve(problem, options, start_plans)
-    )
+    path = entry_path(EntryKind.SOLVED, solve, problem=content, solver=solver_versions(options.name))
+    return cached(path, SolveResult, lambda: solve(problem, options, start_plans))
 
 
 def warm_cache(problems: Sequence[PlacementProblem], options: SolverOptions, jobs: int) -> None:
     """Solve problems side by side, so that `solve_cached` finds them in the cache.
 
-    A problem that the solver fails at is left to `solve_cached`, which says so. With as many processes as
-    problems, or fewer, nothing is gained over starting them, and nothing is done.
+    A problem that the solver fails at is left to `solve_cached`, which says so; so is what is left when a
+    process dies. With as many processes as problems, or fewer, nothing is gained over starting them, and
+    nothing is done.
     """
-    if jobs > 1 and len(problems) > jobs:
+    if jobs <= 1 or len(problems) <= jobs:
+        return
+    log.info("solving %d problems in %d processes", len(problems), jobs)
+    try:
         with process_map(jobs) as mapped:
             for _ in mapped(partial(_try, options=options), problems):
                 pass
+    except SolverError as exc:
+        log.warning("%s; the rest is solved one by one", exc)
 
 
 def _try(problem: PlacementProblem, options: SolverOptions) -> None:

@@ -9,7 +9,7 @@ from planner.inputs.model_answers import names_class
 from planner.plan.records import Metrics
 from planner.user_objects import Metric
 from profiling.arrays import Array
-from profiling.noise.measure_noise import output_errors
+from profiling.noise.noise_power import output_errors
 
 Outputs = Mapping[str, Array]
 
@@ -43,6 +43,7 @@ class MetricsSum:
         if self._metric is not None:
             self._kept.append((outputs, reference))
         self._count += 1
+        # Answers are those of the model's first output, as everywhere.
         first = next(iter(reference))
         if names_class(reference[first].dtype, reference[first].shape):
             self._add_answer(_answer(outputs[first]), _answer(reference[first]), label)

@@ -32,6 +32,7 @@ def too_few_held_back(budget: BudgetSpec, rounds: Sequence[Round]) -> tuple[TooF
 
 def _of_calibration(doubts: Sequence[TooFewSamples]) -> TooFewSamples:
     """Return the doubt on the plan that was nearest to being shown to hold, for all of them."""
+    # The plan that needs the fewest more samples.
     nearest = min(doubts, key=lambda doubt: doubt.needed)
     needed = nearest.needed * _HELD_BACK
     return msgspec.structs.replace(nearest, data="calibration", needed=needed, refused=len(doubts))
@@ -46,6 +47,7 @@ def _doubts(budget: BudgetSpec, metrics: Metrics) -> Iterator[TooFewSamples]:
     count = metrics.samples
     pairs = zip(as_measured(budget, metrics), with_margin(budget, metrics), strict=True)
     for (name, limit, measured), (_, _, cautious) in pairs:
+        # The share of answers that may change.
         allowed = 1 - limit if name == "top1_agreement" else limit
         if name in _ON_ANSWERS and 0 < allowed * count < _ONE_LOST - _ROUNDING:
             one_lost, two_lost = (1 / count, _ONE_LOST / count)
@@ -72,14 +74,14 @@ def _doubt(name: str, limit: float, count: int, values: tuple[float, float], nee
 
 def too_few_text(too_few: TooFewSamples) -> str:
     """Return in one sentence what so few samples cannot show, and how many would do."""
-    kind = "held-back" if too_few.data == "calibration" else "evaluation"
+    which = "held-back" if too_few.data == "calibration" else "evaluation"
     lost = (
         too_few.budget in _ON_ANSWERS
         and too_few.samples * abs(too_few.measured - too_few.with_margin) <= 1 + _ROUNDING
     )
     what = "one lost answer" if lost else f"{too_few.measured:.4g}"
     text = (
-        f"{too_few.samples} {kind} samples are too few for {too_few.budget} {too_few.limit:g}: {what} "
+        f"{too_few.samples} {which} samples are too few for {too_few.budget} {too_few.limit:g}: {what} "
         f"counts as {too_few.with_margin:.4g} with its margin"
     )
     if too_few.refused:

@@ -1,6 +1,5 @@
 """Runs the stages in a chain, and compares them with the fp32 model and the whole mixed model."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -17,7 +16,8 @@ from planner.user_objects import Metric
 from planner.verification.error_metrics import MetricsSum
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.arrays import Array, Feeds
-from profiling.noise.measure_noise import output_errors
+from profiling.directories import temporary_folder
+from profiling.noise.noise_power import output_errors
 from profiling.on_device.kernels import read_op_types
 from profiling.on_device.timing import rounds_for, time_stages
 from profiling.onnx_io.load import dimensions
@@ -114,6 +114,7 @@ def verify(
 def check_chain(deliverable: VerificationTarget, samples: Sequence[Feeds], runtime: Runtime) -> ChainCheck:
     """Compare the chain with the whole mixed model: bits, integer kernels, layout transposes."""
     equal, error, signal = {}, 0.0, 0.0
+    # At basic optimization a chain must equal the whole model; at default a float cut changes fusions.
     for optimization in (Optimization.BASIC, Optimization.DEFAULT):
         whole = _run_whole(deliverable.mixed, samples, runtime, optimization)
         chain = Chain(deliverable.stages, runtime, optimization)
@@ -159,9 +160,9 @@ def _op_types(models: Iterable[onnx.ModelProto | Path], feeds: Feeds, runtime: R
     """Return how often each kernel type runs in a chain, from the runtime's own profile of one sample."""
     values: dict[str, Array] = dict(feeds)
     counts = Counter[str]()
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder("kernels-") as folder:
         for number, model in enumerate(models):
-            session = open_session(model, runtime, trace=Trace(Path(folder) / f"run{number}"))
+            session = open_session(model, runtime, trace=Trace(folder / f"run{number}"))
             values |= run_session(session, {end.name: values[end.name] for end in session.get_inputs()})
             counts.update(read_op_types(Path(session.end_profiling())))
     return counts

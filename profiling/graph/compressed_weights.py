@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from profiling.graph.unit_graph import ModelGraph
-from profiling.onnx_io.external_weights import blocks
+from profiling.onnx_io.external_weights import iter_chunks
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
 from profiling.quantization.quantize import Calibration, quantize
@@ -90,6 +90,8 @@ def _size(weights: Iterable[TensorProto]) -> int:
     total = 0
     for weight in weights:
         packer = zlib.compressobj(_LEVEL)
-        total += sum(len(packer.compress(np.ascontiguousarray(block).tobytes())) for block in blocks(weight))
+        total += sum(
+            len(packer.compress(np.ascontiguousarray(block).tobytes())) for block in iter_chunks(weight)
+        )
         total += len(packer.flush())
     return total

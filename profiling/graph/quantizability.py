@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from profiling.onnx_io.external_weights import blocks, values
+from profiling.onnx_io.external_weights import iter_chunks, read_array
 from profiling.onnx_io.subgraphs import subgraphs
 from profiling.quantization.quantize import PASSING, QUANTIZABLE, REMOVABLE, SWITCHES
 
@@ -48,7 +48,7 @@ def ill_conditioned_tensors(
 
 
 def _is_root(exponent: onnx.TensorProto | None) -> bool:
-    return exponent is not None and bool((values(exponent) < 1).any())
+    return exponent is not None and bool((read_array(exponent) < 1).any())
 
 
 def why_not_quantizable(
@@ -128,7 +128,7 @@ def _node_obstacle(
 def _is_finite(weight: onnx.TensorProto | None) -> bool:
     if weight is None or weight.data_type != TensorProto.FLOAT:
         return True
-    return all(bool(np.isfinite(block).all()) for block in blocks(weight))
+    return all(bool(np.isfinite(block).all()) for block in iter_chunks(weight))
 
 
 def _is_integer_operator(node: onnx.NodeProto) -> bool:

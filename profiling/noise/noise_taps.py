@@ -12,6 +12,7 @@ from profiling.arrays import Array
 from profiling.graph.unit_graph import ModelGraph
 from profiling.quantization.quantize import PASSING
 
+# A shift of all that a Softmax reads changes nothing; a Sigmoid reads each number by itself.
 _SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 
 
@@ -28,8 +29,13 @@ class Tap:
     tensor: str
     axis: int | None = None
 
-    def seen(self, values: Array) -> Array:
-        """Return what of the tensor matters behind it."""
+    def effective(self, values: Array) -> Array:
+        """Return what of the tensor matters behind it: without its mean along the axis.
+
+        >>> import numpy as np
+        >>> Tap("logits", axis=-1).effective(np.array([[1.0, 2.0, 6.0]]))
+        array([[-2., -1.,  3.]])
+        """
         return values if self.axis is None else values - values.mean(self.axis, keepdims=True)
 
 
@@ -37,7 +43,7 @@ def taps_of(graph: ModelGraph) -> tuple[Tap, ...]:
     """Return for each output where noise is summed: there, or at what its last Softmax or Sigmoid reads."""
     writer = {name: node for node in graph.model.graph.node for name in node.output}
     between = {name for unit in graph.units for name in unit.outputs}
-    found = []
+    taps = []
     for output in graph.outputs:
         tap, name = Tap(output), output
         while name in writer and writer[name].op_type in _SQUASHING | PASSING:
@@ -45,11 +51,11 @@ def taps_of(graph: ModelGraph) -> tuple[Tap, ...]:
             name = node.input[0]
             if node.op_type in _SQUASHING and name in between:
                 tap = Tap(name, _axis(node))
-        found.append(tap)
-    return tuple(found)
+        taps.append(tap)
+    return tuple(taps)
 
 
 def _axis(node: onnx.NodeProto) -> int | None:
     if node.op_type == "Sigmoid":
         return None
-    return next((int(a.i) for a in node.attribute if a.name == "axis"), -1)
+    return next((int(a.i) for a in node.attribute if a.name == "axis"), -1)  # ONNX's default since opset 13

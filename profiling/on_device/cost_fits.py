@@ -256,13 +256,21 @@ def _never_negative(sides: Sequence[tuple[int, int]], seconds: Sequence[float]) 
 
 
 def fit_line(points: Sequence[tuple[int, float]]) -> Line:
-    """Return seconds as a line over sizes, never falling or negative; zero where nothing was measured."""
+    """Return seconds as a line over sizes, never falling or negative; zero where nothing was measured.
+
+    Parameters
+    ----------
+    points
+        (size, seconds), none negative.
+    """
     if not points:
         return _ZERO
     sizes, seconds = np.asarray(points, dtype=float).T
     if len(set(sizes)) < 2:  # a line needs two sizes
         return Line(float(np.median(seconds)), 0.0)
     slope, start = np.polyfit(sizes, seconds, 1)
-    if slope < 0 or start < 0:  # the best line through the origin instead
-        return Line(0.0, max(0.0, float(seconds @ sizes / (sizes @ sizes))))
-    return Line(float(start), float(slope))
+    if slope >= 0 and start >= 0:
+        return Line(float(start), float(slope))
+    # Of the lines that are allowed, the least squares are then those of a level or of one through the origin.
+    bounds = (Line(float(seconds.mean()), 0.0), Line(0.0, float(seconds @ sizes / (sizes @ sizes))))
+    return min(bounds, key=lambda line: float(((seconds - line.start - line.slope * sizes) ** 2).sum()))

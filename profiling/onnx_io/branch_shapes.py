@@ -4,53 +4,71 @@ With input shapes fixed, ONNX Runtime refuses a model whose untaken branch is fo
 reads then goes through a sequence of tensors of different ranks, behind which no inference knows a shape.
 """
 
+from typing import Any
+
 import onnx
 from onnx import TensorProto, helper
 
 from profiling.onnx_io.subgraphs import outer_scope_inputs, rename_outer_inputs, subgraphs
 from profiling.onnx_io.unique_names import FreshNames
 
-_CHOICE = "If"
+_IF = "If"
 
 
 def hide_branch_shapes(graph: onnx.GraphProto) -> tuple[str, ...]:
     """Let the branches of each If read what they capture without its shape, in place; values stay.
 
-    Return the tensors whose shapes must not be told again.
+    Branches keep reading initializers directly, and tensors whose type neither `input` nor `value_info`
+    says, since a sequence has one element type.
+
+    Returns
+    -------
+    tuple
+        The new tensors that stand for captured ones. Whoever records shapes later must leave them out.
     """
     fresh = FreshNames(graph)
     nodes: list[onnx.NodeProto] = []
-    untold: list[str] = []
-    first, scalars = fresh.of("hidden/first"), dict[int, str]()
-    types = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.value_info)}
-    types |= {init.name: init.data_type for init in graph.initializer}
+    shapeless: list[str] = []
+    index_zero = fresh.of("hidden/first")
+    scalar_of_type: dict[int, str] = {}  # ONNX element type -> the scalar that makes ranks differ
+    # A sequence or an optional has no element type that a scalar could share.
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*graph.input, *graph.value_info)
+        if value.type.HasField("tensor_type")
+    }
     constants = {init.name for init in graph.initializer}
     for node in graph.node:
-        if node.op_type == _CHOICE:
-            names = [name for name in outer_scope_inputs(node) if name not in constants and name in types]
-            hidden = {name: fresh.of(f"{name}/hidden") for name in names}
-            for name, own in hidden.items():
-                scalar = scalars.setdefault(types[name], fresh.of(f"hidden/scalar_{types[name]}"))
-                sequence = fresh.of(f"{own}/sequence")
+        if node.op_type == _IF:
+            captured = [name for name in outer_scope_inputs(node) if name not in constants and name in types]
+            hidden = {name: fresh.of(f"{name}/hidden") for name in captured}
+            for name, hidden_name in hidden.items():
+                scalar = scalar_of_type.setdefault(types[name], fresh.of(f"hidden/scalar_{types[name]}"))
+                sequence = fresh.of(f"{hidden_name}/sequence")
+                # Of a sequence with tensors of two ranks inference knows the element type only.
                 nodes += [
                     helper.make_node(
-                        "SequenceConstruct", [name, scalar], [sequence], fresh.of(f"{own}/make")
+                        "SequenceConstruct", [name, scalar], [sequence], fresh.of(f"{hidden_name}/make")
                     ),
-                    helper.make_node("SequenceAt", [sequence, first], [own], fresh.of(f"{own}/take")),
+                    helper.make_node(
+                        "SequenceAt", [sequence, index_zero], [hidden_name], fresh.of(f"{hidden_name}/take")
+                    ),
                 ]
-            untold += hidden.values()
-            for body in subgraphs(node):
-                rename_outer_inputs(body, hidden)
+            shapeless += hidden.values()
+            for branch in subgraphs(node):
+                rename_outer_inputs(branch, hidden)
         nodes.append(node)
-    if not scalars:
+    if not scalar_of_type:
         return ()
     del graph.node[:]
     graph.node.extend(nodes)
-    graph.initializer.append(helper.make_tensor(first, TensorProto.INT64, [], [0]))
-    graph.initializer.extend(helper.make_tensor(name, kind, [], [0]) for kind, name in scalars.items())
-    return tuple(untold)
+    graph.initializer.append(helper.make_tensor(index_zero, TensorProto.INT64, [], [0]))
+    for element_type, name in scalar_of_type.items():
+        empty: list[Any] = [b"" if element_type == TensorProto.STRING else 0]
+        graph.initializer.append(helper.make_tensor(name, element_type, [], empty))
+    return tuple(shapeless)
 
 
 def has_branches(graph: onnx.GraphProto) -> bool:
     """Return whether a graph chooses between branches."""
-    return any(node.op_type == _CHOICE for node in graph.node)
+    return any(node.op_type == _IF for node in graph.node)

@@ -24,25 +24,29 @@ from profiling.errors import ModelError
 from profiling.onnx_io.element_types import NUMPY_TYPES
 
 LARGE_BYTES = 2**20
-_PIECE_BYTES = 2**24
-_MOST_INLINE_BYTES = 2**30  # protobuf ends at 2 GiB, and needs room for its own copy
-_ALIGNMENT = 4096
+_CHUNK_BYTES = 2**24
+_MAX_INLINE_BYTES = 2**30  # protobuf ends at 2 GiB, and needs room for its own copy
+_ALIGNMENT = 4096  # onnx.proto: offsets should be multiples of it, a page, so that a file can be mapped
 _DIGEST_BYTES = 20
 DATA_SUFFIX = ".data"
 
 
 @dataclass(frozen=True, slots=True)
 class LargeWeight:
-    """A weight of at least two dimensions in a file.
+    """A weight of at least two dimensions in a file, in C order and little-endian, as ONNX stores it.
 
     Parameters
     ----------
+    file
+        Absolute path.
     offset
-        Of its first byte in the file.
+        Of its first byte in the file, in bytes.
+    dims
+        Its shape.
     data_type
         ONNX element type.
     checksum
-        BLAKE2 hash of its bytes.
+        BLAKE2 hash of its bytes, 40 hexadecimal digits.
     """
 
     file: Path
@@ -71,25 +75,34 @@ class LargeWeight:
     @property
     def size_bytes(self) -> int:
         """Bytes in the file."""
-        return _elements(self.dims) * self.dtype.itemsize
+        return _element_count(self.dims) * self.dtype.itemsize
 
-    def blocks(self) -> Iterator[Array]:
-        """Yield runs of rows (along the first axis), a few mebibytes at a time."""
-        row = _elements(self.dims[1:])
-        step = max(1, _PIECE_BYTES // max(1, row * self.dtype.itemsize))
+    def iter_chunks(self) -> Iterator[Array]:
+        """Yield its values as arrays of [rows, *dims[1:]], 16 MiB at a time, or one row where that is more.
+
+        Raises
+        ------
+        OSError
+            If the file is gone.
+        ValueError
+            If the file has become shorter.
+        """
+        row = _element_count(self.dims[1:])
+        step = max(1, _CHUNK_BYTES // max(1, row * self.dtype.itemsize))
         with self.file.open("rb") as file:
             file.seek(self.offset)
             for start in range(0, self.dims[0], step):
                 rows = min(step, self.dims[0] - start)
-                block = np.fromfile(file, self.dtype, rows * row)
-                yield block.reshape(rows, *self.dims[1:])
+                # Not np.memmap: a mapped file that someone shortens ends the process, a read one raises.
+                chunk = np.fromfile(file, self.dtype, rows * row)
+                yield chunk.reshape(rows, *self.dims[1:])
 
     def reference(self, name: str) -> TensorProto:
         """Return the tensor that stands for it in a model in memory."""
         tensor = TensorProto(
             name=name, data_type=self.data_type, dims=self.dims, data_location=TensorProto.EXTERNAL
         )
-        _refer(tensor, self.file.relative_to(ROOT), self.offset, self.size_bytes)
+        _set_location(tensor, self.file.relative_to(ROOT), self.offset, self.size_bytes)
         tensor.external_data.add(key="checksum", value=self.checksum)
         return tensor
 
@@ -99,18 +112,18 @@ def is_large(tensor: TensorProto) -> bool:
     return bool(tensor.data_location == TensorProto.EXTERNAL)
 
 
-def blocks(tensor: TensorProto) -> Iterator[Array]:
-    """Yield a weight's values: runs of rows of a large one, else all at once."""
+def iter_chunks(tensor: TensorProto) -> Iterator[Array]:
+    """Yield a weight's values: runs of rows of a large one, as `LargeWeight` does, else all at once."""
     if is_large(tensor):
-        yield from LargeWeight.of(tensor).blocks()
+        yield from LargeWeight.of(tensor).iter_chunks()
     else:
         yield numpy_helper.to_array(tensor)
 
 
-def values(tensor: TensorProto) -> Array:
-    """Return all of a weight's values in memory."""
-    found = list(blocks(tensor))
-    return np.concatenate(found) if len(found) > 1 else found[0]
+def read_array(tensor: TensorProto) -> Array:
+    """Return all of a weight's values in memory, in its shape."""
+    chunks = list(iter_chunks(tensor))
+    return np.concatenate(chunks) if len(chunks) > 1 else chunks[0]
 
 
 def write_external(dims: tuple[int, ...], data_type: int, rows: Iterable[Array]) -> LargeWeight:
@@ -118,21 +131,28 @@ def write_external(dims: tuple[int, ...], data_type: int, rows: Iterable[Array])
 
     Parameters
     ----------
+    dims
+        Its shape.
+    data_type
+        ONNX element type, to which the arrays' type must belong.
     rows
-        Its values: runs along the first axis.
+        Its values: arrays of [rows, *dims[1:]] that follow each other along the first axis.
     """
     path = scratch_folder() / secrets.token_hex(8)
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     with path.open("wb") as file:
-        for block in rows:
-            piece = np.ascontiguousarray(block).data
-            digest.update(piece)
-            file.write(piece)
+        for chunk in rows:
+            content = np.ascontiguousarray(chunk).data
+            digest.update(content)
+            file.write(content)
     return LargeWeight(path, 0, dims, data_type, digest.hexdigest())
 
 
-def discard(tensors: Iterable[TensorProto]) -> None:
-    """Delete the files of large weights that `write_external` wrote and that no model needs any more."""
+def delete_files(tensors: Iterable[TensorProto]) -> None:
+    """Delete the files of large weights that `write_external` wrote and that no model needs any more.
+
+    Tensors with their values inside are passed over.
+    """
     for tensor in tensors:
         if is_large(tensor):
             LargeWeight.of(tensor).file.unlink()
@@ -149,26 +169,28 @@ def read_model(path: Path) -> onnx.ModelProto:
         If the file is no model.
     """
     model = onnx.load(path, load_external_data=False)
-    given = [t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL and _may_leave(t)]
-    adopted = [(tensor, _adopted(tensor, path)) for tensor in given]
-    for tensor, _ in adopted:
-        tensor.data_location = TensorProto.DEFAULT
+    beside = [
+        t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL and _can_be_external(t)
+    ]
+    weights = [(tensor, _weight_beside(tensor, path)) for tensor in beside]
+    for tensor, _ in weights:
+        tensor.data_location = TensorProto.DEFAULT  # so that onnx leaves it out when it loads the small ones
     try:
         external_data_helper.load_external_data_for_model(model, str(path.parent))
     except (checker.ValidationError, OSError, ValueError) as exc:
         raise ModelError(f"model: {path}: {str(exc).strip().splitlines()[0]}") from exc
     for tensor in model.graph.initializer:
         tensor.ClearField("data_location")  # it says nothing now, but would change the hash
-    for tensor, weight in adopted:
+    for tensor, weight in weights:
         tensor.CopyFrom(weight.reference(tensor.name))
     externalize(model)
     return model
 
 
 def externalize(model: onnx.ModelProto) -> None:
-    """Move large weights out of a model, in place."""
+    """Move large weights out of a model into files of the scratch folder, in place."""
     for tensor in model.graph.initializer:
-        if not is_large(tensor) and _may_leave(tensor):
+        if not is_large(tensor) and _can_be_external(tensor):
             array = numpy_helper.to_array(tensor)
             weight = write_external(tuple(tensor.dims), tensor.data_type, [array])
             tensor.CopyFrom(weight.reference(tensor.name))
@@ -178,26 +200,28 @@ def inline(tensor: TensorProto) -> TensorProto:
     """Return a tensor with its values inside."""
     if not is_large(tensor):
         return tensor
-    raw = b"".join(block.tobytes() for block in blocks(tensor))
+    raw = b"".join(chunk.tobytes() for chunk in iter_chunks(tensor))
     return TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, raw_data=raw)
 
 
-def light(model: onnx.ModelProto, stand_ins: Mapping[str, TensorProto] | None = None) -> onnx.ModelProto:
+def without_large_weights(
+    model: onnx.ModelProto, substitutes: Mapping[str, TensorProto] | None = None
+) -> onnx.ModelProto:
     """Return a copy for tools that cannot handle large weights: they are graph inputs there.
 
     Parameters
     ----------
-    stand_ins
-        Large weights that stay initializers, with other values.
+    substitutes
+        By name: large weights that stay initializers, with other values.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    kept = stand_ins or {}
+    replaced = substitutes or {}
     listed = {value.name for value in copy.graph.input}
-    large = [tensor for tensor in model.graph.initializer if is_large(tensor) and tensor.name not in kept]
-    small = [kept.get(tensor.name, tensor) for tensor in model.graph.initializer]
+    large = [tensor for tensor in model.graph.initializer if is_large(tensor) and tensor.name not in replaced]
+    tensors = [replaced.get(tensor.name, tensor) for tensor in model.graph.initializer]
     del copy.graph.initializer[:]
-    copy.graph.initializer.extend(tensor for tensor in small if not is_large(tensor))
+    copy.graph.initializer.extend(tensor for tensor in tensors if not is_large(tensor))
     copy.graph.input.extend(
         helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         for tensor in large
@@ -207,9 +231,10 @@ def light(model: onnx.ModelProto, stand_ins: Mapping[str, TensorProto] | None = 
 
 
 def reattach_weights(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
-    """Give a model back, in place, those weights that `light` took from the original and it still has."""
+    """Undo `without_large_weights`, in place, for those weights of the original that the model still has."""
     large = {tensor.name: tensor for tensor in original.graph.initializer if is_large(tensor)}
     listed = {value.name for value in original.graph.input}
+    # Weights come back as inputs, substitutes as initializers; a tool may have dropped unread ones.
     present = [value.name for value in model.graph.input] + [t.name for t in model.graph.initializer]
     inputs = [value for value in model.graph.input if value.name in listed or value.name not in large]
     small = [tensor for tensor in model.graph.initializer if tensor.name not in large]
@@ -221,46 +246,54 @@ def reattach_weights(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.
 
 
 def check_model(model: onnx.ModelProto) -> None:
-    """Let ONNX's checker judge a model in memory.
+    """Let ONNX's checker judge a model in memory; it would look for weights in the working folder.
 
     Raises
     ------
     onnx.checker.ValidationError
         If it is not valid.
     """
-    checker.check_model(light(model))
+    checker.check_model(without_large_weights(model))
 
 
 @functools.cache
-def extremes(weight: LargeWeight, axis: int) -> Array:
+def per_channel_min_max(weight: LargeWeight, axis: int) -> Array:
     """Return the least and the greatest value of each channel, in the weight's rank.
+
+    Kept for the life of the process: each model that is quantized with the same weight asks again.
 
     Parameters
     ----------
     axis
-        Of the channels: 0 or 1. The result has the channels there and two values along the other.
+        Of the channels: 0 or 1.
+
+    Returns
+    -------
+    Array
+        Of shape [channels, 2, 1, ...] for axis 0, [2, channels, 1, ...] for axis 1.
     """
     others = tuple(i for i in range(len(weight.dims)) if i != axis)
-    low = [block.min(axis=others) for block in weight.blocks()]
-    high = [block.max(axis=others) for block in weight.blocks()]
+    low = [chunk.min(axis=others) for chunk in weight.iter_chunks()]
+    high = [chunk.max(axis=others) for chunk in weight.iter_chunks()]
     if axis == 0:
         pair = np.stack([np.concatenate(low), np.concatenate(high)], axis=1)
     else:
         pair = np.stack([np.min(low, axis=0), np.max(high, axis=0)], axis=0)
-    extremes: Array = pair.reshape(*pair.shape, *(1 for _ in weight.dims[2:]))
-    return extremes
+    min_max: Array = pair.reshape(*pair.shape, *(1 for _ in weight.dims[2:]))
+    return min_max
 
 
 def save(model: onnx.ModelProto, path: Path) -> Path | None:
     """Write a model for others to read; return the second file, if its weights need one.
 
-    Up to a gibibyte is one file; above it the large weights go to PATH.data beside it.
+    Up to a gibibyte is one file; above it the large weights go to PATH.data beside it, whose location the
+    model names relative to itself, so that the two files can be moved together.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     large = [tensor for tensor in copy.graph.initializer if is_large(tensor)]
     total = copy.ByteSize() + sum(LargeWeight.of(tensor).size_bytes for tensor in large)
-    if total <= _MOST_INLINE_BYTES:
+    if total <= _MAX_INLINE_BYTES:
         for tensor in large:
             tensor.CopyFrom(inline(tensor))
         onnx.save(copy, path)
@@ -270,14 +303,17 @@ def save(model: onnx.ModelProto, path: Path) -> Path | None:
         for tensor in large:
             weight = LargeWeight.of(tensor)
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
-            _refer(tensor, Path(beside.name), file.tell(), weight.size_bytes)
+            _set_location(tensor, Path(beside.name), file.tell(), weight.size_bytes)
             _copy_into(file, weight)
     onnx.save(copy, path)
     return beside
 
 
 def save_sharing(model: onnx.ModelProto, path: Path) -> None:
-    """Write a model beside others that hold the same large weights: each weight is a file of its own."""
+    """Write a model beside others that hold the same large weights: each weight is a file of its own.
+
+    The file's name is the hash of the content, so that models written into one folder share it.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for tensor in copy.graph.initializer:
@@ -287,57 +323,71 @@ def save_sharing(model: onnx.ModelProto, path: Path) -> None:
             if not file.exists():
                 with file.open("wb") as target:
                     _copy_into(target, weight)
-            _refer(tensor, Path(file.name), 0, weight.size_bytes)
+            _set_location(tensor, Path(file.name), 0, weight.size_bytes)
     onnx.save(copy, path)
 
 
 def _copy_into(target: BinaryIO, weight: LargeWeight) -> None:
-    for block in weight.blocks():
-        target.write(block.data)
+    for chunk in weight.iter_chunks():
+        target.write(chunk.data)
 
 
-def _adopted(tensor: TensorProto, model: Path) -> LargeWeight:
-    """Return a large weight that lies in a file beside the model."""
+def _weight_beside(tensor: TensorProto, model: Path) -> LargeWeight:
+    """Return a large weight that lies in a file beside the model, after checking that it really does.
+
+    Models come from strangers: what one names must not let us read any file of the machine.
+
+    Raises
+    ------
+    ModelError
+        If it does not.
+    """
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location, folder = entries.get("location", ""), model.parent.resolve()
-    what = f"model: {model}: weight {tensor.name!r}"
-    file = (folder / location).resolve()
+    prefix = f"model: {model}: weight {tensor.name!r}"
+    file = (folder / location).resolve()  # follows links, so that one out of the folder is seen
     if Path(location).is_absolute() or not file.is_relative_to(folder):
-        raise ModelError(f"{what}: {location!r} points outside the model's folder")
+        raise ModelError(f"{prefix}: {location!r} points outside the model's folder")
     if not file.is_file():
-        raise ModelError(f"{what}: its file {location!r} does not exist")
-    wanted = _elements(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    offset, length = _number(entries, "offset", 0, what), _number(entries, "length", wanted, what)
-    if length != wanted:
-        raise ModelError(f"{what}: its shape takes {wanted} bytes, but it has {length}")
+        raise ModelError(f"{prefix}: its file {location!r} does not exist")
+    size = _size_bytes(tensor)
+    offset, length = _byte_count(entries, "offset", 0, prefix), _byte_count(entries, "length", size, prefix)
+    if length != size:
+        raise ModelError(f"{prefix}: its shape takes {size} bytes, but it has {length}")
     if offset + length > file.stat().st_size:
-        raise ModelError(f"{what}: {location!r} ends before it does")
+        raise ModelError(f"{prefix}: {location!r} ends before it does")
     weight = LargeWeight(file, offset, tuple(tensor.dims), tensor.data_type, "")
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    for block in weight.blocks():
-        digest.update(block.data)
+    for chunk in weight.iter_chunks():
+        digest.update(chunk.data)
     return LargeWeight(file, offset, weight.dims, weight.data_type, digest.hexdigest())
 
 
-def _number(entries: Mapping[str, str], key: str, default: int, what: str) -> int:
+def _byte_count(entries: Mapping[str, str], key: str, default: int, prefix: str) -> int:
     text = entries.get(key, str(default))
     if not text.isdecimal():
-        raise ModelError(f"{what}: {key} is {text!r}, not a number of bytes")
+        raise ModelError(f"{prefix}: {key} is {text!r}, not a number of bytes")
     return int(text)
 
 
-def _may_leave(tensor: TensorProto) -> bool:
+def _can_be_external(tensor: TensorProto) -> bool:
+    """Return whether a tensor counts as a large weight."""
     if tensor.data_type not in NUMPY_TYPES or len(tensor.dims) < 2:  # noqa: PLR2004  a bias stays inside
         return False
-    return _elements(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize >= LARGE_BYTES
+    return _size_bytes(tensor) >= LARGE_BYTES
 
 
-def _elements(dims: Iterable[int]) -> int:
+def _size_bytes(tensor: TensorProto) -> int:
+    return _element_count(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+
+
+def _element_count(dims: Iterable[int]) -> int:
+    # NumPy's default integer has 32 bits on some systems, where 2 GiB of weights would overflow.
     return int(np.prod(list(dims), dtype=np.int64))
 
 
-def _refer(tensor: TensorProto, location: Path, offset: int, length: int) -> None:
-    del tensor.external_data[:]
+def _set_location(tensor: TensorProto, location: Path, offset: int, length: int) -> None:
+    del tensor.external_data[:]  # our checksum, too: in a file ONNX means the SHA-1 of all data by it
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in (("location", location.as_posix()), ("offset", offset), ("length", length)):
         tensor.external_data.add(key=key, value=str(value))

@@ -13,7 +13,13 @@ from onnx import checker, helper, numpy_helper, shape_inference
 from profiling.arrays import Array
 from profiling.errors import ModelError
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
-from profiling.onnx_io.external_weights import LargeWeight, check_model, is_large, light, read_model
+from profiling.onnx_io.external_weights import (
+    LargeWeight,
+    check_model,
+    is_large,
+    read_model,
+    without_large_weights,
+)
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
 from profiling.runtime.session import Optimization, Runtime, open_session
@@ -27,7 +33,8 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
     """Return the checked model of a file with every input shape static; outputs have no shapes yet.
 
     A symbolic first dimension is the batch and becomes 1; any other must be given. Initializers that are
-    listed as inputs, as old files do, are constants.
+    listed as inputs, as old files do, are constants. Large weights lie outside the model. Constants are
+    dense, nodes are sorted and each has a name that is not empty and that no other node has.
 
     Parameters
     ----------
@@ -39,7 +46,8 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
     Raises
     ------
     ModelError
-        If the file is missing, is no valid ONNX model, or keeps a dynamic dimension.
+        If the file is missing, is no valid ONNX model, or keeps a dynamic dimension; if a given shape does
+        not fit or is for no input; if a name stands twice among the inputs or the outputs.
     """
     model = _read(path)
     _make_dense(model.graph)
@@ -63,16 +71,17 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
     model.graph.name = model.graph.name or "model"
     name_open_outputs(model.graph)
     name_nodes(model.graph)
+    # Only where it must be, since behind a sequence no inference knows a shape.
     if has_branches(model.graph) and not loads(model):
-        infer = shape_inference.infer_shapes(light(model))
-        model.graph.value_info.extend(infer.graph.value_info)  # whose types are needed, shapes are not
+        inferred = shape_inference.infer_shapes(without_large_weights(model))
+        model.graph.value_info.extend(inferred.graph.value_info)  # whose types are needed, shapes are not
         hide_branch_shapes(model.graph)
         del model.graph.value_info[:]
     return model
 
 
 def _make_dense(graph: onnx.GraphProto) -> None:
-    """Write sparse constants as plain ones, in place."""
+    """Write sparse constants as plain ones, in place: later steps look at no others."""
     for sparse in graph.sparse_initializer:
         graph.initializer.append(numpy_helper.from_array(_dense(sparse), sparse.values.name))
     del graph.sparse_initializer[:]
@@ -84,36 +93,45 @@ def _make_dense(graph: onnx.GraphProto) -> None:
 
 
 def _dense(sparse: onnx.SparseTensorProto) -> Array:
+    """Return a sparse tensor as an array of its shape.
+
+    `indices` holds [NNZ] positions in the flattened tensor, or [NNZ, rank] coordinates.
+    """
     values, indices = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
     dense = np.zeros(tuple(sparse.dims), values.dtype)
-    places = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), dense.shape)
-    dense.reshape(-1)[places] = values
+    positions = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), dense.shape)
+    dense.reshape(-1)[positions] = values
     return dense
 
 
 def _sort_nodes(graph: onnx.GraphProto) -> None:
-    """Bring nodes into an order in which each comes behind what it reads, in place; the runtime does so."""
-    writer = {name: place for place, node in enumerate(graph.node) for name in node.output if name}
-    needs = nx.DiGraph()
-    needs.add_nodes_from(range(len(graph.node)))
-    needs.add_edges_from(
-        (writer[name], place)
-        for place, node in enumerate(graph.node)
+    """Bring nodes into an order in which each comes behind what it reads, in place; the runtime does so.
+
+    Nested graphs need no sorting: the runtime refuses a model in which theirs are not sorted.
+    """
+    writer = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    dependencies = nx.DiGraph()
+    dependencies.add_nodes_from(range(len(graph.node)))
+    dependencies.add_edges_from(
+        (writer[name], index)
+        for index, node in enumerate(graph.node)
         for name in all_inputs(node)
         if name in writer
     )
-    if all(before < behind for before, behind in needs.edges):
+    if all(producer < consumer for producer, consumer in dependencies.edges):
         return
-    nodes = [graph.node[place] for place in nx.lexicographical_topological_sort(needs)]
+    # Of the nodes that could come next, the first one of the file.
+    nodes = [graph.node[index] for index in nx.lexicographical_topological_sort(dependencies)]
     del graph.node[:]
     graph.node.extend(nodes)
 
 
 def _drop_constant_inputs(model: onnx.ModelProto) -> None:
+    """Take initializers off the list of inputs, in place."""
     # An initializer listed as input may be overridden by the caller, so the runtime cannot fold it.
-    kept = graph_inputs(model)
+    fed = graph_inputs(model)
     del model.graph.input[:]
-    model.graph.input.extend(kept)
+    model.graph.input.extend(fed)
     model.ir_version = max(model.ir_version, 4)  # before it, initializers had to be inputs
 
 
@@ -124,11 +142,12 @@ def _name_domain(model: onnx.ModelProto) -> None:
 
 
 def _refuse_repeated(path: Path, graph: onnx.GraphProto) -> None:
+    """Refuse what callers could not feed or fetch by name."""
     for side, values in (("input", graph.input), ("output", graph.output)):
         names = [value.name for value in values]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ModelError(f"model: {path} lists the {side} {twice!r} twice")
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            raise ModelError(f"model: {path} lists the {side} {repeated!r} twice")
 
 
 def set_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
@@ -142,14 +161,14 @@ def set_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
 
 def model_hash(model: onnx.ModelProto) -> str:
     """Return the SHA-256 of a model's serialized form, large weights by their content."""
-    known = onnx.ModelProto()
-    known.CopyFrom(model)
-    for tensor in known.graph.initializer:
+    hashed = onnx.ModelProto()
+    hashed.CopyFrom(model)
+    for tensor in hashed.graph.initializer:
         if is_large(tensor):
-            content = LargeWeight.of(tensor).checksum
-            del tensor.external_data[:]
-            tensor.external_data.add(key="checksum", value=content)
-    return hashlib.sha256(known.SerializeToString(deterministic=True)).hexdigest()
+            checksum = LargeWeight.of(tensor).checksum
+            del tensor.external_data[:]  # scratch files have another name in each process
+            tensor.external_data.add(key="checksum", value=checksum)
+    return hashlib.sha256(hashed.SerializeToString(deterministic=True)).hexdigest()
 
 
 def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -159,7 +178,7 @@ def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 
 def default_opset(model: onnx.ModelProto) -> int:
-    """Return the version of the standard operator set that the model imports."""
+    """Return the version of the standard operator set that the model imports; 1 if it imports none."""
     return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
 
 
@@ -170,6 +189,13 @@ def dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
 
 
 def _read(path: Path) -> onnx.ModelProto:
+    """Return the model of a file as it is, checked.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
     if not path.is_file():
         raise ModelError(
             f"model: {path} does not exist" if not path.exists() else f"model: {path} is not a file"
@@ -190,7 +216,7 @@ def _read(path: Path) -> onnx.ModelProto:
 
 
 def loads(model: onnx.ModelProto) -> bool:
-    """Return whether the runtime loads a model."""
+    """Return whether the runtime loads a model, with its cheapest optimizations."""
     try:
         open_session(model, Runtime(), Optimization.BASIC)
     except (ModelError, UnicodeError):
@@ -207,27 +233,36 @@ def _require_fit(path: Path, value: onnx.ValueInfoProto, declared: Sequence[int]
     if not fits:
         raise ModelError(
             f"input_shapes.{value.name}: {list(declared)} does not fit {path}, whose input is "
-            f"[{', '.join('?' if d is None else str(d) for d in shape)}]"
+            f"{_shape_text(shape)}"
         )
 
 
 def _static_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Return an input's shape with a batch of 1 where the file leaves it open.
+
+    Raises
+    ------
+    ModelError
+        If another dimension is open, the batch is empty, or the input is no tensor.
+    """
     if not value.type.HasField("tensor_type"):
         raise ModelError(f"{path}: input {value.name!r} is not a tensor, which is not supported")
     shape = dimensions(value)
-    fixed = tuple(1 if axis == 0 and d is None else d for axis, d in enumerate(shape))
-    open_shape = not value.type.tensor_type.HasField("shape")
-    if None in fixed or open_shape:
-        shown = (
-            "of unknown rank" if open_shape else f"[{', '.join('?' if d is None else str(d) for d in shape)}]"
-        )
+    with_batch = tuple(1 if axis == 0 and d is None else d for axis, d in enumerate(shape))
+    unknown_rank = not value.type.tensor_type.HasField("shape")
+    if None in with_batch or unknown_rank:
+        shown = "of unknown rank" if unknown_rank else _shape_text(shape)
         raise ModelError(
             f"{path}: input {value.name!r} has dynamic shape {shown}; "
             f"declare it as input_shapes: {{{value.name}: [...]}} in the scenario, "
             f"or with --shape {value.name}=... for plan inspect"
         )
-    if fixed[:1] == (0,) and len(fixed) > 1:  # a list of axes, say, may be empty
+    if with_batch[:1] == (0,) and len(with_batch) > 1:  # a list of axes, say, may be empty
         raise ModelError(
             f"{path}: input {value.name!r} has a batch of 0; export it with a batch of 1 or an open one"
         )
-    return tuple(d for d in fixed if d is not None)
+    return tuple(d for d in with_batch if d is not None)
+
+
+def _shape_text(shape: Sequence[int | None]) -> str:
+    return f"[{', '.join('?' if d is None else str(d) for d in shape)}]"

@@ -1,4 +1,8 @@
-"""Names of our own making that nothing else in a model has."""
+"""Names of our own making that nothing else in a model has.
+
+Names of tensors and of nodes count alike here, though ONNX keeps them apart: what is new among all of them
+is new in each role.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +16,7 @@ _APPENDED = (
     "_DequantizeLinear", "_ReduceMin", "_ReduceMax", "_scale", "_zero_point", "_quantized", "_float",
     "_scale_16", "_zero_point_16", "/rounded", "/exact", "/int", "/scale", "/zero", "/Min", "/Max", "/shape",
 )  # fmt: skip
-_STEMS = tuple(sorted(_APPENDED, key=len, reverse=True))
+_SUFFIXES = tuple(sorted(_APPENDED, key=len, reverse=True))
 
 
 class FreshNames:
@@ -22,7 +26,10 @@ class FreshNames:
         self._taken = set(names_of(graph))
 
     def of(self, wanted: str) -> str:
-        """Return a name that is new: the one wanted, or the same with a number behind it."""
+        """Return a name that is new: the one wanted, or the same with a number behind it, from 2 on.
+
+        It is given out once.
+        """
         name, number = wanted, 1
         while name in self._taken:
             number += 1
@@ -32,7 +39,10 @@ class FreshNames:
 
 
 def names_of(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yield every name in a graph and the graphs inside: of tensors, constants and nodes."""
+    """Yield every name in a graph and the graphs inside: of tensors, constants and nodes.
+
+    Names come as often as they stand there, the empty one of skipped inputs and outputs among them.
+    """
     yield from (value.name for value in (*graph.input, *graph.output, *graph.value_info))
     yield from (init.name for init in graph.initializer)
     yield from (init.values.name for init in graph.sparse_initializer)
@@ -40,21 +50,27 @@ def names_of(graph: onnx.GraphProto) -> Iterator[str]:
         yield node.name
         yield from node.input
         yield from node.output
-        for body in subgraphs(node):
-            yield from names_of(body)
+        for subgraph in subgraphs(node):
+            yield from names_of(subgraph)
 
 
 def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Give tensors and initializers of a graph other names, in place; not its inputs and outputs."""
+    """Give tensors and initializers of a graph other names, in place; not its inputs and outputs.
+
+    Parameters
+    ----------
+    names
+        Old name -> new name, neither of them that of a graph input or output.
+    """
     for init in graph.initializer:
         init.name = names.get(init.name, init.name)
     for value in graph.value_info:
         value.name = names.get(value.name, value.name)
     for node in graph.node:
-        for ends in (node.input, node.output):
-            ends[:] = [names.get(name, name) for name in ends]
-        for body in subgraphs(node):
-            rename_outer_inputs(body, names)
+        for tensors in (node.input, node.output):
+            tensors[:] = [names.get(name, name) for name in tensors]
+        for subgraph in subgraphs(node):
+            rename_outer_inputs(subgraph, names)
 
 
 def name_nodes(graph: onnx.GraphProto) -> None:
@@ -88,31 +104,33 @@ def free_appended_names(graph: onnx.GraphProto) -> None:
     their names; where one of those is in the way, the tensor that it belongs to is renamed.
     """
     fresh = FreshNames(graph)
-    known = set(names_of(graph))
-    fixed = {value.name for value in (*graph.input, *graph.output)}
+    existing = set(names_of(graph))
+    public = {value.name for value in (*graph.input, *graph.output)}  # callers feed and fetch by these
     renamed: dict[str, str] = {}
-    for name in sorted(filter(None, known)):
+    for name in sorted(filter(None, existing)):  # sets of text have another order in each process
         for stem in _stems(name):
-            if stem in known and not (name in fixed and stem in fixed):
-                inner = stem if name in fixed else name
+            if stem in existing and not (name in public and stem in public):
+                inner = stem if name in public else name
                 renamed.setdefault(inner, fresh.of(f"{inner}/given"))
     rename_tensors(graph, renamed)
 
 
 def _stems(name: str) -> Iterator[str]:
-    return (name.removesuffix(end) for end in _STEMS if name.endswith(end))
+    """Yield the names that a name would be made from by appending."""
+    return (name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix))
 
 
 def _outer_first(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yield nodes so that those of nested graphs come behind all others."""
+    """Yield nodes so that those of nested graphs come behind all others, which keep their names so."""
     yield from graph.node
     for node in graph.node:
-        for body in subgraphs(node):
-            yield from _outer_first(body)
+        for subgraph in subgraphs(node):
+            yield from _outer_first(subgraph)
 
 
 def _is_variadic(node: onnx.NodeProto) -> bool:
+    """Return whether an operator's last output stands for any number of outputs."""
     if not onnx.defs.has(node.op_type, node.domain):
-        return False
+        return False  # an operator of the runtime's own, or a function of the model
     outputs = onnx.defs.get_schema(node.op_type, domain=node.domain).outputs
     return bool(outputs) and outputs[-1].option == onnx.defs.OpSchema.FormalParameterOption.Variadic

@@ -1,17 +1,20 @@
 """Shapes inferred and constants folded, as the quantization tool expects, by the runtime's own tools."""
 
-import tempfile
+import logging
 from contextlib import chdir
-from pathlib import Path
 
 import onnx
 from onnx import TensorProto
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
+from profiling.directories import temporary_folder
 from profiling.errors import ModelError
-from profiling.onnx_io.external_weights import externalize, light, reattach_weights
+from profiling.onnx_io.external_weights import externalize, reattach_weights, without_large_weights
+from profiling.printable_text import reason
 from profiling.runtime.log_filter import quiet
 from profiling.runtime.session import Optimization, Runtime, Trace, open_session
+
+log = logging.getLogger(__name__)
 
 _UNBOUNDED = 2**31 - 1  # the tool takes a Slice that ends here or beyond for one to the end
 
@@ -29,7 +32,8 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     try:
         folded = _optimized(_with_shapes(model))
-    except ModelError:  # inferred shapes that are wrong keep a model from loading that loads without them
+    except ModelError as exc:  # wrong inferred shapes keep a model from loading that loads without them
+        log.info("folding without inferred shapes: %s", exc)
         folded = _optimized(model)
     if any(init.data_type == TensorProto.FLOAT16 for init in folded.graph.initializer):
         # The runtime computes halves in float, and puts its casts of weights in when folding is over.
@@ -40,18 +44,23 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _optimized(model: onnx.ModelProto) -> onnx.ModelProto:
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "folded.onnx"
+    with temporary_folder("folding-") as folder:
+        target = folder / "folded.onnx"
         open_session(model, Runtime(), Optimization.FOLDING, Trace(optimized_model=target))
         return onnx.load(target, load_external_data=False)
 
 
 def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     # The tool leaves a file in the working directory where it fails.
-    with tempfile.TemporaryDirectory() as folder, chdir(folder), quiet():
+    with temporary_folder("shapes-") as folder, chdir(folder), quiet():
         try:
             return reattach_weights(
-                SymbolicShapeInference.infer_shapes(light(model), int_max=_UNBOUNDED, auto_merge=True), model
+                SymbolicShapeInference.infer_shapes(
+                    without_large_weights(model), int_max=_UNBOUNDED, auto_merge=True
+                ),
+                model,
             )
-        except Exception:  # noqa: BLE001  it raises anything; plain inference may do
-            return model
+        except Exception as exc:  # noqa: BLE001  it raises anything; plain inference may do
+            failure = exc
+    log.info("no shapes from symbolic inference: %s", reason(failure))
+    return model

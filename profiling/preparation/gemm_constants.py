@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array
-from profiling.onnx_io.external_weights import is_large, values
+from profiling.onnx_io.external_weights import is_large, read_array
 from profiling.onnx_io.unique_names import FreshNames
 
 _BIAS = 2  # input
@@ -45,7 +45,7 @@ class _Editor:
         constant = self.constants.get(name)
         if constant is None or is_large(constant) or constant.data_type != TensorProto.FLOAT:
             return None
-        return values(constant)
+        return read_array(constant)
 
     def add(self, like: str, value: Array) -> str:
         """Add a constant named after another one, and return its name."""

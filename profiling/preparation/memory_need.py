@@ -8,7 +8,7 @@ from onnx import helper, shape_inference
 
 from profiling.available_memory import available_bytes
 from profiling.errors import ModelError
-from profiling.onnx_io.external_weights import light
+from profiling.onnx_io.external_weights import without_large_weights
 from profiling.onnx_io.load import dimensions
 
 _MEBI = 2**20
@@ -41,7 +41,7 @@ def refuse_too_large(model: onnx.ModelProto) -> None:
 def _values(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
     yield from model.graph.input
     try:
-        inferred = shape_inference.infer_shapes(light(model), data_prop=True)
+        inferred = shape_inference.infer_shapes(without_large_weights(model), data_prop=True)
     except (shape_inference.InferenceError, RuntimeError):  # then real runs show the shapes
         return
     yield from (*inferred.graph.value_info, *inferred.graph.output)

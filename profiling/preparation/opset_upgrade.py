@@ -5,7 +5,7 @@ import onnx
 from onnx import TensorProto, helper, version_converter
 
 from profiling.errors import ModelError
-from profiling.onnx_io.external_weights import light, reattach_weights, values
+from profiling.onnx_io.external_weights import read_array, reattach_weights, without_large_weights
 from profiling.onnx_io.load import MIN_OPSET, TARGET_OPSET, default_opset
 from profiling.onnx_io.subgraphs import all_nodes
 
@@ -28,7 +28,9 @@ def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     resized = {node.output[0] for node in all_nodes(model.graph) if node.op_type in ("Resize", "Upsample")}
     try:
-        upgraded = reattach_weights(version_converter.convert_version(light(model), TARGET_OPSET), model)
+        upgraded = reattach_weights(
+            version_converter.convert_version(without_large_weights(model), TARGET_OPSET), model
+        )
     except (RuntimeError, ValueError, IndexError) as exc:
         raise ModelError(f"opset {opset} cannot be converted to {TARGET_OPSET}: {exc}") from exc
     if opset < _RESIZE_CHANGED:
@@ -62,5 +64,5 @@ def _keep_coordinates(node: onnx.NodeProto, constants: dict[str, TensorProto]) -
     node.attribute.append(helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
     if mode == b"nearest":
         scales = constants.get(node.input[_SCALES]) if len(node.input) > _SCALES else None
-        shrinks = scales is not None and bool(np.all(values(scales) <= 1))
+        shrinks = scales is not None and bool(np.all(read_array(scales) <= 1))
         node.attribute.append(helper.make_attribute("nearest_mode", "ceil" if shrinks else "floor"))

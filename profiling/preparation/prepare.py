@@ -1,5 +1,6 @@
 """A loaded model -> one that can be grouped, quantized and split: one small rewrite after another."""
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import onnx
@@ -33,6 +34,8 @@ from profiling.preparation.weight_ownership import (
 )
 from profiling.printable_text import first_line
 from profiling.runtime.session import run_session
+
+log = logging.getLogger(__name__)
 
 _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
@@ -74,10 +77,13 @@ def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx
             prepared = _rewritten(foundation, samples or checked)
             difference = first_difference(reference, prepared)
         except ModelError as exc:
+            log.info("a way to prepare the model is left out: %s", exc)
             problems.append(exc)
             continue
         if not difference:
+            log.info("prepared the model: %d nodes of %d", len(prepared.graph.node), len(source.graph.node))
             return prepared
+        log.info("a way to prepare the model is left out: it changes tensor %s", difference)
         problems.append(ModelError(f"preparing the model changes its numbers: tensor {difference}"))
     if not checked:
         raise ModelError(
@@ -105,10 +111,12 @@ def _foundations(source: onnx.ModelProto, problems: list[ModelError]) -> Iterato
         try:
             yield fold_constants(upgrade_opset(source))
         except ModelError as exc:
+            log.info("the opset stays: %s", exc)
             problems.append(exc)
     try:
         yield fold_constants(source)
     except ModelError as exc:
+        log.info("constants are not folded: %s", exc)
         problems.append(exc)
     yield source
 

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from profiling.arrays import Array
-from profiling.onnx_io.external_weights import values
+from profiling.onnx_io.external_weights import read_array
 from profiling.onnx_io.unique_names import FreshNames
 
 _ROI, _SCALES, _SIZES = 1, 2, 3  # inputs
@@ -53,7 +53,7 @@ def _spread(
     some_axes = constants.get(_name(node, position))
     if some_axes is None or has_roi or any(policy != b"stretch" for policy in policies):
         return
-    extents = values(some_axes)
+    extents = read_array(some_axes)
     all_axes: Array = np.ones(len(shape), np.float32) if position == _SCALES else np.asarray(shape, np.int64)
     all_axes[list(axes)] = extents
     node.input[position] = fresh.of(f"{some_axes.name}/all_axes")

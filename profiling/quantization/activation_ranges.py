@@ -14,7 +14,7 @@ from profiling.runtime.session import Optimization, Runtime, open_session, run_s
 def tensor_ranges(
     model: onnx.ModelProto, tensors: Collection[str], samples: Iterable[Feeds]
 ) -> dict[str, tuple[float, float]]:
-    """Return the range of each float32 tensor; a NaN counts only where there is nothing else.
+    """Return least and greatest value of each float32 tensor; a NaN counts only where there is nothing else.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ def tensor_ranges(
     if not tensors:
         return {}
     # In the model's order a tensor is given up once its extremes are known.
-    own = ort.ExecutionOrder.PRIORITY_BASED
-    session = open_session(_watched(model, tensors), Runtime(), Optimization.BASIC, execution_order=own)
+    in_order = ort.ExecutionOrder.PRIORITY_BASED
+    session = open_session(_watched(model, tensors), Runtime(), Optimization.BASIC, execution_order=in_order)
     low = dict.fromkeys(tensors, float("nan"))
     high = dict(low)
-    for seen in run_samples(session, samples):
+    for outputs in run_samples(session, samples):
         for name in tensors:
-            low[name] = float(np.fmin(low[name], seen[_output(name, "Min")]))
-            high[name] = float(np.fmax(high[name], seen[_output(name, "Max")]))
+            low[name] = float(np.fmin(low[name], outputs[_output(name, "Min")]))
+            high[name] = float(np.fmax(high[name], outputs[_output(name, "Max")]))
     return {name: (low[name], high[name]) for name in tensors}
 
 
@@ -50,7 +50,7 @@ def _watched(model: onnx.ModelProto, tensors: Collection[str]) -> onnx.ModelProt
     nodes = [node for name in tensors if name not in written for node in extremes[name]]
     for node in model.graph.node:
         nodes.append(node)
-        nodes += [one for name in node.output if name in extremes for one in extremes[name]]
+        nodes += [reduction for name in node.output if name in extremes for reduction in extremes[name]]
     del watched.graph.node[:], watched.graph.output[:]
     watched.graph.node.extend(nodes)
     watched.graph.output.extend(

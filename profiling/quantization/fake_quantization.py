@@ -8,30 +8,40 @@ import onnx
 from onnx import helper, numpy_helper
 
 from profiling.arrays import Array
-from profiling.onnx_io.external_weights import blocks, is_large, values, write_external
+from profiling.onnx_io.external_weights import is_large, iter_chunks, read_array, write_external
 from profiling.quantization.int16_activations import WIDE_TYPES, import_ms_domain
+from profiling.quantization.per_channel_weights import QUANTIZED_WEIGHT
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)
 class TensorRounding:
-    """A QuantizeLinear of the all-int8 model: the tensor that it reads, its scale and zero point."""
+    """A QuantizeLinear of the all-int8 model: the tensor that it reads, its one scale and zero point."""
 
     tensor: str
     scale: onnx.TensorProto
     zero_point: onnx.TensorProto
 
     def rounded(self, exact: Array) -> Array:
-        """Return a tensor as its quantized form has it, in float (ONNX's QuantizeLinear and back)."""
-        scale, zero = values(self.scale), values(self.zero_point)
-        limits = np.iinfo(zero.dtype)
-        whole = np.clip(np.rint(exact / scale) + np.float32(zero), limits.min, limits.max)
-        return np.asarray((whole - np.float32(zero)) * scale, dtype=exact.dtype)
+        """Return a tensor as its quantized form has it, in float: QuantizeLinear and back, bit for bit.
+
+        Parameters
+        ----------
+        exact
+            Of any shape.
+        """
+        scale, zero_point = read_array(self.scale), read_array(self.zero_point)
+        limits = np.iinfo(zero_point.dtype)
+        integers = np.clip(np.rint(exact / scale) + np.float32(zero_point), limits.min, limits.max)
+        return np.asarray((integers - np.float32(zero_point)) * scale, dtype=exact.dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class WeightRounding:
-    """The DequantizeLinear of a weight: integers, scales and zero points along an axis."""
+    """The DequantizeLinear of a weight: integers, with one scale and zero point or one per slice.
+
+    Slices lie along `axis`.
+    """
 
     integers: onnx.TensorProto
     scale: onnx.TensorProto
@@ -39,18 +49,24 @@ class WeightRounding:
     axis: int
 
     def rounded(self, name: str) -> onnx.TensorProto:
-        """Return the weight as its quantized form has it, in float."""
-        scale, zero = values(self.scale), values(self.zero_point).astype(np.float64)
+        """Return the weight as its quantized form has it, in float; a large one lies outside again.
+
+        Parameters
+        ----------
+        name
+            Of the result.
+        """
+        scale, zero_point = read_array(self.scale), read_array(self.zero_point).astype(np.float64)
 
         def rows() -> Iterator[Array]:
             start = 0
-            for block in blocks(self.integers):
+            for block in iter_chunks(self.integers):
                 rows_here = len(block) if block.ndim else 1
                 part = slice(start, start + rows_here) if scale.size > 1 and self.axis == 0 else slice(None)
                 shape = [1] * block.ndim
                 if scale.size > 1:
                     shape[self.axis] = -1
-                exact = block.astype(np.float64) - zero.ravel()[part].reshape(shape)
+                exact = block.astype(np.float64) - zero_point.ravel()[part].reshape(shape)
                 yield (exact * scale.ravel()[part].reshape(shape)).astype(np.float32)
                 start += rows_here
 
@@ -64,24 +80,24 @@ class WeightRounding:
 def tensor_roundings(quantized: onnx.ModelProto) -> dict[str, TensorRounding]:
     """Return tensor of the float model -> how its quantized form rounds it."""
     constants = {init.name: init for init in quantized.graph.initializer}
-    found = {}
+    roundings = {}
     for node in quantized.graph.node:
         if node.op_type == "QuantizeLinear" and node.output[0].endswith(QUANTIZED_SUFFIX):
             tensor = node.output[0].removesuffix(QUANTIZED_SUFFIX)
-            found[tensor] = TensorRounding(tensor, *(_first(constants[name]) for name in node.input[1:]))
-    return found
+            roundings[tensor] = TensorRounding(tensor, *(_first(constants[name]) for name in node.input[1:]))
+    return roundings
 
 
 def _first(repeated: onnx.TensorProto) -> onnx.TensorProto:
     """Return a tensor's scale or zero point, which may be there once per channel."""
-    return numpy_helper.from_array(values(repeated).reshape(-1)[:1].reshape(()), repeated.name)
+    return numpy_helper.from_array(read_array(repeated).reshape(-1)[:1].reshape(()), repeated.name)
 
 
 def weight_roundings(quantized: onnx.ModelProto) -> dict[str, WeightRounding]:
     """Return initializer of the float model -> how its quantized form becomes float again."""
     constants = {init.name: init for init in quantized.graph.initializer}
     return {
-        node.input[0].removesuffix("_quantized"): WeightRounding(
+        node.input[0].removesuffix(QUANTIZED_WEIGHT): WeightRounding(
             constants[node.input[0]],
             constants[node.input[1]],
             constants[node.input[2]],
@@ -89,7 +105,7 @@ def weight_roundings(quantized: onnx.ModelProto) -> dict[str, WeightRounding]:
         )
         for node in quantized.graph.node
         if node.op_type == "DequantizeLinear"
-        and node.input[0].endswith("_quantized")
+        and node.input[0].endswith(QUANTIZED_WEIGHT)
         and node.input[0] in constants
     }
 
@@ -110,8 +126,8 @@ def with_rounded(
     return copy
 
 
-def _lead_through(graph: onnx.GraphProto, name: str, before: str, behind: str) -> None:
-    """Let a tensor be written and read by other names."""
+def _rename_ends(graph: onnx.GraphProto, name: str, before: str, behind: str) -> None:
+    """Let a tensor be written by one other name and read by another."""
     for node in graph.node:
         node.output[:] = [before if old == name else old for old in node.output]
         node.input[:] = [behind if old == name else old for old in node.input]
@@ -122,8 +138,9 @@ def _round_tensor(model: onnx.ModelProto, quantizer: TensorRounding) -> None:
     graph = model.graph
     before, rounded = name, f"{name}/rounded"
     if any(output.name == name for output in graph.output):
+        # An output keeps its name, and is the rounded one.
         before, rounded = f"{name}/exact", name
-    _lead_through(graph, name, before, rounded)
+    _rename_ends(graph, name, before, rounded)
     constants = []
     for role, tensor in (("scale", quantizer.scale), ("zero", quantizer.zero_point)):
         added = graph.initializer.add()
@@ -135,8 +152,8 @@ def _round_tensor(model: onnx.ModelProto, quantizer: TensorRounding) -> None:
         helper.make_node("QuantizeLinear", [before, *constants], [f"{name}/int"], domain=domain),
         helper.make_node("DequantizeLinear", [f"{name}/int", *constants], [rounded], domain=domain),
     ]
-    places = [i for i, node in enumerate(graph.node) if before in node.output]
     nodes = list(graph.node)
-    at = places[0] + 1 if places else 0
+    # Right behind its writer, or in front of all nodes if it is an input.
+    position = next((i + 1 for i, node in enumerate(nodes) if before in node.output), 0)
     del graph.node[:]
-    graph.node.extend([*nodes[:at], *pair, *nodes[at:]])
+    graph.node.extend([*nodes[:position], *pair, *nodes[position:]])

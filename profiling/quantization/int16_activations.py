@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from profiling.onnx_io.external_weights import values
+from profiling.onnx_io.external_weights import read_array
 from profiling.onnx_io.load import default_opset
 from profiling.onnx_io.subgraphs import all_inputs
 
@@ -47,28 +47,28 @@ def to_int16(
     chosen = {name + suffix: name for name in touched - kept}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     shapes = {v.name: v for v in (*source.graph.input, *source.graph.value_info, *source.graph.output)}
-    made = dict[str, int]()
+    elem_types = dict[str, int]()  # of tensors whose new scale and zero point are there
     domain = import_ms_domain(model) if chosen else ""
     for node in model.graph.node:
         ends = [name for name in (*node.input[:1], *node.output[:1]) if name in chosen]
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or not ends:
             continue
         tensor = chosen[ends[0]]
-        if ends[0] not in made:
-            made[ends[0]] = _add_steps(model, tensor, [constants[name] for name in node.input[1:]])
+        if ends[0] not in elem_types:
+            elem_types[ends[0]] = _add_steps(model, tensor, [constants[name] for name in node.input[1:]])
         node.input[1:] = _steps_of(tensor)
         node.domain = domain
-        kind = TensorProto.FLOAT if node.op_type == "DequantizeLinear" else made[ends[0]]
-        _add_type(model, node.output[0], kind, shapes[tensor])
+        elem_type = TensorProto.FLOAT if node.op_type == "DequantizeLinear" else elem_types[ends[0]]
+        _record_type(model, node.output[0], elem_type, shapes[tensor])
     _float_biases(model, source, wide)
-    _keep_types(model, shapes)
+    _record_remaining_types(model, shapes)
 
 
 def import_ms_domain(model: onnx.ModelProto) -> str:
-    """Return the domain whose Q and DQ know 16 bits, and let the model import it."""
+    """Return the domain whose Q and DQ know 16 bits, and let the model import it, in place."""
     if default_opset(model) >= _STANDARD_SINCE:
         return ""
-    if all(known.domain != _CONTRIB for known in model.opset_import):
+    if all(entry.domain != _CONTRIB for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
     return _CONTRIB
 
@@ -78,61 +78,67 @@ def _steps_of(tensor: str) -> list[str]:
 
 
 def _add_steps(model: onnx.ModelProto, tensor: str, pair: list[TensorProto]) -> int:
-    """Add scale and zero point of a tensor, given those for 8 bits; return the type of its integers."""
-    scale, zero = values(pair[0]), values(pair[1])
-    scale_to_int16 = (
+    """Add scale and zero point of a tensor, given those for 8 bits; return the type of its integers.
+
+    Its 8-bit numbers q become 257 q, hence the same real value (257 q - 257 zero) scale / 257. The ends 0 and
+    255 of uint8 become 0 and 65,535.
+    """
+    scale, zero = read_array(pair[0]), read_array(pair[1])
+    finer = (
         np.asarray(scale / np.float32(STEPS), scale.dtype),
         np.asarray(zero.astype(np.int64) * STEPS, _WIDE[pair[1].data_type]),
     )
     added = [
-        numpy_helper.from_array(v, name) for v, name in zip(scale_to_int16, _steps_of(tensor), strict=True)
+        numpy_helper.from_array(value, name) for value, name in zip(finer, _steps_of(tensor), strict=True)
     ]
     model.graph.initializer.extend(added)
     return int(added[1].data_type)
 
 
-def _add_type(model: onnx.ModelProto, name: str, kind: int, like: onnx.ValueInfoProto) -> None:
-    """Tell a tensor's type, which shape inference does not know behind an operator of another domain."""
+def _record_type(model: onnx.ModelProto, name: str, elem_type: int, shaped_like: onnx.ValueInfoProto) -> None:
+    """Record a tensor's type, which shape inference does not know behind an operator of another domain."""
     if name not in {value.name for value in model.graph.output}:
         value = model.graph.value_info.add()
-        value.CopyFrom(like)
+        value.CopyFrom(shaped_like)
         value.name = name
-        value.type.tensor_type.elem_type = kind
+        value.type.tensor_type.elem_type = elem_type
 
 
-def _keep_types(model: onnx.ModelProto, known: Mapping[str, onnx.ValueInfoProto]) -> None:
-    """Tell the types of the tensors that stay, which shape inference would lose behind such an operator."""
-    told = {v.name for v in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
+def _record_remaining_types(model: onnx.ModelProto, originals: Mapping[str, onnx.ValueInfoProto]) -> None:
+    """Record the types of the tensors that stay, which shape inference would lose behind such an operator."""
+    recorded = {v.name for v in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
     for name in (name for node in model.graph.node for name in node.output):
-        if name in known and name not in told:
-            model.graph.value_info.append(known[name])
+        if name in originals and name not in recorded:
+            model.graph.value_info.append(originals[name])
 
 
 def _float_biases(model: onnx.ModelProto, source: onnx.ModelProto, wide: Collection[str]) -> None:
     """Let nodes read their biases in float again, and drop what then nobody reads."""
     originals = {tensor.name: tensor for tensor in source.graph.initializer}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    exact = {node.name: node for node in source.graph.node}
+    source_nodes = {node.name: node for node in source.graph.node}
     writer = {node.output[0]: node for node in model.graph.node if node.op_type == "DequantizeLinear"}
     for node in model.graph.node:
-        for place, name in enumerate(node.input) if node.name in wide else ():
-            known = constants.get(writer[name].input[0]) if name in writer else None
-            if known is not None and known.data_type == TensorProto.INT32:
-                own = f"{exact[node.name].input[place]}_float"  # the tool gave its name to the rounded one
-                node.input[place] = own
-                if own not in constants:
-                    constants[own] = model.graph.initializer.add()
-                    constants[own].CopyFrom(originals[exact[node.name].input[place]])
-                    constants[own].name = own
+        for position, name in enumerate(node.input) if node.name in wide else ():
+            integers = constants.get(writer[name].input[0]) if name in writer else None
+            if integers is not None and integers.data_type == TensorProto.INT32:
+                bias = source_nodes[node.name].input[position]
+                exact = f"{bias}_float"  # the tool gave its own name to the rounded one
+                node.input[position] = exact
+                if exact not in constants:
+                    constants[exact] = model.graph.initializer.add()
+                    constants[exact].CopyFrom(originals[bias])
+                    constants[exact].name = exact
     _drop_unread(model)
 
 
 def _drop_unread(model: onnx.ModelProto) -> None:
+    """Drop DequantizeLinear nodes and initializers that nothing reads, in place."""
     graph = model.graph
-    due = {value.name for value in graph.output}
-    read = {name for node in graph.node for name in all_inputs(node)} | due
+    outputs = {value.name for value in graph.output}
+    read = {name for node in graph.node for name in all_inputs(node)} | outputs
     nodes = [n for n in graph.node if n.op_type != "DequantizeLinear" or n.output[0] in read]
-    read = {name for node in nodes for name in all_inputs(node)} | due
+    read = {name for node in nodes for name in all_inputs(node)} | outputs
     weights = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)

@@ -29,8 +29,9 @@ from profiling.onnx_io.subgraphs import all_inputs
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MATRIX = 2  # dimensions
 _POOL = "MaxPool"
-_BARRIER = "Max"
+_BARRIER = "Max"  # of one tensor
 _QUANTIZED = "_QuantizeLinear_Output"
+# Operators through which the runtime moves a scale.
 _MOVES = frozenset({_POOL, "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Flatten"})
 
 
@@ -129,7 +130,9 @@ class _Guard:
         """Return whether a node reads dequantized tensors only, and quantizers alone read what it writes."""
         before = [self._writer.get(name) for name in node.input if name]
         behind = [self._readers.get(name, []) for name in node.output if name]
-        dequantized = [one for one in before if one is not None and one.op_type == "DequantizeLinear"]
+        dequantized = [
+            writer for writer in before if writer is not None and writer.op_type == "DequantizeLinear"
+        ]
         floats = [name for name in node.input if name and not self._is_index(name)]
         return (
             bool(dequantized)
@@ -142,15 +145,15 @@ class _Guard:
 
     def put_barrier_behind(self, node: onnx.NodeProto) -> None:
         """Let a node that changes nothing stand between a node and its quantizers."""
-        for place, name in enumerate(node.output):
+        for position, name in enumerate(node.output):
             if not name:
                 continue
-            node.output[place] = f"{name}_float"
-            barrier = helper.make_node(_BARRIER, [node.output[place]], [name], f"{name}_float/{_BARRIER}")
+            node.output[position] = f"{name}_float"
+            barrier = helper.make_node(_BARRIER, [node.output[position]], [name], f"{name}_float/{_BARRIER}")
             self._barriers.setdefault(node.name, []).append(barrier)
             shape = self._shapes.get(f"{name}{_QUANTIZED}")
             self._graph.value_info.append(
-                helper.make_tensor_value_info(node.output[place], TensorProto.FLOAT, shape)
+                helper.make_tensor_value_info(node.output[position], TensorProto.FLOAT, shape)
             )
 
     def _is_index(self, name: str) -> bool:
@@ -206,10 +209,11 @@ class _Guard:
         graph.node.extend(nodes)
 
     def _channel_axis(self, quantized: str) -> int | None:
+        # Any axis will do, since all its scales are equal; along one of size 1 there would be a single scale.
         return next((i for i, size in enumerate(self._shapes[quantized]) if size > 1), None)
 
     def _repeated(self, node: onnx.NodeProto, size: int) -> list[str]:
-        """Return the names of a node's scale and zero point, repeated `size` times."""
+        """Return the names of constants that hold a node's scale and zero point `size` times; add them."""
         names = []
         for name in node.input[1:]:
             names.append(f"{name}_x{size}")

@@ -1,7 +1,6 @@
 """The only importer of onnxruntime.quantization: calibration, and nodes quantized in their schemes."""
 
 import itertools
-import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +15,15 @@ from onnxruntime.quantization.calibrate import TensorsData, load_tensors_data, s
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from profiling.arrays import Feeds
+from profiling.directories import temporary_folder
 from profiling.errors import QuantizeError
-from profiling.onnx_io.external_weights import light, reattach_weights
+from profiling.onnx_io.external_weights import reattach_weights, without_large_weights
 from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.activation_ranges import tensor_ranges
 from profiling.quantization.int16_activations import STEPS, to_int16
 from profiling.quantization.keep_float import keep_float, keep_wide
-from profiling.quantization.per_channel_weights import channel_axis, stand_ins
+from profiling.quantization.per_channel_weights import channel_axis, scaled_substitutes
 from profiling.runtime.log_filter import quiet
 
 ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
@@ -48,8 +48,8 @@ _PER_CHANNEL = frozenset(
         "BatchNormalization", "InstanceNormalization", "LayerNormalization",
     }
 )  # fmt: skip
-_BIAS = 2
-_MOST_TOLD = 3
+_BIAS = 2  # input
+_MOST_NAMED = 3  # nodes of a unit, as a rule; of a whole model the count says more
 T = TypeVar("T")
 
 
@@ -127,22 +127,19 @@ def calibrate(model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Fe
     if not samples:
         raise QuantizeError("calibration needs at least one sample")
     chosen = set(nodes)
-    known = {v.name: v for v in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
+    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    elem_types = {value.name: value.type.tensor_type.elem_type for value in values}
     touched = (n for node in model.graph.node if node.name in chosen for n in (*node.input, *node.output))
-    floats = [
-        name
-        for name in dict.fromkeys(touched)
-        if name in known and known[name].type.tensor_type.elem_type == TensorProto.FLOAT
-    ]
-    found = tensor_ranges(model, floats, samples)
-    pairs = {name: tuple(np.array([x], np.float32) for x in pair) for name, pair in found.items()}
+    floats = [name for name in dict.fromkeys(touched) if elem_types.get(name) == TensorProto.FLOAT]
+    limits = tensor_ranges(model, floats, samples)
+    pairs = {name: tuple(np.array([limit], np.float32) for limit in pair) for name, pair in limits.items()}
     save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), ranges)
 
 
 def read_ranges(ranges: Path) -> dict[str, tuple[float, float]]:
     """Return tensor -> least and greatest value, as `calibrate` wrote them."""
-    known = load_tensors_data(ranges).items()
-    return {name: (float(data.lowest[0]), float(data.highest[0])) for name, data in known}
+    recorded = load_tensors_data(ranges).items()
+    return {name: (float(data.lowest[0]), float(data.highest[0])) for name, data in recorded}
 
 
 def quantize(
@@ -175,7 +172,7 @@ def quantize(
     unknown = set(schemes) - {node.name for node in model.graph.node}
     if unknown:
         raise QuantizeError(f"no such node to quantize: {sorted(unknown)[0]}")
-    _require_one_kind(model, schemes)
+    _require_agreement(model, schemes)
     source, model = model, onnx.ModelProto()
     model.CopyFrom(source)
     # Whether activations are symmetric decides if a Relu may vanish, for a whole call of the tool; the
@@ -188,18 +185,24 @@ def quantize(
     to_int16(model, source, schemes.keys() - wide, wide, QUANTIZED_SUFFIX)
     values = (*source.graph.input, *source.graph.value_info, *source.graph.output)
     dims = {value.name: value.type.tensor_type.shape.dim for value in values}
-    shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in known] for name, known in dims.items()}
+    shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in dim] for name, dim in dims.items()}
     keep_float(model, schemes, shapes, guarded)
     keep_wide(model, wide)
     return model
 
 
-def _require_one_kind(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> None:
+def _require_agreement(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> None:
+    """Refuse a tensor that two nodes would quantize in two ways.
+
+    Each tensor has one QuantizeLinear for all its readers.
+    """
     symmetric: dict[str, bool] = {}
     constants = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.name in schemes:
-            for name in {*node.input, *node.output} - constants - {""}:
+            for name in (*node.input, *node.output):
+                if not name or name in constants:
+                    continue
                 if symmetric.setdefault(name, schemes[node.name].symmetric) != schemes[node.name].symmetric:
                     raise QuantizeError(
                         f"tensor {name!r} would be quantized in two ways, symmetric and not: between two "
@@ -208,13 +211,14 @@ def _require_one_kind(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> 
 
 
 def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path) -> onnx.ModelProto:
+    # The tool takes one setting for all nodes, and overrides for the constants of those that differ.
     base = next(iter(schemes.values()))
-    small = stand_ins(model, schemes)
-    with tempfile.TemporaryDirectory() as folder, quiet(), np.errstate(all="ignore"):
-        target = Path(folder) / "quantized.onnx"
+    substitutes = scaled_substitutes(model, schemes)
+    with temporary_folder("quantizing-") as folder, quiet(), np.errstate(all="ignore"):
+        target = folder / "quantized.onnx"
         try:
             quantize_static(
-                light(model, small.constants),  # the tool edits its input
+                without_large_weights(model, substitutes.constants),  # the tool edits its input
                 target,
                 None,
                 quant_format=QuantFormat.QDQ,
@@ -229,27 +233,27 @@ def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Pa
                     "ActivationSymmetric": base.symmetric,
                     "TensorQuantOverrides": _other_bits(model, schemes, base),
                 },
-                calibration_cache_path=ranges,
+                calibration_cache_path=ranges,  # then it runs no samples
             )
-        except Exception as exc:
+        except Exception as exc:  # the tool raises whatever its handlers meet
             line = " ".join(str(exc).split())
             raise QuantizeError(
-                f"ONNX Runtime's quantization tool refuses {_told(model, schemes)}: {line}"
+                f"ONNX Runtime's quantization tool refuses {_description(model, schemes)}: {line}"
             ) from exc
         quantized = reattach_weights(onnx.load(target), model)
-    small.replace_in(quantized, _reduced(model, schemes), _finer(model, schemes))
+    substitutes.replace_in(quantized, _reduced(model, schemes), _step_ratios(model, schemes))
     return _in_order(quantized)
 
 
-def _told(model: onnx.ModelProto, nodes: Collection[str]) -> str:
-    """Return the nodes that were to be quantized and their weights, if they are few enough to say."""
+def _description(model: onnx.ModelProto, nodes: Collection[str]) -> str:
+    """Return the nodes that were to be quantized and their weights, if they are few enough to name."""
     chosen = [node for node in model.graph.node if node.name in nodes]
-    if len(chosen) > _MOST_TOLD:
+    if len(chosen) > _MOST_NAMED:
         return f"{len(chosen)} nodes"
     shapes = {init.name: list(init.dims) for init in model.graph.initializer}
     weights = [f"{name!r} {shapes[name]}" for node in chosen for name in node.input if name in shapes]
-    told = ", ".join(f"{node.op_type} {node.name!r}" for node in chosen)
-    return f"{told} with {', '.join(weights)}" if weights else told
+    named = ", ".join(f"{node.op_type} {node.name!r}" for node in chosen)
+    return f"{named} with {', '.join(weights)}" if weights else named
 
 
 def _other_bits(
@@ -258,15 +262,16 @@ def _other_bits(
     """Return what the tool must know of constants whose node uses other bits than the base scheme."""
     floats = {t.name: t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
     others = [n for n in model.graph.node if schemes.get(n.name, base).reduce_range != base.reduce_range]
-    found: dict[str, list[dict[str, object]]] = {}
+    overrides: dict[str, list[dict[str, object]]] = {}
     for node in others:
-        for place, name in enumerate(node.input):
-            if name in floats and not (node.op_type in _PER_CHANNEL and place == _BIAS):
-                one: dict[str, object] = {"reduce_range": not base.reduce_range}
+        for position, name in enumerate(node.input):
+            # A bias is int32 whatever the bits of its weight.
+            if name in floats and not (node.op_type in _PER_CHANNEL and position == _BIAS):
+                override: dict[str, object] = {"reduce_range": not base.reduce_range}
                 if node.op_type in _PER_CHANNEL and len(floats[name].dims) > 1:
-                    one["axis"] = channel_axis(node)
-                found[name] = [one]
-    return found
+                    override["axis"] = channel_axis(node)  # an override is per tensor unless it names an axis
+                overrides[name] = [override]
+    return overrides
 
 
 def _reduced(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str, bool]:
@@ -275,8 +280,8 @@ def _reduced(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str,
     return {name: schemes[node.name].reduce_range for node in readers for name in node.input}
 
 
-def _finer(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str, float]:
-    """Return constant -> by how much finer the steps of what it is multiplied with become."""
+def _step_ratios(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> dict[str, float]:
+    """Return constant -> how many times as fine the steps of what it is multiplied with become."""
     wide = {name for name, scheme in schemes.items() if scheme.wide}
     return {name: float(STEPS) for node in model.graph.node if node.name in wide for name in node.input}
 
@@ -293,5 +298,5 @@ def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
         )
         order = list(nx.lexicographical_topological_sort(needs))
         del model.graph.node[:]
-        model.graph.node.extend(nodes[place] for place in order)
+        model.graph.node.extend(nodes[position] for position in order)
     return model

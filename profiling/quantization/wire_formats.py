@@ -13,9 +13,11 @@ from profiling.onnx_io.subgraphs import all_inputs
 from profiling.precision import Wire
 from profiling.quantization.keep_float import keep_float
 
-_SIZES = (2**10, 2**14, 2**18)  # elements of the tensors on which encoding is timed
+# Elements of the tensors on which encoding is timed: 4 KiB, 64 KiB and 1 MiB of float32, between which and
+# beyond which seconds are fitted.
+_SIZES = (2**10, 2**14, 2**18)
 _OPSET, _IR_VERSION = 17, 8
-_STEPS = 255
+_STEPS = 255  # of uint8
 BYTES = {Wire.FLOAT16: 2, Wire.UINT8: 1}
 _TYPES = {Wire.FLOAT16: TensorProto.FLOAT16, Wire.UINT8: TensorProto.UINT8}
 
@@ -65,27 +67,29 @@ def add_wires(
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    known = {v.name: v for v in (*copy.graph.input, *copy.graph.value_info, *copy.graph.output)}
+    recorded = {v.name: v for v in (*copy.graph.input, *copy.graph.value_info, *copy.graph.output)}
     behind: dict[str, list[onnx.NodeProto]] = {}
     shapes: dict[str, Sequence[int]] = {}
-    for one in crossings:
-        shape = [d.dim_value for d in known[one.tensor].type.tensor_type.shape.dim]
-        decoded = one.tensor if one.due else f"{one.tensor}_decoded"
+    for crossing in crossings:
+        tensor, exact, encoded = crossing.tensor, crossing.exact, crossing.encoded
+        shape = [d.dim_value for d in recorded[tensor].type.tensor_type.shape.dim]
+        decoded = tensor if crossing.due else f"{tensor}_decoded"
         for node in copy.graph.node:
-            if one.due:
-                node.output[:] = [one.exact if name == one.tensor else name for name in node.output]
-            new = decoded if node.name in one.far else one.exact
-            node.input[:] = [new if name == one.tensor else name for name in node.input]
-        constants, pair = _pair(one.wire, one.exact, one.encoded, decoded, ranges.get(one.tensor, (0.0, 0.0)))
+            if crossing.due:
+                node.output[:] = [exact if name == tensor else name for name in node.output]
+            read = decoded if node.name in crossing.far else exact
+            node.input[:] = [read if name == tensor else name for name in node.input]
+        constants, pair = _pair(crossing.wire, exact, encoded, decoded, ranges.get(tensor, (0.0, 0.0)))
         for node, side in zip(pair, (ENCODE, DECODE), strict=True):
-            node.name = f"{side} {one.tensor}"
+            node.name = f"{side} {tensor}"
         copy.graph.initializer.extend(constants)
-        behind[one.exact] = pair
-        for name, kind in ((one.encoded, _TYPES[one.wire]), (decoded, 1), (one.exact, 1)):
-            if name not in known:
-                copy.graph.value_info.append(helper.make_tensor_value_info(name, kind, shape))
-        if one.wire is Wire.UINT8:
-            shapes[one.encoded] = shape
+        behind[exact] = pair
+        float32 = TensorProto.FLOAT
+        for name, elem_type in ((encoded, _TYPES[crossing.wire]), (decoded, float32), (exact, float32)):
+            if name not in recorded:
+                copy.graph.value_info.append(helper.make_tensor_value_info(name, elem_type, shape))
+        if crossing.wire is Wire.UINT8:
+            shapes[encoded] = shape
     _place(copy.graph, behind)
     keep_float(copy, quantized, shapes)
     return copy
@@ -113,16 +117,26 @@ def _pair(
 
 
 def affine(limits: tuple[float, float]) -> tuple[np.float32, np.uint8]:
-    """Return scale and zero point of uint8 over a range, which is widened to hold 0."""
+    """Return scale and zero point of uint8 over a range, which is widened to hold 0.
+
+    >>> affine((0.0, 510.0)), affine((-255.0, -1.0))
+    ((2.0, 0), (1.0, 255))
+    """
     low, high = min(limits[0], 0.0), max(limits[1], 0.0)
     scale = np.float32((high - low) / _STEPS)
-    if scale < np.finfo(np.float32).tiny:
+    if scale < np.finfo(np.float32).tiny:  # next to no range: any scale will do
         return np.float32(1.0), np.uint8(0)
     return scale, np.uint8(round(-low / float(scale)))
 
 
 def as_float16(exact: Array) -> Array | None:
-    """Return a tensor as it comes out of wire float16; None if it does not fit into it."""
+    """Return a tensor as it comes out of wire float16; None if it does not fit into it (65,504 is the most).
+
+    >>> as_float16(np.float32([1.0001, 3.0]))
+    array([1., 3.], dtype=float32)
+    >>> as_float16(np.float32([1e5])) is None
+    True
+    """
     with np.errstate(over="ignore"):
         half = exact.astype(np.float16)
     if not np.isfinite(half[np.isfinite(exact)]).all():
@@ -136,7 +150,7 @@ def _place(graph: onnx.GraphProto, behind: Mapping[str, Sequence[onnx.NodeProto]
     nodes = [node for name, pair in behind.items() if name not in written for node in pair]
     for node in graph.node:
         nodes.append(node)
-        nodes += [one for name in node.output if name in behind for one in behind[name]]
+        nodes += [added for name in node.output if name in behind for added in behind[name]]
     del graph.node[:]
     graph.node.extend(nodes)
 
@@ -147,10 +161,10 @@ def wire_trials() -> Iterator[tuple[str, str, int, onnx.ModelProto]]:
         for size in _SIZES:
             constants, pair = _pair(wire, "x", "code", "y", (-1.0, 1.0))
             for side, node in zip((ENCODE, DECODE), pair, strict=True):
-                kinds = (1, _TYPES[wire]) if side == ENCODE else (_TYPES[wire], 1)
+                elem_types = [TensorProto.FLOAT, _TYPES[wire]][:: 1 if side == ENCODE else -1]
                 ends = [
-                    helper.make_tensor_value_info(name, kind, [size])
-                    for name, kind in zip((node.input[0], node.output[0]), kinds, strict=True)
+                    helper.make_tensor_value_info(name, elem_type, [size])
+                    for name, elem_type in zip((node.input[0], node.output[0]), elem_types, strict=True)
                 ]
                 used = [tensor for tensor in constants if tensor.name in all_inputs(node)]
                 graph = helper.make_graph([node], "wire", ends[:1], ends[1:], used)

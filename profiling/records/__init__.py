@@ -1,1 +1,8 @@
-"""Profiles as files: JSON, differences, the cache."""
+"""Profiles as files: JSON, differences, the cache.
+
+cache: measurements kept on disk under a key of everything that they depend on
+cache_entries: what the cache holds, by kind, size and age
+code_hash: a hash of the code that makes a value
+profile: profile.json
+profile_diff: two profiles of one device side by side
+"""

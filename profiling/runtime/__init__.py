@@ -1,1 +1,6 @@
-"""The one door to ONNX Runtime sessions, and what happened when they crashed."""
+"""The one door to ONNX Runtime sessions, and what happened when they crashed.
+
+crash_journal: remembers what was tried when the process died, so that the next one leaves it out
+log_filter: silences the log of the runtime's tools, which advise on the root logger what we already do
+session: sessions: threads, provider and optimization are explicit
+"""

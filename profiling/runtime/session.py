@@ -1,5 +1,6 @@
 """The one door to ONNX Runtime sessions: threads, provider and optimization are always explicit."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from profiling.directories import ROOT
 from profiling.errors import ModelError
 from profiling.on_device.sessions import ERRORS_ONLY, session_options, trace_into
 from profiling.printable_text import first_line
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -105,6 +108,7 @@ def open_session(
     try:
         return ort.InferenceSession(source, options, providers=[runtime.provider], enable_fallback=0)
     except Exception as exc:  # the runtime's exceptions share no public base class
+        log.debug("no session at level %s: %s", optimization.value, exc)
         raise ModelError(f"ONNX Runtime cannot load the model: {first_line(exc)}") from exc
 
 

@@ -93,9 +93,9 @@ def test_two_runs_into_one_folder_do_not_mix(tmp_path):
 def test_processes_beside_leave_without_a_word(delay_s):
     code = (
         "import signal, time\n"
-        "from planner.solver.process_pool import side_by_side\n"
+        "from planner.solver.process_pool import process_map\n"
         "if __name__ == '__main__':\n"
-        "    with side_by_side(2) as mapped:\n"
+        "    with process_map(2) as mapped:\n"
         "        print('ready', flush=True)\n"
         "        list(mapped(time.sleep, [60, 60, 60]))\n"
     )
@@ -129,9 +129,9 @@ def _is_there(group: int) -> bool:
 def test_a_failure_beside_is_raised_once_and_ends_the_others():
     code = (
         "import time\n"
-        "from planner.solver.process_pool import side_by_side\n"
+        "from planner.solver.process_pool import process_map\n"
         "if __name__ == '__main__':\n"
-        "    with side_by_side(2) as mapped:\n"
+        "    with process_map(2) as mapped:\n"
         "        list(mapped(time.sleep, [-1, 60, 60, 60]))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40)

@@ -13,7 +13,7 @@ from planner.deployment.mixed_precision import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.graph.unit_graph import build_graph
-from profiling.onnx_io.external_weights import values
+from profiling.onnx_io.external_weights import read_array
 from profiling.onnx_io.load import default_opset, load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
@@ -102,7 +102,7 @@ def _quantized_weights(graph, schemes, calibration) -> dict[str, tuple[bytes, by
     known = {tensor.name: tensor for tensor in model.graph.initializer}
     matrices = {tensor.name for tensor in graph.model.graph.initializer if len(tensor.dims) > 1}
     return {
-        name: tuple(values(known[name + part]).tobytes() for part in ("_quantized", "_scale"))
+        name: tuple(read_array(known[name + part]).tobytes() for part in ("_quantized", "_scale"))
         for name in matrices
         if name + "_quantized" in known
     }

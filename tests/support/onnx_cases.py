@@ -20,7 +20,7 @@ from planner.verification.stage_chain import Chain, same_bits
 from profiling.arrays import Feeds
 from profiling.errors import ModelError, QuantizeError
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
-from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.onnx_io.load import load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
@@ -137,7 +137,7 @@ def _tried(case: Case, source: onnx.ModelProto, graph: ModelGraph, folder: Path)
     calibration = Calibration(INT8_REDUCED if this_cpu_overflows(Runtime()) else INT8, folder / "ranges.json")
     calibrate(graph.model, graph.quantizable_nodes, [case.feeds], calibration.ranges)
     journal = CrashJournal(folder / "j.journal")
-    reasons = refused_units(UnitTrial(graph, calibration, [case.feeds], Optimization.DEFAULT, journal))
+    reasons = refused_units(UnitCheck(graph, calibration, [case.feeds], Optimization.DEFAULT, journal))
     graph = with_obstacles(graph, reasons)
     able = [unit.index for unit in graph.units if unit.quantizable]
     for chosen in ([], *([index] for index in able), able):

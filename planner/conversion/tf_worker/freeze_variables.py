@@ -84,12 +84,12 @@ def _origins(graph: Any) -> dict[str, str]:
 
     TensorFlow folds a factor behind a convolution into its weights and leaves it the factor's name.
     """
-    found: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for op in graph.get_operations():
         if op.type in _COMPUTING_OPS:
-            found[op.name] = op.name
+            origins[op.name] = op.name
             continue
-        before = {found[x.op.name] for x in op.inputs if x.op.name in found}
-        if len(before) == 1 and op.type in _FOLDED_OPS:
-            found[op.name] = before.pop()
-    return found
+        origins_of_inputs = {origins[x.op.name] for x in op.inputs if x.op.name in origins}
+        if len(origins_of_inputs) == 1 and op.type in _FOLDED_OPS:
+            origins[op.name] = origins_of_inputs.pop()
+    return origins

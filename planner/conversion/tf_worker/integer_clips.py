@@ -25,22 +25,22 @@ def clip_integers(model: onnx.ModelProto) -> None:
     readers.update(value.name for value in graph.output)
     writer = {node.output[0]: node for node in graph.node}
     moved: dict[str, onnx.NodeProto] = {}  # by the quantizer in front
-    gone = set[str]()
+    removed = set[str]()
     for quantizer in graph.node:
         activation = writer.get(quantizer.input[0]) if quantizer.op_type == "QuantizeLinear" else None
         if activation is None or readers[quantizer.input[0]] > 1:
             continue
         limits = _limits(activation, quantizer, constants)
         if limits is not None:
-            gone.add(activation.name)
+            removed.add(activation.name)
             quantizer.input[0] = activation.input[0]
             if limits != _whole_range(limits[0].dtype):
                 moved[quantizer.name] = _clip_behind(graph, quantizer, activation.name, limits)
     nodes = [
-        each
+        kept
         for node in graph.node
-        if node.name not in gone
-        for each in filter(None, (node, moved.get(node.name)))
+        if node.name not in removed
+        for kept in filter(None, (node, moved.get(node.name)))
     ]
     del graph.node[:]
     graph.node.extend(nodes)
@@ -50,11 +50,11 @@ def _limits(
     activation: onnx.NodeProto, quantizer: onnx.NodeProto, constants: Mapping[str, TensorProto]
 ) -> tuple[np.generic, np.generic] | None:
     """Return between which integers an activation holds what its quantizer writes; None if it is not said."""
-    known = [constants.get(name) for name in quantizer.input[1:]]
-    if activation.op_type not in (_RELU, _CLIP) or len(known) != 2 or None in known:  # noqa: PLR2004
+    parameters = [constants.get(name) for name in quantizer.input[1:]]
+    if activation.op_type not in (_RELU, _CLIP) or len(parameters) != 2 or None in parameters:  # noqa: PLR2004
         return None
-    scale, zero = (numpy_helper.to_array(each) for each in known if each is not None)
-    if zero.size != 1 or known[1] is None or known[1].data_type not in _TYPES:
+    scale, zero = (numpy_helper.to_array(constant) for constant in parameters if constant is not None)
+    if zero.size != 1 or parameters[1] is None or parameters[1].data_type not in _TYPES:
         return None
     bounds = [0.0, np.inf] if activation.op_type == _RELU else _clip_bounds(activation, constants)
     if bounds is None:
@@ -68,11 +68,11 @@ def _limits(
 
 def _clip_bounds(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[float] | None:
     bounds = [-np.inf, np.inf]
-    for place, name in enumerate(node.input[1:]):
+    for bound, name in enumerate(node.input[1:]):
         if name and name not in constants:
             return None
         if name:
-            bounds[place] = float(numpy_helper.to_array(constants[name]).reshape(()))
+            bounds[bound] = float(numpy_helper.to_array(constants[name]).reshape(()))
     return bounds
 
 

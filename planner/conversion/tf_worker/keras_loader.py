@@ -12,7 +12,7 @@ import h5py
 import keras
 
 from planner.conversion.request import ConversionRequest
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.user_objects import import_object
 from profiling.errors import ModelError
 
@@ -29,7 +29,7 @@ _PRUNED = "PruneLowMagnitude"
 _WRAPPERS = ("QuantizeWrapper", "QuantizeLayer", "QuantizeAnnotate", _PRUNED)
 
 
-def load_keras(order: ConversionRequest) -> Any:
+def load_keras(request: ConversionRequest) -> Any:
     """Return the model of a Keras file.
 
     Files of Keras 2 are read by tf_keras if that is installed; so are quantization-aware ones, which
@@ -40,9 +40,9 @@ def load_keras(order: ConversionRequest) -> Any:
     ModelError
         If the file is damaged, holds no architecture, or needs classes that are not given.
     """
-    path = Path(order.target)
+    path = Path(request.target)
     version, config = _read_config(path)
-    custom = _custom_objects(order)
+    custom = _custom_objects(request)
     legacy = version.startswith("2") and find_spec("tf_keras") is not None
     if any(name in config for name in _WRAPPERS):
         return _load_optimized(path, config, custom)
@@ -73,10 +73,10 @@ def load_weights(model: Any, path: Path, shown: str) -> None:
 
 
 def _misfit(exc: Exception) -> str:
-    found = _OTHER_SHAPE.search(str(exc))
-    if found is None:
-        return first_line(exc)
-    return f"layer {found[1]!r} has weights of {found[2]}, the file {found[3]}"
+    mismatch = _OTHER_SHAPE.search(str(exc))
+    if mismatch is None:
+        return framework_error_line(exc)
+    return f"layer {mismatch[1]!r} has weights of {mismatch[2]}, the file {mismatch[3]}"
 
 
 def _read_config(path: Path) -> tuple[str, str]:
@@ -100,7 +100,7 @@ def _read_config(path: Path) -> tuple[str, str]:
             return str(file.attrs.get("keras_version", "")), str(file.attrs["model_config"])
     # A zip may be encrypted, or compressed in a way that is not known here; JSON may be no object.
     except (OSError, LookupError, ValueError, AttributeError, RuntimeError, *_BAD_ZIP) as exc:
-        raise ModelError(f"model: {path} is damaged or no Keras file ({first_line(exc)})") from exc
+        raise ModelError(f"model: {path} is damaged or no Keras file ({framework_error_line(exc)})") from exc
 
 
 def _refuse_bombs(archive: zipfile.ZipFile) -> None:
@@ -136,23 +136,23 @@ def _load_optimized(path: Path, config: str, custom: dict[str, Any]) -> Any:
     return optimization.sparsity.keras.strip_pruning(model) if _PRUNED in config else model
 
 
-def _custom_objects(order: ConversionRequest) -> dict[str, Any]:
-    if order.custom_objects is None:
+def _custom_objects(request: ConversionRequest) -> dict[str, Any]:
+    if request.custom_objects is None:
         return {}
-    given = import_object(order.custom_objects, "conversion.custom_objects")
-    if isinstance(given, dict):
-        return given
-    listed = given if isinstance(given, list | tuple) else [given]
-    if not all(hasattr(each, "__name__") for each in listed):
+    imported = import_object(request.custom_objects, "conversion.custom_objects")
+    if isinstance(imported, dict):
+        return imported
+    custom_objects = imported if isinstance(imported, list | tuple) else [imported]
+    if not all(hasattr(custom_object, "__name__") for custom_object in custom_objects):
         raise ModelError("conversion.custom_objects: must name a dict, a list of classes, or a class")
-    return {each.__name__: each for each in listed}
+    return {custom_object.__name__: custom_object for custom_object in custom_objects}
 
 
 def _refusal(path: Path, exc: Exception) -> str:
     text = str(exc)
-    found = _UNKNOWN_CLASS.search(text)
-    if found is not None:
-        name = found[1].rpartition(">")[2]
+    unknown_class = _UNKNOWN_CLASS.search(text)
+    if unknown_class is not None:
+        name = unknown_class[1].rpartition(">")[2]
         return (
             f"{path} uses {name}, which Keras does not know: name its code in the scenario as "
             f"conversion.custom_objects: module:{name}, or with --conversion custom_objects=module:{name} "
@@ -163,4 +163,4 @@ def _refusal(path: Path, exc: Exception) -> str:
             f"{path} holds a Lambda layer, Python code that is not run from a file: build the model in a "
             "function, load the weights there, and set model: module:function"
         )
-    return f"{path} cannot be read: {first_line(exc)}"
+    return f"{path} cannot be read: {framework_error_line(exc)}"

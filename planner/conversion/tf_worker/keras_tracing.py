@@ -85,9 +85,9 @@ def layer_name(tensor: Any) -> str:
 
 
 def _distinct(names: Sequence[str]) -> Iterator[str]:
-    seen: dict[str, int] = {}
+    uses: dict[str, int] = {}
     for name in names:
-        count = seen[name] = seen.get(name, -1) + 1
+        count = uses[name] = uses.get(name, -1) + 1
         yield f"{name}_{count}" if count else name
 
 

@@ -29,17 +29,17 @@ def name_by_layer(model: onnx.ModelProto, layers: Collection[str], origins: Mapp
     scopes = _scopes(
         [origins.get(n.name, n.name) if n.op_type in _COMPUTING else n.name for n in nodes], layers
     )
-    _fill(nodes, scopes)
+    _fill_missing_scopes(nodes, scopes)
     ends = {value.name for value in (*model.graph.input, *model.graph.output)}
     taken = ends | {init.name for init in model.graph.initializer} | _inside(nodes)
-    seen: Counter[str] = Counter()
+    uses: Counter[str] = Counter()
     renamed: dict[str, str] = {}
     for node, scope in zip(nodes, scopes, strict=True):
         name = f"{scope}/{node.op_type}" if scope else node.op_type
-        node.name = _free(name, seen, taken, len(node.output))
-        for place, tensor in enumerate(node.output):
+        node.name = _free_name(name, uses, taken, len(node.output))
+        for output, tensor in enumerate(node.output):
             if tensor and tensor not in ends:
-                renamed[tensor] = f"{node.name}:{place}"
+                renamed[tensor] = f"{node.name}:{output}"
     for node in nodes:
         for side in (node.input, node.output):
             side[:] = [renamed.get(tensor, tensor) for tensor in side]
@@ -57,12 +57,12 @@ def _inside(nodes: Collection[onnx.NodeProto]) -> set[str]:
     return written | held | {value.name for body in nested for value in body.input}
 
 
-def _free(name: str, seen: Counter[str], taken: Collection[str], outputs: int) -> str:
+def _free_name(name: str, uses: Counter[str], taken: Collection[str], outputs: int) -> str:
     """Return a name, numbered where it or that of an output is taken; folding leaves constants such names."""
     while True:
-        seen[name] += 1
-        numbered = f"{name}_{seen[name] - 1}" if seen[name] > 1 else name
-        if not any(f"{numbered}:{place}" in taken for place in range(outputs)):
+        uses[name] += 1
+        numbered = f"{name}_{uses[name] - 1}" if uses[name] > 1 else name
+        if not any(f"{numbered}:{output}" in taken for output in range(outputs)):
             return numbered
 
 
@@ -85,13 +85,17 @@ def _longest(name: str, layers: Collection[str]) -> str:
     return next((path for path in paths if path in layers), "")
 
 
-def _fill(nodes: Collection[onnx.NodeProto], scopes: list[str]) -> None:
+def _fill_missing_scopes(nodes: Collection[onnx.NodeProto], scopes: list[str]) -> None:
     """Let a node without a layer belong to that of what it reads, else of what reads it, in place."""
     for ordered in (list(enumerate(nodes)), list(enumerate(nodes))[::-1]):
-        known: dict[str, str] = {}
-        for place, node in ordered:
+        scope_of_tensor: dict[str, str] = {}
+        for number, node in ordered:
             forward = ordered[0][0] == 0
-            near, far = (node.input, node.output) if forward else (node.output, node.input)
-            if not scopes[place]:
-                scopes[place] = next((known[name] for name in near if known.get(name)), "")
-            known |= dict.fromkeys((name for name in far if not known.get(name)), scopes[place])
+            neighbours, passed_on = (node.input, node.output) if forward else (node.output, node.input)
+            if not scopes[number]:
+                scopes[number] = next(
+                    (scope_of_tensor[name] for name in neighbours if scope_of_tensor.get(name)), ""
+                )
+            scope_of_tensor |= dict.fromkeys(
+                (name for name in passed_on if not scope_of_tensor.get(name)), scopes[number]
+            )

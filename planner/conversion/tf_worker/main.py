@@ -1,4 +1,4 @@
-"""The process with TensorFlow: reads an order from a folder, and writes a model or answers there."""
+"""The process with TensorFlow: reads a request from a folder, and writes a model or answers there."""
 
 import gc
 import sys
@@ -19,13 +19,13 @@ from planner.conversion.request import (
     MODEL,
     SAMPLES,
     SEED,
-    Conversion,
     ConversionRequest,
+    ConversionResult,
     SourceInput,
     SourceKind,
     read_request,
 )
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.conversion.tf_worker.freeze_variables import freeze
 from planner.conversion.tf_worker.keras_applications import build_application, default_shapes
 from planner.conversion.tf_worker.keras_loader import load_keras
@@ -40,25 +40,25 @@ from profiling.errors import ProfilingError
 _PACKAGES = ("tensorflow", "keras", "tf2onnx")
 
 
-def convert(folder: Path) -> None:
-    """Write the model that a folder's order asks for, what became of it, and answers to random numbers."""
-    order = read_request(folder)
-    source = open_source(order)
+def run_conversion(folder: Path) -> None:
+    """Write the model that a request asks for, what became of it, and answers to random numbers."""
+    request = read_request(folder)
+    source = trace_source(request)
     np.savez(folder / SAMPLES, **{end.name: _random(end)[None] for end in source.ends})
     _write_answers(source, folder)
     notes = source.notes
     if isinstance(source, TfliteModel):
-        model, inputs = export_tflite(source, order.opset)
+        model, inputs = export_tflite(source, request.opset)
     else:
         frozen = freeze(source)
         del source  # and its copy of the weights
         gc.collect()
-        model, inputs = export_frozen(frozen, order.opset)
+        model, inputs = export_frozen(frozen, request.opset)
     _set_output_shapes(model, folder)
     onnx.save(model, folder / MODEL)
-    record = Conversion(
-        source=order.shown,
-        opset=order.opset,
+    record = ConversionResult(
+        source=request.shown,
+        opset=request.opset,
         versions={name: version(name) for name in _PACKAGES},
         inputs=inputs,
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
@@ -80,7 +80,7 @@ def _set_output_shapes(model: onnx.ModelProto, folder: Path) -> None:
 
 def answer(folder: Path) -> None:
     """Write what the source itself answers to samples, stacked along a first axis, in a folder."""
-    _write_answers(open_source(read_request(folder)), folder)
+    _write_answers(trace_source(read_request(folder)), folder)
 
 
 def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
@@ -91,16 +91,16 @@ def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
     np.savez(folder / ANSWERS, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
 
-def open_source(order: ConversionRequest) -> Traced | TfliteModel:
-    """Return what an order names, ready to be asked."""
-    if order.kind is SourceKind.TFLITE:
-        return TfliteModel(Path(order.target))
-    if order.kind is SourceKind.APPLICATION:
-        model, notes = build_application(order)
-        return trace_keras(model, default_shapes(model) | order.input_shapes, notes)
-    if order.kind is SourceKind.KERAS:
-        return trace_keras(load_keras(order), order.input_shapes)
-    return trace_saved_model(order) if order.kind is SourceKind.SAVED_MODEL else trace_object(order)
+def trace_source(request: ConversionRequest) -> Traced | TfliteModel:
+    """Return the source that a request names, ready to answer."""
+    if request.kind is SourceKind.TFLITE:
+        return TfliteModel(Path(request.target))
+    if request.kind is SourceKind.APPLICATION:
+        model, notes = build_application(request)
+        return trace_keras(model, default_shapes(model) | request.input_shapes, notes)
+    if request.kind is SourceKind.KERAS:
+        return trace_keras(load_keras(request), request.input_shapes)
+    return trace_saved_model(request) if request.kind is SourceKind.SAVED_MODEL else trace_object(request)
 
 
 def _random(end: SourceInput) -> Any:
@@ -113,13 +113,13 @@ def _random(end: SourceInput) -> Any:
 
 
 def main() -> None:
-    """Do what the command line says in each folder; a failure is told in a file there."""
+    """Do what the command line says in each folder; a failure is written into a file there."""
     command, *folders = sys.argv[1:]
     failed = [folder for folder in map(Path, folders) if not _done(_COMMANDS[command], folder)]
     sys.exit(bool(failed))
 
 
-_COMMANDS = {"convert": convert, "answer": answer}
+_COMMANDS = {"convert": run_conversion, "answer": answer}
 
 
 def _done(command: Callable[[Path], None], folder: Path) -> bool:
@@ -130,7 +130,7 @@ def _done(command: Callable[[Path], None], folder: Path) -> bool:
     except BaseException as exc:  # noqa: BLE001  TensorFlow and Keras raise anything, user code may exit
         traceback.print_exc()
         shown = read_request(folder).shown
-        text = f"model: {shown} cannot be converted: {type(exc).__name__}: {first_line(exc)}"
+        text = f"model: {shown} cannot be converted: {type(exc).__name__}: {framework_error_line(exc)}"
     else:
         return True
     (folder / FAILURE).write_text(text, encoding="utf-8")

@@ -113,7 +113,7 @@ def _bypass(ctx: Any, node: Any, instead: str) -> None:
 
 
 def _masks_sign(node: Any) -> bool:
-    constants = [each.get_tensor_value(as_list=False) for each in node.inputs if each.is_const()]
+    constants = [tensor.get_tensor_value(as_list=False) for tensor in node.inputs if tensor.is_const()]
     return node.type == "BitwiseAnd" and [np.asarray(c).tolist() for c in constants] == [_SIGN_BIT]
 
 
@@ -230,12 +230,14 @@ def _shrinks(node: Any, shape: list[int]) -> bool:
 
 def _matrix(node: Any, axis: int, size: int) -> Any:
     """Return what a node does along one axis of a picture: what it makes of each unit vector."""
-    place = axis - _HEIGHT
+    own_side = axis - _HEIGHT
     sides = (1, size, 1, size) if axis == _HEIGHT else (1, 1, size, size)
-    picture = np.eye(size, dtype=np.float32).reshape(sides)
-    given = [np.array(each.get_tensor_value(as_list=False)) for each in node.inputs[1:]]
-    for value, idle in zip(given, (1, 1, 0), strict=False):  # size, scale and translation of the other axis
-        value[1 - place] = idle
+    unit_images = np.eye(size, dtype=np.float32).reshape(sides)
+    attributes = [np.array(tensor.get_tensor_value(as_list=False)) for tensor in node.inputs[1:]]
+    for value, idle in zip(
+        attributes, (1, 1, 0), strict=False
+    ):  # size, scale and translation of the other axis
+        value[1 - own_side] = idle
     settings: dict[str, Any] = {
         name: bool(node.get_attr_value(name)) for name in _SETTINGS if name in node.attr
     }
@@ -244,7 +246,7 @@ def _matrix(node: Any, axis: int, size: int) -> Any:
     resize = getattr(tf.raw_ops, node.type)
     names = ("size", "scale", "translation")
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        made = resize(images=picture, **dict(zip(names, given, strict=False)), **settings)
+        made = resize(images=unit_images, **dict(zip(names, attributes, strict=False)), **settings)
         return np.ascontiguousarray(session.run(made).reshape(-1, size))
 
 

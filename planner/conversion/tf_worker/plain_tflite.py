@@ -75,7 +75,7 @@ def _drop_densify(graph: Any, codes: list[Any]) -> None:
     instead = {int(op.outputs[0]): int(op.inputs[0]) for op in idle}
     graph.operators = [op for op in graph.operators if op not in idle]
     for op in (op for op in graph.operators if op.inputs is not None):
-        op.inputs = [instead.get(int(place), int(place)) for place in op.inputs]
+        op.inputs = [instead.get(int(tensor), int(tensor)) for tensor in op.inputs]
 
 
 def unpacked(packed: Array, count: int) -> Array:
@@ -92,7 +92,7 @@ def densified(values: Array, shape: tuple[int, ...], sparsity: Any) -> Array:
     """
     order = [int(dim) for dim in sparsity.traversalOrder]
     places = np.zeros(1, np.int64)  # of what is reached at the level above
-    found = dict[int, Array]()  # dimension -> coordinate of each
+    coordinates_of = dict[int, Array]()  # dimension -> coordinate of each
     sizes = dict[int, int]()
     for dim, level in zip(order, sparsity.dimMetadata, strict=True):
         if level.format == schema.DimensionType.DENSE:
@@ -106,11 +106,14 @@ def densified(values: Array, shape: tuple[int, ...], sparsity: Any) -> Array:
             steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
             below = np.repeat(starts[places], counts) + steps
             coordinates = np.asarray(level.arrayIndices.values, np.int64)[below]
-        found = {known: np.repeat(each, counts) for known, each in found.items()} | {dim: coordinates}
+        coordinates_of = {
+            dimension: np.repeat(coordinates_above, counts)
+            for dimension, coordinates_above in coordinates_of.items()
+        } | {dim: coordinates}
         places = below
     for block, dim in enumerate(sparsity.blockMap if sparsity.blockMap is not None else ()):
         inner = len(shape) + block
-        found[int(dim)] = found[int(dim)] * sizes[inner] + found[inner]
+        coordinates_of[int(dim)] = coordinates_of[int(dim)] * sizes[inner] + coordinates_of[inner]
     dense = np.zeros(shape, values.dtype)
-    dense[tuple(found[dim] for dim in range(len(shape)))] = values[places]
+    dense[tuple(coordinates_of[dim] for dim in range(len(shape)))] = values[places]
     return dense

@@ -36,9 +36,9 @@ def restore_integers(model: onnx.ModelProto) -> None:
         if weight is None or len(readers[weight.name]) > 1:
             continue
         axis = _axis(node)
-        found = integer_values(numpy_helper.to_array(weight), axis)
-        if found is not None:
-            added.append(_dequantizer(graph, weight, found, axis))
+        integers_and_scales = integer_values(numpy_helper.to_array(weight), axis)
+        if integers_and_scales is not None:
+            added.append(_dequantizer(graph, weight, integers_and_scales, axis))
             node.input[1] = added[-1].output[0]
     nodes = [*added, *graph.node]
     del graph.node[:]
@@ -54,10 +54,12 @@ def integer_values(values: Array, axis: int) -> tuple[Array, Array] | None:
     if whole is not None:
         return whole[0].reshape(values.shape), whole[1].reshape(())
     rows = np.moveaxis(values, axis, 0)
-    found = _on_grid(rows.reshape(len(rows), -1))
-    if found is None:
+    integers_and_scales = _on_grid(rows.reshape(len(rows), -1))
+    if integers_and_scales is None:
         return None
-    return np.ascontiguousarray(np.moveaxis(found[0].reshape(rows.shape), 0, axis)), found[1]
+    return np.ascontiguousarray(
+        np.moveaxis(integers_and_scales[0].reshape(rows.shape), 0, axis)
+    ), integers_and_scales[1]
 
 
 def _on_grid(rows: Array) -> tuple[Array, Array] | None:
@@ -86,14 +88,16 @@ def _axis(node: onnx.NodeProto) -> int:
 
 
 def _dequantizer(
-    graph: onnx.GraphProto, weight: TensorProto, found: tuple[Array, Array], axis: int
+    graph: onnx.GraphProto, weight: TensorProto, integers_and_scales: tuple[Array, Array], axis: int
 ) -> onnx.NodeProto:
     name = weight.name
-    numbers, scales = found
+    numbers, scales = integers_and_scales
     parts = {"integers": numbers, "scale": scales, "zero": np.zeros(scales.shape, np.int8)}
     graph.initializer.remove(weight)
-    graph.initializer.extend(numpy_helper.from_array(part, f"{name}/{kind}") for kind, part in parts.items())
-    inputs = [f"{name}/{kind}" for kind in parts]
+    graph.initializer.extend(
+        numpy_helper.from_array(part, f"{name}/{part_name}") for part_name, part in parts.items()
+    )
+    inputs = [f"{name}/{part_name}" for part_name in parts]
     node = helper.make_node("DequantizeLinear", inputs, [f"{name}/float"], name=f"{name}/dequantize")
     if scales.ndim:
         node.attribute.append(helper.make_attribute("axis", axis))

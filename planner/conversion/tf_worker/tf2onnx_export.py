@@ -13,7 +13,7 @@ from tf2onnx import optimizer, tfonnx
 
 import planner.conversion.tf_worker.missing_operators  # noqa: F401  adds them to tf2onnx
 from planner.conversion.request import SourceInput
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.conversion.tf_worker.freeze_variables import Frozen
 from planner.conversion.tf_worker.integer_clips import clip_integers
 from planner.conversion.tf_worker.layer_names import name_by_layer
@@ -44,7 +44,7 @@ def export_frozen(frozen: Frozen, opset: int) -> Exported:
         If an operator has no ONNX form.
     """
     spatial = any(node.op in _SPATIAL_OPS for node in frozen.graph.node)
-    pictures = _pictures(frozen.ends) if spatial else []
+    image_inputs = _image_inputs(frozen.ends) if spatial else []
     renamed: dict[str, str] = {}
     with tf.device("/cpu:0"), tf.Graph().as_default() as graph:
         tf.import_graph_def(frozen.graph, name="")
@@ -54,14 +54,14 @@ def export_frozen(frozen: Frozen, opset: int) -> Exported:
             opset=opset,
             input_names=list(frozen.inputs),
             output_names=list(frozen.outputs),
-            inputs_as_nchw=[tensor for tensor, name in frozen.inputs.items() if name in pictures],
+            inputs_as_nchw=[tensor for tensor, name in frozen.inputs.items() if name in image_inputs],
             tensors_to_rename={**frozen.inputs, **frozen.outputs},
             initialized_tables=frozen.tables,
         )
-    first = _cleaned(model, frozen.layers, pictures)
+    channels_first = _cleaned(model, frozen.layers, image_inputs)
     origins = {**frozen.origins, **{name: frozen.origins.get(old, old) for name, old in renamed.items()}}
     name_by_layer(model, frozen.layers, origins)
-    return model, _placed(frozen.ends, first)
+    return model, _with_layout(frozen.ends, channels_first)
 
 
 def export_tflite(source: TfliteModel, opset: int) -> Exported:
@@ -73,7 +73,7 @@ def export_tflite(source: TfliteModel, opset: int) -> Exported:
         If an operator has no ONNX form.
     """
     ends, tensors = source.ends, source.tensors
-    pictures = _pictures(ends)
+    image_inputs = _image_inputs(ends)
     with tf.device("/cpu:0"), tempfile.NamedTemporaryFile(suffix=".tflite") as plain:
         Path(plain.name).write_bytes(_plain(source.path))
         model = _to_onnx(
@@ -81,27 +81,29 @@ def export_tflite(source: TfliteModel, opset: int) -> Exported:
             {},
             opset=opset,
             tflite_path=plain.name,
-            inputs_as_nchw=[tensors[name] for name in pictures],
+            inputs_as_nchw=[tensors[name] for name in image_inputs],
             tensors_to_rename={tensor: name for name, tensor in tensors.items()},
         )
-    first = _cleaned(model, frozenset(), pictures)
+    channels_first = _cleaned(model, frozenset(), image_inputs)
     name_by_layer(model, (), {})
-    return model, _placed(ends, first)
+    return model, _with_layout(ends, channels_first)
 
 
 def _plain(path: Path) -> bytes:
     try:
         return plain_content(path.read_bytes())
     except Exception as exc:
-        raise ModelError(f"model: the constants of {path} cannot be read: {first_line(exc)}") from exc
+        raise ModelError(
+            f"model: the constants of {path} cannot be read: {framework_error_line(exc)}"
+        ) from exc
 
 
-def _pictures(ends: Sequence[SourceInput]) -> list[str]:
+def _image_inputs(ends: Sequence[SourceInput]) -> list[str]:
     return [end.name for end in ends if len(end.shape) == _IMAGE_RANK and "float" in end.dtype]
 
 
-def _placed(ends: Sequence[SourceInput], first: Collection[str]) -> tuple[SourceInput, ...]:
-    return tuple(replace(end, channels_last=end.name in first) for end in ends)
+def _with_layout(ends: Sequence[SourceInput], channels_first: Collection[str]) -> tuple[SourceInput, ...]:
+    return tuple(replace(end, channels_last=end.name in channels_first) for end in ends)
 
 
 def _to_onnx(graph: Any, renamed: dict[str, str], **how: Any) -> onnx.ModelProto:
@@ -113,7 +115,9 @@ def _to_onnx(graph: Any, renamed: dict[str, str], **how: Any) -> onnx.ModelProto
             # It then copies the whole graph, weights and all, before each step, to leave out one that fails.
             return _optimized(graph, renamed, catch_errors=True, **how)
     except Exception as exc:
-        raise ModelError(f"tf2onnx cannot convert it: {type(exc).__name__}: {first_line(exc)}") from exc
+        raise ModelError(
+            f"tf2onnx cannot convert it: {type(exc).__name__}: {framework_error_line(exc)}"
+        ) from exc
 
 
 def _optimized(graph: Any, renamed: dict[str, str], *, catch_errors: bool, **how: Any) -> onnx.ModelProto:
@@ -125,15 +129,15 @@ def _optimized(graph: Any, renamed: dict[str, str], *, catch_errors: bool, **how
     return model
 
 
-def _cleaned(model: onnx.ModelProto, layers: frozenset[str], pictures: Sequence[str]) -> set[str]:
+def _cleaned(model: onnx.ModelProto, layers: frozenset[str], image_inputs: Sequence[str]) -> set[str]:
     """Undo what conversion does to quantized models and to layouts, in place; return inputs left NCHW."""
     _refuse_foreign(model, layers)
     restate_wide(model)
     restore_integers(model)
     clip_integers(model)
-    first = _restore_channels_last(model, pictures)
+    channels_first = _restore_channels_last(model, image_inputs)
     remove_noop_reshapes(model)
-    return first
+    return channels_first
 
 
 def _refuse_foreign(model: onnx.ModelProto, layers: frozenset[str]) -> None:
@@ -141,25 +145,25 @@ def _refuse_foreign(model: onnx.ModelProto, layers: frozenset[str]) -> None:
     versions = {entry.domain: entry.version for entry in model.opset_import}
     for node in model.graph.node:
         if not onnx.defs.has(node.op_type, versions.get(node.domain, 1), node.domain):
-            where = max(
+            place_in_model = max(
                 (path for path in layers if node.name.startswith(f"{path}/")), key=len, default=node.name
             )
             raise ModelError(
-                f"TensorFlow's operator {node.op_type} (in {where!r}) has no ONNX form in tf2onnx; "
+                f"TensorFlow's operator {node.op_type} (in {place_in_model!r}) has no ONNX form in tf2onnx; "
                 "build that part from other layers, or try a newer conversion.opset"
             )
 
 
-def _restore_channels_last(model: onnx.ModelProto, pictures: Sequence[str]) -> set[str]:
+def _restore_channels_last(model: onnx.ModelProto, image_inputs: Sequence[str]) -> set[str]:
     """Give inputs their own layout back that are only transposed to it; return those that keep the other."""
     graph = model.graph
-    first = set(pictures)
-    for name in pictures:
+    channels_first = set(image_inputs)
+    for name in image_inputs:
         readers = [node for node in graph.node if name in node.input]
         if readers and all(_is_transpose(node, _TO_CHANNELS_LAST) for node in readers):
             _drop_transposes(graph, name, readers)
-            first.remove(name)
-    return first
+            channels_first.remove(name)
+    return channels_first
 
 
 def _is_transpose(node: onnx.NodeProto, order: list[int]) -> bool:
@@ -169,11 +173,11 @@ def _is_transpose(node: onnx.NodeProto, order: list[int]) -> bool:
 
 
 def _drop_transposes(graph: onnx.GraphProto, name: str, transposes: list[onnx.NodeProto]) -> None:
-    gone = {node.output[0] for node in transposes}
+    transposed = {node.output[0] for node in transposes}
     for node in transposes:
         graph.node.remove(node)
     for node in graph.node:
-        node.input[:] = [name if one in gone else one for one in node.input]
+        node.input[:] = [name if input_name in transposed else input_name for input_name in node.input]
     value = next(value for value in graph.input if value.name == name)
     dims = value.type.tensor_type.shape.dim
     sizes = [dims[axis].dim_value for axis in _TO_CHANNELS_LAST]

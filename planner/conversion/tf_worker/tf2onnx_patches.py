@@ -59,6 +59,6 @@ Node.update_proto = _update_fresh_proto
 
 
 def optimizers(renamed: dict[str, str]) -> "OrderedDict[str, Any]":
-    """Return tf2onnx's optimizers in their order; `renamed` as in MendedTransposeOptimizer."""
-    known = optimizer._get_optimizers()  # noqa: SLF001  there is no public way
-    return OrderedDict({**known, _TRANSPOSES: partial(PatchedTransposeOptimizer, renamed)})
+    """Return tf2onnx's optimizers in their order; `renamed` as in PatchedTransposeOptimizer."""
+    default_optimizers = optimizer._get_optimizers()  # noqa: SLF001  there is no public way
+    return OrderedDict({**default_optimizers, _TRANSPOSES: partial(PatchedTransposeOptimizer, renamed)})

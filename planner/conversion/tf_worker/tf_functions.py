@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from planner.conversion.request import SEED, ConversionRequest
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.conversion.tf_worker.keras_loader import load_weights
 from planner.conversion.tf_worker.keras_tracing import trace_keras
 from planner.conversion.tf_worker.traced_function import Traced, apart_from, check_shapes, static_spec
@@ -19,7 +19,7 @@ from profiling.errors import ModelError
 _DEFAULT = "serving_default"
 
 
-def trace_saved_model(order: ConversionRequest) -> Traced:
+def trace_saved_model(request: ConversionRequest) -> Traced:
     """Return a signature of a SavedModel folder: the one asked for, the default one, or the only one.
 
     Raises
@@ -27,21 +27,21 @@ def trace_saved_model(order: ConversionRequest) -> Traced:
     ModelError
         If the folder is damaged, or has no such signature.
     """
-    path = Path(order.target)
+    path = Path(request.target)
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as exc:
-        raise ModelError(f"model: {path} is damaged or no SavedModel ({first_line(exc)})") from exc
+        raise ModelError(f"model: {path} is damaged or no SavedModel ({framework_error_line(exc)})") from exc
     signatures = dict(loaded.signatures)
     if not signatures:
         raise ModelError(
             f"model: {path} has no signatures: save it with tf.saved_model.save(model, folder, "
             "signatures=FUNCTION), or model.export(folder)"
         )
-    return _trace(signatures[_signature(order, list(signatures))], loaded, order.input_shapes)
+    return _trace(signatures[_signature(request, list(signatures))], loaded, request.input_shapes)
 
 
-def trace_object(order: ConversionRequest) -> Traced:
+def trace_object(request: ConversionRequest) -> Traced:
     """Return what module:name is, or what it returns when called: a Keras model or a TensorFlow function.
 
     Raises
@@ -49,22 +49,24 @@ def trace_object(order: ConversionRequest) -> Traced:
     ModelError
         If it fails, or is neither.
     """
-    found = import_object(order.target, "model")
+    imported = import_object(request.target, "model")
     keras.utils.set_random_seed(SEED)  # so that random weights are the same each time
-    if not (_is_keras(found) or _is_function(found)) and callable(found):
+    if not (_is_keras(imported) or _is_function(imported)) and callable(imported):
         try:
-            found = found(**order.arguments)
+            imported = imported(**request.arguments)
         except BaseException as exc:
-            raise ModelError(f"model: {order.shown} failed: {type(exc).__name__}: {first_line(exc)}") from exc
-    elif order.arguments:
-        raise ModelError(f"conversion.arguments: {order.shown} is a model already, it takes none")
-    if _is_keras(found):
-        if order.weights is not None:
-            load_weights(found, Path(order.weights), order.shown)
-        return trace_keras(found, order.input_shapes)
-    if order.weights is not None:
-        raise ModelError(f"conversion.weights: {order.shown} is no Keras model that could load them")
-    return _trace(_concrete(found, order.shown), found, order.input_shapes)
+            raise ModelError(
+                f"model: {request.shown} failed: {type(exc).__name__}: {framework_error_line(exc)}"
+            ) from exc
+    elif request.arguments:
+        raise ModelError(f"conversion.arguments: {request.shown} is a model already, it takes none")
+    if _is_keras(imported):
+        if request.weights is not None:
+            load_weights(imported, Path(request.weights), request.shown)
+        return trace_keras(imported, request.input_shapes)
+    if request.weights is not None:
+        raise ModelError(f"conversion.weights: {request.shown} is no Keras model that could load them")
+    return _trace(_concrete(imported, request.shown), imported, request.input_shapes)
 
 
 def _is_keras(value: object) -> bool:
@@ -96,16 +98,18 @@ def _concrete(value: Any, shown: str) -> Any:
         ) from exc
 
 
-def _signature(order: ConversionRequest, known: Sequence[str]) -> str:
-    wanted = order.signature or (_DEFAULT if _DEFAULT in known or len(known) > 1 else known[0])
-    if wanted in known:
-        return wanted
-    close = get_close_matches(wanted, known, n=1)
+def _signature(request: ConversionRequest, available: Sequence[str]) -> str:
+    signature = request.signature or (
+        _DEFAULT if _DEFAULT in available or len(available) > 1 else available[0]
+    )
+    if signature in available:
+        return signature
+    close = get_close_matches(signature, available, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    listed = f"{order.target} has {', '.join(sorted(known))}"
-    if order.signature is None:
+    listed = f"{request.target} has {', '.join(sorted(available))}"
+    if request.signature is None:
         raise ModelError(f"conversion.signature: choose one, {listed}")
-    raise ModelError(f"conversion.signature: no {wanted!r}, {listed}{hint}")
+    raise ModelError(f"conversion.signature: no {signature!r}, {listed}{hint}")
 
 
 def _trace(concrete: Any, owner: Any, shapes: Mapping[str, Sequence[int]]) -> Traced:
@@ -117,8 +121,8 @@ def _trace(concrete: Any, owner: Any, shapes: Mapping[str, Sequence[int]]) -> Tr
     specs = [static_spec(spec, name, shapes) for spec, name in zip(places, names, strict=True)]
 
     def function(*flat: Any) -> list[Any]:
-        given = iter(flat)
-        filled = [next(given) if isinstance(x, tf.TensorSpec) else x for x in tf.nest.flatten(structure)]
+        arguments = iter(flat)
+        filled = [next(arguments) if isinstance(x, tf.TensorSpec) else x for x in tf.nest.flatten(structure)]
         args, kwargs = tf.nest.pack_sequence_as(structure, filled)
         return [tf.identity(x) for x in tf.nest.flatten(concrete(*args, **kwargs))]
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from planner.conversion.request import SourceInput
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
 
@@ -39,7 +39,9 @@ class TfliteModel:
                     f"model: {path} uses the custom operator {unknown[1]}, which TensorFlow cannot run and "
                     "ONNX has no form of; build that part from TFLite's own operators"
                 ) from exc
-            raise ModelError(f"model: {path} is damaged or no TFLite file ({first_line(exc)})") from exc
+            raise ModelError(
+                f"model: {path} is damaged or no TFLite file ({framework_error_line(exc)})"
+            ) from exc
 
     @property
     def ends(self) -> tuple[SourceInput, ...]:
@@ -90,7 +92,8 @@ def _named(interpreter: Any) -> tuple[_Details, _Details]:
         runner = interpreter.get_signature_runner()
         named = runner.get_input_details(), runner.get_output_details()
         if all(
-            _indices(by_name.values()) == _indices(own) for by_name, own in zip(named, sides, strict=True)
+            _indices(by_name.values()) == _indices(signature_name)
+            for by_name, signature_name in zip(named, sides, strict=True)
         ):
             return named
     inputs, outputs = ({detail["name"]: detail for detail in side} for side in sides)

@@ -58,23 +58,23 @@ def static_spec(spec: Any, name: str, shapes: Mapping[str, Sequence[int]]) -> An
         If a dimension other than the first stays open, or what is declared does not fit.
     """
     if spec.shape.rank is None:
-        known: list[int | None] | None = None
+        shape: list[int | None] | None = None
     else:
-        known = [1 if axis == 0 and d is None else d for axis, d in enumerate(spec.shape)]
+        shape = [1 if axis == 0 and d is None else d for axis, d in enumerate(spec.shape)]
     declared = shapes.get(name)
     if declared is not None:
-        if known is not None and not tf.TensorShape(spec.shape).is_compatible_with(tuple(declared)):
+        if shape is not None and not tf.TensorShape(spec.shape).is_compatible_with(tuple(declared)):
             raise ModelError(f"input_shapes.{name}: {list(declared)} does not fit {list(spec.shape)}")
-        known = list(declared)
-    if known is None or None in known:
-        shown = "of unknown rank" if known is None else f"[{', '.join(str(d or '?') for d in spec.shape)}]"
-        want = "..." if known is None else ",".join(str(d or "?") for d in known)
+        shape = list(declared)
+    if shape is None or None in shape:
+        shown = "of unknown rank" if shape is None else f"[{', '.join(str(d or '?') for d in spec.shape)}]"
+        want = "..." if shape is None else ",".join(str(d or "?") for d in shape)
         raise ModelError(
             f"input {name!r} has dynamic shape {shown}; declare it as input_shapes: "
             f"{{{name}: [{want.replace(',', ', ')}]}} in the scenario, or with --shape {name}={want} for "
             "plan inspect, with a number for each ?"
         )
-    return tf.TensorSpec(known, spec.dtype, name=scope(name))
+    return tf.TensorSpec(shape, spec.dtype, name=scope(name))
 
 
 def check_shapes(names: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> None:
@@ -86,12 +86,12 @@ def check_shapes(names: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> N
 
 def apart_from(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
     """Return names for outputs that no input has, since ONNX knows a tensor by its name alone."""
-    found: list[str] = []
+    renamed: list[str] = []
     for name in outputs:
-        while name in inputs or name in found or (name in outputs and name != outputs[len(found)]):
+        while name in inputs or name in renamed or (name in outputs and name != outputs[len(renamed)]):
             name += "_output"
-        found.append(name)
-    return tuple(found)
+        renamed.append(name)
+    return tuple(renamed)
 
 
 def scope(name: str) -> str:

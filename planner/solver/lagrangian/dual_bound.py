@@ -129,6 +129,7 @@ class _PriceSearch:
     def _exclude_breaking_options(self) -> None:
         """Leave out the options that break a limit whatever the others are, where some weigh that much."""
         for row in range(1, 1 + len(self._rows)):
+            # With this row alone weighed, a marginal is the least that a plan with the option uses.
             if self._relaxation.max_contribution(row) > _HEAVY:
                 weights = [float(other == row) for other in range(1 + len(self._rows))]
                 least = self._relaxation.marginals(weights)
@@ -144,6 +145,7 @@ class _PriceSearch:
             if least == inf:
                 return Bound(inf, (), None, inf, rounds)
             value = least - sum(trial)
+            # Steps that gain next to nothing count as none, or the search would creep.
             stalled = 0 if value > self._value + _CLOSE * abs(self._value) else stalled + 1
             if value > self._value:
                 self._value, self._prices = value, trial
@@ -152,10 +154,12 @@ class _PriceSearch:
             if mixture - self._value <= _CLOSE * abs(mixture) or stalled == _STALLED or clock() > deadline:
                 break
             smoothing = 0.0 if stalled % 2 else _SMOOTH  # smoothed prices that led nowhere are left
+            # A row that was added on the way had no multiplier yet.
             self._prices = [*self._prices, *[0.0] * (len(best_prices) - len(self._prices))]
             trial = [
                 smoothing * a + (1 - smoothing) * b for a, b in zip(self._prices, best_prices, strict=True)
             ]
+        # Each limit is a sum that is at most 1, so that its multiplier comes off the weighted sum.
         marginals = self._relaxation.marginals([1.0, *self._prices])
         constant = sum(self._prices)
         return Bound(self._value, tuple(t - constant for t in marginals), self._best, self._objective, rounds)
@@ -173,8 +177,9 @@ class _PriceSearch:
             self._best, self._objective = choice, cost.objective
         self._columns.append(self._column(prices, options))
         added = [self._add_peak(limit, cost, options) for limit in self._memory]
+        # The columns met before have to say what they use of the new rows.
         if any(added):
-            self._columns = [self._column(*met) for met in self._choices]
+            self._columns = [self._column(*prices_and_options) for prices_and_options in self._choices]
 
     def _column(self, prices: list[float], options: list[int]) -> Column:
         _, (cost, *usage) = self._relaxation.decode([1.0, *prices], options)

@@ -74,6 +74,7 @@ class LagrangianRelaxation:
         for f, flow in enumerate(problem.flows):
             self._factors += self._flow(f, flow)
         self._factors += self._rules()
+        # A table per vertex, then one per factor, in the order in which `_weighed` gives them.
         scopes = [(v,) for v in range(len(self._sizes))]
         self._network = Network(self._sizes, [*scopes, *(factor.scope for factor in self._factors)])
 
@@ -97,6 +98,7 @@ class LagrangianRelaxation:
     def exclude_options(self, options: Sequence[NDArray[np.bool_]]) -> None:
         """Leave out options: vertex -> option -> whether it cannot be."""
         for rows, excluded in zip(self._unary, options, strict=True):
+            # The objective's row: what is infinite there stays so at any multipliers.
             rows[0] = np.where(excluded, inf, rows[0])
 
     def minimise(self, weights: Sequence[float]) -> tuple[float, list[int]]:
@@ -147,6 +149,7 @@ class LagrangianRelaxation:
         scope = tuple(dict.fromkeys((flow.producer, *flow.consumers)))
         if prod(self._sizes[v] for v in scope) <= _MOST_ENTRIES:
             return [_Factor(scope, self._ways(flow, scope, flow.consumers, 1.0), f)]
+        # The sum of the shares is at most what the tensor costs, so that the result is still a bound.
         share = 1.0 / len(flow.consumers)
         return [
             _Factor((flow.producer, v), self._ways(flow, (flow.producer, v), (v,), share), f)
@@ -172,6 +175,7 @@ class LagrangianRelaxation:
         adjacent = {frozenset(pair) for scope in scopes for pair in combinations(scope, 2)}
         factors = []
         for v, w, breaks_rule in _pairwise_rules(self.problem):
+            # A rule between vertices that share no table would join more variables, at a higher tree width.
             if frozenset((v, w)) in adjacent:
                 options = product(self.options[v], self.options[w])
                 table = np.array([inf if breaks_rule(a, b) else 0.0 for a, b in options])
@@ -217,6 +221,7 @@ def _unary(problem: PlacementProblem, options: Sequence[Option], vertex: int, ro
     The shares of the units on a device are at most its start, which is paid whole if there is any.
     """
     multipliers = row.multipliers
+    # Whichever units are on a device, their shares of its start are at most all of it.
     units = sum(not other.is_terminal for other in problem.vertices)
     share = 0.0 if problem.vertices[vertex].is_terminal else 1.0 / units
     if row.peak is not None and row.peak[0] == vertex:
@@ -244,6 +249,7 @@ def _common_formats(problem: PlacementProblem) -> NDArray[np.int64]:
     Shape [formats + 1, formats].
     """
     count = len(problem.formats)
+    # Index -1, a clash so far, addresses the last row: a clash stays one.
     table = np.full((count + 1, count), _CLASH)  # the last row is that of a clash
     for so_far in range(count):
         for request in range(count):

@@ -33,6 +33,7 @@ def solve_restricted_master(columns: Sequence[Column]) -> tuple[float, list[floa
     (2.0, [1.0])
     """
     lp = pulp.LpProblem("mixture", pulp.LpMinimize)
+    # Costs are scaled to at most 1, for the solver's absolute tolerances.
     shares = [lp.add_variable(f"share_{k}", 0) for k in range(len(columns))]
     largest_cost = max(abs(column.cost) for column in columns) or 1.0
     count = len(columns[0].usage)

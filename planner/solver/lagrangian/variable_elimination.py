@@ -102,6 +102,7 @@ class Network:
         beliefs: list[Table] = [np.empty(0)] * len(self._bags)
         messages: list[list[Table]] = [[] for _ in self._bags]
         least = 0.0
+        # Children come after their parent in the list, so that from the end all messages to a bag are there.
         for i in reversed(range(len(self._bags))):
             bag = self._bags[i]
             belief = np.zeros([self._sizes[v] for v in bag.variables])

@@ -30,6 +30,7 @@ def add_choice(program: Program) -> None:
     # its own: it shares the first one's, which has to exist before.
     groups = _groups(problem)
     firsts = {v: group[0] for group in groups for v in group if _follows(problem, group[0], v)}
+    # First vertices of groups come first, since others take their variables over.
     for v in sorted(range(len(problem.vertices)), key=lambda v: firsts.get(v, v) != v):
         vertex, first = problem.vertices[v], firsts.get(v, v)
         if first != v:
@@ -76,6 +77,7 @@ def add_together(program: Program) -> None:
                 on_physical_device(program, group[0], device),
                 on_physical_device(program, vertex, device),
             )
+            # Shared variables make the two sums the same expression.
             if variable_names(first) != variable_names(others):
                 program.add("together", pulp.lpSum(first) == pulp.lpSum(others))
 
@@ -126,6 +128,7 @@ def add_forced_kernels(program: Program) -> None:
             flows_around[vertex].append(f)
     for vertex, flows in flows_around.items():
         for quantized_format in sorted(set.intersection(*(set(program.z[f]) for f in flows))):
+            # All others become an integer kernel: one of these is taken, or a tensor is in another format.
             options = list(program.options(vertex))
             unaffected = [
                 x

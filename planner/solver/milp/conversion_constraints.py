@@ -31,6 +31,7 @@ def add_quantize(program: Program) -> None:
                     )
                 continue
             for (o, k), variable in program.a[f].items():
+                # An option that writes the format itself needs no conversion.
                 if k == tensor_format and producer[o].format != tensor_format:
                     device = producer[o].device
                     program.add_cost(

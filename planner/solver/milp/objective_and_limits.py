@@ -62,6 +62,7 @@ def add_limits(program: Program) -> None:
     """Keep each quantity within its limit, which is brought to 1."""
     for limit in program.problem.limits:
         terms = program.quantities[limit.quantity]
+        # A limit of 0 cannot be scaled; whatever counts must not be.
         if limit.at_most == 0:
             program.add("limit", sum_of([(x, 1.0) for x, factor in terms if factor > 0]) <= 0)
         else:
@@ -89,7 +90,7 @@ def _priced(program: Program, prices: Multipliers) -> Terms:
         (CostAccount.WEIGHTS, prices.weight),
     )
     priced: list[tuple[tuple[CostAccount, AccountIndex], float]] = [
-        ((account, place), price) for account, row in rows for place, price in enumerate(row)
+        ((account, index), price) for account, row in rows for index, price in enumerate(row)
     ]
     priced.append(((CostAccount.NOISE, None), prices.noise))
     return [(x, c * price) for account, price in priced if price for x, c in program.accounts[account]]
@@ -99,6 +100,7 @@ def _peaks(program: Program, of: int | None) -> Terms:
     """Return the inputs and outputs of the largest unit on a device, or on each."""
     problem = program.problem
     terms: Terms = []
+    # Scaled to at most 1, as the limits are: the solvers' tolerances are absolute.
     unit = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0) or 1.0
     for device in physical_devices(problem) if of is None else [of]:
         peak = program.variable(f"peak_{device}")
@@ -123,7 +125,7 @@ def _period(program: Program) -> Terms:
         loads[problem.physical_device(d)] += program.accounts[CostAccount.BUSY, d]
     for device, terms in loads.items():
         terms += program.accounts[CostAccount.LOAD, device]
-    links = [program.accounts[CostAccount.LINK, place] for place in range(len(problem.links))]
+    links = [program.accounts[CostAccount.LINK, link] for link in range(len(problem.links))]
     for terms in (*loads.values(), *links):
         if terms:
             program.add("period", sum_of(terms) <= period)

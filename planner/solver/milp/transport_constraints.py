@@ -104,6 +104,7 @@ def _devices_before_links(problem: PlacementProblem, flow: Flow) -> dict[tuple[i
         return {}
     devices_before, devices = {}, range(len(problem.devices))
     for number, form in enumerate(flow.forms):
+        # Where links do not reach all, whether a tensor can go matters, not only what it costs.
         if any(route is None for row in form.routes for route in row):
             return {}
         for link in range(len(problem.links)):
@@ -203,6 +204,7 @@ def _add_between_stages(program: Program, f: int, flow: Flow) -> None:
             seconds = form.seconds(source, target)
             if not 0 < seconds < inf:
                 continue
+            # A stage on the sink's device and the sink itself wait for the tensor each by themselves.
             for to_terminal in (False, True):
                 moves = [
                     [transports[source, target, number]] if (source, target, number) in transports else []

@@ -22,6 +22,7 @@ def merge_costless_units(problem: PlacementProblem) -> PlacementProblem:
     for flow in problem.flows:
         reading.update(flow.consumers)
         outgoing[flow.producer].append(flow)
+    # Rules say where these are.
     constrained = {v for vertex in problem.vertices for v in vertex.coupled_with}
     constrained |= {v for group in (*problem.together, *problem.apart) for v in group}
     pairs = []

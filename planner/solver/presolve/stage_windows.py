@@ -25,6 +25,7 @@ def feasible_options(problem: PlacementProblem, period_s: float) -> list[tuple[i
         for members in interchangeable_devices(problem)
         if len(members) > 1 and problem.devices[members[0]].contiguous
     ]
+    # Of several classes the largest gives the most windows.
     alike = max(classes, key=len, default=[])  # their stages run in this order
     longest_s = period_s * (1 + _SLACK)
     graph = dependency_graph(problem)

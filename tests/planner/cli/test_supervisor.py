@@ -73,3 +73,26 @@ def test_a_signal_reaches_the_command(tmp_path):
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 7
+
+
+def test_where_python_was_at_a_crash_is_kept_in_a_file(tmp_path):
+    code = """
+        import os
+        def deep_inside():
+            os.kill(os.getpid(), 11)
+        run_supervised(deep_inside)
+    """
+    done = supervised(code, tmp_path)
+    (report,) = (tmp_path / "splitquant" / "errors").iterdir()
+    assert str(report) in done.stderr
+    assert "deep_inside" in report.read_text()
+
+
+def test_where_the_system_cannot_fork_the_command_runs_in_this_process(tmp_path):
+    code = """
+        import os, sys
+        del os.fork
+        own = os.getpid()
+        run_supervised(lambda: sys.exit(5 if os.getpid() == own else 6))
+    """
+    assert supervised(code, tmp_path).returncode == 5

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.comparison.lower_envelope import Line, lower_envelope
+from planner.comparison.lower_envelope import CostLine, lower_envelope
 
 LINES = st.lists(
     st.tuples(st.integers(0, 1000), st.integers(0, 1000)).map(lambda p: (p[0] / 10, p[1] / 10)),
@@ -19,7 +19,7 @@ LINES = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(LINES, st.integers(1, 50), st.integers(1, 400))
 def test_every_breakpoint_is_found_and_nothing_else(pairs, low, width):
-    lines = [Line(a, b, number) for number, (a, b) in enumerate(pairs)]
+    lines = [CostLine(a, b, number) for number, (a, b) in enumerate(pairs)]
     asked = []
 
     def best(x):
@@ -40,7 +40,7 @@ def test_every_breakpoint_is_found_and_nothing_else(pairs, low, width):
 
 
 def test_lines_that_meet_in_one_point_are_no_pieces_of_their_own():
-    lines = [Line(0.0, 2.0, "steep"), Line(1.0, 1.0, "middle"), Line(2.0, 0.0, "flat")]
+    lines = [CostLine(0.0, 2.0, "steep"), CostLine(1.0, 1.0, "middle"), CostLine(2.0, 0.0, "flat")]
     pieces = lower_envelope(lambda x: min(lines, key=lambda line: line.at(x)), 0.0, 4.0)
     assert [piece.line.plan for piece in pieces] in (["steep", "flat"], ["steep", "middle", "flat"])
     assert pieces[-1].low == 1.0

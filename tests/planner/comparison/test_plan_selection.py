@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.comparison.bandwidth_traces import BandwidthDistribution
-from planner.comparison.lower_envelope import Line, lower_envelope
+from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_selection import Selection, select_plans, simulate
 
 numbers = st.floats(0.01, 10)
@@ -13,7 +13,7 @@ numbers = st.floats(0.01, 10)
 
 @st.composite
 def envelopes(draw):
-    lines = [Line(draw(numbers), draw(numbers), i) for i in range(draw(st.integers(1, 7)))]
+    lines = [CostLine(draw(numbers), draw(numbers), i) for i in range(draw(st.integers(1, 7)))]
     found = lower_envelope(lambda x: min(lines, key=lambda line: (line.at(x), line.slope)), 0.01, 100)
     return lines, [piece.line for piece in found]
 
@@ -47,7 +47,7 @@ def test_without_a_margin_the_best_plan_always_runs(drawn, occurrence, most):
     assert simulate(found, occurrence, 0.0)[0] == pytest.approx(found.mean)
 
 
-TWO = Selection((Line(1.0, 10.0, 0), Line(6.0, 1.0, 1)), (5 / 9,), 0.0, 0.0)
+TWO = Selection((CostLine(1.0, 10.0, 0), CostLine(6.0, 1.0, 1)), (5 / 9,), 0.0, 0.0)
 
 
 def trace(*values: float) -> BandwidthDistribution:

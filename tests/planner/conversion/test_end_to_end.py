@@ -287,10 +287,12 @@ import keras
 import numpy as np
 from planner.conversion.tf_worker import random_weights
 from planner.conversion.tf_worker.keras_applications import build_application
-from planner.conversion.request import Kind, Order
+from planner.conversion.request import ConversionRequest, SourceKind
 
-model, _ = build_application(Order(kind=Kind.APPLICATION, target="MobileNetV3Small", opset=17))
-shown = random_weights.pictures(224, 224, 3)
+model, _ = build_application(
+    ConversionRequest(kind=SourceKind.APPLICATION, target="MobileNetV3Small", opset=17)
+)
+shown = random_weights.random_images(224, 224, 3)
 print(np.log(model(shown).numpy()).std(axis=-1).mean())
 damped = [x.name for x in model.layers if getattr(x, "gamma", None) is not None and x.gamma[0] != 1]
 adds = [x for x in model.layers if isinstance(x, keras.layers.Add)]

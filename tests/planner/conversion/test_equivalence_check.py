@@ -13,8 +13,8 @@ from planner.conversion.request import (
     CONVERSION,
     MODEL,
     SAMPLES,
-    Conversion,
     ConversionRequest,
+    ConversionResult,
     SourceInput,
     SourceKind,
 )
@@ -32,7 +32,7 @@ def _converted(folder: Path, answer: list[float]) -> Converted:
     np.savez(folder / SAMPLES, x=x)
     np.savez(folder / ANSWERS, same=x, y=np.array([[answer]], np.float32))
     end = SourceInput(name="x", dtype="float32", shape=(1, 2), channels_last=False)
-    record = Conversion(source="a.tflite", opset=17, versions={}, inputs=(end,), quantized=False)
+    record = ConversionResult(source="a.tflite", opset=17, versions={}, inputs=(end,), quantized=False)
     (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
     return Converted(ConversionRequest(kind=SourceKind.TFLITE, target="a.tflite", opset=17), folder)
 

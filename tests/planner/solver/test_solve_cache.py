@@ -39,9 +39,16 @@ def several():
     ] * 2
 
 
+def refuse(*_):
+    raise TypeError("it is solved again")
+
+
+refuse.__module__ = solve.__module__  # whose code is in the key
+
+
 def test_what_is_solved_ahead_is_not_solved_again(several, monkeypatch):
     warm_cache(several, OPTIONS, 2)
-    monkeypatch.setattr(planner.solver.solve_cache, "solve", None)
+    monkeypatch.setattr(planner.solver.solve_cache, "solve", refuse)
     assert all(solve_cached(problem, OPTIONS).objective is not None for problem in several)
 
 
@@ -55,6 +62,6 @@ def test_a_problem_that_fails_is_left_to_the_one_who_asks(several):
 
 def test_other_options_are_another_problem(several, monkeypatch):
     solve_cached(several[0], OPTIONS)
-    monkeypatch.setattr(planner.solver.solve_cache, "solve", None)
+    monkeypatch.setattr(planner.solver.solve_cache, "solve", refuse)
     with pytest.raises(TypeError):
         solve_cached(several[0], SolverOptions(gap=2e-9))

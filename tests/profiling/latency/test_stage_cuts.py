@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 
 from planner.verification.stage_chain import Chain, same_bits
-from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, measurement_plan, time_plan
+from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.latency.plan_corrections import StageTime, apply_corrections
 from profiling.latency.stage_cuts import designed_stages, stage_models
-from profiling.on_device.cost_fits import cuts_of, stage_boundary_costs
-from profiling.on_device.measurement_plan import FP32, INT8, INT16, SwitchTensor
 from profiling.precision import Precision
 from profiling.quantization.quantize import quantize
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
@@ -19,11 +17,6 @@ from profiling.runtime.session import Optimization, Runtime, open_session, run_s
 def profile(digits):
     setup = Setup(Runtime(), 5, tuple(Precision))
     return measure_latency(digits.graph, digits.calibration, digits.samples[0], setup)
-
-
-@pytest.fixture
-def plan(digits):
-    return measurement_plan(digits.graph, digits.calibration, Setup(Runtime(), 1, tuple(Precision)))
 
 
 def able(graph) -> list[int]:
@@ -53,44 +46,6 @@ def test_stages_in_a_chain_give_the_bits_of_the_whole(name, precision, request):
         whole = open_session(model, Runtime(), Optimization.BASIC)
         for feeds in prepared.samples[:3]:
             assert same_bits(chain.run(feeds, graph.outputs), run_session(whole, feeds))
-
-
-def test_a_stage_begins_where_it_reads_and_ends_where_others_read():
-    chain = [
-        SwitchTensor(*row)
-        for row in [("in", 40, -1, [0]), ("a", 8, 0, [1, 2]), ("b", 8, 1, [2]), ("out", 4, 2, [-1])]
-    ]
-    assert cuts_of(chain, [[0, 1, 2]]) == [[]]
-    assert cuts_of(chain, [[0], [1, 2]]) == [[1], [1]]
-    assert cuts_of(chain, [[0], [1], [2]]) == [[1], [1, 2], [1, 2]]
-    assert [tensor.precision_in({1: INT8}) for tensor in chain] == [FP32, INT8, INT8, FP32]
-    assert [tensor.precision_in({1: INT8, 2: INT16}) for tensor in chain] == [FP32, INT8, INT8, INT16]
-
-
-@pytest.mark.parametrize("line", [(2e-5, 3e-9), (0.0, 3e-9), (2e-5, 0.0)])
-def test_the_cost_of_cuts_is_found_again(plan, line):
-    """Stages that take longer by a line over bytes, another one for each form, show just these lines."""
-    plan = replace(plan, stages=[[unit] for unit in range(len(plan.units))])
-    lines = {FP32: line, INT8: (line[0] / 2, line[1] / 4), INT16: (line[0] / 3, line[1] / 3)}
-
-    def cost(index: int, mix) -> float:
-        tensor = plan.switches[index]
-        start, slope = lines[tensor.precision_in(mix)]
-        return start + slope * tensor.size_bytes
-
-    excess = [
-        [sum(cost(index, mix) for index in cuts) for cuts in cuts_of(plan.switches, plan.stages)]
-        for mix in plan.mixes[:3]
-    ]
-    sizes = {name: size for name, size, _, _ in plan.switches}
-    for row in stage_boundary_costs(plan, excess):
-        start, slope = lines[row.form]
-        assert row.leave_s == row.enter_s == pytest.approx(start + slope * sizes[row.tensor], abs=1e-9)
-
-
-def test_stages_that_are_faster_than_expected_cost_nothing(plan):
-    excess = [[-1e-3] * len(plan.stages)] * 3
-    assert {row.leave_s for row in stage_boundary_costs(plan, excess)} == {0.0}
 
 
 def test_a_profile_knows_the_seams_of_every_float_tensor(digits, profile):

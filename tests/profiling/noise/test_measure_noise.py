@@ -1,25 +1,11 @@
 import models
-import numpy as np
 import onnxruntime as ort
-import pytest
 from prepared_models import Prepared
 
-from profiling.noise.measure_noise import measure_noise, noise_power
+from profiling.noise.measure_noise import measure_noise
+from profiling.noise.noise_power import noise_power
 from profiling.quantization.quantize import quantize
 from profiling.runtime.session import Runtime, open_session, run_session
-
-
-def test_noise_is_squared_error_over_squared_signal():
-    reference = [{"y": np.array([3.0, 4.0])}, {"y": np.array([0.0, 0.0])}]
-    outputs = [{"y": np.array([3.0, 4.5])}, {"y": np.array([0.0, 0.0])}]
-    assert noise_power(outputs, reference) == pytest.approx(0.25 / 25)
-    assert noise_power(reference, reference) == 0
-    assert noise_power([{"y": np.array([1.0])}], [{"y": np.array([0.0])}]) == float("inf")
-
-
-def test_integer_outputs_are_left_out():
-    reference = [{"y": np.array([1.0]), "index": np.array([3])}]
-    assert noise_power([{"y": np.array([1.0]), "index": np.array([4])}], reference) == 0
 
 
 def test_single_tensor_noise_adds_up_to_that_of_a_mixed_model(digits):

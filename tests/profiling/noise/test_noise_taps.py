@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from prepared_models import Prepared
 
-from profiling.noise.measure_noise import measure_noise, noise_power
+from profiling.noise.measure_noise import measure_noise
+from profiling.noise.noise_power import noise_power
 from profiling.noise.noise_taps import Tap, taps_of
 from profiling.onnx_io.extract import Library
 from profiling.runtime.session import Runtime, open_session, run_session
@@ -69,8 +70,8 @@ def test_a_source_behind_a_softmax_counts_as_much_as_one_before_it_with_the_same
 
 def test_a_shift_of_all_logits_is_no_noise_before_a_softmax():
     values = np.array([[1.0, 2.0, 6.0]], np.float32)
-    assert (Tap("z", -1).seen(values + 8) == Tap("z", -1).seen(values)).all()
-    assert (Tap("z").seen(values) == values).all()
+    assert (Tap("z", -1).effective(values + 8) == Tap("z", -1).effective(values)).all()
+    assert (Tap("z").effective(values) == values).all()
 
 
 def _powers(prepared):

@@ -10,7 +10,7 @@ from planned_models import plan_model
 from text_models import assert_same, loaded, make, samples_of, weight
 
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
-from profiling.noise.unit_check import UnitTrial, refused_units
+from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8_REDUCED, Calibration, Scheme, calibrate, quantize
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal, last_notes
@@ -19,17 +19,17 @@ from profiling.runtime.session import Optimization, Runtime, open_session, run_s
 LEVEL = Optimization.DEFAULT
 
 
-def trial_of(graph: ModelGraph, samples, folder, scheme: Scheme = INT8_REDUCED) -> UnitTrial:
+def check_of(graph: ModelGraph, samples, folder, scheme: Scheme = INT8_REDUCED) -> UnitCheck:
     calibration = Calibration(scheme, folder / "ranges.json")
     calibrate(graph.model, graph.quantizable_nodes, samples, calibration.ranges)
-    return UnitTrial(graph, calibration, samples[:2], LEVEL, CrashJournal(folder / f"j{SUFFIX}"))
+    return UnitCheck(graph, calibration, samples[:2], LEVEL, CrashJournal(folder / f"j{SUFFIX}"))
 
 
-def tried(model: onnx.ModelProto, folder, **scheme) -> tuple[ModelGraph, dict[str, str], list]:
+def checked(model: onnx.ModelProto, folder, **scheme) -> tuple[ModelGraph, dict[str, str], list]:
     source = loaded(model, folder)
     samples = samples_of(source, 6)
     graph = build_graph(prepare_model(source, samples))
-    return graph, refused_units(trial_of(graph, samples, folder, **scheme)), samples
+    return graph, refused_units(check_of(graph, samples, folder, **scheme)), samples
 
 
 CONVS = "(float[1, 3, 9, 9] x) => (float[1, 4, a, b] y) {{ h = Conv <pads = [1, 1, 1, 1]> (x, w) {} }}"
@@ -38,7 +38,7 @@ CONVS = "(float[1, 3, 9, 9] x) => (float[1, 4, a, b] y) {{ h = Conv <pads = [1, 
 def test_sound_units_are_not_refused(tmp_path):
     text = CONVS.format("r = Relu (h) p = AveragePool <kernel_shape = [3, 3]> (r) y = Conv (p, v)")
     model = make(text, {"w": weight(8, 3, 3, 3), "v": weight(4, 8, 1, 1)})
-    graph, reasons, _ = tried(model, tmp_path)
+    graph, reasons, _ = checked(model, tmp_path)
     assert any(unit.quantizable for unit in graph.units)
     assert reasons == {}
 
@@ -48,7 +48,7 @@ def test_what_the_tool_refuses_is_named_with_its_weights(tmp_path):
         "(float[1, 8, 6, 6] x) => (float[1, 8, a, b] y) "
         "{ y = ConvTranspose <group = 2, strides = [2, 2]> (x, w, b) }"
     )
-    graph, reasons, _ = tried(make(text, {"w": weight(8, 4, 2, 2), "b": weight(8)}), tmp_path)
+    graph, reasons, _ = checked(make(text, {"w": weight(8, 4, 2, 2), "b": weight(8)}), tmp_path)
     (reason,) = reasons.values()
     assert "ConvTranspose" in reason
     assert "'w' [8, 4, 2, 2]" in reason
@@ -62,12 +62,12 @@ def test_one_refused_unit_leaves_the_others_quantized(tmp_path):
         "t = ConvTranspose <group = 2, strides = [2, 2]> (h, w, b) y = Conv (t, k) }"
     )
     model = make(text, {"k": weight(8, 8, 1, 1), "w": weight(8, 4, 2, 2), "b": weight(8)})
-    graph, reasons, samples = tried(model, tmp_path)
+    graph, reasons, samples = checked(model, tmp_path)
     assert len(reasons) == 1
     kept = with_obstacles(graph, reasons)
     assert [unit.quantizable for unit in kept.units] == [True, False, True]
-    trial = trial_of(kept, samples, tmp_path)
-    mixed = trial.quantized([unit for unit in kept.units if unit.quantizable])
+    check = check_of(kept, samples, tmp_path)
+    mixed = check.quantized([unit for unit in kept.units if unit.quantizable])
     for feeds in samples[:2]:
         want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (graph.model, mixed))
         assert np.linalg.norm(got - want) <= 0.05 * np.linalg.norm(want)
@@ -87,8 +87,8 @@ def test_a_pool_whose_integer_kernel_computes_something_else_stays_in_float_betw
     source = loaded(model, tmp_path)
     samples = samples_of(source, 6)
     graph = build_graph(prepare_model(source, samples))
-    graph = with_obstacles(graph, refused_units(trial_of(graph, samples, tmp_path)))
-    mixed = trial_of(graph, samples, tmp_path).quantized([u for u in graph.units if u.quantizable])
+    graph = with_obstacles(graph, refused_units(check_of(graph, samples, tmp_path)))
+    mixed = check_of(graph, samples, tmp_path).quantized([u for u in graph.units if u.quantizable])
     for feeds in samples:
         want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (source, mixed))
         assert got.shape == want.shape
@@ -119,10 +119,10 @@ def test_sixteen_bits_keep_channels_of_next_to_no_weight_under_a_real_bias(tmp_p
     k[:4] *= 1e-7
     text = CONVS.format("r = Relu (g) y = Conv (r, v)").replace("(x, w)", "(x, w, b)").replace("h = ", "g = ")
     model = make(text, {"w": k, "b": np.linspace(1, 3, 8, dtype=np.float32), "v": weight(4, 8, 1, 1)})
-    graph, reasons, samples = tried(model, tmp_path, scheme=Scheme(wide=True))
+    graph, reasons, samples = checked(model, tmp_path, scheme=Scheme(wide=True))
     assert reasons == {}
-    trial = trial_of(graph, samples, tmp_path, Scheme(wide=True))
-    mixed = trial.quantized(graph.units)
+    check = check_of(graph, samples, tmp_path, Scheme(wide=True))
+    mixed = check.quantized(graph.units)
     for feeds in samples:
         want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (graph.model, mixed))
         assert np.linalg.norm(got - want) <= 0.01 * np.linalg.norm(want)
@@ -135,7 +135,7 @@ def test_a_unit_over_which_a_process_died_is_left_out(tmp_path):
     graph = build_graph(prepare_model(source, samples))
     journal = tmp_path / f"j{SUFFIX}"
     journal.write_text(json.dumps(f"{graph.units[0].name} {INT8_REDUCED.label}") + "\n")
-    reasons = refused_units(trial_of(graph, samples, tmp_path))
+    reasons = refused_units(check_of(graph, samples, tmp_path))
     assert list(reasons) == [graph.units[0].name]
     assert "crashed" in reasons[graph.units[0].name]
 
@@ -169,7 +169,7 @@ def test_two_inputs_with_constants_of_the_same_name_pattern_keep_numbers(tmp_pat
         [numpy_helper.from_array(weight(4, 3, 1, 1), "x_scale")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    graph_, reasons, samples = tried(model, tmp_path)
+    graph_, reasons, samples = checked(model, tmp_path)
     assert reasons == {}
     assert_same(model, graph_.model, samples)
 
@@ -181,11 +181,11 @@ def test_what_touches_a_mask_of_infinity_stays_in_float(tmp_path):
     )
     low = np.tril(np.ones((1, 4, 4), bool))
     constants = {"w": weight(8, 8), "v": weight(4, 4), "c": low, "f": np.float32(-np.inf)}
-    graph, reasons, samples = tried(make(text, constants), tmp_path)
+    graph, reasons, samples = checked(make(text, constants), tmp_path)
     assert any("holds infinity" in reason for reason in reasons.values())
     kept = with_obstacles(graph, reasons)
-    trial = trial_of(kept, samples, tmp_path)
-    mixed = trial.quantized([unit for unit in kept.units if unit.quantizable])
+    check = check_of(kept, samples, tmp_path)
+    mixed = check.quantized([unit for unit in kept.units if unit.quantizable])
     for feeds in samples[:2]:
         want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (graph.model, mixed))
         assert np.linalg.norm(got - want) <= 0.1 * np.linalg.norm(want)

@@ -1,6 +1,16 @@
 import pytest
 
-from profiling.on_device.timing import interquartile_mean, time_interleaved
+from profiling.latency.stage_cuts import stage_models
+from profiling.on_device.timing import (
+    InterleavedRuns,
+    InterleavedTimer,
+    interquartile_mean,
+    relative_iqr,
+    rounds_for,
+    time_interleaved,
+    time_stages,
+)
+from profiling.runtime.session import Runtime, open_session
 
 
 class FakeClock:
@@ -31,3 +41,45 @@ def test_work_is_timed_in_turn_after_warming_up():
 def test_outliers_do_not_move_the_middle_mean():
     assert interquartile_mean([1.0, 1.0, 1.1, 1.1, 1.0, 50.0, 0.01, 1.1]) == pytest.approx(1.05, abs=0.05)
     assert interquartile_mean([2.0]) == 2.0
+
+
+def test_spread_is_the_middle_half_over_the_median():
+    assert relative_iqr([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2 / 3)
+    assert relative_iqr([3.0, 3.0, 3.0, 100.0]) < 10
+    assert relative_iqr([1.0]) == 0
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(1.0, 8), (0.1, 8), (0.02, 20), (0.004, 100), (1e-6, 100)])
+def test_rounds_fill_four_tenths_of_a_second_within_limits(seconds, rounds):
+    clock = FakeClock()
+
+    def call() -> None:
+        clock.now += seconds
+
+    assert rounds_for(call, 0, clock) == pytest.approx(rounds, abs=1)
+    assert 8 <= rounds_for(call, 0, clock) <= 100
+
+
+def test_rounds_that_are_asked_for_need_no_run():
+    assert rounds_for(lambda: 1 / 0, 5) == 5
+
+
+def test_a_ratio_compares_runs_of_one_round():
+    # The machine slows down by ten on the way; the session always takes twice as long.
+    reference_s = [1.0, 2.0, 5.0, 10.0]
+    assert InterleavedRuns(reference_s, [2 * s for s in reference_s]).ratio == 2.0
+
+
+def test_sessions_are_timed_as_often_as_their_reference(residual):
+    reference, session = (open_session(residual.graph.model, Runtime()) for _ in range(2))
+    runs = InterleavedTimer(reference, residual.samples[0], 3)(session)
+    assert [len(runs.reference_s), len(runs.session_s)] == [3, 3]
+
+
+def test_stages_are_fed_what_stages_before_them_give(residual):
+    graph = residual.graph
+    models = stage_models(graph.model, graph, [[unit.index] for unit in graph.units])
+    stages = [open_session(model, Runtime()) for model in models]
+    ratios = time_stages(open_session(graph.model, Runtime()), stages, residual.samples[0], 2)
+    assert len(ratios) == len(graph.units)
+    assert all(ratio > 0 for ratio in ratios)

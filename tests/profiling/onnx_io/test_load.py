@@ -5,7 +5,7 @@ import pytest
 from onnx import numpy_helper, parser
 
 from profiling.errors import ModelError
-from profiling.onnx_io.load import load_model
+from profiling.onnx_io.load import default_opset, dimensions, load_model, model_hash, set_shape
 from profiling.preparation.prepare import prepare_model
 from profiling.runtime.session import Runtime, open_session, run_session
 
@@ -140,3 +140,89 @@ def test_an_operator_that_the_runtime_lacks_is_named(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="Strange"):
         prepare_model(load_model(save(model, tmp_path), {}))
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nodes_in_any_order_are_sorted_to_the_same_numbers(tmp_path, seed):
+    model = models.residual()
+    feeds = {"x": np.random.default_rng(0).normal(size=(1, 2, 8, 8)).astype(np.float32)}
+    expected = run_session(open_session(load_model(save(model, tmp_path), {}), Runtime()), feeds)["y"]
+    nodes = [model.graph.node[i] for i in np.random.default_rng(seed).permutation(len(model.graph.node))]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    loaded = load_model(save(model, tmp_path), {})
+    written: set[str] = {"x"} | {init.name for init in loaded.graph.initializer}
+    for node in loaded.graph.node:
+        assert written.issuperset(filter(None, node.input))
+        written |= set(node.output)
+    assert run_session(open_session(loaded, Runtime()), feeds)["y"].tobytes() == expected.tobytes()
+
+
+def test_sorted_nodes_keep_their_order(tmp_path):
+    model = models.branches()
+    loaded = load_model(save(model, tmp_path), {})
+    assert [n.output[0] for n in loaded.graph.node] == [n.output[0] for n in model.graph.node]
+
+
+SPARSE = {
+    "flat": (np.array([1, 5]), [[0, 7, 0], [0, 0, 8]]),
+    "by coordinates": (np.array([[0, 1], [1, 2]]), [[0, 7, 0], [0, 0, 8]]),
+}
+
+
+@pytest.mark.parametrize("indices_are", SPARSE)
+def test_sparse_constants_become_dense(tmp_path, indices_are):
+    indices, expected = SPARSE[indices_are]
+    sparse = onnx.helper.make_sparse_tensor(
+        numpy_helper.from_array(np.float32([7, 8]), "w"),
+        numpy_helper.from_array(indices, "w_indices"),
+        [2, 3],
+    )
+    text = (
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[2, 3] x) => (float[2, 3] y) '
+        "{ s = Add (x, w) y = Add (s, c) }"
+    )
+    model = parser.parse_model(text)
+    model.graph.sparse_initializer.append(sparse)
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["c"], sparse_value=sparse))
+    loaded = load_model(save(model, tmp_path), {})
+    assert not loaded.graph.sparse_initializer
+    answer = run_session(open_session(loaded, Runtime()), {"x": np.ones((2, 3), np.float32)})["y"]
+    np.testing.assert_array_equal(answer, 1 + 2 * np.float32(expected))
+
+
+def test_a_model_that_lists_an_output_twice_is_refused(tmp_path):
+    model = models.residual()
+    model.graph.output.append(model.graph.output[0])
+    with pytest.raises(ModelError):
+        load_model(save(model, tmp_path), {})
+
+
+def test_a_shape_may_be_that_of_a_scalar_or_open():
+    value = onnx.helper.make_tensor_value_info("x", 1, ["N", 3, None])
+    assert dimensions(value) == (None, 3, None)
+    set_shape(value, (2, 3, 4))
+    assert dimensions(value) == (2, 3, 4)
+    set_shape(value, ())
+    assert dimensions(value) == ()
+    assert value.type.tensor_type.HasField("shape")
+
+
+def test_the_hash_depends_on_every_weight_and_attribute(tmp_path):
+    model = load_model(save(models.residual(), tmp_path), {})
+    hashes = {model_hash(model)}
+    assert model_hash(load_model(save(models.residual(), tmp_path), {})) in hashes
+    model.graph.node[0].attribute[0].doc_string = "x"
+    hashes.add(model_hash(model))
+    model.graph.initializer[0].raw_data = b"\0" + model.graph.initializer[0].raw_data[1:]
+    hashes.add(model_hash(model))
+    assert len(hashes) == 3
+
+
+def test_a_model_without_the_standard_operators_has_their_first_version():
+    model = models.residual()
+    assert default_opset(model) == 17
+    model.opset_import[0].domain = "ai.onnx"
+    assert default_opset(model) == 17
+    model.opset_import[0].domain = "my.ops"
+    assert default_opset(model) == 1

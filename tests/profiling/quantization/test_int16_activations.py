@@ -11,7 +11,8 @@ from planned_models import plan_model
 from prepared_models import Prepared
 
 from planner.deployment.mixed_precision import quantized_tensors, rebuild
-from profiling.noise.measure_noise import measure_noise, noise_power, scale_to_int16
+from profiling.noise.measure_noise import measure_noise, scale_to_int16
+from profiling.noise.noise_power import noise_power
 from profiling.on_device.kernels import read_op_types
 from profiling.precision import Precision
 from profiling.quantization.quantize import INT8, QUANTIZED_SUFFIX, Calibration, Scheme, quantize

@@ -7,7 +7,7 @@ from prepared_models import Prepared
 
 from profiling.errors import QuantizeError
 from profiling.quantization import quantize as tool
-from profiling.quantization.per_channel_weights import StandIns, stand_ins
+from profiling.quantization.per_channel_weights import ScaledSubstitutes, scaled_substitutes
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Scheme, quantize
 
 _MIXED = """
@@ -61,7 +61,7 @@ def test_constants_are_bit_for_bit_those_of_the_tool(prepared, scheme, seed, mon
         for node in unit.nodes
     }
     ours = quantize(prepared.graph.model, schemes, prepared.calibration.ranges)
-    monkeypatch.setattr(tool, "stand_ins", lambda model, nodes: StandIns({}, model, {}))
+    monkeypatch.setattr(tool, "scaled_substitutes", lambda model, nodes: ScaledSubstitutes({}, model, {}))
     theirs = quantize(prepared.graph.model, schemes, prepared.calibration.ranges)
     assert [n.SerializeToString() for n in ours.graph.node] == [
         n.SerializeToString() for n in theirs.graph.node
@@ -76,9 +76,9 @@ def constants(model) -> dict[str, tuple]:
     }
 
 
-def test_every_plain_weight_has_a_stand_in(prepared):
+def test_every_plain_weight_has_a_substitute(prepared):
     nodes = set(prepared.graph.quantizable_nodes)
-    small = stand_ins(prepared.graph.model, nodes)
+    small = scaled_substitutes(prepared.graph.model, nodes)
     weighted = [n for n in prepared.graph.model.graph.node if n.op_type in ("Conv", "Gemm", "MatMul")]
     assert all(node.input[1] in small.constants for node in weighted)
     assert all(tensor.ByteSize() < 100 for tensor in small.constants.values())
@@ -94,7 +94,7 @@ def test_a_weight_that_two_nodes_read_is_left_to_the_tool():
     model = with_weights(text)
     for node in model.graph.node:
         node.name = node.output[0]
-    assert stand_ins(model, {node.name for node in model.graph.node}).constants == {}
+    assert scaled_substitutes(model, {node.name for node in model.graph.node}).constants == {}
 
 
 def test_a_weight_that_is_not_finite_is_refused(tmp_path):

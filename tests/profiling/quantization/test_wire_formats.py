@@ -9,7 +9,8 @@ from planned_models import plan_model
 
 from planner.plan.records import WireFormat
 from planner.run import export_plan
-from profiling.noise.measure_noise import measure_noise, noise_power
+from profiling.noise.measure_noise import measure_noise
+from profiling.noise.noise_power import noise_power
 from profiling.on_device.measurement_plan import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import quantize, read_ranges

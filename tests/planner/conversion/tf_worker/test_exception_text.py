@@ -2,7 +2,7 @@
 
 import pytest
 
-from planner.conversion.tf_worker.exception_text import first_line
+from planner.conversion.tf_worker.exception_text import framework_error_line
 
 _FRAMED = """in user code:
 
@@ -27,11 +27,11 @@ _FRAMED = """in user code:
     ],
 )
 def test_the_first_line_that_says_something_is_told(text, told):
-    assert first_line(ValueError(text)) == told
+    assert framework_error_line(ValueError(text)) == told
 
 
 def test_the_layer_that_was_called_stands_in_front_of_its_fault():
 
-    assert first_line(TypeError(_FRAMED)) == (
+    assert framework_error_line(TypeError(_FRAMED)) == (
         "Kron.call(): 'SymbolicTensor' object cannot be interpreted as an integer"
     )

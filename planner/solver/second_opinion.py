@@ -1,0 +1,61 @@
+"""A second solver's answer to a problem, to be compared with the first one's.
+
+No solver of integer programs is right always: HiGHS was seen to prove false optima and to call feasible
+problems infeasible, CBC to lose a row. They err on different problems.
+"""
+
+from dataclasses import dataclass, replace
+
+from planner.errors import SolverError
+from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.milp.answer import decoded_choice, solve_status
+from planner.solver.milp.model import build_program
+from planner.solver.milp.warm_start import start_values
+from planner.solver.result import SolveStatus
+
+_OTHER = {"highs": "cbc"}  # both come with pulp; beside any other solver HiGHS is the second one
+
+
+@dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """What a second solver says.
+
+    Parameters
+    ----------
+    is_infeasible
+        Whether it proved that no plan keeps the limits.
+    choice, objective
+        The plan that it found, priced by the formulas; None if it found none in time.
+    """
+
+    is_infeasible: bool = False
+    choice: Choice | None = None
+    objective: float | None = None
+
+
+def second_opinion(
+    problem: PlacementProblem, options: SolverOptions, time_limit_s: float, start: Choice | None = None
+) -> SecondOpinion:
+    """Solve a problem over all its options with another solver than the options name.
+
+    A solver that is not here, fails, or answers with a plan that breaks a limit has no opinion.
+    """
+    keep = [tuple(range(len(vertex.options))) for vertex in problem.vertices]
+    program = build_program(problem)
+    other = replace(options, name=_OTHER.get(options.name, "highs"), time_limit_s=time_limit_s)
+    try:
+        run_solver(program.lp, other, start_values(program, keep, start))
+    except SolverError:
+        return SecondOpinion()
+    status = solve_status(program.lp)
+    if status is None or status is SolveStatus.INFEASIBLE:
+        return SecondOpinion(is_infeasible=status is SolveStatus.INFEASIBLE)
+    choice = decoded_choice(program)
+    cost = evaluate(problem, choice)
+    return (
+        SecondOpinion(choice=choice, objective=cost.objective)
+        if is_feasible(problem, cost)
+        else SecondOpinion()
+    )

@@ -1,0 +1,51 @@
+"""How far outputs are from those of a reference, as noise power."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from profiling.arrays import Array
+
+
+def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[str, Array]]) -> float:
+    """Return squared error over squared reference, all outputs and samples together.
+
+    Its square root is `noise_relative_rms`. Zero error is 0, also where the reference is all zero; any other
+    error beside such a reference is infinite.
+
+    Parameters
+    ----------
+    outputs, reference
+        Output name -> array, for each sample.
+
+    >>> noise_power([{"y": np.array([3.0, 4.5])}], [{"y": np.array([3.0, 4.0])}])
+    0.01
+    """
+    error = signal = 0.0
+    for actual, expected in zip(outputs, reference, strict=True):
+        for difference, exact in output_errors(actual, expected):
+            error += float(np.square(difference).sum())
+            signal += float(np.square(exact).sum())
+    if error == 0.0:
+        return 0.0
+    return error / signal if signal else float("inf")
+
+
+def output_errors(
+    outputs: Mapping[str, Array], reference: Mapping[str, Array]
+) -> Iterator[tuple[Array, Array]]:
+    """Yield (difference, exact values) of every float output; finite wherever `outputs` is right.
+
+    Equal infinities differ by 0; a NaN or infinity on one side alone is an infinite error. If no
+    output is float (class indices), each counts as a one-hot vector: a wrong one differs by sqrt(2).
+    """
+    floats = [name for name, exact in reference.items() if np.issubdtype(exact.dtype, np.floating)]
+    for name in floats:
+        actual, exact = outputs[name].astype(np.float64), reference[name].astype(np.float64)
+        same = (actual == exact) | (np.isnan(actual) & np.isnan(exact))
+        with np.errstate(invalid="ignore"):  # the difference of two infinities
+            difference = np.where(same, 0.0, actual - exact)
+        yield np.where(np.isnan(difference), np.inf, difference), np.where(np.isfinite(exact), exact, 0.0)
+    for name in [] if floats else reference:
+        wrong = outputs[name] != reference[name]
+        yield np.where(wrong, np.sqrt(2.0), 0.0), np.ones(wrong.shape)

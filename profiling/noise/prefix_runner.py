@@ -1,0 +1,139 @@
+"""Runs what lies behind a change of a model, sample by sample, and takes the noise at its end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from profiling.arrays import Array, Feeds
+from profiling.graph.unit_graph import ModelGraph
+from profiling.noise.noise_power import noise_power
+from profiling.noise.noise_taps import Tap, taps_of
+from profiling.onnx_io.extract import Library
+from profiling.quantization.fake_quantization import TensorRounding, with_rounded
+from profiling.quantization.wire_formats import as_float16
+from profiling.runtime.session import open_session, run_samples, runtime_for
+
+
+@dataclass(frozen=True, slots=True)
+class NoisePair:
+    """Noise power of one source at the taps and at the outputs."""
+
+    tap: float
+    output: float
+
+    def summable(self, tap_over_output: float) -> float:
+        """Return the power at the taps; for a source beyond them, what would give its power at the outputs.
+
+        Parameters
+        ----------
+        tap_over_output
+            Power at the taps over that at the outputs.
+        """
+        return self.tap or self.output * tap_over_output
+
+
+NO_NOISE = NoisePair(0.0, 0.0)
+
+
+class PrefixRunner:
+    """Walks along the units with the tensors of every sample that the rest of the model still needs.
+
+    So a change is seen at taps and outputs by running only what lies behind it.
+    """
+
+    def __init__(self, graph: ModelGraph, samples: Sequence[Feeds]) -> None:
+        self._graph = graph
+        self._library = Library(graph.model)
+        self._taps, self._outputs = taps_of(graph), tuple(map(Tap, graph.outputs))
+        self._ends = tuple(dict.fromkeys(tap.tensor for tap in (*self._taps, *self._outputs)))
+        self._runtime = runtime_for(len(samples))
+        whole = open_session(self._library.part(graph.inputs, self._ends), self._runtime)
+        self._exact = list(run_samples(whole, samples))
+        self._live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
+        self._position = 0
+        self._rest: ort.InferenceSession | None = None
+
+    def advance(self) -> None:
+        """Compute the next unit of every sample."""
+        outputs = self._computed(self._next())
+        self._position += 1
+        self._rest = None  # it was for the units behind the previous position
+        needed = self._needed()
+        for live, computed in zip(self._live, outputs, strict=True):
+            live |= computed
+            for name in live.keys() - needed:
+                del live[name]
+
+    def outputs_of_rounded_unit(
+        self, quantizers: Sequence[TensorRounding], weights: Mapping[str, onnx.TensorProto]
+    ) -> list[dict[str, Array]]:
+        """Return the next unit's outputs when some of its inner tensors and weights are rounded."""
+        return self._computed(with_rounded(self._next(), quantizers, weights))
+
+    def tensor_noise(self, quantizer: TensorRounding) -> NoisePair:
+        """Return the noise of rounding a tensor that lies in front of the next unit."""
+        name = quantizer.tensor
+        exact = self._tensor(name)
+        rounded = [quantizer.rounded(values) for values in exact]
+        if all(np.array_equal(a, b) for a, b in zip(exact, rounded, strict=True)):  # no need to run anything
+            return NO_NOISE
+        return self.noise_of([{name: values} for values in rounded])
+
+    def float16_error(self, quantizer: TensorRounding) -> float | None:
+        """Return the squared error of a tensor as float16 over that of it quantized; None if it overflows.
+
+        Noise behind it is in the same proportion, as far as either error is like noise.
+        """
+        half = quantized = 0.0
+        for exact in self._tensor(quantizer.tensor):
+            narrow = as_float16(exact)
+            if narrow is None:  # one sample that overflows is enough to rule the wire out
+                return None
+            half += float(np.square(narrow - exact, dtype=np.float64).sum())
+            quantized += float(np.square(quantizer.rounded(exact) - exact, dtype=np.float64).sum())
+        return half / quantized if quantized else 0.0
+
+    def _tensor(self, name: str) -> list[Array]:
+        """Return a tensor that lies in front of the next unit, of every sample."""
+        pairs = zip(self._live, self._exact, strict=True)
+        return [live[name] if name in live else outputs[name] for live, outputs in pairs]
+
+    def noise_of(self, changes: Sequence[dict[str, Array]]) -> NoisePair:
+        """Return the noise when the rest of the model runs with changed tensors."""
+        written = {name for unit in self._graph.units[self._position :] for name in unit.outputs}
+        behind = [name for name in self._ends if name in written]
+        read = [name for name in self._live[0] if name in self._needed()]
+        if behind and self._rest is None:  # one session for every change between two units
+            self._rest = open_session(self._library.part(read, behind), self._runtime)
+
+        pairs = zip(self._live, changes, strict=True)
+        feeds = [{name: change.get(name, live[name]) for name in read} for live, change in pairs]
+        computed = run_samples(self._rest, feeds) if self._rest else [{} for _ in feeds]
+        noisy = [
+            exact | {name: values for name, values in change.items() if name in exact} | rest
+            for exact, change, rest in zip(self._exact, changes, computed, strict=True)
+        ]
+        return NoisePair(self._power(noisy, self._taps), self._power(noisy, self._outputs))
+
+    def _power(self, noisy: Sequence[dict[str, Array]], taps: Sequence[Tap]) -> float:
+        actual, exact = (
+            [{tap.tensor: tap.effective(tensors[tap.tensor]) for tap in taps} for tensors in rows]
+            for rows in (noisy, self._exact)
+        )
+        return noise_power(actual, exact)
+
+    def _needed(self) -> set[str]:
+        return {name for unit in self._graph.units[self._position :] for name in unit.inputs}
+
+    def _next(self) -> onnx.ModelProto:
+        unit = self._graph.units[self._position]
+        return self._library.part(unit.inputs, unit.outputs)
+
+    def _computed(self, unit: onnx.ModelProto) -> list[dict[str, Array]]:
+        """Return the outputs of the next unit for every sample."""
+        read = self._graph.units[self._position].inputs
+        feeds = ({name: live[name] for name in read} for live in self._live)
+        return list(run_samples(open_session(unit, self._runtime), feeds))

@@ -1,0 +1,120 @@
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, save
+
+from profiling.on_device.kernels import (
+    NESTED,
+    Kernel,
+    KernelTimes,
+    Owner,
+    OwnerKind,
+    read_kernels,
+    read_op_types,
+)
+
+UNIT, QUANTIZE, DEQUANTIZE = OwnerKind.UNIT, OwnerKind.QUANTIZE, OwnerKind.DEQUANTIZE
+KNOWN = [kind for kind in OwnerKind if kind is not OwnerKind.UNKNOWN]
+
+
+def written(folder, nodes: list[tuple[str, str, str]], micros: dict[str, list[float]]):
+    """Write what the runtime does for a run: a profile, and the graph that it ran."""
+    graph = helper.make_graph(
+        [helper.make_node("Op", [source], [target], name=name) for name, source, target in nodes],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [],
+    )
+    save(helper.make_model(graph), folder / "optimized.onnx")
+    events = [
+        {"cat": "Node", "name": f"{name}_kernel_time", "dur": dur, "args": {"op_name": "Op"}}
+        for name, durations in micros.items()
+        for dur in durations
+    ]
+    other = [{"cat": "Session", "name": "model_run", "dur": 99}, {"cat": "Node", "name": "a_fence_before"}]
+    (folder / "profile.json").write_text(json.dumps([*other, *events]))
+    return folder / "profile.json", folder / "optimized.onnx"
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_a_tag_leads_back_to_its_owner_whatever_the_runtime_makes_of_the_name(kind, tmp_path):
+    owner = Owner(kind, 17)
+    names = [
+        f"{prefix}{owner.tag(5)}{suffix}" for prefix in ("", "fused ") for suffix in ("", "_nchwc", ".0/q")
+    ]
+    times = read_kernels(*written(tmp_path, [], {name: [1.0] for name in names}))
+    assert {kernel.owner for kernel in times.kernels} == {owner}
+    assert times.attributed_s == times.total_s
+
+
+def test_a_layout_kernel_belongs_to_a_switch_beside_it_else_to_who_reads_its_result(tmp_path):
+    first, second, switch = (Owner(*o).tag(0) for o in ((UNIT, 0), (UNIT, 1), (QUANTIZE, 4)))
+    nodes = [
+        (first, "x", "a"), ("to_second", "a", "b"), (second, "b", "c"), ("to_switch", "c", "d"),
+        (switch, "d", "e"), ("behind_switch", "e", "f"), ("alone", "x", "y"),
+    ]  # fmt: skip
+    micros = {name: [1.0] for name, _, _ in nodes} | {"not in the graph": [1.0]}
+    owners = {k.name: k.owner for k in read_kernels(*written(tmp_path, nodes, micros)).kernels}
+    assert owners["to_second"] == Owner(UNIT, 1)
+    assert owners["to_switch"] == owners["behind_switch"] == Owner(QUANTIZE, 4)
+    assert owners["alone"].kind is owners["not in the graph"].kind is OwnerKind.UNKNOWN
+
+
+def test_kernels_of_nested_graphs_are_part_of_what_is_around_them(tmp_path):
+    name = Owner(UNIT, 0).tag(0)
+    files = written(tmp_path, [], {name: [5.0, 5.0], f"{NESTED}3": [4.0, 4.0]})
+    times = read_kernels(*files)
+    assert times.of(UNIT) == {0: pytest.approx(5e-6)}
+    assert times.count == 1
+    assert read_op_types(files[0]) == ["Op"] * 4
+
+
+def test_a_kernel_has_the_middle_of_its_runs_and_keeps_them(tmp_path):
+    runs = [3.0, 1.0, 100.0, 2.0]
+    (kernel,) = read_kernels(*written(tmp_path, [], {Owner(DEQUANTIZE, 1).tag(9): runs})).kernels
+    assert kernel.seconds == pytest.approx(2.5e-6)
+    assert kernel.runs_s == pytest.approx([run * 1e-6 for run in runs])
+
+
+def test_seconds_and_their_spread_are_of_all_kernels_of_an_owner():
+    one, other = (Kernel(str(s), "Op", Owner(UNIT, 2), s, (s, s + 1, s + 2)) for s in (1.0, 4.0))
+    times = KernelTimes((one, other, Kernel("q", "Op", Owner(QUANTIZE, 2), 7.0)))
+    assert times.of(UNIT) == {2: 5.0}
+    assert times.relative_iqrs(UNIT) == {2: pytest.approx(2 / 7)}  # of 5, 7 and 9
+    assert times.of(DEQUANTIZE) == {}
+
+
+def test_the_profilers_cost_is_taken_off_kernel_by_kernel():
+    times = KernelTimes(
+        tuple(
+            Kernel(str(i), "Conv", Owner(OwnerKind.UNIT, i), s) for i, s in enumerate((10e-6, 20e-6, 70e-6))
+        )
+    )
+    assert times.as_unprofiled(94e-6).total_s == pytest.approx(94e-6)
+    assert times.as_unprofiled(94e-6).of(OwnerKind.UNIT).get(0, 0.0) == pytest.approx(8e-6)
+    # More than the cheapest kernel took: the rest slowed all kernels alike.
+    assert times.as_unprofiled(35e-6).of(OwnerKind.UNIT).get(0, 0.0) == 0
+    assert times.as_unprofiled(35e-6).of(OwnerKind.UNIT).get(2, 0.0) == pytest.approx(30e-6)
+    assert times.as_unprofiled(200e-6) == times
+
+
+def test_of_kernels_that_took_all_the_same_each_has_its_share():
+    times = KernelTimes(tuple(Kernel(str(i), "Conv", Owner(OwnerKind.UNIT, i), 10e-6) for i in range(2)))
+    assert [kernel.seconds for kernel in times.as_unprofiled(6e-6).kernels] == [3e-6, 3e-6]
+
+
+SECONDS = st.lists(st.floats(1e-9, 1e-2), min_size=1, max_size=8)
+
+
+@given(SECONDS, st.floats(0, 1.5))
+def test_without_the_profilers_cost_kernels_fit_into_the_run_and_keep_their_order(seconds, share):
+    times = KernelTimes(tuple(Kernel(str(i), "Op", Owner(UNIT, i), s) for i, s in enumerate(seconds)))
+    wall_s = share * times.total_s
+    corrected = [kernel.seconds for kernel in times.as_unprofiled(wall_s).kernels]
+    assert sum(corrected) == pytest.approx(min(wall_s, times.total_s), rel=1e-6, abs=1e-15)
+    assert all(-1e-15 <= new <= old * (1 + 1e-9) for new, old in zip(corrected, seconds, strict=True))
+    order = sorted(range(len(seconds)), key=seconds.__getitem__)
+    assert all(corrected[a] <= corrected[b] + 1e-15 for a, b in itertools.pairwise(order))

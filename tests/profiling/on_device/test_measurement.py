@@ -1,0 +1,86 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from profiling.latency.device_bundle import write_bundle
+from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
+from profiling.on_device.bundle import BundleSessions, read_feeds, read_plan
+from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
+from profiling.on_device.latency_record import LatencyRecord
+from profiling.on_device.measurement import Timed, measure, stage_overheads, wire_costs
+from profiling.precision import Precision
+from profiling.runtime.session import Runtime
+
+ROUNDS = 4
+
+
+@pytest.fixture(scope="module")
+def bundle(digits, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    setup = Setup(Runtime(), ROUNDS, tuple(Precision))
+    plan = measurement_plan(digits.graph, digits.calibration, setup, "board")
+    variants = variants_of(digits.graph, digits.calibration, setup.precisions)
+    write_bundle(variants, digits.samples[0], plan, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[tuple[str, int, int]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def record(bundle, reports) -> LatencyRecord:
+    plan = read_plan(bundle)
+    return measure(plan, BundleSessions(bundle, plan), read_feeds(bundle), lambda *args: reports.append(args))
+
+
+def test_every_precision_has_its_run_its_kernels_and_a_rest(record):
+    for precision in Precision:
+        wall_s, profiled_s = record.wall_s[precision], record.profiled_s[precision]
+        units = sum(row.seconds for row in record.units if row.precision == precision)
+        assert 0 < units <= wall_s
+        assert 0 <= record.unattributed_s[precision] <= wall_s
+        assert profiled_s > 0
+        assert len(record.runs_s[precision]) >= ROUNDS
+    assert record.samples == ROUNDS
+
+
+def test_mixed_models_run_half_as_often(record, bundle):
+    plan = read_plan(bundle)
+    mixed = len(plan.variants) - len(Precision)
+    # The fp32 model runs beside every model.
+    assert len(record.runs_s[Precision.FP32]) == len(Precision) * ROUNDS + mixed * ROUNDS // 2
+    assert len(record.runs_s[Precision.INT8]) == ROUNDS
+
+
+def test_a_machine_is_noisy_from_a_spread_of_15_percent_on(record):
+    assert record.noisy == (record.spread > 0.15)
+
+
+def test_progress_counts_models_and_cut_ones(record, reports, bundle):
+    models = len(read_plan(bundle).variants)
+    assert reports == [
+        *(("timing", number, models) for number in range(1, models + 1)),
+        *(("timing cuts", number, len(Precision)) for number in range(1, len(Precision) + 1)),
+    ]
+
+
+def test_wires_have_a_line_for_each_side(bundle):
+    plan = read_plan(bundle)
+    rows = wire_costs(plan, BundleSessions(bundle, plan))
+    assert {(row.wire, row.side) for row in rows} == {(wire, side) for wire, side, _ in plan.wires}
+    assert all(row.start_s >= 0 and row.element_s >= 0 for row in rows)
+
+
+def test_without_stages_nothing_is_cut(bundle):
+    plan = replace(read_plan(bundle), stages=[])
+    assert stage_overheads(plan, BundleSessions(bundle, plan), [], read_feeds(bundle), print) == []
+
+
+def test_kernels_fit_into_the_run_without_its_start():
+    kernels = KernelTimes(tuple(Kernel(str(i), "Op", Owner(OwnerKind.UNIT, i), 3.0) for i in range(2)))
+    assert Timed(5.0, kernels, (), 1.0).kernels.total_s == pytest.approx(4.0)
+    assert Timed(9.0, kernels, (), 1.0).kernels == kernels
+    assert Timed(1.0, kernels, (), 2.0).kernels.total_s == 0  # hardly anything but the start

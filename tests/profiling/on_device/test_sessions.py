@@ -1,0 +1,71 @@
+import os
+import platform
+
+import numpy as np
+import pytest
+from onnx import parser
+
+from profiling.on_device.sessions import (
+    cpu_description,
+    int8_overflows,
+    session_options,
+    session_runner,
+    trace_into,
+    zero_feeds,
+)
+from profiling.quantization.int8_overflow import overflow_probe_model
+from profiling.runtime.session import Runtime, open_session
+
+HEADER = '<ir_version: 8, opset_import: ["" : 17]> '
+# What exact products give, and what a kernel gives that loses one unit somewhere.
+SUMS = {"exact": "0", "one off": "1"}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_int8_products_overflow_where_a_single_sum_is_not_exact(name):
+    text = (
+        f"{HEADER} g (uint8[1, 4] x) => (int32[1, 3] y) <float[4, 3] w = "
+        "{127, 127, 127, 127, 127, 127, 127, 127, 127, 127, 127, 127}, "
+        f"int32[3] off = {{0, {SUMS[name]}, 0}}> "
+        "{ f = Cast <to = 1> (x) s = MatMul (f, w) i = Cast <to = 6> (s) y = Sub (i, off) }"
+    )
+    session = open_session(parser.parse_model(text), Runtime())
+    assert int8_overflows(session) == (name != "exact")
+
+
+def test_the_probe_multiplies_the_largest_numbers():
+    session = open_session(overflow_probe_model(), Runtime())
+    (sums,) = session.run(None, {"x": np.ones((1, 64), dtype=np.uint8)})  # too small to overflow
+    assert (sums == 127 * 64).all()
+
+
+def test_options_are_those_of_one_request_at_a_time(tmp_path):
+    options = session_options(3)
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert not options.enable_profiling
+    trace_into(options, None, None)
+    assert not options.enable_profiling
+    trace_into(options, tmp_path / "run", tmp_path / "optimized.onnx")
+    assert options.enable_profiling
+    assert options.optimized_model_filepath == str(tmp_path / "optimized.onnx")
+
+
+def test_zeros_have_the_shapes_and_types_of_the_inputs():
+    text = (
+        f"{HEADER} g (float[2, 3] a, float16[4] b, uint8[1] c) => (float[2, 3] x, float16[4] y, uint8[1] z) "
+        "{ x = Identity (a) y = Identity (b) z = Identity (c) }"
+    )
+    session = open_session(parser.parse_model(text), Runtime())
+    feeds = zero_feeds(session)
+    assert {name: (value.shape, value.dtype.name) for name, value in feeds.items()} == {
+        "a": ((2, 3), "float32"),
+        "b": ((4,), "float16"),
+        "c": ((1,), "uint8"),
+    }
+    assert [value.any() for value in session_runner(session, feeds)()] == [False] * 3
+
+
+def test_the_processor_is_told_with_its_architecture_and_cores():
+    assert platform.machine() in cpu_description()
+    assert cpu_description().endswith(f"{os.cpu_count()} cores)")
