@@ -122,7 +122,9 @@ def _no_plan(measured: MeasuredScenario, solved: SolvedPlan) -> Outcome:
     plan = assemble_infeasible(solved.planning, search)
     if search.unmet:
         return Outcome(plan, None, {}, search.unmet)
-    found = find_conflict(search.problem, measured.options)
+    options = measured.options
+    left_s = options.time_limit_s - search.result.runtime_s
+    found = find_conflict(search.problem, replace(options, time_limit_s=left_s))
     return Outcome(
         plan, None, {}, conflict=conflict_text(measured.scenario, found, measured.noise_model.predict)
     )

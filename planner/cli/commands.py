@@ -341,19 +341,33 @@ def _versions(*, json: bool) -> int:
     return OK
 
 
-@app.command(help_epilogue=_examples("plan solve scenarios/problem.json --json"))
+@app.command(
+    help_epilogue=_examples(
+        "plan solve scenarios/problem.json --json",
+        "plan solve problem.json --time-limit-s 10 --gap 0.01",
+    )
+)
 def solve(
     problem: Annotated[Path, Parameter(help="PROBLEM.json; `plan schema --problem` says what it holds.")],
     /,
     *,
+    time_limit_s: Annotated[
+        float | None, Parameter(help="Seconds for the answer, or for why there is none; default: the file's.")
+    ] = None,
+    gap: Annotated[
+        float | None, Parameter(help="Stop when the answer is within this fraction of the best.")
+    ] = None,
+    solver: Annotated[
+        str | None, Parameter(help="highs, cbc, or gurobi, cplex, scip where they are installed.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Solve a table of costs that comes from elsewhere: the planner's core alone."""
     from planner.problem_io.solution import conflict_line
-    from planner.problem_io.solve_file import solve_file
+    from planner.problem_io.solve_file import SolverChanges, solve_file
     from planner.report.solution_table import answer_table
 
-    answer = solve_file(problem)
+    answer = solve_file(problem, SolverChanges(solver, time_limit_s, gap))
     if json:
         print_text(to_json(answer))
     if answer.is_infeasible:

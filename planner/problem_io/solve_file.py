@@ -1,16 +1,49 @@
 """The flow of `plan solve`: PROBLEM.json -> problem -> solve -> answer, with a conflict if there is none."""
 
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
+from planner.errors import UsageError
 from planner.peak_memory import peak_mib
 from planner.problem_io.loader import load_problem
 from planner.problem_io.solution import Answer, answer_of
+from planner.solver.backends import SolverOptions
 from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve
 
 
-def solve_file(path: Path) -> Answer:
+@dataclass(frozen=True, slots=True)
+class SolverChanges:
+    """Solver options in place of those in the file; None where the file's stay."""
+
+    name: str | None = None
+    time_limit_s: float | None = None
+    gap: float | None = None
+
+    def applied_to(self, options: SolverOptions) -> SolverOptions:
+        """Return options with the changes.
+
+        Raises
+        ------
+        UsageError
+            If a number is out of range.
+        """
+        if self.time_limit_s is not None and not 0 < self.time_limit_s < inf:
+            raise UsageError(f"--time-limit-s {self.time_limit_s:g}: must be seconds > 0")
+        if self.gap is not None and not 0 <= self.gap < 1:
+            raise UsageError(f"--gap {self.gap:g}: must be a fraction >= 0 and < 1, such as 0.01")
+        return SolverOptions(
+            self.name or options.name,
+            options.time_limit_s if self.time_limit_s is None else self.time_limit_s,
+            options.gap if self.gap is None else self.gap,
+        )
+
+
+def solve_file(path: Path, changes: SolverChanges) -> Answer:
     """Solve the problem of a file; if no answer keeps its limits, say which of them cannot hold together.
+
+    The time limit bounds both: the explanation has what the solve leaves of it.
 
     Raises
     ------
@@ -20,6 +53,10 @@ def solve_file(path: Path) -> Answer:
         If the solver ran out of time without an answer.
     """
     problem, options = load_problem(path)
+    options = changes.applied_to(options)
     result = solve(problem, options)
-    conflict = find_conflict(problem, options) if result.choice is None else None
+    conflict = None
+    if result.choice is None:
+        left = replace(options, time_limit_s=options.time_limit_s - result.runtime_s)
+        conflict = find_conflict(problem, left)
     return answer_of(problem, result, peak_mib(), conflict)

@@ -52,6 +52,8 @@ def solver_versions(name: str) -> dict[str, str]:
 
 
 Start = Mapping[pulp.LpVariable, float]
+_MOST_FOR_CBC = 2000  # variables
+_PRIMAL_SIMPLEX = 4  # of HiGHS; by default it is the dual one
 
 
 def run_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start | None = None) -> float:
@@ -75,6 +77,24 @@ def run_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start | None =
     if options.name not in _SOLVERS:
         raise SolverError(f"no solver {options.name!r}; choose one of {', '.join(_SOLVERS)}")
     return _SOLVERS[options.name](lp, options, start or {})
+
+
+def run_second_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> None:
+    """Solve a program in place with another solver than the options name, or the same in another way.
+
+    CBC takes small programs only: on large ones its preprocessing does not look at the clock.
+
+    Raises
+    ------
+    SolverError
+        If the solver is absent, or fails.
+    """
+    if options.name == "highs" and lp.numVariables() <= _MOST_FOR_CBC:
+        _cbc(lp, options, start)
+    elif options.name == "highs":
+        _run_highs(lp, options, start, random_seed=1, simplex_strategy=_PRIMAL_SIMPLEX)
+    else:
+        _highs(lp, options, start)
 
 
 def run_linear(lp: pulp.LpProblem) -> float:
@@ -105,8 +125,13 @@ def _highs(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     One thread: two were slower in every case tried. No presolve: that of versions 1.12 to 1.15 runs
     for ever on some of these programs and calls others infeasible, and it saves no time on them.
     """
+    return _run_highs(lp, options, start)
+
+
+def _run_highs(lp: pulp.LpProblem, options: SolverOptions, start: Start, **changes: int) -> float:
     solver = _StartedHighs(
         start,
+        **changes,
         msg=False,
         gapRel=options.gap,
         gapAbs=1e-6,

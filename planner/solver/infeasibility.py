@@ -1,5 +1,6 @@
 """Why there is no plan: which limits cannot hold together, and how far each would have to give way."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,8 @@ from planner.problem.quantities import Limit, ObjectiveTerm
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.solve import solve
+
+_LEAST_TIME_S = 0.05  # a solve of less is over before it begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,31 @@ def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict
     Parameters
     ----------
     options
-        Of each of the problems that are solved, two per limit; the time limit is that of one.
+        How problems are solved, two per limit; the time limit is that of all together.
     """
     conflicting, minimal = list(problem.limits), True
+    deadline = time.perf_counter() + options.time_limit_s
     # Without an objective a program ends with its first plan.
-    for limit in problem.limits:
+    for number, limit in enumerate(problem.limits):
+        solves_left = len(problem.limits) - number + len(conflicting)
         fewer = [other for other in conflicting if other is not limit]
-        result = _solve(replace(problem, limits=tuple(fewer), objective=()), options)
+        result = _solve(
+            replace(problem, limits=tuple(fewer), objective=()), _share(options, deadline, solves_left)
+        )
         if result is None:
             minimal = False
         elif result.status is SolveStatus.INFEASIBLE:
             conflicting = fewer
-    return Conflict(tuple(_relax(problem, limit, options) for limit in conflicting), minimal)
+    relaxations = []
+    for number, limit in enumerate(conflicting):
+        own_options = _share(options, deadline, len(conflicting) - number)
+        relaxations.append(_relax(problem, limit, own_options))
+    return Conflict(tuple(relaxations), minimal)
+
+
+def _share(options: SolverOptions, deadline: float, solves_left: int) -> SolverOptions:
+    """Return the options of the next solve: its part of the time that is left."""
+    return replace(options, time_limit_s=max(0.0, deadline - time.perf_counter()) / solves_left)
 
 
 def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> LimitRelaxation:
@@ -81,6 +97,8 @@ def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> L
 
 
 def _solve(problem: PlacementProblem, options: SolverOptions) -> SolveResult | None:
+    if options.time_limit_s < _LEAST_TIME_S:
+        return None
     try:
         return solve(problem, options)
     except SolverError:  # out of time without an answer

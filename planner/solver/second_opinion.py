@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.backends import SolverOptions, run_second_solver
 from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.model import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.result import SolveStatus
-
-_OTHER = {"highs": "cbc"}  # both come with pulp; beside any other solver HiGHS is the second one
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +36,15 @@ class SecondOpinion:
 def second_opinion(
     problem: PlacementProblem, options: SolverOptions, time_limit_s: float, start: Choice | None = None
 ) -> SecondOpinion:
-    """Solve a problem over all its options with another solver than the options name.
+    """Solve a problem over all its options with another solver than the options name, or in another way.
 
     A solver that is not here, fails, or answers with a plan that breaks a limit has no opinion.
     """
     keep = [tuple(range(len(vertex.options))) for vertex in problem.vertices]
     program = build_program(problem)
-    other = replace(options, name=_OTHER.get(options.name, "highs"), time_limit_s=time_limit_s)
+    in_time = replace(options, time_limit_s=time_limit_s)
     try:
-        run_solver(program.lp, other, start_values(program, keep, start))
+        run_second_solver(program.lp, in_time, start_values(program, keep, start))
     except SolverError:
         return SecondOpinion()
     status = solve_status(program.lp)
