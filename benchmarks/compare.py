@@ -17,9 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from planner.comparison.bandwidths import parse_bandwidths
 from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.records import Comparison
-from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.errors import ScenarioError
 from planner.inputs.prepared_scenario import prepare

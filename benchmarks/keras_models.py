@@ -24,7 +24,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from planner.deployment.deliverable import VerificationTarget
+from planner.deployment.built_models import VerificationTarget
 from planner.inputs.dataset import Dataset
 from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.plan.records import Metrics

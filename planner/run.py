@@ -6,15 +6,15 @@ from pathlib import Path
 
 from planner.costs.device_costs import noise_of
 from planner.deployment.build import build_models
-from planner.deployment.deliverable import BuiltModels, VerificationTarget, verification_target
+from planner.deployment.built_models import BuiltModels, VerificationTarget, verification_target
 from planner.devices.quantization_schemes import schemes_of, trial_level
 from planner.devices.runtime import local_runtime
 from planner.errors import DataError, OutputError
 from planner.inputs.prepared_scenario import group_units, load_datasets, load_source, prepare
 from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.records import Plan
-from planner.refinement.closed_loop import LoopState, SolvedPlan
 from planner.refinement.infeasibility_text import conflict_text
+from planner.refinement.loop_state import LoopState, SolvedPlan
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.refinement.outcome import Outcome
 from planner.refinement.plan_assembly import assemble_infeasible, assemble_plan

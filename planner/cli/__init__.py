@@ -4,8 +4,8 @@ cache_command: the command `plan cache`
 commands: every command of `plan`, its options and exit codes
 compare_options: the options of `plan compare` -> sweep and request
 error_reports: the file that keeps the traceback of an internal error
+interrupts: SIGINT, SIGTERM, SIGHUP: which end a run, and how they are answered
 logging_setup: -v, --quiet, --log-file and --debug
-signals: which signals ask a run to end
 standard_output: keeps the process's standard output for what the command itself answers
 supervisor: the command in a child process, so that a crash of native code is told in one line
 terminal: printing to standard output

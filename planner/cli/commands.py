@@ -14,10 +14,11 @@ from cyclopts import App, CycloptsError, Parameter, Token
 
 from planner.cli.cache_command import cache_app
 from planner.cli.error_reports import report_exception
+from planner.cli.interrupts import INTERRUPT
 from planner.cli.logging_setup import MessageOptions, messages
 from planner.cli.standard_output import standard_output
 from planner.cli.terminal import print_text, terminal
-from planner.cli.terminal_progress import INTERRUPT, terminal_progress
+from planner.cli.terminal_progress import terminal_progress
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.json_record import to_json
 from planner.report.terminal_table import line

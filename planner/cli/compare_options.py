@@ -10,10 +10,10 @@ from planner.comparison.bandwidth_traces import (
     read_trace,
     uniform_log,
 )
+from planner.comparison.bandwidths import Bandwidths, parse_bandwidths, parse_budgets
 from planner.comparison.compare import CompareRequest
 from planner.comparison.pareto_sweep import parse_axes
 from planner.comparison.plan_set import PlanSetRequest
-from planner.comparison.sweep import Bandwidths, parse_bandwidths, parse_budgets
 from planner.comparison.sweep_points import Sweep
 from planner.errors import UsageError
 from planner.scenario.schema import Scenario

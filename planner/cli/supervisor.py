@@ -17,11 +17,11 @@ from contextlib import suppress
 from typing import IO
 
 from planner.cli.error_reports import report_crash
+from planner.cli.interrupts import interrupts
 from profiling.directories import cache_folder
 from profiling.runtime.crash_journal import last_notes
 
 _MOST_CRASHES = 20
-_FORWARDED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _PR_SET_PDEATHSIG = 1  # Linux: sys/prctl.h
 _FAILED = 1
 
@@ -58,12 +58,14 @@ def _stack_file() -> IO[bytes]:
 def _fork(command: Callable[[], None], stack: IO[bytes]) -> int:
     """Return the process number of a child that runs a command, in a process group of its own.
 
-    So signals of the terminal reach it once, through this process.
+    So signals of the terminal reach it once, through this process: `_wait` lets them through.
     """
     assert sys.platform != "win32"
+    signal.pthread_sigmask(signal.SIG_BLOCK, interrupts())
     child = os.fork()
     if child:
         return child
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts())
     os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -74,11 +76,13 @@ def _fork(command: Callable[[], None], stack: IO[bytes]) -> int:
 
 def _wait(child: int) -> int:
     """Wait for a child, forwarding signals to it, and return its wait status."""
+    assert sys.platform != "win32"
 
     def forward(number: int, _frame: object) -> None:
         os.kill(child, number)
 
-    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    before = {number: signal.signal(number, forward) for number in interrupts()}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts())  # from here on the child has them
     try:
         return os.waitpid(child, 0)[1]
     finally:

@@ -1,6 +1,5 @@
 """Progress on the terminal, and interrupts that no library swallows."""
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,38 +8,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from planner.cli.signals import interrupts
+from planner.cli.interrupts import INTERRUPT
 from profiling.printable_text import shown
 from profiling.progress import Progress
 
 progress_hidden: ContextVar[bool] = ContextVar("progress_hidden", default=False)
 """Whether progress is not shown, even on a terminal."""
-
-
-class _Interrupt:
-    """Turns signals into KeyboardInterrupt, and again at the next progress: libraries swallow some.
-
-    It is armed once they are loaded: some of them crash if their import is interrupted.
-    """
-
-    seen = False
-
-    def arm(self) -> None:
-        """Answer signals from now on."""
-        for number in interrupts():
-            signal.signal(number, self)
-
-    def __call__(self, _signal: int, _frame: object) -> None:
-        self.seen = True
-        raise KeyboardInterrupt
-
-    def check(self, *_: object) -> None:
-        """Raise again what was swallowed; stands in for a progress reporter where none is shown."""
-        if self.seen:
-            raise KeyboardInterrupt
-
-
-INTERRUPT = _Interrupt()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Plans over bandwidths and budgets: sweeps, breakpoints, baselines, Pareto fronts, plan sets.
 
 bandwidth_traces: how often each bandwidth occurs: traces, distributions, ranges
+bandwidths: bandwidths and budgets to compare plans over
 baseline_rows: the baselines of each row of a comparison, under the same costs and budgets
 baselines: one device, one cut, the minimum cut, precision first or placement first
 breakpoints: bandwidths at which the best plan changes, and the best plan at each point
@@ -12,6 +13,5 @@ plan_registry: the plans that a comparison meets, each registered once under a n
 plan_selection: the few plans that serve a changing bandwidth best, and when to change from one to another
 plan_set: the plan set of a comparison, and what a runtime needs to follow the bandwidth
 records: compare.json
-sweep: bandwidths and budgets to compare plans over
 sweep_points: the problem at each bandwidth and set of budgets
 """

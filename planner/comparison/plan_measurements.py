@@ -8,8 +8,8 @@ import onnxruntime as ort
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.records import PlanMeasurement, PlanSummary, Row
 from planner.comparison.sweep_points import SweepPoints, with_budgets
-from planner.deployment.deliverable import BuiltModels, verification_target
-from planner.devices.runtime import MEASURE_HERE, origin_of, runtime_of
+from planner.deployment.built_models import BuiltModels, verification_target
+from planner.devices.runtime import is_measured_here, origin_of, runtime_of
 from planner.plan.configuration import Configuration
 from planner.plan.records import Measured
 from planner.user_objects import hash_code_beside
@@ -113,8 +113,8 @@ class _PlanMeasurements:
         prepared = self._basis.prepared
 
         def make() -> Measured:
-            deliverable = verification_target(prepared, self._basis.build(chosen))
-            return verify(deliverable, prepared.evaluation, prepared.runtime, prepared.metric)
+            target = verification_target(prepared, self._basis.build(chosen))
+            return verify(target, prepared.evaluation, prepared.runtime, prepared.metric)
 
         self._progress("measuring plans", self._done, self._total)
         measured = cached(self._file(EntryKind.PLAN_ERRORS, repr(chosen)), Measured, make)
@@ -166,4 +166,4 @@ class _PlanMeasurements:
         scenario = self._basis.scenario
         used = {*chosen.devices, scenario.source, scenario.sink}
         origins = [origin_of(scenario, scenario.device(name))[0] for name in used]
-        return all(origin.profile in (None, MEASURE_HERE) for origin in origins)
+        return all(is_measured_here(origin) for origin in origins)

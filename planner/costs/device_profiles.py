@@ -8,7 +8,7 @@ import onnxruntime as ort
 from planner.costs.device_costs import noise_of
 from planner.costs.noise_profiles import noise_profiles
 from planner.devices.quantization_schemes import scheme_here
-from planner.devices.runtime import MEASURE_HERE, measured_devices, runtime_of, setup_of
+from planner.devices.runtime import MEASURE_HERE, is_measured_here, measured_devices, runtime_of, setup_of
 from planner.errors import ScenarioError
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import Prepared, prepare
@@ -43,7 +43,7 @@ def latency_profile(
     ProfileError
         If the file is unreadable, of another format or model, or lacks a precision that the device may use.
     """
-    if device.profile not in (None, MEASURE_HERE):
+    if not is_measured_here(device):
         return _read_profile(scenario, device, subject)
     setup = setup_of(scenario, device)
     path = entry_path(

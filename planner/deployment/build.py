@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from planner.deployment.deliverable import BuiltModels
+from planner.deployment.built_models import BuiltModels
 from planner.deployment.metadata import label_nodes, label_stage
 from planner.deployment.mixed_precision import rebuild
 from planner.deployment.split import Placement, split, wired_tensors_of

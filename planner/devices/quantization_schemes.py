@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from planner.devices.runtime import MEASURE_HERE, local_runtime, origin_of
+from planner.devices.runtime import is_measured_here, local_runtime, origin_of
 from planner.errors import ScenarioError
 from planner.scenario.schema import DeviceSpec, Scenario
 from profiling.errors import ProfileError
@@ -59,14 +59,14 @@ def trial_level(scenario: Scenario, device: DeviceSpec, scheme: Scheme) -> Optim
     If int8 kernels overflow here with the device's 8-bit weights but not there, they must not run: at
     basic optimization the quantized model computes in float.
     """
-    foreign = device.profile not in (None, MEASURE_HERE) or device.scaled_from is not None
+    foreign = not is_measured_here(device) or device.scaled_from is not None
     if foreign and not scheme.reduce_range and this_cpu_overflows(local_runtime(scenario)):
         return Optimization.BASIC
     return Optimization.DEFAULT
 
 
 def _profile_of(device: DeviceSpec) -> LatencyProfile | None:
-    if device.profile in (None, MEASURE_HERE):
+    if is_measured_here(device):
         return None
     path = Path(str(device.profile))
     if not path.exists():

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from planner.deployment.deliverable import BuiltModels
+from planner.deployment.built_models import BuiltModels
 from planner.errors import OutputError
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
@@ -308,7 +308,7 @@ def _read_record(path: Path, record_type: type[T]) -> T:
 
 
 def _decoded(text: bytes, record_type: type[T], path: Path, expected_type: type = Plan) -> T:
-    """Return what JSON text of a file says; `of` is what the file should hold."""
+    """Return what JSON text of a file says; messages name what the file should hold."""
     try:
         return msgspec.json.decode(text, type=record_type)
     except RecursionError as exc:

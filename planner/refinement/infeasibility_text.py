@@ -21,44 +21,46 @@ def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float
     noise
         Noise power that a sum of noise powers comes to.
     """
-    budgets = [_limit_text(scenario, one, noise) for one in conflict.relaxations]
-    ways = [way for one in conflict.relaxations if (way := _way_text(scenario, one, noise))]
+    budgets = [_limit_text(scenario, relaxation, noise) for relaxation in conflict.relaxations]
+    ways = [way for relaxation in conflict.relaxations if (way := _way_text(scenario, relaxation, noise))]
     sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal)
     return f"infeasible at the measured costs: {sentence}"
 
 
-def _limit_text(scenario: Scenario, one: LimitRelaxation, noise: Callable[[float], float]) -> str:
-    unit = unit_of(scenario, one.limit.quantity)
-    value = _in_unit(unit, one, one.limit.at_most, noise)
-    if _is_derived(scenario, one, noise):
+def _limit_text(scenario: Scenario, relaxation: LimitRelaxation, noise: Callable[[float], float]) -> str:
+    unit = unit_of(scenario, relaxation.limit.quantity)
+    value = _in_unit(unit, relaxation, relaxation.limit.at_most, noise)
+    if _is_derived(scenario, relaxation, noise):
         budgets = [name for name in _ERRORS if getattr(scenario.budget, name) is not None]
         return f"{' and '.join(budgets)} (which leave {value:.4g} of noise on held-back data)"
     return unit.text(f"{value:.4g}")
 
 
-def _way_text(scenario: Scenario, one: LimitRelaxation, noise: Callable[[float], float]) -> str | None:
-    if one.least is None or _is_derived(scenario, one, noise):
+def _way_text(scenario: Scenario, relaxation: LimitRelaxation, noise: Callable[[float], float]) -> str | None:
+    if relaxation.least is None or _is_derived(scenario, relaxation, noise):
         return None
-    unit = unit_of(scenario, one.limit.quantity)
-    value = _in_unit(unit, one, one.least, noise)
-    least = one.limit.quantity.metric is CostMetric.PERIOD  # a throughput has to fall
+    unit = unit_of(scenario, relaxation.limit.quantity)
+    value = _in_unit(unit, relaxation, relaxation.least, noise)
+    least = relaxation.limit.quantity.metric is CostMetric.PERIOD  # a throughput has to fall
     enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
-    return unit.text(f"{enough:.10g}") + ("" if one.proved else " (or closer to the budget)")
+    return unit.text(f"{enough:.10g}") + ("" if relaxation.proved else " (or closer to the budget)")
 
 
-def _is_derived(scenario: Scenario, one: LimitRelaxation, noise: Callable[[float], float]) -> bool:
+def _is_derived(scenario: Scenario, relaxation: LimitRelaxation, noise: Callable[[float], float]) -> bool:
     """Return whether a limit on noise is what trying out plans left, and not what the user wrote."""
-    if one.limit.quantity.metric is not CostMetric.NOISE:
+    if relaxation.limit.quantity.metric is not CostMetric.NOISE:
         return False
     written = scenario.budget.noise_relative_rms
     if written is None:
         return any(getattr(scenario.budget, name) is not None for name in _ERRORS)
-    return float(noise(one.limit.at_most) ** 0.5) < written * (1 - _ROUNDING)
+    return float(noise(relaxation.limit.at_most) ** 0.5) < written * (1 - _ROUNDING)
 
 
-def _in_unit(unit: BudgetUnit, one: LimitRelaxation, value: float, noise: Callable[[float], float]) -> float:
+def _in_unit(
+    unit: BudgetUnit, relaxation: LimitRelaxation, value: float, noise: Callable[[float], float]
+) -> float:
     """Return a value of a limited quantity in a budget's unit."""
-    return unit.in_unit(noise(value) if one.limit.quantity.metric is CostMetric.NOISE else value)
+    return unit.in_unit(noise(value) if relaxation.limit.quantity.metric is CostMetric.NOISE else value)
 
 
 def _round_up(value: float) -> float:

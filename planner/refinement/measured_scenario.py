@@ -9,7 +9,7 @@ from planner.costs.device_profiles import profile_devices
 from planner.costs.noise_model import NoiseModel, TrialSetup
 from planner.costs.noise_profiles import noise_model, noise_profiles
 from planner.deployment.build import build
-from planner.deployment.deliverable import BuiltModels, verification_target
+from planner.deployment.built_models import BuiltModels, verification_target
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.records import Metrics

@@ -27,7 +27,7 @@ from planner.solver.single_precision import unconstrained_noise_plans, uniform_p
 from planner.solver.solve import solve
 from planner.verification.error_budgets import cautious_noise, doubtful_budgets, has_error_budget
 
-_LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 NOISE = Quantity(CostMetric.NOISE)
 # Where a budget on answers breaks, no formula says how far noise has to fall. Halving its power takes ten
 # plans to a thousandth of it.
@@ -215,7 +215,7 @@ class NoiseLimitSearch:
             held_back=metrics,
             broken=tuple(name for name, _, _ in doubtful_budgets(self.budget, metrics)),
         )
-        _LOG.info(
+        log.info(
             "plan %d tried out: noise %.4g, predicted %.4g, %.6g s, breaks %s",
             len(state.rounds) + 1,
             metrics.noise_relative_rms,
@@ -229,11 +229,11 @@ class NoiseLimitSearch:
         """Return the best that keeps the budgets: what was found, or a plan found regardless of noise."""
         state = searched.state
         kept = any(shown.delivered for shown in searched.rounds)
-        objective_s = (searched.result.objective or 0.0) if kept else inf
+        best_objective = (searched.result.objective or 0.0) if kept else inf
         free = searched.problem.with_limit(NOISE, None)
         for result in unconstrained_noise_plans(free, self.options):
             choice, objective = result.choice, result.objective or 0.0
-            if choice is None or objective >= objective_s * (1 - _GAIN):
+            if choice is None or objective >= best_objective * (1 - _GAIN):
                 break
             keeps, state = self._keeps(free, result, state)
             if keeps:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.deployment.deliverable import BuiltModels
+from planner.deployment.built_models import BuiltModels
 from planner.plan.records import Plan
 from profiling.records.profile import Profile
 

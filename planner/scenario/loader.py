@@ -162,23 +162,23 @@ def _override(content: dict[str, object], setting: str, option: str = "--set") -
         raise ScenarioError(f"{option} {setting}: a key has at most {_DEEPEST} parts")
     parent: object = content
     for step in parents:
-        parent = _child(parent, step, setting)
+        parent = _child(parent, step, f"{option} {setting}")
     if isinstance(parent, list):
-        _child(parent, last, setting)
+        _child(parent, last, f"{option} {setting}")
         parent[int(last)] = value
     elif isinstance(parent, dict):
         parent[last] = value
     else:
-        raise ScenarioError(f"--set {setting}: {'.'.join(parents)} holds no keys")
+        raise ScenarioError(f"{option} {setting}: {'.'.join(parents)} holds no keys")
 
 
-def _child(parent: object, step: str, setting: str) -> object:
+def _child(parent: object, step: str, option_text: str) -> object:
     if isinstance(parent, dict):
         return parent.setdefault(step, {})
     if isinstance(parent, list) and step in map(str, range(len(parent))):
         return parent[int(step)]
     length = f"; it has {len(parent)} entries, counted from 0" if isinstance(parent, list) else ""
-    raise ScenarioError(f"--set {setting}: there is no {step!r}{length}")
+    raise ScenarioError(f"{option_text}: there is no {step!r}{length}")
 
 
 def _unset_variables(content: object) -> Iterator[Fault]:

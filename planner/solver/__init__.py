@@ -6,6 +6,7 @@ pareto_front: Pareto fronts by epsilon-constraints
 pipeline_dp: the best plan of consecutive stages, by dynamic programming over sets of finished units
 process_pool: a map over processes, which end at once when the work is interrupted
 result: SolveResult: choice, objective, bound, status
+second_opinion: a second solver's answer, to be compared with the first one's
 single_precision: the fastest plan of all and in each precision, without a limit on noise
 solve: a proved optimum, or a plan and its bound
 solve_cache: solved problems kept on disk

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from planner.problem.placement_problem import Choice
 
-_OPTIMAL_GAP = 1e-4  # relative, HiGHS's own default; a wider gap is called feasible whatever the solver says
+OPTIMAL_GAP = 1e-4  # relative, HiGHS's own default; a wider gap is called feasible whatever the solver says
 
 
 class SolveStatus(StrEnum):
@@ -67,6 +67,6 @@ def replace_choice(result: SolveResult, choice: Choice, objective: float) -> Sol
     ('feasible', 0.2)
     """
     bound = objective if result.bound is None else min(result.bound, objective)
-    close = objective - bound <= _OPTIMAL_GAP * objective
+    close = objective - bound <= OPTIMAL_GAP * objective
     status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
     return replace(result, choice=choice, objective=objective, bound=bound, status=status)

@@ -11,7 +11,7 @@ from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.solver.backends import SolverOptions, run_second_solver
 from planner.solver.milp.answer import decoded_choice, solve_status
-from planner.solver.milp.model import build_program
+from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.result import SolveStatus
 

@@ -17,13 +17,13 @@ from planner.solver.lagrangian.dual_bound import lower_bound
 from planner.solver.lagrangian.variable_elimination import Table
 from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.assignment_constraints import implied_order
-from planner.solver.milp.model import build_program
+from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units
-from planner.solver.result import _OPTIMAL_GAP, SolveResult, SolveStatus
+from planner.solver.result import OPTIMAL_GAP, SolveResult, SolveStatus
 from planner.solver.second_opinion import second_opinion
 
 log = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ class _Search:
         scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice))
         status = solve_status(program.lp)
         log.info(
-            "%s: %d variables, %d constraints, %s, bound %.9g, %.2f s",
+            "%s: %d variables, %d constraints, %s, scaled bound %.9g, %.2f s",
             options.name,
             *self._size,
             status or "no plan in time",
@@ -282,7 +282,7 @@ class _Search:
                 "raise solver.time_limit_s in the scenario"
             )
         bound = float(min(max(bound, 0.0), self._objective))  # costs are not negative
-        close = self._objective - bound <= _OPTIMAL_GAP * abs(self._objective) + _LEAST_GAP
+        close = self._objective - bound <= OPTIMAL_GAP * abs(self._objective) + _LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
         return SolveResult(status, self._choice, self._objective, bound, *run_facts)
 

@@ -1,5 +1,6 @@
 """Runs stages against the fp32 model: errors, bit equality, latency.
 
+chain_check: whether the chain of stages is the whole mixed model: bits, integer kernels, transposes
 error_budgets: which error budgets a plan keeps, as measured and with a margin for few samples
 error_metrics: how far a plan's outputs are from the fp32 model's
 sample_size: budgets that the samples are too few to show, and how many would do

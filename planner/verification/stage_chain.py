@@ -1,13 +1,22 @@
 """Runs a chain of stages on this machine, handing each cut tensor from one to the next."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import onnx
 
+from planner.deployment.built_models import VerificationTarget
 from profiling.arrays import Array, Feeds
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.session import (
+    Optimization,
+    Runtime,
+    open_session,
+    run_at_once,
+    run_samples,
+    run_session,
+)
 
 
 class Chain:
@@ -50,3 +59,21 @@ class Chain:
 def same_bits(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
     """Return whether all arrays agree in every bit."""
     return all(a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes() for name in a)
+
+
+def run_whole(
+    model: onnx.ModelProto | Path,
+    samples: Iterable[Feeds],
+    runtime: Runtime,
+    optimization: Optimization = Optimization.DEFAULT,
+) -> list[dict[str, Array]]:
+    """Return a model's outputs for each sample."""
+    session = open_session(model, runtime, optimization)
+    return list(run_samples(session, samples))
+
+
+def run_chain(
+    chain: Chain, target: VerificationTarget, samples: Iterable[Feeds]
+) -> Iterator[dict[str, Array]]:
+    """Yield a chain's outputs for each sample, several samples at once."""
+    return run_at_once(partial(chain.run, outputs=target.outputs), samples)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from planner.deployment.deliverable import BuiltModels
-from planner.devices.runtime import MEASURE_HERE, measured_devices, origin_of, runtime_of
+from planner.deployment.built_models import BuiltModels
+from planner.devices.runtime import is_measured_here, measured_devices, origin_of, runtime_of
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
 from profiling.latency.measure_latency import BuiltPlan, time_plan
@@ -15,7 +15,7 @@ from profiling.runtime.session import Runtime
 def time_in_place(prepared: Prepared, built: BuiltModels, chosen: Configuration) -> dict[str, PlanTiming]:
     """Return device -> seconds of a plan's models, for the devices that this machine stands for."""
     scenario = prepared.scenario
-    measured_here = [d for d in measured_devices(scenario) if d.profile in (None, MEASURE_HERE)]
+    measured_here = [device for device in measured_devices(scenario) if is_measured_here(device)]
     plan = BuiltPlan(chosen.mix, built.mixed, tuple((stage.units, stage.model) for stage in built.stages))
     origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]
     graph, feeds = prepared.models.graph, prepared.subject.calibration.samples[0]

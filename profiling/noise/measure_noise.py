@@ -7,7 +7,7 @@ import onnxruntime as ort
 
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
-from profiling.noise.prefix_runner import NO_NOISE, NoisePair, PrefixRunner
+from profiling.noise.suffix_runner import NO_NOISE, NoisePair, SuffixRunner
 from profiling.onnx_io.external_weights import delete_files
 from profiling.onnx_io.load import model_hash
 from profiling.progress import Progress, silent
@@ -41,7 +41,7 @@ def measure_noise(
     quantized = quantize(graph.model, chosen, calibration.ranges, graph.guarded_nodes)
     quantizers = tensor_roundings(quantized)
     weights = weight_roundings(quantized)
-    runner = PrefixRunner(graph, samples)
+    runner = SuffixRunner(graph, samples)
     boundary = [name for name in graph.boundary_tensors() if name in quantizers and known_tensors is None]
     total = len(boundary) + sum(unit.quantizable for unit in graph.units)
     tensors, units = dict[str, NoisePair](), dict[str, NoisePair]()

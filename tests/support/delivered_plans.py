@@ -6,7 +6,7 @@ import numpy as np
 from made_records import SCENARIO, made_plan
 from prepared_models import Prepared
 
-from planner.deployment.deliverable import BuiltModels
+from planner.deployment.built_models import BuiltModels
 from planner.deployment.mixed_precision import rebuild
 from planner.deployment.split import Placement, split
 from planner.plan.records import Plan

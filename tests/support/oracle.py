@@ -1,7 +1,7 @@
 """Brute force over all choices, written from README's formulas alone.
 
-It shares no code with `planner.problem.cost_evaluation` or `planner.solver.milp.model`, so that a mistake
-there shows here.
+It shares no code with `planner.problem.cost_evaluation` or `planner.solver.milp.build_program`, so that a
+mistake there shows here.
 """
 
 import itertools

@@ -9,7 +9,7 @@ import pulp
 
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.tensors import FLOAT
-from planner.solver.milp.builder import (
+from planner.solver.milp.program import (
     CostAccount,
     Program,
     crossings,

@@ -2,7 +2,7 @@
 
 import itertools
 
-from planner.solver.milp.builder import (
+from planner.solver.milp.program import (
     AccountCosts,
     CostAccount,
     Program,

@@ -10,7 +10,7 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.problem.tensors import FLOAT
 from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
-from planner.solver.milp.builder import (
+from planner.solver.milp.program import (
     AccountCosts,
     AccountIndex,
     CostAccount,

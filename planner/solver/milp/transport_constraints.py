@@ -11,7 +11,7 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
 from planner.problem.tensors import FLOAT, Flow, WireForm
 from planner.problem.units import Option
-from planner.solver.milp.builder import (
+from planner.solver.milp.program import (
     AccountCosts,
     CostAccount,
     Program,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pulp
 
 from planner.problem.placement_problem import Choice
-from planner.solver.milp.builder import Program
+from planner.solver.milp.program import Program
 
 
 def start_values(

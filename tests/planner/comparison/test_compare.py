@@ -17,10 +17,10 @@ import planner.comparison.plan_measurements
 import planner.solver.solve_cache
 from planner.cli.commands import main
 from planner.comparison.bandwidth_traces import uniform_log
+from planner.comparison.bandwidths import parse_bandwidths
 from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.records import Comparison
-from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableSet, write_comparison

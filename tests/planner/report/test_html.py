@@ -17,9 +17,9 @@ from measured_scenarios import quickstart_basis
 from repository import ROOT
 
 from planner.comparison.bandwidth_traces import uniform_log
+from planner.comparison.bandwidths import parse_bandwidths
 from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.plan_set import PlanSetRequest
-from planner.comparison.sweep import parse_bandwidths
 from planner.comparison.sweep_points import Sweep
 from planner.output.comparison_folder import write_comparison
 from planner.output.plan_folder import write_outcome

@@ -3,11 +3,12 @@ import onnx
 import pytest
 from onnx import parser
 
-from planner.deployment.deliverable import VerificationTarget
+from planner.deployment.built_models import VerificationTarget
 from planner.deployment.mixed_precision import rebuild
 from planner.deployment.split import Placement, split
 from planner.inputs.dataset import Dataset
-from planner.verification.verify import check_chain, measure_errors, verify
+from planner.verification.chain_check import check_chain
+from planner.verification.verify import measure_errors, verify
 from profiling.runtime.session import Optimization, Runtime
 
 HERE = Runtime()

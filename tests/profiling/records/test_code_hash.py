@@ -100,7 +100,7 @@ def test_a_changed_solver_asks_for_new_answers_and_keeps_profiles(tmp_path):
     for package in ("planner", "profiling"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     before = keys(tmp_path)
-    with (tmp_path / "planner/solver/milp/builder.py").open("a") as file:
+    with (tmp_path / "planner/solver/milp/program.py").open("a") as file:
         file.write("# changed\n")
     after = keys(tmp_path)
     assert (after[0] != before[0], after[1] == before[1]) == (True, True)

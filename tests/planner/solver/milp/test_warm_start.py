@@ -8,7 +8,7 @@ from strategies import problems
 from planner.problem.placement_problem import Choice
 from planner.solver.backends import SolverOptions, run_solver
 from planner.solver.milp.answer import decoded_choice, solve_status
-from planner.solver.milp.model import build_program
+from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve

@@ -19,9 +19,9 @@ from planner.solver.milp.assignment_constraints import (
     add_together,
     implied_order,
 )
-from planner.solver.milp.builder import Program
 from planner.solver.milp.conversion_constraints import add_dequantize, add_quantize, add_stage_boundaries
 from planner.solver.milp.objective_and_limits import add_limits, add_noise, add_objective, longest_s
+from planner.solver.milp.program import Program
 from planner.solver.milp.transport_constraints import (
     add_links,
     add_transport,

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from small_problems import small_problem, two_devices_with_one_to_return_to
 
-from planner.solver.milp.model import build_program
+from planner.solver.milp.build_program import build_program
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = (

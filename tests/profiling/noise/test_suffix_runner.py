@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from profiling.noise.noise_power import noise_power
-from profiling.noise.prefix_runner import NO_NOISE, NoisePair, PrefixRunner
+from profiling.noise.suffix_runner import NO_NOISE, NoisePair, SuffixRunner
 from profiling.onnx_io.extract import Library
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings, with_rounded
 from profiling.quantization.quantize import quantize
@@ -32,7 +32,7 @@ def prepared(request):
 
 def test_noise_of_each_tensor_is_that_of_the_whole_model_with_it_rounded(prepared):
     graph, roundings = prepared.graph, tensor_roundings(quantized(prepared))
-    runner = PrefixRunner(graph, prepared.samples)
+    runner = SuffixRunner(graph, prepared.samples)
     compared = 0
     for position in range(len(graph.units) + 1):
         names = graph.inputs if not position else graph.units[position - 1].outputs
@@ -47,7 +47,7 @@ def test_noise_of_each_tensor_is_that_of_the_whole_model_with_it_rounded(prepare
 
 def test_noise_of_a_unit_s_weights_is_that_of_the_whole_model_with_them_rounded(prepared):
     graph, roundings = prepared.graph, weight_roundings(quantized(prepared))
-    runner = PrefixRunner(graph, prepared.samples)
+    runner = SuffixRunner(graph, prepared.samples)
     nodes = {node.name: node for node in graph.model.graph.node}
     for unit in graph.units:
         read = [name for node in unit.nodes for name in nodes[node].input if name in roundings]
@@ -63,24 +63,24 @@ def test_a_tensor_that_rounding_does_not_change_makes_no_noise(prepared):
     roundings = tensor_roundings(quantized(prepared))
     name = prepared.graph.inputs[0]
     steps = [{name: roundings[name].rounded(feeds[name])} for feeds in prepared.samples]
-    assert PrefixRunner(prepared.graph, steps).tensor_noise(roundings[name]) is NO_NOISE
+    assert SuffixRunner(prepared.graph, steps).tensor_noise(roundings[name]) is NO_NOISE
 
 
 def test_the_error_as_float16_is_the_ratio_of_both_squared_errors(prepared):
     rounding = tensor_roundings(quantized(prepared))[prepared.graph.inputs[0]]
-    runner = PrefixRunner(prepared.graph, prepared.samples)
+    runner = SuffixRunner(prepared.graph, prepared.samples)
     exact = np.stack([feeds[rounding.tensor] for feeds in prepared.samples]).astype(np.float64)
     half = exact.astype(np.float32).astype(np.float16).astype(np.float64)
     steps = rounding.rounded(exact.astype(np.float32)).astype(np.float64)
     expected = np.square(half - exact).sum() / np.square(steps - exact).sum()
     assert runner.float16_error(rounding) == pytest.approx(expected, rel=1e-6)
     large = [{rounding.tensor: feeds[rounding.tensor] * np.float32(1e6)} for feeds in prepared.samples]
-    assert PrefixRunner(prepared.graph, large).float16_error(rounding) is None
+    assert SuffixRunner(prepared.graph, large).float16_error(rounding) is None
 
 
 def test_no_more_tensors_are_kept_than_later_units_read(prepared):
     graph = prepared.graph
-    runner = PrefixRunner(graph, prepared.samples[:1])
+    runner = SuffixRunner(graph, prepared.samples[:1])
     for position in range(1, len(graph.units)):
         runner.advance()
         read = {name for unit in graph.units[position:] for name in unit.inputs}

@@ -38,7 +38,7 @@ class NoisePair:
 NO_NOISE = NoisePair(0.0, 0.0)
 
 
-class PrefixRunner:
+class SuffixRunner:
     """Walks along the units with the tensors of every sample that the rest of the model still needs.
 
     So a change is seen at taps and outputs by running only what lies behind it.
