@@ -38,7 +38,7 @@ from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.timing import time_interleaved
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.precision import Precision
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
 from profiling.runtime.session import open_session, run_session
@@ -140,13 +140,13 @@ def isolated(prepared: Prepared, indices: Iterable[int]) -> dict[tuple[int, Prec
     calibration = prepared.calibration(prepared.scenario.source)
     wanted = set(indices)
     able = [unit.index for unit in graph.units if unit.quantizable and unit.index in wanted]
-    libraries = {
-        Precision.FP32: Library(graph.model),
-        Precision.INT8: Library(rebuild(graph, calibration.of(able), prepared.ranges)),
+    extractors = {
+        Precision.FP32: SubmodelExtractor(graph.model),
+        Precision.INT8: SubmodelExtractor(rebuild(graph, calibration.of(able), prepared.ranges)),
     }
     seconds = {}
     for unit in (unit for unit in graph.units if unit.index in wanted):
-        for precision, library in libraries.items():
+        for precision, extractor in extractors.items():
             int8 = precision is Precision.INT8
             if int8 and not unit.quantizable:
                 continue
@@ -159,7 +159,7 @@ def isolated(prepared: Prepared, indices: Iterable[int]) -> dict[tuple[int, Prec
                 ]
                 for names in (unit.inputs, unit.outputs)
             ]
-            session = open_session(library.part(*ends), prepared.runtime)
+            session = open_session(extractor.extract(*ends), prepared.runtime)
             feeds = {
                 end.name: np.zeros(end.shape, np.uint8 if "uint8" in end.type else _dtype(end.type))
                 for end in session.get_inputs()

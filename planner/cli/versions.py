@@ -21,7 +21,7 @@ TESTED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class InstalledLibrary:
     """A library, its installed version or None, and the versions that were tested."""
 
     name: str
@@ -29,12 +29,12 @@ class Library:
     tested: tuple[str, ...]
 
 
-def libraries() -> tuple[Library, ...]:
+def libraries() -> tuple[InstalledLibrary, ...]:
     """Return what is known of each library that matters."""
-    return tuple(Library(name, _installed(name), tested) for name, tested in TESTED.items())
+    return tuple(InstalledLibrary(name, _installed(name), tested) for name, tested in TESTED.items())
 
 
-def versions_table(found: tuple[Library, ...]) -> Table:
+def versions_table(found: tuple[InstalledLibrary, ...]) -> Table:
     """Return the libraries as a table."""
     table = Table("library", "installed", "tested", box=None)
     for library in found:

@@ -11,7 +11,7 @@ from planner.deployment.mixed_precision import quantized_tensors
 from planner.errors import RebuildError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import check_model
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.precision import Wire
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
 from profiling.quantization.wire_formats import WiredTensor
@@ -110,11 +110,11 @@ def split(
         If a stage is not valid ONNX.
     """
     cutter = _Cutter(mixed, graph, placement, crossings)
-    library = Library(mixed)
+    extractor = SubmodelExtractor(mixed)
     stages = []
     for device, tasks in _schedule(cutter.tasks()):
         inputs, outputs = cutter.ends(device, tasks)
-        model = library.part(inputs, outputs)
+        model = extractor.extract(inputs, outputs)
         try:
             check_model(model)
         except checker.ValidationError as exc:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from profiling.on_device.cost_fits import Conversion, conversions_of, cuts_of, stage_seconds
+from profiling.on_device.cost_fits import Conversion, conversions_of, measured_cuts, stage_seconds
 from profiling.on_device.kernels import SWITCH_KINDS, WIRE_KINDS, OwnerKind
 from profiling.on_device.measurement import Timed
 from profiling.on_device.measurement_plan import PlannedUnit, SwitchTensor
@@ -157,7 +157,9 @@ def _boundary_costs(
     enter: _Sides = {}
     stages = [stage.units for stage in timing.stages]
     inside_s = stage_seconds(timing.switches, stages, costs.by_owner())
-    for stage, own_s, cuts in zip(timing.stages, inside_s, cuts_of(timing.switches, stages), strict=True):
+    for stage, own_s, cuts in zip(
+        timing.stages, inside_s, measured_cuts(timing.switches, stages), strict=True
+    ):
         if not stage.profiled_here or not stage.units or not cuts:
             continue  # what other devices take is in their own profiles
         share = max(0.0, stage.seconds * scale - start_s - own_s) / len(cuts)

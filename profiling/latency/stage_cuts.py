@@ -7,7 +7,7 @@ import onnx
 from onnx import shape_inference
 
 from profiling.graph.unit_graph import ModelGraph
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
 
 # Enough cuts for a line over their bytes, few enough that stages stay much longer than what is looked for.
@@ -45,7 +45,9 @@ def stage_models(
     model
         `graph.model`, or the same with some units quantized.
     """
-    library = Library(shape_inference.infer_shapes(model))  # types of what the quantization tool added
+    extractor = SubmodelExtractor(
+        shape_inference.infer_shapes(model)
+    )  # types of what the quantization tool added
     stage_of = {unit: number for number, units in enumerate(stages) for unit in units}
     models = []
     for number, units in enumerate(stages):
@@ -54,16 +56,16 @@ def stage_models(
         away = [n for n in writes if any(stage_of[reader] != number for reader in graph.consumers(n))]
         due = [name for name in writes if name in graph.outputs]
         inputs = [
-            name if name in graph.inputs else _handed_over(library, name)
+            name if name in graph.inputs else _handed_over(extractor, name)
             for name in reads
             if name not in writes
         ]
-        outputs = dict.fromkeys([*(_handed_over(library, name) for name in away), *due])
-        models.append(library.part(inputs, list(outputs)))
+        outputs = dict.fromkeys([*(_handed_over(extractor, name) for name in away), *due])
+        models.append(extractor.extract(inputs, list(outputs)))
     return models
 
 
-def _handed_over(library: Library, name: str) -> str:
+def _handed_over(extractor: SubmodelExtractor, name: str) -> str:
     """Return what a stage hands over for a tensor: its integers, if the model has them."""
     quantized = name + QUANTIZED_SUFFIX
-    return quantized if quantized in library.writer else name
+    return quantized if quantized in extractor.writer else name

@@ -11,7 +11,7 @@ from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import ModelGraph, Unit
 from profiling.onnx_io.external_weights import is_large, read_array
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.printable_text import first_line
 from profiling.quantization.fake_quantization import TensorRounding, WeightRounding, with_rounded
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
@@ -29,8 +29,8 @@ class IsolatedUnits:
     """Units cut out of the model and out of its quantized form."""
 
     graph: ModelGraph
-    plain: Library
-    quantized: Library
+    plain: SubmodelExtractor
+    quantized: SubmodelExtractor
     tensors: Mapping[str, TensorRounding]
     weights: Mapping[str, WeightRounding]
     level: Optimization
@@ -41,10 +41,10 @@ class IsolatedUnits:
         if in_float:
             return f"the quantization tool leaves its tensor {in_float[0]!r} in float"
         ends = {name: self._behind(name) for name in unit.outputs}
-        part = self.plain.part(unit.inputs, unit.outputs)
+        part = self.plain.extract(unit.inputs, unit.outputs)
         feeds = [{name: tensors[name] for name in unit.inputs} for tensors in live]
         try:
-            mixed = self.quantized.part(unit.inputs, list(ends.values()))
+            mixed = self.quantized.extract(unit.inputs, list(ends.values()))
             computed = run_all(mixed, feeds, self.level)
         except (ModelError, KeyError) as exc:
             return f"quantized, it does not run: {exc}"

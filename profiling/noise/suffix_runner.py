@@ -11,7 +11,7 @@ from profiling.arrays import Array, Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.noise_power import noise_power
 from profiling.noise.noise_taps import Tap, taps_of
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import TensorRounding, with_rounded
 from profiling.quantization.wire_formats import as_float16
 from profiling.runtime.session import open_session, run_samples, runtime_for
@@ -46,11 +46,11 @@ class SuffixRunner:
 
     def __init__(self, graph: ModelGraph, samples: Sequence[Feeds]) -> None:
         self._graph = graph
-        self._library = Library(graph.model)
+        self._extractor = SubmodelExtractor(graph.model)
         self._taps, self._outputs = taps_of(graph), tuple(map(Tap, graph.outputs))
         self._ends = tuple(dict.fromkeys(tap.tensor for tap in (*self._taps, *self._outputs)))
         self._runtime = runtime_for(len(samples))
-        whole = open_session(self._library.part(graph.inputs, self._ends), self._runtime)
+        whole = open_session(self._extractor.extract(graph.inputs, self._ends), self._runtime)
         self._exact = list(run_samples(whole, samples))
         self._live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
         self._position = 0
@@ -107,7 +107,7 @@ class SuffixRunner:
         behind = [name for name in self._ends if name in written]
         read = [name for name in self._live[0] if name in self._needed()]
         if behind and self._rest is None:  # one session for every change between two units
-            self._rest = open_session(self._library.part(read, behind), self._runtime)
+            self._rest = open_session(self._extractor.extract(read, behind), self._runtime)
 
         pairs = zip(self._live, changes, strict=True)
         feeds = [{name: change.get(name, live[name]) for name in read} for live, change in pairs]
@@ -130,7 +130,7 @@ class SuffixRunner:
 
     def _next(self) -> onnx.ModelProto:
         unit = self._graph.units[self._position]
-        return self._library.part(unit.inputs, unit.outputs)
+        return self._extractor.extract(unit.inputs, unit.outputs)
 
     def _computed(self, unit: onnx.ModelProto) -> list[dict[str, Array]]:
         """Return the outputs of the next unit for every sample."""

@@ -19,7 +19,7 @@ from profiling.noise.isolated_units import (
     rms_difference,
     run_all,
 )
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
 from profiling.quantization.quantize import Calibration, quantize, read_ranges
 from profiling.runtime.crash_journal import CrashJournal
@@ -79,8 +79,8 @@ def refused_units(check: UnitCheck) -> dict[str, str]:
     reasons |= refused
     isolated = IsolatedUnits(
         graph,
-        Library(graph.model),
-        Library(quantized),
+        SubmodelExtractor(graph.model),
+        SubmodelExtractor(quantized),
         tensor_roundings(quantized),
         weight_roundings(quantized),
         check.level,
@@ -179,11 +179,11 @@ def _quantized(check: UnitCheck, refused: Mapping[str, str]) -> tuple[onnx.Model
 
 
 def _refused_alone(check: UnitCheck, units: Sequence[Unit]) -> dict[str, str]:
-    library = Library(check.graph.model)
+    extractor = SubmodelExtractor(check.graph.model)
     reasons = {}
     for unit in units:
         try:
-            part = library.part(unit.inputs, unit.outputs)
+            part = extractor.extract(unit.inputs, unit.outputs)
             quantize(part, check.calibration.of(unit.nodes), check.calibration.ranges)
         except QuantizeError as exc:
             reasons[unit.name] = str(exc)
@@ -205,12 +205,12 @@ def _first_refused(check: UnitCheck, units: Sequence[Unit]) -> dict[str, str]:
 
 def _walk(graph: ModelGraph, samples: Sequence[Feeds]) -> Iterator[tuple[Unit, list[dict[str, Array]]]]:
     """Yield each unit with the tensors of every sample that it and later ones read; others are given up."""
-    library = Library(graph.model)
+    extractor = SubmodelExtractor(graph.model)
     live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
     last = {name: unit.index for unit in graph.units for name in unit.inputs}
     for unit in graph.units:
         yield unit, live
-        session = open_session(library.part(unit.inputs, unit.outputs), Runtime())
+        session = open_session(extractor.extract(unit.inputs, unit.outputs), Runtime())
         for tensors in live:
             tensors |= run_session(session, {name: tensors[name] for name in unit.inputs})
             # Large networks on several samples would not fit into memory whole.

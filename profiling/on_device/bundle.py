@@ -82,7 +82,7 @@ class BundleSessions:
         return ort.InferenceSession(str(self._folder / file), options, providers=[self._plan.provider])
 
 
-def read_plan(folder: Path) -> MeasurementPlan:
+def read_measurement_plan(folder: Path) -> MeasurementPlan:
     """Return what a bundle is to measure."""
     content = json.loads((folder / ORDER).read_text())
     content.pop("files", None)  # the planner's own list of what it wrote here
@@ -106,7 +106,7 @@ def main(folder: Path, arguments: Sequence[str]) -> None:
     SystemExit
         With a message if it cannot be measured; then no profile is written.
     """
-    plan = read_plan(folder)
+    plan = read_measurement_plan(folder)
     if plan.provider not in ort.get_available_providers():
         available = ", ".join(ort.get_available_providers())
         sys.exit(f"this ONNX Runtime has no {plan.provider}; it has {available}")

@@ -182,7 +182,7 @@ def stage_seconds(
     return totals
 
 
-def cuts_of(switches: Sequence[SwitchTensor], stages: Sequence[Sequence[int]]) -> list[list[int]]:
+def measured_cuts(switches: Sequence[SwitchTensor], stages: Sequence[Sequence[int]]) -> list[list[int]]:
     """Return for each stage the indices of the tensors at which it begins or ends."""
     if not stages:
         return []
@@ -210,7 +210,7 @@ def stage_boundary_costs(
         Of each precision, fp32 first, seconds of each stage beyond those of its units.
     """
     lines = dict.fromkeys(plan.precisions, _ZERO)
-    cuts = cuts_of(plan.switches, plan.stages)
+    cuts = measured_cuts(plan.switches, plan.stages)
     for precision, mix, overhead in zip(plan.precisions, plan.mixes, overheads):
         sides, rest = [], []
         for indices, seconds in zip(cuts, overhead):

@@ -8,7 +8,7 @@ from onnx import helper
 from profiling.onnx_io.subgraphs import all_inputs
 
 
-class Library:
+class SubmodelExtractor:
     """A model's nodes, weights and types by name, to make parts of it from.
 
     One index serves many parts: a model is cut once per unit, so that a search through all of its nodes
@@ -22,7 +22,7 @@ class Library:
         self.weights = {init.name: init for init in graph.initializer}
         self.values = {v.name: v for v in (*graph.value_info, *graph.input, *graph.output)}
 
-    def part(self, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
+    def extract(self, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
         """Return the model that computes some tensors from others; nested graphs come whole.
 
         Equal models and names give equal bytes: nodes keep the model's order, weights that of their

@@ -17,7 +17,7 @@ from repository import QUICKSTART
 from planner.cli.commands import main
 from profiling.latency.device_bundle import write_bundle
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
-from profiling.on_device.bundle import ORDER, SCRIPT, read_plan
+from profiling.on_device.bundle import ORDER, SCRIPT, read_measurement_plan
 from profiling.onnx_io import external_weights as weights
 from profiling.records.profile import load_profile, save_json
 from profiling.runtime.session import Runtime
@@ -104,7 +104,7 @@ def test_what_is_to_be_measured_is_read_as_it_was_written(residual, tmp_path):
     setup = Setup(Runtime(), 3)
     plan = measurement_plan(residual.graph, residual.calibration, setup, "board")
     save_json(plan, tmp_path / ORDER)
-    assert read_plan(tmp_path) == plan
+    assert read_measurement_plan(tmp_path) == plan
 
 
 def test_its_models_are_for_old_runtimes_too(bundle):

@@ -7,7 +7,7 @@ from repository import ROOT
 
 from profiling.latency.device_bundle import BUNDLE_FILES, write_bundle
 from profiling.latency.measure_latency import Setup, Variant, measurement_plan, variants_of
-from profiling.on_device.bundle import SCRIPT, read_feeds, read_plan
+from profiling.on_device.bundle import SCRIPT, read_feeds, read_measurement_plan
 from profiling.runtime.session import Runtime
 
 CODE = ROOT / "profiling" / "on_device"
@@ -39,7 +39,7 @@ def test_its_code_is_the_code_that_measures_here(bundle):
 
 
 def test_its_plan_lists_the_models_and_stages_that_lie_there(bundle, variants):
-    plan = read_plan(bundle)
+    plan = read_measurement_plan(bundle)
     names = {path.name for path in (bundle / "models").glob("*.onnx")}
     expected = {f"{number:02d}{kind}.onnx" for number in range(len(variants)) for kind in ("", "-tagged")}
     cut = range(len(plan.precisions))

@@ -11,7 +11,7 @@ from text_models import make, weight
 
 from profiling.errors import ModelError
 from profiling.noise.isolated_units import IsolatedUnits, rms, rms_difference, run_all
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
 from profiling.quantization.quantize import quantize
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
@@ -24,8 +24,10 @@ def isolated(prepared, tamper=lambda model: None) -> IsolatedUnits:
     model = quantize(graph.model, calibration.of(graph.quantizable_nodes), calibration.ranges)
     tensors, weights = tensor_roundings(model), weight_roundings(model)
     tamper(model)
-    quantized = Library(shape_inference.infer_shapes(model))
-    return IsolatedUnits(graph, Library(graph.model), quantized, tensors, weights, Optimization.DEFAULT)
+    quantized = SubmodelExtractor(shape_inference.infer_shapes(model))
+    return IsolatedUnits(
+        graph, SubmodelExtractor(graph.model), quantized, tensors, weights, Optimization.DEFAULT
+    )
 
 
 def fault(prepared, units: IsolatedUnits, index: int) -> str:
@@ -34,7 +36,7 @@ def fault(prepared, units: IsolatedUnits, index: int) -> str:
     read = [name for name in unit.inputs if name not in graph.inputs]
     if not read:
         return units.fault_of(unit, samples)
-    session = open_session(Library(graph.model).part(graph.inputs, read), Runtime())
+    session = open_session(SubmodelExtractor(graph.model).extract(graph.inputs, read), Runtime())
     return units.fault_of(unit, [feeds | run_session(session, feeds) for feeds in samples])
 
 

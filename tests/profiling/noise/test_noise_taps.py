@@ -8,7 +8,7 @@ from prepared_models import Prepared
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
 from profiling.noise.noise_taps import Tap, taps_of
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.runtime.session import Runtime, open_session, run_session
 
 CLASSIFIER = """
@@ -59,8 +59,8 @@ def test_a_source_behind_a_softmax_counts_as_much_as_one_before_it_with_the_same
     prepared = Prepared(models.with_weights(CLASSIFIER), tmp_path, "softmax")
     powers = _powers(prepared)
     logits, outputs = _outputs(prepared, "z"), _outputs(prepared, "p")
-    library = Library(prepared.graph.model)
-    session = open_session(library.part(["z"], ["p"]), Runtime())
+    extractor = SubmodelExtractor(prepared.graph.model)
+    session = open_session(extractor.extract(["z"], ["p"]), Runtime())
     noisy = [run_session(session, feeds) for feeds in _rounded(logits)[0]]
     before_at_output = noise_power(noisy, outputs)
     behind = noise_power(*_rounded(outputs, high=1.0))  # the tool knows what a Softmax gives
@@ -80,7 +80,7 @@ def _powers(prepared):
 
 
 def _outputs(prepared, name):
-    session = open_session(Library(prepared.graph.model).part(["x"], [name]), Runtime())
+    session = open_session(SubmodelExtractor(prepared.graph.model).extract(["x"], [name]), Runtime())
     return [run_session(session, feeds) for feeds in prepared.samples]
 
 

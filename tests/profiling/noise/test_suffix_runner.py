@@ -6,7 +6,7 @@ import pytest
 
 from profiling.noise.noise_power import noise_power
 from profiling.noise.suffix_runner import NO_NOISE, NoisePair, SuffixRunner
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings, with_rounded
 from profiling.quantization.quantize import quantize
 from profiling.runtime.session import Runtime, open_session, run_samples
@@ -85,7 +85,9 @@ def test_no_more_tensors_are_kept_than_later_units_read(prepared):
         runner.advance()
         read = {name for unit in graph.units[position:] for name in unit.inputs}
         assert set(runner._live[0]) <= read
-        session = open_session(Library(graph.model).part(graph.inputs, sorted(runner._live[0])), Runtime())
+        session = open_session(
+            SubmodelExtractor(graph.model).extract(graph.inputs, sorted(runner._live[0])), Runtime()
+        )
         (expected,) = run_samples(session, prepared.samples[:1])
         for name, values in runner._live[0].items():
             np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-5)

@@ -5,7 +5,7 @@ import pytest
 
 from profiling.latency.device_bundle import write_bundle
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
-from profiling.on_device.bundle import ORDER, BundleSessions, main, read_feeds, read_plan
+from profiling.on_device.bundle import ORDER, BundleSessions, main, read_feeds, read_measurement_plan
 from profiling.on_device.measurement_plan import FORMAT
 from profiling.records.profile import load_profile
 from profiling.runtime.session import Runtime
@@ -39,7 +39,7 @@ def test_by_default_it_is_named_after_the_device(bundle, tmp_path, monkeypatch):
 
 
 def test_every_model_of_the_plan_can_be_opened(bundle, residual, tmp_path):
-    plan = read_plan(bundle)
+    plan = read_measurement_plan(bundle)
     sessions = BundleSessions(bundle, plan)
     feeds = read_feeds(bundle)
     assert {name: value.tolist() for name, value in feeds.items()} == {

@@ -10,8 +10,8 @@ from profiling.on_device.cost_fits import (
     Conversion,
     conversion_costs,
     conversions_of,
-    cuts_of,
     fit_line,
+    measured_cuts,
     stage_boundary_costs,
     stage_seconds,
     unit_costs,
@@ -141,9 +141,9 @@ def test_a_stage_begins_where_it_reads_and_ends_where_others_read():
         SwitchTensor(*row)
         for row in [("in", 40, -1, [0]), ("a", 8, 0, [1, 2]), ("b", 8, 1, [2]), ("out", 4, 2, [-1])]
     ]
-    assert cuts_of(chain, [[0, 1, 2]]) == [[]]
-    assert cuts_of(chain, [[0], [1, 2]]) == [[1], [1]]
-    assert cuts_of(chain, [[0], [1], [2]]) == [[1], [1, 2], [1, 2]]
+    assert measured_cuts(chain, [[0, 1, 2]]) == [[]]
+    assert measured_cuts(chain, [[0], [1, 2]]) == [[1], [1]]
+    assert measured_cuts(chain, [[0], [1], [2]]) == [[1], [1, 2], [1, 2]]
     assert [tensor.precision_in({1: INT8}) for tensor in chain] == [FP32, INT8, INT8, FP32]
     assert [tensor.precision_in({1: INT8, 2: INT16}) for tensor in chain] == [FP32, INT8, INT8, INT16]
 
@@ -151,7 +151,7 @@ def test_a_stage_begins_where_it_reads_and_ends_where_others_read():
 @given(graphs(), st.lists(st.integers(0, 2), min_size=UNITS, max_size=UNITS))
 def test_a_cut_is_a_tensor_that_units_of_two_stages_touch(tensors, places):
     stages = [[unit for unit in range(UNITS) if places[unit] == stage] for stage in range(3)]
-    cuts = cuts_of(tensors, stages)
+    cuts = measured_cuts(tensors, stages)
     for index, tensor in enumerate(tensors):
         around = {places[unit] for unit in (tensor.producer, *tensor.consumers) if unit != CALLER}
         apart = tensor.producer != CALLER and len(around) > 1
@@ -170,7 +170,7 @@ def test_the_cost_of_cuts_is_found_again(plan, line):
         return start + slope * tensor.size_bytes
 
     excess = [
-        [sum(cost(index, mix) for index in cuts) for cuts in cuts_of(plan.switches, plan.stages)]
+        [sum(cost(index, mix) for index in cuts) for cuts in measured_cuts(plan.switches, plan.stages)]
         for mix in plan.mixes[:3]
     ]
     sizes = {name: size for name, size, _, _ in plan.switches}
@@ -233,7 +233,7 @@ def test_where_a_line_would_fall_below_zero_one_through_the_origin_is_taken():
 
 def test_a_stage_that_lost_a_fusion_moves_the_line_little(plan):
     plan = replace(plan, stages=[[unit] for unit in range(len(plan.units))], precisions=[FP32])
-    cuts = cuts_of(plan.switches, plan.stages)
+    cuts = measured_cuts(plan.switches, plan.stages)
     overhead = np.array([2e-5 * len(indices) for indices in cuts])
     overhead[3] += 1e-2
     rows = stage_boundary_costs(plan, [list(overhead)])

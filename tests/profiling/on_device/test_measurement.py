@@ -5,7 +5,7 @@ import pytest
 
 from profiling.latency.device_bundle import write_bundle
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
-from profiling.on_device.bundle import BundleSessions, read_feeds, read_plan
+from profiling.on_device.bundle import BundleSessions, read_feeds, read_measurement_plan
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.measurement import Timed, measure, stage_overheads, wire_costs
@@ -32,7 +32,7 @@ def reports() -> list[tuple[str, int, int]]:
 
 @pytest.fixture(scope="module")
 def record(bundle, reports) -> LatencyRecord:
-    plan = read_plan(bundle)
+    plan = read_measurement_plan(bundle)
     return measure(plan, BundleSessions(bundle, plan), read_feeds(bundle), lambda *args: reports.append(args))
 
 
@@ -48,7 +48,7 @@ def test_every_precision_has_its_run_its_kernels_and_a_rest(record):
 
 
 def test_mixed_models_run_half_as_often(record, bundle):
-    plan = read_plan(bundle)
+    plan = read_measurement_plan(bundle)
     mixed = len(plan.variants) - len(Precision)
     # The fp32 model runs beside every model.
     assert len(record.runs_s[Precision.FP32]) == len(Precision) * ROUNDS + mixed * ROUNDS // 2
@@ -60,7 +60,7 @@ def test_a_machine_is_noisy_from_a_spread_of_15_percent_on(record):
 
 
 def test_progress_counts_models_and_cut_ones(record, reports, bundle):
-    models = len(read_plan(bundle).variants)
+    models = len(read_measurement_plan(bundle).variants)
     assert reports == [
         *(("timing", number, models) for number in range(1, models + 1)),
         *(("timing cuts", number, len(Precision)) for number in range(1, len(Precision) + 1)),
@@ -68,14 +68,14 @@ def test_progress_counts_models_and_cut_ones(record, reports, bundle):
 
 
 def test_wires_have_a_line_for_each_side(bundle):
-    plan = read_plan(bundle)
+    plan = read_measurement_plan(bundle)
     rows = wire_costs(plan, BundleSessions(bundle, plan))
     assert {(row.wire, row.side) for row in rows} == {(wire, side) for wire, side, _ in plan.wires}
     assert all(row.start_s >= 0 and row.element_s >= 0 for row in rows)
 
 
 def test_without_stages_nothing_is_cut(bundle):
-    plan = replace(read_plan(bundle), stages=[])
+    plan = replace(read_measurement_plan(bundle), stages=[])
     assert stage_overheads(plan, BundleSessions(bundle, plan), [], read_feeds(bundle), print) == []
 
 

@@ -8,7 +8,7 @@ from onnx import checker, numpy_helper, parser
 
 from profiling.onnx_io import external_weights
 from profiling.onnx_io.external_weights import check_model, externalize, is_large
-from profiling.onnx_io.extract import Library
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
@@ -35,13 +35,13 @@ def test_every_cut_of_a_chain_gives_the_bits_of_the_whole():
     model = typed(models.residual())
     feeds = {"x": np.random.default_rng(0).normal(size=(1, 2, 8, 8)).astype(np.float32)}
     names = [node.output[0] for node in model.graph.node]
-    library = Library(model)
-    whole = library.part(["x"], names)
+    extractor = SubmodelExtractor(model)
+    whole = extractor.extract(["x"], names)
     every = run_session(open_session(whole, Runtime(), Optimization.BASIC), feeds)
     weights = {init.name for init in model.graph.initializer}
     for node in model.graph.node:
         inputs = [name for name in all_inputs(node) if name not in weights]
-        part = library.part(inputs, list(node.output))
+        part = extractor.extract(inputs, list(node.output))
         checker.check_model(part)
         assert [n.op_type for n in part.graph.node] == [node.op_type]
         fed = {name: feeds[name] if name in feeds else every[name] for name in inputs}
@@ -50,7 +50,7 @@ def test_every_cut_of_a_chain_gives_the_bits_of_the_whole():
 
 
 def test_what_a_branch_captures_comes_along():
-    part = Library(typed(parser.parse_model(CAPTURING))).part(["x", "c"], ["r"])
+    part = SubmodelExtractor(typed(parser.parse_model(CAPTURING))).extract(["x", "c"], ["r"])
     checker.check_model(part)
     assert [node.op_type for node in part.graph.node] == ["Add", "If"]
     assert [init.name for init in part.graph.initializer] == ["w"]
@@ -59,14 +59,14 @@ def test_what_a_branch_captures_comes_along():
 
 
 def test_what_a_branch_captures_may_be_fed():
-    part = Library(typed(parser.parse_model(CAPTURING))).part(["h", "c"], ["r"])
+    part = SubmodelExtractor(typed(parser.parse_model(CAPTURING))).extract(["h", "c"], ["r"])
     assert [node.op_type for node in part.graph.node] == ["If"]
     feeds = {"h": np.float32([1, 2]), "c": np.array(False)}
     np.testing.assert_array_equal(run_session(open_session(part, Runtime()), feeds)["r"], [-1, -2])
 
 
 def test_types_are_those_of_the_tensors_inside_once_each():
-    part = Library(typed(parser.parse_model(CAPTURING))).part(["x", "c"], ["y", "h"])
+    part = SubmodelExtractor(typed(parser.parse_model(CAPTURING))).extract(["x", "c"], ["y", "h"])
     assert [value.name for value in part.graph.output] == ["y", "h"]
     inner = [value.name for value in part.graph.value_info]
     assert sorted(inner) == ["r", "z"]
@@ -77,7 +77,9 @@ def test_types_are_those_of_the_tensors_inside_once_each():
 def test_equal_parts_are_equal_bytes():
     """Hashes of parts are keys of the cache, in other processes too."""
     texts = [
-        Library(typed(models.branches())).part(["x"], ["y"]).SerializeToString(deterministic=True)
+        SubmodelExtractor(typed(models.branches()))
+        .extract(["x"], ["y"])
+        .SerializeToString(deterministic=True)
         for _ in range(2)
     ]
     assert texts[0] == texts[1]
@@ -94,7 +96,7 @@ def test_large_weights_stay_outside(monkeypatch):
     inside = {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}
     externalize(model)
     first = model.graph.node[0]
-    part = Library(model).part(["x"], list(first.output))
+    part = SubmodelExtractor(model).extract(["x"], list(first.output))
     check_model(part)
     large = [init for init in part.graph.initializer if is_large(init)]
     assert [init.name for init in large] == [first.input[1]]
@@ -102,6 +104,6 @@ def test_large_weights_stay_outside(monkeypatch):
 
 
 def test_an_end_of_unknown_type_is_an_error_of_the_caller():
-    library = Library(parser.parse_model(CAPTURING))
+    extractor = SubmodelExtractor(parser.parse_model(CAPTURING))
     with pytest.raises(KeyError, match="r"):
-        library.part(["x", "c"], ["r"])
+        extractor.extract(["x", "c"], ["r"])
