@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from planner.comparison.bandwidths import parse_bandwidths
+from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.records import Comparison
 from planner.comparison.sweep_points import Sweep, SweepPoints
@@ -27,7 +27,7 @@ from planner.refinement.measured_scenario import MeasuredScenario, measure_scena
 from planner.scenario.loader import load_scenario
 from planner.solver.solve import solve
 from profiling.directories import cache_folder
-from profiling.records.profile import load_json
+from profiling.records.json_files import load_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = ("quickstart", "resnet56", "mobilenetv2")

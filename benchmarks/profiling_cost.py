@@ -42,7 +42,8 @@ from profiling.noise.noise_power import noise_power
 from profiling.on_device.measurement_plan import FORMAT
 from profiling.onnx_io.external_weights import save
 from profiling.quantization.quantize import Scheme
-from profiling.records.profile import Profile, load_profile, save_json
+from profiling.records.json_files import save_json
+from profiling.records.profile import Profile, load_profile
 from profiling.records.profile_diff import diff_profiles
 from profiling.runtime.session import Runtime, open_session, run_session
 

@@ -159,7 +159,7 @@ def profile(
             return _fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
         return _bundle(scenario, device, bundle, settings)
     from planner.costs.device_profiles import profile_here
-    from profiling.records.profile import save_json
+    from profiling.records.json_files import save_json
 
     loaded = load_ready_scenario(scenario, settings or ())
     with terminal_progress() as progress:

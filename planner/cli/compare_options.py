@@ -10,7 +10,7 @@ from planner.comparison.bandwidth_traces import (
     read_trace,
     uniform_log,
 )
-from planner.comparison.bandwidths import Bandwidths, parse_bandwidths, parse_budgets
+from planner.comparison.bandwidth_values import Bandwidths, parse_bandwidths, parse_budgets
 from planner.comparison.compare import CompareRequest
 from planner.comparison.pareto_sweep import parse_axes
 from planner.comparison.plan_set import PlanSetRequest

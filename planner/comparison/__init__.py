@@ -1,7 +1,7 @@
 """Plans over bandwidths and budgets: sweeps, breakpoints, baselines, Pareto fronts, plan sets.
 
 bandwidth_traces: how often each bandwidth occurs: traces, distributions, ranges
-bandwidths: bandwidths and budgets to compare plans over
+bandwidth_values: bandwidths and budgets to compare plans over
 baseline_rows: the baselines of each row of a comparison, under the same costs and budgets
 baselines: one device, one cut, the minimum cut, precision first or placement first
 breakpoints: bandwidths at which the best plan changes, and the best plan at each point

@@ -8,7 +8,7 @@ from math import inf
 import msgspec
 import onnxruntime as ort
 
-from planner.comparison.bandwidths import Bandwidths
+from planner.comparison.bandwidth_values import Bandwidths
 from planner.plan.configuration import Configuration
 from planner.plan.records import Metrics
 from planner.problem.placement_problem import PlacementProblem

@@ -1,30 +1,26 @@
 """Profiles of a scenario's devices: measured here and cached, read from a file, or scaled."""
 
-from math import isfinite
 from pathlib import Path
 
 import onnxruntime as ort
 
 from planner.costs.device_costs import noise_of
 from planner.costs.noise_profiles import noise_profiles
+from planner.costs.profile_file import read_profile_file
 from planner.devices.quantization_schemes import scheme_here
 from planner.devices.runtime import MEASURE_HERE, is_measured_here, measured_devices, runtime_of, setup_of
 from planner.errors import ScenarioError
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.scenario.schema import DeviceSpec, Scenario
-from profiling.errors import ProfileError
-from profiling.graph.unit_graph import ModelGraph
-from profiling.latency.device_bundle import write_bundle
 from profiling.latency.measure_latency import measure_latency, measurement_plan, variants_of
+from profiling.latency.write_bundle import write_bundle
 from profiling.on_device.sessions import cpu_description
-from profiling.onnx_io.load import model_hash
-from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
-from profiling.records.profile import LatencyProfile, Profile, load_profile
+from profiling.records.profile import LatencyProfile, Profile
 
 
 def latency_profile(
@@ -44,7 +40,7 @@ def latency_profile(
         If the file is unreadable, of another format or model, or lacks a precision that the device may use.
     """
     if not is_measured_here(device):
-        return _read_profile(scenario, device, subject)
+        return read_profile_file(scenario, device, subject)
     setup = setup_of(scenario, device)
     path = entry_path(
         EntryKind.LATENCY,
@@ -64,52 +60,6 @@ def latency_profile(
         return measure_latency(subject.graph, calibration, feeds, setup, progress)
 
     return cached(path, LatencyProfile, make)
-
-
-def _read_profile(scenario: Scenario, device: DeviceSpec, subject: CalibratedModel) -> LatencyProfile:
-    path = Path(str(device.profile))
-    profile = load_profile(path)
-    if profile.latency.model_sha256 != model_hash(subject.graph.model):
-        raise ProfileError(
-            f"{path} is the profile of another model; "
-            f"make one of this model: plan profile SCENARIO --device {device.name} --out {path.name}"
-        )
-    _check_seconds(path, profile.latency, subject.graph)
-    for precision in scenario.precisions_of(device):
-        _check_precision(path, profile.latency, subject.graph, precision)
-    return profile.latency
-
-
-def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> None:
-    """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
-    units = {(row.unit, row.precision) for row in latency.units}
-    switches = {(row.tensor, row.source, row.to) for row in latency.switches}
-    floats = [name for name in graph.boundary_tensors() if graph.tensors[name].is_float]
-    required = {(unit.name, Precision.FP32) for unit in graph.units}
-    ends = (Precision.FP32, Precision.INT8)
-    pairs = {(t, a, b) for t in floats for a, b in (ends, ends[::-1])}
-    missing: list[tuple[str, ...]] = [*sorted(required - units), *sorted(pairs - switches)]
-    if missing:
-        raise ProfileError(
-            f"{path}: lacks the seconds of {missing[0][0]!r} in {missing[0][-1]}; measure again"
-        )
-    if len(units) != len(latency.units) or len(switches) != len(latency.switches):
-        raise ProfileError(f"{path}: holds a unit or a tensor twice; measure again")
-    rows = [*(row.seconds for row in latency.units), *(row.seconds for row in latency.switches)]
-    for seconds in rows:
-        if not (isfinite(seconds) and seconds >= 0):
-            raise ProfileError(f"{path}: seconds must be finite and >= 0, got {seconds}")
-
-
-def _check_precision(path: Path, latency: LatencyProfile, graph: ModelGraph, precision: Precision) -> None:
-    """Refuse a profile that knows other precisions than the scenario allows."""
-    units_in_precision = {row.unit for row in latency.units if row.precision is precision}
-    missing = [unit.name for unit in graph.units if unit.quantizable and unit.name not in units_in_precision]
-    if missing:
-        raise ProfileError(
-            f"{path}: was made for other precisions: it lacks the {precision} seconds of {missing[0]!r}; "
-            f"measure again, or leave {precision} out of the device's precisions"
-        )
 
 
 def profile_devices(prepared: Prepared, progress: Progress = silent) -> dict[str, LatencyProfile]:

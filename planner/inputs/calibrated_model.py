@@ -14,7 +14,7 @@ from profiling.onnx_io.load import model_hash
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import calibrate
 from profiling.records.cache import EntryKind, content_hash, entry_path, samples_hash
-from profiling.records.profile import writing_aside
+from profiling.records.json_files import writing_aside
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from planner.report.comparison_html import comparison_figures, comparison_page, 
 from planner.report.comparison_table import comparison_csv
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.graph_figure import draw_graph
-from profiling.records.profile import save_json
+from profiling.records.json_files import save_json
 
 COMPARISON, TABLE, PLANS = "compare.json", "compare.csv", "plans.json"
 PLANS_FORMAT = 1

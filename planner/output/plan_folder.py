@@ -28,10 +28,10 @@ from planner.refinement.outcome import Outcome
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.plan_html import plan_figures, plan_page
 from profiling.input_files import read_input
-from profiling.latency.device_bundle import BUNDLE_FILES
+from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.bundle import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
-from profiling.records.profile import save_json
+from profiling.records.json_files import save_json
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from planner.output.plan_folder import read_manifest, read_stage
 from planner.output.run_input import RunInput, read_run_input
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array
-from profiling.records.profile import writing_aside
+from profiling.records.json_files import writing_aside
 from profiling.runtime.session import Runtime
 
 FILES = "files"

@@ -3,6 +3,7 @@
 cost_evaluation: prices a choice without the solver
 device_visits: devices that a request may come back to: each visit is a device to the solver
 devices: Device, Link
+energy: joules of a request: computing, waiting, messages
 placement_problem: PlacementProblem and Choice
 quantities: cost metrics, limits and the objective
 routing: the fastest route of a message over links, stored and forwarded at every device between

@@ -7,6 +7,7 @@ from math import inf
 
 import networkx as nx
 
+from planner.problem.energy import energy_j
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.problem.tensors import FLOAT, Flow
@@ -297,7 +298,7 @@ class _CostAccumulator:
             traffic_bytes=tuple(self.traffic),
             noise_power=self.noise,
             memory_bytes=tuple(w + p for w, p in zip(self.weights, self.largest_activation, strict=True)),
-            energy_j=self._energy(busy, latency),
+            energy_j=energy_j(problem, busy, latency, self.joules),
             money=prices + sum(link.price_per_byte * size for link, size in link_bytes),
             crossings=tuple(crossings),
             order=order,
@@ -306,18 +307,6 @@ class _CostAccumulator:
         )
         total = sum(term.weight * without_objective.value(term.quantity) for term in problem.objective)
         return replace(without_objective, objective=inf if unreachable else total)
-
-    def _energy(self, busy: Sequence[float], latency: float) -> tuple[float, ...]:
-        """Return joules per device: active while busy, idle for the rest of the request, and for messages."""
-        # Nothing ever ends, so that idle energy has no bound.
-        if latency == inf:  # no way: nothing ever ends
-            return (inf,) * len(busy)
-        joules = list(self.joules)
-        for d, (device, seconds) in enumerate(zip(self.problem.devices, busy, strict=True)):
-            physical = self.problem.physical_device(d)
-            joules[physical] += (device.active_w - device.idle_w) * seconds
-            joules[physical] += device.idle_w * latency if physical == d else 0.0
-        return tuple(joules)
 
     def _makespan(self, busy: Sequence[float], order: Sequence[int] | None) -> float:
         """Return when the last answer is there, if each stage starts once all its tensors have come."""

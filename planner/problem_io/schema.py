@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from planner.problem.quantities import CostMetric
-from planner.scenario.base_schema import Part
+from planner.scenario.field_types import Part
 from planner.scenario.schema import SolverSpec
 from planner.scenario.validation_messages import Fault, describe_faults
 

@@ -1,7 +1,7 @@
 """Solve, try out, solve again: the search over noise limits and the closed loop.
 
-loop_state: plans timed in place, and solved for again with the costs that they showed
 infeasibility_text: a conflict of budgets in the scenario's own keys and units
+loop_state: plans timed in place, and solved for again with the costs that they showed
 measured_scenario: a prepared scenario with its profiles, noise and noise model
 noise_limit_search: the limit on summed noise under which the best plan keeps the error budgets
 outcome: what came of planning a scenario

@@ -18,7 +18,7 @@ from planner.refinement.noise_limit_search import NoiseLimitSearch
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.schema import Scenario
 from planner.solver.backends import SolverOptions
-from planner.verification.verify import measure_errors
+from planner.verification.measure_errors import measure_errors
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Scheme
 from profiling.records.profile import LatencyProfile, NoiseProfile

@@ -1,7 +1,7 @@
 """What people write: the schema of a scenario, loading it, checking it.
 
-base_schema: what all schemas share: no unknown keys, frozen
 data_schema: `data`: samples, labels, image preparation
+field_types: what all schemas share: no unknown keys, frozen
 file_kind: tells what a file is that was given instead of a scenario, and which command takes it
 loader: YAML and --set -> Scenario
 missing_files: files and modules that a scenario names and that are not there

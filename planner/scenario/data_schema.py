@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from planner.scenario.base_schema import Count, ObjectName, Part, PerChannel
+from planner.scenario.field_types import Count, ObjectName, Part, PerChannel
 
 # Sums with it stay far below 64 bits.
 _MOST = 1_000_000_000

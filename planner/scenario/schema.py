@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from planner.scenario.base_schema import (
+from planner.scenario.data_schema import DataSpec
+from planner.scenario.field_types import (
     Count,
     DeviceName,
     Fraction,
@@ -14,7 +15,6 @@ from planner.scenario.base_schema import (
     Positive,
     Rate,
 )
-from planner.scenario.data_schema import DataSpec
 from profiling.precision import Precision, Wire
 
 _MEBI = 2**20

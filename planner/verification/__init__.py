@@ -3,6 +3,7 @@
 chain_check: whether the chain of stages is the whole mixed model: bits, integer kernels, transposes
 error_budgets: which error budgets a plan keeps, as measured and with a margin for few samples
 error_metrics: how far a plan's outputs are from the fp32 model's
+measure_errors: errors of a plan against the fp32 model, sample by sample
 sample_size: budgets that the samples are too few to show, and how many would do
 stage_chain: runs a chain of stages on this machine, handing each cut tensor from one to the next
 time_plan: times a plan's models on this machine, for each device of the scenario that it stands for

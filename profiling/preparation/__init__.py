@@ -3,7 +3,6 @@
 boundary_identities: Identity nodes where an input is an output
 constant_folding: shape inference and constant folding
 equivalence: whether a rewritten model gives the numbers of its source, and where it first does not
-fixed_shapes: types and shapes of a model's tensors, written into the model as real runs show them
 gemm_constants: Gemm with constants as the quantization tool wants it
 given_quantization: quantizers that a model came with, out of the quantization tool's way
 inline_functions: A model's own functions, unfolded where they are called
@@ -12,6 +11,7 @@ memory_need: tensors that no memory holds, found by their shapes before anything
 observed_shapes: shapes and types of a model's tensors as real runs show them
 opset_upgrade: A model of an old operator set -> the same in one that quantization can work with
 prepare: the steps in order, each compared with the source
+recorded_shapes: types and shapes of a model's tensors, written into the model as real runs show them
 resize_axes: resize nodes that name their axes -> the same over all axes
 source_session: the source model in a session, with its refusals told in the user's words
 weight_ownership: a weight of its own for each reader

@@ -14,7 +14,6 @@ from profiling.onnx_io.unique_names import free_appended_names, name_nodes
 from profiling.preparation.boundary_identities import expose_captures, write_outputs
 from profiling.preparation.constant_folding import fold_constants
 from profiling.preparation.equivalence import Reference, first_difference
-from profiling.preparation.fixed_shapes import ENOUGH_SAMPLES, fix_shapes
 from profiling.preparation.gemm_constants import simplify_gemms
 from profiling.preparation.given_quantization import (
     copy_dequantizers,
@@ -25,6 +24,7 @@ from profiling.preparation.inline_functions import inline_functions
 from profiling.preparation.made_up_samples import made_up_samples
 from profiling.preparation.memory_need import refuse_too_large
 from profiling.preparation.opset_upgrade import upgrade_opset
+from profiling.preparation.recorded_shapes import ENOUGH_SAMPLES, fix_shapes
 from profiling.preparation.resize_axes import spread_resize_axes
 from profiling.preparation.source_session import open_source
 from profiling.preparation.weight_ownership import (

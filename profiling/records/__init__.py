@@ -3,6 +3,7 @@
 cache: measurements kept on disk under a key of everything that they depend on
 cache_entries: what the cache holds, by kind, size and age
 code_hash: a hash of the code that makes a value
+json_files: JSON files, written whole or not at all
 profile: profile.json
 profile_diff: two profiles of one device side by side
 """

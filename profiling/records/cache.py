@@ -20,7 +20,8 @@ from profiling.errors import ProfileError
 from profiling.records.cache_entries import EntryKind as EntryKind
 from profiling.records.cache_entries import evict, limit_bytes
 from profiling.records.code_hash import code_hash
-from profiling.records.profile import FORMAT, load_json, save_json
+from profiling.records.json_files import load_json, save_json
+from profiling.records.profile import FORMAT
 
 T = TypeVar("T")
 

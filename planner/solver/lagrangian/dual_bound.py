@@ -12,7 +12,7 @@ from math import inf
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit
-from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
+from planner.solver.lagrangian.linear_quantity import Multipliers, multipliers_of
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation, LinearRow
 from planner.solver.lagrangian.restricted_master import Column, solve_restricted_master
 from planner.solver.lagrangian.variable_elimination import Table

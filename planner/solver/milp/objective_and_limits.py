@@ -9,7 +9,7 @@ import pulp
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.problem.tensors import FLOAT
-from planner.solver.lagrangian.multipliers import Multipliers, multipliers_of
+from planner.solver.lagrangian.linear_quantity import Multipliers, multipliers_of
 from planner.solver.milp.program import (
     AccountCosts,
     AccountIndex,

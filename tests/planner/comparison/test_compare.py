@@ -17,7 +17,7 @@ import planner.comparison.plan_measurements
 import planner.solver.solve_cache
 from planner.cli.commands import main
 from planner.comparison.bandwidth_traces import uniform_log
-from planner.comparison.bandwidths import parse_bandwidths
+from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.records import Comparison
@@ -33,7 +33,7 @@ from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.precision import Precision
-from profiling.records.profile import load_json
+from profiling.records.json_files import load_json
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
 THREE = {

@@ -10,7 +10,7 @@ from PIL import Image
 from planner.errors import DataError
 from planner.output.run_input import read_run_input
 from planner.plan.manifest import Port
-from profiling.records.profile import save_json
+from profiling.records.json_files import save_json
 
 PICTURE = Port(name="x", dtype="float32", shape=(1, 3, 4, 6))
 

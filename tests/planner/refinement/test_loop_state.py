@@ -71,7 +71,7 @@ def test_the_profile_that_is_delivered_prices_the_plan(tmp_path):
 
 def test_a_device_known_from_a_file_alone_is_not_timed(tmp_path):
     first = plan_model(tmp_path, models.residual(), samples())
-    from profiling.records.profile import save_json
+    from profiling.records.json_files import save_json
 
     save_json(first.profiles["a"], tmp_path / "a.json")
     devices = [{"name": "a", "profile": str(tmp_path / "a.json")}]

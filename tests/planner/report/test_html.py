@@ -17,7 +17,7 @@ from measured_scenarios import quickstart_basis
 from repository import ROOT
 
 from planner.comparison.bandwidth_traces import uniform_log
-from planner.comparison.bandwidths import parse_bandwidths
+from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep_points import Sweep

@@ -8,7 +8,8 @@ from planner.deployment.mixed_precision import rebuild
 from planner.deployment.split import Placement, split
 from planner.inputs.dataset import Dataset
 from planner.verification.chain_check import check_chain
-from planner.verification.verify import measure_errors, verify
+from planner.verification.measure_errors import measure_errors
+from planner.verification.verify import verify
 from profiling.runtime.session import Optimization, Runtime
 
 HERE = Runtime()

@@ -8,7 +8,7 @@ from prepared_models import Prepared
 
 from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
 from profiling.precision import Precision
-from profiling.records.profile import load_json, save_json
+from profiling.records.json_files import load_json, save_json
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from prepared_models import Prepared
 
 from profiling.latency.measure_latency import Setup, measure_latency, measurement_plan
 from profiling.precision import Precision
-from profiling.records.profile import LatencyProfile, load_json, save_json
+from profiling.records.json_files import load_json, save_json
+from profiling.records.profile import LatencyProfile
 from profiling.runtime.session import Runtime
 
 

@@ -5,7 +5,8 @@ import numpy as np
 
 from profiling.directories import cache_folder, scratch_folder
 from profiling.records.cache import cache_key, cached, samples_hash
-from profiling.records.profile import TensorNoise, load_json, save_json
+from profiling.records.json_files import load_json, save_json
+from profiling.records.profile import TensorNoise
 
 
 def test_a_value_is_made_once(tmp_path):

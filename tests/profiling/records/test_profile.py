@@ -10,6 +10,7 @@ from profiling.latency.measure_latency import Setup, measure_latency
 from profiling.on_device.latency_record import LatencyRecord, StageBoundaryRow, SwitchRow, UnitRow, WireRow
 from profiling.on_device.measurement_plan import FORMAT
 from profiling.precision import Precision
+from profiling.records.json_files import load_json, save_json, writing_aside
 from profiling.records.profile import (
     LatencyProfile,
     NoiseProfile,
@@ -20,10 +21,7 @@ from profiling.records.profile import (
     UnitCost,
     UnitNoise,
     WireCost,
-    load_json,
     load_profile,
-    save_json,
-    writing_aside,
 )
 from profiling.runtime.session import Runtime
 

@@ -9,7 +9,8 @@ from profiling.latency.measure_latency import Setup, measure_latency
 from profiling.on_device.measurement_plan import FORMAT
 from profiling.on_device.timing import relative_iqr
 from profiling.precision import Precision
-from profiling.records.profile import Profile, save_json
+from profiling.records.json_files import save_json
+from profiling.records.profile import Profile
 from profiling.records.profile_diff import diff_profiles
 from profiling.runtime.session import Runtime
 

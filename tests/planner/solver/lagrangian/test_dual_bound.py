@@ -13,7 +13,7 @@ from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.lagrangian.dual_bound import lower_bound
-from planner.solver.lagrangian.multipliers import multipliers_of
+from planner.solver.lagrangian.linear_quantity import multipliers_of
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation, LinearRow
 from planner.solver.solve import solve
 

@@ -16,7 +16,7 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
-from planner.solver.lagrangian.multipliers import multipliers_of
+from planner.solver.lagrangian.linear_quantity import multipliers_of
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation, LinearRow
 
 PRICES = st.floats(0, 3, allow_subnormal=False)

@@ -9,7 +9,7 @@ from planner.problem.cost_evaluation import evaluate
 from planner.problem.device_visits import with_visits
 from planner.problem.placement_problem import Choice
 from planner.problem.quantities import CostMetric, Quantity
-from planner.solver.lagrangian.multipliers import multipliers_of
+from planner.solver.lagrangian.linear_quantity import multipliers_of
 
 SUMS = set(CostMetric) - {CostMetric.MAKESPAN, CostMetric.PERIOD}
 

@@ -5,8 +5,8 @@ import onnx
 import pytest
 from repository import ROOT
 
-from profiling.latency.device_bundle import BUNDLE_FILES, write_bundle
 from profiling.latency.measure_latency import Setup, Variant, measurement_plan, variants_of
+from profiling.latency.write_bundle import BUNDLE_FILES, write_bundle
 from profiling.on_device.bundle import SCRIPT, read_feeds, read_measurement_plan
 from profiling.runtime.session import Runtime
 

@@ -1,7 +1,7 @@
 import pytest
 from repository import QUICKSTART
 
-from planner.comparison.bandwidths import parse_bandwidths, parse_values
+from planner.comparison.bandwidth_values import parse_bandwidths, parse_values
 from planner.errors import ScenarioError
 from planner.scenario.loader import load_scenario
 

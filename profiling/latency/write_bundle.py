@@ -24,7 +24,7 @@ from profiling.on_device.measurement_plan import MeasurementPlan
 from profiling.onnx_io.external_weights import save_sharing
 from profiling.quantization.int8_overflow import overflow_probe_model
 from profiling.quantization.wire_formats import wire_trials
-from profiling.records.profile import save_json
+from profiling.records.json_files import save_json
 
 _OLDEST_IR = 8  # boards have old runtimes; nothing here needs a later one
 _CODE, _DEVICE_CODE = "profiling", "on_device"

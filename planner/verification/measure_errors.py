@@ -1,0 +1,53 @@
+"""Errors of a plan against the fp32 model, sample by sample."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+
+from planner.deployment.built_models import VerificationTarget
+from planner.inputs.dataset import Dataset
+from planner.plan.records import Metrics
+from planner.user_objects import Metric
+from planner.verification.error_metrics import MetricsSum
+from planner.verification.stage_chain import Chain, run_chain, run_whole
+from profiling.arrays import Feeds
+from profiling.onnx_io.load import dimensions
+from profiling.progress import Progress, silent
+from profiling.runtime.session import (
+    Runtime,
+)
+
+_KEPT_ELEMENTS = 2**26  # of inputs and outputs in a batch: 256 MiB of float
+
+
+def measure_errors(
+    target: VerificationTarget,
+    data: Dataset,
+    runtime: Runtime,
+    metric: Metric | None = None,
+    progress: Progress = silent,
+) -> Metrics:
+    """Return how far the chain of stages is from the fp32 model on every sample."""
+    total = MetricsSum(metric)
+    classes = data.classes
+    done = 0
+    for batch in _sample_batches(data, target.source):
+        exact = run_whole(target.source, batch, runtime)
+        chain = Chain(target.stages, runtime, *target.levels)
+        for got, want in zip(run_chain(chain, target, batch), exact, strict=True):
+            label = None if classes is None else int(classes[done])
+            total.add(got, want, label)
+            done += 1
+            progress("running the stages", done, len(data.samples))
+        del chain
+    return total.result(None if data.labels is None else data.labels.tolist())
+
+
+def _sample_batches(data: Dataset, model: onnx.ModelProto) -> Iterator[list[Feeds]]:
+    """Yield the samples in batches that fit into memory, since large models are run one at a time."""
+    ends = (*model.graph.input, *model.graph.output)
+    elements = [np.prod([d or 1 for d in dimensions(value)]) for value in ends]
+    step = max(1, int(_KEPT_ELEMENTS // max(1, sum(elements))))
+    for start in range(0, len(data.samples), step):
+        yield [data.samples[i] for i in range(start, min(start + step, len(data.samples)))]
