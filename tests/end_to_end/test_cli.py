@@ -506,15 +506,11 @@ def test_a_file_that_the_planner_did_not_write_is_never_deleted(delivered, call,
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_exits_with_130_and_leaves_nothing(tmp_path, number):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    # Under `nohup` these tests would inherit a SIGHUP that is ignored, which the command respects.
+    code = f"import signal; signal.signal({number.value}, signal.SIG_DFL)\n"
+    code += "from planner.__main__ import main; main()"
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from planner.__main__ import main; main()",
-            QUICKSTART,
-            "--out",
-            tmp_path / "o",
-        ],
+        [sys.executable, "-c", code, QUICKSTART, "--out", tmp_path / "o"],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
