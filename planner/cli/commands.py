@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter, Token
 
 from planner.cli.cache_command import cache_app
 from planner.cli.error_reports import report_exception
+from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, INTERRUPTED, OK, USAGE
 from planner.cli.interrupts import INTERRUPT
 from planner.cli.logging_setup import MessageOptions, messages
 from planner.cli.standard_output import standard_output
@@ -29,7 +30,6 @@ from profiling.printable_text import one_line, reason, shown
 
 _MOST_DIGITS = 18
 _LONGEST_REASON = 300  # so that the name of a file has room behind it
-OK, BAD_INPUT, USAGE, INFEASIBLE, BROKEN_BUDGET, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 _PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
 _EXAMPLES = """

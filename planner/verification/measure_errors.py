@@ -12,7 +12,7 @@ from planner.user_objects import Metric
 from planner.verification.error_metrics import MetricsSum
 from planner.verification.stage_chain import Chain, run_chain, run_whole
 from profiling.arrays import Feeds
-from profiling.onnx_io.load import dimensions
+from profiling.onnx_io.input_shapes import dimensions
 from profiling.progress import Progress, silent
 from profiling.runtime.session import (
     Runtime,

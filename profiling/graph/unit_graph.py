@@ -15,7 +15,8 @@ from profiling.graph.nhwc_layout import MAXPOOL_OBSTACLE, LayoutContext, maxpool
 from profiling.graph.quantizability import computes_on_integers, ill_conditioned_tensors, why_not_quantizable
 from profiling.on_device.measurement_plan import coarsest_precision
 from profiling.onnx_io.element_types import NUMPY_TYPES
-from profiling.onnx_io.load import MIN_OPSET, default_opset, dimensions, graph_inputs
+from profiling.onnx_io.input_shapes import dimensions
+from profiling.onnx_io.load import MIN_OPSET, default_opset, graph_inputs
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
 from profiling.quantization.quantize import PASSING, SWITCHES

@@ -1,7 +1,7 @@
 """ONNX file -> checked ModelProto with static input shapes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import networkx as nx
@@ -20,6 +20,7 @@ from profiling.onnx_io.external_weights import (
     read_model,
     without_large_weights,
 )
+from profiling.onnx_io.input_shapes import require_fit, set_shape, static_shape
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
 from profiling.runtime.session import Optimization, Runtime, open_session
@@ -61,8 +62,8 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
     for name, value in inputs.items():
         declared = input_shapes.get(name)
         if declared is not None:
-            _require_fit(path, value, declared)
-        set_shape(value, declared or _static_shape(path, value))
+            require_fit(path, value, declared)
+        set_shape(value, declared or static_shape(path, value))
     for value in model.graph.output:
         if value.type.WhichOneof("value") == "tensor_type":
             value.type.tensor_type.ClearField("shape")
@@ -150,15 +151,6 @@ def _refuse_repeated(path: Path, graph: onnx.GraphProto) -> None:
             raise ModelError(f"model: {path} lists the {side} {repeated!r} twice")
 
 
-def set_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
-    """Give a tensor a static shape, in place."""
-    dims = value.type.tensor_type.shape
-    del dims.dim[:]
-    dims.SetInParent()  # a scalar has a shape, too
-    for size in shape:
-        dims.dim.add().dim_value = size
-
-
 def model_hash(model: onnx.ModelProto) -> str:
     """Return the SHA-256 of a model's serialized form, large weights by their content."""
     hashed = onnx.ModelProto()
@@ -180,12 +172,6 @@ def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 def default_opset(model: onnx.ModelProto) -> int:
     """Return the version of the standard operator set that the model imports; 1 if it imports none."""
     return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
-
-
-def dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
-    """Return a tensor's shape, with None where a dimension is not a number."""
-    dims = value.type.tensor_type.shape.dim
-    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in dims)
 
 
 def _read(path: Path) -> onnx.ModelProto:
@@ -222,47 +208,3 @@ def loads(model: onnx.ModelProto) -> bool:
     except (ModelError, UnicodeError):
         return False
     return True
-
-
-def _require_fit(path: Path, value: onnx.ValueInfoProto, declared: Sequence[int]) -> None:
-    """Refuse a declared shape that contradicts what the file says, symbols apart."""
-    if not value.type.tensor_type.HasField("shape"):
-        return
-    shape = dimensions(value)
-    fits = len(shape) == len(declared) and all(d in (None, n) for d, n in zip(shape, declared, strict=True))
-    if not fits:
-        raise ModelError(
-            f"input_shapes.{value.name}: {list(declared)} does not fit {path}, whose input is "
-            f"{_shape_text(shape)}"
-        )
-
-
-def _static_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """Return an input's shape with a batch of 1 where the file leaves it open.
-
-    Raises
-    ------
-    ModelError
-        If another dimension is open, the batch is empty, or the input is no tensor.
-    """
-    if not value.type.HasField("tensor_type"):
-        raise ModelError(f"{path}: input {value.name!r} is not a tensor, which is not supported")
-    shape = dimensions(value)
-    with_batch = tuple(1 if axis == 0 and d is None else d for axis, d in enumerate(shape))
-    unknown_rank = not value.type.tensor_type.HasField("shape")
-    if None in with_batch or unknown_rank:
-        shown = "of unknown rank" if unknown_rank else _shape_text(shape)
-        raise ModelError(
-            f"{path}: input {value.name!r} has dynamic shape {shown}; "
-            f"declare it as input_shapes: {{{value.name}: [...]}} in the scenario, "
-            f"or with --shape {value.name}=... for plan inspect"
-        )
-    if with_batch[:1] == (0,) and len(with_batch) > 1:  # a list of axes, say, may be empty
-        raise ModelError(
-            f"{path}: input {value.name!r} has a batch of 0; export it with a batch of 1 or an open one"
-        )
-    return tuple(d for d in with_batch if d is not None)
-
-
-def _shape_text(shape: Sequence[int | None]) -> str:
-    return f"[{', '.join('?' if d is None else str(d) for d in shape)}]"

@@ -9,7 +9,7 @@ from onnx import helper, shape_inference
 from profiling.available_memory import available_bytes
 from profiling.errors import ModelError
 from profiling.onnx_io.external_weights import without_large_weights
-from profiling.onnx_io.load import dimensions
+from profiling.onnx_io.input_shapes import dimensions
 
 _MEBI = 2**20
 

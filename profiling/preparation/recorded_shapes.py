@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, shape_inference
 
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
-from profiling.onnx_io.load import dimensions, set_shape
+from profiling.onnx_io.input_shapes import dimensions, set_shape
 from profiling.preparation.observed_shapes import ObservedTensor, observe_tensors
 
 ENOUGH_SAMPLES = 4

@@ -3,7 +3,7 @@
 import onnx
 from onnx import shape_inference
 
-from profiling.onnx_io.load import dimensions
+from profiling.onnx_io.input_shapes import dimensions
 
 
 def remove_noop_reshapes(model: onnx.ModelProto) -> None:

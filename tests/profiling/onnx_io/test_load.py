@@ -5,7 +5,8 @@ import pytest
 from onnx import numpy_helper, parser
 
 from profiling.errors import ModelError
-from profiling.onnx_io.load import default_opset, dimensions, load_model, model_hash, set_shape
+from profiling.onnx_io.input_shapes import dimensions, set_shape
+from profiling.onnx_io.load import default_opset, load_model, model_hash
 from profiling.preparation.prepare import prepare_model
 from profiling.runtime.session import Runtime, open_session, run_session
 

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from text_models import make, samples_of, weight
 
 from profiling.errors import ModelError
-from profiling.onnx_io.load import dimensions
+from profiling.onnx_io.input_shapes import dimensions
 from profiling.preparation.recorded_shapes import ENOUGH_SAMPLES, fix_shapes
 from profiling.runtime.session import Optimization, Runtime, open_session, run_session
 
