@@ -266,7 +266,7 @@ def _has_order(problem, pick, homes) -> bool:
 
 
 def feasible(problem: PlacementProblem, cost: Price) -> bool:
-    kept = all(cost.of(x.quantity) <= x.at_most + 1e-12 for x in problem.limits)
+    kept = all(cost.of(x.quantity) <= x.at_most * (1 + 1e-12) + 1e-12 for x in problem.limits)
     return kept and cost.sound and cost.ordered
 
 
