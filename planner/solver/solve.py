@@ -207,8 +207,9 @@ class _Search:
 
     def _is_among(self, keep: Sequence[Sequence[int]]) -> bool:
         """Return whether the plan at hand has only some options of each vertex."""
-        pairs = zip(keep, self._choice.options, strict=True) if self._choice else ()
-        return self._choice is not None and all(option in kept for kept, option in pairs)
+        if self._choice is None:
+            return False
+        return all(option in kept for kept, option in zip(keep, self._choice.options, strict=True))
 
     def _denied(self, claim: str) -> float:
         """Return the bound that needs no proof, 0: the solver's claim contradicts the plan at hand."""
@@ -239,7 +240,7 @@ class _Search:
             self._try(opinion.choice)
             return self._result(0.0 if by_relaxation else self._dual_value or 0.0)
         if opinion.is_infeasible or by_relaxation:
-            return result
+            return replace(result, runtime_s=time.perf_counter() - self._began)
         raise SolverError(
             f"{self._options.name} calls the limits impossible to keep, but no second solver agreed within "
             f"{self._options.time_limit_s:g} s; raise solver.time_limit_s in the scenario"
@@ -250,13 +251,13 @@ class _Search:
         if time_limit_s <= 0:
             return result
         opinion = second_opinion(self._problem, self._options, time_limit_s, self._choice)
-        better = result.objective is not None and result.objective * (1 - _TOLERANCE) - _LEAST_GAP
+        better = self._objective * (1 - _TOLERANCE) - _LEAST_GAP
         if opinion.choice is None or opinion.objective is None or opinion.objective >= better:
             return result
         log.warning(
             "optimal for %s at %.9g, but a second solver has %.9g",
             self._options.name,
-            result.objective,
+            self._objective,
             opinion.objective,
         )
         self._try(opinion.choice)
