@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from scenario_texts import QUICK
+from small_scenarios import write_small_scenario
 
 from planner.cli.commands import main
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
@@ -21,15 +22,7 @@ from profiling.records.profile import FORMAT as PROFILE_FORMAT
 def good(tmp_path_factory) -> Path:
     """A folder with a small scenario that is right, its plan and its profile."""
     folder = tmp_path_factory.mktemp("good")
-    (folder / "s.yaml").write_text(QUICK)
-    onnx.save(models.residual(), folder / "m.onnx")
-    rng = np.random.default_rng(0)
-    for name in ("c", "e"):
-        np.savez(
-            folder / f"{name}.npz",
-            x=rng.normal(size=(12, 2, 8, 8)).astype(np.float32),
-            y=rng.integers(0, 4, size=12),
-        )
+    write_small_scenario(folder)
     assert run(folder / "s.yaml", "--out", folder / "plan") == 0
     assert run("profile", folder / "s.yaml", "--out", folder / "p.json") == 0
     return folder

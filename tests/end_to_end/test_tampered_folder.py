@@ -7,11 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import models
 import numpy as np
-import onnx
 import pytest
-from scenario_texts import QUICK
+from small_scenarios import write_small_scenario
 
 from planner.cli.commands import main
 
@@ -30,15 +28,7 @@ def run(*arguments: object) -> int:
 def place(tmp_path_factory) -> Path:
     """A folder with a plan on two devices, samples, and the answers of the plan."""
     folder = tmp_path_factory.mktemp("tampered")
-    (folder / "s.yaml").write_text(QUICK)
-    onnx.save(models.residual(), folder / "m.onnx")
-    rng = np.random.default_rng(0)
-    for name in ("c", "e"):
-        np.savez(
-            folder / f"{name}.npz",
-            x=rng.normal(size=(12, 2, 8, 8)).astype(np.float32),
-            y=rng.integers(0, 4, size=12),
-        )
+    write_small_scenario(folder)
     assert run(folder / "s.yaml", "--out", folder / "plan") == 0
     assert run("run", folder / "plan", "--input", folder / "e.npz", "--output", folder / "right.npz") == 0
     return folder
