@@ -143,7 +143,8 @@ def test_a_request_comes_back_to_a_device_with_two_visits(tmp_path):
     first = plan_model(tmp_path, models.residual(), samples(), **content)
     units = [assignment.unit for assignment in first.plan.assignments]
     pin = {units[0]: "a", units[1]: "b", units[2]: "b", units[3]: "a", units[4]: "a"}
-    pinned = content | {"placement": {"pin": pin}}
+    # In what precision a small unit is faster changes from run to run: one of them is fixed.
+    pinned = content | {"placement": {"pin": pin, "precision": {units[2]: "fp32"}}}
     once = plan_model(tmp_path, models.residual(), samples(), **pinned)
     assert once.plan.status == "infeasible"
     pinned["devices"] = [{"name": "a", "visits": 2}, TWO["devices"][1]]
@@ -154,4 +155,4 @@ def test_a_request_comes_back_to_a_device_with_two_visits(tmp_path):
     assert plan.devices() == pin
     assert set(plan.predicted.compute_s) == set(plan.predicted.memory_bytes) == {"a", "b"}
     assert plan.measured.chain.basic_bit_equal
-    assert Precision.FP32 in plan.precisions().values()
+    assert plan.precisions()[units[2]] is Precision.FP32
