@@ -4,6 +4,8 @@ backends: HiGHS, CBC, Gurobi, CPLEX, SCIP
 infeasibility: a minimal set of limits that cannot hold together
 pareto_front: Pareto fronts by epsilon-constraints
 pipeline_dp: the best plan of consecutive stages, by dynamic programming over sets of finished units
+pipeline_ideals: the sets of units that a pipeline can have finished between two stages
+pipeline_loads: what stages load: devices and links
 process_pool: a map over processes, which end at once when the work is interrupted
 result: SolveResult: choice, objective, bound, status
 second_opinion: a second solver's answer, to be compared with the first one's

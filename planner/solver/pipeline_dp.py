@@ -2,31 +2,28 @@
 
 The sets that hold all predecessors of their members (ideals) are what a pipeline can have done; between two
 of them lies a stage. Tarnawski et al., "Efficient Algorithms for Device Placement of DNN Graph Operators",
-NeurIPS 2020. Where a network has too many ideals, those along one topological order take their place.
+NeurIPS 2020; here with links as loads of their own. Where a network has too many ideals, those along a few
+topological orders take their place.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from math import inf, prod
 
-import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.devices import Device
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
-from planner.problem.tensors import Flow
-from planner.problem.unit_dag import dependency_graph
-from planner.problem.units import Option
+from planner.solver.pipeline_ideals import finished_sets
+from planner.solver.pipeline_loads import Matrix, Pricing, StageLoads
 from planner.solver.presolve.device_symmetry import interchangeable_devices
 
-_MOST_IDEALS = 2000  # their pairs are a matrix of 32 MB per class of devices
-_MOST_WORK = 2e8  # pairs of ideals times states of devices; beyond it the integer program starts without this
+_MOST_WORK = 2e9  # pairs of ideals times states of devices; beyond it the integer program starts without this
+_NOISE_STEPS = (1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)  # prices of noise, of seconds per noise of all
 PERIOD = Quantity(CostMetric.PERIOD)
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,244 +32,159 @@ class Pipeline:
 
     Parameters
     ----------
+    bound_s
+        No plan of the problem has a shorter period; 0 if nothing is known.
     proved
-        Whether no plan of the problem has a shorter period.
+        Whether the plan minimises the objective: that is the period alone, and the bound meets it.
     """
 
     choice: Choice
     period_s: float
+    bound_s: float
     proved: bool
 
 
-def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
-    """Return the plan of least period among those of one stage per device, units in their fastest options.
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A class of devices, and the ideals before and behind its stage."""
 
-    None if the network or the devices are too many for the search, or the plan breaks a limit.
+    devices: int
+    first: int
+    last: int
+
+
+def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
+    """Return the plan of least period found among those of one stage per device, and a bound on any plan's.
+
+    None if the network or the devices are too many for the search, or every plan found breaks a limit.
     """
     units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
-    ideals, all_ideals = _ideals(problem, units)
+    ideals, all_ideals = finished_sets(problem, units)
     classes = interchangeable_devices(problem)
+    classes += [[d] for d, device in enumerate(problem.devices) if device.visit_of is not None]
     states = prod(len(members) + 1 for members in classes)
     if not units or len(ideals) ** 2 * states * len(classes) > _MOST_WORK:
         return None
-    loads = [_loads(problem, members[0], units, ideals) for members in classes]
-    # Devices of one class have the same loads, so that only how many of them are used counts.
-    stages, period_s = _cheapest(loads, [len(members) for members in classes])
-    if period_s == inf:
+    search = _Search(problem, units, classes)
+    relaxed = StageLoads(problem, units, ideals, Pricing(is_bound=True))
+    choice, bound_s = search.best(relaxed)
+    plans = [choice] if choice is not None else []
+    plans += search.plans(ideals)
+    priced = [
+        (cost.period_s, plan) for plan in plans if is_feasible(problem, cost := evaluate(problem, plan))
+    ]
+    if not priced:
         return None
-    choice = _choice(problem, units, ideals, [(classes[c], first, last) for c, first, last in stages])
-    cost = evaluate(problem, choice)
-    if not is_feasible(problem, cost):
-        return None
-    # The search is exact only if all ideals were there and nothing else has a say.
-    proved = all_ideals and _is_pure(problem) and cost.period_s <= period_s * (1 + 1e-9)
-    return Pipeline(choice, cost.period_s, proved)
-
-
-def _ideals(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[np.bool_], bool]:
-    """Return ideal -> unit -> whether it is in, smallest first, and whether these are all ideals.
-
-    Shape [ideals, units].
-    """
-    position = {v: i for i, v in enumerate(units)}
-    # Units that are together form one block, since an edge each way makes a cycle.
-    graph = dependency_graph(problem)
-    for group in problem.together:  # what is together is done together
-        inside = [v for v in group if v in position]
-        nx.add_path(graph, inside)
-        nx.add_path(graph, inside[::-1])
-    blocks = nx.condensation(graph)
-    order = list(nx.lexicographical_topological_sort(blocks, key=lambda b: min(blocks.nodes[b]["members"])))
-    ideals = _all_ideals({block: frozenset(blocks.predecessors(block)) for block in order})
-    complete = len(ideals) <= _MOST_IDEALS
-    if not complete:
-        # Too many: prefixes of one order are ideals, too, and give good plans without a proof.
-        ideals = {frozenset(order[:count]) for count in range(0, len(order), _step(len(order)))}
-        ideals.add(frozenset(order))
-    membership = np.zeros((len(ideals), len(units)), dtype=bool)
-    for row, ideal in enumerate(sorted(ideals, key=len)):
-        for block in ideal:
-            membership[row, [position[v] for v in blocks.nodes[block]["members"]]] = True
-    return membership, complete
-
-
-def _all_ideals(before: dict[int, frozenset[int]]) -> set[frozenset[int]]:
-    """Return all ideals of an order, or a few more than are wanted.
-
-    Parameters
-    ----------
-    before
-        Block -> its predecessors.
-    """
-    ideals = {frozenset[int]()}
-    waiting = [frozenset[int]()]
-    while waiting and len(ideals) <= _MOST_IDEALS:
-        ideal = waiting.pop()
-        larger = {
-            ideal | {b} for b, predecessors in before.items() if b not in ideal and predecessors <= ideal
-        } - ideals
-        ideals |= larger
-        waiting += larger
-    return ideals
-
-
-def _step(count: int) -> int:
-    return -(-count // _MOST_IDEALS)
-
-
-def _loads(problem: PlacementProblem, device: int, units: list[int], done: NDArray[np.bool_]) -> Matrix:
-    """Return first ideal -> last ideal -> seconds that the stage between them loads a device.
-
-    Shape [ideals, ideals]; infinite where the first is no part of the last, a unit has no option on the
-    device, or weights exceed its memory; 0 on the diagonal, for a device without a stage.
-    """
-    options = [_fastest(problem, v, device) for v in units]
-    seconds = np.array([inf if o is None else o.seconds for o in options])
-    spec = problem.devices[device]
-    usable = np.isfinite(seconds)
-    work = done @ np.where(usable, seconds, 0.0)
-    wrong = done.astype(int) @ (~usable).astype(int)
-    weights = done @ np.array([0.0 if o is None else o.weight_bytes for o in options])
-    inside = (done.astype(int) @ (~done.T).astype(int)) == 0  # first ideal is part of the last
-    load: Matrix = work[None, :] - work[:, None] + spec.start_s
-    load[(wrong[None, :] - wrong[:, None]) > 0] = inf
-    load[
-        weights[None, :] - weights[:, None] > problem.tightest_limit(CostMetric.MEMORY, device) * (1 + 1e-9)
-    ] = inf
-    if spec.transfers_block:
-        load = load + _transfers(problem, device, units, done)
-    load[~inside] = inf
-    np.fill_diagonal(load, 0.0)
-    return load
-
-
-def _transfers(problem: PlacementProblem, device: int, units: list[int], done: NDArray[np.bool_]) -> Matrix:
-    """Return first ideal -> last ideal -> seconds that sending and receiving block a device."""
-    position = {v: i for i, v in enumerate(units)}
-    count = len(problem.flows)
-    reads, ends, made = np.zeros((len(done), count)), np.zeros(count), np.ones((len(done), count), dtype=bool)
-    for f, flow in enumerate(problem.flows):
-        inside = [position[v] for v in flow.consumers if v in position]
-        reads[:, f] = done[:, inside].sum(axis=1)
-        ends[f] = len(inside) + any(
-            v not in position and problem.vertices[v].options[0].device != device for v in flow.consumers
-        )
-        if flow.producer in position:
-            made[:, f] = done[:, position[flow.producer]]
-    gets, gives = (
-        np.array([_link_seconds(problem, flow, device, side) for flow in problem.flows]) for side in (0, 1)
-    )
-    seconds = np.empty((len(done), len(done)))
-    for first in range(len(done)):
-        comes = (reads > reads[first]) & made[first]
-        goes = made & ~made[first] & (reads < ends)
-        seconds[first] = comes @ gets + goes @ gives
-    return seconds
-
-
-def _link_seconds(problem: PlacementProblem, flow: Flow, device: int, side: int) -> float:
-    """Return the most seconds on links into (side 0) or out of a device that a tensor takes."""
-    form, others = flow.forms[0], [d for d in range(len(problem.devices)) if d != device]
-    routes = [form.routes[d][device] if side == 0 else form.routes[device][d] for d in others]
-    ends = [(link.target if side == 0 else link.source) == device for link in problem.links]
-    return max((sum(form.link_s[at] for at in route or () if ends[at]) for route in routes), default=0.0)
-
-
-def _cheapest(loads: list[Matrix], counts: list[int]) -> tuple[list[tuple[int, int, int]], float]:
-    """Return (class of device, first ideal, last ideal) of the best stages, and the greatest load.
-
-    A state says how many devices of each class are used; least[state][ideal] is the least greatest load with
-    which these have finished an ideal.
-    """
-    size = len(loads[0])
-    start = np.full(size, inf)
-    start[0] = 0.0
-    least: dict[tuple[int, ...], Matrix] = {(0,) * len(counts): start}
-    decision: dict[tuple[int, ...], list[tuple[int, int] | None]] = {(0,) * len(counts): [None] * size}
-    for state in product(*(range(count + 1) for count in counts)):
-        for c in range(len(counts)):
-            if state[c] == 0:
-                continue
-            previous = (*state[:c], state[c] - 1, *state[c + 1 :])
-            bottleneck = np.maximum(least[previous][:, None], loads[c])
-            value, first = bottleneck.min(axis=0), bottleneck.argmin(axis=0)
-            if state not in least:
-                least[state], decision[state] = np.full(size, inf), [None] * size
-            for last in np.flatnonzero(value < least[state]):
-                least[state][last], decision[state][last] = value[last], (c, int(first[last]))
-    state, ideal, stages = tuple(counts), size - 1, []
-    while (step := decision[state][ideal]) is not None:
-        c, first_ideal = step
-        if first_ideal != ideal:
-            stages.append((c, first_ideal, ideal))
-        state, ideal = (*state[:c], state[c] - 1, *state[c + 1 :]), first_ideal
-    return stages[::-1], float(least[tuple(counts)][size - 1])
-
-
-def _choice(
-    problem: PlacementProblem,
-    units: list[int],
-    done: NDArray[np.bool_],
-    stages: list[tuple[list[int], int, int]],
-) -> Choice:
-    options = [0] * len(problem.vertices)
-    used: Counter[int] = Counter()
-    for members, first, last in stages:  # alike devices in their order, which is known to suffice
-        device = members[used[members[0]]]
-        used[members[0]] += 1
-        for i in np.flatnonzero(done[last] & ~done[first]):
-            fastest = _fastest(problem, units[i], device)
-            options[units[i]] = 0 if fastest is None else problem.vertices[units[i]].options.index(fastest)
-    return Choice(tuple(options))
-
-
-def _fastest(problem: PlacementProblem, vertex: int, device: int) -> Option | None:
-    here = [o for o in problem.vertices[vertex].options if o.device == device]
-    return min(here, key=lambda o: o.seconds, default=None)
-
-
-def _is_pure(problem: PlacementProblem) -> bool:
-    """Return whether a problem asks for nothing but what the search weighs: then its answer is the best."""
-    limits_weighed = {limit.quantity.metric for limit in problem.limits} <= {CostMetric.MEMORY}
-    one_option_per_device = all(
-        len({o.device for o in vertex.options}) == len(vertex.options)
-        and not any(o.activation_bytes for o in vertex.options)
-        for vertex in problem.vertices
-    )
-    one_format = all(
-        not (flow.quantizers or flow.wires or flow.leave_s or flow.enter_s) and _has_hub(problem, flow)
-        for flow in problem.flows
-    )
+    period_s, best = min(priced, key=lambda pair: pair[0])
+    if not (all_ideals and _is_pipeline(problem)):
+        bound_s = 0.0
     only_period = [term.quantity for term in problem.objective] == [PERIOD]
-    return (
-        only_period
-        and limits_weighed
-        and one_option_per_device
-        and one_format
-        and not problem.apart
-        and all(map(_is_plain, problem.devices))
-    )
+    return Pipeline(best, period_s, min(bound_s, period_s), only_period and period_s <= bound_s * (1 + 1e-9))
 
 
-def _is_plain(device: Device) -> bool:
-    return device.contiguous and device.visit_of is None and replace(device, start_s=0.0) == device
+def _is_pipeline(problem: PlacementProblem) -> bool:
+    """Return whether each plan is a row of stages between ideals of all units."""
+    revisited = any(device.visit_of is not None for device in problem.devices)
+    # Groups are on one device, but perhaps in two of its visits.
+    return all(device.contiguous for device in problem.devices) and not (revisited and problem.together)
 
 
-def _has_hub(problem: PlacementProblem, flow: Flow) -> bool:
-    """Return whether what a device gets and gives is the same whoever is at the other end."""
-    form, devices = flow.forms[0], range(len(problem.devices))
-    for d in devices:
-        if not problem.devices[d].transfers_block:
-            continue
-        for routes, ends in (
-            ([form.routes[e][d] for e in devices if e != d], [link.target == d for link in problem.links]),
-            ([form.routes[d][e] for e in devices if e != d], [link.source == d for link in problem.links]),
-        ):
-            if len({sum(form.link_s[at] for at in route or () if ends[at]) for route in routes}) > 1:
-                return False
-    nonblocking = [link for link in problem.links if not _blocks(problem, link.source, link.target)]
-    return not nonblocking and all(route is not None for row in form.routes for route in row)
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Plans of a problem's units on its classes of devices."""
+
+    problem: PlacementProblem
+    units: list[int]
+    classes: list[list[int]]
+
+    def plans(self, ideals: np.typing.NDArray[np.bool_]) -> Iterator[Choice]:
+        """Yield plans, from the fastest options to the ones of least noise until one keeps the limits."""
+        for price in self._prices():
+            choice, _ = self.best(StageLoads(self.problem, self.units, ideals, Pricing(price)))
+            if choice is not None:
+                yield choice
+                if is_feasible(self.problem, evaluate(self.problem, choice)):
+                    return
+
+    def _prices(self) -> Iterator[float]:
+        yield 0.0
+        options = [o for v in self.units for o in self.problem.vertices[v].options]
+        noise = sum(o.noise_power for o in options)
+        if noise > 0:
+            seconds = sum(o.seconds for o in options)
+            yield from (step * seconds / noise for step in _NOISE_STEPS)
+            yield inf
+
+    def best(self, loads: StageLoads) -> tuple[Choice | None, float]:
+        """Return the plan of least period under these loads, None if there is none, and that period."""
+        device_loads = [loads.device_load(members[0]) for members in self.classes]
+        link_loads = [[self._link_load(loads, a, b) for b in self.classes] for a in self.classes]
+        stages, period_s = _cheapest(device_loads, link_loads, [len(members) for members in self.classes])
+        return (None if period_s == inf else self._choice(loads, stages)), period_s
+
+    def _link_load(self, loads: StageLoads, source: list[int], target: list[int]) -> Matrix:
+        # Between devices of one class every pair is like the first two.
+        if source is not target:
+            return loads.link_load(source[0], target[0])
+        return loads.link_load(source[0], source[1]) if len(source) > 1 else np.full(len(loads.done), inf)
+
+    def _choice(self, loads: StageLoads, stages: list[_Stage]) -> Choice:
+        options = [0] * len(self.problem.vertices)
+        used: Counter[int] = Counter()
+        for stage in stages:  # alike devices in their order, which is known to suffice
+            device = self.classes[stage.devices][used[stage.devices]]
+            used[stage.devices] += 1
+            for i in np.flatnonzero(loads.done[stage.last] & ~loads.done[stage.first]):
+                vertex = self.units[i]
+                option = loads.pricing.option(self.problem, vertex, device)
+                if option is not None:
+                    options[vertex] = self.problem.vertices[vertex].options.index(option)
+        return Choice(tuple(options))
 
 
-def _blocks(problem: PlacementProblem, *devices: int) -> bool:
-    return any(problem.devices[d].transfers_block for d in devices)
+def _cheapest(
+    device_loads: list[Matrix], link_loads: list[list[Matrix]], counts: list[int]
+) -> tuple[list[_Stage], float]:
+    """Return the best stages, and the greatest load of a device or link.
+
+    A state says how many devices of each class are used, and which class had the last stage;
+    least[used][last][ideal] is the least greatest load with which these have finished an ideal.
+    """
+    classes, size = range(len(counts)), len(device_loads[0])
+    nothing = (0,) * len(counts)
+    least = {used: np.full((len(counts), size), inf) for used in product(*(range(n + 1) for n in counts))}
+    came_from = {used: np.full((len(counts), size, 2), -1) for used in least}  # last class, first ideal
+    for used in least:
+        for c in classes:
+            if used[c] == 0:
+                continue
+            before = (*used[:c], used[c] - 1, *used[c + 1 :])
+            if before == nothing:
+                entry, last_class = np.full(size, inf), np.full(size, -1)
+                entry[0] = 0.0
+            else:
+                entering = np.maximum(least[before], np.array([link_loads[e][c] for e in classes]))
+                entry, last_class = entering.min(axis=0), entering.argmin(axis=0)
+            rows = np.flatnonzero(np.isfinite(entry))
+            if not rows.size:
+                continue
+            bottleneck = np.maximum(entry[rows, None], device_loads[c][rows])
+            bottleneck[np.arange(rows.size), rows] = inf  # a stage without units is none
+            first = bottleneck.argmin(axis=0)
+            least[used][c] = bottleneck[first, np.arange(size)]
+            came_from[used][c] = np.stack([last_class[rows[first]], rows[first]], axis=1)
+    used, c = min(product(least, classes), key=lambda state: least[state[0]][state[1]][size - 1])
+    period_s = float(least[used][c][size - 1])
+    return ([] if period_s == inf else _stages(came_from, used, c, size - 1)), period_s
+
+
+def _stages(
+    came_from: dict[tuple[int, ...], np.typing.NDArray[np.int_]], used: tuple[int, ...], c: int, ideal: int
+) -> list[_Stage]:
+    """Return the stages that lead to a state, first to last."""
+    stages: list[_Stage] = []
+    while c >= 0:
+        last_class, first = (int(x) for x in came_from[used][c][ideal])
+        stages.append(_Stage(c, first, ideal))
+        used, c, ideal = (*used[:c], used[c] - 1, *used[c + 1 :]), last_class, first
+    return stages[::-1]

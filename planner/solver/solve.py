@@ -140,18 +140,20 @@ class _Search:
 
     def _solve_all(self) -> float:
         """Solve over all options, from the best pipeline if loads count; return the proved bound."""
+        weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
+        bound_of_loads = 0.0
         if PERIOD in self._problem.quantities and (pipeline := best_pipeline(self._problem)):
             self._try(pipeline.choice)
-            if pipeline.proved:
-                return evaluate(self._problem, pipeline.choice).objective
+            bound_of_loads = sum(weights) * pipeline.bound_s
+            if self._choice is not None and bound_of_loads >= self._objective * (1 - self._options.gap):
+                return bound_of_loads
         if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
             self._start_in_sequence()
         keep = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
-        weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
         if self._choice is not None and len(weights) == 1 and weights[0] > 0:
             # Plans with any other option are no better than the one at hand.
             keep = feasible_options(self._problem, self._objective / weights[0])
-        return self._solve_over(keep)
+        return max(self._solve_over(keep), bound_of_loads)
 
     def _start_in_sequence(self) -> None:
         """Start from the plan of least latency, where stages may overlap.

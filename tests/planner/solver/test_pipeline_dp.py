@@ -12,7 +12,7 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
-from planner.solver.pipeline_dp import best_pipeline
+from planner.solver.pipeline_dp import PERIOD, best_pipeline
 from planner.solver.presolve.device_symmetry import are_interchangeable
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
@@ -176,3 +176,93 @@ def _in_order(problem, choice) -> bool:
 def test_windows_narrow_a_chain():
     problem = small_hub()
     assert [len(row) for row in feasible_options(problem, 2.0)] == [2, 3, 2]
+
+
+@st.composite
+def linked(draw) -> PlacementProblem:
+    """Devices in a row whose links, shared by longer routes, are loads of their own."""
+    units, count = draw(st.integers(1, 5)), draw(st.integers(2, 3))
+    small = st.integers(0, 9).map(float)
+    links = tuple(
+        Link(f"{a}-{b}", a, b) for a, b in itertools.permutations(range(count), 2) if abs(a - b) == 1
+    )
+    routes = tuple(tuple(_along_row(links, a, b) for b in range(count)) for a in range(count))
+    precisions = draw(st.integers(1, 2)) if units <= 4 else 1
+    vertices = [
+        Vertex(
+            f"u{u}",
+            tuple(
+                Option(d, seconds=draw(small), noise_power=float(p), weight_bytes=draw(small))
+                for d in range(count)
+                for p in range(precisions)
+            ),
+        )
+        for u in range(units)
+    ]
+    flows = [
+        Flow(
+            f"t{u}", u, tuple(sorted(readers)),
+            (WireForm("float", 0, 1, tuple(draw(small) for _ in links), routes),),
+        )
+        for u in range(units - 1)
+        if (readers := draw(st.sets(st.integers(u + 1, units - 1))))
+    ]  # fmt: skip
+    room, noise = draw(st.none() | st.integers(5, 30)), draw(st.none() | st.integers(0, 3))
+    limits = [Limit(Quantity(CostMetric.MEMORY, d), room) for d in range(count) if room is not None]
+    limits += [Limit(Quantity(CostMetric.NOISE), noise)] if noise is not None else []
+    blocking = draw(st.integers(-1, count - 1))
+    devices = tuple(Device(f"d{d}", draw(small), transfers_block=d == blocking) for d in range(count))
+    problem = PlacementProblem(
+        devices, tuple(vertices), tuple(flows), links,
+        limits=tuple(limits), objective=(ObjectiveTerm(PERIOD),),
+    )  # fmt: skip
+    return with_visits(problem, [2, *[1] * (count - 1)]) if count == 2 and draw(st.booleans()) else problem
+
+
+def _along_row(links, a: int, b: int) -> tuple[int, ...]:
+    step = 1 if b > a else -1
+    hops = [(d, d + step) for d in range(a, b, step)]
+    return tuple([(link.source, link.target) for link in links].index(hop) for hop in hops)
+
+
+@settings(max_examples=150, deadline=None)
+@given(linked())
+def test_a_pipeline_over_links_is_feasible_and_its_bound_holds(problem):
+    found, best = best_pipeline(problem), oracle.best(problem)
+    if best is None:
+        assert found is None
+    elif found is not None:
+        cost = oracle.price(problem, found.choice)
+        assert oracle.feasible(problem, cost)
+        assert cost.period == pytest.approx(found.period_s)
+        assert found.bound_s <= best * (1 + 1e-9)
+        assert not found.proved or found.period_s == pytest.approx(best)
+
+
+@settings(max_examples=60, deadline=None)
+@given(linked())
+def test_a_period_over_links_is_solved_as_enumeration_does(problem):
+    result, best = solve(problem), oracle.best(problem)
+    if best is None:
+        assert result.status is SolveStatus.INFEASIBLE
+    else:
+        assert result.objective == pytest.approx(best, abs=1e-7)
+
+
+def chain_over_links() -> PlacementProblem:
+    """Four units on two devices: the cut of equal work has a tensor that takes long."""
+    routes = (((), (0,)), ((1,), ()))
+    vertices = tuple(Vertex(f"u{u}", (Option(0, seconds=2.0), Option(1, seconds=2.0))) for u in range(4))
+    flows = tuple(
+        Flow(f"t{u}", u, (u + 1,), (WireForm("float", 0, 1, (seconds,) * 2, routes),))
+        for u, seconds in enumerate((1.0, 9.0, 5.0))
+    )
+    links = (Link("0-1", 0, 1), Link("1-0", 1, 0))
+    return PlacementProblem(
+        (Device("a"), Device("b")), vertices, flows, links, objective=(ObjectiveTerm(PERIOD),)
+    )
+
+
+def test_a_chain_is_cut_where_its_tensor_and_its_work_are_short():
+    found = best_pipeline(chain_over_links())
+    assert (found.period_s, found.bound_s, found.proved) == (6.0, 6.0, True)

@@ -47,6 +47,7 @@ def test_a_bound_above_the_plan_at_hand_is_dropped(monkeypatch, caplog):
 
 
 def test_infeasible_is_not_believed_of_one_solver_alone(monkeypatch, caplog):
+    monkeypatch.setattr(solving, "best_pipeline", lambda _: None)
     monkeypatch.setattr(solving, "solve_status", lambda _: SolveStatus.INFEASIBLE)
     result = solve(UNBOUNDED)
     assert result.status is SolveStatus.FEASIBLE
@@ -55,6 +56,7 @@ def test_infeasible_is_not_believed_of_one_solver_alone(monkeypatch, caplog):
 
 
 def test_infeasible_that_nothing_confirms_is_no_answer(monkeypatch):
+    monkeypatch.setattr(solving, "best_pipeline", lambda _: None)
     monkeypatch.setattr(solving, "solve_status", lambda _: SolveStatus.INFEASIBLE)
     monkeypatch.setattr(solving, "second_opinion", lambda *_: SecondOpinion())
     with pytest.raises(SolverError, match="no second solver agreed"):
