@@ -6,6 +6,7 @@ pareto_front: Pareto fronts by epsilon-constraints
 pipeline_dp: the best plan of consecutive stages, by dynamic programming over sets of finished units
 pipeline_ideals: the sets of units that a pipeline can have finished between two stages
 pipeline_loads: what stages load: devices and links
+pipeline_precisions: options of less noise for units that stay on their devices
 process_pool: a map over processes, which end at once when the work is interrupted
 result: SolveResult: choice, objective, bound, status
 second_opinion: a second solver's answer, to be compared with the first one's

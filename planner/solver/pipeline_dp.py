@@ -19,6 +19,7 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.solver.pipeline_ideals import finished_sets
 from planner.solver.pipeline_loads import Matrix, Pricing, StageLoads
+from planner.solver.pipeline_precisions import least_period_within_limits, with_short_crossings
 from planner.solver.presolve.device_symmetry import interchangeable_devices
 
 _MOST_WORK = 2e9  # pairs of ideals times states of devices; beyond it the integer program starts without this
@@ -33,7 +34,7 @@ class Pipeline:
     Parameters
     ----------
     bound_s
-        No plan of the problem has a shorter period; 0 if nothing is known.
+        No plan of the problem has a shorter period.
     proved
         Whether the plan minimises the objective: that is the period alone, and the bound meets it.
     """
@@ -77,9 +78,16 @@ def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
         return None
     period_s, best = min(priced, key=lambda pair: pair[0])
     if not (all_ideals and _is_pipeline(problem)):
-        bound_s = 0.0
+        bound_s = _least_load(problem, units)
     only_period = [term.quantity for term in problem.objective] == [PERIOD]
     return Pipeline(best, period_s, min(bound_s, period_s), only_period and period_s <= bound_s * (1 + 1e-9))
+
+
+def _least_load(problem: PlacementProblem, units: list[int]) -> float:
+    """Return seconds that the busiest device has at least: the largest unit, or an equal share of all."""
+    seconds = [min((o.seconds for o in problem.vertices[v].options), default=0.0) for v in units]
+    devices = sum(device.visit_of is None for device in problem.devices)
+    return max(*seconds, sum(seconds) / devices)
 
 
 def _is_pipeline(problem: PlacementProblem) -> bool:
@@ -103,6 +111,11 @@ class _Search:
             choice, _ = self.best(StageLoads(self.problem, self.units, ideals, Pricing(price)))
             if choice is not None:
                 yield choice
+                short = with_short_crossings(self.problem, choice)
+                yield short
+                quieter = least_period_within_limits(self.problem, short)
+                if quieter is not None:
+                    yield quieter
                 if is_feasible(self.problem, evaluate(self.problem, choice)):
                     return
 

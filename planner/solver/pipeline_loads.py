@@ -25,8 +25,8 @@ class Pricing:
         What an option's noise counts beside its seconds where it is chosen.
     is_bound
         Whether no plan loads less: each unit at its least seconds and least weights, each tensor in its
-        cheapest form, and only the tensors that surely cross. Otherwise tensors cross as float, and all of
-        a cut cross between the devices next to it.
+        cheapest form, and only the tensors that surely cross. Otherwise all tensors of a cut cross between
+        the devices next to it, in the cheapest of their formats.
     """
 
     seconds_per_noise: float = 0.0
@@ -41,7 +41,7 @@ class Pricing:
 
     def forms(self, flow: Flow) -> tuple[WireForm, ...]:
         """Return the forms of which the cheapest counts."""
-        return flow.forms if self.is_bound else flow.forms[:1]
+        return flow.forms if self.is_bound else tuple(flow.forms[f] for f in flow.formats)
 
 
 @dataclass(frozen=True, slots=True)
