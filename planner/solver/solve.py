@@ -1,8 +1,9 @@
 """Solves a placement problem to a proved optimum, or says how far from one the answer may be."""
 
+import heapq
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -13,7 +14,9 @@ from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.backends import SolverOptions, run_solver
-from planner.solver.lagrangian.dual_bound import lower_bound
+from planner.solver.lagrangian.branching import Node, assumed_order, branch
+from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction, goes_against
+from planner.solver.lagrangian.linear_quantity import parts_of_maximum
 from planner.solver.lagrangian.variable_elimination import Table
 from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.assignment_constraints import implied_order
@@ -100,60 +103,91 @@ class _Search:
 
     def run(self) -> SolveResult:
         """Bound, then solve over more and more options until none that is left out can be better."""
-        dual = lower_bound(self._problem, self._options.time_limit_s * _BOUND_SHARE, time.perf_counter)
-        # No bound of this kind (a maximum of sums): the whole program is solved.
-        if dual is None:
-            return self._result(self._solve_all())
-        self._dual_value = dual.value
-        # Even the relaxation keeps no limit together with the others.
-        if dual.value == inf:
-            return self._result(inf)
-        if dual.best is not None:
-            self._try(dual.best)
-        if dual.value >= self._objective * (1 - self._options.gap):
-            return self._result(dual.value)
-        reach = dual.value + max(_REACH, self._options.gap) * abs(dual.value)
+        weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
+        bound_of_loads = 0.0
+        if PERIOD in self._problem.quantities and (pipeline := best_pipeline(self._problem)):
+            self._try(pipeline.choice)
+            bound_of_loads = sum(weights) * pipeline.bound_s
+            log.info("pipeline: %.9g, bound %.9g", pipeline.period_s, pipeline.bound_s)
+            if bound_of_loads >= self._good_enough:
+                return self._result(bound_of_loads)
+        if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
+            self._start_in_sequence()
+        dual = LagrangianDual(self._problem, time.perf_counter)
+        if not dual.is_worth_while:
+            every_option = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
+            bound = self._solve_over(every_option, self._device_order)
+            return self._result(max(bound, bound_of_loads))
+        if self._choice is not None and len(weights) == 1 and weights[0] > 0:
+            # Plans with any other option are no better than the one at hand.
+            kept = feasible_options(self._problem, self._objective / weights[0])
+            dual.exclude_options(kept)
+        return self._result(max(self._branch(dual), bound_of_loads))
+
+    def _branch(self, dual: LagrangianDual) -> float:
+        """Branch on the order of devices and on units' devices, best bound first; return the proved bound.
+
+        Where the relaxation does not ask for further branches, an integer program solves what is left.
+        """
+        deadline = self._began + self._options.time_limit_s * _BOUND_SHARE
+        whole = Restriction(assumed_order(self._device_order))
+        root = Node(whole, dual.bound(deadline, whole, enough=self._good_enough))
+        self._dual_value = root.bound.value
+        log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
+        nodes, closed, solved = [(root.bound.value, 0, root)], inf, 0
+        while nodes and nodes[0][0] < self._good_enough and time.perf_counter() < deadline:
+            _, _, node = heapq.heappop(nodes)
+            further = list(branch(dual, node, deadline, self._good_enough))
+            for child in further:
+                solved += 1
+                heapq.heappush(nodes, (child.bound.value, solved, child))
+            if dual.best is not None:
+                self._try(dual.best)
+            if not further:
+                closed = min(closed, self._solve_node(node))
+        log.info("%d nodes, %d open, best plan %.9g", solved, len(nodes), self._objective)
+        open_nodes = [node for value, _, node in nodes if value < self._good_enough]
+        if open_nodes and not self._contradicted:
+            closed = min(closed, self._solve_node(_union(whole, open_nodes)))
+        if self._size == (0, 0) and not open_nodes and self._choice is None:
+            self._dual_value = inf  # no integer program had a say
+        return min(closed, min((value for value, *_ in nodes if value >= self._good_enough), default=inf))
+
+    def _solve_node(self, node: Node) -> float:
+        """Solve over more and more options of an order's plans until none left out can be better.
+
+        Returns a bound on all plans of the node that are better than the one at hand.
+        """
+        value, option_bounds = node.bound.value, node.bound.option_bounds
+        device_order = {(min(a, b), max(a, b)): a < b for a, b in node.within.order}
+        reach = value + max(_REACH, self._options.gap) * abs(value)
         options_in_reach, options_below_best = (
-            _count_within(dual.option_bounds, limit) for limit in (reach, self._objective)
+            _count_within(option_bounds, limit) for limit in (reach, self._objective)
         )
         # Hardly more options can be in a better plan than the best one known: all of them at once.
         if self._options.gap < _REACH and options_below_best <= _FEW_MORE * options_in_reach:
             reach = max(reach, self._objective)  # one program then proves the answer
         while True:
-            keep = [_options_within(row, reach) for row in dual.option_bounds]
-            bound = self._solve_over(keep)
+            keep = [_options_within(row, reach) for row in option_bounds]
+            bound = self._solve_over(keep, device_order)
             # A plan with an option that was left out is no better than this.
-            bound_of_rest = _least_left_out(dual.option_bounds, keep)
+            bound_of_rest = _least_left_out(option_bounds, keep)
             bound = min(bound, bound_of_rest)
-            good_enough = self._objective * (1 - self._options.gap)
-            if bound == inf or bound >= good_enough or self._left_s() <= 0 or self._contradicted:
-                return self._result(max(bound, dual.value))
+            if bound >= self._good_enough or self._left_s() <= 0 or self._contradicted:
+                return max(bound, value)
             # Options beyond the best plan so far are of no use; without one, look farther.
-            farther = max(bound_of_rest, dual.value + _FARTHER * (reach - dual.value))
+            farther = max(bound_of_rest, value + _FARTHER * (reach - value))
             reach = farther if self._choice is None else max(self._objective, reach)
+
+    @property
+    def _good_enough(self) -> float:
+        return self._objective * (1 - self._options.gap)
 
     def _try(self, choice: Choice) -> None:
         """Remember a plan if it keeps the limits and is better than the one at hand."""
         cost = evaluate(self._problem, choice)
         if is_feasible(self._problem, cost) and cost.objective < self._objective:
             self._choice, self._objective = choice, cost.objective
-
-    def _solve_all(self) -> float:
-        """Solve over all options, from the best pipeline if loads count; return the proved bound."""
-        weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
-        bound_of_loads = 0.0
-        if PERIOD in self._problem.quantities and (pipeline := best_pipeline(self._problem)):
-            self._try(pipeline.choice)
-            bound_of_loads = sum(weights) * pipeline.bound_s
-            if self._choice is not None and bound_of_loads >= self._objective * (1 - self._options.gap):
-                return bound_of_loads
-        if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
-            self._start_in_sequence()
-        keep = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
-        if self._choice is not None and len(weights) == 1 and weights[0] > 0:
-            # Plans with any other option are no better than the one at hand.
-            keep = feasible_options(self._problem, self._objective / weights[0])
-        return max(self._solve_over(keep), bound_of_loads)
 
     def _start_in_sequence(self) -> None:
         """Start from the plan of least latency, where stages may overlap.
@@ -173,9 +207,17 @@ class _Search:
     def _left_s(self) -> float:
         return self._options.time_limit_s - (time.perf_counter() - self._began)
 
-    def _solve_over(self, keep: Sequence[Sequence[int]]) -> float:
-        """Solve the integer program over some options, remember a better plan; return the proved bound."""
-        program = build_program(self._problem.with_options(keep), self._makespan(), self._device_order)
+    def _solve_over(
+        self, keep: Sequence[Sequence[int]], device_order: Mapping[tuple[int, int], bool]
+    ) -> float:
+        """Solve the integer program over some options, remember a better plan; return the proved bound.
+
+        Parameters
+        ----------
+        device_order
+            Which device of a pair runs first, where that is decided.
+        """
+        program = build_program(self._problem.with_options(keep), self._makespan(), device_order)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
         began = time.perf_counter()
@@ -190,7 +232,7 @@ class _Search:
             time.perf_counter() - began,
         )
         if status is SolveStatus.INFEASIBLE:
-            return self._denied("no plan") if self._is_among(keep) else inf
+            return self._denied("no plan") if self._is_among(keep, device_order) else inf
         if status is None:  # out of time without a plan; the bound holds all the same
             return scaled_bound / program.scale
         choice = decoded_choice(program).lift_to_full(keep)
@@ -203,13 +245,15 @@ class _Search:
         if cost.objective < self._objective:
             self._choice, self._objective = choice, cost.objective
         bound = scaled_bound / program.scale
-        if self._is_among(keep) and bound > self._objective * (1 + _TOLERANCE) + _LEAST_GAP:
+        if self._is_among(keep, device_order) and bound > self._objective * (1 + _TOLERANCE) + _LEAST_GAP:
             return self._denied(f"a bound of {bound:.9g}")
         return bound
 
-    def _is_among(self, keep: Sequence[Sequence[int]]) -> bool:
-        """Return whether the plan at hand has only some options of each vertex."""
-        if self._choice is None:
+    def _is_among(self, keep: Sequence[Sequence[int]], device_order: Mapping[tuple[int, int], bool]) -> bool:
+        """Return whether the plan at hand has only some options of each vertex, and runs in an order."""
+        if self._choice is None or goes_against(
+            self._problem, self._choice.options, assumed_order(device_order)
+        ):
             return False
         return all(option in kept for kept, option in zip(keep, self._choice.options, strict=True))
 
@@ -223,7 +267,9 @@ class _Search:
         """Return the result if nothing speaks against it, else what is known for sure."""
         if result.status is SolveStatus.INFEASIBLE:
             return self._confirmed_infeasible(result)
-        if result.status is SolveStatus.OPTIMAL and self._dual_value is None and self._is_small:
+        is_maximum = any(parts_of_maximum(self._problem, term.quantity) for term in self._problem.objective)
+        # The relaxation of a maximum stays far below most optima.
+        if result.status is SolveStatus.OPTIMAL and is_maximum and self._is_small:
             return self._confirmed_optimal(result)
         return result
 
@@ -288,6 +334,17 @@ class _Search:
         close = self._objective - bound <= OPTIMAL_GAP * abs(self._objective) + _LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
         return SolveResult(status, self._choice, self._objective, bound, *run_facts)
+
+
+def _union(whole: Restriction, nodes: Sequence[Node]) -> Node:
+    """Return one node that has all plans of some nodes."""
+    option_bounds = tuple(
+        np.minimum.reduce(rows) for rows in zip(*(node.bound.option_bounds for node in nodes), strict=True)
+    )
+    lowest = min((node.bound for node in nodes), key=lambda bound: bound.value)
+    # What order they all have in common.
+    order = frozenset.intersection(*(node.within.order for node in nodes))
+    return Node(replace(whole, order=order), replace(lowest, option_bounds=option_bounds))
 
 
 def _options_within(at_least: Table, reach: float) -> tuple[int, ...]:

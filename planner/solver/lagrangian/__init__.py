@@ -1,5 +1,6 @@
 """The Lagrangian relaxation: multipliers, the dual bound, and what it rules out.
 
+branching: branch and bound on the order of devices and on units' devices
 dual_bound: the multipliers at which the bound is highest (column generation)
 linear_quantity: what a second, a byte or a joule counts in a quantity
 relaxation: the problem without limits: a sum of tables over neighbouring units

@@ -94,3 +94,35 @@ def multipliers_of(problem: PlacementProblem, quantity: Quantity) -> Multipliers
         busy = tuple(device.price_per_s for device in problem.devices)
         return replace(zero, busy=busy, byte=tuple(link.price_per_byte for link in problem.links))
     return None
+
+
+def parts_of_maximum(problem: PlacementProblem, quantity: Quantity) -> tuple[Multipliers, ...]:
+    """Return the multipliers of sums none of which exceeds a quantity; none if it is not a maximum of sums.
+
+    A period is the largest of its parts. A makespan is at least as long as each of them, and mostly longer.
+    """
+    devices, links = range(len(problem.devices)), range(len(problem.links))
+    no_device, no_link = (0.0,) * len(devices), (0.0,) * len(links)
+    zero = Multipliers(no_device, no_link, no_link, no_device, no_device)
+    if quantity.metric is CostMetric.MAKESPAN:
+        return tuple(replace(zero, busy=tuple(float(d == e) for e in devices)) for d in devices)
+    if quantity.metric is not CostMetric.PERIOD:
+        return ()
+    loads = [
+        replace(
+            zero,
+            busy=tuple(float(problem.physical_device(e) == d) for e in devices),
+            link=tuple(float(_blocking_ends(problem, link, d)) for link in links),
+        )
+        for d in devices
+        if problem.physical_device(d) == d
+    ]
+    return (*loads, *(replace(zero, link=tuple(float(m == n) for m in links)) for n in links))
+
+
+def _blocking_ends(problem: PlacementProblem, link: int, device: int) -> int:
+    """Return how often a transfer on a link counts in a device's load."""
+    ends = problem.links[link].source, problem.links[link].target
+    return sum(
+        problem.physical_device(end) == device and problem.devices[end].transfers_block for end in ends
+    )

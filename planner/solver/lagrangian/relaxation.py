@@ -4,7 +4,8 @@ For any multipliers of the limited quantities its least sum is a bound (Lagrangi
 "Lagrangean relaxation for integer programming", Mathematical Programming Study 2, 1974).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import combinations, product
 from math import inf, prod
@@ -21,6 +22,7 @@ from planner.solver.lagrangian.variable_elimination import Network, Scope, Table
 # Of one tensor's table over all that touch it. With more consumers each pays its share in a table of its own,
 # which is still a bound, but a weaker one.
 _MOST_ENTRIES = 60_000
+DeviceOrder = frozenset[tuple[int, int]]  # (device, device whose stage runs after its own)
 _CLASH = -1  # the format of a tensor that is asked for in two that do not go together
 
 
@@ -43,11 +45,20 @@ class LinearRow:
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """Tables over the options of a few vertices: way to cross -> row -> table; the cheapest way counts."""
+    """Tables over the options of a few vertices: way to cross -> row -> table; the cheapest way counts.
+
+    Parameters
+    ----------
+    ways
+        Each table has an axis per vertex of the scope, of length 1 where it does not depend on that vertex.
+    edges
+        (axis of a producer, axis of its consumer) where both are units: these are kept in order.
+    """
 
     scope: Scope
     ways: tuple[tuple[Table, ...], ...]
     flow: int = 0
+    edges: tuple[tuple[int, int], ...] = ()
 
 
 class LagrangianRelaxation:
@@ -74,6 +85,8 @@ class LagrangianRelaxation:
         for f, flow in enumerate(problem.flows):
             self._factors += self._flow(f, flow)
         self._factors += self._rules()
+        self._excluded: dict[int, Table] = {}
+        self._backward: list[Table | None] = [None] * len(self._factors)
         # A table per vertex, then one per factor, in the order in which `_weighed` gives them.
         scopes = [(v,) for v in range(len(self._sizes))]
         self._network = Network(self._sizes, [*scopes, *(factor.scope for factor in self._factors)])
@@ -101,6 +114,42 @@ class LagrangianRelaxation:
             # The objective's row: what is infinite there stays so at any multipliers.
             rows[0] = np.where(excluded, inf, rows[0])
 
+    def restricted(
+        self, order: DeviceOrder, excluded: Mapping[int, NDArray[np.bool_]]
+    ) -> "LagrangianRelaxation":
+        """Return this relaxation with no tensor of a unit going against an order of devices.
+
+        Rows and the options that are excluded for good stay shared with this one.
+
+        Parameters
+        ----------
+        excluded
+            Vertex -> option -> whether it is left out here, too.
+        """
+        restricted = copy(self)
+        restricted._excluded = {  # noqa: SLF001 (its own class)
+            v: np.where(options, inf, 0.0) for v, options in excluded.items()
+        }
+        against = np.zeros((len(self.problem.devices),) * 2, dtype=bool)
+        for before, after in order:
+            against[after, before] = True
+        restricted._backward = [  # noqa: SLF001
+            self._against(factor, against) for factor in self._factors
+        ]
+        return restricted
+
+    def _against(self, factor: _Factor, against: NDArray[np.bool_]) -> Table | None:
+        """Return infinity where an edge of a table goes against the order; None if none can."""
+        total = np.zeros([1] * len(factor.scope), dtype=bool)
+        for producer, consumer in factor.edges:
+            ends = []
+            for axis in (producer, consumer):
+                shape = [1] * len(factor.scope)
+                shape[axis] = -1
+                ends.append(self.devices[factor.scope[axis]].reshape(shape))
+            total = total | against[ends[0], ends[1]]
+        return np.where(total, inf, 0.0) if total.any() else None
+
     def minimise(self, weights: Sequence[float]) -> tuple[float, list[int]]:
         """Return the least weighted sum of the rows, and each vertex's option."""
         return self._network.minimise(self._weighed(weights))
@@ -118,7 +167,7 @@ class LagrangianRelaxation:
                 sums[r] += table[option]
         for factor in self._factors:
             index = tuple(options[v] for v in factor.scope)
-            costs = [[table[index] for table in tables] for tables in factor.ways]
+            costs = [[_entry(table, index) for table in tables] for tables in factor.ways]
             totals = [sum(w * c for w, c in zip(weights, row, strict=False)) for row in costs]
             cheapest = totals.index(min(totals))
             if cheapest:
@@ -138,23 +187,38 @@ class LagrangianRelaxation:
 
     def _weighed(self, weights: Sequence[float]) -> list[Table]:
         unary = [_total(rows, weights) for rows in self._unary]
+        for v, excluded in self._excluded.items():
+            unary[v] = unary[v] + excluded
         tensors = []
-        for factor in self._factors:
+        for factor, backward in zip(self._factors, self._backward, strict=True):
             tables = [_total(rows, weights) for rows in factor.ways]
-            tensors.append(tables[0] if len(tables) == 1 else np.minimum.reduce(tables))
+            cheapest = tables[0] if len(tables) == 1 else np.minimum.reduce(np.broadcast_arrays(*tables))
+            with_order = cheapest if backward is None else cheapest + backward
+            tensors.append(np.broadcast_to(with_order, self._shape(factor)))
         return [*unary, *tensors]
+
+    def _shape(self, factor: _Factor) -> tuple[int, ...]:
+        return tuple(self._sizes[v] for v in factor.scope)
 
     def _flow(self, f: int, flow: Flow) -> list[_Factor]:
         """Return the tables of a tensor: one over all that touch it, or one for each consumer's share."""
         scope = tuple(dict.fromkeys((flow.producer, *flow.consumers)))
         if prod(self._sizes[v] for v in scope) <= _MOST_ENTRIES:
-            return [_Factor(scope, self._ways(flow, scope, flow.consumers, 1.0), f)]
+            return [_Factor(scope, self._ways(flow, scope, flow.consumers, 1.0), f, self._edges(flow, scope))]
         # The sum of the shares is at most what the tensor costs, so that the result is still a bound.
         share = 1.0 / len(flow.consumers)
         return [
-            _Factor((flow.producer, v), self._ways(flow, (flow.producer, v), (v,), share), f)
-            for v in flow.consumers
+            _Factor(scope, self._ways(flow, scope, scope[1:], share), f, self._edges(flow, scope))
+            for scope in ((flow.producer, v) for v in flow.consumers)
         ]
+
+    def _edges(self, flow: Flow, scope: Scope) -> tuple[tuple[int, int], ...]:
+        """Return the axes of a tensor's producer and of each consumer, where both are units."""
+        vertices = self.problem.vertices
+        if vertices[flow.producer].is_terminal:
+            return ()
+        consumers = [v for v in scope if v in flow.consumers and not vertices[v].is_terminal]
+        return tuple((0, scope.index(v)) for v in consumers)
 
     def _ways(
         self, flow: Flow, scope: Scope, consumers: Sequence[int], share: float
@@ -204,6 +268,11 @@ def _pairwise_rules(
     for group in problem.together:
         yield from ((v, w, parted) for v, w in combinations(group, 2))
     yield from ((v, w, joined) for v, w in problem.apart)
+
+
+def _entry(table: Table, index: tuple[int, ...]) -> float:
+    """Return an entry of a table whose axes may have length 1."""
+    return float(table[tuple(min(i, size - 1) for i, size in zip(index, table.shape, strict=True))])
 
 
 def _total(rows: Sequence[Table], weights: Sequence[float]) -> Table:
@@ -277,11 +346,10 @@ class _FlowCosts:
         self._relaxation, self._flow, self._problem = relaxation, flow, relaxation.problem
         self._consumers = consumers
         self._axes = {v: axis for axis, v in enumerate(scope)}
-        shape = [len(relaxation.options[v]) for v in scope]
-        self.zeros = np.zeros(shape)
+        self.zeros = np.zeros([1] * len(scope))
         self._device = {v: self._spread(v, relaxation.devices[v]) for v in scope}
         self._requested = {v: self._spread(v, relaxation.requested_format[v]) for v in scope}
-        tensor_format = np.zeros(shape, dtype=np.int64)
+        tensor_format = np.zeros([1] * len(scope), dtype=np.int64)
         for v in flow.quantizers:
             if v in self._axes:
                 tensor_format = relaxation.common_format[tensor_format, self._requested[v]]

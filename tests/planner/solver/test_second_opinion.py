@@ -14,6 +14,7 @@ from planner.errors import SolverError
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.lagrangian.dual_bound import LagrangianDual
 from planner.solver.result import SolveStatus
 from planner.solver.second_opinion import SecondOpinion, second_opinion
 from planner.solver.solve import solve
@@ -48,6 +49,7 @@ def test_a_bound_above_the_plan_at_hand_is_dropped(monkeypatch, caplog):
 
 def test_infeasible_is_not_believed_of_one_solver_alone(monkeypatch, caplog):
     monkeypatch.setattr(solving, "best_pipeline", lambda _: None)
+    monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
     monkeypatch.setattr(solving, "solve_status", lambda _: SolveStatus.INFEASIBLE)
     result = solve(UNBOUNDED)
     assert result.status is SolveStatus.FEASIBLE
@@ -57,6 +59,7 @@ def test_infeasible_is_not_believed_of_one_solver_alone(monkeypatch, caplog):
 
 def test_infeasible_that_nothing_confirms_is_no_answer(monkeypatch):
     monkeypatch.setattr(solving, "best_pipeline", lambda _: None)
+    monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
     monkeypatch.setattr(solving, "solve_status", lambda _: SolveStatus.INFEASIBLE)
     monkeypatch.setattr(solving, "second_opinion", lambda *_: SecondOpinion())
     with pytest.raises(SolverError, match="no second solver agreed"):
@@ -79,6 +82,7 @@ def test_an_optimum_that_a_second_solver_beats_is_none(monkeypatch, caplog):
     )
     monkeypatch.setattr(solving, "decoded_choice", lambda _: worse)
     monkeypatch.setattr(solving, "best_pipeline", lambda _: None)
+    monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
     monkeypatch.setattr(solving, "run_solver", lambda *program: run_solver(*program) * factor)
     result = solve(UNBOUNDED)
     assert result.objective == pytest.approx(true.objective)

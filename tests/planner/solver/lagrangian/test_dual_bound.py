@@ -10,9 +10,11 @@ from small_problems import NOISE, small_problem
 from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.placement_problem import Choice
+from planner.problem.devices import Device
+from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
-from planner.solver.lagrangian.dual_bound import lower_bound
+from planner.problem.units import Option, Vertex
+from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
 from planner.solver.lagrangian.linear_quantity import multipliers_of
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation, LinearRow
 from planner.solver.solve import solve
@@ -20,12 +22,15 @@ from planner.solver.solve import solve
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 
 
+def bound_of(problem):
+    dual = LagrangianDual(problem, perf_counter)
+    return dual, dual.bound(perf_counter() + 10.0, Restriction())
+
+
 @settings(max_examples=70, deadline=None)
 @given(problems(max_units=5))
 def test_no_plan_is_below_the_bound_nor_below_that_of_its_options(problem):
-    bound = lower_bound(problem, 10.0, perf_counter)
-    if bound is None:
-        return
+    dual, bound = bound_of(problem)
     slack = 1e-9
     for choice in oracle.choices(problem):
         cost = oracle.price(problem, choice)
@@ -33,10 +38,10 @@ def test_no_plan_is_below_the_bound_nor_below_that_of_its_options(problem):
             assert cost.objective >= bound.value - slack
             for v, option in enumerate(choice.options):
                 assert cost.objective >= bound.option_bounds[v][option] - slack
-    if bound.best is not None:
-        best = evaluate(problem, bound.best)
+    if dual.best is not None:
+        best = evaluate(problem, dual.best)
         assert is_feasible(problem, best)
-        assert best.objective == bound.objective
+        assert best.objective == dual.objective
 
 
 @settings(max_examples=100, deadline=None)
@@ -62,21 +67,26 @@ def test_the_tables_add_up_to_what_evaluate_says(problem, data):
         assert sums[0] == inf
 
 
-def test_a_maximum_of_sums_has_no_such_bound():
-    assert (
-        lower_bound(
-            replace(FREE, objective=(ObjectiveTerm(Quantity(CostMetric.PERIOD)),)), 10.0, perf_counter
-        )
-        is None
+def test_two_equal_devices_share_a_period():
+    """Two units of a second each on either of two devices: no period is below 1 s."""
+    device = Device("a")
+    options = (Option(0, seconds=1.0), Option(1, seconds=1.0))
+    problem = PlacementProblem(
+        (device, replace(device, name="b")),
+        (Vertex("u", options), Vertex("v", options)),
+        (),
+        objective=(ObjectiveTerm(Quantity(CostMetric.PERIOD)),),
     )
+    _, bound = bound_of(problem)
+    assert bound.value == pytest.approx(1.0)
 
 
 def test_prices_lift_the_bound_above_what_is_best_without_the_limit():
     """With a limit between what two plans spend, the bound lies between them, below the optimum."""
     free, tight = FREE.with_limit(NOISE, 1.0), FREE.with_limit(NOISE, 1e-9)
-    fast, slow = lower_bound(free, 10.0, perf_counter), lower_bound(tight, 10.0, perf_counter)
-    half = evaluate(FREE, fast.best).noise_power / 2
+    (dual, fast), (_, slow) = bound_of(free), bound_of(tight)
+    half = evaluate(FREE, dual.best).noise_power / 2
     limited = FREE.with_limit(NOISE, half)
-    between = lower_bound(limited, 10.0, perf_counter)
+    dual, between = bound_of(limited)
     assert fast.value < between.value <= solve(limited).objective * (1 + 1e-9) <= slow.value * (1 + 2e-9)
-    assert isinstance(between.best, Choice)
+    assert isinstance(dual.best, Choice)

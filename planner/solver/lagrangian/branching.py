@@ -1,0 +1,123 @@
+"""Branch and bound over the relaxation: first on the order in which devices run, then on units' devices.
+
+Without an order the relaxed problem sends tensors back and forth between contiguous devices. With one, each
+edge between units has to go forward, which is a rule for two neighbours, so that the relaxation stays as
+quick as before. What is left open then is where one device's units end and the next one's begin: a mixture
+of plans that each break a memory limit can keep it. So a unit that the mixture has on several devices is
+given to the earlier or to the later ones, which decides the same for all that come before or behind it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import networkx as nx
+
+from planner.problem.placement_problem import PlacementProblem
+from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction, moves
+from planner.solver.lagrangian.relaxation import DeviceOrder
+
+_LEAST_SHARE = 1e-6  # of a mixture; less is the linear program's tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Plans within a restriction, and a bound on them."""
+
+    within: Restriction
+    bound: Bound
+
+
+def assumed_order(known: Mapping[tuple[int, int], bool]) -> DeviceOrder:
+    """Return the order in which devices run, of which some pairs are known.
+
+    Parameters
+    ----------
+    known
+        (a, b) -> whether a runs first.
+
+    Examples
+    --------
+    >>> sorted(assumed_order({(0, 1): True, (1, 2): True}))
+    [(0, 1), (0, 2), (1, 2)]
+    """
+    return _closed(frozenset((a, b) if first else (b, a) for (a, b), first in known.items()))
+
+
+def children(problem: PlacementProblem, node: Node) -> tuple[Restriction, ...]:
+    """Return two parts that together hold all plans of a node; none if its mixture agrees on all devices."""
+    if orders := _orders(problem, node):
+        return tuple(replace(node.within, order=order) for order in orders)
+    return _device_sets(problem, node)
+
+
+def branch(dual: LagrangianDual, node: Node, deadline: float, enough: float) -> Iterator[Node]:
+    """Yield the nodes into which a node falls; none if its mixture agrees on all devices.
+
+    Parameters
+    ----------
+    deadline
+        Time after which no multipliers are tried: a node then has the bound of the node that it is part of.
+    enough
+        A value at which a bound is high enough.
+    """
+    for within in children(dual.problem, node):
+        if dual.clock() > deadline:
+            yield Node(within, node.bound)
+        else:
+            yield Node(within, dual.bound(deadline, within, node.bound, enough))
+
+
+def _orders(problem: PlacementProblem, node: Node) -> tuple[DeviceOrder, ...]:
+    """Return the node's order with two devices in it one way and the other, if the mixture needs both."""
+    order, counts = node.within.order, _moves_between(problem, node.bound)
+    graph = nx.DiGraph([*order, *counts])
+    pairs = [
+        (min(counts.get((a, b), 0.0), counts.get((b, a), 0.0)), counts[a, b], a, b)
+        for component in nx.strongly_connected_components(graph)
+        for a, b in counts
+        if a in component and b in component and (a, b) not in order and (b, a) not in order
+    ]
+    if not pairs:
+        return ()
+    *_, a, b = max(pairs)
+    return tuple(_closed(order | {pair}) for pair in ((a, b), (b, a)))
+
+
+def _moves_between(problem: PlacementProblem, bound: Bound) -> dict[tuple[int, int], float]:
+    """Return (device, device) -> how many tensors go so in a mixture, contiguous devices only."""
+    counts: dict[tuple[int, int], float] = {}
+    for mixed in bound.mixture:
+        for pair in moves(problem, mixed.options) if mixed.share > _LEAST_SHARE else ():
+            if pair[0] != pair[1] and all(problem.devices[d].contiguous for d in pair):
+                counts[pair] = counts.get(pair, 0.0) + mixed.share
+    return counts
+
+
+def _closed(order: DeviceOrder) -> DeviceOrder:
+    return frozenset(nx.transitive_closure(nx.DiGraph(order)).edges) if order else order
+
+
+def _device_sets(problem: PlacementProblem, node: Node) -> tuple[Restriction, ...]:
+    """Return the node's units with one of them on the earlier or the later part of its devices."""
+    options = [vertex.options for vertex in problem.vertices]
+    shares: dict[int, dict[int, float]] = {}
+    for mixed in node.bound.mixture:
+        for v, option in enumerate(mixed.options) if mixed.share > _LEAST_SHARE else ():
+            on_device = shares.setdefault(v, {})
+            device = options[v][option].device
+            on_device[device] = on_device.get(device, 0.0) + mixed.share
+    split = max((v for v in shares), key=lambda v: 1.0 - max(shares[v].values()), default=None)
+    if split is None or max(shares[split].values()) > 1 - _LEAST_SHARE:
+        return ()
+    devices = {option.device for option in options[split]}
+    allowed = node.within.devices.get(split, frozenset(devices))
+    # From the front of the order on, so long as less than half of the mixture is there.
+    in_order = sorted(allowed, key=lambda d: (sum(after == d for _, after in node.within.order), d))
+    first, part = {in_order[0]}, shares[split].get(in_order[0], 0.0)
+    for device in in_order[1:-1]:
+        part += shares[split].get(device, 0.0)
+        if part > 0.5 + _LEAST_SHARE and any(shares[split].get(d) for d in first):
+            break
+        first.add(device)
+    parts = frozenset(first), allowed - first
+    return tuple(replace(node.within, devices={**node.within.devices, split: part}) for part in parts)
