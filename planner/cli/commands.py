@@ -462,6 +462,28 @@ def compare(
     return OK
 
 
+@app.command(help_epilogue=_examples("plan choose comparisons/fleet --class phone --bandwidth 5"))
+def choose(
+    folder: Annotated[Path, Parameter(help="Folder of a comparison with a fleet.")],
+    /,
+    *,
+    device_class: Annotated[str, Parameter(name="--class", help="Class of the fleet's device.")],
+    bandwidth: Annotated[float | None, Parameter(help="Mbit/s of the fleet's links.")] = None,
+    json: Json = False,
+) -> int:
+    """Tell which plan a class of a fleet's device runs at a bandwidth, and its stages."""
+    from planner.output.comparison_folder import choose_fleet_plan
+
+    found = choose_fleet_plan(folder, device_class, bandwidth)
+    if json:
+        print_text(to_json(found))
+        return OK
+    print_text(shown(f"plan {found.plan}: {found.summary}"))
+    for stage in found.stages:
+        print_text(shown(f"{stage.device}: {folder / stage.file}"))
+    return OK
+
+
 @app.command(
     help_epilogue=_examples(
         "plan schema > scenario.schema.json",

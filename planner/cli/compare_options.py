@@ -51,6 +51,10 @@ def compare_request(options: CompareOptions, scenario: Scenario, jobs: int) -> t
         If one does not fit the scenario.
     """
     _check_plan_set(options)
+    if scenario.fleet is not None and options.plans is not None:
+        _check_range("--jobs", jobs, 1, _MOST_JOBS, "processes at once")
+        _refuse_beside_fleet(options)
+        return Sweep(None), CompareRequest(jobs=jobs, fleet_plans=options.plans)
     distribution = _distribution(options)
     text = options.bandwidth
     if text is None and distribution is not None:
@@ -78,6 +82,24 @@ def compare_request(options: CompareOptions, scenario: Scenario, jobs: int) -> t
         trials=options.verify,
     )
     return Sweep(bandwidths, budgets), request
+
+
+def _refuse_beside_fleet(options: CompareOptions) -> None:
+    given = {
+        "--bandwidth": options.bandwidth is not None,
+        "--link": bool(options.links),
+        "--noise": options.noise is not None,
+        "--accuracy-drop": options.accuracy_drop is not None,
+        "--memory": options.memory is not None,
+        "--pareto": options.pareto is not None,
+        "--trace": options.trace is not None,
+        "--distribution": options.distribution is not None,
+        "--hysteresis": options.hysteresis != 0,
+        "--verify": options.verify,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option}: the scenario's fleet says what --plans is for; leave {option} out")
 
 
 def _check_plan_set(options: CompareOptions) -> None:

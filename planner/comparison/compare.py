@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from planner.comparison.baseline_rows import add_baselines
 from planner.comparison.breakpoints import Breakpoints
+from planner.comparison.fleet_plans import FleetPlanner
 from planner.comparison.pareto_sweep import pareto_sweep
 from planner.comparison.plan_measurements import add_measurements, measure_plans
 from planner.comparison.plan_registry import PlanRegistry
@@ -24,6 +25,7 @@ from planner.inputs.prepared_scenario import prepare
 from planner.problem.quantities import CostMetric
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.refinement.plan_assembly import objective_name
+from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.schema import Scenario
 from profiling.progress import Progress, silent
 
@@ -42,6 +44,8 @@ class CompareRequest:
         None for none.
     trials
         Whether each plan is built and measured.
+    fleet_plans
+        Plans to hold for the scenario's fleet, at most; then nothing else is compared.
     """
 
     jobs: int = 1
@@ -49,6 +53,7 @@ class CompareRequest:
     corners: int = 12
     plan_set: PlanSetRequest | None = None
     trials: bool = False
+    fleet_plans: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,41 @@ def compare_scenario(
     """
     prepared = prepare(scenario, progress)
     measured = measure_scenario(prepared, progress)
+    if scenario.fleet is not None and request.fleet_plans is not None:
+        return compare_fleet(measured, scenario.fleet, request, progress)
     return compare(measured, sweep, request, progress)
+
+
+def compare_fleet(
+    measured: MeasuredScenario, fleet: FleetSpec, request: CompareRequest, progress: Progress = silent
+) -> CompareResult:
+    """Return the plans to hold for a fleet, and the rule that picks one.
+
+    Raises
+    ------
+    DataError, ProfileError
+        If a budget is on answers that the model does not give, or a class's profile is of no use.
+    """
+    begun = time.perf_counter()
+    graph = measured.prepared.models.graph
+    check_answers(measured.scenario.budget, graph.tensors[graph.outputs[0]])
+    planner = FleetPlanner(measured, fleet, request.jobs)
+    found, plans = planner.plan(request.fleet_plans or 1, progress)
+    record = Comparison(
+        format=FORMAT,
+        objective=objective_name(measured.scenario),
+        links=found.links,
+        unit="Mbit/s",
+        units=tuple(unit.name for unit in graph.units),
+        plans=tuple(plans.lines),
+        baseline_plans=(),
+        pieces=(),
+        rows=(),
+        solves=planner.solves,
+        runtime_s=time.perf_counter() - begun,
+        fleet=found,
+    )
+    return CompareResult(record, plans, measured)
 
 
 def compare(

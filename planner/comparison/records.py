@@ -2,6 +2,7 @@
 
 import msgspec
 
+from planner.comparison.fleet_records import FleetPlans
 from planner.json_record import Record
 from planner.plan.records import Cut, Measured
 from profiling.precision import Precision
@@ -207,3 +208,4 @@ class Comparison(Record, frozen=True, kw_only=True):
     runtime_s: float
     front: ParetoFront | None = None
     plan_set: PlanSet | None = None
+    fleet: FleetPlans | None = None

@@ -54,11 +54,19 @@ class UnreachableBudgetError(Exception):
 
 
 class SweepPoints:
-    """The problem at each bandwidth and set of budgets."""
+    """The problem at each bandwidth and set of budgets.
 
-    def __init__(self, basis: MeasuredScenario, sweep: Sweep) -> None:
+    Parameters
+    ----------
+    planning
+        With other costs than the measured ones; None for those.
+    """
+
+    def __init__(
+        self, basis: MeasuredScenario, sweep: Sweep, planning: PlanningProblem | None = None
+    ) -> None:
         self.basis, self.sweep = basis, sweep
-        self._planning = basis.planning_problem(basis.latency)
+        self._planning = planning or basis.planning_problem(basis.latency)
         self._limits: dict[str, _NoiseLimit] = {}  # by the budgets that they follow from
 
     def problem(self, bandwidth: float | None, budgets: Mapping[str, float]) -> PlacementProblem:

@@ -5,8 +5,10 @@ from pathlib import Path
 import msgspec
 
 from planner.comparison.compare import CompareResult
+from planner.comparison.fleet_records import FleetPlans, FleetRule, plan_for
 from planner.comparison.records import Comparison, SelectedPlan
 from planner.deployment.metadata import label_as_shared
+from planner.errors import ScenarioError
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
 from planner.output.stage_files import ports_of, save_stage
@@ -18,10 +20,38 @@ from planner.report.comparison_html import comparison_figures, comparison_page, 
 from planner.report.comparison_table import comparison_csv
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.graph_figure import draw_graph
-from profiling.records.json_files import save_json
+from profiling.records.json_files import load_json, save_json
 
-COMPARISON, TABLE, PLANS = "compare.json", "compare.csv", "plans.json"
-PLANS_FORMAT = 1
+COMPARISON, TABLE, PLANS, FLEET = "compare.json", "compare.csv", "plans.json", "fleet.json"
+PLANS_FORMAT = FLEET_FORMAT = 1
+
+
+class FleetPlan(Record, frozen=True, kw_only=True):
+    """A plan that is held for a fleet, and its stages in running order."""
+
+    plan: int
+    summary: str
+    stages: tuple[StageEntry, ...]
+    cuts: tuple[Cut, ...]
+
+
+class RunnableFleet(Record, frozen=True, kw_only=True):
+    """What a runtime needs to pick the plan of a class of `device` at a bandwidth of `links`: `fleet.json`.
+
+    It runs the plan of the entry of `rule` with its class whose `low` to `high` (Mbit/s) holds the bandwidth.
+    """
+
+    format: int
+    device: str
+    links: tuple[str, ...]
+    source: str
+    sink: str
+    objective: str
+    mean_objective: float | None
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    rule: tuple[FleetRule, ...]
+    plans: tuple[FleetPlan, ...]
 
 
 class RunnablePlan(Record, frozen=True, kw_only=True):
@@ -85,6 +115,8 @@ def write_comparison(compared: CompareResult, folder: Path) -> None:
         (fresh / TABLE).write_text(comparison_csv(record))
         if record.plan_set is not None:
             save_json(_write_plan_set(compared, basis, fresh), fresh / PLANS)
+        if record.fleet is not None:
+            save_json(_write_fleet(compared, record.fleet, fresh), fresh / FLEET)
         _write_report(record, basis, fresh)
         list_files(fresh, COMPARISON)
 
@@ -126,6 +158,37 @@ def _write_plan_set(compared: CompareResult, basis: MeasuredScenario, folder: Pa
     )
 
 
+def _write_fleet(compared: CompareResult, fleet: FleetPlans, folder: Path) -> RunnableFleet:
+    """Write the stages of a fleet's plans, equal ones once, and return the rule and who runs what."""
+    record, basis = compared.record, compared.measured
+    (folder / STAGES).mkdir()
+    files = _StageFiles(folder)
+    source, models = basis.prepared.models.source.graph, basis.prepared.models
+    return RunnableFleet(
+        format=FLEET_FORMAT,
+        device=fleet.device,
+        links=fleet.links,
+        source=basis.scenario.source,
+        sink=basis.scenario.sink,
+        objective=record.objective,
+        mean_objective=fleet.mean_objective,
+        inputs=ports_of(
+            [value for value in source.input if value.name in models.graph.inputs], models.channels_last
+        ),
+        outputs=ports_of(source.output),
+        rule=fleet.rule,
+        plans=tuple(
+            FleetPlan(
+                plan=line.number,
+                summary=line.summary,
+                stages=tuple(files.stages(basis, chosen)),
+                cuts=line.cuts,
+            )
+            for line, chosen in zip(record.plans, compared.plans.chosen, strict=True)
+        ),
+    )
+
+
 class _StageFiles:
     """Stages that were written, by their content."""
 
@@ -146,11 +209,12 @@ class _StageFiles:
             leave_above=selected.leave_above,
             fixed_s=line.fixed_s,
             link_s=line.link_s,
-            stages=tuple(self._stages(basis, chosen)),
+            stages=tuple(self.stages(basis, chosen)),
             cuts=line.cuts,
         )
 
-    def _stages(self, basis: MeasuredScenario, chosen: Configuration) -> list[StageEntry]:
+    def stages(self, basis: MeasuredScenario, chosen: Configuration) -> list[StageEntry]:
+        """Write the stages of a plan that are new, and return all of them."""
         entries = []
         for order, stage in enumerate(basis.build(chosen).stages):
             label_as_shared(stage.model, stage.device)
@@ -166,3 +230,26 @@ class _StageFiles:
             first = self._entries.setdefault(content, entry)
             entries.append(msgspec.structs.replace(entry, file=first.file, data=first.data))
         return entries
+
+
+def choose_fleet_plan(folder: Path, device_class: str, bandwidth: float | None) -> FleetPlan:
+    """Return the plan that a comparison's folder holds for a class at a bandwidth.
+
+    Raises
+    ------
+    ScenarioError
+        If the folder has no fleet, or no plan for that class and bandwidth.
+    """
+    path = folder / FLEET
+    if not path.is_file():
+        raise ScenarioError(f"{path}: does not exist; plan compare SCENARIO --plans K writes it for a fleet")
+    fleet = load_json(path, RunnableFleet)
+    names = list(dict.fromkeys(one.device_class for one in fleet.rule))
+    if device_class not in names:
+        raise ScenarioError(
+            f"--class {device_class}: no plan is held for it; classes with a plan are {', '.join(names)}"
+        )
+    number = plan_for(fleet.rule, device_class, bandwidth)
+    if number is None:
+        raise ScenarioError(f"--class {device_class}: its plan depends on the bandwidth: add --bandwidth")
+    return fleet.plans[number]

@@ -100,6 +100,7 @@ def comparison_page(
         front_caption=_front_caption(comparison.front),
         held=list(_plan_set_rows(comparison, formatted)),
         held_lead=_plan_set_lead(comparison, formatted),
+        fleet=list(_fleet_rows(comparison, formatted)),
         trials=list(_measurement_rows(comparison, formatted)),
         graphs=[(f"p{n}", heading, Markup(svg)) for n, heading, svg in graphs],
         left_out=left_out,
@@ -135,6 +136,8 @@ def _lead(comparison: Comparison) -> str:
             f"Between {low:.4g} and {high:.4g} {comparison.unit} on {links} the best plan {text}"
             f"{', over all budgets' if len(sets) > 1 else ''}; there are no other changes."
         )
+    if comparison.fleet is not None:
+        return f"{len(comparison.plans)} plans to hold for the classes of {comparison.fleet.device}."
     return f"{len(comparison.rows)} points, {len(comparison.plans)} different plans."
 
 
@@ -238,6 +241,21 @@ def _plan_set_rows(comparison: Comparison, formatted: FormattedValues) -> Iterat
             formatted("significant4", *path, "leave_below"),
             formatted("significant4", *path, "leave_above"),
             formatted("percent", *path, "share"),
+        )
+
+
+def _fleet_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[Cells]:
+    style = _STYLE_OF_METRIC.get(comparison.objective, "significant4")
+    for n, row in enumerate(comparison.fleet.rows if comparison.fleet else ()):
+        path = ("fleet", "rows", n)
+        yield (
+            row.device_class,
+            formatted("significant4", *path, "bandwidth"),
+            formatted("percent", *path, "share"),
+            formatted("count", *path, "plan"),
+            formatted(style, *path, "objective"),
+            formatted(style, *path, "best"),
+            row.reason,
         )
 
 

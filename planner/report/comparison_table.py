@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from planner.comparison.fleet_records import FleetPlans
 from planner.comparison.records import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.formatting import AXES, MILLI
 from planner.report.terminal_table import line, new_table
 
+_ALL = 1 - 1e-9
 _OBJECTIVES = AXES | {"throughput": AXES["period"]}
 
 
@@ -26,6 +28,8 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         parts.append(_front_table(comparison, comparison.front))
     if comparison.plan_set is not None:
         parts += _plan_set_parts(comparison, comparison.plan_set)
+    if comparison.fleet is not None:
+        parts += _fleet_parts(comparison, comparison.fleet)
     parts += _measurement_tables(comparison)
     if not comparison.pieces:
         parts += [line(f"plan {plan.number}: {plan.summary}") for plan in comparison.plans]
@@ -90,6 +94,35 @@ def _plan_set_parts(comparison: Comparison, plan_set: PlanSet) -> list[Renderabl
             f"{plan_set.followed_latency_s * MILLI:.2f} ms and {plan_set.changes} changes of plan"
         )
     return [table, line(text)]
+
+
+def _fleet_parts(comparison: Comparison, fleet: FleetPlans) -> list[RenderableType]:
+    unit, factor = _OBJECTIVES.get(comparison.objective, (comparison.objective, 1.0))
+    title = f"plans to hold for the classes of {fleet.device}"
+    table = new_table(title, ("class",), ("Mbit/s", "share", "plan", unit, "best of all"))
+    for row in fleet.rows:
+        costs = ("-" if value is None else f"{value * factor:.2f}" for value in (row.objective, row.best))
+        bandwidth = "own" if row.bandwidth is None else f"{row.bandwidth:g}"
+        plan = "-" if row.plan is None else str(row.plan)
+        table.add_row(row.device_class, bandwidth, f"{row.share:.1%}", plan, *costs)
+    reasons = [
+        line(f"{row.device_class} at {row.bandwidth or 'its own bandwidth'}: {row.reason}")
+        for row in fleet.rows
+        if row.reason
+    ]
+    rules = new_table("rule", ("class", "Mbit/s"), ("plan",))
+    for rule in fleet.rule:
+        low, high = _bound(rule.low), _bound(rule.high)
+        text = f"{low} to {high}" if low and high else f"below {high}" if high else f"above {low}"
+        rules.add_row(rule.device_class, text if low or high else "all", str(rule.plan))
+    if fleet.mean_objective is None or fleet.bound is None or fleet.regret is None:
+        return [table, *reasons]
+    text = (
+        f"{fleet.status}: mean {fleet.mean_objective * factor:.2f} {unit}, no {fleet.most} plans are below "
+        f"{fleet.bound * factor:.2f}; {fleet.regret:.2%} more than with every plan at hand"
+    )
+    served = [] if fleet.served > _ALL else [line(f"means are of the {fleet.served:.1%} that are served")]
+    return [table, *reasons, rules, line(text), *served]
 
 
 def _bound(value: float | None) -> str:

@@ -3,6 +3,8 @@
 data_schema: `data`: samples, labels, image preparation
 field_types: what all schemas share: no unknown keys, frozen
 file_kind: tells what a file is that was given instead of a scenario, and which command takes it
+fleet_faults: what is wrong between the keys of a fleet
+fleet_schema: `fleet`: classes of a device, and their bandwidths
 loader: YAML and --set -> Scenario
 missing_files: files and modules that a scenario names and that are not there
 model_paths: what a scenario calls its model, and the paths in it made absolute

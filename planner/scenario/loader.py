@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from planner.errors import ScenarioError
 from planner.scenario.data_schema import LabelTable, SampleSpec
 from planner.scenario.file_kind import refuse_other_than_scenario
+from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.missing_files import missing_files
 from planner.scenario.model_paths import located_conversion, located_model
 from planner.scenario.schema import ConversionSpec, Scenario
@@ -264,8 +265,20 @@ def _absolute(scenario: Scenario, folder: Path) -> Scenario:
         "data": data,
         "devices": devices,
     }
+    changes |= _located_fleet(scenario.fleet, absolute)
     if "conversion" in scenario.model_fields_set:
         changes["conversion"] = located_conversion(scenario.conversion, folder)
     if scenario.metric is not None:
         changes["metric"] = located(scenario.metric)
     return scenario.model_copy(update=changes)
+
+
+def _located_fleet(fleet: FleetSpec | None, absolute: Callable[[str], str]) -> dict[str, object]:
+    """Return what changes in a scenario where the paths of its fleet's profiles are absolute."""
+    if fleet is None:
+        return {}
+    classes = tuple(
+        c if c.profile is None else c.model_copy(update={"profile": absolute(c.profile)})
+        for c in fleet.classes
+    )
+    return {"fleet": fleet.model_copy(update={"classes": classes})}

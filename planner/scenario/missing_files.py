@@ -28,6 +28,9 @@ def missing_files(scenario: Scenario) -> Iterator[Fault]:
     yield from _missing_module(("metric",), scenario.metric)
     for i, device in enumerate(scenario.devices):
         yield from _missing_in_device(("devices", i, "profile"), device)
+    for i, device_class in enumerate(scenario.fleet.classes if scenario.fleet else ()):
+        if device_class.profile is not None:
+            yield from _missing_file(("fleet", "classes", i, "profile"), device_class.profile)
 
 
 def _missing_in_samples(key_path: tuple[str, ...], spec: SampleSpec) -> Iterator[Fault]:

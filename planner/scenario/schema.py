@@ -15,6 +15,7 @@ from planner.scenario.field_types import (
     Positive,
     Rate,
 )
+from planner.scenario.fleet_schema import FleetSpec
 from profiling.precision import Precision, Wire
 
 _MEBI = 2**20
@@ -292,6 +293,9 @@ class Scenario(Part):
     placement: PlacementSpec = PlacementSpec()
     solver: SolverSpec = SolverSpec()
     profiling: ProfilingSpec = ProfilingSpec()
+    fleet: FleetSpec | None = Field(
+        None, description="Classes of a device for which `plan compare --plans K` chooses plans."
+    )
 
     def device(self, name: str) -> DeviceSpec:
         """Return a device by name."""

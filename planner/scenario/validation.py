@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
+from planner.scenario.fleet_faults import fleet_faults
 from planner.scenario.partial_scenario import read_partially
 from planner.scenario.schema import OBJECTIVE_KINDS, ConversionSpec, Scenario
 from planner.scenario.validation_messages import Fault, describe_faults
@@ -68,6 +69,7 @@ def _crosscheck(scenario: Scenario, faults: Sequence[Fault]) -> Iterator[Fault]:
         if link.name in {other.name for other in scenario.links[:i]}:
             yield Fault(("links", i), f"is a second link from {link.source!r} to {link.target!r}")
     yield from _budget_faults(scenario)
+    yield from fleet_faults(scenario, wrong)
     if not unknown and not any(key_path[:1] in _REACHABILITY_KEYS for key_path in wrong):
         yield from _reach_faults(scenario)
 
@@ -121,6 +123,8 @@ def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], s
             yield ("budget", key, name), name
     for pattern, name in scenario.placement.pin.items():
         yield ("placement", "pin", pattern), name
+    if scenario.fleet is not None:
+        yield ("fleet", "device"), scenario.fleet.device
     for i, device in enumerate(scenario.devices):
         if device.scaled_from is not None:
             yield ("devices", i, "scaled_from"), device.scaled_from

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import inspect
 
 from planner.comparison.records import Comparison
-from planner.output.comparison_folder import RunnableSet
+from planner.output.comparison_folder import RunnableFleet, RunnableSet
 from planner.plan.manifest import Manifest
 from planner.plan.records import Plan
 from planner.problem_io.solution import Answer
@@ -22,6 +22,7 @@ RECORDS = {
     "profile": Profile,
     "compare.json": Comparison,
     "plans.json": RunnableSet,
+    "fleet.json": RunnableFleet,
     "plan inspect --json": Inspection,
     "plan diff --json": ProfileDiff,
     "plan solve --json": Answer,

@@ -46,6 +46,7 @@ DOORS = {
         "planner.scenario.schema",
         "planner.scenario.field_types",
         "planner.scenario.data_schema",
+        "planner.scenario.fleet_schema",
         "planner.scenario.partial_scenario",
         "planner.scenario.validation",
         "planner.problem_io.schema",

@@ -5,6 +5,7 @@ assignment_constraints: one option per unit, groups, formats, order of stages
 build_program: builds the whole program
 conversion_constraints: quantizing, dequantizing, and boundaries of stages
 objective_and_limits: what is minimised and limited
+p_median: which few of many candidates serve all at the least cost
 program: the program under construction: variables, rows, cost accounts
 transport_constraints: tensors over links
 warm_start: a known plan as values to start from
