@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from measured_scenarios import quickstart_basis
+from repository import ROOT
 
 from planner.comparison.bandwidth_traces import parse_distribution
 from planner.comparison.bandwidth_values import parse_bandwidths
@@ -12,8 +13,10 @@ from planner.comparison.compare import CompareRequest, compare, compare_fleet
 from planner.comparison.fleet_records import plan_for
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep_points import Sweep
+from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableFleet, choose_fleet_plan, write_comparison
 from planner.scenario.fleet_schema import FleetSpec
+from planner.scenario.loader import load_scenario
 from profiling.records.json_files import load_json
 
 
@@ -101,3 +104,36 @@ def test_the_folder_answers_which_plan_a_class_runs_and_holds_equal_stages_once(
     for row in compared.record.fleet.rows:
         if row.plan is not None:
             assert choose_fleet_plan(tmp_path / "o", row.device_class, row.bandwidth).plan == row.plan
+
+
+def test_a_fleet_whose_speed_alone_varies_is_solved_exactly(basis):
+    classes = [{"name": f"c{n}", "speedup": speed} for n, speed in enumerate((0.3, 1, 8, 40))]
+    found = [
+        compare_fleet(basis, fleet_of(*classes), CompareRequest(fleet_plans=most)).record.fleet
+        for most in (1, 2)
+    ]
+    assert [one.status for one in found] == ["optimal", "optimal"]
+    assert found[0].mean_objective >= found[1].mean_objective
+
+
+BROKEN = {
+    "device": ("devix", "names no device: 'devix'"),
+    "links": (["a-b"], "names no link: 'a-b'"),
+    "classes": ([{"name": "x"}, {"name": "x"}], "'x' is already taken"),
+}
+
+
+@pytest.mark.parametrize("key", BROKEN)
+def test_a_mistake_in_a_fleet_is_told_with_its_key(key):
+    value, text = BROKEN[key]
+    fleet = {"device": "camera", "classes": [{"name": "x"}]} | {key: value}
+    setting = f"fleet={json.dumps(fleet)}"
+    with pytest.raises(ScenarioError, match=text):
+        load_scenario(ROOT / "scenarios" / "quickstart.yaml", [setting])
+
+
+def test_bandwidths_that_do_not_ascend_are_told():
+    falling = [{"mbit_per_s": 5}, {"mbit_per_s": 1}]
+    fleet = {"device": "camera", "classes": [{"name": "x", "bandwidths": falling}]}
+    with pytest.raises(ScenarioError, match="1 comes after 5; write each once, ascending"):
+        load_scenario(ROOT / "scenarios" / "quickstart.yaml", [f"fleet={json.dumps(fleet)}"])

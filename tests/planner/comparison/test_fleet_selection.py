@@ -6,7 +6,7 @@ from math import inf
 
 import oracle
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import problems
 
@@ -38,6 +38,7 @@ def best_subset(rows, weights, most: int) -> tuple[float, float]:
     )
 
 
+@settings(max_examples=30, deadline=None)
 @given(tables, st.integers(1, 3), st.data())
 def test_no_other_few_candidates_serve_more_or_cost_less(rows, most, data):
     weights = data.draw(st.lists(st.sampled_from([1.0, 2.0, 5.0]), min_size=len(rows), max_size=len(rows)))
@@ -50,6 +51,7 @@ def test_no_other_few_candidates_serve_more_or_cost_less(rows, most, data):
         assert found.mean == pytest.approx(mean, rel=1e-5)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 9), st.floats(0.1, 9)), min_size=1, max_size=6), st.integers(1, 3))
 def test_the_program_and_dynamic_programming_agree_where_one_axis_varies(pairs, most):
     lines = [CostLine(intercept, slope, n) for n, (intercept, slope) in enumerate(pairs)]
@@ -81,12 +83,13 @@ def slower(problem, factor: float, size: float):
     )
 
 
+@settings(max_examples=12, deadline=None)
 @given(problems(max_units=3, max_devices=2, extras=False), st.integers(1, 3))
 def test_no_plans_at_all_are_below_the_bound_and_all_candidates_give_the_optimum(problem, most):
     cells = [slower(problem, factor, size) for factor, size in ((1, 1), (7, 1), (1, 5), (7, 5))]
     weights = [0.4, 0.3, 0.2, 0.1]
-    choices = list(islice(oracle.choices(problem), 300))
-    if len(choices) == 300:
+    choices = list(islice(oracle.choices(problem), 60))
+    if len(choices) == 60:
         return
     priced = [[oracle.price(cell, choice) for choice in choices] for cell in cells]
     rows = [
@@ -99,7 +102,7 @@ def test_no_plans_at_all_are_below_the_bound_and_all_candidates_give_the_optimum
         sum(w * min(row[k] for k in few) for w, row in zip(weights, rows, strict=True))
         for k in range(1, most + 1)
         for few in combinations(range(len(choices)), k)
-    ) if len(choices) <= 40 else None  # fmt: skip
+    ) if len(choices) <= 30 else None  # fmt: skip
     pool = CandidatePool(cells, weights, lambda one: solve(one, EXACT), lambda _: None)
     results = [solve(cell, EXACT) for cell in cells]
     answers = [
