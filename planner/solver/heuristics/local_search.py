@@ -1,0 +1,143 @@
+"""A better plan by changes of units, segments and wires, repeated from perturbed plans."""
+
+import random
+from collections.abc import Callable, Iterator
+from math import inf
+
+import networkx as nx
+
+from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.unit_dag import dependency_graph
+from planner.solver.heuristics.incremental_evaluation import IncrementalEvaluation
+
+Move = tuple[list[tuple[int, int]], list[tuple[int, int]]]  # options of vertices, wires of flows
+_IDLE_ROUNDS = 30  # perturbations without a better plan, after which the search ends
+
+
+def improve(
+    problem: PlacementProblem, start: Choice, deadline: float, clock: Callable[[], float], seed: int = 0
+) -> Choice:
+    """Return a plan within all limits that is not worse, or the start if it breaks one and none is found."""
+    search = LocalSearch(problem, start, deadline, clock, seed)
+    best, least = start, _objective(problem, start)
+    idle = 0
+    while idle < _IDLE_ROUNDS and clock() < deadline:
+        search.descend()
+        found = search.state.choice
+        objective = _objective(problem, found)
+        idle += 1
+        if objective < least:
+            best, least, idle = found, objective, 0
+        elif least < inf:
+            search.restart(best)
+        search.raise_weights()
+        search.perturb()
+    return best
+
+
+def _objective(problem: PlacementProblem, choice: Choice) -> float:
+    """Return the objective of a plan, infinite if it breaks a limit or a rule."""
+    cost = evaluate(problem, choice)
+    return cost.objective if is_feasible(problem, cost) else inf
+
+
+class LocalSearch:
+    """Descends to a choice that no single change makes better; broken limits gain weight."""
+
+    def __init__(
+        self,
+        problem: PlacementProblem,
+        start: Choice,
+        deadline: float,
+        clock: Callable[[], float],
+        seed: int,
+    ) -> None:
+        self.problem, self.deadline, self.clock = problem, deadline, clock
+        self.random = random.Random(seed)
+        self.state = IncrementalEvaluation(problem, start)
+        self.weights = [1.0] * (len(problem.limits) + 2)
+        self.units = list(nx.lexicographical_topological_sort(dependency_graph(problem)))
+
+    def restart(self, choice: Choice) -> None:
+        """Go on from another choice."""
+        self.state = IncrementalEvaluation(self.problem, choice)
+
+    def score(self) -> tuple[float, float]:
+        """Return the weighted excess over limits and rules, then the objective."""
+        excesses = self.state.excesses()
+        return sum(w * x for w, x in zip(self.weights, excesses, strict=True)), self.state.objective()
+
+    def raise_weights(self) -> None:
+        """Let the limits and rules that are broken now weigh more."""
+        excesses = self.state.excesses()
+        self.weights = [w * 2 if x > 0 else w for w, x in zip(self.weights, excesses, strict=True)]
+
+    def descend(self) -> None:
+        """Take each change that makes the choice better, until none does."""
+        score, better = self.score(), True
+        while better:
+            better = False
+            for options, wires in self._moves():
+                if self.clock() >= self.deadline:
+                    return
+                self.state.change(options, wires)
+                changed = self.score()
+                if changed < score and not _is_rounding(changed, score):
+                    score, better = changed, True
+                    self.state.keep()
+                else:
+                    self.state.undo()
+
+    def perturb(self) -> None:
+        """Give a few consecutive units other options at random."""
+        if not self.units:
+            return
+        at = self.random.randrange(len(self.units))
+        units = self.units[at : at + self.random.randint(1, 8)]
+        self.state.change([(v, self.random.randrange(len(self.problem.vertices[v].options))) for v in units])
+        self.state.keep()
+
+    def _moves(self) -> Iterator[Move]:
+        positions = list(range(len(self.units)))
+        self.random.shuffle(positions)
+        for at in positions:
+            v = self.units[at]
+            for o in range(len(self.problem.vertices[v].options)):
+                if o != self.state.numbers[v]:
+                    yield [(v, o)], []
+            yield from self._segments(at)
+        for f, flow in enumerate(self.problem.flows):
+            for wire in (0, *flow.wires):
+                if wire != self.state.wires[f]:
+                    yield [], [(f, wire)]
+
+    def _segments(self, at: int) -> Iterator[Move]:
+        """Yield changes of consecutive units to a device or to a precision."""
+        first = self.problem.vertices[self.units[at]].options
+        for length in (2, 4, 8, 16, 64, len(self.units)):
+            units = self.units[at : at + length]
+            for device in dict.fromkeys(o.device for o in first):
+                yield [x for v in units for x in self._to_device(v, device)], []
+            for precision in dict.fromkeys(o.precision for o in first):
+                yield [x for v in units for x in self._to_precision(v, precision)], []
+            if at + length >= len(self.units):
+                return
+
+    def _to_device(self, v: int, device: int) -> list[tuple[int, int]]:
+        """Return the option of the same precision there, or the quickest there."""
+        options, precision = self.problem.vertices[v].options, self.state.chosen[v].precision
+        there = [o for o, option in enumerate(options) if option.device == device]
+        there.sort(key=lambda o: (options[o].precision != precision, options[o].seconds))
+        return [(v, o) for o in there[:1]]
+
+    def _to_precision(self, v: int, precision: str) -> list[tuple[int, int]]:
+        wanted = (self.state.chosen[v].device, precision)
+        options = enumerate(self.problem.vertices[v].options)
+        return [(v, o) for o, x in options if (x.device, x.precision) == wanted][:1]
+
+
+def _is_rounding(changed: tuple[float, float], score: tuple[float, float]) -> bool:
+    """Return whether the difference of two scores is one of rounding."""
+    pairs = zip(changed, score, strict=True)
+    return all(a == b or abs(a - b) <= 1e-12 * max(abs(a), abs(b)) for a, b in pairs)
