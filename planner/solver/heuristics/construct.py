@@ -14,6 +14,9 @@ def construct(problem: PlacementProblem, deadline: float, clock: Callable[[], fl
     """Return a plan within all limits, None if none was found until the deadline."""
     starts = [LocalSearch(problem, c, deadline, clock, s) for s, c in enumerate(_starts(problem))]
     starts.sort(key=LocalSearch.score)
+    for search in starts:
+        if is_feasible(problem, evaluate(problem, search.state.choice)):
+            return search.state.choice
     for _ in range(_ROUNDS):
         for search in starts:
             if clock() >= deadline:

@@ -106,6 +106,7 @@ class LocalSearch:
             for o in range(len(self.problem.vertices[v].options)):
                 if o != self.state.numbers[v]:
                     yield [(v, o)], []
+        for at in positions:
             yield from self._segments(at)
         for f, flow in enumerate(self.problem.flows):
             for wire in (0, *flow.wires):
@@ -115,7 +116,7 @@ class LocalSearch:
     def _segments(self, at: int) -> Iterator[Move]:
         """Yield changes of consecutive units to a device or to a precision."""
         first = self.problem.vertices[self.units[at]].options
-        for length in (2, 4, 8, 16, 64, len(self.units)):
+        for length in (2, 4, 8, 16, 64):
             units = self.units[at : at + length]
             for device in dict.fromkeys(o.device for o in first):
                 yield [x for v in units for x in self._to_device(v, device)], []

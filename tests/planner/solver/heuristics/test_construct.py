@@ -19,5 +19,5 @@ def test_a_plan_within_every_kind_of_limit_is_found():
 
 @given(problems(max_units=4, max_devices=2))
 def test_what_is_found_keeps_every_limit(problem):
-    choice = construct(problem, monotonic() + 0.1, monotonic)
+    choice = construct(problem, monotonic() + 0.02, monotonic)
     assert choice is None or is_feasible(problem, evaluate(problem, choice))

@@ -14,7 +14,7 @@ from tests.support.strategies import problems
 def test_a_plan_stays_within_the_limits_and_is_never_worse(problem):
     start = Choice((0,) * len(problem.vertices))
     before = evaluate(problem, start)
-    found = improve(problem, start, monotonic() + 0.1, monotonic)
+    found = improve(problem, start, monotonic() + 0.02, monotonic)
     after = evaluate(problem, found)
     if is_feasible(problem, before):
         assert is_feasible(problem, after)
