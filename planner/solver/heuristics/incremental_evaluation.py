@@ -128,7 +128,7 @@ class IncrementalEvaluation:
         elif kind == "between":
             self.between.add(key[1:])  # type: ignore[arg-type]
         elif kind == "activation" and before == 0:
-            heappush(self.activations[key[1]], -key[2])
+            heappush(self.activations[key[1]], -key[2])  # type: ignore[index,operator]
 
     def _largest(self, device: int) -> float:
         heap = self.activations[device]
