@@ -68,6 +68,16 @@ class LocalSearch:
         excesses = self.state.excesses()
         return sum(w * x for w, x in zip(self.weights, excesses, strict=True)), self.state.objective()
 
+    def repair(self) -> Choice | None:
+        """Descend, and return the choice if it is a plan; if not, let what it breaks weigh more."""
+        self.descend()
+        found = self.state.choice
+        if is_feasible(self.problem, evaluate(self.problem, found)):
+            return found
+        self.raise_weights()
+        self.perturb()
+        return None
+
     def raise_weights(self) -> None:
         """Let the limits and rules that are broken now weigh more."""
         excesses = self.state.excesses()
