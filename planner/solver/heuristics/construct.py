@@ -1,6 +1,7 @@
 """A first plan within the limits: segments at prices that exceeded limits raise, then repair."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from math import exp, inf
 
 import networkx as nx
@@ -13,9 +14,13 @@ from planner.problem.units import Vertex
 from planner.solver.heuristics.device_segments import DeviceSegments
 from planner.solver.heuristics.local_search import LocalSearch
 from planner.solver.heuristics.prices import LoadShares, Prices
+from planner.solver.heuristics.segment_boundaries import mean_seconds
 
 _SEGMENT_ROUNDS = 150  # of prices per order of units
 _ROUNDS_AFTER = 30  # without a better plan, once there is one
+_ONE_DEVICE_SHARE = 0.2  # of the time
+_LOAD_ROUNDS = 14  # of bounds on the load of each segment
+_ROUNDS_OF_LOAD = 8  # of prices at each of them
 _SEGMENT_SHARE = 0.4  # of the time for one order of units
 _REPAIRED = 6  # starts that are repaired
 _REPAIR_ROUNDS = 40
@@ -32,6 +37,15 @@ def construct(problem: PlacementProblem, deadline: float, clock: Callable[[], fl
     return search.repair()
 
 
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    """How many prices are tried, how many without a better plan once there is one, and the bound on loads."""
+
+    most: int
+    idle: int
+    most_load_s: float = inf
+
+
 class _PlanSearch:
     """The best plan so far, and the choices that came closest to one."""
 
@@ -39,12 +53,15 @@ class _PlanSearch:
         self.problem, self.deadline, self.clock = problem, deadline, clock
         self.best: Choice | None = None
         self.least = inf
+        self.period_s = inf  # the least of any choice so far
         self.closest: list[tuple[float, float, int, Choice]] = []
 
     def try_one_device(self) -> None:
         """Try as many units as can be on one device, in one precision."""
+        begun = self.clock()
+        until = begun + _ONE_DEVICE_SHARE * (self.deadline - begun)
         for choice in _on_one_device(self.problem):
-            if self.clock() >= self.deadline:
+            if self.clock() >= until:
                 return
             self._try(choice)
 
@@ -55,17 +72,37 @@ class _PlanSearch:
         if not order or begun >= until:
             return
         segments, search = DeviceSegments(self.problem, order), _PriceSearch(self.problem)
+        self._adapt_prices(segments, search, until, _Rounds(_SEGMENT_ROUNDS, _ROUNDS_AFTER))
+        if any(quantity.metric is CostMetric.PERIOD for quantity in self.problem.quantities):
+            self._lower_loads(segments, search, until)
+
+    def _adapt_prices(
+        self, segments: DeviceSegments, search: "_PriceSearch", until: float, rounds: "_Rounds"
+    ) -> None:
         idle = 0
-        for _ in range(_SEGMENT_ROUNDS):
-            if self.clock() >= until or idle > _ROUNDS_AFTER:
+        for _ in range(rounds.most):
+            if self.clock() >= until or idle > rounds.idle:
                 return
-            choice = segments.cheapest(search.prices())
+            choice = segments.cheapest(search.prices(), rounds.most_load_s)
             if choice is None:
                 search.nothing_fits()
                 continue
             before = self.least
             search.learn(self._try(choice))
             idle = 0 if self.best is None or self.least < before else idle + 1
+
+    def _lower_loads(self, segments: DeviceSegments, search: "_PriceSearch", until: float) -> None:
+        """Try segments within a bound of their seconds, halfway between failure and success."""
+        low, high = 0.0, self.period_s
+        for _ in range(_LOAD_ROUNDS):
+            before, bound = self.least, (low + high) / 2
+            if self.clock() >= until:
+                return
+            self._adapt_prices(segments, search, until, _Rounds(_ROUNDS_OF_LOAD, 1, bound))
+            if self.least < before:
+                high = min(bound, self.period_s)
+            else:
+                low = bound
 
     def repair(self) -> Choice | None:
         """Return a plan that changes of single units make of one that comes close."""
@@ -84,6 +121,7 @@ class _PlanSearch:
 
     def _try(self, choice: Choice) -> Cost:
         cost = evaluate(self.problem, choice)
+        self.period_s = min(self.period_s, cost.period_s)
         if is_feasible(self.problem, cost):
             if self.best is None or cost.objective < self.least:
                 self.best, self.least = choice, cost.objective
@@ -170,7 +208,10 @@ def _topological_order(graph: nx.DiGraph, take: int) -> list[int]:
 def _on_one_device(problem: PlacementProblem) -> Iterator[Choice]:
     """Yield choices with as many units as can on one device, in one precision."""
     precisions = dict.fromkeys(o.precision for v in problem.vertices if not v.is_terminal for o in v.options)
-    pairs = [(d, p) for d in range(len(problem.devices)) for p in precisions]
+    devices = sorted(
+        range(len(problem.devices)), key=lambda d: mean_seconds(problem, d)
+    )  # the fast are large
+    pairs = [(d, p) for d in devices for p in precisions]
     choices = (Choice(tuple(_closest(v, d, p) for v in problem.vertices)) for d, p in pairs)
     yield from dict.fromkeys(choices)
 

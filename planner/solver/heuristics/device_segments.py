@@ -49,7 +49,7 @@ class DeviceSegments:
         Parameters
         ----------
         most_load_s
-            Seconds of units that a segment has at most.
+            Seconds of a segment's units, and of its tensors on a link, that are not exceeded.
         """
         units = self._unit_prices(prices)
         missing = np.isinf(units).all(axis=2)
@@ -60,7 +60,7 @@ class DeviceSegments:
             for d in range(len(self.problem.devices))
         ]
         starts = np.array([d.start_s for d in self.problem.devices]) * prices.busy
-        found = best_segments(self.states, totals, windows, self._steps(prices, picked), starts)
+        found = best_segments(self.states, totals, windows, self._steps(prices, picked, most_load_s), starts)
         if found is None:
             return None
         numbers = [0] * len(self.problem.vertices)
@@ -125,7 +125,7 @@ class DeviceSegments:
         total[self.options < 0] = inf
         return np.asarray(total)
 
-    def _steps(self, prices: Prices, picked: Integers) -> Array:
+    def _steps(self, prices: Prices, picked: Integers, most_load_s: float) -> Array:
         """Return position -> device -> device of the next unit -> price between them."""
         length, count = len(self.order) - 1, len(self.problem.devices)
         formats = np.take_along_axis(self.formats, picked[..., None], axis=2)[..., 0]
@@ -134,6 +134,8 @@ class DeviceSegments:
         crossing = np.zeros((length, len(self.problem.formats), count, count))
         for group in self.crossings.values():
             crossing += group.priced(prices)[:-1]
+            if most_load_s < inf:
+                crossing[group.slowest_s()[:-1] > most_load_s] = inf
         steps = crossing[at, before, d]
         steps += (self.leave[:-1] * prices.busy)[at, before, d][..., None]
         steps += (self.enter[:-1] * prices.busy)[at, before]
@@ -213,6 +215,14 @@ class _Crossings:
         amounts[4, -1] = 1.0
         self.amounts[first, number] += amounts
         self.amounts[last, number] -= amounts
+
+    def slowest_s(self) -> Array:
+        """Return position -> format -> from device -> to device -> seconds on the link that is busiest."""
+        slowest = np.zeros((*self.amounts.shape[:2], *self.blocked.shape))
+        for link in range(self.uses.shape[2]):
+            seconds = self.amounts[:, :, 0, link, None, None] * self.uses[:, :, link]
+            np.maximum(slowest, seconds, out=slowest)
+        return slowest
 
     def priced(self, prices: Prices) -> Array:
         """Return position -> format -> from device -> to device -> price of all tensors there."""

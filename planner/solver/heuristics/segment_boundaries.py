@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import inf
 
 import numpy as np
@@ -16,9 +17,10 @@ _MOST_SEGMENTS = 8  # of which every order is tried: their subsets are states of
 
 @dataclass(frozen=True, slots=True)
 class SegmentState:
-    """The device of the segment that ends, and the numbers of the states of the segment before it."""
+    """The device of the last segment, the number of segments, and the numbers of states of one less."""
 
     device: int
+    level: int
     before: tuple[int, ...]
     is_first: bool
 
@@ -38,7 +40,7 @@ def segment_states(problem: PlacementProblem) -> list[SegmentState]:
                 continue
             before = [numbers[rest, s] for s in range(len(segments)) if (rest, s) in numbers]
             numbers[used, last] = len(states)
-            states.append(SegmentState(segments[last], tuple(before), not rest))
+            states.append(SegmentState(segments[last], used.bit_count(), tuple(before), not rest))
     return states
 
 
@@ -52,11 +54,7 @@ def _later_visits(problem: PlacementProblem, segments: Sequence[int], segment: i
 def _states_of_few_orders(problem: PlacementProblem) -> list[SegmentState]:
     """Return the states in which devices come as they are listed, by speed, or by speed the other way."""
     listed = list(range(len(problem.devices)))
-    seconds = [0.0] * len(listed)
-    for vertex in problem.vertices:
-        for option in vertex.options:
-            seconds[option.device] += option.seconds / len(vertex.options)
-    by_speed = sorted(listed, key=lambda d: seconds[problem.physical_device(d)])
+    by_speed = sorted(listed, key=lambda d: mean_seconds(problem, problem.physical_device(d)))
     visits_in_order = [
         sorted(by_speed[::way], key=lambda d: problem.devices[d].visit_of is not None) for way in (1, -1)
     ]
@@ -64,9 +62,17 @@ def _states_of_few_orders(problem: PlacementProblem) -> list[SegmentState]:
     for order in (listed, *visits_in_order):
         begin = len(states)
         states += [
-            SegmentState(d, tuple(range(begin, begin + n)), is_first=True) for n, d in enumerate(order)
+            SegmentState(d, n, tuple(range(begin, begin + n)), is_first=True) for n, d in enumerate(order)
         ]
     return states
+
+
+def mean_seconds(problem: PlacementProblem, device: int) -> float:
+    """Return the mean seconds of options on a device, infinite if it has none."""
+    seconds = [
+        o.seconds for v in problem.vertices if not v.is_terminal for o in v.options if o.device == device
+    ]
+    return sum(seconds) / len(seconds) if seconds else inf
 
 
 def best_segments(
@@ -74,18 +80,29 @@ def best_segments(
 ) -> list[int] | None:
     """Return the device of each unit in order, None if no segments fit."""
     length = len(totals) - 1
-    least = np.full((len(states), length + 1), inf)  # units done, the last of them in this state's segment
+    # Units done, the last of them in this state's segment; one row more stands for no state.
+    least = np.full((len(states) + 1, length + 1), inf)
     begins = np.full((len(states), length), inf)
-    for number, state in enumerate(states):
-        begin, d = begins[number], state.device
-        if state.is_first:
-            begin[0] = starts[d]
-        for b in state.before:
-            np.minimum(begin[1:], least[b, 1:-1] + steps[:, states[b].device, d], out=begin[1:])
+    steps_of = np.ascontiguousarray(steps.transpose(2, 1, 0))
+    for (_, d), numbers in _groups(states).items():
+        begin = begins[numbers]
+        begin[[states[n].is_first for n in numbers], 0] = starts[d]
+        for column in zip_longest(*(states[n].before for n in numbers), fillvalue=len(states)):
+            of = [states[b].device if b < len(states) else 0 for b in column]
+            np.minimum(begin[:, 1:], least[list(column), 1:-1] + steps_of[d, of], out=begin[:, 1:])
         begin -= totals[:-1, d]
-        least[number, 1:] = _least_in_windows(begin, windows[d][1:]) + totals[1:, d]
+        begins[numbers] = begin
+        least[numbers, 1:] = _least_in_windows(begin, windows[d][1:]) + totals[1:, d]
     last = int(least[:, length].argmin())
     return None if least[last, length] == inf else _trace(states, windows, steps, least, begins, last)
+
+
+def _groups(states: Sequence[SegmentState]) -> dict[tuple[int, int], list[int]]:
+    """Return number of segments and device -> states, fewest segments first."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for number, state in sorted(enumerate(states), key=lambda x: x[1].level):
+        groups.setdefault((state.level, state.device), []).append(number)
+    return groups
 
 
 def _trace(
@@ -114,16 +131,17 @@ def _trace(
 def _least_in_windows(values: Array, first: Integers) -> Array:
     """Return position -> the least value in its window, which ends there; infinite if that is empty."""
     if not first.any():
-        return np.minimum.accumulate(values)
+        return np.minimum.accumulate(values, axis=1)
     rows = [values]
-    reach = 1
-    while 2 * reach <= len(values):
-        rows.append(np.append(np.minimum(rows[-1][:-reach], rows[-1][reach:]), np.full(reach, inf)))
+    reach, length = 1, values.shape[1]
+    while 2 * reach <= length:
+        later = np.full(values.shape, inf)
+        np.minimum(rows[-1][:, :-reach], rows[-1][:, reach:], out=later[:, :-reach])
+        rows.append(later)
         reach *= 2
-    at = np.arange(len(values))
+    at = np.arange(length)
     sizes = at - first + 1
     levels = np.frexp(np.maximum(sizes, 1))[1] - 1
     table = np.stack(rows)
-    start = np.minimum(first, at)
-    least = np.minimum(table[levels, start], table[levels, at - (1 << levels) + 1])
-    return np.where(sizes > 0, least, inf)
+    earlier, later = table[levels, :, np.minimum(first, at)], table[levels, :, at - (1 << levels) + 1]
+    return np.where(sizes > 0, np.minimum(earlier, later).T, inf)
