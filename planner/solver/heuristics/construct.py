@@ -72,9 +72,10 @@ class _PlanSearch:
         if not order or begun >= until:
             return
         segments, search = DeviceSegments(self.problem, order), _PriceSearch(self.problem)
-        self._adapt_prices(segments, search, until, _Rounds(_SEGMENT_ROUNDS, _ROUNDS_AFTER))
         if any(quantity.metric is CostMetric.PERIOD for quantity in self.problem.quantities):
+            self._adapt_prices(segments, search, until, _Rounds(_SEGMENT_ROUNDS, 0))
             self._lower_loads(segments, search, until)
+        self._adapt_prices(segments, search, until, _Rounds(_SEGMENT_ROUNDS, _ROUNDS_AFTER))
 
     def _adapt_prices(
         self, segments: DeviceSegments, search: "_PriceSearch", until: float, rounds: "_Rounds"
