@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from math import inf
 
@@ -13,6 +14,16 @@ from planner.problem.tensors import FLOAT, Flow
 
 Key = tuple[str | int | float | None, ...]
 Part = tuple[str, int]
+
+
+@dataclass(slots=True)
+class _Before:
+    """What a change replaced."""
+
+    options: list[tuple[int, int]]
+    wires: list[tuple[int, int]]
+    terms: dict[Part, list[tuple[Key, float]]] = field(default_factory=dict)
+    sums: dict[Key, float] = field(default_factory=dict)
 
 
 class IncrementalEvaluation:
@@ -27,12 +38,12 @@ class IncrementalEvaluation:
         self.edges: set[tuple[int, int]] = set()
         self.between: set[tuple[int | None, int | None]] = set()
         self.activations: list[list[float]] = [[] for _ in problem.devices]
-        self._undo: list[tuple[list[tuple[int, int]], list[tuple[int, int]]]] = []
+        self._undo: list[_Before] = []
         self._quantized: defaultdict[int, list[int]] = defaultdict(list)
         self._touched: list[set[Part]] = [{("vertex", v)} for v in range(len(problem.vertices))]
         self._find_parts()
         self._terms: dict[Part, list[tuple[Key, float]]] = {}
-        self._price({part for parts in self._touched for part in parts})
+        self._price({part for parts in self._touched for part in parts}, _Before([], []))
 
     @property
     def choice(self) -> Choice:
@@ -41,14 +52,21 @@ class IncrementalEvaluation:
 
     def change(self, options: Sequence[tuple[int, int]], wires: Sequence[tuple[int, int]] = ()) -> None:
         """Give vertices these options, and flows these wires."""
-        self._undo.append(
-            ([(v, self.numbers[v]) for v, _ in options], [(f, self.wires[f]) for f, _ in wires])
-        )
-        self._apply(options, wires)
+        before = _Before([(v, self.numbers[v]) for v, _ in options], [(f, self.wires[f]) for f, _ in wires])
+        self._undo.append(before)
+        parts: set[Part] = {("flow", f) for f, _ in wires}
+        for v, _ in options:
+            parts |= self._touched[v]
+        self._take(options, wires)
+        self._price(parts, before)
 
     def undo(self) -> None:
-        """Take the last change back."""
-        self._apply(*self._undo.pop())
+        """Take the last change back: every sum is again what it was, to the last bit."""
+        before = self._undo.pop()
+        self._take(before.options[::-1], before.wires[::-1])
+        self._terms.update(before.terms)
+        for key, amount in before.sums.items():
+            self._set(key, amount)
 
     def keep(self) -> None:
         """Forget how to take changes back."""
@@ -72,6 +90,21 @@ class IncrementalEvaluation:
         if self.sums["unreachable",] > 0:
             return inf
         return sum(term.weight * self.value(term.quantity) for term in self.problem.objective)
+
+    def unevenness(self) -> float:
+        """Return what falls on the way to a lower objective where a maximum hides it from single changes."""
+        metrics = {term.quantity.metric for term in self.problem.objective}
+        if CostMetric.PERIOD in metrics:
+            return sum(load * load for load in self.loads())
+        return sum(self._busy()) if CostMetric.MAKESPAN in metrics else 0.0
+
+    def loads(self) -> list[float]:
+        """Return the seconds of each device with its visits, and of each link."""
+        sums, problem = self.sums, self.problem
+        loads = [sums["load", d] for d in range(len(problem.devices))]
+        for d, seconds in enumerate(self._busy()):
+            loads[problem.physical_device(d)] += seconds
+        return [*loads, *(sums["link", link] for link in range(len(problem.links)))]
 
     def excesses(self) -> list[float]:
         """Return by how much each limit is exceeded, as a fraction of it; then broken rules and cycles."""
@@ -102,32 +135,33 @@ class IncrementalEvaluation:
                 for v in group:
                     self._touched[v].add((kind, number))
 
-    def _apply(self, options: Sequence[tuple[int, int]], wires: Sequence[tuple[int, int]]) -> None:
-        parts: set[Part] = {("flow", f) for f, _ in wires}
+    def _take(self, options: Sequence[tuple[int, int]], wires: Sequence[tuple[int, int]]) -> None:
         for v, o in options:
             self.numbers[v], self.chosen[v] = o, self.problem.vertices[v].options[o]
-            parts |= self._touched[v]
         for f, wire in wires:
             self.wires[f] = wire
-        self._price(parts)
 
-    def _price(self, parts: set[Part]) -> None:
-        for part in parts:
-            for key, amount in self._terms.get(part, ()):
-                self._add(key, -amount)
-            self._terms[part] = list(self._terms_of(part))
-            for key, amount in self._terms[part]:
-                self._add(key, amount)
+    def _price(self, parts: set[Part], before: _Before) -> None:
+        # Sorted, so that sums do not depend on how strings are hashed.
+        for part in sorted(parts):
+            old, new = self._terms.get(part, []), list(self._terms_of(part))
+            if old == new:
+                continue
+            before.terms[part], self._terms[part] = old, new
+            for sign, terms in ((-1, old), (1, new)):
+                for key, amount in terms:
+                    total = self.sums[key]
+                    before.sums.setdefault(key, total)
+                    self._set(key, total + sign * amount)
 
-    def _add(self, key: Key, amount: float) -> None:
-        before = self.sums[key]
-        self.sums[key] = before + amount
+    def _set(self, key: Key, total: float) -> None:
+        was, self.sums[key] = self.sums[key], total
         kind = key[0]
         if kind == "edge":
-            (self.edges.add if self.sums[key] > 0 else self.edges.discard)(key[1:])  # type: ignore[arg-type]
+            (self.edges.add if total > 0 else self.edges.discard)(key[1:])  # type: ignore[arg-type]
         elif kind == "between":
             self.between.add(key[1:])  # type: ignore[arg-type]
-        elif kind == "activation" and before == 0:
+        elif kind == "activation" and was == 0:
             heappush(self.activations[key[1]], -key[2])  # type: ignore[index,operator]
 
     def _largest(self, device: int) -> float:
@@ -222,10 +256,10 @@ class IncrementalEvaluation:
                 if (edge := (self._group(flow.producer), self._group(v)))[0] != edge[1]:
                     yield ("edge", *edge), 1.0
         start = home if starts_inside else None
-        ends = {
+        ends = dict.fromkeys(
             (None if vertices[v].is_terminal else self.chosen[v].device, self.chosen[v].device)
             for v in flow.consumers
-        }
+        )
         for end, d in ends:
             if start is None or end is None or d != home:
                 seconds = flow.forms[form].seconds(home, d)
@@ -256,12 +290,15 @@ class IncrementalEvaluation:
             for d in targets:
                 yield ("busy", d), form.decode_s[d] if form.decode_s else 0.0
 
+    def _busy(self) -> list[float]:
+        return [
+            self.sums["busy", d] + (device.start_s if self.sums["used", d] > 0 else 0.0)
+            for d, device in enumerate(self.problem.devices)
+        ]
+
     def _timed(self, metric: CostMetric, of: int | None) -> float:
         problem, sums = self.problem, self.sums
-        busy = [
-            sums["busy", d] + (device.start_s if sums["used", d] > 0 else 0.0)
-            for d, device in enumerate(problem.devices)
-        ]
+        busy = self._busy()
         links = [sums["link", link] for link in range(len(problem.links))]
         if metric is CostMetric.MONEY:
             prices = sum(d.price_per_s * s for d, s in zip(problem.devices, busy, strict=True))
@@ -269,10 +306,7 @@ class IncrementalEvaluation:
         if sums["unreachable",] > 0:
             return inf
         if metric is CostMetric.PERIOD:
-            loads = [sums["load", d] for d in range(len(busy))]
-            for d, seconds in enumerate(busy):
-                loads[problem.physical_device(d)] += seconds
-            return max((*loads, *links), default=0.0)
+            return max(self.loads(), default=0.0)
         if metric is CostMetric.MAKESPAN:
             return self._makespan(busy)
         latency = sum(busy) + sum(links)

@@ -1,7 +1,7 @@
 """A better plan by changes of units, segments and wires, repeated from perturbed plans."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 import networkx as nx
@@ -12,15 +12,22 @@ from planner.problem.unit_dag import dependency_graph
 from planner.solver.heuristics.incremental_evaluation import IncrementalEvaluation
 
 Move = tuple[list[tuple[int, int]], list[tuple[int, int]]]  # options of vertices, wires of flows
+Score = tuple[float, float, float]
+BUILD_TIMES = 8  # as long as an evaluation, at most, takes what a search starts with
 _IDLE_ROUNDS = 30  # perturbations without a better plan, after which the search ends
+_MOST_WEIGHT = 2.0**20  # of a limit: more of it would hide all other limits
 
 
 def improve(
     problem: PlacementProblem, start: Choice, deadline: float, clock: Callable[[], float], seed: int = 0
 ) -> Choice:
     """Return a plan within all limits that is not worse, or the start if it breaks one and none is found."""
-    search = LocalSearch(problem, start, deadline, clock, seed)
+    begun = clock()
     best, least = start, _objective(problem, start)
+    now = clock()
+    if now + BUILD_TIMES * (now - begun) >= deadline:
+        return best
+    search = LocalSearch(problem, start, deadline, clock, seed)
     idle = 0
     while idle < _IDLE_ROUNDS and clock() < deadline:
         search.descend()
@@ -61,12 +68,19 @@ class LocalSearch:
 
     def restart(self, choice: Choice) -> None:
         """Go on from another choice."""
-        self.state = IncrementalEvaluation(self.problem, choice)
+        state = self.state
+        options = [(v, o) for v, o in enumerate(choice.options) if o != state.numbers[v]]
+        wires = [
+            (f, w) for f, w in enumerate(map(choice.wire, range(len(state.wires)))) if w != state.wires[f]
+        ]
+        state.change(options, wires)
+        state.keep()
 
-    def score(self) -> tuple[float, float]:
-        """Return the weighted excess over limits and rules, then the objective."""
+    def score(self) -> Score:
+        """Return the weighted excess over limits and rules, the objective, and what hints at a better one."""
         excesses = self.state.excesses()
-        return sum(w * x for w, x in zip(self.weights, excesses, strict=True)), self.state.objective()
+        excess = sum(w * x for w, x in zip(self.weights, excesses, strict=True))
+        return excess, self.state.objective(), self.state.unevenness()
 
     def repair(self) -> Choice | None:
         """Descend, and return the choice if it is a plan; if not, let what it breaks weigh more."""
@@ -82,6 +96,9 @@ class LocalSearch:
         """Let the limits and rules that are broken now weigh more."""
         excesses = self.state.excesses()
         self.weights = [w * 2 if x > 0 else w for w, x in zip(self.weights, excesses, strict=True)]
+        most = max(self.weights)
+        if most > _MOST_WEIGHT:
+            self.weights = [max(1.0, w * _MOST_WEIGHT / most) for w in self.weights]
 
     def descend(self) -> None:
         """Take each change that makes the choice better, until none does."""
@@ -93,7 +110,7 @@ class LocalSearch:
                     return
                 self.state.change(options, wires)
                 changed = self.score()
-                if changed < score and not _is_rounding(changed, score):
+                if _is_better(changed, score):
                     score, better = changed, True
                     self.state.keep()
                 else:
@@ -109,8 +126,9 @@ class LocalSearch:
         self.state.keep()
 
     def _moves(self) -> Iterator[Move]:
-        positions = list(range(len(self.units)))
-        self.random.shuffle(positions)
+        positions = self._positions()
+        yield from self._boundaries()
+        yield from self._groups()
         for at in positions:
             v = self.units[at]
             for o in range(len(self.problem.vertices[v].options)):
@@ -123,17 +141,59 @@ class LocalSearch:
                 if wire != self.state.wires[f]:
                     yield [], [(f, wire)]
 
+    def _positions(self) -> list[int]:
+        """Return the places of units in random order, those on the busiest device first."""
+        positions = list(range(len(self.units)))
+        self.random.shuffle(positions)
+        loads = self.state.loads()
+        home = self.problem.physical_device
+        busiest = max(range(len(self.problem.devices)), key=loads.__getitem__)
+        positions.sort(key=lambda at: home(self.state.chosen[self.units[at]].device) != busiest)
+        return positions
+
+    def _boundaries(self) -> Iterator[Move]:
+        """Yield changes of the units before and after the end of a segment to the device across it."""
+        for at in range(1, len(self.units)):
+            length = 1
+            while length <= len(self.units):
+                devices = [self.state.chosen[v].device for v in self.units[at - 1 : at + 1]]
+                if devices[0] == devices[1]:
+                    break
+                yield self._all_to_device(self.units[max(0, at - length) : at], devices[1])
+                yield self._all_to_device(self.units[at : at + length], devices[0])
+                length *= 2
+
+    def _groups(self) -> Iterator[Move]:
+        """Yield changes of units that depend on each other: of one device, or of one format there."""
+        for group in self.problem.together:
+            units = [v for v in group if not self.problem.vertices[v].is_terminal]
+            for device in range(len(self.problem.devices)):
+                yield self._all_to_device(units, device)
+        for v in self.units:
+            vertex = self.problem.vertices[v]
+            for o, option in enumerate(vertex.options if vertex.coupled_with else ()):
+                kind = (option.format, option.device)
+                coupled = [(u, self._options_of_kind(u, kind)) for u in vertex.coupled_with]
+                yield [(v, o), *((u, found[0]) for u, found in coupled if found)], []
+
+    def _options_of_kind(self, v: int, kind: tuple[int, int]) -> list[int]:
+        options = enumerate(self.problem.vertices[v].options)
+        return [o for o, option in options if (option.format, option.device) == kind]
+
     def _segments(self, at: int) -> Iterator[Move]:
         """Yield changes of consecutive units to a device or to a precision."""
         first = self.problem.vertices[self.units[at]].options
         for length in (2, 4, 8, 16, 64):
             units = self.units[at : at + length]
             for device in dict.fromkeys(o.device for o in first):
-                yield [x for v in units for x in self._to_device(v, device)], []
+                yield self._all_to_device(units, device)
             for precision in dict.fromkeys(o.precision for o in first):
                 yield [x for v in units for x in self._to_precision(v, precision)], []
             if at + length >= len(self.units):
                 return
+
+    def _all_to_device(self, units: Sequence[int], device: int) -> Move:
+        return [x for v in units for x in self._to_device(v, device)], []
 
     def _to_device(self, v: int, device: int) -> list[tuple[int, int]]:
         """Return the option of the same precision there, or the quickest there."""
@@ -148,7 +208,9 @@ class LocalSearch:
         return [(v, o) for o, x in options if (x.device, x.precision) == wanted][:1]
 
 
-def _is_rounding(changed: tuple[float, float], score: tuple[float, float]) -> bool:
-    """Return whether the difference of two scores is one of rounding."""
-    pairs = zip(changed, score, strict=True)
-    return all(a == b or abs(a - b) <= 1e-12 * max(abs(a), abs(b)) for a, b in pairs)
+def _is_better(changed: Score, score: Score) -> bool:
+    """Return whether the first difference of two scores that is more than rounding is a gain."""
+    for a, b in zip(changed, score, strict=True):
+        if a != b and not abs(a - b) <= 1e-12 * max(abs(a), abs(b)):
+            return a < b
+    return False
