@@ -34,3 +34,16 @@ def test_after_changes_and_undo_every_value_is_that_of_evaluate(problem, rng: ra
             assert state.value(quantity) == pytest.approx(cost.value(quantity), rel=1e-7, abs=1e-9)
         assert (state.objective() == inf) == (cost.objective == inf)
         assert (sum(state.excesses()) == 0) == is_feasible(problem, cost)
+
+
+@given(problems(), st.randoms(use_true_random=False))
+def test_undo_restores_every_sum_to_the_last_bit(problem, rng: random.Random):
+    state = IncrementalEvaluation(problem, Choice((0,) * len(problem.vertices)))
+    for _ in range(8):
+        sums = dict(state.sums)
+        v = rng.randrange(len(problem.vertices))
+        state.change([(v, rng.randrange(len(problem.vertices[v].options)))])
+        state.undo()
+        assert {key: state.sums[key] for key in sums} == sums
+        state.change([(v, rng.randrange(len(problem.vertices[v].options)))])
+        state.keep()
