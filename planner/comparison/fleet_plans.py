@@ -32,7 +32,7 @@ _CLASH = "the budgets cannot be kept together"
 _NONE_HELD = "no plan that is held is possible here"
 _GAP = 1e-7
 _MOST_ROUNDS = 12  # in which the limit on noise may fall, each time for all cells
-_NOTHING = CellAnswer(None, inf, 0.0, is_infeasible=True)
+_NOTHING, _UNKNOWN = CellAnswer(None, inf, 0.0, is_infeasible=True), CellAnswer(None, inf, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class FleetPlanner:
         cells = fleet_cells(self._fleet)
         problems: list[PlacementProblem | None] = []
         reasons: list[str] = []
+        failed: set[int] = set()
         for cell in cells:
             try:
                 problems.append(self._problems.problem(cell.device_class, cell.bandwidth))
@@ -85,6 +86,10 @@ class FleetPlanner:
             except (UnreachableBudgetError, ScenarioError) as exc:
                 problems.append(None)
                 reasons.append(str(exc))
+            except SolverError as exc:  # while it searched for the limit on noise
+                problems.append(None)
+                reasons.append(_one_line(exc))
+                failed.add(len(reasons) - 1)
         possible = [problem for problem in problems if problem is not None]
         self._noise_limit = common_noise_limit(possible)
         limited = [None if p is None else p.with_limit(NOISE, self._noise_limit) for p in problems]
@@ -92,7 +97,7 @@ class FleetPlanner:
         answers = []
         for n, problem in enumerate(limited):
             progress("planning classes at bandwidths", n, len(cells))
-            answer, reason = _NOTHING, reasons[n]
+            answer, reason = _UNKNOWN if n in failed else _NOTHING, reasons[n]
             if problem is not None:
                 answer, reason = self._answer(problem)
             answers.append(answer)
@@ -105,7 +110,7 @@ class FleetPlanner:
         try:
             result = self._solve(problem)
         except SolverError as exc:
-            return CellAnswer(None, inf, 0.0), "; ".join(map(str, exc.args))
+            return _UNKNOWN, _one_line(exc)
         if result.choice is None or result.objective is None:
             return _NOTHING, _CLASH
         plan = PortableChoice.of(problem, result.choice)
@@ -223,6 +228,10 @@ class FleetPlanner:
                 scenario = self._problems.points(device_class).scenario(solved.cells[cell].bandwidth, {})
                 registry.register(problem, choice, scenario)
         return registry
+
+
+def _one_line(error: SolverError) -> str:
+    return "; ".join(map(str, error.args))
 
 
 def _row(c: int, solved: _Solved, selection: FleetSelection) -> FleetRow:
