@@ -56,3 +56,16 @@ def program_size(variables: int, constraints: int) -> str:
     ('712 variables, 762 constraints', 'no program needed')
     """
     return f"{variables} variables, {constraints} constraints" if variables else "no program needed"
+
+
+def range_text(low: float | None, high: float | None) -> str:
+    """Return a range as people say it; None is without end.
+
+    Examples
+    --------
+    >>> range_text(None, 3.6071), range_text(0.5, None), range_text(0.5, 2.0), range_text(None, None)
+    ('below 3.607', 'above 0.5', '0.5 to 2', 'all')
+    """
+    if low is None:
+        return "all" if high is None else f"below {high:.4g}"
+    return f"above {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"

@@ -20,6 +20,8 @@ from profiling.precision import Precision
 from profiling.quantization.quantize import SCHEMES
 from profiling.records.profile import LatencyProfile
 
+WIDEST = (1e-5, 1e10)  # Mbit/s, beyond what a scenario may say
+
 
 @dataclass(frozen=True, slots=True)
 class FleetCell:
@@ -69,6 +71,7 @@ class FleetProblems:
         self.links = fleet_links(measured.scenario, fleet)
         self._profiles: dict[str, LatencyProfile] = {}
         self._points: dict[str, SweepPoints] = {}
+        self._lines: dict[str, bool] = {}
 
     def points(self, device_class: DeviceClassSpec) -> SweepPoints:
         """Return the points of a class at bandwidths of the fleet's links.
@@ -80,16 +83,23 @@ class FleetProblems:
         ProfileError
             If its profile is of no use.
         """
-        key = device_class.model_copy(update={"share": 1.0, "bandwidths": ()}).model_dump_json()
+        key = _content(device_class)
         if key not in self._points:
             scenario = self._scenario(device_class)
             prepared = replace(self._measured.prepared, scenario=scenario)
             basis = replace(self._measured, prepared=prepared)
             planning = basis.planning_problem(basis.latency)
             costs = {**planning.costs, self._fleet.device: self._costs(device_class, scenario)}
-            sweep = Sweep(Bandwidths((1.0,), self.links) if self.links else None)
+            sweep = Sweep(Bandwidths(WIDEST, self.links) if self.links else None)
             self._points[key] = SweepPoints(basis, sweep, replace(planning, costs=costs))
         return self._points[key]
+
+    def has_lines(self, device_class: DeviceClassSpec) -> bool:
+        """Return whether plans' costs for a class are lines over 1/bandwidth, from no bandwidth to any."""
+        key = _content(device_class)
+        if key not in self._lines:
+            self._lines[key] = self.points(device_class).has_lines({})
+        return self._lines[key]
 
     def problem(self, device_class: DeviceClassSpec, bandwidth: float | None) -> PlacementProblem:
         """Return a class's problem at a bandwidth, None for the links' own."""
@@ -179,6 +189,11 @@ class FleetProblems:
                 f"{path}: int8 kernels overflow there with 8-bit weights: set quantization.reduce_range: true"
             )
         return latency
+
+
+def _content(device_class: DeviceClassSpec) -> str:
+    """Return what tells classes apart, but for how many devices meet which bandwidths."""
+    return device_class.model_copy(update={"share": 1.0, "bandwidths": ()}).model_dump_json()
 
 
 def common_noise_limit(problems: Sequence[PlacementProblem]) -> float | None:

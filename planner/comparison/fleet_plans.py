@@ -1,24 +1,21 @@
-"""The plans to hold for a fleet, and the rule that picks one of them for a class and a bandwidth."""
+"""The plans to hold for a fleet: cells solved, plans chosen and checked, and the record of all that."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from math import inf, sqrt
+from math import inf
 
-from planner.comparison.bandwidth_traces import BandwidthDistribution
+from planner.comparison.fleet_axis import AxisAnswer, axis_of, solve_axis
 from planner.comparison.fleet_classes import FleetCell, FleetProblems, common_noise_limit, fleet_cells
-from planner.comparison.fleet_records import FleetPlans, FleetRow, FleetRule
+from planner.comparison.fleet_records import FleetPlans, FleetRow
+from planner.comparison.fleet_rules import fleet_rules
 from planner.comparison.fleet_selection import (
     CandidatePool,
     CellAnswer,
     FleetSelection,
     PortableChoice,
-    cost_in,
 )
-from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_registry import PlanRegistry
-from planner.comparison.plan_selection import select_plans
 from planner.comparison.sweep_points import LATENCY, NOISE, UnreachableBudgetError
 from planner.errors import ScenarioError, SolverError
 from planner.plan.configuration import configuration_of
@@ -26,7 +23,7 @@ from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
 from planner.refinement.measured_scenario import MeasuredScenario
-from planner.scenario.fleet_schema import DeviceClassSpec, FleetSpec
+from planner.scenario.fleet_schema import FleetSpec
 from planner.solver.result import OPTIMAL_GAP, SolveResult
 from planner.solver.solve_cache import solve_cached, warm_cache
 from profiling.progress import Progress
@@ -35,7 +32,7 @@ _CLASH = "the budgets cannot be kept together"
 _NONE_HELD = "no plan that is held is possible here"
 _GAP = 1e-7
 _MOST_ROUNDS = 12  # in which the limit on noise may fall, each time for all cells
-_WIDEST = (1e-5, 1e10)  # Mbit/s, beyond what a scenario may say
+_NOTHING, _UNKNOWN = CellAnswer(None, inf, 0.0, is_infeasible=True), CellAnswer(None, inf, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +78,7 @@ class FleetPlanner:
         cells = fleet_cells(self._fleet)
         problems: list[PlacementProblem | None] = []
         reasons: list[str] = []
+        failed: set[int] = set()
         for cell in cells:
             try:
                 problems.append(self._problems.problem(cell.device_class, cell.bandwidth))
@@ -88,6 +86,10 @@ class FleetPlanner:
             except (UnreachableBudgetError, ScenarioError) as exc:
                 problems.append(None)
                 reasons.append(str(exc))
+            except SolverError as exc:  # while it searched for the limit on noise
+                problems.append(None)
+                reasons.append(_one_line(exc))
+                failed.add(len(reasons) - 1)
         possible = [problem for problem in problems if problem is not None]
         self._noise_limit = common_noise_limit(possible)
         limited = [None if p is None else p.with_limit(NOISE, self._noise_limit) for p in problems]
@@ -95,19 +97,24 @@ class FleetPlanner:
         answers = []
         for n, problem in enumerate(limited):
             progress("planning classes at bandwidths", n, len(cells))
-            answer = CellAnswer(None, inf, 0.0) if problem is None else self._answer(problem)
-            if answer.plan is None and not reasons[n]:
-                reasons[n] = _CLASH
+            answer, reason = _UNKNOWN if n in failed else _NOTHING, reasons[n]
+            if problem is not None:
+                answer, reason = self._answer(problem)
             answers.append(answer)
+            reasons[n] = reason
         progress("planning classes at bandwidths", len(cells), len(cells))
         return _Solved(cells, tuple(limited), tuple(answers), tuple(reasons))
 
-    def _answer(self, problem: PlacementProblem) -> CellAnswer:
-        result = self._solve(problem)
+    def _answer(self, problem: PlacementProblem) -> tuple[CellAnswer, str]:
+        """Return the best plan of a cell, or why there is none."""
+        try:
+            result = self._solve(problem)
+        except SolverError as exc:
+            return _UNKNOWN, _one_line(exc)
         if result.choice is None or result.objective is None:
-            return CellAnswer(None, inf, 0.0)
+            return _NOTHING, _CLASH
         plan = PortableChoice.of(problem, result.choice)
-        return CellAnswer(plan, result.objective, result.bound or 0.0)
+        return CellAnswer(plan, result.objective, result.bound or 0.0), ""
 
     def _solve(self, problem: PlacementProblem) -> SolveResult:
         self.solves += 1
@@ -123,15 +130,21 @@ class FleetPlanner:
         for answer in solved.answers:
             if answer.plan is not None:
                 pool.add(answer.plan)
-        held = self._best_on_one_axis(solved, most)
-        if held is not None:
-            selection = pool.fixed(solved.answers, held)
-            return replace(selection, bound=selection.mean * (1 - _GAP))
-        return pool.select(solved.answers, list(_groups(solved)), most, self._options)
+        axis = self._solved_axis(solved, most)
+        if axis is None:
+            return pool.select(solved.answers, list(_groups(solved)), most, self._options)
+        selection = pool.fixed(solved.answers, axis.held).with_bound(axis.bound)
+        if selection.gap > OPTIMAL_GAP:
+            # Solves ended before they were closed: other candidates may be better.
+            for plan in axis.plans:
+                pool.add(plan)
+            selection = pool.select(solved.answers, list(_groups(solved)), most, self._options)
+        return selection.with_bound(axis.bound)
 
     def _group_problem(self, cells: Sequence[FleetCell]) -> PlacementProblem | None:
         """Return the problem of the mean latency of some cells; None with costs that have no such mean."""
-        found = self._problems.group_class(cells) if self._has_lines(cells[0].device_class) else None
+        has_lines = self._problems.has_lines(cells[0].device_class)
+        found = self._problems.group_class(cells) if has_lines else None
         if found is None:
             return None
         with suppress(UnreachableBudgetError, ScenarioError):
@@ -140,51 +153,24 @@ class FleetPlanner:
             return problem.with_limit(NOISE, self._noise_limit)
         return None
 
-    def _has_lines(self, device_class: DeviceClassSpec) -> bool:
-        return self._problems.points(device_class).has_lines({})
-
-    def _best_on_one_axis(self, solved: _Solved, most: int) -> list[PortableChoice] | None:
-        """Return the plans to hold where only the bandwidth varies, or only the speed; None elsewhere.
-
-        A plan's latency is then a line over 1/bandwidth, or over 1/speed, and dynamic programming over the
-        lower envelope of these lines is exact.
-        """
-        axis = _axis_of(solved.cells)
+    def _solved_axis(self, solved: _Solved, most: int) -> AxisAnswer | None:
+        """Return the plans to hold where only the bandwidth varies, or only the speed; None elsewhere."""
+        axis = axis_of(solved.cells)
         if axis is None or not self._same_plans_everywhere(solved):
             return None
-        values, at = axis
-        shares: dict[float, float] = {}
-        for value, cell in zip(values, solved.cells, strict=True):
-            shares[value] = shares.get(value, 0.0) + cell.share
-        if len(shares) == 1:
-            return [plan for plan in [solved.answers[0].plan] if plan is not None]
 
         def problem_at(x: float) -> PlacementProblem:
-            return self._problems.problem(*at(1 / x)).with_limit(NOISE, self._noise_limit)
+            return self._problems.problem(*axis.at(1 / x)).with_limit(NOISE, self._noise_limit)
 
-        plans: list[PortableChoice] = []
-
-        def best(x: float) -> CostLine[int]:
-            problem = problem_at(x)
-            result = self._solve(problem)
-            if result.choice is None:
-                raise SolverError("a plan that is possible at one bandwidth is not at another one")
-            plan = PortableChoice.of(problem, result.choice)
-            if plan not in plans:
-                plans.append(plan)
-            return _line(plan, (x, problem), (2 * x, problem_at(2 * x)), plans.index(plan))
-
-        envelope = lower_envelope(best, 1 / max(shares), 1 / min(shares))
-        occurrence = BandwidthDistribution(tuple(shares), tuple(shares.values()), "the fleet")
-        chosen = select_plans([piece.line for piece in envelope], occurrence, most)
-        return [plans[line.plan] for line in chosen.lines]
+        shares = [(value, cell.share) for value, cell in zip(axis.values, solved.cells, strict=True)]
+        return solve_axis(shares, most, problem_at, self._solve)
 
     def _same_plans_everywhere(self, solved: _Solved) -> bool:
         """Return whether costs are lines, and what is possible in one cell is possible in all."""
         problems = [problem for problem in solved.problems if problem is not None]
         return (
             all(answer.plan is not None for answer in solved.answers)
-            and self._has_lines(solved.cells[0].device_class)
+            and self._problems.has_lines(solved.cells[0].device_class)
             and all(problem.tightest_limit(CostMetric.LATENCY) == inf for problem in problems)
         )
 
@@ -204,49 +190,26 @@ class FleetPlanner:
     def _record(
         self, most: int, solved: _Solved, selection: FleetSelection
     ) -> tuple[FleetPlans, PlanRegistry]:
-        registry = self._registered(solved, selection)
-        rules = tuple(self._rules(solved, selection))
-        rows = []
-        for c, (cell, answer) in enumerate(zip(solved.cells, solved.answers, strict=True)):
-            costs = selection.costs[c]
-            least = min(costs, default=inf)
-            possible = answer.plan is not None
-            rows.append(
-                FleetRow(
-                    device_class=cell.device_class.name,
-                    bandwidth=cell.bandwidth,
-                    share=cell.share,
-                    plan=costs.index(least) if least < inf else None,
-                    objective=least if least < inf else None,
-                    best=answer.objective if possible else None,
-                    bound=answer.bound if possible else None,
-                    reason=solved.reasons[c] or ("" if least < inf else _NONE_HELD),
-                )
-            )
+        rows = tuple(_row(c, solved, selection) for c in range(len(solved.cells)))
         served = [row for row in rows if row.objective is not None]
         weight = sum(row.share for row in served)
         free = sum(row.share * (row.best or 0.0) for row in served) / weight if served else None
         mean = selection.mean if served else None
-        gap = None if mean is None else (mean - selection.bound) / mean if mean else 0.0
         return FleetPlans(
             device=self._fleet.device,
             links=self._problems.links,
             most=most,
-            status="infeasible"
-            if gap is None
-            else "optimal"
-            if gap <= OPTIMAL_GAP and len(served) == len([row for row in rows if row.best is not None])
-            else "feasible",
+            status=_status(rows, solved, selection),
             mean_objective=mean,
             bound=selection.bound if served else None,
-            gap=gap,
+            gap=selection.gap if served else None,
             free_objective=free,
             regret=max(0.0, mean / free - 1) if mean is not None and free else 0.0 if served else None,
             served=weight,
             candidates=selection.candidates,
-            rows=tuple(rows),
-            rule=rules,
-        ), registry
+            rows=rows,
+            rule=tuple(fleet_rules(self._fleet.classes, solved.cells, selection, self._problems)),
+        ), self._registered(solved, selection)
 
     def _registered(self, solved: _Solved, selection: FleetSelection) -> PlanRegistry:
         """Return the plans under their numbers, each with its costs in the cell that it serves most."""
@@ -266,93 +229,40 @@ class FleetPlanner:
                 registry.register(problem, choice, scenario)
         return registry
 
-    def _rules(self, solved: _Solved, selection: FleetSelection) -> Iterator[FleetRule]:
-        """Yield which plan a class runs from which bandwidth to which, slow links first."""
-        for device_class in self._fleet.classes:
-            own = [c for c, cell in enumerate(solved.cells) if cell.device_class.name == device_class.name]
-            ranges = self._ranges(device_class, solved, selection, own)
-            yield from (
-                FleetRule(device_class=device_class.name, low=low, high=high, plan=plan)
-                for low, high, plan in ranges
-            )
 
-    def _ranges(
-        self,
-        device_class: DeviceClassSpec,
-        solved: _Solved,
-        selection: FleetSelection,
-        own: Sequence[int],
-    ) -> list[tuple[float | None, float | None, int]]:
-        served = [c for c in own if min(selection.costs[c], default=inf) < inf]
-        if not served:
-            return []
-        if solved.cells[own[0]].bandwidth is None or not self._has_lines(device_class):
-            return _nearest_ranges(solved.cells, selection, served)
-        problem = self._problems.problem(device_class, 1.0).with_limit(LATENCY, None)
-        half = self._problems.problem(device_class, 0.5).with_limit(LATENCY, None)
-        held = {k: plan for k, plan in enumerate(selection.plans) if selection.costs[served[-1]][k] < inf}
-        lines = [_line(plan, (1.0, problem), (2.0, half), k) for k, plan in held.items()]
-        lines = [line for line in lines if line.intercept < inf]
-        low, high = (1 / value for value in reversed(_WIDEST))
-        pieces = lower_envelope(lambda x: min(lines, key=lambda one: one.at(x)), low, high)
-        ends = [None, *(1 / piece.low for piece in pieces[1:]), None]
-        return [
-            (slow, fast, piece.line.plan)
-            for piece, (fast, slow) in reversed(list(zip(pieces, pairwise(ends), strict=True)))
-        ]
+def _one_line(error: SolverError) -> str:
+    return "; ".join(map(str, error.args))
 
 
-def _nearest_ranges(
-    cells: Sequence[FleetCell], selection: FleetSelection, served: Sequence[int]
-) -> list[tuple[float | None, float | None, int]]:
-    """Return ranges of bandwidths in which the plan of the nearest bandwidth runs."""
-    ranges: list[tuple[float | None, float | None, int]] = []
-    low: float | None = None
-    for c, after in zip(served, [*served[1:], None], strict=True):
-        row, bandwidth = selection.costs[c], cells[c].bandwidth
-        next_bandwidth = None if after is None else cells[after].bandwidth
-        high = None if bandwidth is None or next_bandwidth is None else sqrt(bandwidth * next_bandwidth)
-        plan = row.index(min(row))
-        if ranges and ranges[-1][2] == plan:
-            ranges[-1] = (ranges[-1][0], high, plan)
-        else:
-            ranges.append((low, high, plan))
-        low = high
-    return ranges
+def _row(c: int, solved: _Solved, selection: FleetSelection) -> FleetRow:
+    """Return what is known of a cell."""
+    cell, answer, costs = solved.cells[c], solved.answers[c], selection.costs[c]
+    least = min(costs, default=inf)
+    # A plan that was found elsewhere may be better than a cell's own one, whose solve ran out of time.
+    best = min(answer.objective, least)
+    is_served = least < inf
+    return FleetRow(
+        device_class=cell.device_class.name,
+        bandwidth=cell.bandwidth,
+        share=cell.share,
+        plan=costs.index(least) if is_served else None,
+        objective=least if is_served else None,
+        best=best if best < inf else None,
+        bound=min(answer.bound, best) if best < inf else None,
+        reason=solved.reasons[c] or ("" if is_served else _NONE_HELD),
+    )
 
 
-def _line(
-    plan: PortableChoice,
-    at: tuple[float, PlacementProblem],
-    beyond: tuple[float, PlacementProblem],
-    number: int,
-) -> CostLine[int]:
-    """Return a plan's cost as a line through two points."""
-    (x0, here), (x1, there) = at, beyond
-    first, second = cost_in(here, plan), cost_in(there, plan)
-    slope = 0.0 if first == inf else (second - first) / (x1 - x0)
-    return CostLine(first - slope * x0, slope, number)
-
-
-_Axis = tuple[list[float], Callable[[float], tuple[DeviceClassSpec, float | None]]]
-
-
-def _axis_of(cells: Sequence[FleetCell]) -> _Axis | None:
-    """Return what alone varies: its value in each cell, and the class and bandwidth at a value."""
-    first = cells[0]
-    alike = {(c.device_class.profile, c.device_class.precisions, c.device_class.memory_mib) for c in cells}
-    speeds, bandwidths = [c.device_class.speedup for c in cells], [c.bandwidth for c in cells]
-    known = [bandwidth for bandwidth in bandwidths if bandwidth is not None]
-    if len(alike) > 1:
-        return None
-    if len(set(speeds)) == 1 and len(known) == len(cells):
-        return known, lambda value: (first.device_class, value)
-    if len(set(bandwidths)) == 1:
-        return speeds, lambda value: (
-            first.device_class.model_copy(update={"speedup": value}),
-            first.bandwidth,
-        )
-    return None
+def _status(rows: Sequence[FleetRow], solved: _Solved, selection: FleetSelection) -> str:
+    """Return whether the plans are proved to be the best ones, for all cells that plans can serve."""
+    left_out = [
+        answer
+        for row, answer in zip(rows, solved.answers, strict=True)
+        if row.plan is None and not answer.is_infeasible
+    ]
+    if all(row.plan is None for row in rows):
+        return "unknown" if left_out else "infeasible"
+    return "optimal" if selection.gap <= OPTIMAL_GAP and not left_out else "feasible"
 
 
 def _groups(solved: _Solved) -> Iterator[list[int]]:

@@ -15,7 +15,9 @@ class FleetRow(Record, frozen=True, kw_only=True):
     plan, objective
         The best plan held, and what it costs here; None if none of them is possible here.
     best, bound
-        What the best of all plans costs here, and what none is below; None if no plan is possible here.
+        What the best of all plans that were found costs here, and what none is below; None if there is none.
+    reason
+        Why there is no plan, or no best one.
     """
 
     device_class: str
@@ -29,12 +31,19 @@ class FleetRow(Record, frozen=True, kw_only=True):
 
 
 class FleetRule(Record, frozen=True, kw_only=True):
-    """The plan that a class runs from one bandwidth to another; None without end."""
+    """The plan that a class runs from one bandwidth to another; None without end.
+
+    Parameters
+    ----------
+    at_own_bandwidth
+        Whether the class has no bandwidths: the plan is for its links as they are described.
+    """
 
     device_class: str
     low: float | None
     high: float | None
     plan: int
+    at_own_bandwidth: bool = False
 
 
 class FleetPlans(Record, frozen=True, kw_only=True):
@@ -45,7 +54,8 @@ class FleetPlans(Record, frozen=True, kw_only=True):
     most
         How many were allowed.
     status
-        `optimal` if no other plans, as many at most, have a smaller mean.
+        `optimal` if no other plans, as many at most, have a smaller mean and no cell is left out that a plan
+        could serve; `infeasible` if no plan is possible anywhere, `unknown` if the solver found none.
     mean_objective, bound
         Over the classes and bandwidths that a plan serves; no set of plans that serves these is below the
         bound.
@@ -77,6 +87,11 @@ class FleetPlans(Record, frozen=True, kw_only=True):
 def plan_for(rule: tuple[FleetRule, ...], device_class: str, bandwidth: float | None) -> int | None:
     """Return the plan that a rule picks for a class at a bandwidth; None if it has none for it.
 
+    Parameters
+    ----------
+    bandwidth
+        None for the links as they are described, or for any where one plan runs at all of them.
+
     Examples
     --------
     >>> slow = FleetRule(device_class="phone", low=None, high=3.0, plan=1)
@@ -88,10 +103,12 @@ def plan_for(rule: tuple[FleetRule, ...], device_class: str, bandwidth: float | 
     """
     own = [one for one in rule if one.device_class == device_class]
     if bandwidth is None:
-        return own[0].plan if len(own) == 1 else None
+        return own[0].plan if len(own) == 1 and own[0].low is None and own[0].high is None else None
     holds = (
         one
         for one in own
-        if (one.low is None or one.low <= bandwidth) and (one.high is None or bandwidth < one.high)
+        if not one.at_own_bandwidth
+        and (one.low is None or one.low <= bandwidth)
+        and (one.high is None or bandwidth < one.high)
     )
     return next((one.plan for one in holds), None)

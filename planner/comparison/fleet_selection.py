@@ -2,20 +2,26 @@
 
 A cell is a class of devices at a bandwidth, with its own problem. Candidates are the best plans of cells and
 of groups of cells; which few of them have the least mean cost, the p-median program tells. No plans at all
-cost less than every cell's own best plan.
+cost less than every cell's own best plan. With few cells, the best plan of every group is found: then the
+best partition into groups is the optimum over all plans.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, combinations
 from math import inf
 
+from planner.comparison.lower_envelope import CostLine
+from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.solver.backends import SolverOptions
 from planner.solver.milp.p_median import p_median
-from planner.solver.result import SolveResult
+from planner.solver.result import SolveResult, SolveStatus
 
 _MOST_ROUNDS = 12  # in which the groups that plans serve give new candidates
+_MOST_PARTITIONED = 5  # cells, of whose groups (26 of more than one cell) each is solved
+_KEPT = 2e-6  # relative; the solvers take a limit for kept within 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,20 @@ def cost_in(problem: PlacementProblem, plan: PortableChoice) -> float:
     if choice is None:
         return inf
     cost = evaluate(problem, choice)
-    return cost.objective if is_feasible(problem, cost) else inf
+    return cost.objective if is_feasible(problem, cost, _KEPT) else inf
+
+
+def cost_line(
+    plan: PortableChoice,
+    at: tuple[float, PlacementProblem],
+    beyond: tuple[float, PlacementProblem],
+    number: int,
+) -> CostLine[int]:
+    """Return a plan's cost as a line through two points (x, the problem there)."""
+    (x0, here), (x1, there) = at, beyond
+    first, second = cost_in(here, plan), cost_in(there, plan)
+    slope = 0.0 if first == inf else (second - first) / (x1 - x0)
+    return CostLine(first - slope * x0, slope, number)
 
 
 Solve = Callable[[PlacementProblem], SolveResult]
@@ -75,11 +94,20 @@ GroupProblem = Callable[[Sequence[int]], PlacementProblem | None]
 
 @dataclass(frozen=True, slots=True)
 class CellAnswer:
-    """The best plan of one cell alone, and what no plan is below; no plan if nothing is feasible there."""
+    """The best plan of one cell alone, as far as the solver found one.
+
+    Parameters
+    ----------
+    objective, bound
+        What the plan costs, infinite without one, and what no plan is below.
+    is_infeasible
+        Whether it is proved that no plan is possible there.
+    """
 
     plan: PortableChoice | None
     objective: float
     bound: float
+    is_infeasible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +132,15 @@ class FleetSelection:
     mean: float
     bound: float
     candidates: int
+
+    def with_bound(self, bound: float) -> "FleetSelection":
+        """Return the selection with another bound, if that says more."""
+        return replace(self, bound=max(self.bound, min(self.mean, bound)))
+
+    @property
+    def gap(self) -> float:
+        """Distance of mean and bound, as a fraction of the mean."""
+        return (self.mean - self.bound) / self.mean if self.mean else 0.0
 
 
 class CandidatePool:
@@ -140,15 +177,26 @@ class CandidatePool:
             )
 
     def add_best_of_group(self, cells: Sequence[int]) -> float:
-        """Add the best plan for a group of cells, and return what no plan's mean cost there is below."""
+        """Add the best plan for a group of cells, and return what no plan's mean cost there is below.
+
+        Infinite if no plan serves all of them; 0 if nothing is known.
+        """
         group = tuple(cells)
         if group not in self._groups:
-            problem = self._group_problem(group)
-            result = None if problem is None else self._solve(problem)
-            if problem is not None and result is not None and result.choice is not None:
-                self.add(PortableChoice.of(problem, result.choice))
-            self._groups[group] = -inf if result is None or result.bound is None else result.bound
+            self._groups[group] = self._solved_group(group)
         return self._groups[group]
+
+    def _solved_group(self, group: tuple[int, ...]) -> float:
+        problem = self._group_problem(group)
+        if problem is None:
+            return 0.0
+        try:
+            result = self._solve(problem)
+        except SolverError:  # out of time without a plan, for one
+            return 0.0
+        if result.choice is not None:
+            self.add(PortableChoice.of(problem, result.choice))
+        return inf if result.status is SolveStatus.INFEASIBLE else result.bound or 0.0
 
     def select(
         self, cells: Sequence[CellAnswer], groups: Sequence[Sequence[int]], most: int, options: SolverOptions
@@ -160,7 +208,9 @@ class CandidatePool:
         groups
             Of cells, whose best plans are candidates from the start.
         """
-        for group in groups:
+        possible = [c for c, answer in enumerate(cells) if answer.plan is not None]
+        every = _groups_of(possible) if len(possible) <= _MOST_PARTITIONED else ()
+        for group in chain(groups, every):
             self.add_best_of_group(group)
         for _ in range(_MOST_ROUNDS):
             selection = self._selected(cells, most, options)
@@ -171,12 +221,15 @@ class CandidatePool:
                 break
         else:
             selection = self._selected(cells, most, options)
-        return selection if most > 1 else self._bounded_as_one_group(selection)
+        return self._bounded_by_partitions(selection, cells, most)
 
     def fixed(self, cells: Sequence[CellAnswer], plans: Sequence[PortableChoice]) -> FleetSelection:
-        """Return some plans as what is held."""
+        """Return some plans as what is held, without those that are nowhere the best."""
         for plan in plans:
             self.add(plan)
+        rows = zip(*(self._costs[plan] for plan in plans), strict=True)
+        used = {row.index(min(row)) for row in rows if min(row) < inf}
+        plans = [plan for k, plan in enumerate(plans) if k in used]
         costs = tuple(zip(*(self._costs[plan] for plan in plans), strict=True)) or ((),) * len(self._weights)
         least = [min(row, default=inf) for row in costs]
         served = [c for c, cost in enumerate(least) if cost < inf]
@@ -191,13 +244,40 @@ class CandidatePool:
         opened = p_median(rows, self._weights, most, options).opened
         return self.fixed(cells, [candidates[k] for k in opened])
 
-    def _bounded_as_one_group(self, selection: FleetSelection) -> FleetSelection:
-        """Return a selection of one plan with the bound of serving all of its cells by one plan."""
-        groups = _served_by(selection)
-        if len(groups) != 1:
+    def _bounded_by_partitions(
+        self, selection: FleetSelection, cells: Sequence[CellAnswer], most: int
+    ) -> FleetSelection:
+        """Return a selection with the bound of all partitions of its cells into groups that a plan serves."""
+        served = [c for group in _served_by(selection) for c in group]
+        if not served or (most > 1 and len(served) > _MOST_PARTITIONED):
             return selection
-        bound = max(selection.bound, min(selection.mean, self.add_best_of_group(groups[0])))
-        return FleetSelection(selection.plans, selection.costs, selection.mean, bound, selection.candidates)
+
+        def floor(group: Sequence[int]) -> float:
+            weight = sum(self._weights[c] for c in group)
+            alone = sum(self._weights[c] * cells[c].bound for c in group)
+            return max(alone, weight * self.add_best_of_group(group) if len(group) > 1 else 0.0)
+
+        least = _least_of_partitions(sorted(served), most, floor)
+        return selection.with_bound(least / sum(self._weights[c] for c in served))
+
+
+def _groups_of(cells: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield every group of more than one cell."""
+    return chain.from_iterable(combinations(cells, size) for size in range(2, len(cells) + 1))
+
+
+def _least_of_partitions(cells: Sequence[int], most: int, floor: Callable[[Sequence[int]], float]) -> float:
+    """Return the least sum of floors over all partitions of cells into at most `most` groups."""
+    if not cells:
+        return 0.0
+    if most == 1:
+        return floor(tuple(cells))
+    first, *rest = cells
+    groups = chain.from_iterable(combinations(rest, size) for size in range(len(cells)))
+    return min(
+        floor((first, *group)) + _least_of_partitions([c for c in rest if c not in group], most - 1, floor)
+        for group in groups
+    )
 
 
 def _served_by(selection: FleetSelection) -> list[tuple[int, ...]]:

@@ -138,7 +138,22 @@ class SweepPoints:
         """Return whether plans' costs are lines over 1/bandwidth, and the same plans possible everywhere."""
         problem = self.problem(None, budgets)
         limited = {limit.quantity.metric for limit in problem.limits}
-        return [term.quantity for term in problem.objective] == [LATENCY] and not limited & _MOVING
+        is_latency = [term.quantity for term in problem.objective] == [LATENCY]
+        return is_latency and not limited & _MOVING and self._has_same_routes(budgets)
+
+    def _has_same_routes(self, budgets: Mapping[str, float]) -> bool:
+        """Return whether tensors take the same links at all bandwidths of the sweep.
+
+        A route's seconds are a line over 1/bandwidth: one that is fastest at both ends is so between them.
+        """
+        if self.sweep.bandwidths is None:
+            return True
+        values = self.sweep.bandwidths.values
+        slow, fast = (self.problem(end, budgets) for end in (min(values), max(values)))
+        return all(
+            [form.routes for form in one.forms] == [form.routes for form in other.forms]
+            for one, other in zip(slow.flows, fast.flows, strict=True)
+        )
 
     def _noise_limit(self, budgets: Mapping[str, float]) -> float | None:
         """Return the sum of noise with which the plan at the own bandwidth keeps the error budgets."""

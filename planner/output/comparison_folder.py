@@ -1,5 +1,6 @@
 """The folder of a comparison: its record, its rows, and the models of a plan set, written whole."""
 
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,8 @@ from planner.comparison.compare import CompareResult
 from planner.comparison.fleet_records import FleetPlans, FleetRule, plan_for
 from planner.comparison.records import Comparison, SelectedPlan
 from planner.deployment.metadata import label_as_shared
-from planner.errors import ScenarioError
+from planner.errors import ScenarioError, UsageError
+from planner.formatting import range_text
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
 from planner.output.stage_files import ports_of, save_stage
@@ -237,19 +239,37 @@ def choose_fleet_plan(folder: Path, device_class: str, bandwidth: float | None) 
 
     Raises
     ------
+    UsageError
+        If the bandwidth is none.
     ScenarioError
         If the folder has no fleet, or no plan for that class and bandwidth.
     """
+    if bandwidth is not None and not 0 < bandwidth < inf:
+        raise UsageError(f"--bandwidth {bandwidth:g}: must be Mbit/s > 0")
     path = folder / FLEET
     if not path.is_file():
         raise ScenarioError(f"{path}: does not exist; plan compare SCENARIO --plans K writes it for a fleet")
     fleet = load_json(path, RunnableFleet)
-    names = list(dict.fromkeys(one.device_class for one in fleet.rule))
-    if device_class not in names:
-        raise ScenarioError(
-            f"--class {device_class}: no plan is held for it; classes with a plan are {', '.join(names)}"
-        )
     number = plan_for(fleet.rule, device_class, bandwidth)
     if number is None:
-        raise ScenarioError(f"--class {device_class}: its plan depends on the bandwidth: add --bandwidth")
-    return fleet.plans[number]
+        raise ScenarioError(f"--class {device_class}: {_why_none(fleet, device_class, bandwidth)}")
+    named = [plan for plan in fleet.plans if plan.plan == number]
+    if not named:
+        raise ScenarioError(f"{path}: its rule names plan {number}, which is not there")
+    return named[0]
+
+
+def _why_none(fleet: RunnableFleet, device_class: str, bandwidth: float | None) -> str:
+    """Return why the rule picks no plan for a class at a bandwidth."""
+    own = [one for one in fleet.rule if one.device_class == device_class]
+    names = list(dict.fromkeys(one.device_class for one in fleet.rule))
+    if not names:
+        return f"no plan is possible for any class of {fleet.device}; {COMPARISON} says why"
+    if not own:
+        return f"no plan is held for it; classes with a plan are {', '.join(names)}"
+    if bandwidth is None:
+        return "its plan depends on the bandwidth: add --bandwidth"
+    if own[0].at_own_bandwidth:
+        return "its plan is for the links' own bandwidths: leave --bandwidth out"
+    ranges = ", ".join(range_text(one.low, one.high) for one in own)
+    return f"no plan that is held keeps its limits at {bandwidth:g} Mbit/s; plans are for {ranges}"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from planner.comparison.fleet_records import FleetPlans
+from planner.comparison.fleet_records import FleetPlans, FleetRow
 from planner.comparison.records import Comparison, ParetoFront, PlanSet, PlanSummary, Row
-from planner.formatting import AXES, MILLI
+from planner.formatting import AXES, MILLI, range_text
 from planner.report.terminal_table import line, new_table
 
 _ALL = 1 - 1e-9
@@ -105,16 +105,11 @@ def _fleet_parts(comparison: Comparison, fleet: FleetPlans) -> list[RenderableTy
         bandwidth = "own" if row.bandwidth is None else f"{row.bandwidth:g}"
         plan = "-" if row.plan is None else str(row.plan)
         table.add_row(row.device_class, bandwidth, f"{row.share:.1%}", plan, *costs)
-    reasons = [
-        line(f"{row.device_class} at {row.bandwidth or 'its own bandwidth'}: {row.reason}")
-        for row in fleet.rows
-        if row.reason
-    ]
+    reasons = [line(f"{row.device_class} at {_where(row)}: {row.reason}") for row in fleet.rows if row.reason]
     rules = new_table("rule", ("class", "Mbit/s"), ("plan",))
     for rule in fleet.rule:
-        low, high = _bound(rule.low), _bound(rule.high)
-        text = f"{low} to {high}" if low and high else f"below {high}" if high else f"above {low}"
-        rules.add_row(rule.device_class, text if low or high else "all", str(rule.plan))
+        text = "own" if rule.at_own_bandwidth else range_text(rule.low, rule.high)
+        rules.add_row(rule.device_class, text, str(rule.plan))
     if fleet.mean_objective is None or fleet.bound is None or fleet.regret is None:
         return [table, *reasons]
     text = (
@@ -123,6 +118,10 @@ def _fleet_parts(comparison: Comparison, fleet: FleetPlans) -> list[RenderableTy
     )
     served = [] if fleet.served > _ALL else [line(f"means are of the {fleet.served:.1%} that are served")]
     return [table, *reasons, rules, line(text), *served]
+
+
+def _where(row: FleetRow) -> str:
+    return "its own bandwidth" if row.bandwidth is None else f"{row.bandwidth:g}"
 
 
 def _bound(value: float | None) -> str:

@@ -4,6 +4,7 @@ import json
 
 import msgspec
 
+from planner.comparison.fleet_records import FleetPlans, FleetRow, FleetRule
 from planner.comparison.records import (
     FORMAT,
     BestPlanRange,
@@ -283,3 +284,43 @@ def made_comparison(**changes) -> Comparison:
         ),
     )  # fmt: skip
     return msgspec.structs.replace(comparison, **changes)
+
+
+def made_fleet() -> FleetPlans:
+    """Return the plans of a fleet: one class with a rule that ends, one at its own bandwidth, one without."""
+    return FleetPlans(
+        device="camera",
+        links=("camera-server",),
+        most=2,
+        status="feasible",
+        mean_objective=0.0314,
+        bound=0.0303,
+        gap=0.035,
+        free_objective=0.0309,
+        regret=0.01618,
+        served=0.9,
+        candidates=6,
+        rows=(
+            FleetRow(
+                device_class="slow", bandwidth=0.7, share=0.35, plan=0, objective=0.0456, best=0.0444,
+                bound=0.0443,
+            ),
+            FleetRow(
+                device_class="slow", bandwidth=24.0, share=0.15, plan=1, objective=0.0255, best=0.0254,
+                bound=0.0253,
+            ),
+            FleetRow(
+                device_class="new", bandwidth=None, share=0.4, plan=1, objective=0.0213, best=0.0212,
+                bound=0.0211,
+            ),
+            FleetRow(
+                device_class="tiny", bandwidth=6.0, share=0.1, plan=None, objective=None, best=None,
+                bound=None, reason="the budgets cannot be kept together",
+            ),
+        ),
+        rule=(
+            FleetRule(device_class="slow", low=0.625, high=3.75, plan=0),
+            FleetRule(device_class="slow", low=3.75, high=None, plan=1),
+            FleetRule(device_class="new", low=None, high=None, plan=1, at_own_bandwidth=True),
+        ),
+    )  # fmt: skip

@@ -17,7 +17,8 @@ from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableFleet, choose_fleet_plan, write_comparison
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.loader import load_scenario
-from profiling.records.json_files import load_json
+from profiling.records.json_files import load_json, save_json
+from profiling.records.profile import FORMAT, Profile
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +138,29 @@ def test_bandwidths_that_do_not_ascend_are_told():
     fleet = {"device": "camera", "classes": [{"name": "x", "bandwidths": falling}]}
     with pytest.raises(ScenarioError, match="1 comes after 5; write each once, ascending"):
         load_scenario(ROOT / "scenarios" / "quickstart.yaml", [f"fleet={json.dumps(fleet)}"])
+
+
+def test_a_class_with_its_own_profile_costs_what_the_profile_says(basis, tmp_path):
+    latency = basis.latency["server"]
+    slower = replace(latency, units=tuple(replace(row, seconds=3 * row.seconds) for row in latency.units))
+    path = tmp_path / "phone.json"
+    save_json(Profile(FORMAT, "phone", slower), path)
+    pinned = basis.scenario.placement.model_copy(update={"pin": {"*": "camera"}})
+    budget = basis.scenario.budget.model_copy(update={"memory_mib": {}})
+    scenario = basis.scenario.model_copy(update={"placement": pinned, "budget": budget})
+    own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+    profiled = {"name": "profiled", "profile": str(path)}
+    classes = (profiled, {**profiled, "name": "twice", "speedup": 2})
+    fleet = compare_fleet(own, fleet_of(*classes), CompareRequest(fleet_plans=2)).record.fleet
+    assert fleet.status == "optimal"
+    profiled, twice = fleet.rows
+    assert twice.objective < profiled.objective
+
+
+def test_a_cell_at_which_the_solver_fails_is_a_row_that_says_so(basis):
+    solver = basis.scenario.solver.model_copy(update={"name": "cbc-that-is-not-there"})
+    scenario = basis.scenario.model_copy(update={"solver": solver})
+    own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+    fleet = compare_fleet(own, fleet_of({"name": "one"}), CompareRequest(fleet_plans=1)).record.fleet
+    assert fleet.status == "unknown"
+    assert "no solver" in fleet.rows[0].reason

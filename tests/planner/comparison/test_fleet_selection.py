@@ -8,12 +8,15 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_problems import LATENCY, small_problem
 from strategies import problems
 
 from planner.comparison.bandwidth_traces import BandwidthDistribution
 from planner.comparison.fleet_selection import CandidatePool, CellAnswer, PortableChoice
 from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_selection import select_plans
+from planner.errors import SolverError
+from planner.problem.quantities import CostMetric, ObjectiveTerm
 from planner.solver.backends import SolverOptions
 from planner.solver.milp.p_median import p_median
 from planner.solver.solve import solve
@@ -119,3 +122,71 @@ def test_no_plans_at_all_are_below_the_bound_and_all_candidates_give_the_optimum
     if best is not None:
         assert alone.bound <= best * (1 + 1e-6) + 1e-12
         assert every.mean == pytest.approx(best, rel=1e-5, abs=1e-12)
+
+
+def mean_of(problem, pairs, weights):
+    """Return a problem whose costs are the mean ones of a problem with a slower device and slower links."""
+    total = sum(weights)
+    factors = (sum(w * pair[n] for w, pair in zip(weights, pairs, strict=True)) / total for n in range(2))
+    return slower(problem, *factors)
+
+
+def latency_only(problem):
+    limits = tuple(x for x in problem.limits if x.quantity.metric in (CostMetric.NOISE, CostMetric.MEMORY))
+    return replace(problem, objective=(ObjectiveTerm(LATENCY),), limits=limits)
+
+
+@settings(max_examples=12, deadline=None)
+@given(problems(max_units=3, max_devices=2, extras=False), st.integers(1, 3))
+def test_with_the_best_plan_of_every_group_the_choice_is_the_optimum_and_proved(problem, most):
+    problem = latency_only(problem)
+    pairs = ((1, 1), (7, 1), (1, 5), (7, 5))
+    weights = [0.4, 0.3, 0.2, 0.1]
+    cells = [slower(problem, *pair) for pair in pairs]
+    rows = []
+    for choice in oracle.choices(problem):
+        priced = [oracle.price(cell, choice) for cell in cells]
+        if oracle.feasible(cells[0], priced[0]):
+            rows.append([one.objective for one in priced])
+    rows = [list(row) for row in {tuple(row) for row in rows}]
+    if not rows or len(rows) > 40:
+        return
+    best = best_subset([list(row) for row in zip(*rows, strict=True)], weights, most)[1]
+    pool = CandidatePool(
+        cells,
+        weights,
+        lambda one: solve(one, EXACT),
+        lambda group: mean_of(problem, [pairs[c] for c in group], [weights[c] for c in group]),
+    )
+    results = [solve(cell, EXACT) for cell in cells]
+    answers = [
+        CellAnswer(PortableChoice.of(cell, r.choice), r.objective, r.bound)
+        for cell, r in zip(cells, results, strict=True)
+    ]
+    for answer in answers:
+        pool.add(answer.plan)
+    selection = pool.select(answers, [], most, EXACT)
+    assert selection.mean == pytest.approx(best, rel=1e-5, abs=1e-12)
+    assert selection.bound == pytest.approx(best, rel=1e-5, abs=1e-12)
+    assert selection.bound <= best * (1 + 1e-6) + 1e-12
+
+
+def test_a_group_at_which_the_solver_fails_costs_a_candidate_and_no_answer():
+    def failing(_):
+        raise SolverError("out of time")
+
+    problem = small_problem()
+    pool = CandidatePool([problem], [1.0], failing, lambda _: problem)
+    assert pool.add_best_of_group([0]) == 0
+    assert pool.fixed([CellAnswer(None, inf, 0.0)], []).plans == ()
+
+
+def test_plans_that_are_nowhere_the_best_are_not_held():
+    problem = small_problem()
+    choices = [c for c in oracle.choices(problem) if oracle.feasible(problem, oracle.price(problem, c))]
+    ranked = sorted(choices, key=lambda c: oracle.price(problem, c).objective)
+    plans = [PortableChoice.of(problem, ranked[n]) for n in (-1, 0)]
+    pool = CandidatePool([problem], [1.0], lambda one: solve(one, EXACT), lambda _: None)
+    selection = pool.fixed([CellAnswer(None, inf, 0.0)], plans)
+    assert selection.plans == (plans[1],)
+    assert selection.mean == pytest.approx(oracle.price(problem, ranked[0]).objective)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from made_records import SCENARIO, made_comparison
+from made_records import SCENARIO, made_comparison, made_fleet
 
 from planner.comparison.records import BestPlanRange, ParetoFront
 from planner.report.comparison_html import comparison_figures, comparison_page
@@ -93,3 +93,22 @@ def test_what_scripts_know_of_a_plan_is_its_line_over_bandwidth(residual):
     ]
     assert data["pieces"] == [{"low": p.low, "high": p.high, "plan": p.plan} for p in comparison.pieces]
     assert Path(SCENARIO["model"]).name in page
+
+
+def test_each_number_of_a_fleet_is_the_records(residual):
+    comparison = made_comparison(fleet=made_fleet(), pieces=(), rows=(), front=None, plan_set=None)
+    page = page_of(residual, comparison)
+    record = json.loads(msgspec.json.encode(comparison))
+    paths = set()
+    for path, value in re.findall(r'data-path="(.*?)" data-value="(.*?)"', page):
+        own = record
+        steps = json.loads(html.unescape(path))
+        for step in steps:
+            own = own[step]
+        assert json.loads(html.unescape(value)) == own
+        paths.add(tuple(steps))
+    for n, row in enumerate(record["fleet"]["rows"]):
+        for name in ("bandwidth", "share", "plan", "objective", "best"):
+            assert row[name] is None or ("fleet", "rows", n, name) in paths
+    assert lead_of(page) == "2 plans to hold for the classes of camera."
+    assert "the budgets cannot be kept together" in page

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from made_records import MEASURED, made_comparison, made_summary
+from made_records import MEASURED, made_comparison, made_fleet, made_summary
 from terminal_text import check_golden, printed
 
 from planner.comparison.records import Row
@@ -96,3 +96,8 @@ def test_the_table_of_rows_has_a_column_per_budget():
     rows = tuple(replaced(row, budgets={"latency_ms": 5.5}) for row in made_comparison().rows)
     text = comparison_csv(made_comparison(rows=rows))
     assert [row["latency_ms"] for row in csv.DictReader(text.splitlines())] == ["5.5"] * 3
+
+
+def test_the_plans_of_a_fleet_read_as_the_golden_file_says(request):
+    text = text_of(fleet=made_fleet(), pieces=(), rows=(), front=None, plan_set=None)
+    check_golden(text, GOLDEN / "fleet.txt", request)
