@@ -113,7 +113,9 @@ def test_every_wire_is_tried_both_ways():
 @pytest.mark.parametrize("wire", list(Wire))
 def test_a_slow_link_is_crossed_in_a_wire(tmp_path, wire):
     budget = {"latency_ms": 1e6, "noise_relative_rms": 0.1}
-    settings = TWO | {"source": "a", "sink": "b", "wires": [wire.value], "budget": budget}
+    # So slow that no machine encodes for as long as it saves, however few bytes cross.
+    slow = [{"from": "a", "to": "b", "bandwidth_mbit_per_s": 0.001}]
+    settings = TWO | {"source": "a", "sink": "b", "wires": [wire.value], "budget": budget, "links": slow}
     outcome = plan_model(tmp_path, models.residual(), samples(), **settings)
     plan = outcome.plan
     assert {cut.wire.value for cut in plan.cuts} == {wire.value}
