@@ -32,8 +32,8 @@ from rich.table import Table
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
-from planner.costs.noise_model import TrialSetup
 from planner.costs.noise_profiles import noise_model, noise_profiles
+from planner.costs.noise_saturation import TrialSetup
 from planner.costs.whole_model import single_device_scenario
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
