@@ -39,7 +39,7 @@ from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
 from profiling.arrays import Feeds
 from profiling.noise.noise_power import noise_power
-from profiling.on_device.measurement_plan import FORMAT
+from profiling.on_device.measurement_order import FORMAT
 from profiling.onnx_io.external_weights import save
 from profiling.quantization.quantize import Scheme
 from profiling.records.json_files import save_json

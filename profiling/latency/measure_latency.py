@@ -16,7 +16,7 @@ from profiling.latency.kernel_tags import switch_tensors, tag_model
 from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.latency.stage_cuts import designed_stages, stage_models
 from profiling.on_device.measurement import Timed, measure, trace
-from profiling.on_device.measurement_plan import (
+from profiling.on_device.measurement_order import (
     CALLER,
     FORMAT,
     MeasurementPlan,

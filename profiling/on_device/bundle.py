@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from profiling.on_device.measurement import measure
-from profiling.on_device.measurement_plan import (
+from profiling.on_device.measurement_order import (
     FORMAT,
     MeasurementPlan,
     PlannedUnit,

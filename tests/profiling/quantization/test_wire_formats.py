@@ -11,7 +11,7 @@ from planner.plan.records import WireFormat
 from planner.run import export_plan
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
-from profiling.on_device.measurement_plan import DECODE, ENCODE
+from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import quantize, read_ranges
 from profiling.quantization.wire_formats import WiredTensor, add_wires, affine, as_float16, wire_trials
