@@ -9,7 +9,7 @@ import onnx
 
 from profiling.arrays import Feeds
 from profiling.latency.measure_latency import Variant
-from profiling.on_device.bundle import (
+from profiling.on_device.device_main import (
     FEEDS,
     MODELS,
     ORDER,

@@ -1,7 +1,7 @@
 """What is copied to a device and measures there: standard library, NumPy and ONNX Runtime, Python 3.9.
 
-bundle: the files of a bundle, and the command on the device
 cost_fits: seconds of units, switches, stage boundaries and wires from those of kernels
+device_main: the command on the device, and the files of the bundle that it reads
 kernels: seconds of kernels by the unit or switch that they work for
 latency_record: the measured record, written as JSON
 measure: the script that is started on the device

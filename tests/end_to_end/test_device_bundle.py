@@ -17,7 +17,7 @@ from repository import QUICKSTART
 from planner.cli.commands import main
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
-from profiling.on_device.bundle import ORDER, SCRIPT, read_measurement_plan
+from profiling.on_device.device_main import ORDER, SCRIPT, read_measurement_plan
 from profiling.onnx_io import external_weights as weights
 from profiling.records.json_files import save_json
 from profiling.records.profile import load_profile
