@@ -27,8 +27,8 @@ from rich.table import Table
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
-from planner.costs.noise_model import TrialSetup
 from planner.costs.noise_profiles import noise_model, noise_profiles
+from planner.costs.noise_saturation import TrialSetup
 from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
 from planner.deployment.mixed_precision import rebuild
 from planner.devices.runtime import measured_devices

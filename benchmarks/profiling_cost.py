@@ -32,14 +32,14 @@ from rich.table import Table
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
-from planner.costs.noise_model import TrialSetup
 from planner.costs.noise_profiles import noise_model, noise_profiles
+from planner.costs.noise_saturation import TrialSetup
 from planner.costs.whole_model import single_device_scenario
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare
 from profiling.arrays import Feeds
 from profiling.noise.noise_power import noise_power
-from profiling.on_device.measurement_plan import FORMAT
+from profiling.on_device.measurement_order import FORMAT
 from profiling.onnx_io.external_weights import save
 from profiling.quantization.quantize import Scheme
 from profiling.records.json_files import save_json

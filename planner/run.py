@@ -23,9 +23,9 @@ from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.solver.infeasibility import find_conflict
 from planner.user_objects import load_metric
+from planner.verification.acceptance import broken_budget_sentences, require_equal_chain, with_measured
 from planner.verification.measure_errors import measure_errors
 from planner.verification.time_plan import time_in_place
-from planner.verification.verdict import broken_budget_sentences, require_equal_chain, with_measured
 from planner.verification.verify import verify
 from profiling.errors import ModelError
 from profiling.latency.plan_corrections import PlanTiming

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from planner.devices.runtime import origin_of
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
-from profiling.on_device.measurement_plan import DECODE, ENCODE
+from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import Scheme
 from profiling.records.profile import LatencyProfile, NoiseProfile

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import onnxruntime as ort
 
 from planner.costs.device_costs import DeviceCosts
-from planner.costs.noise_model import (
+from planner.costs.noise_saturation import (
     CalibrationPoints,
     NoiseModel,
     TrialSetup,

@@ -112,7 +112,7 @@ def split(
     cutter = _Cutter(mixed, graph, placement, crossings)
     extractor = SubmodelExtractor(mixed)
     stages = []
-    for device, tasks in _schedule(cutter.tasks()):
+    for device, tasks in _stage_order(cutter.tasks()):
         inputs, outputs = cutter.ends(device, tasks)
         model = extractor.extract(inputs, outputs)
         try:
@@ -212,7 +212,7 @@ class _Cutter:
                 yield self._carrier(name, self.placement.sink) if self._decoded_at_sink(name) else name
 
 
-def _schedule(tasks: nx.DiGraph) -> Iterator[tuple[str, list[_Task]]]:
+def _stage_order(tasks: nx.DiGraph) -> Iterator[tuple[str, list[_Task]]]:
     """Yield (device, tasks) so that each run of tasks needs only earlier ones.
 
     A device whose remaining tasks can all run goes first, so that a device has one stage unless it

@@ -29,7 +29,7 @@ from planner.report.figure_style import FIGURES, save_figure
 from planner.report.plan_html import plan_figures, plan_page
 from profiling.input_files import read_input
 from profiling.latency.write_bundle import BUNDLE_FILES
-from profiling.on_device.bundle import ORDER
+from profiling.on_device.device_main import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
 from profiling.records.json_files import save_json
 

@@ -6,8 +6,8 @@ from functools import lru_cache, partial
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import profile_devices
-from planner.costs.noise_model import NoiseModel, TrialSetup
 from planner.costs.noise_profiles import noise_model, noise_profiles
+from planner.costs.noise_saturation import NoiseModel, TrialSetup
 from planner.deployment.build import build
 from planner.deployment.built_models import BuiltModels, verification_target
 from planner.inputs.prepared_scenario import Prepared

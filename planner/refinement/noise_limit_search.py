@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from planner.costs.noise_model import NoiseModel
+from planner.costs.noise_saturation import NoiseModel
 from planner.plan.records import Metrics, Round
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem

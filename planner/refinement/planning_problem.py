@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from planner.conversion.provenance import ConvertedFrom
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
-from planner.costs.noise_model import NoiseModel
+from planner.costs.noise_saturation import NoiseModel
 from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
 from planner.plan.configuration import Configuration
 from planner.problem.cost_evaluation import Cost

@@ -1,5 +1,6 @@
 """Runs stages against the fp32 model: errors, bit equality, latency.
 
+acceptance: equal chains, and sentences on broken budgets
 chain_check: whether the chain of stages is the whole mixed model: bits, integer kernels, transposes
 error_budgets: which error budgets a plan keeps, as measured and with a margin for few samples
 error_metrics: how far a plan's outputs are from the fp32 model's
@@ -8,6 +9,5 @@ sample_size: budgets that the samples are too few to show, and how many would do
 stage_chain: runs a chain of stages on this machine, handing each cut tensor from one to the next
 time_plan: times a plan's models on this machine, for each device of the scenario that it stands for
 time_plans: times several plans in turn
-verdict: equal chains, and sentences on broken budgets
 verify: runs the stages in a chain, and compares them with the fp32 model and the whole mixed model
 """

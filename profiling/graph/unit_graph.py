@@ -13,7 +13,7 @@ from profiling.errors import ModelError
 from profiling.graph.fusion_groups import group_nodes
 from profiling.graph.nhwc_layout import MAXPOOL_OBSTACLE, LayoutContext, maxpool_coupling
 from profiling.graph.quantizability import computes_on_integers, ill_conditioned_tensors, why_not_quantizable
-from profiling.on_device.measurement_plan import coarsest_precision
+from profiling.on_device.measurement_order import coarsest_precision
 from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.load import MIN_OPSET, default_opset, graph_inputs

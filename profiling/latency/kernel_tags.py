@@ -8,7 +8,7 @@ import onnx
 
 from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.kernels import NESTED, UNKNOWN_OWNER, Owner, OwnerKind
-from profiling.on_device.measurement_plan import DECODE, ENCODE
+from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.onnx_io.subgraphs import all_nodes, outer_scope_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.quantize import QUANTIZED_SUFFIX, SWITCHES

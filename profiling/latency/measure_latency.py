@@ -15,8 +15,7 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.kernel_tags import switch_tensors, tag_model
 from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.latency.stage_cuts import designed_stages, stage_models
-from profiling.on_device.measurement import Timed, measure, trace
-from profiling.on_device.measurement_plan import (
+from profiling.on_device.measurement_order import (
     CALLER,
     FORMAT,
     MeasurementPlan,
@@ -24,6 +23,7 @@ from profiling.on_device.measurement_plan import (
     SwitchTensor,
     WireModel,
 )
+from profiling.on_device.measuring_flow import Timed, measure, trace
 from profiling.on_device.timing import InterleavedTimer, least_seconds, rounds_for, time_stages
 from profiling.onnx_io.load import model_hash
 from profiling.precision import Precision

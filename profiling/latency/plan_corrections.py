@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from profiling.on_device.cost_fits import Conversion, conversions_of, measured_cuts, stage_seconds
 from profiling.on_device.kernels import SWITCH_KINDS, WIRE_KINDS, OwnerKind
-from profiling.on_device.measurement import Timed
-from profiling.on_device.measurement_plan import PlannedUnit, SwitchTensor
+from profiling.on_device.measurement_order import PlannedUnit, SwitchTensor
+from profiling.on_device.measuring_flow import Timed
 from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile, SeamCost, SwitchCost, UnitCost
 

@@ -9,7 +9,7 @@ import onnx
 
 from profiling.arrays import Feeds
 from profiling.latency.measure_latency import Variant
-from profiling.on_device.bundle import (
+from profiling.on_device.device_main import (
     FEEDS,
     MODELS,
     ORDER,
@@ -20,7 +20,7 @@ from profiling.on_device.bundle import (
     tagged_file,
     wire_file,
 )
-from profiling.on_device.measurement_plan import MeasurementPlan
+from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.onnx_io.external_weights import save_sharing
 from profiling.quantization.int8_overflow import overflow_probe_model
 from profiling.quantization.wire_formats import wire_trials

@@ -1,12 +1,12 @@
 """What is copied to a device and measures there: standard library, NumPy and ONNX Runtime, Python 3.9.
 
-bundle: the files of a bundle, and the command on the device
 cost_fits: seconds of units, switches, stage boundaries and wires from those of kernels
+device_main: the command on the device, and the files of the bundle that it reads
 kernels: seconds of kernels by the unit or switch that they work for
 latency_record: the measured record, written as JSON
 measure: the script that is started on the device
-measurement: the order of measuring
-measurement_plan: what is to be measured
+measurement_order: what is to be measured
+measuring_flow: what is timed in which order, and the record that comes of it
 onnx_reader: reads node names and edges of an ONNX file without onnx, which old systems often lack
 sessions: sessions of ONNX Runtime as every device runs them, and what its processor is
 timing: interleaved timing of calls and sessions

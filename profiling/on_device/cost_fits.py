@@ -10,7 +10,7 @@ import numpy as np
 
 from profiling.on_device.kernels import SWITCH_KINDS, KernelTimes, OwnerKind
 from profiling.on_device.latency_record import StageBoundaryRow, SwitchRow, UnitRow
-from profiling.on_device.measurement_plan import FP32, MeasurementPlan, Mix, SwitchTensor
+from profiling.on_device.measurement_order import FP32, MeasurementPlan, Mix, SwitchTensor
 from profiling.on_device.timing import interquartile_mean
 
 # On 120 made-up sets of stages the misses after so many rounds were at most 0.6 % above those after 120

@@ -13,6 +13,6 @@ if __name__ == "__main__":
     sys.path.insert(0, str(BUNDLE))  # before another version that may be installed, and under -I and -P too
     sys.dont_write_bytecode = True  # a bundle with files that are not its own is never replaced
 
-    from profiling.on_device.bundle import main
+    from profiling.on_device.device_main import main
 
     main(BUNDLE, sys.argv[1:])

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array
-from profiling.on_device.measurement_plan import DECODE, ENCODE
+from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.precision import Wire
 from profiling.quantization.keep_float import keep_float

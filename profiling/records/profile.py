@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from profiling.errors import ProfileError
-from profiling.on_device.measurement_plan import FORMAT as FORMAT
+from profiling.on_device.measurement_order import FORMAT as FORMAT
 from profiling.precision import Precision, Wire
 from profiling.records.json_files import load_json
 

@@ -10,6 +10,7 @@ import onnxruntime as ort
 import pytest
 from PIL import Image
 from planned_models import plan_model
+from quickstart_settings import CUT, FAST
 from repository import QUICKSTART, ROOT
 
 from planner.cli.commands import main
@@ -21,9 +22,8 @@ EVALUATION = ROOT / "scenarios" / "quickstart" / "evaluation.npz"
 @pytest.fixture(scope="module")
 def delivered(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "plan"
-    fast = ["--set", "profiling.rounds=3", "--set", "profiling.noise_samples=4"]
     with pytest.raises(SystemExit) as done:
-        main([str(QUICKSTART), "--out", str(folder), *fast])
+        main([str(QUICKSTART), "--out", str(folder), *CUT, *FAST])
     assert done.value.code == 0
     return folder
 

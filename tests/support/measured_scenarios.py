@@ -14,10 +14,11 @@ from profiling.records.profile import LatencyProfile
 def quickstart_basis() -> MeasuredScenario:
     settings = ["profiling.rounds=3", "profiling.noise_samples=8"]
     basis = measure_scenario(prepare(load_scenario(ROOT / "scenarios" / "quickstart.yaml", settings)))
-    return replace(basis, latency={name: _known_seconds(one) for name, one in basis.latency.items()})
+    return replace(basis, latency={name: known_seconds(one) for name, one in basis.latency.items()})
 
 
-def _known_seconds(profile: LatencyProfile) -> LatencyProfile:
+def known_seconds(profile: LatencyProfile) -> LatencyProfile:
+    """Return a profile with seconds that depend on the place of a unit and its precision alone."""
     speed = {Precision.FP32: 1.0, Precision.INT8: 0.4}
     places = {name: n for n, name in enumerate(dict.fromkeys(row.unit for row in profile.units))}
     units = tuple(

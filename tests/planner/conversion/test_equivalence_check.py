@@ -1,4 +1,4 @@
-"""What becomes of a difference between source and conversion; with TensorFlow: test_conversion.py."""
+"""What becomes of a difference between source and conversion; with TensorFlow: test_end_to_end.py."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import onnx
 
-from planner.conversion.converter import Converted
+from planner.conversion.convert_to_onnx import Converted
 from planner.conversion.equivalence_check import check_on_random
 from planner.conversion.request import (
     ANSWERS,

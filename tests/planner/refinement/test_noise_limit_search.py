@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from small_problems import LATENCY, NOISE, small_problem
 
-from planner.costs.noise_model import NoiseModel
+from planner.costs.noise_saturation import NoiseModel
 from planner.plan.records import Metrics
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchResult, SearchState

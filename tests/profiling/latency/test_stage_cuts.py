@@ -81,11 +81,18 @@ def test_cuts_take_what_stages_took_beyond_their_units(digits, profile):
     slow = tuple(StageTime(stage.units, stage.seconds + timing.plan.wall_s) for stage in timing.stages)
     refined = apply_corrections(profile, replace(timing, stages=slow))
     scale = profile.wall_s[Precision.FP32] / timing.fp32_s
-    sides = [row.leave_s for row in refined.seams if row.measured and row.leave_s > timing.plan.wall_s / 9]
-    entered = [row.enter_s for row in refined.seams if row.measured and row.enter_s > timing.plan.wall_s / 9]
+    crossing = {
+        (tensor.name, Precision(tensor.precision_in(timing.mix)))
+        for tensor in timing.switches
+        if 0 <= tensor.producer < half <= max(tensor.consumers)
+    }
+    cuts = [row for row in refined.seams if (row.tensor, row.form) in crossing]
+    assert len(cuts) == len(crossing) > 0
+    assert all(row.measured for row in cuts)
     inside = timing.plan.wall_s * scale - profile.start_s  # of all units and switches
     total = sum(stage.seconds for stage in slow) * scale
-    assert sum(sides) + sum(entered) == pytest.approx(total - inside - 2 * profile.start_s, rel=1e-6)
+    sides = sum(row.leave_s + row.enter_s for row in cuts)
+    assert sides == pytest.approx(total - inside - 2 * profile.start_s, rel=1e-6)
 
 
 def test_stages_of_other_devices_change_no_seams(digits, profile):

@@ -17,7 +17,7 @@ from profiling.on_device.cost_fits import (
     unit_costs,
 )
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
-from profiling.on_device.measurement_plan import (
+from profiling.on_device.measurement_order import (
     CALLER,
     FP32,
     INT8,

@@ -11,7 +11,7 @@ from planner.plan.records import WireFormat
 from planner.run import export_plan
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
-from profiling.on_device.measurement_plan import DECODE, ENCODE
+from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import quantize, read_ranges
 from profiling.quantization.wire_formats import WiredTensor, add_wires, affine, as_float16, wire_trials
@@ -113,7 +113,9 @@ def test_every_wire_is_tried_both_ways():
 @pytest.mark.parametrize("wire", list(Wire))
 def test_a_slow_link_is_crossed_in_a_wire(tmp_path, wire):
     budget = {"latency_ms": 1e6, "noise_relative_rms": 0.1}
-    settings = TWO | {"source": "a", "sink": "b", "wires": [wire.value], "budget": budget}
+    # So slow that no machine encodes for as long as it saves, however few bytes cross.
+    slow = [{"from": "a", "to": "b", "bandwidth_mbit_per_s": 0.001}]
+    settings = TWO | {"source": "a", "sink": "b", "wires": [wire.value], "budget": budget, "links": slow}
     outcome = plan_model(tmp_path, models.residual(), samples(), **settings)
     plan = outcome.plan
     assert {cut.wire.value for cut in plan.cuts} == {wire.value}

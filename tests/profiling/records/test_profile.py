@@ -8,7 +8,7 @@ import pytest
 from profiling.errors import ProfileError
 from profiling.latency.measure_latency import Setup, measure_latency
 from profiling.on_device.latency_record import LatencyRecord, StageBoundaryRow, SwitchRow, UnitRow, WireRow
-from profiling.on_device.measurement_plan import FORMAT
+from profiling.on_device.measurement_order import FORMAT
 from profiling.precision import Precision
 from profiling.records.json_files import load_json, save_json, writing_aside
 from profiling.records.profile import (

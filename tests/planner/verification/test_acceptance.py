@@ -4,7 +4,7 @@ import pytest
 from planner.errors import RebuildError
 from planner.plan.records import ChainCheck, Measured
 from planner.scenario.loader import parse_scenario
-from planner.verification.verdict import broken_budget_sentences, require_equal_chain
+from planner.verification.acceptance import broken_budget_sentences, require_equal_chain
 
 CHAIN = ChainCheck(
     samples=2,

@@ -1,12 +1,12 @@
-"""What is told of a conversion without TensorFlow; with it, see test_conversion.py."""
+"""What is told of a conversion without TensorFlow; with it, see test_end_to_end.py."""
 
 from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 
-from planner.conversion import converter as module
-from planner.conversion.converter import convert
+from planner.conversion import convert_to_onnx as module
+from planner.conversion.convert_to_onnx import convert
 from planner.conversion.provenance import ConvertedFrom
 from planner.conversion.request import ConversionRequest, SourceKind
 from planner.inputs.dataset import Input

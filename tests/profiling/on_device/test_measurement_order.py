@@ -4,7 +4,7 @@ import json
 import msgspec
 
 from profiling.latency.measure_latency import Setup, measurement_plan
-from profiling.on_device.measurement_plan import CALLER, FP32, INT8, INT16, SwitchTensor, coarsest_precision
+from profiling.on_device.measurement_order import CALLER, FP32, INT8, INT16, SwitchTensor, coarsest_precision
 from profiling.precision import Precision
 from profiling.runtime.session import Runtime
 

@@ -11,7 +11,7 @@ from planner.problem.routing import Hop, MessageEnergy, Routes
 from planner.problem.tensors import FLOAT, Flow, WireForm
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph, Tensor
-from profiling.on_device.measurement_plan import DECODE, ENCODE
+from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.wire_formats import BYTES
 

@@ -5,10 +5,10 @@ import pytest
 
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
-from profiling.on_device.bundle import BundleSessions, read_feeds, read_measurement_plan
+from profiling.on_device.device_main import BundleSessions, read_feeds, read_measurement_plan
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
-from profiling.on_device.measurement import Timed, measure, stage_overheads, wire_costs
+from profiling.on_device.measuring_flow import Timed, measure, stage_overheads, wire_costs
 from profiling.precision import Precision
 from profiling.runtime.session import Runtime
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.costs.noise_model import CalibrationPoint, NoiseModel, fit_noise_model
+from planner.costs.noise_saturation import CalibrationPoint, NoiseModel, fit_noise_model
 
 POSITIVE = st.floats(1e-6, 1e3)
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from profiling.on_device.measurement import measure
-from profiling.on_device.measurement_plan import (
+from profiling.on_device.measurement_order import (
     FORMAT,
     MeasurementPlan,
     PlannedUnit,
     SwitchTensor,
     WireModel,
 )
+from profiling.on_device.measuring_flow import measure
 from profiling.on_device.sessions import Feeds, session_options, trace_into
 
 SCRIPT = "measure.py"
