@@ -1,7 +1,10 @@
 """The same placement problem for CP-SAT of OR-tools: a model as people write it, over integers.
 
 Costs become integers of at least nine digits, rounded down, so that the bound holds for the real costs; the
-plan is priced by the planner's own `cost_evaluation`. Needs the extra `bench`.
+plan is priced by the planner's own `cost_evaluation`.
+
+Needs ortools 9.8 or later (`pip install ortools`). That is no extra of this package: it cannot be installed
+beside the extra `qat`, for tensorflow-model-optimization wants absl-py < 2, and ortools wants >= 2.
 """
 
 import time

@@ -259,9 +259,7 @@ def _arguments() -> argparse.Namespace:
         "--time-limit", type=float, metavar="S", help="of each solve; otherwise the bar's own"
     )
     parser.add_argument("--gap", type=float, default=1e-4, help="at which a solve may end (default: 1e-4)")
-    parser.add_argument(
-        "--cp-sat", action="store_true", help="solve with CP-SAT, too: needs the extra `bench`"
-    )
+    parser.add_argument("--cp-sat", action="store_true", help="solve with CP-SAT, too: `pip install ortools`")
     parser.add_argument("--no-soon", action="store_true", help="leave out the solves of 10 s")
     parser.add_argument(
         "--other-objectives", action="store_true", help="compare with the plans of least latency and energy"
