@@ -65,6 +65,15 @@ def test_every_metric_can_be_limited(metric):
             check(replace(problem, limits=(Limit(Quantity(metric), at_most),)))
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_what_stages_lose_at_their_cuts_counts(metric):
+    problem = replace(without_wires(small_problem()), limits=(), together=(), apart=(), objective=())
+    first, *others = ([o.device == 0 for o in vertex.options] for vertex in problem.vertices)
+    keep = [[o for o, here in enumerate(first) if here]]
+    keep += [[o for o, here in enumerate(row) if not here] or [0] for row in others]
+    check(replace(problem.with_options(keep), objective=(ObjectiveTerm(Quantity(metric)),)))
+
+
 def test_what_it_does_not_state_is_refused_by_name():
     with pytest.raises(NotModelledError, match="wires"):
         solve_with_cp_sat(small_problem(), 1.0, 0.0)
