@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import networkx as nx
 
 from planner.problem.devices import Device, Link
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, Quantity
-from planner.problem.tensors import FORMATS, Flow, WireForm
+from planner.problem.tensors import FORMATS, Flow, Format, WireForm
 from planner.problem.units import Option, Vertex
 
 _SPEED = (1.0, 1.3, 4.0, 5.0, 16.0, 20.0)  # of devices, slowest first
@@ -16,6 +17,10 @@ _BANDWIDTH = (2.5e5, 2.5e6, 1e8)  # bytes per second between neighbouring tiers
 _MESSAGE_S = (2e-3, 1e-3, 3e-4)
 _SHARES = (0.1, 0.12, 0.25, 0.3)  # of all fp32 weights that fit into a sensor or gateway
 _WORK_S = 2.0  # of everything in fp32 on the slowest device
+_FP16_GAIN = (0.9, 0.9, 1.3, 1.5, 1.9, 1.7)  # of devices over fp32, slowest first
+_INT16_GAIN = (1.5, 1.4, 1.2, 1.3, 1.0, 1.1)
+_FP16_NOISE, _INT16_NOISE = 1e-3, 1e-2  # times that of int8
+_WATTS = ((2.0, 0.5), (2.5, 0.5), (8.0, 2.0), (10.0, 2.0), (60.0, 10.0), (80.0, 12.0))  # active, idle
 
 
 def random_problem(units: int, devices: int, seed: int, bandwidth: float = 1.0) -> PlacementProblem:
@@ -65,6 +70,66 @@ def random_problem(units: int, devices: int, seed: int, bandwidth: float = 1.0) 
         tuple(Link(f"{a}-{b}", a, b) for a, b, _ in links),
         FORMATS,
         tuple(budget),
+    )
+
+
+def with_four_precisions(problem: PlacementProblem, seed: int) -> PlacementProblem:
+    """Return a random problem with fp16 and int16, too.
+
+    fp16 is float at another speed; int16 asks for tensors in uint16, and puts up with uint8.
+    """
+    rng = random.Random(seed)
+    devices = len(problem.devices)
+    links = list(_links(devices))
+    return replace(
+        problem,
+        formats=(*FORMATS, Format("uint16", (1, 2), has_integer_kernel=False)),
+        vertices=tuple(
+            vertex
+            if vertex.is_terminal
+            else replace(vertex, options=tuple(_four_options(vertex, devices, rng)))
+            for vertex in problem.vertices
+        ),
+        flows=tuple(
+            replace(
+                flow,
+                forms=(
+                    *flow.forms,
+                    _form("uint16", 2, int(flow.forms[0].size_bytes) // 2, devices, links, 1.0),
+                ),
+                noise_power=(*flow.noise_power, _INT16_NOISE * flow.noise_power[1]),
+                quantize_s=(*flow.quantize_s, flow.quantize_s[1]),
+                dequantize_s=(*flow.dequantize_s, flow.dequantize_s[1]),
+                leave_s=(*flow.leave_s, flow.leave_s[1]),
+                enter_s=(*flow.enter_s, flow.enter_s[1]),
+            )
+            for flow in problem.flows
+        ),
+    )
+
+
+def _four_options(vertex: Vertex, devices: int, rng: random.Random) -> Iterator[Option]:
+    for full, int8 in zip(vertex.options[::2], vertex.options[1::2], strict=True):
+        row = full.device * len(_FP16_GAIN) // devices
+        held = {"weight_bytes": full.weight_bytes / 2, "activation_bytes": full.activation_bytes / 2}
+        fp16_s = full.seconds / (_FP16_GAIN[row] * rng.uniform(0.9, 1.1))
+        int16_s = full.seconds / (_INT16_GAIN[row] * rng.uniform(0.9, 1.1))
+        yield full
+        yield int8
+        yield Option(full.device, 0, fp16_s, _FP16_NOISE * int8.noise_power, precision="fp16", **held)
+        yield Option(full.device, 2, int16_s, _INT16_NOISE * int8.noise_power, precision="int16", **held)
+
+
+def with_watts(problem: PlacementProblem) -> PlacementProblem:
+    """Return a random problem whose devices draw power."""
+    count = len(problem.devices)
+    watts = [_WATTS[d * len(_WATTS) // count] for d in range(count)]
+    return replace(
+        problem,
+        devices=tuple(
+            replace(device, active_w=active, idle_w=idle)
+            for device, (active, idle) in zip(problem.devices, watts, strict=True)
+        ),
     )
 
 

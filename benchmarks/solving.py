@@ -7,16 +7,16 @@ are profiled first, or their profiles read from the cache.
 """
 
 import json
-import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import log
 from pathlib import Path
 
 import numpy as np
 from instances import random_problem
+from own_process import alone
 from placement import placement_problem
 from problems import MODELS, NOISE, measured_problem, noise_in_int8, with_bandwidth, with_little_memory
 from rich.console import Console
@@ -24,7 +24,6 @@ from rich.table import Table
 from textbook import solve_textbook
 
 from planner.comparison.baselines import Baseline, baselines
-from planner.peak_memory import peak_mib
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem_io.loader import problem_of
 from planner.problem_io.schema import check_problem
@@ -37,18 +36,6 @@ _NOISE_SHARE = 0.3  # of the noise of everything in int8: a limit that keeps som
 _MEMORY_SHARE = 0.3  # of the fp32 weights, on camera and gateway
 _MOST_FOR_BASELINES = 300  # units; single cuts try every prefix
 _CONSOLE = Console(highlight=False, width=140)
-
-
-def alone(work: Callable[..., object], *arguments: object) -> tuple[object, float]:
-    """Return a function's value and the peak memory in MiB of a process that does nothing else."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_with_peak, (work, arguments))
-
-
-def _with_peak(work: Callable[..., object], arguments: tuple[object, ...]) -> tuple[object, float]:
-    value = work(*arguments)
-    return value, peak_mib() or 0.0
 
 
 def solved(units: int, devices: int, seed: int, gap: float) -> SolveResult:
