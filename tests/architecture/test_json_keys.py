@@ -9,6 +9,7 @@ from msgspec import inspect
 from planner.comparison.records import Comparison
 from planner.output.comparison_folder import RunnableSet
 from planner.plan.manifest import Manifest
+from planner.plan.models_record import ModelsPlan
 from planner.plan.records import Plan
 from planner.problem_io.solution import Answer
 from profiling.inspection import Inspection
@@ -19,6 +20,7 @@ KEYS = Path(__file__).parent / "json_keys.txt"
 RECORDS = {
     "plan.json": Plan,
     "manifest.json": Manifest,
+    "models.json": ModelsPlan,
     "profile": Profile,
     "compare.json": Comparison,
     "plans.json": RunnableSet,

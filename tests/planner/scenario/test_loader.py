@@ -7,8 +7,8 @@ from scenario_texts import TWO_DEVICES
 
 from planner.errors import ScenarioError
 from planner.scenario.loader import dump_scenario, load_ready_scenario, load_scenario, parse_scenario
+from planner.scenario.models_schema import scenario_schema
 from planner.scenario.schema import Scenario
-from planner.scenario.validation import scenario_schema
 
 
 def write(folder: Path, text: str) -> Path:
