@@ -23,7 +23,7 @@ from planner.cli.terminal_progress import terminal_progress
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.json_record import to_json
 from planner.report.terminal_table import line
-from planner.scenario.loader import load_ready_models, load_ready_scenario
+from planner.scenario.loader import load_ready_models
 from planner.scenario.models_schema import scenario_schema
 from planner.scenario.schema import Scenario
 from planner.scenario.several_models import SeveralModels
@@ -416,6 +416,7 @@ def solve(
         "plan compare scenario.yaml --bandwidth 1,10 --noise 0.01,0.05 --memory camera=1,2",
         "plan compare scenario.yaml --pareto latency,noise --verify",
         "plan compare scenario.yaml --plans 2 --trace drive.csv --hysteresis 0.1",
+        "plan compare two-models.yaml --requests-per-s 1..100",
     )
 )
 def compare(
@@ -425,6 +426,9 @@ def compare(
     bandwidth: Annotated[str | None, Parameter(help="Mbit/s: 1,5,20,100, or 0.1..1000 for a range.")] = None,
     link: Annotated[
         list[str] | None, Parameter(help="Link that varies, such as camera-gateway, or all (by factors).")
+    ] = None,
+    requests_per_s: Annotated[
+        str | None, Parameter(help="Of several models together, in their mix: 1,5,20, or 0.5..100.")
     ] = None,
     noise: Annotated[str | None, Parameter(help="Values of budget.noise_relative_rms.")] = None,
     accuracy_drop: Annotated[str | None, Parameter(help="Values of budget.accuracy_drop.")] = None,
@@ -459,11 +463,12 @@ def compare(
     comparison goes on where it stopped when it is run again.
     """
     from planner.cli.compare_options import CompareOptions, compare_request
+    from planner.cli.models_commands import compare_several
     from planner.comparison.compare import compare_scenario
     from planner.output.comparison_folder import check_comparison, write_comparison
     from planner.report.comparison_table import comparison_table
 
-    loaded = load_ready_scenario(scenario, settings or ())
+    loaded = load_ready_models(scenario, settings or ())
     options = CompareOptions(
         bandwidth=bandwidth,
         links=tuple(link or ()),
@@ -478,8 +483,14 @@ def compare(
         hysteresis=hysteresis,
         verify=verify,
     )
-    sweep, request = compare_request(options, loaded, cpu_count() or 1 if jobs is None else jobs)
     folder = out or Path("comparisons") / scenario.stem
+    if isinstance(loaded, SeveralModels):
+        if requests_per_s is None or options != CompareOptions():
+            return _fail(USAGE, "several models are compared over --requests-per-s, and over nothing else")
+        return compare_several(loaded, requests_per_s, folder, json=json)
+    if requests_per_s is not None:
+        return _fail(USAGE, "--requests-per-s: is of several models; this scenario has one")
+    sweep, request = compare_request(options, loaded, cpu_count() or 1 if jobs is None else jobs)
     check_comparison(folder)
     with terminal_progress() as progress:
         compared = compare_scenario(loaded, sweep, request, progress)

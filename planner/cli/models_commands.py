@@ -118,6 +118,28 @@ def inspect_several(several: SeveralModels, *, json: bool) -> int:
     return OK
 
 
+def compare_several(several: SeveralModels, values: str, folder: Path, *, json: bool) -> int:
+    """Compare the best plans of several models over the requests per second of all."""
+    from planner.comparison.bandwidth_values import parse_rates
+    from planner.comparison.request_rates import compare_rates
+    from planner.output.rates_folder import check_rates, write_rates
+    from planner.report.rates_table import rates_table
+    from planner.run import measure_models
+
+    rates = parse_rates(values)
+    check_rates(folder)
+    with terminal_progress() as progress:
+        record = compare_rates(measure_models(several, progress), rates, progress)
+        INTERRUPT.check()
+        write_rates(record, folder)
+    if json:
+        print_text(to_json(record))
+    else:
+        terminal().print(rates_table(record))
+        terminal().print(line(f"written to {folder}"), soft_wrap=True)
+    return OK
+
+
 def refuse_several(folder: Path) -> None:
     """Say which folders hold a plan that can be run, where one holds several models.
 

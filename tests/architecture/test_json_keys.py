@@ -7,6 +7,7 @@ import msgspec
 from msgspec import inspect
 
 from planner.comparison.records import Comparison
+from planner.comparison.request_rates import RateComparison
 from planner.output.comparison_folder import RunnableSet
 from planner.plan.manifest import Manifest
 from planner.plan.models_record import ModelsPlan
@@ -23,6 +24,7 @@ RECORDS = {
     "models.json": ModelsPlan,
     "profile": Profile,
     "compare.json": Comparison,
+    "rates.json": RateComparison,
     "plans.json": RunnableSet,
     "plan inspect --json": Inspection,
     "plan diff --json": ProfileDiff,

@@ -119,3 +119,19 @@ def test_each_model_is_profiled_and_inspected_by_itself(call):
     Path("p.yaml").write_text(text.replace("FILE", "nowhere.json"))
     assert "p.yaml:" in (err := call("p.yaml", "--quiet")[2])
     assert "nowhere.json (profile of camera) does not exist" in err
+
+
+def test_plans_are_compared_over_request_rates(call):
+    code, out, err = call("compare", "s.yaml", "--requests-per-s", "1..1e8", "--quiet")
+    assert code == 0, err
+    for word in ("shapes: ", "joins: ", "requests per s", "each model planned for itself"):
+        assert word in out
+    found = json.loads(Path("comparisons/s/rates.json").read_text())
+    assert found["ranges"][0]["plan"] == 0
+    assert found["ranges"][-1]["plan"] is None
+    code, _, err = call("compare", "s.yaml", "--bandwidth", "1,2", "--quiet")
+    assert code == 2
+    assert "over --requests-per-s" in err
+    code, _, err = call("compare", "s.yaml", "--requests-per-s", "0", "--quiet")
+    assert code == 1
+    assert "--requests-per-s" in err
