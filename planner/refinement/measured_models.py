@@ -140,22 +140,31 @@ def _searched(
             return last if best is None else replace(best, states=tuple(states))
         steps = [_Step.of(models, last, model, state) for model, state in enumerate(last.states)]
         states = tuple(step.state for step in steps)
-        last = replace(last, states=states, unmet=tuple(text for step in steps for text in step.unmet))
-        if not any(step.broken for step in steps) and (best is None or _objective(last) < _objective(best)):
+        last = replace(last, states=states, unmet=tuple(text for step in steps for text in step.broken))
+        if not last.unmet and (best is None or _objective(last) < _objective(best)):
             best = last
         limits = tuple(step.following for step in steps)
-        if last.unmet or limits in tried or len(tried) > MOST_ROUNDS * len(steps):
+        hopeless = any(step.is_hopeless for step in steps)
+        if hopeless or limits in tried or len(tried) > MOST_ROUNDS * len(steps):
             return last if best is None else replace(best, states=states)
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What trying out a model's part showed, and the limit on its noise to try next."""
+    """What trying out a model's part showed, and the limit on its noise to try next.
+
+    Parameters
+    ----------
+    broken
+        Error budgets that it broke, as sentences.
+    is_hopeless
+        Whether no noise is left to take away from it.
+    """
 
     following: float | None
     state: SearchState
-    broken: bool = False
-    unmet: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    is_hopeless: bool = False
 
     @classmethod
     def of(cls, models: MeasuredModels, last: JointSearchResult, model: int, state: SearchState) -> "_Step":
@@ -165,16 +174,15 @@ class _Step:
             return cls(limit, state)
         cost = part.cost
         shown, state = search.try_out(part.problem, choice, state)
-        broken, summed = bool(shown.broken), cost.noise_power
-        state = state.learned(inf if limit is None else limit, summed, kept=not broken)
+        name = models.several.names[model]
+        broken = tuple(f"{name}: {text}" for text in search.unmet(shown.held_back))
+        state = state.learned(inf if limit is None else limit, cost.noise_power, kept=not broken)
         if broken and limit is not None and limit <= (state.highest_kept or 0.0):
             # Beside other limits of the other models, another plan came of a limit that seemed to keep all.
             state = replace(state, highest_kept=None)
         if state.highest_kept is None:
             following = search.tighter(cost, shown.held_back, state)
-            name = models.several.names[model]
-            unmet = search.unmet(shown.held_back) if following is None else ()
-            return cls(following, state, broken, tuple(f"{name}: {text}" for text in unmet))
+            return cls(following, state, broken, is_hopeless=following is None)
         following, state = search.looser(part.problem, cost, shown.held_back, state)
         kept = None if state.highest_kept == inf else state.highest_kept
         return cls(kept if following is None else following if following < inf else None, state, broken)
