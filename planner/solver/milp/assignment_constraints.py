@@ -58,7 +58,9 @@ def add_choice(program: Program) -> None:
 def _follows(problem: PlacementProblem, first: int, v: int) -> bool:
     """Return whether the device of a group's first vertex decides the option of another one."""
     first_devices, devices = ([o.device for o in problem.vertices[w].options] for w in (first, v))
-    return len(set(first_devices)) == len(first_devices) and sorted(first_devices) == sorted(devices)
+    # Of several visits of a device each of a group may take another one.
+    physical_devices_of_first = {problem.physical_device(d) for d in first_devices}
+    return len(physical_devices_of_first) == len(first_devices) and sorted(first_devices) == sorted(devices)
 
 
 def _groups(problem: PlacementProblem) -> list[list[int]]:
