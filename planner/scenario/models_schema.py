@@ -105,4 +105,4 @@ def check_models(text: str) -> tuple[ModelsSpec | None, tuple[Fault, ...]]:
 
 def scenario_schema() -> dict[str, object]:
     """Return the JSON Schema of a scenario, of one model or of several."""
-    return TypeAdapter(Scenario | ModelsSpec).json_schema(by_alias=True)
+    return {"title": "Scenario"} | TypeAdapter(Scenario | ModelsSpec).json_schema(by_alias=True)
