@@ -67,14 +67,21 @@ def _sum(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, ..
     return tuple(a + b for a, b in zip(first, second, strict=True))
 
 
+def no_multipliers(problem: PlacementProblem) -> Multipliers:
+    """Return the multipliers of nothing."""
+    no_device, no_link, no_model = (
+        (0.0,) * len(row) for row in (problem.devices, problem.links, problem.models)
+    )
+    return Multipliers(no_device, no_link, no_link, no_device, no_device, no_model, no_model)
+
+
 def multipliers_of(problem: PlacementProblem, quantity: Quantity) -> Multipliers | None:
     """Return the multipliers that make up a quantity; None if it is a maximum rather than a sum.
 
     Of memory only the weights are a sum; the largest unit's inputs and outputs are left out.
     """
     devices, links = range(len(problem.devices)), range(len(problem.links))
-    no_device, no_link, no_model = ((0.0,) * len(row) for row in (devices, links, problem.models))
-    zero = Multipliers(no_device, no_link, no_link, no_device, no_device, no_model, no_model)
+    zero = no_multipliers(problem)
     of, metric = quantity.of, quantity.metric
     counted_devices = tuple(float(of in (None, problem.physical_device(d))) for d in devices)
     counted_links = tuple(float(of in (None, link)) for link in links)
