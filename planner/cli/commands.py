@@ -23,12 +23,15 @@ from planner.cli.terminal_progress import terminal_progress
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.json_record import to_json
 from planner.report.terminal_table import line
-from planner.scenario.loader import load_ready_scenario
-from planner.scenario.validation import scenario_schema
+from planner.scenario.loader import load_ready_models
+from planner.scenario.models_schema import scenario_schema
+from planner.scenario.schema import Scenario
+from planner.scenario.several_models import SeveralModels
 from profiling.errors import ProfilingError
 from profiling.printable_text import one_line, reason, shown
 
 _MOST_DIGITS = 18
+SCENARIOS = (".yaml", ".yml")
 _LONGEST_REASON = 300  # so that the name of a file has room behind it
 
 _PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
@@ -97,12 +100,15 @@ def plan(
     settings: Settings = None,
 ) -> int:
     """Profile (cached), solve, rebuild, split, verify and write a plan."""
+    from planner.cli.models_commands import plan_several
     from planner.output.plan_folder import check_writable, read_manifest, write_outcome
     from planner.report.plan_tables import broken_text, no_plan_text, plan_table
     from planner.run import plan_scenario
 
-    loaded = load_ready_scenario(scenario, settings or ())
+    loaded = load_ready_models(scenario, settings or ())
     folder = out or Path("plans") / scenario.stem
+    if isinstance(loaded, SeveralModels):
+        return plan_several(loaded, folder, json=json)
     check_writable(folder)
     with terminal_progress() as progress:
         outcome = plan_scenario(loaded, progress)
@@ -135,6 +141,9 @@ def profile(
     /,
     *,
     device: Annotated[str | None, Parameter(help="Device to measure; default: the source.")] = None,
+    model: Annotated[
+        str | None, Parameter(help="Which of the scenario's models, if there are several.")
+    ] = None,
     out: Annotated[Path | None, Parameter(help="File to write; default DEVICE.profile.json.")] = None,
     bundle: Annotated[
         Path | None, Parameter(help="Folder to write instead, for a device that cannot run this command.")
@@ -157,14 +166,14 @@ def profile(
     if bundle is not None:
         if out is not None or json:
             return _fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
-        return _bundle(scenario, device, bundle, settings)
+        return _bundle(_of_one_model(scenario, model, settings), device, bundle)
     from planner.costs.device_profiles import profile_here
     from profiling.records.json_files import save_json
 
-    loaded = load_ready_scenario(scenario, settings or ())
+    loaded = _of_one_model(scenario, model, settings)
     with terminal_progress() as progress:
         record = profile_here(loaded, device or loaded.source, progress)
-    path = out or Path(f"{record.device}.profile.json")
+    path = out or Path(".".join([*([model] if model else []), record.device, "profile.json"]))
     try:
         save_json(record, path)
     except OSError as exc:
@@ -193,11 +202,20 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
     return OK
 
 
-def _bundle(scenario: Path, device: str | None, folder: Path, settings: Settings) -> int:
+def _of_one_model(path: Path, model: str | None, settings: Settings) -> Scenario:
+    """Return the scenario of a file, of the model that is named if it holds several."""
+    loaded = load_ready_models(path, settings or ())
+    if isinstance(loaded, SeveralModels):
+        return loaded.scenario_of(model)
+    if model is not None:
+        raise UsageError(f"--model {model}: {path} holds one model")
+    return loaded
+
+
+def _bundle(loaded: Scenario, device: str | None, folder: Path) -> int:
     from planner.costs.device_profiles import bundle_device
     from planner.output.plan_folder import writing_bundle
 
-    loaded = load_ready_scenario(scenario, settings or ())
     name = device or loaded.source
     with terminal_progress() as progress, writing_bundle(folder) as fresh:
         bundle_device(loaded, name, fresh, progress)
@@ -216,15 +234,18 @@ def export(
     out: Annotated[Path, Parameter(help="Folder to write.")],
 ) -> int:
     """Rebuild and split a saved plan, without solving."""
-    from planner.output.plan_folder import PROFILE, check_writable, read_plan, write_export
+    from planner.cli.models_commands import export_several
+    from planner.output.models_folder import is_models_folder
+    from planner.output.plan_folder import check_writable, profile_beside, read_plan, write_export
     from planner.run import export_plan
 
+    if is_models_folder(plan_file):
+        return export_several(plan_file, out)
     saved = read_plan(plan_file)
     check_writable(out)
     with terminal_progress() as progress:
         built = export_plan(saved, progress)
-        beside = plan_file.parent / PROFILE
-        write_export(saved, built, out, beside if beside.is_file() else None)
+        write_export(saved, built, out, profile_beside(plan_file.parent))
     print_text(shown(f"{len(built.stages)} stages written to {out}"))
     return OK
 
@@ -232,10 +253,14 @@ def export(
 @app.command(help_epilogue=_examples("plan verify plans/quickstart"))
 def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json: Json = False) -> int:
     """Run an exported plan on the evaluation data again."""
+    from planner.cli.models_commands import verify_several
+    from planner.output.models_folder import is_models_folder
     from planner.output.plan_folder import read_folder
     from planner.report.plan_tables import broken_text, plan_table
     from planner.run import verify_plan
 
+    if is_models_folder(folder):
+        return verify_several(folder, json=json)
     saved, manifest = read_folder(folder)
     stages = [(stage.device, folder / stage.file) for stage in manifest.stages]
     with terminal_progress() as progress:
@@ -266,8 +291,10 @@ def run(
     ] = None,
 ) -> int:
     """Run the exported stages in a chain, or one of them, on this machine."""
+    from planner.cli.models_commands import refuse_several
     from planner.output.run_exported import run_folder
 
+    refuse_several(folder)
     INTERRUPT.arm()
     written = run_folder(folder, input_file, output_file, stage)
     print_text(shown(f"{', '.join(written)} written to {output_file}"))
@@ -316,10 +343,15 @@ def inspect(
         return _versions(json=json)
     if model is None:
         return _fail(USAGE, "inspect wants a MODEL, or --versions (plan inspect --help shows how)")
+    from planner.cli.models_commands import inspect_several
     from planner.inputs.inspect_source import inspect_source
     from planner.report.inspection_table import inspection_table
     from planner.report.plan_tables import conversion_lines
 
+    if Path(model).suffix in SCENARIOS and not (conversion or shape):
+        loaded = load_ready_models(Path(model))
+        if isinstance(loaded, SeveralModels):
+            return inspect_several(loaded, json=json)
     shapes = dict(_shape(text) for text in shape or ())
     with terminal_progress() as progress:
         found, converted_from = inspect_source(model, conversion or (), shapes, progress)
@@ -384,6 +416,7 @@ def solve(
         "plan compare scenario.yaml --bandwidth 1,10 --noise 0.01,0.05 --memory camera=1,2",
         "plan compare scenario.yaml --pareto latency,noise --verify",
         "plan compare scenario.yaml --plans 2 --trace drive.csv --hysteresis 0.1",
+        "plan compare two-models.yaml --requests-per-s 1..100",
     )
 )
 def compare(
@@ -393,6 +426,9 @@ def compare(
     bandwidth: Annotated[str | None, Parameter(help="Mbit/s: 1,5,20,100, or 0.1..1000 for a range.")] = None,
     link: Annotated[
         list[str] | None, Parameter(help="Link that varies, such as camera-gateway, or all (by factors).")
+    ] = None,
+    requests_per_s: Annotated[
+        str | None, Parameter(help="Of several models together, in their mix: 1,5,20, or 0.5..100.")
     ] = None,
     noise: Annotated[str | None, Parameter(help="Values of budget.noise_relative_rms.")] = None,
     accuracy_drop: Annotated[str | None, Parameter(help="Values of budget.accuracy_drop.")] = None,
@@ -427,11 +463,12 @@ def compare(
     comparison goes on where it stopped when it is run again.
     """
     from planner.cli.compare_options import CompareOptions, compare_request
+    from planner.cli.models_commands import compare_several
     from planner.comparison.compare import compare_scenario
     from planner.output.comparison_folder import check_comparison, write_comparison
     from planner.report.comparison_table import comparison_table
 
-    loaded = load_ready_scenario(scenario, settings or ())
+    loaded = load_ready_models(scenario, settings or ())
     options = CompareOptions(
         bandwidth=bandwidth,
         links=tuple(link or ()),
@@ -446,8 +483,14 @@ def compare(
         hysteresis=hysteresis,
         verify=verify,
     )
-    sweep, request = compare_request(options, loaded, cpu_count() or 1 if jobs is None else jobs)
     folder = out or Path("comparisons") / scenario.stem
+    if isinstance(loaded, SeveralModels):
+        if requests_per_s is None or options != CompareOptions():
+            return _fail(USAGE, "several models are compared over --requests-per-s, and over nothing else")
+        return compare_several(loaded, requests_per_s, folder, json=json)
+    if requests_per_s is not None:
+        return _fail(USAGE, "--requests-per-s: is of several models; this scenario has one")
+    sweep, request = compare_request(options, loaded, cpu_count() or 1 if jobs is None else jobs)
     check_comparison(folder)
     with terminal_progress() as progress:
         compared = compare_scenario(loaded, sweep, request, progress)

@@ -19,5 +19,6 @@ plan_registry: the plans that a comparison meets, each registered once under a n
 plan_selection: the few plans that serve a changing bandwidth best, and when to change from one to another
 plan_set: the plan set of a comparison, and what a runtime needs to follow the bandwidth
 records: compare.json
+request_rates: several models over request rates
 sweep_points: the problem at each bandwidth and set of budgets
 """

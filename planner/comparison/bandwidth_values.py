@@ -95,6 +95,12 @@ def parse_bandwidths(text: str, links: Sequence[str], scenario: Scenario) -> Ban
     return Bandwidths(values, tuple(links) or tuple(default))
 
 
+def parse_rates(text: str) -> tuple[float, ...]:
+    """Return the requests per second that a text names: values, or the ends of a range."""
+    parts = text.split("..") if ".." in text else [text]
+    return tuple(value for part in parts for value in parse_values("--requests-per-s", part))
+
+
 def parse_values(option: str, text: str) -> tuple[float, ...]:
     """Return ascending positive numbers, written with commas between them.
 

@@ -89,7 +89,7 @@ class PlanRegistry:
         fixed_s, link_s = self.latency_line(cost, scenario)
         return PlanSummary(
             number=number,
-            summary=_summary_text(chosen, cuts),
+            summary=summary_text(chosen, cuts),
             devices=chosen.devices,
             precisions=chosen.precisions,
             cuts=cuts,
@@ -103,7 +103,7 @@ class PlanRegistry:
         )
 
 
-def _summary_text(chosen: Configuration, cuts: Sequence[Cut]) -> str:
+def summary_text(chosen: Configuration, cuts: Sequence[Cut]) -> str:
     """Return what a person calls a plan."""
     counts = Counter(chosen.precisions)
     mix = " + ".join(f"{count} {precision}" for precision, count in sorted(counts.items(), key=_largest))

@@ -1,6 +1,6 @@
 """Scenario, graph and measured costs -> PlacementProblem: everything becomes numbers here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from planner.costs.budget_limits import limits_of
@@ -12,8 +12,10 @@ from planner.problem.cost_evaluation import evaluate
 from planner.problem.device_visits import with_visits
 from planner.problem.devices import Device, Link
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.several_models import JointProblem, ModelPart, join_models
 from planner.scenario.schema import ObjectiveSpec, Scenario
+from planner.scenario.several_models import SeveralModels
 from profiling.graph.unit_graph import ModelGraph
 
 _METRICS = {metric.value: metric for metric in CostMetric} | {"throughput": CostMetric.PERIOD}
@@ -75,20 +77,48 @@ def formulate(
     )
     # Before the objective, whose reference needs the devices as they are solved for.
     problem = with_visits(problem, [device.visits for device in scenario.devices])
-    return replace(problem, objective=_objective(scenario, problem))
+    return replace(problem, objective=_objective(scenario, problem, fp32_at_source(scenario, problem)))
 
 
-def _objective(scenario: Scenario, problem: PlacementProblem) -> tuple[ObjectiveTerm, ...]:
-    """Return the objective; a weighted sum is relative to everything in fp32 at the source."""
-    spec = scenario.objective
-    if not isinstance(spec, ObjectiveSpec):
-        return (ObjectiveTerm(Quantity(_METRICS[spec])),)
+def formulate_several(several: SeveralModels, problems: Sequence[PlacementProblem]) -> JointProblem:
+    """Return the problem of placing several models at once, without noise budgets.
+
+    Parameters
+    ----------
+    problems
+        Of each model alone, from `formulate`.
+    """
+    parts = [
+        ModelPart(one.name, one.share, problem) for one, problem in zip(several.models, problems, strict=True)
+    ]
+    limits = list(limits_of(several.shared))
+    if several.requests_per_s is not None:
+        limits.append(Limit(Quantity(CostMetric.PERIOD), several.utilisation / several.requests_per_s))
+    joint = join_models(parts, limits)
+    pairs = zip(several.models, problems, strict=True)
+    reference = joint.joined([fp32_at_source(one.scenario, problem) for one, problem in pairs])
+    objective = _objective(several.shared, joint.problem, reference)
+    return replace(joint, problem=replace(joint.problem, objective=objective))
+
+
+def fp32_at_source(scenario: Scenario, problem: PlacementProblem) -> Choice:
+    """Return the choice of everything in fp32 at the source, as far as units can be so."""
     source = next(i for i, device in enumerate(problem.devices) if device.name == scenario.source)
     at_source = [
         min(range(len(v.options)), key=lambda o, v=v: (v.options[o].device != source, v.options[o].quantized))  # type: ignore[misc]
         for v in problem.vertices
     ]
-    reference = evaluate(problem, Choice(tuple(at_source)))
+    return Choice(tuple(at_source))
+
+
+def _objective(
+    scenario: Scenario, problem: PlacementProblem, reference_choice: Choice
+) -> tuple[ObjectiveTerm, ...]:
+    """Return the objective; a weighted sum is relative to everything in fp32 at the source."""
+    spec = scenario.objective
+    if not isinstance(spec, ObjectiveSpec):
+        return (ObjectiveTerm(Quantity(_METRICS[spec])),)
+    reference = evaluate(problem, reference_choice)
     weights = [(Quantity(_METRICS[name]), weight) for name, weight in spec if weight]
     return tuple(
         ObjectiveTerm(quantity, weight / (reference.value(quantity) or 1.0)) for quantity, weight in weights

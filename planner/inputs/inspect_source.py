@@ -47,7 +47,7 @@ def inspect_source(
         if settings or input_shapes:
             raise UsageError("plan inspect SCENARIO.yaml takes conversion and input_shapes from the scenario")
         scenario = load_ready_scenario(Path(model))
-        return _inspect_scenario(scenario, progress)
+        return inspect_scenario(scenario, progress)
     current_folder = Path.cwd()
     return _inspect(
         located_model(model, current_folder),
@@ -58,7 +58,10 @@ def inspect_source(
     )
 
 
-def _inspect_scenario(scenario: Scenario, progress: Progress) -> tuple[Inspection, ConvertedFrom | None]:
+def inspect_scenario(
+    scenario: Scenario, progress: Progress = silent
+) -> tuple[Inspection, ConvertedFrom | None]:
+    """Return what the model of a scenario is made of, and what it was before it was converted."""
     source = load_source(scenario, progress)
     data = load_datasets(scenario, source)
     samples = data.calibration.samples

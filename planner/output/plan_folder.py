@@ -47,13 +47,24 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
     OutputError
         If the folder cannot be written, or holds something that is no plan.
     """
-    if outcome.built is None:
-        raise OutputError("there is no plan to write")
     check_writable(folder)
     with atomic_directory(folder, f"--out {folder}") as fresh:
-        _write_models(outcome.plan, outcome.built, fresh)
-        save_json(dict(outcome.profiles), fresh / PROFILE)
-        list_files(fresh, MANIFEST)
+        fill_with_outcome(outcome, fresh)
+
+
+def fill_with_outcome(outcome: Outcome, fresh: Path) -> None:
+    """Write plan, profiles and models into a new folder.
+
+    Raises
+    ------
+    OutputError
+        If there is no plan.
+    """
+    if outcome.built is None:
+        raise OutputError("there is no plan to write")
+    _write_models(outcome.plan, outcome.built, fresh)
+    save_json(dict(outcome.profiles), fresh / PROFILE)
+    list_files(fresh, MANIFEST)
 
 
 def write_export(plan: Plan, built: BuiltModels, folder: Path, profile: Path | None = None) -> None:
@@ -66,10 +77,20 @@ def write_export(plan: Plan, built: BuiltModels, folder: Path, profile: Path | N
     """
     check_writable(folder)
     with atomic_directory(folder, f"--out {folder}") as fresh:
-        _write_models(plan, built, fresh)
-        if profile is not None:
-            shutil.copyfile(profile, fresh / PROFILE)
-        list_files(fresh, MANIFEST)
+        fill_with_export(plan, built, fresh, profile)
+
+
+def fill_with_export(plan: Plan, built: BuiltModels, fresh: Path, profile: Path | None) -> None:
+    """Write a saved plan's models, and a profile, into a new folder."""
+    _write_models(plan, built, fresh)
+    if profile is not None:
+        shutil.copyfile(profile, fresh / PROFILE)
+    list_files(fresh, MANIFEST)
+
+
+def profile_beside(folder: Path) -> Path | None:
+    """Return the profile that lies in a plan folder, if there is one."""
+    return folder / PROFILE if (folder / PROFILE).is_file() else None
 
 
 @contextmanager
@@ -108,7 +129,7 @@ def read_plan(path: Path) -> Plan:
     OutputError
         If the file is no plan.
     """
-    return _read_record(path / PLAN if path.is_dir() else path, Plan)
+    return read_record(path / PLAN if path.is_dir() else path, Plan)
 
 
 def read_folder(folder: Path) -> tuple[Plan, Manifest]:
@@ -205,7 +226,7 @@ def _read_ordered_manifest(folder: Path) -> Manifest:
     if not folder.is_dir():
         what = "is not a plan folder but a file" if folder.exists() else "No such file or directory"
         raise OutputError(f"{folder}: {what}; give a plan's folder")
-    manifest = _read_record(folder / MANIFEST, Manifest)
+    manifest = read_record(folder / MANIFEST, Manifest)
     _check_ports(folder / MANIFEST, manifest)
     return manifest
 
@@ -296,14 +317,21 @@ class _Ends(Record, frozen=True, kw_only=True):
     sink: str
 
 
-def _read_record(path: Path, record_type: type[T]) -> T:
+def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT) -> T:
+    """Return what a JSON file of a plan folder holds.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be read, or is something else or of another format.
+    """
     try:
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         raise OutputError(f"{path}: {exc.strerror}") from exc
     format_number = _decoded(text, _Format, path, record_type).format
-    if format_number != FORMAT:
-        raise OutputError(f"{path}: format {format_number}, this version reads {FORMAT}; plan again")
+    if format_number != readable_format:
+        raise OutputError(f"{path}: format {format_number}, this version reads {readable_format}; plan again")
     return _decoded(text, record_type, path, record_type)
 
 

@@ -223,6 +223,15 @@ class TooFewSamples(Record, frozen=True, kw_only=True):
     refused: int = 0
 
 
+class PartOf(Record, frozen=True, kw_only=True):
+    """One of several models that were planned together: `objective` and `solver` are of all of them."""
+
+    model: str
+    models: tuple[str, ...]
+    share: float
+    requests_per_s: float | None = None
+
+
 class Plan(Record, frozen=True, kw_only=True):
     """Everything that rebuild, split and report need.
 
@@ -246,6 +255,7 @@ class Plan(Record, frozen=True, kw_only=True):
     measured: Measured | None
     too_few_samples: tuple[TooFewSamples, ...] = ()
     converted_from: ConvertedFrom | None = None
+    part_of: PartOf | None = None
     scenario: msgspec.Raw
 
     def devices(self) -> dict[str, str]:

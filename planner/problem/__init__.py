@@ -7,6 +7,7 @@ energy: joules of a request: computing, waiting, messages
 placement_problem: PlacementProblem and Choice
 quantities: cost metrics, limits and the objective
 routing: the fastest route of a message over links, stored and forwarded at every device between
+several_models: several models on the same devices and links as one problem
 tensors: Format, WireForm, Flow: what moving and converting a tensor costs
 unit_dag: which units come before which others
 units: Vertex and Option: what a unit costs on each device in each precision

@@ -26,6 +26,15 @@ class Crossing:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCost:
+    """What of a cost is one model's: the sum over all models is the whole cost's."""
+
+    latency_s: float
+    makespan_s: float
+    noise_power: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a choice costs; tuples are per device, with further visits apart, unless said otherwise.
 
@@ -44,6 +53,8 @@ class Cost:
         Link -> seconds and bytes on it.
     memory_bytes, energy_j
         A device's visits count with the device.
+    by_model
+        Each model's part of latency, makespan and noise.
     objective
         What is minimised.
     order
@@ -67,6 +78,7 @@ class Cost:
     memory_bytes: tuple[float, ...]
     energy_j: tuple[float, ...]
     money: float
+    by_model: tuple[ModelCost, ...]
     crossings: tuple[Crossing, ...]
     order: tuple[int, ...] | None
     violations: tuple[str, ...]
@@ -93,12 +105,15 @@ class Cost:
         if quantity.metric in per_part:
             row = per_part[quantity.metric]
             return sum(row) if quantity.of is None else row[quantity.of]
+        if quantity.metric is CostMetric.PERIOD:
+            return self.period_s
+        if quantity.metric is CostMetric.MONEY:
+            return self.money
+        part: Cost | ModelCost = self if quantity.model is None else self.by_model[quantity.model]
         return {
-            CostMetric.LATENCY: self.latency_s,
-            CostMetric.MAKESPAN: self.makespan_s,
-            CostMetric.PERIOD: self.period_s,
-            CostMetric.NOISE: self.noise_power,
-            CostMetric.MONEY: self.money,
+            CostMetric.LATENCY: part.latency_s,
+            CostMetric.MAKESPAN: part.makespan_s,
+            CostMetric.NOISE: part.noise_power,
         }[quantity.metric]
 
 
@@ -163,23 +178,29 @@ class _CostAccumulator:
         self.problem, self.chosen = problem, chosen
         count = len(problem.devices)
         self.compute, self.conversion = [0.0] * count, [0.0] * count
-        self.weights, self.largest_activation, self.joules = [0.0] * count, [0.0] * count, [0.0] * count
+        self.weights, self.joules = [0.0] * count, [0.0] * count
+        # Of each model's stages: a stage keeps the memory that its largest unit needs.
+        self.largest_activation: dict[tuple[int, int], float] = defaultdict(float)
         self.used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.is_terminal}
         self.stage_overhead = [0.0] * count
         self.link_s, self.traffic = [0.0] * len(problem.links), [0.0] * len(problem.links)
         self.load = [0.0] * count  # of transfers, on devices that these block
-        self.between: dict[tuple[int | None, int | None], float] = defaultdict(float)
-        self.noise = 0.0
+        self.between: dict[tuple[int | None, int | None, int], float] = defaultdict(float)
+        self.noise, self.model_link_s = ([0.0] * len(problem.models) for _ in range(2))
         self.formats: list[int] = []
         self.violations: list[str] = []
 
     def add_option(self, option: Option) -> None:
-        physical = self.problem.physical_device(option.device)
+        physical, model = self.problem.physical_device(option.device), self._model(option)
         self.compute[option.device] += option.seconds
-        self.noise += option.noise_power
+        self.noise[model] += option.noise_power
         self.joules[physical] += option.joules
         self.weights[physical] += option.weight_bytes
-        self.largest_activation[physical] = max(self.largest_activation[physical], option.activation_bytes)
+        largest = self.largest_activation[physical, model]
+        self.largest_activation[physical, model] = max(largest, option.activation_bytes)
+
+    def _model(self, option: Option) -> int:
+        return self.problem.devices[option.device].model
 
     def add_flow(self, index: int, flow: Flow, wire: int) -> list[Crossing]:
         possible = flow_formats(self.problem, flow, self.chosen)
@@ -190,7 +211,7 @@ class _CostAccumulator:
         self.formats.append(tensor_format)
         producer = self.chosen[flow.producer]
         if tensor_format != FLOAT and not (flow.inherits and producer.format == tensor_format):
-            self.noise += flow.noise_power[tensor_format]
+            self.noise[self._model(producer)] += flow.noise_power[tensor_format]
         for device, seconds in _conversions(flow, tensor_format, self.chosen):
             self.conversion[device] += seconds
         for device, seconds in self._stage_boundaries(flow, tensor_format):
@@ -221,15 +242,17 @@ class _CostAccumulator:
     def _send(self, index: int, flow: Flow, form_number: int) -> list[Crossing]:
         """Add what crossings cost: once per link, and their conversions once per device."""
         form, producer_device = flow.forms[form_number], self.chosen[flow.producer].device
+        model = self.problem.devices[producer_device].model
         targets = sorted({self.chosen[v].device for v in flow.consumers} - {producer_device})
         # Routes from one device form a tree: what several receivers share is sent once.
         used = {link for target in targets for link in form.routes[producer_device][target] or ()}
         for link in sorted(used):
             self._use_link(form.link_s[link], form.link_j[link] if form.link_j else (0.0, 0.0), link)
+            self.model_link_s[model] += form.link_s[link]
             self.traffic[link] += form.size_bytes
         self._add_between(flow, form_number, producer_device)
         if form_number in flow.wires and targets:
-            self.noise += form.noise_power
+            self.noise[model] += form.noise_power
             self.conversion[producer_device] += form.encode_s[producer_device] if form.encode_s else 0.0
             for target in targets:
                 self.conversion[target] += form.decode_s[target] if form.decode_s else 0.0
@@ -248,7 +271,7 @@ class _CostAccumulator:
 
     def _add_between(self, flow: Flow, form_number: int, producer_device: int) -> None:
         """Add a tensor's seconds from stage to stage; None stands for the source or the sink."""
-        vertices = self.problem.vertices
+        vertices, model = self.problem.vertices, self.problem.flow_model(flow)
         start = None if vertices[flow.producer].is_terminal else producer_device
         ends = {
             (None if vertices[v].is_terminal else self.chosen[v].device, self.chosen[v].device)
@@ -256,7 +279,7 @@ class _CostAccumulator:
         }
         for end, device in ends:
             if start is None or end is None or device != producer_device:
-                self.between[start, end] += flow.forms[form_number].seconds(producer_device, device)
+                self.between[start, end, model] += flow.forms[form_number].seconds(producer_device, device)
 
     def _stage_boundaries(self, flow: Flow, tensor_format: int) -> Iterator[tuple[int, float]]:
         """Yield (device, seconds): where a unit's tensor leaves, and on each other device that reads it."""
@@ -279,8 +302,9 @@ class _CostAccumulator:
             self.stage_overhead[d] += problem.devices[d].start_s
         busy = [sum(row) for row in zip(self.compute, self.conversion, self.stage_overhead, strict=True)]
         unreachable = any(crossing.seconds == inf for crossing in crossings)
-        latency = inf if unreachable else sum(busy) + sum(self.link_s)
         order = _stage_order(problem, self.chosen)
+        latency = inf if unreachable else sum(busy) + sum(self.link_s)
+        spans = self._makespans(busy, None if unreachable else order)
         loads = list(self.load)
         for device, seconds in enumerate(busy):
             loads[problem.physical_device(device)] += seconds
@@ -289,17 +313,18 @@ class _CostAccumulator:
         faults = (*self.violations, *_forced_kernels(problem, self.chosen, self.formats))
         without_objective = Cost(
             latency_s=latency,
-            makespan_s=inf if unreachable else self._makespan(busy, order),
+            makespan_s=sum(spans),
             period_s=inf if unreachable else max((*loads, *self.link_s), default=0.0),
             compute_s=tuple(self.compute),
             conversion_s=tuple(self.conversion),
             stage_overhead_s=tuple(self.stage_overhead),
             link_s=tuple(self.link_s),
             traffic_bytes=tuple(self.traffic),
-            noise_power=self.noise,
-            memory_bytes=tuple(w + p for w, p in zip(self.weights, self.largest_activation, strict=True)),
+            noise_power=sum(self.noise),
+            memory_bytes=self._memory(),
             energy_j=energy_j(problem, busy, latency, self.joules),
             money=prices + sum(link.price_per_byte * size for link, size in link_bytes),
+            by_model=tuple(self._by_model(busy, spans, unreachable=unreachable)),
             crossings=tuple(crossings),
             order=order,
             violations=(*faults, *_uncoupled(problem, self.chosen), *_broken_groups(problem, self.chosen)),
@@ -308,18 +333,40 @@ class _CostAccumulator:
         total = sum(term.weight * without_objective.value(term.quantity) for term in problem.objective)
         return replace(without_objective, objective=inf if unreachable else total)
 
-    def _makespan(self, busy: Sequence[float], order: Sequence[int] | None) -> float:
-        """Return when the last answer is there, if each stage starts once all its tensors have come."""
+    def _memory(self) -> tuple[float, ...]:
+        """Return weights, and inputs and outputs of each model's largest unit, per device."""
+        memory = list(self.weights)
+        for (device, _), size in self.largest_activation.items():
+            memory[device] += size
+        return tuple(memory)
+
+    def _by_model(
+        self, busy: Sequence[float], spans: Sequence[float], *, unreachable: bool
+    ) -> Iterator[ModelCost]:
+        devices = self.problem.devices
+        for model, span in enumerate(spans):
+            busy_s = sum(s for device, s in zip(devices, busy, strict=True) if device.model == model)
+            latency_s = inf if unreachable else busy_s + self.model_link_s[model]
+            yield ModelCost(latency_s, span, self.noise[model])
+
+    def _makespans(self, busy: Sequence[float], order: Sequence[int] | None) -> list[float]:
+        """Return when each model's last answer is there, if each stage starts once its tensors have come."""
+        models = self.problem.models
         if order is None or len(order) < len(busy):
-            return inf
+            return [inf for _ in models]
         ends: dict[int | None, float] = {None: 0.0}
         for device in order:
             arrivals = [
-                ends[start] + seconds for (start, end), seconds in self.between.items() if end == device
+                ends[start] + seconds for (start, end, _), seconds in self.between.items() if end == device
             ]
             ends[device] = max(arrivals, default=0.0) + busy[device]
-        due = [ends[start] + seconds for (start, end), seconds in self.between.items() if end is None]
-        return max((*due, *ends.values()))
+        due = [
+            (model, ends[start] + seconds)
+            for (start, end, model), seconds in self.between.items()
+            if end is None
+        ]
+        due += [(self.problem.devices[d].model, ends[d]) for d in order]
+        return [max((at for of, at in due if of == model), default=0.0) for model in models]
 
 
 def _conversions(flow: Flow, tensor_format: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:
@@ -388,9 +435,7 @@ def _stage_order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[i
                 after.add_edge(group(flow.producer), group(consumer))
     after.remove_edges_from(list(nx.selfloop_edges(after)))
     # Visits of one device run in the order of their numbers.
-    after.add_edges_from(
-        (a, b) for b, device in enumerate(problem.devices) if (a := _earlier_visit(problem, b)) is not None
-    )
+    after.add_edges_from((a, b) for b in contiguous if (a := _earlier_visit(problem, b)) is not None)
     if not nx.is_directed_acyclic_graph(after):
         return None
     return tuple(d for d in nx.lexicographical_topological_sort(after) if d < count)

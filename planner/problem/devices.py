@@ -22,6 +22,8 @@ class Device:
         Whether its units make one stage: a path that left it may not come back.
     visit_of
         The device of which this is another visit, with its memory and its load; None if it is a device.
+    model
+        The model whose stage it runs; another model's stage there is another visit of the device.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Device:
     transfers_block: bool = False
     contiguous: bool = True
     visit_of: int | None = None
+    model: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ class PlacementProblem:
     ------
     ProblemError
         If a cost or limit is negative, not finite or above 1e15, a tensor inherits a scale that its producer
-        does not have, or a makespan is asked for of devices without an order of stages.
+        does not have, a makespan is asked for of devices without an order of stages, or a unit or a tensor
+        is of two models.
     """
 
     devices: tuple[Device, ...]
@@ -83,6 +84,15 @@ class PlacementProblem:
     objective: tuple[ObjectiveTerm, ...] = (ObjectiveTerm(Quantity(CostMetric.LATENCY)),)
     together: tuple[tuple[int, ...], ...] = ()
     apart: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def models(self) -> range:
+        """The indices of its models."""
+        return range(1 + max((device.model for device in self.devices), default=0))
+
+    def flow_model(self, flow: Flow) -> int:
+        """Return the model of which a tensor is a part."""
+        return self.vertices[flow.producer].model
 
     def physical_device(self, device: int) -> int:
         """Return the device of which this is a visit, or itself."""
@@ -129,9 +139,10 @@ class PlacementProblem:
         replacement = () if at_most is None else (Limit(quantity, at_most),)
         return replace(self, limits=(*others, *replacement))
 
-    def tightest_limit(self, metric: CostMetric, of: int | None = None) -> float:
+    def tightest_limit(self, metric: CostMetric, of: int | None = None, model: int | None = None) -> float:
         """Return the tightest limit on a quantity; infinite if there is none."""
-        return min((x.at_most for x in self.limits if x.quantity == Quantity(metric, of)), default=inf)
+        quantity = Quantity(metric, of, model)
+        return min((x.at_most for x in self.limits if x.quantity == quantity), default=inf)
 
     def __post_init__(self) -> None:
         """Check every number once, so that nothing below has to."""
@@ -154,6 +165,21 @@ class PlacementProblem:
         uses_makespan = any(quantity.metric is CostMetric.MAKESPAN for quantity in self.quantities)
         if uses_makespan and not all(device.contiguous for device in self.devices):
             raise ProblemError("makespan: needs devices of one stage each; one may be returned to at will")
+        self._check_models()
+
+    def _check_models(self) -> None:
+        """Refuse a unit or a tensor of two models, and a quantity of a model that is none."""
+        for vertex in self.vertices:
+            if any(self.devices[option.device].model != vertex.model for option in vertex.options):
+                raise ProblemError(f"unit {vertex.name!r}: has an option on a device of another model")
+        for flow in self.flows:
+            if any(self.vertices[v].model != self.flow_model(flow) for v in flow.consumers):
+                raise ProblemError(f"tensor {flow.name!r}: is of two models")
+        for quantity in self.quantities:
+            if quantity.model is not None and not quantity.is_of_models:
+                raise ProblemError(f"{quantity.metric}: is of all models, not of one")
+            if quantity.model is not None and quantity.model not in self.models:
+                raise ProblemError(f"{quantity.metric}: there is no model {quantity.model}")
 
 
 def _numbers(flow: Flow) -> Iterator[float]:

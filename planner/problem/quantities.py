@@ -5,7 +5,10 @@ from enum import StrEnum
 
 
 class CostMetric(StrEnum):
-    """What of a plan can be limited and minimised; all but memory are per request."""
+    """What of a plan can be limited and minimised; all but memory are per request.
+
+    With several models a request is one of any model: see `several_models`.
+    """
 
     LATENCY = "latency"  # seconds, everything in sequence
     MAKESPAN = "makespan"  # seconds, with stages that overlap where the graph allows
@@ -17,12 +20,29 @@ class CostMetric(StrEnum):
     MONEY = "money"
 
 
+_OF_MODELS = frozenset({CostMetric.LATENCY, CostMetric.MAKESPAN, CostMetric.NOISE})
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A metric of the whole plan, or of one device or link: `of` is its index."""
+    """A metric of the whole plan, or of a part of it.
+
+    Parameters
+    ----------
+    of
+        Index of a device or link; None for all.
+    model
+        Index of a model, of latency, makespan and noise; None for all models.
+    """
 
     metric: CostMetric
     of: int | None = None
+    model: int | None = None
+
+    @property
+    def is_of_models(self) -> bool:
+        """Whether each model has it for itself, so that it may name one."""
+        return self.metric in _OF_MODELS
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class Vertex:
     coupled_with
         Vertices that have to ask for the same format on the same device if this one asks for one that the
         runtime has integer kernels for (README, family within).
+    model
+        The model of which it is a part.
     """
 
     name: str
@@ -57,3 +59,4 @@ class Vertex:
     is_terminal: bool = False
     kernel_forced: bool = False
     coupled_with: tuple[int, ...] = ()
+    model: int = 0

@@ -5,7 +5,7 @@ from itertools import chain
 
 import networkx as nx
 
-from planner.problem.quantities import CostMetric
+from planner.problem.quantities import CostMetric, Quantity
 from planner.problem_io.schema import FLOAT_NAME, LimitSpec, ProblemSpec, TensorSpec, TermSpec
 from planner.scenario.validation_messages import Fault
 
@@ -17,12 +17,16 @@ OF_DEVICES = (CostMetric.ENERGY, CostMetric.MEMORY)
 def crosscheck(spec: ProblemSpec) -> Iterator[Fault]:
     """Yield what is wrong between keys that are each right."""
     names_by_kind = _names_by_kind(spec)
-    for key in ("devices", "links", "units", "ends", "tensors", "formats"):
+    for key in ("devices", "links", "units", "ends", "tensors", "formats", "models"):
         yield from _repeated(key, names_by_kind[key])
     doubly_named = [i for i, name in enumerate(names_by_kind["ends"]) if name in names_by_kind["units"]]
     yield from (Fault(("ends", i, "name"), "is the name of a unit, too") for i in doubly_named)
     for key_path, name, kind in chain(
-        _names_in_parts(spec), _names_in_units(spec), _names_in_tensors(spec), _names_in_quantities(spec)
+        _names_in_parts(spec),
+        _names_in_units(spec),
+        _names_in_tensors(spec),
+        _names_in_quantities(spec),
+        _names_of_models(spec),
     ):
         if name not in names_by_kind[kind]:
             yield Fault(key_path, f"names no {_SINGULAR[kind]}: {name!r}")
@@ -31,6 +35,26 @@ def crosscheck(spec: ProblemSpec) -> Iterator[Fault]:
     for key_path, row in _limits_and_terms(spec):
         yield from _quantity_faults(key_path, row, spec)
     yield from _cycles(spec)
+    yield from _model_faults(spec)
+
+
+def _model_faults(spec: ProblemSpec) -> Iterator[Fault]:
+    """Yield what belongs to no model or to two, where there are several, and rates that go together ill."""
+    rated = [model.requests_per_s is not None for model in spec.models]
+    if any(rated) and not all(rated):
+        yield Fault(
+            ("models", rated.index(False), "requests_per_s"), "is required, since other models have one"
+        )
+    for key in ("units", "ends"):
+        for i, part in enumerate(getattr(spec, key)):
+            if spec.models and part.model is None:
+                yield Fault((key, i, "model"), "is required, since there are several: which of `models`")
+    of = {unit.name: unit.model for unit in spec.units} | {end.name: end.model for end in spec.ends}
+    for i, tensor in enumerate(spec.tensors):
+        if len({of.get(name) for name in (tensor.source, *tensor.targets) if name in of}) > 1:
+            yield Fault(
+                ("tensors", i, "to"), f"leads from a part of model {of.get(tensor.source)!r} to another's"
+            )
 
 
 def _cycles(spec: ProblemSpec) -> Iterator[Fault]:
@@ -46,6 +70,7 @@ def _cycles(spec: ProblemSpec) -> Iterator[Fault]:
 
 
 _SINGULAR = {
+    "models": "model",
     "devices": "device",
     "links": "link",
     "units": "unit",
@@ -69,6 +94,7 @@ def _names_by_kind(spec: ProblemSpec) -> dict[str, Collection[str]]:
         "formats": formats,
         "all formats": [FLOAT_NAME, *formats],
         "precisions": list(spec.precisions),
+        "models": [model.name for model in spec.models],
     }
 
 
@@ -130,6 +156,13 @@ def _names_in_quantities(spec: ProblemSpec) -> Iterator[Mention]:
             yield (*key_path, "of"), row.of, "links"
 
 
+def _names_of_models(spec: ProblemSpec) -> Iterator[Mention]:
+    for key in ("units", "ends", "limits", "objective"):
+        for i, part in enumerate(getattr(spec, key)):
+            if part.model is not None:
+                yield (key, i, "model"), part.model, "models"
+
+
 def _tensor_faults(i: int, tensor: TensorSpec) -> Iterator[Fault]:
     for name in tensor.quantized_by:
         if name not in (tensor.source, *tensor.targets):
@@ -143,6 +176,8 @@ def _tensor_faults(i: int, tensor: TensorSpec) -> Iterator[Fault]:
 def _quantity_faults(key_path: KeyPath, row: LimitSpec | TermSpec, spec: ProblemSpec) -> Iterator[Fault]:
     if row.of is not None and row.measure not in (*OF_DEVICES, CostMetric.TRAFFIC):
         yield Fault((*key_path, "of"), f"{row.measure.value} is of the whole plan, not of a part")
+    if row.model is not None and not Quantity(row.measure).is_of_models:
+        yield Fault((*key_path, "model"), f"{row.measure.value} is of all models, not of one")
     if row.measure is CostMetric.MEMORY and row.of is None and isinstance(row, LimitSpec):
         yield Fault((*key_path, "of"), "is required: memory is a device's")
     if row.measure is CostMetric.MAKESPAN and any(device.visits is None for device in spec.devices):

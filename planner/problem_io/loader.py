@@ -8,8 +8,9 @@ from planner.errors import ProblemError
 from planner.problem.device_visits import with_visits
 from planner.problem.devices import Device, Link
 from planner.problem.placement_problem import PlacementProblem
-from planner.problem.quantities import Limit, ObjectiveTerm, Quantity
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.routing import Hop, Routes
+from planner.problem.several_models import JointProblem, ModelPart, join_models
 from planner.problem.tensors import FLOAT, Flow, Format, WireForm
 from planner.problem.units import Option, Vertex
 from planner.problem_io.cross_references import OF_DEVICES, crosscheck
@@ -32,7 +33,24 @@ _SCENARIOS = (".yaml", ".yml")
 
 
 def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
-    """Read PROBLEM.json.
+    """Read PROBLEM.json as one problem, whatever the number of its models.
+
+    Raises
+    ------
+    ProblemError
+        As `load_spec`.
+    """
+    spec = load_spec(path)
+    return (joint_problem_of(spec).problem if spec.models else problem_of(spec)), solver_options(spec)
+
+
+def solver_options(spec: ProblemSpec) -> SolverOptions:
+    """Return how a specification wants to be solved."""
+    return SolverOptions(spec.solver.name, spec.solver.time_limit_s, spec.solver.gap)
+
+
+def load_spec(path: Path) -> ProblemSpec:
+    """Read PROBLEM.json and check it.
 
     Raises
     ------
@@ -50,7 +68,53 @@ def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
         faults = tuple(crosscheck(spec))
     if spec is None or faults:
         raise ProblemError(*(_line(path, fault) for fault in faults))
-    return problem_of(spec), SolverOptions(spec.solver.name, spec.solver.time_limit_s, spec.solver.gap)
+    return spec
+
+
+def joint_problem_of(spec: ProblemSpec) -> JointProblem:
+    """Return the problem of several models that a specification without faults describes.
+
+    Vertices are the units and ends of the first model, then of the next.
+    """
+    shares = dict(zip((model.name for model in spec.models), spec.shares, strict=True))
+    parts = [ModelPart(name, share, problem_of(_alone(spec, name))) for name, share in shares.items()]
+    limits = [Limit(_quantity(x, spec), x.at_most * shares.get(x.model or "", 1.0)) for x in spec.limits]
+    if spec.requests_per_s is not None:
+        limits.append(Limit(Quantity(CostMetric.PERIOD), 1 / spec.requests_per_s))
+    terms = [
+        ObjectiveTerm(_quantity(x, spec), x.weight / shares.get(x.model or "", 1.0)) for x in spec.objective
+    ]
+    joint = join_models(parts, limits, terms)
+    vertices = {
+        part.name: v
+        for v, part in enumerate(
+            [x for name in shares for row in (spec.units, spec.ends) for x in row if x.model == name]
+        )
+    }
+    grouped = replace(
+        joint.problem,
+        together=tuple(tuple(vertices[name] for name in group) for group in spec.together),
+        apart=tuple((vertices[a], vertices[b]) for a, b in spec.apart),
+    )
+    return replace(joint, problem=grouped)
+
+
+def _alone(spec: ProblemSpec, model: str) -> ProblemSpec:
+    """Return one model's part of a specification, without limits and groups."""
+    units = tuple(unit for unit in spec.units if unit.model == model)
+    ends = tuple(end for end in spec.ends if end.model == model)
+    names = {unit.name for unit in units} | {end.name for end in ends}
+    alone: dict[str, object] = {
+        "units": units,
+        "ends": ends,
+        "tensors": tuple(tensor for tensor in spec.tensors if tensor.source in names),
+        "limits": (),
+        "objective": (TermSpec(measure=CostMetric.LATENCY),),
+        "together": (),
+        "apart": (),
+        "models": (),
+    }
+    return spec.model_copy(update=alone)
 
 
 def problem_of(spec: ProblemSpec) -> PlacementProblem:
@@ -191,8 +255,10 @@ def _form(
 
 
 def _quantity(spec: LimitSpec | TermSpec, problem: ProblemSpec) -> Quantity:
+    names = [model.name for model in problem.models]
+    model = None if spec.model is None else names.index(spec.model)
     if spec.of is None:
-        return Quantity(spec.measure)
+        return Quantity(spec.measure, model=model)
     if spec.measure in OF_DEVICES:
         return Quantity(spec.measure, [device.name for device in problem.devices].index(spec.of))
     return Quantity(spec.measure, [link.label for link in problem.links].index(spec.of))

@@ -15,6 +15,7 @@ Cost = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
 PerDevice = dict[str, Cost]
+_OF_MODEL = "Of one model's requests (latency, makespan, noise); default: the mean over all requests."
 
 
 class ProblemDevice(Part):
@@ -57,11 +58,29 @@ class ProblemLink(Part):
         return self.name or f"{self.source}-{self.target}"
 
 
+class ModelRate(Part):
+    """One of several models that are placed together, and how often it is asked."""
+
+    name: Name
+    requests_per_s: Rate | None = Field(
+        None,
+        description="Of all models or none: then no device or link may be asked for more than it can do.",
+    )
+    weight: Rate | None = Field(None, description="Its requests beside the others'; default: 1.")
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> Self:
+        if self.requests_per_s is not None and self.weight is not None:
+            raise ValueError("give either requests_per_s or weight, not both")
+        return self
+
+
 class EndSpec(Part):
     """A fixed place where tensors arise or are due: a sensor, a screen."""
 
     name: Name
     device: Name
+    model: Name | None = Field(None, description="One of `models`, where there are several.")
 
 
 class OptionSpec(Part):
@@ -81,6 +100,7 @@ class UnitSpec(Part):
 
     name: Name
     options: tuple[OptionSpec, ...] = Field(min_length=1, max_length=1024)
+    model: Name | None = Field(None, description="One of `models`, where there are several.")
 
 
 class QuantizedSpec(Part):
@@ -134,6 +154,7 @@ class LimitSpec(Part):
     measure: CostMetric
     of: Name | None = Field(None, description="Device (energy, memory) or link (traffic); default: all.")
     at_most: Cost
+    model: Name | None = Field(None, description=_OF_MODEL)
 
 
 class TermSpec(Part):
@@ -142,6 +163,7 @@ class TermSpec(Part):
     measure: CostMetric
     of: Name | None = None
     weight: Cost = 1.0
+    model: Name | None = Field(None, description=_OF_MODEL)
 
 
 class ProblemSpec(Part):
@@ -155,6 +177,7 @@ class ProblemSpec(Part):
         default={"fp32": "float", "fp16": "float", "int8": "uint8", "int16": "uint16"},
         description="Precision -> the format for which its units ask.",
     )
+    models: tuple[ModelRate, ...] = Field((), max_length=64, description="Where there are several.")
     units: tuple[UnitSpec, ...] = Field(min_length=1, max_length=10_000)
     tensors: tuple[TensorSpec, ...] = Field((), max_length=20_000)
     limits: tuple[LimitSpec, ...] = ()
@@ -163,6 +186,18 @@ class ProblemSpec(Part):
     apart: tuple[tuple[Name, Name], ...] = Field((), description="Pairs of units on different devices.")
     solver: SolverSpec = SolverSpec()
     version: Literal[1] = Field(1, description="Of this format.")
+
+    @property
+    def requests_per_s(self) -> float | None:
+        """Of all models; None if only their weights are known."""
+        rates = [model.requests_per_s for model in self.models if model.requests_per_s is not None]
+        return sum(rates) if rates else None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Each model's share of the requests."""
+        weights = [model.requests_per_s or model.weight or 1.0 for model in self.models]
+        return tuple(weight / sum(weights) for weight in weights)
 
 
 def check_problem(text: bytes) -> tuple[ProblemSpec | None, tuple[Fault, ...]]:

@@ -1,10 +1,15 @@
 """The answer of `plan solve`: a choice, its costs and its proof, under the problem's own names."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import msgspec
+from msgspec import structs
 
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
+from planner.problem.several_models import JointProblem, ModelPart
 from planner.solver.infeasibility import Conflict, conflict_sentence
 from planner.solver.result import SolveResult, SolveStatus
 
@@ -15,12 +20,13 @@ _BYTES = dict.fromkeys((CostMetric.MEMORY.value, CostMetric.TRAFFIC.value), "byt
 _UNITS = _SECONDS | _BYTES | {CostMetric.ENERGY.value: "J"}
 
 
-class PlacedUnit(msgspec.Struct, frozen=True, kw_only=True):
+class PlacedUnit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A unit's device and precision; a further visit of a device is named `NAME again`."""
 
     unit: str
     device: str
     precision: str
+    model: str | None = None
 
 
 class Crossed(msgspec.Struct, frozen=True, kw_only=True, rename={"source": "from", "target": "to"}):
@@ -35,8 +41,28 @@ class Crossed(msgspec.Struct, frozen=True, kw_only=True, rename={"source": "from
     seconds: float
 
 
-class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """What the answer costs; `makespan_s` is None where no order of stages is asked for."""
+class ModelCosts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one request of a model costs, and the devices of its stages in running order."""
+
+    model: str
+    share: float
+    requests_per_s: float | None = None
+    latency_s: float
+    makespan_s: float | None
+    transfer_s: float
+    noise_power: float
+    energy_j: float
+    busy_s: dict[str, float]
+    memory_bytes: dict[str, float]
+    stages: tuple[str, ...]
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the answer costs; `makespan_s` is None where no order of stages is asked for.
+
+    Of several models these are means over their requests; `utilisation` is the share of its time for which
+    the busiest device or link works, where the requests per second are known.
+    """
 
     latency_s: float
     makespan_s: float | None
@@ -48,6 +74,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     energy_j: dict[str, float]
     memory_bytes: dict[str, float]
     traffic_bytes: dict[str, float]
+    utilisation: float | None = None
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,13 +96,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     peak_mib: float | None
 
 
-class Binding(msgspec.Struct, frozen=True, kw_only=True):
+class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A limit that cannot be kept with the others named; `least` would do if only it gave way."""
 
     measure: str
     of: str | None
     at_most: float
     least: float | None
+    model: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,6 +117,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cuts: tuple[Crossed, ...] = ()
     stages: tuple[str, ...] = ()
     costs: Costs | None = None
+    models: tuple[ModelCosts, ...] = ()
     conflict: tuple[Binding, ...] = ()
 
     @property
@@ -124,6 +153,7 @@ def answer_of(
                 of=_of(problem, relaxation.limit.quantity),
                 at_most=relaxation.limit.at_most,
                 least=relaxation.least,
+                model=None if (m := relaxation.limit.quantity.model) is None else str(m),
             )
             for relaxation in (conflict.relaxations if conflict else ())
         )
@@ -147,11 +177,100 @@ def answer_of(
     )
 
 
-def objective_text(problem: PlacementProblem) -> str:
-    """Return the objective as a sum, such as `latency` or `0.5 latency + 2 energy of camera`."""
+def answer_of_several(
+    joint: JointProblem,
+    result: SolveResult,
+    requests_per_s: float | None,
+    peak_mib: float | None,
+    conflict: Conflict | None = None,
+) -> Answer:
+    """Return a solve's answer for several models: means over requests, and each model's own costs.
+
+    Parameters
+    ----------
+    requests_per_s
+        Of all models, if known.
+    """
+    answer = answer_of(joint.problem, result, peak_mib, conflict)
+    goal = structs.replace(answer.objective, name=_objective_of_several(joint))
+    answer = structs.replace(answer, objective=goal)
+    if result.choice is None or answer.costs is None:
+        binding = tuple(_own_binding(joint, binding) for binding in answer.conflict)
+        return structs.replace(answer, conflict=binding)
+    utilisation = None if requests_per_s is None else answer.costs.period_s * requests_per_s
+    alone = [
+        answer_of(part.problem, replace(result, choice=joint.choice_of(model, result.choice)), None)
+        for model, part in enumerate(joint.parts)
+    ]
+    return structs.replace(
+        answer,
+        assignments=tuple(
+            structs.replace(placed, model=part.name)
+            for part, own in zip(joint.parts, alone, strict=True)
+            for placed in own.assignments
+        ),
+        cuts=tuple(cut for own in alone for cut in own.cuts),
+        stages=(),
+        costs=structs.replace(answer.costs, utilisation=utilisation),
+        models=tuple(
+            _model_costs(part, own, requests_per_s) for part, own in zip(joint.parts, alone, strict=True)
+        ),
+    )
+
+
+def _model_costs(part: ModelPart, own: Answer, requests_per_s: float | None) -> ModelCosts:
+    costs = own.costs
+    if costs is None:
+        raise ValueError("a model's answer has costs")
+    return ModelCosts(
+        model=part.name,
+        share=part.share,
+        requests_per_s=None if requests_per_s is None else part.share * requests_per_s,
+        latency_s=costs.latency_s,
+        makespan_s=costs.makespan_s,
+        transfer_s=costs.transfer_s,
+        noise_power=costs.noise_power,
+        energy_j=sum(costs.energy_j.values()),
+        busy_s=costs.busy_s,
+        memory_bytes=costs.memory_bytes,
+        stages=own.stages,
+    )
+
+
+def _own_binding(joint: JointProblem, binding: Binding) -> Binding:
+    """Return a limit of a conflict with a model's number as its name, for one of the model's own requests."""
+    if binding.model is None:
+        return binding
+    part = joint.parts[int(binding.model)]
+    least = None if binding.least is None else binding.least / part.share
+    return structs.replace(binding, model=part.name, at_most=binding.at_most / part.share, least=least)
+
+
+def _objective_of_several(joint: JointProblem) -> str:
+    """Return the objective with each weight as that of a model's own requests."""
+    terms = tuple(
+        term
+        if (m := term.quantity.model) is None
+        else replace(term, weight=term.weight * joint.parts[m].share)
+        for term in joint.problem.objective
+    )
+    names = [part.name for part in joint.parts]
+    return objective_text(replace(joint.problem, objective=terms), names)
+
+
+def objective_text(problem: PlacementProblem, models: Sequence[str] = ()) -> str:
+    """Return the objective as a sum, such as `latency` or `0.5 latency + 2 energy of camera`.
+
+    Parameters
+    ----------
+    models
+        Their names, where there are several.
+    """
     parts = []
     for term in problem.objective:
         of = _of(problem, term.quantity)
+        if term.quantity.model is not None and models:
+            of = models[term.quantity.model]
         name = term.quantity.metric.value + (f" of {of}" if of else "")
         parts.append(name if term.weight == 1 else f"{term.weight:g} {name}")
     return " + ".join(parts)
@@ -174,7 +293,8 @@ def _unit_text(binding: Binding) -> str:
 
 
 def _limit_name(binding: Binding) -> str:
-    return binding.measure + (f" of {binding.of}" if binding.of else "")
+    of = binding.of or binding.model
+    return binding.measure + (f" of {of}" if of else "")
 
 
 def _of(problem: PlacementProblem, quantity: Quantity) -> str | None:
@@ -206,6 +326,14 @@ def _crossed_tensors(problem: PlacementProblem, cost: Cost) -> list[Crossed]:
     return cuts
 
 
+def _summed(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    """Return name -> sum: several models' visits of a device have its name."""
+    totals = dict.fromkeys(names, 0.0)
+    for name, value in zip(names, values, strict=True):
+        totals[name] += value
+    return totals
+
+
 def _costs_by_name(problem: PlacementProblem, cost: Cost) -> Costs:
     names = [device.name for device in problem.devices]
     physical_devices = [d for d in range(len(names)) if problem.physical_device(d) == d]
@@ -216,7 +344,7 @@ def _costs_by_name(problem: PlacementProblem, cost: Cost) -> Costs:
         transfer_s=cost.transfer_s,
         noise_power=cost.noise_power,
         money=cost.money,
-        busy_s=dict(zip(names, cost.busy_s, strict=True)),
+        busy_s=_summed(names, cost.busy_s),
         energy_j={names[d]: cost.energy_j[d] for d in physical_devices},
         memory_bytes={names[d]: cost.memory_bytes[d] for d in physical_devices},
         traffic_bytes={link.name: n for link, n in zip(problem.links, cost.traffic_bytes, strict=True)},

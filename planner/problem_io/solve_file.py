@@ -6,8 +6,8 @@ from pathlib import Path
 
 from planner.errors import UsageError
 from planner.peak_memory import peak_mib
-from planner.problem_io.loader import load_problem
-from planner.problem_io.solution import Answer, answer_of
+from planner.problem_io.loader import joint_problem_of, load_spec, problem_of, solver_options
+from planner.problem_io.solution import Answer, answer_of, answer_of_several
 from planner.solver.backends import SolverOptions
 from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve
@@ -52,11 +52,15 @@ def solve_file(path: Path, changes: SolverChanges) -> Answer:
     SolverError
         If the solver ran out of time without an answer.
     """
-    problem, options = load_problem(path)
-    options = changes.applied_to(options)
+    spec = load_spec(path)
+    options = changes.applied_to(solver_options(spec))
+    joint = joint_problem_of(spec) if spec.models else None
+    problem = joint.problem if joint else problem_of(spec)
     result = solve(problem, options)
     conflict = None
     if result.choice is None:
         left = replace(options, time_limit_s=options.time_limit_s - result.runtime_s)
         conflict = find_conflict(problem, left)
+    if joint is not None:
+        return answer_of_several(joint, result, spec.requests_per_s, peak_mib(), conflict)
     return answer_of(problem, result, peak_mib(), conflict)

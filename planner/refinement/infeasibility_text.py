@@ -1,16 +1,19 @@
 """A conflict of budgets in the scenario's own keys and units."""
 
-from collections.abc import Callable
-from math import ceil, floor, log10
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import ceil, floor, isclose, log10
 
 from planner.costs.budget_limits import BudgetUnit, unit_of
-from planner.problem.quantities import CostMetric
+from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.scenario.schema import Scenario
+from planner.scenario.several_models import SeveralModels
 from planner.solver.infeasibility import Conflict, LimitRelaxation, conflict_sentence
 
 _DIGITS = 4  # of a budget that would do, rounded up
 _ERRORS = ("noise_relative_rms", "max_abs_error", "top1_agreement", "accuracy_drop", "metric_drop")
 _ROUNDING = 1e-6
+_PERIOD = Quantity(CostMetric.PERIOD)
 
 
 def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float], float]) -> str:
@@ -25,6 +28,50 @@ def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float
     ways = [way for relaxation in conflict.relaxations if (way := _way_text(scenario, relaxation, noise))]
     sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal)
     return f"infeasible at the measured costs: {sentence}"
+
+
+def models_conflict_text(
+    several: SeveralModels, conflict: Conflict, noises: Sequence[Callable[[float], float]]
+) -> str:
+    """Return why there is no plan for several models.
+
+    Parameters
+    ----------
+    noises
+        Model -> noise power that a sum of noise powers comes to.
+    """
+    budgets, ways = [], []
+    for relaxation in conflict.relaxations:
+        budget, way = _texts_of_models(several, relaxation, noises)
+        budgets.append(budget)
+        ways += [way] if way else []
+    sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal)
+    return f"infeasible at the measured costs: {sentence}"
+
+
+def _texts_of_models(
+    several: SeveralModels, relaxation: LimitRelaxation, noises: Sequence[Callable[[float], float]]
+) -> tuple[str, str | None]:
+    """Return a limit as a person reads it, and what would do in its place."""
+    limit, least = relaxation.limit, relaxation.least
+    rate, model = several.requests_per_s, limit.quantity.model
+    if rate is not None and limit.quantity == _PERIOD and isclose(limit.at_most, several.utilisation / rate):
+        way = f"{_round_down(several.utilisation / least):.10g} requests per s" if least else None
+        return f"{rate:.4g} requests per s at most {several.utilisation:.0%} of the time", way
+    if model is None:
+        shared = several.shared
+        return _limit_text(shared, relaxation, noises[0]), _way_text(shared, relaxation, noises[0])
+    one = several.models[model]
+    # In the joint problem a model's costs count by its share of the requests.
+    own_limit = Limit(replace(limit.quantity, model=None), limit.at_most / one.share)
+    own = replace(relaxation, limit=own_limit, least=None if least is None else least / one.share)
+    way = _way_text(one.scenario, own, noises[model])
+    text = _limit_text(one.scenario, own, noises[model])
+    return f"{one.name}: {text}", way and f"{one.name}: {way}"
+
+
+def _round_down(value: float) -> float:
+    return 1 / _round_up(1 / value) if value else 0.0
 
 
 def _limit_text(scenario: Scenario, relaxation: LimitRelaxation, noise: Callable[[float], float]) -> str:
@@ -42,7 +89,7 @@ def _way_text(scenario: Scenario, relaxation: LimitRelaxation, noise: Callable[[
     unit = unit_of(scenario, relaxation.limit.quantity)
     value = _in_unit(unit, relaxation, relaxation.least, noise)
     least = relaxation.limit.quantity.metric is CostMetric.PERIOD  # a throughput has to fall
-    enough = 1 / _round_up(1 / value) if least and value else _round_up(value)
+    enough = _round_down(value) if least else _round_up(value)
     return unit.text(f"{enough:.10g}") + ("" if relaxation.proved else " (or closer to the budget)")
 
 

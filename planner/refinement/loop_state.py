@@ -94,7 +94,7 @@ class LoopState:
     @property
     def near_best(self) -> float:
         """The objective up to which a plan in one precision is worth timing."""
-        return _NEAR * self.best.objective
+        return near(self.best.objective)
 
     def was_timed(self, choice: Choice) -> bool:
         """Return whether a plan was timed."""
@@ -129,6 +129,11 @@ class LoopState:
     def believing_best(self) -> "LoopState":
         """Return the state in which the seconds that the best plan showed are believed."""
         return replace(self, latency=corrected(self.latency, self.best.timings))
+
+
+def near(objective: float) -> float:
+    """Return the objective up to which a plan in one precision is worth timing."""
+    return _NEAR * objective
 
 
 def corrected(

@@ -37,7 +37,7 @@ _STEP = 0.5
 _MARGIN = 0.95
 # Trying a plan out builds and runs it, which takes seconds. After 23 plans, 1e-7 of the power if each halved
 # it, the last one is fp32.
-_MOST_ROUNDS = 24
+MOST_ROUNDS = 24
 # Each further solve halves, on a logarithmic scale, the span between what keeps the budgets and what breaks
 # them: three leave an eighth of it.
 _MOST_LOOSENED = 3
@@ -52,7 +52,7 @@ _HOPELESS = 3.0
 # An answer that has nothing to do with the right one, but its size: |a - b|^2 = |a|^2 + |b|^2, twice the
 # signal's power. No plan is expected to have more noise.
 _UNRELATED = 2.0
-_GAIN = 1e-3  # of the objective; less is within what timing a plan twice differs by
+GAIN = 1e-3  # of the objective; less is within what timing a plan twice differs by
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +150,13 @@ class NoiseLimitSearch:
     def solve(self, problem: PlacementProblem, state: SearchState) -> SearchResult:
         """Solve, try out, and solve again with another limit while that is worth it."""
         if not has_error_budget(self.budget):
-            limited = problem.with_limit(NOISE, self._first_limit(state))
+            limited = problem.with_limit(NOISE, self.first_limit(state))
             return SearchResult(limited, solve(limited, self.options), (), state=state)
         return self._try_beyond_limit(self._search(problem, state))
 
     def bound_for(self, problem: PlacementProblem, choice: Choice, state: SearchState) -> SearchResult:
         """Return a plan that was tried out, with a bound under the limit that was found."""
-        limited = problem.with_limit(NOISE, self._first_limit(state))
+        limited = problem.with_limit(NOISE, self.first_limit(state))
         solved, objective = solve(limited, self.options), evaluate(limited, choice).objective
         return _delivered(_Candidate(limited, replace_choice(solved, choice, objective)), state)
 
@@ -168,20 +168,20 @@ class NoiseLimitSearch:
         plans = []
         for result in uniform_precision_plans(free, self.options):
             if (result.objective or 0.0) <= at_most:
-                kept, state = self._keeps(free, result, state)
+                kept, state = self.keeps(free, result.choice, state)
                 plans += [result] if kept else []
         return plans, state
 
     def _search(self, problem: PlacementProblem, state: SearchState) -> SearchResult:
         best: _Candidate | None = None
-        limit = self._first_limit(state)
+        limit = self.first_limit(state)
         while True:
             limited = problem.with_limit(NOISE, limit)
             last = _Candidate(limited, solve(limited, self.options))
             choice = last.result.choice
             if choice is None:
                 return _finished(best, last, (), state)
-            shown, state = self._try_out(limited, choice, state)
+            shown, state = self.try_out(limited, choice, state)
             cost = evaluate(limited, choice)
             state = state.learned(
                 limited.tightest_limit(CostMetric.NOISE), cost.noise_power, kept=not shown.broken
@@ -189,18 +189,19 @@ class NoiseLimitSearch:
             if not shown.broken and (best is None or _objective(last) < _objective(best)):
                 best = last
             if best is not None:
-                following, state = self._looser(limited, cost, shown.held_back, state)
+                following, state = self.looser(limited, cost, shown.held_back, state)
             else:
-                following = self._tighter(cost, shown.held_back, state)
+                following = self.tighter(cost, shown.held_back, state)
             if following is None:
-                return _finished(best, last, self._unmet(shown.held_back), state)
+                return _finished(best, last, self.unmet(shown.held_back), state)
             limit = following if following < inf else None
 
-    def _unmet(self, metrics: Metrics) -> tuple[str, ...]:
+    def unmet(self, metrics: Metrics) -> tuple[str, ...]:
+        """Return the budgets that a plan breaks, as sentences."""
         broken = doubtful_budgets(self.budget, metrics)
         return tuple(f"{name} {value:.6g} instead of {allowed:.6g}" for name, allowed, value in broken)
 
-    def _try_out(
+    def try_out(
         self, problem: PlacementProblem, choice: Choice, state: SearchState
     ) -> tuple[Round, SearchState]:
         """Return what a plan shows on held-back data; each is tried out once."""
@@ -233,25 +234,25 @@ class NoiseLimitSearch:
         free = searched.problem.with_limit(NOISE, None)
         for result in unconstrained_noise_plans(free, self.options):
             choice, objective = result.choice, result.objective or 0.0
-            if choice is None or objective >= best_objective * (1 - _GAIN):
+            if choice is None or objective >= best_objective * (1 - GAIN):
                 break
-            keeps, state = self._keeps(free, result, state)
+            keeps, state = self.keeps(free, choice, state)
             if keeps:
                 bounded = replace_choice(searched.result, choice, objective)
                 return _delivered(_Candidate(searched.problem, bounded), state)
         return replace(searched, state=state)
 
-    def _keeps(
-        self, free: PlacementProblem, result: SolveResult, state: SearchState
+    def keeps(
+        self, free: PlacementProblem, choice: Choice | None, state: SearchState
     ) -> tuple[bool, SearchState]:
         """Return whether a plan keeps the error budgets, without trying out what has no hope."""
-        if result.choice is None:
+        if choice is None:
             return False, state
         if not has_error_budget(self.budget):
             return True, state
-        if result.choice not in state.rounds and self._is_hopeless(evaluate(free, result.choice)):
+        if choice not in state.rounds and self._is_hopeless(evaluate(free, choice)):
             return False, state
-        shown, state = self._try_out(free, result.choice, state)
+        shown, state = self.try_out(free, choice, state)
         return not shown.broken, state
 
     def _is_hopeless(self, cost: Cost) -> bool:
@@ -259,7 +260,7 @@ class NoiseLimitSearch:
         expected = min(_UNRELATED, self.noise_model.predict(cost.noise_power))
         return allowed is not None and expected > (_HOPELESS * allowed) ** 2
 
-    def _first_limit(self, state: SearchState) -> float | None:
+    def first_limit(self, state: SearchState) -> float | None:
         """Return a limit known to keep the budgets, else the one that the noise model predicts to."""
         allowed = self.budget.noise_relative_rms
         if state.highest_kept is not None:
@@ -268,14 +269,14 @@ class NoiseLimitSearch:
             limit = inf if allowed is None else self.noise_model.invert(allowed**2)
         return limit if limit < inf else None  # noise that saturates keeps some budgets at any sum
 
-    def _tighter(self, cost: Cost, metrics: Metrics, state: SearchState) -> float | None:
+    def tighter(self, cost: Cost, metrics: Metrics, state: SearchState) -> float | None:
         """Return a lower limit; None if there is no noise left to take away."""
         if cost.noise_power == 0:
             return None
-        last = len(state.rounds) >= _MOST_ROUNDS - 1
+        last = len(state.rounds) >= MOST_ROUNDS - 1
         return 0.0 if last else cost.noise_power * reduction_factor(self.budget, metrics)
 
-    def _looser(
+    def looser(
         self, problem: PlacementProblem, cost: Cost, metrics: Metrics, state: SearchState
     ) -> tuple[float | None, SearchState]:
         """Return a greater limit that may keep the budgets too; None if that is not worth a solve."""
@@ -316,11 +317,15 @@ def _finished(
 
 
 def _delivered(plan: _Candidate, state: SearchState) -> SearchResult:
-    rounds = tuple(
-        msgspec.structs.replace(shown, delivered=choice == plan.result.choice)
+    return SearchResult(plan.problem, plan.result, rounds_of(state, plan.result.choice), state=state)
+
+
+def rounds_of(state: SearchState, delivered: Choice | None) -> tuple[Round, ...]:
+    """Return every plan that was tried out, the delivered one marked."""
+    return tuple(
+        msgspec.structs.replace(shown, delivered=choice == delivered)
         for choice, shown in state.rounds.items()
     )
-    return SearchResult(plan.problem, plan.result, rounds, state=state)
 
 
 def _objective(plan: _Candidate) -> float:

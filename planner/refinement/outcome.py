@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.deployment.built_models import BuiltModels
+from planner.plan.models_record import ModelsPlan
 from planner.plan.records import Plan
 from profiling.records.profile import Profile
 
@@ -25,5 +26,23 @@ class Outcome:
     plan: Plan
     built: BuiltModels | None
     profiles: Mapping[str, Profile]
+    failures: tuple[str, ...] = ()
+    conflict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsOutcome:
+    """What came of planning several models together.
+
+    Parameters
+    ----------
+    outcomes
+        Model -> what came of it; empty where there is no plan.
+    failures, conflict
+        As those of `Outcome`, of all models.
+    """
+
+    record: ModelsPlan
+    outcomes: Mapping[str, Outcome]
     failures: tuple[str, ...] = ()
     conflict: str = ""

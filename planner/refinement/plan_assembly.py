@@ -73,7 +73,7 @@ def assemble_plan(
             bound=result.bound,
             gap=result.gap,
         ),
-        solver=_solver_run(result),
+        solver=solver_run(result),
         quantization=planning.quantization,
         model_sha256=model_hash(planning.graph.model),
         calibration_sha256=planning.samples,
@@ -117,7 +117,7 @@ def assemble_infeasible(planning: PlanningProblem, searched: SearchResult) -> Pl
         format=FORMAT,
         status=SolveStatus.INFEASIBLE.value,
         objective=Objective(name=objective_name(planning.scenario), value=None, bound=None, gap=None),
-        solver=_solver_run(searched.result),
+        solver=solver_run(searched.result),
         quantization=planning.quantization,
         model_sha256=model_hash(planning.graph.model),
         calibration_sha256=planning.samples,
@@ -146,7 +146,8 @@ def objective_name(scenario: Scenario) -> str:
     return " + ".join(f"{weight:g} {name}" for name, weight in scenario.objective if weight)
 
 
-def _solver_run(result: SolveResult) -> SolverRun:
+def solver_run(result: SolveResult) -> SolverRun:
+    """Return what the solver did, and what this process held at most."""
     return SolverRun(
         name=result.solver,
         runtime_s=result.runtime_s,

@@ -8,9 +8,12 @@ graph_figure: the model's graph as a figure
 html_page: template, scripts and style that both pages share
 html_values: numbers of a record as a page shows them
 inspection_table: `plan inspect` as terminal tables
+models_html: the report of several models
+models_table: what several models share, as a terminal table
 plan_html: the page of a plan
 plan_tables: a plan as terminal tables
 profile_tables: a profile, and what differs between two, as terminal tables
+rates_table: the best plans of several models over request rates, as tables
 solution_table: the answer of `plan solve` -> terminal tables
 terminal_table: what terminal tables share
 """

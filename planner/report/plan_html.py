@@ -75,7 +75,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             formatted("ms", "predicted", "transfer_s"),
             formatted("percent", "objective", "gap"),
         ),
-        too_few=[too_few_text(too_few) for too_few in plan.too_few_samples],
+        too_few=[*_part_lines(plan), *map(too_few_text, plan.too_few_samples)],
         costs=list(_cost_rows(plan, formatted)),
         graph_svg=Markup(graph_svg),
         legend=LEGEND,
@@ -109,6 +109,16 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         footer=f"splitquant {version('splitquant')}; model {plan.model_sha256[:12]}; "
         + ", ".join(f"{device} quantizes as {label}" for device, label in plan.quantization.items()),
     )
+
+
+def _part_lines(plan: Plan) -> Iterator[str]:
+    """Yield what a plan is a part of, if it is one of several models'."""
+    if plan.part_of is not None:
+        others = [name for name in plan.part_of.models if name != plan.part_of.model]
+        yield (
+            f"Model {plan.part_of.model} was planned together with {', '.join(others) or 'no other'}: "
+            "objective, bound and gap are of all of them, memory and load here are this model's alone"
+        )
 
 
 def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:

@@ -15,6 +15,8 @@ def answer_table(answer: Answer) -> RenderableType:
     tables = [_devices_table(answer)]
     if answer.cuts:
         tables.append(_cuts_table(answer))
+    if answer.models:
+        tables.append(_models_table(answer))
     return Group(*tables, _objective_table(answer))
 
 
@@ -27,6 +29,17 @@ def _devices_table(answer: Answer) -> Table:
         counts = [str(on_device.count(precision)) for precision in precisions]
         if on_device or seconds:
             table.add_row(device, str(len(on_device)), *counts, f"{seconds * MILLI:.6g}")
+    return table
+
+
+def _models_table(answer: Answer) -> Table:
+    table = new_table("models", ("model", "stages"), ("requests", "latency ms", "noise power"))
+    for row in answer.models:
+        requests = (
+            f"{row.share * 100:.4g} %" if row.requests_per_s is None else f"{row.requests_per_s:.6g} per s"
+        )
+        stages = " > ".join(row.stages)
+        table.add_row(row.model, stages, requests, f"{row.latency_s * MILLI:.6g}", f"{row.noise_power:.4g}")
     return table
 
 
@@ -48,6 +61,8 @@ def _objective_table(answer: Answer) -> Table:
     table.add_row(goal.name, f"{goal.value:.9g}")
     table.add_row("proved bound", f"{goal.bound:.9g}")
     table.add_row("gap", f"{(goal.gap or 0.0) * 100:.4g} %")
+    if answer.costs is not None and answer.costs.utilisation is not None:
+        table.add_row("busiest device or link works", f"{answer.costs.utilisation * 100:.4g} % of the time")
     size = program_size(run.variables, run.constraints)
     table.add_row(run.name, f"{run.runtime_s:.2f} s, {size}")
     if run.peak_mib is not None:

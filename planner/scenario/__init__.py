@@ -8,8 +8,10 @@ fleet_schema: `fleet`: classes of a device, and their bandwidths
 loader: YAML and --set -> Scenario
 missing_files: files and modules that a scenario names and that are not there
 model_paths: what a scenario calls its model, and the paths in it made absolute
+models_schema: the keys of a scenario of several models
 partial_scenario: what can be read of a scenario that has faults, so that the rest is checked too
 schema: the scenario as pydantic models
+several_models: a scenario of several models -> one scenario per model, and what they share
 validation: checks a scenario whole, and gives its JSON Schema
 validation_messages: faults in lines with key, file, line and column
 yaml_text: YAML text from outside -> plain values, within bounds that are checked before anything is built

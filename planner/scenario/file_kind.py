@@ -44,7 +44,7 @@ def _describe_model(path: Path) -> tuple[str, str]:
 def _describe_folder(path: Path) -> tuple[str, str]:
     if (path / "saved_model.pb").is_file():
         return _describe_model(path)
-    if (path / "plan.json").is_file():
+    if (path / "plan.json").is_file() or (path / "models.json").is_file():
         return "a plan's folder", f"give a scenario, or `plan verify {path}`"
     scenarios = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
     return (

@@ -18,6 +18,7 @@ from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.missing_files import missing_files
 from planner.scenario.model_paths import located_conversion, located_model
 from planner.scenario.schema import ConversionSpec, Scenario
+from planner.scenario.several_models import MODELS, SeveralModels, moved_fault, read_models
 from planner.scenario.validation import check_conversion, check_scenario, read_scenario
 from planner.scenario.validation_messages import Fault
 from planner.scenario.yaml_text import MOST_BYTES, load_yaml
@@ -26,6 +27,30 @@ from profiling.input_files import read_input
 _EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
 _DEEPEST = 32  # parts of a key: far more than a scenario's keys have
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+def load_ready_models(path: Path, overrides: Sequence[str] = ()) -> Scenario | SeveralModels:
+    """Read a scenario of one model as `load_ready_scenario` does, or one of several, whose files are there.
+
+    Raises
+    ------
+    ScenarioError
+        With one line per fault.
+    """
+    content, positions = _read_content(path, overrides)
+    if MODELS not in content:
+        return load_ready_scenario(path, overrides)
+    faults = list(_unset_variables(content))
+    several, faults_of_values = read_models(_copied(content, _expand))
+    if several is None:
+        _refuse(path, positions, [*faults, *faults_of_values])
+        raise ScenarioError(f"{path}: is no scenario")
+    folder = path.resolve().parent
+    located = several.mapped(lambda scenario: _absolute(scenario, folder))
+    for number, one in enumerate(located.models):
+        faults += (moved_fault(fault, number) for fault in missing_files(one.scenario))
+    _refuse(path, positions, [*faults, *faults_of_values])
+    return located
 
 
 def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
@@ -61,6 +86,17 @@ def load_ready_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
 
 def _read_scenario(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], object]:
     """Return the scenario as far as it is right, its paths absolute, its faults, and where its keys stand."""
+    content, positions = _read_content(path, overrides)
+    if MODELS in content:
+        raise ScenarioError(f"{path}: holds several models; this command takes a scenario of one")
+    faults = list(_unset_variables(content))
+    # Through JSON, so that a scenario in YAML and one in a plan are checked alike.
+    scenario, faults_of_values = read_scenario(json.dumps(_copied(content, _expand), default=str))
+    return _absolute(scenario, path.resolve().parent), [*faults, *faults_of_values], positions
+
+
+def _read_content(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], object]:
+    """Return what a file says, with settings in place of its values, and where its keys stand."""
     refuse_other_than_scenario(path)
     try:
         text = read_input(path, MOST_BYTES).decode("utf-8")
@@ -71,10 +107,7 @@ def _read_scenario(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list
     content = _copied(content, str)  # a YAML alias is one object in two places
     for setting in overrides:
         _override(content, setting)
-    faults = list(_unset_variables(content))
-    # Through JSON, so that a scenario in YAML and one in a plan are checked alike.
-    scenario, faults_of_values = read_scenario(json.dumps(_copied(content, _expand), default=str))
-    return _absolute(scenario, path.resolve().parent), [*faults, *faults_of_values], positions
+    return content, positions
 
 
 def _refuse(path: Path, positions: object, faults: Sequence[Fault]) -> None:

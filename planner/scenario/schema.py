@@ -260,7 +260,27 @@ class ConversionSpec(Part):
     opset: Annotated[int, Field(ge=13, le=18)] = 17
 
 
-class Scenario(Part):
+class SharedSpec(Part):
+    """The devices that models may run on, and what holds for all of them."""
+
+    devices: tuple[DeviceSpec, ...] = Field(min_length=1, max_length=64)
+    links: tuple[LinkSpec, ...] = Field((), max_length=1024)
+    precisions: tuple[Precision, ...] = Field((Precision.FP32, Precision.INT8), min_length=1)
+    weights: Literal["plain", "compressed"] = Field(
+        "plain",
+        description="In which form devices keep weights, for memory budgets: as they compute, or compressed.",
+    )
+    wires: tuple[Wire, ...] = Field(
+        (), description="Forms besides its own in which a float tensor may cross links."
+    )
+    quantization: QuantizationSpec = Field(QuantizationSpec(), description="For devices that say nothing.")
+    objective: Objective = "latency"
+    requests_per_month: Positive | None = Field(None, description="For budget.money_per_month.")
+    solver: SolverSpec = SolverSpec()
+    profiling: ProfilingSpec = ProfilingSpec()
+
+
+class Scenario(SharedSpec):
     """A model, the data it is judged on, the devices it may run on, and what must hold."""
 
     model: str = Field(
@@ -274,25 +294,10 @@ class Scenario(Part):
     metric: ObjectName | None = Field(
         None, description="module:function(outputs, labels) -> float beside the scenario; more is better."
     )
-    devices: tuple[DeviceSpec, ...] = Field(min_length=1, max_length=64)
-    links: tuple[LinkSpec, ...] = Field((), max_length=1024)
     source: str = Field(description="Device at which the inputs arise.")
     sink: str = Field(description="Device at which the outputs are due.")
-    precisions: tuple[Precision, ...] = Field((Precision.FP32, Precision.INT8), min_length=1)
-    weights: Literal["plain", "compressed"] = Field(
-        "plain",
-        description="In which form devices keep weights, for memory budgets: as they compute, or compressed.",
-    )
-    wires: tuple[Wire, ...] = Field(
-        (), description="Forms besides its own in which a float tensor may cross links."
-    )
-    quantization: QuantizationSpec = Field(QuantizationSpec(), description="For devices that say nothing.")
     budget: BudgetSpec = BudgetSpec()
-    objective: Objective = "latency"
-    requests_per_month: Positive | None = Field(None, description="For budget.money_per_month.")
     placement: PlacementSpec = PlacementSpec()
-    solver: SolverSpec = SolverSpec()
-    profiling: ProfilingSpec = ProfilingSpec()
     fleet: FleetSpec | None = Field(
         None, description="Classes of a device for which `plan compare --plans K` chooses plans."
     )

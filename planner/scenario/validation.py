@@ -48,11 +48,6 @@ def check_conversion(text: str | bytes) -> tuple[ConversionSpec | None, tuple[Fa
         return None, describe_faults(exc.errors(), ConversionSpec, ())
 
 
-def scenario_schema() -> dict[str, object]:
-    """Return the JSON Schema of a scenario."""
-    return Scenario.model_json_schema(by_alias=True)
-
-
 def _crosscheck(scenario: Scenario, faults: Sequence[Fault]) -> Iterator[Fault]:
     """Yield what is wrong between keys, as far as the faults of single keys leave that to be judged."""
     wrong = {fault.key_path for fault in faults}

@@ -7,8 +7,10 @@ import msgspec
 from msgspec import inspect
 
 from planner.comparison.records import Comparison
+from planner.comparison.request_rates import RateComparison
 from planner.output.comparison_folder import RunnableFleet, RunnableSet
 from planner.plan.manifest import Manifest
+from planner.plan.models_record import ModelsPlan
 from planner.plan.records import Plan
 from planner.problem_io.solution import Answer
 from profiling.inspection import Inspection
@@ -19,8 +21,10 @@ KEYS = Path(__file__).parent / "json_keys.txt"
 RECORDS = {
     "plan.json": Plan,
     "manifest.json": Manifest,
+    "models.json": ModelsPlan,
     "profile": Profile,
     "compare.json": Comparison,
+    "rates.json": RateComparison,
     "plans.json": RunnableSet,
     "fleet.json": RunnableFleet,
     "plan inspect --json": Inspection,

@@ -44,6 +44,7 @@ DOORS = {
     "highspy": (),
     "pydantic": (
         "planner.scenario.schema",
+        "planner.scenario.models_schema",
         "planner.scenario.field_types",
         "planner.scenario.data_schema",
         "planner.scenario.fleet_schema",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric
+from planner.problem.several_models import JointProblem
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Price:
     memory: list[float]
     energy: list[float]
     traffic: list[float]
+    loads: list[float]  # seconds of each device, then of each link
     money: float
     ordered: bool
     sound: bool
@@ -77,6 +79,7 @@ def price(problem: PlacementProblem, choice: Choice) -> Price:
         memory=memory,
         energy=energy,
         traffic=traffic,
+        loads=[*loads, *on_links],
         money=math.fsum(
             [
                 *(device.price_per_s * b for device, b in zip(problem.devices, busy, strict=True)),
@@ -282,3 +285,61 @@ def best(problem: PlacementProblem) -> float | None:
     """Return the least objective of all feasible choices, None if there is none."""
     costs = (price(problem, choice) for choice in choices(problem))
     return min((c.objective for c in costs if feasible(problem, c)), default=None)
+
+
+@dataclass
+class JointPrice:
+    """What a choice for several models costs each of them, for one of its own requests."""
+
+    joint: JointProblem
+    parts: list[Price]
+
+    def of(self, quantity) -> float:
+        """Return the mean over the requests, of one model its share in it; memory as it is held."""
+        own = [part.of(quantity) for part in self.parts]
+        if quantity.metric is CostMetric.MEMORY:
+            return math.fsum(own)
+        shares = [part.share for part in self.joint.parts]
+        if quantity.metric is CostMetric.PERIOD:
+            if math.inf in own:
+                return math.inf
+            loads = zip(*(part.loads for part in self.parts), strict=True)
+            return max(math.fsum(s * x for s, x in zip(shares, row, strict=True)) for row in loads)
+        if quantity.model is not None:
+            return shares[quantity.model] * own[quantity.model]
+        return math.fsum(s * x for s, x in zip(shares, own, strict=True))
+
+
+def best_of_several(joint: JointProblem) -> float | None:
+    """Return the least objective of all feasible choices for several models, None if there is none.
+
+    Each model is priced alone, for itself, and only then added up.
+    """
+    priced = [
+        [(choice, price(part.problem, choice)) for choice in choices(part.problem)] for part in joint.parts
+    ]
+    # What keeps a model's own limits and rules.
+    possible = [
+        [(choice, cost) for choice, cost in row if feasible(part.problem, cost)]
+        for part, row in zip(joint.parts, priced, strict=True)
+    ]
+    found = []
+    for row in itertools.product(*possible):
+        cost = JointPrice(joint, [own for _, own in row])
+        kept = all(
+            cost.of(x.quantity) <= x.at_most * (1 + 1e-12) + 1e-12
+            for x in joint.problem.limits
+            if not x.quantity.is_of_models
+        )
+        if kept and _keeps_groups(joint.problem, joint.joined([choice for choice, _ in row])):
+            found.append(math.fsum(t.weight * cost.of(t.quantity) for t in joint.problem.objective))
+    return min(found, default=None)
+
+
+def _keeps_groups(problem, choice) -> bool:
+    at = [
+        problem.physical_device(v.options[c].device)
+        for v, c in zip(problem.vertices, choice.options, strict=True)
+    ]
+    together = all(len({at[v] for v in group}) == 1 for group in problem.together)
+    return together and all(at[a] != at[b] for a, b in problem.apart)

@@ -1,6 +1,6 @@
 """Hypothesis strategies for small placement problems."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import networkx as nx
 from hypothesis import strategies as st
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from planner.problem.devices import Device, Link
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.several_models import JointProblem, ModelPart, join_models
 from planner.problem.tensors import Flow, Format, WireForm
 from planner.problem.units import Option, Vertex
 
@@ -25,6 +26,21 @@ _FORMATS = (
 )
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where units can be: device -> the quantized formats of its options."""
+
+    devices: list[Device]
+    kinds: list[tuple[int, ...]]
+    links: list[Link]
+    formats: tuple[Format, ...]
+
+    @property
+    def quantities(self) -> list[Quantity]:
+        spans = not any(not device.contiguous for device in self.devices)
+        return _quantities(self.devices, self.links, spans=spans)
+
+
 @st.composite
 def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True) -> PlacementProblem:
     """Problems of few enough choices to enumerate.
@@ -34,8 +50,44 @@ def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True
     extras
         Whether devices may be visited again, and tensors have wires.
     """
-    count = draw(st.integers(1, max_devices))
     units = draw(st.integers(1, max_units))
+    places = draw(_places(units, max_devices, extras))
+    problem = draw(_placed(places, units, extras and units <= 3))
+    limits = tuple(
+        draw(_limit(draw(st.sampled_from(places.quantities)))) for _ in range(draw(st.integers(0, 4)))
+    )
+    return replace(problem, limits=limits, objective=tuple(draw(_objective(places.quantities))))
+
+
+@st.composite
+def joint_problems(draw, max_units: int = 3, max_devices: int = 2) -> JointProblem:
+    """Two models on the same devices, few enough choices to enumerate."""
+    places = draw(_places(max_units, max_devices, True))
+    share = draw(st.sampled_from([0.5, 0.25, 0.875]))
+    shared = [quantity for quantity in places.quantities if not quantity.is_of_models]
+    own = [quantity for quantity in places.quantities if quantity.is_of_models]
+    parts = []
+    for name, part_share in (("a", share), ("b", 1 - share)):
+        problem = draw(_placed(places, draw(st.integers(1, max_units)), False))
+        starts = [replace(device, start_s=draw(_MILLI)) for device in problem.devices]
+        limits = [draw(_limit(draw(st.sampled_from(own)))) for _ in range(draw(st.integers(0, 2)))]
+        problem = replace(problem, devices=tuple(starts), limits=tuple(limits))
+        parts.append(ModelPart(name, part_share, problem))
+    limits = [draw(_limit(draw(st.sampled_from(shared)))) for _ in range(draw(st.integers(0, 3)))]
+    of_one = [replace(quantity, model=model) for quantity in own for model in range(2)]
+    objective = draw(_objective([*places.quantities, *of_one]))
+    joint = join_models(parts, limits, objective)
+    if draw(_RARELY):  # units of different models, by a rule
+        pair = (0, len(parts[0].problem.vertices))
+        rule = draw(st.sampled_from(["together", "apart"]))
+        changed = {rule: (*getattr(joint.problem, rule), pair)}
+        joint = replace(joint, problem=replace(joint.problem, **changed))
+    return joint
+
+
+@st.composite
+def _places(draw, units: int, max_devices: int, extras: bool) -> Places:
+    count = draw(st.integers(1, max_devices))
     if units > 4:
         count = min(count, 2)  # at most 4096 assignments to enumerate
     formats = _FORMATS[: draw(st.integers(2, 4))]
@@ -49,10 +101,19 @@ def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True
         kinds.append(kinds[0])
     elif extras and draw(_RARELY):
         devices[0] = replace(devices[0], contiguous=False)
+    links = [Link(f"{a}-{b}", a, b, draw(st.integers(0, 3)) / 1e3) for a, b in draw(_pairs(devices))]
+    return Places(devices, kinds, links, formats)
+
+
+@st.composite
+def _placed(draw, places: Places, units: int, wires: bool) -> PlacementProblem:
+    """Draw a network on some devices, without limits."""
+    devices, links, formats = places.devices, places.links, places.formats
+    homes = [d for d, device in enumerate(devices) if device.visit_of is None]
     vertices = [
         Vertex(
             f"u{i}",
-            tuple(draw(_options(kinds))),
+            tuple(draw(_options(places.kinds))),
             kernel_forced=draw(st.booleans()),
             coupled_with=tuple({draw(st.integers(0, units + 1)) for _ in range(2)} - {i})
             if draw(_RARELY)
@@ -60,12 +121,9 @@ def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True
         )
         for i in range(units)
     ] + [
-        Vertex(name, (Option(draw(st.integers(0, count - 1))),), is_terminal=True)
-        for name in ("source", "sink")
+        Vertex(name, (Option(draw(st.sampled_from(homes))),), is_terminal=True) for name in ("source", "sink")
     ]
-    links = [Link(f"{a}-{b}", a, b, draw(st.integers(0, 3)) / 1e3) for a, b in draw(_pairs(devices))]
     readers = draw(_readers(units))
-    wires = extras and units <= 3
     flows = [
         draw(_flow(p, tuple(sorted(c)), devices, links, len(formats), units, wires))
         for p, c in sorted(readers.items())
@@ -73,8 +131,6 @@ def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True
     if draw(st.booleans()):
         seams = [draw(_table(len(devices), len(formats))) for _ in range(2)]
         flows = [replace(f, leave_s=seams[0], enter_s=seams[1]) for f in flows]
-    spans = not any(not device.contiguous for device in devices)
-    quantities = _quantities(devices, links, spans=spans)
     groups = units > 1 and draw(_RARELY)
     pairs = units > 2 and draw(_RARELY)
     return PlacementProblem(
@@ -83,8 +139,6 @@ def problems(draw, max_units: int = 6, max_devices: int = 3, extras: bool = True
         flows=tuple(flows),
         links=tuple(links),
         formats=formats,
-        limits=tuple(draw(_limit(draw(st.sampled_from(quantities)))) for _ in range(draw(st.integers(0, 4)))),
-        objective=tuple(draw(_objective(quantities))),
         together=((0, units - 1),) if groups else (),
         apart=((0, 1),) if pairs else (),
     )

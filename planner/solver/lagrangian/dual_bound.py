@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit
-from planner.solver.lagrangian.linear_quantity import Multipliers, multipliers_of, parts_of_maximum
+from planner.solver.lagrangian.linear_quantity import (
+    Multipliers,
+    multipliers_of,
+    no_multipliers,
+    parts_of_maximum,
+)
 from planner.solver.lagrangian.relaxation import DeviceOrder, LagrangianRelaxation, LinearRow
 from planner.solver.lagrangian.restricted_master import Column, Maximum, Mixture, solve_restricted_master
 from planner.solver.lagrangian.variable_elimination import Table
@@ -297,8 +302,7 @@ def moves(problem: PlacementProblem, options: Sequence[int]) -> Iterator[tuple[i
 
 def _objective(problem: PlacementProblem) -> Multipliers:
     """Return the multipliers of the objective's sums; memory counts its weights, a maximum nothing."""
-    no_device, no_link = (0.0,) * len(problem.devices), (0.0,) * len(problem.links)
-    total = Multipliers(no_device, no_link, no_link, no_device, no_device)
+    total = no_multipliers(problem)
     for term in problem.objective:
         multipliers = multipliers_of(problem, term.quantity)
         if multipliers is not None:

@@ -20,8 +20,10 @@ class Multipliers:
         Of a joule of a device's units and messages.
     weight
         Of a byte of weights on a device.
+    model_link
+        Of a second that a tensor of a model is on any link, besides `link`; per model.
     noise
-        Of noise power.
+        Of noise power; per model.
     """
 
     busy: tuple[float, ...]
@@ -29,7 +31,8 @@ class Multipliers:
     byte: tuple[float, ...]
     joule: tuple[float, ...]
     weight: tuple[float, ...]
-    noise: float = 0.0
+    model_link: tuple[float, ...]
+    noise: tuple[float, ...]
 
     def times(self, factor: float) -> "Multipliers":
         """Return the multipliers of a multiple of the quantity."""
@@ -43,7 +46,8 @@ class Multipliers:
             scaled(self.byte),
             scaled(self.joule),
             scaled(self.weight),
-            self.noise * factor,
+            scaled(self.model_link),
+            scaled(self.noise),
         )
 
     def plus(self, other: "Multipliers") -> "Multipliers":
@@ -54,12 +58,21 @@ class Multipliers:
             _sum(self.byte, other.byte),
             _sum(self.joule, other.joule),
             _sum(self.weight, other.weight),
-            self.noise + other.noise,
+            _sum(self.model_link, other.model_link),
+            _sum(self.noise, other.noise),
         )
 
 
 def _sum(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(a + b for a, b in zip(first, second, strict=True))
+
+
+def no_multipliers(problem: PlacementProblem) -> Multipliers:
+    """Return the multipliers of nothing."""
+    no_device, no_link, no_model = (
+        (0.0,) * len(row) for row in (problem.devices, problem.links, problem.models)
+    )
+    return Multipliers(no_device, no_link, no_link, no_device, no_device, no_model, no_model)
 
 
 def multipliers_of(problem: PlacementProblem, quantity: Quantity) -> Multipliers | None:
@@ -68,13 +81,16 @@ def multipliers_of(problem: PlacementProblem, quantity: Quantity) -> Multipliers
     Of memory only the weights are a sum; the largest unit's inputs and outputs are left out.
     """
     devices, links = range(len(problem.devices)), range(len(problem.links))
-    no_device, no_link = (0.0,) * len(devices), (0.0,) * len(links)
-    zero = Multipliers(no_device, no_link, no_link, no_device, no_device)
+    zero = no_multipliers(problem)
     of, metric = quantity.of, quantity.metric
     counted_devices = tuple(float(of in (None, problem.physical_device(d))) for d in devices)
     counted_links = tuple(float(of in (None, link)) for link in links)
+    counted_models = tuple(float(quantity.model in (None, model)) for model in problem.models)
     if metric is CostMetric.LATENCY:
-        return replace(zero, busy=(1.0,) * len(devices), link=(1.0,) * len(links))
+        if quantity.model is None:
+            return replace(zero, busy=(1.0,) * len(devices), link=(1.0,) * len(links))
+        busy = tuple(counted_models[device.model] for device in problem.devices)
+        return replace(zero, busy=busy, model_link=counted_models)
     if metric is CostMetric.ENERGY:
         idle = sum(
             problem.devices[d].idle_w * counted_devices[d] for d in devices if problem.physical_device(d) == d
@@ -89,7 +105,7 @@ def multipliers_of(problem: PlacementProblem, quantity: Quantity) -> Multipliers
     if metric is CostMetric.TRAFFIC:
         return replace(zero, byte=counted_links)
     if metric is CostMetric.NOISE:
-        return replace(zero, noise=1.0)
+        return replace(zero, noise=counted_models)
     if metric is CostMetric.MONEY:
         busy = tuple(device.price_per_s for device in problem.devices)
         return replace(zero, busy=busy, byte=tuple(link.price_per_byte for link in problem.links))
@@ -102,10 +118,10 @@ def parts_of_maximum(problem: PlacementProblem, quantity: Quantity) -> tuple[Mul
     A period is the largest of its parts. A makespan is at least as long as each of them, and mostly longer.
     """
     devices, links = range(len(problem.devices)), range(len(problem.links))
-    no_device, no_link = (0.0,) * len(devices), (0.0,) * len(links)
-    zero = Multipliers(no_device, no_link, no_link, no_device, no_device)
+    zero = no_multipliers(problem)
     if quantity.metric is CostMetric.MAKESPAN:
-        return tuple(replace(zero, busy=tuple(float(d == e) for e in devices)) for d in devices)
+        of_model = [d for d in devices if quantity.model in (None, problem.devices[d].model)]
+        return tuple(replace(zero, busy=tuple(float(d == e) for e in devices)) for d in of_model)
     if quantity.metric is not CostMetric.PERIOD:
         return ()
     loads = [

@@ -305,7 +305,7 @@ def _unary(problem: PlacementProblem, options: Sequence[Option], vertex: int, ro
             multipliers.busy[o.device] * (o.seconds + share * problem.devices[o.device].start_s)
             + multipliers.joule[problem.physical_device(o.device)] * o.joules
             + multipliers.weight[problem.physical_device(o.device)] * o.weight_bytes
-            + multipliers.noise * o.noise_power
+            + multipliers.noise[problem.vertices[vertex].model] * o.noise_power
             + activation_cost
             for o, activation_cost in zip(options, activation_costs, strict=True)
         ]
@@ -344,7 +344,7 @@ class _FlowCosts:
         self, relaxation: LagrangianRelaxation, flow: Flow, scope: Scope, consumers: Sequence[int]
     ) -> None:
         self._relaxation, self._flow, self._problem = relaxation, flow, relaxation.problem
-        self._consumers = consumers
+        self._consumers, self._model = consumers, relaxation.problem.flow_model(flow)
         self._axes = {v: axis for axis, v in enumerate(scope)}
         self.zeros = np.zeros([1] * len(scope))
         self._device = {v: self._spread(v, relaxation.devices[v]) for v in scope}
@@ -376,16 +376,17 @@ class _FlowCosts:
     def cost(self, multipliers: Multipliers, wire: int | None) -> Table:
         """Return the tensor's cost at some multipliers, a float tensor crossing links in a form."""
         total = self.zeros
-        if any((*multipliers.link, *multipliers.byte, *multipliers.joule)):
+        noise = multipliers.noise[self._model]
+        if any((*multipliers.link, *multipliers.model_link, *multipliers.byte, *multipliers.joule)):
             for tensor_format, form in self._forms(wire):
                 total = np.where(
                     self._tensor_format == tensor_format, self._crossed(multipliers, form), total
                 )
-        if multipliers.noise:
-            total = total + multipliers.noise * self._noise()
+        if noise:
+            total = total + noise * self._noise()
         if any(multipliers.busy):
             total = total + self._busy(multipliers)
-        if wire is not None and (multipliers.noise or any(multipliers.busy)):
+        if wire is not None and (noise or any(multipliers.busy)):
             total = total + self._converted(multipliers, self._flow.forms[wire])
         return total
 
@@ -412,6 +413,7 @@ class _FlowCosts:
     def _crossed(self, multipliers: Multipliers, form: WireForm) -> Table:
         """Return the cost of links, each once whatever the number of consumers behind it."""
         costs = _link_costs(self._problem, multipliers, form)
+        costs = costs + multipliers.model_link[self._model] * np.array(form.link_s)
         passes = self._relaxation.routes_mask(form)[0]
         producer_device = self._device[self._flow.producer]
         total = self.zeros
@@ -476,7 +478,7 @@ class _FlowCosts:
             (np.array(multipliers.busy) * np.array(form.encode_s or (0.0,) * len(multipliers.busy)))[
                 self._device[self._flow.producer]
             ]
-            + multipliers.noise * form.noise_power,
+            + multipliers.noise[self._model] * form.noise_power,
             0.0,
         )
         for d, entered in enumerate(self._received if form.decode_s else ()):

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import networkx as nx
 import pulp
@@ -50,7 +50,7 @@ def add_choice(program: Program) -> None:
                     (CostAccount.BUSY, option.device): option.seconds,
                     (CostAccount.JOULES, physical): option.joules,
                     (CostAccount.WEIGHTS, physical): option.weight_bytes,
-                    (CostAccount.NOISE, None): option.noise_power,
+                    (CostAccount.NOISE, vertex.model): option.noise_power,
                 },
             )
 
@@ -58,7 +58,9 @@ def add_choice(program: Program) -> None:
 def _follows(problem: PlacementProblem, first: int, v: int) -> bool:
     """Return whether the device of a group's first vertex decides the option of another one."""
     first_devices, devices = ([o.device for o in problem.vertices[w].options] for w in (first, v))
-    return len(set(first_devices)) == len(first_devices) and sorted(first_devices) == sorted(devices)
+    # Of several visits of a device each of a group may take another one.
+    physical_devices_of_first = {problem.physical_device(d) for d in first_devices}
+    return len(physical_devices_of_first) == len(first_devices) and sorted(first_devices) == sorted(devices)
 
 
 def _groups(problem: PlacementProblem) -> list[list[int]]:
@@ -204,11 +206,11 @@ def add_order(program: Program) -> None:
     problem = program.problem
     contiguous = [d for d, device in enumerate(problem.devices) if device.contiguous]
     device_order = program.device_order
-    for a, b in itertools.combinations(contiguous, 2):
+    for a, b in _of_one_model(problem, itertools.combinations(contiguous, 2)):
         runs_first = device_order.get((a, b))
         low, high = (0, 1) if runs_first is None else (int(runs_first), int(runs_first))
         program.order[a, b] = program.lp.add_variable(f"b_{a}_{b}", low, high, pulp.LpInteger)
-    for a, b, c in itertools.permutations(contiguous, 3):
+    for a, b, c in _of_one_model(problem, itertools.permutations(contiguous, 3)):
         if a < b and a < c:
             rule = runs_before(program, a, b) + runs_before(program, b, c) + runs_before(program, c, a)
             program.add("order", rule <= 2)  # noqa: PLR2004
@@ -217,6 +219,11 @@ def add_order(program: Program) -> None:
     for row in crossings(program):
         for (a, b), variables in row.items():
             program.add("order", pulp.lpSum(variables) <= runs_before(program, a, b))
+
+
+def _of_one_model(problem: PlacementProblem, groups: Iterable[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+    """Yield the groups of devices whose stages are of one model: between models there is no order."""
+    return (group for group in groups if len({problem.devices[d].model for d in group}) == 1)
 
 
 def add_revisits(program: Program) -> None:
@@ -231,20 +238,26 @@ def add_revisits(program: Program) -> None:
     if len(contiguous) == len(problem.devices):
         return
     units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
-    behind = {(v, d): program.variable(f"l_{v}_{d}", upper=1) for v in units for d in contiguous}
+    behind = {
+        (v, d): program.variable(f"l_{v}_{d}", upper=1)
+        for v in units
+        for d in contiguous
+        if problem.vertices[v].model == problem.devices[d].model
+    }
     at_or_behind = {(v, d): behind[v, d] + pulp.lpSum(on_device(program, v, d)) for v, d in behind}
     edges = {(flow.producer, v) for flow in problem.flows for v in flow.consumers}
-    for u, v in sorted(edge for edge in edges if edge[0] in units and edge[1] in units):
-        for d in contiguous:
+    for (u, v), d in itertools.product(sorted(edges), contiguous):
+        if (u, d) in behind and (v, d) in behind:
             program.add("passed", behind[v, d] >= behind[u, d])
             program.add("passed", at_or_behind[v, d] >= at_or_behind[u, d])
     for v, d in behind:
-        later = [e for e in contiguous if program.device_order.get((d, e))]
+        others = [e for e in contiguous if (v, e) in behind and e != d]
+        later = [e for e in others if program.device_order.get((d, e))]
         program.add("passed", at_or_behind[v, d] <= 1)
         if later:
             program.add("passed", behind[v, d] >= at_or_behind[v, later[0]])
-        for e in contiguous:
-            if e != d and (min(d, e), max(d, e)) not in program.device_order:
+        for e in others:
+            if (min(d, e), max(d, e)) not in program.device_order:
                 here = pulp.lpSum(on_device(program, v, e))
                 program.add("passed", here + behind[v, d] <= 1 + runs_before(program, d, e))
 

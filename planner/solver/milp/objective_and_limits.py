@@ -1,5 +1,6 @@
 """What is minimised and limited: sums over accounts, and families for noise, peaks, period and makespan."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from math import floor, log10
@@ -31,7 +32,8 @@ def add_noise(program: Program) -> None:
     """Count a quantized tensor's noise once: z, or an i >= z - x if its producer can hand on a scale."""
     for f, flow in enumerate(program.problem.flows):
         for tensor_format, z in program.z[f].items():
-            costs: AccountCosts = {(CostAccount.NOISE, None): flow.noise_power[tensor_format]}
+            noise = (CostAccount.NOISE, program.problem.flow_model(flow))
+            costs: AccountCosts = {noise: flow.noise_power[tensor_format]}
             scale_preserving = (
                 options_with_format(program, flow.producer, tensor_format) if flow.inherits else []
             )
@@ -74,7 +76,7 @@ def _quantity(program: Program, quantity: Quantity) -> Terms:
     if quantity.metric is CostMetric.PERIOD:
         return _period(program)
     if quantity.metric is CostMetric.MAKESPAN:
-        return _makespan(program)
+        return _makespan(program, quantity.model)
     prices = multipliers_of(program.problem, quantity)
     terms = _priced(program, prices) if prices else []
     return [*terms, *_peaks(program, quantity.of)] if quantity.metric is CostMetric.MEMORY else terms
@@ -88,23 +90,27 @@ def _priced(program: Program, prices: Multipliers) -> Terms:
         (CostAccount.TRAFFIC, prices.byte),
         (CostAccount.JOULES, prices.joule),
         (CostAccount.WEIGHTS, prices.weight),
+        (CostAccount.MODEL_LINK, prices.model_link),
+        (CostAccount.NOISE, prices.noise),
     )
     priced: list[tuple[tuple[CostAccount, AccountIndex], float]] = [
         ((account, index), price) for account, row in rows for index, price in enumerate(row)
     ]
-    priced.append(((CostAccount.NOISE, None), prices.noise))
     return [(x, c * price) for account, price in priced if price for x, c in program.accounts[account]]
 
 
 def _peaks(program: Program, of: int | None) -> Terms:
-    """Return the inputs and outputs of the largest unit on a device, or on each."""
+    """Return the inputs and outputs of each model's largest unit on a device, or on each device."""
     problem = program.problem
     terms: Terms = []
     # Scaled to at most 1, as the limits are: the solvers' tolerances are absolute.
     unit = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0) or 1.0
-    for device in physical_devices(problem) if of is None else [of]:
-        peak = program.variable(f"peak_{device}")
-        for v in range(len(problem.vertices)):
+    devices = physical_devices(problem) if of is None else [of]
+    for device, model in itertools.product(devices, problem.models):
+        peak = program.variable(f"peak_{device}_{model}" if model else f"peak_{device}")
+        for v, vertex in enumerate(problem.vertices):
+            if vertex.model != model:
+                continue
             activations = [
                 (x, o.activation_bytes / unit)
                 for x, o in program.options(v)
@@ -132,14 +138,23 @@ def _period(program: Program) -> Terms:
     return [(period, 1.0)]
 
 
-def _makespan(program: Program) -> Terms:
-    """Return when the last answer is there (family makespan).
+def _makespan(program: Program, of: int | None) -> Terms:
+    """Return when the last answer of a model is there; of all models the sum."""
+    if not program.spans:
+        _add_makespans(program)
+    return [(program.spans[model], 1.0) for model in (program.problem.models if of is None else [of])]
+
+
+def _add_makespans(program: Program) -> None:
+    """Let no model's last answer be there before its stages have run (family makespan).
 
     start[e] >= start[d] + busy[d] + between[d,e] - H (1 - q[d,e]); q[d,e] >= each sum of g from d to e.
     """
     problem, lp = program.problem, program.lp
     horizon = program.horizon_s
-    span = program.variable("makespan", upper=horizon)
+    for model in problem.models:
+        name = f"makespan_{model}" if model else "makespan"
+        program.spans[model] = program.variable(name, upper=horizon)
     start = [program.variable(f"start_{d}", upper=horizon) for d in range(len(problem.devices))]
     busy = [_seconds(program, (CostAccount.BUSY, d)) for d in range(len(problem.devices))]
     runs_after: dict[tuple[int, int], pulp.LpVariable] = {}
@@ -148,33 +163,36 @@ def _makespan(program: Program) -> Terms:
             if pair not in runs_after:
                 runs_after[pair] = lp.add_variable(f"q_{pair[0]}_{pair[1]}", 0, 1)
             program.add("makespan", pulp.lpSum(variables) <= runs_after[pair])
-    for d in range(len(problem.devices)):
-        program.add("makespan", start[d] >= _seconds(program, (CostAccount.BETWEEN, (None, d))))
-        due = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, (d, None)))
-        program.add("makespan", due <= span)
-    program.add("makespan", _seconds(program, (CostAccount.BETWEEN, (None, None))) <= span)
-    _paths(program, span)
+    for d, device in enumerate(problem.devices):
+        arrives, leaves = (None, d, device.model), (d, None, device.model)
+        program.add("makespan", start[d] >= _seconds(program, (CostAccount.BETWEEN, arrives)))
+        due = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, leaves))
+        program.add("makespan", due <= program.spans[device.model])
+    for model, span in program.spans.items():
+        past_stages = _seconds(program, (CostAccount.BETWEEN, (None, None, model)))
+        program.add("makespan", past_stages <= span)
+    _paths(program)
     for (d, e), follows in runs_after.items():
-        arrival = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, (d, e)))
+        between = (d, e, problem.devices[d].model)
+        arrival = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, between))
         program.add("makespan", start[e] >= arrival - horizon * (1 - follows))
-    return [(span, 1.0)]
 
 
-def _paths(program: Program, span: pulp.LpVariable) -> None:
+def _paths(program: Program) -> None:
     """Let no path take longer than the makespan: units, conversions, overheads, transfers (family path).
 
     For an edge u -> v: T[v] >= T[u] + what lies between + seconds of v; T[v] <= makespan. Stages imply
     it, but in the relaxation, where H blurs them, paths give the better bound.
     """
-    problem = program.problem
+    problem, spans = program.problem, program.spans
     units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
     finish = {v: program.variable(f"T_{v}") for v in units}
     unit_s = {v: sum_of([(x, o.seconds) for x, o in program.options(v)]) for v in units}
     for v in units:
         program.add("path", finish[v] >= unit_s[v])
-        program.add("path", finish[v] <= span)
+        program.add("path", finish[v] <= spans[problem.vertices[v].model])
     for f, flow in enumerate(problem.flows):
-        start = finish.get(flow.producer)
+        start, span = finish.get(flow.producer), spans[problem.flow_model(flow)]
         for k, v in enumerate(flow.consumers):
             between = sum_of(list(_between_units(program, f, k)))
             before = between + start if start is not None else between

@@ -22,19 +22,20 @@ TransportVariables = dict[tuple[int, int, int], pulp.LpVariable]  # from device,
 
 
 class CostAccount(Enum):
-    """Where costs add up, with an index: of a device, a link, a pair of stages, or none."""
+    """Where costs add up, with an index: of a device, a link, a model, or a pair of stages and its model."""
 
     BUSY = auto()
     LINK = auto()
+    MODEL_LINK = auto()  # seconds of a model's tensors on all links, where there are several models
     TRAFFIC = auto()
     JOULES = auto()
     LOAD = auto()  # of transfers, on devices that these block
-    BETWEEN = auto()  # seconds from stage to stage
+    BETWEEN = auto()  # seconds from stage to stage of a model
     WEIGHTS = auto()
     NOISE = auto()
 
 
-AccountIndex = int | tuple[int | None, int | None] | None
+AccountIndex = int | tuple[int | None, int | None, int]
 AccountCosts = dict[tuple[CostAccount, AccountIndex], float]
 
 
@@ -56,6 +57,8 @@ class Program:
         Flow -> consumer -> (from device, to device, form) -> variable.
     w
         Flow -> form of the float tensor -> variable, where it has wires.
+    spans
+        Model -> when its last answer is there, where something speaks of the makespan.
     scale
         What the objective is multiplied with.
     devices_before
@@ -76,6 +79,7 @@ class Program:
     order: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
     accounts: dict[tuple[CostAccount, AccountIndex], Terms] = field(default_factory=lambda: defaultdict(list))
     quantities: dict[Quantity, Terms] = field(default_factory=dict)
+    spans: dict[int, pulp.LpVariable] = field(default_factory=dict)
     scale: float = 1.0
     device_order: Mapping[tuple[int, int], bool] = field(default_factory=dict)
     devices_before: list[dict[tuple[int, int], frozenset[int]]] = field(default_factory=list)

@@ -9,7 +9,7 @@ import pulp
 
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
-from planner.problem.tensors import FLOAT, Flow, WireForm
+from planner.problem.tensors import FLOAT, Flow
 from planner.problem.units import Option
 from planner.solver.milp.program import (
     AccountCosts,
@@ -141,10 +141,13 @@ def add_links(program: Program) -> None:
     for f, flow in enumerate(program.problem.flows):
         for (number, link), before in program.devices_before[f].items():
             _add_tree_link(program, f, number, link, before)
-        for number, form in enumerate(flow.forms):
+        for number in range(len(flow.forms)):
             for link, transports in sorted(_by_link(program, f, number).items()):
                 add_shared_cost(
-                    program, f"link_{f}_{link}_{number}", transports, _link_costs(program.problem, form, link)
+                    program,
+                    f"link_{f}_{link}_{number}",
+                    transports,
+                    _link_costs(program.problem, flow, number, link),
                 )
         if program.uses(CostMetric.MAKESPAN):
             _add_between_stages(program, f, flow)
@@ -153,7 +156,7 @@ def add_links(program: Program) -> None:
 def _add_tree_link(program: Program, f: int, number: int, link: int, before: frozenset[int]) -> None:
     """Pay for a link of a tree: s[t,l,m] >= sum of a before the link - sum of c before it, per consumer."""
     flow = program.problem.flows[f]
-    costs = _link_costs(program.problem, flow.forms[number], link)
+    costs = _link_costs(program.problem, flow, number, link)
     if not any(costs.values()):
         return
     paid = program.variable(f"s_link_{f}_{link}_{number}")
@@ -182,10 +185,12 @@ def _by_link(program: Program, f: int, number: int) -> dict[int, list[list[pulp.
     return by_link
 
 
-def _link_costs(problem: PlacementProblem, form: WireForm, link: int) -> AccountCosts:
-    ends, seconds = problem.links[link], form.link_s[link]
+def _link_costs(problem: PlacementProblem, flow: Flow, number: int, link: int) -> AccountCosts:
+    form, ends = flow.forms[number], problem.links[link]
+    seconds = form.link_s[link]
     costs: AccountCosts = defaultdict(float)
     costs[CostAccount.LINK, link] = seconds
+    costs[CostAccount.MODEL_LINK, problem.flow_model(flow)] = seconds
     costs[CostAccount.TRAFFIC, link] = form.size_bytes
     joules = form.link_j[link] if form.link_j else (0.0, 0.0)
     for device, device_joules in zip((ends.source, ends.target), joules, strict=True):
@@ -211,7 +216,8 @@ def _add_between_stages(program: Program, f: int, flow: Flow) -> None:
                     for vertex, transports in zip(flow.consumers, program.g[f], strict=True)
                     if vertices[vertex].is_terminal == to_terminal
                 ]
-                pair = (None if from_terminal else source, None if to_terminal else target)
+                model = program.problem.flow_model(flow)
+                pair = (None if from_terminal else source, None if to_terminal else target, model)
                 name = f"between_{f}_{source}_{target}_{number}_{int(to_terminal)}"
                 add_shared_cost(program, name, moves, {(CostAccount.BETWEEN, pair): seconds})
 
@@ -228,7 +234,8 @@ def add_wire_choice(program: Program) -> None:
         program.add("wire", pulp.lpSum(w.values()) <= 1)
         for number, variable in w.items():
             # w is 0 where nothing crosses, so that noise is paid only for a tensor that does.
-            program.add_cost(variable, {(CostAccount.NOISE, None): flow.forms[number].noise_power})
+            noise = (CostAccount.NOISE, program.problem.flow_model(flow))
+            program.add_cost(variable, {noise: flow.forms[number].noise_power})
             for edge in program.g[f]:
                 used = [g for (d, e, m), g in edge.items() if d != e and m == number]
                 program.add("wire", pulp.lpSum(used) <= variable)

@@ -30,6 +30,9 @@ def are_interchangeable(problem: PlacementProblem, a: int, b: int) -> bool:
     first, second = problem.devices[a], problem.devices[b]
     if replace(first, name="") != replace(second, name="") or first.visit_of is not None:
         return False
+    # Other models' stages on the two would have to be exchanged as well, which is not looked into.
+    if len(problem.models) > 1:
+        return False
     swapped = {a: b, b: a}
     link_numbers = {
         (link.source, link.target, link.price_per_byte): n for n, link in enumerate(problem.links)

@@ -60,7 +60,9 @@ def _devices_with_ample_memory(problem: PlacementProblem) -> set[int]:
             )
             for v in problem.vertices
         ]
-        largest = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0.0)
+        largest = len(problem.models) * max(
+            (o.activation_bytes for v in problem.vertices for o in v.options), default=0.0
+        )
         limit = min(
             problem.tightest_limit(CostMetric.MEMORY, physical), problem.tightest_limit(CostMetric.MEMORY)
         )

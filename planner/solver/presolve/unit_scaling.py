@@ -135,15 +135,18 @@ def _request_s(problem: PlacementProblem) -> float:
         return 0.0
     latencies = []
     for device in range(len(problem.devices)):
-        options = tuple(_fastest(vertex, device) for vertex in problem.vertices)
+        options = tuple(_fastest(problem, vertex, device) for vertex in problem.vertices)
         latency = evaluate(problem, Choice(options)).latency_s
         latencies += [latency] if 0 < latency < inf else []
     return min(latencies, default=0.0)
 
 
-def _fastest(vertex: Vertex, device: int) -> int:
+def _fastest(problem: PlacementProblem, vertex: Vertex, device: int) -> int:
     """Return the fastest option on a device, or of all where there is none."""
-    order = [(option.device != device, option.seconds, o) for o, option in enumerate(vertex.options)]
+    order = [
+        (problem.physical_device(option.device) != device, option.seconds, o)
+        for o, option in enumerate(vertex.options)
+    ]
     return min(order)[2]
 
 

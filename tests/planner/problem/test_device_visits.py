@@ -4,13 +4,16 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_problems import small_problem
+from small_problems import direct, mesh, small_problem
 from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.device_visits import by_device, with_visits
-from planner.problem.placement_problem import Choice
-from planner.problem.quantities import CostMetric, Quantity
+from planner.problem.devices import Device
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.quantities import CostMetric, Limit, Quantity
+from planner.problem.tensors import Flow
+from planner.problem.units import Option, Vertex
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
 
@@ -82,4 +85,26 @@ def test_the_best_plan_with_visits_is_what_enumeration_finds(problem):
 def test_values_of_visits_add_up_under_the_devices_name():
     problem = with_visits(small_problem(), [1, 3, 1])
     assert by_device(problem, [1, 2, 3, 10, 100]) == {"a": 1, "b": 112, "c": 3}
-    assert by_device(replace(problem, devices=problem.devices[:2]), [4, 5]) == {"a": 4, "b": 5}
+    fewer = replace(problem, devices=problem.devices[:2], vertices=(), flows=())
+    assert by_device(fewer, [4, 5]) == {"a": 4, "b": 5}
+
+
+def test_units_that_are_together_may_be_in_different_visits_of_a_device():
+    steps = ((0, 0.001, 0.001), (0.001, 0, 0.001), (0.001, 0.001, 0))
+    at = (((0, 1), 5), ((0, 1), 1), ((2,), 1), ((0, 1), 1))
+    units = tuple(
+        Vertex(f"u{i}", tuple(Option(d, seconds=0.001, weight_bytes=size) for d in devices))
+        for i, (devices, size) in enumerate(at)
+    )
+    flows = tuple(Flow(f"t{i}", i, (i + 1,), (direct("float", 0, steps),)) for i in range(3))
+    problem = PlacementProblem(
+        (Device("a"), Device("b"), Device("c")),
+        units,
+        flows,
+        mesh(3),
+        limits=tuple(Limit(Quantity(CostMetric.MEMORY, d), 5) for d in (0, 1)),
+        together=((1, 3),),
+    )
+    visited = with_visits(problem, [2, 1, 1])
+    result = solve(visited)
+    assert result.objective == pytest.approx(oracle.best(visited)) == pytest.approx(0.007)

@@ -29,9 +29,20 @@ def total(problem, prices, choice) -> float:
             joules[problem.physical_device(device)] += own
     rows = (
         (prices.busy, cost.busy_s), (prices.link, cost.link_s), (prices.byte, cost.traffic_bytes),
-        (prices.joule, joules), (prices.weight, weights), ([prices.noise], [cost.noise_power]),
+        (prices.joule, joules), (prices.weight, weights),
+        (prices.noise, [part.noise_power for part in cost.by_model]),
+        (prices.model_link, model_link_s(problem, cost)),
     )  # fmt: skip
     return sum(p * x for row, own in rows for p, x in zip(row, own, strict=True))
+
+
+def model_link_s(problem, cost) -> list[float]:
+    """Return each model's seconds on links: what of its latency no device is busy for."""
+    pairs = list(zip(problem.devices, cost.busy_s, strict=True))
+    return [
+        part.latency_s - sum(busy for device, busy in pairs if device.model == model)
+        for model, part in enumerate(cost.by_model)
+    ]
 
 
 def links_of(problem, crossing):
@@ -74,9 +85,9 @@ def test_prices_add_up_and_grow_with_their_weight():
     assert total(problem, both, choice) == pytest.approx(
         2 * total(problem, one, choice) + total(problem, other, choice)
     )
-    assert both.noise == 0
+    assert both.noise == (0,)
     noisy = multipliers_of(problem, Quantity(CostMetric.NOISE)).times(3.0)
-    assert both.plus(noisy).noise == 3.0
+    assert both.plus(noisy).noise == (3.0,)
 
 
 def test_the_energy_of_a_device_has_the_watts_of_all_its_visits():

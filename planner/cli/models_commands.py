@@ -1,0 +1,163 @@
+"""What the commands do with several models: each model's part, and what all share."""
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from planner.cli.exit_codes import BROKEN_BUDGET, INFEASIBLE, OK
+from planner.cli.interrupts import INTERRUPT
+from planner.cli.terminal import print_text, terminal
+from planner.cli.terminal_progress import terminal_progress
+from planner.errors import OutputError
+from planner.json_record import to_json
+from planner.report.terminal_table import line
+from planner.scenario.several_models import SeveralModels
+from profiling.printable_text import one_line, shown
+
+
+def plan_several(several: SeveralModels, folder: Path, *, json: bool) -> int:
+    """Plan several models together, verify each and write all."""
+    from planner.output.models_folder import check_models_writable, write_models_outcome
+    from planner.report.models_table import models_table
+    from planner.run import plan_models
+
+    check_models_writable(folder)
+    with terminal_progress() as progress:
+        outcome = plan_models(several, progress)
+        INTERRUPT.check()
+        if outcome.outcomes and not outcome.failures:
+            write_models_outcome(outcome, folder)
+    if json:
+        plans = {name: own.plan for name, own in outcome.outcomes.items()}
+        print_text(to_json({"shared": outcome.record, "models": plans}))
+    told = "; ".join(outcome.failures)
+    if not outcome.outcomes:
+        unmet = f"infeasible: even without quantization noise the held-back data show {told}"
+        return _fail(INFEASIBLE, unmet if told else outcome.conflict)
+    if told:
+        return _fail(BROKEN_BUDGET, f"verification failed: {told}. Nothing was delivered")
+    if not json:
+        _print_plans(folder)
+        terminal().print(models_table(outcome.record))
+        terminal().print(line(f"written to {folder}"), soft_wrap=True)
+    return OK
+
+
+def _print_plans(folder: Path) -> None:
+    """Print each model's plan as it was written."""
+    from planner.output.models_folder import read_models
+    from planner.output.plan_folder import read_folder
+    from planner.report.plan_tables import plan_table
+
+    for name, own_folder in read_models(folder)[1].items():
+        terminal().print(line(f"model {name}"))
+        terminal().print(plan_table(*read_folder(own_folder)))
+
+
+def verify_several(folder: Path, *, json: bool) -> int:
+    """Run the exported plan of each model on its evaluation data again."""
+    from planner.output.models_folder import read_models
+    from planner.output.plan_folder import read_folder
+    from planner.report.plan_tables import plan_table
+    from planner.run import verify_plan
+
+    plans, failures = {}, []
+    for name, own_folder in read_models(folder)[1].items():
+        saved, manifest = read_folder(own_folder)
+        stages = [(stage.device, own_folder / stage.file) for stage in manifest.stages]
+        with terminal_progress() as progress:
+            outcome = verify_plan(saved, own_folder, stages, progress)
+        plans[name] = outcome.plan
+        failures += [f"{name}: {text}" for text in outcome.failures]
+        if not json:
+            terminal().print(line(f"model {name}"))
+            terminal().print(plan_table(outcome.plan, manifest))
+    if json:
+        print_text(to_json({"models": plans}))
+    return _fail(BROKEN_BUDGET, f"verification failed: {'; '.join(failures)}") if failures else OK
+
+
+def export_several(path: Path, out: Path) -> int:
+    """Rebuild and split the saved plan of each model, without solving."""
+    from planner.output.models_folder import check_models_writable, read_models, write_models_export
+    from planner.output.plan_folder import read_plan
+    from planner.run import export_plan
+
+    record, folders = read_models(path)
+    check_models_writable(out)
+    exported = {}
+    with terminal_progress() as progress:
+        for name, folder in folders.items():
+            saved = read_plan(folder)
+            exported[name] = saved, export_plan(saved, progress)
+        source = path if path.is_dir() else path.parent
+        write_models_export(record, exported, source, out)
+    count = sum(len(built.stages) for _, built in exported.values())
+    print_text(shown(f"{count} stages of {len(exported)} models written to {out}"))
+    return OK
+
+
+def inspect_several(several: SeveralModels, *, json: bool) -> int:
+    """Show what each model of a scenario is made of."""
+    from planner.inputs.inspect_source import inspect_scenario
+    from planner.report.inspection_table import inspection_table
+    from planner.report.plan_tables import conversion_lines
+
+    found = {}
+    for one in several.models:
+        with terminal_progress() as progress:
+            inspection, converted_from = inspect_scenario(one.scenario, progress)
+        found[one.name] = msgspec.to_builtins(inspection) | {"converted_from": converted_from}
+        if not json:
+            lines = map(line, conversion_lines(converted_from))
+            terminal().print(line(f"model {one.name}"))
+            terminal().print(inspection_table(inspection), *lines, sep="\n")
+    if json:
+        print_text(to_json({"models": found}))
+    return OK
+
+
+def compare_several(several: SeveralModels, values: str, folder: Path, *, json: bool) -> int:
+    """Compare the best plans of several models over the requests per second of all."""
+    from planner.comparison.bandwidth_values import parse_rates
+    from planner.comparison.request_rates import compare_rates
+    from planner.output.rates_folder import check_rates, write_rates
+    from planner.report.rates_table import rates_table
+    from planner.run import measure_models
+
+    rates = parse_rates(values)
+    check_rates(folder)
+    with terminal_progress() as progress:
+        record = compare_rates(measure_models(several, progress), rates, progress)
+        INTERRUPT.check()
+        write_rates(record, folder)
+    if json:
+        print_text(to_json(record))
+    else:
+        terminal().print(rates_table(record))
+        terminal().print(line(f"written to {folder}"), soft_wrap=True)
+    return OK
+
+
+def refuse_several(folder: Path) -> None:
+    """Say which folders hold a plan that can be run, where one holds several models.
+
+    Raises
+    ------
+    OutputError
+        If it does.
+    """
+    from planner.output.models_folder import is_models_folder, read_models
+
+    if is_models_folder(folder):
+        names = list(read_models(folder)[1])
+        raise OutputError(
+            f"{folder}: holds the plans of {', '.join(names)}; give one's folder, such as {folder / names[0]}"
+        )
+
+
+def _fail(code: int, *lines: str) -> int:
+    for text in lines:
+        print(one_line(text), file=sys.stderr)
+    return code

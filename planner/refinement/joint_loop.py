@@ -1,0 +1,132 @@
+"""The closed loop for several models: each round times every model's part, then all are solved again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from planner.problem.cost_evaluation import evaluate
+from planner.problem.placement_problem import Choice
+from planner.refinement.loop_state import MOST_ROUNDS, LoopState, SolvedPlan, corrected, near
+from planner.refinement.measured_models import (
+    JointSearchResult,
+    MeasuredModels,
+    bound_under_limits,
+    search_noise_limits,
+)
+from planner.refinement.planning_problem import PlanningProblem
+from profiling.latency.plan_corrections import PlanTiming
+
+
+@dataclass(frozen=True, slots=True)
+class SolvedModels:
+    """What a solve found for several models, and what was asked of each."""
+
+    plannings: tuple[PlanningProblem, ...]
+    search: JointSearchResult
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether there is a plan, and each model keeps its error budgets."""
+        return self.search.result.choice is not None and not self.search.unmet
+
+    @property
+    def choice(self) -> Choice:
+        """The solver's choice; there has to be a plan.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.search.result.choice is None:
+            raise ValueError("there is no plan")
+        return self.search.result.choice
+
+    def part(self, model: int) -> SolvedPlan:
+        """Return a model's part, as that of a solve for it alone."""
+        return SolvedPlan(self.plannings[model], self.search.part(model))
+
+
+@dataclass(frozen=True, slots=True)
+class JointLoopState:
+    """The state of each model's loop, and the plans of all that were timed, with their objectives."""
+
+    states: tuple[LoopState, ...]
+    timed: tuple[tuple[Choice, float], ...] = ()
+
+    @classmethod
+    def of(cls, models: MeasuredModels) -> "JointLoopState":
+        """Return the state before anything was timed."""
+        return cls(tuple(LoopState(one.latency) for one in models.measured))
+
+    @property
+    def best(self) -> int:
+        """The number of the best plan so far; there has to be one."""
+        return min(range(len(self.timed)), key=lambda number: self.timed[number][1])
+
+    @property
+    def near_best(self) -> float:
+        """The objective up to which a plan in one precision is worth timing."""
+        return near(self.timed[self.best][1])
+
+    def was_timed(self, choice: Choice) -> bool:
+        """Return whether a plan was timed."""
+        return any(choice == timed for timed, _ in self.timed)
+
+    def asks_for_timing(self, solved: SolvedModels) -> bool:
+        """Return whether a plan is to be timed: it is new, and not too many were."""
+        return solved.is_plan and len(self.timed) < MOST_ROUNDS and not self.was_timed(solved.choice)
+
+    def with_timing(
+        self,
+        models: MeasuredModels,
+        solved: SolvedModels,
+        choice: Choice,
+        timings: Sequence[Mapping[str, PlanTiming]],
+    ) -> "JointLoopState":
+        """Return the state after each model's part of a plan was timed; the costs that are believed stay."""
+        states = tuple(
+            state.with_timing(
+                models.measured[model], solved.part(model), solved.search.joint.choice_of(model, choice), own
+            )
+            for model, (state, own) in enumerate(zip(self.states, timings, strict=True))
+        )
+        latencies = tuple(state.timed[-1].latency for state in states)
+        joint = models.formulate(models.planning_problems(latencies))
+        objective = evaluate(joint.problem, choice).objective
+        return JointLoopState(states, (*self.timed, (choice, objective)))
+
+    def believing_last(self) -> "JointLoopState":
+        """Return the state in which the last plan's costs are believed."""
+        return replace(self, states=tuple(state.believing_last() for state in self.states))
+
+    def believing_best(self) -> "JointLoopState":
+        """Return the state in which the seconds that the best plan showed are believed."""
+        return replace(
+            self,
+            states=tuple(
+                replace(state, latency=corrected(state.latency, state.timed[self.best].timings))
+                for state in self.states
+            ),
+        )
+
+    def with_searches(self, search: JointSearchResult) -> "JointLoopState":
+        """Return the state with what a search has seen."""
+        pairs = zip(self.states, search.states, strict=True)
+        return replace(self, states=tuple(replace(state, search=seen) for state, seen in pairs))
+
+
+def solve_models(models: MeasuredModels, state: JointLoopState) -> tuple[JointLoopState, SolvedModels]:
+    """Formulate and solve under the costs that are believed."""
+    plannings = models.planning_problems(tuple(one.latency for one in state.states))
+    search = search_noise_limits(models, models.formulate(plannings), [one.search for one in state.states])
+    return state.with_searches(search), SolvedModels(plannings, search)
+
+
+def bound_best(models: MeasuredModels, state: JointLoopState) -> tuple[JointLoopState, SolvedModels]:
+    """Return the best plan that was timed, with a bound under the costs that it showed."""
+    choice = state.timed[state.best][0]
+    state = state.believing_best()
+    plannings = models.planning_problems(tuple(one.latency for one in state.states))
+    joint = models.formulate(plannings)
+    search = bound_under_limits(models, joint, choice, [one.search for one in state.states])
+    return state, SolvedModels(plannings, search)

@@ -1,0 +1,59 @@
+import math
+
+import pytest
+from measured_scenarios import quickstart_basis
+from several_quickstarts import models_of, searched_at
+
+from planner.comparison.request_rates import compare_rates
+from planner.errors import UsageError
+from planner.problem.cost_evaluation import evaluate
+from planner.problem.quantities import CostMetric, Quantity
+from planner.report.rates_table import rates_csv
+
+PERIOD = Quantity(CostMetric.PERIOD)
+
+
+@pytest.fixture(scope="module")
+def basis():
+    return quickstart_basis()
+
+
+def test_the_best_plan_of_a_range_is_best_at_each_rate_in_it(basis):
+    models = models_of(basis, 0.75, 0.25, memory_mib=0.15, requests_per_s=4)
+    found = compare_rates(models, [1.0, 1e5])
+    assert len(found.plans) > 1
+    assert found.ranges[-1].plan is None
+    assert found.complete
+    for row in found.ranges[:-1]:
+        assert row.status == "optimal"
+        plan = found.plans[row.plan]
+        assert row.high <= plan.most_requests_per_s * (1 + 1e-9)
+        for rate in (row.low, math.sqrt(row.low * row.high), row.high):
+            searched = searched_at(models, rate)
+            # Trying plans out may end at another limit on noise; a better plan there must not be.
+            assert searched.result.objective >= plan.objective * (1 - 1e-6)
+            cost = evaluate(searched.problem, searched.result.choice)
+            assert cost.period_s * rate <= 1 + 1e-5
+    objectives = [plan.objective for plan in found.plans]
+    assert objectives == sorted(objectives)
+    assert searched_at(models, found.ranges[-1].low).result.choice is None
+    text = rates_csv(found)
+    assert text.count("\n") == 1 + len(found.ranges)
+
+
+def test_models_planned_each_for_itself_may_not_fit_together(basis):
+    tight = models_of(basis, 0.5, 0.5, memory_mib=0.1, requests_per_s=1)
+    roomy = models_of(basis, 0.5, 0.5, memory_mib=None, requests_per_s=1)
+    found = compare_rates(tight, [1.0, 2.0])
+    memory = found.plans[0].memory_bytes["camera"]
+    assert memory <= 0.1 * 2**20
+    assert sum(memory for memory in found.plans[0].memory_bytes.values()) > 0
+    free = compare_rates(roomy, [1.0, 2.0])
+    assert free.alone is not None
+    assert free.alone.latency_s == pytest.approx(free.plans[0].latency_s, rel=1e-6)
+    assert free.plans[0].objective <= found.plans[0].objective
+
+
+def test_a_mix_by_weights_has_no_rates(basis):
+    with pytest.raises(UsageError, match="give each model requests_per_s"):
+        compare_rates(models_of(basis, 0.5, 0.5, memory_mib=None, requests_per_s=None), [1.0])
