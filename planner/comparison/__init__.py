@@ -6,12 +6,6 @@ baseline_rows: the baselines of each row of a comparison, under the same costs a
 baselines: one device, one cut, the minimum cut, precision first or placement first
 breakpoints: bandwidths at which the best plan changes, and the best plan at each point
 compare: the flow of `plan compare`
-fleet_axis: the plans of a fleet in which only the bandwidth varies, or only the speed
-fleet_classes: the classes of a scenario's fleet, and the problem of each at each bandwidth
-fleet_plans: the plans to hold for a fleet, and what each class at each bandwidth costs with them
-fleet_records: the plans of a fleet in compare.json
-fleet_rules: which plan a class runs from which bandwidth to which
-fleet_selection: candidates, the exact choice of a few of them, and a bound
 lower_envelope: where the best of plans changes whose costs are lines over 1/bandwidth
 pareto_sweep: the Pareto front of a comparison
 plan_measurements: builds and measures the plans of a comparison, each once

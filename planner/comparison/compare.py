@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from planner.comparison.baseline_rows import add_baselines
 from planner.comparison.breakpoints import Breakpoints
-from planner.comparison.fleet_plans import FleetPlanner
+from planner.comparison.fleet.fleet_plans import FleetPlanner
 from planner.comparison.pareto_sweep import pareto_sweep
 from planner.comparison.plan_measurements import add_measurements, measure_plans
 from planner.comparison.plan_registry import PlanRegistry

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from planner.comparison.compare import CompareResult
-from planner.comparison.fleet_records import FleetPlans, FleetRule, plan_for
+from planner.comparison.fleet.fleet_records import FleetPlans, FleetRule, plan_for
 from planner.comparison.records import Comparison, SelectedPlan
 from planner.deployment.metadata import label_as_shared
 from planner.errors import ScenarioError, UsageError

@@ -1,6 +1,7 @@
 """Solves a placement problem to a proved optimum, or says how far from one the answer may be."""
 
 import heapq
+import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +15,13 @@ from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.heuristics.construct import construct
+from planner.solver.heuristics.local_search import improve
+from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, assumed_order, branch
 from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction, goes_against
 from planner.solver.lagrangian.linear_quantity import parts_of_maximum
+from planner.solver.lagrangian.relaxation import DeviceOrder
 from planner.solver.lagrangian.variable_elimination import Table
 from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.assignment_constraints import implied_order
@@ -33,7 +38,16 @@ log = logging.getLogger(__name__)
 
 _LEAST_GAP = 1e-10  # absolute, where the objective is of order one: an optimum of 0 has no relative gap
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
-_BOUND_SHARE = 0.4  # of the time limit, for the relaxation: most is left for the integer program
+_BOUND_SHARE = 0.4  # of the time limit, for the relaxation where no plan is known: most is left for programs
+_BRANCH_SHARE = 0.85  # of the time limit, for the relaxation where a plan is known
+_SEARCH_SHARE = (
+    0.4  # of what is left of the time, to find a first plan; as much again as that took betters it
+)
+_SEARCH_RATIO = 4.0  # times the seconds of the first bound that this may take at first
+_NEARBY_SHARE = 0.3  # of the time so far, for programs around the best plan
+_STEP_SHARE = 0.05  # of the time limit, for one of them
+_HOPS = (1, 3, 8)  # tensors between a unit and one on whose device it may move
+_NEAR = 0.01  # relative distance of a node's bound and the best plan at which a program closes it sooner
 # How far above the bound, relatively, options are looked at first. The relaxation often is that tight; a
 # greater reach makes the program larger, a smaller one makes a second program likely.
 _REACH = 1e-3
@@ -94,6 +108,8 @@ class _Search:
         self._choice: Choice | None = None
         self._objective = inf
         self._size = (0, 0)
+        self._looked_at: Choice | None = None  # the plan around which a better one was looked for
+        self._nearby_s = 0.0  # seconds spent on that
         self._dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
         self._contradicted = False  # whether the solver denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
@@ -116,6 +132,8 @@ class _Search:
         dual = LagrangianDual(self._problem, time.perf_counter)
         if not dual.is_worth_while:
             every_option = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
+            if self._choice is None:
+                self._construct()
             bound = self._solve_over(every_option, self._device_order)
             return self._result(max(bound, bound_of_loads))
         if self._choice is not None and len(weights) == 1 and weights[0] > 0:
@@ -129,29 +147,69 @@ class _Search:
 
         Where the relaxation does not ask for further branches, an integer program solves what is left.
         """
-        deadline = self._began + self._options.time_limit_s * _BOUND_SHARE
         whole = Restriction(assumed_order(self._device_order))
-        root = Node(whole, dual.bound(deadline, whole, enough=self._good_enough))
+        root = Node(whole, dual.bound(self._branching_ends, whole, enough=self._good_enough))
         self._dual_value = root.bound.value
         log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
-        nodes, closed, solved = [(root.bound.value, 0, root)], inf, 0
-        while nodes and nodes[0][0] < self._good_enough and time.perf_counter() < deadline:
+        self._take_best_of(dual)
+        if self._choice is None and root.bound.value < inf:
+            # Small problems are solved sooner than searched.
+            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+        nodes, closed, count = [(root.bound.value, 0, root)], inf, 1
+        while nodes and nodes[0][0] < self._good_enough and time.perf_counter() < self._branching_ends:
             _, _, node = heapq.heappop(nodes)
-            further = list(branch(dual, node, deadline, self._good_enough))
+            further = self._expanded(dual, node)
             for child in further:
-                solved += 1
-                heapq.heappush(nodes, (child.bound.value, solved, child))
-            if dual.best is not None:
-                self._try(dual.best)
+                heapq.heappush(nodes, (child.bound.value, count, child))
+                count += 1
             if not further:
                 closed = min(closed, self._solve_node(node))
-        log.info("%d nodes, %d open, best plan %.9g", solved, len(nodes), self._objective)
+            self._look_nearby(node)
+        log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._objective)
+        if nodes and self._choice is None and nodes[0][0] < inf:
+            self._construct()
         open_nodes = [node for value, _, node in nodes if value < self._good_enough]
         if open_nodes and not self._contradicted:
             closed = min(closed, self._solve_node(_union(whole, open_nodes)))
-        if self._size == (0, 0) and not open_nodes and self._choice is None:
+        if self._size == (0, 0) and self._choice is None:
             self._dual_value = inf  # no integer program had a say
         return min(closed, min((value for value, *_ in nodes if value >= self._good_enough), default=inf))
+
+    @property
+    def _branching_ends(self) -> float:
+        """Time after which integer programs have what is left: sooner where no plan is known."""
+        share = _BOUND_SHARE if self._choice is None else _BRANCH_SHARE
+        return self._began + self._options.time_limit_s * share
+
+    def _expanded(self, dual: LagrangianDual, node: Node) -> tuple[Node, ...]:
+        """Return the nodes into which a node falls; none if an integer program is to solve it."""
+        if node.bound.value > self._objective * (1 - _NEAR):
+            return ()
+        further = tuple(branch(dual, node, self._branching_ends, self._good_enough))
+        self._take_best_of(dual)
+        return further
+
+    def _take_best_of(self, dual: LagrangianDual) -> None:
+        if dual.best is not None:
+            self._try(dual.best)
+
+    def _look_nearby(self, node: Node) -> None:
+        """Let integer programs look for a better plan around the best one, and among those of a mixture."""
+        if self._choice is not None and self._looked_at != self._choice:
+            self._looked_at = self._choice
+            order = evaluate(self._problem, self._choice).order or ()
+            pairs = frozenset(itertools.combinations(order, 2))
+            for hops in _HOPS:
+                self._look_among([self._choice.options], hops, pairs)
+        self._look_among([mixed.options for mixed in node.bound.mixture], 0, node.within.order)
+
+    def _look_among(self, plans: Sequence[Sequence[int]], hops: int, order: DeviceOrder) -> None:
+        began = time.perf_counter()
+        if self._nearby_s > _NEARBY_SHARE * (began - self._began) or self._contradicted or not plans:
+            return
+        keep = nearby_options(self._problem, plans, hops)
+        self._solve_over(keep, _known_order(order), _STEP_SHARE * self._options.time_limit_s)
+        self._nearby_s += time.perf_counter() - began
 
     def _solve_node(self, node: Node) -> float:
         """Solve over more and more options of an order's plans until none left out can be better.
@@ -159,7 +217,7 @@ class _Search:
         Returns a bound on all plans of the node that are better than the one at hand.
         """
         value, option_bounds = node.bound.value, node.bound.option_bounds
-        device_order = {(min(a, b), max(a, b)): a < b for a, b in node.within.order}
+        device_order = _known_order(node.within.order)
         reach = value + max(_REACH, self._options.gap) * abs(value)
         options_in_reach, options_below_best = (
             _count_within(option_bounds, limit) for limit in (reach, self._objective)
@@ -182,6 +240,17 @@ class _Search:
     @property
     def _good_enough(self) -> float:
         return self._objective * (1 - self._options.gap)
+
+    def _construct(self, most_s: float = inf) -> None:
+        """Look for a first plan, and for a better one near it."""
+        now = time.perf_counter()
+        seconds = min(most_s, _SEARCH_SHARE * self._left_s())
+        choice = construct(self._problem, now + seconds, time.perf_counter)
+        if choice is None:
+            return
+        self._try(choice)
+        log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - now)
+        self._try(improve(self._problem, choice, 2 * time.perf_counter() - now, time.perf_counter))
 
     def _try(self, choice: Choice) -> None:
         """Remember a plan if it keeps the limits and is better than the one at hand."""
@@ -208,7 +277,10 @@ class _Search:
         return self._options.time_limit_s - (time.perf_counter() - self._began)
 
     def _solve_over(
-        self, keep: Sequence[Sequence[int]], device_order: Mapping[tuple[int, int], bool]
+        self,
+        keep: Sequence[Sequence[int]],
+        device_order: Mapping[tuple[int, int], bool],
+        most_s: float = inf,
     ) -> float:
         """Solve the integer program over some options, remember a better plan; return the proved bound.
 
@@ -216,10 +288,12 @@ class _Search:
         ----------
         device_order
             Which device of a pair runs first, where that is decided.
+        most_s
+            Seconds after which it ends, if there are more left.
         """
         program = build_program(self._problem.with_options(keep), self._makespan(), device_order)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
-        options = replace(self._options, time_limit_s=max(self._left_s(), _LEAST_TIME_S))
+        options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), _LEAST_TIME_S))
         began = time.perf_counter()
         scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice))
         status = solve_status(program.lp)
@@ -334,6 +408,11 @@ class _Search:
         close = self._objective - bound <= OPTIMAL_GAP * abs(self._objective) + _LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
         return SolveResult(status, self._choice, self._objective, bound, *run_facts)
+
+
+def _known_order(order: DeviceOrder) -> dict[tuple[int, int], bool]:
+    """Return (a, b) with a < b -> whether a runs first."""
+    return {(min(a, b), max(a, b)): a < b for a, b in order}
 
 
 def _union(whole: Restriction, nodes: Sequence[Node]) -> Node:

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from planner.comparison.fleet_records import FleetPlans, FleetRow, FleetRule
+from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow, FleetRule
 from planner.comparison.records import (
     FORMAT,
     BestPlanRange,

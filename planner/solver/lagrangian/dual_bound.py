@@ -29,6 +29,7 @@ from planner.solver.lagrangian.variable_elimination import Table
 # makes the steps short.
 _SMOOTH = 0.5
 _CLOSE = 1e-6  # relative distance of bound and mixture at which the multipliers are final
+_WORTH = 0.01  # of the distance to what is enough: branching adds more than that, sooner
 _MOST_STATES = 3e7  # numbers per minimisation, so that a round takes seconds; beyond, no bound is tried
 _KEPT = 1e-6  # relative; what exceeds a limit by less may still keep it
 _HEAVY = 0.1  # of a limit; to look for lighter options that break it is not worth a marginal
@@ -246,7 +247,9 @@ class _PriceSearch:
                 self._value, self._prices = value, trial
             self.add(options, trial)
             mixture = solve_restricted_master(self._columns, self._dual.maxima)
-            final = mixture.cost - self._value <= _CLOSE * abs(mixture.cost) or stalled == _STALLED
+            left = mixture.cost - self._value  # what better multipliers could add
+            worth = max(_CLOSE * abs(mixture.cost), _WORTH * (enough - self._value) if enough < inf else 0.0)
+            final = left <= worth or stalled == _STALLED
             if final or self._value > enough or self._dual.clock() > deadline:
                 return self._proved(mixture, rounds)
             smoothing = 0.0 if stalled % 2 else _SMOOTH  # smoothed prices that led nowhere are left

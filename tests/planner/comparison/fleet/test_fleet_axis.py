@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_problems import LATENCY
 from strategies import problems
 
-from planner.comparison.fleet_axis import least_of_ranges, solve_axis
+from planner.comparison.fleet.fleet_axis import least_of_ranges, solve_axis
 from planner.problem.quantities import CostMetric, ObjectiveTerm
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus

@@ -5,11 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
 
-from planner.comparison.fleet_axis import AxisAnswer, axis_of, solve_axis
-from planner.comparison.fleet_classes import FleetCell, FleetProblems, common_noise_limit, fleet_cells
-from planner.comparison.fleet_records import FleetPlans, FleetRow
-from planner.comparison.fleet_rules import fleet_rules
-from planner.comparison.fleet_selection import (
+from planner.comparison.fleet.fleet_axis import AxisAnswer, axis_of, solve_axis
+from planner.comparison.fleet.fleet_classes import FleetCell, FleetProblems, common_noise_limit, fleet_cells
+from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
+from planner.comparison.fleet.fleet_rules import fleet_rules
+from planner.comparison.fleet.fleet_selection import (
     CandidatePool,
     CellAnswer,
     FleetSelection,

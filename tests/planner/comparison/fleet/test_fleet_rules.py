@@ -8,7 +8,7 @@ from measured_scenarios import quickstart_basis
 
 from planner.cli.commands import main
 from planner.comparison.compare import CompareRequest, compare_fleet
-from planner.comparison.fleet_records import FleetRule, plan_for
+from planner.comparison.fleet.fleet_records import FleetRule, plan_for
 from planner.output.comparison_folder import write_comparison
 from planner.scenario.fleet_schema import FleetSpec
 

@@ -12,7 +12,7 @@ from small_problems import LATENCY, small_problem
 from strategies import problems
 
 from planner.comparison.bandwidth_traces import BandwidthDistribution
-from planner.comparison.fleet_selection import CandidatePool, CellAnswer, PortableChoice
+from planner.comparison.fleet.fleet_selection import CandidatePool, CellAnswer, PortableChoice
 from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_selection import select_plans
 from planner.errors import SolverError

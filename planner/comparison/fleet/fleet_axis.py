@@ -12,8 +12,8 @@ from math import inf
 import numpy as np
 
 from planner.comparison.bandwidth_traces import BandwidthDistribution
-from planner.comparison.fleet_classes import FleetCell
-from planner.comparison.fleet_selection import PortableChoice, Solve, cost_line
+from planner.comparison.fleet.fleet_classes import FleetCell
+from planner.comparison.fleet.fleet_selection import PortableChoice, Solve, cost_line
 from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_selection import select_plans
 from planner.errors import SolverError

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, sqrt
 
-from planner.comparison.fleet_classes import WIDEST, FleetCell, FleetProblems
-from planner.comparison.fleet_records import FleetRule
-from planner.comparison.fleet_selection import FleetSelection, PortableChoice, cost_line
+from planner.comparison.fleet.fleet_classes import WIDEST, FleetCell, FleetProblems
+from planner.comparison.fleet.fleet_records import FleetRule
+from planner.comparison.fleet.fleet_selection import FleetSelection, PortableChoice, cost_line
 from planner.comparison.lower_envelope import EnvelopePiece, lower_envelope
 from planner.comparison.sweep_points import LATENCY
 from planner.problem.quantities import CostMetric
