@@ -6,12 +6,12 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
 from planner.problem.quantities import CostMetric, Quantity
 from planner.solver.heuristics.incremental_evaluation import IncrementalEvaluation
-from tests.support.strategies import problems
 
 
 @given(problems(), st.randoms(use_true_random=False))

@@ -3,11 +3,11 @@
 from time import monotonic
 
 from hypothesis import given
+from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
 from planner.solver.heuristics.local_search import improve
-from tests.support.strategies import problems
 
 
 @given(problems(max_units=4, max_devices=2))
