@@ -6,10 +6,11 @@ NeurIPS 2020; here with links as loads of their own. Where a network has too man
 topological orders take their place.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from math import inf, prod
 
 import numpy as np
@@ -23,6 +24,7 @@ from planner.solver.pipeline_precisions import least_period_within_limits, with_
 from planner.solver.presolve.device_symmetry import interchangeable_devices
 
 _MOST_WORK = 2e9  # pairs of ideals times states of devices; beyond it the integer program starts without this
+_WORK_PER_S = 5e7  # of these, measured on a machine at work
 _NOISE_STEPS = (1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)  # prices of noise, of seconds per noise of all
 PERIOD = Quantity(CostMetric.PERIOD)
 
@@ -54,30 +56,40 @@ class _Stage:
     last: int
 
 
-def best_pipeline(problem: PlacementProblem) -> Pipeline | None:
+def best_pipeline(problem: PlacementProblem, time_limit_s: float = inf) -> Pipeline | None:
     """Return the plan of least period found among those of one stage per device, and a bound on any plan's.
 
     None if the network or the devices are too many for the search, or every plan found breaks a limit.
+
+    Parameters
+    ----------
+    time_limit_s
+        Seconds after which no further plan is looked for; a search that would take longer is not begun.
     """
+    deadline = time.perf_counter() + time_limit_s
     units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
     ideals, all_ideals = finished_sets(problem, units)
     classes = interchangeable_devices(problem)
     classes += [[d] for d, device in enumerate(problem.devices) if device.visit_of is not None]
     states = prod(len(members) + 1 for members in classes)
-    if not units or len(ideals) ** 2 * states * len(classes) > _MOST_WORK:
+    if not units or len(ideals) ** 2 * states * len(classes) > min(_MOST_WORK, _WORK_PER_S * time_limit_s):
         return None
     search = _Search(problem, units, classes)
     relaxed = StageLoads(problem, units, ideals, Pricing(is_bound=True))
     choice, bound_s = search.best(relaxed)
-    plans = [choice] if choice is not None else []
-    plans += search.plans(ideals)
-    priced = [
-        (cost.period_s, plan) for plan in plans if is_feasible(problem, cost := evaluate(problem, plan))
-    ]
+    bound_holds = all_ideals and _is_pipeline(problem)
+    priced: list[tuple[float, Choice]] = []
+    for plan in chain([] if choice is None else [choice], search.plans(ideals)):
+        cost = evaluate(problem, plan)
+        if is_feasible(problem, cost):
+            priced.append((cost.period_s, plan))
+        is_best = bound_holds and priced and min(period_s for period_s, _ in priced) <= bound_s
+        if is_best or time.perf_counter() > deadline:
+            break
     if not priced:
         return None
     period_s, best = min(priced, key=lambda pair: pair[0])
-    if not (all_ideals and _is_pipeline(problem)):
+    if not bound_holds:
         bound_s = _least_load(problem, units)
     only_period = [term.quantity for term in problem.objective] == [PERIOD]
     return Pipeline(best, period_s, min(bound_s, period_s), only_period and period_s <= bound_s * (1 + 1e-9))

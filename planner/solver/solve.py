@@ -121,7 +121,9 @@ class _Search:
         """Bound, then solve over more and more options until none that is left out can be better."""
         weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
         bound_of_loads = 0.0
-        if PERIOD in self._problem.quantities and (pipeline := best_pipeline(self._problem)):
+        if PERIOD in self._problem.quantities and (
+            pipeline := best_pipeline(self._problem, _BOUND_SHARE * self._options.time_limit_s)
+        ):
             self._try(pipeline.choice)
             bound_of_loads = sum(weights) * pipeline.bound_s
             log.info("pipeline: %.9g, bound %.9g", pipeline.period_s, pipeline.bound_s)
@@ -166,14 +168,21 @@ class _Search:
                 closed = min(closed, self._solve_node(node))
             self._look_nearby(node)
         log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._objective)
-        if nodes and self._choice is None and nodes[0][0] < inf:
-            self._construct()
-        open_nodes = [node for value, _, node in nodes if value < self._good_enough]
-        if open_nodes and not self._contradicted:
-            closed = min(closed, self._solve_node(_union(whole, open_nodes)))
+        closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
         if self._size == (0, 0) and self._choice is None:
             self._dual_value = inf  # no integer program had a say
-        return min(closed, min((value for value, *_ in nodes if value >= self._good_enough), default=inf))
+        return closed
+
+    def _solve_open(self, whole: Restriction, nodes: Sequence[Node]) -> float:
+        """Solve what time left open, as one program; return a bound on all plans of the nodes."""
+        lowest = min((node.bound.value for node in nodes), default=inf)
+        if lowest < inf and self._choice is None:
+            self._construct()
+        open_nodes = [node for node in nodes if node.bound.value < self._good_enough]
+        if not open_nodes or self._contradicted:
+            return lowest
+        rest = (node.bound.value for node in nodes if node.bound.value >= self._good_enough)
+        return min(self._solve_node(_union(whole, open_nodes)), min(rest, default=inf))
 
     @property
     def _branching_ends(self) -> float:

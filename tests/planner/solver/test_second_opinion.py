@@ -48,7 +48,7 @@ def test_a_bound_above_the_plan_at_hand_is_dropped(monkeypatch, caplog):
 
 
 def test_infeasible_is_not_believed_of_one_solver_alone(monkeypatch, caplog):
-    monkeypatch.setattr(solving, "best_pipeline", lambda _: None)
+    monkeypatch.setattr(solving, "best_pipeline", lambda *_: None)
     monkeypatch.setattr(solving, "construct", lambda *_: None)
     monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
     monkeypatch.setattr(solving, "solve_status", lambda _: SolveStatus.INFEASIBLE)
@@ -59,7 +59,7 @@ def test_infeasible_is_not_believed_of_one_solver_alone(monkeypatch, caplog):
 
 
 def test_infeasible_that_nothing_confirms_is_no_answer(monkeypatch):
-    monkeypatch.setattr(solving, "best_pipeline", lambda _: None)
+    monkeypatch.setattr(solving, "best_pipeline", lambda *_: None)
     monkeypatch.setattr(solving, "construct", lambda *_: None)
     monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
     monkeypatch.setattr(solving, "solve_status", lambda _: SolveStatus.INFEASIBLE)
@@ -83,7 +83,7 @@ def test_an_optimum_that_a_second_solver_beats_is_none(monkeypatch, caplog):
         and true.objective * 1.1 < cost.objective < inf
     )
     monkeypatch.setattr(solving, "decoded_choice", lambda _: worse)
-    monkeypatch.setattr(solving, "best_pipeline", lambda _: None)
+    monkeypatch.setattr(solving, "best_pipeline", lambda *_: None)
     monkeypatch.setattr(solving, "construct", lambda *_: None)
     monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
     monkeypatch.setattr(solving, "run_solver", lambda *program: run_solver(*program) * factor)
