@@ -164,9 +164,10 @@ class _Search:
             for child in further:
                 heapq.heappush(nodes, (child.bound.value, count, child))
                 count += 1
-            if not further:
+            if further:
+                self._look_nearby(node)
+            else:
                 closed = min(closed, self._solve_node(node))
-            self._look_nearby(node)
         log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._objective)
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
         if self._size == (0, 0) and self._choice is None:

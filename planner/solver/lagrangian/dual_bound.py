@@ -140,7 +140,9 @@ class LagrangianDual:
         enough
             A value at which the bound is high enough.
         """
-        excluded = self._breaking_options(within)
+        excluded = {v: ~np.isin(self._relaxation.devices[v], list(on)) for v, on in within.devices.items()}
+        if start is not None:  # what breaks limits without any restriction is excluded for good
+            excluded = self._with_breaking_options(within.order, excluded)
         relaxation = self._relaxation.restricted(within.order, excluded)
         search = _PriceSearch(self, relaxation, self._initial_prices() if start is None else start.prices)
         for mixed in start.mixture if start else ():
@@ -149,15 +151,17 @@ class LagrangianDual:
                 search.add(list(mixed.options))
         return search.run(deadline, enough)
 
-    def _breaking_options(self, within: Restriction) -> dict[int, NDArray[np.bool_]]:
-        """Return vertex -> option -> whether it is excluded, or breaks a memory limit whatever the others."""
-        excluded = {v: ~np.isin(self._relaxation.devices[v], list(on)) for v, on in within.devices.items()}
+    def _with_breaking_options(
+        self, order: DeviceOrder, excluded: dict[int, NDArray[np.bool_]]
+    ) -> dict[int, NDArray[np.bool_]]:
+        """Return excluded options, and those that then break a memory limit whatever the others are."""
+        excluded = dict(excluded)
         for row, limit in enumerate(self.rows):
             if row in self._of_maxima or not any(limit.multipliers.weight):
                 continue
             # With this row alone weighed, a marginal is the least that a plan with the option uses.
             weights = [0.0, *(float(other == row) for other in range(len(self.rows)))]
-            least = self._relaxation.restricted(within.order, excluded).marginals(weights)
+            least = self._relaxation.restricted(order, excluded).marginals(weights)
             for v, table in enumerate(least):
                 breaking = table > 1 + _KEPT
                 if breaking.any():
