@@ -61,7 +61,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     built = measured.build(solved.configuration)
     target = verification_target(prepared, built)
     planning = _with_shown_noise(measured, solved, target, progress)
-    plan = assemble_plan(planning, solved.search, state.rounds)
+    plan = assemble_plan(planning, solved.found, state.rounds)
     shown = verify(target, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     require_equal_chain(shown)
     plan = with_measured(plan, scenario, shown)
@@ -91,8 +91,8 @@ def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) ->
 def _solve(measured: MeasuredScenario, state: LoopState) -> tuple[LoopState, SolvedPlan]:
     """Formulate and solve under the costs that are believed."""
     planning = measured.planning_problem(state.latency)
-    search = measured.noise_limit_search.solve(planning.formulate(), state.search)
-    return replace(state, search=search.state), SolvedPlan(planning, search)
+    found = measured.noise_limit_search.solve_and_try_out(planning.formulate(), state.search_state)
+    return replace(state, search_state=found.state), SolvedPlan(planning, found)
 
 
 def _best_timed(
@@ -100,18 +100,18 @@ def _best_timed(
 ) -> tuple[LoopState, SolvedPlan]:
     """Time plans in one precision that may be as good, and return the best of all that were timed."""
     search, last = measured.noise_limit_search, state.timed[-1]
-    uniform, seen = search.uniform_precision_plans(solved.search.problem, state.near_best, state.search)
-    state = replace(state, search=seen)
+    uniform, seen = search.uniform_precision_plans(solved.found.problem, state.near_best, state.search_state)
+    state = replace(state, search_state=seen)
     for result in uniform:
         if result.choice is not None and not state.was_timed(result.choice):
-            timings = _time(measured, configuration_of(solved.search.problem, result.choice), progress)
+            timings = _time(measured, configuration_of(solved.found.problem, result.choice), progress)
             state = state.with_timing(measured, solved, result.choice, timings)
     best = state.best
     if best is last and solved.choice == last.choice:  # it is proved under the costs that it showed
         return state, solved
     state = state.believing_best()
     planning = measured.planning_problem(state.latency)
-    proved = search.bound_for(planning.formulate(), best.choice, state.search)
+    proved = search.bound_for(planning.formulate(), best.choice, state.search_state)
     return state, SolvedPlan(planning, proved)
 
 
@@ -166,12 +166,12 @@ def _time_uniform_models(
     models: MeasuredModels, state: JointLoopState, solved: SolvedModels, progress: Progress
 ) -> JointLoopState:
     """Time the plans in one precision that may be as good."""
-    joint = solved.search.joint
+    joint = solved.found.joint
     for result in uniform_precision_plans(joint.problem, models.options):
         choice = result.choice
         if choice is None or (result.objective or 0.0) > state.near_best or state.was_timed(choice):
             continue
-        keeps, _ = keep_budgets(models, joint, choice, [one.search for one in state.states])
+        keeps, _ = keep_budgets(models, joint, choice, [one.search_state for one in state.states])
         timings = _time_models(models, solved, choice, progress) if keeps else [{}]
         if all(timings):
             state = state.with_timing(models, solved, choice, timings)
@@ -182,7 +182,7 @@ def _time_models(
     models: MeasuredModels, solved: SolvedModels, choice: Choice, progress: Progress
 ) -> list[dict[str, PlanTiming]]:
     """Time each model's part of a choice."""
-    joint = solved.search.joint
+    joint = solved.found.joint
     return [
         _time(one, configuration_of(joint.parts[model].problem, joint.choice_of(model, choice)), progress)
         for model, one in enumerate(models.measured)
@@ -197,9 +197,9 @@ def _model_outcome(
     built = measured.build(part.configuration)
     target = verification_target(measured.prepared, built)
     planning = _with_shown_noise(measured, part, target, progress)
-    result = solved.search.result
+    result = solved.found.result
     plan = msgspec.structs.replace(
-        assemble_plan(planning, part.search, state.states[model].rounds),
+        assemble_plan(planning, part.found, state.states[model].rounds),
         objective=Objective(
             name=objective_name(several.shared), value=result.objective, bound=result.bound, gap=result.gap
         ),
@@ -223,14 +223,14 @@ def _model_outcome(
 
 def _no_models_plan(models: MeasuredModels, solved: SolvedModels) -> ModelsOutcome:
     """Return why there is no plan for several models."""
-    search = solved.search
+    found = solved.found
     record = assemble_models(models.several, solved, {})
-    if search.unmet:
-        return ModelsOutcome(record, {}, search.unmet)
-    left_s = models.options.time_limit_s - search.result.runtime_s
-    found = find_conflict(search.problem, replace(models.options, time_limit_s=left_s))
+    if found.unmet:
+        return ModelsOutcome(record, {}, found.unmet)
+    left_s = models.options.time_limit_s - found.result.runtime_s
+    conflict = find_conflict(found.problem, replace(models.options, time_limit_s=left_s))
     noises = [one.noise_model.predict for one in models.measured]
-    return ModelsOutcome(record, {}, conflict=models_conflict_text(models.several, found, noises))
+    return ModelsOutcome(record, {}, conflict=models_conflict_text(models.several, conflict, noises))
 
 
 def _time(
@@ -245,15 +245,15 @@ def _time(
 
 def _no_plan(measured: MeasuredScenario, solved: SolvedPlan) -> Outcome:
     """Return why there is no plan: budgets that cannot hold together, or errors that no limit mends."""
-    search = solved.search
-    plan = assemble_infeasible(solved.planning, search)
-    if search.unmet:
-        return Outcome(plan, None, {}, search.unmet)
+    found = solved.found
+    plan = assemble_infeasible(solved.planning, found)
+    if found.unmet:
+        return Outcome(plan, None, {}, found.unmet)
     options = measured.options
-    left_s = options.time_limit_s - search.result.runtime_s
-    found = find_conflict(search.problem, replace(options, time_limit_s=left_s))
+    left_s = options.time_limit_s - found.result.runtime_s
+    conflict = find_conflict(found.problem, replace(options, time_limit_s=left_s))
     return Outcome(
-        plan, None, {}, conflict=conflict_text(measured.scenario, found, measured.noise_model.predict)
+        plan, None, {}, conflict=conflict_text(measured.scenario, conflict, measured.noise_model.predict)
     )
 
 
@@ -264,7 +264,7 @@ def _with_shown_noise(
     prepared, planning = measured.prepared, solved.planning
     samples = prepared.subject.calibration.spread(measured.scenario.profiling.noise_samples)
     noise_rms = measure_errors(target, samples, prepared.runtime, progress=progress).noise_relative_rms
-    summed = solved.search.cost.noise_power
+    summed = solved.found.cost.noise_power
     return replace(planning, noise_model=planning.noise_model.calibrated(summed, noise_rms**2))
 
 

@@ -221,7 +221,7 @@ def _alone(models: MeasuredModels, states: Sequence[SearchState]) -> RatePlan | 
     for part, search, state in zip(joint.parts, models.searches, states, strict=True):
         own = tuple(limit for limit in part.problem.limits if limit.quantity.is_of_models)
         problem = replace(part.problem, limits=(*own, *shared), objective=joint.problem.objective)
-        result = search.solve(problem, state).result
+        result = search.solve_and_try_out(problem, state).result
         if result.choice is None:
             return None
         choices.append(result.choice)

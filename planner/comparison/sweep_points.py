@@ -194,7 +194,7 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningPr
     def make() -> _NoiseLimit:
         varied = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
         problem = planning.formulate()
-        search_result = varied.noise_limit_search.solve(problem, SearchState())
+        search_result = varied.noise_limit_search.solve_and_try_out(problem, SearchState())
         limit = search_result.problem.tightest_limit(CostMetric.NOISE)
         return _NoiseLimit(None if limit == inf else limit, search_result.unmet)
 

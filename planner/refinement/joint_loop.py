@@ -21,12 +21,12 @@ class SolvedModels:
     """What a solve found for several models, and what was asked of each."""
 
     plannings: tuple[PlanningProblem, ...]
-    search: JointSearchResult
+    found: JointSearchResult
 
     @property
     def is_plan(self) -> bool:
         """Whether there is a plan, and each model keeps its error budgets."""
-        return self.search.result.choice is not None and not self.search.unmet
+        return self.found.result.choice is not None and not self.found.unmet
 
     @property
     def choice(self) -> Choice:
@@ -37,13 +37,13 @@ class SolvedModels:
         ValueError
             If there is none.
         """
-        if self.search.result.choice is None:
+        if self.found.result.choice is None:
             raise ValueError("there is no plan")
-        return self.search.result.choice
+        return self.found.result.choice
 
     def part(self, model: int) -> SolvedPlan:
         """Return a model's part, as that of a solve for it alone."""
-        return SolvedPlan(self.plannings[model], self.search.part(model))
+        return SolvedPlan(self.plannings[model], self.found.part(model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class JointLoopState:
         """Return the state after each model's part of a plan was timed; the costs that are believed stay."""
         states = tuple(
             state.with_timing(
-                models.measured[model], solved.part(model), solved.search.joint.choice_of(model, choice), own
+                models.measured[model], solved.part(model), solved.found.joint.choice_of(model, choice), own
             )
             for model, (state, own) in enumerate(zip(self.states, timings, strict=True))
         )
@@ -109,17 +109,19 @@ class JointLoopState:
             ),
         )
 
-    def with_searches(self, search: JointSearchResult) -> "JointLoopState":
+    def with_search_states(self, found: JointSearchResult) -> "JointLoopState":
         """Return the state with what a search has seen."""
-        pairs = zip(self.states, search.states, strict=True)
-        return replace(self, states=tuple(replace(state, search=seen) for state, seen in pairs))
+        pairs = zip(self.states, found.states, strict=True)
+        return replace(self, states=tuple(replace(state, search_state=seen) for state, seen in pairs))
 
 
 def solve_models(models: MeasuredModels, state: JointLoopState) -> tuple[JointLoopState, SolvedModels]:
     """Formulate and solve under the costs that are believed."""
     plannings = models.planning_problems(tuple(one.latency for one in state.states))
-    search = search_noise_limits(models, models.formulate(plannings), [one.search for one in state.states])
-    return state.with_searches(search), SolvedModels(plannings, search)
+    found = search_noise_limits(
+        models, models.formulate(plannings), [one.search_state for one in state.states]
+    )
+    return state.with_search_states(found), SolvedModels(plannings, found)
 
 
 def bound_best(models: MeasuredModels, state: JointLoopState) -> tuple[JointLoopState, SolvedModels]:
@@ -128,5 +130,5 @@ def bound_best(models: MeasuredModels, state: JointLoopState) -> tuple[JointLoop
     state = state.believing_best()
     plannings = models.planning_problems(tuple(one.latency for one in state.states))
     joint = models.formulate(plannings)
-    search = bound_under_limits(models, joint, choice, [one.search for one in state.states])
-    return state, SolvedModels(plannings, search)
+    found = bound_under_limits(models, joint, choice, [one.search_state for one in state.states])
+    return state, SolvedModels(plannings, found)

@@ -30,12 +30,12 @@ class SolvedPlan:
     """What a solve found, and the problem under whose costs it did."""
 
     planning: PlanningProblem
-    search: SearchResult
+    found: SearchResult
 
     @property
     def is_plan(self) -> bool:
         """Whether there is a plan, and it keeps the error budgets."""
-        return self.search.result.choice is not None and not self.search.unmet
+        return self.found.result.choice is not None and not self.found.unmet
 
     @property
     def choice(self) -> Choice:
@@ -46,14 +46,14 @@ class SolvedPlan:
         ValueError
             If there is none.
         """
-        if self.search.result.choice is None:
+        if self.found.result.choice is None:
             raise ValueError("there is no plan")
-        return self.search.result.choice
+        return self.found.result.choice
 
     @property
     def configuration(self) -> Configuration:
         """The choice in names; there has to be a plan."""
-        return configuration_of(self.search.problem, self.choice)
+        return configuration_of(self.found.problem, self.choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class LoopState:
     """The costs that are believed, the plans that were timed, and what the noise limit search has seen."""
 
     latency: Mapping[str, LatencyProfile]
-    search: SearchState = field(default_factory=SearchState)
+    search_state: SearchState = field(default_factory=SearchState)
     timed: tuple[TimedPlan, ...] = ()
     rounds: tuple[LoopRound, ...] = ()
 
@@ -112,7 +112,7 @@ class LoopState:
         timings: Mapping[str, PlanTiming],
     ) -> "LoopState":
         """Return the state after a plan was timed; the costs that are believed stay."""
-        problem, planning = solved.search.problem, solved.planning
+        problem, planning = solved.found.problem, solved.planning
         configuration = configuration_of(problem, choice)
         latency = corrected(self.latency, timings)
         objective = evaluate(measured.planning_problem(latency).formulate(), choice).objective

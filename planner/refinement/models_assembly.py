@@ -18,7 +18,7 @@ def assemble_models(several: SeveralModels, solved: SolvedModels, plans: dict[st
     plans
         Model -> its own plan; empty if there is none.
     """
-    result, problem = solved.search.result, solved.search.problem
+    result, problem = solved.found.result, solved.found.problem
     name = objective_name(several.shared)
     objective = Objective(name=name, value=result.objective, bound=result.bound, gap=result.gap)
     without_costs = ModelsPlan(

@@ -147,7 +147,7 @@ class NoiseLimitSearch:
     errors_of: Callable[[PlacementProblem, Choice], Metrics]
     noise_model: NoiseModel = field(default_factory=NoiseModel)
 
-    def solve(self, problem: PlacementProblem, state: SearchState) -> SearchResult:
+    def solve_and_try_out(self, problem: PlacementProblem, state: SearchState) -> SearchResult:
         """Solve, try out, and solve again with another limit while that is worth it."""
         if not has_error_budget(self.budget):
             limited = problem.with_limit(NOISE, self.first_limit(state))

@@ -56,7 +56,7 @@ def test_one_precision_is_delivered_if_it_is_faster_than_was_believed(favoured, 
     monkeypatch.setattr(run, "time_in_place", timed)
     state, solved = run.solve_and_refine(measured)
     assert {precision.value for precision in solved.configuration.precisions} == {favoured}
-    assert solved.search.result.objective == pytest.approx(min(plan.objective for plan in state.timed))
+    assert solved.found.result.objective == pytest.approx(min(plan.objective for plan in state.timed))
 
 
 def test_the_profile_that_is_delivered_prices_the_plan(tmp_path):

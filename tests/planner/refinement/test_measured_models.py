@@ -17,7 +17,7 @@ def test_one_model_among_one_is_planned_as_it_is_alone(basis):
     models = models_of(basis, 1.0, memory_mib=None, requests_per_s=None)
     joint = models.formulate(models.planning_problems((basis.latency,)))
     together = search_noise_limits(models, joint, [SearchState()])
-    alone = basis.noise_limit_search.solve(
+    alone = basis.noise_limit_search.solve_and_try_out(
         joint.parts[0].problem.with_limit(Quantity(CostMetric.MEMORY, 0), None), SearchState()
     )
     assert together.result.objective == pytest.approx(alone.result.objective, rel=1e-9)

@@ -34,7 +34,7 @@ def measured(problem, factor: float, floor: float = 0.0):
 
 
 def search(problem, budget, options, errors_of, noise_model=None) -> SearchResult:
-    return NoiseLimitSearch(budget, options, errors_of, noise_model or NoiseModel()).solve(
+    return NoiseLimitSearch(budget, options, errors_of, noise_model or NoiseModel()).solve_and_try_out(
         problem, SearchState()
     )
 
@@ -108,9 +108,9 @@ def test_what_was_learned_serves_other_costs():
         return real(problem, choice)
 
     searching = NoiseLimitSearch(BudgetSpec(noise_relative_rms=0.1), SolverOptions(), errors_of)
-    first = searching.solve(PROBLEM, SearchState())
+    first = searching.solve_and_try_out(PROBLEM, SearchState())
     count = len(calls)
-    again = searching.solve(PROBLEM, first.state)
+    again = searching.solve_and_try_out(PROBLEM, first.state)
     assert again.result.choice == first.result.choice
     assert len(calls) == len(set(calls))
     assert len(calls) <= count + 1
@@ -165,15 +165,15 @@ def test_where_the_limit_leaves_no_plan_one_regardless_of_it_may_do():
 def test_a_search_changes_nothing_but_the_state_that_it_returns():
     searching = NoiseLimitSearch(BudgetSpec(noise_relative_rms=0.1), SolverOptions(), measured(PROBLEM, 3.0))
     empty = SearchState()
-    first = searching.solve(PROBLEM, empty)
+    first = searching.solve_and_try_out(PROBLEM, empty)
     assert empty == SearchState()
     assert tuple(first.state.rounds) != ()
-    assert searching.solve(PROBLEM, empty).result.choice == first.result.choice
+    assert searching.solve_and_try_out(PROBLEM, empty).result.choice == first.result.choice
 
 
 def test_a_delivered_choice_is_bounded_under_the_limit_that_was_found():
     searching = NoiseLimitSearch(BudgetSpec(noise_relative_rms=0.1), SolverOptions(), measured(PROBLEM, 3.0))
-    first = searching.solve(PROBLEM, SearchState())
+    first = searching.solve_and_try_out(PROBLEM, SearchState())
     proved = searching.bound_for(PROBLEM, first.result.choice, first.state)
     assert proved.result.choice == first.result.choice
     assert proved.result.objective == pytest.approx(first.result.objective)

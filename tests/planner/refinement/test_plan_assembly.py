@@ -90,7 +90,7 @@ def test_where_there_is_no_plan_the_record_says_so_and_holds_no_costs(measured):
     scenario = with_budgets(measured.scenario, {"latency_ms": 1e-9})
     own = replace(measured, prepared=replace(measured.prepared, scenario=scenario))
     planning = own.planning_problem(own.latency)
-    search = own.noise_limit_search.solve(planning.formulate(), SearchState())
+    search = own.noise_limit_search.solve_and_try_out(planning.formulate(), SearchState())
     record = assemble_infeasible(planning, search)
     assert record.status == "infeasible"
     assert (record.assignments, record.cuts, record.predicted) == ((), (), None)

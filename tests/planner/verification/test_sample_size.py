@@ -90,7 +90,9 @@ def test_a_search_that_few_samples_drive_to_fp32_says_so():
     def one_changed_answer(_, choice) -> Metrics:
         return metrics(12, changed=int(evaluate(problem, choice).noise_power > 0))
 
-    found = NoiseLimitSearch(budget, SolverOptions(), one_changed_answer).solve(problem, SearchState())
+    found = NoiseLimitSearch(budget, SolverOptions(), one_changed_answer).solve_and_try_out(
+        problem, SearchState()
+    )
     assert found.cost.noise_power == 0
     (few,) = too_few_held_back(budget, found.rounds)
     assert few.refused == sum(bool(one.broken) for one in found.rounds) > 0
