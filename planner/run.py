@@ -1,48 +1,30 @@
-"""The flow, written out once: scenario -> graph -> profile -> problem -> plan -> models -> proof."""
+"""The flow, written out once: scenario -> graph -> profile -> problem -> plan -> models -> proof.
 
-from collections.abc import Mapping, Sequence
+It ends with values, and the caller writes them, as `planner.cli` does with `planner.output`. Other flows:
+
+- `planner.run_models.plan_models`: several models that share devices
+- `planner.export_and_verify`: a saved plan, built again or measured again
+- `planner.comparison.compare.compare_scenario`: plans over bandwidths and budgets
+- `planner.costs.device_profiles.profile_here`: the profile of this machine as one of the devices
+- `planner.output.run_exported.run_folder`: runs an exported plan on samples
+- `planner.problem_io.solve_file.solve_file`: solves a problem that is given as a file
+"""
+
 from dataclasses import replace
-from pathlib import Path
 
-import msgspec
-
-from planner.costs.device_costs import noise_of
-from planner.deployment.build import build_models
-from planner.deployment.built_models import BuiltModels, VerificationTarget, verification_target
-from planner.devices.quantization_schemes import schemes_of, trial_level
-from planner.devices.runtime import local_runtime
-from planner.errors import DataError, OutputError
-from planner.inputs.prepared_scenario import group_units, load_datasets, load_source, prepare
-from planner.plan.configuration import Configuration, configuration_of
-from planner.plan.records import Objective, PartOf, Plan
-from planner.problem.placement_problem import Choice
-from planner.refinement.infeasibility_text import conflict_text, models_conflict_text
-from planner.refinement.joint_loop import JointLoopState, SolvedModels, bound_best, solve_models
+from planner.deployment.built_models import verification_target
+from planner.inputs.prepared_scenario import prepare
+from planner.plan.configuration import configuration_of
+from planner.refinement.infeasibility_text import conflict_text
 from planner.refinement.loop_state import LoopState, SolvedPlan
-from planner.refinement.measured_models import MeasuredModels, keep_budgets
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
-from planner.refinement.models_assembly import assemble_models
-from planner.refinement.outcome import ModelsOutcome, Outcome
-from planner.refinement.plan_assembly import assemble_infeasible, assemble_plan, objective_name
-from planner.refinement.planning_problem import PlanningProblem
-from planner.scenario.loader import parse_scenario
+from planner.refinement.outcome import Outcome
+from planner.refinement.plan_assembly import assemble_infeasible, assemble_plan
 from planner.scenario.schema import Scenario
-from planner.scenario.several_models import SeveralModels
 from planner.solver.infeasibility import find_conflict
-from planner.solver.single_precision import uniform_precision_plans
-from planner.user_objects import load_metric
 from planner.verification.acceptance import broken_budget_sentences, require_equal_chain, with_measured
-from planner.verification.measure_errors import measure_errors
-from planner.verification.time_plan import time_in_place
 from planner.verification.verify import verify
-from profiling.errors import ModelError
-from profiling.latency.plan_corrections import PlanTiming
-from profiling.onnx_io.load import model_hash
-from profiling.precision import Precision
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import Scheme
-from profiling.records.profile import FORMAT as PROFILE_FORMAT
-from profiling.records.profile import LatencyProfile, Profile
 
 
 def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
@@ -60,12 +42,12 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
         return _no_plan(measured, solved)
     built = measured.build(solved.configuration)
     target = verification_target(prepared, built)
-    planning = _with_shown_noise(measured, solved, target, progress)
-    plan = assemble_plan(planning, solved.found, state.rounds)
+    errors = measured.calibration_errors(target, progress)
+    plan = assemble_plan(solved.with_calibrated_noise(errors), solved.found, state.rounds)
     shown = verify(target, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     require_equal_chain(shown)
     plan = with_measured(plan, scenario, shown)
-    return Outcome(plan, built, _profiles(measured, state.latency), broken_budget_sentences(scenario, shown))
+    return Outcome(plan, built, measured.profiles(state.latency), broken_budget_sentences(scenario, shown))
 
 
 def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) -> tuple[LoopState, SolvedPlan]:
@@ -77,7 +59,7 @@ def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) ->
     state = LoopState(measured.latency)
     state, solved = _solve(measured, state)
     while state.asks_for_timing(solved):
-        timings = _time(measured, solved.configuration, progress)
+        timings = measured.timings(solved.configuration, progress)
         if not timings:
             break
         state = state.with_timing(measured, solved, solved.choice, timings).believing_last()
@@ -104,7 +86,7 @@ def _best_timed(
     state = replace(state, search_state=seen)
     for result in uniform:
         if result.choice is not None and not state.was_timed(result.choice):
-            timings = _time(measured, configuration_of(solved.found.problem, result.choice), progress)
+            timings = measured.timings(configuration_of(solved.found.problem, result.choice), progress)
             state = state.with_timing(measured, solved, result.choice, timings)
     best = state.best
     if best is last and solved.choice == last.choice:  # it is proved under the costs that it showed
@@ -113,134 +95,6 @@ def _best_timed(
     planning = measured.planning_problem(state.latency)
     proved = search.bound_for(planning.formulate(), best.choice, state.search_state)
     return state, SolvedPlan(planning, proved)
-
-
-def plan_models(several: SeveralModels, progress: Progress = silent) -> ModelsOutcome:
-    """Find, build and verify the plan of several models that share devices; write nothing.
-
-    Raises
-    ------
-    PlannerError, ProfilingError
-        As `plan_scenario`.
-    """
-    models = measure_models(several, progress)
-    state, solved = _solve_and_refine_models(models, progress)
-    if not solved.is_plan:
-        return _no_models_plan(models, solved)
-    outcomes = {
-        one.name: _model_outcome(models, solved, state, number, progress)
-        for number, one in enumerate(several.models)
-    }
-    record = assemble_models(several, solved, {name: outcome.plan for name, outcome in outcomes.items()})
-    failures = [f"{name}: {text}" for name, outcome in outcomes.items() for text in outcome.failures]
-    return ModelsOutcome(record, outcomes, tuple(failures))
-
-
-def measure_models(several: SeveralModels, progress: Progress = silent) -> MeasuredModels:
-    """Prepare and profile each of several models."""
-    scenarios = [one.scenario for one in several.models]
-    return MeasuredModels(several, tuple(measure_scenario(prepare(s, progress), progress) for s in scenarios))
-
-
-def _solve_and_refine_models(
-    models: MeasuredModels, progress: Progress
-) -> tuple[JointLoopState, SolvedModels]:
-    """Solve, time each model's part and solve again; return the best plan that was timed."""
-    progress("solving", 0, 1)
-    state, solved = solve_models(models, JointLoopState.of(models))
-    while state.asks_for_timing(solved):
-        timings = _time_models(models, solved, solved.choice, progress)
-        if not all(timings):
-            break
-        state = state.with_timing(models, solved, solved.choice, timings).believing_last()
-        state, solved = solve_models(models, state)
-    if solved.is_plan and state.timed:
-        state = _time_uniform_models(models, state, solved, progress)
-        if state.best != len(state.timed) - 1 or solved.choice != state.timed[state.best][0]:
-            state, solved = bound_best(models, state)
-    progress("solving", 1, 1)
-    return state, solved
-
-
-def _time_uniform_models(
-    models: MeasuredModels, state: JointLoopState, solved: SolvedModels, progress: Progress
-) -> JointLoopState:
-    """Time the plans in one precision that may be as good."""
-    joint = solved.found.joint
-    for result in uniform_precision_plans(joint.problem, models.options):
-        choice = result.choice
-        if choice is None or (result.objective or 0.0) > state.near_best or state.was_timed(choice):
-            continue
-        keeps, _ = keep_budgets(models, joint, choice, [one.search_state for one in state.states])
-        timings = _time_models(models, solved, choice, progress) if keeps else [{}]
-        if all(timings):
-            state = state.with_timing(models, solved, choice, timings)
-    return state
-
-
-def _time_models(
-    models: MeasuredModels, solved: SolvedModels, choice: Choice, progress: Progress
-) -> list[dict[str, PlanTiming]]:
-    """Time each model's part of a choice."""
-    joint = solved.found.joint
-    return [
-        _time(one, configuration_of(joint.parts[model].problem, joint.choice_of(model, choice)), progress)
-        for model, one in enumerate(models.measured)
-    ]
-
-
-def _model_outcome(
-    models: MeasuredModels, solved: SolvedModels, state: JointLoopState, model: int, progress: Progress
-) -> Outcome:
-    """Build and verify one model's part of a plan."""
-    measured, several, part = models.measured[model], models.several, solved.part(model)
-    built = measured.build(part.configuration)
-    target = verification_target(measured.prepared, built)
-    planning = _with_shown_noise(measured, part, target, progress)
-    result = solved.found.result
-    plan = msgspec.structs.replace(
-        assemble_plan(planning, part.found, state.states[model].rounds),
-        objective=Objective(
-            name=objective_name(several.shared), value=result.objective, bound=result.bound, gap=result.gap
-        ),
-        part_of=PartOf(
-            model=several.models[model].name,
-            models=several.names,
-            share=several.models[model].share,
-            requests_per_s=several.requests_per_s and several.requests_per_s * several.models[model].share,
-        ),
-    )
-    shown = verify(
-        target, measured.prepared.evaluation, measured.prepared.runtime, measured.prepared.metric, progress
-    )
-    require_equal_chain(shown)
-    scenario = measured.scenario
-    profiles = _profiles(measured, state.states[model].latency)
-    return Outcome(
-        with_measured(plan, scenario, shown), built, profiles, broken_budget_sentences(scenario, shown)
-    )
-
-
-def _no_models_plan(models: MeasuredModels, solved: SolvedModels) -> ModelsOutcome:
-    """Return why there is no plan for several models."""
-    found = solved.found
-    record = assemble_models(models.several, solved, {})
-    if found.unmet:
-        return ModelsOutcome(record, {}, found.unmet)
-    left_s = models.options.time_limit_s - found.result.runtime_s
-    conflict = find_conflict(found.problem, replace(models.options, time_limit_s=left_s))
-    noises = [one.noise_model.predict for one in models.measured]
-    return ModelsOutcome(record, {}, conflict=models_conflict_text(models.several, conflict, noises))
-
-
-def _time(
-    measured: MeasuredScenario, configuration: Configuration, progress: Progress
-) -> dict[str, PlanTiming]:
-    """Build a plan and time it on the devices that this machine stands for; empty if there are none."""
-    progress("timing the plan", 0, 1)
-    timings = time_in_place(measured.prepared, measured.build(configuration), configuration)
-    progress("timing the plan", 1, 1)
-    return timings
 
 
 def _no_plan(measured: MeasuredScenario, solved: SolvedPlan) -> Outcome:
@@ -255,68 +109,3 @@ def _no_plan(measured: MeasuredScenario, solved: SolvedPlan) -> Outcome:
     return Outcome(
         plan, None, {}, conflict=conflict_text(measured.scenario, conflict, measured.noise_model.predict)
     )
-
-
-def _with_shown_noise(
-    measured: MeasuredScenario, solved: SolvedPlan, target: VerificationTarget, progress: Progress
-) -> PlanningProblem:
-    """Return what was solved, with a noise model that gives what the plan shows on calibration samples."""
-    prepared, planning = measured.prepared, solved.planning
-    samples = prepared.subject.calibration.spread(measured.scenario.profiling.noise_samples)
-    noise_rms = measure_errors(target, samples, prepared.runtime, progress=progress).noise_relative_rms
-    summed = solved.found.cost.noise_power
-    return replace(planning, noise_model=planning.noise_model.calibrated(summed, noise_rms**2))
-
-
-def _profiles(measured: MeasuredScenario, latency: Mapping[str, LatencyProfile]) -> dict[str, Profile]:
-    """Return device -> its profile with the costs under which the plan was solved."""
-    scenario, schemes = measured.scenario, measured.prepared.schemes
-    return {
-        name: Profile(PROFILE_FORMAT, name, profile, noise_of(scenario, schemes[name], measured.noise))
-        for name, profile in latency.items()
-    }
-
-
-def export_plan(plan: Plan, progress: Progress = silent) -> BuiltModels:
-    """Rebuild and split a saved plan without solving."""
-    scenario = parse_scenario(bytes(plan.scenario))
-    quantized = [a.unit for a in plan.assignments if a.precision is not Precision.FP32]
-    prepared = prepare(scenario, progress, _planned_schemes(plan, scenario), quantized)
-    if model_hash(prepared.models.graph.model) != plan.model_sha256:
-        raise ModelError(f"{prepared.scenario.model} is not the model that was planned: it has changed")
-    if prepared.subject.samples != plan.calibration_sha256:
-        raise DataError("data.calibration: the samples have changed since the plan was made; plan again")
-    return build_models(prepared, plan)
-
-
-def verify_plan(
-    plan: Plan, folder: Path, stages: Sequence[tuple[str, Path]], progress: Progress = silent
-) -> Outcome:
-    """Measure an exported plan again on the evaluation data.
-
-    Parameters
-    ----------
-    stages
-        Device and file of each stage, in running order.
-    """
-    scenario = parse_scenario(bytes(plan.scenario))
-    source = load_source(scenario, progress)
-    data = load_datasets(scenario, source)
-    models = group_units(scenario, source, data)
-    runtime = local_runtime(scenario)
-    schemes = _planned_schemes(plan, scenario)
-    levels = [trial_level(scenario, scenario.device(name), schemes[name]) for name, _ in stages]
-    files = [file for _, file in stages]
-    target = VerificationTarget(models.source, folder / "model.onnx", files, levels)
-    if model_hash(models.graph.model) != plan.model_sha256:
-        raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
-    shown = verify(target, data.evaluation, runtime, load_metric(scenario.metric), progress)
-    require_equal_chain(shown)
-    plan = with_measured(plan, scenario, shown)
-    return Outcome(plan, None, {}, broken_budget_sentences(scenario, shown))
-
-
-def _planned_schemes(plan: Plan, scenario: Scenario) -> dict[str, Scheme]:
-    if set(plan.quantization) != {device.name for device in scenario.devices}:
-        raise OutputError("plan.json: its quantization does not fit the devices")
-    return schemes_of(plan.quantization)

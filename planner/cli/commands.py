@@ -235,9 +235,9 @@ def export(
 ) -> int:
     """Rebuild and split a saved plan, without solving."""
     from planner.cli.models_commands import export_several
+    from planner.export_and_verify import export_plan
     from planner.output.models_folder import is_models_folder
     from planner.output.plan_folder import check_writable, profile_beside, read_plan, write_export
-    from planner.run import export_plan
 
     if is_models_folder(plan_file):
         return export_several(plan_file, out)
@@ -254,10 +254,10 @@ def export(
 def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json: Json = False) -> int:
     """Run an exported plan on the evaluation data again."""
     from planner.cli.models_commands import verify_several
+    from planner.export_and_verify import verify_plan
     from planner.output.models_folder import is_models_folder
     from planner.output.plan_folder import read_folder
     from planner.report.plan_tables import broken_text, plan_table
-    from planner.run import verify_plan
 
     if is_models_folder(folder):
         return verify_several(folder, json=json)

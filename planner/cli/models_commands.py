@@ -20,7 +20,7 @@ def plan_several(several: SeveralModels, folder: Path, *, json: bool) -> int:
     """Plan several models together, verify each and write all."""
     from planner.output.models_folder import check_models_writable, write_models_outcome
     from planner.report.models_table import models_table
-    from planner.run import plan_models
+    from planner.run_models import plan_models
 
     check_models_writable(folder)
     with terminal_progress() as progress:
@@ -57,10 +57,10 @@ def _print_plans(folder: Path) -> None:
 
 def verify_several(folder: Path, *, json: bool) -> int:
     """Run the exported plan of each model on its evaluation data again."""
+    from planner.export_and_verify import verify_plan
     from planner.output.models_folder import read_models
     from planner.output.plan_folder import read_folder
     from planner.report.plan_tables import plan_table
-    from planner.run import verify_plan
 
     plans, failures = {}, []
     for name, own_folder in read_models(folder)[1].items():
@@ -80,9 +80,9 @@ def verify_several(folder: Path, *, json: bool) -> int:
 
 def export_several(path: Path, out: Path) -> int:
     """Rebuild and split the saved plan of each model, without solving."""
+    from planner.export_and_verify import export_plan
     from planner.output.models_folder import check_models_writable, read_models, write_models_export
     from planner.output.plan_folder import read_plan
-    from planner.run import export_plan
 
     record, folders = read_models(path)
     check_models_writable(out)
@@ -124,7 +124,7 @@ def compare_several(several: SeveralModels, values: str, folder: Path, *, json: 
     from planner.comparison.request_rates import compare_rates
     from planner.output.rates_folder import check_rates, write_rates
     from planner.report.rates_table import rates_table
-    from planner.run import measure_models
+    from planner.run_models import measure_models
 
     rates = parse_rates(values)
     check_rates(folder)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from planner.devices.runtime import origin_of
 from planner.plan.configuration import Configuration, configuration_of
-from planner.plan.records import LoopRound
+from planner.plan.records import LoopRound, Metrics
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
 from planner.refinement.measured_scenario import MeasuredScenario
@@ -54,6 +54,13 @@ class SolvedPlan:
     def configuration(self) -> Configuration:
         """The choice in names; there has to be a plan."""
         return configuration_of(self.found.problem, self.choice)
+
+    def with_calibrated_noise(self, shown: Metrics) -> PlanningProblem:
+        """Return what was solved, with a noise model that gives the noise that the plan shows."""
+        noise_model = self.planning.noise_model.calibrated(
+            self.found.cost.noise_power, shown.noise_relative_rms**2
+        )
+        return replace(self.planning, noise_model=noise_model)
 
 
 @dataclass(frozen=True, slots=True)

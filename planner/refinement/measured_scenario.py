@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from planner.costs.device_costs import device_costs
+from planner.costs.device_costs import device_costs, noise_of
 from planner.costs.device_profiles import profile_devices
 from planner.costs.noise_profiles import noise_model, noise_profiles
 from planner.costs.noise_saturation import NoiseModel, TrialSetup
 from planner.deployment.build import build
-from planner.deployment.built_models import BuiltModels, verification_target
+from planner.deployment.built_models import BuiltModels, VerificationTarget, verification_target
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.records import Metrics
@@ -19,9 +19,12 @@ from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.schema import Scenario
 from planner.solver.backends import SolverOptions
 from planner.verification.measure_errors import measure_errors
+from planner.verification.time_plan import time_in_place
+from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Scheme
-from profiling.records.profile import LatencyProfile, NoiseProfile
+from profiling.records.profile import FORMAT as PROFILE_FORMAT
+from profiling.records.profile import LatencyProfile, NoiseProfile, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,27 @@ class MeasuredScenario:
         prepared = self.prepared
         target = verification_target(prepared, self.build(configuration))
         return measure_errors(target, prepared.held_back, prepared.runtime, prepared.metric)
+
+    def calibration_errors(self, target: VerificationTarget, progress: Progress = silent) -> Metrics:
+        """Return the errors of a plan on the calibration samples on which noise is measured: it is run."""
+        prepared = self.prepared
+        samples = prepared.subject.calibration.spread(self.scenario.profiling.noise_samples)
+        return measure_errors(target, samples, prepared.runtime, progress=progress)
+
+    def timings(self, configuration: Configuration, progress: Progress = silent) -> dict[str, PlanTiming]:
+        """Build a plan and time it on the devices that this machine stands for; empty if there are none."""
+        progress("timing the plan", 0, 1)
+        timings = time_in_place(self.prepared, self.build(configuration), configuration)
+        progress("timing the plan", 1, 1)
+        return timings
+
+    def profiles(self, latency: Mapping[str, LatencyProfile]) -> dict[str, Profile]:
+        """Return device -> its profile with the costs under which a plan was solved."""
+        scenario, schemes = self.scenario, self.prepared.schemes
+        return {
+            name: Profile(PROFILE_FORMAT, name, profile, noise_of(scenario, schemes[name], self.noise))
+            for name, profile in latency.items()
+        }
 
     @property
     def noise_limit_search(self) -> NoiseLimitSearch:

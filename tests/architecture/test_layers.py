@@ -30,7 +30,7 @@ LAYERS = [
     {"planner.deployment"},
     {"planner.costs", "planner.verification"},
     {"planner.refinement"},
-    {"planner.comparison", "planner.run"},
+    {"planner.comparison", "planner.export_and_verify", "planner.run", "planner.run_models"},
     {"planner.report"},
     {"planner.output"},
     {"planner.cli"},

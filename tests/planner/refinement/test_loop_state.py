@@ -8,6 +8,7 @@ from planned_models import plan_model, scenario_around
 from planner import run
 from planner.inputs.prepared_scenario import prepare
 from planner.refinement import loop_state as loop
+from planner.refinement import measured_scenario
 from planner.refinement.loop_state import MOST_ROUNDS, LoopState
 from planner.refinement.measured_scenario import measure_scenario
 from planner.verification.time_plan import time_in_place
@@ -53,7 +54,7 @@ def test_one_precision_is_delivered_if_it_is_faster_than_was_believed(favoured, 
             for device, timing in timings.items()
         }
 
-    monkeypatch.setattr(run, "time_in_place", timed)
+    monkeypatch.setattr(measured_scenario, "time_in_place", timed)
     state, solved = run.solve_and_refine(measured)
     assert {precision.value for precision in solved.configuration.precisions} == {favoured}
     assert solved.found.result.objective == pytest.approx(min(plan.objective for plan in state.timed))

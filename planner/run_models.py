@@ -1,0 +1,143 @@
+"""The flow of `plan` for several models that share devices; `planner.run` is that of one."""
+
+from dataclasses import replace
+
+import msgspec
+
+from planner.deployment.built_models import verification_target
+from planner.inputs.prepared_scenario import prepare
+from planner.plan.configuration import configuration_of
+from planner.plan.records import Objective, PartOf
+from planner.problem.placement_problem import Choice
+from planner.refinement.infeasibility_text import models_conflict_text
+from planner.refinement.joint_loop import JointLoopState, SolvedModels, bound_best, solve_models
+from planner.refinement.measured_models import MeasuredModels, keep_budgets
+from planner.refinement.measured_scenario import measure_scenario
+from planner.refinement.models_assembly import assemble_models
+from planner.refinement.outcome import ModelsOutcome, Outcome
+from planner.refinement.plan_assembly import assemble_plan, objective_name
+from planner.scenario.several_models import SeveralModels
+from planner.solver.infeasibility import find_conflict
+from planner.solver.single_precision import uniform_precision_plans
+from planner.verification.acceptance import broken_budget_sentences, require_equal_chain, with_measured
+from planner.verification.verify import verify
+from profiling.latency.plan_corrections import PlanTiming
+from profiling.progress import Progress, silent
+
+
+def plan_models(several: SeveralModels, progress: Progress = silent) -> ModelsOutcome:
+    """Find, build and verify the plan of several models that share devices; write nothing.
+
+    Raises
+    ------
+    PlannerError, ProfilingError
+        As `plan_scenario`.
+    """
+    models = measure_models(several, progress)
+    state, solved = _solve_and_refine_models(models, progress)
+    if not solved.is_plan:
+        return _no_models_plan(models, solved)
+    outcomes = {
+        one.name: _model_outcome(models, solved, state, number, progress)
+        for number, one in enumerate(several.models)
+    }
+    record = assemble_models(several, solved, {name: outcome.plan for name, outcome in outcomes.items()})
+    failures = [f"{name}: {text}" for name, outcome in outcomes.items() for text in outcome.failures]
+    return ModelsOutcome(record, outcomes, tuple(failures))
+
+
+def measure_models(several: SeveralModels, progress: Progress = silent) -> MeasuredModels:
+    """Prepare and profile each of several models."""
+    scenarios = [one.scenario for one in several.models]
+    return MeasuredModels(several, tuple(measure_scenario(prepare(s, progress), progress) for s in scenarios))
+
+
+def _solve_and_refine_models(
+    models: MeasuredModels, progress: Progress
+) -> tuple[JointLoopState, SolvedModels]:
+    """Solve, time each model's part and solve again; return the best plan that was timed."""
+    progress("solving", 0, 1)
+    state, solved = solve_models(models, JointLoopState.of(models))
+    while state.asks_for_timing(solved):
+        timings = _time_models(models, solved, solved.choice, progress)
+        if not all(timings):
+            break
+        state = state.with_timing(models, solved, solved.choice, timings).believing_last()
+        state, solved = solve_models(models, state)
+    if solved.is_plan and state.timed:
+        state = _time_uniform_models(models, state, solved, progress)
+        if state.best != len(state.timed) - 1 or solved.choice != state.timed[state.best][0]:
+            state, solved = bound_best(models, state)
+    progress("solving", 1, 1)
+    return state, solved
+
+
+def _time_uniform_models(
+    models: MeasuredModels, state: JointLoopState, solved: SolvedModels, progress: Progress
+) -> JointLoopState:
+    """Time the plans in one precision that may be as good."""
+    joint = solved.found.joint
+    for result in uniform_precision_plans(joint.problem, models.options):
+        choice = result.choice
+        if choice is None or (result.objective or 0.0) > state.near_best or state.was_timed(choice):
+            continue
+        keeps, _ = keep_budgets(models, joint, choice, [one.search_state for one in state.states])
+        timings = _time_models(models, solved, choice, progress) if keeps else [{}]
+        if all(timings):
+            state = state.with_timing(models, solved, choice, timings)
+    return state
+
+
+def _time_models(
+    models: MeasuredModels, solved: SolvedModels, choice: Choice, progress: Progress
+) -> list[dict[str, PlanTiming]]:
+    """Time each model's part of a choice."""
+    joint = solved.found.joint
+    return [
+        one.timings(configuration_of(joint.parts[model].problem, joint.choice_of(model, choice)), progress)
+        for model, one in enumerate(models.measured)
+    ]
+
+
+def _model_outcome(
+    models: MeasuredModels, solved: SolvedModels, state: JointLoopState, model: int, progress: Progress
+) -> Outcome:
+    """Build and verify one model's part of a plan."""
+    measured, several, part = models.measured[model], models.several, solved.part(model)
+    built = measured.build(part.configuration)
+    target = verification_target(measured.prepared, built)
+    errors = measured.calibration_errors(target, progress)
+    result = solved.found.result
+    plan = msgspec.structs.replace(
+        assemble_plan(part.with_calibrated_noise(errors), part.found, state.states[model].rounds),
+        objective=Objective(
+            name=objective_name(several.shared), value=result.objective, bound=result.bound, gap=result.gap
+        ),
+        part_of=PartOf(
+            model=several.models[model].name,
+            models=several.names,
+            share=several.models[model].share,
+            requests_per_s=several.requests_per_s and several.requests_per_s * several.models[model].share,
+        ),
+    )
+    shown = verify(
+        target, measured.prepared.evaluation, measured.prepared.runtime, measured.prepared.metric, progress
+    )
+    require_equal_chain(shown)
+    scenario = measured.scenario
+    profiles = measured.profiles(state.states[model].latency)
+    return Outcome(
+        with_measured(plan, scenario, shown), built, profiles, broken_budget_sentences(scenario, shown)
+    )
+
+
+def _no_models_plan(models: MeasuredModels, solved: SolvedModels) -> ModelsOutcome:
+    """Return why there is no plan for several models."""
+    found = solved.found
+    record = assemble_models(models.several, solved, {})
+    if found.unmet:
+        return ModelsOutcome(record, {}, found.unmet)
+    left_s = models.options.time_limit_s - found.result.runtime_s
+    conflict = find_conflict(found.problem, replace(models.options, time_limit_s=left_s))
+    noises = [one.noise_model.predict for one in models.measured]
+    return ModelsOutcome(record, {}, conflict=models_conflict_text(models.several, conflict, noises))
