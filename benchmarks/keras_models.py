@@ -35,7 +35,7 @@ from planner.verification.error_budgets import cautious_noise
 from planner.verification.measure_errors import measure_errors
 from planner.verification.time_plans import TimedStage, time_side_by_side
 from profiling.quantization.quantize import quantize
-from profiling.runtime.session import Optimization, open_session, run_session
+from profiling.runtime.open_session import Optimization, open_session, run_session
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "benchmarks" / "keras-models.jsonl"

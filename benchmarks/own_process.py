@@ -5,7 +5,7 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
-from planner.peak_memory import peak_mib
+from planner.process_memory import peak_mib
 
 _STDOUT, _STDERR = 1, 2
 

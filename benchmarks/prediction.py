@@ -41,7 +41,7 @@ from profiling.on_device.timing import time_interleaved
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.precision import Precision
 from profiling.quantization.quantize import QUANTIZED_SUFFIX
-from profiling.runtime.session import open_session, run_session
+from profiling.runtime.open_session import open_session, run_session
 
 _SCENARIOS = Path(__file__).parent.parent / "scenarios"
 _MODELS = ("resnet56", "mobilenetv2", "yolox", "kwt1", "resnet50")

@@ -45,7 +45,7 @@ from profiling.quantization.quantize import Scheme
 from profiling.records.json_files import save_json
 from profiling.records.profile import Profile, load_profile
 from profiling.records.profile_diff import diff_profiles
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _GIBI = 2**30
 _UNITS = 4  # that the layer-by-layer method is measured on

@@ -17,7 +17,7 @@ from profiling.preparation.prepare import prepare_model
 from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
-from profiling.runtime.session import Optimization, Runtime, Trace, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, Trace, open_session, run_session
 
 _RUNS = 10  # for a look: more would be steadier and slower; planning measures again, interleaved
 _SAMPLES = 4  # each is a run; more would refine ranges that serve this report only

@@ -18,7 +18,7 @@ from profiling.errors import ModelError
 from profiling.noise.noise_power import noise_power, output_errors
 from profiling.progress import Progress, silent
 from profiling.records.cache import cached, samples_hash
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 # Relative differences beyond rounding; where quantizers round, a step more or less. Conversions that are
 # right differ by 1e-6 to 1e-4 (README, "From Keras and TensorFlow"), wrong ones by much more.

@@ -15,7 +15,7 @@ from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.scenario.schema import DeviceSpec, Scenario
 from profiling.latency.measure_latency import measure_latency, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
-from profiling.on_device.sessions import cpu_description
+from profiling.on_device.session_options import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration, Scheme
 from profiling.records.cache import EntryKind, cached, entry_path

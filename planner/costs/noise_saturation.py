@@ -22,7 +22,7 @@ from profiling.noise.noise_power import noise_power
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Calibration
-from profiling.runtime.session import Optimization, open_session, run_samples, runtime_for
+from profiling.runtime.open_session import Optimization, open_session, run_samples, runtime_for
 
 _MODELS = 8  # mixed models that the law is fitted on: enough for two numbers and an outlier, each is a run
 _LEAST_SHARE = 1 / 64  # of the noise of everything in int8, in the model with the fewest units

@@ -10,7 +10,7 @@ from profiling.errors import ProfileError
 from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.quantize import SCHEMES, Scheme
 from profiling.records.profile import LatencyProfile, load_profile
-from profiling.runtime.session import Optimization, Runtime
+from profiling.runtime.open_session import Optimization, Runtime
 
 
 def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:

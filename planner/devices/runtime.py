@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from planner.scenario.schema import DeviceSpec, Scenario
 from profiling.latency.measure_latency import Setup
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 MEASURE_HERE = "measure"
 

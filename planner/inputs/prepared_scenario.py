@@ -33,7 +33,7 @@ from profiling.preparation.prepare import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import INT8, Calibration, Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
-from profiling.runtime.session import Optimization, Runtime
+from profiling.runtime.open_session import Optimization, Runtime
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from planner.output.run_input import RunInput, read_run_input
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array
 from profiling.records.json_files import writing_aside
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 FILES = "files"
 

@@ -5,9 +5,9 @@ from math import inf
 from pathlib import Path
 
 from planner.errors import UsageError
-from planner.peak_memory import peak_mib
 from planner.problem_io.loader import joint_problem_of, load_spec, problem_of, solver_options
 from planner.problem_io.solution import Answer, answer_of, answer_of_several
+from planner.process_memory import peak_mib
 from planner.solver.backends import SolverOptions
 from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve

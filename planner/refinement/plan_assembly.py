@@ -5,7 +5,6 @@ from math import inf
 
 import msgspec
 
-from planner.peak_memory import peak_mib
 from planner.plan.configuration import Configuration, configuration_of, unit_options
 from planner.plan.records import (
     FORMAT,
@@ -22,6 +21,7 @@ from planner.problem.cost_evaluation import Cost
 from planner.problem.device_visits import by_device
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.tensors import FLOAT
+from planner.process_memory import peak_mib
 from planner.refinement.noise_limit_search import SearchResult
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario

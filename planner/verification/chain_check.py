@@ -14,7 +14,7 @@ from profiling.arrays import Array, Feeds
 from profiling.directories import temporary_folder
 from profiling.noise.noise_power import output_errors
 from profiling.on_device.kernels import read_op_types
-from profiling.runtime.session import (
+from profiling.runtime.open_session import (
     Optimization,
     Runtime,
     Trace,

@@ -14,7 +14,7 @@ from planner.verification.stage_chain import Chain, run_chain, run_whole
 from profiling.arrays import Feeds
 from profiling.onnx_io.input_shapes import dimensions
 from profiling.progress import Progress, silent
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 _KEPT_ELEMENTS = 2**26  # of inputs and outputs in a batch: 256 MiB of float
 

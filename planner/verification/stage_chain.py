@@ -9,7 +9,7 @@ import onnx
 
 from planner.deployment.built_models import VerificationTarget
 from profiling.arrays import Array, Feeds
-from profiling.runtime.session import (
+from profiling.runtime.open_session import (
     Optimization,
     Runtime,
     open_session,

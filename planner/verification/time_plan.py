@@ -9,7 +9,7 @@ from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
 from profiling.latency.measure_latency import BuiltPlan, time_plan
 from profiling.latency.plan_corrections import PlanTiming
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 
 def time_in_place(prepared: Prepared, built: BuiltModels, chosen: Configuration) -> dict[str, PlanTiming]:

@@ -12,7 +12,7 @@ import onnx
 
 from profiling.arrays import Feeds
 from profiling.on_device.timing import rounds_for, time_interleaved
-from profiling.runtime.session import Runtime, open_session
+from profiling.runtime.open_session import Runtime, open_session
 
 _SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
 

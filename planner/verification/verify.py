@@ -14,7 +14,7 @@ from planner.verification.measure_errors import measure_errors
 from profiling.arrays import Feeds
 from profiling.on_device.timing import rounds_for, time_stages
 from profiling.progress import Progress, silent
-from profiling.runtime.session import (
+from profiling.runtime.open_session import (
     Runtime,
     open_session,
 )

@@ -32,7 +32,7 @@ from profiling.quantization.int8_overflow import overflow_probe_model
 from profiling.quantization.quantize import Calibration, quantize
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import LatencyProfile
-from profiling.runtime.session import Runtime, Trace, open_session
+from profiling.runtime.open_session import Runtime, Trace, open_session
 
 # Mixed models switch after runs of so many units, at every offset and both ways: each place between two
 # neighbours is a switch to int8 in one and back in another, among neighbours as plans have them. What

@@ -14,7 +14,7 @@ from profiling.noise.noise_taps import Tap, taps_of
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import TensorRounding, with_rounded
 from profiling.quantization.wire_formats import as_float16
-from profiling.runtime.session import open_session, run_samples, runtime_for
+from profiling.runtime.open_session import open_session, run_samples, runtime_for
 
 
 @dataclass(frozen=True, slots=True)

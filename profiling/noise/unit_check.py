@@ -23,7 +23,7 @@ from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
 from profiling.quantization.quantize import Calibration, quantize, read_ranges
 from profiling.runtime.crash_journal import CrashJournal
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,6 @@ measure: the script that is started on the device
 measurement_order: what is to be measured
 measuring_flow: what is timed in which order, and the record that comes of it
 onnx_reader: reads node names and edges of an ONNX file without onnx, which old systems often lack
-sessions: sessions of ONNX Runtime as every device runs them, and what its processor is
+session_options: sessions of ONNX Runtime as every device runs them, and what its processor is
 timing: interleaved timing of calls and sessions
 """

@@ -19,7 +19,7 @@ from profiling.on_device.measurement_order import (
     WireModel,
 )
 from profiling.on_device.measuring_flow import measure
-from profiling.on_device.sessions import Feeds, session_options, trace_into
+from profiling.on_device.session_options import Feeds, session_options, trace_into
 
 SCRIPT = "measure.py"
 ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"

@@ -10,7 +10,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import onnxruntime as ort
 
-from profiling.on_device.sessions import Feeds, session_runner, zero_feeds
+from profiling.on_device.session_options import Feeds, session_runner, zero_feeds
 
 # The standard error of a median of n runs is 0.93 of their interquartile range over sqrt(n), if they err
 # normally: a third of it for the fewest rounds, a tenth for the most. Between, what a model takes decides.

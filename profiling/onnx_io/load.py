@@ -23,7 +23,7 @@ from profiling.onnx_io.external_weights import (
 from profiling.onnx_io.input_shapes import require_fit, set_shape, static_shape
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
-from profiling.runtime.session import Optimization, Runtime, open_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session
 
 TARGET_OPSET = 17
 MIN_OPSET = 13

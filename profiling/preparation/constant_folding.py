@@ -12,7 +12,7 @@ from profiling.errors import ModelError
 from profiling.onnx_io.external_weights import externalize, reattach_weights, without_large_weights
 from profiling.printable_text import reason
 from profiling.runtime.log_filter import quiet
-from profiling.runtime.session import Optimization, Runtime, Trace, open_session
+from profiling.runtime.open_session import Optimization, Runtime, Trace, open_session
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from onnx import helper
 
 from profiling.arrays import Array, Feeds
 from profiling.preparation.source_session import open_source
-from profiling.runtime.session import run_session
+from profiling.runtime.open_session import run_session
 
 _SEED = 0  # the same samples, hence the same shapes and the same plan, in every run
 

@@ -34,7 +34,7 @@ from profiling.preparation.weight_ownership import (
     drop_unread_weights,
 )
 from profiling.printable_text import first_line
-from profiling.runtime.session import run_session
+from profiling.runtime.open_session import run_session
 
 log = logging.getLogger(__name__)
 

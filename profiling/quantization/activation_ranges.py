@@ -8,7 +8,7 @@ import onnxruntime as ort
 from onnx import helper
 
 from profiling.arrays import Feeds
-from profiling.runtime.session import Optimization, Runtime, open_session, run_samples
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_samples
 
 
 def tensor_ranges(

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
-from profiling.on_device.sessions import int8_overflows
-from profiling.runtime.session import Runtime, open_session
+from profiling.on_device.session_options import int8_overflows
+from profiling.runtime.open_session import Runtime, open_session
 
 _DEPTH = 64  # products per sum: a pair of them is enough to overflow
 _COLUMNS = 16

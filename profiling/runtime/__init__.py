@@ -2,5 +2,5 @@
 
 crash_journal: remembers what was tried when the process died, so that the next one leaves it out
 log_filter: silences the log of the runtime's tools, which advise on the root logger what we already do
-session: sessions: threads, provider and optimization are explicit
+open_session: opens sessions and runs them: threads, provider and optimization are explicit
 """

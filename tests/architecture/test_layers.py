@@ -23,7 +23,7 @@ LAYERS = [
     {"profiling.noise", "profiling.latency"},
     {"profiling.inspection"},
     {"planner.errors", "planner.formatting", "planner.image_layout", "planner.json_record"},
-    {"planner.peak_memory", "planner.user_objects"},
+    {"planner.process_memory", "planner.user_objects"},
     {"planner.problem", "planner.scenario"},
     {"planner.solver", "planner.conversion", "planner.devices"},
     {"planner.inputs", "planner.plan", "planner.problem_io"},

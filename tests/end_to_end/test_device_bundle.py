@@ -21,7 +21,7 @@ from profiling.on_device.device_main import ORDER, SCRIPT, read_measurement_plan
 from profiling.onnx_io import external_weights as weights
 from profiling.records.json_files import save_json
 from profiling.records.profile import load_profile
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 
 def plan(*arguments: str) -> int:

@@ -25,7 +25,7 @@ from profiling.onnx_io.load import load_model
 from profiling.onnx_io.subgraphs import all_nodes
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate
-from profiling.runtime.session import Optimization, Runtime, Trace, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, Trace, open_session, run_session
 
 TWO_DEVICES = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 2}],

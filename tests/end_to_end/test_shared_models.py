@@ -18,7 +18,7 @@ from profiling.onnx_io.load import default_opset, load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 MODELS = {
     "resnet20": ("cifar10_resnet/resnet20_cifar10.onnx", 25),

@@ -27,7 +27,7 @@ from profiling.preparation.prepare import prepare_model
 from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
 from profiling.runtime.crash_journal import CrashJournal
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 _MOST_CRASHES = 20
 PASSED, REFUSED, DIFFERS, FAILED, NOT_RUN = "passed", "refused", "other numbers", "error", "does not run"

@@ -7,7 +7,7 @@ import onnx
 from onnx import helper, numpy_helper, parser
 
 from profiling.onnx_io.load import load_model
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _SEED = 1
 RNG = np.random.default_rng(_SEED)

@@ -34,7 +34,7 @@ from planner.solver.solve import solve
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.precision import Precision
 from profiling.records.json_files import load_json
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 THREE = {
     "devices": [

@@ -13,7 +13,7 @@ from planner.plan.configuration import Configuration
 from planner.plan.records import Plan, WireFormat
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.precision import Precision, Wire
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 TWO = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 4}],

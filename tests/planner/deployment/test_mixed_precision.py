@@ -8,7 +8,7 @@ from planner.errors import RebuildError
 from profiling.graph.unit_graph import with_obstacles
 from profiling.precision import Precision
 from profiling.quantization.quantize import INT8, Scheme
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 
 def rebuilt(prepared, mix):

@@ -10,7 +10,7 @@ from planner.verification.stage_chain import Chain, same_bits
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import QUANTIZED_SUFFIX, read_ranges
 from profiling.quantization.wire_formats import add_wires
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 DEVICES = ("a", "b", "c")
 QUANTIZED = (Precision.INT8, Precision.INT16)

@@ -18,7 +18,7 @@ from planner.scenario.validation import check_scenario
 from profiling.errors import ProfileError
 from profiling.quantization.quantize import INT8, INT8_REDUCED, SCHEMES, Scheme
 from profiling.records.json_files import save_json
-from profiling.runtime.session import Optimization
+from profiling.runtime.open_session import Optimization
 
 ARRAYS = {"x": np.random.default_rng(0).normal(size=(12, 1, 2, 8, 8)).astype(np.float32)}
 MIB = 2**20

@@ -6,7 +6,7 @@ from made_records import SCENARIO
 from planner.devices.runtime import local_runtime, measured_devices, origin_of, setup_of
 from planner.scenario.loader import parse_scenario
 from profiling.precision import Precision
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 
 def scenario(*devices, **more):

@@ -6,7 +6,7 @@ from delivered_plans import answers_of, delivered
 from planner.errors import DataError, OutputError
 from planner.output.plan_folder import read_manifest, write_export
 from planner.output.run_exported import run_folder
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
 @pytest.fixture(scope="module")

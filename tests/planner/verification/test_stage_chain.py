@@ -4,7 +4,7 @@ import pytest
 from onnx import parser
 
 from planner.verification.stage_chain import Chain, same_bits
-from profiling.runtime.session import Optimization, Runtime
+from profiling.runtime.open_session import Optimization, Runtime
 
 
 def stage(text: str) -> onnx.ModelProto:

@@ -1,5 +1,5 @@
 from planner.verification.time_plans import TimedStage, time_side_by_side
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 
 def test_every_stage_of_every_chain_has_its_ratio(residual):

@@ -10,7 +10,7 @@ from planner.inputs.dataset import Dataset
 from planner.verification.chain_check import check_chain
 from planner.verification.measure_errors import measure_errors
 from planner.verification.verify import verify
-from profiling.runtime.session import Optimization, Runtime
+from profiling.runtime.open_session import Optimization, Runtime
 
 HERE = Runtime()
 RNG = np.random.default_rng(4)

@@ -14,7 +14,7 @@ from profiling.on_device.kernels import read_op_types
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8, quantize
-from profiling.runtime.session import Runtime, Trace, open_session
+from profiling.runtime.open_session import Runtime, Trace, open_session
 
 
 def test_units_are_what_the_runtime_fuses(residual):

@@ -9,7 +9,7 @@ from profiling.onnx_io.subgraphs import all_nodes, subgraphs
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import quantize
-from profiling.runtime.session import Runtime, open_session
+from profiling.runtime.open_session import Runtime, open_session
 
 
 def test_tags_leave_the_models_ends_and_results_alone(digits):

@@ -8,7 +8,7 @@ from profiling.latency.measure_latency import Setup, measure_latency, measuremen
 from profiling.precision import Precision
 from profiling.records.json_files import load_json, save_json
 from profiling.records.profile import LatencyProfile
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from profiling.on_device.kernels import KernelTimes
 from profiling.on_device.measuring_flow import Timed
 from profiling.precision import Precision
 from profiling.quantization.quantize import INT8_REDUCED
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 DATA = {"npz": "d.npz"}
 CONTENT = {

@@ -10,7 +10,7 @@ from profiling.latency.plan_corrections import StageTime, apply_corrections
 from profiling.latency.stage_cuts import designed_stages, stage_models
 from profiling.precision import Precision
 from profiling.quantization.quantize import quantize
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from repository import ROOT
 from profiling.latency.measure_latency import Setup, Variant, measurement_plan, variants_of
 from profiling.latency.write_bundle import BUNDLE_FILES, write_bundle
 from profiling.on_device.device_main import SCRIPT, read_feeds, read_measurement_plan
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 CODE = ROOT / "profiling" / "on_device"
 

@@ -5,7 +5,7 @@ from prepared_models import Prepared
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
 from profiling.quantization.quantize import quantize
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
 def test_single_tensor_noise_adds_up_to_that_of_a_mixed_model(digits):

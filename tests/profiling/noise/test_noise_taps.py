@@ -9,7 +9,7 @@ from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
 from profiling.noise.noise_taps import Tap, taps_of
 from profiling.onnx_io.extract import SubmodelExtractor
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 CLASSIFIER = """
 <ir_version: 8, opset_import: ["" : 17]>

@@ -9,7 +9,7 @@ from profiling.noise.suffix_runner import NO_NOISE, NoisePair, SuffixRunner
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings, with_rounded
 from profiling.quantization.quantize import quantize
-from profiling.runtime.session import Runtime, open_session, run_samples
+from profiling.runtime.open_session import Runtime, open_session, run_samples
 
 
 def quantized(prepared) -> onnx.ModelProto:

@@ -14,7 +14,7 @@ from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8_REDUCED, Calibration, Scheme, calibrate, quantize
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal, last_notes
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 LEVEL = Optimization.DEFAULT
 

@@ -27,7 +27,7 @@ from profiling.on_device.measurement_order import (
     SwitchTensor,
 )
 from profiling.precision import Precision
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 UNITS = 6
 

@@ -8,7 +8,7 @@ from profiling.latency.write_bundle import write_bundle
 from profiling.on_device.device_main import ORDER, BundleSessions, main, read_feeds, read_measurement_plan
 from profiling.on_device.measurement_order import FORMAT
 from profiling.records.profile import load_profile
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import msgspec
 from profiling.latency.measure_latency import Setup, measurement_plan
 from profiling.on_device.measurement_order import CALLER, FP32, INT8, INT16, SwitchTensor, coarsest_precision
 from profiling.precision import Precision
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 
 def test_the_coarsest_precision_of_any_is_that_of_the_fewest_steps():

@@ -10,7 +10,7 @@ from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.measuring_flow import Timed, measure, stage_overheads, wire_costs
 from profiling.precision import Precision
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 ROUNDS = 4
 

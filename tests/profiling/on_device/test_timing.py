@@ -10,7 +10,7 @@ from profiling.on_device.timing import (
     time_interleaved,
     time_stages,
 )
-from profiling.runtime.session import Runtime, open_session
+from profiling.runtime.open_session import Runtime, open_session
 
 
 class FakeClock:

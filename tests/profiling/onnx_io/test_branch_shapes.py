@@ -7,7 +7,7 @@ from onnx import numpy_helper, parser, shape_inference
 
 from profiling.errors import ModelError
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
 RANKS = f"""{HEAD} g (TYPE[1, 5, 3] x, bool c) => (TYPE[k, 3] y)

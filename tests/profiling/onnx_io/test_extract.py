@@ -10,7 +10,7 @@ from profiling.onnx_io import external_weights
 from profiling.onnx_io.external_weights import check_model, externalize, is_large
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.onnx_io.subgraphs import all_inputs
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 CAPTURING = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[2] x, bool c) => (float[2] y)

@@ -8,7 +8,7 @@ from profiling.errors import ModelError
 from profiling.onnx_io.input_shapes import dimensions, set_shape
 from profiling.onnx_io.load import default_opset, load_model, model_hash
 from profiling.preparation.prepare import prepare_model
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
 def save(model: onnx.ModelProto, folder) -> object:

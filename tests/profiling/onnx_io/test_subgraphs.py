@@ -14,7 +14,7 @@ from profiling.onnx_io.subgraphs import (
     rename_outer_inputs,
     subgraphs,
 )
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 NESTED = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[2] x, bool c) => (float[2] y)

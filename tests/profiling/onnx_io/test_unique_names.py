@@ -15,7 +15,7 @@ from profiling.onnx_io.unique_names import (
     names_of,
     rename_tensors,
 )
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 BRANCH = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[2] x, bool c) => (float[2] y)

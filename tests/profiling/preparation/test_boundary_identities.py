@@ -7,7 +7,7 @@ from text_models import assert_same, make, samples_of, weight
 
 from profiling.onnx_io.subgraphs import outer_scope_inputs
 from profiling.preparation.boundary_identities import expose_captures, write_outputs
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _IF = """(float[2, 3] x, bool c) => (float[2, 3] y) {
     h = Relu (x)

@@ -6,7 +6,7 @@ from models import with_weights
 from onnx import numpy_helper
 
 from profiling.preparation.constant_folding import fold_constants
-from profiling.runtime.session import Optimization, Runtime, open_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session
 
 _AT_ONCE = """
 <ir_version: 8, opset_import: ["" : 17]>

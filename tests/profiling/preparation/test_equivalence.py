@@ -10,7 +10,7 @@ from text_models import make, samples_of
 
 from profiling.errors import ModelError
 from profiling.preparation.equivalence import Reference, first_difference, relative_deviation
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 _TEXT = "(float[4, 6] x) => (float[4, 5] y) { h = MatMul (x, w) r = Relu (h) y = MatMul (r, v) }"
 _FLOATS = arrays.arrays(

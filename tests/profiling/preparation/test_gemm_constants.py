@@ -9,7 +9,7 @@ from text_models import make, samples_of, weight
 
 from profiling.onnx_io.external_weights import externalize
 from profiling.preparation.gemm_constants import simplify_gemms
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 
 def simplified(model: onnx.ModelProto) -> onnx.ModelProto:

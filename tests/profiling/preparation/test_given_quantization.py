@@ -12,7 +12,7 @@ from profiling.preparation.given_quantization import (
     name_zero_points,
     rename_given_quantization,
 )
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 
 def assert_bit_equal(source: onnx.ModelProto, changed: onnx.ModelProto) -> None:

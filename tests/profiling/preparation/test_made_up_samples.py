@@ -9,7 +9,7 @@ from text_models import make
 
 from profiling.errors import ModelError
 from profiling.preparation.made_up_samples import candidate_samples, made_up_samples
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _TYPES = [TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.BOOL]
 

@@ -8,7 +8,7 @@ from text_models import make, samples_of, weight
 
 from profiling.errors import ModelError
 from profiling.preparation.observed_shapes import ObservedTensor, observe_tensors
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 _MANY_TYPES = """(float[2, 3, 5] x) => (float[2, 3, 5] y) {
     h = Cast <to = 10> (x)

@@ -14,7 +14,7 @@ from profiling.onnx_io.load import load_model
 from profiling.onnx_io.unique_names import names_of
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate, quantize
-from profiling.runtime.session import Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
 def assert_quantizes(prepared: onnx.ModelProto, samples, folder: Path, most: float = 0.05) -> None:

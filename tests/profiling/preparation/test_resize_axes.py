@@ -6,7 +6,7 @@ import pytest
 from text_models import make, samples_of
 
 from profiling.preparation.resize_axes import spread_resize_axes
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 _TEXT = "(float[1, 3, 6, 4] x) => (float[a, b, c, d] y) {{ y = Resize <{}> ({}) }}"
 _SHAPES = {"x": [1, 3, 6, 4]}

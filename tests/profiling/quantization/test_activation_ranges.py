@@ -9,7 +9,7 @@ from onnx import helper, parser
 from profiling.on_device.kernels import read_op_types
 from profiling.quantization import activation_ranges as ranges
 from profiling.quantization.activation_ranges import tensor_ranges
-from profiling.runtime.session import Trace, open_session
+from profiling.runtime.open_session import Trace, open_session
 
 LENGTH = 12
 TENSORS = [f"t{i}" for i in range(LENGTH + 1)]

@@ -4,7 +4,7 @@ import pytest
 
 from profiling.errors import QuantizeError
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Scheme, calibrate, quantize
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 
 def nodes_of(prepared, units) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from profiling.quantization.weight_scales import (
     to_integers,
     widened_for_bias,
 )
-from profiling.runtime.session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 _QUANTIZE = """(float[3, 4] x, float s, {0} z) => ({0}[3, 4] y) {{ y = QuantizeLinear (x, s, z) }}"""
 SESSIONS = {

@@ -15,7 +15,7 @@ from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import quantize, read_ranges
 from profiling.quantization.wire_formats import WiredTensor, add_wires, affine, as_float16, wire_trials
-from profiling.runtime.session import Optimization, Runtime, open_session, run_samples
+from profiling.runtime.open_session import Optimization, Runtime, open_session, run_samples
 
 TWO = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 1000}],

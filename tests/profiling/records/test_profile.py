@@ -23,7 +23,7 @@ from profiling.records.profile import (
     WireCost,
     load_profile,
 )
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 # What files of this format have always been called; keys are added, never renamed.
 KEYS = {

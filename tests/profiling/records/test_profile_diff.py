@@ -12,7 +12,7 @@ from profiling.precision import Precision
 from profiling.records.json_files import save_json
 from profiling.records.profile import Profile
 from profiling.records.profile_diff import diff_profiles
-from profiling.runtime.session import Runtime
+from profiling.runtime.open_session import Runtime
 
 
 @pytest.fixture(scope="module")

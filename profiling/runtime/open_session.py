@@ -18,7 +18,7 @@ from profiling.arrays import Array as Array
 from profiling.arrays import Feeds
 from profiling.directories import ROOT
 from profiling.errors import ModelError
-from profiling.on_device.sessions import ERRORS_ONLY, session_options, trace_into
+from profiling.on_device.session_options import ERRORS_ONLY, session_options, trace_into
 from profiling.printable_text import first_line
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planner.peak_memory import peak_mib
+from planner.process_memory import peak_mib
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells it so")

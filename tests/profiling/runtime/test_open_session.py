@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from profiling.runtime.session import run_at_once, runtime_for
+from profiling.runtime.open_session import run_at_once, runtime_for
 
 COUNT = 24
 

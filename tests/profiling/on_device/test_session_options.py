@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from onnx import parser
 
-from profiling.on_device.sessions import (
+from profiling.on_device.session_options import (
     cpu_description,
     int8_overflows,
     session_options,
@@ -14,7 +14,7 @@ from profiling.on_device.sessions import (
     zero_feeds,
 )
 from profiling.quantization.int8_overflow import overflow_probe_model
-from profiling.runtime.session import Runtime, open_session
+from profiling.runtime.open_session import Runtime, open_session
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]> '
 # What exact products give, and what a kernel gives that loses one unit somewhere.
