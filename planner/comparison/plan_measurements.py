@@ -14,7 +14,7 @@ from planner.plan.configuration import Configuration
 from planner.plan.records import Measured
 from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import broken_budgets
-from planner.verification.time_plans import TimedStage, time_side_by_side
+from planner.verification.time_side_by_side import TimedStage, time_side_by_side
 from planner.verification.verify import verify
 from profiling.on_device.session_options import cpu_description
 from profiling.progress import Progress

@@ -19,7 +19,7 @@ from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.schema import Scenario
 from planner.solver.backends import SolverOptions
 from planner.verification.measure_errors import measure_errors
-from planner.verification.time_plan import time_in_place
+from planner.verification.time_in_place import time_in_place
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import Scheme

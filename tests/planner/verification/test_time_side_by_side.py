@@ -1,4 +1,4 @@
-from planner.verification.time_plans import TimedStage, time_side_by_side
+from planner.verification.time_side_by_side import TimedStage, time_side_by_side
 from profiling.runtime.open_session import Runtime
 
 
