@@ -19,7 +19,7 @@ from rich.table import Table
 
 from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.compare import CompareRequest, compare
-from planner.comparison.records import Comparison
+from planner.comparison.comparison_record import Comparison
 from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.errors import ScenarioError
 from planner.inputs.prepared_scenario import prepare

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from planner.plan.records import Plan
+from planner.plan.plan_record import Plan
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 

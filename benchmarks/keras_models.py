@@ -27,7 +27,7 @@ from rich.table import Table
 from planner.deployment.built_models import VerificationTarget
 from planner.inputs.dataset import Dataset
 from planner.inputs.prepared_scenario import Prepared, prepare
-from planner.plan.records import Metrics
+from planner.plan.plan_record import Metrics
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import Scenario

@@ -9,7 +9,7 @@ from planner.devices.quantization_schemes import schemes_of, trial_level
 from planner.devices.runtime import local_runtime
 from planner.errors import DataError, OutputError
 from planner.inputs.prepared_scenario import group_units, load_datasets, load_source, prepare
-from planner.plan.records import Plan
+from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario

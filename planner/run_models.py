@@ -7,7 +7,7 @@ import msgspec
 from planner.deployment.built_models import verification_target
 from planner.inputs.prepared_scenario import prepare
 from planner.plan.configuration import configuration_of
-from planner.plan.records import Objective, PartOf
+from planner.plan.plan_record import Objective, PartOf
 from planner.problem.placement_problem import Choice
 from planner.refinement.infeasibility_text import models_conflict_text
 from planner.refinement.joint_loop import JointLoopState, SolvedModels, bound_best, solve_models

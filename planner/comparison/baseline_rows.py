@@ -14,9 +14,9 @@ from planner.comparison.baselines import (
     solved_baselines,
     uniform_choices,
 )
+from planner.comparison.comparison_record import Row
 from planner.comparison.lower_envelope import CostLine
 from planner.comparison.plan_registry import PlanRegistry
-from planner.comparison.records import Row
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem

@@ -7,9 +7,9 @@ from math import inf
 
 import msgspec
 
+from planner.comparison.comparison_record import BestPlanRange, Row
 from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_registry import PlanRegistry
-from planner.comparison.records import BestPlanRange, Row
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError, with_budgets
 from planner.errors import SolverError
 from planner.problem.placement_problem import PlacementProblem

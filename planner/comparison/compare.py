@@ -5,12 +5,7 @@ from dataclasses import dataclass
 
 from planner.comparison.baseline_rows import add_baselines
 from planner.comparison.breakpoints import Breakpoints
-from planner.comparison.fleet.fleet_plans import FleetPlanner
-from planner.comparison.pareto_sweep import pareto_sweep
-from planner.comparison.plan_measurements import add_measurements, measure_plans
-from planner.comparison.plan_registry import PlanRegistry
-from planner.comparison.plan_set import PlanSetRequest, plan_set_of
-from planner.comparison.records import (
+from planner.comparison.comparison_record import (
     FORMAT,
     BestPlanRange,
     Comparison,
@@ -19,6 +14,11 @@ from planner.comparison.records import (
     PlanSummary,
     Row,
 )
+from planner.comparison.fleet.fleet_plans import FleetPlanner
+from planner.comparison.pareto_sweep import pareto_sweep
+from planner.comparison.plan_measurements import add_measurements, measure_plans
+from planner.comparison.plan_registry import PlanRegistry
+from planner.comparison.plan_set import PlanSetRequest, plan_set_of
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.inputs.model_answers import check_answers
 from planner.inputs.prepared_scenario import prepare

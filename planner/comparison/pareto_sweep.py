@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from planner.comparison.comparison_record import ParetoFront, ParetoPoint
 from planner.comparison.plan_registry import PlanRegistry
-from planner.comparison.records import ParetoFront, ParetoPoint
 from planner.comparison.sweep_points import SweepPoints
 from planner.errors import ScenarioError
 from planner.problem.placement_problem import Choice, PlacementProblem

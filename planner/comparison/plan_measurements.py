@@ -5,13 +5,13 @@ from pathlib import Path
 import msgspec
 import onnxruntime as ort
 
+from planner.comparison.comparison_record import PlanMeasurement, PlanSummary, Row
 from planner.comparison.plan_registry import PlanRegistry
-from planner.comparison.records import PlanMeasurement, PlanSummary, Row
 from planner.comparison.sweep_points import SweepPoints, with_budgets
 from planner.deployment.built_models import BuiltModels, verification_target
 from planner.devices.runtime import is_measured_here, origin_of, runtime_of
 from planner.plan.configuration import Configuration
-from planner.plan.records import Measured
+from planner.plan.plan_record import Measured
 from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import broken_budgets
 from planner.verification.time_side_by_side import TimedStage, time_side_by_side

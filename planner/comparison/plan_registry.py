@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from planner.comparison.records import PlanSummary
+from planner.comparison.comparison_record import PlanSummary
 from planner.comparison.sweep_points import SweepPoints
 from planner.formatting import short_name, size_text
 from planner.plan.configuration import Configuration, configuration_of, unit_options
-from planner.plan.records import Cut
+from planner.plan.plan_record import Cut
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.refinement.plan_assembly import busy_of, cuts_of, memory_of

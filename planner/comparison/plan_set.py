@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from planner.comparison.bandwidth_traces import BandwidthDistribution
+from planner.comparison.comparison_record import BestPlanRange, PlanSet, PlanSummary, SelectedPlan
 from planner.comparison.lower_envelope import CostLine
 from planner.comparison.plan_selection import select_plans, simulate
-from planner.comparison.records import BestPlanRange, PlanSet, PlanSummary, SelectedPlan
 from planner.errors import ScenarioError
 
 _ROUNDING = 1e-9

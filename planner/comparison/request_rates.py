@@ -13,7 +13,7 @@ from planner.comparison.plan_registry import summary_text
 from planner.errors import UsageError
 from planner.json_record import Record
 from planner.plan.configuration import configuration_of
-from planner.plan.records import Cut
+from planner.plan.plan_record import Cut
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
 from planner.problem.quantities import CostMetric, Quantity

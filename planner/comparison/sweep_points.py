@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from planner.comparison.bandwidth_values import Bandwidths
 from planner.plan.configuration import Configuration
-from planner.plan.records import Metrics
+from planner.plan.plan_record import Metrics
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario

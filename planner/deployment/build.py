@@ -9,7 +9,7 @@ from planner.deployment.split import Placement, split, wired_tensors_of
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
-from planner.plan.records import Plan
+from planner.plan.plan_record import Plan
 from profiling.precision import Precision, Wire
 from profiling.quantization.quantize import read_ranges
 from profiling.quantization.wire_formats import add_wires

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from planner.comparison.compare import CompareResult
+from planner.comparison.comparison_record import Comparison, SelectedPlan
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRule, plan_for
-from planner.comparison.records import Comparison, SelectedPlan
 from planner.deployment.metadata import label_as_shared
 from planner.errors import ScenarioError, UsageError
 from planner.formatting import range_text
@@ -16,7 +16,7 @@ from planner.output.atomic_folder import atomic_directory, check_replaceable, li
 from planner.output.stage_files import ports_of, save_stage
 from planner.plan.configuration import Configuration
 from planner.plan.manifest import REPORT, STAGES, Port, StageEntry
-from planner.plan.records import Cut
+from planner.plan.plan_record import Cut
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
 from planner.report.comparison_table import comparison_csv

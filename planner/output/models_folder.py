@@ -17,7 +17,7 @@ from planner.output.plan_folder import (
 )
 from planner.plan.manifest import REPORT
 from planner.plan.models_record import MODELS_FORMAT, ModelsPlan
-from planner.plan.records import Plan
+from planner.plan.plan_record import Plan
 from planner.refinement.outcome import ModelsOutcome
 from planner.report.models_html import models_page
 from profiling.records.json_files import save_json

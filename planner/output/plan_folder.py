@@ -23,7 +23,7 @@ from planner.output.stage_files import (
     with_compressed_size,
 )
 from planner.plan.manifest import REPORT, STAGES, Manifest, Port, StageEntry
-from planner.plan.records import FORMAT, Plan
+from planner.plan.plan_record import FORMAT, Plan
 from planner.refinement.outcome import Outcome
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.plan_html import plan_figures, plan_page

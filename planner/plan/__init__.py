@@ -3,5 +3,5 @@
 configuration: where every unit runs and in which precision, in names
 manifest: manifest.json: files, ports and cuts
 models_record: models.json: what several models share
-records: plan.json
+plan_record: plan.json
 """

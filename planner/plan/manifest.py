@@ -3,7 +3,7 @@
 import msgspec
 
 from planner.json_record import Record
-from planner.plan.records import Cut
+from planner.plan.plan_record import Cut
 
 STAGES, REPORT = "stages", "report.html"
 

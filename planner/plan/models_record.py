@@ -3,7 +3,7 @@
 import msgspec
 
 from planner.json_record import Record
-from planner.plan.records import Objective, SolverRun
+from planner.plan.plan_record import Objective, SolverRun
 
 MODELS_FORMAT = 1
 

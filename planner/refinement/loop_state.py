@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from planner.devices.runtime import origin_of
 from planner.plan.configuration import Configuration, configuration_of
-from planner.plan.records import LoopRound, Metrics
+from planner.plan.plan_record import LoopRound, Metrics
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
 from planner.refinement.measured_scenario import MeasuredScenario

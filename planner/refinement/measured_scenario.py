@@ -12,7 +12,7 @@ from planner.deployment.build import build
 from planner.deployment.built_models import BuiltModels, VerificationTarget, verification_target
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration, configuration_of
-from planner.plan.records import Metrics
+from planner.plan.plan_record import Metrics
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.refinement.noise_limit_search import NoiseLimitSearch
 from planner.refinement.planning_problem import PlanningProblem

@@ -1,7 +1,7 @@
 """What several models share -> models.json."""
 
 from planner.plan.models_record import MODELS_FORMAT, ModelEntry, ModelsPlan
-from planner.plan.records import Objective, Plan, Predicted
+from planner.plan.plan_record import Objective, Plan, Predicted
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.device_visits import by_device
 from planner.problem.placement_problem import PlacementProblem

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import msgspec
 
 from planner.costs.noise_saturation import NoiseModel
-from planner.plan.records import Metrics, Round
+from planner.plan.plan_record import Metrics, Round
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity

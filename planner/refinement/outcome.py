@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from planner.deployment.built_models import BuiltModels
 from planner.plan.models_record import ModelsPlan
-from planner.plan.records import Plan
+from planner.plan.plan_record import Plan
 from profiling.records.profile import Profile
 
 

@@ -6,7 +6,7 @@ from math import inf
 import msgspec
 
 from planner.plan.configuration import Configuration, configuration_of, unit_options
-from planner.plan.records import (
+from planner.plan.plan_record import (
     FORMAT,
     Assignment,
     Cut,

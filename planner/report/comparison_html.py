@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from planner.comparison.records import Comparison, ParetoFront, PlanSummary, Row
+from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSummary, Row
 from planner.formatting import AXES
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
-from planner.comparison.records import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.formatting import AXES, MILLI, range_text
 from planner.report.terminal_table import line, new_table
 

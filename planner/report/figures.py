@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from planner.comparison.records import BestPlanRange, Comparison, ParetoFront, PlanSummary, Row
+from planner.comparison.comparison_record import BestPlanRange, Comparison, ParetoFront, PlanSummary, Row
 from planner.formatting import AXES, MILLI
-from planner.plan.records import Plan
+from planner.plan.plan_record import Plan
 from planner.report.figure_style import INK, LINKS, colours_of, new_figure, styled
 
 _LINE_STYLES = ("-", "--", ":", "-.")

@@ -12,7 +12,7 @@ from matplotlib.patches import PathPatch, RegularPolygon
 from matplotlib.path import Path as Curve
 
 from planner.formatting import size_text
-from planner.plan.records import Cut
+from planner.plan.plan_record import Cut
 from planner.report.figure_style import INK, LINKS, colours_of, ink_on, new_figure, styled
 from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from planner.formatting import short_name
-from planner.plan.records import Measured, Plan
+from planner.plan.plan_record import Measured, Plan
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_request
 from planner.report.graph_figure import PlacedGraph, draw_graph

@@ -3,7 +3,7 @@
 import msgspec
 
 from planner.errors import RebuildError
-from planner.plan.records import Measured, Plan
+from planner.plan.plan_record import Measured, Plan
 from planner.scenario.schema import Scenario
 from planner.verification.error_budgets import broken_budgets, has_error_budget
 from planner.verification.sample_size import too_few_evaluated

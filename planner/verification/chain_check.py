@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from planner.deployment.built_models import VerificationTarget
-from planner.plan.records import ChainCheck
+from planner.plan.plan_record import ChainCheck
 from planner.verification.stage_chain import Chain, run_chain, run_whole, same_bits
 from profiling.arrays import Array, Feeds
 from profiling.directories import temporary_folder

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from math import nan
 
-from planner.plan.records import Metrics
+from planner.plan.plan_record import Metrics
 from planner.scenario.schema import BudgetSpec
 
 # Standard errors of margin on noise. The search looks for a plan that just keeps its budget on held-back

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from planner.inputs.model_answers import names_class
-from planner.plan.records import Metrics
+from planner.plan.plan_record import Metrics
 from planner.user_objects import Metric
 from profiling.arrays import Array
 from profiling.noise.noise_power import output_errors

@@ -7,7 +7,7 @@ import onnx
 
 from planner.deployment.built_models import VerificationTarget
 from planner.inputs.dataset import Dataset
-from planner.plan.records import Metrics
+from planner.plan.plan_record import Metrics
 from planner.user_objects import Metric
 from planner.verification.error_metrics import MetricsSum
 from planner.verification.stage_chain import Chain, run_chain, run_whole

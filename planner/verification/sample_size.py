@@ -5,7 +5,7 @@ from math import ceil
 
 import msgspec
 
-from planner.plan.records import Metrics, Round, TooFewSamples
+from planner.plan.plan_record import Metrics, Round, TooFewSamples
 from planner.scenario.schema import BudgetSpec
 from planner.verification.error_budgets import as_measured, is_kept, with_margin
 

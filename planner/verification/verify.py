@@ -7,7 +7,7 @@ import numpy as np
 
 from planner.deployment.built_models import VerificationTarget
 from planner.inputs.dataset import Dataset
-from planner.plan.records import Measured
+from planner.plan.plan_record import Measured
 from planner.user_objects import Metric
 from planner.verification.chain_check import check_chain
 from planner.verification.measure_errors import measure_errors

@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 from msgspec import inspect
 
-from planner.comparison.records import Comparison
+from planner.comparison.comparison_record import Comparison
 from planner.comparison.request_rates import RateComparison
 from planner.output.comparison_folder import RunnableFleet, RunnableSet
 from planner.plan.manifest import Manifest
 from planner.plan.models_record import ModelsPlan
-from planner.plan.records import Plan
+from planner.plan.plan_record import Plan
 from planner.problem_io.solution import Answer
 from profiling.inspection import Inspection
 from profiling.records.profile import Profile

@@ -23,7 +23,7 @@ import planner.output.plan_folder as output_module
 from planner.cli.commands import main
 from planner.output.plan_folder import read_manifest, read_plan
 from planner.plan.manifest import Manifest
-from planner.plan.records import Plan
+from planner.plan.plan_record import Plan
 from profiling.records.json_files import save_json
 from profiling.records.profile import load_profile
 

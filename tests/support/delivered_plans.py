@@ -9,7 +9,7 @@ from prepared_models import Prepared
 from planner.deployment.built_models import BuiltModels
 from planner.deployment.mixed_precision import rebuild
 from planner.deployment.split import Placement, split
-from planner.plan.records import Plan
+from planner.plan.plan_record import Plan
 from profiling.precision import Precision
 
 

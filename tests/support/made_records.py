@@ -4,8 +4,7 @@ import json
 
 import msgspec
 
-from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow, FleetRule
-from planner.comparison.records import (
+from planner.comparison.comparison_record import (
     FORMAT,
     BestPlanRange,
     Comparison,
@@ -17,10 +16,11 @@ from planner.comparison.records import (
     Row,
     SelectedPlan,
 )
+from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow, FleetRule
 from planner.conversion.provenance import ConvertedFrom
 from planner.plan.manifest import Manifest, Port, StageEntry
-from planner.plan.records import FORMAT as PLAN_FORMAT
-from planner.plan.records import (
+from planner.plan.plan_record import FORMAT as PLAN_FORMAT
+from planner.plan.plan_record import (
     Assignment,
     ChainCheck,
     Cut,

@@ -19,8 +19,8 @@ from planner.cli.commands import main
 from planner.comparison.bandwidth_traces import uniform_log
 from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.compare import CompareRequest, compare
+from planner.comparison.comparison_record import Comparison
 from planner.comparison.plan_set import PlanSetRequest
-from planner.comparison.records import Comparison
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableSet, write_comparison

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from made_records import made_summary
 
 from planner.comparison.bandwidth_traces import BandwidthDistribution, uniform_log
+from planner.comparison.comparison_record import BestPlanRange
 from planner.comparison.plan_set import PlanSetRequest, plan_set_of
-from planner.comparison.records import BestPlanRange
 from planner.errors import ScenarioError
 
 # Seconds without and on links at 1 Mbit/s: each is best in a range of its own.

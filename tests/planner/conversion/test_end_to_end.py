@@ -27,7 +27,7 @@ from planner.inputs.dataset import Input
 from planner.inputs.load_samples import load_data
 from planner.output.plan_folder import write_outcome
 from planner.output.run_exported import run_folder
-from planner.plan.records import WireFormat
+from planner.plan.plan_record import WireFormat
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from planner.scenario.model_paths import located_model

@@ -10,7 +10,7 @@ from planner.deployment.build import build, build_models
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.plan.configuration import Configuration
-from planner.plan.records import Plan, WireFormat
+from planner.plan.plan_record import Plan, WireFormat
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.precision import Precision, Wire
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session

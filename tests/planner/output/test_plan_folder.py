@@ -18,7 +18,7 @@ from planner.output.plan_folder import (
     writing_bundle,
 )
 from planner.output.stage_files import ports_of
-from planner.plan.records import FORMAT
+from planner.plan.plan_record import FORMAT
 
 replaced = msgspec.structs.replace
 

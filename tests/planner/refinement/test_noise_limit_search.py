@@ -5,7 +5,7 @@ import pytest
 from small_problems import LATENCY, NOISE, small_problem
 
 from planner.costs.noise_saturation import NoiseModel
-from planner.plan.records import Metrics
+from planner.plan.plan_record import Metrics
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchResult, SearchState
 from planner.scenario.schema import BudgetSpec

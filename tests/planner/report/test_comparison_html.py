@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from made_records import SCENARIO, made_comparison, made_fleet
 
-from planner.comparison.records import BestPlanRange, ParetoFront
+from planner.comparison.comparison_record import BestPlanRange, ParetoFront
 from planner.report.comparison_html import comparison_figures, comparison_page
 from planner.scenario.loader import parse_scenario
 

@@ -8,7 +8,7 @@ import pytest
 from made_records import MEASURED, made_comparison, made_fleet, made_summary
 from terminal_text import check_golden, printed
 
-from planner.comparison.records import Row
+from planner.comparison.comparison_record import Row
 from planner.report.comparison_table import comparison_csv, comparison_table
 
 GOLDEN = Path(__file__).parent / "golden"

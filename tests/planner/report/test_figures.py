@@ -3,7 +3,7 @@ import pytest
 from made_records import PREDICTED, made_comparison, made_plan, made_summary
 from matplotlib.colors import to_hex
 
-from planner.comparison.records import BestPlanRange, ParetoFront, ParetoPoint, Row
+from planner.comparison.comparison_record import BestPlanRange, ParetoFront, ParetoPoint, Row
 from planner.report.figure_style import LINKS, colours_of
 from planner.report.figures import draw_front, draw_latency, draw_request, draw_shares
 

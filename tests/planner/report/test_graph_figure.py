@@ -6,7 +6,7 @@ from made_records import CUT
 from matplotlib.colors import to_hex
 from matplotlib.patches import PathPatch, RegularPolygon
 
-from planner.plan.records import WireFormat
+from planner.plan.plan_record import WireFormat
 from planner.report.figure_style import LINKS, colours_of, inline_svg
 from planner.report.graph_figure import PlacedGraph, draw_graph
 from profiling.precision import Precision

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from planner.errors import RebuildError
-from planner.plan.records import ChainCheck, Measured
+from planner.plan.plan_record import ChainCheck, Measured
 from planner.scenario.loader import parse_scenario
 from planner.verification.acceptance import broken_budget_sentences, require_equal_chain
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.plan.records import Metrics
+from planner.plan.plan_record import Metrics
 from planner.scenario.schema import BudgetSpec
 from planner.verification.error_budgets import (
     as_measured,

@@ -10,7 +10,7 @@ from planner.errors import DataError
 from planner.inputs.model_answers import class_count, names_class
 from planner.inputs.prepared_scenario import prepare
 from planner.output.plan_folder import read_manifest, write_outcome
-from planner.plan.records import Metrics
+from planner.plan.plan_record import Metrics
 from planner.report.plan_tables import plan_table
 from planner.run import plan_scenario
 from planner.scenario.schema import BudgetSpec

@@ -10,7 +10,7 @@ from rich.console import Console
 from small_problems import small_problem
 
 from planner.output.plan_folder import read_manifest, read_plan, write_outcome
-from planner.plan.records import Metrics, Round
+from planner.plan.plan_record import Metrics, Round
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchState
 from planner.report.plan_tables import broken_text, no_plan_text, plan_table

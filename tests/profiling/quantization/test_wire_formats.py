@@ -8,7 +8,7 @@ from onnx import numpy_helper
 from planned_models import plan_model
 
 from planner.export_and_verify import export_plan
-from planner.plan.records import WireFormat
+from planner.plan.plan_record import WireFormat
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.measurement_order import DECODE, ENCODE

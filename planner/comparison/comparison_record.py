@@ -4,7 +4,7 @@ import msgspec
 
 from planner.comparison.fleet.fleet_records import FleetPlans
 from planner.json_record import Record
-from planner.plan.records import Cut, Measured
+from planner.plan.plan_record import Cut, Measured
 from profiling.precision import Precision
 
 FORMAT = 2
