@@ -12,8 +12,11 @@ from planner.inputs.prepared_scenario import prepare
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
+from planner.scenario.budget_schema import BudgetSpec
+from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.link_schema import LinkSpec
 from planner.scenario.loader import load_scenario
-from planner.scenario.schema import BudgetSpec, DeviceSpec, LinkSpec, PlacementSpec, Scenario
+from planner.scenario.schema import PlacementSpec, Scenario
 from profiling.precision import Precision
 
 MODELS = ("quickstart", "resnet56", "mobilenetv2", "yolox", "kwt1")

@@ -6,7 +6,8 @@ from itertools import pairwise
 from math import isfinite, log10
 
 from planner.errors import ScenarioError
-from planner.scenario.schema import LinkSpec, Scenario
+from planner.scenario.link_schema import LinkSpec
+from planner.scenario.schema import Scenario
 
 ALL = "all"
 _MOST_VALUES = 1000  # each is a row, and may be a program

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from planner.problem.quantities import CostMetric, Limit, Quantity
-from planner.scenario.schema import BudgetSpec, Scenario
+from planner.scenario.budget_schema import BudgetSpec
+from planner.scenario.schema import Scenario
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from planner.devices.runtime import MEASURE_HERE, is_measured_here, measured_dev
 from planner.errors import ScenarioError
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import Prepared, prepare
-from planner.scenario.schema import DeviceSpec, Scenario
+from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.schema import Scenario
 from profiling.latency.measure_latency import measure_latency, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
 from profiling.on_device.session_options import cpu_description

@@ -14,7 +14,8 @@ from planner.problem.devices import Device, Link
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.several_models import JointProblem, ModelPart, join_models
-from planner.scenario.schema import ObjectiveSpec, Scenario
+from planner.scenario.budget_schema import ObjectiveSpec
+from planner.scenario.schema import Scenario
 from planner.scenario.several_models import SeveralModels
 from profiling.graph.unit_graph import ModelGraph
 

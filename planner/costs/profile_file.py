@@ -4,7 +4,8 @@ from math import isfinite
 from pathlib import Path
 
 from planner.inputs.calibrated_model import CalibratedModel
-from planner.scenario.schema import DeviceSpec, Scenario
+from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.load import model_hash

@@ -9,7 +9,8 @@ from planner.costs.tensor_formats import TensorFormats, tensor_bytes
 from planner.errors import ScenarioError
 from planner.problem.tensors import FLOAT
 from planner.problem.units import Option, Vertex
-from planner.scenario.schema import DeviceSpec, Scenario
+from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision

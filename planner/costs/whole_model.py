@@ -6,7 +6,8 @@ from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice
-from planner.scenario.schema import DeviceSpec, PlacementSpec, Scenario
+from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.schema import PlacementSpec, Scenario
 from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from planner.devices.runtime import is_measured_here, local_runtime, origin_of
 from planner.errors import ScenarioError
-from planner.scenario.schema import DeviceSpec, Scenario
+from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.quantize import SCHEMES, Scheme

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from planner.scenario.schema import DeviceSpec, Scenario
+from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.schema import Scenario
 from profiling.latency.measure_latency import Setup
 from profiling.runtime.open_session import Runtime
 

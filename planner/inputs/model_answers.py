@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from planner.errors import DataError
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 from profiling.graph.unit_graph import Tensor
 
 _IMAGE_DIMENSIONS = 4  # batch, channels, height, width

@@ -20,7 +20,7 @@ from planner.plan.plan_record import Metrics, Round
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult, replace_choice
 from planner.solver.single_precision import unconstrained_noise_plans, uniform_precision_plans

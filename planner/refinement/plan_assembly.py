@@ -24,8 +24,9 @@ from planner.problem.tensors import FLOAT
 from planner.process_memory import peak_mib
 from planner.refinement.noise_limit_search import SearchResult
 from planner.refinement.planning_problem import PlanningProblem
+from planner.scenario.budget_schema import ObjectiveSpec
 from planner.scenario.loader import dump_scenario
-from planner.scenario.schema import ObjectiveSpec, Scenario
+from planner.scenario.schema import Scenario
 from planner.solver.result import SolveResult, SolveStatus
 from planner.verification.sample_size import too_few_held_back
 from profiling.graph.unit_graph import Tensor

@@ -6,8 +6,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from planner.scenario.data_schema import LabelTable, SampleSpec
+from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.model_paths import APPLICATION, IMAGENET, is_object
-from planner.scenario.schema import DeviceSpec, Scenario
+from planner.scenario.schema import Scenario
 from planner.scenario.validation_messages import Fault
 
 _UNSET = "${"  # of a variable, which is a fault of its own

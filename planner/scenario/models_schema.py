@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from planner.scenario.budget_schema import OBJECTIVE_KINDS
 from planner.scenario.data_schema import DataSpec
 from planner.scenario.field_types import (
     Count,
@@ -15,14 +16,7 @@ from planner.scenario.field_types import (
     Positive,
     Rate,
 )
-from planner.scenario.schema import (
-    OBJECTIVE_KINDS,
-    ConversionSpec,
-    InputSpec,
-    PlacementSpec,
-    Scenario,
-    SharedSpec,
-)
+from planner.scenario.schema import ConversionSpec, InputSpec, PlacementSpec, Scenario, SharedSpec
 from planner.scenario.validation_messages import Fault, describe_faults
 
 NEEDS_RATES = "needs requests_per_s of each model"

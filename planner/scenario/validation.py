@@ -6,9 +6,10 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
+from planner.scenario.budget_schema import OBJECTIVE_KINDS
 from planner.scenario.fleet_faults import fleet_faults
 from planner.scenario.partial_scenario import read_partially
-from planner.scenario.schema import OBJECTIVE_KINDS, ConversionSpec, Scenario
+from planner.scenario.schema import ConversionSpec, Scenario
 from planner.scenario.validation_messages import Fault, describe_faults
 
 # Where one of these is wrong, whether the sink can be reached is not known.

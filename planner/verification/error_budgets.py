@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from math import nan
 
 from planner.plan.plan_record import Metrics
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 
 # Standard errors of margin on noise. The search looks for a plan that just keeps its budget on held-back
 # data: without a margin about every other such plan would break it on the evaluation data.

@@ -6,7 +6,7 @@ from math import ceil
 import msgspec
 
 from planner.plan.plan_record import Metrics, Round, TooFewSamples
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 from planner.verification.error_budgets import as_measured, is_kept, with_margin
 
 _HELD_BACK = 4  # calibration samples for one that is held back

@@ -5,7 +5,7 @@ from dataclasses import replace
 from planner.refinement.measured_models import MeasuredModels, search_noise_limits
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import SearchState
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 from planner.scenario.several_models import ModelScenario, SeveralModels
 
 

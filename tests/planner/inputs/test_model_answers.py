@@ -3,7 +3,7 @@ import pytest
 
 from planner.errors import DataError
 from planner.inputs.model_answers import check_answers, class_count, names_class
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 
 
 @pytest.mark.parametrize(

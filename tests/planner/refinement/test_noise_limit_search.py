@@ -8,7 +8,7 @@ from planner.costs.noise_saturation import NoiseModel
 from planner.plan.plan_record import Metrics
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchResult, SearchState
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve

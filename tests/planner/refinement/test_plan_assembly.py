@@ -9,8 +9,8 @@ from planner.comparison.sweep_points import with_budgets
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import SearchResult, SearchState
 from planner.refinement.plan_assembly import assemble_infeasible, assemble_plan, objective_name
+from planner.scenario.budget_schema import ObjectiveSpec
 from planner.scenario.loader import parse_scenario
-from planner.scenario.schema import ObjectiveSpec
 from planner.solver.solve import solve
 from profiling.precision import Precision
 

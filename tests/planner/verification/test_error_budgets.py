@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.plan.plan_record import Metrics
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 from planner.verification.error_budgets import (
     as_measured,
     broken_budgets,

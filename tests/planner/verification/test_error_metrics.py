@@ -13,7 +13,7 @@ from planner.output.plan_folder import read_manifest, write_outcome
 from planner.plan.plan_record import Metrics
 from planner.report.plan_tables import plan_table
 from planner.run import plan_scenario
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 from planner.verification.error_budgets import broken_budgets, doubtful_budgets, has_error_budget
 from planner.verification.error_metrics import MetricsSum
 

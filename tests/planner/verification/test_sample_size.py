@@ -15,7 +15,7 @@ from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchState
 from planner.report.plan_tables import broken_text, no_plan_text, plan_table
 from planner.run import plan_scenario
-from planner.scenario.schema import BudgetSpec
+from planner.scenario.budget_schema import BudgetSpec
 from planner.solver.backends import SolverOptions
 from planner.verification.error_budgets import doubtful_budgets
 from planner.verification.sample_size import too_few_evaluated, too_few_held_back, too_few_text

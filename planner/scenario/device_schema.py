@@ -1,0 +1,65 @@
+"""`devices`: where their costs come from, how int8 is quantized on them, what they draw and cost."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from planner.scenario.field_types import DeviceName, NotNegative, Part, Rate
+from profiling.precision import Precision
+
+# Each visit is a device to the solver.
+_MOST_VISITS = 8
+
+
+class QuantizationSpec(Part):
+    """How int8 is quantized on a device; what it does not say is the scenario's."""
+
+    symmetric: bool | None = Field(
+        None, description="Activations as int8 around zero, as some providers want; default: uint8."
+    )
+    reduce_range: bool | None = Field(
+        None,
+        description="7-bit weights, for int8 kernels that overflow (x86 without VNNI); default: found out.",
+    )
+
+
+class DeviceSpec(Part):
+    """A device and where its costs come from."""
+
+    name: DeviceName
+    profile: str | None = Field(
+        None, description="`measure` (this machine) or a file from `plan profile`; default: measure."
+    )
+    threads: Annotated[int, Field(gt=0, le=256)] = 1
+    provider: str = "CPUExecutionProvider"
+    scaled_from: str | None = Field(None, description="Take the costs of this other device ...")
+    speedup: Rate | None = Field(None, description="... made faster by this factor.")
+    precisions: tuple[Precision, ...] | None = Field(None, min_length=1)
+    visits: Annotated[int, Field(ge=1, le=_MOST_VISITS)] = Field(
+        1, description="How many stages it may run: with more, a request may come back to it."
+    )
+    quantization: QuantizationSpec = QuantizationSpec()
+    active_watt: NotNegative | None = Field(None, description="While it computes.")
+    idle_watt: NotNegative = Field(0.0, description="During the rest of a request.")
+    price_per_hour: NotNegative = Field(0.0, description="Money for an hour of computing.")
+    transfers_block: bool = Field(
+        default=False, description="Whether it cannot compute while it sends or receives (throughput)."
+    )
+
+    @model_validator(mode="after")
+    def _watts(self) -> Self:
+        if self.active_watt is None and "idle_watt" in self.model_fields_set:
+            raise ValueError("idle_watt needs active_watt")
+        if self.active_watt is not None and self.idle_watt > self.active_watt:
+            raise ValueError("idle_watt must not exceed active_watt")
+        return self
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.scaled_from is not None and self.profile is not None:
+            raise ValueError("give either profile or scaled_from, not both")
+        if self.speedup is not None and self.scaled_from is None:
+            raise ValueError("speedup needs scaled_from, the device whose costs are scaled")
+        if self.scaled_from is not None and self.model_fields_set & {"threads", "provider"}:
+            raise ValueError("threads and provider belong to the device that it is scaled_from")
+        return self
