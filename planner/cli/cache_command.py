@@ -12,7 +12,7 @@ from planner.formatting import size_text
 from planner.json_record import to_json
 from planner.report.terminal_table import PlainTable, line, new_table
 from profiling.directories import cache_location
-from profiling.records.cache_entries import CacheEntry, Removal, clear, limit_bytes, list_entries
+from profiling.records.cache_eviction import CacheEntry, Removal, clear, limit_bytes, list_entries
 
 cache_app = App(
     name="cache",

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from planner.conversion.convert_to_onnx import Converted
+from planner.conversion.cached_conversion import Converted
 from planner.conversion.provenance import ConvertedFrom
 from planner.conversion.request import ANSWERS, SAMPLES, ConversionResult
 from planner.conversion.worker_process import run_worker

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from planner.conversion.convert_to_onnx import convert
+from planner.conversion.cached_conversion import convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
 from planner.conversion.model_source import conversion_request
 from planner.conversion.provenance import ConvertedFrom

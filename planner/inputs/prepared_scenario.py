@@ -9,7 +9,7 @@ import onnx
 import onnxruntime as ort
 from onnx import helper
 
-from planner.conversion.convert_to_onnx import Converted, convert
+from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_samples
 from planner.conversion.model_source import conversion_request
 from planner.conversion.provenance import ConvertedFrom

@@ -1,7 +1,7 @@
 """Profiles as files: JSON, differences, the cache.
 
 cache: measurements kept on disk under a key of everything that they depend on
-cache_entries: what the cache holds, by kind, size and age
+cache_eviction: what the cache holds, by kind, size and age, and what of it is removed
 code_hash: a hash of the code that makes a value
 json_files: JSON files, written whole or not at all
 profile: profile.json

@@ -17,8 +17,8 @@ import numpy as np
 from profiling.arrays import Feeds
 from profiling.directories import cache_folder, scratch_folder, touch, warn_unkept
 from profiling.errors import ProfileError
-from profiling.records.cache_entries import EntryKind as EntryKind
-from profiling.records.cache_entries import evict, limit_bytes
+from profiling.records.cache_eviction import EntryKind as EntryKind
+from profiling.records.cache_eviction import evict, limit_bytes
 from profiling.records.code_hash import code_hash
 from profiling.records.json_files import load_json, save_json
 from profiling.records.profile import FORMAT

@@ -19,7 +19,7 @@ from onnx import numpy_helper
 from repository import ROOT
 
 from planner.cli.commands import main
-from planner.conversion.convert_to_onnx import Converted, convert
+from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
 from planner.conversion.model_source import conversion_request
 from planner.conversion.request import FAILURE, ORDER, SourceKind

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import onnx
 
-from planner.conversion.convert_to_onnx import Converted
+from planner.conversion.cached_conversion import Converted
 from planner.conversion.equivalence_check import check_on_random
 from planner.conversion.request import (
     ANSWERS,

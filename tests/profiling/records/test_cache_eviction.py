@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from profiling.directories import cache_folder, scratch_folder
-from profiling.records.cache_entries import (
+from profiling.records.cache_eviction import (
     LIMIT_VARIABLE,
     EntryKind,
     clear,

@@ -1,4 +1,4 @@
-"""Models of Keras and TensorFlow -> ONNX files, by a process of its own; kept by content."""
+"""Models of Keras and TensorFlow -> ONNX files, from the cache or by a process of its own."""
 
 import contextlib
 import hashlib

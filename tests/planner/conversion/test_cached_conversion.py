@@ -5,8 +5,8 @@ from importlib.metadata import PackageNotFoundError
 import numpy as np
 import pytest
 
-from planner.conversion import convert_to_onnx as module
-from planner.conversion.convert_to_onnx import convert
+from planner.conversion import cached_conversion as module
+from planner.conversion.cached_conversion import convert
 from planner.conversion.provenance import ConvertedFrom
 from planner.conversion.request import ConversionRequest, SourceKind
 from planner.inputs.dataset import Input
