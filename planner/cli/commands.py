@@ -22,7 +22,7 @@ from planner.cli.terminal import print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.errors import PlannerError, ScenarioError, UsageError
 from planner.json_record import to_json
-from planner.report.terminal_table import line
+from planner.report.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.models_schema import scenario_schema
 from planner.scenario.schema import Scenario

@@ -11,7 +11,7 @@ from planner.cli.terminal import print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.errors import OutputError
 from planner.json_record import to_json
-from planner.report.terminal_table import line
+from planner.report.table_style import line
 from planner.scenario.several_models import SeveralModels
 from profiling.printable_text import one_line, shown
 

@@ -15,5 +15,5 @@ plan_tables: a plan as terminal tables
 profile_tables: a profile, and what differs between two, as terminal tables
 rates_table: the best plans of several models over request rates, as tables
 solution_table: the answer of `plan solve` -> terminal tables
-terminal_table: what terminal tables share
+table_style: what terminal tables share: an empty table, lines of text as it is
 """

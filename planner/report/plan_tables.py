@@ -10,7 +10,7 @@ from planner.conversion.provenance import ConvertedFrom
 from planner.formatting import MILLI, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import Plan, Predicted
-from planner.report.terminal_table import line, new_table
+from planner.report.table_style import line, new_table
 from planner.verification.sample_size import too_few_text
 from profiling.precision import Precision
 from profiling.quantization.quantize import SCHEMES

@@ -1,4 +1,4 @@
-"""What terminal tables share."""
+"""How terminal tables look: an empty table, and cells and lines of text as it is."""
 
 from rich import box
 from rich.console import RenderableType
