@@ -12,7 +12,7 @@ from planner.comparison.bandwidth_traces import (
 )
 from planner.comparison.bandwidth_values import Bandwidths, parse_bandwidths, parse_budgets
 from planner.comparison.compare import CompareRequest
-from planner.comparison.pareto_sweep import parse_axes
+from planner.comparison.comparison_front import parse_axes
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep_points import Sweep
 from planner.errors import UsageError

@@ -6,9 +6,9 @@ baseline_rows: the baselines of each row of a comparison, under the same costs a
 baselines: one device, one cut, the minimum cut, precision first or placement first
 breakpoints: bandwidths at which the best plan changes, and the best plan at each point
 compare: the flow of `plan compare`
+comparison_front: the Pareto front of a comparison
 comparison_record: compare.json
 lower_envelope: where the best of plans changes whose costs are lines over 1/bandwidth
-pareto_sweep: the Pareto front of a comparison
 plan_measurements: builds and measures the plans of a comparison, each once
 plan_registry: the plans that a comparison meets, each registered once under a number
 plan_selection: the few plans that serve a changing bandwidth best, and when to change from one to another

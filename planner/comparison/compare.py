@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from planner.comparison.baseline_rows import add_baselines
 from planner.comparison.breakpoints import Breakpoints
+from planner.comparison.comparison_front import comparison_front
 from planner.comparison.comparison_record import (
     FORMAT,
     BestPlanRange,
@@ -15,7 +16,6 @@ from planner.comparison.comparison_record import (
     Row,
 )
 from planner.comparison.fleet.fleet_plans import FleetPlanner
-from planner.comparison.pareto_sweep import pareto_sweep
 from planner.comparison.plan_measurements import add_measurements, measure_plans
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.plan_set import PlanSetRequest, plan_set_of
@@ -155,7 +155,7 @@ def compare(
     rows = list(add_baselines(points, rows, rivals, request.jobs, progress))
     front: ParetoFront | None = None
     if request.axes:
-        front = pareto_sweep(points, plans, request.axes, request.corners, progress)
+        front = comparison_front(points, plans, request.axes, request.corners, progress)
     lines: tuple[list[PlanSummary], list[PlanSummary]] = plans.lines, rivals.lines
     if request.trials:
         lines = measure_plans(points, plans, rivals, progress)

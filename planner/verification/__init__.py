@@ -1,10 +1,10 @@
 """Runs stages against the fp32 model: errors, bit equality, latency.
 
 acceptance: equal chains, and sentences on broken budgets
+accuracy_and_noise: sums up, sample by sample, noise, agreement, accuracy and a metric of the user
 chain_check: whether the chain of stages is the whole mixed model: bits, integer kernels, transposes
 error_budgets: which error budgets a plan keeps, as measured and with a margin for few samples
-error_metrics: how far a plan's outputs are from the fp32 model's
-measure_errors: errors of a plan against the fp32 model, sample by sample
+measure_errors: runs a plan and the fp32 model on samples: errors, accuracy and noise
 sample_size: budgets that the samples are too few to show, and how many would do
 stage_chain: runs a chain of stages on this machine, handing each cut tensor from one to the next
 time_in_place: times a plan's models on this machine, for each device of the scenario that it stands for

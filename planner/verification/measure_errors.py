@@ -1,4 +1,4 @@
-"""Errors of a plan against the fp32 model, sample by sample."""
+"""Runs a plan's stages and the fp32 model on every sample: errors, accuracy and noise."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from planner.deployment.built_models import VerificationTarget
 from planner.inputs.dataset import Dataset
 from planner.plan.plan_record import Metrics
 from planner.user_objects import Metric
-from planner.verification.error_metrics import MetricsSum
+from planner.verification.accuracy_and_noise import MetricsSum
 from planner.verification.stage_chain import Chain, run_chain, run_whole
 from profiling.arrays import Feeds
 from profiling.onnx_io.input_shapes import dimensions

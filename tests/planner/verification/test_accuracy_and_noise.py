@@ -14,8 +14,8 @@ from planner.plan.plan_record import Metrics
 from planner.report.plan_tables import plan_table
 from planner.run import plan_scenario
 from planner.scenario.budget_schema import BudgetSpec
+from planner.verification.accuracy_and_noise import MetricsSum
 from planner.verification.error_budgets import broken_budgets, doubtful_budgets, has_error_budget
-from planner.verification.error_metrics import MetricsSum
 
 
 def metrics(**changes) -> Metrics:

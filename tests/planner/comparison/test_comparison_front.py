@@ -3,7 +3,7 @@ import json
 import pytest
 from made_records import SCENARIO
 
-from planner.comparison.pareto_sweep import AXES, parse_axes
+from planner.comparison.comparison_front import AXES, parse_axes
 from planner.errors import ScenarioError
 from planner.problem.quantities import CostMetric
 from planner.scenario.loader import parse_scenario

@@ -37,7 +37,7 @@ def parse_axes(text: str, scenario: Scenario) -> tuple[CostMetric, ...]:
     return tuple(CostMetric(name) for name in names)
 
 
-def pareto_sweep(
+def comparison_front(
     points: SweepPoints, plans: PlanRegistry, axes: Sequence[CostMetric], most: int, progress: Progress
 ) -> ParetoFront:
     """Return the front at the scenario's own bandwidths; its plans are noted down.
