@@ -4,6 +4,8 @@ cost_evaluation: prices a choice without the solver
 device_visits: devices that a request may come back to: each visit is a device to the solver
 devices: Device, Link
 energy: joules of a request: computing, waiting, messages
+makespan: when the last answer of a request is there, with stages that overlap, and their order
+period: seconds between the requests of a pipeline, whose inverse is the throughput
 placement_problem: PlacementProblem and Choice
 quantities: cost metrics, limits and the objective
 routing: the fastest route of a message over links, stored and forwarded at every device between

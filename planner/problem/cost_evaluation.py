@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-import networkx as nx
-
 from planner.problem.energy import energy_j
+from planner.problem.makespan import makespans_s, stage_order
+from planner.problem.period import period_s
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.problem.tensors import FLOAT, Flow
@@ -302,19 +302,16 @@ class _CostAccumulator:
             self.stage_overhead[d] += problem.devices[d].start_s
         busy = [sum(row) for row in zip(self.compute, self.conversion, self.stage_overhead, strict=True)]
         unreachable = any(crossing.seconds == inf for crossing in crossings)
-        order = _stage_order(problem, self.chosen)
+        order = stage_order(problem, self.chosen)
         latency = inf if unreachable else sum(busy) + sum(self.link_s)
-        spans = self._makespans(busy, None if unreachable else order)
-        loads = list(self.load)
-        for device, seconds in enumerate(busy):
-            loads[problem.physical_device(device)] += seconds
+        spans = makespans_s(problem, busy, self.between, None if unreachable else order)
         prices = sum(d.price_per_s * s for d, s in zip(problem.devices, busy, strict=True))
         link_bytes = zip(problem.links, self.traffic, strict=True)
         faults = (*self.violations, *_forced_kernels(problem, self.chosen, self.formats))
         without_objective = Cost(
             latency_s=latency,
             makespan_s=sum(spans),
-            period_s=inf if unreachable else max((*loads, *self.link_s), default=0.0),
+            period_s=inf if unreachable else period_s(problem, busy, self.load, self.link_s),
             compute_s=tuple(self.compute),
             conversion_s=tuple(self.conversion),
             stage_overhead_s=tuple(self.stage_overhead),
@@ -348,25 +345,6 @@ class _CostAccumulator:
             busy_s = sum(s for device, s in zip(devices, busy, strict=True) if device.model == model)
             latency_s = inf if unreachable else busy_s + self.model_link_s[model]
             yield ModelCost(latency_s, span, self.noise[model])
-
-    def _makespans(self, busy: Sequence[float], order: Sequence[int] | None) -> list[float]:
-        """Return when each model's last answer is there, if each stage starts once its tensors have come."""
-        models = self.problem.models
-        if order is None or len(order) < len(busy):
-            return [inf for _ in models]
-        ends: dict[int | None, float] = {None: 0.0}
-        for device in order:
-            arrivals = [
-                ends[start] + seconds for (start, end, _), seconds in self.between.items() if end == device
-            ]
-            ends[device] = max(arrivals, default=0.0) + busy[device]
-        due = [
-            (model, ends[start] + seconds)
-            for (start, end, model), seconds in self.between.items()
-            if end is None
-        ]
-        due += [(self.problem.devices[d].model, ends[d]) for d in order]
-        return [max((at for of, at in due if of == model), default=0.0) for model in models]
 
 
 def _conversions(flow: Flow, tensor_format: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:
@@ -415,33 +393,3 @@ def _broken_groups(problem: PlacementProblem, chosen: Sequence[Option]) -> Itera
     for a, b in problem.apart:
         if problem.physical_device(chosen[a].device) == problem.physical_device(chosen[b].device):
             yield f"{problem.vertices[a].name!r} and {problem.vertices[b].name!r} share a device"
-
-
-def _stage_order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[int, ...] | None:
-    """Return contiguous devices in running order, or None if a path leaves one's units and comes back."""
-    after: nx.DiGraph = nx.DiGraph()
-    contiguous = [d for d, device in enumerate(problem.devices) if device.contiguous]
-    after.add_nodes_from(contiguous)
-    count = len(problem.devices)
-
-    def group(vertex: int) -> int:
-        # Units of other devices stand for themselves: those may run in any number of stages.
-        device = chosen[vertex].device
-        return device if problem.devices[device].contiguous else count + vertex
-
-    for flow in problem.flows:
-        for consumer in flow.consumers:
-            if not problem.vertices[flow.producer].is_terminal and not problem.vertices[consumer].is_terminal:
-                after.add_edge(group(flow.producer), group(consumer))
-    after.remove_edges_from(list(nx.selfloop_edges(after)))
-    # Visits of one device run in the order of their numbers.
-    after.add_edges_from((a, b) for b in contiguous if (a := _earlier_visit(problem, b)) is not None)
-    if not nx.is_directed_acyclic_graph(after):
-        return None
-    return tuple(d for d in nx.lexicographical_topological_sort(after) if d < count)
-
-
-def _earlier_visit(problem: PlacementProblem, device: int) -> int | None:
-    physical = problem.physical_device(device)
-    visits = [d for d in range(device) if problem.physical_device(d) == physical]
-    return visits[-1] if visits and physical != device else None
