@@ -1,15 +1,15 @@
 """From profiles and noise to the numbers of a placement problem.
 
 budget_limits: budgets as limits, with each budget's unit
-device_costs: what a device pays for each unit and conversion in each precision
-device_profiles: profiles of a scenario's devices: measured here, read from a file, or scaled
+device_costs: what a device pays for each unit and conversion, measured or scaled from another device
+device_profiles: profiles of a scenario's devices: measured here, or read from a file
 formulation: scenario, graph and measured costs -> PlacementProblem
 name_patterns: what a scenario says of units and tensors by name or pattern
 noise_profiles: noise of tensors, units and mixed models, measured once on a few samples
 noise_saturation: from summed noise to noise at the outputs, which saturates
 profile_file: a device's profile file, read and checked against the model
+tensor_flows: how each tensor of a graph moves between devices and formats, and what that costs
 tensor_formats: the formats in which the devices of a scenario quantize tensors
-transfer_costs: how each tensor of a graph moves between devices and formats, and what that costs
 unit_options: where and in which precision each unit can run, and what each of these options costs
 whole_model: predicts the whole mixed-precision model on one device, to be compared with a run of it
 """

@@ -1,4 +1,4 @@
-"""Profiles of a scenario's devices: measured here and cached, read from a file, or scaled."""
+"""Profiles of a scenario's devices: measured here and cached, or read from a file."""
 
 from pathlib import Path
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from planner.costs.budget_limits import limits_of
 from planner.costs.device_costs import DeviceCosts
+from planner.costs.tensor_flows import TensorFlows
 from planner.costs.tensor_formats import TensorFormats
-from planner.costs.transfer_costs import TensorFlows
 from planner.costs.unit_options import UnitOptions
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.device_visits import with_visits

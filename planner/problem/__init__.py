@@ -4,11 +4,11 @@ cost_evaluation: prices a choice without the solver
 device_visits: devices that a request may come back to: each visit is a device to the solver
 devices: Device, Link
 energy: joules of a request: computing, waiting, messages
+link_routes: seconds and joules of a message on a link, and its fastest route over links
 makespan: when the last answer of a request is there, with stages that overlap, and their order
 period: seconds between the requests of a pipeline, whose inverse is the throughput
 placement_problem: PlacementProblem and Choice
 quantities: cost metrics, limits and the objective
-routing: the fastest route of a message over links, stored and forwarded at every device between
 several_models: several models on the same devices and links as one problem
 tensors: Format, WireForm, Flow: what moving and converting a tensor costs
 unit_dag: which units come before which others

@@ -25,7 +25,8 @@ def makespans_s(
     busy_s
         Seconds that each device computes.
     order
-        Devices in the order in which their stages run; infinite where it is None or lacks one.
+        Devices in the order in which their stages run.
+        Where it is None or lacks one, infinity.
     """
     models = problem.models
     if order is None or len(order) < len(busy_s):

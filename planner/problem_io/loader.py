@@ -7,9 +7,9 @@ from pathlib import Path
 from planner.errors import ProblemError
 from planner.problem.device_visits import with_visits
 from planner.problem.devices import Device, Link
+from planner.problem.link_routes import Hop, Routes
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
-from planner.problem.routing import Hop, Routes
 from planner.problem.several_models import JointProblem, ModelPart, join_models
 from planner.problem.tensors import FLOAT, Flow, Format, WireForm
 from planner.problem.units import Option, Vertex

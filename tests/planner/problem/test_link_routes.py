@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.problem.routing import Hop, MessageEnergy, Routes
+from planner.problem.link_routes import Hop, MessageEnergy, Routes
 
 LINKS = [
     Hop("camera", "gateway", 0.001, 1e6),

@@ -7,7 +7,7 @@ from math import inf
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.name_patterns import values_by_name
 from planner.costs.tensor_formats import TensorFormats, tensor_bytes
-from planner.problem.routing import Hop, MessageEnergy, Routes
+from planner.problem.link_routes import Hop, MessageEnergy, Routes
 from planner.problem.tensors import FLOAT, Flow, WireForm
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph, Tensor

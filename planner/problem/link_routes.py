@@ -1,4 +1,4 @@
-"""The fastest route of a message over links, stored and forwarded at every device between."""
+"""Seconds and joules of a message on a link, and its fastest route, stored and forwarded between links."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
