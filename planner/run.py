@@ -71,7 +71,10 @@ def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) ->
 
 
 def _solve(measured: MeasuredScenario, state: LoopState) -> tuple[LoopState, SolvedPlan]:
-    """Formulate and solve under the costs that are believed."""
+    """Formulate under the costs that are believed, and search the noise limit that keeps the error budgets.
+
+    Where there are any, each plan that a limit gives is built and run on held-back data, once.
+    """
     planning = measured.planning_problem(state.latency)
     found = measured.noise_limit_search.solve_and_try_out(planning.formulate(), state.search_state)
     return replace(state, search_state=found.state), SolvedPlan(planning, found)
