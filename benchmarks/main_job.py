@@ -160,7 +160,8 @@ def main() -> None:
                 check=True,
                 text=True,
             )
-        rows.append(msgspec.convert(json.loads(done.stdout), Row))
+        # The last line: a solver greets on standard output, too.
+        rows.append(msgspec.convert(json.loads(done.stdout.splitlines()[-1]), Row))
         print(f"{path.stem}: {rows[-1].total_s:.0f} s", file=sys.stderr)
     Console(width=220).print(table(rows))
 

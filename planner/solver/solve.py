@@ -245,7 +245,10 @@ class _Search:
                 return max(bound, value)
             # Options beyond the best plan so far are of no use; without one, look farther.
             farther = max(bound_of_rest, value + _FARTHER * (reach - value))
-            reach = farther if self._choice is None else max(self._objective, reach)
+            farther = farther if self._choice is None else max(self._objective, reach)
+            if farther == reach:  # the same program again: a solver's tolerance may be wider than the gap
+                return max(bound, value)
+            reach = farther
 
     @property
     def _good_enough(self) -> float:

@@ -1,5 +1,8 @@
 import importlib.util
+import logging
 import math
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 import oracle
@@ -287,3 +290,31 @@ def test_a_solver_of_the_users_own_finds_the_same(name, package):
         assert theirs.status is own.status
         assert theirs.objective == pytest.approx(own.objective, rel=1e-6)
         assert theirs.bound == pytest.approx(own.bound, rel=1e-4)
+
+
+
+class Lines(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.texts = []
+
+    def emit(self, record):
+        self.texts.append(record.getMessage())
+
+
+@settings(max_examples=50, deadline=None)
+@given(problems(max_units=5))
+def test_a_gap_of_zero_ends_without_the_same_program_again_and_again(problem):
+    """A solver's own tolerance may be wider than the gap: it would say the same until the time is over."""
+    lines, log = Lines(), logging.getLogger("planner.solver.solve")
+    level = log.level
+    log.addHandler(lines)
+    log.setLevel(logging.INFO)
+    try:
+        with suppress(SolverError):
+            solve(problem, SolverOptions("cbc", 3.0, gap=0.0))
+    finally:
+        log.removeHandler(lines)
+        log.setLevel(level)
+    programs = Counter(text.rpartition(",")[0] for text in lines.texts if "variables" in text)
+    assert max(programs.values(), default=0) < 10
