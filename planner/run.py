@@ -16,9 +16,9 @@ from planner.inputs.prepared_scenario import group_units, load_datasets, load_so
 from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.records import Objective, PartOf, Plan
 from planner.problem.placement_problem import Choice
+from planner.refinement.closed_loop import LoopState, SolvedPlan
 from planner.refinement.infeasibility_text import conflict_text, models_conflict_text
-from planner.refinement.joint_loop import JointLoopState, SolvedModels, bound_best, solve_models
-from planner.refinement.loop_state import LoopState, SolvedPlan
+from planner.refinement.joint_closed_loop import JointLoopState, SolvedModels, bound_best, solve_models
 from planner.refinement.measured_models import MeasuredModels, keep_budgets
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.refinement.models_assembly import assemble_models

@@ -29,7 +29,7 @@ from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, assumed_order, branch
 from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
 from planner.solver.lagrangian.relaxation import DeviceOrder
-from planner.solver.lagrangian.variable_elimination import Table
+from planner.solver.lagrangian.tree_decomposition import Table
 from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.assignment_constraints import implied_order
 from planner.solver.milp.build_program import build_program
