@@ -1,13 +1,17 @@
 """The command `plan`: its commands, what it prints while it works, and the process that it runs in.
 
 cache_command: the command `plan cache`
-commands: every command of `plan`, its options and exit codes
+command_parameters: parameters that several commands have
+commands: the command line of `plan`: its commands, and what becomes of errors
+compare_command: the command `plan compare`
 compare_options: the options of `plan compare` -> sweep and request
 error_reports: the file that keeps the traceback of an internal error
 exit_codes: 0 to 4 and 130
+inspect_command: the command `plan inspect`
 interrupts: SIGINT, SIGTERM, SIGHUP: which end a run, and how they are answered
 logging_setup: -v, --quiet, --log-file and --debug
 models_commands: what commands do with several models
+profile_command: the command `plan profile`
 standard_output: keeps the process's standard output for what the command itself answers
 supervisor: the command in a child process, so that a crash of native code is told in one line
 terminal: printing to standard output

@@ -1,11 +1,11 @@
 """The command `plan cache`: what is kept, where, and how to be rid of it."""
 
 import time
-from typing import Annotated
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import App
 
+from planner.cli.command_parameters import Json
 from planner.cli.terminal import print_text, terminal
 from planner.errors import OutputError
 from planner.formatting import size_text
@@ -19,9 +19,6 @@ cache_app = App(
     help="Show what is kept of measurements, conversions and solved problems, and where.",
     help_epilogue="Examples:\n\n```\nplan cache\nplan cache --json\nplan cache clear\n```",
 )
-Json = Annotated[
-    bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")
-]
 
 
 class KindRow(msgspec.Struct, frozen=True):

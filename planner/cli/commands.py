@@ -5,33 +5,34 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
-from os import cpu_count
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from cyclopts import App, CycloptsError, Parameter, Token
+from cyclopts import App, CycloptsError, Parameter
 
+from planner.cli import compare_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
+from planner.cli.command_parameters import Json, Settings, examples, whole_number
+from planner.cli.compare_command import compare
 from planner.cli.error_reports import report_exception
 from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, INTERRUPTED, OK, USAGE
+from planner.cli.inspect_command import inspect
 from planner.cli.interrupts import INTERRUPT
 from planner.cli.logging_setup import MessageOptions, messages
+from planner.cli.profile_command import profile
 from planner.cli.standard_output import standard_output
-from planner.cli.terminal import print_text, terminal
+from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
-from planner.errors import PlannerError, ScenarioError, UsageError
+from planner.errors import PlannerError, UsageError
 from planner.json_record import to_json
 from planner.report.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.models_schema import scenario_schema
-from planner.scenario.schema import Scenario
 from planner.scenario.several_models import SeveralModels
 from profiling.errors import ProfilingError
 from profiling.printable_text import one_line, reason, shown
 
-_MOST_DIGITS = 18
-SCENARIOS = (".yaml", ".yml")
 _LONGEST_REASON = 300  # so that the name of a file has room behind it
 
 _PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
@@ -65,31 +66,6 @@ app = App(
 )
 
 
-def _examples(*lines: str) -> str:
-    """Return what stands below a command's options; in a docstring it would be taken for a section."""
-    return "\n".join(("Example:" if len(lines) == 1 else "Examples:", "", "```", *lines, "```"))
-
-
-ScenarioFile = Annotated[Path, Parameter(help="The scenario file.")]
-
-
-def _whole(_type: object, tokens: Sequence[Token]) -> int:
-    """Return a whole number; by itself the parser would round 0.5."""
-    text = tokens[0].value
-    if not text.removeprefix("-").isdecimal() or len(text) > _MOST_DIGITS:
-        raise ValueError(f"{text!r} is no whole number")
-    return int(text)
-
-
-Settings = Annotated[
-    list[str] | None,
-    Parameter(name="--set", negative="", help="KEY=VALUE replaces one value of the scenario; repeatable."),
-]
-Json = Annotated[
-    bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")
-]
-
-
 @app.default
 def plan(
     scenario: Annotated[Path, Parameter(help="The scenario file, or one of the commands below.")],
@@ -119,9 +95,9 @@ def plan(
     if json:
         print_text(to_json(outcome.plan))
     if outcome.built is None:
-        return _fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures, outcome.conflict))
+        return fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures, outcome.conflict))
     if outcome.failures:
-        return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures))
+        return fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures))
     if not json:
         console = terminal()
         console.print(plan_table(outcome.plan, read_manifest(folder)))
@@ -129,104 +105,7 @@ def plan(
     return OK
 
 
-@app.command(
-    help_epilogue=_examples(
-        "plan profile scenario.yaml --device camera --out camera.json",
-        "plan profile scenario.yaml --device camera --bundle camera",
-        "plan profile --diff monday.json friday.json",
-    )
-)
-def profile(
-    scenario: Annotated[Path, Parameter(help="The scenario file; with --diff, the later profile.")],
-    /,
-    *,
-    device: Annotated[str | None, Parameter(help="Device to measure; default: the source.")] = None,
-    model: Annotated[
-        str | None, Parameter(help="Which of the scenario's models, if there are several.")
-    ] = None,
-    out: Annotated[Path | None, Parameter(help="File to write; default DEVICE.profile.json.")] = None,
-    bundle: Annotated[
-        Path | None, Parameter(help="Folder to write instead, for a device that cannot run this command.")
-    ] = None,
-    diff: Annotated[
-        Path | None, Parameter(help="A profile to compare with another: plan profile --diff BEFORE AFTER.")
-    ] = None,
-    json: Json = False,
-    settings: Settings = None,
-) -> int:
-    """Measure a scenario's model on this machine: run it on the device itself.
-
-    A device that cannot install this package needs only Python 3.9, NumPy and ONNX Runtime: copy the
-    folder that --bundle writes to it and run its measure.py there, which writes the profile.
-    """
-    if diff is not None:
-        if device or out or bundle or settings:
-            return _fail(USAGE, "--diff compares two profiles that exist: plan profile --diff BEFORE AFTER")
-        return _diff(diff, scenario, json=json)
-    if bundle is not None:
-        if out is not None or json:
-            return _fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
-        return _bundle(_of_one_model(scenario, model, settings), device, bundle)
-    from planner.costs.device_profiles import profile_here
-    from profiling.records.json_files import save_json
-
-    loaded = _of_one_model(scenario, model, settings)
-    with terminal_progress() as progress:
-        record = profile_here(loaded, device or loaded.source, progress)
-    path = out or Path(".".join([*([model] if model else []), record.device, "profile.json"]))
-    try:
-        save_json(record, path)
-    except OSError as exc:
-        return _fail(BAD_INPUT, f"--out {path}: {exc.strerror}")
-    if json:
-        print_text(to_json(record))
-    else:
-        from planner.report.profile_tables import profile_table
-
-        console = terminal()
-        console.print(profile_table(record))
-        console.print(line(f"written to {path}"), soft_wrap=True)
-    return OK
-
-
-def _diff(before: Path, after: Path, *, json: bool) -> int:
-    from planner.report.profile_tables import diff_table
-    from profiling.records.profile import load_profile
-    from profiling.records.profile_diff import diff_profiles
-
-    found = diff_profiles(load_profile(before), load_profile(after))
-    if json:
-        print_text(to_json(found))
-    else:
-        terminal().print(diff_table(found))
-    return OK
-
-
-def _of_one_model(path: Path, model: str | None, settings: Settings) -> Scenario:
-    """Return the scenario of a file, of the model that is named if it holds several."""
-    loaded = load_ready_models(path, settings or ())
-    if isinstance(loaded, SeveralModels):
-        return loaded.scenario_of(model)
-    if model is not None:
-        raise UsageError(f"--model {model}: {path} holds one model")
-    return loaded
-
-
-def _bundle(loaded: Scenario, device: str | None, folder: Path) -> int:
-    from planner.costs.device_profiles import bundle_device
-    from planner.output.plan_folder import writing_bundle
-
-    name = device or loaded.source
-    with terminal_progress() as progress, writing_bundle(folder) as fresh:
-        bundle_device(loaded, name, fresh, progress)
-        INTERRUPT.check()
-    print_text(shown(f"bundle for {name} written to {folder}"))
-    print_text(shown(f"copy it to the device, run there: python3 {folder.name}/measure.py"))
-    print_text(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
-    return OK
-
-
-@app.command(help_epilogue=_examples("plan export plans/quickstart/plan.json --out deploy"))
+@app.command(help_epilogue=examples("plan export plans/quickstart/plan.json --out deploy"))
 def export(
     plan_file: Annotated[Path, Parameter(help="plan.json of an earlier run.")],
     /,
@@ -250,7 +129,7 @@ def export(
     return OK
 
 
-@app.command(help_epilogue=_examples("plan verify plans/quickstart"))
+@app.command(help_epilogue=examples("plan verify plans/quickstart"))
 def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json: Json = False) -> int:
     """Run an exported plan on the evaluation data again."""
     from planner.cli.models_commands import verify_several
@@ -269,11 +148,11 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
         print_text(to_json(outcome.plan))
     else:
         terminal().print(plan_table(outcome.plan, manifest))
-    return _fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
+    return fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
 
 
 @app.command(
-    help_epilogue=_examples(
+    help_epilogue=examples(
         "plan run plans/quickstart --input samples.npz --output answers.npz",
         "plan run plans/quickstart --input samples.npz --output cut.npz --stage 0",
     )
@@ -287,7 +166,7 @@ def run(
     ],
     output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
     stage: Annotated[
-        int | None, Parameter(converter=_whole, help="Run only this stage, on its device.")
+        int | None, Parameter(converter=whole_number, help="Run only this stage, on its device.")
     ] = None,
 ) -> int:
     """Run the exported stages in a chain, or one of them, on this machine."""
@@ -302,80 +181,7 @@ def run(
 
 
 @app.command(
-    help_epilogue=_examples(
-        "plan inspect model.onnx --shape image=1,3,224,224",
-        "plan inspect keras:MobileNetV3Small",
-        "plan inspect keras:ResNet50 --conversion weights=imagenet",
-        "plan inspect exported_model --conversion signature=serve",
-        "plan inspect --versions",
-    )
-)
-def inspect(
-    model: Annotated[
-        str | None,
-        Parameter(help="An ONNX, Keras, SavedModel or TFLite model, keras:NAME, or a scenario file."),
-    ] = None,
-    /,
-    *,
-    conversion: Annotated[
-        list[str] | None,
-        Parameter(
-            negative="",
-            help="KEY=VALUE of the scenario's `conversion`, unless it is an ONNX file; repeatable.",
-        ),
-    ] = None,
-    shape: Annotated[
-        list[str] | None,
-        Parameter(negative="", help="NAME=1,3,224,224 for an input with dynamic dimensions; repeatable."),
-    ] = None,
-    versions: Annotated[
-        bool, Parameter(negative="", help="Show the libraries' installed and tested versions instead.")
-    ] = False,
-    json: Json = False,
-) -> int:
-    """Show a model's inputs, outputs and units, what can be quantized and why not, and what weighs.
-
-    Models of Keras and TensorFlow need the extra: pip install 'splitquant[tensorflow]'.
-    """
-    if versions:
-        if model or conversion or shape:
-            return _fail(USAGE, "--versions is of the installation: leave out the model and its options")
-        return _versions(json=json)
-    if model is None:
-        return _fail(USAGE, "inspect wants a MODEL, or --versions (plan inspect --help shows how)")
-    from planner.cli.models_commands import inspect_several
-    from planner.inputs.inspect_source import inspect_source
-    from planner.report.inspection_table import inspection_table
-    from planner.report.plan_tables import conversion_lines
-
-    if Path(model).suffix in SCENARIOS and not (conversion or shape):
-        loaded = load_ready_models(Path(model))
-        if isinstance(loaded, SeveralModels):
-            return inspect_several(loaded, json=json)
-    shapes = dict(_shape(text) for text in shape or ())
-    with terminal_progress() as progress:
-        found, converted_from = inspect_source(model, conversion or (), shapes, progress)
-    if json:
-        print_text(to_json(msgspec.to_builtins(found) | {"converted_from": converted_from}))
-    else:
-        lines = map(line, conversion_lines(converted_from))
-        terminal().print(inspection_table(found), *lines, sep="\n")
-    return OK
-
-
-def _versions(*, json: bool) -> int:
-    from planner.cli.versions import libraries, versions_table
-
-    found = libraries()
-    if json:
-        print_text(to_json({"libraries": found}))
-    else:
-        terminal().print(versions_table(found))
-    return OK
-
-
-@app.command(
-    help_epilogue=_examples(
+    help_epilogue=examples(
         "plan solve scenarios/problem.json --json",
         "plan solve problem.json --time-limit-s 10 --gap 0.01",
     )
@@ -404,108 +210,13 @@ def solve(
     if json:
         print_text(to_json(answer))
     if answer.is_infeasible:
-        return _fail(INFEASIBLE, conflict_line(answer))
+        return fail(INFEASIBLE, conflict_line(answer))
     if not json:
         terminal().print(answer_table(answer))
     return OK
 
 
-@app.command(
-    help_epilogue=_examples(
-        "plan compare scenario.yaml --bandwidth 0.1..1000",
-        "plan compare scenario.yaml --bandwidth 1,10 --noise 0.01,0.05 --memory camera=1,2",
-        "plan compare scenario.yaml --pareto latency,noise --verify",
-        "plan compare scenario.yaml --plans 2 --trace drive.csv --hysteresis 0.1",
-        "plan compare two-models.yaml --requests-per-s 1..100",
-    )
-)
-def compare(
-    scenario: ScenarioFile,
-    /,
-    *,
-    bandwidth: Annotated[str | None, Parameter(help="Mbit/s: 1,5,20,100, or 0.1..1000 for a range.")] = None,
-    link: Annotated[
-        list[str] | None, Parameter(help="Link that varies, such as camera-gateway, or all (by factors).")
-    ] = None,
-    requests_per_s: Annotated[
-        str | None, Parameter(help="Of several models together, in their mix: 1,5,20, or 0.5..100.")
-    ] = None,
-    noise: Annotated[str | None, Parameter(help="Values of budget.noise_relative_rms.")] = None,
-    accuracy_drop: Annotated[str | None, Parameter(help="Values of budget.accuracy_drop.")] = None,
-    memory: Annotated[str | None, Parameter(help="Values of a device's memory: camera=1,2 (MiB).")] = None,
-    pareto: Annotated[
-        str | None, Parameter(help="Quantities to trade against each other: latency,noise or with energy.")
-    ] = None,
-    points: Annotated[
-        int, Parameter(converter=_whole, help="Plans to find on the Pareto front, at most.")
-    ] = 12,
-    plans: Annotated[
-        int | None, Parameter(converter=_whole, help="Choose so many plans to hold, and export them.")
-    ] = None,
-    trace: Annotated[
-        Path | None, Parameter(help="CSV of seconds,Mbit/s: the bandwidths that these plans meet.")
-    ] = None,
-    distribution: Annotated[str | None, Parameter(help="The same as weights: 1:0.2,5:0.5,20:0.3.")] = None,
-    hysteresis: Annotated[
-        float, Parameter(help="Fraction beyond a switch-over bandwidth at which a runtime changes plans.")
-    ] = 0.0,
-    verify: Annotated[bool, Parameter(negative="", help="Build and measure every plan.")] = False,
-    jobs: Annotated[
-        int | None, Parameter(converter=_whole, help="Processes at once; default: one per core.")
-    ] = None,
-    out: Annotated[Path | None, Parameter(help="Folder to write; default comparisons/SCENARIO.")] = None,
-    json: Json = False,
-    settings: Settings = None,
-) -> int:
-    """Compare the best plans over bandwidths and budgets, and with simpler ways to plan.
-
-    With objective latency, every bandwidth at which the best plan changes is found exactly. An interrupted
-    comparison goes on where it stopped when it is run again.
-    """
-    from planner.cli.compare_options import CompareOptions, compare_request
-    from planner.cli.models_commands import compare_several
-    from planner.comparison.compare import compare_scenario
-    from planner.output.comparison_folder import check_comparison, write_comparison
-    from planner.report.comparison_table import comparison_table
-
-    loaded = load_ready_models(scenario, settings or ())
-    options = CompareOptions(
-        bandwidth=bandwidth,
-        links=tuple(link or ()),
-        noise=noise,
-        accuracy_drop=accuracy_drop,
-        memory=memory,
-        pareto=pareto,
-        points=points,
-        plans=plans,
-        trace=trace,
-        distribution=distribution,
-        hysteresis=hysteresis,
-        verify=verify,
-    )
-    folder = out or Path("comparisons") / scenario.stem
-    if isinstance(loaded, SeveralModels):
-        if requests_per_s is None or options != CompareOptions():
-            return _fail(USAGE, "several models are compared over --requests-per-s, and over nothing else")
-        return compare_several(loaded, requests_per_s, folder, json=json)
-    if requests_per_s is not None:
-        return _fail(USAGE, "--requests-per-s: is of several models; this scenario has one")
-    sweep, request = compare_request(options, loaded, cpu_count() or 1 if jobs is None else jobs)
-    check_comparison(folder)
-    with terminal_progress() as progress:
-        compared = compare_scenario(loaded, sweep, request, progress)
-        INTERRUPT.check()
-        write_comparison(compared, folder)
-    if json:
-        print_text(to_json(compared.record))
-    else:
-        console = terminal()
-        console.print(comparison_table(compared.record))
-        console.print(line(f"written to {folder}"), soft_wrap=True)
-    return OK
-
-
-@app.command(help_epilogue=_examples("plan choose comparisons/fleet --class phone --bandwidth 5"))
+@app.command(help_epilogue=examples("plan choose comparisons/fleet --class phone --bandwidth 5"))
 def choose(
     folder: Annotated[Path, Parameter(help="Folder of a comparison with a fleet.")],
     /,
@@ -528,7 +239,7 @@ def choose(
 
 
 @app.command(
-    help_epilogue=_examples(
+    help_epilogue=examples(
         "plan schema > scenario.schema.json",
         "plan schema --problem",
     )
@@ -545,6 +256,9 @@ def schema(
     return OK
 
 
+app.command(profile, help_epilogue=profile_command.EXAMPLES)
+app.command(inspect, help_epilogue=inspect_command.EXAMPLES)
+app.command(compare, help_epilogue=compare_command.EXAMPLES)
 app.command(cache_app)
 app.meta.suppress_keyboard_interrupt = False
 
@@ -575,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if INTERRUPT.seen and code != OK:
         # Whatever failed, failed because of the interrupt.
         code, lines = INTERRUPTED, ("interrupted; measurements so far are kept, nothing was written",)
-    sys.exit(_fail(code, *lines))
+    sys.exit(fail(code, *lines))
 
 
 def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
@@ -601,14 +315,6 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     return (code, ()) if isinstance(code, int) else (OK, ())
 
 
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    name, _, numbers = text.rpartition("=")
-    parts = numbers.split(",")
-    if not name or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise ScenarioError(f"--shape {text}: write NAME=1,3,224,224")
-    return name, tuple(int(part) for part in parts)
-
-
 def _mistyped_command(tokens: Sequence[str]) -> str | None:
     """Return a hint if the first word is neither a file nor a command but looks like one."""
     word = tokens[0] if tokens else ""
@@ -618,10 +324,3 @@ def _mistyped_command(tokens: Sequence[str]) -> str | None:
         return None
     close = get_close_matches(word, commands, n=1)
     return f"no command or file {word!r}; did you mean {close[0]}?" if close else None
-
-
-def _fail(code: int, *lines: str) -> int:
-    """Tell each of some lines as a terminal may show it, and return the exit code."""
-    for text in lines:
-        print(one_line(text), file=sys.stderr)
-    return code

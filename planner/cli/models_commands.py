@@ -1,19 +1,18 @@
 """What the commands do with several models: each model's part, and what all share."""
 
-import sys
 from pathlib import Path
 
 import msgspec
 
 from planner.cli.exit_codes import BROKEN_BUDGET, INFEASIBLE, OK
 from planner.cli.interrupts import INTERRUPT
-from planner.cli.terminal import print_text, terminal
+from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.errors import OutputError
 from planner.json_record import to_json
 from planner.report.table_style import line
 from planner.scenario.several_models import SeveralModels
-from profiling.printable_text import one_line, shown
+from profiling.printable_text import shown
 
 
 def plan_several(several: SeveralModels, folder: Path, *, json: bool) -> int:
@@ -34,9 +33,9 @@ def plan_several(several: SeveralModels, folder: Path, *, json: bool) -> int:
     told = "; ".join(outcome.failures)
     if not outcome.outcomes:
         unmet = f"infeasible: even without quantization noise the held-back data show {told}"
-        return _fail(INFEASIBLE, unmet if told else outcome.conflict)
+        return fail(INFEASIBLE, unmet if told else outcome.conflict)
     if told:
-        return _fail(BROKEN_BUDGET, f"verification failed: {told}. Nothing was delivered")
+        return fail(BROKEN_BUDGET, f"verification failed: {told}. Nothing was delivered")
     if not json:
         _print_plans(folder)
         terminal().print(models_table(outcome.record))
@@ -75,7 +74,7 @@ def verify_several(folder: Path, *, json: bool) -> int:
             terminal().print(plan_table(outcome.plan, manifest))
     if json:
         print_text(to_json({"models": plans}))
-    return _fail(BROKEN_BUDGET, f"verification failed: {'; '.join(failures)}") if failures else OK
+    return fail(BROKEN_BUDGET, f"verification failed: {'; '.join(failures)}") if failures else OK
 
 
 def export_several(path: Path, out: Path) -> int:
@@ -155,9 +154,3 @@ def refuse_several(folder: Path) -> None:
         raise OutputError(
             f"{folder}: holds the plans of {', '.join(names)}; give one's folder, such as {folder / names[0]}"
         )
-
-
-def _fail(code: int, *lines: str) -> int:
-    for text in lines:
-        print(one_line(text), file=sys.stderr)
-    return code

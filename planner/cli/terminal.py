@@ -1,8 +1,11 @@
-"""The command's standard output, as a terminal shows it."""
+"""What the command prints: answers on standard output as a terminal shows them, failures beside it."""
+
+import sys
 
 from rich.console import Console
 
 from planner.cli.standard_output import standard_output
+from profiling.printable_text import one_line
 
 
 def print_text(text: str) -> None:
@@ -13,3 +16,10 @@ def print_text(text: str) -> None:
 def terminal() -> Console:
     """Return the terminal, to which a name in brackets is no markup."""
     return Console(file=standard_output(), highlight=False, markup=False, emoji=False)
+
+
+def fail(code: int, *lines: str) -> int:
+    """Tell each of some lines as a terminal may show it, and return the exit code."""
+    for text in lines:
+        print(one_line(text), file=sys.stderr)
+    return code

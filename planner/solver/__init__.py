@@ -1,6 +1,7 @@
 """Solves a placement problem and bounds what any answer to it can cost.
 
 backends: HiGHS, CBC, Gurobi, CPLEX, SCIP
+confirmation: what a solver claims, held against costs, plans at hand and a second solver
 infeasibility: a minimal set of limits that cannot hold together
 pareto_front: Pareto fronts by epsilon-constraints
 pipeline_dp: the best plan of consecutive stages, by dynamic programming over sets of finished units

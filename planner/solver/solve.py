@@ -15,14 +15,21 @@ from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.confirmation import (
+    LEAST_GAP,
+    LEAST_TIME_S,
+    confirm,
+    confirmed_cost,
+    is_among,
+    is_contradicted,
+)
 from planner.solver.heuristics.construct import construct
 from planner.solver.heuristics.local_search import improve
 from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, assumed_order, branch
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction, goes_against
-from planner.solver.lagrangian.linear_quantity import parts_of_maximum
+from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
 from planner.solver.lagrangian.relaxation import DeviceOrder
-from planner.solver.lagrangian.variable_elimination import Table
+from planner.solver.lagrangian.tree_decomposition import Table
 from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.assignment_constraints import implied_order
 from planner.solver.milp.build_program import build_program
@@ -32,11 +39,9 @@ from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units
 from planner.solver.result import OPTIMAL_GAP, SolveResult, SolveStatus
-from planner.solver.second_opinion import second_opinion
 
 log = logging.getLogger(__name__)
 
-_LEAST_GAP = 1e-10  # absolute, where the objective is of order one: an optimum of 0 has no relative gap
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation where no plan is known: most is left for programs
 _BRANCH_SHARE = 0.85  # of the time limit, for the relaxation where a plan is known
@@ -54,11 +59,6 @@ _REACH = 1e-3
 _FEW_MORE = 3.0  # times as many options as within that, up to the best plan so far: then all at once
 _FARTHER = 5.0  # times as far where that found no plan
 _SLACK = 1e-9  # relative: the relaxation adds the same costs in another order
-# Options of all vertices up to which a second solver is asked: its program is built in a second or so.
-_MOST_CHECKED = 3000
-_CHECK_SHARE = 2.0  # times the first solver's seconds that a second one may take to compare an optimum
-_LEAST_TIME_S = 0.5  # so that the last program can end by itself, and say something
-_TOLERANCE = 2e-6  # relative; both solvers take a constraint for kept within 1e-6
 
 
 def solve(
@@ -68,9 +68,7 @@ def solve(
 
     First a relaxation tells how good a plan with each option can be at best; then the integer program is
     solved over the options that are worth it, and once more over all that the answer leaves in doubt.
-    Solvers are wrong now and then. So "infeasible" needs a second solver that agrees, or the relaxation's
-    proof; a bound that contradicts a plan at hand is dropped; and an optimum that no relaxation bounds is
-    compared with a second solver's.
+    What the solvers claim is confirmed: see `confirmation`.
 
     Parameters
     ----------
@@ -88,9 +86,11 @@ def solve(
         If the solver is unknown, ends without an answer, or answers with a plan that breaks a limit.
     """
     options = options or SolverOptions()
+    options = replace(options, gap=max(options.gap, _SMALLEST_GAP))
     scaled = scale_units(merge_costless_units(problem))
-    search = _Search(scaled.problem, replace(options, gap=max(options.gap, _SMALLEST_GAP)), start_plans)
-    result = search.confirmed(search.run())
+    search = _Search(scaled.problem, options, start_plans)
+    result = search.run()
+    result = confirm(scaled.problem, options, result, search.dual_value)
     if result.choice is None or result.objective is None or result.bound is None:
         return result
     objective = evaluate(problem, result.choice).objective
@@ -110,7 +110,7 @@ class _Search:
         self._size = (0, 0)
         self._looked_at: Choice | None = None  # the plan around which a better one was looked for
         self._nearby_s = 0.0  # seconds spent on that
-        self._dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
+        self.dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
         self._contradicted = False  # whether the solver denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
         self._device_order = implied_order(problem)
@@ -151,7 +151,7 @@ class _Search:
         """
         whole = Restriction(assumed_order(self._device_order))
         root = Node(whole, dual.bound(self._branching_ends, whole, enough=self._good_enough))
-        self._dual_value = root.bound.value
+        self.dual_value = root.bound.value
         log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
         self._take_best_of(dual)
         if self._choice is None and root.bound.value < inf:
@@ -171,7 +171,7 @@ class _Search:
         log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._objective)
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
         if self._size == (0, 0) and self._choice is None:
-            self._dual_value = inf  # no integer program had a say
+            self.dual_value = inf  # no integer program had a say
         return closed
 
     def _solve_open(self, whole: Restriction, nodes: Sequence[Node]) -> float:
@@ -306,7 +306,7 @@ class _Search:
         """
         program = build_program(self._problem.with_options(keep), self._makespan(), device_order)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
-        options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), _LEAST_TIME_S))
+        options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), LEAST_TIME_S))
         began = time.perf_counter()
         scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice))
         status = solve_status(program.lp)
@@ -323,80 +323,23 @@ class _Search:
         if status is None:  # out of time without a plan; the bound holds all the same
             return scaled_bound / program.scale
         choice = decoded_choice(program).lift_to_full(keep)
-        cost = evaluate(self._problem, choice)  # the solver's own sum differs in the last digits
-        if not is_feasible(self._problem, cost, tolerance=_TOLERANCE):
-            # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
-            raise SolverError(
-                f"{self._options.name} returned a plan that breaks a budget; try another solver"
-            )
+        cost = confirmed_cost(self._problem, choice, self._options.name)
         if cost.objective < self._objective:
             self._choice, self._objective = choice, cost.objective
         bound = scaled_bound / program.scale
-        if self._is_among(keep, device_order) and bound > self._objective * (1 + _TOLERANCE) + _LEAST_GAP:
+        if self._is_among(keep, device_order) and is_contradicted(bound, self._objective):
             return self._denied(f"a bound of {bound:.9g}")
         return bound
 
     def _is_among(self, keep: Sequence[Sequence[int]], device_order: Mapping[tuple[int, int], bool]) -> bool:
         """Return whether the plan at hand has only some options of each vertex, and runs in an order."""
-        if self._choice is None or goes_against(
-            self._problem, self._choice.options, assumed_order(device_order)
-        ):
-            return False
-        return all(option in kept for kept, option in zip(keep, self._choice.options, strict=True))
+        return self._choice is not None and is_among(self._problem, self._choice, keep, device_order)
 
     def _denied(self, claim: str) -> float:
         """Return the bound that needs no proof, 0: the solver's claim contradicts the plan at hand."""
         log.warning("%s proves %s, but there is a plan with %.9g", self._options.name, claim, self._objective)
         self._contradicted = True
         return 0.0
-
-    def confirmed(self, result: SolveResult) -> SolveResult:
-        """Return the result if nothing speaks against it, else what is known for sure."""
-        if result.status is SolveStatus.INFEASIBLE:
-            return self._confirmed_infeasible(result)
-        is_maximum = any(parts_of_maximum(self._problem, term.quantity) for term in self._problem.objective)
-        # The relaxation of a maximum stays far below most optima.
-        if result.status is SolveStatus.OPTIMAL and is_maximum and self._is_small:
-            return self._confirmed_optimal(result)
-        return result
-
-    @property
-    def _is_small(self) -> bool:
-        """Whether a second solve is soon done."""
-        return sum(len(vertex.options) for vertex in self._problem.vertices) <= _MOST_CHECKED
-
-    def _confirmed_infeasible(self, result: SolveResult) -> SolveResult:
-        by_relaxation = self._dual_value == inf
-        if by_relaxation and not self._is_small:
-            return result
-        opinion = second_opinion(self._problem, self._options, max(self._left_s(), _LEAST_TIME_S))
-        if opinion.choice is not None:
-            log.warning("infeasible for %s, but a second solver has a plan", self._options.name)
-            self._try(opinion.choice)
-            return self._result(0.0 if by_relaxation else self._dual_value or 0.0)
-        if opinion.is_infeasible or by_relaxation:
-            return replace(result, runtime_s=time.perf_counter() - self._began)
-        raise SolverError(
-            f"{self._options.name} calls the limits impossible to keep, but no second solver agreed within "
-            f"{self._options.time_limit_s:g} s; raise solver.time_limit_s in the scenario"
-        )
-
-    def _confirmed_optimal(self, result: SolveResult) -> SolveResult:
-        time_limit_s = min(self._left_s(), max(_LEAST_TIME_S, _CHECK_SHARE * result.runtime_s))
-        if time_limit_s <= 0:
-            return result
-        opinion = second_opinion(self._problem, self._options, time_limit_s, self._choice)
-        better = self._objective * (1 - _TOLERANCE) - _LEAST_GAP
-        if opinion.choice is None or opinion.objective is None or opinion.objective >= better:
-            return result
-        log.warning(
-            "optimal for %s at %.9g, but a second solver has %.9g",
-            self._options.name,
-            self._objective,
-            opinion.objective,
-        )
-        self._try(opinion.choice)
-        return self._result(0.0)
 
     def _makespan(self) -> float:
         """Return seconds of a makespan that no better plan exceeds."""
@@ -418,7 +361,7 @@ class _Search:
                 "raise solver.time_limit_s in the scenario"
             )
         bound = float(min(max(bound, 0.0), self._objective))  # costs are not negative
-        close = self._objective - bound <= OPTIMAL_GAP * abs(self._objective) + _LEAST_GAP
+        close = self._objective - bound <= OPTIMAL_GAP * abs(self._objective) + LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
         return SolveResult(status, self._choice, self._objective, bound, *run_facts)
 

@@ -12,6 +12,7 @@ from planner.plan.plan_record import ChainCheck
 from planner.verification.stage_chain import Chain, run_chain, run_whole, same_bits
 from profiling.arrays import Array, Feeds
 from profiling.directories import temporary_folder
+from profiling.graph.integer_operators import is_integer_operator
 from profiling.noise.noise_power import output_errors
 from profiling.on_device.kernels import read_op_types
 from profiling.runtime.open_session import (
@@ -65,7 +66,7 @@ def _op_types(models: Iterable[onnx.ModelProto | Path], feeds: Feeds, runtime: R
 
 
 def _integer_kernels(ops: Counter[str]) -> int:
-    return sum(count for op, count in ops.items() if op.startswith(("QLinear", "QGemm")) or "Integer" in op)
+    return sum(count for op_type, count in ops.items() if is_integer_operator(op_type))
 
 
 def _square(values: Array) -> float:

@@ -2,6 +2,7 @@
 
 compressed_weights: what weights weigh once they are compressed
 fusion_groups: which nodes ONNX Runtime fuses into one kernel, so that they are decided together
+integer_operators: which operators compute on integers
 multiply_adds: how much a model computes, which says how many samples its noise can be measured on
 nhwc_layout: units that are fast in int8 only in channels-last layout
 quantizability: why a unit cannot be quantized, and whether it is already

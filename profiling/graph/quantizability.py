@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from profiling.graph.integer_operators import is_integer_operator
 from profiling.onnx_io.external_weights import iter_chunks, read_array
 from profiling.onnx_io.subgraphs import subgraphs
 from profiling.quantization.quantize import PASSING, QUANTIZABLE, REMOVABLE, SWITCHES
@@ -19,7 +20,7 @@ _STEEP = {"Div": 1, "Log": 0, "Reciprocal": 0, "Sqrt": 0}  # operator -> its inp
 _AVERAGES = PASSING | {"AveragePool", "Clip", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Relu"}
 _SCALES = frozenset({"Add", "Mul"})  # by a constant
 _MATRIX = 2  # dimensions
-_INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
+_CHANGES_FORMAT = SWITCHES | {"DynamicQuantizeLinear"}
 
 
 def ill_conditioned_tensors(
@@ -68,7 +69,7 @@ def why_not_quantizable(
     steep
         What `ill_conditioned_tensors` found in the whole model.
     """
-    if any(_is_integer_operator(node) for node in nodes):
+    if any(_is_quantized(node) for node in nodes):
         return "is quantized already"
     nested = next((node for node in nodes if subgraphs(node)), None)
     if nested is not None:
@@ -96,7 +97,7 @@ def computes_on_integers(nodes: Sequence[onnx.NodeProto], constants: Mapping[str
     if any(weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1 for weight in weights):
         return False
     return any(
-        _is_integer_operator(node)
+        _is_quantized(node)
         for node in nodes
         if not (node.op_type == "DequantizeLinear" and node.input[0] in constants)
     )
@@ -131,6 +132,5 @@ def _is_finite(weight: onnx.TensorProto | None) -> bool:
     return all(bool(np.isfinite(block).all()) for block in iter_chunks(weight))
 
 
-def _is_integer_operator(node: onnx.NodeProto) -> bool:
-    integer = node.op_type.startswith(_INTEGER_PREFIXES) or node.op_type.endswith("Integer")
-    return node.op_type in SWITCHES or integer
+def _is_quantized(node: onnx.NodeProto) -> bool:
+    return node.op_type in _CHANGES_FORMAT or is_integer_operator(node.op_type)

@@ -5,5 +5,5 @@ dual_bound: the multipliers at which the bound is highest (column generation)
 linear_quantity: what a second, a byte or a joule counts in a quantity
 relaxation: the problem without limits: a sum of tables over neighbouring units
 restricted_master: the linear program of the plans met so far, for the next multipliers
-variable_elimination: the least sum of tables over a few variables each
+tree_decomposition: the least sum of tables over a few variables each
 """

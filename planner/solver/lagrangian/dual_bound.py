@@ -23,7 +23,7 @@ from planner.solver.lagrangian.linear_quantity import (
 )
 from planner.solver.lagrangian.relaxation import DeviceOrder, LagrangianRelaxation, LinearRow
 from planner.solver.lagrangian.restricted_master import Column, Maximum, Mixture, solve_restricted_master
-from planner.solver.lagrangian.variable_elimination import Table
+from planner.solver.lagrangian.tree_decomposition import Table
 
 # Share of the best multipliers so far in the next ones: it damps their oscillation (Wentges), more of it
 # makes the steps short.

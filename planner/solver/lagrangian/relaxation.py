@@ -17,7 +17,7 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.tensors import FLOAT, Flow, WireForm
 from planner.problem.units import Option
 from planner.solver.lagrangian.linear_quantity import Multipliers
-from planner.solver.lagrangian.variable_elimination import Network, Scope, Table
+from planner.solver.lagrangian.tree_decomposition import Network, Scope, Table
 
 # Of one tensor's table over all that touch it. With more consumers each pays its share in a table of its own,
 # which is still a bound, but a weaker one.

@@ -22,7 +22,7 @@ from planner.cli.commands import main
 from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
 from planner.conversion.model_source import conversion_request
-from planner.conversion.request import FAILURE, ORDER, SourceKind
+from planner.conversion.request import FAILURE, ORDER, ConversionRequest, SourceKind
 from planner.inputs.dataset import Input
 from planner.inputs.load_samples import load_data
 from planner.output.plan_folder import write_outcome
@@ -114,10 +114,59 @@ def optimized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _write("optimized", tmp_path_factory.mktemp("optimized"))
 
 
-def converted(folder: Path, model: str, shapes: dict[str, tuple[int, ...]] | None = None, **how) -> Converted:
-    order = conversion_request(located_model(model, folder), ConversionSpec(**how), shapes or {})
+def requested(folder: Path, model: str, shapes: dict[str, tuple[int, ...]], **how) -> ConversionRequest:
+    paths = {key: f"{folder}/{how[key]}" for key in ("weights", "custom_objects") if key in how}
+    order = conversion_request(located_model(model, folder), ConversionSpec(**(how | paths)), shapes)
     assert order is not None
-    return convert(order)
+    return order
+
+
+def converted(folder: Path, model: str, **how) -> Converted:
+    return convert(requested(folder, model, {}, **how))
+
+
+def convert_together(requests: list[ConversionRequest], tmp_path_factory) -> tuple[int, list[Path]]:
+    """Convert all in one process, as TensorFlow takes seconds to start; return its code and the folders."""
+    folders = [tmp_path_factory.mktemp("conversion") for _ in requests]
+    for request, folder in zip(requests, folders, strict=True):
+        (folder / ORDER).write_bytes(msgspec.json.encode(request))
+    call = [sys.executable, "-m", "planner.conversion.tf_worker.main", "convert", *folders]
+    return subprocess.run(call, capture_output=True, check=False, timeout=600, cwd=ROOT).returncode, folders
+
+
+# What is converted for its model alone: name -> (model, input shapes, conversion).
+TOGETHER: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, object]]] = {
+    "MobileNetV3Small": ("keras:MobileNetV3Small", {"input_layer": (1, 64, 64, 3)}, {}),
+    **{
+        model: (model, {}, {})
+        for model in (
+            "two_ends.keras", "named.keras", "stack.keras", "stack.h5", "operators.keras", "wide.tflite",
+            "sparse.tflite", "my_models:small", "my_models:stack", "my_models:doubled", "my_models:concrete",
+        )
+    },
+    "my_models:small with weights": (
+        "my_models:small", {}, {"weights": "small.weights.h5", "arguments": {"side": 16}},
+    ),
+    "margin": ("served", {}, {"signature": "margin"}),
+    "score": ("served", {}, {"signature": "score"}),
+    "custom layers": ("custom.keras", {}, {"custom_objects": "my_models:objects"}),
+    "any_size.keras": ("any_size.keras", {"image": (1, 24, 20, 3)}, {}),
+    "opset 13": ("small.keras", {}, {"opset": 13}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def together(saved, tmp_path_factory) -> dict[str, Converted]:
+    requests = [requested(saved, model, shapes, **how) for model, shapes, how in TOGETHER.values()]
+    code, folders = convert_together(requests, tmp_path_factory)
+    faults = [(folder / FAILURE).read_text() for folder in folders if (folder / FAILURE).is_file()]
+    assert (code, faults) == (0, [])
+    return dict(zip(TOGETHER, map(Converted, requests, folders), strict=True))
+
+
+def converted_once(saved: Path, together: dict[str, Converted], name: str) -> Converted:
+    """Return what is converted together with others, or is in the cache once a test needed it."""
+    return together[name] if name in together else converted(saved, name)
 
 
 def operators(made: Converted) -> list[str]:
@@ -130,20 +179,18 @@ def ends(made: Converted) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("model", "how"),
+    "model",
     [
-        ("small.keras", {}),
-        ("small.h5", {}),
-        ("saved", {}),
-        ("small.tflite", {}),
-        ("my_models:small", {}),
-        ("my_models:small", {"weights": "small.weights.h5", "arguments": {"side": 16}}),
+        "small.keras",
+        "small.h5",
+        "saved",
+        "small.tflite",
+        "my_models:small",
+        "my_models:small with weights",
     ],
 )
-def test_each_kind_becomes_the_same_network(saved, model, how):
-    if "weights" in how:
-        how = how | {"weights": str(saved / how["weights"])}
-    made = converted(saved, model, **how)
+def test_each_kind_becomes_the_same_network(saved, together, model):
+    made = converted_once(saved, together, model)
     check = check_on_random(made)
     assert check.max_abs_difference <= 1e-5
     assert check.relative_rms_difference > 0  # the answers are not one array compared with itself
@@ -155,30 +202,30 @@ def test_each_kind_becomes_the_same_network(saved, model, how):
 
 
 @pytest.mark.parametrize("model", ["small.keras", "small.h5", "saved", "my_models:small"])
-def test_units_are_named_by_layer(saved, model):
-    units = build_graph(prepare_model(load_model(converted(saved, model).path, {}))).units
+def test_units_are_named_by_layer(saved, together, model):
+    units = build_graph(prepare_model(load_model(converted_once(saved, together, model).path, {}))).units
     names = ["stem/Conv", "depthwise/Conv", "project/Conv", "pool/GlobalAveragePool"]
     assert [unit.name for unit in units][:4] == names
     assert units[2].nodes == ("project/Conv", "joined/Add", "joined_relu/Relu")
 
 
-def test_several_ends_keep_the_names_of_their_dictionaries(saved):
-    made = converted(saved, "two_ends.keras")
+def test_several_ends_keep_the_names_of_their_dictionaries(together):
+    made = together["two_ends.keras"]
     assert ends(made) == (["image", "meta"], ["chances", "logits"])
     names = [node.name for node in onnx.load(made.path).graph.node]
     assert {"encoder/conv/Conv", "encoder/conv/Conv_1", "logits/Gemm"} <= set(names)
     assert check_on_random(made).max_abs_difference <= 1e-5
 
 
-def test_names_may_hold_any_letter_and_an_output_may_be_called_like_an_input(saved):
-    made = converted(saved, "named.keras")
+def test_names_may_hold_any_letter_and_an_output_may_be_called_like_an_input(together):
+    made = together["named.keras"]
     assert ends(made) == (["größe: 1"], ["größe: 1_output"])
     assert check_on_random(made).max_abs_difference <= 1e-6
 
 
 @pytest.mark.parametrize("model", ["stack.keras", "stack.h5", "my_models:stack"])
-def test_a_sequence_of_layers_is_a_model_too(saved, model):
-    made = converted(saved, model)
+def test_a_sequence_of_layers_is_a_model_too(together, model):
+    made = together[model]
     assert [len(side) for side in ends(made)] == [1, 1]
     units = build_graph(prepare_model(load_model(made.path, {}))).units
     assert [unit.name for unit in units] == ["conv/Conv", "pool/GlobalAveragePool", "scores/Gemm"]
@@ -191,8 +238,8 @@ def test_a_tflite_file_keeps_the_names_of_its_signature(saved):
     assert made.conversion.inputs[0].channels_last
 
 
-def test_operators_that_tf2onnx_lacks_or_gets_wrong_answer_as_keras_does(saved):
-    made = converted(saved, "operators.keras")
+def test_operators_that_tf2onnx_lacks_or_gets_wrong_answer_as_keras_does(together):
+    made = together["operators.keras"]
     session = ort.InferenceSession(made.path)
     names = [value.name for value in session.get_outputs()]
     with np.load(made.folder / "samples.npz") as samples, np.load(made.folder / "answers.npz") as answers:
@@ -213,8 +260,8 @@ def test_operators_that_tf2onnx_lacks_or_gets_wrong_answer_as_keras_does(saved):
     build_graph(prepare_model(load_model(made.path, {})))
 
 
-def test_pictures_come_with_channels_first_and_other_inputs_as_they_are(saved):
-    made = converted(saved, "two_ends.keras")
+def test_pictures_come_with_channels_first_and_other_inputs_as_they_are(saved, together):
+    made = together["two_ends.keras"]
     shapes = [
         [d.dim_value for d in value.type.tensor_type.shape.dim] for value in onnx.load(made.path).graph.input
     ]
@@ -223,33 +270,33 @@ def test_pictures_come_with_channels_first_and_other_inputs_as_they_are(saved):
     assert converted(saved, "small.keras").conversion.inputs[0].channels_last
 
 
-def test_a_signature_is_chosen_by_name(saved):
-    assert ends(converted(saved, "served", signature="margin")) == (["features"], ["margin"])
-    assert ends(converted(saved, "served", signature="score")) == (["features"], ["score"])
+@pytest.mark.parametrize("name", ["margin", "score"])
+def test_a_signature_is_chosen_by_name(together, name):
+    assert ends(together[name]) == (["features"], [name])
 
 
 @pytest.mark.parametrize("model", ["my_models:doubled", "my_models:concrete"])
-def test_functions_are_taken_as_they_are(saved, model):
-    made = converted(saved, model)
+def test_functions_are_taken_as_they_are(together, model):
+    made = together[model]
     assert ends(made) == (["row"], ["twice"])
     row = np.array([[1, 2, 3, 4]], np.float32)
     assert check_on_samples(made, [{"row": row}]).max_abs_difference == 0
 
 
-def test_custom_layers_come_from_their_code(saved):
-    for name in ("objects", "Scale"):
-        made = converted(saved, "custom.keras", custom_objects=f"{saved}/my_models:{name}")
+def test_custom_layers_come_from_their_code(saved, together):
+    one_class = converted(saved, "custom.keras", custom_objects="my_models:Scale")
+    for made in (together["custom layers"], one_class):
         assert check_on_random(made).max_abs_difference <= 1e-6
 
 
-def test_open_dimensions_are_declared(saved):
-    made = converted(saved, "any_size.keras", {"image": (1, 24, 20, 3)})
+def test_open_dimensions_are_declared(together):
+    made = together["any_size.keras"]
     assert made.conversion.inputs[0].shape == (1, 24, 20, 3)
     assert check_on_random(made).max_abs_difference <= 1e-5
 
 
-def test_the_opset_is_chosen(saved):
-    made = converted(saved, "small.keras", opset=13)
+def test_the_opset_is_chosen(together):
+    made = together["opset 13"]
     assert [entry.version for entry in onnx.load(made.path).opset_import if not entry.domain] == [13]
 
 
@@ -262,8 +309,8 @@ def test_what_is_known_is_not_converted_again(saved):
     assert again.path.stat().st_mtime_ns == before
 
 
-def test_mobilenetv3_has_no_transposes_and_only_units_that_can_be_quantized(saved):
-    made = converted(saved, "keras:MobileNetV3Small", {"input_layer": (1, 64, 64, 3)})
+def test_mobilenetv3_has_no_transposes_and_only_units_that_can_be_quantized(together):
+    made = together["MobileNetV3Small"]
     assert "Transpose" not in operators(made)
     assert check_on_random(made).max_abs_difference <= 1e-4
     units = build_graph(prepare_model(load_model(made.path, {}))).units
@@ -464,22 +511,13 @@ FAULTS = [
 ]
 
 
-def located(folder: Path, how: dict[str, object]) -> ConversionSpec:
-    paths = {key: f"{folder}/{how[key]}" for key in ("weights", "custom_objects") if key in how}
-    return ConversionSpec(**(how | paths))
-
-
 @pytest.fixture(scope="module")
 def told(saved, tmp_path_factory):
-    """Return what the process with TensorFlow says of every fault: one process for all, which is quicker."""
+    """Return what the process with TensorFlow says of every fault."""
     cut_in_half(saved)
-    folders = []
-    for model, how, _ in FAULTS:
-        folders.append(tmp_path_factory.mktemp("fault"))
-        order = conversion_request(located_model(model, saved), located(saved, how), {})
-        (folders[-1] / ORDER).write_bytes(msgspec.json.encode(order))
-    call = [sys.executable, "-m", "planner.conversion.tf_worker.main", "convert", *folders]
-    assert subprocess.run(call, capture_output=True, check=False, timeout=600, cwd=ROOT).returncode == 1
+    requests = [requested(saved, model, {}, **how) for model, how, _ in FAULTS]
+    code, folders = convert_together(requests, tmp_path_factory)
+    assert code == 1
     return [(folder / FAILURE).read_text() for folder in folders]
 
 
@@ -542,8 +580,8 @@ def test_a_conversion_that_differs_on_real_samples_is_refused_with_the_first_out
     assert "report" not in str(caught.value)
 
 
-def test_a_tflite_file_with_16_bit_activations_keeps_them(saved):
-    made = converted(saved, "wide.tflite")
+def test_a_tflite_file_with_16_bit_activations_keeps_them(together):
+    made = together["wide.tflite"]
     check = check_on_random(made)
     assert check.max_abs_difference <= 1e-3
     assert not check.doubt
@@ -551,8 +589,8 @@ def test_a_tflite_file_with_16_bit_activations_keeps_them(saved):
     assert [unit.quantized for unit in units if "Conv" in unit.op_types] == [True] * 3
 
 
-def test_sparse_weights_of_a_tflite_file_are_decoded(saved):
-    made = converted(saved, "sparse.tflite")
+def test_sparse_weights_of_a_tflite_file_are_decoded(saved, together):
+    made = together["sparse.tflite"]
     check = check_on_random(made)
     assert check.relative_rms_difference <= 1e-5
     content = (saved / "sparse.tflite").read_bytes()

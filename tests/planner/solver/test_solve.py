@@ -292,7 +292,6 @@ def test_a_solver_of_the_users_own_finds_the_same(name, package):
         assert theirs.bound == pytest.approx(own.bound, rel=1e-4)
 
 
-
 class Lines(logging.Handler):
     def __init__(self):
         super().__init__()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
-from planner.refinement.loop_state import MOST_ROUNDS, LoopState, SolvedPlan, corrected, near
+from planner.refinement.closed_loop import MOST_ROUNDS, LoopState, Solved, SolvedPlan, corrected, near
 from planner.refinement.measured_models import (
     JointSearchResult,
     MeasuredModels,
@@ -17,29 +17,11 @@ from profiling.latency.plan_corrections import PlanTiming
 
 
 @dataclass(frozen=True, slots=True)
-class SolvedModels:
+class SolvedModels(Solved):
     """What a solve found for several models, and what was asked of each."""
 
     plannings: tuple[PlanningProblem, ...]
     found: JointSearchResult
-
-    @property
-    def is_plan(self) -> bool:
-        """Whether there is a plan, and each model keeps its error budgets."""
-        return self.found.result.choice is not None and not self.found.unmet
-
-    @property
-    def choice(self) -> Choice:
-        """The solver's choice; there has to be a plan.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        if self.found.result.choice is None:
-            raise ValueError("there is no plan")
-        return self.found.result.choice
 
     def part(self, model: int) -> SolvedPlan:
         """Return a model's part, as that of a solve for it alone."""

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.solver.lagrangian.variable_elimination import Network
+from planner.solver.lagrangian.tree_decomposition import Network
 
 
 @st.composite

@@ -11,6 +11,7 @@ from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.plan_record import LoopRound, Metrics
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
+from planner.refinement.measured_models import JointSearchResult
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import SearchResult, SearchState
 from planner.refinement.planning_problem import PlanningProblem
@@ -25,16 +26,15 @@ MOST_ROUNDS = 3
 _NEAR = 1.1
 
 
-@dataclass(frozen=True, slots=True)
-class SolvedPlan:
-    """What a solve found, and the problem under whose costs it did."""
+class Solved:
+    """What a solve found, for one model or for several."""
 
-    planning: PlanningProblem
-    found: SearchResult
+    __slots__ = ()
+    found: SearchResult | JointSearchResult
 
     @property
     def is_plan(self) -> bool:
-        """Whether there is a plan, and it keeps the error budgets."""
+        """Whether there is a plan, and it keeps the error budgets of every model."""
         return self.found.result.choice is not None and not self.found.unmet
 
     @property
@@ -49,6 +49,14 @@ class SolvedPlan:
         if self.found.result.choice is None:
             raise ValueError("there is no plan")
         return self.found.result.choice
+
+
+@dataclass(frozen=True, slots=True)
+class SolvedPlan(Solved):
+    """What a solve found, and the problem under whose costs it did."""
+
+    planning: PlanningProblem
+    found: SearchResult
 
     @property
     def configuration(self) -> Configuration:
