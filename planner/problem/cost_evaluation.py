@@ -8,6 +8,7 @@ from math import inf
 import networkx as nx
 
 from planner.problem.energy import energy_j
+from planner.problem.lone_switches import lone_switches
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.problem.tensors import FLOAT, Flow
@@ -181,11 +182,15 @@ class _CostAccumulator:
         self.weights, self.joules = [0.0] * count, [0.0] * count
         # Of each model's stages: a stage keeps the memory that its largest unit needs.
         self.largest_activation: dict[tuple[int, int], float] = defaultdict(float)
-        self.used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.is_terminal}
+        units = (o for v, o in zip(problem.vertices, chosen, strict=True) if not v.is_terminal)
+        self.unit_devices = frozenset(option.device for option in units)
+        self.used = set(self.unit_devices)
         self.stage_overhead = [0.0] * count
         self.link_s, self.traffic = [0.0] * len(problem.links), [0.0] * len(problem.links)
         self.load = [0.0] * count  # of transfers, on devices that these block
         self.between: dict[tuple[int | None, int | None, int], float] = defaultdict(float)
+        # Of a source's or sink's device and the way of its tensors: seconds in which it switches them.
+        self.lone_s: dict[tuple[int, tuple[int | None, int | None, int]], float] = defaultdict(float)
         self.noise, self.model_link_s = ([0.0] * len(problem.models) for _ in range(2))
         self.formats: list[int] = []
         self.violations: list[str] = []
@@ -280,6 +285,10 @@ class _CostAccumulator:
         for end, device in ends:
             if start is None or end is None or device != producer_device:
                 self.between[start, end, model] += flow.forms[form_number].seconds(producer_device, device)
+                for at, seconds in lone_switches(
+                    self.problem, flow, form_number, producer_device, device, is_due=end is None
+                ):
+                    self.lone_s[at, (start, end, model)] += seconds
 
     def _stage_boundaries(self, flow: Flow, tensor_format: int) -> Iterator[tuple[int, float]]:
         """Yield (device, seconds): where a unit's tensor leaves, and on each other device that reads it."""
@@ -354,19 +363,26 @@ class _CostAccumulator:
         models = self.problem.models
         if order is None or len(order) < len(busy):
             return [inf for _ in models]
+        between = self._between_stages()
         ends: dict[int | None, float] = {None: 0.0}
         for device in order:
             arrivals = [
-                ends[start] + seconds for (start, end, _), seconds in self.between.items() if end == device
+                ends[start] + seconds for (start, end, _), seconds in between.items() if end == device
             ]
             ends[device] = max(arrivals, default=0.0) + busy[device]
         due = [
-            (model, ends[start] + seconds)
-            for (start, end, model), seconds in self.between.items()
-            if end is None
+            (model, ends[start] + seconds) for (start, end, model), seconds in between.items() if end is None
         ]
         due += [(self.problem.devices[d].model, ends[d]) for d in order]
         return [max((at for of, at in due if of == model), default=0.0) for model in models]
+
+    def _between_stages(self) -> dict[tuple[int | None, int | None, int], float]:
+        """Return the seconds from stage to stage, with those of devices that only switch on the way."""
+        between = dict(self.between)
+        for (device, way), seconds in self.lone_s.items():
+            if device not in self.unit_devices:
+                between[way] += self.problem.devices[device].start_s + seconds
+        return between
 
 
 def _conversions(flow: Flow, tensor_format: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:

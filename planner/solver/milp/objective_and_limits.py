@@ -233,7 +233,8 @@ def _seconds(program: Program, account: tuple[CostAccount, AccountIndex]) -> pul
 def longest_s(problem: PlacementProblem) -> float:
     """Return seconds that no request takes longer than: the slowest of every choice, one after another."""
     total = sum(max((o.seconds for o in v.options), default=0.0) for v in problem.vertices)
-    total += sum(device.start_s for device in problem.devices)
+    # A device that only switches may do so at the source and once more at the sink.
+    total += sum(2 * device.start_s for device in problem.devices)
     count = len(problem.devices)
     for flow in problem.flows:
         tables = (*flow.quantize_s, *flow.dequantize_s, *flow.leave_s, *flow.enter_s)

@@ -22,6 +22,7 @@ FAMILIES = (
     "peak",
     "period",
     "makespan",
+    "lone",
     "path",
     "limit",
 )
