@@ -107,7 +107,11 @@ def _peaks(program: Program, of: int | None) -> Terms:
     unit = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0) or 1.0
     devices = physical_devices(problem) if of is None else [of]
     for device, model in itertools.product(devices, problem.models):
+        if (device, model) in program.peaks:
+            terms.append((program.peaks[device, model], unit))
+            continue
         peak = program.variable(f"peak_{device}_{model}" if model else f"peak_{device}")
+        program.peaks[device, model] = peak
         for v, vertex in enumerate(problem.vertices):
             if vertex.model != model:
                 continue
