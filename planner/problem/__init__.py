@@ -5,6 +5,7 @@ device_visits: devices that a request may come back to: each visit is a device t
 devices: Device, Link
 energy: joules of a request: computing, waiting, messages
 link_routes: seconds and joules of a message on a link, and its fastest route over links
+lone_switches: seconds of a source or sink that runs no unit but switches formats for others
 makespan: when the last answer of a request is there, with stages that overlap, and their order
 period: seconds between the requests of a pipeline, whose inverse is the throughput
 placement_problem: PlacementProblem and Choice

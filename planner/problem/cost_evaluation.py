@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from planner.problem.energy import energy_j
+from planner.problem.lone_switches import lone_switches
 from planner.problem.makespan import makespans_s, stage_order
 from planner.problem.period import period_s
 from planner.problem.placement_problem import Choice, PlacementProblem
@@ -181,11 +182,15 @@ class _CostAccumulator:
         self.weights, self.joules = [0.0] * count, [0.0] * count
         # Of each model's stages: a stage keeps the memory that its largest unit needs.
         self.largest_activation: dict[tuple[int, int], float] = defaultdict(float)
-        self.used = {o.device for v, o in zip(problem.vertices, chosen, strict=True) if not v.is_terminal}
+        units = (o for v, o in zip(problem.vertices, chosen, strict=True) if not v.is_terminal)
+        self.unit_devices = frozenset(option.device for option in units)
+        self.used = set(self.unit_devices)
         self.stage_overhead = [0.0] * count
         self.link_s, self.traffic = [0.0] * len(problem.links), [0.0] * len(problem.links)
         self.load = [0.0] * count  # of transfers, on devices that these block
         self.between: dict[tuple[int | None, int | None, int], float] = defaultdict(float)
+        # Of a source's or sink's device and the way of its tensors: seconds in which it switches them.
+        self.lone_s: dict[tuple[int, tuple[int | None, int | None, int]], float] = defaultdict(float)
         self.noise, self.model_link_s = ([0.0] * len(problem.models) for _ in range(2))
         self.formats: list[int] = []
         self.violations: list[str] = []
@@ -280,6 +285,10 @@ class _CostAccumulator:
         for end, device in ends:
             if start is None or end is None or device != producer_device:
                 self.between[start, end, model] += flow.forms[form_number].seconds(producer_device, device)
+                for at, seconds in lone_switches(
+                    self.problem, flow, form_number, producer_device, device, is_due=end is None
+                ):
+                    self.lone_s[at, (start, end, model)] += seconds
 
     def _stage_boundaries(self, flow: Flow, tensor_format: int) -> Iterator[tuple[int, float]]:
         """Yield (device, seconds): where a unit's tensor leaves, and on each other device that reads it."""
@@ -304,7 +313,7 @@ class _CostAccumulator:
         unreachable = any(crossing.seconds == inf for crossing in crossings)
         order = stage_order(problem, self.chosen)
         latency = inf if unreachable else sum(busy) + sum(self.link_s)
-        spans = makespans_s(problem, busy, self.between, None if unreachable else order)
+        spans = makespans_s(problem, busy, self._between_stages(), None if unreachable else order)
         prices = sum(d.price_per_s * s for d, s in zip(problem.devices, busy, strict=True))
         link_bytes = zip(problem.links, self.traffic, strict=True)
         faults = (*self.violations, *_forced_kernels(problem, self.chosen, self.formats))
@@ -345,6 +354,14 @@ class _CostAccumulator:
             busy_s = sum(s for device, s in zip(devices, busy, strict=True) if device.model == model)
             latency_s = inf if unreachable else busy_s + self.model_link_s[model]
             yield ModelCost(latency_s, span, self.noise[model])
+
+    def _between_stages(self) -> dict[tuple[int | None, int | None, int], float]:
+        """Return the seconds from stage to stage, with those of devices that only switch on the way."""
+        between = dict(self.between)
+        for (device, way), seconds in self.lone_s.items():
+            if device not in self.unit_devices:
+                between[way] += self.problem.devices[device].start_s + seconds
+        return between
 
 
 def _conversions(flow: Flow, tensor_format: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:

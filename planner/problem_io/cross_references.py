@@ -39,7 +39,7 @@ def crosscheck(spec: ProblemSpec) -> Iterator[Fault]:
 
 
 def _model_faults(spec: ProblemSpec) -> Iterator[Fault]:
-    """Yield what belongs to no model or to two, where there are several, and rates that go together ill."""
+    """Yield what belongs to no model, models that own nothing, and rates that go together ill."""
     rated = [model.requests_per_s is not None for model in spec.models]
     if any(rated) and not all(rated):
         yield Fault(
@@ -49,9 +49,20 @@ def _model_faults(spec: ProblemSpec) -> Iterator[Fault]:
         for i, part in enumerate(getattr(spec, key)):
             if spec.models and part.model is None:
                 yield Fault((key, i, "model"), "is required, since there are several: which of `models`")
+    with_units = {unit.model for unit in spec.units}
+    for i, model in enumerate(spec.models):
+        # Its requests would count in every mean, and cost nothing.
+        if model.name not in with_units:
+            yield Fault(("models", i), f"no unit is of model {model.name!r}")
+    yield from _tensors_of_two_models(spec)
+
+
+def _tensors_of_two_models(spec: ProblemSpec) -> Iterator[Fault]:
+    """Yield tensors between parts of different models; of parts without a model other faults tell."""
     of = {unit.name: unit.model for unit in spec.units} | {end.name: end.model for end in spec.ends}
+    models = {model.name for model in spec.models}
     for i, tensor in enumerate(spec.tensors):
-        if len({of.get(name) for name in (tensor.source, *tensor.targets) if name in of}) > 1:
+        if len({of.get(name) for name in (tensor.source, *tensor.targets)} & models) > 1:
             yield Fault(
                 ("tensors", i, "to"), f"leads from a part of model {of.get(tensor.source)!r} to another's"
             )

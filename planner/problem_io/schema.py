@@ -1,5 +1,7 @@
 """PROBLEM.json: a placement problem as people write it, by name; its types, checked whole."""
 
+import json
+from collections import Counter
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -203,11 +205,28 @@ class ProblemSpec(Part):
 def check_problem(text: bytes) -> tuple[ProblemSpec | None, tuple[Fault, ...]]:
     """Return the problem that a JSON text describes, or None and every fault of its keys and values."""
     try:
-        return ProblemSpec.model_validate_json(text), ()
+        spec = ProblemSpec.model_validate_json(text)
+        repeated = _repeated_keys(text)
+        return (None, repeated) if repeated else (spec, ())
     except ValidationError as exc:
         errors = exc.errors()
         syntax = [Fault((), str(error["msg"])) for error in errors if error["type"] == "json_invalid"]
         return None, tuple(syntax) or describe_faults(errors, ProblemSpec, ())
+
+
+def _repeated_keys(text: bytes) -> tuple[Fault, ...]:
+    """Return a fault for each key that a mapping has twice: readers keep one of them, and say nothing."""
+    faults: list[Fault] = []
+
+    def noted(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        counts = Counter(key for key, _ in pairs)
+        faults.extend(
+            Fault((), f"{key!r} is there {n} times in one mapping") for key, n in counts.items() if n > 1
+        )
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=noted)
+    return tuple(faults)
 
 
 def problem_schema() -> dict[str, object]:

@@ -8,7 +8,7 @@ from planner.errors import UsageError
 from planner.problem_io.loader import joint_problem_of, load_spec, problem_of, solver_options
 from planner.problem_io.solution import Answer, answer_of, answer_of_several
 from planner.process_memory import peak_mib
-from planner.solver.backends import SolverOptions
+from planner.solver.backends import SOLVER_NAMES, SolverOptions
 from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve
 
@@ -27,8 +27,10 @@ class SolverChanges:
         Raises
         ------
         UsageError
-            If a number is out of range.
+            If there is no such solver, or a number is out of range.
         """
+        if self.name is not None and self.name not in SOLVER_NAMES:
+            raise UsageError(f"--solver {self.name}: must be one of {', '.join(SOLVER_NAMES)}")
         if self.time_limit_s is not None and not 0 < self.time_limit_s < inf:
             raise UsageError(f"--time-limit-s {self.time_limit_s:g}: must be seconds > 0")
         if self.gap is not None and not 0 <= self.gap < 1:

@@ -216,3 +216,4 @@ def _run(lp: pulp.LpProblem, solver: pulp.LpSolver) -> None:
 
 
 _SOLVERS = {"highs": _highs, "cbc": _cbc, "gurobi": _gurobi, "cplex": _cplex, "scip": _scip}
+SOLVER_NAMES = tuple(_SOLVERS)

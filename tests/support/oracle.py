@@ -210,19 +210,43 @@ def _makespan(problem, pick, forms, busy) -> float:
     """Return the longest chain of stages and what lies between them."""
     fixed = [vertex.is_terminal for vertex in problem.vertices]
     gaps: dict[tuple, float] = {}
+    lone = set()  # devices without units that switch what the source sends or the sink gets, and where
+    idle = set(range(len(busy))) - {o.device for o, end in zip(pick, fixed, strict=True) if not end}
     for t, m in zip(problem.flows, forms, strict=True):
         a = "source" if fixed[t.producer] else pick[t.producer].device
         home = pick[t.producer].device
         for b, d in {("sink" if fixed[v] else pick[v].device, pick[v].device) for v in t.consumers}:
             route = t.forms[m].routes[home][d]
-            if a != b:
-                gaps[a, b] = gaps.get((a, b), 0.0) + math.fsum(t.forms[m].link_s[link] for link in route)
+            if a == b:
+                continue
+            gaps[a, b] = gaps.get((a, b), 0.0) + math.fsum(t.forms[m].link_s[link] for link in route)
+            for end, seconds in _changes_at_ends(t, m, a == "source", b == "sink", home, d):
+                gaps[a, b] += seconds if end in idle else 0.0
+                lone |= {(a, b, end)} & {(a, b, other) for other in idle}
+    for a, b, end in lone:
+        gaps[a, b] += problem.devices[end].start_s
 
     def end(stage) -> float:
         begin = max((end(a) + gap for (a, b), gap in gaps.items() if b == stage), default=0.0)
         return begin + (busy[stage] if isinstance(stage, int) else 0.0)
 
     return max(end(stage) for stage in (*range(len(busy)), "sink"))
+
+
+def _changes_at_ends(t, m, from_source, to_sink, home, d):
+    if home == d:
+        return
+    form = t.forms[m]
+    if m >= len(t.noise_power):
+        if from_source:
+            yield home, form.encode_s[home] if form.encode_s else 0.0
+        if to_sink:
+            yield d, form.decode_s[d] if form.decode_s else 0.0
+    elif m:
+        if from_source and not t.converts_at_consumer:
+            yield home, t.quantize_s[m][home]
+        if to_sink:
+            yield d, t.dequantize_s[m][d] + (t.quantize_s[m][d] if t.converts_at_consumer else 0.0)
 
 
 def _keeps_rules(problem, pick, formats, homes) -> bool:

@@ -8,6 +8,7 @@ from math import inf
 
 from planner.problem.cost_evaluation import flow_formats
 from planner.problem.energy import energy_j
+from planner.problem.lone_switches import lone_switches
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.problem.tensors import FLOAT, Flow
@@ -37,6 +38,7 @@ class IncrementalEvaluation:
         self.sums: defaultdict[Key, float] = defaultdict(float)
         self.edges: set[tuple[int, int]] = set()
         self.between: set[tuple[int | None, int | None]] = set()
+        self.lone: set[tuple[int, int | None, int | None]] = set()
         self.activations: list[list[float]] = [[] for _ in problem.devices]
         self._undo: list[_Before] = []
         self._quantized: defaultdict[int, list[int]] = defaultdict(list)
@@ -161,6 +163,8 @@ class IncrementalEvaluation:
             (self.edges.add if total > 0 else self.edges.discard)(key[1:])  # type: ignore[arg-type]
         elif kind == "between":
             self.between.add(key[1:])  # type: ignore[arg-type]
+        elif kind == "lone passes":
+            (self.lone.add if total > 0 else self.lone.discard)(key[1:])  # type: ignore[arg-type]
         elif kind == "activation" and was == 0:
             heappush(self.activations[key[1]], -key[2])  # type: ignore[index,operator]
 
@@ -201,6 +205,7 @@ class IncrementalEvaluation:
         yield ("activation", physical, option.activation_bytes), 1.0
         if not vertex.is_terminal:
             yield ("used", option.device), 1.0
+            yield ("units", option.device), 1.0
         pair = (option.format, option.device)
         others = (self.chosen[n] for n in vertex.coupled_with)
         if self.problem.has_kernels(option) and any((o.format, o.device) != pair for o in others):
@@ -255,7 +260,11 @@ class IncrementalEvaluation:
             for v in inner:
                 if (edge := (self._group(flow.producer), self._group(v)))[0] != edge[1]:
                     yield ("edge", *edge), 1.0
-        start = home if starts_inside else None
+        yield from self._between_stages(flow, form)
+
+    def _between_stages(self, flow: Flow, form: int) -> Iterator[tuple[Key, float]]:
+        vertices, home = self.problem.vertices, self.chosen[flow.producer].device
+        start = None if vertices[flow.producer].is_terminal else home
         ends = dict.fromkeys(
             (None if vertices[v].is_terminal else self.chosen[v].device, self.chosen[v].device)
             for v in flow.consumers
@@ -265,6 +274,9 @@ class IncrementalEvaluation:
                 seconds = flow.forms[form].seconds(home, d)
                 yield ("between", start, end), 0.0 if seconds == inf else seconds
                 yield ("passes", start, end), 1.0
+                for at, changed_s in lone_switches(self.problem, flow, form, home, d, is_due=end is None):
+                    yield ("lone", at, start, end), changed_s
+                    yield ("lone passes", at, start, end), 1.0
 
     def _group(self, v: int) -> int:
         device = self.chosen[v].device
@@ -351,9 +363,12 @@ class IncrementalEvaluation:
         if left:
             return inf
         ends: dict[int | None, float] = {None: 0.0}
-        passes = [(a, b) for a, b in self.between if self.sums["passes", a, b] > 0]
+        between = {way: self.sums["between", *way] for way in self.between if self.sums["passes", *way] > 0}
+        for d, a, b in sorted(self.lone, key=str):
+            if self.sums["units", d] <= 0:
+                between[a, b] += self.sums["lone", d, a, b] + self.problem.devices[d].start_s
         for d in order:
-            arrivals = [ends[a] + self.sums["between", a, b] for a, b in passes if b == d]
+            arrivals = [ends[a] + seconds for (a, b), seconds in between.items() if b == d]
             ends[d] = max(arrivals, default=0.0) + busy[d]
-        due = [ends[a] + self.sums["between", a, b] for a, b in passes if b is None]
+        due = [ends[a] + seconds for (a, b), seconds in between.items() if b is None]
         return max((*due, *ends.values()))

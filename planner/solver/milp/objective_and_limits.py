@@ -107,7 +107,11 @@ def _peaks(program: Program, of: int | None) -> Terms:
     unit = max((o.activation_bytes for v in problem.vertices for o in v.options), default=0) or 1.0
     devices = physical_devices(problem) if of is None else [of]
     for device, model in itertools.product(devices, problem.models):
+        if (device, model) in program.peaks:
+            terms.append((program.peaks[device, model], unit))
+            continue
         peak = program.variable(f"peak_{device}_{model}" if model else f"peak_{device}")
+        program.peaks[device, model] = peak
         for v, vertex in enumerate(problem.vertices):
             if vertex.model != model:
                 continue
@@ -233,7 +237,8 @@ def _seconds(program: Program, account: tuple[CostAccount, AccountIndex]) -> pul
 def longest_s(problem: PlacementProblem) -> float:
     """Return seconds that no request takes longer than: the slowest of every choice, one after another."""
     total = sum(max((o.seconds for o in v.options), default=0.0) for v in problem.vertices)
-    total += sum(device.start_s for device in problem.devices)
+    # A device that only switches may do so at the source and once more at the sink.
+    total += sum(2 * device.start_s for device in problem.devices)
     count = len(problem.devices)
     for flow in problem.flows:
         tables = (*flow.quantize_s, *flow.dequantize_s, *flow.leave_s, *flow.enter_s)

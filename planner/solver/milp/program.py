@@ -59,6 +59,8 @@ class Program:
         Flow -> form of the float tensor -> variable, where it has wires.
     spans
         Model -> when its last answer is there, where something speaks of the makespan.
+    peaks
+        (device, model) -> inputs and outputs of its largest unit, where something speaks of memory.
     scale
         What the objective is multiplied with.
     devices_before
@@ -80,6 +82,7 @@ class Program:
     accounts: dict[tuple[CostAccount, AccountIndex], Terms] = field(default_factory=lambda: defaultdict(list))
     quantities: dict[Quantity, Terms] = field(default_factory=dict)
     spans: dict[int, pulp.LpVariable] = field(default_factory=dict)
+    peaks: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
     scale: float = 1.0
     device_order: Mapping[tuple[int, int], bool] = field(default_factory=dict)
     devices_before: list[dict[tuple[int, int], frozenset[int]]] = field(default_factory=list)

@@ -3,16 +3,19 @@
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf, isfinite
 
 import pulp
 
+from planner.problem.lone_switches import lone_switches
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
 from planner.problem.tensors import FLOAT, Flow
 from planner.problem.units import Option
 from planner.solver.milp.program import (
     AccountCosts,
+    AccountIndex,
     CostAccount,
     Program,
     TransportVariables,
@@ -151,6 +154,8 @@ def add_links(program: Program) -> None:
                 )
         if program.uses(CostMetric.MAKESPAN):
             _add_between_stages(program, f, flow)
+    if program.uses(CostMetric.MAKESPAN):
+        _add_lone_switches(program)
 
 
 def _add_tree_link(program: Program, f: int, number: int, link: int, before: frozenset[int]) -> None:
@@ -202,24 +207,93 @@ def _link_costs(problem: PlacementProblem, flow: Flow, number: int, link: int) -
 
 def _add_between_stages(program: Program, f: int, flow: Flow) -> None:
     """Pay a tensor's seconds once per pair of stages, of which None is the source or the sink."""
-    vertices, devices = program.problem.vertices, range(len(program.problem.devices))
-    from_terminal = vertices[flow.producer].is_terminal
+    for way in _ways(program.problem, flow):
+        seconds = flow.forms[way.form].seconds(way.source, way.target)
+        if 0 < seconds < inf:
+            name = f"between_{f}_{way.source}_{way.target}_{way.form}_{int(way.is_due)}"
+            costs: AccountCosts = {(CostAccount.BETWEEN, way.stages): seconds}
+            add_shared_cost(program, name, _moves(program, f, way), costs)
+
+
+def _add_lone_switches(program: Program) -> None:
+    """Pay, where no unit runs, what a source or a sink changes on a tensor's way, and the start of a stage.
+
+    lone >= sum of g - h[d] for each consumer; h[d] <= sum of the units' x on d, h[d] <= 1.
+    """
+    starts: dict[tuple[int, AccountIndex], list[pulp.LpAffineExpression]] = defaultdict(list)
+    hosts: dict[int, pulp.LpVariable] = {}
+    for f, flow in enumerate(program.problem.flows):
+        for way in _ways(program.problem, flow):
+            uses = [pulp.lpSum(row) for row in _moves(program, f, way) if row]
+            for device, seconds in way.switches if uses else ():
+                if device not in hosts:
+                    hosts[device] = _add_host(program, device)
+                _pay_alone(program, hosts[device], uses, way.stages, seconds)
+                starts[device, way.stages] += uses
+    for (device, stages), uses in starts.items():
+        _pay_alone(program, hosts[device], uses, stages, program.problem.devices[device].start_s)
+
+
+def _add_host(program: Program, device: int) -> pulp.LpVariable:
+    """Return h[d], which may be 1 if a unit runs on the device."""
+    host = program.variable(f"h_{device}", upper=1)
+    vertices = program.problem.vertices
+    here = [
+        x
+        for v, vertex in enumerate(vertices)
+        for x, option in program.options(v)
+        if option.device == device and not vertex.is_terminal
+    ]
+    program.add("lone", host <= pulp.lpSum(here))
+    return host
+
+
+def _pay_alone(
+    program: Program,
+    host: pulp.LpVariable,
+    uses: Sequence[pulp.LpAffineExpression],
+    stages: AccountIndex,
+    seconds: float,
+) -> None:
+    if seconds:
+        program.counts["lone_s"] += 1
+        lone = program.variable(f"lone_{program.counts['lone_s']}")
+        program.add_cost(lone, {(CostAccount.BETWEEN, stages): seconds})
+        for use in uses:
+            program.add("lone", use - host <= lone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way of a tensor from device to device in a form, to a unit's stage or to a sink."""
+
+    source: int
+    target: int
+    form: int
+    is_due: bool
+    stages: tuple[int | None, int | None, int]
+    switches: tuple[tuple[int, float], ...]
+
+
+def _ways(problem: PlacementProblem, flow: Flow) -> Iterator[_Way]:
+    """Yield all ways of a tensor; a stage on the sink's device and the sink itself each wait for it."""
+    devices = range(len(problem.devices))
+    model, is_given = problem.flow_model(flow), problem.vertices[flow.producer].is_terminal
     for source, target in itertools.product(devices, devices):
-        for number, form in enumerate(flow.forms):
-            seconds = form.seconds(source, target)
-            if not 0 < seconds < inf:
-                continue
-            # A stage on the sink's device and the sink itself wait for the tensor each by themselves.
-            for to_terminal in (False, True):
-                moves = [
-                    [transports[source, target, number]] if (source, target, number) in transports else []
-                    for vertex, transports in zip(flow.consumers, program.g[f], strict=True)
-                    if vertices[vertex].is_terminal == to_terminal
-                ]
-                model = program.problem.flow_model(flow)
-                pair = (None if from_terminal else source, None if to_terminal else target, model)
-                name = f"between_{f}_{source}_{target}_{number}_{int(to_terminal)}"
-                add_shared_cost(program, name, moves, {(CostAccount.BETWEEN, pair): seconds})
+        for form, is_due in itertools.product(range(len(flow.forms)), (False, True)):
+            stages = (None if is_given else source, None if is_due else target, model)
+            switches = tuple(lone_switches(problem, flow, form, source, target, is_due=is_due))
+            yield _Way(source, target, form, is_due, stages, switches)
+
+
+def _moves(program: Program, f: int, way: _Way) -> list[list[pulp.LpVariable]]:
+    """Return consumer -> the variables with which a tensor goes this way to it."""
+    vertices, move = program.problem.vertices, (way.source, way.target, way.form)
+    return [
+        [transports[move]] if move in transports else []
+        for vertex, transports in zip(program.problem.flows[f].consumers, program.g[f], strict=True)
+        if vertices[vertex].is_terminal == way.is_due
+    ]
 
 
 def add_wire_choice(program: Program) -> None:

@@ -122,6 +122,33 @@ def test_a_tensor_crosses_a_link_once_for_all_who_read_it_behind_it():
     assert cost.makespan_s == pytest.approx(1.2)  # the two leaves wait for their own ways only
 
 
+QUANTIZED = (NO, (0.4, 0.5)), (NO, (0.6, 0.7))
+
+
+@pytest.mark.parametrize("wire", [0, 2])
+def test_in_a_chain_the_last_answer_is_there_after_the_latency(wire):
+    """The camera runs no unit, but switches what it sends and what it gets."""
+    forms = (direct("float", 0, ONLY_FORWARD), direct("uint8", 1, ONLY_FORWARD), HALF)
+    flows = (
+        Flow("in", 1, (0,), forms, () if wire else (0,), (0.0, 0.0), *QUANTIZED),
+        Flow("out", 0, (2,), forms, () if wire else (0,), (0.0, 0.0), *QUANTIZED),
+    )
+    unit = Vertex("u", (Option(HUB, 0 if wire else 1, 1.0),))
+    devices = (Device("camera"), Device("hub", 0.02))
+    cost = evaluate(PlacementProblem(devices, (unit, *ENDS), flows, mesh(2)), Choice((0, 0, 0), (wire, wire)))
+    assert cost.busy_s[CAMERA] > 0
+    assert cost.makespan_s == pytest.approx(cost.latency_s)
+
+
+def test_a_device_that_only_switches_starts_once_for_all_that_it_sends_to_a_stage():
+    forms = direct("float", 0, ONLY_FORWARD), direct("uint8", 1, ONLY_FORWARD)
+    flows = tuple(Flow(name, 1, (0,), forms, (0,), (0.0, 0.0), *QUANTIZED) for name in "ab")
+    devices = (Device("camera", 10.0), Device("hub"))
+    cost = evaluate(PlacementProblem(devices, (INT8_ON_HUB, *ENDS), flows, mesh(2)), Choice((0, 0, 0)))
+    assert cost.makespan_s == pytest.approx(10.0 + 2 * 0.4 + 2 * 0.03)
+    assert cost.makespan_s == pytest.approx(cost.latency_s)
+
+
 def test_without_a_way_a_plan_takes_for_ever_and_costs_no_finite_energy():
     lost = ((0.0, inf), (0.09, 0.0))
     flow = replace(FLOWS[1], forms=(direct("float", 0, lost), direct("uint8", 1, lost)))

@@ -54,6 +54,19 @@ def test_the_example_is_solved_to_the_optimum(ask):
     assert found["solver"]["peak_mib"] > 0
 
 
+def test_a_key_that_is_there_twice_is_refused_wherever_it_is(ask):
+    text = json.dumps(GOOD)
+    twice = text.replace('"objective"', '"limits": [], "objective"', 1).replace(
+        '"to": ', '"to": 1, "to": ', 1
+    )
+    code, out, err = ask(twice)
+    assert (code, out) == (1, "")
+    assert set(err.splitlines()) == {
+        "p.json: 'limits' is there 2 times in one mapping",
+        "p.json: 'to' is there 2 times in one mapping",
+    }
+
+
 def test_a_person_gets_a_table(ask):
     code, out, _ = ask(GOOD)
     assert code == 0

@@ -149,6 +149,10 @@ def twice(problem: dict) -> None:
     problem["models"].append({"name": "a"})
 
 
+def without_units(problem: dict) -> None:
+    problem["models"].append({"name": "c", "weight": 1.0})
+
+
 def memory_of_one(problem: dict) -> None:
     problem["limits"] = [{"measure": "memory", "of": "camera", "model": "a", "at_most": 1}]
 
@@ -163,6 +167,7 @@ def memory_of_one(problem: dict) -> None:
         (half, "models.1.requests_per_s is required"),
         (none_per_s, "models.0.requests_per_s must be > 0"),
         (twice, "'a' is already taken"),
+        (without_units, "models.2 no unit is of model 'c'"),
         (memory_of_one, "memory is of all models"),
     ],
 )
@@ -173,3 +178,24 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path, change, words):
     path.write_text(json.dumps(problem))
     with pytest.raises(ProblemError, match=words):
         load_spec(path)
+
+
+@pytest.mark.parametrize("change", [without_model, unknown])
+def test_a_part_without_a_model_does_not_make_its_tensors_wrong(tmp_path, change):
+    problem = several(a={"weight": 1.0}, b={"weight": 1.0})
+    change(problem)
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(problem))
+    with pytest.raises(ProblemError) as told:
+        load_spec(path)
+    assert len(str(told.value).splitlines()) == 1
+
+
+def test_a_model_named_where_there_are_none_is_one_fault(tmp_path):
+    problem = copy.deepcopy(ONE)
+    problem["units"][0]["model"] = "a"
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(problem))
+    with pytest.raises(ProblemError) as told:
+        load_spec(path)
+    assert str(told.value).endswith("units.0.model names no model: 'a'")

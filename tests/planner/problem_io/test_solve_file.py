@@ -59,6 +59,12 @@ def test_numbers_out_of_range_are_refused(changes):
         changes.applied_to(SolverOptions())
 
 
+@pytest.mark.parametrize("name", ["foo", "HIGHS", ""])
+def test_a_solver_that_there_is_not_is_refused_even_where_no_program_needs_it(name):
+    with pytest.raises(UsageError, match="must be one of highs, cbc, gurobi, cplex, scip"):
+        solve_file(EXAMPLE, SolverChanges(name=name))
+
+
 def test_an_explanation_without_time_says_that_it_is_cut_short():
     problem, options = load_problem(EXAMPLE)
     impossible = replace(problem, limits=(*problem.limits, Limit(Quantity(CostMetric.LATENCY), 1e-12)))

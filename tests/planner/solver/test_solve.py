@@ -9,7 +9,15 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_problems import ENDLESS_PRESOLVE, LATENCY, NOISE, problem_that_cbc_misjudges, small_problem
+from small_problems import (
+    ENDLESS_PRESOLVE,
+    LATENCY,
+    NOISE,
+    forms,
+    mesh,
+    problem_that_cbc_misjudges,
+    small_problem,
+)
 from strategies import problems
 
 from planner.errors import ProblemError, SolverError
@@ -17,6 +25,7 @@ from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.devices import Device
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus
@@ -317,3 +326,25 @@ def test_a_gap_of_zero_ends_without_the_same_program_again_and_again(problem):
         log.setLevel(level)
     programs = Counter(text.rpartition(",")[0] for text in lines.texts if "variables" in text)
     assert max(programs.values(), default=0) < 10
+
+
+def test_the_least_makespan_counts_what_the_source_and_the_sink_switch():
+    """In int8 the unit itself is faster, but not with the switches on the slow device of both ends."""
+    seconds = ((0.0, 0.01), (0.01, 0.0))
+    switches = ((0.0, 0.0), (5.0, 0.0)), ((0.0, 0.0), (3.0, 0.0))
+    flows = (
+        Flow("in", 1, (0,), forms(seconds, seconds), (0,), (0.0, 0.0), *switches),
+        Flow("out", 0, (2,), forms(seconds, seconds), (0,), (0.0, 0.0), *switches),
+    )
+    ends = tuple(Vertex(name, (Option(0),), is_terminal=True) for name in ("source", "sink"))
+    unit = Vertex("u", (Option(1, 1, 1.0, precision="int8"), Option(1, 0, 4.0)))
+    problem = PlacementProblem(
+        (Device("camera", 0.5), Device("hub")),
+        (unit, *ends),
+        flows,
+        mesh(2),
+        objective=(ObjectiveTerm(Quantity(CostMetric.MAKESPAN)),),
+    )
+    result = solve(problem)
+    assert result.choice.options == (1, 0, 0)
+    assert result.objective == pytest.approx(oracle.best(problem)) == pytest.approx(4.02)

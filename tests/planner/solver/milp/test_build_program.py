@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from small_problems import small_problem, two_devices_with_one_to_return_to
 
+from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.milp.build_program import build_program
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -22,6 +24,7 @@ FAMILIES = (
     "peak",
     "period",
     "makespan",
+    "lone",
     "path",
     "limit",
 )
@@ -51,3 +54,11 @@ def test_every_constraint_belongs_to_a_family_with_a_golden_file():
     families = {name.rsplit("_", 1)[0] for program in programs for name in program.lp._constraints}
     assert families == {*FAMILIES, *RETURNS}
     assert {path.stem for path in GOLDEN.glob("*.lp")} == families
+
+
+def test_variables_have_names_of_their_own_where_memory_is_minimised_and_limited():
+    """CBC reads no program in which two variables share a name."""
+    of_all = ObjectiveTerm(Quantity(CostMetric.MEMORY))
+    program = build_program(replace(small_problem(), objective=(of_all,)))
+    names = [variable.name for variable in program.lp.variables()]
+    assert len(set(names)) == len(names)
