@@ -19,9 +19,10 @@ from planner.solver.heuristics.construct import construct
 from planner.solver.heuristics.local_search import improve
 from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, assumed_order, branch
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction, goes_against
+from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction, goes_against
 from planner.solver.lagrangian.linear_quantity import parts_of_maximum
 from planner.solver.lagrangian.relaxation import DeviceOrder
+from planner.solver.lagrangian.serial_devices import SerialDevices
 from planner.solver.lagrangian.variable_elimination import Table
 from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.assignment_constraints import implied_order
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 _LEAST_GAP = 1e-10  # absolute, where the objective is of order one: an optimum of 0 has no relative gap
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation where no plan is known: most is left for programs
+_SEQUENCE_SHARE = 0.45  # of the time limit, for the plan of least latency where a makespan is minimised
+_SEQUENCE_GAP = 2e-3  # at which that may end
 _BRANCH_SHARE = 0.85  # of the time limit, for the relaxation where a plan is known
 _SEARCH_SHARE = (
     0.4  # of what is left of the time, to find a first plan; as much again as that took betters it
@@ -111,6 +114,9 @@ class _Search:
         self._looked_at: Choice | None = None  # the plan around which a better one was looked for
         self._nearby_s = 0.0  # seconds spent on that
         self._dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
+        self._serial: SerialDevices | None = None  # branches where a makespan is minimised
+        self.root: Bound | None = None  # of all plans
+        self._in_sequence: Bound | None = None  # the same where all that runs is added up
         self._contradicted = False  # whether the solver denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
         self._device_order = implied_order(problem)
@@ -150,7 +156,11 @@ class _Search:
         Where the relaxation does not ask for further branches, an integer program solves what is left.
         """
         whole = Restriction(assumed_order(self._device_order))
-        root = Node(whole, dual.bound(self._branching_ends, whole, enough=self._good_enough))
+        if dual.paths is not None:
+            self._serial = SerialDevices(self._problem, dual.paths.graph)
+        start = dual.start_from(self._in_sequence)
+        root = Node(whole, dual.bound(self._branching_ends, whole, start, enough=self._good_enough))
+        self.root = root.bound
         self._dual_value = root.bound.value
         log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
         self._take_best_of(dual)
@@ -195,7 +205,7 @@ class _Search:
         """Return the nodes into which a node falls; none if an integer program is to solve it."""
         if node.bound.value > self._objective * (1 - _NEAR):
             return ()
-        further = tuple(branch(dual, node, self._branching_ends, self._good_enough))
+        further = tuple(branch(dual, node, self._branching_ends, self._good_enough, self._serial))
         self._take_best_of(dual)
         return further
 
@@ -275,11 +285,19 @@ class _Search:
         """
         limits = tuple(x for x in self._problem.limits if x.quantity.metric is not CostMetric.MAKESPAN)
         latency = (ObjectiveTerm(Quantity(CostMetric.LATENCY)),)
-        options = replace(self._options, time_limit_s=self._options.time_limit_s * _BOUND_SHARE)
+        options = replace(
+            self._options,
+            time_limit_s=self._options.time_limit_s * _SEQUENCE_SHARE,
+            gap=max(self._options.gap, _SEQUENCE_GAP),
+        )
+        scaled = scale_units(replace(self._problem, limits=limits, objective=latency)).problem
+        search = _Search(scaled, options)
         try:
-            sequential = solve(replace(self._problem, limits=limits, objective=latency), options)
+            sequential = search.run()
         except SolverError:
             return
+        finally:
+            self._in_sequence = search.root
         if sequential.choice is not None:
             self._try(sequential.choice)
 

@@ -1,0 +1,125 @@
+"""Branching on the devices whose work every path waits for, where a makespan is minimised.
+
+Some units are on every path from a model's source to its sink. The devices that run one of these work one
+after another, whatever the graph: a makespan has all their work, not only that along a path. Any other
+device has all its units between two neighbours of these, since no path leaves its units and comes back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from planner.problem.placement_problem import PlacementProblem
+from planner.solver.lagrangian.dual_bound import Bound, Restriction
+from planner.solver.lagrangian.path_lengths import BEGIN, PathGraph
+
+_LEAST_SHARE = 1e-3  # of the value: what a mixture leaves out by less is not worth a branch
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Units of a model on every path (then it is one), or between two neighbours of these."""
+
+    model: int
+    number: int
+    is_on_every_path: bool
+
+
+def sections(graph: PathGraph) -> dict[int, Section]:
+    """Return unit -> its section; numbers rise along paths."""
+    before, after, every = _path_counts(graph)
+    found: dict[int, Section] = {}
+    passed: dict[int, int] = {}
+    for v in graph.units:
+        model = graph.model_of[v]
+        is_on_every_path = before[v] * after[v] == every[model]
+        passed[model] = passed.get(model, 0) + is_on_every_path
+        found[v] = Section(model, passed[model], is_on_every_path)
+    return found
+
+
+def _path_counts(graph: PathGraph) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+    """Return unit -> the number of paths to it, and from it; model -> the number of all paths."""
+    before, after = dict.fromkeys(graph.units, 0), dict.fromkeys(graph.units, 0)
+    ends = [(edge.tail, edge.head) for edge in graph.edges]
+    leaving: dict[int, list[int]] = {v: [] for v in graph.units}
+    for tail, head in ends:
+        if tail == BEGIN:
+            before[head] = before.get(head, 0) + 1
+        else:
+            leaving[tail].append(head)
+    for v in graph.units:
+        for head in leaving[v]:
+            before[head] = before.get(head, 0) + before[v]
+    for v in reversed(graph.units):
+        after[v] = sum(after.get(head, 1) for head in leaving[v])
+    every = dict.fromkeys(graph.model_of.values(), 0)
+    for edge in graph.edges:
+        every[edge.model] += after.get(edge.head, 1) if edge.tail == BEGIN else 0
+    return before, after, every
+
+
+class SerialDevices:
+    """The branches of a problem."""
+
+    def __init__(self, problem: PlacementProblem, graph: PathGraph) -> None:
+        self._problem = problem
+        self._sections = sections(graph)
+
+    def parts(self, within: Restriction, bound: Bound) -> tuple[Restriction, ...]:
+        """Return two parts that together hold all plans of a restriction; none if its mixture needs none."""
+        seconds = self._seconds(bound)
+        best: tuple[float, int, int] = (_LEAST_SHARE * abs(bound.value), -1, -1)
+        for device, row in seconds.items():
+            if device in within.serial:
+                continue
+            if device not in within.confined:
+                best = max(best, (sum(row.values()), device, -1))
+            elif len(row) > 1:
+                best = max(best, (sum(row.values()) - max(row.values()), device, _middle(row)))
+        _, device, last = best
+        if device < 0:
+            return ()
+        if last < 0:
+            confined = replace(
+                self._without(within, device, lambda s: s.is_on_every_path),
+                confined=within.confined | {device},
+            )
+            return replace(within, serial=within.serial | {device}), confined
+        return (
+            self._without(within, device, lambda s: s.number > last),
+            self._without(within, device, lambda s: s.number <= last),
+        )
+
+    def _seconds(self, bound: Bound) -> dict[int, dict[int, float]]:
+        """Return device -> section -> seconds that a mixture has there beside what is on every path."""
+        found: dict[int, dict[int, float]] = {}
+        for mixed in bound.mixture:
+            for v, section in self._sections.items():
+                option = self._problem.vertices[v].options[mixed.options[v]]
+                if not section.is_on_every_path and option.seconds > 0:
+                    row = found.setdefault(option.device, {})
+                    row[section.number] = row.get(section.number, 0.0) + mixed.share * option.seconds
+        return found
+
+    def _without(
+        self, within: Restriction, device: int, is_left_out: Callable[[Section], bool]
+    ) -> Restriction:
+        """Return the plans that have a device in no section that is left out."""
+        model = self._problem.devices[device].model
+        devices = dict(within.devices)
+        for v, section in self._sections.items():
+            if section.model == model and is_left_out(section):
+                own = devices.get(v, frozenset(o.device for o in self._problem.vertices[v].options))
+                devices[v] = own - {device}
+        return replace(within, devices=devices)
+
+
+def _middle(row: dict[int, float]) -> int:
+    """Return the number of a section, not the last, up to which about half of a sum is."""
+    total, part = sum(row.values()), 0.0
+    numbers = sorted(row)
+    for number in numbers[:-1]:
+        part += row[number]
+        if part >= total / 2:
+            return number
+    return numbers[-2]
