@@ -202,14 +202,15 @@ def _paths(program: Program) -> None:
 def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVariable, float]]:
     """Yield what takes time between a tensor's producer and one of its consumers, but for shared payments."""
     problem, flow = program.problem, program.problem.flows[f]
-    between_units = not (
-        problem.vertices[flow.producer].is_terminal or problem.vertices[flow.consumers[k]].is_terminal
-    )
+    # A source or a sink is part of no stage: no path waits for what its device does for it.
+    leaves_unit = not problem.vertices[flow.producer].is_terminal
+    enters_unit = not problem.vertices[flow.consumers[k]].is_terminal
+    between_units = leaves_unit and enters_unit
     for (d, e, m), g in program.g[f][k].items():
         form = flow.forms[m]
         seconds = form.seconds(d, e)
         if d != e and form.encode_s:
-            seconds += form.encode_s[d] + form.decode_s[e]
+            seconds += leaves_unit * form.encode_s[d] + enters_unit * form.decode_s[e]
         if d != e and between_units:
             seconds += problem.devices[e].start_s
             seconds += sum(
