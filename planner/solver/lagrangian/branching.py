@@ -45,11 +45,14 @@ def assumed_order(known: Mapping[tuple[int, int], bool]) -> DeviceOrder:
 
 
 def children(
-    problem: PlacementProblem, node: Node, serial: SerialDevices | None = None
+    dual: LagrangianDual, node: Node, serial: SerialDevices | None = None
 ) -> tuple[Restriction, ...]:
     """Return two parts that together hold all plans of a node; none if its mixture agrees on all devices."""
-    if serial is not None and (parts := serial.parts(node.within, node.bound)):
-        return parts
+    problem = dual.problem
+    if serial is not None:
+        parts = serial.parts(node.within, node.bound, lambda within: dual.probe(within, node.bound.prices))
+        if parts:
+            return parts
     if orders := _orders(problem, node):
         return tuple(replace(node.within, order=order) for order in orders)
     return _device_sets(problem, node)
@@ -71,7 +74,7 @@ def branch(
     enough
         A value at which a bound is high enough.
     """
-    for within in children(dual.problem, node, serial):
+    for within in children(dual, node, serial):
         if dual.clock() > deadline:
             yield Node(within, node.bound)
         else:

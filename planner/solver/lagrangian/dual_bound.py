@@ -181,7 +181,7 @@ class LagrangianDual:
         enough
             A value at which the bound is high enough.
         """
-        excluded = {v: ~np.isin(self._relaxation.devices[v], list(on)) for v, on in within.devices.items()}
+        excluded = self._excluded(within)
         # What breaks limits without any restriction is excluded for good.
         if start is not None and self.paths is None:
             excluded = self._with_breaking_options(within.order, excluded)
@@ -193,6 +193,17 @@ class LagrangianDual:
             if not is_excluded and not goes_against(self.problem, mixed.options, within.order):
                 search.add(list(mixed.options))
         return search.run(deadline, enough)
+
+    def _excluded(self, within: Restriction) -> dict[int, NDArray[np.bool_]]:
+        return {v: ~np.isin(self._relaxation.devices[v], list(on)) for v, on in within.devices.items()}
+
+    def probe(self, within: Restriction, prices: Prices) -> float:
+        """Return the bound that some multipliers give for the plans within a restriction."""
+        relaxation = self._relaxation.restricted(within.order, self._excluded(within))
+        valid = self.within_weights(prices)
+        lengths = None if self.paths is None else self.paths.without(within.serial).weighed(valid.paths)
+        least, _ = relaxation.minimise(self.weights(valid, within.serial), lengths)
+        return least - self.constant(valid)
 
     def start_from(self, other: Bound | None) -> Bound | None:
         """Return prices and choices to start from, of the same problem with another objective and no maxima.

@@ -5,13 +5,15 @@ after another, whatever the graph: a makespan has all their work, not only that 
 device has all its units between two neighbours of these, since no path leaves its units and comes back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import prod
 
 from planner.problem.placement_problem import PlacementProblem
 from planner.solver.lagrangian.dual_bound import Bound, Restriction
 from planner.solver.lagrangian.path_lengths import BEGIN, PathGraph
 
+_LEAST_GAIN = 1e-4  # of the value: what a bound surely gains, so that gains of two parts can be multiplied
 _LEAST_SHARE = 1e-3  # of the value: what a mixture leaves out by less is not worth a branch
 
 
@@ -65,30 +67,36 @@ class SerialDevices:
         self._problem = problem
         self._sections = sections(graph)
 
-    def parts(self, within: Restriction, bound: Bound) -> tuple[Restriction, ...]:
-        """Return two parts that together hold all plans of a restriction; none if its mixture needs none."""
-        seconds = self._seconds(bound)
-        best: tuple[float, int, int] = (_LEAST_SHARE * abs(bound.value), -1, -1)
-        for device, row in seconds.items():
-            if device in within.serial:
+    def parts(
+        self, within: Restriction, bound: Bound, probe: Callable[[Restriction], float]
+    ) -> tuple[Restriction, ...]:
+        """Return two parts that together hold all plans of a restriction; none if its mixture needs none.
+
+        Parameters
+        ----------
+        probe
+            Returns a bound on the plans of a restriction, soon: the parts of the highest ones are taken.
+        """
+        pairs = list(self._pairs(within, bound))
+        if len(pairs) <= 1:
+            return pairs[0] if pairs else ()
+        least = _LEAST_GAIN * abs(bound.value)
+        gains = [prod(max(least, probe(part) - bound.value) for part in pair) for pair in pairs]
+        return pairs[gains.index(max(gains))]
+
+    def _pairs(self, within: Restriction, bound: Bound) -> Iterator[tuple[Restriction, Restriction]]:
+        """Yield the parts by each device that works in the mixture beside what is on every path."""
+        every = set(self._sections.values())
+        for device, row in sorted(self._seconds(bound).items()):
+            if device in within.serial or sum(row.values()) < _LEAST_SHARE * abs(bound.value):
                 continue
             if device not in within.confined:
-                best = max(best, (sum(row.values()), device, -1))
+                confined = self._without(within, device, {s for s in every if s.is_on_every_path})
+                serial = replace(within, serial=within.serial | {device})
+                yield serial, replace(confined, confined=within.confined | {device})
             elif len(row) > 1:
-                best = max(best, (sum(row.values()) - max(row.values()), device, _middle(row)))
-        _, device, last = best
-        if device < 0:
-            return ()
-        if last < 0:
-            confined = replace(
-                self._without(within, device, lambda s: s.is_on_every_path),
-                confined=within.confined | {device},
-            )
-            return replace(within, serial=within.serial | {device}), confined
-        return (
-            self._without(within, device, lambda s: s.number > last),
-            self._without(within, device, lambda s: s.number <= last),
-        )
+                later = {s for s in every if s.number > _middle(row)}
+                yield self._without(within, device, later), self._without(within, device, every - later)
 
     def _seconds(self, bound: Bound) -> dict[int, dict[int, float]]:
         """Return device -> section -> seconds that a mixture has there beside what is on every path."""
@@ -101,14 +109,12 @@ class SerialDevices:
                     row[section.number] = row.get(section.number, 0.0) + mixed.share * option.seconds
         return found
 
-    def _without(
-        self, within: Restriction, device: int, is_left_out: Callable[[Section], bool]
-    ) -> Restriction:
-        """Return the plans that have a device in no section that is left out."""
+    def _without(self, within: Restriction, device: int, left_out: set[Section]) -> Restriction:
+        """Return the plans that have a device's units in no section that is left out."""
         model = self._problem.devices[device].model
         devices = dict(within.devices)
         for v, section in self._sections.items():
-            if section.model == model and is_left_out(section):
+            if section.model == model and section in left_out:
                 own = devices.get(v, frozenset(o.device for o in self._problem.vertices[v].options))
                 devices[v] = own - {device}
         return replace(within, devices=devices)

@@ -1,6 +1,7 @@
 """Paths never take longer than the makespan, and what follows from it bounds every plan."""
 
 from dataclasses import replace
+from functools import partial
 from math import inf
 from time import perf_counter
 
@@ -70,9 +71,10 @@ def test_the_branches_of_a_node_hold_all_plans(problem):
     nodes = [(Restriction(), bound)]
     for _ in range(4):
         within, bound = nodes.pop(0)
-        nodes += [
-            (part, dual.bound(perf_counter() + 10.0, part, bound)) for part in serial.parts(within, bound)
-        ] or [(within, bound)]
+        parts = serial.parts(within, bound, partial(dual.probe, prices=bound.prices))
+        nodes += [(part, dual.bound(perf_counter() + 10.0, part, bound)) for part in parts] or [
+            (within, bound)
+        ]
     least = min(bound.value for _, bound in nodes)
     best = oracle.best(problem)
     assert best is None or best >= least - 1e-9
