@@ -247,7 +247,7 @@ class _Search:
             reach = max(reach, self._objective)  # one program then proves the answer
         while True:
             keep = [_options_within(row, reach) for row in option_bounds]
-            bound = self._solve_over(keep, device_order)
+            bound = self._solve_over(keep, device_order, serial=node.within.serial)
             # A plan with an option that was left out is no better than this.
             bound_of_rest = _least_left_out(option_bounds, keep)
             bound = min(bound, bound_of_rest)
@@ -309,6 +309,7 @@ class _Search:
         keep: Sequence[Sequence[int]],
         device_order: Mapping[tuple[int, int], bool],
         most_s: float = inf,
+        serial: frozenset[int] = frozenset(),
     ) -> float:
         """Solve the integer program over some options, remember a better plan; return the proved bound.
 
@@ -318,8 +319,10 @@ class _Search:
             Which device of a pair runs first, where that is decided.
         most_s
             Seconds after which it ends, if there are more left.
+        serial
+            Devices that run a unit which is on every path: plans of which this is not true are left out.
         """
-        program = build_program(self._problem.with_options(keep), self._makespan(), device_order)
+        program = build_program(self._problem.with_options(keep), self._makespan(), device_order, serial)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), _LEAST_TIME_S))
         began = time.perf_counter()
@@ -334,7 +337,7 @@ class _Search:
             time.perf_counter() - began,
         )
         if status is SolveStatus.INFEASIBLE:
-            return self._denied("no plan") if self._is_among(keep, device_order) else inf
+            return self._denied("no plan") if self._is_among(keep, device_order, serial) else inf
         if status is None:  # out of time without a plan; the bound holds all the same
             return scaled_bound / program.scale
         choice = decoded_choice(program).lift_to_full(keep)
@@ -347,15 +350,25 @@ class _Search:
         if cost.objective < self._objective:
             self._choice, self._objective = choice, cost.objective
         bound = scaled_bound / program.scale
-        if self._is_among(keep, device_order) and bound > self._objective * (1 + _TOLERANCE) + _LEAST_GAP:
+        if (
+            self._is_among(keep, device_order, serial)
+            and bound > self._objective * (1 + _TOLERANCE) + _LEAST_GAP
+        ):
             return self._denied(f"a bound of {bound:.9g}")
         return bound
 
-    def _is_among(self, keep: Sequence[Sequence[int]], device_order: Mapping[tuple[int, int], bool]) -> bool:
+    def _is_among(
+        self,
+        keep: Sequence[Sequence[int]],
+        device_order: Mapping[tuple[int, int], bool],
+        serial: frozenset[int],
+    ) -> bool:
         """Return whether the plan at hand has only some options of each vertex, and runs in an order."""
         if self._choice is None or goes_against(
             self._problem, self._choice.options, assumed_order(device_order)
         ):
+            return False
+        if self._serial is not None and not self._serial.holds(serial, self._choice.options):
             return False
         return all(option in kept for kept, option in zip(keep, self._choice.options, strict=True))
 
@@ -451,7 +464,8 @@ def _union(whole: Restriction, nodes: Sequence[Node]) -> Node:
     lowest = min((node.bound for node in nodes), key=lambda bound: bound.value)
     # What order they all have in common.
     order = frozenset.intersection(*(node.within.order for node in nodes))
-    return Node(replace(whole, order=order), replace(lowest, option_bounds=option_bounds))
+    serial = frozenset.intersection(*(node.within.serial for node in nodes))
+    return Node(replace(whole, order=order, serial=serial), replace(lowest, option_bounds=option_bounds))
 
 
 def _options_within(at_least: Table, reach: float) -> tuple[int, ...]:

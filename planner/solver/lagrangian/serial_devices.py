@@ -5,7 +5,7 @@ after another, whatever the graph: a makespan has all their work, not only that 
 device has all its units between two neighbours of these, since no path leaves its units and comes back.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -83,6 +83,12 @@ class SerialDevices:
         least = _LEAST_GAIN * abs(bound.value)
         gains = [prod(max(least, probe(part) - bound.value) for part in pair) for pair in pairs]
         return pairs[gains.index(max(gains))]
+
+    def holds(self, devices: frozenset[int], options: Sequence[int]) -> bool:
+        """Return whether each of some devices runs a unit that is on every path."""
+        vertices = self._problem.vertices
+        on_every_path = [v for v, section in self._sections.items() if section.is_on_every_path]
+        return devices <= {vertices[v].options[options[v]].device for v in on_every_path}
 
     def _pairs(self, within: Restriction, bound: Bound) -> Iterator[tuple[Restriction, Restriction]]:
         """Yield the parts by each device that works in the mixture beside what is on every path."""

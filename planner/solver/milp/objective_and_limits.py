@@ -172,6 +172,7 @@ def _add_makespans(program: Program) -> None:
         past_stages = _seconds(program, (CostAccount.BETWEEN, (None, None, model)))
         program.add("makespan", past_stages <= span)
     _paths(program)
+    _serial_paths(program, busy)
     for (d, e), follows in runs_after.items():
         between = (d, e, problem.devices[d].model)
         arrival = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, between))
@@ -197,6 +198,31 @@ def _paths(program: Program) -> None:
             between = sum_of(list(_between_units(program, f, k)))
             before = between + start if start is not None else between
             program.add("path", before + unit_s[v] <= finish[v] if v in finish else before <= span)
+
+
+def _serial_paths(program: Program, busy: list[pulp.LpAffineExpression]) -> None:
+    """Let no path take longer than the makespan, with all work of the devices that every path waits for.
+
+    For an edge u -> v: W[v] >= W[u] + transfer + seconds of v elsewhere; W + their work <= makespan.
+    """
+    problem = program.problem
+    waits, elsewhere_s = {}, {}
+    for v, vertex in enumerate(problem.vertices) if program.serial else ():
+        if not vertex.is_terminal:
+            waits[v] = program.variable(f"W_{v}")
+            options = program.options(v)
+            elsewhere_s[v] = sum_of([(x, o.seconds) for x, o in options if o.device not in program.serial])
+            work = [busy[d] for d in program.serial if problem.devices[d].model == vertex.model]
+            program.add("path", waits[v] >= elsewhere_s[v])
+            program.add("path", waits[v] + pulp.lpSum(work) <= program.spans[vertex.model])
+    for f, flow in enumerate(problem.flows):
+        for k, v in enumerate(flow.consumers):
+            if v in waits:
+                moves = program.g[f][k].items()
+                transfer = sum_of([(g, flow.forms[m].seconds(d, e)) for (d, e, m), g in moves])
+                start = waits.get(flow.producer)
+                before = transfer if start is None else transfer + start
+                program.add("path", before + elsewhere_s[v] <= waits[v])
 
 
 def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVariable, float]]:

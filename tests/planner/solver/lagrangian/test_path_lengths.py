@@ -16,8 +16,10 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
+from planner.solver.backends import SolverOptions, run_solver
 from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
 from planner.solver.lagrangian.serial_devices import SerialDevices, sections
+from planner.solver.milp.build_program import build_program
 
 MAKESPAN = ObjectiveTerm(Quantity(CostMetric.MAKESPAN))
 
@@ -78,6 +80,22 @@ def test_the_branches_of_a_node_hold_all_plans(problem):
     least = min(bound.value for _, bound in nodes)
     best = oracle.best(problem)
     assert best is None or best >= least - 1e-9
+
+
+@settings(max_examples=25, deadline=None)
+@given(problems(max_units=4))
+def test_the_program_of_a_branch_holds_its_plans(problem):
+    """With all work of the devices counted that every path of the best plan waits for."""
+    problem = in_stages(problem)
+    plans = [(cost.objective, x) for x, cost in possible(problem) if oracle.feasible(problem, cost)]
+    assume(plans)
+    least, best = min(plans, key=lambda pair: pair[0])
+    found = sections(LagrangianDual(problem, perf_counter).paths.graph)
+    serial = {
+        problem.vertices[v].options[best.options[v]].device for v, s in found.items() if s.is_on_every_path
+    }
+    program = build_program(problem, serial=frozenset(serial))
+    assert run_solver(program.lp, SolverOptions()) / program.scale == pytest.approx(least, rel=1e-5, abs=1e-9)
 
 
 def test_units_on_every_path_split_the_others_into_sections():
