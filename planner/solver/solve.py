@@ -27,8 +27,9 @@ from planner.solver.heuristics.construct import construct
 from planner.solver.heuristics.local_search import improve
 from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, assumed_order, branch
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
+from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction
 from planner.solver.lagrangian.relaxation import DeviceOrder
+from planner.solver.lagrangian.serial_devices import SerialDevices
 from planner.solver.lagrangian.tree_decomposition import Table
 from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.assignment_constraints import implied_order
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation where no plan is known: most is left for programs
+_SEQUENCE_SHARE = 0.45  # of the time limit, for the plan of least latency where a makespan is minimised
+_SEQUENCE_GAP = 2e-3  # at which that may end
 _BRANCH_SHARE = 0.85  # of the time limit, for the relaxation where a plan is known
 _SEARCH_SHARE = (
     0.4  # of what is left of the time, to find a first plan; as much again as that took betters it
@@ -111,6 +114,9 @@ class _Search:
         self._looked_at: Choice | None = None  # the plan around which a better one was looked for
         self._nearby_s = 0.0  # seconds spent on that
         self.dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
+        self._serial: SerialDevices | None = None  # branches where a makespan is minimised
+        self.root: Bound | None = None  # of all plans
+        self._in_sequence: Bound | None = None  # the same where all that runs is added up
         self._contradicted = False  # whether the solver denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
         self._device_order = implied_order(problem)
@@ -150,7 +156,11 @@ class _Search:
         Where the relaxation does not ask for further branches, an integer program solves what is left.
         """
         whole = Restriction(assumed_order(self._device_order))
-        root = Node(whole, dual.bound(self._branching_ends, whole, enough=self._good_enough))
+        if dual.paths is not None:
+            self._serial = SerialDevices(self._problem, dual.paths.graph)
+        start = dual.start_from(self._in_sequence)
+        root = Node(whole, dual.bound(self._branching_ends, whole, start, enough=self._good_enough))
+        self.root = root.bound
         self.dual_value = root.bound.value
         log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
         self._take_best_of(dual)
@@ -195,7 +205,7 @@ class _Search:
         """Return the nodes into which a node falls; none if an integer program is to solve it."""
         if node.bound.value > self._objective * (1 - _NEAR):
             return ()
-        further = tuple(branch(dual, node, self._branching_ends, self._good_enough))
+        further = tuple(branch(dual, node, self._branching_ends, self._good_enough, self._serial))
         self._take_best_of(dual)
         return further
 
@@ -237,7 +247,7 @@ class _Search:
             reach = max(reach, self._objective)  # one program then proves the answer
         while True:
             keep = [_options_within(row, reach) for row in option_bounds]
-            bound = self._solve_over(keep, device_order)
+            bound = self._solve_over(keep, device_order, serial=node.within.serial)
             # A plan with an option that was left out is no better than this.
             bound_of_rest = _least_left_out(option_bounds, keep)
             bound = min(bound, bound_of_rest)
@@ -278,11 +288,19 @@ class _Search:
         """
         limits = tuple(x for x in self._problem.limits if x.quantity.metric is not CostMetric.MAKESPAN)
         latency = (ObjectiveTerm(Quantity(CostMetric.LATENCY)),)
-        options = replace(self._options, time_limit_s=self._options.time_limit_s * _BOUND_SHARE)
+        options = replace(
+            self._options,
+            time_limit_s=self._options.time_limit_s * _SEQUENCE_SHARE,
+            gap=max(self._options.gap, _SEQUENCE_GAP),
+        )
+        scaled = scale_units(replace(self._problem, limits=limits, objective=latency)).problem
+        search = _Search(scaled, options)
         try:
-            sequential = solve(replace(self._problem, limits=limits, objective=latency), options)
+            sequential = search.run()
         except SolverError:
             return
+        finally:
+            self._in_sequence = search.root
         if sequential.choice is not None:
             self._try(sequential.choice)
 
@@ -294,6 +312,7 @@ class _Search:
         keep: Sequence[Sequence[int]],
         device_order: Mapping[tuple[int, int], bool],
         most_s: float = inf,
+        serial: frozenset[int] = frozenset(),
     ) -> float:
         """Solve the integer program over some options, remember a better plan; return the proved bound.
 
@@ -303,8 +322,10 @@ class _Search:
             Which device of a pair runs first, where that is decided.
         most_s
             Seconds after which it ends, if there are more left.
+        serial
+            Devices that run a unit which is on every path: plans of which this is not true are left out.
         """
-        program = build_program(self._problem.with_options(keep), self._makespan(), device_order)
+        program = build_program(self._problem.with_options(keep), self._makespan(), device_order, serial)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
         options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), LEAST_TIME_S))
         began = time.perf_counter()
@@ -319,7 +340,7 @@ class _Search:
             time.perf_counter() - began,
         )
         if status is SolveStatus.INFEASIBLE:
-            return self._denied("no plan") if self._is_among(keep, device_order) else inf
+            return self._denied("no plan") if self._is_among(keep, device_order, serial) else inf
         if status is None:  # out of time without a plan; the bound holds all the same
             return scaled_bound / program.scale
         choice = decoded_choice(program).lift_to_full(keep)
@@ -327,13 +348,20 @@ class _Search:
         if cost.objective < self._objective:
             self._choice, self._objective = choice, cost.objective
         bound = scaled_bound / program.scale
-        if self._is_among(keep, device_order) and is_contradicted(bound, self._objective):
+        if self._is_among(keep, device_order, serial) and is_contradicted(bound, self._objective):
             return self._denied(f"a bound of {bound:.9g}")
         return bound
 
-    def _is_among(self, keep: Sequence[Sequence[int]], device_order: Mapping[tuple[int, int], bool]) -> bool:
+    def _is_among(
+        self,
+        keep: Sequence[Sequence[int]],
+        device_order: Mapping[tuple[int, int], bool],
+        serial: frozenset[int],
+    ) -> bool:
         """Return whether the plan at hand has only some options of each vertex, and runs in an order."""
-        return self._choice is not None and is_among(self._problem, self._choice, keep, device_order)
+        if self._choice is None or not is_among(self._problem, self._choice, keep, device_order):
+            return False
+        return self._serial is None or self._serial.holds(serial, self._choice.options)
 
     def _denied(self, claim: str) -> float:
         """Return the bound that needs no proof, 0: the solver's claim contradicts the plan at hand."""
@@ -379,7 +407,8 @@ def _union(whole: Restriction, nodes: Sequence[Node]) -> Node:
     lowest = min((node.bound for node in nodes), key=lambda bound: bound.value)
     # What order they all have in common.
     order = frozenset.intersection(*(node.within.order for node in nodes))
-    return Node(replace(whole, order=order), replace(lowest, option_bounds=option_bounds))
+    serial = frozenset.intersection(*(node.within.serial for node in nodes))
+    return Node(replace(whole, order=order, serial=serial), replace(lowest, option_bounds=option_bounds))
 
 
 def _options_within(at_least: Table, reach: float) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import networkx as nx
 from planner.problem.placement_problem import PlacementProblem
 from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction, moves
 from planner.solver.lagrangian.relaxation import DeviceOrder
+from planner.solver.lagrangian.serial_devices import SerialDevices
 
 _LEAST_SHARE = 1e-6  # of a mixture; less is the linear program's tolerance
 
@@ -43,14 +44,27 @@ def assumed_order(known: Mapping[tuple[int, int], bool]) -> DeviceOrder:
     return _closed(frozenset((a, b) if first else (b, a) for (a, b), first in known.items()))
 
 
-def children(problem: PlacementProblem, node: Node) -> tuple[Restriction, ...]:
+def children(
+    dual: LagrangianDual, node: Node, serial: SerialDevices | None = None
+) -> tuple[Restriction, ...]:
     """Return two parts that together hold all plans of a node; none if its mixture agrees on all devices."""
+    problem = dual.problem
+    if serial is not None:
+        parts = serial.parts(node.within, node.bound, lambda within: dual.probe(within, node.bound.prices))
+        if parts:
+            return parts
     if orders := _orders(problem, node):
         return tuple(replace(node.within, order=order) for order in orders)
     return _device_sets(problem, node)
 
 
-def branch(dual: LagrangianDual, node: Node, deadline: float, enough: float) -> Iterator[Node]:
+def branch(
+    dual: LagrangianDual,
+    node: Node,
+    deadline: float,
+    enough: float,
+    serial: SerialDevices | None = None,
+) -> Iterator[Node]:
     """Yield the nodes into which a node falls; none if its mixture agrees on all devices.
 
     Parameters
@@ -60,7 +74,7 @@ def branch(dual: LagrangianDual, node: Node, deadline: float, enough: float) -> 
     enough
         A value at which a bound is high enough.
     """
-    for within in children(dual.problem, node):
+    for within in children(dual, node, serial):
         if dual.clock() > deadline:
             yield Node(within, node.bound)
         else:

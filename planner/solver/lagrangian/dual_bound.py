@@ -6,7 +6,7 @@ mixed-integer programming", International Transactions in Operational Research 4
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
@@ -14,14 +14,21 @@ from numpy.typing import NDArray
 
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.problem.quantities import CostMetric, Limit
+from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.solver.lagrangian.linear_quantity import (
     Multipliers,
     multipliers_of,
     no_multipliers,
     parts_of_maximum,
 )
-from planner.solver.lagrangian.relaxation import DeviceOrder, LagrangianRelaxation, LinearRow
+from planner.solver.lagrangian.path_lengths import BEGIN, CountedLengths, PathGraph, PathLengths
+from planner.solver.lagrangian.path_master import PathMaster, Span
+from planner.solver.lagrangian.relaxation import (
+    AddedTables,
+    DeviceOrder,
+    LagrangianRelaxation,
+    LinearRow,
+)
 from planner.solver.lagrangian.restricted_master import Column, Maximum, Mixture, solve_restricted_master
 from planner.solver.lagrangian.tree_decomposition import Table
 
@@ -33,9 +40,26 @@ _WORTH = 0.01  # of the distance to what is enough: branching adds more than tha
 _MOST_STATES = 3e7  # numbers per minimisation, so that a round takes seconds; beyond, no bound is tried
 _KEPT = 1e-6  # relative; what exceeds a limit by less may still keep it
 _HEAVY = 0.1  # of a limit; to look for lighter options that break it is not worth a marginal
+_BETTER = 0.98  # times the cost of a mixture that is not much better
+_TAIL = 6  # rounds that gain next to nothing, after which paths are rather branched on
+_TAIL_GAIN = 0.1  # of the distance to what is enough
 _STALLED = 12  # rounds without a better bound, every other one of them without smoothing
 
-Prices = tuple[float, ...]
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Multipliers of the rows, and a flow over the segments of paths; empty if no makespan is minimised."""
+
+    rows: tuple[float, ...]
+    paths: tuple[float, ...] = ()
+
+    def towards(self, other: "Prices", share: float) -> "Prices":
+        """Return what lies between these and others."""
+
+        def mixed(own: tuple[float, ...], theirs: tuple[float, ...]) -> tuple[float, ...]:
+            return tuple((1 - share) * a + share * b for a, b in zip(own, theirs, strict=True))
+
+        return Prices(mixed(self.rows, other.rows), mixed(self.paths, other.paths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +72,16 @@ class Restriction:
         (device, device whose stage runs after its own), transitive.
     devices
         Vertex -> the devices that it may be on; others may be on any.
+    serial
+        Devices that run a unit which is on every path of their model: a makespan has all their work.
+    confined
+        Devices that run no such unit.
     """
 
     order: DeviceOrder = frozenset()
     devices: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    serial: frozenset[int] = frozenset()
+    confined: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +132,28 @@ class LagrangianDual:
         self.rows = _rows(problem)
         self.maxima: list[Maximum] = []
         for term in problem.objective:
-            if parts := parts_of_maximum(problem, term.quantity):
-                first = len(self.rows)
-                self.maxima.append(Maximum(term.weight, tuple(range(first, first + len(parts)))))
-                self.rows += [LinearRow(part) for part in parts]
+            if term.quantity.metric is not CostMetric.MAKESPAN:
+                self._add_maximum(term.quantity, term.weight)
+        self.spans = [
+            Span(self._add_maximum(Quantity(CostMetric.MAKESPAN, model=model), weight), model)
+            for model, weight in _span_weights(problem).items()
+        ]
         self._of_maxima = {row for maximum in self.maxima for row in maximum.rows}
         self._relaxation = LagrangianRelaxation(problem, [LinearRow(_objective(problem)), *self.rows])
+        self.paths = PathLengths(self._relaxation) if self.spans and self.is_worth_while else None
         self._memory = [x for x in problem.limits if x.quantity.metric is CostMetric.MEMORY and x.at_most > 0]
         self.best: Choice | None = None
         self.objective = inf
         if self.is_worth_while:
             self._exclude_breaking_options()
+
+    def _add_maximum(self, quantity: Quantity, weight: float) -> Maximum:
+        first, parts = len(self.rows), parts_of_maximum(self.problem, quantity)
+        self.rows += [LinearRow(part) for part in parts]
+        maximum = Maximum(weight, tuple(range(first, first + len(parts))))
+        if parts:
+            self.maxima.append(maximum)
+        return maximum
 
     @property
     def is_worth_while(self) -> bool:
@@ -140,16 +181,41 @@ class LagrangianDual:
         enough
             A value at which the bound is high enough.
         """
-        excluded = {v: ~np.isin(self._relaxation.devices[v], list(on)) for v, on in within.devices.items()}
-        if start is not None:  # what breaks limits without any restriction is excluded for good
+        excluded = self._excluded(within)
+        # What breaks limits without any restriction is excluded for good.
+        if start is not None and self.paths is None:
             excluded = self._with_breaking_options(within.order, excluded)
         relaxation = self._relaxation.restricted(within.order, excluded)
-        search = _PriceSearch(self, relaxation, self._initial_prices() if start is None else start.prices)
+        prices = self._initial_prices() if start is None else start.prices
+        search = _PriceSearch(self, relaxation, prices, within.serial)
         for mixed in start.mixture if start else ():
             is_excluded = any(table[mixed.options[v]] for v, table in excluded.items())
             if not is_excluded and not goes_against(self.problem, mixed.options, within.order):
                 search.add(list(mixed.options))
         return search.run(deadline, enough)
+
+    def _excluded(self, within: Restriction) -> dict[int, NDArray[np.bool_]]:
+        return {v: ~np.isin(self._relaxation.devices[v], list(on)) for v, on in within.devices.items()}
+
+    def probe(self, within: Restriction, prices: Prices) -> float:
+        """Return the bound that some multipliers give for the plans within a restriction."""
+        relaxation = self._relaxation.restricted(within.order, self._excluded(within))
+        valid = self.within_weights(prices)
+        lengths = None if self.paths is None else self.paths.without(within.serial).weighed(valid.paths)
+        least, _ = relaxation.minimise(self.weights(valid, within.serial), lengths)
+        return least - self.constant(valid)
+
+    def start_from(self, other: Bound | None) -> Bound | None:
+        """Return prices and choices to start from, of the same problem with another objective and no maxima.
+
+        A bound's value is not kept, only what it was found with.
+        """
+        limits = len(_rows(self.problem))
+        if other is None or self.paths is None or len(other.prices.rows) < limits:
+            return None
+        own = self._initial_prices()
+        prices = replace(own, rows=(*other.prices.rows[:limits], *own.rows[limits:]))
+        return Bound(-inf, (), prices, other.mixture, 0)
 
     def _with_breaking_options(
         self, order: DeviceOrder, excluded: dict[int, NDArray[np.bool_]]
@@ -170,17 +236,51 @@ class LagrangianDual:
 
     def constant(self, prices: Prices) -> float:
         """Return what the limits take off a weighted sum: each is a sum that is at most 1."""
-        return sum(price for row, price in enumerate(prices) if row not in self._of_maxima)
+        return sum(price for row, price in enumerate(prices.rows) if row not in self._of_maxima)
 
     def within_weights(self, prices: Prices) -> Prices:
         """Return multipliers that are valid: those of a maximum's parts sum to its weight at most."""
-        valid = [*prices, *[0.0] * (len(self.rows) - len(prices))]
+        valid = [*prices.rows, *[0.0] * (len(self.rows) - len(prices.rows))]
+        flows = dict.fromkeys(self.problem.models, 0.0)
+        begun = self._begun(prices.paths)
+        model_of = {span.maximum: span.model for span in self.spans}
         for maximum in self.maxima:
-            total = sum(valid[row] for row in maximum.rows)
-            if total > maximum.weight:
-                for row in maximum.rows:
-                    valid[row] *= maximum.weight / total
-        return tuple(valid)
+            model = model_of.get(maximum)
+            total = sum(valid[row] for row in maximum.rows) + begun.get(model, 0.0)
+            share = maximum.weight / total if total > maximum.weight else 1.0
+            for row in maximum.rows:
+                valid[row] *= share
+            if model is not None:
+                flows[model] = share * begun.get(model, 0.0)
+        if self.paths is None:
+            return Prices(tuple(valid))
+        # What leaves a node is what comes into it, to the last digit.
+        flow = self.paths.graph.flow(prices.paths, list(flows.values()))
+        return Prices(tuple(valid), tuple(map(float, flow)))
+
+    def _begun(self, paths: Sequence[float]) -> dict[int | None, float]:
+        """Return model -> how much of a flow begins."""
+        begun: dict[int | None, float] = {}
+        for segment, share in zip(self.paths.graph.segments, paths, strict=True) if self.paths else ():
+            if segment.tail == BEGIN:
+                begun[segment.model] = begun.get(segment.model, 0.0) + share
+        return begun
+
+    def serial_rows(self, span: Span, serial: frozenset[int]) -> tuple[int, ...]:
+        """Return the rows of the work of a span's devices that every path waits for."""
+        return tuple(
+            row
+            for row in span.maximum.rows
+            if any(self.rows[row].multipliers.busy[device] for device in serial)
+        )
+
+    def weights(self, prices: Prices, serial: frozenset[int]) -> list[float]:
+        """Return the weights of the relaxation's rows, the objective's first."""
+        weights, begun = [1.0, *prices.rows], self._begun(prices.paths)
+        for span in self.spans:
+            for row in self.serial_rows(span, serial):
+                weights[1 + row] += begun.get(span.model, 0.0)
+        return weights
 
     def meet(self, choice: Choice) -> Cost:
         """Return a choice's cost, and remember it if it is the best plan so far."""
@@ -209,13 +309,22 @@ class LagrangianDual:
         self._relaxation.add_row(self.rows[-1])
 
     def _initial_prices(self) -> Prices:
-        """Return nothing for limits, and the weight of a maximum shared evenly by devices."""
+        """Return nothing for limits; the weight of a maximum shared evenly by devices, or by paths."""
         prices = [0.0] * len(self.rows)
+        amounts = dict.fromkeys(self.problem.models, 0.0)
+        model_of = {span.maximum: span.model for span in self.spans}
         for maximum in self.maxima:
+            if maximum in model_of:
+                amounts[model_of[maximum]] = maximum.weight
+                continue
             loads = [row for row in maximum.rows if any(self.rows[row].multipliers.busy)]
             for row in loads:
                 prices[row] = maximum.weight / len(loads)
-        return tuple(prices)
+        if self.paths is None:
+            return Prices(tuple(prices))
+        graph = self.paths.graph
+        flow = graph.flow([0.0] * len(graph.segments), list(amounts.values()))
+        return Prices(tuple(prices), tuple(map(float, flow)))
 
     def _exclude_breaking_options(self) -> None:
         """Leave out the options that break a limit whatever the others are, where some weigh that much."""
@@ -230,41 +339,58 @@ class LagrangianDual:
 class _PriceSearch:
     """The search for the multipliers of one order of devices."""
 
-    def __init__(self, dual: LagrangianDual, relaxation: LagrangianRelaxation, prices: Prices) -> None:
-        self._dual, self._relaxation = dual, relaxation
+    def __init__(
+        self,
+        dual: LagrangianDual,
+        relaxation: LagrangianRelaxation,
+        prices: Prices,
+        serial: frozenset[int],
+    ) -> None:
+        self._dual, self._relaxation, self._serial = dual, relaxation, serial
         self._value, self._prices = -inf, prices
+        self._values: list[float] = []
+        self._has_wires = any(flow.wires for flow in dual.problem.flows)
         self._choices: list[tuple[Prices, list[int]]] = []
         self._columns: list[Column] = []
+        self._lengths: CountedLengths | None = None if dual.paths is None else dual.paths.without(serial)
+        self._master: PathMaster | None = None
 
     def run(self, deadline: float, enough: float) -> Bound:
         """Try multipliers until the bound rises no more, or is high enough."""
         trial, stalled, rounds = self._dual.within_weights(self._prices), 0, 0
+        cost = inf
         while True:
             rounds += 1
-            least, options = self._relaxation.minimise([1.0, *trial])
+            least, options = self._relaxation.minimise(self._weights(trial), self._added(trial))
             if least == inf:
                 return Bound(inf, (), trial, (), rounds)
             value = least - self._dual.constant(trial)
             # Steps that gain next to nothing count as none, or the search would creep.
-            stalled = 0 if value > self._value + _CLOSE * abs(self._value) else stalled + 1
+            rose = value > self._value + _CLOSE * abs(self._value)
             if value > self._value:
                 self._value, self._prices = value, trial
             self.add(options, trial)
-            mixture = solve_restricted_master(self._columns, self._dual.maxima)
+            mixture, prices = self._mixture()
+            # So long as mixtures get much better, multipliers are still far from final.
+            stalled = 0 if rose or mixture.cost < _BETTER * cost else stalled + 1
+            cost = mixture.cost
             left = mixture.cost - self._value  # what better multipliers could add
             worth = max(_CLOSE * abs(mixture.cost), _WORTH * (enough - self._value) if enough < inf else 0.0)
-            final = left <= worth or stalled == _STALLED
+            final = left <= worth or stalled == _STALLED or self._creeps(min(enough, mixture.cost))
             if final or self._value > enough or self._dual.clock() > deadline:
                 return self._proved(mixture, rounds)
             smoothing = 0.0 if stalled % 2 else _SMOOTH  # smoothed prices that led nowhere are left
             # A row that was added on the way had no multiplier yet.
             self._prices = self._dual.within_weights(self._prices)
-            trial = self._dual.within_weights(
-                tuple(
-                    smoothing * a + (1 - smoothing) * b
-                    for a, b in zip(self._prices, mixture.multipliers, strict=True)
-                )
-            )
+            trial = self._dual.within_weights(self._prices.towards(prices, 1 - smoothing))
+
+    def _creeps(self, target: float) -> bool:
+        """Return whether the last rounds gained so little that a branch is worth more."""
+        self._values.append(self._value)
+        if self._lengths is None or len(self._values) <= _TAIL:
+            return False
+        gained = self._value - self._values[-1 - _TAIL]
+        return gained < _TAIL_GAIN * (target - self._value)
 
     def add(self, options: list[int], prices: Prices | None = None) -> None:
         """Add a choice as a column, and rows for what it breaks."""
@@ -276,19 +402,46 @@ class _PriceSearch:
         if len(self._columns[0].usage) < len(self._dual.rows):
             self._columns = [self._decoded(*met)[1] for met in self._choices]
 
+    def _weights(self, prices: Prices) -> list[float]:
+        return self._dual.weights(prices, self._serial)
+
+    def _added(self, prices: Prices) -> AddedTables | None:
+        return None if self._lengths is None else self._lengths.weighed(prices.paths)
+
+    def _mixture(self) -> tuple[Mixture, Prices]:
+        """Return the best mixture of the plans met, and what it says of the multipliers."""
+        if self._lengths is None:
+            mixture = solve_restricted_master(self._columns, self._dual.maxima)
+            return mixture, Prices(mixture.multipliers)
+        if self._master is None or self._master.rows < len(self._dual.rows):
+            self._master = self._new_master(self._lengths.graph)
+        for column in self._columns[self._master.columns :]:
+            self._master.add(column)
+        mixture, paths = self._master.solve()
+        return mixture, self._dual.within_weights(Prices(mixture.multipliers, paths))
+
+    def _new_master(self, graph: PathGraph) -> PathMaster:
+        dual = self._dual
+        spans = [replace(span, serial=dual.serial_rows(span, self._serial)) for span in dual.spans]
+        others = [maximum for maximum in dual.maxima if all(maximum != span.maximum for span in spans)]
+        return PathMaster(graph, spans, others, len(dual.rows), self._columns)
+
     def _decoded(self, prices: Prices, options: list[int]) -> tuple[Choice, Column]:
-        choice, (cost, *usage) = self._relaxation.decode([1.0, *prices], options)
-        return choice, Column(cost, tuple(usage))
+        added = self._added(prices) if self._has_wires else None  # they only decide on wires
+        choice, (cost, *usage) = self._relaxation.decode(self._weights(prices), options, added)
+        lengths = () if self._lengths is None else self._lengths.of(choice)
+        return choice, Column(cost, tuple(usage), lengths)
 
     def _proved(self, mixture: Mixture, rounds: int) -> Bound:
-        marginals = self._relaxation.marginals([1.0, *self._prices])
-        constant = self._dual.constant(self._prices)
+        prices = self._prices
+        marginals = self._relaxation.marginals(self._weights(prices), self._added(prices))
+        constant = self._dual.constant(prices)
         mixed = tuple(
             MixedPlan(share, tuple(options))
             for share, (_, options) in zip(mixture.shares, self._choices, strict=True)
             if share > 0
         )
-        return Bound(self._value, tuple(t - constant for t in marginals), self._prices, mixed, rounds)
+        return Bound(self._value, tuple(t - constant for t in marginals), prices, mixed, rounds)
 
 
 def goes_against(problem: PlacementProblem, options: Sequence[int], order: DeviceOrder) -> bool:
@@ -315,6 +468,17 @@ def _objective(problem: PlacementProblem) -> Multipliers:
         if multipliers is not None:
             total = total.plus(multipliers.times(term.weight))
     return total
+
+
+def _span_weights(problem: PlacementProblem) -> dict[int, float]:
+    """Return model -> what a second of its makespan counts; none that count nothing."""
+    weights: dict[int, float] = {}
+    for term in problem.objective:
+        if term.quantity.metric is CostMetric.MAKESPAN and term.weight > 0:
+            models = problem.models if term.quantity.model is None else [term.quantity.model]
+            for model in models:
+                weights[model] = weights.get(model, 0.0) + term.weight
+    return weights
 
 
 def _rows(problem: PlacementProblem) -> list[LinearRow]:

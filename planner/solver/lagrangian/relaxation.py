@@ -61,6 +61,14 @@ class _Factor:
     edges: tuple[tuple[int, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class AddedTables:
+    """What is added to the weighted rows: vertex -> table, tensor's table -> way to cross -> table."""
+
+    vertices: Sequence[Table]
+    tensors: Sequence[Sequence[Table]]
+
+
 class LagrangianRelaxation:
     """The tables of a problem for some rows; `minimise` and `marginals` weigh the rows.
 
@@ -84,6 +92,8 @@ class LagrangianRelaxation:
         self._factors: list[_Factor] = []
         for f, flow in enumerate(problem.flows):
             self._factors += self._flow(f, flow)
+        # Tensor and vertices of each of its tables.
+        self.tensor_scopes = [(factor.flow, factor.scope) for factor in self._factors]
         self._factors += self._rules()
         self._excluded: dict[int, Table] = {}
         self._backward: list[Table | None] = [None] * len(self._factors)
@@ -150,25 +160,30 @@ class LagrangianRelaxation:
             total = total | against[ends[0], ends[1]]
         return np.where(total, inf, 0.0) if total.any() else None
 
-    def minimise(self, weights: Sequence[float]) -> tuple[float, list[int]]:
+    def minimise(self, weights: Sequence[float], added: AddedTables | None = None) -> tuple[float, list[int]]:
         """Return the least weighted sum of the rows, and each vertex's option."""
-        return self._network.minimise(self._weighed(weights))
+        return self._network.minimise(self._weighed(weights, added))
 
-    def marginals(self, weights: Sequence[float]) -> list[Table]:
+    def marginals(self, weights: Sequence[float], added: AddedTables | None = None) -> list[Table]:
         """Return vertex -> option -> the least weighted sum with it."""
-        return self._network.marginals(self._weighed(weights))
+        return self._network.marginals(self._weighed(weights, added))
 
-    def decode(self, weights: Sequence[float], options: Sequence[int]) -> tuple[Choice, list[float]]:
+    def decode(
+        self, weights: Sequence[float], options: Sequence[int], added: AddedTables | None = None
+    ) -> tuple[Choice, list[float]]:
         """Return options with the wires that the weights prefer, and what each row is of them."""
         wires = [0] * len(self.problem.flows)
         sums = [0.0] * len(self._rows)
         for v, option in enumerate(options):
             for r, table in enumerate(self._unary[v]):
                 sums[r] += table[option]
-        for factor in self._factors:
+        for number, factor in enumerate(self._factors):
             index = tuple(options[v] for v in factor.scope)
             costs = [[_entry(table, index) for table in tables] for tables in factor.ways]
             totals = [sum(w * c for w, c in zip(weights, row, strict=False)) for row in costs]
+            if added is not None and len(totals) > 1:
+                more = (_entry(table, index) for table in added.tensors[number])
+                totals = [total + x for total, x in zip(totals, more, strict=True)]
             cheapest = totals.index(min(totals))
             if cheapest:
                 wires[factor.flow] = self.problem.flows[factor.flow].wires[cheapest - 1]
@@ -185,13 +200,17 @@ class LagrangianRelaxation:
             self._route_masks[form.routes] = _route_masks(self.problem, form)
         return self._route_masks[form.routes]
 
-    def _weighed(self, weights: Sequence[float]) -> list[Table]:
+    def _weighed(self, weights: Sequence[float], added: AddedTables | None) -> list[Table]:
         unary = [_total(rows, weights) for rows in self._unary]
+        if added is not None:
+            unary = [row + more for row, more in zip(unary, added.vertices, strict=True)]
         for v, excluded in self._excluded.items():
             unary[v] = unary[v] + excluded
         tensors = []
-        for factor, backward in zip(self._factors, self._backward, strict=True):
+        for number, (factor, backward) in enumerate(zip(self._factors, self._backward, strict=True)):
             tables = [_total(rows, weights) for rows in factor.ways]
+            if added is not None and number < len(added.tensors):
+                tables = [table + x for table, x in zip(tables, added.tensors[number], strict=True)]
             cheapest = tables[0] if len(tables) == 1 else np.minimum.reduce(np.broadcast_arrays(*tables))
             with_order = cheapest if backward is None else cheapest + backward
             tensors.append(np.broadcast_to(with_order, self._shape(factor)))

@@ -14,10 +14,11 @@ INFEASIBILITY_PENALTY = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A plan: its cost, and what it uses of each row; of a limit, as a fraction of it."""
+    """A plan: its cost, what it uses of each row (of a limit, as a fraction), seconds of path segments."""
 
     cost: float
     usage: tuple[float, ...]
+    lengths: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def build_program(
     problem: PlacementProblem,
     horizon_s: float = inf,
     device_order: Mapping[tuple[int, int], bool] | None = None,
+    serial: frozenset[int] = frozenset(),
 ) -> Program:
     """Return the integer program of a problem, without solving it.
 
@@ -42,9 +43,12 @@ def build_program(
         Seconds of a makespan that no plan of interest exceeds: the smaller, the tighter the relaxation.
     device_order
         Which device of a pair runs first, from `implied_order`; by default that of this problem.
+    serial
+        Devices that run a unit which is on every path of their model, in the plans of interest.
     """
     horizon_s = min(horizon_s, problem.tightest_limit(CostMetric.MAKESPAN), longest_s(problem))
     program = Program(problem, pulp.LpProblem("placement", pulp.LpMinimize), horizon_s)
+    program.serial = serial
     program.x = [[] for _ in problem.vertices]
     program.device_order = implied_order(problem) if device_order is None else device_order
     add_choice(program)

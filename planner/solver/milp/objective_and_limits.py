@@ -176,6 +176,7 @@ def _add_makespans(program: Program) -> None:
         past_stages = _seconds(program, (CostAccount.BETWEEN, (None, None, model)))
         program.add("makespan", past_stages <= span)
     _paths(program)
+    _serial_paths(program, busy)
     for (d, e), follows in runs_after.items():
         between = (d, e, problem.devices[d].model)
         arrival = start[d] + busy[d] + _seconds(program, (CostAccount.BETWEEN, between))
@@ -203,17 +204,43 @@ def _paths(program: Program) -> None:
             program.add("path", before + unit_s[v] <= finish[v] if v in finish else before <= span)
 
 
+def _serial_paths(program: Program, busy: list[pulp.LpAffineExpression]) -> None:
+    """Let no path take longer than the makespan, with all work of the devices that every path waits for.
+
+    For an edge u -> v: W[v] >= W[u] + transfer + seconds of v elsewhere; W + their work <= makespan.
+    """
+    problem = program.problem
+    waits, elsewhere_s = {}, {}
+    for v, vertex in enumerate(problem.vertices) if program.serial else ():
+        if not vertex.is_terminal:
+            waits[v] = program.variable(f"W_{v}")
+            options = program.options(v)
+            elsewhere_s[v] = sum_of([(x, o.seconds) for x, o in options if o.device not in program.serial])
+            work = [busy[d] for d in program.serial if problem.devices[d].model == vertex.model]
+            program.add("path", waits[v] >= elsewhere_s[v])
+            program.add("path", waits[v] + pulp.lpSum(work) <= program.spans[vertex.model])
+    for f, flow in enumerate(problem.flows):
+        for k, v in enumerate(flow.consumers):
+            if v in waits:
+                moves = program.g[f][k].items()
+                transfer = sum_of([(g, flow.forms[m].seconds(d, e)) for (d, e, m), g in moves])
+                start = waits.get(flow.producer)
+                before = transfer if start is None else transfer + start
+                program.add("path", before + elsewhere_s[v] <= waits[v])
+
+
 def _between_units(program: Program, f: int, k: int) -> Iterator[tuple[pulp.LpVariable, float]]:
     """Yield what takes time between a tensor's producer and one of its consumers, but for shared payments."""
     problem, flow = program.problem, program.problem.flows[f]
-    between_units = not (
-        problem.vertices[flow.producer].is_terminal or problem.vertices[flow.consumers[k]].is_terminal
-    )
+    # A source or a sink is part of no stage: no path waits for what its device does for it.
+    leaves_unit = not problem.vertices[flow.producer].is_terminal
+    enters_unit = not problem.vertices[flow.consumers[k]].is_terminal
+    between_units = leaves_unit and enters_unit
     for (d, e, m), g in program.g[f][k].items():
         form = flow.forms[m]
         seconds = form.seconds(d, e)
         if d != e and form.encode_s:
-            seconds += form.encode_s[d] + form.decode_s[e]
+            seconds += leaves_unit * form.encode_s[d] + enters_unit * form.decode_s[e]
         if d != e and between_units:
             seconds += problem.devices[e].start_s
             seconds += sum(

@@ -67,6 +67,8 @@ class Program:
         Flow -> (form, link) -> devices before the link, where that says all of its transport (no g then).
     device_order
         (a, b) with a < b -> whether device a runs first, where that is known.
+    serial
+        Devices all of whose work every path waits for.
     """
 
     problem: PlacementProblem
@@ -85,6 +87,7 @@ class Program:
     peaks: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
     scale: float = 1.0
     device_order: Mapping[tuple[int, int], bool] = field(default_factory=dict)
+    serial: frozenset[int] = frozenset()
     devices_before: list[dict[tuple[int, int], frozenset[int]]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
