@@ -53,6 +53,8 @@ _NEAR = 0.01  # relative distance of a node's bound and the best plan at which a
 _REACH = 1e-3
 _FEW_MORE = 3.0  # times as many options as within that, up to the best plan so far: then all at once
 _FARTHER = 5.0  # times as far where that found no plan
+_EXCLUDED_GAP = 0.5  # of the gap: below the best plan by less than is asked for, however numbers are rounded
+_BISECTION_SHARE = 0.2  # of what is left of the time, for the bound that it gives
 _SLACK = 1e-9  # relative: the relaxation adds the same costs in another order
 # Options of all vertices up to which a second solver is asked: its program is built in a second or so.
 _MOST_CHECKED = 3000
@@ -111,6 +113,7 @@ class _Search:
         self._looked_at: Choice | None = None  # the plan around which a better one was looked for
         self._nearby_s = 0.0  # seconds spent on that
         self._dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
+        self._excluded_from = inf  # the objective from which on plans are no longer looked for
         self._contradicted = False  # whether the solver denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
         self._device_order = implied_order(problem)
@@ -150,6 +153,9 @@ class _Search:
         Where the relaxation does not ask for further branches, an integer program solves what is left.
         """
         whole = Restriction(assumed_order(self._device_order))
+        if self._choice is None and dual.maxima:
+            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+        self._exclude_worse(dual)
         root = Node(whole, dual.bound(self._branching_ends, whole, enough=self._good_enough))
         self._dual_value = root.bound.value
         log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
@@ -157,6 +163,9 @@ class _Search:
         if self._choice is None and root.bound.value < inf:
             # Small problems are solved sooner than searched.
             self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+        bound_of_loads = self._least_possible(dual, root) if dual.maxima else 0.0
+        if bound_of_loads >= self._good_enough:
+            return bound_of_loads
         nodes, closed, count = [(root.bound.value, 0, root)], inf, 1
         while nodes and nodes[0][0] < self._good_enough and time.perf_counter() < self._branching_ends:
             _, _, node = heapq.heappop(nodes)
@@ -172,7 +181,29 @@ class _Search:
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
         if self._size == (0, 0) and self._choice is None:
             self._dual_value = inf  # no integer program had a say
-        return closed
+        return max(min(closed, self._excluded_from), bound_of_loads)
+
+    def _least_possible(self, dual: LagrangianDual, root: Node) -> float:
+        """Return a value that no plan is below: bisected, as without what alone reaches it there is none."""
+        least, tried = min(root.bound.value, self._excluded_from), self._good_enough
+        deadline = time.perf_counter() + _BISECTION_SHARE * self._left_s()
+        while least < tried < inf and time.perf_counter() < deadline:
+            middle = (least + tried) / 2
+            below = dual.below(middle)
+            least = max(least, min(middle, below.bound(deadline, root.within, root.bound, middle).value))
+            self._take_best_of(below)
+            tried = min(tried if least >= middle else middle, self._good_enough)
+            if tried - least <= self._options.gap * tried:
+                break
+        log.info("without what alone is too much: bound %.9g", least)
+        return least
+
+    def _exclude_worse(self, dual: LagrangianDual) -> None:
+        """Leave plans to the relaxation that are worth looking for, where a maximum tells them apart."""
+        worse_from = self._objective * (1 - _EXCLUDED_GAP * self._options.gap)
+        if dual.maxima and worse_from < self._excluded_from:
+            self._excluded_from = worse_from
+            dual.exclude_from(worse_from)
 
     def _solve_open(self, whole: Restriction, nodes: Sequence[Node]) -> float:
         """Solve what time left open, as one program; return a bound on all plans of the nodes."""
@@ -195,6 +226,7 @@ class _Search:
         """Return the nodes into which a node falls; none if an integer program is to solve it."""
         if node.bound.value > self._objective * (1 - _NEAR):
             return ()
+        self._exclude_worse(dual)
         further = tuple(branch(dual, node, self._branching_ends, self._good_enough))
         self._take_best_of(dual)
         return further

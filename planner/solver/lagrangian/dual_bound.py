@@ -6,6 +6,7 @@ mixed-integer programming", International Transactions in Operational Research 4
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from math import inf
 
@@ -33,6 +34,7 @@ _WORTH = 0.01  # of the distance to what is enough: branching adds more than tha
 _MOST_STATES = 3e7  # numbers per minimisation, so that a round takes seconds; beyond, no bound is tried
 _KEPT = 1e-6  # relative; what exceeds a limit by less may still keep it
 _HEAVY = 0.1  # of a limit; to look for lighter options that break it is not worth a marginal
+_ROUNDING = 1e-12  # relative: a table's sum of a few costs
 _STALLED = 12  # rounds without a better bound, every other one of them without smoothing
 
 Prices = tuple[float, ...]
@@ -126,6 +128,24 @@ class LagrangianDual:
             [~np.isin(np.arange(size), row) for size, row in zip(sizes, kept, strict=True)]
         )
 
+    def exclude_from(self, objective: float) -> None:
+        """Leave out, from here on, what alone brings a maximum so far that the objective reaches a value.
+
+        What remains bounds only the plans of a lower objective. Each of them has every unit and every tensor
+        within that value, which a mixture of plans need not have: so a period's bound rises most by this.
+        """
+        for maximum in self.maxima:
+            if maximum.weight > 0 and objective < inf:
+                for row in maximum.rows:
+                    self._relaxation.exclude_above(1 + row, objective / maximum.weight * (1 + _ROUNDING))
+
+    def below(self, objective: float) -> "LagrangianDual":
+        """Return the relaxation of the plans below a value alone, as `exclude_from` has it."""
+        below = copy(self)
+        below.rows, below._relaxation = list(self.rows), self._relaxation.duplicate()  # noqa: SLF001 (its own class)
+        below.exclude_from(objective)
+        return below
+
     def bound(
         self, deadline: float, within: Restriction, start: Bound | None = None, enough: float = inf
     ) -> Bound:
@@ -148,7 +168,7 @@ class LagrangianDual:
         for mixed in start.mixture if start else ():
             is_excluded = any(table[mixed.options[v]] for v, table in excluded.items())
             if not is_excluded and not goes_against(self.problem, mixed.options, within.order):
-                search.add(list(mixed.options))
+                search.add_known(list(mixed.options))
         return search.run(deadline, enough)
 
     def _with_breaking_options(
@@ -265,6 +285,11 @@ class _PriceSearch:
                     for a, b in zip(self._prices, mixture.multipliers, strict=True)
                 )
             )
+
+    def add_known(self, options: list[int]) -> None:
+        """Add a choice of other multipliers, unless parts of it were excluded since."""
+        if self._decoded(self._prices, options)[1].cost < inf:
+            self.add(options)
 
     def add(self, options: list[int], prices: Prices | None = None) -> None:
         """Add a choice as a column, and rows for what it breaks."""

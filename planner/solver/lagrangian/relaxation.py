@@ -6,7 +6,7 @@ For any multipliers of the limited quantities its least sum is a bound (Lagrangi
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from math import inf, prod
 
@@ -113,6 +113,22 @@ class LagrangianRelaxation:
         for rows, excluded in zip(self._unary, options, strict=True):
             # The objective's row: what is infinite there stays so at any multipliers.
             rows[0] = np.where(excluded, inf, rows[0])
+
+    def duplicate(self) -> "LagrangianRelaxation":
+        """Return a relaxation of its own: what is added to or left out of it stays in this one as it was."""
+        other = copy(self)
+        other._rows, other._factors = list(self._rows), list(self._factors)  # noqa: SLF001 (its own class)
+        other._unary = [list(rows) for rows in self._unary]  # noqa: SLF001
+        return other
+
+    def exclude_above(self, row: int, most: float) -> None:
+        """Leave out each option, and each way of a tensor, that alone spends more than this of a row."""
+        self.exclude_options([rows[row] > most for rows in self._unary])
+        # In place: restricted relaxations share the list.
+        self._factors[:] = [
+            replace(factor, ways=tuple(_without_above(way, row, most) for way in factor.ways))
+            for factor in self._factors
+        ]
 
     def restricted(
         self, order: DeviceOrder, excluded: Mapping[int, NDArray[np.bool_]]
@@ -268,6 +284,12 @@ def _pairwise_rules(
     for group in problem.together:
         yield from ((v, w, parted) for v, w in combinations(group, 2))
     yield from ((v, w, joined) for v, w in problem.apart)
+
+
+def _without_above(way: tuple[Table, ...], row: int, most: float) -> tuple[Table, ...]:
+    """Return the tables of a way to cross, infinite in the objective where a row has more than this."""
+    above = way[row] > most
+    return (np.where(above, inf, way[0]), *way[1:]) if above.any() else way
 
 
 def _entry(table: Table, index: tuple[int, ...]) -> float:

@@ -10,9 +10,10 @@ from small_problems import NOISE, small_problem
 from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.problem.devices import Device
+from planner.problem.devices import Device, Link
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
 from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
 from planner.solver.lagrangian.linear_quantity import multipliers_of
@@ -90,3 +91,34 @@ def test_prices_lift_the_bound_above_what_is_best_without_the_limit():
     dual, between = bound_of(limited)
     assert fast.value < between.value <= solve(limited).objective * (1 + 1e-9) <= slow.value * (1 + 2e-9)
     assert isinstance(dual.best, Choice)
+
+
+@settings(max_examples=30, deadline=None)
+@given(problems(max_units=3), st.integers(1, 8))
+def test_no_plan_below_a_value_is_below_the_bound_of_the_plans_below_it(problem, eighths):
+    period = (ObjectiveTerm(Quantity(CostMetric.PERIOD), 2.0),)
+    problem = replace(problem, objective=(*period, *problem.objective))
+    costs = [oracle.price(problem, choice) for choice in oracle.choices(problem)]
+    objectives = [cost.objective for cost in costs if oracle.feasible(problem, cost)]
+    value = eighths / 4 * min(objectives, default=0.1)
+    dual = LagrangianDual(problem, perf_counter)
+    below = dual.below(value).bound(perf_counter() + 10.0, Restriction())
+    assert all(objective >= min(below.value, value) - 1e-9 for objective in objectives)
+
+
+def test_a_mixture_cannot_send_a_part_of_a_tensor_that_takes_a_period_alone():
+    """One of two units has to leave a device; on average each does so by a quarter, and its input with it."""
+    unit = Vertex("u", (Option(0, weight_bytes=2.0), Option(1)))
+    source = Vertex("source", (Option(0),), is_terminal=True)
+    form = WireForm("float", 0, 1, (1.0,), (((), (0,)), (None, ())))
+    problem = PlacementProblem(
+        (Device("a"), Device("b")),
+        (unit, unit, source, source),
+        (Flow("in", 2, (0,), (form,)), Flow("in", 3, (1,), (form,))),
+        (Link("a-b", 0, 1),),
+        limits=(Limit(Quantity(CostMetric.MEMORY, 0), 3.0),),
+        objective=(ObjectiveTerm(Quantity(CostMetric.PERIOD)),),
+    )
+    dual, bound = bound_of(problem)
+    assert bound.value == pytest.approx(0.5)
+    assert dual.below(0.99).bound(perf_counter() + 10.0, Restriction()).value > 0.99
