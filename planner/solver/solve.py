@@ -19,7 +19,7 @@ from planner.solver.heuristics.construct import construct
 from planner.solver.heuristics.local_search import improve
 from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, assumed_order, branch
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction, goes_against
+from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction, breaks_limits, goes_against
 from planner.solver.lagrangian.linear_quantity import parts_of_maximum
 from planner.solver.lagrangian.relaxation import DeviceOrder
 from planner.solver.lagrangian.variable_elimination import Table
@@ -137,6 +137,9 @@ class _Search:
         dual = LagrangianDual(self._problem, time.perf_counter)
         if not dual.is_worth_while:
             every_option = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
+            if self._choice is None and breaks_limits(self._problem, self._branching_ends, time.perf_counter):
+                self._dual_value = inf
+                return self._result(inf)
             if self._choice is None:
                 self._construct()
             bound = self._solve_over(every_option, self._device_order)
@@ -398,7 +401,12 @@ class _Search:
         by_relaxation = self._dual_value == inf
         if by_relaxation and not self._is_small:
             return result
-        opinion = second_opinion(self._problem, self._options, max(self._left_s(), _LEAST_TIME_S))
+        # With a proof at hand, the explanation needs the time more than a second one.
+        spent_s = time.perf_counter() - self._began
+        most_s = _CHECK_SHARE * spent_s if by_relaxation else inf
+        opinion = second_opinion(
+            self._problem, self._options, max(min(self._left_s(), most_s), _LEAST_TIME_S)
+        )
         if opinion.choice is not None:
             log.warning("infeasible for %s, but a second solver has a plan", self._options.name)
             self._try(opinion.choice)

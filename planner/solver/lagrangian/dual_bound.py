@@ -7,7 +7,7 @@ mixed-integer programming", International Transactions in Operational Research 4
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
@@ -22,7 +22,7 @@ from planner.solver.lagrangian.linear_quantity import (
     no_multipliers,
     parts_of_maximum,
 )
-from planner.solver.lagrangian.relaxation import DeviceOrder, LagrangianRelaxation, LinearRow
+from planner.solver.lagrangian.relaxation import DeviceOrder, LagrangianRelaxation, LinearRow, SeparateUnits
 from planner.solver.lagrangian.restricted_master import Column, Maximum, Mixture, solve_restricted_master
 from planner.solver.lagrangian.variable_elimination import Table
 
@@ -35,6 +35,8 @@ _MOST_STATES = 3e7  # numbers per minimisation, so that a round takes seconds; b
 _KEPT = 1e-6  # relative; what exceeds a limit by less may still keep it
 _HEAVY = 0.1  # of a limit; to look for lighter options that break it is not worth a marginal
 _ROUNDING = 1e-12  # relative: a table's sum of a few costs
+_PATIENT = 200  # rounds: of nothing but limits, most multipliers bound nothing
+_BROKEN = 1e-6  # of limits by which a weighted sum of them is exceeded
 _STALLED = 12  # rounds without a better bound, every other one of them without smoothing
 
 Prices = tuple[float, ...]
@@ -97,9 +99,16 @@ class LagrangianDual:
     ----------
     clock
         Returns seconds.
+    relaxation
+        Which one: what has too many states as a whole may be bounded with separate units.
     """
 
-    def __init__(self, problem: PlacementProblem, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        problem: PlacementProblem,
+        clock: Callable[[], float],
+        relaxation: type[LagrangianRelaxation] = LagrangianRelaxation,
+    ) -> None:
         self.problem, self.clock = problem, clock
         self.rows = _rows(problem)
         self.maxima: list[Maximum] = []
@@ -109,7 +118,7 @@ class LagrangianDual:
                 self.maxima.append(Maximum(term.weight, tuple(range(first, first + len(parts)))))
                 self.rows += [LinearRow(part) for part in parts]
         self._of_maxima = {row for maximum in self.maxima for row in maximum.rows}
-        self._relaxation = LagrangianRelaxation(problem, [LinearRow(_objective(problem)), *self.rows])
+        self._relaxation = relaxation(problem, [LinearRow(_objective(problem)), *self.rows])
         self._memory = [x for x in problem.limits if x.quantity.metric is CostMetric.MEMORY and x.at_most > 0]
         self.best: Choice | None = None
         self.objective = inf
@@ -147,7 +156,12 @@ class LagrangianDual:
         return below
 
     def bound(
-        self, deadline: float, within: Restriction, start: Bound | None = None, enough: float = inf
+        self,
+        deadline: float,
+        within: Restriction,
+        start: Bound | None = None,
+        enough: float = inf,
+        patience: int = _STALLED,
     ) -> Bound:
         """Return the highest bound found on the plans within a restriction.
 
@@ -159,6 +173,8 @@ class LagrangianDual:
             A bound of plans among which these are.
         enough
             A value at which the bound is high enough.
+        patience
+            Rounds without a better bound after which the search ends.
         """
         excluded = {v: ~np.isin(self._relaxation.devices[v], list(on)) for v, on in within.devices.items()}
         if start is not None:  # what breaks limits without any restriction is excluded for good
@@ -169,7 +185,7 @@ class LagrangianDual:
             is_excluded = any(table[mixed.options[v]] for v, table in excluded.items())
             if not is_excluded and not goes_against(self.problem, mixed.options, within.order):
                 search.add_known(list(mixed.options))
-        return search.run(deadline, enough)
+        return search.run(deadline, enough, patience)
 
     def _with_breaking_options(
         self, order: DeviceOrder, excluded: dict[int, NDArray[np.bool_]]
@@ -247,6 +263,12 @@ class LagrangianDual:
                 self._relaxation.exclude_options([table > 1 + _KEPT for table in least])
 
 
+def breaks_limits(problem: PlacementProblem, deadline: float, clock: Callable[[], float]) -> bool:
+    """Return whether no plan keeps a sum of limits, each times a multiplier, of separate units."""
+    dual = LagrangianDual(replace(problem, objective=()), clock, SeparateUnits)
+    return dual.bound(deadline, Restriction(), enough=_BROKEN, patience=_PATIENT).value > _BROKEN
+
+
 class _PriceSearch:
     """The search for the multipliers of one order of devices."""
 
@@ -256,7 +278,7 @@ class _PriceSearch:
         self._choices: list[tuple[Prices, list[int]]] = []
         self._columns: list[Column] = []
 
-    def run(self, deadline: float, enough: float) -> Bound:
+    def run(self, deadline: float, enough: float, patience: int) -> Bound:
         """Try multipliers until the bound rises no more, or is high enough."""
         trial, stalled, rounds = self._dual.within_weights(self._prices), 0, 0
         while True:
@@ -273,7 +295,7 @@ class _PriceSearch:
             mixture = solve_restricted_master(self._columns, self._dual.maxima)
             left = mixture.cost - self._value  # what better multipliers could add
             worth = max(_CLOSE * abs(mixture.cost), _WORTH * (enough - self._value) if enough < inf else 0.0)
-            final = left <= worth or stalled == _STALLED
+            final = left <= worth or stalled == patience
             if final or self._value > enough or self._dual.clock() > deadline:
                 return self._proved(mixture, rounds)
             smoothing = 0.0 if stalled % 2 else _SMOOTH  # smoothed prices that led nowhere are left

@@ -89,7 +89,7 @@ class LagrangianRelaxation:
         self._backward: list[Table | None] = [None] * len(self._factors)
         # A table per vertex, then one per factor, in the order in which `_weighed` gives them.
         scopes = [(v,) for v in range(len(self._sizes))]
-        self._network = Network(self._sizes, [*scopes, *(factor.scope for factor in self._factors)])
+        self._network = Network(self._sizes, [*scopes, *map(self._scope, self._factors)])
 
     @property
     def states(self) -> int:
@@ -182,8 +182,11 @@ class LagrangianRelaxation:
             for r, table in enumerate(self._unary[v]):
                 sums[r] += table[option]
         for factor in self._factors:
-            index = tuple(options[v] for v in factor.scope)
-            costs = [[_entry(table, index) for table in tables] for tables in factor.ways]
+            indices = [self._index(factor, way, weights, options) for way in factor.ways]
+            costs = [
+                [_entry(table, index) for table in way]
+                for way, index in zip(factor.ways, indices, strict=True)
+            ]
             totals = [sum(w * c for w, c in zip(weights, row, strict=False)) for row in costs]
             cheapest = totals.index(min(totals))
             if cheapest:
@@ -210,8 +213,25 @@ class LagrangianRelaxation:
             tables = [_total(rows, weights) for rows in factor.ways]
             cheapest = tables[0] if len(tables) == 1 else np.minimum.reduce(np.broadcast_arrays(*tables))
             with_order = cheapest if backward is None else cheapest + backward
-            tensors.append(np.broadcast_to(with_order, self._shape(factor)))
+            table = np.broadcast_to(with_order, self._shape(factor))
+            unseen = tuple(range(len(self._scope(factor)), table.ndim))
+            tensors.append(table.min(axis=unseen) if unseen else table)
         return [*unary, *tensors]
+
+    def _scope(self, factor: _Factor) -> Scope:
+        """Return the vertices over whose options a table is taken into account."""
+        return factor.scope
+
+    def _index(
+        self, factor: _Factor, way: Sequence[Table], weights: Sequence[float], options: Sequence[int]
+    ) -> tuple[int, ...]:
+        """Return the entry of a way's tables that counts where the vertices have some options."""
+        seen = self._scope(factor)
+        fixed = tuple(options[v] for v in seen)
+        if len(seen) == len(factor.scope):
+            return fixed
+        others = np.broadcast_to(_total(way, weights), self._shape(factor))[fixed]
+        return *fixed, *(int(i) for i in np.unravel_index(int(others.argmin()), others.shape))
 
     def _shape(self, factor: _Factor) -> tuple[int, ...]:
         return tuple(self._sizes[v] for v in factor.scope)
@@ -263,6 +283,16 @@ class LagrangianRelaxation:
                 zeros = np.zeros_like(table)
                 factors.append(_Factor((v, w), ((table, *(zeros for _ in self._rows[1:])),)))
         return factors
+
+
+class SeparateUnits(LagrangianRelaxation):
+    """A weaker relaxation for any graph: each tensor is read by whatever options it is cheapest for.
+
+    What is left is a choice for each vertex by itself.
+    """
+
+    def _scope(self, factor: _Factor) -> Scope:
+        return factor.scope[:1]
 
 
 def _pairwise_rules(
