@@ -137,8 +137,7 @@ class _Search:
         dual = LagrangianDual(self._problem, time.perf_counter)
         if not dual.is_worth_while:
             every_option = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
-            if self._choice is None and breaks_limits(self._problem, self._branching_ends, time.perf_counter):
-                self._dual_value = inf
+            if self._choice is None and self._breaks_limits():
                 return self._result(inf)
             if self._choice is None:
                 self._construct()
@@ -156,16 +155,9 @@ class _Search:
         Where the relaxation does not ask for further branches, an integer program solves what is left.
         """
         whole = Restriction(assumed_order(self._device_order))
-        if self._choice is None and dual.maxima:
-            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
-        self._exclude_worse(dual)
-        root = Node(whole, dual.bound(self._branching_ends, whole, enough=self._good_enough))
-        self._dual_value = root.bound.value
-        log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
-        self._take_best_of(dual)
-        if self._choice is None and root.bound.value < inf:
-            # Small problems are solved sooner than searched.
-            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+        root = self._bounded(dual, whole)
+        if self._choice is None and root.bound.value < inf and self._breaks_limits():
+            return inf
         bound_of_loads = self._least_possible(dual, root) if dual.maxima else 0.0
         if bound_of_loads >= self._good_enough:
             return bound_of_loads
@@ -185,6 +177,26 @@ class _Search:
         if self._size == (0, 0) and self._choice is None:
             self._dual_value = inf  # no integer program had a say
         return max(min(closed, self._excluded_from), bound_of_loads)
+
+    def _bounded(self, dual: LagrangianDual, whole: Restriction) -> Node:
+        """Return the node of all plans, once a first plan was looked for."""
+        if self._choice is None and dual.maxima:
+            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+        self._exclude_worse(dual)
+        root = Node(whole, dual.bound(self._branching_ends, whole, enough=self._good_enough))
+        self._dual_value = root.bound.value
+        log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
+        self._take_best_of(dual)
+        if self._choice is None and root.bound.value < inf:
+            # Small problems are solved sooner than searched.
+            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+        return root
+
+    def _breaks_limits(self) -> bool:
+        """Return whether the relaxation of separate units proves that there is no plan."""
+        if breaks_limits(self._problem, self._branching_ends, time.perf_counter):
+            self._dual_value = inf
+        return self._dual_value == inf
 
     def _least_possible(self, dual: LagrangianDual, root: Node) -> float:
         """Return a value that no plan is below: bisected, as without what alone reaches it there is none."""

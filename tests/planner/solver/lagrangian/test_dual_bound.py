@@ -161,3 +161,16 @@ def test_a_dense_graph_is_called_infeasible_although_no_relaxation_of_it_is_quic
     result = solve(problem)
     assert result.status == "infeasible"
     assert result.variables == 0, "an integer program was solved first"
+
+
+def test_limits_that_conflict_need_no_branches():
+    options = (Option(0, seconds=1.0, weight_bytes=2.0), Option(0, seconds=1.0, noise_power=1.0))
+    problem = PlacementProblem(
+        (Device("a"),),
+        tuple(Vertex(f"u{u}", options) for u in range(9)),
+        (),
+        limits=(Limit(Quantity(CostMetric.MEMORY, 0), 9.0), Limit(Quantity(CostMetric.NOISE), 4.0)),
+    )
+    result = solve(problem)
+    assert result.status == "infeasible"
+    assert result.variables == 0, "an integer program was solved first"
