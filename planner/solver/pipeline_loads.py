@@ -1,6 +1,5 @@
 """What stages of a pipeline load: devices between two sets of finished units, and links at one such set."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import inf
@@ -81,50 +80,9 @@ class StageLoads:
         load[weights[None, :] - weights[:, None] > limit * (1 + 1e-9)] = inf
         if problem.devices[device].transfers_block:
             load += self._transfers(device)
-        for seconds in self._terminal_loads(device).values():
-            np.maximum(load, seconds, out=load)
         load[~inside] = inf
         np.fill_diagonal(load, 0.0)
         return load
-
-    def _terminal_loads(self, device: int) -> dict[int, Matrix]:
-        """Return link -> first ideal -> last ideal -> seconds on it of a stage's inputs and outputs.
-
-        Tensors of a source or a sink, that is: where these are is known, whatever the other stages are.
-        """
-        loads: dict[int, Matrix] = {}
-        for flow in self.problem.flows:
-            touching, seconds = self._terminal_crossing(flow, device)
-            count = self.done[:, touching].sum(axis=1)
-            for link in np.flatnonzero(seconds):
-                of_stage = np.where(count[None, :] > count[:, None], seconds[link], 0.0)
-                loads[int(link)] = loads[int(link)] + of_stage if int(link) in loads else of_stage
-        return loads
-
-    def _terminal_crossing(self, flow: Flow, device: int) -> tuple[list[int], Matrix]:
-        """Return the units at which a tensor goes from or to a terminal, and link -> seconds."""
-        links = max(len(self.problem.links), 1)
-        position = {v: i for i, v in enumerate(self.units)}
-        if flow.producer not in position:
-            readers = [position[v] for v in flow.consumers if v in position]
-            starts = {o.device for o in self.problem.vertices[flow.producer].options}
-            routes = [(start, device) for start in starts]
-            return readers, self._least_seconds(flow, routes) if readers else np.zeros(links)
-        to_each = [
-            self._least_seconds(flow, [(device, o.device) for o in self.problem.vertices[v].options])
-            for v in flow.consumers
-            if v not in position
-        ]
-        # Several sinks on one route get the tensor once.
-        return [position[flow.producer]], np.max([np.zeros(links), *to_each], axis=0)
-
-    def _least_seconds(self, flow: Flow, ways: Sequence[tuple[int, int]]) -> Matrix:
-        """Return link -> the least seconds of a tensor on it, whatever its form and its way."""
-        links = max(len(self.problem.links), 1)
-        forms = self.pricing.forms(flow)
-        rows = [_on_route(form, start, end, links) for form in forms for start, end in ways]
-        least: Matrix = np.min(rows, axis=0)
-        return least
 
     def _weight(self, vertex: int, device: int, option: Option | None) -> float:
         if option is None or not self.pricing.is_bound:
