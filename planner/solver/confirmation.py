@@ -108,7 +108,10 @@ def _confirm_infeasible(
     if by_relaxation and not _is_small(problem):
         return result
     began = time.perf_counter()
-    opinion = second_opinion(problem, options, max(options.time_limit_s - result.runtime_s, LEAST_TIME_S))
+    # With a proof at hand, the explanation needs the time more than a second one.
+    most_s = _CHECK_SHARE * result.runtime_s if by_relaxation else inf
+    left_s = options.time_limit_s - result.runtime_s
+    opinion = second_opinion(problem, options, max(min(left_s, most_s), LEAST_TIME_S))
     result = replace(result, runtime_s=result.runtime_s + time.perf_counter() - began)
     if opinion.choice is not None and opinion.objective is not None:
         log.warning("infeasible for %s, but a second solver has a plan", options.name)

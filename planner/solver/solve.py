@@ -27,7 +27,7 @@ from planner.solver.heuristics.construct import construct
 from planner.solver.heuristics.local_search import improve
 from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, assumed_order, branch
-from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction
+from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction, breaks_limits
 from planner.solver.lagrangian.relaxation import DeviceOrder
 from planner.solver.lagrangian.serial_devices import SerialDevices
 from planner.solver.lagrangian.tree_decomposition import Table
@@ -61,6 +61,8 @@ _NEAR = 0.01  # relative distance of a node's bound and the best plan at which a
 _REACH = 1e-3
 _FEW_MORE = 3.0  # times as many options as within that, up to the best plan so far: then all at once
 _FARTHER = 5.0  # times as far where that found no plan
+_EXCLUDED_GAP = 0.5  # of the gap: below the best plan by less than is asked for, however numbers are rounded
+_BISECTION_SHARE = 0.2  # of what is left of the time, for the bound that it gives
 _SLACK = 1e-9  # relative: the relaxation adds the same costs in another order
 
 
@@ -117,6 +119,7 @@ class _Search:
         self._serial: SerialDevices | None = None  # branches where a makespan is minimised
         self.root: Bound | None = None  # of all plans
         self._in_sequence: Bound | None = None  # the same where all that runs is added up
+        self._excluded_from = inf  # the objective from which on plans are no longer looked for
         self._contradicted = False  # whether the solver denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
         self._device_order = implied_order(problem)
@@ -140,6 +143,8 @@ class _Search:
         dual = LagrangianDual(self._problem, time.perf_counter)
         if not dual.is_worth_while:
             every_option = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
+            if self._choice is None and self._breaks_limits():
+                return self._result(inf)
             if self._choice is None:
                 self._construct()
             bound = self._solve_over(every_option, self._device_order)
@@ -158,15 +163,12 @@ class _Search:
         whole = Restriction(assumed_order(self._device_order))
         if dual.paths is not None:
             self._serial = SerialDevices(self._problem, dual.paths.graph)
-        start = dual.start_from(self._in_sequence)
-        root = Node(whole, dual.bound(self._branching_ends, whole, start, enough=self._good_enough))
-        self.root = root.bound
-        self.dual_value = root.bound.value
-        log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
-        self._take_best_of(dual)
-        if self._choice is None and root.bound.value < inf:
-            # Small problems are solved sooner than searched.
-            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+        root = self._bounded(dual, whole)
+        if self._choice is None and root.bound.value < inf and self._breaks_limits():
+            return inf
+        bound_of_loads = self._least_possible(dual, root) if self._are_excludable(dual) else 0.0
+        if bound_of_loads >= self._good_enough:
+            return bound_of_loads
         nodes, closed, count = [(root.bound.value, 0, root)], inf, 1
         while nodes and nodes[0][0] < self._good_enough and time.perf_counter() < self._branching_ends:
             _, _, node = heapq.heappop(nodes)
@@ -182,7 +184,55 @@ class _Search:
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
         if self._size == (0, 0) and self._choice is None:
             self.dual_value = inf  # no integer program had a say
-        return closed
+        return max(min(closed, self._excluded_from), bound_of_loads)
+
+    def _bounded(self, dual: LagrangianDual, whole: Restriction) -> Node:
+        """Return the node of all plans, once a first plan was looked for."""
+        if self._choice is None and self._are_excludable(dual):
+            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+        self._exclude_worse(dual)
+        start = dual.start_from(self._in_sequence)
+        root = Node(whole, dual.bound(self._branching_ends, whole, start, enough=self._good_enough))
+        self.root = root.bound
+        self.dual_value = root.bound.value
+        log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
+        self._take_best_of(dual)
+        if self._choice is None and root.bound.value < inf:
+            # Small problems are solved sooner than searched.
+            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+        return root
+
+    def _breaks_limits(self) -> bool:
+        """Return whether the relaxation of separate units proves that there is no plan."""
+        if breaks_limits(self._problem, self._branching_ends, time.perf_counter):
+            self.dual_value = inf
+        return self.dual_value == inf
+
+    def _least_possible(self, dual: LagrangianDual, root: Node) -> float:
+        """Return a value that no plan is below: bisected, as without what alone reaches it there is none."""
+        least, tried = min(root.bound.value, self._excluded_from), self._good_enough
+        deadline = time.perf_counter() + _BISECTION_SHARE * self._left_s()
+        while least < tried < inf and time.perf_counter() < deadline:
+            middle = (least + tried) / 2
+            below = dual.below(middle)
+            least = max(least, min(middle, below.bound(deadline, root.within, root.bound, middle).value))
+            self._take_best_of(below)
+            tried = min(tried if least >= middle else middle, self._good_enough)
+            if tried - least <= self._options.gap * tried:
+                break
+        log.info("without what alone is too much: bound %.9g", least)
+        return least
+
+    def _exclude_worse(self, dual: LagrangianDual) -> None:
+        """Leave plans to the relaxation that are worth looking for, where a maximum tells them apart."""
+        worse_from = self._objective * (1 - _EXCLUDED_GAP * self._options.gap)
+        if self._are_excludable(dual) and worse_from < self._excluded_from:
+            self._excluded_from = worse_from
+            dual.exclude_from(worse_from)
+
+    def _are_excludable(self, dual: LagrangianDual) -> bool:
+        """Return whether single loads tell plans apart: those of periods do, of makespans paths do."""
+        return bool(dual.maxima) and dual.paths is None
 
     def _solve_open(self, whole: Restriction, nodes: Sequence[Node]) -> float:
         """Solve what time left open, as one program; return a bound on all plans of the nodes."""
@@ -205,6 +255,7 @@ class _Search:
         """Return the nodes into which a node falls; none if an integer program is to solve it."""
         if node.bound.value > self._objective * (1 - _NEAR):
             return ()
+        self._exclude_worse(dual)
         further = tuple(branch(dual, node, self._branching_ends, self._good_enough, self._serial))
         self._take_best_of(dual)
         return further

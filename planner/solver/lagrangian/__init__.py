@@ -3,7 +3,10 @@
 branching: branch and bound on the order of devices and on units' devices
 dual_bound: the multipliers at which the bound is highest (column generation)
 linear_quantity: what a second, a byte or a joule counts in a quantity
+path_lengths: how long a request takes along paths of units, as tables
+path_master: the linear program that mixes plans where makespans count the longest path
 relaxation: the problem without limits: a sum of tables over neighbouring units
 restricted_master: the linear program of the plans met so far, for the next multipliers
+serial_devices: branching on the devices whose work every path waits for
 tree_decomposition: the least sum of tables over a few variables each
 """

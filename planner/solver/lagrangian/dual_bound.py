@@ -6,6 +6,7 @@ mixed-integer programming", International Transactions in Operational Research 4
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -28,6 +29,7 @@ from planner.solver.lagrangian.relaxation import (
     DeviceOrder,
     LagrangianRelaxation,
     LinearRow,
+    SeparateUnits,
 )
 from planner.solver.lagrangian.restricted_master import Column, Maximum, Mixture, solve_restricted_master
 from planner.solver.lagrangian.tree_decomposition import Table
@@ -43,6 +45,9 @@ _HEAVY = 0.1  # of a limit; to look for lighter options that break it is not wor
 _BETTER = 0.98  # times the cost of a mixture that is not much better
 _TAIL = 6  # rounds that gain next to nothing, after which paths are rather branched on
 _TAIL_GAIN = 0.1  # of the distance to what is enough
+_ROUNDING = 1e-12  # relative: a table's sum of a few costs
+_PATIENT = 200  # rounds: of nothing but limits, most multipliers bound nothing
+_BROKEN = 1e-6  # of limits by which a weighted sum of them is exceeded
 _STALLED = 12  # rounds without a better bound, every other one of them without smoothing
 
 
@@ -125,9 +130,16 @@ class LagrangianDual:
     ----------
     clock
         Returns seconds.
+    relaxation
+        Which one: what has too many states as a whole may be bounded with separate units.
     """
 
-    def __init__(self, problem: PlacementProblem, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        problem: PlacementProblem,
+        clock: Callable[[], float],
+        relaxation: type[LagrangianRelaxation] = LagrangianRelaxation,
+    ) -> None:
         self.problem, self.clock = problem, clock
         self.rows = _rows(problem)
         self.maxima: list[Maximum] = []
@@ -139,7 +151,7 @@ class LagrangianDual:
             for model, weight in _span_weights(problem).items()
         ]
         self._of_maxima = {row for maximum in self.maxima for row in maximum.rows}
-        self._relaxation = LagrangianRelaxation(problem, [LinearRow(_objective(problem)), *self.rows])
+        self._relaxation = relaxation(problem, [LinearRow(_objective(problem)), *self.rows])
         self.paths = PathLengths(self._relaxation) if self.spans and self.is_worth_while else None
         self._memory = [x for x in problem.limits if x.quantity.metric is CostMetric.MEMORY and x.at_most > 0]
         self.best: Choice | None = None
@@ -167,8 +179,31 @@ class LagrangianDual:
             [~np.isin(np.arange(size), row) for size, row in zip(sizes, kept, strict=True)]
         )
 
+    def exclude_from(self, objective: float) -> None:
+        """Leave out, from here on, what alone brings a maximum so far that the objective reaches a value.
+
+        What remains bounds only the plans of a lower objective. Each of them has every unit and every tensor
+        within that value, which a mixture of plans need not have: so a period's bound rises most by this.
+        """
+        for maximum in self.maxima:
+            if maximum.weight > 0 and objective < inf:
+                for row in maximum.rows:
+                    self._relaxation.exclude_above(1 + row, objective / maximum.weight * (1 + _ROUNDING))
+
+    def below(self, objective: float) -> "LagrangianDual":
+        """Return the relaxation of the plans below a value alone, as `exclude_from` has it."""
+        below = copy(self)
+        below.rows, below._relaxation = list(self.rows), self._relaxation.duplicate()  # noqa: SLF001 (its own class)
+        below.exclude_from(objective)
+        return below
+
     def bound(
-        self, deadline: float, within: Restriction, start: Bound | None = None, enough: float = inf
+        self,
+        deadline: float,
+        within: Restriction,
+        start: Bound | None = None,
+        enough: float = inf,
+        patience: int = _STALLED,
     ) -> Bound:
         """Return the highest bound found on the plans within a restriction.
 
@@ -180,6 +215,8 @@ class LagrangianDual:
             A bound of plans among which these are.
         enough
             A value at which the bound is high enough.
+        patience
+            Rounds without a better bound after which the search ends.
         """
         excluded = self._excluded(within)
         # What breaks limits without any restriction is excluded for good.
@@ -191,8 +228,8 @@ class LagrangianDual:
         for mixed in start.mixture if start else ():
             is_excluded = any(table[mixed.options[v]] for v, table in excluded.items())
             if not is_excluded and not goes_against(self.problem, mixed.options, within.order):
-                search.add(list(mixed.options))
-        return search.run(deadline, enough)
+                search.add_known(list(mixed.options))
+        return search.run(deadline, enough, patience)
 
     def _excluded(self, within: Restriction) -> dict[int, NDArray[np.bool_]]:
         return {v: ~np.isin(self._relaxation.devices[v], list(on)) for v, on in within.devices.items()}
@@ -336,6 +373,12 @@ class LagrangianDual:
                 self._relaxation.exclude_options([table > 1 + _KEPT for table in least])
 
 
+def breaks_limits(problem: PlacementProblem, deadline: float, clock: Callable[[], float]) -> bool:
+    """Return whether no plan keeps a sum of limits, each times a multiplier, of separate units."""
+    dual = LagrangianDual(replace(problem, objective=()), clock, SeparateUnits)
+    return dual.bound(deadline, Restriction(), enough=_BROKEN, patience=_PATIENT).value > _BROKEN
+
+
 class _PriceSearch:
     """The search for the multipliers of one order of devices."""
 
@@ -355,7 +398,7 @@ class _PriceSearch:
         self._lengths: CountedLengths | None = None if dual.paths is None else dual.paths.without(serial)
         self._master: PathMaster | None = None
 
-    def run(self, deadline: float, enough: float) -> Bound:
+    def run(self, deadline: float, enough: float, patience: int) -> Bound:
         """Try multipliers until the bound rises no more, or is high enough."""
         trial, stalled, rounds = self._dual.within_weights(self._prices), 0, 0
         cost = inf
@@ -376,7 +419,7 @@ class _PriceSearch:
             cost = mixture.cost
             left = mixture.cost - self._value  # what better multipliers could add
             worth = max(_CLOSE * abs(mixture.cost), _WORTH * (enough - self._value) if enough < inf else 0.0)
-            final = left <= worth or stalled == _STALLED or self._creeps(min(enough, mixture.cost))
+            final = left <= worth or stalled == patience or self._creeps(min(enough, mixture.cost))
             if final or self._value > enough or self._dual.clock() > deadline:
                 return self._proved(mixture, rounds)
             smoothing = 0.0 if stalled % 2 else _SMOOTH  # smoothed prices that led nowhere are left
@@ -391,6 +434,11 @@ class _PriceSearch:
             return False
         gained = self._value - self._values[-1 - _TAIL]
         return gained < _TAIL_GAIN * (target - self._value)
+
+    def add_known(self, options: list[int]) -> None:
+        """Add a choice of other multipliers, unless parts of it were excluded since."""
+        if self._decoded(self._prices, options)[1].cost < inf:
+            self.add(options)
 
     def add(self, options: list[int], prices: Prices | None = None) -> None:
         """Add a choice as a column, and rows for what it breaks."""

@@ -6,7 +6,7 @@ For any multipliers of the limited quantities its least sum is a bound (Lagrangi
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from math import inf, prod
 
@@ -99,7 +99,7 @@ class LagrangianRelaxation:
         self._backward: list[Table | None] = [None] * len(self._factors)
         # A table per vertex, then one per factor, in the order in which `_weighed` gives them.
         scopes = [(v,) for v in range(len(self._sizes))]
-        self._network = Network(self._sizes, [*scopes, *(factor.scope for factor in self._factors)])
+        self._network = Network(self._sizes, [*scopes, *map(self._scope, self._factors)])
 
     @property
     def states(self) -> int:
@@ -123,6 +123,22 @@ class LagrangianRelaxation:
         for rows, excluded in zip(self._unary, options, strict=True):
             # The objective's row: what is infinite there stays so at any multipliers.
             rows[0] = np.where(excluded, inf, rows[0])
+
+    def duplicate(self) -> "LagrangianRelaxation":
+        """Return a relaxation of its own: what is added to or left out of it stays in this one as it was."""
+        other = copy(self)
+        other._rows, other._factors = list(self._rows), list(self._factors)  # noqa: SLF001 (its own class)
+        other._unary = [list(rows) for rows in self._unary]  # noqa: SLF001
+        return other
+
+    def exclude_above(self, row: int, most: float) -> None:
+        """Leave out each option, and each way of a tensor, that alone spends more than this of a row."""
+        self.exclude_options([rows[row] > most for rows in self._unary])
+        # In place: restricted relaxations share the list.
+        self._factors[:] = [
+            replace(factor, ways=tuple(_without_above(way, row, most) for way in factor.ways))
+            for factor in self._factors
+        ]
 
     def restricted(
         self, order: DeviceOrder, excluded: Mapping[int, NDArray[np.bool_]]
@@ -178,11 +194,15 @@ class LagrangianRelaxation:
             for r, table in enumerate(self._unary[v]):
                 sums[r] += table[option]
         for number, factor in enumerate(self._factors):
-            index = tuple(options[v] for v in factor.scope)
-            costs = [[_entry(table, index) for table in tables] for tables in factor.ways]
+            indices = [self._index(factor, way, weights, options) for way in factor.ways]
+            costs = [
+                [_entry(table, index) for table in way]
+                for way, index in zip(factor.ways, indices, strict=True)
+            ]
             totals = [sum(w * c for w, c in zip(weights, row, strict=False)) for row in costs]
             if added is not None and len(totals) > 1:
-                more = (_entry(table, index) for table in added.tensors[number])
+                entries = zip(added.tensors[number], indices, strict=True)
+                more = (_entry(table, index) for table, index in entries)
                 totals = [total + x for total, x in zip(totals, more, strict=True)]
             cheapest = totals.index(min(totals))
             if cheapest:
@@ -213,8 +233,25 @@ class LagrangianRelaxation:
                 tables = [table + x for table, x in zip(tables, added.tensors[number], strict=True)]
             cheapest = tables[0] if len(tables) == 1 else np.minimum.reduce(np.broadcast_arrays(*tables))
             with_order = cheapest if backward is None else cheapest + backward
-            tensors.append(np.broadcast_to(with_order, self._shape(factor)))
+            table = np.broadcast_to(with_order, self._shape(factor))
+            unseen = tuple(range(len(self._scope(factor)), table.ndim))
+            tensors.append(table.min(axis=unseen) if unseen else table)
         return [*unary, *tensors]
+
+    def _scope(self, factor: _Factor) -> Scope:
+        """Return the vertices over whose options a table is taken into account."""
+        return factor.scope
+
+    def _index(
+        self, factor: _Factor, way: Sequence[Table], weights: Sequence[float], options: Sequence[int]
+    ) -> tuple[int, ...]:
+        """Return the entry of a way's tables that counts where the vertices have some options."""
+        seen = self._scope(factor)
+        fixed = tuple(options[v] for v in seen)
+        if len(seen) == len(factor.scope):
+            return fixed
+        others = np.broadcast_to(_total(way, weights), self._shape(factor))[fixed]
+        return *fixed, *(int(i) for i in np.unravel_index(int(others.argmin()), others.shape))
 
     def _shape(self, factor: _Factor) -> tuple[int, ...]:
         return tuple(self._sizes[v] for v in factor.scope)
@@ -268,6 +305,16 @@ class LagrangianRelaxation:
         return factors
 
 
+class SeparateUnits(LagrangianRelaxation):
+    """A weaker relaxation for any graph: each tensor is read by whatever options it is cheapest for.
+
+    What is left is a choice for each vertex by itself.
+    """
+
+    def _scope(self, factor: _Factor) -> Scope:
+        return factor.scope[:1]
+
+
 def _pairwise_rules(
     problem: PlacementProblem,
 ) -> Iterator[tuple[int, int, Callable[[Option, Option], bool]]]:
@@ -287,6 +334,12 @@ def _pairwise_rules(
     for group in problem.together:
         yield from ((v, w, parted) for v, w in combinations(group, 2))
     yield from ((v, w, joined) for v, w in problem.apart)
+
+
+def _without_above(way: tuple[Table, ...], row: int, most: float) -> tuple[Table, ...]:
+    """Return the tables of a way to cross, infinite in the objective where a row has more than this."""
+    above = way[row] > most
+    return (np.where(above, inf, way[0]), *way[1:]) if above.any() else way
 
 
 def _entry(table: Table, index: tuple[int, ...]) -> float:
