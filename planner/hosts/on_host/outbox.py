@@ -1,0 +1,112 @@
+"""Sends to one neighbour in order, again until it is accepted or too late."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from planner.hosts.on_host.messages import Event, Failure, TensorHeader, header_bytes
+from planner.hosts.on_host.network import Network, Outcome, Reply
+
+# Two at once: the next message is on its way while the acceptance of the one before comes back.
+_AT_ONCE = 2
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message for a neighbour.
+
+    Parameters
+    ----------
+    deadline
+        By `time.monotonic()`: when it is too late.
+    """
+
+    kind: str
+    header: TensorHeader | Failure
+    payload: bytes
+    deadline: float
+
+    def header_now(self, device: str, receiver: str) -> bytes:
+        """Return the header with what is known only when it is sent."""
+        header = self.header
+        if isinstance(header, TensorHeader):
+            sent = Event("sent", device, header.tensor, receiver, time.time_ns())
+            left_s = self.deadline - time.monotonic()
+            header = replace(header, left_s=left_s, events=(*header.events, sent))
+        return header_bytes(header)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of a message, and how long it took; `reason` is None if it was accepted."""
+
+    message: Outgoing
+    reason: str | None
+    seconds: float
+
+
+class Outbox:
+    """The messages for one neighbour.
+
+    Parameters
+    ----------
+    done
+        Told of each message when it has ended; called on a thread of the outbox.
+    most_messages
+        More than these are refused: with requests bounded at the source that does not happen.
+    """
+
+    def __init__(
+        self, network: Network, neighbour: str, done: Callable[[Sent], None], most_messages: int
+    ) -> None:
+        self._network, self._neighbour, self._done = network, neighbour, done
+        self._messages: queue.Queue[Outgoing | None] = queue.Queue(most_messages)
+        self._closed = threading.Event()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_AT_ONCE)]
+        for thread in self._threads:
+            thread.start()
+
+    def __len__(self) -> int:
+        return self._messages.qsize()
+
+    def put(self, message: Outgoing) -> None:
+        """Take a message; what does not fit ends at once, with a reason."""
+        try:
+            self._messages.put_nowait(message)
+        except queue.Full:
+            self._done(Sent(message, f"too many messages wait for {self._neighbour}", 0.0))
+
+    def close(self) -> None:
+        """End; what waits is dropped."""
+        self._closed.set()
+        for _ in self._threads:
+            try:
+                self._messages.put_nowait(None)
+            except queue.Full:
+                break
+
+    def _work(self) -> None:
+        while not self._closed.is_set():
+            message = self._messages.get()
+            if message is not None:
+                self._done(self._sent(message))
+
+    def _sent(self, message: Outgoing) -> Sent:
+        pause_s = _FIRST_PAUSE_S
+        reply = Reply(Outcome.UNREACHABLE)
+        while (left_s := message.deadline - time.monotonic()) > 0 and not self._closed.is_set():
+            began = time.monotonic()
+            header = message.header_now(self._network.name, self._neighbour)
+            reply = self._network.send(self._neighbour, message.kind, header, message.payload, left_s)
+            if reply.outcome is Outcome.ACCEPTED:
+                return Sent(message, None, time.monotonic() - began)
+            if reply.outcome is Outcome.REFUSED:
+                return Sent(message, f"{self._neighbour} refused it: {reply.reason}", 0.0)
+            self._closed.wait(min(pause_s, max(0.0, message.deadline - time.monotonic())))
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        return Sent(message, f"{self._neighbour} cannot be reached: {reply.reason or 'no answer'}", 0.0)
