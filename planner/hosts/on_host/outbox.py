@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from planner.hosts.on_host.messages import Event, Failure, TensorHeader, header_bytes
@@ -65,7 +66,7 @@ class Outbox:
         self, network: Network, neighbour: str, done: Callable[[Sent], None], most_messages: int
     ) -> None:
         self._network, self._neighbour, self._done = network, neighbour, done
-        self._messages: queue.Queue[Outgoing | None] = queue.Queue(most_messages)
+        self._messages: queue.Queue[Outgoing] = queue.Queue(most_messages)
         self._closed = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_AT_ONCE)]
         for thread in self._threads:
@@ -84,17 +85,11 @@ class Outbox:
     def close(self) -> None:
         """End; what waits is dropped."""
         self._closed.set()
-        for _ in self._threads:
-            try:
-                self._messages.put_nowait(None)
-            except queue.Full:
-                break
 
     def _work(self) -> None:
         while not self._closed.is_set():
-            message = self._messages.get()
-            if message is not None:
-                self._done(self._sent(message))
+            with suppress(queue.Empty):
+                self._done(self._sent(self._messages.get(timeout=_LONGEST_PAUSE_S)))
 
     def _sent(self, message: Outgoing) -> Sent:
         pause_s = _FIRST_PAUSE_S
