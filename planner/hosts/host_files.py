@@ -56,9 +56,20 @@ def write_texts(folder: Path, texts: HostTexts) -> None:
         ("Containerfile", "Containerfile"),
     ):
         _fill(name, values, folder / target)
-    packages = [name for name in (_ARRAYS, texts.runtime, _ENGINE) if name is not None]
-    pins = "".join(f"{name}=={metadata.version(name)}\n" for name in packages)
-    (folder / REQUIREMENTS).write_text(pins, encoding="utf-8")
+    (folder / REQUIREMENTS).write_text(_requirements(texts.runtime), encoding="utf-8")
+
+
+def _requirements(runtime: str | None) -> str:
+    """Return what a host installs: with hashes if the versions here are those that hashes are known of.
+
+    Forwarding hosts need no runtime.
+    """
+    names = [name for name in (_ARRAYS, runtime, _ENGINE) if name is not None]
+    pins = {f"{name}=={metadata.version(name)}" for name in names}
+    text = (resources.files("planner.hosts") / "templates" / "requirements.lock").read_text(encoding="utf-8")
+    if pins <= {line.rstrip(" \\") for line in text.splitlines()}:
+        return text
+    return "".join(f"{pin}\n" for pin in sorted(pins))
 
 
 def write_readme(folder: Path, deployment: str, hosts: Sequence[str]) -> None:
