@@ -1,6 +1,7 @@
 """A plan on several hosts: what each is given, requests through them, and what they show.
 
 certificates: a private certificate authority, and a certificate for each host
+chrome_trace: requests as a trace for Chrome and Perfetto
 deploy: writes a folder per host
 endpoints: where each host listens
 host_files: code, units and texts that lie in a host's folder
