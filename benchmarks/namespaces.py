@@ -1,5 +1,6 @@
-"""Hosts on one machine with shaped links between them: Linux network namespaces and `tc ... tbf`. Needs root."""
+"""Hosts on one machine with shaped links: Linux network namespaces and `tc ... tbf`. Needs root."""
 
+import itertools
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -50,7 +51,7 @@ def chain_of_hosts(hosts: Sequence[str]) -> Iterator[list[ShapedLink]]:
         for host in hosts:
             _run("ip", "netns", "add", _PREFIX + host)
             _ip_netns(host, "ip", "link", "set", "lo", "up")
-        links = [_connect(number, *pair) for number, pair in enumerate(zip(hosts, hosts[1:], strict=False))]
+        links = [_connect(number, *pair) for number, pair in enumerate(itertools.pairwise(hosts))]
         yield links
     finally:
         _remove(hosts)
