@@ -7,7 +7,8 @@ PlannerError
 ├── ProblemError    a table of costs is no placement problem
 ├── SolverError     the solver is missing or gave no answer
 ├── RebuildError    the mixed model or a stage is not what the plan says
-└── OutputError     a plan folder cannot be written or read
+├── OutputError     a plan folder cannot be written or read
+└── HostError       a host cannot be reached, or a request has no answer
 """
 
 
@@ -44,3 +45,7 @@ class RebuildError(PlannerError):
 
 class OutputError(PlannerError):
     """A plan folder cannot be written or read."""
+
+
+class HostError(PlannerError):
+    """A host cannot be reached, or a request has no answer."""

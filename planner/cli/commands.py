@@ -260,6 +260,78 @@ app.command(profile, help_epilogue=profile_command.EXAMPLES)
 app.command(inspect, help_epilogue=inspect_command.EXAMPLES)
 app.command(compare, help_epilogue=compare_command.EXAMPLES)
 app.command(cache_app)
+
+
+@app.command(
+    help_epilogue=examples(
+        "plan deploy plans/quickstart --out deploy",
+        "plan deploy plans/quickstart --out deploy --keys --host camera=10.0.0.5 --host gateway=10.0.0.1",
+    )
+)
+def deploy(
+    folder: Annotated[Path, Parameter(help="A plan folder.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Folder to write: one folder per device in it.")],
+    host: Annotated[
+        tuple[str, ...],
+        Parameter(help="NAME=ADDRESS[:PORT] where a device listens; default: this machine.", negative=()),
+    ] = (),
+    keys: Annotated[
+        bool, Parameter(help="Make a private certificate authority, and a key per device.", negative=())
+    ] = False,
+    insecure: Annotated[
+        bool, Parameter(help="Let devices listen beyond this machine without keys.", negative=())
+    ] = False,
+) -> int:
+    """Write a folder per device that serves its stages."""
+    from planner.cli.host_commands import deploy_plan
+    from planner.cli.models_commands import refuse_several
+
+    refuse_several(folder)
+    return deploy_plan(folder, out, host, keys=keys, insecure=insecure)
+
+
+@app.command(
+    help_epilogue=examples(
+        "plan request deploy --input samples.npz --output answers.npz",
+        "plan request deploy --input pictures --rate 30 --json",
+    )
+)
+def request(
+    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
+    /,
+    *,
+    input_file: Annotated[
+        Path, Parameter(name="--input", help=".npz with one array per input, a folder of pictures, or one.")
+    ],
+    output_file: Annotated[Path | None, Parameter(name="--output", help=".npz to write.")] = None,
+    rate: Annotated[
+        float | None, Parameter(help="Requests per second; default: each when the one before has ended.")
+    ] = None,
+    deadline_s: Annotated[float, Parameter(help="Seconds until a request without an answer fails.")] = 30.0,
+    json: Json = False,
+) -> int:
+    """Send requests through running hosts, and compare what they take with the plan."""
+    from planner.cli.host_commands import send_requests
+
+    return send_requests(folder, input_file, output_file, rate, deadline_s, json=json)
+
+
+@app.command(help_epilogue=examples("plan hosts deploy", "plan hosts deploy --watch"))
+def hosts(
+    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
+    /,
+    *,
+    watch: Annotated[bool, Parameter(help="Again every second, until interrupted.", negative=())] = False,
+    json: Json = False,
+) -> int:
+    """Show which hosts are there, what they serve, and what their connections let through."""
+    from planner.cli.host_commands import show_hosts
+
+    return show_hosts(folder, json=json, watch=watch)
+
+
 app.meta.suppress_keyboard_interrupt = False
 
 

@@ -35,16 +35,28 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> t
     else:
         manifest, stage_entry = read_stage(folder, stage)
         stages, inputs, outputs = (stage_entry,), stage_entry.inputs, stage_entry.outputs
-    _check_target(target)
+    check_target(target)
     run_input = read_run_input(source, inputs, [port.name for port in manifest.inputs], folder)
     chain = Chain([folder / s.file for s in stages], Runtime())
     names = [port.name for port in outputs]
     rows = [chain.run(feeds, names) for feeds in run_input.samples]
-    arrays = {name: _stacked([row[name] for row in rows], name) for name in names} | _file_names(
-        run_input, names
-    )
-    _write(target, arrays)
+    arrays = stacked_outputs(rows, names, run_input)
+    write_arrays(target, arrays)
     return tuple(arrays)
+
+
+def stacked_outputs(
+    rows: Sequence[Mapping[str, Array]], names: Sequence[str], run_input: RunInput
+) -> dict[str, Array]:
+    """Return output name -> an array over all samples, and the names of the pictures where they are some.
+
+    Raises
+    ------
+    DataError
+        If samples have outputs of different shapes.
+    """
+    arrays = {name: _stacked([row[name] for row in rows], name) for name in names}
+    return arrays | _file_names(run_input, names)
 
 
 def _stacked(values: Sequence[Array], name: str) -> Array:
@@ -61,15 +73,28 @@ def _file_names(run_input: RunInput, outputs: Sequence[str]) -> dict[str, Array]
     return {name: np.asarray(run_input.files)} if run_input.files else {}
 
 
-def _check_target(path: Path) -> None:
-    """Refuse, before anything runs, a place that cannot be written."""
+def check_target(path: Path) -> None:
+    """Refuse, before anything runs, a place that cannot be written.
+
+    Raises
+    ------
+    OutputError
+        Saying why.
+    """
     if path.is_dir():
         raise OutputError(f"--output {path}: Is a directory")
     if not path.resolve().parent.is_dir():
         raise OutputError(f"--output {path}: No such file or directory: its folder does not exist")
 
 
-def _write(path: Path, arrays: Mapping[str, Array]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays as .npz, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If that fails.
+    """
     try:
         with writing_aside(path) as aside, aside.open("wb") as file:
             np.savez(file, **arrays)

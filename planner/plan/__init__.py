@@ -1,7 +1,9 @@
-"""The records of a plan: plan.json, manifest.json.
+"""The records of a plan: plan.json, manifest.json; of its hosts and of requests through them.
 
 configuration: where every unit runs and in which precision, in names
+host_status: what a host tells of itself
 manifest: manifest.json: files, ports and cuts
 models_record: models.json: what several models share
 plan_record: plan.json
+requests_record: what requests took, beside what the plan predicts
 """

@@ -33,6 +33,7 @@ LAYERS = [
     {"planner.comparison", "planner.export_and_verify", "planner.run", "planner.run_models"},
     {"planner.report"},
     {"planner.output"},
+    {"planner.hosts"},
     {"planner.cli"},
     {"planner.__main__"},
 ]
@@ -58,6 +59,8 @@ DOORS = {
     "ruamel": ("planner.scenario",),
     "onnxruntime.quantization": ("profiling.quantization.quantize",),
     "cyclopts": ("planner.cli",),
+    "zenoh": ("planner.hosts.on_host.network",),
+    "cryptography": ("planner.hosts.certificates",),
     "rich": ("planner.report", "planner.cli"),
     "matplotlib": ("planner.report",),
     "jinja2": ("planner.report",),

@@ -1,0 +1,340 @@
+"""Writes a folder per host: stages, the code that serves them, the engine's configuration, keys.
+
+DEPLOY/deploy.json, README.md
+DEPLOY/camera/    copied to the camera: serve.py, host.json, zenoh.json5, stages/, keys/, requirements.txt ...
+DEPLOY/client/    for who asks, beside the source
+"""
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+import networkx as nx
+
+from planner.devices.runtime import origin_of
+from planner.errors import OutputError, UsageError
+from planner.hosts.endpoints import Endpoint, with_defaults
+from planner.hosts.host_files import README, HostTexts, write_code, write_readme, write_texts
+from planner.hosts.on_host.host_manifest import (
+    FORMAT,
+    MANIFEST,
+    NETWORK,
+    HostedFile,
+    HostedPlan,
+    HostedStage,
+    HostManifest,
+    RuntimeSpec,
+)
+from planner.hosts.routing import PlanRoutes, next_hops, spec_of
+from planner.hosts.zenoh_config import CLIENT, CLIENT_PATTERN, KEYS, access_control, host_config
+from planner.json_record import Record
+from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
+from planner.output.plan_folder import MANIFEST as PLAN_MANIFEST
+from planner.output.plan_folder import PLAN, read_folder
+from planner.plan.manifest import Manifest, StageEntry
+from planner.plan.plan_record import FORMAT as PLAN_FORMAT
+from planner.plan.plan_record import Plan
+from planner.scenario.loader import parse_scenario
+from planner.scenario.schema import Scenario
+from profiling.records.json_files import save_json
+
+DEPLOYMENT = "deploy.json"
+_MOST_REQUESTS = 16
+_RUNTIME = "onnxruntime"
+_HASH_LETTERS = 32  # 128 bits
+
+
+class DeployedHost(Record, frozen=True, kw_only=True):
+    """A host of a deployment, and where it listens."""
+
+    device: str
+    address: str
+    port: int
+    stages: int
+
+
+class DeployedPlan(Record, frozen=True, kw_only=True):
+    """A plan of a deployment, and where it lies for the client."""
+
+    name: str
+    folder: str
+
+
+class Deployment(Record, frozen=True, kw_only=True):
+    """What was deployed together; `encrypted` says whether hosts have keys."""
+
+    format: int
+    deployment: str
+    source: str
+    sink: str
+    encrypted: bool
+    most_requests: int
+    hosts: tuple[DeployedHost, ...]
+    plans: tuple[DeployedPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedFolder:
+    """A plan folder that is deployed."""
+
+    name: str
+    folder: Path
+    plan: Plan
+    manifest: Manifest
+
+
+def deploy(
+    folder: Path,
+    target: Path,
+    given: Mapping[str, Endpoint],
+    *,
+    keys: bool = False,
+    insecure: bool = False,
+) -> Deployment:
+    """Write a folder for each host that a plan uses, replacing an older deployment.
+
+    Parameters
+    ----------
+    given
+        Where hosts listen; the others do on this machine.
+    keys
+        Make a private certificate authority, and keys for all hosts.
+    insecure
+        Let hosts listen beyond this machine without keys.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no plan, or the target cannot be written.
+    UsageError
+        If an endpoint does not fit, or hosts would be open to everybody.
+    """
+    # Folders have the devices' names; what may be replaced is listed with its hash.
+    names = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    check_replaceable(target, f"--out {target}", "deployment", names, DEPLOYMENT)
+    plan, manifest = read_folder(folder)
+    plans = [DeployedFolder(folder.resolve().name, folder, plan, manifest)]
+    scenario = parse_scenario(bytes(plan.scenario))
+    writer = _Writer(plans, scenario, given, keys=keys)
+    writer.check_openness(insecure=insecure)
+    with atomic_directory(target, f"--out {target}") as fresh:
+        writer.write(fresh)
+    return writer.record
+
+
+class _Writer:
+    """One deployment."""
+
+    def __init__(
+        self,
+        plans: Sequence[DeployedFolder],
+        scenario: Scenario,
+        given: Mapping[str, Endpoint],
+        *,
+        keys: bool,
+    ) -> None:
+        self._plans, self._scenario, self._keys = plans, scenario, keys
+        taken = {CLIENT, DEPLOYMENT, README} & {device.name for device in scenario.devices}
+        if taken:
+            raise UsageError(
+                f"a device is called {taken.pop()!r}, as is what lies beside the devices: rename it"
+            )
+        links: nx.DiGraph = nx.DiGraph((link.source, link.target) for link in scenario.links)
+        self._routes = [PlanRoutes(plan.manifest, links) for plan in plans]
+        self._hops = {hop for routes in self._routes for hop in routes.hops()}
+        # Who asks is beside the source and gets its answers there.
+        self._hops |= self._way_back(links)
+        used = {scenario.source}.union(*(routes.devices() for routes in self._routes), *self._hops)
+        self.devices = [device.name for device in scenario.devices if device.name in used]
+        self.endpoints = with_defaults(given, self.devices)
+        self.deployment = self._hash()
+        self.record = self._record()
+
+    def _way_back(self, links: nx.DiGraph) -> set[tuple[str, str]]:
+        """Return hops that bring answers from the sink to the source, if no others do."""
+        source, sink = self._scenario.source, self._scenario.sink
+        connected: nx.Graph = nx.Graph(self._hops)
+        connected.add_nodes_from([source, sink])
+        if nx.has_path(connected, sink, source):
+            return set()
+        try:
+            path = nx.shortest_path(links, sink, source)
+        except nx.NetworkXNoPath as exc:
+            raise OutputError(f"there is no way for answers from {sink} to {source}") from exc
+        return set(itertools.pairwise(path))
+
+    def check_openness(self, *, insecure: bool) -> None:
+        """Refuse hosts that would take tensors from everybody.
+
+        Raises
+        ------
+        UsageError
+            Naming the first such host.
+        """
+        for name, endpoint in self.endpoints.items():
+            if not (endpoint.is_loopback or self._keys or insecure):
+                raise UsageError(
+                    f"--host {name}={endpoint.address}: anybody there could send it tensors; add --keys "
+                    "(or --insecure, in a network that nobody else can reach)"
+                )
+
+    def _hash(self) -> str:
+        """Return a hash of everything that hosts have to agree on."""
+        content = [[plan.name, msgspec.json.encode(plan.manifest).decode()] for plan in self._plans] + [
+            [name, endpoint.address] for name, endpoint in self.endpoints.items()
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:_HASH_LETTERS]
+
+    def _record(self) -> Deployment:
+        counts = {name: sum(len(self._stages(plan, name)) for plan in self._plans) for name in self.devices}
+        return Deployment(
+            format=PLAN_FORMAT,
+            deployment=self.deployment,
+            source=self._scenario.source,
+            sink=self._scenario.sink,
+            encrypted=self._keys,
+            most_requests=_MOST_REQUESTS,
+            hosts=tuple(
+                DeployedHost(device=name, address=end.host, port=end.port, stages=counts[name])
+                for name, end in self.endpoints.items()
+            ),
+            plans=tuple(
+                DeployedPlan(name=plan.name, folder=f"{CLIENT}/plans/{number:02d}")
+                for number, plan in enumerate(self._plans)
+            ),
+        )
+
+    def write(self, fresh: Path) -> None:
+        """Write all folders."""
+        for name in self.devices:
+            self._write_host(fresh / name, name)
+        self._write_client(fresh)
+        if self._keys:
+            self._write_keys(fresh)
+        for name in self.devices:
+            write_texts(fresh / name, self._texts(name))
+        write_readme(fresh, self.deployment, self._readme_lines())
+        save_json(self.record, fresh / DEPLOYMENT)
+        list_files(fresh, DEPLOYMENT)
+
+    def _write_host(self, folder: Path, name: str) -> None:
+        folder.mkdir()
+        hosted = []
+        for plan, routes in zip(self._plans, self._routes, strict=True):
+            stages = {
+                stage.number: _hosted_stage(plan.folder, folder, stage) for stage in self._stages(plan, name)
+            }
+            hosted.append(routes.hosted(name, plan.name, stages))
+        manifest = HostManifest(
+            deployment=self.deployment,
+            device=name,
+            source=self._scenario.source,
+            neighbours=tuple(self._neighbours(name)),
+            next_hop=next_hops(self._hops, name) if self._hops else {},
+            most_requests=_MOST_REQUESTS,
+            runtime=self._runtime(name) if any(plan.stages for plan in hosted) else None,
+            plans=tuple(hosted),
+        )
+        fields = asdict(manifest) | {"format": FORMAT, "plans": [_plan_fields(plan) for plan in hosted]}
+        (folder / MANIFEST).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+        write_code(folder)
+        others = {other: other for other in self._neighbours(name)}
+        if name == self._scenario.source:
+            others[CLIENT] = CLIENT_PATTERN
+        self._write_network(folder, name, name, self.endpoints[name], others, self._called_by(name))
+
+    def _write_client(self, fresh: Path) -> None:
+        folder = fresh / CLIENT
+        for deployed, plan in zip(self.record.plans, self._plans, strict=True):
+            own = fresh / deployed.folder
+            own.mkdir(parents=True)
+            for file in (PLAN, PLAN_MANIFEST):
+                shutil.copyfile(plan.folder / file, own / file)
+        source = self._scenario.source
+        self._write_network(folder, CLIENT, CLIENT_PATTERN, None, {source: source}, [source])
+
+    def _write_network(
+        self,
+        folder: Path,
+        name: str,
+        pattern: str,
+        listen: Endpoint | None,
+        others: Mapping[str, str],
+        connect: Sequence[str],
+    ) -> None:
+        rules = access_control(pattern, self.deployment, others) if self._keys else None
+        endpoints = [self.endpoints[other] for other in connect]
+        config = host_config(name, listen, endpoints, self._largest_bytes(), rules)
+        (folder / NETWORK).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+    def _write_keys(self, fresh: Path) -> None:
+        try:
+            from planner.hosts.certificates import CertificateAuthority
+        except ImportError as exc:
+            raise UsageError("--keys needs the extra: pip install 'splitquant[hosts]'") from exc
+        authority = CertificateAuthority()
+        for name, endpoint in self.endpoints.items():
+            authority.issue(fresh / name / KEYS, name, endpoint.host)
+        authority.issue(fresh / CLIENT / KEYS, CLIENT, CLIENT)
+
+    def _stages(self, plan: DeployedFolder, device: str) -> list[StageEntry]:
+        return [stage for stage in plan.manifest.stages if stage.device == device]
+
+    def _neighbours(self, name: str) -> list[str]:
+        others = {b if a == name else a for a, b in self._hops if name in (a, b)}
+        return sorted(others)
+
+    def _called_by(self, name: str) -> list[str]:
+        """Return the neighbours that a host connects to: of two, the one nearer to the source calls."""
+        order = {device: index for index, device in enumerate(self.devices)}
+        return [other for other in self._neighbours(name) if order[other] > order[name]]
+
+    def _largest_bytes(self) -> int:
+        ports = [
+            port
+            for plan in self._plans
+            for stage in plan.manifest.stages
+            for port in (*stage.inputs, *stage.outputs)
+        ]
+        return max((spec_of(port).size_bytes for port in ports), default=0)
+
+    def _runtime(self, name: str) -> RuntimeSpec:
+        origin, speedup = origin_of(self._scenario, self._scenario.device(name))
+        return RuntimeSpec(_RUNTIME, metadata.version(_RUNTIME), origin.threads, origin.provider, speedup)
+
+    def _texts(self, name: str) -> HostTexts:
+        runs = any(self._stages(plan, name) for plan in self._plans)
+        return HostTexts(name, self.endpoints[name], _RUNTIME if runs else None, self.deployment)
+
+    def _readme_lines(self) -> list[str]:
+        counts = {host.device: host.stages for host in self.record.hosts}
+        return [
+            f"- `{name}/` belongs on {name} ({end.address}): {counts[name] or 'no'} stage(s)"
+            for name, end in self.endpoints.items()
+        ]
+
+
+def _hosted_stage(source: Path, target: Path, stage: StageEntry) -> HostedStage:
+    """Copy a stage's files, and return what the host's manifest says of it."""
+    files = [HostedFile(stage.file, stage.sha256)]
+    if stage.data is not None:
+        files.append(HostedFile(stage.data.file, stage.data.sha256))
+    for file in files:
+        (target / file.file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file.file, target / file.file)
+    return HostedStage(
+        stage.number,
+        tuple(files),
+        tuple(spec_of(port) for port in stage.inputs),
+        tuple(spec_of(port) for port in stage.outputs),
+    )
+
+
+def _plan_fields(plan: HostedPlan) -> dict[str, object]:
+    return asdict(plan) | {"tensors": [asdict(tensor) for tensor in plan.tensors.values()]}

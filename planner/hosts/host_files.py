@@ -1,0 +1,82 @@
+"""Code, units and texts that lie in a host's folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata, resources
+from pathlib import Path
+from string import Template
+
+from planner.hosts.endpoints import Endpoint
+
+README, REQUIREMENTS, SCRIPT = "README.md", "requirements.txt", "serve.py"
+_CODE = {  # package -> its modules that a host runs; None for all
+    "planner.hosts.on_host": None,
+    "profiling.on_device": ("session_options",),
+}
+_ENGINE, _ARRAYS = "eclipse-zenoh", "numpy"
+
+
+@dataclass(frozen=True, slots=True)
+class HostTexts:
+    """What the texts in a host's folder say of it; `runtime` is None where it only forwards."""
+
+    device: str
+    endpoint: Endpoint
+    runtime: str | None
+    deployment: str
+
+
+def write_code(folder: Path) -> None:
+    """Write the script that is started, and the packages that it imports by their names here."""
+    for package, modules in _CODE.items():
+        target = folder.joinpath(*package.split("."))
+        target.mkdir(parents=True)
+        for part in (target, *target.relative_to(folder).parents):
+            (folder / part / "__init__.py").touch()
+        (folder / "__init__.py").unlink()
+        for module in resources.files(package).iterdir():
+            stem = module.name.removesuffix(".py")
+            if module.name == SCRIPT:
+                (folder / SCRIPT).write_bytes(module.read_bytes())
+            elif stem != module.name and (modules is None or stem in modules):
+                (target / module.name).write_bytes(module.read_bytes())
+
+
+def write_texts(folder: Path, texts: HostTexts) -> None:
+    """Write what a person or a service manager reads in a host's folder."""
+    values = {
+        "device": texts.device,
+        "deployment": texts.deployment,
+        "address": texts.endpoint.address,
+        "port": str(texts.endpoint.port),
+    }
+    for name, target in (
+        (README, README),
+        ("service", f"splitquant-{texts.device}.service"),
+        ("Containerfile", "Containerfile"),
+    ):
+        _fill(name, values, folder / target)
+    (folder / REQUIREMENTS).write_text(_requirements(texts.runtime), encoding="utf-8")
+
+
+def _requirements(runtime: str | None) -> str:
+    """Return what a host installs: with hashes if the versions here are those that hashes are known of.
+
+    Forwarding hosts need no runtime.
+    """
+    names = [name for name in (_ARRAYS, runtime, _ENGINE) if name is not None]
+    pins = {f"{name}=={metadata.version(name)}" for name in names}
+    text = (resources.files("planner.hosts") / "templates" / "requirements.lock").read_text(encoding="utf-8")
+    if pins <= {line.rstrip(" \\") for line in text.splitlines()}:
+        return text
+    return "".join(f"{pin}\n" for pin in sorted(pins))
+
+
+def write_readme(folder: Path, deployment: str, hosts: Sequence[str]) -> None:
+    """Write what lies above the hosts' folders."""
+    _fill("deployment.md", {"deployment": deployment, "hosts": "\n".join(hosts)}, folder / README)
+
+
+def _fill(name: str, values: dict[str, str], target: Path) -> None:
+    text = (resources.files("planner.hosts") / "templates" / name).read_text(encoding="utf-8")
+    target.write_text(Template(text).substitute(values), encoding="utf-8")

@@ -1,0 +1,174 @@
+"""Sends samples through running hosts, and says what they took beside what the plan predicts."""
+
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.errors import HostError
+from planner.hosts.on_host.messages import Event
+from planner.hosts.request_client import Answer, RequestClient
+from planner.hosts.request_times import RequestTimes, Span, SpanKind, request_times
+from planner.plan.manifest import Manifest
+from planner.plan.plan_record import Cut, Plan
+from planner.plan.requests_record import PartTimes, Percentiles, RequestsRecord
+from profiling.arrays import Feeds
+from profiling.progress import Progress
+
+_COMPUTE = "compute"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a request ended: with an answer, or with a reason."""
+
+    answer: Answer | None
+    reason: str = ""
+
+
+def send_all(
+    client: RequestClient, samples: Sequence[Feeds], progress: Progress, rate_per_s: float | None = None
+) -> Iterator[Ended]:
+    """Send samples and yield how each ended, in their order.
+
+    Parameters
+    ----------
+    rate_per_s
+        How many are sent in a second; one after the other, each when the one before has ended, if None.
+    """
+    pending: deque[Future[Answer]] = deque()
+    began = time.monotonic()
+    for number, feeds in enumerate(samples):
+        if rate_per_s is not None:
+            time.sleep(max(0.0, began + number / rate_per_s - time.monotonic()))
+        pending.append(client.submit(feeds))
+        while pending and (rate_per_s is None or pending[0].done()):
+            yield _ended(pending.popleft())
+            progress("requests", number + 1, len(samples))
+    while pending:
+        yield _ended(pending.popleft())
+
+
+def _ended(future: "Future[Answer]") -> Ended:
+    try:
+        return Ended(future.result())
+    except HostError as exc:
+        return Ended(None, str(exc))
+
+
+def clock_offsets(client: RequestClient) -> dict[str, float]:
+    """Return device -> its clock minus the source's, in seconds; 0 where hosts have not seen each other.
+
+    Raises
+    ------
+    HostError
+        If a host cannot be reached.
+    """
+    source = client.deployment.source
+    offsets, queue = {source: 0.0}, deque([source])
+    known = {host.device for host in client.deployment.hosts}
+    while queue:
+        device = queue.popleft()
+        for neighbour, offset_s in client.status(device).offsets_s.items():
+            if neighbour in known and neighbour not in offsets:
+                offsets[neighbour] = offsets[device] + offset_s
+                queue.append(neighbour)
+    return offsets
+
+
+def events_by_request(client: RequestClient) -> dict[str, list[Event]]:
+    """Return request -> what hosts tell of it, of this client's latest requests.
+
+    Raises
+    ------
+    HostError
+        If a host cannot be reached.
+    """
+    events: dict[str, list[Event]] = defaultdict(list)
+    for host in client.deployment.hosts:
+        for request, event in client.events(host.device):
+            events[request].append(event)
+    return events
+
+
+def requests_record(
+    client: RequestClient, plan: Plan, ended: Sequence[Ended], seconds: float
+) -> tuple[RequestsRecord, list[RequestTimes]]:
+    """Return what requests took beside what the plan predicts, and each request's own times.
+
+    Parameters
+    ----------
+    seconds
+        From the first request to the last answer.
+
+    Raises
+    ------
+    HostError
+        If a host does not tell what it did.
+    """
+    manifest = client.manifests[0]
+    answers = [one.answer for one in ended if one.answer is not None]
+    offsets_s, events = clock_offsets(client), events_by_request(client)
+    # Of many requests hosts know only the latest.
+    told = [events[answer.request] for answer in answers if events[answer.request]]
+    times = [request_times(own, manifest, offsets_s) for own in told]
+    predicted = plan.predicted
+    record = RequestsRecord(
+        deployment=client.deployment.deployment,
+        plan=client.deployment.plans[0].name,
+        requests=len(ended),
+        answered=len(answers),
+        retried=sum(answer.attempts > 1 for answer in answers),
+        failures=dict(Counter(one.reason for one in ended if one.answer is None)),
+        seconds=seconds,
+        requests_per_s=len(answers) / seconds if seconds else 0.0,
+        latency=percentiles([one.latency_s for one in times]),
+        predicted_latency_s=None if predicted is None else predicted.latency_s,
+        predicted_per_s=None if predicted is None else predicted.throughput_per_s,
+        round_trip=percentiles([answer.seconds for answer in answers]),
+        parts=tuple(_parts(plan, manifest, times)),
+    )
+    return record, times
+
+
+def percentiles(values: Sequence[float]) -> Percentiles | None:
+    """Return the percentiles of some seconds; None of none."""
+    if not values:
+        return None
+    p50, p90, p99 = np.percentile(values, (50, 90, 99)).tolist()
+    return Percentiles(p50_s=p50, p90_s=p90, p99_s=p99)
+
+
+def _parts(plan: Plan, manifest: Manifest, times: Sequence[RequestTimes]) -> Iterator[PartTimes]:
+    """Yield what each device computed and what crossed, in the order of the first request."""
+    compute_s = {} if plan.predicted is None else plan.predicted.compute_s
+    for device in dict.fromkeys(stage.device for stage in manifest.stages):
+        sums = [sum(span.seconds for span in _of(one, SpanKind.STAGE, device)) for one in times]
+        measured = percentiles(sums)
+        if measured is not None:
+            predicted_s = compute_s.get(device)
+            yield PartTimes(part=_COMPUTE, way=(device,), predicted_s=predicted_s, measured=measured)
+    for cut in manifest.cuts:
+        crossed = percentiles([seconds for one in times if (seconds := _crossing_s(one, cut)) is not None])
+        if crossed is not None:
+            yield PartTimes(part=cut.tensor, way=cut.path, predicted_s=cut.seconds, measured=crossed)
+
+
+def _of(times: RequestTimes, kind: SpanKind, device: str) -> Iterator[Span]:
+    return (span for span in times.spans if span.kind is kind and span.device == device)
+
+
+def _crossing_s(times: RequestTimes, cut: Cut) -> float | None:
+    """Return the seconds that a cut's tensor was on its links; None where it was not seen on all of them."""
+    hops = set(zip(cut.path, cut.path[1:], strict=False))
+    spans = [
+        span
+        for span in times.spans
+        if span.kind is SpanKind.LINK
+        and (span.device, span.other) in hops
+        and (span.subject == cut.tensor or span.subject.startswith(f"{cut.tensor}_"))
+    ]
+    return sum(span.seconds for span in spans) if {(s.device, s.other) for s in spans} == hops else None

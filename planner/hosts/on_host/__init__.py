@@ -1,0 +1,14 @@
+"""What is copied to a host and serves a device's stages there: standard library, NumPy, zenoh, the runtime.
+
+clock_offsets: how far the clocks of neighbours are apart, from small messages there and back
+event_log: what happened to requests, for whoever asks afterwards
+host: takes tensors, runs stages, hands results on; every request ends
+host_manifest: what a host is to serve, read and checked
+messages: tensors and headers as bytes
+network: the engine between hosts (Eclipse Zenoh): queries that are answered when a message is accepted
+open_requests: the requests that a host works on, by what they still wait for
+outbox: sends to one neighbour in order, again until it is accepted or too late
+serve: the script that is started on the host
+stage_runtime: opens and runs a stage; the only module that knows a runtime
+status: what a host tells of itself
+"""

@@ -1,0 +1,242 @@
+"""What a host is to serve: read from its folder, every file checked by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from planner.hosts.on_host.messages import TensorSpec
+
+MANIFEST, NETWORK = "host.json", "zenoh.json5"
+FORMAT = 1
+_CHUNK_BYTES = 2**20
+
+
+class HostManifestError(Exception):
+    """A folder that cannot be served as it is; the message says which file, and what to do."""
+
+
+@dataclass(frozen=True)
+class HostedFile:
+    """A file beside the manifest."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class HostedStage:
+    """A stage of one plan.
+
+    Parameters
+    ----------
+    files
+        The model first, then its weights if they lie in a file of their own.
+    """
+
+    number: int
+    files: tuple[HostedFile, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class RoutedTensor:
+    """A tensor that reaches this host or arises on it, and what becomes of it.
+
+    Parameters
+    ----------
+    number
+        Of the tensor in its plan: what messages call it.
+    sender
+        The neighbour it comes from; None if it arises here: from a stage, or from who asks.
+    receivers
+        Neighbours that it is sent to.
+    stages
+        Numbers of the stages here that read it.
+    is_answer
+        Whether it is an output of the model and due here.
+    """
+
+    spec: TensorSpec
+    number: int
+    sender: str | None
+    receivers: tuple[str, ...]
+    stages: tuple[int, ...]
+    is_answer: bool
+
+
+@dataclass(frozen=True)
+class HostedPlan:
+    """What this host does for one plan of the deployment.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Names of the model's; of outputs with their numbers.
+    tensors
+        By name.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: dict[str, int]
+    stages: tuple[HostedStage, ...]
+    tensors: dict[str, RoutedTensor]
+
+    def output(self, number: int) -> str | None:
+        """Return the model's output of a number, if it is one."""
+        return next((name for name, own in self.outputs.items() if own == number), None)
+
+    def name_of(self, number: int) -> str:
+        """Return the name of a tensor that this host has sent."""
+        routed = self.numbered(number)
+        return self.output(number) or str(number) if routed is None else routed.spec.name
+
+    def numbered(self, number: int) -> RoutedTensor | None:
+        """Return the tensor of a number, if it is one that this host has to do with."""
+        return next((tensor for tensor in self.tensors.values() if tensor.number == number), None)
+
+
+@dataclass(frozen=True)
+class RuntimeSpec:
+    """The runtime that the stages were planned with.
+
+    Parameters
+    ----------
+    speedup
+        Of the planned device over the one that was measured; below 1 if it is slower.
+    """
+
+    name: str
+    version: str
+    threads: int
+    provider: str
+    speedup: float
+
+
+@dataclass(frozen=True)
+class HostManifest:
+    """What one host serves.
+
+    Parameters
+    ----------
+    deployment
+        Hash of all that was deployed together; hosts of another one do not talk with this one.
+    neighbours
+        Hosts that this one exchanges messages with.
+    next_hop
+        Device -> the neighbour on the way there.
+    most_requests
+        How many requests may be on their way at once.
+    runtime
+        None if the host only forwards.
+    """
+
+    deployment: str
+    device: str
+    source: str
+    neighbours: tuple[str, ...]
+    next_hop: dict[str, str]
+    most_requests: int
+    runtime: RuntimeSpec | None
+    plans: tuple[HostedPlan, ...]
+
+    @property
+    def is_source(self) -> bool:
+        """Whether requests come in here."""
+        return self.device == self.source
+
+
+def read_host_manifest(folder: Path) -> HostManifest:
+    """Return what a folder is to serve.
+
+    Raises
+    ------
+    HostManifestError
+        If the manifest is missing or of another format, or a file is not the one that was deployed.
+    """
+    path = folder / MANIFEST
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise HostManifestError(f"{path}: cannot be read; deploy again ({exc})") from exc
+    if fields.get("format") != FORMAT:
+        raise HostManifestError(
+            f"{path}: format {fields.get('format')}, and this serves {FORMAT}; deploy again"
+        )
+    try:
+        manifest = _manifest(fields)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise HostManifestError(f"{path}: is damaged ({exc!r}); deploy again") from exc
+    for plan in manifest.plans:
+        for stage in plan.stages:
+            for file in stage.files:
+                _check_file(folder, file)
+    return manifest
+
+
+def _check_file(folder: Path, file: HostedFile) -> None:
+    path = folder / file.file
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            for piece in iter(partial(stream.read, _CHUNK_BYTES), b""):
+                digest.update(piece)
+    except OSError as exc:
+        raise HostManifestError(f"{path}: {exc.strerror}; copy the folder again") from exc
+    if digest.hexdigest() != file.sha256:
+        raise HostManifestError(f"{path}: is not the file that was deployed; copy the folder again")
+
+
+def _manifest(fields: dict[str, Any]) -> HostManifest:
+    runtime = fields["runtime"]
+    return HostManifest(
+        deployment=fields["deployment"],
+        device=fields["device"],
+        source=fields["source"],
+        neighbours=tuple(fields["neighbours"]),
+        next_hop=dict(fields["next_hop"]),
+        most_requests=int(fields["most_requests"]),
+        runtime=None if runtime is None else RuntimeSpec(**runtime),
+        plans=tuple(_plan(plan) for plan in fields["plans"]),
+    )
+
+
+def _plan(fields: dict[str, Any]) -> HostedPlan:
+    tensors = [_tensor(tensor) for tensor in fields["tensors"]]
+    return HostedPlan(
+        name=fields["name"],
+        inputs=tuple(fields["inputs"]),
+        outputs=dict(fields["outputs"]),
+        stages=tuple(_stage(stage) for stage in fields["stages"]),
+        tensors={tensor.spec.name: tensor for tensor in tensors},
+    )
+
+
+def _stage(fields: dict[str, Any]) -> HostedStage:
+    return HostedStage(
+        number=int(fields["number"]),
+        files=tuple(HostedFile(**file) for file in fields["files"]),
+        inputs=tuple(_spec(spec) for spec in fields["inputs"]),
+        outputs=tuple(_spec(spec) for spec in fields["outputs"]),
+    )
+
+
+def _tensor(fields: dict[str, Any]) -> RoutedTensor:
+    return RoutedTensor(
+        spec=_spec(fields["spec"]),
+        number=int(fields["number"]),
+        sender=fields["sender"],
+        receivers=tuple(fields["receivers"]),
+        stages=tuple(fields["stages"]),
+        is_answer=bool(fields["is_answer"]),
+    )
+
+
+def _spec(fields: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(fields["name"], fields["dtype"], tuple(fields["shape"]))

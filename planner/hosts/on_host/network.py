@@ -1,0 +1,181 @@
+"""The engine between hosts (Eclipse Zenoh): queries that are answered when a message is accepted.
+
+Keys are `splitquant/DEPLOYMENT/RECEIVER/SENDER/KIND`, so that access control can hold each device to what is
+its own. A query that nobody takes ends at once, one that is cut off ends when the connection does.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import zenoh
+
+from planner.hosts.on_host.messages import ROOT
+
+TENSOR, ANSWER, FAILURE, STATUS, EVENTS, PING = "tensor", "answer", "failure", "status", "events", "ping"
+_ALIVE = "alive"
+
+
+class Outcome(Enum):
+    """What became of a message."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to a message: bytes if it was accepted, a reason if not."""
+
+    outcome: Outcome
+    data: bytes = b""
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused."""
+        return self.data.decode(errors="replace")
+
+
+class Refused(Exception):  # noqa: N818 (a message is refused; that is no error of the host)
+    """A message that a host does not take; the text is the reason that its sender gets."""
+
+
+class Incoming:
+    """A message that came in; it is answered once, now or later."""
+
+    def __init__(self, query: Any) -> None:
+        self._query = query
+        _, _, _, self.sender, self.kind = str(query.key_expr).split("/")
+        self.header = b"" if query.attachment is None else query.attachment.to_bytes()
+        self.payload = b"" if query.payload is None else query.payload.to_bytes()
+
+    def accept(self, data: bytes = b"") -> None:
+        """Tell the sender that it was taken."""
+        self._end(lambda query: query.reply(query.key_expr, data))
+
+    def refuse(self, reason: str) -> None:
+        """Tell the sender that it was not taken."""
+        self._end(lambda query: query.reply_err(reason.encode()))
+
+    def _end(self, reply: Callable[[Any], None]) -> None:
+        query, self._query = self._query, None
+        if query is None:
+            return
+        try:
+            reply(query)
+        except zenoh.ZError:  # the sender has gone, and asks again if it comes back
+            pass
+        finally:
+            query.drop()
+
+
+class Network:
+    """A host's or client's connection to its neighbours.
+
+    Parameters
+    ----------
+    config
+        Zenoh's own configuration: endpoints, keys, access control.
+    deployment
+        Hash of what was deployed together.
+    name
+        Of the device, or of the client.
+
+    Raises
+    ------
+    OSError
+        If the configuration is refused, or nothing can be listened on.
+    """
+
+    def __init__(self, config: Path, deployment: str, name: str) -> None:
+        self.deployment, self.name = deployment, name
+        try:
+            self._session = zenoh.open(_configuration(config))
+        except zenoh.ZError as exc:
+            raise OSError(f"{config}: {exc}") from exc
+        self._declared: list[Any] = []
+
+    def serve(self, take: Callable[[Incoming], None]) -> None:
+        """Give each message that comes in to a function, which must not wait; and announce this host."""
+        key = f"{ROOT}/{self.deployment}/{self.name}/*/*"
+        self._declared.append(self._session.declare_queryable(key, lambda query: take(Incoming(query))))
+        self._declared.append(self._session.liveliness().declare_token(self._alive_key(self.name)))
+
+    def watch(self, neighbour: str, changed: Callable[[bool], None]) -> None:
+        """Tell a function whether a neighbour is there, now and whenever that changes."""
+
+        def on_sample(sample: Any) -> None:
+            changed(sample.kind == zenoh.SampleKind.PUT)
+
+        self._declared.append(
+            self._session.liveliness().declare_subscriber(self._alive_key(neighbour), on_sample, history=True)
+        )
+
+    def send(self, receiver: str, kind: str, header: bytes, payload: bytes, timeout_s: float) -> Reply:
+        """Send a message and wait until it is accepted, refused, or known not to arrive."""
+        ended = threading.Event()
+        replies: list[Reply] = []
+
+        def on_reply(reply: Any) -> None:
+            if reply.ok is not None:
+                replies.append(Reply(Outcome.ACCEPTED, reply.ok.payload.to_bytes()))
+            else:
+                replies.append(_refusal(reply.err.payload.to_bytes()))
+
+        try:
+            self._session.get(
+                f"{ROOT}/{self.deployment}/{receiver}/{self.name}/{kind}",
+                zenoh.handlers.Callback(on_reply, ended.set),
+                target=zenoh.QueryTarget.BEST_MATCHING,
+                consolidation=zenoh.ConsolidationMode.NONE,
+                timeout=max(timeout_s, 0.001),
+                congestion_control=zenoh.CongestionControl.BLOCK,
+                payload=payload,
+                attachment=header,
+            )
+        except zenoh.ZError as exc:
+            return Reply(Outcome.UNREACHABLE, str(exc).encode())
+        ended.wait(timeout_s + _GRACE_S)
+        return replies[0] if replies else Reply(Outcome.UNREACHABLE)
+
+    def close(self) -> None:
+        """Leave; what is on its way ends as unreachable."""
+        self._session.close()  # type: ignore[no-untyped-call]
+
+    def _alive_key(self, name: str) -> str:
+        return f"{ROOT}/{self.deployment}/{_ALIVE}/{name}"
+
+
+def _configuration(path: Path) -> Any:
+    """Return a configuration whose files are found wherever the process was started."""
+    config = zenoh.Config.from_file(str(path))
+    for key in _KEY_FILES:
+        text = config.get_json(f"transport/link/tls/{key}")
+        name = None if text is None else json.loads(text)
+        if name is not None:
+            config.insert_json5(f"transport/link/tls/{key}", json.dumps(str(path.resolve().parent / name)))
+    return config
+
+
+_KEY_FILES = (
+    "root_ca_certificate",
+    "listen_certificate",
+    "listen_private_key",
+    "connect_certificate",
+    "connect_private_key",
+)
+# Zenoh ends a query at its timeout itself; this is only for one that it would forget.
+_GRACE_S = 1.0
+_TIMEOUT_TEXT = b"Timeout"
+
+
+def _refusal(data: bytes) -> Reply:
+    outcome = Outcome.UNREACHABLE if data == _TIMEOUT_TEXT else Outcome.REFUSED
+    return Reply(outcome, data)

@@ -1,0 +1,70 @@
+"""Serve this folder's stages: `python serve.py`, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+_FOLDER = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    """Check the folder, open its stages, take requests."""
+    from planner.hosts.on_host.host import Host
+    from planner.hosts.on_host.host_manifest import NETWORK, HostManifestError, read_host_manifest
+    from planner.hosts.on_host.network import Network
+    from planner.hosts.on_host.stage_runtime import PacedStage, open_stage, runtime_version
+
+    options = _arguments()
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        manifest = read_host_manifest(_FOLDER)
+        stages = {}
+        if manifest.runtime is not None:
+            here = runtime_version(manifest.runtime.name)
+            if here != manifest.runtime.version and not options.any_version:
+                raise HostManifestError(
+                    f"{manifest.runtime.name} {here} is installed, planned was {manifest.runtime.version}: "
+                    "pip install -r requirements.txt, or start with --any-version"
+                )
+            for index, plan in enumerate(manifest.plans):
+                for stage in plan.stages:
+                    opened = open_stage(_FOLDER, stage, manifest.runtime)
+                    paced = PacedStage(opened, manifest.runtime.speedup) if options.paced else opened
+                    stages[index, stage.number] = paced
+        host = Host(manifest, Network(_FOLDER / NETWORK, manifest.deployment, manifest.device), stages)
+    except (HostManifestError, OSError) as exc:
+        print(f"serve.py: {exc}", file=sys.stderr)
+        return 1
+    host.start()
+    print(
+        f"{manifest.device} serves {len(stages)} stages of deployment {manifest.deployment[:12]}", flush=True
+    )
+    stop.wait()
+    host.close()
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--verbose", action="store_true", help="tell who comes and goes")
+    parser.add_argument(
+        "--any-version", action="store_true", help="run with another version of the runtime than was planned"
+    )
+    parser.add_argument(
+        "--paced",
+        action="store_true",
+        help="take as long as the planned device would, where that is slower (to try a plan on one machine)",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Opens and runs a stage; the only module that knows a runtime, so that stages of another one fit in here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from planner.hosts.on_host.host_manifest import HostedStage, HostManifestError, RuntimeSpec
+from planner.hosts.on_host.messages import TensorSpec
+
+_ONNX_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    **{f"tensor({name})": name for name in ("float16", "bool")},
+    **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+
+
+class StageRuntime(Protocol):
+    """One open stage."""
+
+    def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return output name -> array for one sample."""
+
+
+class OnnxRuntimeStage:
+    """A stage in ONNX Runtime, with the session options that the plan was measured with.
+
+    Raises
+    ------
+    HostManifestError
+        If the runtime is missing, or the file's inputs and outputs are not those of the manifest.
+    """
+
+    def __init__(self, folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> None:
+        import onnxruntime as ort
+
+        from profiling.on_device.session_options import session_options
+
+        path = folder / stage.files[0].file
+        options = session_options(runtime.threads)
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=[runtime.provider])
+        except Exception as exc:  # the runtime's own exceptions have no common class
+            raise HostManifestError(f"{path}: {runtime.name} cannot open it: {exc}") from exc
+        for what, ends, specs in (
+            ("inputs", self._session.get_inputs(), stage.inputs),
+            ("outputs", self._session.get_outputs(), stage.outputs),
+        ):
+            if _specs(ends) != sorted(specs, key=_name):
+                raise HostManifestError(f"{path}: its {what} are not those of the manifest; deploy again")
+        self._outputs = [spec.name for spec in stage.outputs]
+
+    def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return output name -> array for one sample."""
+        return dict(zip(self._outputs, self._session.run(self._outputs, dict(feeds))))
+
+
+class PacedStage:
+    """A stage that takes as long as on the planned device, where that is slower than this machine.
+
+    Parameters
+    ----------
+    speedup
+        Of the planned device over this machine; at least 1 changes nothing.
+    """
+
+    def __init__(self, stage: StageRuntime, speedup: float) -> None:
+        self._stage = stage
+        self._rest = max(0.0, 1.0 / speedup - 1.0)
+
+    def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return output name -> array for one sample."""
+        began = time.perf_counter()
+        outputs = self._stage.run(feeds)
+        time.sleep(self._rest * (time.perf_counter() - began))
+        return outputs
+
+
+def runtime_version(name: str) -> str:
+    """Return the version of a runtime here.
+
+    Raises
+    ------
+    HostManifestError
+        If it is not one of ours, or not installed.
+    """
+    if name != "onnxruntime":
+        raise HostManifestError(f"no runtime {name!r} here; this serves stages of onnxruntime")
+    try:
+        import onnxruntime as ort
+    except ImportError as exc:
+        raise HostManifestError(f"{name} is not installed: pip install -r requirements.txt") from exc
+    return str(ort.__version__)
+
+
+def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRuntimeStage:
+    """Return a stage that has run once on zeros, so that its first request is as quick as the others.
+
+    Raises
+    ------
+    HostManifestError
+        If it cannot be opened or run.
+    """
+    opened = OnnxRuntimeStage(folder, stage, runtime)
+    feeds = {spec.name: np.zeros(spec.shape, dtype=spec.dtype) for spec in stage.inputs}
+    try:
+        opened.run(feeds)
+    except Exception as exc:  # see above
+        raise HostManifestError(f"{stage.files[0].file}: does not run: {exc}") from exc
+    return opened
+
+
+def _name(spec: TensorSpec) -> str:
+    return spec.name
+
+
+def _specs(ends: Sequence[Any]) -> list[TensorSpec]:
+    specs = [TensorSpec(end.name, _ONNX_TYPES.get(end.type, end.type), tuple(end.shape)) for end in ends]
+    return sorted(specs, key=_name)

@@ -1,0 +1,344 @@
+"""Sends requests through running hosts and collects their answers; every request ends.
+
+with RequestClient(Path("deploy")) as client:
+answer = client.submit({"picture": picture}).result()
+"""
+
+import json
+import threading
+import time
+import uuid
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from planner.errors import DataError, HostError
+from planner.hosts.deploy import DEPLOYMENT, Deployment
+from planner.hosts.on_host.clock_offsets import ClockOffset, exchange
+from planner.hosts.on_host.host_manifest import NETWORK
+from planner.hosts.on_host.messages import (
+    CLIENT_PREFIX,
+    BadMessageError,
+    Event,
+    TensorHeader,
+    TensorSpec,
+    events_of,
+    failure,
+    tensor_bytes,
+    tensor_header,
+    tensor_of,
+)
+from planner.hosts.on_host.network import (
+    ANSWER,
+    EVENTS,
+    FAILURE,
+    PING,
+    STATUS,
+    TENSOR,
+    Incoming,
+    Network,
+    Outcome,
+)
+from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
+from planner.hosts.routing import spec_of, tensor_numbers
+from planner.hosts.zenoh_config import CLIENT
+from planner.output.plan_folder import MANIFEST, read_record
+from planner.plan.host_status import HostStatus
+from planner.plan.manifest import Manifest
+from profiling.arrays import Array, Feeds
+
+DEADLINE_S = 30.0
+_PAUSE_S = 0.2  # before a request is tried again
+_TICK_S = 0.1
+_PINGS, _PING_S, _STATUS_S, _EVENTS_S = 8, 1.0, 3.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request.
+
+    Parameters
+    ----------
+    outputs
+        Output name -> array.
+    request
+        The name that hosts know it by.
+    seconds
+        From sending it to having the answer, by the client's clock.
+    attempts
+        How often it was sent: more than once if hosts were lost on the way.
+    """
+
+    outputs: dict[str, Array]
+    request: str
+    seconds: float
+    plan: int
+    attempts: int
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A request on its way."""
+
+    name: str
+    feeds: Feeds
+    plan: int
+    deadline: float
+    future: "Future[Answer]"
+    attempts: int = 1
+    sent: float = 0.0
+    outputs: dict[str, Array] = field(default_factory=dict)
+
+
+class RequestClient:
+    """A connection to the source of a deployment.
+
+    Parameters
+    ----------
+    folder
+        What `plan deploy` wrote, or its `client` folder's parent on the source.
+    deadline_s
+        After which a request without an answer has failed.
+
+    Raises
+    ------
+    OutputError
+        If the folder is no deployment.
+    HostError
+        If the source cannot be reached.
+    """
+
+    def __init__(self, folder: Path, deadline_s: float = DEADLINE_S) -> None:
+        self.deployment = read_record(folder / DEPLOYMENT, Deployment)
+        self.manifests = [
+            read_record(folder / plan.folder / MANIFEST, Manifest) for plan in self.deployment.plans
+        ]
+        self._numbers = [tensor_numbers(manifest) for manifest in self.manifests]
+        self._deadline_s = deadline_s
+        self._name = CLIENT_PREFIX + uuid.uuid4().hex[:12]
+        self._lock = threading.RLock()
+        self._pending: dict[str, _Pending] = {}
+        self._room = threading.BoundedSemaphore(self.deployment.most_requests)
+        self._closed = threading.Event()
+        try:
+            self._network = Network(folder / CLIENT / NETWORK, self.deployment.deployment, self._name)
+        except OSError as exc:
+            raise HostError(f"{folder}: {exc}") from exc
+        self._network.serve(self._take)
+        self._network.watch(self.deployment.source, self._source_changed)
+        most_messages = self.deployment.most_requests * max(len(m.inputs) for m in self.manifests)
+        self._outbox = Outbox(self._network, self.deployment.source, self._sent, most_messages)
+        self._clock = ClockOffset()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+        self._ticker.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave; requests that have no answer yet fail."""
+        self._closed.set()
+        with self._lock:
+            for pending in list(self._pending.values()):
+                self._end(pending, HostError("the client was closed"))
+        self._outbox.close()
+        self._network.close()
+
+    def submit(self, feeds: Feeds, plan: int = 0) -> "Future[Answer]":
+        """Send a request and return its future answer; waits while too many are on their way.
+
+        Parameters
+        ----------
+        feeds
+            Input name -> array of the model's shape and type.
+        plan
+            Which plan of the deployment it runs by.
+
+        Raises
+        ------
+        DataError
+            If an input is missing, or has another shape or type, or holds NaN.
+        """
+        for port in self.manifests[plan].inputs:
+            _check_input(feeds, spec_of(port))
+        self._room.acquire()
+        future: Future[Answer] = Future()
+        # So that it cannot be cancelled any more: it is on its way.
+        future.set_running_or_notify_cancel()
+        deadline = time.monotonic() + self._deadline_s
+        pending = _Pending("", feeds, plan, deadline, future, sent=time.monotonic())
+        with self._lock:
+            self._send(pending)
+        return future
+
+    def _send(self, pending: _Pending) -> None:
+        """Send a request under a new name: what still comes of an earlier attempt belongs to nobody."""
+        pending.name = uuid.uuid4().hex
+        pending.outputs.clear()
+        self._pending[pending.name] = pending
+        for port in self.manifests[pending.plan].inputs:
+            array = pending.feeds[port.name]
+            number = self._numbers[pending.plan][port.name]
+            header = TensorHeader(pending.name, self._name, pending.plan, number, port.dtype, port.shape, 0.0)
+            self._outbox.put(Outgoing(TENSOR, header, tensor_bytes(array), pending.deadline))
+
+    def _take(self, message: Incoming) -> None:
+        try:
+            if message.sender != self.deployment.source:
+                raise BadMessageError(f"{message.sender} does not answer requests")
+            if message.kind == ANSWER:
+                self._take_answer(message)
+            elif message.kind == FAILURE:
+                told = failure(message.header)
+                message.accept()
+                self._failed(told.request, f"{told.device}: {told.reason}")
+            else:
+                raise BadMessageError(f"a client takes no {message.kind!r}")
+        except BadMessageError as exc:
+            message.refuse(str(exc))
+
+    def _take_answer(self, message: Incoming) -> None:
+        header = tensor_header(message.header)
+        with self._lock:
+            pending = self._pending.get(header.request)
+            if pending is None:
+                message.accept()  # of an earlier attempt
+                return
+            numbers = self._numbers[pending.plan]
+            outputs = {numbers[port.name]: port for port in self.manifests[pending.plan].outputs}
+            port = outputs.get(header.number)
+            if port is None or (header.dtype, header.shape) != (port.dtype, port.shape):
+                raise BadMessageError(f"tensor {header.number} is not an output of the plan")
+            pending.outputs[port.name] = tensor_of(message.payload, spec_of(port))
+            message.accept()
+            if len(pending.outputs) == len(outputs):
+                seconds = time.monotonic() - pending.sent
+                answer = Answer(dict(pending.outputs), pending.name, seconds, pending.plan, pending.attempts)
+                self._end(pending, answer)
+
+    def _sent(self, sent: Sent) -> None:
+        if sent.reason is not None:
+            self._failed(sent.message.header.request, sent.reason)
+
+    def _failed(self, name: str, reason: str) -> None:
+        """Try a request again if there is time, else let it fail."""
+        with self._lock:
+            pending = self._pending.pop(name, None)
+            if pending is None:
+                return
+            if time.monotonic() + _PAUSE_S >= pending.deadline or self._closed.is_set():
+                self._pending[name] = pending
+                self._end(pending, HostError(reason))
+                return
+            pending.attempts += 1
+        timer = threading.Timer(_PAUSE_S, self._again, (pending,))
+        timer.daemon = True
+        timer.start()
+
+    def _source_changed(self, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
+        """Try again what the source had, once it is back."""
+        if there:
+            return
+        with self._lock:
+            names = list(self._pending)
+        for name in names:
+            self._failed(name, f"{self.deployment.source} has gone")
+
+    def _again(self, pending: _Pending) -> None:
+        with self._lock:
+            if self._closed.is_set():
+                pending.future.set_exception(HostError("the client was closed"))
+                return
+            self._send(pending)
+
+    def _end(self, pending: _Pending, result: Answer | HostError) -> None:
+        del self._pending[pending.name]
+        if isinstance(result, Answer):
+            pending.future.set_result(result)
+        else:
+            pending.future.set_exception(result)
+        self._room.release()
+
+    def _tick(self) -> None:
+        while not self._closed.wait(_TICK_S):
+            now = time.monotonic()
+            with self._lock:
+                for pending in [pending for pending in self._pending.values() if pending.deadline <= now]:
+                    self._end(pending, HostError(f"no answer within {self._deadline_s:g} s"))
+
+    # What hosts tell ----------------------------------------------------------------------------------
+
+    def status(self, device: str) -> HostStatus:
+        """Return what a host tells of itself.
+
+        Raises
+        ------
+        HostError
+            If it cannot be reached, by way of the source.
+        """
+        reply = self._network.send(self.deployment.source, STATUS, device.encode(), b"", _STATUS_S)
+        if reply.outcome is not Outcome.ACCEPTED:
+            raise HostError(f"{device}: {reply.reason or f'{self.deployment.source} cannot be reached'}")
+        try:
+            return msgspec.json.decode(reply.data, type=HostStatus)
+        except msgspec.MsgspecError as exc:
+            raise HostError(f"{device}: tells a status that is not valid ({exc})") from exc
+
+    def events(self, device: str) -> list[tuple[str, Event]]:
+        """Return what happened to this client's requests on a host: (request, event), the latest ones.
+
+        Raises
+        ------
+        HostError
+            If it cannot be reached, by way of the source.
+        """
+        own = self._name.encode()
+        reply = self._network.send(self.deployment.source, EVENTS, device.encode(), own, _EVENTS_S)
+        if reply.outcome is not Outcome.ACCEPTED:
+            raise HostError(f"{device}: {reply.reason or f'{self.deployment.source} cannot be reached'}")
+        try:
+            return events_of(reply.data)
+        except BadMessageError as exc:
+            raise HostError(f"{device}: {exc}") from exc
+
+    def source_offset_s(self) -> float:
+        """Return the source's clock minus this one's, in seconds.
+
+        Raises
+        ------
+        HostError
+            If the source does not answer.
+        """
+        for _ in range(_PINGS):
+            sent_ns = time.time_ns()
+            reply = self._network.send(self.deployment.source, PING, b"", b"", _PING_S)
+            received_ns = time.time_ns()
+            if reply.outcome is Outcome.ACCEPTED:
+                arrived_ns, answered_ns = json.loads(reply.data)
+                self._clock.add(exchange(sent_ns, arrived_ns, answered_ns, received_ns))
+        if self._clock.best is None:
+            raise HostError(f"{self.deployment.source} cannot be reached")
+        return self._clock.best.offset_s
+
+
+def _check_input(feeds: Feeds, spec: TensorSpec) -> None:
+    if spec.name not in feeds:
+        raise DataError(f"input {spec.name!r} is missing")
+    array = feeds[spec.name]
+    if (str(array.dtype), tuple(array.shape)) != (spec.dtype, spec.shape):
+        raise DataError(
+            f"input {spec.name!r} is {array.dtype}{list(array.shape)}, not {spec.dtype}{list(spec.shape)}"
+        )
+    try:
+        tensor_of(tensor_bytes(array), spec)
+    except BadMessageError as exc:
+        raise DataError(f"input {exc}") from exc

@@ -1,0 +1,143 @@
+"""Which host sends what to which: a plan's stages and cuts, seen from each device."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import networkx as nx
+
+from planner.errors import OutputError
+from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage, RoutedTensor
+from planner.hosts.on_host.messages import TensorSpec
+from planner.plan.manifest import Manifest, Port
+
+
+@dataclass(slots=True)
+class _Way:
+    """How one tensor travels: from where it arises along a tree of devices."""
+
+    spec: TensorSpec
+    origin: str
+    sender: dict[str, str] = field(default_factory=dict)
+    receivers: dict[str, list[str]] = field(default_factory=dict)
+    stages: dict[str, list[int]] = field(default_factory=dict)
+    answer_at: str | None = None
+
+    def extend(self, path: Sequence[str]) -> None:
+        """Send it along a path that begins where it arises; a device gets it once."""
+        for before, after in itertools.pairwise(path):
+            if after == self.origin or after in self.sender:
+                continue
+            self.sender[after] = before
+            self.receivers.setdefault(before, []).append(after)
+
+    @property
+    def devices(self) -> set[str]:
+        """Every device that has it at some time."""
+        return {self.origin, *self.sender}
+
+
+class PlanRoutes:
+    """The ways of all tensors of a plan.
+
+    Parameters
+    ----------
+    links
+        Device -> devices that it has a link to, for tensors whose way the plan does not tell.
+
+    Raises
+    ------
+    OutputError
+        If a stage needs what nobody gives, or there is no way to it.
+    """
+
+    def __init__(self, manifest: Manifest, links: nx.DiGraph) -> None:
+        self._manifest, self._links = manifest, links
+        self._ways: dict[str, _Way] = {}
+        for port in manifest.inputs:
+            self._ways[port.name] = _Way(spec_of(port), manifest.source)
+        for stage in manifest.stages:
+            for port in stage.outputs:
+                self._ways.setdefault(port.name, _Way(spec_of(port), stage.device))
+        for stage in manifest.stages:
+            for port in stage.inputs:
+                way = self._bring(port.name, stage.device)
+                way.stages.setdefault(stage.device, []).append(stage.number)
+        for port in manifest.outputs:
+            self._bring(port.name, manifest.sink).answer_at = manifest.sink
+        self._numbers = tensor_numbers(manifest)
+
+    def _bring(self, name: str, device: str) -> _Way:
+        if name not in self._ways:
+            raise OutputError(f"the manifest has no stage that gives {name!r}")
+        way = self._ways[name]
+        if device not in way.devices:
+            way.extend(self._path(name, way.origin, device))
+        return way
+
+    def _path(self, name: str, origin: str, device: str) -> Sequence[str]:
+        """Return the way that the plan gives a tensor: its own cut's, or one between the same devices."""
+        between = [cut for cut in self._manifest.cuts if (cut.source, cut.target) == (origin, device)]
+        # A tensor crosses under its own name, or with what its conversion adds to the name.
+        own = [cut for cut in between if name == cut.tensor or name.startswith(f"{cut.tensor}_")]
+        if own or between:
+            return max(own or between, key=lambda cut: len(cut.tensor)).path
+        try:
+            path: Sequence[str] = nx.shortest_path(self._links, origin, device)
+        except nx.NetworkXNoPath as exc:
+            raise OutputError(f"{name!r}: there is no way from {origin} to {device}") from exc
+        return path
+
+    def hops(self) -> Iterator[tuple[str, str]]:
+        """Yield each (device, next device) that some tensor takes."""
+        for way in self._ways.values():
+            yield from ((before, after) for after, before in way.sender.items())
+
+    def devices(self) -> set[str]:
+        """Return the devices that do something for the plan."""
+        return set().union(*(way.devices for way in self._ways.values()))
+
+    def hosted(self, device: str, name: str, stages: Mapping[int, HostedStage]) -> HostedPlan:
+        """Return what one device does.
+
+        Parameters
+        ----------
+        name
+            Of the plan.
+        stages
+            The device's own, by number.
+        """
+        tensors = {
+            tensor: RoutedTensor(
+                way.spec,
+                self._numbers[tensor],
+                way.sender.get(device),
+                tuple(way.receivers.get(device, ())),
+                tuple(way.stages.get(device, ())),
+                way.answer_at == device,
+            )
+            for tensor, way in self._ways.items()
+            if device in way.devices
+        }
+        inputs = tuple(port.name for port in self._manifest.inputs)
+        outputs = {port.name: self._numbers[port.name] for port in self._manifest.outputs}
+        return HostedPlan(name, inputs, outputs, tuple(stages.values()), tensors)
+
+
+def tensor_numbers(manifest: Manifest) -> dict[str, int]:
+    """Return what messages call each tensor of a plan."""
+    ports = [*manifest.inputs, *manifest.outputs]
+    for stage in manifest.stages:
+        ports += [*stage.inputs, *stage.outputs]
+    return {name: number for number, name in enumerate(sorted({port.name for port in ports}))}
+
+
+def spec_of(port: Port) -> TensorSpec:
+    """Return what a port's tensor is on a wire."""
+    return TensorSpec(port.name, port.dtype, port.shape)
+
+
+def next_hops(hops: set[tuple[str, str]], device: str) -> dict[str, str]:
+    """Return, for each other device, the neighbour on the way to it; connections work both ways."""
+    paths: dict[str, list[str]] = nx.single_source_shortest_path(nx.Graph(hops), device)
+    return {target: path[1] for target, path in paths.items() if target != device}

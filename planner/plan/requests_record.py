@@ -1,0 +1,60 @@
+"""What requests through running hosts took, beside what the plan predicts."""
+
+from planner.json_record import Record
+
+
+class Percentiles(Record, frozen=True, kw_only=True):
+    """Seconds that half, nine tenths and 99 of a hundred requests did not exceed."""
+
+    p50_s: float
+    p90_s: float
+    p99_s: float
+
+
+class PartTimes(Record, frozen=True, kw_only=True):
+    """A part of a request: what a device computes, or a tensor on its way.
+
+    Parameters
+    ----------
+    part
+        `compute`, or the tensor's name.
+    way
+        The device, or the devices on the way.
+    predicted_s
+        None where the plan prices no such part: answers that go back to who asks.
+    """
+
+    part: str
+    way: tuple[str, ...]
+    predicted_s: float | None
+    measured: Percentiles
+
+
+class RequestsRecord(Record, frozen=True, kw_only=True):
+    """A run of requests.
+
+    Parameters
+    ----------
+    latency, predicted_latency_s
+        From a request's last input at the source to its last output at the sink.
+    round_trip
+        From sending it to having the answer, where it was asked.
+    retried
+        Requests that were sent again because a host was lost.
+    failures
+        Reason -> how many requests ended with it.
+    """
+
+    deployment: str
+    plan: str
+    requests: int
+    answered: int
+    retried: int
+    failures: dict[str, int]
+    seconds: float
+    requests_per_s: float
+    latency: Percentiles | None
+    predicted_latency_s: float | None
+    predicted_per_s: float | None
+    round_trip: Percentiles | None
+    parts: tuple[PartTimes, ...] = ()

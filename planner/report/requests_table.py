@@ -1,0 +1,73 @@
+"""Requests and hosts for the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+
+from planner.formatting import short_name
+from planner.plan.host_status import HostStatus
+from planner.plan.requests_record import Percentiles, RequestsRecord
+from planner.report.table_style import line, new_table
+
+_MILLI = 1e3
+_PERCENT = 100.0
+_MBIT = 8e-6
+_UNKNOWN = "-"
+
+
+def requests_table(record: RequestsRecord) -> RenderableType:
+    """Return what requests took, beside what the plan predicts."""
+    table = new_table(
+        "measured beside predicted, ms", ("part", "where"), ("predicted", "p50", "p90", "p99", "p50 off by")
+    )
+    if record.latency is not None:
+        table.add_row("latency of one request", "", *_cells(record.predicted_latency_s, record.latency))
+    for part in record.parts:
+        table.add_row(short_name(part.part), " > ".join(part.way), *_cells(part.predicted_s, part.measured))
+    if record.round_trip is not None:
+        table.add_row("there and back", "", *_cells(None, record.round_trip))
+    return Group(table, *(line(text) for text in _summary(record)))
+
+
+def _cells(predicted_s: float | None, measured: Percentiles) -> list[str]:
+    off = _UNKNOWN if not predicted_s else f"{_PERCENT * (measured.p50_s / predicted_s - 1):+.1f}%"
+    values = (predicted_s, measured.p50_s, measured.p90_s, measured.p99_s)
+    return [_UNKNOWN if value is None else f"{value * _MILLI:.2f}" for value in values] + [off]
+
+
+def _summary(record: RequestsRecord) -> list[str]:
+    lines = [
+        f"{record.answered} of {record.requests} requests answered, {record.requests_per_s:.1f} per second"
+        + (f"; {record.retried} were sent again" if record.retried else "")
+    ]
+    if record.predicted_per_s is not None:
+        lines.append(f"the plan's pipeline handles {record.predicted_per_s:.1f} per second")
+    return lines + [f"{count} failed: {reason}" for reason, count in record.failures.items()]
+
+
+def hosts_table(hosts: Sequence[tuple[str, HostStatus | None]]) -> RenderableType:
+    """Return who is there and what each does; None for a host that does not answer."""
+    table = new_table("hosts", ("host", "plan"), ("stages", "open", "answered", "failed", "refused", "MiB"))
+    links = new_table("connections", ("from", "to"), ("Mbit/s", "round trip", "clock ms", "queue", "bytes"))
+    for name, status in hosts:
+        if status is None:
+            table.add_row(name, "not there", *[_UNKNOWN] * 6)
+            continue
+        counts = (status.stages, status.open, status.answered, status.failed, status.refused)
+        memory = _UNKNOWN if status.memory_mib is None else f"{status.memory_mib:.0f}"
+        table.add_row(name, ", ".join(status.plans), *map(str, counts), memory)
+        for other, link in status.links.items():
+            links.add_row(
+                name,
+                other if link.there else f"{other} (gone)",
+                _scaled(link.bytes_per_s, _MBIT, 1),
+                _scaled(link.round_trip_s, _MILLI, 2),
+                _scaled(link.clock_offset_s, _MILLI, 2),
+                str(link.queue),
+                str(link.bytes),
+            )
+    return Group(table, links)
+
+
+def _scaled(value: float | None, factor: float, digits: int) -> str:
+    return _UNKNOWN if value is None else f"{value * factor:.{digits}f}"
