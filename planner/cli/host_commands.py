@@ -50,7 +50,7 @@ def send_requests(
     json: bool,
 ) -> int:
     """Send samples through running hosts, write their answers, and say what they took."""
-    from planner.hosts.measure_requests import requests_record, send_all
+    from planner.hosts.measure_requests import clock_offsets, requests_record, send_all
     from planner.output.plan_folder import read_plan
     from planner.output.run_exported import check_target, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
@@ -71,7 +71,7 @@ def send_requests(
                 ended.append(one)
                 INTERRUPT.check()
             seconds = time.monotonic() - began
-        record, _ = requests_record(client, read_plan(own), ended, seconds)
+        record, _ = requests_record(client, read_plan(own), ended, seconds, clock_offsets(client))
         names = [port.name for port in client.manifests[0].outputs]
     answers = [one.answer for one in ended]
     if output_file is not None and all(answers):

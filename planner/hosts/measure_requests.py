@@ -1,15 +1,14 @@
 """Sends samples through running hosts, and says what they took beside what the plan predicts."""
 
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
 from planner.errors import HostError
-from planner.hosts.on_host.messages import Event
 from planner.hosts.request_client import Answer, RequestClient
 from planner.hosts.request_times import RequestTimes, Span, SpanKind, request_times
 from planner.plan.manifest import Manifest
@@ -79,23 +78,8 @@ def clock_offsets(client: RequestClient) -> dict[str, float]:
     return offsets
 
 
-def events_by_request(client: RequestClient) -> dict[str, list[Event]]:
-    """Return request -> what hosts tell of it, of this client's latest requests.
-
-    Raises
-    ------
-    HostError
-        If a host cannot be reached.
-    """
-    events: dict[str, list[Event]] = defaultdict(list)
-    for host in client.deployment.hosts:
-        for request, event in client.events(host.device):
-            events[request].append(event)
-    return events
-
-
 def requests_record(
-    client: RequestClient, plan: Plan, ended: Sequence[Ended], seconds: float
+    client: RequestClient, plan: Plan, ended: Sequence[Ended], seconds: float, offsets_s: Mapping[str, float]
 ) -> tuple[RequestsRecord, list[RequestTimes]]:
     """Return what requests took beside what the plan predicts, and each request's own times.
 
@@ -103,18 +87,10 @@ def requests_record(
     ----------
     seconds
         From the first request to the last answer.
-
-    Raises
-    ------
-    HostError
-        If a host does not tell what it did.
     """
     manifest = client.manifests[0]
     answers = [one.answer for one in ended if one.answer is not None]
-    offsets_s, events = clock_offsets(client), events_by_request(client)
-    # Of many requests hosts know only the latest.
-    told = [events[answer.request] for answer in answers if events[answer.request]]
-    times = [request_times(own, manifest, offsets_s) for own in told]
+    times = [request_times(answer.events, manifest, offsets_s) for answer in answers]
     predicted = plan.predicted
     record = RequestsRecord(
         deployment=client.deployment.deployment,

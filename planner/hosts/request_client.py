@@ -21,12 +21,10 @@ from planner.hosts.deploy import DEPLOYMENT, Deployment
 from planner.hosts.on_host.clock_offsets import ClockOffset, exchange
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.on_host.messages import (
-    CLIENT_PREFIX,
     BadMessageError,
     Event,
     TensorHeader,
     TensorSpec,
-    events_of,
     failure,
     tensor_bytes,
     tensor_header,
@@ -34,7 +32,6 @@ from planner.hosts.on_host.messages import (
 )
 from planner.hosts.on_host.network import (
     ANSWER,
-    EVENTS,
     FAILURE,
     PING,
     STATUS,
@@ -44,7 +41,7 @@ from planner.hosts.on_host.network import (
     Outcome,
 )
 from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
-from planner.hosts.routing import spec_of, tensor_numbers
+from planner.hosts.routing import spec_of
 from planner.hosts.zenoh_config import CLIENT
 from planner.output.plan_folder import MANIFEST, read_record
 from planner.plan.host_status import HostStatus
@@ -54,7 +51,7 @@ from profiling.arrays import Array, Feeds
 DEADLINE_S = 30.0
 _PAUSE_S = 0.2  # before a request is tried again
 _TICK_S = 0.1
-_PINGS, _PING_S, _STATUS_S, _EVENTS_S = 8, 1.0, 3.0, 30.0
+_PINGS, _PING_S, _STATUS_S = 8, 1.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +62,8 @@ class Answer:
     ----------
     outputs
         Output name -> array.
-    request
-        The name that hosts know it by.
+    events
+        What happened to it, each by the clock of its host.
     seconds
         From sending it to having the answer, by the client's clock.
     attempts
@@ -74,7 +71,7 @@ class Answer:
     """
 
     outputs: dict[str, Array]
-    request: str
+    events: tuple[Event, ...]
     seconds: float
     plan: int
     attempts: int
@@ -92,6 +89,7 @@ class _Pending:
     attempts: int = 1
     sent: float = 0.0
     outputs: dict[str, Array] = field(default_factory=dict)
+    events: dict[Event, None] = field(default_factory=dict)
 
 
 class RequestClient:
@@ -117,9 +115,8 @@ class RequestClient:
         self.manifests = [
             read_record(folder / plan.folder / MANIFEST, Manifest) for plan in self.deployment.plans
         ]
-        self._numbers = [tensor_numbers(manifest) for manifest in self.manifests]
         self._deadline_s = deadline_s
-        self._name = CLIENT_PREFIX + uuid.uuid4().hex[:12]
+        self._name = f"{CLIENT}-{uuid.uuid4().hex[:12]}"
         self._lock = threading.RLock()
         self._pending: dict[str, _Pending] = {}
         self._room = threading.BoundedSemaphore(self.deployment.most_requests)
@@ -184,11 +181,14 @@ class RequestClient:
         """Send a request under a new name: what still comes of an earlier attempt belongs to nobody."""
         pending.name = uuid.uuid4().hex
         pending.outputs.clear()
+        pending.events.clear()
         self._pending[pending.name] = pending
         for port in self.manifests[pending.plan].inputs:
             array = pending.feeds[port.name]
-            number = self._numbers[pending.plan][port.name]
-            header = TensorHeader(pending.name, self._name, pending.plan, number, port.dtype, port.shape, 0.0)
+            spec = spec_of(port)
+            header = TensorHeader(
+                pending.name, self._name, pending.plan, spec.name, spec.dtype, spec.shape, 0.0
+            )
             self._outbox.put(Outgoing(TENSOR, header, tensor_bytes(array), pending.deadline))
 
     def _take(self, message: Incoming) -> None:
@@ -213,16 +213,17 @@ class RequestClient:
             if pending is None:
                 message.accept()  # of an earlier attempt
                 return
-            numbers = self._numbers[pending.plan]
-            outputs = {numbers[port.name]: port for port in self.manifests[pending.plan].outputs}
-            port = outputs.get(header.number)
-            if port is None or (header.dtype, header.shape) != (port.dtype, port.shape):
-                raise BadMessageError(f"tensor {header.number} is not an output of the plan")
-            pending.outputs[port.name] = tensor_of(message.payload, spec_of(port))
+            outputs = {port.name: spec_of(port) for port in self.manifests[pending.plan].outputs}
+            if header.spec != outputs.get(header.tensor):
+                raise BadMessageError(f"{header.tensor!r} is not an output of the plan")
+            pending.outputs[header.tensor] = tensor_of(message.payload, header.spec)
+            pending.events.update(dict.fromkeys(header.events))
             message.accept()
-            if len(pending.outputs) == len(outputs):
+            if pending.outputs.keys() == outputs.keys():
                 seconds = time.monotonic() - pending.sent
-                answer = Answer(dict(pending.outputs), pending.name, seconds, pending.plan, pending.attempts)
+                answer = Answer(
+                    dict(pending.outputs), tuple(pending.events), seconds, pending.plan, pending.attempts
+                )
                 self._end(pending, answer)
 
     def _sent(self, sent: Sent) -> None:
@@ -292,23 +293,6 @@ class RequestClient:
             return msgspec.json.decode(reply.data, type=HostStatus)
         except msgspec.MsgspecError as exc:
             raise HostError(f"{device}: tells a status that is not valid ({exc})") from exc
-
-    def events(self, device: str) -> list[tuple[str, Event]]:
-        """Return what happened to this client's requests on a host: (request, event), the latest ones.
-
-        Raises
-        ------
-        HostError
-            If it cannot be reached, by way of the source.
-        """
-        own = self._name.encode()
-        reply = self._network.send(self.deployment.source, EVENTS, device.encode(), own, _EVENTS_S)
-        if reply.outcome is not Outcome.ACCEPTED:
-            raise HostError(f"{device}: {reply.reason or f'{self.deployment.source} cannot be reached'}")
-        try:
-            return events_of(reply.data)
-        except BadMessageError as exc:
-            raise HostError(f"{device}: {exc}") from exc
 
     def source_offset_s(self) -> float:
         """Return the source's clock minus this one's, in seconds.

@@ -65,7 +65,6 @@ class PlanRoutes:
                 way.stages.setdefault(stage.device, []).append(stage.number)
         for port in manifest.outputs:
             self._bring(port.name, manifest.sink).answer_at = manifest.sink
-        self._numbers = tensor_numbers(manifest)
 
     def _bring(self, name: str, device: str) -> _Way:
         if name not in self._ways:
@@ -110,7 +109,6 @@ class PlanRoutes:
         tensors = {
             tensor: RoutedTensor(
                 way.spec,
-                self._numbers[tensor],
                 way.sender.get(device),
                 tuple(way.receivers.get(device, ())),
                 tuple(way.stages.get(device, ())),
@@ -120,16 +118,8 @@ class PlanRoutes:
             if device in way.devices
         }
         inputs = tuple(port.name for port in self._manifest.inputs)
-        outputs = {port.name: self._numbers[port.name] for port in self._manifest.outputs}
+        outputs = tuple(port.name for port in self._manifest.outputs)
         return HostedPlan(name, inputs, outputs, tuple(stages.values()), tensors)
-
-
-def tensor_numbers(manifest: Manifest) -> dict[str, int]:
-    """Return what messages call each tensor of a plan."""
-    ports = [*manifest.inputs, *manifest.outputs]
-    for stage in manifest.stages:
-        ports += [*stage.inputs, *stage.outputs]
-    return {name: number for number, name in enumerate(sorted({port.name for port in ports}))}
 
 
 def spec_of(port: Port) -> TensorSpec:

@@ -1,7 +1,6 @@
 """What is copied to a host and serves a device's stages there: standard library, NumPy, zenoh, the runtime.
 
 clock_offsets: how far the clocks of neighbours are apart, from small messages there and back
-event_log: what happened to requests, for whoever asks afterwards
 host: takes tensors, runs stages, hands results on; every request ends
 host_manifest: what a host is to serve, read and checked
 messages: tensors and headers as bytes

@@ -8,25 +8,17 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from planner.hosts.on_host.clock_offsets import ClockOffset, exchange
-from planner.hosts.on_host.event_log import EventLog
-from planner.hosts.on_host.host_manifest import (
-    HostedPlan,
-    HostedStage,
-    HostManifest,
-    RoutedTensor,
-)
+from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage, HostManifest
 from planner.hosts.on_host.messages import (
-    CLIENT_PREFIX,
     Array,
     BadMessageError,
     Event,
     Failure,
     TensorHeader,
-    events_bytes,
     failure,
     tensor_bytes,
     tensor_header,
@@ -34,7 +26,6 @@ from planner.hosts.on_host.messages import (
 )
 from planner.hosts.on_host.network import (
     ANSWER,
-    EVENTS,
     FAILURE,
     PING,
     STATUS,
@@ -54,6 +45,7 @@ _TICK_S = 0.2  # how late a deadline may be noticed
 _PING_S, _PINGS_AT_ONCE = 2.0, 4
 _LONGEST_S = 3600.0  # what a request may ask for at most
 _ROOM = 4  # times the requests that the source lets in: what a host keeps at most
+_CLIENT = "client-"
 
 
 @dataclass(frozen=True)
@@ -82,14 +74,13 @@ class Host:
         self._lock = threading.RLock()
         self._requests = OpenRequests(_ROOM * manifest.most_requests)
         # At the source: requests that have been let in, and messages of those that wait for it.
-        self._let_in: dict[str, tuple[str, float, set[int]]] = {}
+        self._let_in: dict[str, tuple[str, float, set[str]]] = {}
         self._waiting: list[tuple[float, Incoming]] = []
         self._ready: queue.Queue[_Ready | None] = queue.Queue()
         self._links = {name: LinkSeen() for name in manifest.neighbours}
         self._offsets = {name: ClockOffset() for name in manifest.neighbours}
         self._present: dict[str, bool] = dict.fromkeys(manifest.neighbours, False)
         self._outboxes: dict[str, Outbox] = {}
-        self._log = EventLog()
         self._counts = {"answered": 0, "failed": 0, "refused": 0}
         self._closed = threading.Event()
         self._threads = [
@@ -123,9 +114,9 @@ class Host:
                 self._pass_on(message)
             elif message.kind == PING:
                 message.accept(json.dumps([time.time_ns()] * 2).encode())
-            elif message.kind in {STATUS, EVENTS}:
+            elif message.kind == STATUS:
                 # It may ask a neighbour, and this thread must not wait.
-                threading.Thread(target=self._tell, args=(message,), daemon=True).start()
+                threading.Thread(target=self._tell_status, args=(message,), daemon=True).start()
             else:
                 raise Refused(f"{message.kind!r} is no kind of message")
         except (Refused, BadMessageError) as exc:
@@ -139,13 +130,12 @@ class Host:
     def _take_tensor(self, message: Incoming) -> None:
         header = tensor_header(message.header)
         plan = self._plan(header)
-        routed = plan.numbered(header.number)
+        routed = plan.tensors.get(header.tensor)
         if routed is None:
-            raise Refused(f"no tensor {header.number} of plan {plan.name!r} comes here")
-        name = routed.spec.name
-        if (header.dtype, header.shape) != (routed.spec.dtype, routed.spec.shape):
-            raise Refused(f"{name!r} is {header.dtype}{list(header.shape)}, not {routed.spec}")
-        self._check_sender(message.sender, header, plan, routed)
+            raise Refused(f"no tensor {header.tensor!r} comes here")
+        if header.spec != routed.spec:
+            raise Refused(f"{header.tensor!r} is {header.dtype}{list(header.shape)}, not {routed.spec}")
+        self._check_sender(message.sender, header, plan, routed.sender)
         array = tensor_of(message.payload, routed.spec)
         with self._lock:
             if self._requests.has_ended(header.request):
@@ -157,10 +147,11 @@ class Host:
                     return
                 request = self._open(header, plan)
             message.accept()
-            if name in request.seen:
+            if header.tensor in request.seen:
                 return
-            self._log.add(header, Event("received", self._device, name, message.sender, time.time_ns()))
-            self._took(request, plan, name, array, message.payload)
+            received = Event("received", self._device, header.tensor, message.sender, time.time_ns())
+            request.events.update(dict.fromkeys((*header.events, received)))
+            self._took(request, plan, header.tensor, array, message.payload)
 
     def _plan(self, header: TensorHeader) -> HostedPlan:
         if header.plan >= len(self._manifest.plans):
@@ -170,13 +161,13 @@ class Host:
         return self._manifest.plans[header.plan]
 
     def _check_sender(
-        self, sender: str, header: TensorHeader, plan: HostedPlan, routed: RoutedTensor
+        self, sender: str, header: TensorHeader, plan: HostedPlan, expected: str | None
     ) -> None:
-        asks = self._manifest.is_source and sender.startswith(CLIENT_PREFIX) and sender == header.client
-        if asks and routed.spec.name in plan.inputs:
+        asks = self._manifest.is_source and sender.startswith(_CLIENT) and sender == header.client
+        if asks and header.tensor in plan.inputs:
             return
-        if routed.sender is None or sender != routed.sender:
-            raise Refused(f"{routed.spec.name!r} does not come from {sender}")
+        if expected is None or sender != expected:
+            raise Refused(f"{header.tensor!r} does not come from {sender}")
 
     def _has_room(self, message: Incoming, header: TensorHeader) -> bool:
         """Return whether a new request fits; at the source it waits until it does."""
@@ -196,7 +187,7 @@ class Host:
         request = OpenRequest(header.request, header.client, header.plan, deadline)
         self._requests.add(request)
         if self._manifest.is_source:
-            self._let_in[request.name] = (request.client, deadline, set(plan.outputs.values()))
+            self._let_in[request.name] = (request.client, deadline, set(plan.outputs))
         return request
 
     def _took(
@@ -206,15 +197,7 @@ class Host:
         routed = plan.tensors[name]
         for stage in request.take(name, array, plan):
             self._ready.put(_Ready(request, stage))
-        header = TensorHeader(
-            request.name,
-            request.client,
-            request.plan,
-            routed.number,
-            routed.spec.dtype,
-            routed.spec.shape,
-            0.0,
-        )
+        header = self._header(request, name, array)
         if (routed.receivers or routed.is_answer) and payload is None:
             payload = tensor_bytes(array)
         for receiver in routed.receivers:
@@ -224,6 +207,18 @@ class Host:
             self._answer(header, payload or b"", request.deadline)
         if request.is_complete(plan):
             self._requests.end(request.name)
+
+    def _header(self, request: OpenRequest, name: str, array: Array) -> TensorHeader:
+        return TensorHeader(
+            request.name,
+            request.client,
+            request.plan,
+            name,
+            str(array.dtype),
+            tuple(array.shape),
+            0.0,
+            tuple(request.events),
+        )
 
     # Stages -------------------------------------------------------------------------------------------
 
@@ -252,8 +247,7 @@ class Host:
         finished = Event("finished", self._device, str(stage.number), "", time.time_ns())
         plan = self._manifest.plans[request.plan]
         with self._lock:
-            self._log.add(request, started)
-            self._log.add(request, finished)
+            request.events.update({started: None, finished: None})
             for spec in stage.outputs:
                 array = outputs[spec.name]
                 if (str(array.dtype), tuple(array.shape)) != (spec.dtype, spec.shape):
@@ -274,14 +268,13 @@ class Host:
             return
         header = tensor_header(message.header)
         plan = self._plan(header)
-        name = plan.output(header.number)
-        if name is None:
-            raise Refused(f"tensor {header.number} of plan {plan.name!r} is no output")
+        if header.tensor not in plan.outputs:
+            raise Refused(f"{header.tensor!r} is no output")
         message.accept()
-        self._log.add(header, Event("received", self._device, name, message.sender, time.time_ns()))
+        received = Event("received", self._device, header.tensor, message.sender, time.time_ns())
         deadline = time.monotonic() + header.left_s
         with self._lock:
-            self._answer(header, message.payload, deadline)
+            self._answer(replace(header, events=(*header.events, received)), message.payload, deadline)
 
     def _answer(self, header: TensorHeader, payload: bytes, deadline: float) -> None:
         if not self._manifest.is_source:
@@ -289,10 +282,10 @@ class Host:
             self._outbox(next_hop).put(Outgoing(ANSWER, header, payload, deadline))
             return
         client, _, missing = self._let_in.get(header.request, (None, 0.0, set()))
-        if client is None or header.number not in missing:
+        if client is None or header.tensor not in missing:
             return  # it has ended, or comes twice
         self._outbox(client).put(Outgoing(ANSWER, header, payload, deadline))
-        missing.discard(header.number)
+        missing.discard(header.tensor)
         if not missing:
             self._counts["answered"] += 1
             self._let_out(header.request)
@@ -336,15 +329,12 @@ class Host:
     def _sent(self, receiver: str, sent: Sent) -> None:
         header = sent.message.header
         if sent.reason is None:
-            with self._lock:
-                if receiver in self._links:
+            if receiver in self._links:
+                with self._lock:
                     self._links[receiver].add(len(sent.message.payload), sent.seconds)
-                if isinstance(header, TensorHeader):
-                    name = self._manifest.plans[header.plan].name_of(header.number)
-                    self._log.add(header, Event("sent", self._device, name, receiver, sent.sent_ns))
             return
         _LOG.warning("request %s: %s", header.request, sent.reason)
-        if isinstance(header, TensorHeader) and not receiver.startswith(CLIENT_PREFIX):
+        if isinstance(header, TensorHeader) and not receiver.startswith(_CLIENT):
             self._fail(header.request, header.client, sent.reason)
 
     def _neighbour_changed(self, neighbour: str, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
@@ -389,22 +379,17 @@ class Host:
             with self._lock:
                 self._offsets[neighbour].add(exchange(sent_ns, arrived_ns, answered_ns, received_ns))
 
-    def _tell(self, message: Incoming) -> None:
-        """Answer with what this host, or another one that is asked for, tells of itself or of requests."""
+    def _tell_status(self, message: Incoming) -> None:
+        """Answer with this host's status, or with that of the host that is asked for."""
         device = message.header.decode(errors="replace")
         if device in {"", self._device}:
-            if message.kind == EVENTS:
-                with self._lock:
-                    rows = self._log.of_client(message.payload.decode(errors="replace"))
-                message.accept(events_bytes(rows))
-            else:
-                message.accept(json.dumps(self.status()).encode())
+            message.accept(json.dumps(self.status()).encode())
             return
         next_hop = self._manifest.next_hop.get(device)
         if next_hop is None:
             message.refuse(f"{self._device}: knows no host {device!r}")
             return
-        reply = self._network.send(next_hop, message.kind, device.encode(), message.payload, _TELL_S)
+        reply = self._network.send(next_hop, STATUS, device.encode(), b"", _STATUS_S)
         if reply.outcome is Outcome.ACCEPTED:
             message.accept(reply.data)
         else:
@@ -438,7 +423,7 @@ class Host:
 
 
 _FAILURE_S = 10.0  # how long a host tries to tell that a request failed
-_TELL_S = 10.0
+_STATUS_S = 3.0
 _MOST_TENSORS = 16  # of one request that wait for one neighbour
 
 

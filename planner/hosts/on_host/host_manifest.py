@@ -50,8 +50,6 @@ class RoutedTensor:
 
     Parameters
     ----------
-    number
-        Of the tensor in its plan: what messages call it.
     sender
         The neighbour it comes from; None if it arises here: from a stage, or from who asks.
     receivers
@@ -63,7 +61,6 @@ class RoutedTensor:
     """
 
     spec: TensorSpec
-    number: int
     sender: str | None
     receivers: tuple[str, ...]
     stages: tuple[int, ...]
@@ -77,29 +74,16 @@ class HostedPlan:
     Parameters
     ----------
     inputs, outputs
-        Names of the model's; of outputs with their numbers.
+        Names of the model's.
     tensors
         By name.
     """
 
     name: str
     inputs: tuple[str, ...]
-    outputs: dict[str, int]
+    outputs: tuple[str, ...]
     stages: tuple[HostedStage, ...]
     tensors: dict[str, RoutedTensor]
-
-    def output(self, number: int) -> str | None:
-        """Return the model's output of a number, if it is one."""
-        return next((name for name, own in self.outputs.items() if own == number), None)
-
-    def name_of(self, number: int) -> str:
-        """Return the name of a tensor that this host has sent."""
-        routed = self.numbered(number)
-        return self.output(number) or str(number) if routed is None else routed.spec.name
-
-    def numbered(self, number: int) -> RoutedTensor | None:
-        """Return the tensor of a number, if it is one that this host has to do with."""
-        return next((tensor for tensor in self.tensors.values() if tensor.number == number), None)
 
 
 @dataclass(frozen=True)
@@ -212,7 +196,7 @@ def _plan(fields: dict[str, Any]) -> HostedPlan:
     return HostedPlan(
         name=fields["name"],
         inputs=tuple(fields["inputs"]),
-        outputs=dict(fields["outputs"]),
+        outputs=tuple(fields["outputs"]),
         stages=tuple(_stage(stage) for stage in fields["stages"]),
         tensors={tensor.spec.name: tensor for tensor in tensors},
     )
@@ -230,7 +214,6 @@ def _stage(fields: dict[str, Any]) -> HostedStage:
 def _tensor(fields: dict[str, Any]) -> RoutedTensor:
     return RoutedTensor(
         spec=_spec(fields["spec"]),
-        number=int(fields["number"]),
         sender=fields["sender"],
         receivers=tuple(fields["receivers"]),
         stages=tuple(fields["stages"]),

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
-import zlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,14 +11,7 @@ import numpy as np
 
 ROOT = "splitquant"  # of all keys
 _MOST_HEADER_BYTES = 2**18
-CLIENT_PREFIX = "client-"
-# Request, client, plan, type, tensor, milliseconds left, number of axes; then the axes.
-_FIXED = struct.Struct("<16s6sBBHIB")
-_DTYPES = (
-    *("float32", "uint8", "int8", "float16", "int32", "int64", "bool"),
-    *("uint16", "int16", "uint32", "uint64", "float64"),
-)
-_MILLI, _MOST_MS = 1e3, 2**32 - 1
+_MOST_EVENTS = 4096
 _FLOATS = {"float16", "float32", "float64"}
 
 Array = Any
@@ -71,29 +61,35 @@ class Event:
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """What comes with a tensor's bytes: short, since on a slow link each byte counts.
+    """What comes with a tensor's bytes.
 
     Parameters
     ----------
     request
-        32 hexadecimal digits, unique for all time: who asks chooses them at random.
+        Unique for all time: who asks chooses it at random.
     client
-        Who asks: `client-` and 12 hexadecimal digits.
+        Who asks.
     plan
         Which plan of the deployment the request runs by.
-    number
-        Of the tensor in that plan.
     left_s
         Seconds until it is too late, when the message was sent; clocks of hosts need not agree.
+    events
+        What has happened to the request on the way of this tensor.
     """
 
     request: str
     client: str
     plan: int
-    number: int
+    tensor: str
     dtype: str
     shape: tuple[int, ...]
     left_s: float
+    events: tuple[Event, ...] = ()
+
+    @property
+    def spec(self) -> TensorSpec:
+        """What the bytes should be."""
+        return TensorSpec(self.tensor, self.dtype, self.shape)
 
 
 @dataclass(frozen=True)
@@ -128,18 +124,9 @@ def tensor_of(payload: bytes, spec: TensorSpec) -> Array:
     return array
 
 
-def header_bytes(header: TensorHeader) -> bytes:
-    """Return a tensor's header as bytes."""
-    fixed = _FIXED.pack(
-        bytes.fromhex(header.request),
-        bytes.fromhex(header.client[len(CLIENT_PREFIX) :]),
-        header.plan,
-        _DTYPES.index(header.dtype),
-        header.number,
-        min(_MOST_MS, max(0, round(header.left_s * _MILLI))),
-        len(header.shape),
-    )
-    return fixed + struct.pack(f"<{len(header.shape)}I", *header.shape)
+def header_bytes(header: TensorHeader | Failure) -> bytes:
+    """Return a header as JSON."""
+    return json.dumps(asdict(header), separators=(",", ":")).encode()
 
 
 def tensor_header(data: bytes) -> TensorHeader:
@@ -148,54 +135,24 @@ def tensor_header(data: bytes) -> TensorHeader:
     Raises
     ------
     BadMessageError
-        If the bytes are no header.
+        If the bytes are no header, or values have wrong types.
     """
+    fields = _fields(data)
     try:
-        request, client, plan, dtype, number, left_ms, axes = _FIXED.unpack_from(data)
-        shape = struct.unpack(f"<{axes}I", data[_FIXED.size :])
-        return TensorHeader(
-            request.hex(),
-            CLIENT_PREFIX + client.hex(),
-            plan,
-            number,
-            _DTYPES[dtype],
-            shape,
-            left_ms / _MILLI,
+        shape, events = tuple(fields["shape"]), fields["events"]
+        header = TensorHeader(
+            request=_text(fields["request"]),
+            client=_text(fields["client"]),
+            plan=_count(fields["plan"]),
+            tensor=_text(fields["tensor"]),
+            dtype=_text(fields["dtype"]),
+            shape=tuple(_count(size) for size in shape),
+            left_s=_seconds(fields["left_s"]),
+            events=tuple(_event(event) for event in events[:_MOST_EVENTS]),
         )
-    except (struct.error, IndexError) as exc:
-        raise BadMessageError(f"a tensor's header is not valid: {exc}") from exc
-
-
-def failure_bytes(told: Failure) -> bytes:
-    """Return a failure as bytes."""
-    return json.dumps(asdict(told)).encode()
-
-
-def events_bytes(events: Iterable[tuple[str, Event]]) -> bytes:
-    """Return what happened to requests, (request, event) each, as compressed JSON."""
-    rows = [(request, *asdict(event).values()) for request, event in events]
-    return zlib.compress(json.dumps(rows).encode())
-
-
-def events_of(data: bytes) -> list[tuple[str, Event]]:
-    """Return what happened to requests.
-
-    Raises
-    ------
-    BadMessageError
-        If the bytes do not say it.
-    """
-    try:
-        rows = json.loads(zlib.decompress(data))
-        return [
-            (
-                _text(request),
-                Event(_text(kind), _text(device), _text(subject), _text(other), _count(clock_ns)),
-            )
-            for request, kind, device, subject, other, clock_ns in rows
-        ]
-    except (zlib.error, TypeError, ValueError, RecursionError) as exc:
-        raise BadMessageError(f"events are not valid: {exc!r}") from exc
+    except (KeyError, TypeError, ValueError) as exc:
+        raise BadMessageError(f"a tensor's header is not valid: {exc!r}") from exc
+    return header
 
 
 def failure(data: bytes) -> Failure:
@@ -226,6 +183,12 @@ def _fields(data: bytes) -> dict[str, Any]:
     return fields
 
 
+def _event(fields: dict[str, Any]) -> Event:
+    names = ("kind", "device", "subject", "other")
+    kind, device, subject, other = (_text(fields[name]) for name in names)
+    return Event(kind, device, subject, other, _count(fields["clock_ns"]))
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
@@ -236,3 +199,9 @@ def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise TypeError(f"{value!r} is no count")
     return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise TypeError(f"{value!r} are no seconds")
+    return float(value)

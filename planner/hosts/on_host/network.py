@@ -18,7 +18,7 @@ import zenoh
 
 from planner.hosts.on_host.messages import ROOT
 
-TENSOR, ANSWER, FAILURE, STATUS, EVENTS, PING = "tensor", "answer", "failure", "status", "events", "ping"
+TENSOR, ANSWER, FAILURE, STATUS, PING = "tensor", "answer", "failure", "status", "ping"
 _ALIVE = "alive"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage
-from planner.hosts.on_host.messages import Array
+from planner.hosts.on_host.messages import Array, Event
 
 # Ended requests are remembered, so that what comes twice is not computed twice.
 _REMEMBERED = 8192
@@ -36,6 +36,7 @@ class OpenRequest:
     arrays: dict[str, Array] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     started: set[int] = field(default_factory=set)
+    events: dict[Event, None] = field(default_factory=dict)
     handed_to: set[str] = field(default_factory=set)
 
     def take(self, name: str, array: Array, plan: HostedPlan) -> Iterator[HostedStage]:

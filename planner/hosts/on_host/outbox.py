@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from planner.hosts.on_host.messages import Failure, TensorHeader, failure_bytes, header_bytes
+from planner.hosts.on_host.messages import Event, Failure, TensorHeader, header_bytes
 from planner.hosts.on_host.network import Network, Outcome, Reply
 
 # Two at once: the next message is on its way while the acceptance of the one before comes back.
@@ -32,27 +32,23 @@ class Outgoing:
     payload: bytes
     deadline: float
 
-    def header_now(self) -> bytes:
-        """Return the header with the seconds that are left now."""
-        if isinstance(self.header, Failure):
-            return failure_bytes(self.header)
-        return header_bytes(replace(self.header, left_s=self.deadline - time.monotonic()))
+    def header_now(self, device: str, receiver: str) -> bytes:
+        """Return the header with what is known only when it is sent."""
+        header = self.header
+        if isinstance(header, TensorHeader):
+            sent = Event("sent", device, header.tensor, receiver, time.time_ns())
+            left_s = self.deadline - time.monotonic()
+            header = replace(header, left_s=left_s, events=(*header.events, sent))
+        return header_bytes(header)
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of a message; `reason` is None if it was accepted.
-
-    Parameters
-    ----------
-    sent_ns, seconds
-        When it was sent, by this host's clock, and how long until it was accepted.
-    """
+    """What became of a message, and how long it took; `reason` is None if it was accepted."""
 
     message: Outgoing
     reason: str | None
-    sent_ns: int = 0
-    seconds: float = 0.0
+    seconds: float
 
 
 class Outbox:
@@ -84,7 +80,7 @@ class Outbox:
         try:
             self._messages.put_nowait(message)
         except queue.Full:
-            self._done(Sent(message, f"too many messages wait for {self._neighbour}"))
+            self._done(Sent(message, f"too many messages wait for {self._neighbour}", 0.0))
 
     def close(self) -> None:
         """End; what waits is dropped."""
@@ -100,14 +96,12 @@ class Outbox:
         reply = Reply(Outcome.UNREACHABLE)
         while (left_s := message.deadline - time.monotonic()) > 0 and not self._closed.is_set():
             began = time.monotonic()
-            sent_ns = time.time_ns()
-            reply = self._network.send(
-                self._neighbour, message.kind, message.header_now(), message.payload, left_s
-            )
+            header = message.header_now(self._network.name, self._neighbour)
+            reply = self._network.send(self._neighbour, message.kind, header, message.payload, left_s)
             if reply.outcome is Outcome.ACCEPTED:
-                return Sent(message, None, sent_ns, time.monotonic() - began)
+                return Sent(message, None, time.monotonic() - began)
             if reply.outcome is Outcome.REFUSED:
-                return Sent(message, f"{self._neighbour} refused it: {reply.reason}")
+                return Sent(message, f"{self._neighbour} refused it: {reply.reason}", 0.0)
             self._closed.wait(min(pause_s, max(0.0, message.deadline - time.monotonic())))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        return Sent(message, f"{self._neighbour} cannot be reached: {reply.reason or 'no answer'}")
+        return Sent(message, f"{self._neighbour} cannot be reached: {reply.reason or 'no answer'}", 0.0)
