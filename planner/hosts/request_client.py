@@ -4,7 +4,6 @@ with RequestClient(Path("deploy")) as client:
 answer = client.submit({"picture": picture}).result()
 """
 
-import json
 import threading
 import time
 import uuid
@@ -18,7 +17,7 @@ import msgspec
 
 from planner.errors import DataError, HostError
 from planner.hosts.deploy import DEPLOYMENT, Deployment
-from planner.hosts.on_host.clock_offsets import ClockOffset, exchange
+from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, exchange
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.on_host.messages import (
     BadMessageError,
@@ -39,6 +38,7 @@ from planner.hosts.on_host.network import (
     Incoming,
     Network,
     Outcome,
+    Reply,
 )
 from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
 from planner.hosts.routing import spec_of
@@ -51,6 +51,7 @@ from profiling.arrays import Array, Feeds
 DEADLINE_S = 30.0
 _PAUSE_S = 0.2  # before a request is tried again
 _TICK_S = 0.1
+_CONNECT_S = 2.0
 _PINGS, _PING_S, _STATUS_S = 8, 1.0, 3.0
 
 
@@ -87,6 +88,7 @@ class _Pending:
     deadline: float
     future: "Future[Answer]"
     attempts: int = 1
+    reason: str = ""
     sent: float = 0.0
     outputs: dict[str, Array] = field(default_factory=dict)
     events: dict[Event, None] = field(default_factory=dict)
@@ -120,7 +122,8 @@ class RequestClient:
         self._lock = threading.RLock()
         self._pending: dict[str, _Pending] = {}
         self._room = threading.BoundedSemaphore(self.deployment.most_requests)
-        self._closed = threading.Event()
+        self._closed, self._source_is_there = threading.Event(), threading.Event()
+        self._patience = time.monotonic() + _CONNECT_S
         try:
             self._network = Network(folder / CLIENT / NETWORK, self.deployment.deployment, self._name)
         except OSError as exc:
@@ -128,7 +131,9 @@ class RequestClient:
         self._network.serve(self._take)
         self._network.watch(self.deployment.source, self._source_changed)
         most_messages = self.deployment.most_requests * max(len(m.inputs) for m in self.manifests)
-        self._outbox = Outbox(self._network, self.deployment.source, self._sent, most_messages)
+        self._outbox = Outbox(
+            self._network, self.deployment.source, self._sent, most_messages, self._is_wanted
+        )
         self._clock = ClockOffset()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._ticker.start()
@@ -200,7 +205,7 @@ class RequestClient:
             elif message.kind == FAILURE:
                 told = failure(message.header)
                 message.accept()
-                self._failed(told.request, f"{told.device}: {told.reason}")
+                self._failed(told.request, f"{told.device}: {told.reason}", told.is_lasting)
             else:
                 raise BadMessageError(f"a client takes no {message.kind!r}")
         except BadMessageError as exc:
@@ -216,7 +221,11 @@ class RequestClient:
             outputs = {port.name: spec_of(port) for port in self.manifests[pending.plan].outputs}
             if header.spec != outputs.get(header.tensor):
                 raise BadMessageError(f"{header.tensor!r} is not an output of the plan")
-            pending.outputs[header.tensor] = tensor_of(message.payload, header.spec)
+            try:
+                pending.outputs[header.tensor] = tensor_of(message.payload, header.spec)
+            except BadMessageError as exc:
+                self._failed(header.request, str(exc))
+                raise
             pending.events.update(dict.fromkeys(header.events))
             message.accept()
             if pending.outputs.keys() == outputs.keys():
@@ -226,29 +235,34 @@ class RequestClient:
                 )
                 self._end(pending, answer)
 
+    def _is_wanted(self, message: Outgoing) -> bool:
+        return message.header.request in self._pending
+
     def _sent(self, sent: Sent) -> None:
         if sent.reason is not None:
-            self._failed(sent.message.header.request, sent.reason)
+            self._failed(sent.message.header.request, sent.reason, sent.is_lasting)
 
-    def _failed(self, name: str, reason: str) -> None:
-        """Try a request again if there is time, else let it fail."""
+    def _failed(self, name: str, reason: str, is_lasting: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Try a request again if there is time and it may help, else let it fail."""
         with self._lock:
             pending = self._pending.pop(name, None)
             if pending is None:
                 return
-            if time.monotonic() + _PAUSE_S >= pending.deadline or self._closed.is_set():
+            if is_lasting or time.monotonic() + _PAUSE_S >= pending.deadline or self._closed.is_set():
                 self._pending[name] = pending
                 self._end(pending, HostError(reason))
                 return
-            pending.attempts += 1
+            pending.attempts, pending.reason = pending.attempts + 1, reason
         timer = threading.Timer(_PAUSE_S, self._again, (pending,))
         timer.daemon = True
         timer.start()
 
-    def _source_changed(self, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
+    def _source_changed(self, _: str, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
         """Try again what the source had, once it is back."""
         if there:
+            self._source_is_there.set()
             return
+        self._source_is_there.clear()
         with self._lock:
             names = list(self._pending)
         for name in names:
@@ -263,20 +277,26 @@ class RequestClient:
 
     def _end(self, pending: _Pending, result: Answer | HostError) -> None:
         del self._pending[pending.name]
+        # First: who is told of the result may send the next request at once.
+        self._room.release()
         if isinstance(result, Answer):
             pending.future.set_result(result)
         else:
             pending.future.set_exception(result)
-        self._room.release()
 
     def _tick(self) -> None:
         while not self._closed.wait(_TICK_S):
             now = time.monotonic()
             with self._lock:
                 for pending in [pending for pending in self._pending.values() if pending.deadline <= now]:
-                    self._end(pending, HostError(f"no answer within {self._deadline_s:g} s"))
+                    earlier = f"; before, {pending.reason}" if pending.reason else ""
+                    self._end(pending, HostError(f"no answer within {self._deadline_s:g} s{earlier}"))
 
     # What hosts tell ----------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        """Wait for the source, but only soon after this client was made: connections are made beside."""
+        self._source_is_there.wait(max(0.0, self._patience - time.monotonic()))
 
     def status(self, device: str) -> HostStatus:
         """Return what a host tells of itself.
@@ -286,6 +306,7 @@ class RequestClient:
         HostError
             If it cannot be reached, by way of the source.
         """
+        self._connect()
         reply = self._network.send(self.deployment.source, STATUS, device.encode(), b"", _STATUS_S)
         if reply.outcome is not Outcome.ACCEPTED:
             raise HostError(f"{device}: {reply.reason or f'{self.deployment.source} cannot be reached'}")
@@ -302,16 +323,21 @@ class RequestClient:
         HostError
             If the source does not answer.
         """
+        self._connect()
         for _ in range(_PINGS):
             sent_ns = time.time_ns()
             reply = self._network.send(self.deployment.source, PING, b"", b"", _PING_S)
             received_ns = time.time_ns()
             if reply.outcome is Outcome.ACCEPTED:
-                arrived_ns, answered_ns = json.loads(reply.data)
+                arrived_ns, answered_ns = clock_answer(reply.data)
                 self._clock.add(exchange(sent_ns, arrived_ns, answered_ns, received_ns))
         if self._clock.best is None:
-            raise HostError(f"{self.deployment.source} cannot be reached")
+            raise HostError(f"{self.deployment.source} cannot be reached{_because(reply)}")
         return self._clock.best.offset_s
+
+
+def _because(reply: Reply) -> str:
+    return f": {reply.reason}" if reply.reason else ""
 
 
 def _check_input(feeds: Feeds, spec: TensorSpec) -> None:

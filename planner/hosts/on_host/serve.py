@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import signal
 import sys
@@ -44,9 +45,12 @@ def main() -> int:
         print(f"serve.py: {exc}", file=sys.stderr)
         return 1
     host.start()
-    print(
-        f"{manifest.device} serves {len(stages)} stages of deployment {manifest.deployment[:12]}", flush=True
-    )
+    # Whoever reads it may be gone, or the disk full: that keeps no host from serving.
+    with contextlib.suppress(OSError):
+        print(
+            f"{manifest.device} serves {len(stages)} stages of deployment {manifest.deployment[:12]}",
+            flush=True,
+        )
     stop.wait()
     host.close()
     return 0
