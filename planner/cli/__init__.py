@@ -5,6 +5,7 @@ commands: every command of `plan`, its options and exit codes
 compare_options: the options of `plan compare` -> sweep and request
 error_reports: the file that keeps the traceback of an internal error
 exit_codes: 0 to 4 and 130
+host_commands: what commands do with several hosts
 interrupts: SIGINT, SIGTERM, SIGHUP: which end a run, and how they are answered
 logging_setup: -v, --quiet, --log-file and --debug
 models_commands: what commands do with several models

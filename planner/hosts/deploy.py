@@ -31,6 +31,7 @@ from planner.hosts.on_host.host_manifest import (
     HostManifest,
     RuntimeSpec,
 )
+from planner.hosts.on_host.incoming_tensors import CLIENT_PREFIX
 from planner.hosts.routing import PlanRoutes, next_hops, spec_of
 from planner.hosts.zenoh_config import CLIENT, CLIENT_PATTERN, KEYS, access_control, host_config
 from planner.json_record import Record
@@ -140,11 +141,9 @@ class _Writer:
         keys: bool,
     ) -> None:
         self._plans, self._scenario, self._keys = plans, scenario, keys
-        taken = {CLIENT, DEPLOYMENT, README} & {device.name for device in scenario.devices}
-        if taken:
-            raise UsageError(
-                f"a device is called {taken.pop()!r}, as is what lies beside the devices: rename it"
-            )
+        for name in (device.name for device in scenario.devices):
+            if name in (CLIENT, DEPLOYMENT, README) or name.startswith(CLIENT_PREFIX):
+                raise UsageError(f"a device is called {name!r}, as clients or files beside it are: rename it")
         links: nx.DiGraph = nx.DiGraph((link.source, link.target) for link in scenario.links)
         self._routes = [PlanRoutes(plan.manifest, links) for plan in plans]
         self._hops = {hop for routes in self._routes for hop in routes.hops()}
@@ -165,7 +164,7 @@ class _Writer:
             return set()
         try:
             path = nx.shortest_path(links, sink, source)
-        except nx.NetworkXNoPath as exc:
+        except (nx.NetworkXNoPath, nx.NodeNotFound) as exc:
             raise OutputError(f"there is no way for answers from {sink} to {source}") from exc
         return set(itertools.pairwise(path))
 
@@ -291,7 +290,7 @@ class _Writer:
         return sorted(others)
 
     def _called_by(self, name: str) -> list[str]:
-        """Return the neighbours that a host connects to: of two, the one nearer to the source calls."""
+        """Return the neighbours that a host connects to: the scenario names them later."""
         order = {device: index for index, device in enumerate(self.devices)}
         return [other for other in self._neighbours(name) if order[other] > order[name]]
 

@@ -83,7 +83,7 @@ class PlanRoutes:
             return max(own or between, key=lambda cut: len(cut.tensor)).path
         try:
             path: Sequence[str] = nx.shortest_path(self._links, origin, device)
-        except nx.NetworkXNoPath as exc:
+        except (nx.NetworkXNoPath, nx.NodeNotFound) as exc:
             raise OutputError(f"{name!r}: there is no way from {origin} to {device}") from exc
         return path
 

@@ -14,6 +14,7 @@ plan_html: the page of a plan
 plan_tables: a plan as terminal tables
 profile_tables: a profile, and what differs between two, as terminal tables
 rates_table: the best plans of several models over request rates, as tables
+requests_table: requests through hosts, and hosts, as terminal tables
 solution_table: the answer of `plan solve` -> terminal tables
 terminal_table: what terminal tables share
 """
