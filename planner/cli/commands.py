@@ -551,11 +551,12 @@ app.command(cache_app)
 @app.command(
     help_epilogue=_examples(
         "plan deploy plans/quickstart --out deploy",
+        "plan deploy comparisons/quickstart --out deploy",
         "plan deploy plans/quickstart --out deploy --keys --host camera=10.0.0.5 --host gateway=10.0.0.1",
     )
 )
 def deploy(
-    folder: Annotated[Path, Parameter(help="A plan folder.")],
+    folder: Annotated[Path, Parameter(help="A plan folder, or one of `plan compare --plans K`.")],
     /,
     *,
     out: Annotated[Path, Parameter(help="Folder to write: one folder per device in it.")],
@@ -570,7 +571,10 @@ def deploy(
         bool, Parameter(help="Let devices listen beyond this machine without keys.", negative=())
     ] = False,
 ) -> int:
-    """Write a folder per device that serves its stages."""
+    """Write a folder per device that serves its stages.
+
+    Of several plans all are deployed, and requests run by the one that suits the bandwidth.
+    """
     from planner.cli.host_commands import deploy_plan
     from planner.cli.models_commands import refuse_several
 
@@ -616,6 +620,42 @@ def hosts(
     from planner.cli.host_commands import show_hosts
 
     return show_hosts(folder, json=json, watch=watch)
+
+
+@app.command(help_epilogue=_examples("plan links deploy", "plan links deploy --out links.yaml"))
+def links(
+    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="YAML to write, for a scenario's links.")] = None,
+    json: Json = False,
+) -> int:
+    """Measure bandwidth and latency of the links between running hosts.
+
+    At most 1 MiB, in at most a few seconds, goes over each.
+    """
+    from planner.cli.host_commands import measure_links
+
+    return measure_links(folder, out, json=json)
+
+
+@app.command(help_epilogue=_examples("plan replan deploy --measured --out plans/slow"))
+def replan(
+    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
+    /,
+    *,
+    measured: Annotated[
+        bool, Parameter(help="With the costs that `plan request` and `plan links` measured.", negative=())
+    ] = False,
+    out: Annotated[Path | None, Parameter(help="Folder to write; default DIR-replanned.")] = None,
+    json: Json = False,
+) -> int:
+    """Plan again what is deployed, with links and devices as they were measured."""
+    if not measured:
+        return _fail(USAGE, "replan: say with which costs: --measured")
+    from planner.cli.host_commands import replan as replan_deployed
+
+    return replan_deployed(folder, out, json=json)
 
 
 app.meta.suppress_keyboard_interrupt = False

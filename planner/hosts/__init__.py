@@ -4,8 +4,13 @@ certificates: a private certificate authority, and a certificate for each host
 deploy: writes a folder per host
 endpoints: where each host listens
 host_files: code, units and texts that lie in a host's folder
-measure_requests: sends samples, and puts what they took beside the plan's prediction
+measure_requests: sends samples, and says what they took beside what plans predict
+measured_costs: where running hosts leave what was planned for, and the scenario as they measured it
 on_host: the code that runs on the hosts
+plan_following: which of several plans runs at the bandwidth that hosts see
+plan_watch: asks hosts for that bandwidth while requests run
+plans_to_deploy: the plans of a folder that is deployed
+replan: what was measured, kept in a deployment's folder for planning again
 request_client: sends requests through running hosts and collects their answers
 request_times: seconds of stages and links from what hosts told about a request
 routing: which host sends what to which

@@ -19,6 +19,7 @@ from planner.errors import DataError, HostError
 from planner.hosts.deploy import DEPLOYMENT, Deployment
 from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, exchange
 from planner.hosts.on_host.host_manifest import NETWORK
+from planner.hosts.on_host.link_probe import probe_order
 from planner.hosts.on_host.messages import (
     BadMessageError,
     Event,
@@ -41,18 +42,21 @@ from planner.hosts.on_host.network import (
     Reply,
 )
 from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
+from planner.hosts.plan_watch import PlanWatch
 from planner.hosts.routing import spec_of
 from planner.hosts.zenoh_config import CLIENT
 from planner.output.plan_folder import MANIFEST, read_record
+from planner.output.run_input import SCENARIO
 from planner.plan.host_status import HostStatus
-from planner.plan.manifest import Manifest
+from planner.plan.manifest import PlanStages
+from planner.scenario.loader import parse_scenario
 from profiling.arrays import Array, Feeds
 
 DEADLINE_S = 30.0
 _PAUSE_S = 0.2  # before a request is tried again
 _TICK_S = 0.1
 _CONNECT_S = 2.0
-_PINGS, _PING_S, _STATUS_S = 8, 1.0, 3.0
+_PINGS, _PING_S, _STATUS_S, _PROBE_S = 8, 1.0, 3.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +119,10 @@ class RequestClient:
     def __init__(self, folder: Path, deadline_s: float = DEADLINE_S) -> None:
         self.deployment = read_record(folder / DEPLOYMENT, Deployment)
         self.manifests = [
-            read_record(folder / plan.folder / MANIFEST, Manifest) for plan in self.deployment.plans
+            read_record(folder / plan.folder / MANIFEST, PlanStages) for plan in self.deployment.plans
         ]
+        own = folder / self.deployment.plans[0].folder
+        self.scenario = parse_scenario((own / SCENARIO).read_bytes())
         self._deadline_s = deadline_s
         self._name = f"{CLIENT}-{uuid.uuid4().hex[:12]}"
         self._lock = threading.RLock()
@@ -137,6 +143,10 @@ class RequestClient:
         self._clock = ClockOffset()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._ticker.start()
+        self.watch: PlanWatch | None = None
+        if self.deployment.followed is not None:
+            ranges = [plan.range for plan in self.deployment.plans]
+            self.watch = PlanWatch(self, ranges, self.deployment.followed, self.scenario.links)
 
     def __enter__(self) -> Self:
         return self
@@ -149,13 +159,15 @@ class RequestClient:
     def close(self) -> None:
         """Leave; requests that have no answer yet fail."""
         self._closed.set()
+        if self.watch is not None:
+            self.watch.close()
         with self._lock:
             for pending in list(self._pending.values()):
                 self._end(pending, HostError("the client was closed"))
         self._outbox.close()
         self._network.close()
 
-    def submit(self, feeds: Feeds, plan: int = 0) -> "Future[Answer]":
+    def submit(self, feeds: Feeds, plan: int | None = None) -> "Future[Answer]":
         """Send a request and return its future answer; waits while too many are on their way.
 
         Parameters
@@ -163,16 +175,19 @@ class RequestClient:
         feeds
             Input name -> array of the model's shape and type.
         plan
-            Which plan of the deployment it runs by.
+            Which plan of the deployment it runs by; None for the one that suits the bandwidth.
 
         Raises
         ------
         DataError
             If an input is missing, or has another shape or type, or holds NaN.
         """
-        for port in self.manifests[plan].inputs:
+        for port in self.manifests[plan or 0].inputs:
             _check_input(feeds, spec_of(port))
         self._room.acquire()
+        # Chosen behind the wait for room, in which the bandwidth may have changed.
+        if plan is None:
+            plan = 0 if self.watch is None else self.watch.plan()
         future: Future[Answer] = Future()
         # So that it cannot be cancelled any more: it is on its way.
         future.set_running_or_notify_cancel()
@@ -306,8 +321,21 @@ class RequestClient:
         HostError
             If it cannot be reached, by way of the source.
         """
+        return self._status(device, b"", _STATUS_S)
+
+    def probe(self, device: str, neighbours: tuple[str, ...] = ()) -> HostStatus:
+        """Let a host measure its connections to some neighbours, or all; return its status after that.
+
+        Raises
+        ------
+        HostError
+            If it cannot be reached, by way of the source.
+        """
+        return self._status(device, probe_order(neighbours), _PROBE_S)
+
+    def _status(self, device: str, order: bytes, timeout_s: float) -> HostStatus:
         self._connect()
-        reply = self._network.send(self.deployment.source, STATUS, device.encode(), b"", _STATUS_S)
+        reply = self._network.send(self.deployment.source, STATUS, device.encode(), order, timeout_s)
         if reply.outcome is not Outcome.ACCEPTED:
             raise HostError(f"{device}: {reply.reason or f'{self.deployment.source} cannot be reached'}")
         try:

@@ -66,7 +66,8 @@ def host_config(
             "retry": _RETRY_MS,
         },
         "scouting": {"multicast": {"enabled": False}, "gossip": {"enabled": False}},
-        "transport": {"link": link},
+        # Between hosts on one machine too, tensors go over the connection that is measured and encrypted.
+        "transport": {"link": link, "shared_memory": {"enabled": False}},
     }
     if access_control is not None:
         config["access_control"] = dict(access_control)

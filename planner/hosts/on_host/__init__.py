@@ -5,6 +5,7 @@ clock_offsets: how far the clocks of neighbours are apart, from small messages t
 host: takes tensors, runs stages, hands results on; every request ends
 host_manifest: what a host is to serve, read and checked
 incoming_tensors: checks tensors that come in
+link_probe: the bandwidth of a connection, from messages or from a probe
 messages: tensors and headers as bytes
 neighbours: who is there, how far clocks are apart, what links let through
 network: the engine between hosts (Eclipse Zenoh): queries that are answered when a message is accepted

@@ -76,7 +76,9 @@ class Host:
         self._admission: Admission[Incoming] = Admission(manifest.most_requests, room)
         self._neighbours = Neighbours(manifest.neighbours)
         self._worker = StageWorker(self._device, stages, self._feeds, self._stage_ended)
-        self._statuses = StatusAnswers(network, self._device, manifest.next_hop, self.status)
+        self._statuses = StatusAnswers(
+            network, self._device, manifest.next_hop, self.status, partial(self._neighbours.probe, network)
+        )
         self._outboxes: dict[str, Outbox] = {}
         self._counts = {"answered": 0, "failed": 0, "refused": 0}
         self._closed, self._wake = threading.Event(), threading.Event()
@@ -288,7 +290,7 @@ class Host:
     def _sent(self, receiver: str, sent: Sent) -> None:
         header = sent.message.header
         if sent.reason is None:
-            self._neighbours.accepted(receiver, len(sent.message.payload), sent.seconds)
+            self._neighbours.accepted(receiver, sent.size_bytes, sent.seconds)
             return
         _LOG.warning("request %s: %s", header.request, sent.reason)
         if isinstance(header, TensorHeader) and not receiver.startswith(CLIENT_PREFIX):

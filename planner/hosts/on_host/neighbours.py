@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from planner.hosts.on_host.clock_offsets import ClockOffset, Exchange, clock_answer, exchange
+from planner.hosts.on_host.link_probe import Transfer, probe_link, probed_neighbours
 from planner.hosts.on_host.messages import BadMessageError
 from planner.hosts.on_host.network import PING, Network, Outcome
 from planner.hosts.on_host.status import LinkSeen
 
 _LOG = logging.getLogger(__name__)
-_PINGS_AT_ONCE, _PING_S = 4, 2.0
+_PINGS_AT_ONCE, _PING_S, _PROBE_S = 4, 2.0, 20.0
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Neighbours:
     """All of them; safe for several threads."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._probing = threading.Lock(), threading.Lock()
         self._known = {name: _Neighbour() for name in names}
 
     def changed(self, name: str, there: bool) -> bool:  # noqa: FBT001 (a value, not a switch)
@@ -47,9 +49,22 @@ class Neighbours:
 
     def accepted(self, name: str, size_bytes: int, seconds: float) -> None:
         """Note that a message was accepted after some seconds; of who is no neighbour, nothing is noted."""
+        ended_s = time.monotonic()
         with self._lock:
             if name in self._known:
-                self._known[name].link.add(size_bytes, seconds)
+                neighbour = self._known[name]
+                best = neighbour.clock.best
+                round_trip_s = 0.0 if best is None else best.round_trip_s
+                neighbour.link.add(Transfer(size_bytes, ended_s - seconds, ended_s, round_trip_s))
+
+    def probe(self, network: Network, order: bytes) -> None:
+        """Measure the connections to the neighbours that an order names, one at a time."""
+        for name in probed_neighbours(order, list(self._known)):
+            with self._probing:
+                bytes_per_s = probe_link(partial(_probe, network, name))
+            if bytes_per_s is not None:
+                with self._lock:
+                    self._known[name].link.probed(bytes_per_s)
 
     def ping(self, network: Network) -> None:
         """Look how far the clocks of those who are there are apart from ours."""
@@ -73,6 +88,10 @@ class Neighbours:
                 }
                 for name, neighbour in self._known.items()
             }
+
+
+def _probe(network: Network, name: str, content: bytes) -> bool:
+    return network.send(name, PING, b"", content, _PROBE_S).outcome is Outcome.ACCEPTED
 
 
 def _ping(network: Network, name: str) -> Exchange | None:

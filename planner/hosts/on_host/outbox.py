@@ -53,8 +53,8 @@ class Sent:
     ----------
     reason
         None if it was accepted.
-    seconds
-        How long that took.
+    seconds, size_bytes
+        How long that took, and how large header and payload were.
     is_lasting
         Whether it would not be accepted later either.
     """
@@ -62,6 +62,7 @@ class Sent:
     message: Outgoing
     reason: str | None
     seconds: float = 0.0
+    size_bytes: int = 0
     is_lasting: bool = False
 
 
@@ -122,7 +123,8 @@ class Outbox:
             header = message.header_now(self._network.name, self._neighbour)
             reply = self._network.send(self._neighbour, message.kind, header, message.payload, left_s)
             if reply.outcome is Outcome.ACCEPTED:
-                return Sent(message, None, time.monotonic() - began)
+                size_bytes = len(header) + len(message.payload)
+                return Sent(message, None, time.monotonic() - began, size_bytes)
             if reply.outcome is Outcome.REFUSED:
                 return Sent(message, f"{self._neighbour} refused it: {reply.reason}", is_lasting=True)
             self._closed.wait(min(pause_s, max(0.0, message.deadline - time.monotonic())))

@@ -1,0 +1,167 @@
+"""Two hosts with a slow link between them: the plan follows the bandwidth, and what was measured is kept."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from held_plans import write_held_plans
+from throttled_relay import ThrottledRelay
+
+from planner.cli.commands import main
+from planner.errors import HostError
+from planner.hosts.deploy import deploy
+from planner.hosts.endpoints import Endpoint
+from planner.hosts.on_host.host_manifest import NETWORK
+from planner.hosts.request_client import Answer, RequestClient
+from planner.plan.measured_costs import MeasuredCosts
+from planner.verification.stage_chain import Chain
+from profiling.records.json_files import load_json
+from profiling.runtime.session import Runtime
+
+pytest.importorskip("zenoh")
+MBIT = 1e6 / 8
+SLOW, QUICK = 1 * MBIT, 40 * MBIT  # the plans change at 2 Mbit/s
+LONGEST_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def held(digits, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("comparisons") / "digits"
+    write_held_plans(digits, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deployed(held, tmp_path_factory) -> Iterator[tuple[Path, ThrottledRelay]]:
+    """Start both hosts of a deployment, whose connection goes through a relay."""
+    folder = tmp_path_factory.mktemp("deployments") / "deploy"
+    ports = {"camera": free_port(), "server": free_port()}
+    deploy(held, folder, {name: Endpoint("127.0.0.1", port) for name, port in ports.items()})
+    relay = ThrottledRelay(ports["server"], SLOW)
+    network = json.loads((folder / "camera" / NETWORK).read_text())
+    assert network["connect"]["endpoints"] == [f"tcp/127.0.0.1:{ports['server']}"]
+    network["connect"]["endpoints"] = [f"tcp/127.0.0.1:{relay.port}"]
+    (folder / "camera" / NETWORK).write_text(json.dumps(network))
+    hosts = [subprocess.Popen([sys.executable, str(folder / name / "serve.py")]) for name in ports]
+    try:
+        yield folder, relay
+    finally:
+        for host in hosts:
+            host.terminate()
+        assert [host.wait(LONGEST_S) for host in hosts] == [0, 0]
+        relay.close()
+
+
+@pytest.fixture
+def client(deployed) -> Iterator[RequestClient]:
+    with RequestClient(deployed[0]) as client:
+        until(lambda: neighbour_is_there(client))
+        yield client
+
+
+def neighbour_is_there(client: RequestClient) -> bool:
+    try:
+        return client.status("camera").links["server"].there and client.status("server").stages > 0
+    except HostError:
+        return False
+
+
+def until(condition: Callable[[], object]) -> None:
+    ends = time.monotonic() + LONGEST_S
+    while not condition():
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return [{"picture": rng.random((1, 1, 64, 64), dtype=np.float32)} for _ in range(5)]
+
+
+@pytest.fixture(scope="module")
+def expected(held, digits, samples) -> list[list[bytes]]:
+    """Return what each plan answers to each sample, run as a chain in this process."""
+    plans = json.loads((held / "plans.json").read_text())["plans"]
+    chains = [Chain([held / stage["file"] for stage in plan["stages"]], Runtime()) for plan in plans]
+    return [[chain.run(feeds, ["logits"])["logits"].tobytes() for feeds in samples] for chain in chains]
+
+
+def test_the_plan_changes_with_the_bandwidth_and_no_request_is_lost_or_mixed(
+    deployed, client, samples, expected
+):
+    _, relay = deployed
+    ran: list[int] = []
+    last_request = -1
+
+    def ask() -> Answer:
+        """Send a few requests at once, and check every answer."""
+        nonlocal last_request
+        sent = []
+        for _ in range(3):
+            last_request += 1
+            number = last_request % len(samples)
+            sent.append((number, client.submit(samples[number])))
+        for number, future in sent:
+            answer = future.result()
+            assert answer.outputs["logits"].tobytes() == expected[answer.plan][number]
+            ran.append(answer.plan)
+        return answer
+
+    for bytes_per_s, plan in ((SLOW, 0), (QUICK, 1), (SLOW, 0)):
+        relay.bytes_per_s = bytes_per_s
+        until(lambda plan=plan: ask().plan == plan)
+    assert set(ran) == {0, 1}
+    assert len(ran) == last_request + 1
+    assert client.status("camera").failed == 0
+
+
+def test_requests_are_told_by_plan_and_what_left_the_plan_is_kept(
+    deployed, client, samples, tmp_path, capsys
+):
+    folder, relay = deployed
+    relay.bytes_per_s = SLOW
+    np.savez(tmp_path / "x.npz", picture=np.concatenate([feeds["picture"] for feeds in samples]))
+    with pytest.raises(SystemExit) as ended:
+        main(["request", str(folder), "--input", str(tmp_path / "x.npz"), "--json"])
+    assert ended.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sum(plan["answered"] for plan in told["plans"]) == told["answered"] == len(samples)
+    ran = max(told["plans"], key=lambda plan: plan["answered"])
+    assert ran["plan"] == "digits-0"
+    assert ran["parts"][0]["way"] == ["camera"]
+    measured = load_json(folder / "measured.json", MeasuredCosts)
+    there = next(link for link in measured.links if link.source == "camera")
+    assert 0.4 < there.bandwidth_mbit_per_s < 1.2
+    assert {device.device for device in measured.devices} == {"camera", "server"}
+    # The way back is not throttled, and was planned for 1 Mbit/s.
+    assert ["server", "camera"] in [one["where"] for one in told["deviations"]]
+
+
+def test_links_are_measured_and_written_for_a_scenario(deployed, client, tmp_path, capsys):
+    folder, relay = deployed
+    relay.bytes_per_s = 4 * MBIT
+    with pytest.raises(SystemExit) as ended:
+        main(["links", str(folder), "--out", str(tmp_path / "links.yaml"), "--json"])
+    assert ended.value.code == 0
+    links = {link["from"]: link for link in json.loads(capsys.readouterr().out)["links"]}
+    assert 2 < links["camera"]["bandwidth_mbit_per_s"] < 5
+    assert links["server"]["bandwidth_mbit_per_s"] > 20
+    assert f"{links['camera']['bandwidth_mbit_per_s']:.4g}" in (tmp_path / "links.yaml").read_text()
+    with pytest.raises(SystemExit):
+        main(["hosts", str(folder)])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "server > camera: bandwidth is" in told
+    assert f"next: plan replan {folder} --measured".split()[-1] in told
