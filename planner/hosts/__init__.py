@@ -1,5 +1,6 @@
 """A plan on several hosts: what each is given, requests through them, and what they show.
 
+async_request_client: the request client for asyncio
 certificates: a private certificate authority, and a certificate for each host
 deploy: writes a folder per host
 endpoints: where each host listens

@@ -1,5 +1,6 @@
 """Two hosts with a slow link between them: the plan follows the bandwidth, and what was measured is kept."""
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -14,7 +15,8 @@ from held_plans import write_held_plans
 from throttled_relay import ThrottledRelay
 
 from planner.cli.commands import main
-from planner.errors import HostError
+from planner.errors import DataError, HostError
+from planner.hosts.async_request_client import AsyncRequestClient
 from planner.hosts.deploy import deploy
 from planner.hosts.endpoints import Endpoint
 from planner.hosts.on_host.host_manifest import NETWORK
@@ -148,6 +150,21 @@ def test_requests_are_told_by_plan_and_what_left_the_plan_is_kept(
     assert {device.device for device in measured.devices} == {"camera", "server"}
     # The way back is not throttled, and was planned for 1 Mbit/s.
     assert ["server", "camera"] in [one["where"] for one in told["deviations"]]
+
+
+def test_an_async_client_gets_the_answers_of_all_that_it_submits(deployed, client, samples, expected):
+    folder, relay = deployed
+    relay.bytes_per_s = QUICK
+
+    async def ask() -> list[Answer]:
+        async with AsyncRequestClient(folder) as waiting:
+            with pytest.raises(DataError, match="'picture' is missing"):
+                await waiting.submit({})
+            return await asyncio.gather(*(waiting.submit(feeds) for feeds in samples * 6))
+
+    answers = asyncio.run(ask())
+    for number, answer in enumerate(answers):
+        assert answer.outputs["logits"].tobytes() == expected[answer.plan][number % len(samples)]
 
 
 def test_links_are_measured_and_written_for_a_scenario(deployed, client, tmp_path, capsys):
