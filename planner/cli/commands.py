@@ -552,11 +552,12 @@ app.command(cache_app)
     help_epilogue=_examples(
         "plan deploy plans/quickstart --out deploy",
         "plan deploy comparisons/quickstart --out deploy",
+        "plan deploy scenario.yaml --out links --host camera=10.0.0.5 --host gateway=10.0.0.1 --keys",
         "plan deploy plans/quickstart --out deploy --keys --host camera=10.0.0.5 --host gateway=10.0.0.1",
     )
 )
 def deploy(
-    folder: Annotated[Path, Parameter(help="A plan folder, or one of `plan compare --plans K`.")],
+    folder: Annotated[Path, Parameter(help="A plan's folder, one of plan compare --plans K, or a scenario.")],
     /,
     *,
     out: Annotated[Path, Parameter(help="Folder to write: one folder per device in it.")],
@@ -573,12 +574,14 @@ def deploy(
 ) -> int:
     """Write a folder per device that serves its stages.
 
-    Of several plans all are deployed, and requests run by the one that suits the bandwidth.
+    Of several plans all are deployed, and requests run by the one that suits the bandwidth. Of a scenario's
+    file no stage is: its devices can then measure their links (plan links), before anything is planned.
     """
     from planner.cli.host_commands import deploy_plan
     from planner.cli.models_commands import refuse_several
 
-    refuse_several(folder)
+    if folder.is_dir():
+        refuse_several(folder)
     return deploy_plan(folder, out, host, keys=keys, insecure=insecure)
 
 

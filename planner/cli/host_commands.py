@@ -45,7 +45,8 @@ def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, 
         print_text(
             shown(f"{host.device}: copy {out / host.device}, then: python serve.py  (listens at {where})")
         )
-    print_text(shown(f"then: plan request {out} --input samples.npz --output answers.npz"))
+    request = f"plan request {out} --input samples.npz --output answers.npz"
+    print_text(shown(f"then: {request if record.plans else f'plan links {out} --out links.yaml'}"))
     return OK
 
 
@@ -60,6 +61,7 @@ def send_requests(
 ) -> int:
     """Send samples through running hosts, write their answers, and say what they took."""
     from planner.hosts.measure_requests import clock_offsets, requests_record, send_all
+    from planner.hosts.zenoh_config import CLIENT
     from planner.output.run_exported import check_target, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
     from planner.report.requests_table import deviation_lines, requests_table
@@ -68,7 +70,8 @@ def send_requests(
         check_target(output_file)
     INTERRUPT.arm()
     with _client(folder, deadline_s) as client:
-        own = folder / client.deployment.plans[0].folder
+        client.check_plans()
+        own = folder / CLIENT
         ports = client.manifests[0].inputs
         run_input = read_run_input(input_file, ports, [port.name for port in ports], own)
         client.source_offset_s()  # a source that is not there is told before anything is sent

@@ -103,7 +103,8 @@ def deploy(
     Parameters
     ----------
     folder
-        Of a plan, or of a comparison that holds plans: all of them are deployed.
+        Of a plan, or of a comparison that holds plans: all of them are deployed. Or a scenario's file: then
+        hosts serve nothing, and their links can be measured.
     given
         Where hosts listen; the others do on this machine.
     keys
@@ -146,6 +147,8 @@ class _Writer:
         links: nx.DiGraph = nx.DiGraph((link.source, link.target) for link in scenario.links)
         self._routes = [PlanRoutes(plan.stages, links) for plan in plans]
         self._hops = {hop for routes in self._routes for hop in routes.hops()}
+        if not plans:
+            self._hops = set(links.edges)
         # Who asks is beside the source and gets its answers there.
         self._hops |= self._way_back(links)
         used = {scenario.source}.union(*(routes.devices() for routes in self._routes), *self._hops)
@@ -260,7 +263,8 @@ class _Writer:
             own = fresh / deployed.folder
             own.mkdir(parents=True)
             save_json(plan.stages, own / PLAN_MANIFEST)
-            (own / SCENARIO).write_bytes(self._together.scenario_text)
+        folder.mkdir(exist_ok=True)
+        (folder / SCENARIO).write_bytes(self._together.scenario_text)
         source = self._scenario.source
         self._write_network(folder, CLIENT, CLIENT_PATTERN, None, {source: source}, [source])
 

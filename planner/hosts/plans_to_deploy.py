@@ -1,4 +1,4 @@
-"""What is deployed together: one plan's folder, or the plans that a comparison holds."""
+"""What is deployed together: one plan, the plans that a comparison holds, or none, to measure links."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from planner.output.plan_folder import read_folder
 from planner.plan.bandwidth_ranges import FACTOR, BandwidthRange, FollowedLinks, PlanCosts
 from planner.plan.manifest import PlanStages
 from planner.plan.records import Plan
-from planner.scenario.loader import parse_scenario
+from planner.scenario.loader import dump_scenario, load_scenario, parse_scenario
 from planner.scenario.schema import LinkSpec, Scenario
 
 
@@ -40,7 +40,7 @@ class PlansToDeploy:
     scenario_text
         The scenario as JSON.
     followed
-        None for a single plan.
+        None unless there are several plans.
     """
 
     folder: Path
@@ -51,13 +51,18 @@ class PlansToDeploy:
 
 
 def read_plans(folder: Path) -> PlansToDeploy:
-    """Return the plan of a plan folder, or the plans that a comparison's folder holds.
+    """Return the plan of a plan folder, the plans that a comparison holds, or none of a scenario's file.
 
     Raises
     ------
     OutputError
         If the folder is neither, or a model is missing or changed.
+    ScenarioError
+        If it is a file, and no scenario.
     """
+    if folder.is_file():
+        scenario = load_scenario(folder)
+        return PlansToDeploy(folder.parent, (), scenario, dump_scenario(scenario).encode())
     if (folder / FLEET).is_file():
         raise OutputError(f"{folder}: holds plans for a fleet; compare one class's scenario and deploy that")
     if (folder / PLANS).is_file() or (folder / COMPARISON).is_file():

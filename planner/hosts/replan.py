@@ -5,6 +5,7 @@ from pathlib import Path
 from planner.errors import OutputError
 from planner.hosts.deploy import DEPLOYMENT, Deployment
 from planner.hosts.measured_costs import scenario_as_measured
+from planner.hosts.zenoh_config import CLIENT
 from planner.output.atomic_folder import add_file
 from planner.output.plan_folder import read_record
 from planner.output.run_input import SCENARIO
@@ -51,9 +52,9 @@ def measured_scenario(folder: Path) -> Scenario:
     OutputError
         If the folder is no deployment, or nothing was measured yet.
     """
-    deployment = read_record(folder / DEPLOYMENT, Deployment)
+    read_record(folder / DEPLOYMENT, Deployment)
     measured = read_measured(folder)
     if measured is None:
-        raise OutputError(f"{folder}: nothing was measured yet; run plan request {folder} --input FILE")
-    text = (folder / deployment.plans[0].folder / SCENARIO).read_bytes()
+        raise OutputError(f"{folder}: nothing was measured yet; run plan request or plan links {folder}")
+    text = (folder / CLIENT / SCENARIO).read_bytes()
     return scenario_as_measured(parse_scenario(text), measured)

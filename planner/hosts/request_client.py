@@ -15,7 +15,7 @@ from typing import Self
 
 import msgspec
 
-from planner.errors import DataError, HostError
+from planner.errors import DataError, HostError, UsageError
 from planner.hosts.deploy import DEPLOYMENT, Deployment
 from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, exchange
 from planner.hosts.on_host.host_manifest import NETWORK
@@ -121,8 +121,7 @@ class RequestClient:
         self.manifests = [
             read_record(folder / plan.folder / MANIFEST, PlanStages) for plan in self.deployment.plans
         ]
-        own = folder / self.deployment.plans[0].folder
-        self.scenario = parse_scenario((own / SCENARIO).read_bytes())
+        self.scenario = parse_scenario((folder / CLIENT / SCENARIO).read_bytes())
         self._deadline_s = deadline_s
         self._name = f"{CLIENT}-{uuid.uuid4().hex[:12]}"
         self._lock = threading.RLock()
@@ -136,7 +135,8 @@ class RequestClient:
             raise HostError(f"{folder}: {exc}") from exc
         self._network.serve(self._take)
         self._network.watch(self.deployment.source, self._source_changed)
-        most_messages = self.deployment.most_requests * max(len(m.inputs) for m in self.manifests)
+        most_inputs = max((len(m.inputs) for m in self.manifests), default=1)
+        most_messages = self.deployment.most_requests * most_inputs
         self._outbox = Outbox(
             self._network, self.deployment.source, self._sent, most_messages, self._is_wanted
         )
@@ -182,6 +182,7 @@ class RequestClient:
         DataError
             If an input is missing, or has another shape or type, or holds NaN.
         """
+        self.check_plans()
         for port in self.manifests[plan or 0].inputs:
             _check_input(feeds, spec_of(port))
         self._room.acquire()
@@ -196,6 +197,17 @@ class RequestClient:
         with self._lock:
             self._send(pending)
         return future
+
+    def check_plans(self) -> None:
+        """Refuse requests where hosts serve nothing.
+
+        Raises
+        ------
+        UsageError
+            Saying what to do.
+        """
+        if not self.manifests:
+            raise UsageError("these hosts measure links and answer no requests; deploy a plan")
 
     def _send(self, pending: _Pending) -> None:
         """Send a request under a new name: what still comes of an earlier attempt belongs to nobody."""

@@ -7,21 +7,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from held_plans import write_held_plans
+from held_plans import SCENARIO, write_held_plans
+from ruamel.yaml import YAML
 from throttled_relay import ThrottledRelay
 
 from planner.cli.commands import main
-from planner.errors import DataError, HostError
+from planner.errors import DataError, HostError, UsageError
 from planner.hosts.async_request_client import AsyncRequestClient
 from planner.hosts.deploy import deploy
 from planner.hosts.endpoints import Endpoint
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.request_client import Answer, RequestClient
 from planner.plan.measured_costs import MeasuredCosts
+from planner.scenario.loader import load_scenario
 from planner.verification.stage_chain import Chain
 from profiling.records.json_files import load_json
 from profiling.runtime.session import Runtime
@@ -45,12 +48,11 @@ def held(digits, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def deployed(held, tmp_path_factory) -> Iterator[tuple[Path, ThrottledRelay]]:
-    """Start both hosts of a deployment, whose connection goes through a relay."""
-    folder = tmp_path_factory.mktemp("deployments") / "deploy"
+@contextmanager
+def running(deployable: Path, folder: Path) -> Iterator[ThrottledRelay]:
+    """Deploy something and start both hosts, whose connection goes through a relay."""
     ports = {"camera": free_port(), "server": free_port()}
-    deploy(held, folder, {name: Endpoint("127.0.0.1", port) for name, port in ports.items()})
+    deploy(deployable, folder, {name: Endpoint("127.0.0.1", port) for name, port in ports.items()})
     relay = ThrottledRelay(ports["server"], SLOW)
     network = json.loads((folder / "camera" / NETWORK).read_text())
     assert network["connect"]["endpoints"] == [f"tcp/127.0.0.1:{ports['server']}"]
@@ -58,12 +60,19 @@ def deployed(held, tmp_path_factory) -> Iterator[tuple[Path, ThrottledRelay]]:
     (folder / "camera" / NETWORK).write_text(json.dumps(network))
     hosts = [subprocess.Popen([sys.executable, str(folder / name / "serve.py")]) for name in ports]
     try:
-        yield folder, relay
+        yield relay
     finally:
         for host in hosts:
             host.terminate()
         assert [host.wait(LONGEST_S) for host in hosts] == [0, 0]
         relay.close()
+
+
+@pytest.fixture(scope="module")
+def deployed(held, tmp_path_factory) -> Iterator[tuple[Path, ThrottledRelay]]:
+    folder = tmp_path_factory.mktemp("deployments") / "deploy"
+    with running(held, folder) as relay:
+        yield folder, relay
 
 
 @pytest.fixture
@@ -75,7 +84,7 @@ def client(deployed) -> Iterator[RequestClient]:
 
 def neighbour_is_there(client: RequestClient) -> bool:
     try:
-        return client.status("camera").links["server"].there and client.status("server").stages > 0
+        return client.status("camera").links["server"].there and client.status("server").up_s > 0
     except HostError:
         return False
 
@@ -182,3 +191,26 @@ def test_links_are_measured_and_written_for_a_scenario(deployed, client, tmp_pat
     told = " ".join(capsys.readouterr().out.split())
     assert "server > camera: bandwidth is" in told
     assert f"next: plan replan {folder} --measured".split()[-1] in told
+
+
+def test_links_are_measured_before_there_is_a_plan(tmp_path, capsys):
+    (tmp_path / "s.yaml").write_text(json.dumps(SCENARIO))
+    folder = tmp_path / "links"
+    with running(tmp_path / "s.yaml", folder) as relay:
+        relay.bytes_per_s = 4 * MBIT
+        with RequestClient(folder) as client:
+            until(lambda: neighbour_is_there(client))
+            with pytest.raises(UsageError, match="deploy a plan"):
+                client.submit({})
+        with pytest.raises(SystemExit) as ended:
+            main(["links", str(folder), "--out", str(tmp_path / "links.yaml")])
+        assert ended.value.code == 0
+    found = YAML(typ="safe").load((tmp_path / "links.yaml").read_text())["links"]
+    assert [(link["from"], link["to"]) for link in found] == [("camera", "server"), ("server", "camera")]
+    assert 2 < found[0]["bandwidth_mbit_per_s"] < 5
+    assert found[1]["bandwidth_mbit_per_s"] > 20
+    assert load_scenario(tmp_path / "s.yaml", [f"links={json.dumps(found)}"]).links[0].latency_ms >= 0
+    with pytest.raises(SystemExit) as ended:
+        main(["links", str(folder)])
+    assert ended.value.code == 1
+    assert "cannot be reached" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import shutil
 import msgspec
 import pytest
 from delivered_plans import delivered
+from held_plans import SCENARIO as SCENARIO_CONTENT
 from held_plans import write_held_plans
 from PIL import Image
 
@@ -78,9 +79,10 @@ def test_the_client_knows_each_plan_and_how_inputs_are_prepared(held, tmp_path):
     assert len(record.plans) == 2
     for plan in record.plans:
         own = tmp_path / "deploy" / plan.folder
-        assert {path.name for path in own.iterdir()} == {MANIFEST, SCENARIO}
+        assert {path.name for path in own.iterdir()} == {MANIFEST}
     ports = read_plans(held).plans[0].stages.inputs
-    own = tmp_path / "deploy" / record.plans[0].folder
+    own = tmp_path / "deploy" / "client"
+    assert (own / SCENARIO).is_file()
     with pytest.raises(DataError, match="does not say how pictures are prepared"):
         read_run_input(_picture(tmp_path), ports, [port.name for port in ports], own)
 
@@ -88,6 +90,23 @@ def test_the_client_knows_each_plan_and_how_inputs_are_prepared(held, tmp_path):
 def _picture(folder):
     Image.new("L", (64, 64)).save(folder / "p.png")
     return folder / "p.png"
+
+
+def test_a_scenario_is_deployed_without_stages_on_all_its_devices(tmp_path):
+    content = SCENARIO_CONTENT | {"devices": [*SCENARIO_CONTENT["devices"], {"name": "spare"}]}
+    content["links"] = [*content["links"], {"from": "server", "to": "spare", "bandwidth_mbit_per_s": 5}]
+    (tmp_path / "s.yaml").write_text(json.dumps(content))
+    record = deploy(tmp_path / "s.yaml", tmp_path / "deploy", {})
+    assert [(host.device, host.stages) for host in record.hosts] == [
+        ("camera", 0),
+        ("server", 0),
+        ("spare", 0),
+    ]
+    assert record.plans == ()
+    manifest = read_host_manifest(tmp_path / "deploy" / "server")
+    assert manifest.neighbours == ("camera", "spare")
+    assert manifest.runtime is None
+    assert "onnxruntime" not in (tmp_path / "deploy" / "server" / "requirements.txt").read_text()
 
 
 def test_a_comparison_that_cannot_be_deployed_is_refused_with_what_to_do(changed):
