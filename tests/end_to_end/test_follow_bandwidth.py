@@ -84,7 +84,8 @@ def client(deployed) -> Iterator[RequestClient]:
 
 def neighbour_is_there(client: RequestClient) -> bool:
     try:
-        return client.status("camera").links["server"].there and client.status("server").up_s > 0
+        ends = (("camera", "server"), ("server", "camera"))
+        return all(client.status(one).links[other].there for one, other in ends)
     except HostError:
         return False
 

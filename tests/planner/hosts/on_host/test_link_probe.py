@@ -115,6 +115,17 @@ def test_a_probe_that_is_not_accepted_finds_nothing():
     assert probe_link(lambda content: link.send(content) and len(content) < 2**14, link.clock) is None
 
 
+def test_a_link_whose_empty_messages_took_longer_by_chance_is_told_to_be_as_quick_at_least():
+    now_s = 0.0
+
+    def send(content: bytes) -> bool:
+        nonlocal now_s
+        now_s += 0.002 if content else 0.003
+        return True
+
+    assert probe_link(send, lambda: now_s) == pytest.approx(2**18 / 0.002)
+
+
 def test_an_order_names_the_neighbours_to_measure():
     neighbours = ("camera", "a b", "server")
     assert probed_neighbours(b"", neighbours) == []
