@@ -94,7 +94,8 @@ def send_requests(
     if json:
         print_text(to_json(record))
     else:
-        terminal().print(requests_table(record), *_lines(deviation_lines(record.deviations, str(folder))))
+        lines = _lines(deviation_lines(record.deviations, str(folder)))
+        terminal().print(requests_table(record), *lines, sep="\n")
     if record.failures:
         what = "" if output_file is None else f"; {output_file} was not written"
         return _failed(f"{record.requests - record.answered} requests have no answer{what}")
@@ -216,7 +217,8 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
         if json:
             print_text(to_json({"hosts": dict(statuses)}))
         elif not watch:
-            terminal().print(hosts_table(statuses), *_lines(_deviations_now(folder, client, statuses)))
+            lines = _lines(_deviations_now(folder, client, statuses))
+            terminal().print(hosts_table(statuses), *lines, sep="\n")
         else:
             INTERRUPT.arm()
             with Live(hosts_table(statuses), console=terminal(), auto_refresh=False) as live:
