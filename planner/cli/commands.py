@@ -265,11 +265,13 @@ app.command(cache_app)
 @app.command(
     help_epilogue=examples(
         "plan deploy plans/quickstart --out deploy",
+        "plan deploy comparisons/quickstart --out deploy",
+        "plan deploy scenario.yaml --out links --host camera=10.0.0.5 --host gateway=10.0.0.1 --keys",
         "plan deploy plans/quickstart --out deploy --keys --host camera=10.0.0.5 --host gateway=10.0.0.1",
     )
 )
 def deploy(
-    folder: Annotated[Path, Parameter(help="A plan folder.")],
+    folder: Annotated[Path, Parameter(help="A plan's folder, one of plan compare --plans K, or a scenario.")],
     /,
     *,
     out: Annotated[Path, Parameter(help="Folder to write: one folder per device in it.")],
@@ -284,11 +286,16 @@ def deploy(
         bool, Parameter(help="Let devices listen beyond this machine without keys.", negative=())
     ] = False,
 ) -> int:
-    """Write a folder per device that serves its stages."""
+    """Write a folder per device that serves its stages.
+
+    Of several plans all are deployed, and requests run by the one that suits the bandwidth. Of a scenario's
+    file no stage is: its devices can then measure their links (plan links), before anything is planned.
+    """
     from planner.cli.host_commands import deploy_plan
     from planner.cli.models_commands import refuse_several
 
-    refuse_several(folder)
+    if folder.is_dir():
+        refuse_several(folder)
     return deploy_plan(folder, out, host, keys=keys, insecure=insecure)
 
 
@@ -330,6 +337,42 @@ def hosts(
     from planner.cli.host_commands import show_hosts
 
     return show_hosts(folder, json=json, watch=watch)
+
+
+@app.command(help_epilogue=examples("plan links deploy", "plan links deploy --out links.yaml"))
+def links(
+    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="YAML to write, for a scenario's links.")] = None,
+    json: Json = False,
+) -> int:
+    """Measure bandwidth and latency of the links between running hosts.
+
+    At most 1 MiB, in at most a few seconds, goes over each.
+    """
+    from planner.cli.host_commands import measure_links
+
+    return measure_links(folder, out, json=json)
+
+
+@app.command(help_epilogue=examples("plan replan deploy --measured --out plans/slow"))
+def replan(
+    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
+    /,
+    *,
+    measured: Annotated[
+        bool, Parameter(help="With the costs that `plan request` and `plan links` measured.", negative=())
+    ] = False,
+    out: Annotated[Path | None, Parameter(help="Folder to write; default DIR-replanned.")] = None,
+    json: Json = False,
+) -> int:
+    """Plan again what is deployed, with links and devices as they were measured."""
+    if not measured:
+        return fail(USAGE, "replan: say with which costs: --measured")
+    from planner.cli.host_commands import replan as replan_deployed
+
+    return replan_deployed(folder, out, json=json)
 
 
 app.meta.suppress_keyboard_interrupt = False

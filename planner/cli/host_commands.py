@@ -6,17 +6,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.cli.exit_codes import BAD_INPUT, OK
+import msgspec
+
+from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, OK
 from planner.cli.interrupts import INTERRUPT
 from planner.cli.terminal import print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.errors import HostError, UsageError
 from planner.json_record import to_json
+from planner.report.table_style import line
 from profiling.printable_text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.text import Text
+
     from planner.hosts.request_client import RequestClient
     from planner.plan.host_status import HostStatus
+    from planner.plan.measured_costs import MeasuredCosts, MeasuredDevice
+    from planner.plan.requests_record import RequestsRecord
 
 _STATUS_DEADLINE_S, _WATCH_S = 5.0, 1.0
 _LOG = logging.getLogger(__name__)
@@ -36,7 +45,8 @@ def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, 
         print_text(
             shown(f"{host.device}: copy {out / host.device}, then: python serve.py  (listens at {where})")
         )
-    print_text(shown(f"then: plan request {out} --input samples.npz --output answers.npz"))
+    request = f"plan request {out} --input samples.npz --output answers.npz"
+    print_text(shown(f"then: {request if record.plans else f'plan links {out} --out links.yaml'}"))
     return OK
 
 
@@ -51,19 +61,22 @@ def send_requests(
 ) -> int:
     """Send samples through running hosts, write their answers, and say what they took."""
     from planner.hosts.measure_requests import clock_offsets, requests_record, send_all
-    from planner.output.plan_folder import read_plan
+    from planner.hosts.zenoh_config import CLIENT
     from planner.output.run_exported import check_target, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
-    from planner.report.requests_table import requests_table
+    from planner.report.requests_table import deviation_lines, requests_table
 
     if output_file is not None:
         check_target(output_file)
     INTERRUPT.arm()
     with _client(folder, deadline_s) as client:
-        own = folder / client.deployment.plans[0].folder
+        client.check_plans()
+        own = folder / CLIENT
         ports = client.manifests[0].inputs
         run_input = read_run_input(input_file, ports, [port.name for port in ports], own)
         client.source_offset_s()  # a source that is not there is told before anything is sent
+        if client.watch is not None:
+            client.watch.refresh()  # so that the first request runs by the right plan
         with terminal_progress() as progress:
             began = time.monotonic()
             ended = []
@@ -71,7 +84,8 @@ def send_requests(
                 ended.append(one)
                 INTERRUPT.check()
             seconds = time.monotonic() - began
-        record, _ = requests_record(client, read_plan(own), ended, seconds, clock_offsets(client))
+        record, _ = requests_record(client, ended, seconds, clock_offsets(client))
+        record = _with_measured(folder, client, record)
         names = [port.name for port in client.manifests[0].outputs]
     answers = [one.answer for one in ended]
     if output_file is not None and all(answers):
@@ -80,12 +94,115 @@ def send_requests(
     if json:
         print_text(to_json(record))
     else:
-        terminal().print(requests_table(record))
+        lines = _lines(deviation_lines(record.deviations, str(folder)))
+        terminal().print(requests_table(record), *lines, sep="\n")
     if record.failures:
         what = "" if output_file is None else f"; {output_file} was not written"
         return _failed(f"{record.requests - record.answered} requests have no answer{what}")
     if output_file is not None and not json:
         print_text(shown(f"{', '.join(names)} written to {output_file}"))
+    return OK
+
+
+def _with_measured(folder: Path, client: "RequestClient", record: "RequestsRecord") -> "RequestsRecord":
+    """Keep what requests showed of links and devices, and return the record with what left the plan."""
+    from planner.hosts.measured_costs import deviations, measured_devices
+
+    measured = _measured_costs(client, measured_devices(record))
+    _save_measured(folder, measured)
+    found = deviations(measured, client.scenario, client.deployment.followed)
+    return msgspec.structs.replace(record, deviations=found)
+
+
+def _measured_costs(client: "RequestClient", devices: "tuple[MeasuredDevice, ...]" = ()) -> "MeasuredCosts":
+    """Return the links as hosts see them, those that nothing showed yet probed, and devices."""
+    from planner.hosts.measured_costs import measured_links
+    from planner.plan.measured_costs import FORMAT, MeasuredCosts
+
+    statuses = {name: status for name, status in _statuses(client) if status is not None}
+    for name, status in statuses.items():
+        unseen = tuple(other for other, link in status.links.items() if link.there and not link.bytes_per_s)
+        if unseen:
+            with suppress(HostError):
+                statuses[name] = client.probe(name, unseen)
+    return MeasuredCosts(
+        format=FORMAT,
+        deployment=client.deployment.deployment,
+        links=measured_links(client.scenario, statuses),
+        devices=devices,
+    )
+
+
+def _save_measured(folder: Path, measured: "MeasuredCosts") -> None:
+    from planner.hosts.replan import save_measured
+
+    try:
+        save_measured(folder, measured)
+    except OSError as exc:
+        _LOG.warning("what was measured is not kept for plan replan: %s: %s", folder, exc.strerror)
+
+
+def measure_links(folder: Path, out: Path | None, *, json: bool) -> int:
+    """Measure every connection between hosts, show the links, and write them as YAML."""
+    from planner.hosts.measured_costs import measured_links, scenario_as_measured
+    from planner.hosts.replan import read_measured
+    from planner.plan.measured_costs import FORMAT, MeasuredCosts
+    from planner.report.links_table import links_table, links_yaml
+
+    known = read_measured(folder)
+    with _client(folder, _STATUS_DEADLINE_S) as client:
+        statuses, missing = {}, []
+        with terminal_progress() as progress:
+            for number, host in enumerate(client.deployment.hosts):
+                progress("measuring links", number, len(client.deployment.hosts))
+                try:
+                    statuses[host.device] = client.probe(host.device)
+                except HostError as exc:
+                    missing.append(str(exc))
+        links = measured_links(client.scenario, statuses)
+        scenario, deployment = client.scenario, client.deployment.deployment
+    devices = () if known is None else known.devices
+    measured = MeasuredCosts(format=FORMAT, deployment=deployment, links=links, devices=devices)
+    if links:
+        _save_measured(folder, measured)
+    changed = scenario_as_measured(scenario, msgspec.structs.replace(measured, devices=()))
+    if json:
+        print_text(to_json({"links": links}))
+    else:
+        terminal().print(links_table(scenario.links, links))
+    if missing:
+        return _failed("; ".join(missing))
+    if out is not None:
+        out.write_text(links_yaml(changed.links), encoding="utf-8")
+        if not json:
+            print_text(shown(f"written to {out}, as the links of a scenario"))
+    return OK
+
+
+def replan(folder: Path, out: Path | None, *, json: bool) -> int:
+    """Plan again with the costs that hosts measured, and write the new plan."""
+    from planner.hosts.replan import measured_scenario
+    from planner.output.plan_folder import check_writable, read_manifest, write_outcome
+    from planner.report.plan_tables import broken_text, no_plan_text, plan_table
+    from planner.run import plan_scenario
+
+    target = out or folder.resolve().with_name(f"{folder.resolve().name}-replanned")
+    scenario = measured_scenario(folder)
+    check_writable(target)
+    with terminal_progress() as progress:
+        outcome = plan_scenario(scenario, progress)
+        INTERRUPT.check()
+        if outcome.built is not None and not outcome.failures:
+            write_outcome(outcome, target)
+    if json:
+        print_text(to_json(outcome.plan))
+    if outcome.built is None:
+        return _failed(no_plan_text(outcome.plan, outcome.failures, outcome.conflict), INFEASIBLE)
+    if outcome.failures:
+        return _failed(broken_text(outcome.plan, outcome.failures), BROKEN_BUDGET)
+    if not json:
+        terminal().print(plan_table(outcome.plan, read_manifest(target)))
+        print_text(shown(f"written to {target}; next: plan deploy {target} --out {folder}"))
     return OK
 
 
@@ -100,7 +217,8 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
         if json:
             print_text(to_json({"hosts": dict(statuses)}))
         elif not watch:
-            terminal().print(hosts_table(statuses))
+            lines = _lines(_deviations_now(folder, client, statuses))
+            terminal().print(hosts_table(statuses), *lines, sep="\n")
         else:
             INTERRUPT.arm()
             with Live(hosts_table(statuses), console=terminal(), auto_refresh=False) as live:
@@ -110,6 +228,26 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
                     live.update(hosts_table(_statuses(client)), refresh=True)
     missing = [name for name, status in statuses if status is None]
     return _failed(f"not there: {', '.join(missing)}; start serve.py on each") if missing else OK
+
+
+def _deviations_now(
+    folder: Path, client: "RequestClient", statuses: "list[tuple[str, HostStatus | None]]"
+) -> list[str]:
+    """Return what left the plan: links as hosts see them now, devices as `plan request` saw them last."""
+    from planner.hosts.measured_costs import deviations, measured_links
+    from planner.hosts.replan import read_measured
+    from planner.plan.measured_costs import FORMAT, MeasuredCosts
+    from planner.report.requests_table import deviation_lines
+
+    known = read_measured(folder)
+    measured = MeasuredCosts(
+        format=FORMAT,
+        deployment=client.deployment.deployment,
+        links=measured_links(client.scenario, {name: one for name, one in statuses if one is not None}),
+        devices=() if known is None else known.devices,
+    )
+    found = deviations(measured, client.scenario, client.deployment.followed)
+    return deviation_lines(found, str(folder))
 
 
 def _statuses(client: "RequestClient") -> list[tuple[str, "HostStatus | None"]]:
@@ -130,6 +268,10 @@ def _client(folder: Path, deadline_s: float) -> "RequestClient":
     return RequestClient(folder, deadline_s)
 
 
-def _failed(text: str) -> int:
+def _lines(texts: list[str]) -> "Iterator[Text]":
+    return map(line, texts)
+
+
+def _failed(text: str, code: int = BAD_INPUT) -> int:
     _LOG.error(text)
-    return BAD_INPUT
+    return code

@@ -24,12 +24,12 @@ def local_runtime(scenario: Scenario) -> Runtime:
 def origin_of(scenario: Scenario, device: DeviceSpec) -> tuple[DeviceSpec, float]:
     """Return the device whose costs a device takes, itself or one that it is scaled from, and its speedup.
 
-    Speedups along a chain of scaled devices multiply.
+    Speedups along a chain of scaled devices multiply, with that of the one whose costs they take.
     """
-    speedup = 1.0
+    speedup = device.speedup or 1.0
     while device.scaled_from is not None:
-        speedup *= device.speedup or 1.0
         device = scenario.device(device.scaled_from)
+        speedup *= device.speedup or 1.0
     return device, speedup
 
 

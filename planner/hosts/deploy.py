@@ -10,7 +10,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -31,17 +31,17 @@ from planner.hosts.on_host.host_manifest import (
     HostManifest,
     RuntimeSpec,
 )
+from planner.hosts.on_host.incoming_tensors import CLIENT_PREFIX
+from planner.hosts.plans_to_deploy import PlansToDeploy, PlanToDeploy, read_plans
 from planner.hosts.routing import PlanRoutes, next_hops, spec_of
 from planner.hosts.zenoh_config import CLIENT, CLIENT_PATTERN, KEYS, access_control, host_config
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
 from planner.output.plan_folder import MANIFEST as PLAN_MANIFEST
-from planner.output.plan_folder import PLAN, read_folder
-from planner.plan.manifest import Manifest, StageEntry
+from planner.output.run_input import SCENARIO
+from planner.plan.bandwidth_ranges import BandwidthRange, FollowedLinks, PlanCosts
+from planner.plan.manifest import StageEntry
 from planner.plan.plan_record import FORMAT as PLAN_FORMAT
-from planner.plan.plan_record import Plan
-from planner.scenario.loader import parse_scenario
-from planner.scenario.schema import Scenario
 from profiling.records.json_files import save_json
 
 DEPLOYMENT = "deploy.json"
@@ -60,14 +60,24 @@ class DeployedHost(Record, frozen=True, kw_only=True):
 
 
 class DeployedPlan(Record, frozen=True, kw_only=True):
-    """A plan of a deployment, and where it lies for the client."""
+    """A plan of a deployment: where it lies for the client, when it runs, and what it should cost."""
 
     name: str
     folder: str
+    range: BandwidthRange
+    costs: PlanCosts
 
 
 class Deployment(Record, frozen=True, kw_only=True):
-    """What was deployed together; `encrypted` says whether hosts have keys."""
+    """What was deployed together.
+
+    Parameters
+    ----------
+    encrypted
+        Whether hosts have keys.
+    followed
+        The links whose bandwidth decides which plan runs, if there are several.
+    """
 
     format: int
     deployment: str
@@ -77,16 +87,7 @@ class Deployment(Record, frozen=True, kw_only=True):
     most_requests: int
     hosts: tuple[DeployedHost, ...]
     plans: tuple[DeployedPlan, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DeployedFolder:
-    """A plan folder that is deployed."""
-
-    name: str
-    folder: Path
-    plan: Plan
-    manifest: Manifest
+    followed: FollowedLinks | None = None
 
 
 def deploy(
@@ -101,6 +102,9 @@ def deploy(
 
     Parameters
     ----------
+    folder
+        Of a plan, or of a comparison that holds plans: all of them are deployed. Or a scenario's file: then
+        hosts serve nothing, and their links can be measured.
     given
         Where hosts listen; the others do on this machine.
     keys
@@ -111,17 +115,14 @@ def deploy(
     Raises
     ------
     OutputError
-        If the folder is no plan, or the target cannot be written.
+        If the folder holds no plan, or the target cannot be written.
     UsageError
         If an endpoint does not fit, or hosts would be open to everybody.
     """
     # Folders have the devices' names; what may be replaced is listed with its hash.
     names = {path.name for path in target.iterdir()} if target.is_dir() else set()
     check_replaceable(target, f"--out {target}", "deployment", names, DEPLOYMENT)
-    plan, manifest = read_folder(folder)
-    plans = [DeployedFolder(folder.resolve().name, folder, plan, manifest)]
-    scenario = parse_scenario(bytes(plan.scenario))
-    writer = _Writer(plans, scenario, given, keys=keys)
+    writer = _Writer(read_plans(folder), given, keys=keys)
     writer.check_openness(insecure=insecure)
     with atomic_directory(target, f"--out {target}") as fresh:
         writer.write(fresh)
@@ -133,21 +134,21 @@ class _Writer:
 
     def __init__(
         self,
-        plans: Sequence[DeployedFolder],
-        scenario: Scenario,
+        together: PlansToDeploy,
         given: Mapping[str, Endpoint],
         *,
         keys: bool,
     ) -> None:
-        self._plans, self._scenario, self._keys = plans, scenario, keys
-        taken = {CLIENT, DEPLOYMENT, README} & {device.name for device in scenario.devices}
-        if taken:
-            raise UsageError(
-                f"a device is called {taken.pop()!r}, as is what lies beside the devices: rename it"
-            )
+        scenario, plans = together.scenario, together.plans
+        self._together, self._plans, self._scenario, self._keys = together, plans, scenario, keys
+        for name in (device.name for device in scenario.devices):
+            if name in (CLIENT, DEPLOYMENT, README) or name.startswith(CLIENT_PREFIX):
+                raise UsageError(f"a device is called {name!r}, as clients or files beside it are: rename it")
         links: nx.DiGraph = nx.DiGraph((link.source, link.target) for link in scenario.links)
-        self._routes = [PlanRoutes(plan.manifest, links) for plan in plans]
+        self._routes = [PlanRoutes(plan.stages, links) for plan in plans]
         self._hops = {hop for routes in self._routes for hop in routes.hops()}
+        if not plans:
+            self._hops = set(links.edges)
         # Who asks is beside the source and gets its answers there.
         self._hops |= self._way_back(links)
         used = {scenario.source}.union(*(routes.devices() for routes in self._routes), *self._hops)
@@ -165,7 +166,7 @@ class _Writer:
             return set()
         try:
             path = nx.shortest_path(links, sink, source)
-        except nx.NetworkXNoPath as exc:
+        except (nx.NetworkXNoPath, nx.NodeNotFound) as exc:
             raise OutputError(f"there is no way for answers from {sink} to {source}") from exc
         return set(itertools.pairwise(path))
 
@@ -186,7 +187,7 @@ class _Writer:
 
     def _hash(self) -> str:
         """Return a hash of everything that hosts have to agree on."""
-        content = [[plan.name, msgspec.json.encode(plan.manifest).decode()] for plan in self._plans] + [
+        content = [[plan.name, msgspec.json.encode(plan.stages).decode()] for plan in self._plans] + [
             [name, endpoint.address] for name, endpoint in self.endpoints.items()
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:_HASH_LETTERS]
@@ -205,9 +206,15 @@ class _Writer:
                 for name, end in self.endpoints.items()
             ),
             plans=tuple(
-                DeployedPlan(name=plan.name, folder=f"{CLIENT}/plans/{number:02d}")
+                DeployedPlan(
+                    name=plan.name,
+                    folder=f"{CLIENT}/plans/{number:02d}",
+                    range=plan.range,
+                    costs=plan.costs,
+                )
                 for number, plan in enumerate(self._plans)
             ),
+            followed=self._together.followed,
         )
 
     def write(self, fresh: Path) -> None:
@@ -228,7 +235,8 @@ class _Writer:
         hosted = []
         for plan, routes in zip(self._plans, self._routes, strict=True):
             stages = {
-                stage.number: _hosted_stage(plan.folder, folder, stage) for stage in self._stages(plan, name)
+                stage.number: _hosted_stage(self._together.folder, folder, stage)
+                for stage in self._stages(plan, name)
             }
             hosted.append(routes.hosted(name, plan.name, stages))
         manifest = HostManifest(
@@ -254,8 +262,9 @@ class _Writer:
         for deployed, plan in zip(self.record.plans, self._plans, strict=True):
             own = fresh / deployed.folder
             own.mkdir(parents=True)
-            for file in (PLAN, PLAN_MANIFEST):
-                shutil.copyfile(plan.folder / file, own / file)
+            save_json(plan.stages, own / PLAN_MANIFEST)
+        folder.mkdir(exist_ok=True)
+        (folder / SCENARIO).write_bytes(self._together.scenario_text)
         source = self._scenario.source
         self._write_network(folder, CLIENT, CLIENT_PATTERN, None, {source: source}, [source])
 
@@ -283,15 +292,15 @@ class _Writer:
             authority.issue(fresh / name / KEYS, name, endpoint.host)
         authority.issue(fresh / CLIENT / KEYS, CLIENT, CLIENT)
 
-    def _stages(self, plan: DeployedFolder, device: str) -> list[StageEntry]:
-        return [stage for stage in plan.manifest.stages if stage.device == device]
+    def _stages(self, plan: PlanToDeploy, device: str) -> list[StageEntry]:
+        return [stage for stage in plan.stages.stages if stage.device == device]
 
     def _neighbours(self, name: str) -> list[str]:
         others = {b if a == name else a for a, b in self._hops if name in (a, b)}
         return sorted(others)
 
     def _called_by(self, name: str) -> list[str]:
-        """Return the neighbours that a host connects to: of two, the one nearer to the source calls."""
+        """Return the neighbours that a host connects to: the scenario names them later."""
         order = {device: index for index, device in enumerate(self.devices)}
         return [other for other in self._neighbours(name) if order[other] > order[name]]
 
@@ -299,7 +308,7 @@ class _Writer:
         ports = [
             port
             for plan in self._plans
-            for stage in plan.manifest.stages
+            for stage in plan.stages.stages
             for port in (*stage.inputs, *stage.outputs)
         ]
         return max((spec_of(port).size_bytes for port in ports), default=0)

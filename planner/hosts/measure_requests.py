@@ -11,21 +11,25 @@ import numpy as np
 from planner.errors import HostError
 from planner.hosts.request_client import Answer, RequestClient
 from planner.hosts.request_times import RequestTimes, Span, SpanKind, request_times
-from planner.plan.manifest import Manifest
-from planner.plan.plan_record import Cut, Plan
-from planner.plan.requests_record import PartTimes, Percentiles, RequestsRecord
+from planner.plan.plan_record import Cut
+from planner.plan.requests_record import COMPUTE, PartTimes, Percentiles, PlanRequests, RequestsRecord
 from profiling.arrays import Feeds
 from profiling.progress import Progress
-
-_COMPUTE = "compute"
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a request ended: with an answer, or with a reason."""
+    """How a request ended: with an answer, or with a reason.
+
+    Parameters
+    ----------
+    bandwidth
+        Of the links that are followed, as it was known when the request was sent.
+    """
 
     answer: Answer | None
     reason: str = ""
+    bandwidth: float | None = None
 
 
 def send_all(
@@ -38,24 +42,25 @@ def send_all(
     rate_per_s
         How many are sent in a second; one after the other, each when the one before has ended, if None.
     """
-    pending: deque[Future[Answer]] = deque()
+    pending: deque[tuple[Future[Answer], float | None]] = deque()
     began = time.monotonic()
     for number, feeds in enumerate(samples):
         if rate_per_s is not None:
             time.sleep(max(0.0, began + number / rate_per_s - time.monotonic()))
-        pending.append(client.submit(feeds))
-        while pending and (rate_per_s is None or pending[0].done()):
-            yield _ended(pending.popleft())
+        bandwidth = None if client.watch is None else client.watch.bandwidth
+        pending.append((client.submit(feeds), bandwidth))
+        while pending and (rate_per_s is None or pending[0][0].done()):
+            yield _ended(*pending.popleft())
             progress("requests", number + 1, len(samples))
     while pending:
-        yield _ended(pending.popleft())
+        yield _ended(*pending.popleft())
 
 
-def _ended(future: "Future[Answer]") -> Ended:
+def _ended(future: "Future[Answer]", bandwidth: float | None) -> Ended:
     try:
-        return Ended(future.result())
+        return Ended(future.result(), bandwidth=bandwidth)
     except HostError as exc:
-        return Ended(None, str(exc))
+        return Ended(None, str(exc), bandwidth)
 
 
 def clock_offsets(client: RequestClient) -> dict[str, float]:
@@ -79,22 +84,22 @@ def clock_offsets(client: RequestClient) -> dict[str, float]:
 
 
 def requests_record(
-    client: RequestClient, plan: Plan, ended: Sequence[Ended], seconds: float, offsets_s: Mapping[str, float]
+    client: RequestClient, ended: Sequence[Ended], seconds: float, offsets_s: Mapping[str, float]
 ) -> tuple[RequestsRecord, list[RequestTimes]]:
-    """Return what requests took beside what the plan predicts, and each request's own times.
+    """Return what requests took beside what their plans predict, and each request's own times.
 
     Parameters
     ----------
     seconds
         From the first request to the last answer.
     """
-    manifest = client.manifests[0]
     answers = [one.answer for one in ended if one.answer is not None]
-    times = [request_times(answer.events, manifest, offsets_s) for answer in answers]
-    predicted = plan.predicted
+    times = [request_times(answer.events, client.manifests[answer.plan], offsets_s) for answer in answers]
+    plans = tuple(_plan_requests(client, number, ended, times) for number in range(len(client.manifests)))
+    only = plans[0] if len(plans) == 1 else None
     record = RequestsRecord(
         deployment=client.deployment.deployment,
-        plan=client.deployment.plans[0].name,
+        plan=", ".join(plan.name for plan in client.deployment.plans),
         requests=len(ended),
         answered=len(answers),
         retried=sum(answer.attempts > 1 for answer in answers),
@@ -102,12 +107,42 @@ def requests_record(
         seconds=seconds,
         requests_per_s=len(answers) / seconds if seconds else 0.0,
         latency=percentiles([one.latency_s for one in times]),
-        predicted_latency_s=None if predicted is None else predicted.latency_s,
-        predicted_per_s=None if predicted is None else predicted.throughput_per_s,
+        predicted_latency_s=None if only is None else only.predicted_latency_s,
+        predicted_per_s=None if only is None else client.deployment.plans[0].costs.throughput_per_s,
         round_trip=percentiles([answer.seconds for answer in answers]),
-        parts=tuple(_parts(plan, manifest, times)),
+        parts=() if only is None else only.parts,
+        plans=() if only is not None else plans,
     )
     return record, times
+
+
+def _plan_requests(
+    client: RequestClient, number: int, ended: Sequence[Ended], times: Sequence[RequestTimes]
+) -> PlanRequests:
+    """Return what the requests by one plan took.
+
+    Parameters
+    ----------
+    times
+        Of those that were answered.
+    """
+    answered = [(one.answer, one.bandwidth) for one in ended if one.answer is not None]
+    own = [
+        (taken, bandwidth)
+        for (answer, bandwidth), taken in zip(answered, times, strict=True)
+        if answer.plan == number
+    ]
+    costs = client.deployment.plans[number].costs
+    predicted = [costs.latency_s(bandwidth) for _, bandwidth in own]
+    known = [latency_s for latency_s in predicted if latency_s is not None]
+    own_times = [taken for taken, _ in own]
+    return PlanRequests(
+        plan=client.deployment.plans[number].name,
+        answered=len(own),
+        latency=percentiles([taken.latency_s for taken in own_times]),
+        predicted_latency_s=float(np.median(known)) if known else None,
+        parts=tuple(_parts(client, number, own_times, [bandwidth for _, bandwidth in own])),
+    )
 
 
 def percentiles(values: Sequence[float]) -> Percentiles | None:
@@ -118,19 +153,46 @@ def percentiles(values: Sequence[float]) -> Percentiles | None:
     return Percentiles(p50_s=p50, p90_s=p90, p99_s=p99)
 
 
-def _parts(plan: Plan, manifest: Manifest, times: Sequence[RequestTimes]) -> Iterator[PartTimes]:
+def _parts(
+    client: RequestClient,
+    number: int,
+    times: Sequence[RequestTimes],
+    bandwidths: Sequence[float | None],
+) -> Iterator[PartTimes]:
     """Yield what each device computed and what crossed, in the order of the first request."""
-    compute_s = {} if plan.predicted is None else plan.predicted.compute_s
+    manifest, compute_s = client.manifests[number], client.deployment.plans[number].costs.compute_s
     for device in dict.fromkeys(stage.device for stage in manifest.stages):
         sums = [sum(span.seconds for span in _of(one, SpanKind.STAGE, device)) for one in times]
         measured = percentiles(sums)
         if measured is not None:
             predicted_s = compute_s.get(device)
-            yield PartTimes(part=_COMPUTE, way=(device,), predicted_s=predicted_s, measured=measured)
+            yield PartTimes(part=COMPUTE, way=(device,), predicted_s=predicted_s, measured=measured)
     for cut in manifest.cuts:
         crossed = percentiles([seconds for one in times if (seconds := _crossing_s(one, cut)) is not None])
         if crossed is not None:
-            yield PartTimes(part=cut.tensor, way=cut.path, predicted_s=cut.seconds, measured=crossed)
+            predicted = [_predicted_crossing_s(client, cut, bandwidth) for bandwidth in bandwidths]
+            yield PartTimes(
+                part=cut.tensor, way=cut.path, predicted_s=float(np.median(predicted)), measured=crossed
+            )
+
+
+def _predicted_crossing_s(client: RequestClient, cut: Cut, bandwidth: float | None) -> float:
+    """Return the seconds that a cut's tensor should be on its links.
+
+    Parameters
+    ----------
+    bandwidth
+        Of the links that are followed; None for the scenario's own.
+    """
+    followed = client.deployment.followed
+    if followed is None:
+        return cut.seconds
+    hops = set(zip(cut.path, cut.path[1:], strict=False))
+    return sum(
+        link.latency_s + cut.size_bytes / followed.bytes_per_s(link, bandwidth)
+        for link in client.scenario.links
+        if (link.source, link.target) in hops
+    )
 
 
 def _of(times: RequestTimes, kind: SpanKind, device: str) -> Iterator[Span]:

@@ -4,7 +4,6 @@ with RequestClient(Path("deploy")) as client:
 answer = client.submit({"picture": picture}).result()
 """
 
-import json
 import threading
 import time
 import uuid
@@ -16,10 +15,11 @@ from typing import Self
 
 import msgspec
 
-from planner.errors import DataError, HostError
+from planner.errors import DataError, HostError, UsageError
 from planner.hosts.deploy import DEPLOYMENT, Deployment
-from planner.hosts.on_host.clock_offsets import ClockOffset, exchange
+from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, exchange
 from planner.hosts.on_host.host_manifest import NETWORK
+from planner.hosts.on_host.link_probe import probe_order
 from planner.hosts.on_host.messages import (
     BadMessageError,
     Event,
@@ -39,19 +39,24 @@ from planner.hosts.on_host.network import (
     Incoming,
     Network,
     Outcome,
+    Reply,
 )
 from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
+from planner.hosts.plan_watch import PlanWatch
 from planner.hosts.routing import spec_of
 from planner.hosts.zenoh_config import CLIENT
 from planner.output.plan_folder import MANIFEST, read_record
+from planner.output.run_input import SCENARIO
 from planner.plan.host_status import HostStatus
-from planner.plan.manifest import Manifest
+from planner.plan.manifest import PlanStages
+from planner.scenario.loader import parse_scenario
 from profiling.arrays import Array, Feeds
 
 DEADLINE_S = 30.0
 _PAUSE_S = 0.2  # before a request is tried again
 _TICK_S = 0.1
-_PINGS, _PING_S, _STATUS_S = 8, 1.0, 3.0
+_CONNECT_S = 2.0
+_PINGS, _PING_S, _STATUS_S, _PROBE_S = 8, 1.0, 3.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class _Pending:
     deadline: float
     future: "Future[Answer]"
     attempts: int = 1
+    reason: str = ""
     sent: float = 0.0
     outputs: dict[str, Array] = field(default_factory=dict)
     events: dict[Event, None] = field(default_factory=dict)
@@ -113,25 +119,34 @@ class RequestClient:
     def __init__(self, folder: Path, deadline_s: float = DEADLINE_S) -> None:
         self.deployment = read_record(folder / DEPLOYMENT, Deployment)
         self.manifests = [
-            read_record(folder / plan.folder / MANIFEST, Manifest) for plan in self.deployment.plans
+            read_record(folder / plan.folder / MANIFEST, PlanStages) for plan in self.deployment.plans
         ]
+        self.scenario = parse_scenario((folder / CLIENT / SCENARIO).read_bytes())
         self._deadline_s = deadline_s
         self._name = f"{CLIENT}-{uuid.uuid4().hex[:12]}"
         self._lock = threading.RLock()
         self._pending: dict[str, _Pending] = {}
         self._room = threading.BoundedSemaphore(self.deployment.most_requests)
-        self._closed = threading.Event()
+        self._closed, self._source_is_there = threading.Event(), threading.Event()
+        self._patience = time.monotonic() + _CONNECT_S
         try:
             self._network = Network(folder / CLIENT / NETWORK, self.deployment.deployment, self._name)
         except OSError as exc:
             raise HostError(f"{folder}: {exc}") from exc
         self._network.serve(self._take)
         self._network.watch(self.deployment.source, self._source_changed)
-        most_messages = self.deployment.most_requests * max(len(m.inputs) for m in self.manifests)
-        self._outbox = Outbox(self._network, self.deployment.source, self._sent, most_messages)
+        most_inputs = max((len(m.inputs) for m in self.manifests), default=1)
+        most_messages = self.deployment.most_requests * most_inputs
+        self._outbox = Outbox(
+            self._network, self.deployment.source, self._sent, most_messages, self._is_wanted
+        )
         self._clock = ClockOffset()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._ticker.start()
+        self.watch: PlanWatch | None = None
+        if self.deployment.followed is not None:
+            ranges = [plan.range for plan in self.deployment.plans]
+            self.watch = PlanWatch(self, ranges, self.deployment.followed, self.scenario.links)
 
     def __enter__(self) -> Self:
         return self
@@ -144,13 +159,15 @@ class RequestClient:
     def close(self) -> None:
         """Leave; requests that have no answer yet fail."""
         self._closed.set()
+        if self.watch is not None:
+            self.watch.close()
         with self._lock:
             for pending in list(self._pending.values()):
                 self._end(pending, HostError("the client was closed"))
         self._outbox.close()
         self._network.close()
 
-    def submit(self, feeds: Feeds, plan: int = 0) -> "Future[Answer]":
+    def submit(self, feeds: Feeds, plan: int | None = None) -> "Future[Answer]":
         """Send a request and return its future answer; waits while too many are on their way.
 
         Parameters
@@ -158,16 +175,20 @@ class RequestClient:
         feeds
             Input name -> array of the model's shape and type.
         plan
-            Which plan of the deployment it runs by.
+            Which plan of the deployment it runs by; None for the one that suits the bandwidth.
 
         Raises
         ------
         DataError
             If an input is missing, or has another shape or type, or holds NaN.
         """
-        for port in self.manifests[plan].inputs:
+        self.check_plans()
+        for port in self.manifests[plan or 0].inputs:
             _check_input(feeds, spec_of(port))
         self._room.acquire()
+        # Chosen behind the wait for room, in which the bandwidth may have changed.
+        if plan is None:
+            plan = 0 if self.watch is None else self.watch.plan()
         future: Future[Answer] = Future()
         # So that it cannot be cancelled any more: it is on its way.
         future.set_running_or_notify_cancel()
@@ -176,6 +197,17 @@ class RequestClient:
         with self._lock:
             self._send(pending)
         return future
+
+    def check_plans(self) -> None:
+        """Refuse requests where hosts serve nothing.
+
+        Raises
+        ------
+        UsageError
+            Saying what to do.
+        """
+        if not self.manifests:
+            raise UsageError("these hosts measure links and answer no requests; deploy a plan")
 
     def _send(self, pending: _Pending) -> None:
         """Send a request under a new name: what still comes of an earlier attempt belongs to nobody."""
@@ -200,7 +232,7 @@ class RequestClient:
             elif message.kind == FAILURE:
                 told = failure(message.header)
                 message.accept()
-                self._failed(told.request, f"{told.device}: {told.reason}")
+                self._failed(told.request, f"{told.device}: {told.reason}", told.is_lasting)
             else:
                 raise BadMessageError(f"a client takes no {message.kind!r}")
         except BadMessageError as exc:
@@ -216,7 +248,11 @@ class RequestClient:
             outputs = {port.name: spec_of(port) for port in self.manifests[pending.plan].outputs}
             if header.spec != outputs.get(header.tensor):
                 raise BadMessageError(f"{header.tensor!r} is not an output of the plan")
-            pending.outputs[header.tensor] = tensor_of(message.payload, header.spec)
+            try:
+                pending.outputs[header.tensor] = tensor_of(message.payload, header.spec)
+            except BadMessageError as exc:
+                self._failed(header.request, str(exc))
+                raise
             pending.events.update(dict.fromkeys(header.events))
             message.accept()
             if pending.outputs.keys() == outputs.keys():
@@ -226,29 +262,34 @@ class RequestClient:
                 )
                 self._end(pending, answer)
 
+    def _is_wanted(self, message: Outgoing) -> bool:
+        return message.header.request in self._pending
+
     def _sent(self, sent: Sent) -> None:
         if sent.reason is not None:
-            self._failed(sent.message.header.request, sent.reason)
+            self._failed(sent.message.header.request, sent.reason, sent.is_lasting)
 
-    def _failed(self, name: str, reason: str) -> None:
-        """Try a request again if there is time, else let it fail."""
+    def _failed(self, name: str, reason: str, is_lasting: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Try a request again if there is time and it may help, else let it fail."""
         with self._lock:
             pending = self._pending.pop(name, None)
             if pending is None:
                 return
-            if time.monotonic() + _PAUSE_S >= pending.deadline or self._closed.is_set():
+            if is_lasting or time.monotonic() + _PAUSE_S >= pending.deadline or self._closed.is_set():
                 self._pending[name] = pending
                 self._end(pending, HostError(reason))
                 return
-            pending.attempts += 1
+            pending.attempts, pending.reason = pending.attempts + 1, reason
         timer = threading.Timer(_PAUSE_S, self._again, (pending,))
         timer.daemon = True
         timer.start()
 
-    def _source_changed(self, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
+    def _source_changed(self, _: str, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
         """Try again what the source had, once it is back."""
         if there:
+            self._source_is_there.set()
             return
+        self._source_is_there.clear()
         with self._lock:
             names = list(self._pending)
         for name in names:
@@ -263,20 +304,26 @@ class RequestClient:
 
     def _end(self, pending: _Pending, result: Answer | HostError) -> None:
         del self._pending[pending.name]
+        # First: who is told of the result may send the next request at once.
+        self._room.release()
         if isinstance(result, Answer):
             pending.future.set_result(result)
         else:
             pending.future.set_exception(result)
-        self._room.release()
 
     def _tick(self) -> None:
         while not self._closed.wait(_TICK_S):
             now = time.monotonic()
             with self._lock:
                 for pending in [pending for pending in self._pending.values() if pending.deadline <= now]:
-                    self._end(pending, HostError(f"no answer within {self._deadline_s:g} s"))
+                    earlier = f"; before, {pending.reason}" if pending.reason else ""
+                    self._end(pending, HostError(f"no answer within {self._deadline_s:g} s{earlier}"))
 
     # What hosts tell ----------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        """Wait for the source, but only soon after this client was made: connections are made beside."""
+        self._source_is_there.wait(max(0.0, self._patience - time.monotonic()))
 
     def status(self, device: str) -> HostStatus:
         """Return what a host tells of itself.
@@ -286,7 +333,21 @@ class RequestClient:
         HostError
             If it cannot be reached, by way of the source.
         """
-        reply = self._network.send(self.deployment.source, STATUS, device.encode(), b"", _STATUS_S)
+        return self._status(device, b"", _STATUS_S)
+
+    def probe(self, device: str, neighbours: tuple[str, ...] = ()) -> HostStatus:
+        """Let a host measure its connections to some neighbours, or all; return its status after that.
+
+        Raises
+        ------
+        HostError
+            If it cannot be reached, by way of the source.
+        """
+        return self._status(device, probe_order(neighbours), _PROBE_S)
+
+    def _status(self, device: str, order: bytes, timeout_s: float) -> HostStatus:
+        self._connect()
+        reply = self._network.send(self.deployment.source, STATUS, device.encode(), order, timeout_s)
         if reply.outcome is not Outcome.ACCEPTED:
             raise HostError(f"{device}: {reply.reason or f'{self.deployment.source} cannot be reached'}")
         try:
@@ -302,16 +363,21 @@ class RequestClient:
         HostError
             If the source does not answer.
         """
+        self._connect()
         for _ in range(_PINGS):
             sent_ns = time.time_ns()
             reply = self._network.send(self.deployment.source, PING, b"", b"", _PING_S)
             received_ns = time.time_ns()
             if reply.outcome is Outcome.ACCEPTED:
-                arrived_ns, answered_ns = json.loads(reply.data)
+                arrived_ns, answered_ns = clock_answer(reply.data)
                 self._clock.add(exchange(sent_ns, arrived_ns, answered_ns, received_ns))
         if self._clock.best is None:
-            raise HostError(f"{self.deployment.source} cannot be reached")
+            raise HostError(f"{self.deployment.source} cannot be reached{_because(reply)}")
         return self._clock.best.offset_s
+
+
+def _because(reply: Reply) -> str:
+    return f": {reply.reason}" if reply.reason else ""
 
 
 def _check_input(feeds: Feeds, spec: TensorSpec) -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from planner.errors import HostError
 from planner.hosts.on_host.messages import Event
-from planner.plan.manifest import Manifest
+from planner.plan.manifest import PlanStages
 
 _NS = 1e-9
 
@@ -58,7 +58,7 @@ class RequestTimes:
 
 
 def request_times(
-    events: Sequence[Event], manifest: Manifest, offsets_s: Mapping[str, float]
+    events: Sequence[Event], manifest: PlanStages, offsets_s: Mapping[str, float]
 ) -> RequestTimes:
     """Return what a request took.
 

@@ -9,7 +9,7 @@ import networkx as nx
 from planner.errors import OutputError
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage, RoutedTensor
 from planner.hosts.on_host.messages import TensorSpec
-from planner.plan.manifest import Manifest, Port
+from planner.plan.manifest import PlanStages, Port
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class PlanRoutes:
         If a stage needs what nobody gives, or there is no way to it.
     """
 
-    def __init__(self, manifest: Manifest, links: nx.DiGraph) -> None:
+    def __init__(self, manifest: PlanStages, links: nx.DiGraph) -> None:
         self._manifest, self._links = manifest, links
         self._ways: dict[str, _Way] = {}
         for port in manifest.inputs:
@@ -83,7 +83,7 @@ class PlanRoutes:
             return max(own or between, key=lambda cut: len(cut.tensor)).path
         try:
             path: Sequence[str] = nx.shortest_path(self._links, origin, device)
-        except nx.NetworkXNoPath as exc:
+        except (nx.NetworkXNoPath, nx.NodeNotFound) as exc:
             raise OutputError(f"{name!r}: there is no way from {origin} to {device}") from exc
         return path
 

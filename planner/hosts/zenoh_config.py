@@ -7,7 +7,7 @@ neighbours by address.
 from collections.abc import Mapping, Sequence
 
 from planner.hosts.endpoints import Endpoint
-from planner.hosts.on_host.messages import ROOT
+from planner.hosts.on_host.messages import DEPLOYMENT, ROOT
 
 CLIENT, CLIENT_PATTERN = "client", "client-$*"
 KEYS = "keys"
@@ -60,12 +60,14 @@ def host_config(
         "listen": {"endpoints": [] if listen is None else [f"{protocol}/{listen.address}"]},
         "connect": {
             "endpoints": [f"{protocol}/{endpoint.address}" for endpoint in connect],
-            "timeout_ms": 0 if listen is None else _FOREVER,
+            # In the background, however late the other one starts.
+            "timeout_ms": _FOREVER,
             "exit_on_failure": False,
             "retry": _RETRY_MS,
         },
         "scouting": {"multicast": {"enabled": False}, "gossip": {"enabled": False}},
-        "transport": {"link": link},
+        # Between hosts on one machine too, tensors go over the connection that is measured and encrypted.
+        "transport": {"link": link, "shared_memory": {"enabled": False}},
     }
     if access_control is not None:
         config["access_control"] = dict(access_control)
@@ -113,11 +115,11 @@ def access_control(pattern: str, deployment: str, others: Mapping[str, str]) -> 
 
 def _permitted(deployment: str, receiver: str, sender: str) -> list[tuple[str, list[str], list[str]]]:
     """Return what may go from a sender to a receiver: (word, kinds of message, keys)."""
-    root = f"{ROOT}/{deployment}"
+    root, which = f"{ROOT}/{deployment}", f"{ROOT}/{DEPLOYMENT}"
     return [
-        ("query", ["query"], [f"{root}/{receiver}/{sender}/*"]),
-        ("reply", ["reply"], [f"{root}/{sender}/{receiver}/*"]),
-        ("declare", ["declare_queryable"], [f"{root}/{sender}/*/*"]),
+        ("query", ["query"], [f"{root}/{receiver}/{sender}/*", f"{which}/{receiver}/{sender}"]),
+        ("reply", ["reply"], [f"{root}/{sender}/{receiver}/*", f"{which}/{sender}/{receiver}"]),
+        ("declare", ["declare_queryable"], [f"{root}/{sender}/*/*", f"{which}/{sender}/*"]),
         ("alive", ["liveliness_token"], [f"{root}/alive/{sender}"]),
         ("watch", ["declare_liveliness_subscriber", "liveliness_query"], [f"{root}/alive/{receiver}"]),
     ]

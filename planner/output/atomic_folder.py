@@ -13,6 +13,7 @@ from pathlib import Path
 
 from planner.errors import OutputError
 from planner.output.file_hash import sha256_of
+from profiling.records.json_files import save_json
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux: fcntl.h, linux/fs.h
 _STALE_S = 3600.0  # older leftovers are of writers that were killed: no run writes for so long
@@ -143,6 +144,20 @@ def list_files(folder: Path, mark: str) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / mark)
     content[_LIST] = {str(path.relative_to(folder)): sha256_of(path) for path in files}
     (folder / mark).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def add_file(folder: Path, mark: str, name: str, content: object) -> None:
+    """Write a JSON file into a folder of ours and list it in `mark`; no other hash is renewed.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    save_json(content, folder / name)
+    marked = json.loads((folder / mark).read_text(encoding="utf-8"))
+    marked[_LIST] = {**marked.get(_LIST, {}), name: sha256_of(folder / name)}
+    save_json(marked, folder / mark)
 
 
 def _check_files_are_ours(folder: Path, option: str, mark: str) -> None:

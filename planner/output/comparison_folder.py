@@ -9,19 +9,22 @@ from planner.comparison.compare import CompareResult
 from planner.comparison.comparison_record import Comparison, SelectedPlan
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRule, plan_for
 from planner.deployment.metadata import label_as_shared
-from planner.errors import ScenarioError, UsageError
+from planner.errors import OutputError, ScenarioError, UsageError
 from planner.formatting import range_text
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
+from planner.output.plan_folder import check_stages, read_record
 from planner.output.stage_files import ports_of, save_stage
 from planner.plan.configuration import Configuration
-from planner.plan.manifest import REPORT, STAGES, Port, StageEntry
+from planner.plan.manifest import REPORT, STAGES, PlanStages, Port, StageEntry
+from planner.plan.plan_record import FORMAT as PLAN_FORMAT
 from planner.plan.plan_record import Cut
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
 from planner.report.comparison_table import comparison_csv
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.graph_figure import draw_graph
+from planner.scenario.loader import dump_scenario
 from profiling.records.json_files import load_json, save_json
 
 COMPARISON, TABLE, PLANS, FLEET = "compare.json", "compare.csv", "plans.json", "fleet.json"
@@ -57,7 +60,13 @@ class RunnableFleet(Record, frozen=True, kw_only=True):
 
 
 class RunnablePlan(Record, frozen=True, kw_only=True):
-    """A plan that is held: when to run it, its latency over bandwidth, and its stages in running order."""
+    """A plan that is held: when to run it, its latency over bandwidth, and its stages in running order.
+
+    Parameters
+    ----------
+    compute_s
+        Device -> seconds that it computes.
+    """
 
     plan: int
     summary: str
@@ -67,6 +76,7 @@ class RunnablePlan(Record, frozen=True, kw_only=True):
     leave_above: float | None
     fixed_s: float
     link_s: float
+    compute_s: dict[str, float] = msgspec.field(default_factory=dict)
     stages: tuple[StageEntry, ...]
     cuts: tuple[Cut, ...]
 
@@ -76,6 +86,13 @@ class RunnableSet(Record, frozen=True, kw_only=True):
 
     It runs the plan whose `leave_below` to `leave_above` holds the bandwidth of `links` (in `unit`), stays
     with it while that is so, and then takes the one whose `low` to `high` does.
+
+    Parameters
+    ----------
+    compared_from, compared_to
+        Bandwidths between which plans were compared.
+    scenario
+        Resolved, as in `plan.json`.
     """
 
     format: int
@@ -85,9 +102,24 @@ class RunnableSet(Record, frozen=True, kw_only=True):
     sink: str
     mean_latency_s: float
     regret: float
+    compared_from: float | None = None
+    compared_to: float | None = None
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     plans: tuple[RunnablePlan, ...]
+    scenario: msgspec.Raw = msgspec.Raw(b"null")
+
+    def stages_of(self, plan: RunnablePlan) -> PlanStages:
+        """Return what a runtime needs to run one of the plans."""
+        return PlanStages(
+            format=PLAN_FORMAT,
+            source=self.source,
+            sink=self.sink,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            stages=plan.stages,
+            cuts=plan.cuts,
+        )
 
 
 def check_comparison(folder: Path) -> None:
@@ -98,7 +130,7 @@ def check_comparison(folder: Path) -> None:
     OutputError
         If it is a file, or holds something that is no comparison.
     """
-    allowed = {COMPARISON, TABLE, PLANS, STAGES, REPORT, FIGURES}
+    allowed = {COMPARISON, TABLE, PLANS, FLEET, STAGES, REPORT, FIGURES}
     check_replaceable(folder, f"--out {folder}", "comparison", allowed, COMPARISON)
 
 
@@ -151,12 +183,15 @@ def _write_plan_set(compared: CompareResult, basis: MeasuredScenario, folder: Pa
         sink=basis.scenario.sink,
         mean_latency_s=record.plan_set.mean_latency_s if record.plan_set else 0.0,
         regret=record.plan_set.regret if record.plan_set else 0.0,
+        compared_from=min((piece.low for piece in record.pieces), default=None),
+        compared_to=max((piece.high for piece in record.pieces), default=None),
         inputs=ports_of(
             [value for value in source.input if value.name in graph.inputs],
             basis.prepared.models.channels_last,
         ),
         outputs=ports_of(source.output),
         plans=tuple(files.runnable(compared, basis, plan) for plan in selected),
+        scenario=msgspec.Raw(dump_scenario(basis.scenario).encode()),
     )
 
 
@@ -211,6 +246,7 @@ class _StageFiles:
             leave_above=selected.leave_above,
             fixed_s=line.fixed_s,
             link_s=line.link_s,
+            compute_s=line.compute_s,
             stages=tuple(self.stages(basis, chosen)),
             cuts=line.cuts,
         )
@@ -232,6 +268,24 @@ class _StageFiles:
             first = self._entries.setdefault(content, entry)
             entries.append(msgspec.structs.replace(entry, file=first.file, data=first.data))
         return entries
+
+
+def read_plan_set(folder: Path) -> RunnableSet:
+    """Return the plans that a comparison's folder holds, checked against their models.
+
+    Raises
+    ------
+    OutputError
+        If it holds none, or a model is missing or changed.
+    """
+    if not (folder / PLANS).is_file():
+        raise OutputError(f"{folder}: holds no {PLANS}; plan compare SCENARIO --plans K writes it")
+    held = read_record(folder / PLANS, RunnableSet, PLANS_FORMAT)
+    if bytes(held.scenario) == b"null":
+        raise OutputError(f"{folder / PLANS}: was written by an older version; compare again")
+    for plan in held.plans:
+        check_stages(folder, PLANS, held.stages_of(plan))
+    return held
 
 
 def choose_fleet_plan(folder: Path, device_class: str, bandwidth: float | None) -> FleetPlan:

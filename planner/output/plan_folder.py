@@ -22,7 +22,7 @@ from planner.output.stage_files import (
     stays_inside,
     with_compressed_size,
 )
-from planner.plan.manifest import REPORT, STAGES, Manifest, Port, StageEntry
+from planner.plan.manifest import REPORT, STAGES, Manifest, PlanStages, Port, StageEntry
 from planner.plan.plan_record import FORMAT, Plan
 from planner.refinement.outcome import Outcome
 from planner.report.figure_style import FIGURES, save_figure
@@ -231,6 +231,24 @@ def _read_ordered_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def check_stages(folder: Path, file: str, stages: PlanStages) -> None:
+    """Refuse stages that cannot run in their order, or whose models are missing or changed.
+
+    Parameters
+    ----------
+    file
+        Of the folder, which lists them.
+
+    Raises
+    ------
+    OutputError
+        Naming the file and what is wrong.
+    """
+    _check_ports(folder / file, stages)
+    for stage in stages.stages:
+        _check_stage(folder, stage)
+
+
 def _check_stage(folder: Path, stage: StageEntry) -> None:
     """Refuse a stage whose files are not in the folder, changed, or not what the manifest says of them."""
     _check_file(folder, stage.file, stage.sha256)
@@ -250,7 +268,7 @@ def _check_file(folder: Path, file: str, sha256: str) -> None:
         raise OutputError(f"{path}: has changed since it was exported; export the plan again")
 
 
-def _check_ports(path: Path, manifest: Manifest) -> None:
+def _check_ports(path: Path, manifest: PlanStages) -> None:
     """Refuse a manifest whose stages cannot run in their order, or give a tensor twice or in two types."""
     given_ports = {port.name: port for port in manifest.inputs}
     for number, stage in enumerate(manifest.stages):

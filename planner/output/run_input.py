@@ -17,6 +17,8 @@ from planner.scenario.data_schema import ImageSpec, SampleSpec
 from planner.scenario.loader import parse_scenario
 from profiling.arrays import Array, Feeds
 
+SCENARIO = "scenario.json"
+
 
 @dataclass(frozen=True, slots=True)
 class RunInput:
@@ -85,14 +87,21 @@ def _preparation_in_scenario(folder: Path, source: str, where: str) -> SampleSpe
 
 def _data_of(folder: Path, where: str) -> tuple[SampleSpec, SampleSpec]:
     """Return the scenario's data, evaluation first."""
-    path = folder / PLAN
-    if not path.is_file():
+    text = _scenario_text(folder)
+    if text is None:
         raise DataError(
             f"{where}: must be prepared as the scenario says, which is in {PLAN}; put that beside the "
             "manifest, or give arrays as the model wants them"
         )
-    data = parse_scenario(bytes(read_plan(path).scenario)).data
+    data = parse_scenario(text).data
     return data.evaluation, data.calibration
+
+
+def _scenario_text(folder: Path) -> bytes | None:
+    """Return the scenario that lies in a folder by itself or in its plan, if either does."""
+    if (folder / SCENARIO).is_file():
+        return (folder / SCENARIO).read_bytes()
+    return bytes(read_plan(folder / PLAN).scenario) if (folder / PLAN).is_file() else None
 
 
 class _ArchiveInput:
@@ -167,7 +176,7 @@ class _ArchiveInput:
         candidates = [tensor.name]
         if own_part is not None:
             candidates.insert(0, own_part.inputs.get(tensor.name, tensor.name))
-        elif tensor.name not in names and (self._folder / PLAN).is_file():
+        elif tensor.name not in names and _scenario_text(self._folder) is not None:
             candidates += [p.inputs.get(tensor.name, "") for p in _data_of(self._folder, self._where)]
         array_name = next((name for name in candidates if name in names), None)
         if array_name is None:

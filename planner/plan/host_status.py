@@ -9,7 +9,9 @@ class LinkStatus(Record, frozen=True, kw_only=True):
     Parameters
     ----------
     bytes_per_s
-        Of the tensors it sent, from sending until each was accepted; None before any of some size.
+        Of what it sent, header included and latency not; None before anything that shows it.
+    seen_s_ago
+        Seconds since `bytes_per_s` was seen.
     clock_offset_s
         The neighbour's clock minus its own.
     queue
@@ -20,6 +22,7 @@ class LinkStatus(Record, frozen=True, kw_only=True):
     messages: int
     bytes: int
     bytes_per_s: float | None
+    seen_s_ago: float | None = None
     round_trip_s: float | None
     clock_offset_s: float | None
     queue: int

@@ -40,15 +40,20 @@ class StageEntry(Record, frozen=True, kw_only=True):
     outputs: tuple[Port, ...]
 
 
-class Manifest(Record, frozen=True, kw_only=True):
+class PlanStages(Record, frozen=True, kw_only=True):
     """What a runtime needs to run the stages: files, ports and cuts."""
 
     format: int
     source: str
     sink: str
-    model_sha256: str
-    model_data: DataFile | None = None
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     stages: tuple[StageEntry, ...]
     cuts: tuple[Cut, ...]
+
+
+class Manifest(PlanStages, frozen=True, kw_only=True):
+    """The stages of a plan folder, and the whole model that lies beside them."""
+
+    model_sha256: str
+    model_data: DataFile | None = None

@@ -2,6 +2,8 @@
 
 from planner.json_record import Record
 
+COMPUTE, BANDWIDTH, LATENCY = "compute", "bandwidth", "latency"
+
 
 class Percentiles(Record, frozen=True, kw_only=True):
     """Seconds that half, nine tenths and 99 of a hundred requests did not exceed."""
@@ -30,19 +32,54 @@ class PartTimes(Record, frozen=True, kw_only=True):
     measured: Percentiles
 
 
+class PlanRequests(Record, frozen=True, kw_only=True):
+    """The requests that ran by one plan of several; fields as in `RequestsRecord`."""
+
+    plan: str
+    answered: int
+    latency: Percentiles | None
+    predicted_latency_s: float | None
+    parts: tuple[PartTimes, ...] = ()
+
+
+class Deviation(Record, frozen=True, kw_only=True):
+    """Something that was measured outside of what was planned for.
+
+    Parameters
+    ----------
+    what
+        `compute` in seconds, `bandwidth` in Mbit/s, or `latency` in seconds.
+    where
+        The device, or the ends of the link.
+    low, high
+        What was planned for: the same value twice, or a range.
+    """
+
+    what: str
+    where: tuple[str, ...]
+    low: float
+    high: float
+    measured: float
+
+
 class RequestsRecord(Record, frozen=True, kw_only=True):
     """A run of requests.
 
     Parameters
     ----------
     latency, predicted_latency_s
-        From a request's last input at the source to its last output at the sink.
+        From a request's last input at the source to its last output at the sink; where the prediction depends
+        on a bandwidth that changed meanwhile, the median of the predictions.
     round_trip
         From sending it to having the answer, where it was asked.
     retried
         Requests that were sent again because a host was lost.
     failures
         Reason -> how many requests ended with it.
+    plans, parts
+        What each of several plans answered; of a single plan it stands here.
+    deviations
+        What was measured outside of what was planned for.
     """
 
     deployment: str
@@ -58,3 +95,5 @@ class RequestsRecord(Record, frozen=True, kw_only=True):
     predicted_per_s: float | None
     round_trip: Percentiles | None
     parts: tuple[PartTimes, ...] = ()
+    plans: tuple[PlanRequests, ...] = ()
+    deviations: tuple[Deviation, ...] = ()

@@ -8,6 +8,7 @@ graph_figure: the model's graph as a figure
 html_page: template, scripts and style that both pages share
 html_values: numbers of a record as a page shows them
 inspection_table: `plan inspect` as terminal tables
+links_table: links as hosts measured them, for the terminal and as YAML
 models_html: the report of several models
 models_table: what several models share, as a terminal table
 plan_html: the page of a plan

@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 
 from planner.formatting import short_name
 from planner.plan.host_status import HostStatus
-from planner.plan.requests_record import Percentiles, RequestsRecord
-from planner.report.table_style import line, new_table
+from planner.plan.requests_record import BANDWIDTH, Deviation, PartTimes, Percentiles, RequestsRecord
+from planner.report.table_style import PlainTable, line, new_table
 
 _MILLI = 1e3
 _PERCENT = 100.0
@@ -22,11 +22,36 @@ def requests_table(record: RequestsRecord) -> RenderableType:
     )
     if record.latency is not None:
         table.add_row("latency of one request", "", *_cells(record.predicted_latency_s, record.latency))
-    for part in record.parts:
-        table.add_row(short_name(part.part), " > ".join(part.way), *_cells(part.predicted_s, part.measured))
+    _add_parts(table, record.parts)
+    for plan in record.plans:
+        if plan.latency is not None:
+            name = f"{plan.plan}: latency of one request"
+            table.add_row(name, "", *_cells(plan.predicted_latency_s, plan.latency))
+            _add_parts(table, plan.parts)
     if record.round_trip is not None:
         table.add_row("there and back", "", *_cells(None, record.round_trip))
     return Group(table, *(line(text) for text in _summary(record)))
+
+
+def _add_parts(table: PlainTable, parts: Sequence[PartTimes]) -> None:
+    for part in parts:
+        table.add_row(short_name(part.part), " > ".join(part.way), *_cells(part.predicted_s, part.measured))
+
+
+def deviation_lines(deviations: Sequence[Deviation], folder: str) -> list[str]:
+    """Return what was measured outside of what was planned for, and what to do about it."""
+    if not deviations:
+        return []
+    return [*map(_deviation_line, deviations), f"next: plan replan {folder} --measured"]
+
+
+def _deviation_line(deviation: Deviation) -> str:
+    factor, unit = (1.0, "Mbit/s") if deviation.what == BANDWIDTH else (_MILLI, "ms")
+    low, high, measured = (
+        f"{value * factor:.4g}" for value in (deviation.low, deviation.high, deviation.measured)
+    )
+    planned = low if low == high else f"{low} to {high}"
+    return f"{' > '.join(deviation.where)}: {deviation.what} is {measured} {unit}, planned for {planned}"
 
 
 def _cells(predicted_s: float | None, measured: Percentiles) -> list[str]:
@@ -40,6 +65,7 @@ def _summary(record: RequestsRecord) -> list[str]:
         f"{record.answered} of {record.requests} requests answered, {record.requests_per_s:.1f} per second"
         + (f"; {record.retried} were sent again" if record.retried else "")
     ]
+    lines += [f"{plan.answered} of them by {plan.plan}" for plan in record.plans]
     if record.predicted_per_s is not None:
         lines.append(f"the plan's pipeline handles {record.predicted_per_s:.1f} per second")
     return lines + [f"{count} failed: {reason}" for reason, count in record.failures.items()]

@@ -32,8 +32,8 @@ class DeviceSpec(Part):
     )
     threads: Annotated[int, Field(gt=0, le=256)] = 1
     provider: str = "CPUExecutionProvider"
-    scaled_from: str | None = Field(None, description="Take the costs of this other device ...")
-    speedup: Rate | None = Field(None, description="... made faster by this factor.")
+    scaled_from: str | None = Field(None, description="Take the costs of this other device.")
+    speedup: Rate | None = Field(None, description="Its costs, made faster by this factor.")
     precisions: tuple[Precision, ...] | None = Field(None, min_length=1)
     visits: Annotated[int, Field(ge=1, le=_MOST_VISITS)] = Field(
         1, description="How many stages it may run: with more, a request may come back to it."
@@ -58,8 +58,6 @@ class DeviceSpec(Part):
     def _one_origin(self) -> Self:
         if self.scaled_from is not None and self.profile is not None:
             raise ValueError("give either profile or scaled_from, not both")
-        if self.speedup is not None and self.scaled_from is None:
-            raise ValueError("speedup needs scaled_from, the device whose costs are scaled")
         if self.scaled_from is not None and self.model_fields_set & {"threads", "provider"}:
             raise ValueError("threads and provider belong to the device that it is scaled_from")
         return self

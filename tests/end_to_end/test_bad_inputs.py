@@ -121,7 +121,6 @@ SETTINGS = {
     "devices.0.profile=s.yaml": "is not a Profile file",
     "devices.0.profile=plan/plan.json": "is not a Profile file",
     "devices.0.profile=.": "Is a directory",
-    "devices.0.speedup=2": "speedup needs scaled_from",
     "devices.0.scaled_from=camera": "runs in a circle through 'camera'",
     "devices.1.speedup=0": "devices.1.speedup must be >= 0.0001, got 0",
     "devices.1.speedup=.inf": "devices.1.speedup must be finite, got inf",

@@ -1,13 +1,18 @@
 """What is copied to a host and serves a device's stages there: standard library, NumPy, zenoh, the runtime.
 
+admission: at the source, which requests are on their way and which wait
 clock_offsets: how far the clocks of neighbours are apart, from small messages there and back
 host: takes tensors, runs stages, hands results on; every request ends
 host_manifest: what a host is to serve, read and checked
+incoming_tensors: checks tensors that come in
+link_probe: the bandwidth of a connection, from messages or from a probe
 messages: tensors and headers as bytes
+neighbours: who is there, how far clocks are apart, what links let through
 network: the engine between hosts (Eclipse Zenoh): queries that are answered when a message is accepted
 open_requests: the requests that a host works on, by what they still wait for
 outbox: sends to one neighbour in order, again until it is accepted or too late
 serve: the script that is started on the host
 stage_runtime: opens and runs a stage; the only module that knows a runtime
+stage_worker: runs stages whose inputs are there
 status: what a host tells of itself
 """

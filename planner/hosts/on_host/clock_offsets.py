@@ -6,8 +6,11 @@ messages is in the slower ones.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from dataclasses import dataclass
+
+from planner.hosts.on_host.messages import BadMessageError, count
 
 _KEPT = 32
 
@@ -37,6 +40,21 @@ def exchange(sent_ns: int, arrived_ns: int, answered_ns: int, received_ns: int) 
     round_trip_ns = (received_ns - sent_ns) - (answered_ns - arrived_ns)
     offset_ns = ((arrived_ns - sent_ns) + (answered_ns - received_ns)) / 2
     return Exchange(round_trip_ns / 1e9, offset_ns / 1e9)
+
+
+def clock_answer(data: bytes) -> tuple[int, int]:
+    """Return when the other host got a small message and when it answered, as it says.
+
+    Raises
+    ------
+    BadMessageError
+        If the bytes say something else.
+    """
+    try:
+        arrived_ns, answered_ns = json.loads(data)
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise BadMessageError("an answer about the clock is not valid") from exc
+    return count(arrived_ns), count(answered_ns)
 
 
 class ClockOffset:

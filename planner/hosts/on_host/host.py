@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import json
 import logging
-import queue
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from planner.hosts.on_host.clock_offsets import ClockOffset, exchange
-from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage, HostManifest
+from planner.hosts.on_host.admission import Admission, Admitted
+from planner.hosts.on_host.host_manifest import HostManifest
+from planner.hosts.on_host.incoming_tensors import (
+    CLIENT_PREFIX,
+    CheckedTensor,
+    check_neighbour,
+    checked_answer,
+    checked_tensor,
+)
 from planner.hosts.on_host.messages import (
-    Array,
     BadMessageError,
+    Busy,
     Event,
     Failure,
+    Refused,
     TensorHeader,
+    checked_array,
     failure,
     tensor_bytes,
-    tensor_header,
-    tensor_of,
 )
+from planner.hosts.on_host.neighbours import Neighbours
 from planner.hosts.on_host.network import (
     ANSWER,
     FAILURE,
@@ -32,28 +40,19 @@ from planner.hosts.on_host.network import (
     TENSOR,
     Incoming,
     Network,
-    Outcome,
-    Refused,
 )
 from planner.hosts.on_host.open_requests import OpenRequest, OpenRequests
 from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
 from planner.hosts.on_host.stage_runtime import StageRuntime
-from planner.hosts.on_host.status import LinkSeen, resident_mib
+from planner.hosts.on_host.stage_worker import Computed, NotComputed, Ready, StageWorker
+from planner.hosts.on_host.status import StatusAnswers, resident_mib
 
 _LOG = logging.getLogger(__name__)
-_TICK_S = 0.2  # how late a deadline may be noticed
-_PING_S, _PINGS_AT_ONCE = 2.0, 4
-_LONGEST_S = 3600.0  # what a request may ask for at most
+_TICK_S = 0.05  # how late a deadline may be noticed
+_PING_S = 2.0
 _ROOM = 4  # times the requests that the source lets in: what a host keeps at most
-_CLIENT = "client-"
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A stage that can run."""
-
-    request: OpenRequest
-    stage: HostedStage
+_FAILURE_S = 10.0  # how long a host tries to tell that a request failed
+_MOST_TENSORS = 16  # of one request that wait for one neighbour
 
 
 class Host:
@@ -68,37 +67,40 @@ class Host:
     def __init__(
         self, manifest: HostManifest, network: Network, stages: Mapping[tuple[int, int], StageRuntime]
     ) -> None:
-        self._manifest, self._network, self._stages = manifest, network, stages
+        self._manifest, self._network, self._stages = manifest, network, len(stages)
         self._device = manifest.device
         self._began = time.monotonic()
         self._lock = threading.RLock()
-        self._requests = OpenRequests(_ROOM * manifest.most_requests)
-        # At the source: requests that have been let in, and messages of those that wait for it.
-        self._let_in: dict[str, tuple[str, float, set[str]]] = {}
-        self._waiting: list[tuple[float, Incoming]] = []
-        self._ready: queue.Queue[_Ready | None] = queue.Queue()
-        self._links = {name: LinkSeen() for name in manifest.neighbours}
-        self._offsets = {name: ClockOffset() for name in manifest.neighbours}
-        self._present: dict[str, bool] = dict.fromkeys(manifest.neighbours, False)
+        room = _ROOM * manifest.most_requests
+        self._requests = OpenRequests(room)
+        self._admission: Admission[Incoming] = Admission(manifest.most_requests, room)
+        self._neighbours = Neighbours(manifest.neighbours)
+        self._worker = StageWorker(self._device, stages, self._feeds, self._stage_ended)
+        self._statuses = StatusAnswers(
+            network, self._device, manifest.next_hop, self.status, partial(self._neighbours.probe, network)
+        )
         self._outboxes: dict[str, Outbox] = {}
         self._counts = {"answered": 0, "failed": 0, "refused": 0}
-        self._closed = threading.Event()
-        self._threads = [
-            threading.Thread(target=work, daemon=True) for work in (self._compute, self._tick, self._ping)
-        ]
+        self._closed, self._wake = threading.Event(), threading.Event()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._tick, self._ping)]
 
     def start(self) -> None:
         """Begin to take messages."""
+        self._worker.start()
+        self._statuses.start()
         for thread in self._threads:
             thread.start()
         for neighbour in self._manifest.neighbours:
-            self._network.watch(neighbour, partial(self._neighbour_changed, neighbour))
+            self._network.watch(neighbour, self._neighbour_changed)
+        if self._manifest.is_source:
+            self._network.watch(f"{CLIENT_PREFIX}$*", self._client_changed)
         self._network.serve(self.take)
 
     def close(self) -> None:
         """End; requests that are open end at their deadlines elsewhere."""
         self._closed.set()
-        self._ready.put(None)
+        self._wake.set()
+        self._worker.close()
         with self._lock:
             outboxes = list(self._outboxes.values())
         for outbox in outboxes:
@@ -110,15 +112,21 @@ class Host:
         try:
             if message.kind == TENSOR:
                 self._take_tensor(message)
-            elif message.kind in {ANSWER, FAILURE}:
+            elif message.kind == ANSWER:
                 self._pass_on(message)
+            elif message.kind == FAILURE:
+                check_neighbour(message, self._manifest)
+                told = failure(message.header)
+                self._fail(told, message.sender)
+                message.accept()
             elif message.kind == PING:
                 message.accept(json.dumps([time.time_ns()] * 2).encode())
             elif message.kind == STATUS:
-                # It may ask a neighbour, and this thread must not wait.
-                threading.Thread(target=self._tell_status, args=(message,), daemon=True).start()
+                self._statuses.put(message)
             else:
                 raise Refused(f"{message.kind!r} is no kind of message")
+        except Busy as exc:
+            message.postpone(f"{self._device}: {exc}")
         except (Refused, BadMessageError) as exc:
             with self._lock:
                 self._counts["refused"] += 1
@@ -128,306 +136,246 @@ class Host:
     # Tensors ------------------------------------------------------------------------------------------
 
     def _take_tensor(self, message: Incoming) -> None:
-        header = tensor_header(message.header)
-        plan = self._plan(header)
-        routed = plan.tensors.get(header.tensor)
-        if routed is None:
-            raise Refused(f"no tensor {header.tensor!r} comes here")
-        if header.spec != routed.spec:
-            raise Refused(f"{header.tensor!r} is {header.dtype}{list(header.shape)}, not {routed.spec}")
-        self._check_sender(message.sender, header, plan, routed.sender)
-        array = tensor_of(message.payload, routed.spec)
+        tensor = checked_tensor(message, self._manifest)
         with self._lock:
-            if self._requests.has_ended(header.request):
-                message.accept()  # a copy of something that is over
+            if not self._use(tensor, message):
                 return
-            request = self._requests.get(header.request)
-            if request is None:
-                if not self._has_room(message, header):
-                    return
-                request = self._open(header, plan)
-            message.accept()
-            if header.tensor in request.seen:
-                return
+        # Only now: who sends it again if this host ends before does no harm.
+        message.accept()
+
+    def _use(self, came: CheckedTensor, message: Incoming) -> bool:
+        """Use a tensor, unless its request has to wait; return whether it is done with."""
+        header = came.header
+        if self._requests.has_ended(header.request):
+            return True  # a copy of something that is over
+        request = self._requests.get(header.request)
+        if request is None:
+            if not self._is_let_in(came, message):
+                return False
+            request = OpenRequest(
+                header.request, header.client, header.plan, time.monotonic() + header.left_s
+            )
+            self._requests.add(request)
+        if (request.client, request.plan) != (header.client, header.plan):
+            raise Refused("another request has that name")
+        if header.tensor not in request.seen:
             received = Event("received", self._device, header.tensor, message.sender, time.time_ns())
             request.events.update(dict.fromkeys((*header.events, received)))
-            self._took(request, plan, header.tensor, array, message.payload)
+            self._took(request, header.tensor, came.array, message.payload)
+        return True
 
-    def _plan(self, header: TensorHeader) -> HostedPlan:
-        if header.plan >= len(self._manifest.plans):
-            raise Refused(f"there is no plan {header.plan}")
-        if not 0 < header.left_s <= _LONGEST_S:
-            raise Refused("its deadline has passed, or is more than an hour away")
-        return self._manifest.plans[header.plan]
-
-    def _check_sender(
-        self, sender: str, header: TensorHeader, plan: HostedPlan, expected: str | None
-    ) -> None:
-        asks = self._manifest.is_source and sender.startswith(_CLIENT) and sender == header.client
-        if asks and header.tensor in plan.inputs:
-            return
-        if expected is None or sender != expected:
-            raise Refused(f"{header.tensor!r} does not come from {sender}")
-
-    def _has_room(self, message: Incoming, header: TensorHeader) -> bool:
-        """Return whether a new request fits; at the source it waits until it does."""
+    def _is_let_in(self, came: CheckedTensor, message: Incoming) -> bool:
+        """Return whether a new request can begin; at the source it waits until it can."""
         if not self._manifest.is_source:
             if self._requests.is_full:
-                raise Refused("too many requests are open")
+                raise Busy("too many requests are open")
             return True
-        if len(self._let_in) < self._manifest.most_requests:
-            return True
-        if len(self._waiting) >= _ROOM * self._manifest.most_requests:
-            raise Refused("too many requests wait")
-        self._waiting.append((time.monotonic() + header.left_s, message))
-        return False
+        header = came.header
+        asked = Admitted(header.client, time.monotonic() + header.left_s, set(came.plan.outputs))
+        return self._admission.admit(header.request, asked, message)
 
-    def _open(self, header: TensorHeader, plan: HostedPlan) -> OpenRequest:
-        deadline = time.monotonic() + header.left_s
-        request = OpenRequest(header.request, header.client, header.plan, deadline)
-        self._requests.add(request)
-        if self._manifest.is_source:
-            self._let_in[request.name] = (request.client, deadline, set(plan.outputs))
-        return request
-
-    def _took(
-        self, request: OpenRequest, plan: HostedPlan, name: str, array: Array, payload: bytes | None
-    ) -> None:
+    def _took(self, request: OpenRequest, name: str, array: Any, payload: bytes) -> None:
         """Use a tensor that has come or arisen: for stages here, for neighbours, as an answer."""
-        routed = plan.tensors[name]
+        plan = self._manifest.plans[request.plan]
         for stage in request.take(name, array, plan):
-            self._ready.put(_Ready(request, stage))
-        header = self._header(request, name, array)
-        if (routed.receivers or routed.is_answer) and payload is None:
-            payload = tensor_bytes(array)
+            self._worker.put(Ready(request, stage))
+        routed = plan.tensors[name]
+        header = TensorHeader(
+            request=request.name,
+            client=request.client,
+            plan=request.plan,
+            tensor=name,
+            dtype=routed.spec.dtype,
+            shape=routed.spec.shape,
+            left_s=0.0,
+            events=tuple(request.events),
+        )
         for receiver in routed.receivers:
             request.handed_to.add(receiver)
-            self._outbox(receiver).put(Outgoing(TENSOR, header, payload or b"", request.deadline))
+            self._outbox(receiver).put(Outgoing(TENSOR, header, payload, request.deadline))
         if routed.is_answer:
-            self._answer(header, payload or b"", request.deadline)
+            self._answer(header, payload, request.deadline)
         if request.is_complete(plan):
             self._requests.end(request.name)
 
-    def _header(self, request: OpenRequest, name: str, array: Array) -> TensorHeader:
-        return TensorHeader(
-            request.name,
-            request.client,
-            request.plan,
-            name,
-            str(array.dtype),
-            tuple(array.shape),
-            0.0,
-            tuple(request.events),
-        )
-
     # Stages -------------------------------------------------------------------------------------------
 
-    def _compute(self) -> None:
-        """Run what is ready, one stage at a time, as the plan was measured."""
-        while not self._closed.is_set():
-            ready = self._ready.get()
-            if ready is None:
-                return
-            request, stage = ready.request, ready.stage
-            if request.deadline <= time.monotonic() or self._requests.has_ended(request.name):
-                continue
-            try:
-                self._run(request, stage)
-            except MemoryError:
-                self._fail(
-                    request.name, request.client, f"stage {stage.number} needs more memory than there is"
-                )
-            except Exception as exc:  # noqa: BLE001 (the request ends with it, the host goes on)
-                self._fail(request.name, request.client, f"stage {stage.number} failed: {exc}")
-
-    def _run(self, request: OpenRequest, stage: HostedStage) -> None:
-        feeds = {spec.name: request.arrays[spec.name] for spec in stage.inputs}
-        started = Event("started", self._device, str(stage.number), "", time.time_ns())
-        outputs = self._stages[request.plan, stage.number].run(feeds)
-        finished = Event("finished", self._device, str(stage.number), "", time.time_ns())
-        plan = self._manifest.plans[request.plan]
+    def _feeds(self, ready: Ready) -> dict[str, Any] | None:
+        request = ready.request
         with self._lock:
-            request.events.update({started: None, finished: None})
-            for spec in stage.outputs:
-                array = outputs[spec.name]
-                if (str(array.dtype), tuple(array.shape)) != (spec.dtype, spec.shape):
-                    raise ValueError(f"{spec.name!r} came out as {array.dtype}{list(array.shape)}")
-                self._took(request, plan, spec.name, array, None)
+            if request.deadline <= time.monotonic() or self._requests.get(request.name) is not request:
+                return None
+            return {spec.name: request.arrays[spec.name] for spec in ready.stage.inputs}
+
+    def _stage_ended(self, ready: Ready, result: Computed | NotComputed) -> None:
+        if isinstance(result, Computed):
+            try:
+                checked = [checked_array(result.outputs[spec.name], spec) for spec in ready.stage.outputs]
+            except BadMessageError as exc:
+                result = NotComputed(f"stage {ready.stage.number} gave no result: {exc}", is_lasting=True)
+        request = ready.request
+        if isinstance(result, NotComputed):
+            told = Failure(request.name, request.client, self._device, result.reason, result.is_lasting)
+            self._fail(told)
+            return
+        payloads = [tensor_bytes(array) for array in checked]
+        with self._lock:
+            if self._requests.get(request.name) is not request:
+                return  # it has failed meanwhile
+            request.events.update(dict.fromkeys(result.events))
+            for spec, array, payload in zip(ready.stage.outputs, checked, payloads):
+                self._took(request, spec.name, array, payload)
 
     # Ends of requests ---------------------------------------------------------------------------------
 
     def _pass_on(self, message: Incoming) -> None:
-        """Hand an answer, or a failure, on towards the source and from there to who asked."""
-        if message.sender not in self._manifest.neighbours:
-            raise Refused(f"{message.sender} is no neighbour")
-        if message.kind == FAILURE:
-            told = failure(message.header)
-            message.accept()
-            with self._lock:
-                self._tell_failure(told)
-            return
-        header = tensor_header(message.header)
-        plan = self._plan(header)
-        if header.tensor not in plan.outputs:
-            raise Refused(f"{header.tensor!r} is no output")
-        message.accept()
+        """Hand an answer on towards the source, and from there to who asked."""
+        header = checked_answer(message, self._manifest)
         received = Event("received", self._device, header.tensor, message.sender, time.time_ns())
         deadline = time.monotonic() + header.left_s
         with self._lock:
             self._answer(replace(header, events=(*header.events, received)), message.payload, deadline)
+        message.accept()
 
     def _answer(self, header: TensorHeader, payload: bytes, deadline: float) -> None:
         if not self._manifest.is_source:
             next_hop = self._manifest.next_hop[self._manifest.source]
             self._outbox(next_hop).put(Outgoing(ANSWER, header, payload, deadline))
             return
-        client, _, missing = self._let_in.get(header.request, (None, 0.0, set()))
-        if client is None or header.tensor not in missing:
+        admitted = self._admission.get(header.request)
+        if admitted is None or header.tensor not in admitted.missing:
             return  # it has ended, or comes twice
-        self._outbox(client).put(Outgoing(ANSWER, header, payload, deadline))
-        missing.discard(header.tensor)
-        if not missing:
+        self._outbox(admitted.client).put(Outgoing(ANSWER, header, payload, deadline))
+        admitted.missing.discard(header.tensor)
+        if not admitted.missing:
             self._counts["answered"] += 1
-            self._let_out(header.request)
+            self._admission.leave(header.request)
+            self._requests.forget(header.request)
+            self._wake.set()
 
-    def _fail(self, request: str, client: str, reason: str) -> None:
-        """End a request without an answer."""
+    def _fail(self, told: Failure, teller: str | None = None) -> None:
+        """End a request without an answer; tell its client, by way of the source, and who works on it."""
         with self._lock:
-            self._tell_failure(Failure(request, client, self._device, reason))
+            if self._requests.has_failed(told.request):
+                return
+            handed_to = self._requests.fail(told.request)
+            if self._manifest.is_source:
+                self._leave(told)
+            else:
+                handed_to = handed_to | {self._manifest.next_hop[self._manifest.source]}
+            for neighbour in sorted(handed_to - {teller}):
+                self._outbox(neighbour).put(_failure_message(told))
 
-    def _tell_failure(self, told: Failure) -> None:
-        self._requests.end(told.request)
-        deadline = time.monotonic() + _FAILURE_S
-        if not self._manifest.is_source:
-            next_hop = self._manifest.next_hop[self._manifest.source]
-            self._outbox(next_hop).put(Outgoing(FAILURE, told, b"", deadline))
-        elif told.request in self._let_in:
-            client = self._let_in[told.request][0]
-            self._outbox(client).put(Outgoing(FAILURE, told, b"", deadline))
+    def _leave(self, told: Failure) -> None:
+        admitted = self._admission.leave(told.request)
+        if admitted is not None:
+            self._outbox(admitted.client).put(_failure_message(told))
             self._counts["failed"] += 1
-            self._let_out(told.request)
-
-    def _let_out(self, request: str) -> None:
-        """Forget a request at the source, and let the next one in."""
-        self._let_in.pop(request, None)
-        while self._waiting and len(self._let_in) < self._manifest.most_requests:
-            deadline, message = self._waiting.pop(0)
-            if deadline <= time.monotonic():
-                message.refuse(f"{self._device}: other requests took too long")
-                continue
-            self.take(message)
+            self._wake.set()
 
     # What goes on beside ------------------------------------------------------------------------------
 
     def _outbox(self, receiver: str) -> Outbox:
         if receiver not in self._outboxes:
-            done = partial(self._sent, receiver)
             most = _ROOM * self._manifest.most_requests * _MOST_TENSORS
-            self._outboxes[receiver] = Outbox(self._network, receiver, done, most)
+            sent = partial(self._sent, receiver)
+            self._outboxes[receiver] = Outbox(self._network, receiver, sent, most, self._is_wanted)
         return self._outboxes[receiver]
+
+    def _is_wanted(self, message: Outgoing) -> bool:
+        """Return whether a message still has to go: not if its request has failed meanwhile."""
+        with self._lock:
+            return message.kind == FAILURE or not self._requests.has_failed(message.header.request)
 
     def _sent(self, receiver: str, sent: Sent) -> None:
         header = sent.message.header
         if sent.reason is None:
-            if receiver in self._links:
-                with self._lock:
-                    self._links[receiver].add(len(sent.message.payload), sent.seconds)
+            self._neighbours.accepted(receiver, sent.size_bytes, sent.seconds)
             return
         _LOG.warning("request %s: %s", header.request, sent.reason)
-        if isinstance(header, TensorHeader) and not receiver.startswith(_CLIENT):
-            self._fail(header.request, header.client, sent.reason)
+        if isinstance(header, TensorHeader) and not receiver.startswith(CLIENT_PREFIX):
+            self._fail(Failure(header.request, header.client, self._device, sent.reason, sent.is_lasting))
 
     def _neighbour_changed(self, neighbour: str, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
         with self._lock:
-            was_there = self._present[neighbour]
-            self._present[neighbour] = there
-            lost = self._requests.handed_to(neighbour) if was_there and not there else []
-            for request in lost:
-                self._fail(request.name, request.client, f"{neighbour} has gone while it worked on it")
+            if self._neighbours.changed(neighbour, there):
+                reason = f"{neighbour} has gone while it worked on it"
+                for request in self._requests.handed_to(neighbour):
+                    self._fail(Failure(request.name, request.client, self._device, reason), neighbour)
         _LOG.info("%s is %s", neighbour, "there" if there else "gone")
 
+    def _client_changed(self, client: str, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
+        """Drop what belongs to a client that has gone."""
+        if there:
+            return
+        with self._lock:
+            outbox = self._outboxes.pop(client, None)
+            waiting = self._admission.pop_waiting_of(client)
+            for name in self._admission.of_client(client):
+                self._admission.leave(name)
+                self._fail(Failure(name, client, self._device, "its client has gone"))
+            self._wake.set()
+        if outbox is not None:
+            outbox.close()
+        for message in waiting:
+            message.refuse(f"{self._device}: its client has gone")
+
     def _tick(self) -> None:
-        """End what is too late."""
-        while not self._closed.wait(_TICK_S):
-            now = time.monotonic()
-            with self._lock:
-                for request in self._requests.pop_late(now):
-                    self._fail(request.name, request.client, _late(request, self._manifest))
-                late = [name for name, (_, deadline, _) in self._let_in.items() if deadline <= now]
-                for name in late:
-                    self._fail(name, self._let_in[name][0], "no answer came in time")
-                if any(deadline <= now for deadline, _ in self._waiting):
-                    self._let_out("")
+        """End what is too late, and let in what waits."""
+        while not self._closed.is_set():
+            self._wake.wait(_TICK_S)
+            self._wake.clear()
+            self._end_late()
+            while waiting := self._let_in():
+                for message in waiting:
+                    self.take(message)
+
+    def _let_in(self) -> list[Incoming]:
+        with self._lock:
+            return self._admission.pop_waiting()
+
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            for request in self._requests.late(now):
+                self._fail(Failure(request.name, request.client, self._device, self._late(request)))
+            for name in self._admission.late(now):
+                self._fail(Failure(name, "", self._device, "no answer came in time"))
+            waited = self._admission.pop_late_waiting(now)
+        for message in waited:
+            message.refuse(f"{self._device}: other requests took too long")
+
+    def _late(self, request: OpenRequest) -> str:
+        absent = self._neighbours.absent(request.handed_to)
+        if absent:
+            return f"{absent[0]} is not there"
+        plan = self._manifest.plans[request.plan]
+        missing = sorted(plan.tensors.keys() - request.seen)
+        return f"its time was over while {self._device} waited for {missing[0]!r}"
 
     def _ping(self) -> None:
-        """Look how far the neighbours' clocks are apart."""
-        pause_s = 0.0
-        while not self._closed.wait(pause_s):
-            pause_s = _PING_S
-            for neighbour in self._manifest.neighbours:
-                if not self._present[neighbour]:
-                    continue
-                for _ in range(_PINGS_AT_ONCE):
-                    self._ping_once(neighbour)
-
-    def _ping_once(self, neighbour: str) -> None:
-        sent_ns = time.time_ns()
-        reply = self._network.send(neighbour, PING, b"", b"", _PING_S)
-        received_ns = time.time_ns()
-        if reply.outcome is Outcome.ACCEPTED:
-            arrived_ns, answered_ns = json.loads(reply.data)
-            with self._lock:
-                self._offsets[neighbour].add(exchange(sent_ns, arrived_ns, answered_ns, received_ns))
-
-    def _tell_status(self, message: Incoming) -> None:
-        """Answer with this host's status, or with that of the host that is asked for."""
-        device = message.header.decode(errors="replace")
-        if device in {"", self._device}:
-            message.accept(json.dumps(self.status()).encode())
-            return
-        next_hop = self._manifest.next_hop.get(device)
-        if next_hop is None:
-            message.refuse(f"{self._device}: knows no host {device!r}")
-            return
-        reply = self._network.send(next_hop, STATUS, device.encode(), b"", _STATUS_S)
-        if reply.outcome is Outcome.ACCEPTED:
-            message.accept(reply.data)
-        else:
-            message.refuse(reply.reason or f"{next_hop} cannot be reached")
+        while not self._closed.wait(_PING_S):
+            self._neighbours.ping(self._network)
 
     def status(self) -> dict[str, object]:
         """Return what this host tells of itself, for JSON."""
         with self._lock:
-            links = {
-                name: {
-                    "there": self._present[name],
-                    **seen.record(),
-                    "round_trip_s": None if (best := self._offsets[name].best) is None else best.round_trip_s,
-                    "clock_offset_s": None if best is None else best.offset_s,
-                    "queue": len(self._outboxes[name]) if name in self._outboxes else 0,
-                }
-                for name, seen in self._links.items()
-            }
             return {
                 "device": self._device,
                 "deployment": self._manifest.deployment,
                 "plans": [plan.name for plan in self._manifest.plans],
-                "stages": len(self._stages),
+                "stages": self._stages,
                 "up_s": time.monotonic() - self._began,
-                "open": len(self._let_in) if self._manifest.is_source else len(self._requests),
-                "ready": self._ready.qsize(),
+                "open": len(self._admission) if self._manifest.is_source else len(self._requests),
+                "ready": len(self._worker),
                 **self._counts,
                 "memory_mib": resident_mib(),
-                "links": links,
+                "links": self._neighbours.record(self._queue),
             }
 
-
-_FAILURE_S = 10.0  # how long a host tries to tell that a request failed
-_STATUS_S = 3.0
-_MOST_TENSORS = 16  # of one request that wait for one neighbour
+    def _queue(self, neighbour: str) -> int:
+        return len(self._outboxes[neighbour]) if neighbour in self._outboxes else 0
 
 
-def _late(request: OpenRequest, manifest: HostManifest) -> str:
-    plan = manifest.plans[request.plan]
-    waiting = sorted(plan.tensors.keys() - request.seen)
-    return f"its time was over while {manifest.device} waited for {waiting[0] if waiting else 'nothing'!r}"
+def _failure_message(told: Failure) -> Outgoing:
+    return Outgoing(FAILURE, told, b"", time.monotonic() + _FAILURE_S)

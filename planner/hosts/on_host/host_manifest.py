@@ -147,12 +147,11 @@ def read_host_manifest(folder: Path) -> HostManifest:
     path = folder / MANIFEST
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise HostManifestError(f"{path}: cannot be read; deploy again ({exc})") from exc
-    if fields.get("format") != FORMAT:
-        raise HostManifestError(
-            f"{path}: format {fields.get('format')}, and this serves {FORMAT}; deploy again"
-        )
+    found = fields.get("format") if isinstance(fields, dict) else None
+    if found != FORMAT:
+        raise HostManifestError(f"{path}: format {found}, and this serves {FORMAT}; deploy again")
     try:
         manifest = _manifest(fields)
     except (KeyError, TypeError, ValueError) as exc:

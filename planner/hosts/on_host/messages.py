@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 ROOT = "splitquant"  # of all keys
+DEPLOYMENT = "deployment"  # under this key a host tells which one it serves
 _MOST_HEADER_BYTES = 2**18
 _MOST_EVENTS = 4096
+_MOST_LETTERS = 256  # of a name
+_MOST = 2**63
 _FLOATS = {"float16", "float32", "float64"}
 
 Array = Any
@@ -22,6 +25,14 @@ class BadMessageError(Exception):
     """A message that no host of this deployment would send."""
 
 
+class Refused(Exception):  # noqa: N818 (a message is refused; that is no error of the host)
+    """A message that a host does not take, nor would if it came again; the text is what its sender gets."""
+
+
+class Busy(Exception):  # noqa: N818
+    """A message that a host cannot take now; its sender tries again."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """A tensor's name, NumPy type and static shape."""
@@ -29,6 +40,9 @@ class TensorSpec:
     name: str
     dtype: str
     shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name!r} {self.dtype}{list(self.shape)}"
 
     @property
     def size_bytes(self) -> int:
@@ -94,12 +108,19 @@ class TensorHeader:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request has no answer."""
+    """Why a request has no answer.
+
+    Parameters
+    ----------
+    is_lasting
+        Whether it would fail again: what it is sent for is wrong, not a host lost or late.
+    """
 
     request: str
     client: str
     device: str
     reason: str
+    is_lasting: bool = False
 
 
 def tensor_bytes(array: Array) -> bytes:
@@ -114,14 +135,36 @@ def tensor_of(payload: bytes, spec: TensorSpec) -> Array:
     Raises
     ------
     BadMessageError
-        If they are too many or too few, or the tensor holds NaN.
+        If they are too many or too few, or no values of its type, or the tensor holds NaN.
     """
     if len(payload) != spec.size_bytes:
         raise BadMessageError(f"{spec.name!r} has {len(payload)} bytes, not {spec.size_bytes}")
+    if spec.dtype == "bool" and payload.strip(b"\0\1"):
+        raise BadMessageError(f"{spec.name!r} holds bytes that are neither true nor false")
     array = np.frombuffer(payload, dtype=np.dtype(spec.dtype).newbyteorder("<")).reshape(spec.shape)
+    _check_numbers(array, spec)
+    return array
+
+
+def checked_array(array: Array, spec: TensorSpec) -> Array:
+    """Return an array that is what it should be.
+
+    Raises
+    ------
+    BadMessageError
+        If it is none, has another type or shape, or holds NaN.
+    """
+    if not isinstance(array, np.ndarray):
+        raise BadMessageError(f"{spec.name!r} is no array")
+    if (str(array.dtype), tuple(array.shape)) != (spec.dtype, spec.shape):
+        raise BadMessageError(f"{array.dtype}{list(array.shape)} instead of {spec}")
+    _check_numbers(array, spec)
+    return array
+
+
+def _check_numbers(array: Array, spec: TensorSpec) -> None:
     if spec.dtype in _FLOATS and bool(np.isnan(array).any()):
         raise BadMessageError(f"{spec.name!r} holds NaN")
-    return array
 
 
 def header_bytes(header: TensorHeader | Failure) -> bytes:
@@ -141,12 +184,12 @@ def tensor_header(data: bytes) -> TensorHeader:
     try:
         shape, events = tuple(fields["shape"]), fields["events"]
         header = TensorHeader(
-            request=_text(fields["request"]),
-            client=_text(fields["client"]),
-            plan=_count(fields["plan"]),
+            request=_name(fields["request"]),
+            client=_name(fields["client"]),
+            plan=count(fields["plan"]),
             tensor=_text(fields["tensor"]),
             dtype=_text(fields["dtype"]),
-            shape=tuple(_count(size) for size in shape),
+            shape=tuple(count(size) for size in shape),
             left_s=_seconds(fields["left_s"]),
             events=tuple(_event(event) for event in events[:_MOST_EVENTS]),
         )
@@ -165,8 +208,13 @@ def failure(data: bytes) -> Failure:
     """
     fields = _fields(data)
     try:
-        names = ("request", "client", "device", "reason")
-        return Failure(*(_text(fields[name]) for name in names))
+        return Failure(
+            request=_name(fields["request"]),
+            client=_name(fields["client"]),
+            device=_name(fields["device"]),
+            reason=_text(fields["reason"]),
+            is_lasting=fields["is_lasting"] is True,
+        )
     except (KeyError, TypeError, ValueError) as exc:
         raise BadMessageError(f"a failure is not valid: {exc!r}") from exc
 
@@ -186,22 +234,36 @@ def _fields(data: bytes) -> dict[str, Any]:
 def _event(fields: dict[str, Any]) -> Event:
     names = ("kind", "device", "subject", "other")
     kind, device, subject, other = (_text(fields[name]) for name in names)
-    return Event(kind, device, subject, other, _count(fields["clock_ns"]))
+    return Event(kind, device, subject, other, count(fields["clock_ns"]))
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise BadMessageError("a text is none")
     return value
 
 
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError(f"{value!r} is no count")
+def _name(value: object) -> str:
+    """Return a short text: hosts remember names of requests for a while."""
+    if len(text := _text(value)) > _MOST_LETTERS:
+        raise BadMessageError(f"a name of {len(text)} letters")
+    return text
+
+
+def count(value: object) -> int:
+    """Return a number that counts something.
+
+    Raises
+    ------
+    BadMessageError
+        If it is none, or larger than a clock's.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise BadMessageError("a number is no count")
     return value
 
 
 def _seconds(value: object) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise TypeError(f"{value!r} are no seconds")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < _MOST:
+        raise BadMessageError("seconds are no number")
     return float(value)

@@ -1,7 +1,9 @@
 """The engine between hosts (Eclipse Zenoh): queries that are answered when a message is accepted.
 
 Keys are `splitquant/DEPLOYMENT/RECEIVER/SENDER/KIND`, so that access control can hold each device to what is
-its own. A query that nobody takes ends at once, one that is cut off ends when the connection does.
+its own. A query that nobody takes ends at once, one that is cut off ends when the connection does. Under
+`splitquant/deployment/RECEIVER/SENDER` a host tells its deployment, so that two that do not belong together
+say so instead of not finding each other.
 """
 
 from __future__ import annotations
@@ -16,17 +18,21 @@ from typing import Any
 
 import zenoh
 
-from planner.hosts.on_host.messages import ROOT
+from planner.hosts.on_host.messages import DEPLOYMENT, ROOT
 
 TENSOR, ANSWER, FAILURE, STATUS, PING = "tensor", "answer", "failure", "status", "ping"
 _ALIVE = "alive"
 
 
 class Outcome(Enum):
-    """What became of a message."""
+    """What became of a message.
+
+    BUSY and UNREACHABLE may be another one if it is sent again, REFUSED would not.
+    """
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
+    BUSY = "busy"
     UNREACHABLE = "unreachable"
 
 
@@ -43,16 +49,11 @@ class Reply:
         return self.data.decode(errors="replace")
 
 
-class Refused(Exception):  # noqa: N818 (a message is refused; that is no error of the host)
-    """A message that a host does not take; the text is the reason that its sender gets."""
-
-
 class Incoming:
     """A message that came in; it is answered once, now or later."""
 
-    def __init__(self, query: Any) -> None:
-        self._query = query
-        _, _, _, self.sender, self.kind = str(query.key_expr).split("/")
+    def __init__(self, query: Any, sender: str, kind: str) -> None:
+        self._query, self.sender, self.kind = query, sender, kind
         self.header = b"" if query.attachment is None else query.attachment.to_bytes()
         self.payload = b"" if query.payload is None else query.payload.to_bytes()
 
@@ -61,8 +62,12 @@ class Incoming:
         self._end(lambda query: query.reply(query.key_expr, data))
 
     def refuse(self, reason: str) -> None:
-        """Tell the sender that it was not taken."""
-        self._end(lambda query: query.reply_err(reason.encode()))
+        """Tell the sender that it is not taken."""
+        self._end(lambda query: query.reply_err(_REFUSED + reason.encode(errors="replace")))
+
+    def postpone(self, reason: str) -> None:
+        """Tell the sender that it may be taken later."""
+        self._end(lambda query: query.reply_err(_BUSY + reason.encode(errors="replace")))
 
     def _end(self, reply: Callable[[Any], None]) -> None:
         query, self._query = self._query, None
@@ -104,22 +109,50 @@ class Network:
 
     def serve(self, take: Callable[[Incoming], None]) -> None:
         """Give each message that comes in to a function, which must not wait; and announce this host."""
-        key = f"{ROOT}/{self.deployment}/{self.name}/*/*"
-        self._declared.append(self._session.declare_queryable(key, lambda query: take(Incoming(query))))
+
+        def on_query(query: Any) -> None:
+            # A key of another form is none of a host's: asked for with a pattern, by a stranger.
+            parts = str(query.key_expr).split("/")
+            if len(parts) == _KEY_PARTS:
+                take(Incoming(query, *parts[-2:]))
+
+        def on_question(query: Any) -> None:
+            query.reply(query.key_expr, self.deployment)
+
+        for key, answer in (
+            (f"{ROOT}/{self.deployment}/{self.name}/*/*", on_query),
+            (f"{ROOT}/{DEPLOYMENT}/{self.name}/*", on_question),
+        ):
+            self._declared.append(self._session.declare_queryable(key, answer))
         self._declared.append(self._session.liveliness().declare_token(self._alive_key(self.name)))
 
-    def watch(self, neighbour: str, changed: Callable[[bool], None]) -> None:
-        """Tell a function whether a neighbour is there, now and whenever that changes."""
+    def watch(self, pattern: str, changed: Callable[[str, bool], None]) -> None:
+        """Tell a function who of a pattern is there, and when that changes."""
 
         def on_sample(sample: Any) -> None:
-            changed(sample.kind == zenoh.SampleKind.PUT)
+            changed(str(sample.key_expr).rsplit("/", 1)[-1], sample.kind == zenoh.SampleKind.PUT)
 
         self._declared.append(
-            self._session.liveliness().declare_subscriber(self._alive_key(neighbour), on_sample, history=True)
+            self._session.liveliness().declare_subscriber(self._alive_key(pattern), on_sample, history=True)
         )
 
     def send(self, receiver: str, kind: str, header: bytes, payload: bytes, timeout_s: float) -> Reply:
         """Send a message and wait until it is accepted, refused, or known not to arrive."""
+        key = f"{ROOT}/{self.deployment}/{receiver}/{self.name}/{kind}"
+        reply = self._asked(key, header, payload, timeout_s)
+        if reply.outcome is not Outcome.UNREACHABLE:
+            return reply
+        key = f"{ROOT}/{DEPLOYMENT}/{receiver}/{self.name}"
+        other = self._asked(key, b"", b"", min(timeout_s, _QUESTION_S))
+        if other.outcome is not Outcome.ACCEPTED or other.data == self.deployment.encode():
+            return reply
+        text = (
+            f"{receiver} serves deployment {other.reason[:_SHOWN]}, and {self.name} belongs to "
+            f"{self.deployment[:_SHOWN]}: copy all folders of one deployment"
+        )
+        return Reply(Outcome.REFUSED, text.encode())
+
+    def _asked(self, key: str, header: bytes, payload: bytes, timeout_s: float) -> Reply:
         ended = threading.Event()
         replies: list[Reply] = []
 
@@ -131,7 +164,7 @@ class Network:
 
         try:
             self._session.get(
-                f"{ROOT}/{self.deployment}/{receiver}/{self.name}/{kind}",
+                key,
                 zenoh.handlers.Callback(on_reply, ended.set),
                 target=zenoh.QueryTarget.BEST_MATCHING,
                 consolidation=zenoh.ConsolidationMode.NONE,
@@ -173,9 +206,15 @@ _KEY_FILES = (
 )
 # Zenoh ends a query at its timeout itself; this is only for one that it would forget.
 _GRACE_S = 1.0
-_TIMEOUT_TEXT = b"Timeout"
+_QUESTION_S = 1.0
+_KEY_PARTS = 5
+_SHOWN = 12  # letters of a deployment's hash
+_REFUSED, _BUSY = b"refused:", b"busy:"
 
 
 def _refusal(data: bytes) -> Reply:
-    outcome = Outcome.UNREACHABLE if data == _TIMEOUT_TEXT else Outcome.REFUSED
-    return Reply(outcome, data)
+    """Return what an error says: a host's own words, or the engine's, such as a timeout."""
+    for mark, outcome in ((_REFUSED, Outcome.REFUSED), (_BUSY, Outcome.BUSY)):
+        if data.startswith(mark):
+            return Reply(outcome, data[len(mark) :])
+    return Reply(Outcome.UNREACHABLE, data)

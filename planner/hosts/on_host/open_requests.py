@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage
 from planner.hosts.on_host.messages import Array, Event
 
 # Ended requests are remembered, so that what comes twice is not computed twice.
 _REMEMBERED = 8192
+
+
+class _End(Enum):
+    """How a request ended here."""
+
+    COMPLETE = "complete"
+    FAILED = "failed"
 
 
 @dataclass
@@ -67,15 +75,12 @@ class OpenRequests:
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: dict[str, OpenRequest] = {}
-        # Complete here, but another host may still work on them: by name, in the order in which they went.
-        self._handed_on: dict[str, OpenRequest] = {}
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        # Complete here, but another host may still work on them: in the order in which they were handed on.
+        self._handed_on: OrderedDict[str, OpenRequest] = OrderedDict()
+        self._ended: OrderedDict[str, _End] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
-
-    def __iter__(self) -> Iterator[OpenRequest]:
-        return iter(list(self._open.values()))
 
     @property
     def is_full(self) -> bool:
@@ -87,34 +92,55 @@ class OpenRequests:
         return self._open.get(name)
 
     def has_ended(self, name: str) -> bool:
-        """Return whether a request has ended here."""
+        """Return whether a request has ended here: it is complete, or has failed."""
         return name in self._ended
+
+    def has_failed(self, name: str) -> bool:
+        """Return whether a request has failed, here or elsewhere."""
+        return self._ended.get(name) is _End.FAILED
 
     def add(self, request: OpenRequest) -> None:
         """Open a request."""
         self._open[request.name] = request
 
     def end(self, name: str) -> None:
-        """Close a request, and remember for a while that it has ended."""
+        """Close a request that is complete here; for a while it is known who else works on it."""
         request = self._open.pop(name, None)
         if request is not None and request.handed_to:
             request.arrays.clear()
+            request.events.clear()
             self._handed_on[name] = request
-        self._ended[name] = None
-        while len(self._ended) > _REMEMBERED:
-            self._ended.popitem(last=False)
+            while len(self._handed_on) > self._most:
+                self._handed_on.popitem(last=False)
+        self._remember(name, _End.COMPLETE)
+
+    def fail(self, name: str) -> frozenset[str]:
+        """Close a request that has failed, and return the neighbours that got something of it."""
+        request = self._open.pop(name, None) or self._handed_on.pop(name, None)
+        self._remember(name, _End.FAILED)
+        if request is None:
+            return frozenset()
+        request.arrays.clear()
+        return frozenset(request.handed_to)
+
+    def forget(self, name: str) -> None:
+        """Forget who else works on a request, as it has been answered."""
+        self._handed_on.pop(name, None)
 
     def handed_to(self, neighbour: str) -> list[OpenRequest]:
-        """Return the requests, ended here or not, of which a neighbour got something."""
+        """Return the requests, complete here or not, of which a neighbour got something."""
         requests = (*self._handed_on.values(), *self._open.values())
         return [request for request in requests if neighbour in request.handed_to]
 
-    def pop_late(self, now: float) -> list[OpenRequest]:
-        """Return the open requests whose deadline has passed, closed; forget those that others had."""
-        late = [request for request in self._open.values() if request.deadline <= now]
-        for request in late:
-            self.end(request.name)
+    def late(self, now: float) -> list[OpenRequest]:
+        """Return the open requests whose deadline has passed; forget such ones that others work on."""
         gone = [name for name, request in self._handed_on.items() if request.deadline <= now]
         for name in gone:
             del self._handed_on[name]
-        return late
+        return [request for request in self._open.values() if request.deadline <= now]
+
+    def _remember(self, name: str, end: _End) -> None:
+        self._ended[name] = end
+        self._ended.move_to_end(name)
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)

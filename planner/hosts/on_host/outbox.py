@@ -14,6 +14,7 @@ from planner.hosts.on_host.network import Network, Outcome, Reply
 
 # Two at once: the next message is on its way while the acceptance of the one before comes back.
 _AT_ONCE = 2
+_EARLIER_S, _EARLIER = 0.2, 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
 
@@ -38,17 +39,31 @@ class Outgoing:
         if isinstance(header, TensorHeader):
             sent = Event("sent", device, header.tensor, receiver, time.time_ns())
             left_s = self.deadline - time.monotonic()
+            # Who is further on gives up a little earlier, so that it can still say why.
+            left_s -= min(_EARLIER_S, _EARLIER * left_s)
             header = replace(header, left_s=left_s, events=(*header.events, sent))
         return header_bytes(header)
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of a message, and how long it took; `reason` is None if it was accepted."""
+    """What became of a message.
+
+    Parameters
+    ----------
+    reason
+        None if it was accepted.
+    seconds, size_bytes
+        How long that took, and how large header and payload were.
+    is_lasting
+        Whether it would not be accepted later either.
+    """
 
     message: Outgoing
     reason: str | None
-    seconds: float
+    seconds: float = 0.0
+    size_bytes: int = 0
+    is_lasting: bool = False
 
 
 class Outbox:
@@ -60,12 +75,19 @@ class Outbox:
         Told of each message when it has ended; called on a thread of the outbox.
     most_messages
         More than these are refused: with requests bounded at the source that does not happen.
+    is_wanted
+        Whether a message still has to go; asked before each time that it is sent.
     """
 
     def __init__(
-        self, network: Network, neighbour: str, done: Callable[[Sent], None], most_messages: int
+        self,
+        network: Network,
+        neighbour: str,
+        done: Callable[[Sent], None],
+        most_messages: int,
+        is_wanted: Callable[[Outgoing], bool],
     ) -> None:
-        self._network, self._neighbour, self._done = network, neighbour, done
+        self._network, self._neighbour, self._done, self._is_wanted = network, neighbour, done, is_wanted
         self._messages: queue.Queue[Outgoing] = queue.Queue(most_messages)
         self._closed = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_AT_ONCE)]
@@ -80,7 +102,7 @@ class Outbox:
         try:
             self._messages.put_nowait(message)
         except queue.Full:
-            self._done(Sent(message, f"too many messages wait for {self._neighbour}", 0.0))
+            self._done(Sent(message, f"too many messages wait for {self._neighbour}"))
 
     def close(self) -> None:
         """End; what waits is dropped."""
@@ -95,13 +117,16 @@ class Outbox:
         pause_s = _FIRST_PAUSE_S
         reply = Reply(Outcome.UNREACHABLE)
         while (left_s := message.deadline - time.monotonic()) > 0 and not self._closed.is_set():
+            if not self._is_wanted(message):
+                return Sent(message, "its request has ended")
             began = time.monotonic()
             header = message.header_now(self._network.name, self._neighbour)
             reply = self._network.send(self._neighbour, message.kind, header, message.payload, left_s)
             if reply.outcome is Outcome.ACCEPTED:
-                return Sent(message, None, time.monotonic() - began)
+                size_bytes = len(header) + len(message.payload)
+                return Sent(message, None, time.monotonic() - began, size_bytes)
             if reply.outcome is Outcome.REFUSED:
-                return Sent(message, f"{self._neighbour} refused it: {reply.reason}", 0.0)
+                return Sent(message, f"{self._neighbour} refused it: {reply.reason}", is_lasting=True)
             self._closed.wait(min(pause_s, max(0.0, message.deadline - time.monotonic())))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        return Sent(message, f"{self._neighbour} cannot be reached: {reply.reason or 'no answer'}", 0.0)
+        return Sent(message, f"{self._neighbour} cannot be reached: {reply.reason or 'no answer'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import signal
 import sys
@@ -17,7 +18,7 @@ def main() -> int:
     from planner.hosts.on_host.host import Host
     from planner.hosts.on_host.host_manifest import NETWORK, HostManifestError, read_host_manifest
     from planner.hosts.on_host.network import Network
-    from planner.hosts.on_host.stage_runtime import PacedStage, open_stage, runtime_version
+    from planner.hosts.on_host.stage_runtime import PacedStage, open_stages, runtime_version
 
     options = _arguments()
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
@@ -34,19 +35,20 @@ def main() -> int:
                     f"{manifest.runtime.name} {here} is installed, planned was {manifest.runtime.version}: "
                     "pip install -r requirements.txt, or start with --any-version"
                 )
-            for index, plan in enumerate(manifest.plans):
-                for stage in plan.stages:
-                    opened = open_stage(_FOLDER, stage, manifest.runtime)
-                    paced = PacedStage(opened, manifest.runtime.speedup) if options.paced else opened
-                    stages[index, stage.number] = paced
+            for place, opened in open_stages(_FOLDER, manifest.plans, manifest.runtime).items():
+                paced = PacedStage(opened, manifest.runtime.speedup) if options.paced else opened
+                stages[place] = paced
         host = Host(manifest, Network(_FOLDER / NETWORK, manifest.deployment, manifest.device), stages)
     except (HostManifestError, OSError) as exc:
         print(f"serve.py: {exc}", file=sys.stderr)
         return 1
     host.start()
-    print(
-        f"{manifest.device} serves {len(stages)} stages of deployment {manifest.deployment[:12]}", flush=True
-    )
+    # Whoever reads it may be gone, or the disk full: that keeps no host from serving.
+    with contextlib.suppress(OSError):
+        print(
+            f"{manifest.device} serves {len(stages)} stages of deployment {manifest.deployment[:12]}",
+            flush=True,
+        )
     stop.wait()
     host.close()
     return 0

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from planner.hosts.on_host.host_manifest import HostedStage, HostManifestError, RuntimeSpec
+from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage, HostManifestError, RuntimeSpec
 from planner.hosts.on_host.messages import TensorSpec
 
 _ONNX_TYPES = {
@@ -96,6 +96,27 @@ def runtime_version(name: str) -> str:
     except ImportError as exc:
         raise HostManifestError(f"{name} is not installed: pip install -r requirements.txt") from exc
     return str(ort.__version__)
+
+
+def open_stages(
+    folder: Path, plans: Sequence[HostedPlan], runtime: RuntimeSpec
+) -> dict[tuple[int, int], OnnxRuntimeStage]:
+    """Return (plan's index, stage's number) -> its stage; those of equal files are opened once.
+
+    Raises
+    ------
+    HostManifestError
+        As `open_stage`.
+    """
+    by_content: dict[tuple[str, ...], OnnxRuntimeStage] = {}
+    opened = {}
+    for index, plan in enumerate(plans):
+        for stage in plan.stages:
+            content = tuple(file.sha256 for file in stage.files)
+            if content not in by_content:
+                by_content[content] = open_stage(folder, stage, runtime)
+            opened[index, stage.number] = by_content[content]
+    return opened
 
 
 def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRuntimeStage:

@@ -23,12 +23,13 @@ from planner.comparison.comparison_record import Comparison
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.errors import ScenarioError
-from planner.output.comparison_folder import RunnableSet, write_comparison
+from planner.output.comparison_folder import RunnableSet, read_plan_set, write_comparison
 from planner.output.file_hash import sha256_of
 from planner.plan.configuration import Configuration
 from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import SearchResult
+from planner.scenario.loader import parse_scenario
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
 from planner.verification.stage_chain import Chain, same_bits
@@ -281,6 +282,11 @@ def test_the_plans_to_hold_are_written_for_a_runtime(basis, tmp_path, most):
     assert found.regret >= 0
     assert told.plans[0].low is None
     assert told.plans[-1].high is None
+    assert (told.compared_from, told.compared_to) == (pytest.approx(0.05), pytest.approx(1000))
+    assert parse_scenario(bytes(told.scenario)) == basis.scenario
+    for own in told.plans:
+        assert own.compute_s == compared.record.plans[own.plan].compute_s
+    assert read_plan_set(tmp_path / "o").plans == told.plans
     for slow, fast in pairwise(told.plans):
         assert slow.high == fast.low
         assert slow.leave_above == pytest.approx(slow.high * 1.25)

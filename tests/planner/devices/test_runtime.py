@@ -31,6 +31,12 @@ def test_speedups_multiply_along_the_way_to_where_the_costs_come_from():
     assert [device.name for device in measured_devices(own)] == ["a"]
 
 
+def test_a_device_may_be_faster_than_its_own_measurement():
+    own = scenario({"name": "a", "speedup": 2.0}, {"name": "b", "scaled_from": "a", "speedup": 3.0})
+    assert origin_of(own, own.device("a"))[1] == 2.0
+    assert origin_of(own, own.device("b"))[1] == pytest.approx(6.0)
+
+
 def test_models_are_tried_out_as_the_first_device_that_is_measured_here():
     assert local_runtime(scenario({"name": "a", "threads": 3})) == Runtime(3, "CPUExecutionProvider")
     elsewhere = {"name": "a", "profile": "p.json", "threads": 7}

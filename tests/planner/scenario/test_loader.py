@@ -146,7 +146,6 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("devices.1.name=camera", "devices.1.name 'camera' is already taken"),
         ("devices.1.name=a/b", "devices.1.name may hold only letters, digits and _ . -"),
         ("devices.1.profile=measure", "give either profile or scaled_from"),
-        ("devices.0.speedup=2", "speedup needs scaled_from"),
         (
             "devices.0.precisions=[int4]",
             "devices.0.precisions.0 must be 'fp32', 'int8' or 'int16', got 'int4'",

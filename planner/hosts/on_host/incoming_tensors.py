@@ -1,0 +1,89 @@
+"""Checks tensors that come in: each is what the manifest expects, from whom it expects it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from planner.hosts.on_host.host_manifest import HostedPlan, HostManifest, RoutedTensor
+from planner.hosts.on_host.messages import Refused, TensorHeader, tensor_header, tensor_of
+
+if TYPE_CHECKING:
+    from planner.hosts.on_host.network import Incoming
+
+CLIENT_PREFIX = "client-"
+_LONGEST_S = 3600.0  # what a request may ask for at most
+
+
+@dataclass(frozen=True)
+class CheckedTensor:
+    """A tensor that may be used."""
+
+    header: TensorHeader
+    plan: HostedPlan
+    array: Any
+
+
+def checked_tensor(message: Incoming, manifest: HostManifest) -> CheckedTensor:
+    """Return the tensor of a message.
+
+    Raises
+    ------
+    Refused, BadMessageError
+        If it is not what comes here by the plan, or not from whom.
+    """
+    header = tensor_header(message.header)
+    plan = _plan(header, manifest)
+    expected = plan.tensors.get(header.tensor)
+    if expected is None:
+        raise Refused(f"no tensor {header.tensor!r} comes here")
+    if header.spec != expected.spec:
+        raise Refused(f"{header.spec} came, not {expected.spec}")
+    if not (_is_asked(message.sender, header, plan, manifest) or _is_sent(message.sender, expected)):
+        raise Refused(f"{header.tensor!r} does not come from {message.sender}")
+    return CheckedTensor(header, plan, tensor_of(message.payload, expected.spec))
+
+
+def checked_answer(message: Incoming, manifest: HostManifest) -> TensorHeader:
+    """Return the header of an answer that comes by.
+
+    Raises
+    ------
+    Refused, BadMessageError
+        If it is none, or not from a neighbour.
+    """
+    check_neighbour(message, manifest)
+    header = tensor_header(message.header)
+    if header.tensor not in _plan(header, manifest).outputs:
+        raise Refused(f"{header.tensor!r} is no output")
+    return header
+
+
+def check_neighbour(message: Incoming, manifest: HostManifest) -> None:
+    """Refuse what only neighbours may send.
+
+    Raises
+    ------
+    Refused
+        If somebody else sent it.
+    """
+    if message.sender not in manifest.neighbours:
+        raise Refused(f"{message.sender} is no neighbour")
+
+
+def _plan(header: TensorHeader, manifest: HostManifest) -> HostedPlan:
+    if header.plan >= len(manifest.plans):
+        raise Refused(f"there is no plan {header.plan}")
+    if not 0 < header.left_s <= _LONGEST_S:
+        raise Refused("its deadline has passed, or is more than an hour away")
+    return manifest.plans[header.plan]
+
+
+def _is_asked(sender: str, header: TensorHeader, plan: HostedPlan, manifest: HostManifest) -> bool:
+    """Return whether a client gives an input of a request of its own."""
+    asks = manifest.is_source and sender.startswith(CLIENT_PREFIX) and sender == header.client
+    return asks and header.tensor in plan.inputs
+
+
+def _is_sent(sender: str, expected: RoutedTensor) -> bool:
+    return expected.sender is not None and sender == expected.sender

@@ -1,0 +1,135 @@
+"""The bandwidth that a connection shows, on links whose true one is known."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.hosts.on_host.link_probe import (
+    LinkBandwidth,
+    Transfer,
+    probe_link,
+    probe_order,
+    probed_neighbours,
+)
+
+MIB = 2**20
+rates = st.floats(1e3, 1e8)
+latencies = st.floats(0, 0.2)
+
+
+class Link:
+    """A link that sends one message after the other; its clock is its own."""
+
+    def __init__(self, bytes_per_s: float, latency_s: float) -> None:
+        self.bytes_per_s, self.latency_s = bytes_per_s, latency_s
+        self.now_s, self.free_s, self.sent_bytes = 0.0, 0.0, 0
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def accepted_at(self, began_s: float, size_bytes: int) -> float:
+        self.free_s = max(self.free_s, began_s) + size_bytes / self.bytes_per_s
+        return self.free_s + 2 * self.latency_s
+
+    def send(self, content: bytes) -> bool:
+        self.sent_bytes += len(content)
+        self.now_s = self.accepted_at(self.now_s, len(content))
+        return True
+
+
+@given(
+    rates,
+    latencies,
+    st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 0.5)), min_size=1, max_size=20),
+    st.integers(1, 4),
+)
+def test_messages_that_queue_show_the_bandwidth_of_the_link(rate, latency_s, messages, at_once):
+    link, seen = Link(rate, latency_s), LinkBandwidth()
+    ends: list[float] = []
+    now_s = 0.0
+    for size, pause_s in messages:
+        now_s += pause_s
+        if len(ends) >= at_once:  # a sender waits for the acceptance of one of its messages
+            now_s = max(now_s, ends[-at_once])
+        ends.append(link.accepted_at(now_s, size))
+        seen.add(Transfer(size, now_s, ends[-1], 2 * latency_s))
+    if seen.bytes_per_s is not None:
+        assert seen.bytes_per_s == pytest.approx(rate, rel=0.02)
+
+
+def test_a_message_that_takes_long_enough_is_seen():
+    seen = LinkBandwidth()
+    seen.add(Transfer(4000, 10.0, 10.44, 0.04))
+    assert seen.bytes_per_s == pytest.approx(1e4)
+    assert seen.seen_at_s == 10.44
+
+
+def test_messages_that_are_small_or_on_a_quick_link_say_nothing_of_it():
+    seen = LinkBandwidth()
+    for number in range(20):
+        seen.add(Transfer(4000, float(number), number + 0.0105, 0.01))
+        seen.add(Transfer(1000, number + 0.5, number + 0.9, 0.0))
+    assert seen.bytes_per_s is None
+
+
+def test_one_hiccup_is_no_other_bandwidth():
+    seen = LinkBandwidth()
+    for number in range(8):
+        seen.add(Transfer(4000, float(number), number + (0.9 if number == 5 else 0.4), 0.0))
+    assert seen.bytes_per_s == pytest.approx(1e4)
+
+
+def test_a_new_bandwidth_is_seen_within_a_few_messages():
+    seen = LinkBandwidth()
+    for number in range(20):
+        seen.add(Transfer(4000, float(number), number + 0.4, 0.0))
+    for number in range(20, 25):
+        seen.add(Transfer(4000, float(number), number + 0.8, 0.0))
+    assert seen.bytes_per_s == pytest.approx(5e3)
+
+
+def test_a_probe_counts_more_than_what_was_seen_before():
+    seen = LinkBandwidth()
+    for number in range(8):
+        seen.add(Transfer(4000, float(number), number + 0.4, 0.0))
+    seen.set(5e6, 9.0)
+    assert (seen.bytes_per_s, seen.seen_at_s) == (5e6, 9.0)
+    seen.add(Transfer(10_000, 10.0, 10.01, 0.0))
+    assert seen.bytes_per_s == pytest.approx(1e6)
+
+
+@given(rates, latencies)
+def test_a_probe_finds_the_bandwidth_within_its_bounds(rate, latency_s):
+    link = Link(rate, latency_s)
+    found = probe_link(link.send, link.clock)
+    assert found == pytest.approx(rate, rel=1e-3)
+    assert link.sent_bytes <= 1.1 * MIB
+    # Nothing is sent once the time is over; what is on its way then arrives.
+    assert link.now_s <= 4.0 + max(2**18 / rate, 2**12 / rate) + 2 * latency_s or link.sent_bytes <= 2**12
+
+
+def test_a_probe_that_is_not_accepted_finds_nothing():
+    assert probe_link(lambda content: False) is None
+    assert probe_link(lambda content: not content) is None
+    link = Link(1e6, 0.0)
+    assert probe_link(lambda content: link.send(content) and len(content) < 2**14, link.clock) is None
+
+
+def test_a_link_whose_empty_messages_took_longer_by_chance_is_told_to_be_as_quick_at_least():
+    now_s = 0.0
+
+    def send(content: bytes) -> bool:
+        nonlocal now_s
+        now_s += 0.002 if content else 0.003
+        return True
+
+    assert probe_link(send, lambda: now_s) == pytest.approx(2**18 / 0.002)
+
+
+def test_an_order_names_the_neighbours_to_measure():
+    neighbours = ("camera", "a b", "server")
+    assert probed_neighbours(b"", neighbours) == []
+    assert probed_neighbours(probe_order(()), neighbours) == list(neighbours)
+    assert probed_neighbours(probe_order(("server", "a b")), neighbours) == ["a b", "server"]
+    assert probed_neighbours(probe_order(("unknown",)), neighbours) == []
+    assert probed_neighbours(b"\xff\xfe", neighbours) == []
