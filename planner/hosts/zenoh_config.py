@@ -57,7 +57,11 @@ def host_config(
     config: dict[str, object] = {
         "mode": "peer",
         "metadata": {"name": name},
-        "listen": {"endpoints": [] if listen is None else [f"{protocol}/{listen.address}"]},
+        "listen": {
+            "endpoints": [] if listen is None else [f"{protocol}/{listen.address}"],
+            "timeout_ms": 0,
+            "exit_on_failure": True,
+        },
         "connect": {
             "endpoints": [f"{protocol}/{endpoint.address}" for endpoint in connect],
             # In the background, however late the other one starts.
@@ -66,7 +70,8 @@ def host_config(
             "retry": _RETRY_MS,
         },
         "scouting": {"multicast": {"enabled": False}, "gossip": {"enabled": False}},
-        "transport": {"link": link},
+        # Hosts are machines of their own, and the engine keeps its shared memory when a connection ends.
+        "transport": {"link": link, "shared_memory": {"enabled": False}},
     }
     if access_control is not None:
         config["access_control"] = dict(access_control)
