@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from planner.plan.requests_record import RequestsRecord
 
 _STATUS_DEADLINE_S, _WATCH_S = 5.0, 1.0
+_MOST_PER_S, _LONGEST_S = 1e6, 3600.0
 _LOG = logging.getLogger(__name__)
 _EXTRA = "needs the extra: pip install 'splitquant[hosts]'"
 
@@ -66,6 +67,8 @@ def send_requests(
     from planner.output.run_input import read_run_input
     from planner.report.requests_table import deviation_lines, requests_table
 
+    _check_positive("--rate", rate_per_s, _MOST_PER_S)
+    _check_positive("--deadline-s", deadline_s, _LONGEST_S)
     if output_file is not None:
         check_target(output_file)
     INTERRUPT.arm()
@@ -270,6 +273,11 @@ def _client(folder: Path, deadline_s: float) -> "RequestClient":
 
 def _lines(texts: list[str]) -> "Iterator[Text]":
     return map(line, texts)
+
+
+def _check_positive(option: str, value: float | None, most: float) -> None:
+    if value is not None and not 0 < value <= most:
+        raise UsageError(f"{option}: must be > 0 and at most {most:g}")
 
 
 def _failed(text: str, code: int = BAD_INPUT) -> int:

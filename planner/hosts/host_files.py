@@ -1,5 +1,6 @@
 """Code, units and texts that lie in a host's folder."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
@@ -66,10 +67,12 @@ def _requirements(runtime: str | None) -> str:
     """
     names = [name for name in (_ARRAYS, runtime, _ENGINE) if name is not None]
     pins = {f"{name}=={metadata.version(name)}" for name in names}
-    text = (resources.files("planner.hosts") / "templates" / "requirements.lock").read_text(encoding="utf-8")
-    if pins <= {line.rstrip(" \\") for line in text.splitlines()}:
-        return text
-    return "".join(f"{pin}\n" for pin in sorted(pins))
+    lock = (resources.files("planner.hosts") / "templates" / "requirements.lock").read_text(encoding="utf-8")
+    parts = re.split(r"\n(?=[a-z0-9])", lock.rstrip("\n"))
+    pinned = [part for part in parts if part.partition(" ")[0] in pins]
+    if len(pinned) < len(pins):
+        return "".join(f"{pin}\n" for pin in sorted(pins))
+    return "".join(f"{part}\n" for part in (pinned if runtime is None else parts))
 
 
 def write_readme(folder: Path, deployment: str, hosts: Sequence[str]) -> None:

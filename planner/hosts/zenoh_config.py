@@ -57,7 +57,11 @@ def host_config(
     config: dict[str, object] = {
         "mode": "peer",
         "metadata": {"name": name},
-        "listen": {"endpoints": [] if listen is None else [f"{protocol}/{listen.address}"]},
+        "listen": {
+            "endpoints": [] if listen is None else [f"{protocol}/{listen.address}"],
+            "timeout_ms": 0,
+            "exit_on_failure": True,
+        },
         "connect": {
             "endpoints": [f"{protocol}/{endpoint.address}" for endpoint in connect],
             # In the background, however late the other one starts.
@@ -67,6 +71,7 @@ def host_config(
         },
         "scouting": {"multicast": {"enabled": False}, "gossip": {"enabled": False}},
         # Between hosts on one machine too, tensors go over the connection that is measured and encrypted.
+        # Besides, the engine keeps its shared memory when a connection ends.
         "transport": {"link": link, "shared_memory": {"enabled": False}},
     }
     if access_control is not None:

@@ -22,6 +22,7 @@ from planner.hosts.measure_requests import clock_offsets
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.on_host.messages import TensorHeader, header_bytes, tensor_bytes
 from planner.hosts.on_host.network import Network, Outcome
+from planner.hosts.on_host.status import resident_mib
 from planner.hosts.request_client import Answer, RequestClient
 from planner.hosts.request_times import SpanKind, request_times
 from planner.verification.stage_chain import same_bits
@@ -386,6 +387,19 @@ def test_a_disk_that_is_full_keeps_no_host_from_serving(own, expected, monkeypat
     own.start(options=("--verbose",))
     with RequestClient(own.folder, _LONG_S) as client:
         check_answers(client, expected)
+
+
+def test_lost_connections_leave_no_memory_behind(own, expected):
+    own.start()
+    with RequestClient(own.folder, _LONG_S) as client:
+        seen = []
+        for _ in range(3):
+            own.kill("camera")
+            own.start("camera")
+            check_answers(client, expected, 100)
+            seen.append((client.status("gateway").memory_mib, resident_mib()))
+    for after, before in zip(seen[-1], seen[0], strict=True):
+        assert after - before < 15
 
 
 def test_requests_survive_kills_at_any_moment(own, expected):

@@ -87,6 +87,7 @@ def test_nothing_is_discovered_and_large_messages_are_not_read():
     assert not any(way["enabled"] for way in config["scouting"].values())
     assert 1000 < config["transport"]["link"]["rx"]["max_message_size"] < 2**20
     assert config["connect"]["exit_on_failure"] is False
+    assert config["transport"]["shared_memory"] == {"enabled": False}
 
 
 @pytest.mark.parametrize("rules", [None, access_control("camera", HASH, NEIGHBOURS)], ids=["open", "keys"])

@@ -1,0 +1,189 @@
+"""`plan deploy`, `plan request`, `plan hosts`, and `serve.py` itself: what each says and how it ends."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("zenoh", reason="needs the extra: pip install 'splitquant[hosts]'")
+
+from hosted_plans import DEVICES, OUTPUTS, hosted_answers, hosted_plan, hosted_samples
+from running_hosts import RunningHosts
+
+from planner.cli.commands import main
+
+SAMPLES = hosted_samples(5)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory) -> Path:
+    return hosted_plan(tmp_path_factory.mktemp("commands") / "plan")
+
+
+@pytest.fixture(scope="module")
+def running(plan, tmp_path_factory):
+    with RunningHosts(plan, tmp_path_factory.mktemp("running") / "deploy", DEVICES) as hosts:
+        hosts.start()
+        yield hosts
+
+
+@pytest.fixture
+def samples(tmp_path) -> Path:
+    path = tmp_path / "samples.npz"
+    np.savez(path, **{name: np.concatenate([feeds[name] for feeds in SAMPLES]) for name in "xw"})
+    return path
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as done:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return done.value.code, out, err
+
+    return run
+
+
+def test_requests_are_answered_written_and_told(running, plan, samples, call, tmp_path):
+    target = tmp_path / "answers.npz"
+    code, out, _ = call("request", running.folder, "--input", samples, "--output", target)
+    assert code == 0
+    assert "5 of 5 requests answered" in out
+    found = dict(np.load(target))
+    for number, expected in enumerate(hosted_answers(plan, SAMPLES)):
+        for name in OUTPUTS:
+            assert found[name][number].tobytes() == expected[name].tobytes()
+
+
+def test_the_same_at_a_rate_as_json(running, samples, call):
+    code, out, _ = call("request", running.folder, "--input", samples, "--rate", 50, "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert (record["requests"], record["answered"], record["failures"]) == (5, 5, {})
+    parts = {(part["part"], tuple(part["way"])) for part in record["parts"]}
+    assert {("compute", ("camera",)), ("compute", ("server",)), ("a", DEVICES)} <= parts
+    assert record["predicted_latency_s"] is not None
+
+
+def test_hosts_that_are_there_are_shown(running, call):
+    code, out, _ = call("hosts", running.folder, "--json")
+    record = json.loads(out)["hosts"]
+    assert code == 0
+    assert list(record) == list(DEVICES)
+    assert all(one["deployment"] == running.deployment.deployment for one in record.values())
+    assert "server" in call("hosts", running.folder)[1]
+
+
+def test_hosts_that_are_not_there_are_told_in_a_line_and_soon(plan, samples, call, tmp_path):
+    hosts = RunningHosts(plan, tmp_path / "deploy", DEVICES)
+    for command in (("request", hosts.folder, "--input", samples), ("hosts", hosts.folder)):
+        began = time.monotonic()
+        code, _, err = call(*command)
+        assert time.monotonic() - began < 10
+        assert code != 0
+        assert "camera" in err
+        assert len(err.splitlines()) == 1
+
+
+def test_a_request_without_an_answer_fails_the_command_and_writes_nothing(running, call, tmp_path):
+    x = np.concatenate([feeds["x"] for feeds in SAMPLES])
+    x[3, 5] = 2e6
+    np.savez(tmp_path / "bad.npz", x=x, w=np.concatenate([feeds["w"] for feeds in SAMPLES]))
+    target = tmp_path / "answers.npz"
+    code, out, err = call("request", running.folder, "--input", tmp_path / "bad.npz", "--output", target)
+    assert code != 0
+    assert "1 failed: server: stage 1 failed" in " ".join(out.split())
+    assert "1 requests have no answer" in err
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "1e9"])
+@pytest.mark.parametrize("option", ["--rate", "--deadline-s"])
+def test_a_rate_or_deadline_that_is_none_is_refused(running, samples, call, option, value):
+    code, _, err = call("request", running.folder, "--input", samples, option, value)
+    assert code == 2
+    assert option in err
+
+
+def test_what_is_no_deployment_is_refused(call, tmp_path, samples, plan):
+    for folder in (tmp_path / "nothing", plan):
+        for command in (("request", folder, "--input", samples), ("hosts", folder)):
+            code, _, err = call(*command)
+            assert code != 0
+            assert "deploy.json" in err
+
+
+def test_a_deployment_says_how_to_start_it(plan, call, tmp_path):
+    code, out, _ = call("deploy", plan, "--out", tmp_path / "out", "--host", "server=127.0.0.1:7600")
+    assert code == 0
+    assert "127.0.0.1:7600" in out
+    code, _, err = call("deploy", plan, "--out", tmp_path / "out", "--host", "cellar=127.0.0.1")
+    assert code == 2
+    assert "--host cellar: the plan uses camera, gateway, server" in err
+
+
+@pytest.mark.parametrize(
+    ("missing", "command"),
+    [("zenoh", ("hosts", "DIR")), ("cryptography", ("deploy", "PLAN", "--out", "OUT", "--keys"))],
+)
+def test_a_missing_extra_is_named(plan, running, tmp_path, missing, command):
+    names = {"DIR": running.folder, "PLAN": plan, "OUT": tmp_path / "out"}
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        f"from planner.cli.commands import main; main({[str(names.get(word, word)) for word in command]!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'splitquant[hosts]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def serve(folder: Path, *options: str) -> tuple[int, str]:
+    """Return how a host that cannot start ends, and what it says."""
+    done = subprocess.run(
+        [sys.executable, str(folder / "serve.py"), *options], cwd="/", capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda folder, port: (folder / "stages" / "01-server.onnx").write_bytes(b"x"),
+            "copy the folder again",
+        ),
+        (lambda folder, port: (folder / "host.json").unlink(), "deploy again"),
+        (lambda folder, port: (folder / "zenoh.json5").write_text("{nonsense"), "zenoh.json5"),
+        (lambda folder, port: (folder / "zenoh.json5").unlink(), "zenoh.json5"),
+        (
+            lambda folder, port: (folder / "host.json").write_text(
+                (folder / "host.json").read_text().replace('"version": "', '"version": "0.')
+            ),
+            "--any-version",
+        ),
+    ],
+)
+def test_a_host_that_cannot_serve_says_why_in_a_line(running, tmp_path, change, why):
+    folder = tmp_path / "server"
+    shutil.copytree(running.folder / "server", folder)
+    change(folder, 0)
+    code, err = serve(folder)
+    assert code == 1
+    assert why in err
+    assert "Traceback" not in err
+
+
+def test_an_address_that_is_taken_is_told(running):
+    code, err = serve(running.folder / "server")
+    assert code == 1
+    assert "serve.py: " in err
+    assert "Traceback" not in err
