@@ -300,7 +300,7 @@ class Host:
         with self._lock:
             if self._neighbours.changed(neighbour, there):
                 reason = f"{neighbour} has gone while it worked on it"
-                for request in self._requests.handed_to(neighbour):
+                for request in self._requests.lost_with(neighbour, self._manifest.plans):
                     self._fail(Failure(request.name, request.client, self._device, reason), neighbour)
         _LOG.info("%s is %s", neighbour, "there" if there else "gone")
 

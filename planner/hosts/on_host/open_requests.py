@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -57,6 +57,12 @@ class OpenRequest:
             if ready and stage.number not in self.started:
                 self.started.add(stage.number)
                 yield stage
+
+    def waits_for(self, neighbour: str, plan: HostedPlan) -> bool:
+        """Return whether a tensor is still to come from a neighbour."""
+        return any(
+            tensor.sender == neighbour and name not in self.seen for name, tensor in plan.tensors.items()
+        )
 
     def is_complete(self, plan: HostedPlan) -> bool:
         """Return whether nothing more will come or arise here."""
@@ -127,10 +133,14 @@ class OpenRequests:
         """Forget who else works on a request, as it has been answered."""
         self._handed_on.pop(name, None)
 
-    def handed_to(self, neighbour: str) -> list[OpenRequest]:
-        """Return the requests, complete here or not, of which a neighbour got something."""
+    def lost_with(self, neighbour: str, plans: Sequence[HostedPlan]) -> list[OpenRequest]:
+        """Return the requests that a neighbour got something of, complete here or not, or owes something."""
         requests = (*self._handed_on.values(), *self._open.values())
-        return [request for request in requests if neighbour in request.handed_to]
+        return [
+            request
+            for request in requests
+            if neighbour in request.handed_to or request.waits_for(neighbour, plans[request.plan])
+        ]
 
     def late(self, now: float) -> list[OpenRequest]:
         """Return the open requests whose deadline has passed; forget such ones that others work on."""

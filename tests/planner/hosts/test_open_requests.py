@@ -51,6 +51,9 @@ def test_each_stage_starts_once_when_the_last_of_its_inputs_is_there(data):
     assert request.is_complete(plan)
 
 
+PLANS = (HostedPlan("p", (), (), (), {}),)
+
+
 def opened(requests: OpenRequests, name: str, deadline: float = 1.0, to: tuple[str, ...] = ()) -> OpenRequest:
     request = OpenRequest(name, "c", 0, deadline, handed_to=set(to))
     request.arrays["t"] = np.zeros(1)
@@ -81,12 +84,23 @@ def test_who_works_on_a_complete_request_is_known_until_it_is_answered_failed_or
     for name, deadline in (("a", 1.0), ("b", 5.0), ("c", 5.0)):
         opened(requests, name, deadline, to=("next",))
         requests.end(name)
-    assert [one.name for one in requests.handed_to("next")] == ["a", "b", "c"]
-    assert requests.handed_to("other") == []
+    assert [one.name for one in requests.lost_with("next", PLANS)] == ["a", "b", "c"]
+    assert requests.lost_with("other", PLANS) == []
     assert requests.late(1.0) == []
     requests.forget("b")
     assert requests.fail("c") == {"next"}
-    assert requests.handed_to("next") == []
+    assert requests.lost_with("next", PLANS) == []
+
+
+def test_a_request_to_which_a_neighbour_owes_a_tensor_is_lost_with_it():
+    requests = OpenRequests(MOST)
+    plan = plan_of([(["a", "b"], [])])
+    request = opened(requests, "r")
+    list(request.take("a", np.zeros(1, np.float32), plan))
+    assert requests.lost_with("before", [plan]) == [request]
+    assert requests.lost_with("another", [plan]) == []
+    list(request.take("b", np.zeros(1, np.float32), plan))
+    assert requests.lost_with("before", [plan]) == []
 
 
 def test_late_ones_are_told_and_tensors_are_dropped_at_the_end():
@@ -121,7 +135,7 @@ def test_memory_stays_bounded_whatever_happens(steps):
             for request in requests.late(number):
                 requests.fail(request.name)
         assert len(requests) <= MOST
-        assert len(requests.handed_to("n")) <= 2 * MOST
+        assert len(requests.lost_with("n", PLANS)) <= 2 * MOST
         assert not (requests.get(name) and requests.has_ended(name))
 
 
