@@ -2,8 +2,11 @@
 
 branching: branch and bound on the order of devices and on units' devices
 dual_bound: the multipliers at which the bound is highest (column generation)
+elimination_order: the order in which variables leave a sum of tables
 linear_quantity: what a second, a byte or a joule counts in a quantity
+option_table: costs of all options in a row, and which of them differ to tensors
 relaxation: the problem without limits: a sum of tables over neighbouring units
 restricted_master: the linear program of the plans met so far, for the next multipliers
+table_stack: tables of equal shape in one array
 variable_elimination: the least sum of tables over a few variables each
 """
