@@ -56,7 +56,7 @@ _LARGE = 10_000  # options of all vertices: to bound takes long, so that a plan 
 _EARLY_SHARE, _EARLY_S = 0.4, 15.0  # of the time limit, and at most, for that
 # Seconds of the relaxation's tables, and of an integer program over all options until its solver begins, as
 # multiples of those of pricing one plan, per option of a vertex: pricing takes longer on a slow machine, too.
-_TABLES_RATIO = 8.0
+_TABLES_RATIO = 6.0
 _PROGRAM_RATIO = 20.0
 _NEARBY_SHARE = 0.3  # of the time so far, for programs around the best plan
 _STEP_SHARE = 0.05  # of the time limit, for one of them
@@ -121,7 +121,7 @@ class _Search:
         self._size = (0, 0)
         self._looked_at: Choice | None = None  # the plan around which a better one was looked for
         self._nearby_s = 0.0  # seconds spent on that
-        self._pricing_s = 0.0  # seconds that it takes to price a plan
+        self._pricing_s = inf  # least seconds that pricing a plan took; inf before the first
         self._options_count = sum(len(vertex.options) for vertex in problem.vertices)
         self.dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
         self._serial: SerialDevices | None = None  # branches where a makespan is minimised
@@ -150,6 +150,7 @@ class _Search:
             self._start_in_sequence()
         self._construct_first()
         if not self._is_affordable(_TABLES_RATIO):
+            self._improve()
             return self._result(bound_of_loads)
         dual = LagrangianDual(self._problem, time.perf_counter)
         if not dual.is_worth_while:
@@ -167,6 +168,7 @@ class _Search:
         if self._choice is None:
             self._construct()
         if not self._is_affordable(_PROGRAM_RATIO):
+            self._improve()
             return 0.0
         every_option = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
         return self._solve_over(every_option, self._device_order)
@@ -198,9 +200,16 @@ class _Search:
                 closed = min(closed, self._solve_node(node))
         log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._objective)
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
-        if self._size == (0, 0) and self._choice is None:
-            self.dual_value = inf  # no integer program had a say
+        if self._size == (0, 0):
+            self._end_without_programs(closed)
         return max(min(closed, self._excluded_from), bound_of_loads)
+
+    def _end_without_programs(self, bound: float) -> None:
+        """Say that the relaxation alone had a say; better the plan where it is not good enough."""
+        if self._choice is None:
+            self.dual_value = inf
+        elif bound < self._good_enough:
+            self._improve()
 
     def _bounded(self, dual: LagrangianDual, whole: Restriction) -> Node:
         """Return the node of all plans, once a first plan was looked for."""
@@ -346,6 +355,12 @@ class _Search:
         log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - now)
         self._try(improve(self._problem, choice, 2 * time.perf_counter() - now, time.perf_counter))
 
+    def _improve(self) -> None:
+        """Look for a better plan with what is left of the time, where it is too short to prove anything."""
+        if self._choice is not None:
+            deadline = self._began + self._options.time_limit_s
+            self._try(improve(self._problem, self._choice, deadline, time.perf_counter))
+
     def _construct_first(self) -> None:
         """Look for a plan before anything that takes long, where it does."""
         if self._choice is not None or self._options_count < _LARGE:
@@ -372,7 +387,7 @@ class _Search:
         """Remember a plan if it keeps the limits and is better than the one at hand."""
         began = time.perf_counter()
         cost = evaluate(self._problem, choice)
-        self._pricing_s = time.perf_counter() - began
+        self._pricing_s = min(self._pricing_s, time.perf_counter() - began)
         if is_feasible(self._problem, cost) and cost.objective < self._objective:
             self._choice, self._objective = choice, cost.objective
 

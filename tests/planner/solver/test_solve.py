@@ -362,3 +362,14 @@ def test_a_large_problem_has_a_plan_though_its_relaxation_would_take_longer_than
     assert result.status is SolveStatus.FEASIBLE
     assert result.objective == 5200.0
     assert result.variables == 0  # no program was built
+
+
+def test_time_too_short_for_a_relaxation_is_used_to_better_the_plan_at_hand(monkeypatch):
+    monkeypatch.setattr("planner.solver.solve._TABLES_RATIO", 1e12)
+    options = tuple(Option(d, seconds=seconds) for d, seconds in enumerate((3.0, 2.0, 1.0)))
+    problem = PlacementProblem(
+        tuple(Device(name) for name in "abc"), tuple(Vertex(f"u{i}", options) for i in range(5)), ()
+    )
+    result = solve(problem, start_plans=[Choice((0,) * 5)])
+    assert result.choice.options == (2,) * 5
+    assert (result.objective, result.bound, result.variables) == (5.0, 0.0, 0)
