@@ -58,7 +58,7 @@ _EARLY_SHARE, _EARLY_S = 0.4, 15.0  # of the time limit, and at most, for that
 # (HiGHS builds its first cuts without a look at the clock), as multiples of those of pricing one plan, per
 # option of a vertex: pricing takes longer on a slow machine, too.
 _TABLES_RATIO = 6.0
-_PROGRAM_RATIO = 100.0
+_PROGRAM_RATIO = 200.0
 _NEARBY_SHARE = 0.3  # of the time so far, for programs around the best plan
 _STEP_SHARE = 0.05  # of the time limit, for one of them
 _HOPS = (1, 3, 8)  # tensors between a unit and one on whose device it may move
