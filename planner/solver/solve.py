@@ -52,6 +52,13 @@ _SEARCH_SHARE = (
     0.4  # of what is left of the time, to find a first plan; as much again as that took betters it
 )
 _SEARCH_RATIO = 4.0  # times the seconds of the first bound that this may take at first
+_LARGE = 10_000  # options of all vertices: to bound takes long, so that a plan is looked for first
+_EARLY_SHARE, _EARLY_S = 0.4, 15.0  # of the time limit, and at most, for that
+# Seconds of the relaxation's tables, and of an integer program over all options until its solver ends in time
+# (HiGHS builds its first cuts without a look at the clock), as multiples of those of pricing one plan, per
+# option of a vertex: pricing takes longer on a slow machine, too.
+_TABLES_RATIO = 6.0
+_PROGRAM_RATIO = 200.0
 _NEARBY_SHARE = 0.3  # of the time so far, for programs around the best plan
 _STEP_SHARE = 0.05  # of the time limit, for one of them
 _HOPS = (1, 3, 8)  # tensors between a unit and one on whose device it may move
@@ -115,6 +122,8 @@ class _Search:
         self._size = (0, 0)
         self._looked_at: Choice | None = None  # the plan around which a better one was looked for
         self._nearby_s = 0.0  # seconds spent on that
+        self._pricing_s = inf  # least seconds that pricing a plan took; inf before the first
+        self._options_count = sum(len(vertex.options) for vertex in problem.vertices)
         self.dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
         self._serial: SerialDevices | None = None  # branches where a makespan is minimised
         self.root: Bound | None = None  # of all plans
@@ -140,20 +149,30 @@ class _Search:
                 return self._result(bound_of_loads)
         if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
             self._start_in_sequence()
+        self._construct_first()
+        if not self._is_affordable(_TABLES_RATIO):
+            self._improve()
+            return self._result(bound_of_loads)
         dual = LagrangianDual(self._problem, time.perf_counter)
         if not dual.is_worth_while:
-            every_option = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
-            if self._choice is None and self._breaks_limits():
-                return self._result(inf)
-            if self._choice is None:
-                self._construct()
-            bound = self._solve_over(every_option, self._device_order)
-            return self._result(max(bound, bound_of_loads))
+            return self._result(max(self._solve_at_once(), bound_of_loads))
         if self._choice is not None and len(weights) == 1 and weights[0] > 0:
             # Plans with any other option are no better than the one at hand.
             kept = feasible_options(self._problem, self._objective / weights[0])
             dual.exclude_options(kept)
         return self._result(max(self._branch(dual), bound_of_loads))
+
+    def _solve_at_once(self) -> float:
+        """Solve over all options, without a relaxation; return the proved bound."""
+        if self._choice is None and self._breaks_limits():
+            return inf
+        if self._choice is None:
+            self._construct()
+        if not self._is_affordable(_PROGRAM_RATIO):
+            self._improve()
+            return 0.0
+        every_option = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
+        return self._solve_over(every_option, self._device_order)
 
     def _branch(self, dual: LagrangianDual) -> float:
         """Branch on the order of devices and on units' devices, best bound first; return the proved bound.
@@ -182,9 +201,16 @@ class _Search:
                 closed = min(closed, self._solve_node(node))
         log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._objective)
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
-        if self._size == (0, 0) and self._choice is None:
-            self.dual_value = inf  # no integer program had a say
+        if self._size == (0, 0):
+            self._end_without_programs(closed)
         return max(min(closed, self._excluded_from), bound_of_loads)
+
+    def _end_without_programs(self, bound: float) -> None:
+        """Say that the relaxation alone had a say; better the plan where it is not good enough."""
+        if self._choice is None:
+            self.dual_value = inf
+        elif bound < self._good_enough:
+            self._improve()
 
     def _bounded(self, dual: LagrangianDual, whole: Restriction) -> Node:
         """Return the node of all plans, once a first plan was looked for."""
@@ -279,6 +305,8 @@ class _Search:
         if self._nearby_s > _NEARBY_SHARE * (began - self._began) or self._contradicted or not plans:
             return
         keep = nearby_options(self._problem, plans, hops)
+        if not self._is_affordable(_PROGRAM_RATIO * self._share(keep)):
+            return
         self._solve_over(keep, _known_order(order), _STEP_SHARE * self._options.time_limit_s)
         self._nearby_s += time.perf_counter() - began
 
@@ -298,6 +326,8 @@ class _Search:
             reach = max(reach, self._objective)  # one program then proves the answer
         while True:
             keep = [_options_within(row, reach) for row in option_bounds]
+            if not self._is_affordable(_PROGRAM_RATIO * self._share(keep)):
+                return value
             bound = self._solve_over(keep, device_order, serial=node.within.serial)
             # A plan with an option that was left out is no better than this.
             bound_of_rest = _least_left_out(option_bounds, keep)
@@ -326,9 +356,39 @@ class _Search:
         log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - now)
         self._try(improve(self._problem, choice, 2 * time.perf_counter() - now, time.perf_counter))
 
+    def _improve(self) -> None:
+        """Look for a better plan with what is left of the time, where it is too short to prove anything."""
+        if self._choice is not None:
+            deadline = self._began + self._options.time_limit_s
+            self._try(improve(self._problem, self._choice, deadline, time.perf_counter))
+
+    def _construct_first(self) -> None:
+        """Look for a plan before anything that takes long, where it does."""
+        if self._choice is not None or self._options_count < _LARGE:
+            return
+        began = time.perf_counter()
+        deadline = began + min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
+        choice = construct(self._problem, deadline, time.perf_counter)
+        if choice is not None:
+            self._try(choice)
+            log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - began)
+
+    def _is_affordable(self, ratio: float) -> bool:
+        """Return whether there is time for what takes so many times as long as to price a plan per option.
+
+        Without a plan there always is: what follows may find one.
+        """
+        options = self._options_count / len(self._problem.vertices)
+        return self._choice is None or ratio * options * self._pricing_s < self._left_s()
+
+    def _share(self, keep: Sequence[Sequence[int]]) -> float:
+        return sum(len(kept) for kept in keep) / self._options_count
+
     def _try(self, choice: Choice) -> None:
         """Remember a plan if it keeps the limits and is better than the one at hand."""
+        began = time.perf_counter()
         cost = evaluate(self._problem, choice)
+        self._pricing_s = min(self._pricing_s, time.perf_counter() - began)
         if is_feasible(self._problem, cost) and cost.objective < self._objective:
             self._choice, self._objective = choice, cost.objective
 

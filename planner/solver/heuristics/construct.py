@@ -61,9 +61,9 @@ class _PlanSearch:
         begun = self.clock()
         until = begun + _ONE_DEVICE_SHARE * (self.deadline - begun)
         for choice in _on_one_device(self.problem):
+            self._try(choice)  # the first one always: it is the fastest device's
             if self.clock() >= until:
                 return
-            self._try(choice)
 
     def try_segments(self, order: Sequence[int]) -> None:
         """Try segments along an order of units, and raise the prices of what exceeds its limit."""

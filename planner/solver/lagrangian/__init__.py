@@ -2,11 +2,14 @@
 
 branching: branch and bound on the order of devices and on units' devices
 dual_bound: the multipliers at which the bound is highest (column generation)
+elimination_order: the order in which variables leave a sum of tables
 linear_quantity: what a second, a byte or a joule counts in a quantity
+option_table: costs of all options in a row, and which of them differ to tensors
 path_lengths: how long a request takes along paths of units, as tables
 path_master: the linear program that mixes plans where makespans count the longest path
 relaxation: the problem without limits: a sum of tables over neighbouring units
 restricted_master: the linear program of the plans met so far, for the next multipliers
 serial_devices: branching on the devices whose work every path waits for
+table_stack: tables of equal shape in one array
 tree_decomposition: the least sum of tables over a few variables each
 """

@@ -39,7 +39,6 @@ from planner.solver.lagrangian.tree_decomposition import Table
 _SMOOTH = 0.5
 _CLOSE = 1e-6  # relative distance of bound and mixture at which the multipliers are final
 _WORTH = 0.01  # of the distance to what is enough: branching adds more than that, sooner
-_MOST_STATES = 3e7  # numbers per minimisation, so that a round takes seconds; beyond, no bound is tried
 _KEPT = 1e-6  # relative; what exceeds a limit by less may still keep it
 _HEAVY = 0.1  # of a limit; to look for lighter options that break it is not worth a marginal
 _BETTER = 0.98  # times the cost of a mixture that is not much better
@@ -170,7 +169,7 @@ class LagrangianDual:
     @property
     def is_worth_while(self) -> bool:
         """Whether one round takes seconds rather than minutes."""
-        return self._relaxation.states <= _MOST_STATES
+        return self._relaxation.is_worth_while
 
     def exclude_options(self, kept: Sequence[Sequence[int]]) -> None:
         """Leave out, from here on, all but some options of each vertex, by their numbers."""

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.tensors import FLOAT, Flow, WireForm
+from planner.solver.lagrangian.elimination_order import Scope
 from planner.solver.lagrangian.relaxation import AddedTables, LagrangianRelaxation
-from planner.solver.lagrangian.tree_decomposition import Scope, Table
+from planner.solver.lagrangian.tree_decomposition import Table
 
 Shares = NDArray[np.float64]  # segment -> how much of a flow goes over it
 BEGIN, END = -1, -2  # where requests begin and end, as nodes of the graph
@@ -147,7 +148,7 @@ class PathLengths:
             [(one.edge, tuple(self._counted(scope, one, left_out))) for one in row]
             for (_, scope), row in zip(self._relaxation.tensor_scopes, self._of_factor, strict=True)
         ]
-        return CountedLengths(self.graph, self.problem, self._relaxation.tensor_scopes, unit_s, factors)
+        return CountedLengths(self.graph, self._relaxation, unit_s, factors)
 
     def _counted(self, scope: Scope, tables: _EdgeTables, left_out: NDArray[np.bool_]) -> Iterator[Table]:
         """Yield the seconds of an edge by each way to cross."""
@@ -155,7 +156,7 @@ class PathLengths:
         for axis in tables.axes:
             shape = [1] * len(scope)
             shape[axis] = -1
-            ends.append(~left_out[self._relaxation.devices[scope[axis]]].reshape(shape))
+            ends.append(~left_out[self._relaxation.kinds[scope[axis]].devices].reshape(shape))
         for transfer, sending, receiving in zip(
             tables.transfer, tables.sending, tables.receiving, strict=True
         ):
@@ -164,18 +165,17 @@ class PathLengths:
 
 @dataclass(frozen=True, slots=True)
 class CountedLengths:
-    """The seconds of paths: vertex -> option, and tensor's table -> (edge, way to cross -> table)."""
+    """The seconds of paths: vertex -> option's, and tensor's table -> (edge, way to cross -> table)."""
 
     graph: PathGraph
-    problem: PlacementProblem
-    scopes: Sequence[tuple[int, Scope]]
+    relaxation: LagrangianRelaxation
     unit_s: Sequence[Table]
     factors: Sequence[Sequence[tuple[int, tuple[Table, ...]]]]
 
     def weighed(self, flow: Sequence[float]) -> AddedTables:
         """Return the tables of a flow's mean length."""
         on_edge = np.zeros(len(self.graph.edges))
-        through = np.zeros(len(self.problem.vertices))
+        through = np.zeros(len(self.unit_s))
         for share, segment in zip(flow, self.graph.segments, strict=True):
             for e in segment.edges:
                 on_edge[e] += share
@@ -201,10 +201,11 @@ class CountedLengths:
         for e, edge in enumerate(self.graph.edges):
             if edge.head >= 0:
                 seconds[e] = self.unit_s[edge.head][choice.options[edge.head]]
-        for (f, scope), row in zip(self.scopes, self.factors, strict=True):
+        kinds = self.relaxation.kinds
+        for (f, scope), row in zip(self.relaxation.tensor_scopes, self.factors, strict=True):
             wire = choice.wire(f)
-            way = wire - self.problem.flows[f].wires.start + 1 if wire else 0
-            index = tuple(choice.options[v] for v in scope)
+            way = wire - self.relaxation.problem.flows[f].wires.start + 1 if wire else 0
+            index = tuple(int(kinds[v].kind[choice.options[v]]) for v in scope)
             for e, ways in row:
                 table = ways[way]
                 seconds[e] += table[tuple(min(i, n - 1) for i, n in zip(index, table.shape, strict=True))]
@@ -219,8 +220,8 @@ class _FlowSeconds:
         self._problem = relaxation.problem
         # With a table per consumer, the tensor's format is not known there.
         self._is_whole = len(scope) == len({flow.producer, *flow.consumers})
-        self._ends = {v: self._spread(v, relaxation.devices[v]) for v in scope}
-        self._asked = {v: self._spread(v, relaxation.requested_format[v]) for v in scope}
+        self._ends = {v: self._spread(v, relaxation.kinds[v].devices) for v in scope}
+        self._asked = {v: self._spread(v, relaxation.kinds[v].formats) for v in scope}
         tensor_format = np.zeros([1] * len(scope), dtype=np.int64)
         for v in flow.quantizers if self._is_whole else ():
             tensor_format = relaxation.common_format[tensor_format, self._asked[v]]

@@ -6,7 +6,7 @@ For any multipliers of the limited quantities its least sum is a bound (Lagrangi
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, product
 from math import inf, prod
 
@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.tensors import FLOAT, Flow, WireForm
 from planner.problem.units import Option
+from planner.solver.lagrangian.elimination_order import Scope, eliminate
 from planner.solver.lagrangian.linear_quantity import Multipliers
-from planner.solver.lagrangian.tree_decomposition import Network, Scope, Table
+from planner.solver.lagrangian.option_table import OptionTable
+from planner.solver.lagrangian.table_stack import TableStack, Ways, stacked, weighed_sum
+from planner.solver.lagrangian.tree_decomposition import Network, Table, states_of
 
 # Of one tensor's table over all that touch it. With more consumers each pays its share in a table of its own,
-# which is still a bound, but a weaker one.
-_MOST_ENTRIES = 60_000
+# which is still a bound, but a weaker one. Less where all tables together would be too large.
+_MOST_ENTRIES = (60_000, 6_000, 0)
+_MOST_STATES = 3e7  # numbers per minimisation, so that a round takes seconds; beyond, no bound is tried
 DeviceOrder = frozenset[tuple[int, int]]  # (device, device whose stage runs after its own)
 _CLASH = -1  # the format of a tensor that is asked for in two that do not go together
 
@@ -45,25 +49,25 @@ class LinearRow:
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """Tables over the options of a few vertices: way to cross -> row -> table; the cheapest way counts.
+    """What tables over the options of a few vertices belong to: a tensor, or a rule.
+
+    The tables are way to cross -> row -> table; the cheapest way counts. Each has an axis per vertex of the
+    scope, over its kinds of options, of length 1 where it does not depend on that vertex.
 
     Parameters
     ----------
-    ways
-        Each table has an axis per vertex of the scope, of length 1 where it does not depend on that vertex.
     edges
         (axis of a producer, axis of its consumer) where both are units: these are kept in order.
     """
 
     scope: Scope
-    ways: tuple[tuple[Table, ...], ...]
     flow: int = 0
     edges: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AddedTables:
-    """What is added to the weighted rows: vertex -> table, tensor's table -> way to cross -> table."""
+    """What is added to the weighted rows: vertex -> option's, tensor's table -> way to cross -> table."""
 
     vertices: Sequence[Table]
     tensors: Sequence[Sequence[Table]]
@@ -80,65 +84,82 @@ class LagrangianRelaxation:
 
     def __init__(self, problem: PlacementProblem, rows: Sequence[LinearRow]) -> None:
         self.problem = problem
-        self.options = [vertex.options for vertex in problem.vertices]
-        self._sizes = [len(options) for options in self.options]
+        self.is_terminal = [vertex.is_terminal for vertex in problem.vertices]
+        self.options = OptionTable(problem)
+        self.devices, self.kinds = self.options.devices, self.options.kinds
+        self._sizes = [len(kinds.devices) for kinds in self.kinds]
         self._rows = list(rows)
-        self.devices = [np.array([o.device for o in options]) for options in self.options]
-        self.requested_format = [np.array([o.format for o in options]) for options in self.options]
         self.common_format = _common_formats(problem)
         self._route_masks: dict[object, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}
-        self._unary = [[_unary(problem, options, v, row) for row in self._rows]
-                       for v, options in enumerate(self.options)]  # fmt: skip
-        self._factors: list[_Factor] = []
-        for f, flow in enumerate(problem.flows):
-            self._factors += self._flow(f, flow)
-        # Tensor and vertices of each of its tables.
-        self.tensor_scopes = [(factor.flow, factor.scope) for factor in self._factors]
-        self._factors += self._rules()
         self._excluded: dict[int, Table] = {}
+        self.states, self._most_entries = self._tractable()
+        if self.is_worth_while:
+            self._build_tables()
+
+    def _build_tables(self) -> None:
+        # Row -> what each option costs, all vertices' options in a row.
+        self._unary = [self.options.costs(row.multipliers, row.peak, row.byte) for row in self._rows]
+        tables = [table for f, flow in enumerate(self.problem.flows) for table in self._flow(f, flow)]
+        # Tensor and vertices of each of its tables.
+        self.tensor_scopes = [(factor.flow, factor.scope) for factor, _ in tables]
+        tables += self._rules()
+        self._factors = [factor for factor, _ in tables]
+        self._stacks = stacked([ways for _, ways in tables])
         self._backward: list[Table | None] = [None] * len(self._factors)
         # A table per vertex, then one per factor, in the order in which `_weighed` gives them.
-        scopes = [(v,) for v in range(len(self._sizes))]
-        self._network = Network(self._sizes, [*scopes, *map(self._scope, self._factors)])
+        scopes: list[Scope] = [(v,) for v in range(len(self._sizes))]
+        self._network = Network(
+            self._sizes, [*scopes, *(self._seen(factor.scope) for factor in self._factors)]
+        )
 
     @property
-    def states(self) -> int:
-        """How many numbers one minimisation goes through."""
-        return self._network.states
+    def is_worth_while(self) -> bool:
+        """Whether one minimisation takes seconds rather than minutes; there are no tables where not."""
+        return self.states <= _MOST_STATES
+
+    def _tractable(self) -> tuple[float, int]:
+        """Return how many numbers one minimisation goes through, and the most entries of a tensor's table.
+
+        Where tables over all that touch a tensor join too many variables, the largest are shared out.
+        """
+        states = inf
+        for most_entries in _MOST_ENTRIES:
+            scopes = [scope for flow in self.problem.flows for scope in self._scopes(flow, most_entries)]
+            states = states_of(self._sizes, eliminate(self._sizes, [*map(self._seen, scopes)]))
+            if states <= _MOST_STATES:
+                break
+        return states, most_entries
 
     def add_row(self, row: LinearRow) -> None:
         """Add a row that only vertices spend on: weights, noise of units, activations."""
         self._rows.append(row)
-        for v, options in enumerate(self.options):
-            self._unary[v].append(_unary(self.problem, options, v, row))
+        self._unary.append(self.options.costs(row.multipliers, row.peak, row.byte))
 
     def max_contribution(self, row: int) -> float:
         """Return the most that a vertex's option, or a tensor, adds to a row."""
-        unary = (float(np.ptp(rows[row])) for rows in self._unary)
-        tensors = (float(np.ptp(way[row])) for factor in self._factors for way in factor.ways)
-        return max((*unary, *tensors), default=0.0)
+        unary = self.options.most_difference(self._unary[row])
+        return max((unary, *(stack.most_difference(row) for stack in self._stacks)))
 
     def exclude_options(self, options: Sequence[NDArray[np.bool_]]) -> None:
         """Leave out options: vertex -> option -> whether it cannot be."""
-        for rows, excluded in zip(self._unary, options, strict=True):
-            # The objective's row: what is infinite there stays so at any multipliers.
-            rows[0] = np.where(excluded, inf, rows[0])
+        # The objective's row: what is infinite there stays so at any multipliers.
+        self._unary[0] = np.where(np.concatenate(options), inf, self._unary[0])
 
     def duplicate(self) -> "LagrangianRelaxation":
         """Return a relaxation of its own: what is added to or left out of it stays in this one as it was."""
         other = copy(self)
-        other._rows, other._factors = list(self._rows), list(self._factors)  # noqa: SLF001 (its own class)
-        other._unary = [list(rows) for rows in self._unary]  # noqa: SLF001
+        other._rows, other._unary, other._stacks = (  # noqa: SLF001 (its own class)
+            list(self._rows),
+            list(self._unary),
+            list(self._stacks),
+        )
         return other
 
     def exclude_above(self, row: int, most: float) -> None:
         """Leave out each option, and each way of a tensor, that alone spends more than this of a row."""
-        self.exclude_options([rows[row] > most for rows in self._unary])
-        # In place: restricted relaxations share the list.
-        self._factors[:] = [
-            replace(factor, ways=tuple(_without_above(way, row, most) for way in factor.ways))
-            for factor in self._factors
-        ]
+        # In place: restricted relaxations share the lists.
+        self._unary[0] = np.where(self._unary[row] > most, inf, self._unary[0])
+        self._stacks[:] = [stack.without_above(row, most) for stack in self._stacks]
 
     def restricted(
         self, order: DeviceOrder, excluded: Mapping[int, NDArray[np.bool_]]
@@ -172,44 +193,42 @@ class LagrangianRelaxation:
             for axis in (producer, consumer):
                 shape = [1] * len(factor.scope)
                 shape[axis] = -1
-                ends.append(self.devices[factor.scope[axis]].reshape(shape))
+                ends.append(self.kinds[factor.scope[axis]].devices.reshape(shape))
             total = total | against[ends[0], ends[1]]
         return np.where(total, inf, 0.0) if total.any() else None
 
     def minimise(self, weights: Sequence[float], added: AddedTables | None = None) -> tuple[float, list[int]]:
         """Return the least weighted sum of the rows, and each vertex's option."""
-        return self._network.minimise(self._weighed(weights, added))
+        unary = self._weighed_options(weights, added)
+        least, kinds = self._network.minimise(self._weighed(unary, weights, added))
+        return least, self.options.cheapest(unary, kinds)
 
     def marginals(self, weights: Sequence[float], added: AddedTables | None = None) -> list[Table]:
         """Return vertex -> option -> the least weighted sum with it."""
-        return self._network.marginals(self._weighed(weights, added))
+        unary = self._weighed_options(weights, added)
+        marginals = self._network.marginals(self._weighed(unary, weights, added))
+        return self.options.of_options(unary, marginals)
 
     def decode(
         self, weights: Sequence[float], options: Sequence[int], added: AddedTables | None = None
     ) -> tuple[Choice, list[float]]:
         """Return options with the wires that the weights prefer, and what each row is of them."""
         wires = [0] * len(self.problem.flows)
-        sums = [0.0] * len(self._rows)
-        for v, option in enumerate(options):
-            for r, table in enumerate(self._unary[v]):
-                sums[r] += table[option]
-        for number, factor in enumerate(self._factors):
-            indices = [self._index(factor, way, weights, options) for way in factor.ways]
-            costs = [
-                [_entry(table, index) for table in way]
-                for way, index in zip(factor.ways, indices, strict=True)
-            ]
-            totals = [sum(w * c for w, c in zip(weights, row, strict=False)) for row in costs]
+        at = self.options.first + np.array(options, dtype=np.int64)
+        sums = np.array([float(row[at].sum()) for row in self._unary])
+        kinds = np.array([of.kind[o] for of, o in zip(self.kinds, options, strict=True)], dtype=np.int64)
+        for stack in self._stacks:
+            places = self._places(stack, kinds, weights)
+            costs = stack.entries(places)  # way -> row -> table
+            totals = np.tensordot(weights[: costs.shape[1]], costs, (0, 1))
             if added is not None and len(totals) > 1:
-                entries = zip(added.tensors[number], indices, strict=True)
-                more = (_entry(table, index) for table, index in entries)
-                totals = [total + x for total, x in zip(totals, more, strict=True)]
-            cheapest = totals.index(min(totals))
-            if cheapest:
-                wires[factor.flow] = self.problem.flows[factor.flow].wires[cheapest - 1]
-            for r, cost in enumerate(costs[cheapest]):
-                sums[r] += cost
-        return Choice(tuple(options), tuple(wires) if any(wires) else ()), sums
+                totals += stack.entries_of(added.tensors, places)
+            cheapest = totals.argmin(axis=0)
+            sums[: costs.shape[1]] += costs[cheapest, :, np.arange(len(cheapest))].sum(axis=0)
+            for t in np.flatnonzero(cheapest):
+                flow = self._factors[stack.numbers[t]].flow
+                wires[flow] = self.problem.flows[flow].wires[cheapest[t] - 1]
+        return Choice(tuple(options), tuple(wires) if any(wires) else ()), [float(x) for x in sums]
 
     def routes_mask(self, form: WireForm) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return which links a form's routes use, and which devices they do not reach.
@@ -220,65 +239,86 @@ class LagrangianRelaxation:
             self._route_masks[form.routes] = _route_masks(self.problem, form)
         return self._route_masks[form.routes]
 
-    def _weighed(self, weights: Sequence[float], added: AddedTables | None) -> list[Table]:
-        unary = [_total(rows, weights) for rows in self._unary]
+    def _weighed_options(self, weights: Sequence[float], added: AddedTables | None) -> Table:
+        """Return what each option costs, all vertices' options in a row."""
+        unary = weighed_sum(self._unary, weights)
         if added is not None:
-            unary = [row + more for row, more in zip(unary, added.vertices, strict=True)]
+            unary = unary + np.concatenate(added.vertices)
         for v, excluded in self._excluded.items():
-            unary[v] = unary[v] + excluded
-        tensors = []
-        for number, (factor, backward) in enumerate(zip(self._factors, self._backward, strict=True)):
-            tables = [_total(rows, weights) for rows in factor.ways]
-            if added is not None and number < len(added.tensors):
-                tables = [table + x for table, x in zip(tables, added.tensors[number], strict=True)]
-            cheapest = tables[0] if len(tables) == 1 else np.minimum.reduce(np.broadcast_arrays(*tables))
-            with_order = cheapest if backward is None else cheapest + backward
-            table = np.broadcast_to(with_order, self._shape(factor))
-            unseen = tuple(range(len(self._scope(factor)), table.ndim))
-            tensors.append(table.min(axis=unseen) if unseen else table)
-        return [*unary, *tensors]
+            unary[self.options.slices[v]] += excluded
+        return unary
 
-    def _scope(self, factor: _Factor) -> Scope:
-        """Return the vertices over whose options a table is taken into account."""
-        return factor.scope
+    def _weighed(self, unary: Table, weights: Sequence[float], added: AddedTables | None) -> list[Table]:
+        tensors: list[Table] = [np.empty(0)] * len(self._factors)
+        for stack in self._stacks:
+            tables = stack.weighed(weights, () if added is None else added.tensors)
+            for number, table in zip(stack.numbers, tables, strict=True):
+                factor, backward = self._factors[number], self._backward[number]
+                with_order = table if backward is None else table + backward
+                whole = np.broadcast_to(with_order, self._shape(factor))
+                unseen = tuple(range(len(self._seen(factor.scope)), whole.ndim))
+                tensors[number] = whole.min(axis=unseen) if unseen else whole
+        return [*self.options.of_kinds(unary), *tensors]
 
-    def _index(
-        self, factor: _Factor, way: Sequence[Table], weights: Sequence[float], options: Sequence[int]
-    ) -> tuple[int, ...]:
-        """Return the entry of a way's tables that counts where the vertices have some options."""
-        seen = self._scope(factor)
-        fixed = tuple(options[v] for v in seen)
-        if len(seen) == len(factor.scope):
-            return fixed
-        others = np.broadcast_to(_total(way, weights), self._shape(factor))[fixed]
-        return *fixed, *(int(i) for i in np.unravel_index(int(others.argmin()), others.shape))
+    def _seen(self, scope: Scope) -> Scope:
+        """Return the first vertices of a table's scope, over whose options it is taken into account."""
+        return scope
+
+    def _places(
+        self, stack: TableStack, kinds: NDArray[np.int64], weights: Sequence[float]
+    ) -> list[NDArray[np.int64]]:
+        """Return way to cross -> [tables, axes]: the entries that count where vertices have some kinds."""
+        scopes = np.array([self._factors[number].scope for number in stack.numbers])
+        seen = len(self._seen(tuple(scopes[0])))
+        if seen == scopes.shape[1]:
+            return [kinds[scopes]] * len(stack.ways)
+        return [self._cheapest_places(stack, way, kinds[scopes[:, :seen]], weights) for way in stack.ways]
+
+    def _cheapest_places(
+        self,
+        stack: TableStack,
+        way: Sequence[Table],
+        seen: NDArray[np.int64],
+        weights: Sequence[float],
+    ) -> NDArray[np.int64]:
+        """Return the entries that are cheapest over the axes that are not seen."""
+        places = []
+        for number, fixed, table in zip(stack.numbers, seen, weighed_sum(way, weights), strict=True):
+            others = np.broadcast_to(table, self._shape(self._factors[number]))[tuple(fixed)]
+            places.append([*fixed, *np.unravel_index(int(others.argmin()), others.shape)])
+        return np.array(places, dtype=np.int64)
 
     def _shape(self, factor: _Factor) -> tuple[int, ...]:
         return tuple(self._sizes[v] for v in factor.scope)
 
-    def _flow(self, f: int, flow: Flow) -> list[_Factor]:
-        """Return the tables of a tensor: one over all that touch it, or one for each consumer's share."""
+    def _scopes(self, flow: Flow, most_entries: int) -> list[Scope]:
+        """Return the vertices of each table of a tensor: all that touch it, or one consumer in each."""
         scope = tuple(dict.fromkeys((flow.producer, *flow.consumers)))
-        if prod(self._sizes[v] for v in scope) <= _MOST_ENTRIES:
-            return [_Factor(scope, self._ways(flow, scope, flow.consumers, 1.0), f, self._edges(flow, scope))]
+        if len(flow.consumers) == 1 or prod(self._sizes[v] for v in scope) <= most_entries:
+            return [scope]
+        return [(flow.producer, v) for v in flow.consumers]
+
+    def _flow(self, f: int, flow: Flow) -> list[tuple[_Factor, Ways]]:
+        """Return the tables of a tensor: one over all that touch it, or one for each consumer's share."""
+        scopes = self._scopes(flow, self._most_entries)
         # The sum of the shares is at most what the tensor costs, so that the result is still a bound.
-        share = 1.0 / len(flow.consumers)
+        share = 1.0 / len(scopes)
         return [
-            _Factor(scope, self._ways(flow, scope, scope[1:], share), f, self._edges(flow, scope))
-            for scope in ((flow.producer, v) for v in flow.consumers)
+            (
+                _Factor(scope, f, self._edges(flow, scope)),
+                self._ways(flow, scope, flow.consumers if len(scopes) == 1 else scope[1:], share),
+            )
+            for scope in scopes
         ]
 
     def _edges(self, flow: Flow, scope: Scope) -> tuple[tuple[int, int], ...]:
         """Return the axes of a tensor's producer and of each consumer, where both are units."""
-        vertices = self.problem.vertices
-        if vertices[flow.producer].is_terminal:
+        if self.is_terminal[flow.producer]:
             return ()
-        consumers = [v for v in scope if v in flow.consumers and not vertices[v].is_terminal]
+        consumers = [v for v in scope if v in flow.consumers and not self.is_terminal[v]]
         return tuple((0, scope.index(v)) for v in consumers)
 
-    def _ways(
-        self, flow: Flow, scope: Scope, consumers: Sequence[int], share: float
-    ) -> tuple[tuple[Table, ...], ...]:
+    def _ways(self, flow: Flow, scope: Scope, consumers: Sequence[int], share: float) -> Ways:
         """Return way to cross -> row -> cost of a tensor; what is forbidden is infinite in the first row."""
         costs = _FlowCosts(self, flow, scope, consumers)
         return tuple(
@@ -289,19 +329,18 @@ class LagrangianRelaxation:
             for wire in (None, *flow.wires)
         )
 
-    def _rules(self) -> list[_Factor]:
+    def _rules(self) -> list[tuple[_Factor, Ways]]:
         """Return tables that are infinite where neighbours break a rule; other rules are left out."""
-        scopes = [factor.scope for factor in self._factors]
-        adjacent = {frozenset(pair) for scope in scopes for pair in combinations(scope, 2)}
-        factors = []
+        adjacent = {frozenset(pair) for _, scope in self.tensor_scopes for pair in combinations(scope, 2)}
+        factors: list[tuple[_Factor, Ways]] = []
         for v, w, breaks_rule in _pairwise_rules(self.problem):
             # A rule between vertices that share no table would join more variables, at a higher tree width.
             if frozenset((v, w)) in adjacent:
-                options = product(self.options[v], self.options[w])
+                options = product(self.kinds[v].options, self.kinds[w].options)
                 table = np.array([inf if breaks_rule(a, b) else 0.0 for a, b in options])
                 table = table.reshape(self._sizes[v], self._sizes[w])
                 zeros = np.zeros_like(table)
-                factors.append(_Factor((v, w), ((table, *(zeros for _ in self._rows[1:])),)))
+                factors.append((_Factor((v, w)), ((table, *(zeros for _ in self._rows[1:])),)))
         return factors
 
 
@@ -311,8 +350,8 @@ class SeparateUnits(LagrangianRelaxation):
     What is left is a choice for each vertex by itself.
     """
 
-    def _scope(self, factor: _Factor) -> Scope:
-        return factor.scope[:1]
+    def _seen(self, scope: Scope) -> Scope:
+        return scope[:1]
 
 
 def _pairwise_rules(
@@ -334,54 +373,6 @@ def _pairwise_rules(
     for group in problem.together:
         yield from ((v, w, parted) for v, w in combinations(group, 2))
     yield from ((v, w, joined) for v, w in problem.apart)
-
-
-def _without_above(way: tuple[Table, ...], row: int, most: float) -> tuple[Table, ...]:
-    """Return the tables of a way to cross, infinite in the objective where a row has more than this."""
-    above = way[row] > most
-    return (np.where(above, inf, way[0]), *way[1:]) if above.any() else way
-
-
-def _entry(table: Table, index: tuple[int, ...]) -> float:
-    """Return an entry of a table whose axes may have length 1."""
-    return float(table[tuple(min(i, size - 1) for i, size in zip(index, table.shape, strict=True))])
-
-
-def _total(rows: Sequence[Table], weights: Sequence[float]) -> Table:
-    # What is infinite is forbidden, whatever the objective's weight.
-    total = rows[0] * weights[0] if weights[0] else np.where(np.isinf(rows[0]), inf, 0.0)
-    for table, weight in zip(rows[1:], weights[1:], strict=False):
-        if weight:
-            total = total + weight * table
-    return total
-
-
-def _unary(problem: PlacementProblem, options: Sequence[Option], vertex: int, row: LinearRow) -> Table:
-    """Return what the options cost, with a unit's equal share of the start of its stage.
-
-    The shares of the units on a device are at most its start, which is paid whole if there is any.
-    """
-    multipliers = row.multipliers
-    # Whichever units are on a device, their shares of its start are at most all of it.
-    units = sum(not other.is_terminal for other in problem.vertices)
-    share = 0.0 if problem.vertices[vertex].is_terminal else 1.0 / units
-    if row.peak is not None and row.peak[0] == vertex:
-        activation_costs = [
-            row.byte * o.activation_bytes * (problem.physical_device(o.device) == row.peak[1])
-            for o in options
-        ]
-    else:
-        activation_costs = [0.0] * len(options)
-    return np.array(
-        [
-            multipliers.busy[o.device] * (o.seconds + share * problem.devices[o.device].start_s)
-            + multipliers.joule[problem.physical_device(o.device)] * o.joules
-            + multipliers.weight[problem.physical_device(o.device)] * o.weight_bytes
-            + multipliers.noise[problem.vertices[vertex].model] * o.noise_power
-            + activation_cost
-            for o, activation_cost in zip(options, activation_costs, strict=True)
-        ]
-    )
 
 
 def _common_formats(problem: PlacementProblem) -> NDArray[np.int64]:
@@ -419,16 +410,15 @@ class _FlowCosts:
         self._consumers, self._model = consumers, relaxation.problem.flow_model(flow)
         self._axes = {v: axis for axis, v in enumerate(scope)}
         self.zeros = np.zeros([1] * len(scope))
-        self._device = {v: self._spread(v, relaxation.devices[v]) for v in scope}
-        self._requested = {v: self._spread(v, relaxation.requested_format[v]) for v in scope}
+        self._device = {v: self._spread(v, relaxation.kinds[v].devices) for v in scope}
+        self._requested = {v: self._spread(v, relaxation.kinds[v].formats) for v in scope}
         tensor_format = np.zeros([1] * len(scope), dtype=np.int64)
         for v in flow.quantizers:
             if v in self._axes:
                 tensor_format = relaxation.common_format[tensor_format, self._requested[v]]
         self._tensor_format = tensor_format
-        is_terminal = [vertex.is_terminal for vertex in self._problem.vertices]
-        self._units = [v for v in consumers if not is_terminal[v]]
-        self._starts_at_unit = not is_terminal[flow.producer]
+        self._units = [v for v in consumers if not relaxation.is_terminal[v]]
+        self._starts_at_unit = not relaxation.is_terminal[flow.producer]
         producer_device = self._device[flow.producer]
         devices = range(len(self._problem.devices))
         self._received = [self._any(consumers, d) & (producer_device != d) for d in devices]

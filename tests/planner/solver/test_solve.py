@@ -348,3 +348,28 @@ def test_the_least_makespan_counts_what_the_source_and_the_sink_switch():
     result = solve(problem)
     assert result.choice.options == (1, 0, 0)
     assert result.objective == pytest.approx(oracle.best(problem)) == pytest.approx(4.02)
+
+
+def test_a_large_problem_has_a_plan_though_its_relaxation_would_take_longer_than_there_is_time():
+    """The quickest options are too noisy together: no relaxation's first answer is a plan."""
+    options = (Option(0, seconds=2.0), Option(0, 1, 1.0, noise_power=1.0, precision="int8"))
+    other_device = tuple(replace(option, device=1) for option in options)
+    units = tuple(Vertex(f"u{i}", (*options, *other_device)) for i in range(2600))
+    problem = PlacementProblem(
+        (Device("a"), Device("b")), units, (), limits=(Limit(Quantity(CostMetric.NOISE), 5.0),)
+    )
+    result = solve(problem, SolverOptions(time_limit_s=1e-3))
+    assert result.status is SolveStatus.FEASIBLE
+    assert result.objective == 5200.0
+    assert result.variables == 0  # no program was built
+
+
+def test_time_too_short_for_a_relaxation_is_used_to_better_the_plan_at_hand(monkeypatch):
+    monkeypatch.setattr("planner.solver.solve._TABLES_RATIO", 1e12)
+    options = tuple(Option(d, seconds=seconds) for d, seconds in enumerate((3.0, 2.0, 1.0)))
+    problem = PlacementProblem(
+        tuple(Device(name) for name in "abc"), tuple(Vertex(f"u{i}", options) for i in range(5)), ()
+    )
+    result = solve(problem, start_plans=[Choice((0,) * 5)])
+    assert result.choice.options == (2,) * 5
+    assert (result.objective, result.bound, result.variables) == (5.0, 0.0, 0)

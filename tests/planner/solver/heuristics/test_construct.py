@@ -6,6 +6,9 @@ from small_problems import small_problem
 from strategies import problems
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.devices import Device
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.units import Option, Vertex
 from planner.solver.heuristics.construct import construct
 
 
@@ -32,3 +35,10 @@ def test_where_there_is_a_plan_one_is_found():
     collect()
     assert len(found) > 20
     assert sum(found) >= 0.95 * len(found)
+
+
+def test_everything_on_the_fastest_device_is_tried_even_if_time_is_over():
+    options = (Option(0, seconds=2.0), Option(1, seconds=1.0))
+    units = tuple(Vertex(f"u{i}", options) for i in range(3))
+    problem = PlacementProblem((Device("a"), Device("b")), units, ())
+    assert construct(problem, 0.0, lambda: 1.0) == Choice((1, 1, 1))

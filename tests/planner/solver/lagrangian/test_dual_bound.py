@@ -147,15 +147,15 @@ def breaks(problem, *limits) -> bool:
 
 def test_a_dense_graph_is_called_infeasible_although_no_relaxation_of_it_is_quick():
     """Each unit reads all before it, so that tables over all of them would be needed."""
-    count, form = 18, WireForm("float", 0, 1, (), (((),),))
+    count, form = 18, WireForm("float", 0, 1, (), (((),) * 6,) * 6)
     options = tuple(
-        Option(0, seconds=1.0, weight_bytes=2.0 * (k < 3), noise_power=float(k >= 3)) for k in range(6)
+        Option(k, seconds=1.0, weight_bytes=2.0 * (k < 3), noise_power=float(k >= 3)) for k in range(6)
     )
     problem = PlacementProblem(
-        (Device("a"),),
+        tuple(Device(f"d{k}") for k in range(6)),
         tuple(Vertex(f"u{u}", options) for u in range(count)),
         tuple(Flow(f"t{u}", u, tuple(range(u + 1, count)), (form,)) for u in range(count - 1)),
-        limits=(Limit(Quantity(CostMetric.MEMORY, 0), count), Limit(Quantity(CostMetric.NOISE), count / 3)),
+        limits=(Limit(Quantity(CostMetric.MEMORY), count), Limit(Quantity(CostMetric.NOISE), count / 3)),
     )
     assert not LagrangianDual(problem, perf_counter).is_worth_while
     result = solve(problem)

@@ -9,10 +9,11 @@ import oracle
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from small_problems import mesh
 from strategies import problems
 
 from planner.problem.devices import Device
-from planner.problem.placement_problem import PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
@@ -46,6 +47,26 @@ def test_no_path_takes_longer_than_the_makespan(problem):
     lengths = paths.without(frozenset())
     for choice, cost in possible(problem):
         assert paths.graph.longest(lengths.of(choice)) <= cost.makespan + 1e-12
+
+
+def test_options_of_one_device_and_format_differ_in_their_seconds_alone():
+    """Each unit is slow, quick or in between on a device: tables of tensors tell only devices apart."""
+    problem = network([(0, (1, 2)), (1, (3,)), (2, (3,))], [[1.0, 1.0]] * 4)
+    several = tuple(
+        Vertex(vertex.name, tuple(Option(d, seconds=s) for s, d in ((5.0, 0), (3.0, 1), (1.0, 0), (2.0, 1))))
+        for vertex in problem.vertices
+    )
+    steps = WireForm("float", 0, 1, (0.5, 0.25), (((), (0,)), ((1,), ())))
+    flows = tuple(replace(flow, forms=(steps,)) for flow in problem.flows)
+    problem = replace(problem, vertices=several, flows=flows, links=mesh(2))
+    dual = LagrangianDual(problem, perf_counter)
+    lengths = dual.paths.without(frozenset())
+    for options, seconds in (((0, 2, 1, 2), 5 + 0.5 + 3 + 0.25 + 1), ((1, 3, 3, 1), 3 + 2 + 3)):
+        assert dual.paths.graph.longest(lengths.of(Choice(options))) == pytest.approx(seconds)
+    without_first = dual.paths.without(frozenset({0}))
+    assert dual.paths.graph.longest(without_first.of(Choice((0, 2, 1, 2)))) == pytest.approx(0.5 + 3 + 0.25)
+    # Three quick units in a row, and at most all four of them on their device.
+    assert 3.0 - 1e-9 <= dual.bound(perf_counter() + 10.0, Restriction()).value <= 4.0 + 1e-9
 
 
 @settings(max_examples=60, deadline=None)

@@ -180,3 +180,20 @@ def test_neighbours_that_break_a_rule_cost_infinitely_much():
     assert relaxation.decode([1.0], (2, 2, 2, 0, 0))[1][0] < inf
     alone = (2, 2, 3, 0, 0)  # u2 in int8 needs u0 and u1 beside it in int8
     assert relaxation.decode([1.0], alone)[1] == [inf]
+
+
+def test_tables_that_would_take_minutes_are_never_built():
+    """Each of ten units reads all before it: no table is large, but together they join all ten."""
+    options = tuple(Option(d) for d in range(6))
+    units = tuple(Vertex(f"u{i}", options) for i in range(10))
+    steps = tuple(tuple(0.001 * (a != b) for b in range(6)) for a in range(6))
+    flows = tuple(
+        Flow(f"t{a}-{b}", a, (b,), (direct("float", 0, steps, size=4),))
+        for a, b in itertools.combinations(range(10), 2)
+    )
+    problem = PlacementProblem(tuple(Device(f"d{d}") for d in range(6)), units, flows, mesh(6))
+    few = replace(problem, vertices=units[:4], flows=tuple(f for f in flows if f.consumers[0] < 4))
+    assert LagrangianRelaxation(few, [row_of(few, LATENCY)]).is_worth_while
+    relaxation = LagrangianRelaxation(problem, [row_of(problem, LATENCY)])
+    assert relaxation.states > 6**10
+    assert not relaxation.is_worth_while
