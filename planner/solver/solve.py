@@ -53,6 +53,8 @@ _SEARCH_SHARE = (
 )
 _SEARCH_RATIO = 4.0  # times the seconds of the first bound that this may take at first
 _LARGE = 10_000  # options of all vertices: to bound takes long, so that a plan is looked for first
+_SMALL = 400  # options of all vertices: one program over them is soon solved
+_FIRST_SHARE = 0.2  # of the time that is left, for that where no plan is known
 _EARLY_SHARE, _EARLY_S = 0.4, 15.0  # of the time limit, and at most, for that
 # Seconds of the relaxation's tables, and of an integer program over all options until its solver ends in time
 # (HiGHS builds its first cuts without a look at the clock), as multiples of those of pricing one plan, per
@@ -171,8 +173,11 @@ class _Search:
         if not self._is_affordable(_PROGRAM_RATIO):
             self._improve()
             return 0.0
-        every_option = [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
-        return self._solve_over(every_option, self._device_order)
+        return self._solve_over(self._every_option, self._device_order)
+
+    @property
+    def _every_option(self) -> list[tuple[int, ...]]:
+        return [tuple(range(len(vertex.options))) for vertex in self._problem.vertices]
 
     def _branch(self, dual: LagrangianDual) -> float:
         """Branch on the order of devices and on units' devices, best bound first; return the proved bound.
@@ -183,7 +188,7 @@ class _Search:
         if dual.paths is not None:
             self._serial = SerialDevices(self._problem, dual.paths.graph)
         root = self._bounded(dual, whole)
-        if self._choice is None and root.bound.value < inf and self._breaks_limits():
+        if self._choice is None and root.bound.value < inf and self._is_hopeless():
             return inf
         bound_of_loads = self._least_possible(dual, root) if self._are_excludable(dual) else 0.0
         if bound_of_loads >= self._good_enough:
@@ -227,6 +232,14 @@ class _Search:
             # Small problems are solved sooner than searched.
             self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
         return root
+
+    def _is_hopeless(self) -> bool:
+        """Return whether there is no plan, where none was met: what is soon seen."""
+        if self._breaks_limits():
+            return True
+        if self._options_count > _SMALL:
+            return False
+        return self._solve_over(self._every_option, self._device_order, _FIRST_SHARE * self._left_s()) == inf
 
     def _breaks_limits(self) -> bool:
         """Return whether the relaxation of separate units proves that there is no plan."""
