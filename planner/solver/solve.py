@@ -27,8 +27,9 @@ from planner.solver.heuristics.construct import construct
 from planner.solver.heuristics.local_search import improve
 from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, assumed_order, branch
-from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction, breaks_limits
+from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction
 from planner.solver.lagrangian.relaxation import DeviceOrder
+from planner.solver.lagrangian.separate_units import breaks_limits
 from planner.solver.lagrangian.serial_devices import SerialDevices
 from planner.solver.lagrangian.tree_decomposition import Table
 from planner.solver.milp.answer import decoded_choice, solve_status
@@ -48,14 +49,12 @@ _BOUND_SHARE = 0.4  # of the time limit, for the relaxation where no plan is kno
 _SEQUENCE_SHARE = 0.45  # of the time limit, for the plan of least latency where a makespan is minimised
 _SEQUENCE_GAP = 2e-3  # at which that may end
 _BRANCH_SHARE = 0.85  # of the time limit, for the relaxation where a plan is known
-_SEARCH_SHARE = (
-    0.4  # of what is left of the time, to find a first plan; as much again as that took betters it
-)
+_SEARCH_SHARE = 0.4  # of what is left of the time, for a first plan; as much again as that took betters it
 _SEARCH_RATIO = 4.0  # times the seconds of the first bound that this may take at first
 _LARGE = 10_000  # options of all vertices: to bound takes long, so that a plan is looked for first
+_EARLY_SHARE, _EARLY_S = 0.4, 15.0  # of the time limit, and at most, for that
 _SMALL = 400  # options of all vertices: one program over them is soon solved
 _FIRST_SHARE = 0.2  # of the time that is left, for that where no plan is known
-_EARLY_SHARE, _EARLY_S = 0.4, 15.0  # of the time limit, and at most, for that
 # Seconds of the relaxation's tables, and of an integer program over all options until its solver ends in time
 # (HiGHS builds its first cuts without a look at the clock), as multiples of those of pricing one plan, per
 # option of a vertex: pricing takes longer on a slow machine, too.
@@ -188,11 +187,9 @@ class _Search:
         if dual.paths is not None:
             self._serial = SerialDevices(self._problem, dual.paths.graph)
         root = self._bounded(dual, whole)
-        if self._choice is None and root.bound.value < inf and self._is_hopeless():
-            return inf
-        bound_of_loads = self._least_possible(dual, root) if self._are_excludable(dual) else 0.0
-        if bound_of_loads >= self._good_enough:
-            return bound_of_loads
+        settled = self._bound_before_branching(dual, root)
+        if settled >= self._good_enough:
+            return settled
         nodes, closed, count = [(root.bound.value, 0, root)], inf, 1
         while nodes and nodes[0][0] < self._good_enough and time.perf_counter() < self._branching_ends:
             _, _, node = heapq.heappop(nodes)
@@ -208,7 +205,7 @@ class _Search:
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
         if self._size == (0, 0):
             self._end_without_programs(closed)
-        return max(min(closed, self._excluded_from), bound_of_loads)
+        return max(min(closed, self._excluded_from), settled)
 
     def _end_without_programs(self, bound: float) -> None:
         """Say that the relaxation alone had a say; better the plan where it is not good enough."""
@@ -233,13 +230,22 @@ class _Search:
             self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
         return root
 
-    def _is_hopeless(self) -> bool:
-        """Return whether there is no plan, where none was met: what is soon seen."""
+    def _bound_before_branching(self, dual: LagrangianDual, root: Node) -> float:
+        """Return what else bounds all plans: where none was met, and where single loads tell them apart."""
+        bound = 0.0
+        if self._choice is None and root.bound.value < inf:
+            bound = self._bound_without_plan()
+        if self._are_excludable(dual) and bound < self._good_enough:
+            bound = max(bound, self._least_possible(dual, root))
+        return bound
+
+    def _bound_without_plan(self) -> float:
+        """Return a bound where no plan was met: infinite if it is soon seen that there is none."""
         if self._breaks_limits():
-            return True
+            return inf
         if self._options_count > _SMALL:
-            return False
-        return self._solve_over(self._every_option, self._device_order, _FIRST_SHARE * self._left_s()) == inf
+            return 0.0
+        return self._solve_over(self._every_option, self._device_order, _FIRST_SHARE * self._left_s())
 
     def _breaks_limits(self) -> bool:
         """Return whether the relaxation of separate units proves that there is no plan."""
@@ -362,12 +368,18 @@ class _Search:
         """Look for a first plan, and for a better one near it."""
         now = time.perf_counter()
         seconds = min(most_s, _SEARCH_SHARE * self._left_s())
-        choice = construct(self._problem, now + seconds, time.perf_counter)
-        if choice is None:
-            return
-        self._try(choice)
-        log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - now)
-        self._try(improve(self._problem, choice, 2 * time.perf_counter() - now, time.perf_counter))
+        choice = self._constructed(now + seconds)
+        if choice is not None:
+            self._try(improve(self._problem, choice, 2 * time.perf_counter() - now, time.perf_counter))
+
+    def _constructed(self, deadline: float) -> Choice | None:
+        """Return a first plan, remembered; None if none was found in time."""
+        began = time.perf_counter()
+        choice = construct(self._problem, deadline, time.perf_counter)
+        if choice is not None:
+            self._try(choice)
+            log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - began)
+        return choice
 
     def _improve(self) -> None:
         """Look for a better plan with what is left of the time, where it is too short to prove anything."""
@@ -377,14 +389,9 @@ class _Search:
 
     def _construct_first(self) -> None:
         """Look for a plan before anything that takes long, where it does."""
-        if self._choice is not None or self._options_count < _LARGE:
-            return
-        began = time.perf_counter()
-        deadline = began + min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
-        choice = construct(self._problem, deadline, time.perf_counter)
-        if choice is not None:
-            self._try(choice)
-            log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - began)
+        if self._choice is None and self._options_count >= _LARGE:
+            seconds = min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
+            self._constructed(time.perf_counter() + seconds)
 
     def _is_affordable(self, ratio: float) -> bool:
         """Return whether there is time for what takes so many times as long as to price a plan per option.

@@ -9,6 +9,7 @@ path_lengths: how long a request takes along paths of units, as tables
 path_master: the linear program that mixes plans where makespans count the longest path
 relaxation: the problem without limits: a sum of tables over neighbouring units
 restricted_master: the linear program of the plans met so far, for the next multipliers
+separate_units: whether limits contradict each other, for graphs of any width
 serial_devices: branching on the devices whose work every path waits for
 table_stack: tables of equal shape in one array
 tree_decomposition: the least sum of tables over a few variables each

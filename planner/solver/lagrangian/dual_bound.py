@@ -29,7 +29,6 @@ from planner.solver.lagrangian.relaxation import (
     DeviceOrder,
     LagrangianRelaxation,
     LinearRow,
-    SeparateUnits,
 )
 from planner.solver.lagrangian.restricted_master import Column, Maximum, Mixture, solve_restricted_master
 from planner.solver.lagrangian.tree_decomposition import Table
@@ -45,8 +44,6 @@ _BETTER = 0.98  # times the cost of a mixture that is not much better
 _TAIL = 6  # rounds that gain next to nothing, after which paths are rather branched on
 _TAIL_GAIN = 0.1  # of the distance to what is enough
 _ROUNDING = 1e-12  # relative: a table's sum of a few costs
-_PATIENT = 200  # rounds: of nothing but limits, most multipliers bound nothing
-_BROKEN = 1e-6  # of limits by which a weighted sum of them is exceeded
 _STALLED = 12  # rounds without a better bound, every other one of them without smoothing
 
 
@@ -370,12 +367,6 @@ class LagrangianDual:
                 weights = [0.0, *(float(other == row) for other in range(len(self.rows)))]
                 least = self._relaxation.marginals(weights)
                 self._relaxation.exclude_options([table > 1 + _KEPT for table in least])
-
-
-def breaks_limits(problem: PlacementProblem, deadline: float, clock: Callable[[], float]) -> bool:
-    """Return whether no plan keeps a sum of limits, each times a multiplier, of separate units."""
-    dual = LagrangianDual(replace(problem, objective=()), clock, SeparateUnits)
-    return dual.bound(deadline, Restriction(), enough=_BROKEN, patience=_PATIENT).value > _BROKEN
 
 
 class _PriceSearch:

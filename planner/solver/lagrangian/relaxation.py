@@ -344,16 +344,6 @@ class LagrangianRelaxation:
         return factors
 
 
-class SeparateUnits(LagrangianRelaxation):
-    """A weaker relaxation for any graph: each tensor is read by whatever options it is cheapest for.
-
-    What is left is a choice for each vertex by itself.
-    """
-
-    def _seen(self, scope: Scope) -> Scope:
-        return scope[:1]
-
-
 def _pairwise_rules(
     problem: PlacementProblem,
 ) -> Iterator[tuple[int, int, Callable[[Option, Option], bool]]]:
