@@ -2,8 +2,8 @@
 
 async_request_client: the request client for asyncio
 certificates: a private certificate authority, and a certificate for each host
-chrome_trace: requests as a trace for Chrome and Perfetto
 deploy: writes a folder per host
+deployment_record: deploy.json: what was deployed together
 endpoints: where each host listens
 host_files: code, units and texts that lie in a host's folder
 measure_requests: sends samples, and says what they took beside what plans predict

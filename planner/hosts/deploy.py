@@ -19,6 +19,7 @@ import networkx as nx
 
 from planner.devices.runtime import origin_of
 from planner.errors import OutputError, UsageError
+from planner.hosts.deployment_record import DEPLOYMENT, DeployedHost, DeployedPlan, Deployment
 from planner.hosts.endpoints import Endpoint, with_defaults
 from planner.hosts.host_files import README, HostTexts, write_code, write_readme, write_texts
 from planner.hosts.on_host.host_manifest import (
@@ -31,63 +32,19 @@ from planner.hosts.on_host.host_manifest import (
     HostManifest,
     RuntimeSpec,
 )
-from planner.hosts.on_host.incoming_tensors import CLIENT_PREFIX
+from planner.hosts.on_host.messages import CLIENT_PREFIX
 from planner.hosts.plans_to_deploy import PlansToDeploy, PlanToDeploy, read_plans
 from planner.hosts.routing import PlanRoutes, next_hops, spec_of
 from planner.hosts.zenoh_config import CLIENT, CLIENT_PATTERN, KEYS, access_control, host_config
-from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
-from planner.output.plan_folder import MANIFEST as PLAN_MANIFEST
-from planner.output.run_input import SCENARIO
-from planner.plan.bandwidth_ranges import BandwidthRange, FollowedLinks, PlanCosts
-from planner.plan.manifest import StageEntry
+from planner.plan.manifest import MANIFEST as PLAN_MANIFEST
+from planner.plan.manifest import SCENARIO, StageEntry
 from planner.plan.plan_record import FORMAT as PLAN_FORMAT
 from profiling.records.json_files import save_json
 
-DEPLOYMENT = "deploy.json"
 _MOST_REQUESTS = 16
 _RUNTIME = "onnxruntime"
 _HASH_LETTERS = 32  # 128 bits
-
-
-class DeployedHost(Record, frozen=True, kw_only=True):
-    """A host of a deployment, and where it listens."""
-
-    device: str
-    address: str
-    port: int
-    stages: int
-
-
-class DeployedPlan(Record, frozen=True, kw_only=True):
-    """A plan of a deployment: where it lies for the client, when it runs, and what it should cost."""
-
-    name: str
-    folder: str
-    range: BandwidthRange
-    costs: PlanCosts
-
-
-class Deployment(Record, frozen=True, kw_only=True):
-    """What was deployed together.
-
-    Parameters
-    ----------
-    encrypted
-        Whether hosts have keys.
-    followed
-        The links whose bandwidth decides which plan runs, if there are several.
-    """
-
-    format: int
-    deployment: str
-    source: str
-    sink: str
-    encrypted: bool
-    most_requests: int
-    hosts: tuple[DeployedHost, ...]
-    plans: tuple[DeployedPlan, ...]
-    followed: FollowedLinks | None = None
 
 
 def deploy(
@@ -255,7 +212,7 @@ class _Writer:
         others = {other: other for other in self._neighbours(name)}
         if name == self._scenario.source:
             others[CLIENT] = CLIENT_PATTERN
-        self._write_network(folder, name, name, self.endpoints[name], others, self._called_by(name))
+        self._write_network(folder, name, name, self.endpoints[name], others, self._calls(name))
 
     def _write_client(self, fresh: Path) -> None:
         folder = fresh / CLIENT
@@ -299,7 +256,7 @@ class _Writer:
         others = {b if a == name else a for a, b in self._hops if name in (a, b)}
         return sorted(others)
 
-    def _called_by(self, name: str) -> list[str]:
+    def _calls(self, name: str) -> list[str]:
         """Return the neighbours that a host connects to: the scenario names them later."""
         order = {device: index for index, device in enumerate(self.devices)}
         return [other for other in self._neighbours(name) if order[other] > order[name]]

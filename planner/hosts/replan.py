@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from planner.errors import OutputError
-from planner.hosts.deploy import DEPLOYMENT, Deployment
+from planner.hosts.deployment_record import DEPLOYMENT, Deployment
 from planner.hosts.measured_costs import scenario_as_measured
 from planner.hosts.zenoh_config import CLIENT
 from planner.output.atomic_folder import add_file
-from planner.output.plan_folder import read_record
-from planner.output.run_input import SCENARIO
+from planner.output.record_files import read_record
+from planner.plan.manifest import SCENARIO
 from planner.plan.measured_costs import FORMAT, MeasuredCosts
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario

@@ -16,15 +16,17 @@ from typing import Self
 import msgspec
 
 from planner.errors import DataError, HostError, UsageError
-from planner.hosts.deploy import DEPLOYMENT, Deployment
+from planner.hosts.deployment_record import DEPLOYMENT, Deployment
 from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, exchange
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.on_host.link_probe import probe_order
 from planner.hosts.on_host.messages import (
+    CLIENT_PREFIX,
     BadMessageError,
     Event,
     TensorHeader,
     TensorSpec,
+    checked_array,
     failure,
     tensor_bytes,
     tensor_header,
@@ -45,10 +47,9 @@ from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
 from planner.hosts.plan_watch import PlanWatch
 from planner.hosts.routing import spec_of
 from planner.hosts.zenoh_config import CLIENT
-from planner.output.plan_folder import MANIFEST, read_record
-from planner.output.run_input import SCENARIO
+from planner.output.record_files import read_record
 from planner.plan.host_status import HostStatus
-from planner.plan.manifest import PlanStages
+from planner.plan.manifest import MANIFEST, SCENARIO, PlanStages
 from planner.scenario.loader import parse_scenario
 from profiling.arrays import Array, Feeds
 
@@ -123,7 +124,7 @@ class RequestClient:
         ]
         self.scenario = parse_scenario((folder / CLIENT / SCENARIO).read_bytes())
         self._deadline_s = deadline_s
-        self._name = f"{CLIENT}-{uuid.uuid4().hex[:12]}"
+        self._name = CLIENT_PREFIX + uuid.uuid4().hex[:12]
         self._lock = threading.RLock()
         self._pending: dict[str, _Pending] = {}
         self._room = threading.BoundedSemaphore(self.deployment.most_requests)
@@ -389,6 +390,6 @@ def _check_input(feeds: Feeds, spec: TensorSpec) -> None:
             f"input {spec.name!r} is {array.dtype}{list(array.shape)}, not {spec.dtype}{list(spec.shape)}"
         )
     try:
-        tensor_of(tensor_bytes(array), spec)
+        checked_array(array, spec)
     except BadMessageError as exc:
         raise DataError(f"input {exc}") from exc

@@ -7,9 +7,9 @@ neighbours by address.
 from collections.abc import Mapping, Sequence
 
 from planner.hosts.endpoints import Endpoint
-from planner.hosts.on_host.messages import DEPLOYMENT, ROOT
+from planner.hosts.on_host.messages import CLIENT_PREFIX, DEPLOYMENT, ROOT
 
-CLIENT, CLIENT_PATTERN = "client", "client-$*"
+CLIENT, CLIENT_PATTERN = "client", f"{CLIENT_PREFIX}$*"
 KEYS = "keys"
 CA, CERTIFICATE, KEY = "ca.pem", "certificate.pem", "key.pem"
 # A cut link is noticed after the lease: long enough for a slow one, whose batches take half a second.

@@ -6,6 +6,7 @@ file_hash: SHA-256 of a file
 models_folder: the folder of several models that were planned together
 plan_folder: the folder of a plan: plan.json, manifest.json, models, page
 rates_folder: the folder of a comparison over request rates
+record_files: JSON records of a folder, read and checked for their format
 run_exported: `plan run`: an exported plan on arrays or images
 run_input: the input of `plan run`: archives, images
 stage_files: stage models in a folder: written with their hashes, checked when read

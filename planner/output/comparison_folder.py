@@ -13,7 +13,8 @@ from planner.errors import OutputError, ScenarioError, UsageError
 from planner.formatting import range_text
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
-from planner.output.plan_folder import check_stages, read_record
+from planner.output.plan_folder import check_stages
+from planner.output.record_files import read_record
 from planner.output.stage_files import ports_of, save_stage
 from planner.plan.configuration import Configuration
 from planner.plan.manifest import REPORT, STAGES, PlanStages, Port, StageEntry

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +13,7 @@ from planner.errors import OutputError
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
 from planner.output.file_hash import sha256_of
+from planner.output.record_files import decoded, read_record
 from planner.output.stage_files import (
     check_model_file,
     data_file,
@@ -22,21 +22,17 @@ from planner.output.stage_files import (
     stays_inside,
     with_compressed_size,
 )
-from planner.plan.manifest import REPORT, STAGES, Manifest, PlanStages, Port, StageEntry
-from planner.plan.plan_record import FORMAT, Plan
+from planner.plan.manifest import MANIFEST, REPORT, STAGES, Manifest, PlanStages, Port, StageEntry
+from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.plan_html import plan_figures, plan_page
-from profiling.input_files import read_input
 from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.device_main import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
 from profiling.records.json_files import save_json
 
-T = TypeVar("T")
-
-_MOST_BYTES = 2**26  # of a JSON file, which is in memory several times while it is read
-PLAN, MODEL, MANIFEST, PROFILE = "plan.json", "model.onnx", "manifest.json", "profile.json"
+PLAN, MODEL, PROFILE = "plan.json", "model.onnx", "profile.json"
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> None:
@@ -142,7 +138,7 @@ def read_folder(folder: Path) -> tuple[Plan, Manifest]:
     """
     manifest = read_manifest(folder)
     plan = read_plan(folder)
-    path, ends = folder / MANIFEST, _decoded(bytes(plan.scenario), _Ends, folder / PLAN)
+    path, ends = folder / MANIFEST, decoded(bytes(plan.scenario), _Ends, folder / PLAN)
     for key, in_manifest, in_plan in (
         ("source", manifest.source, ends.source),
         ("sink", manifest.sink, ends.sink),
@@ -326,40 +322,6 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
         save_figure(figure, folder / FIGURES, name)
 
 
-class _Format(Record, frozen=True, kw_only=True):
-    format: int
-
-
 class _Ends(Record, frozen=True, kw_only=True):
     source: str
     sink: str
-
-
-def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT) -> T:
-    """Return what a JSON file of a plan folder holds.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be read, or is something else or of another format.
-    """
-    try:
-        text = read_input(path, _MOST_BYTES)
-    except OSError as exc:
-        raise OutputError(f"{path}: {exc.strerror}") from exc
-    format_number = _decoded(text, _Format, path, record_type).format
-    if format_number != readable_format:
-        raise OutputError(f"{path}: format {format_number}, this version reads {readable_format}; plan again")
-    return _decoded(text, record_type, path, record_type)
-
-
-def _decoded(text: bytes, record_type: type[T], path: Path, expected_type: type = Plan) -> T:
-    """Return what JSON text of a file says; messages name what the file should hold."""
-    try:
-        return msgspec.json.decode(text, type=record_type)
-    except RecursionError as exc:
-        raise OutputError(
-            f"{path}: is not a {expected_type.__name__.lower()}: it is nested too deep"
-        ) from exc
-    except msgspec.MsgspecError as exc:
-        raise OutputError(f"{path}: is not a {expected_type.__name__.lower()}: {exc}") from exc

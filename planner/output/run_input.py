@@ -12,12 +12,10 @@ from planner.inputs.image_preprocessing import IMAGE_SUFFIXES, prepare_image
 from planner.inputs.image_samples import read_fitted_image
 from planner.inputs.npz_samples import opened_archive
 from planner.output.plan_folder import PLAN, read_plan
-from planner.plan.manifest import Port
+from planner.plan.manifest import SCENARIO, Port
 from planner.scenario.data_schema import ImageSpec, SampleSpec
 from planner.scenario.loader import parse_scenario
 from profiling.arrays import Array, Feeds
-
-SCENARIO = "scenario.json"
 
 
 @dataclass(frozen=True, slots=True)

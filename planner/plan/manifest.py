@@ -5,6 +5,7 @@ import msgspec
 from planner.json_record import Record
 from planner.plan.plan_record import Cut
 
+MANIFEST, SCENARIO = "manifest.json", "scenario.json"
 STAGES, REPORT = "stages", "report.html"
 
 

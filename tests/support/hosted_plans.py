@@ -15,9 +15,9 @@ from made_records import PREDICTED, made_plan
 from text_models import make
 
 from planner.output.file_hash import sha256_of
-from planner.output.plan_folder import MANIFEST, MODEL, PLAN
+from planner.output.plan_folder import MODEL, PLAN
 from planner.output.stage_files import ports_of
-from planner.plan.manifest import STAGES, Manifest, StageEntry
+from planner.plan.manifest import MANIFEST, STAGES, Manifest, StageEntry
 from planner.plan.plan_record import FORMAT, Assignment, Cut, Plan, WireFormat
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array, Feeds

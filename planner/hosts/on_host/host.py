@@ -14,13 +14,13 @@ from typing import Any
 from planner.hosts.on_host.admission import Admission, Admitted
 from planner.hosts.on_host.host_manifest import HostManifest
 from planner.hosts.on_host.incoming_tensors import (
-    CLIENT_PREFIX,
     CheckedTensor,
     check_neighbour,
     checked_answer,
     checked_tensor,
 )
 from planner.hosts.on_host.messages import (
+    CLIENT_PREFIX,
     BadMessageError,
     Busy,
     Event,

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.hosts.on_host.host_manifest import HostedPlan, HostManifest, RoutedTensor
-from planner.hosts.on_host.messages import Refused, TensorHeader, tensor_header, tensor_of
+from planner.hosts.on_host.messages import CLIENT_PREFIX, Refused, TensorHeader, tensor_header, tensor_of
 
 if TYPE_CHECKING:
     from planner.hosts.on_host.network import Incoming
 
-CLIENT_PREFIX = "client-"
 _LONGEST_S = 3600.0  # what a request may ask for at most
 
 

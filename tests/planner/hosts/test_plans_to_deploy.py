@@ -16,8 +16,9 @@ from planner.hosts.on_host.host_manifest import read_host_manifest
 from planner.hosts.on_host.stage_runtime import open_stages
 from planner.hosts.plans_to_deploy import read_plans
 from planner.output.comparison_folder import PLANS, RunnableSet
-from planner.output.plan_folder import MANIFEST, write_export
+from planner.output.plan_folder import write_export
 from planner.output.run_input import SCENARIO, read_run_input
+from planner.plan.manifest import MANIFEST
 from profiling.records.json_files import load_json, save_json
 
 

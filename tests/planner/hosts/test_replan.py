@@ -9,7 +9,8 @@ from small_scenarios import write_small_scenario
 
 from planner.cli.commands import main
 from planner.errors import OutputError
-from planner.hosts.deploy import DEPLOYMENT, deploy
+from planner.hosts.deploy import deploy
+from planner.hosts.deployment_record import DEPLOYMENT
 from planner.hosts.replan import MEASURED, measured_scenario, read_measured, save_measured
 from planner.output.plan_folder import read_plan
 from planner.plan.measured_costs import FORMAT, MeasuredCosts, MeasuredDevice, MeasuredLink

@@ -1,0 +1,49 @@
+"""JSON records of a folder that the planner wrote: read, and checked for their format."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from planner.errors import OutputError
+from planner.json_record import Record
+from planner.plan.plan_record import FORMAT, Plan
+from profiling.input_files import read_input
+
+T = TypeVar("T")
+
+_MOST_BYTES = 2**26  # of a JSON file, which is in memory several times while it is read
+
+
+class _Format(Record, frozen=True, kw_only=True):
+    format: int
+
+
+def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT) -> T:
+    """Return what a JSON file of a plan folder holds.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be read, or is something else or of another format.
+    """
+    try:
+        text = read_input(path, _MOST_BYTES)
+    except OSError as exc:
+        raise OutputError(f"{path}: {exc.strerror}") from exc
+    format_number = decoded(text, _Format, path, record_type).format
+    if format_number != readable_format:
+        raise OutputError(f"{path}: format {format_number}, this version reads {readable_format}; plan again")
+    return decoded(text, record_type, path, record_type)
+
+
+def decoded(text: bytes, record_type: type[T], path: Path, expected_type: type = Plan) -> T:
+    """Return what JSON text of a file says; messages name what the file should hold."""
+    try:
+        return msgspec.json.decode(text, type=record_type)
+    except RecursionError as exc:
+        raise OutputError(
+            f"{path}: is not a {expected_type.__name__.lower()}: it is nested too deep"
+        ) from exc
+    except msgspec.MsgspecError as exc:
+        raise OutputError(f"{path}: is not a {expected_type.__name__.lower()}: {exc}") from exc
