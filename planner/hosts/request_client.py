@@ -21,6 +21,7 @@ from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, excha
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.on_host.link_probe import probe_order
 from planner.hosts.on_host.messages import (
+    ATTEMPT,
     CLIENT_PREFIX,
     BadMessageError,
     Event,
@@ -85,8 +86,9 @@ class Answer:
 
 @dataclass(slots=True)
 class _Pending:
-    """A request on its way."""
+    """A request on its way: `name` is that of its latest attempt."""
 
+    request: str
     name: str
     feeds: Feeds
     plan: int
@@ -194,7 +196,8 @@ class RequestClient:
         # So that it cannot be cancelled any more: it is on its way.
         future.set_running_or_notify_cancel()
         deadline = time.monotonic() + self._deadline_s
-        pending = _Pending("", feeds, plan, deadline, future, sent=time.monotonic())
+        request = uuid.uuid4().hex[:ATTEMPT]
+        pending = _Pending(request, request, feeds, plan, deadline, future, sent=time.monotonic())
         with self._lock:
             self._send(pending)
         return future
@@ -212,7 +215,7 @@ class RequestClient:
 
     def _send(self, pending: _Pending) -> None:
         """Send a request under a new name: what still comes of an earlier attempt belongs to nobody."""
-        pending.name = uuid.uuid4().hex
+        pending.name = pending.request + uuid.uuid4().hex[ATTEMPT:]
         pending.outputs.clear()
         pending.events.clear()
         self._pending[pending.name] = pending

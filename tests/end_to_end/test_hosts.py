@@ -415,6 +415,8 @@ def test_requests_survive_kills_at_any_moment(own, expected):
             own.start(device)
         for number, future in enumerate(futures):
             assert same_bits(expected[number % len(SAMPLES)], future.result(2 * _LONG_S).outputs)
+        for device in DEVICES:
+            wait_until(lambda device=device: client.status(device).open == 0)
 
 
 def wait_until(holds) -> None:

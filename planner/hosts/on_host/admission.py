@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from planner.hosts.on_host.messages import Busy, Refused
+from planner.hosts.on_host.messages import ATTEMPT, Busy, Refused
 
 M = TypeVar("M")
 
@@ -111,6 +111,20 @@ class Admission(Generic[M]):
     def of_client(self, client: str) -> list[str]:
         """Return the names of a client's requests that are on their way."""
         return [name for name, request in self._admitted.items() if request.client == client]
+
+    def earlier_attempts(self, name: str, client: str) -> list[str]:
+        """Return the names of a client's other attempts at the same request that are on their way."""
+        return [
+            other for other in self.of_client(client) if other != name and other[:ATTEMPT] == name[:ATTEMPT]
+        ]
+
+    def pop_waiting_attempts(self, name: str, client: str) -> list[M]:
+        """Forget the other attempts at a request that wait, and return their messages."""
+        return self._pop(
+            other
+            for other, one in self._waiting.items()
+            if one.request.client == client and other != name and other[:ATTEMPT] == name[:ATTEMPT]
+        )
 
     def pop_waiting_of(self, client: str) -> list[M]:
         """Forget a client's requests that wait, and return their messages."""

@@ -147,7 +147,12 @@ class Host:
         """Use a tensor, unless its request has to wait; return whether it is done with."""
         header = came.header
         if self._requests.has_ended(header.request):
-            return True  # a copy of something that is over
+            # A copy of something that is over. Who sends it need not know that it has failed here: it may
+            # have been lost and come back since.
+            if self._requests.has_failed(header.request):
+                told = Failure(header.request, header.client, self._device, "it has failed before")
+                self._outbox(message.sender).put(_failure_message(told))
+            return True
         request = self._requests.get(header.request)
         if request is None:
             if not self._is_let_in(came, message):
@@ -171,6 +176,11 @@ class Host:
                 raise Busy("too many requests are open")
             return True
         header = came.header
+        # Nobody waits any more for attempts before this one: they would only take its room.
+        for earlier in self._admission.earlier_attempts(header.request, header.client):
+            self._fail(Failure(earlier, header.client, self._device, "it was sent again"))
+        for waiting in self._admission.pop_waiting_attempts(header.request, header.client):
+            waiting.postpone(f"{self._device}: it was sent again")
         asked = Admitted(header.client, time.monotonic() + header.left_s, set(came.plan.outputs))
         return self._admission.admit(header.request, asked, message)
 
@@ -283,9 +293,12 @@ class Host:
         return self._outboxes[receiver]
 
     def _is_wanted(self, message: Outgoing) -> bool:
-        """Return whether a message still has to go: not if its request has failed meanwhile."""
+        """Return whether a message still has to go: a tensor does not if its request has failed meanwhile.
+
+        An answer does: a neighbour that goes when all is done tells of a failure that is none.
+        """
         with self._lock:
-            return message.kind == FAILURE or not self._requests.has_failed(message.header.request)
+            return message.kind != TENSOR or not self._requests.has_failed(message.header.request)
 
     def _sent(self, receiver: str, sent: Sent) -> None:
         header = sent.message.header

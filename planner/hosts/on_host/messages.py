@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 ROOT = "splitquant"  # of all keys
+ATTEMPT = 24  # letters of a request's name that every attempt has; what follows is the attempt's own
 CLIENT_PREFIX = "client-"  # of the names of those who ask
 DEPLOYMENT = "deployment"  # under this key a host tells which one it serves
 _MOST_HEADER_BYTES = 2**18

@@ -97,3 +97,16 @@ def test_late_requests_and_those_of_a_client_that_left_are_found():
     assert admission.pop_late_waiting(1.0) == ["c"]
     assert admission.pop_waiting_of("two") == ["d"]
     assert admission.waiting == 0
+
+
+def test_earlier_attempts_at_a_request_are_known_by_the_first_letters_of_its_name():
+    admission: Admission[str] = Admission(1, 8)
+    first, second, third = ("a" * 24 + number * 8 for number in "123")
+    assert admission.admit(first, Admitted("c", 1.0, {"y"}), "m1")
+    assert not admission.admit(second, Admitted("c", 1.0, {"y"}), "m2")
+    assert admission.earlier_attempts(second, "c") == [first]
+    assert admission.earlier_attempts(second, "another") == []
+    assert admission.earlier_attempts("b" * 32, "c") == []
+    assert admission.pop_waiting_attempts(third, "another") == []
+    assert admission.pop_waiting_attempts(second, "c") == []
+    assert admission.pop_waiting_attempts(third, "c") == ["m2"]
