@@ -49,6 +49,7 @@ class _Flow:
         self.nested = {node.name for node in model.graph.node if subgraphs(node)}
         self.writer = {name: node for node in model.graph.node for name in node.output if name}
         self.position = {node.name: i for i, node in enumerate(model.graph.node)}
+        self.op_types = {node.name: node.op_type for node in model.graph.node}
         self.readers: dict[str, list[str]] = {out.name: [""] for out in model.graph.output}
         for node in model.graph.node:
             for name in all_inputs(node):
@@ -109,7 +110,8 @@ def _is_silu_part(node: onnx.NodeProto, producer: onnx.NodeProto, tensor: str, f
     if node.op_type == "Sigmoid" and producer.op_type == "Conv":
         readers = [r for r in flow.readers.get(tensor, ()) if r != node.name]
         after = flow.readers.get(node.output[0], [])
-        return len(readers) == 1 and readers == after
+        # The Mul that joins as well: any other reader would read inside the unit.
+        return len(readers) == 1 and readers == after and flow.op_types.get(readers[0]) == "Mul"
     if node.op_type == "Mul" and producer.op_type == "Sigmoid":
         other = [name for name in node.input if name != tensor]
         return flow.private(tensor, [node.name]) and other == [producer.input[0]]

@@ -98,6 +98,22 @@ def random_models(draw) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def test_a_sigmoid_is_part_of_a_unit_only_with_the_mul_of_both():
+    def model_with(last: str) -> onnx.ModelProto:
+        nodes = [
+            helper.make_node("Conv", ["x", "w"], ["a"], "conv", kernel_shape=[1, 1]),
+            helper.make_node("Sigmoid", ["a"], ["b"], "sigmoid"),
+            helper.make_node(last, ["a", "b"], ["y"], "last"),
+        ]
+        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, SHAPE) for name in "xaby"]
+        weight = helper.make_tensor("w", TensorProto.FLOAT, [2, 2, 1, 1], [0.5] * 4)
+        graph = helper.make_graph(nodes, "g", ends[:1], ends[3:], [weight], value_info=ends[1:3])
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    assert [len(group) for group in group_nodes(model_with("Mul"))] == [3]
+    assert [len(group) for group in group_nodes(model_with("Add"))] == [1, 1, 1]
+
+
 @given(random_models())
 def test_units_share_no_node_and_stand_in_an_order_that_runs(model):
     ordered = [node for group in group_nodes(model) for node in group]
