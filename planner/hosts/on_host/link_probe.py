@@ -35,11 +35,6 @@ class Transfer:
     ended_s: float
     round_trip_s: float
 
-    def seconds_after(self, before_s: float) -> float:
-        """Return how long its bytes were on the connection, which another one held until a time."""
-        left_s = self.ended_s - self.round_trip_s
-        return left_s - max(self.began_s, before_s)
-
     @property
     def left_s(self) -> float:
         """When its last byte had been sent."""
@@ -51,22 +46,34 @@ class LinkBandwidth:
 
     Messages queue behind each other, and small ones say more about latency than about bandwidth: so each
     counts from when the one before had left, the median of the latest ones is taken, and only if they are
-    large enough and took long enough to tell.
+    large enough and took long enough to tell. Two of which one was sent before the other had left count
+    together: a busy receiver accepts both at once, and the second by itself would seem to take no time.
     """
 
     def __init__(self) -> None:
         self._left_s = float("-inf")
+        self._before: tuple[int, float] | None = None  # bytes of the message before, when it began to leave
+        self._is_before_alone = False  # whether the latest entry is that message by itself
         self._latest: deque[tuple[float, float]] = deque(maxlen=_KEPT)  # bytes per second, seconds
         self.bytes_per_s: float | None = None
         self.seen_at_s: float | None = None
 
     def add(self, transfer: Transfer) -> None:
         """Take a message into account."""
-        seconds = transfer.seconds_after(self._left_s)
+        size_bytes, since_s = transfer.size_bytes, max(transfer.began_s, self._left_s)
+        before, self._before = self._before, (size_bytes, since_s)
+        together = before is not None and transfer.began_s < self._left_s
+        if before is not None and together:
+            size_bytes, since_s = size_bytes + before[0], before[1]
         self._left_s = max(self._left_s, transfer.left_s)
         if transfer.size_bytes < _LEAST_BYTES:
+            self._is_before_alone = False
             return
-        rate = transfer.size_bytes / seconds if seconds > 0 else float("inf")
+        if together and self._is_before_alone:
+            self._latest.pop()
+        self._is_before_alone = not together
+        seconds = self._left_s - since_s
+        rate = size_bytes / seconds if seconds > 0 else float("inf")
         self._latest.append((rate, seconds))
         if statistics.median(taken for _, taken in self._latest) >= max(_TOO_QUICK_S, transfer.round_trip_s):
             self._see(statistics.median(rate for rate, _ in self._latest), transfer.ended_s)
@@ -74,6 +81,7 @@ class LinkBandwidth:
     def set(self, bytes_per_s: float, now_s: float) -> None:
         """Take the outcome of a probe instead of what was seen before."""
         self._latest.clear()
+        self._is_before_alone = False
         self._see(bytes_per_s, now_s)
 
     def _see(self, bytes_per_s: float, now_s: float) -> None:

@@ -79,6 +79,18 @@ def test_one_hiccup_is_no_other_bandwidth():
     assert seen.bytes_per_s == pytest.approx(1e4)
 
 
+def test_messages_that_a_busy_receiver_accepts_at_once_show_the_bandwidth_of_the_link():
+    link, seen = Link(1e6, 0.0), LinkBandwidth()
+    began_s = 0.0
+    for _ in range(10):
+        sent_s = [began_s, began_s + 0.001]
+        accepted_s = [link.accepted_at(sent, 20_000) for sent in sent_s]
+        for sent in sent_s:
+            seen.add(Transfer(20_000, sent, accepted_s[-1], 0.0))
+        began_s = accepted_s[-1]
+    assert seen.bytes_per_s == pytest.approx(1e6, rel=0.2)
+
+
 def test_a_new_bandwidth_is_seen_within_a_few_messages():
     seen = LinkBandwidth()
     for number in range(20):
