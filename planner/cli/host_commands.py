@@ -37,10 +37,13 @@ def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, 
     """Write a folder for each host, and say how to start them."""
     from planner.hosts.deploy import deploy
     from planner.hosts.endpoints import parse_endpoints
+    from planner.report.requests_table import raw_input_lines
 
     record = deploy(folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure)
     if insecure and not keys:
         _LOG.warning("without keys, anybody who reaches a host can send it tensors and read what it sends")
+    for text in raw_input_lines(record.raw_inputs):
+        _LOG.warning(text)
     for host in record.hosts:
         where = f"{host.address}:{host.port}"
         print_text(
@@ -65,7 +68,7 @@ def send_requests(
     from planner.hosts.zenoh_config import CLIENT
     from planner.output.run_exported import check_target, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
-    from planner.report.requests_table import deviation_lines, requests_table
+    from planner.report.requests_table import deviation_lines, raw_input_lines, requests_table
 
     _check_positive("--rate", rate_per_s, _MOST_PER_S)
     _check_positive("--deadline-s", deadline_s, _LONGEST_S)
@@ -97,7 +100,8 @@ def send_requests(
     if json:
         print_text(to_json(record))
     else:
-        lines = _lines(deviation_lines(record.deviations, str(folder)))
+        texts = raw_input_lines(client.deployment.raw_inputs)
+        lines = _lines(texts + deviation_lines(record.deviations, str(folder)))
         terminal().print(requests_table(record), *lines, sep="\n")
     if record.failures:
         what = "" if output_file is None else f"; {output_file} was not written"

@@ -33,7 +33,7 @@ from planner.hosts.on_host.host_manifest import (
     RuntimeSpec,
 )
 from planner.hosts.on_host.messages import CLIENT_PREFIX
-from planner.hosts.plans_to_deploy import PlansToDeploy, PlanToDeploy, read_plans
+from planner.hosts.plans_to_deploy import PlansToDeploy, PlanToDeploy, raw_inputs, read_plans
 from planner.hosts.routing import PlanRoutes, next_hops, spec_of
 from planner.hosts.zenoh_config import CLIENT, CLIENT_PATTERN, KEYS, access_control, host_config
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
@@ -172,6 +172,7 @@ class _Writer:
                 for number, plan in enumerate(self._plans)
             ),
             followed=self._together.followed,
+            raw_inputs=raw_inputs(self._plans),
         )
 
     def write(self, fresh: Path) -> None:
