@@ -36,8 +36,10 @@ def main() -> int:
                     "pip install -r requirements.txt, or start with --any-version"
                 )
             for place, opened in open_stages(_FOLDER, manifest.plans, manifest.runtime).items():
-                paced = PacedStage(opened, manifest.runtime.speedup) if options.paced else opened
-                stages[place] = paced
+                runtime = manifest.runtime
+                stages[place] = (
+                    PacedStage(opened, runtime.speedup, runtime.threads) if options.paced else opened
+                )
         host = Host(manifest, Network(_FOLDER / NETWORK, manifest.deployment, manifest.device), stages)
     except (HostManifestError, OSError) as exc:
         print(f"serve.py: {exc}", file=sys.stderr)
