@@ -8,6 +8,7 @@ compare_options: the options of `plan compare` -> sweep and request
 error_reports: the file that keeps the traceback of an internal error
 exit_codes: 0 to 4 and 130
 host_commands: what commands do with several hosts
+init_command: the command `plan init`
 inspect_command: the command `plan inspect`
 interrupts: SIGINT, SIGTERM, SIGHUP: which end a run, and how they are answered
 logging_setup: -v, --quiet, --log-file and --debug

@@ -1,6 +1,7 @@
 """Samples that the user's own code reads."""
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,15 +14,24 @@ from planner.scenario.data_schema import SampleSpec
 from planner.user_objects import calling, import_object
 from profiling.arrays import Array, Feeds
 from profiling.available_memory import available_bytes
+from profiling.printable_text import one_line
+
+_LOG = logging.getLogger(__name__)
 
 
 def reader_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
-    """Return what the user's reader yields, read to its end, with its labels."""
+    """Return what the user's reader yields, read to its end, with its labels.
+
+    What a reader says of itself as `note` is shown as a warning.
+    """
     target = str(spec.reader)
     make = import_object(target, f"{where}.reader")
     name = target.rpartition("/")[2]
     with calling(f"{where}.reader: {name} cannot be used"):
         reader = make()
+    note = getattr(reader, "note", None)
+    if isinstance(note, str):
+        _LOG.warning("%s.reader: %s", where, one_line(note))
     samples: list[Feeds] = []
     # A reader may give samples without end.
     left = available_bytes() // 2
