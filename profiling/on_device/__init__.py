@@ -1,7 +1,8 @@
 """What is copied to a device and measures there: standard library, NumPy and ONNX Runtime, Python 3.9.
 
 bundle_script: the script that a user starts on the device; in a bundle its name is measure.py
-cost_fits: seconds of units, switches, stage boundaries and wires from those of kernels
+conversion_costs: seconds of a tensor's conversions between precisions (switches) from those of kernels
+cost_fits: seconds of units, stage boundaries and wires from those of kernels
 device_main: the command on the device, and the files of the bundle that it reads
 kernels: seconds of kernels by the unit or switch that they work for
 latency_record: the measured record, written as JSON

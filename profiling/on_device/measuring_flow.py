@@ -12,8 +12,8 @@ from typing import Callable, NamedTuple, Protocol
 
 import onnxruntime as ort
 
+from profiling.on_device.conversion_costs import conversion_costs
 from profiling.on_device.cost_fits import (
-    conversion_costs,
     fit_line,
     stage_boundary_costs,
     stage_seconds,
