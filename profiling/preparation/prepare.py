@@ -23,11 +23,11 @@ from profiling.preparation.given_quantization import (
 )
 from profiling.preparation.inline_functions import inline_functions
 from profiling.preparation.made_up_samples import made_up_samples
-from profiling.preparation.memory_need import refuse_too_large
 from profiling.preparation.opset_upgrade import upgrade_opset
 from profiling.preparation.recorded_shapes import ENOUGH_SAMPLES, fix_shapes
 from profiling.preparation.resize_axes import spread_resize_axes
 from profiling.preparation.source_session import open_source
+from profiling.preparation.tensor_size_check import refuse_too_large
 from profiling.preparation.weight_ownership import (
     copy_captured_weights,
     copy_shared_weights,
