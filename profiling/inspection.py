@@ -11,7 +11,7 @@ from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obs
 from profiling.latency.kernel_tags import tag_model
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
-from profiling.onnx_io.load import default_opset, load_model, model_hash
+from profiling.onnx_io.load_model import default_opset, load_model, model_hash
 from profiling.preparation.made_up_samples import made_up_samples
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.int8_overflow import this_cpu_overflows

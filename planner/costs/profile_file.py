@@ -8,7 +8,7 @@ from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
-from profiling.onnx_io.load import model_hash
+from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile, load_profile
 

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from planner.inputs.dataset import Dataset
 from profiling.directories import claim
 from profiling.graph.unit_graph import ModelGraph
-from profiling.onnx_io.load import model_hash
+from profiling.onnx_io.load_model import model_hash
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import calibrate
 from profiling.records.cache import EntryKind, content_hash, entry_path, samples_hash

@@ -28,7 +28,7 @@ from profiling.errors import ModelError
 from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
 from profiling.onnx_io.input_shapes import dimensions
-from profiling.onnx_io.load import load_model
+from profiling.onnx_io.load_model import load_model
 from profiling.preparation.prepare import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantization.quantize import INT8, Calibration, Scheme

@@ -25,7 +25,7 @@ from profiling.on_device.measurement_order import (
 )
 from profiling.on_device.measuring_flow import Timed, measure, trace
 from profiling.on_device.timing import InterleavedTimer, least_seconds, rounds_for, time_stages
-from profiling.onnx_io.load import model_hash
+from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.int8_overflow import overflow_probe_model

@@ -9,7 +9,7 @@ from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
 from profiling.onnx_io.input_shapes import dimensions
-from profiling.onnx_io.load import MIN_OPSET, default_opset, loads
+from profiling.onnx_io.load_model import MIN_OPSET, default_opset, loads
 from profiling.onnx_io.subgraphs import all_inputs, all_nodes
 from profiling.onnx_io.unique_names import free_appended_names, name_nodes
 from profiling.preparation.boundary_identities import expose_captures, write_outputs

@@ -21,7 +21,7 @@ from profiling.errors import ModelError
 from profiling.graph.unit_graph import ModelGraph, build_graph
 from profiling.latency.kernel_tags import tag_model
 from profiling.on_device.kernels import read_kernels, read_op_types
-from profiling.onnx_io.load import load_model
+from profiling.onnx_io.load_model import load_model
 from profiling.onnx_io.subgraphs import all_nodes
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate

@@ -14,7 +14,7 @@ from planner.deployment.split import Placement, split
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.graph.unit_graph import build_graph
 from profiling.onnx_io.external_weights import read_array
-from profiling.onnx_io.load import default_opset, load_model
+from profiling.onnx_io.load_model import default_opset, load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize

@@ -15,7 +15,7 @@ from planner.output.run_exported import run_folder
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
 from profiling.onnx_io import external_weights as weights
-from profiling.onnx_io.load import load_model, model_hash
+from profiling.onnx_io.load_model import load_model, model_hash
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session

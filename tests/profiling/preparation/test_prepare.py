@@ -10,7 +10,7 @@ from text_models import assert_same, loaded, make, samples_of, weight
 
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
-from profiling.onnx_io.load import load_model
+from profiling.onnx_io.load_model import load_model
 from profiling.onnx_io.unique_names import names_of
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate, quantize
