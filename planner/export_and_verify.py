@@ -20,7 +20,7 @@ from profiling.errors import ModelError
 from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import Scheme
+from profiling.quantization.qdq_model import Scheme
 
 
 def export_plan(plan: Plan, progress: Progress = silent) -> BuiltModels:

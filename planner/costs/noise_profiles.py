@@ -19,7 +19,7 @@ from profiling.graph.multiply_adds import multiplications
 from profiling.noise.measure_noise import measure_noise, scale_to_int16
 from profiling.on_device.session_options import cpu_description
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import Calibration, Scheme
+from profiling.quantization.qdq_model import Calibration, Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.records.profile import NoiseProfile
 

@@ -9,7 +9,7 @@ from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.quantization.int8_overflow import this_cpu_overflows
-from profiling.quantization.quantize import SCHEMES, Scheme
+from profiling.quantization.qdq_model import SCHEMES, Scheme
 from profiling.records.profile import LatencyProfile, load_profile
 from profiling.runtime.open_session import Optimization, Runtime
 

@@ -19,7 +19,7 @@ from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.load_model import MIN_OPSET, default_opset, graph_inputs
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
-from profiling.quantization.quantize import PASSING, SWITCHES
+from profiling.quantization.qdq_model import PASSING, SWITCHES
 
 _INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4  # scales are float32
 

@@ -13,7 +13,7 @@ from profiling.onnx_io.load_model import model_hash
 from profiling.progress import Progress, silent
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
 from profiling.quantization.int16_activations import STEPS
-from profiling.quantization.quantize import Calibration, quantize
+from profiling.quantization.qdq_model import Calibration, quantize
 from profiling.records.profile import NoiseProfile, TensorNoise, UnitNoise
 
 

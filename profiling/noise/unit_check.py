@@ -21,7 +21,7 @@ from profiling.noise.isolated_units import (
 )
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
-from profiling.quantization.quantize import Calibration, quantize, read_ranges
+from profiling.quantization.qdq_model import Calibration, quantize, read_ranges
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 

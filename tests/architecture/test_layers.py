@@ -57,7 +57,7 @@ DOORS = {
         "planner.problem_io.schema",
     ),
     "ruamel": ("planner.scenario",),
-    "onnxruntime.quantization": ("profiling.quantization.quantize",),
+    "onnxruntime.quantization": ("profiling.quantization.qdq_model",),
     "cyclopts": ("planner.cli",),
     "zenoh": ("planner.hosts.on_host.network",),
     "cryptography": ("planner.hosts.certificates",),

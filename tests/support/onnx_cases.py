@@ -25,7 +25,7 @@ from profiling.onnx_io.load_model import load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
 from profiling.quantization.int8_overflow import this_cpu_overflows
-from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Calibration, calibrate
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 

@@ -17,7 +17,7 @@ from planner.scenario.fleet_schema import DeviceClassSpec, FleetSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.precision import Precision
-from profiling.quantization.quantize import SCHEMES
+from profiling.quantization.qdq_model import SCHEMES
 from profiling.records.profile import LatencyProfile
 
 WIDEST = (1e-5, 1e10)  # Mbit/s, beyond what a scenario may say

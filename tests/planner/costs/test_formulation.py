@@ -13,7 +13,7 @@ from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.scenario.loader import load_scenario
 from profiling.errors import ProfileError
 from profiling.precision import Precision, Wire
-from profiling.quantization.quantize import INT8, Scheme
+from profiling.quantization.qdq_model import INT8, Scheme
 from profiling.records.profile import (
     LatencyProfile,
     NoiseProfile,

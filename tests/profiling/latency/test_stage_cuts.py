@@ -9,7 +9,7 @@ from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency,
 from profiling.latency.plan_corrections import StageTime, apply_corrections
 from profiling.latency.stage_cuts import designed_stages, stage_models
 from profiling.precision import Precision
-from profiling.quantization.quantize import quantize
+from profiling.quantization.qdq_model import quantize
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 

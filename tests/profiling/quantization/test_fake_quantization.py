@@ -17,7 +17,7 @@ from profiling.quantization.fake_quantization import (
     weight_roundings,
     with_rounded,
 )
-from profiling.quantization.quantize import INT8, Scheme, quantize
+from profiling.quantization.qdq_model import INT8, Scheme, quantize
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 _TYPES = {"uint8": np.uint8, "int8": np.int8, "uint16": np.uint16, "int16": np.int16}

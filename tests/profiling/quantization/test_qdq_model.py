@@ -3,7 +3,7 @@ import onnx
 import pytest
 
 from profiling.errors import QuantizeError
-from profiling.quantization.quantize import INT8, INT8_REDUCED, Scheme, calibrate, quantize
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Scheme, calibrate, quantize
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 
