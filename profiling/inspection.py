@@ -14,8 +14,9 @@ from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
 from profiling.onnx_io.load_model import default_opset, load_model, model_hash
 from profiling.preparation.made_up_samples import made_up_samples
 from profiling.preparation.prepare import prepare_model
+from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.int8_overflow import this_cpu_overflows
-from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Calibration, calibrate
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
 from profiling.runtime.open_session import Optimization, Runtime, Trace, open_session, run_session
 

@@ -18,7 +18,8 @@ from profiling.latency.measure_latency import measure_latency, measurement_plan,
 from profiling.latency.write_bundle import write_bundle
 from profiling.on_device.session_options import cpu_description
 from profiling.progress import Progress, silent
-from profiling.quantization.qdq_model import Calibration, Scheme
+from profiling.quantization.calibration import Calibration
+from profiling.quantization.qdq_model import Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
 from profiling.records.profile import LatencyProfile, Profile

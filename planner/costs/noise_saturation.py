@@ -21,7 +21,7 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.noise_power import noise_power
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
-from profiling.quantization.qdq_model import Calibration
+from profiling.quantization.calibration import Calibration
 from profiling.runtime.open_session import Optimization, open_session, run_samples, runtime_for
 
 _MODELS = 8  # mixed models that the law is fitted on: enough for two numbers and an outlier, each is a run

@@ -12,7 +12,7 @@ from profiling.directories import claim
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.load_model import model_hash
 from profiling.progress import Progress, silent
-from profiling.quantization.qdq_model import calibrate
+from profiling.quantization.calibration import calibrate
 from profiling.records.cache import EntryKind, content_hash, entry_path, samples_hash
 from profiling.records.json_files import writing_aside
 

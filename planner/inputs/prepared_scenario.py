@@ -31,7 +31,8 @@ from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.load_model import load_model
 from profiling.preparation.prepare import prepare_model
 from profiling.progress import Progress, silent
-from profiling.quantization.qdq_model import INT8, Calibration, Scheme
+from profiling.quantization.calibration import Calibration
+from profiling.quantization.qdq_model import INT8, Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.open_session import Optimization, Runtime
 

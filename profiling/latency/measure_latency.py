@@ -28,8 +28,9 @@ from profiling.on_device.timing import InterleavedTimer, least_seconds, rounds_f
 from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
+from profiling.quantization.calibration import Calibration
 from profiling.quantization.int8_overflow import overflow_probe_model
-from profiling.quantization.qdq_model import Calibration, quantize
+from profiling.quantization.qdq_model import quantize
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import LatencyProfile
 from profiling.runtime.open_session import Runtime, Trace, open_session

@@ -20,8 +20,9 @@ from profiling.noise.isolated_units import (
     run_all,
 )
 from profiling.onnx_io.extract import SubmodelExtractor
+from profiling.quantization.calibration import Calibration, read_ranges
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
-from profiling.quantization.qdq_model import Calibration, quantize, read_ranges
+from profiling.quantization.qdq_model import quantize
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 

@@ -1,6 +1,7 @@
 """`quantize_static` and what is mended around it; the only door to the quantization tool.
 
-activation_ranges: calibration: least and greatest value of each tensor
+activation_ranges: least and greatest value of each tensor over samples
+calibration: these ranges as a file that quantization reads, and the scheme that goes with it
 fake_quantization: tensors and weights rounded to their integer grid, in float
 int16_activations: 16-bit activations for some nodes
 int8_overflow: whether int8 kernels overflow on this machine, found out by running one

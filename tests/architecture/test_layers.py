@@ -57,7 +57,7 @@ DOORS = {
         "planner.problem_io.schema",
     ),
     "ruamel": ("planner.scenario",),
-    "onnxruntime.quantization": ("profiling.quantization.qdq_model",),
+    "onnxruntime.quantization": ("profiling.quantization.qdq_model", "profiling.quantization.calibration"),
     "cyclopts": ("planner.cli",),
     "zenoh": ("planner.hosts.on_host.network",),
     "cryptography": ("planner.hosts.certificates",),

@@ -24,7 +24,8 @@ from profiling.on_device.kernels import read_kernels, read_op_types
 from profiling.onnx_io.load_model import load_model
 from profiling.onnx_io.subgraphs import all_nodes
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.qdq_model import INT8_REDUCED, Calibration, calibrate
+from profiling.quantization.calibration import Calibration, calibrate
+from profiling.quantization.qdq_model import INT8_REDUCED
 from profiling.runtime.open_session import Optimization, Runtime, Trace, open_session, run_session
 
 TWO_DEVICES = {

@@ -17,7 +17,8 @@ from profiling.onnx_io.external_weights import read_array
 from profiling.onnx_io.load_model import default_opset, load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Calibration, calibrate, quantize
+from profiling.quantization.calibration import Calibration, calibrate
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED, quantize
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 MODELS = {

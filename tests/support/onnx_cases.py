@@ -24,8 +24,9 @@ from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.onnx_io.load_model import load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
+from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.int8_overflow import this_cpu_overflows
-from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Calibration, calibrate
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 

@@ -17,7 +17,8 @@ from profiling.graph.unit_graph import build_graph
 from profiling.onnx_io import external_weights as weights
 from profiling.onnx_io.load_model import load_model, model_hash
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Calibration, calibrate, quantize
+from profiling.quantization.calibration import Calibration, calibrate
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED, quantize
 from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
