@@ -16,7 +16,7 @@ from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.latency.measure_latency import measure_latency, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
-from profiling.on_device.session_options import cpu_description
+from profiling.on_device.processor import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.qdq_model import Scheme

@@ -9,6 +9,7 @@ latency_record: the measured record, written as JSON
 measurement_order: what is to be measured
 measuring_flow: what is timed in which order, and the record that comes of it
 onnx_reader: reads node names and edges of an ONNX file without onnx, which old systems often lack
-session_options: sessions of ONNX Runtime as every device runs them, and what its processor is
+processor: what the processor is, and whether its int8 kernels overflow
+session_options: options of ONNX Runtime's sessions: threads, optimization, traces
 timing: interleaved timing of calls and sessions
 """

@@ -22,13 +22,8 @@ from profiling.on_device.cost_fits import (
 from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
 from profiling.on_device.latency_record import LatencyRecord, WireRow
 from profiling.on_device.measurement_order import MeasurementPlan
-from profiling.on_device.session_options import (
-    Feeds,
-    cpu_description,
-    int8_overflows,
-    session_runner,
-    zero_feeds,
-)
+from profiling.on_device.processor import cpu_description, int8_overflows
+from profiling.on_device.session_options import Feeds, session_runner, zero_feeds
 from profiling.on_device.timing import (
     InterleavedTimer,
     least_seconds,
