@@ -15,13 +15,8 @@ from profiling.directories import temporary_folder
 from profiling.graph.integer_operators import is_integer_operator
 from profiling.noise.noise_power import output_errors
 from profiling.on_device.kernels import read_op_types
-from profiling.runtime.open_session import (
-    Optimization,
-    Runtime,
-    Trace,
-    open_session,
-    run_session,
-)
+from profiling.on_device.session_options import Optimization
+from profiling.runtime.open_session import Runtime, Trace, open_session, run_session
 
 
 def check_chain(target: VerificationTarget, samples: Sequence[Feeds], runtime: Runtime) -> ChainCheck:

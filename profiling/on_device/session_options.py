@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, Callable
 
@@ -16,9 +17,31 @@ Feeds = Mapping[str, Any]
 """Input name -> array, one sample."""
 
 
-def session_options(threads: int) -> ort.SessionOptions:
+class Optimization(Enum):
+    """How far ONNX Runtime may rewrite the graph."""
+
+    NONE = "none"  # every node as the model has it; shapes are those of real tensors
+    FOLDING = "folding"  # as basic, but only to operators that the quantization tool takes
+    BASIC = "basic"  # no layout change: a chain of stages equals the whole model bit for bit
+    DEFAULT = "default"  # what a user gets
+
+
+_LEVELS = {
+    Optimization.NONE: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    Optimization.FOLDING: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    Optimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+# It makes a SpaceToDepth, which has no integer form, of slices, which have one.
+_FUSION = "SliceConcatToSpaceToDepthFusion"
+
+
+def session_options(threads: int, optimization: Optimization = Optimization.DEFAULT) -> ort.SessionOptions:
     """Return options of a session that runs one request at a time, without spinning threads."""
     options = ort.SessionOptions()
+    options.graph_optimization_level = _LEVELS[optimization]
+    if optimization is Optimization.FOLDING:
+        options.add_session_config_entry("optimization.disable_specified_optimizers", _FUSION)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -37,6 +60,11 @@ def trace_into(options: ort.SessionOptions, profile: Path | None, optimized: Pat
         options.profile_file_prefix = str(profile)
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
+
+
+def find_large_weights(options: ort.SessionOptions, folder: Path) -> None:
+    """Let a session of a model in memory find the weights that it names by files of a folder."""
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
 
 
 def session_runner(session: ort.InferenceSession, feeds: Feeds) -> Callable[[], object]:

@@ -3,8 +3,9 @@ import onnx
 import pytest
 
 from profiling.errors import QuantizeError
+from profiling.on_device.session_options import Optimization
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Scheme, quantize
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
 def nodes_of(prepared, units) -> tuple[str, ...]:
