@@ -7,7 +7,7 @@ from math import inf
 from planner.comparison.bandwidth_values import Bandwidths
 from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.costs.device_costs import DeviceCosts, noise_of
-from planner.costs.profile_file import read_profile_file
+from planner.costs.device_profiles import read_profile_file
 from planner.devices.runtime import origin_of
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
