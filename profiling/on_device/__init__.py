@@ -10,6 +10,7 @@ measurement_order: what is to be measured
 measuring_flow: what is timed in which order, and the record that comes of it
 onnx_reader: reads node names and edges of an ONNX file without onnx, which old systems often lack
 processor: what the processor is, and whether its int8 kernels overflow
+robust_statistics: interquartile mean, relative interquartile range, and how often to measure
 session_options: options of ONNX Runtime's sessions: threads, optimization, traces
 timing: interleaved timing of calls and sessions
 """

@@ -10,7 +10,7 @@ from profiling.on_device.cost_fits import fit_line
 from profiling.on_device.kernels import SWITCH_KINDS, KernelTimes, OwnerKind
 from profiling.on_device.latency_record import SwitchRow
 from profiling.on_device.measurement_order import FP32, MeasurementPlan, Mix, SwitchTensor
-from profiling.on_device.timing import interquartile_mean
+from profiling.on_device.robust_statistics import interquartile_mean
 
 
 class Conversion(NamedTuple):
