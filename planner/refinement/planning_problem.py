@@ -1,4 +1,4 @@
-"""What is to be solved for a scenario, given the costs that are believed."""
+"""What is to be solved for a scenario, given the current costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
