@@ -56,7 +56,7 @@ def profile(
         if out is not None or json:
             return fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
         return _bundle(_of_one_model(scenario, model, settings), device, bundle)
-    from planner.costs.device_profiles import profile_here
+    from planner.profile_device import profile_here
     from profiling.records.json_files import save_json
 
     loaded = _of_one_model(scenario, model, settings)
@@ -102,8 +102,8 @@ def _of_one_model(path: Path, model: str | None, settings: Settings) -> Scenario
 
 
 def _bundle(loaded: Scenario, device: str | None, folder: Path) -> int:
-    from planner.costs.device_profiles import bundle_device
     from planner.output.plan_folder import writing_bundle
+    from planner.profile_device import bundle_device
 
     name = device or loaded.source
     with terminal_progress() as progress, writing_bundle(folder) as fresh:

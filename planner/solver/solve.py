@@ -14,7 +14,7 @@ from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
-from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.backends import SolverOptions, run_solver, solve_status
 from planner.solver.confirmation import (
     LEAST_GAP,
     LEAST_TIME_S,
@@ -32,7 +32,7 @@ from planner.solver.lagrangian.relaxation import DeviceOrder
 from planner.solver.lagrangian.separate_units import breaks_limits
 from planner.solver.lagrangian.serial_devices import SerialDevices
 from planner.solver.lagrangian.tree_decomposition import Table
-from planner.solver.milp.answer import decoded_choice, solve_status
+from planner.solver.milp.answer import decoded_choice
 from planner.solver.milp.assignment_constraints import implied_order
 from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values

@@ -2,7 +2,7 @@
 
     python3 measure.py [FILE]        writes the device's profile, by default DEVICE.profile.json
 
-`plan profile --bundle` puts a copy of it, and of the package that it imports, beside the models.
+`plan profile --bundle` writes it as `measure.py`, and the package that it imports, beside the models.
 """
 
 import sys
