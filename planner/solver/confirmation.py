@@ -13,10 +13,10 @@ from math import inf
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
+from planner.problem.makespan import stage_order
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.solver.backends import SolverOptions
 from planner.solver.device_order import DeviceOrder
-from planner.solver.lagrangian.dual_bound import goes_against
 from planner.solver.lagrangian.linear_quantity import parts_of_maximum
 from planner.solver.result import SolveResult, SolveStatus, replace_choice
 from planner.solver.second_opinion import second_opinion
@@ -66,7 +66,9 @@ def is_among(
     device_order
         Pairs of devices of which the first runs first, as far as that is decided.
     """
-    if goes_against(problem, choice.options, device_order):
+    chosen = [vertex.options[o] for vertex, o in zip(problem.vertices, choice.options, strict=True)]
+    # Not only from unit to unit: a path may lead through devices that have no order.
+    if stage_order(problem, chosen, device_order) is None:
         return False
     return all(option in kept for kept, option in zip(keep, choice.options, strict=True))
 

@@ -8,7 +8,8 @@ import networkx as nx
 from planner.problem.placement_problem import PlacementProblem
 from planner.solver.presolve.device_symmetry import interchangeable_devices
 
-DeviceOrder = frozenset[tuple[int, int]]  # (device, device whose stage runs after its own)
+# (device, device whose stage runs after its own), with all pairs that follow from others
+DeviceOrder = frozenset[tuple[int, int]]
 
 
 def implied_order(problem: PlacementProblem) -> DeviceOrder:
@@ -37,3 +38,15 @@ def closed(pairs: Iterable[tuple[int, int]]) -> DeviceOrder:
     [(0, 1), (0, 2), (1, 2)]
     """
     return frozenset(nx.transitive_closure(nx.DiGraph(list(pairs))).edges)
+
+
+def next_devices(order: DeviceOrder, device: int, among: Iterable[int]) -> list[int]:
+    """Return those of some devices that come after a device, without those that also come after one of them.
+
+    Examples
+    --------
+    >>> next_devices(closed({(0, 1), (1, 2), (0, 3)}), 0, [1, 2, 3])
+    [1, 3]
+    """
+    later = [e for e in among if (device, e) in order]
+    return [e for e in later if not any((between, e) in order for between in later)]

@@ -9,6 +9,7 @@ import pulp
 
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.tensors import FLOAT
+from planner.solver.device_order import next_devices
 from planner.solver.milp.program import (
     CostAccount,
     Program,
@@ -249,10 +250,9 @@ def add_revisits(program: Program) -> None:
             program.add("passed", at_or_behind[v, d] >= at_or_behind[u, d])
     for v, d in behind:
         others = [e for e in contiguous if (v, e) in behind and e != d]
-        later = [e for e in others if d < e and (d, e) in program.device_order]
         program.add("passed", at_or_behind[v, d] <= 1)
-        if later:
-            program.add("passed", behind[v, d] >= at_or_behind[v, later[0]])
+        for e in next_devices(program.device_order, d, others):
+            program.add("passed", behind[v, d] >= at_or_behind[v, e])
         for e in others:
             if not {(d, e), (e, d)} & program.device_order:
                 here = pulp.lpSum(on_device(program, v, e))

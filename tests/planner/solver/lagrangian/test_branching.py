@@ -8,17 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import problems
 
+from planner.problem.makespan import stage_order
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.lagrangian.branching import Node, branch
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction, goes_against
+from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
 
 OBJECTIVES = (CostMetric.LATENCY, CostMetric.ENERGY, CostMetric.PERIOD, CostMetric.MAKESPAN)
 
 
 def is_within(problem, choice, within):
-    return not goes_against(problem, choice.options, within.order) and all(
-        problem.vertices[v].options[choice.options[v]].device in devices
-        for v, devices in within.devices.items()
+    chosen = [vertex.options[o] for vertex, o in zip(problem.vertices, choice.options, strict=True)]
+    return stage_order(problem, chosen, within.order) is not None and all(
+        chosen[v].device in devices for v, devices in within.devices.items()
     )
 
 
