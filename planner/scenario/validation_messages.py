@@ -79,6 +79,8 @@ def _expectation(error_type: str, context: Mapping[str, Any], value: object) -> 
         "value_error": str(context.get("error", "")),
         "literal_error": f"must be {context.get('expected')}, got {_VALUE.repr(value)}",
         "enum": f"must be {context.get('expected')}, got {_VALUE.repr(value)}",
+        "string_too_short": "must not be empty",
+        "string_too_long": f"is longer than {context.get('max_length')} characters: {_VALUE.repr(value)}",
         "too_short": f"needs at least {context.get('min_length')} entry",
         "too_long": f"may have at most {context.get('max_length')} entries",
         "model_type": f"must be a mapping of keys, got {_VALUE.repr(value)}",

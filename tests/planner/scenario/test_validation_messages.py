@@ -23,6 +23,7 @@ class Cart(BaseModel):
     spare: Wheel | None = None
     by_name: dict[str, Wheel] = Field(default_factory=dict)
     weight: float | tuple[float, ...] = 1.0
+    name: str = Field("cart", min_length=1, max_length=5)
     from_: str = Field("", alias="from", pattern="^[a-z]*$")
 
 
@@ -54,6 +55,8 @@ def told(**keys) -> list[tuple[tuple, str]]:
             {"wheels": [ROUND | {"spoke": 8}]},
             (("wheels", 0, "spoke"), "is not a known key; did you mean spokes?"),
         ),
+        ({"name": ""}, (("name",), "must not be empty")),
+        ({"name": "barrow"}, (("name",), "is longer than 5 characters: 'barrow'")),
         ({"owner": None}, (("owner",), "must be text, got None")),
         ({"is_new": "yes"}, (("is_new",), "must be true or false, got 'yes'")),
         ({"spare": {"radius": -1}}, (("spare", "radius"), "must be > 0, got -1")),
