@@ -169,9 +169,7 @@ def test_compressed_weights_are_found_once_and_hardly_more_than_plain_ones(tmp_p
     assert prepared.subject.graph is graph
     for unit in graph.units:
         for precision in (Precision.FP32, Precision.INT8) if unit.quantizable else (Precision.FP32,):
-            assert (
-                0 <= graph.stored_bytes(unit.index, precision) <= unit.weight_bytes_in(precision) + 64
-            )
+            assert 0 <= graph.stored_bytes(unit.index, precision) <= unit.weight_bytes_in(precision) + 64
     told.clear()
     again = prepare(scenario, lambda *row: told.append(row))
     assert not any(what == "compressing weights" for what, *_ in told)
