@@ -29,7 +29,8 @@ def reader_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dat
     name = target.rpartition("/")[2]
     with calling(f"{where}.reader: {name} cannot be used"):
         reader = make()
-    note = getattr(reader, "note", None)
+    with calling(f"{where}.reader: its note cannot be read"):
+        note = getattr(reader, "note", None)
     if isinstance(note, str):
         _LOG.warning("%s.reader: %s", where, one_line(note))
     samples: list[Feeds] = []

@@ -161,6 +161,20 @@ def test_a_reader_that_cannot_be_made_is_told(read):
         read("def __init__(self):", "    1 / 0")
 
 
+def test_what_a_reader_says_of_itself_is_a_warning_on_one_line(read, caplog):
+    read("note = 'made up:\\n replace me'", *GIVES_THREE)
+    assert [record.getMessage() for record in caplog.records] == [
+        r"data.calibration.reader: made up:\n replace me"
+    ]
+    caplog.clear()
+    read("note = 3", *GIVES_THREE)
+    assert not caplog.records
+    with pytest.raises(
+        DataError, match="data.calibration.reader: its note cannot be read: ZeroDivisionError"
+    ):
+        read("note = property(lambda self: 1 / 0)", *GIVES_THREE)
+
+
 def test_a_reader_without_an_end_is_stopped_where_the_memory_would_run_out(read, monkeypatch):
     monkeypatch.setattr(planner.inputs.reader_samples, "available_bytes", lambda: 160)
     with pytest.raises(DataError, match="gives more than 11 samples, which do not fit into half of the free"):
