@@ -1,5 +1,7 @@
 """Profiles of a scenario's devices: measured here and cached, or read from a file and checked."""
 
+from collections.abc import Collection, Iterator
+from itertools import product
 from math import isfinite
 from pathlib import Path
 
@@ -13,9 +15,10 @@ from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.measure_latency import measure_latency
+from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.on_device.processor import cpu_description
 from profiling.onnx_io.load_model import model_hash
-from profiling.precision import Precision
+from profiling.precision import Precision, Wire
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.records.cache import EntryKind, cached, entry_path
@@ -87,6 +90,7 @@ def read_profile_file(scenario: Scenario, device: DeviceSpec, subject: Calibrate
             f"make one of this model: plan profile SCENARIO --device {device.name} --out {path.name}"
         )
     _check_seconds(path, profile.latency, subject.graph)
+    _check_wires(path, profile.latency, scenario.wires)
     for precision in scenario.precisions_of(device):
         _check_precision(path, profile.latency, subject.graph, precision)
     return profile.latency
@@ -107,10 +111,28 @@ def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> No
         )
     if len(units) != len(latency.units) or len(switches) != len(latency.switches):
         raise ProfileError(f"{path}: holds a unit or a tensor twice; measure again")
-    rows = [*(row.seconds for row in latency.units), *(row.seconds for row in latency.switches)]
-    for seconds in rows:
+    for seconds in _all_seconds(latency):
         if not (isfinite(seconds) and seconds >= 0):
             raise ProfileError(f"{path}: seconds must be finite and >= 0, got {seconds}")
+
+
+def _all_seconds(latency: LatencyProfile) -> Iterator[float]:
+    """Yield every number of a profile that becomes a cost."""
+    yield latency.start_s
+    yield from (row.seconds for row in latency.units)
+    yield from (row.seconds for row in latency.switches)
+    for seam in latency.seams:
+        yield from (seam.leave_s, seam.enter_s)
+    for wire in latency.wires:
+        yield from (wire.start_s, wire.element_s)
+
+
+def _check_wires(path: Path, latency: LatencyProfile, wires: Collection[Wire]) -> None:
+    """Refuse a profile that does not know what the scenario's wires cost."""
+    known = {(row.wire, row.side) for row in latency.wires}
+    for wire, side in product(wires, (ENCODE, DECODE)):
+        if (wire, side) not in known:
+            raise ProfileError(f"{path}: lacks the seconds to {side} {wire} tensors; measure again")
 
 
 def _check_precision(path: Path, latency: LatencyProfile, graph: ModelGraph, precision: Precision) -> None:

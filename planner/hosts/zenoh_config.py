@@ -89,9 +89,11 @@ def access_control(pattern: str, deployment: str, others: Mapping[str, str]) -> 
     others
         Common names of its neighbours' certificates -> what their names in keys match.
     """
-    rules, subjects, policies = [], [], []
+    rules: list[dict[str, object]] = []
+    subjects, policies = [], []
     for number, (other, other_pattern) in enumerate(others.items()):
         subjects.append({"id": f"subject-{number}", "cert_common_names": [other]})
+        first_own = len(rules)
         # What is said to us, and about them, comes in; the mirror image goes out.
         for flow, receiver, sender in (
             ("ingress", pattern, other_pattern),
@@ -107,7 +109,7 @@ def access_control(pattern: str, deployment: str, others: Mapping[str, str]) -> 
                         "key_exprs": keys,
                     }
                 )
-        own = [rule["id"] for rule in rules if str(rule["id"]).startswith(f"{other}-")]
+        own = [rule["id"] for rule in rules[first_own:]]
         policies.append({"rules": own, "subjects": [f"subject-{number}"]})
     return {
         "enabled": True,

@@ -2,6 +2,7 @@
 
 backends: HiGHS, CBC, Gurobi, CPLEX, SCIP, and what their answers say
 confirmation: what a solver claims, held against costs, plans at hand and a second solver
+device_order: what is decided of the order in which devices run
 infeasibility: a minimal set of limits that cannot hold together
 pareto_front: Pareto fronts by epsilon-constraints
 pipeline_dp: the best plan of consecutive stages, by dynamic programming over sets of finished units

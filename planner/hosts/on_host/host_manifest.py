@@ -154,12 +154,12 @@ def read_host_manifest(folder: Path) -> HostManifest:
         raise HostManifestError(f"{path}: format {found}, and this serves {FORMAT}; deploy again")
     try:
         manifest = _manifest(fields)
+        for plan in manifest.plans:
+            for stage in plan.stages:
+                for file in stage.files:
+                    _check_file(folder, file)
     except (KeyError, TypeError, ValueError) as exc:
         raise HostManifestError(f"{path}: is damaged ({exc!r}); deploy again") from exc
-    for plan in manifest.plans:
-        for stage in plan.stages:
-            for file in stage.files:
-                _check_file(folder, file)
     return manifest
 
 
