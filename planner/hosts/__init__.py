@@ -6,6 +6,7 @@ deploy: writes a folder per host
 deployment_record: deploy.json: what was deployed together
 endpoints: where each host listens
 host_files: code, units and texts that lie in a host's folder
+hosted_stages: copies stages, and says which runtime they were planned with
 measure_requests: sends samples, and says what they took beside what plans predict
 measured_costs: where running hosts leave what was planned for, and the scenario as they measured it
 on_host: the code that runs on the hosts

@@ -85,21 +85,20 @@ class PacedStage:
         return outputs
 
 
-def runtime_version(name: str) -> str:
-    """Return the version of a runtime here.
+def version_difference(runtime: RuntimeSpec) -> str | None:
+    """Return in which way the runtime here is not the version that was planned with, and what to do; or None.
 
     Raises
     ------
     HostManifestError
-        If it is not one of ours, or not installed.
+        If the runtime is not one of ours, or not installed.
     """
-    if name != "onnxruntime":
-        raise HostManifestError(f"no runtime {name!r} here; this serves stages of onnxruntime")
-    try:
-        import onnxruntime as ort
-    except ImportError as exc:
-        raise HostManifestError(f"{name} is not installed: pip install -r requirements.txt") from exc
-    return str(ort.__version__)
+    here = _installed_version(runtime.name)
+    if here == runtime.version:
+        return None
+    return (
+        f"{runtime.name} {here} is installed, planned was {runtime.version}: pip install -r requirements.txt"
+    )
 
 
 def open_stages(
@@ -138,6 +137,16 @@ def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRu
     except Exception as exc:  # see above
         raise HostManifestError(f"{stage.files[0].file}: does not run: {exc}") from exc
     return opened
+
+
+def _installed_version(name: str) -> str:
+    if name != "onnxruntime":
+        raise HostManifestError(f"no runtime {name!r} here; this serves stages of onnxruntime")
+    try:
+        import onnxruntime as ort
+    except ImportError as exc:
+        raise HostManifestError(f"{name} is not installed: pip install -r requirements.txt") from exc
+    return str(ort.__version__)
 
 
 def _name(spec: TensorSpec) -> str:
