@@ -1,6 +1,7 @@
 """Parameters that several commands have, and how their examples are shown."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ from cyclopts import Parameter, Token
 from planner.errors import ScenarioError
 
 _MOST_DIGITS = 18
+
+
+class Engine(StrEnum):
+    """What carries tensors between hosts, and starts stages there."""
+
+    ZENOH = "zenoh"
+    RAY = "ray"
 
 
 def examples(*lines: str) -> str:

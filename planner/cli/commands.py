@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from planner.cli import compare_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
-from planner.cli.command_parameters import Json, Settings, examples, whole_number
+from planner.cli.command_parameters import Engine, Json, Settings, examples, whole_number
 from planner.cli.compare_command import compare
 from planner.cli.error_reports import report_exception
 from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, INTERRUPTED, OK, USAGE
@@ -283,6 +283,7 @@ app.command(cache_app)
         "plan deploy comparisons/quickstart --out deploy",
         "plan deploy scenario.yaml --out links --host camera=10.0.0.5 --host gateway=10.0.0.1 --keys",
         "plan deploy plans/quickstart --out deploy --keys --host camera=10.0.0.5 --host gateway=10.0.0.1",
+        "plan deploy plans/quickstart --out app --engine ray",
     )
 )
 def deploy(
@@ -300,17 +301,24 @@ def deploy(
     insecure: Annotated[
         bool, Parameter(help="Let devices listen beyond this machine without keys.", negative=())
     ] = False,
+    engine: Annotated[
+        Engine,
+        Parameter(help="zenoh: hosts of their own; ray: a Ray Serve application, where hosts are a cluster."),
+    ] = Engine.ZENOH,
 ) -> int:
-    """Write a folder per device that serves its stages.
+    """Write a folder per device that serves its stages, or one for a Ray cluster.
 
     Of several plans all are deployed, and requests run by the one that suits the bandwidth. Of a scenario's
     file no stage is: its devices can then measure their links (plan links), before anything is planned.
     """
-    from planner.cli.host_commands import deploy_plan
+    from planner.cli.host_commands import deploy_on_ray, deploy_plan
     from planner.cli.models_commands import refuse_several
 
     if folder.is_dir():
         refuse_several(folder)
+    if engine is Engine.RAY:
+        given = {"--host": host, "--keys": keys, "--insecure": insecure}
+        return deploy_on_ray(folder, out, [option for option, value in given.items() if value])
     return deploy_plan(folder, out, host, keys=keys, insecure=insecure)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,19 @@ def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, 
         )
     request = f"plan request {out} --input samples.npz --output answers.npz"
     print_text(shown(f"then: {request if record.plans else f'plan links {out} --out links.yaml'}"))
+    return OK
+
+
+def deploy_on_ray(folder: Path, out: Path, options: Sequence[str]) -> int:
+    """Write a Ray Serve application, and say how to start it; `options` are for hosts of their own."""
+    from planner.hosts.deploy_ray import deploy_ray, ray_resources
+
+    if options:
+        raise UsageError(f"{options[0]}: the nodes of a Ray cluster find each other: leave it out")
+    manifest = deploy_ray(folder, out)
+    for device, resources in ray_resources(manifest).items():
+        print_text(shown(f"{device}: ray start ... --resources='{resources}'"))
+    print_text(shown(f"then, in {out}: serve run --working-dir . serve_config.yaml  (see README.md there)"))
     return OK
 
 

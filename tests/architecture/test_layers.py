@@ -66,6 +66,8 @@ DOORS = {
     "onnxruntime.quantization": ("profiling.quantization.qdq_model", "profiling.quantization.calibration"),
     "cyclopts": ("planner.cli",),
     "zenoh": ("planner.hosts.on_host.network",),
+    "ray": ("planner.hosts.on_ray.application",),
+    "starlette": ("planner.hosts.on_ray.application",),
     "cryptography": ("planner.hosts.certificates",),
     "rich": ("planner.report", "planner.cli"),
     "matplotlib": ("planner.report",),

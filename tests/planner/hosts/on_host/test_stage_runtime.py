@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from planner.hosts.on_host.stage_runtime import PacedStage
+from planner.hosts.on_host.host_manifest import HostedFile, HostedStage, HostManifestError, RuntimeSpec
+from planner.hosts.on_host.stage_runtime import OnnxRuntimeStage, PacedStage
 
 
 class Computing:
@@ -35,6 +36,13 @@ def test_a_slower_device_takes_as_much_longer(threads):
 def test_what_others_take_from_the_processor_is_not_multiplied():
     # A thousand times as slow: 50 ms of waiting would be 50 s.
     assert seconds(PacedStage(Computing(0.0, waits_s=0.05), 0.001, 1)) < 5
+
+
+def test_a_provider_that_is_not_there_is_told(tmp_path):
+    stage = HostedStage(0, (HostedFile("s.onnx", ""),), (), ())
+    spec = RuntimeSpec("onnxruntime", "1", 1, "NoSuchExecutionProvider", 1.0)
+    with pytest.raises(HostManifestError, match="has no NoSuchExecutionProvider"):
+        OnnxRuntimeStage(tmp_path, stage, spec)
 
 
 def test_a_quicker_device_is_not_waited_for():
