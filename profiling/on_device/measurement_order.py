@@ -9,6 +9,7 @@ from typing import NamedTuple
 FORMAT = 7  # of profiles, and of the plan that asks for one
 FP32, INT8, INT16 = "fp32", "int8", "int16"
 ENCODE, DECODE = "encode", "decode"
+MOST_ROUNDS, MOST_THREADS = 10_000, 256
 CALLER = -1  # instead of a unit: whoever feeds the model and takes its outputs
 
 Mix = Mapping[int, str]
