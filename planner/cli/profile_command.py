@@ -14,6 +14,7 @@ from planner.errors import UsageError
 from planner.json_record import to_json
 from planner.report.table_style import line
 from planner.scenario.loader import load_ready_models
+from planner.scenario.missing_files import missing_but_profiles
 from planner.scenario.schema import Scenario
 from planner.scenario.several_models import SeveralModels
 from profiling.printable_text import shown
@@ -92,8 +93,11 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
 
 
 def _of_one_model(path: Path, model: str | None, settings: Settings) -> Scenario:
-    """Return the scenario of a file, of the model that is named if it holds several."""
-    loaded = load_ready_models(path, settings or ())
+    """Return the scenario of a file, of the model that is named if it holds several.
+
+    Profiles that it names need not be there: the command may be about to make them.
+    """
+    loaded = load_ready_models(path, settings or (), missing_but_profiles)
     if isinstance(loaded, SeveralModels):
         return loaded.scenario_of(model)
     if model is not None:
