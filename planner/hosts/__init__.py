@@ -2,16 +2,20 @@
 
 async_request_client: the request client for asyncio
 certificates: a private certificate authority, and a certificate for each host
+connection_faults: why a host cannot be reached
 deploy: writes a folder per host
 deployment_record: deploy.json: what was deployed together
 endpoints: where each host listens
 host_files: code, units and texts that lie in a host's folder
 measure_requests: sends samples, and says what they took beside what plans predict
 measured_costs: where running hosts leave what was planned for, and the scenario as they measured it
+on_device: the code that lies in a bundle and measures it when asked
 on_host: the code that runs on the hosts
 plan_following: which of several plans runs at the bandwidth that hosts see
 plan_watch: asks hosts for that bandwidth while requests run
 plans_to_deploy: the plans of a folder that is deployed
+profile_bundle: what lets a bundle be measured over the network
+profile_client: asks a device to measure its bundle, and brings the profile back
 replan: what was measured, kept in a deployment's folder for planning again
 request_client: sends requests through running hosts and collects their answers
 request_times: seconds of stages and links from what hosts told about a request

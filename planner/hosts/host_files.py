@@ -1,7 +1,7 @@
 """Code, units and texts that lie in a host's folder."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
@@ -10,10 +10,10 @@ from string import Template
 from planner.hosts.endpoints import Endpoint
 
 README, REQUIREMENTS, SCRIPT = "README.md", "requirements.txt", "serve.py"
-_CODE = {  # package -> its modules that a host runs; None for all
-    "planner.hosts.on_host": None,
-    "profiling.on_device": ("session_options",),
-}
+Code = Mapping[str, tuple[str, ...] | None]
+"""Package -> its modules that are copied; None for all."""
+
+HOST_CODE: Code = {"planner.hosts.on_host": None, "profiling.on_device": ("session_options",)}
 _ENGINE, _ARRAYS = "eclipse-zenoh", "numpy"
 
 
@@ -27,9 +27,9 @@ class HostTexts:
     deployment: str
 
 
-def write_code(folder: Path) -> None:
+def write_code(folder: Path, script: str = SCRIPT, code: Code = HOST_CODE) -> None:
     """Write the script that is started, and the packages that it imports by their names here."""
-    for package, modules in _CODE.items():
+    for package, modules in code.items():
         target = folder.joinpath(*package.split("."))
         target.mkdir(parents=True)
         for part in (target, *target.relative_to(folder).parents):
@@ -37,8 +37,8 @@ def write_code(folder: Path) -> None:
         (folder / "__init__.py").unlink()
         for module in resources.files(package).iterdir():
             stem = module.name.removesuffix(".py")
-            if module.name == SCRIPT:
-                (folder / SCRIPT).write_bytes(module.read_bytes())
+            if module.name == script:
+                (folder / script).write_bytes(module.read_bytes())
             elif stem != module.name and (modules is None or stem in modules):
                 (target / module.name).write_bytes(module.read_bytes())
 

@@ -159,11 +159,18 @@ def read_host_manifest(folder: Path) -> HostManifest:
     for plan in manifest.plans:
         for stage in plan.stages:
             for file in stage.files:
-                _check_file(folder, file)
+                check_file(folder, file)
     return manifest
 
 
-def _check_file(folder: Path, file: HostedFile) -> None:
+def check_file(folder: Path, file: HostedFile) -> None:
+    """Refuse a file that is not as it was written.
+
+    Raises
+    ------
+    HostManifestError
+        Naming it.
+    """
     path = folder / file.file
     digest = hashlib.sha256()
     try:
