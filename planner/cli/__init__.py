@@ -14,6 +14,7 @@ interrupts: SIGINT, SIGTERM, SIGHUP: which end a run, and how they are answered
 logging_setup: -v, --quiet, --log-file and --debug
 models_commands: what commands do with several models
 profile_command: the command `plan profile`
+profile_host_commands: what `plan profile` does with a device elsewhere
 standard_output: keeps the process's standard output for what the command itself answers
 supervisor: the command in a child process, so that a crash of native code is told in one line
 terminal: printing to standard output

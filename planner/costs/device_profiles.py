@@ -83,37 +83,55 @@ def read_profile_file(scenario: Scenario, device: DeviceSpec, subject: Calibrate
         If the file is unreadable, of another format or model, or lacks what the scenario needs.
     """
     path = Path(str(device.profile))
-    profile = load_profile(path)
-    if profile.latency.model_sha256 != model_hash(subject.graph.model):
+    latency = load_profile(path).latency
+    check_profile(str(path), latency, scenario, device, subject)
+    return latency
+
+
+def check_profile(
+    name: str, latency: LatencyProfile, scenario: Scenario, device: DeviceSpec, subject: CalibratedModel
+) -> None:
+    """Refuse a device's profile that is of another model, or lacks what the scenario needs.
+
+    Parameters
+    ----------
+    name
+        What messages call it: its file.
+
+    Raises
+    ------
+    ProfileError
+        Saying what is wrong.
+    """
+    if latency.model_sha256 != model_hash(subject.graph.model):
         raise ProfileError(
-            f"{path} is the profile of another model; "
-            f"make one of this model: plan profile SCENARIO --device {device.name} --out {path.name}"
+            f"{name} is the profile of another model; "
+            f"make one of this model: plan profile SCENARIO --device {device.name} --out {Path(name).name}"
         )
-    _check_seconds(path, profile.latency, subject.graph)
-    _check_wires(path, profile.latency, scenario.wires)
+    _check_seconds(name, latency, subject.graph)
+    _check_wires(name, latency, scenario.wires)
     for precision in scenario.precisions_of(device):
-        _check_precision(path, profile.latency, subject.graph, precision)
-    return profile.latency
+        _check_precision(name, latency, subject.graph, precision)
 
 
-def _check_seconds(path: Path, latency: LatencyProfile, graph: ModelGraph) -> None:
+def _check_seconds(name: str, latency: LatencyProfile, graph: ModelGraph) -> None:
     """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
     units = {(row.unit, row.precision) for row in latency.units}
     switches = {(row.tensor, row.source, row.to) for row in latency.switches}
-    floats = [name for name in graph.boundary_tensors() if graph.tensors[name].is_float]
+    floats = [tensor for tensor in graph.boundary_tensors() if graph.tensors[tensor].is_float]
     required = {(unit.name, Precision.FP32) for unit in graph.units}
     ends = (Precision.FP32, Precision.INT8)
     pairs = {(t, a, b) for t in floats for a, b in (ends, ends[::-1])}
     missing: list[tuple[str, ...]] = [*sorted(required - units), *sorted(pairs - switches)]
     if missing:
         raise ProfileError(
-            f"{path}: lacks the seconds of {missing[0][0]!r} in {missing[0][-1]}; measure again"
+            f"{name}: lacks the seconds of {missing[0][0]!r} in {missing[0][-1]}; measure again"
         )
     if len(units) != len(latency.units) or len(switches) != len(latency.switches):
-        raise ProfileError(f"{path}: holds a unit or a tensor twice; measure again")
+        raise ProfileError(f"{name}: holds a unit or a tensor twice; measure again")
     for seconds in _all_seconds(latency):
         if not (isfinite(seconds) and seconds >= 0):
-            raise ProfileError(f"{path}: seconds must be finite and >= 0, got {seconds}")
+            raise ProfileError(f"{name}: seconds must be finite and >= 0, got {seconds}")
 
 
 def _all_seconds(latency: LatencyProfile) -> Iterator[float]:
@@ -127,20 +145,20 @@ def _all_seconds(latency: LatencyProfile) -> Iterator[float]:
         yield from (wire.start_s, wire.element_s)
 
 
-def _check_wires(path: Path, latency: LatencyProfile, wires: Collection[Wire]) -> None:
+def _check_wires(name: str, latency: LatencyProfile, wires: Collection[Wire]) -> None:
     """Refuse a profile that does not know what the scenario's wires cost."""
     known = {(row.wire, row.side) for row in latency.wires}
     for wire, side in product(wires, (ENCODE, DECODE)):
         if (wire, side) not in known:
-            raise ProfileError(f"{path}: lacks the seconds to {side} {wire} tensors; measure again")
+            raise ProfileError(f"{name}: lacks the seconds to {side} {wire} tensors; measure again")
 
 
-def _check_precision(path: Path, latency: LatencyProfile, graph: ModelGraph, precision: Precision) -> None:
+def _check_precision(name: str, latency: LatencyProfile, graph: ModelGraph, precision: Precision) -> None:
     """Refuse a profile that knows other precisions than the scenario allows."""
     units_in_precision = {row.unit for row in latency.units if row.precision is precision}
     missing = [unit.name for unit in graph.units if unit.quantizable and unit.name not in units_in_precision]
     if missing:
         raise ProfileError(
-            f"{path}: was made for other precisions: it lacks the {precision} seconds of {missing[0]!r}; "
+            f"{name}: was made for other precisions: it lacks the {precision} seconds of {missing[0]!r}; "
             f"measure again, or leave {precision} out of the device's precisions"
         )

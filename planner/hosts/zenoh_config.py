@@ -26,6 +26,7 @@ def host_config(
     connect: Sequence[Endpoint],
     largest_bytes: int,
     access_control: Mapping[str, object] | None,
+    keys: str = KEYS,
 ) -> dict[str, object]:
     """Return the configuration of a host or client.
 
@@ -35,6 +36,8 @@ def host_config(
         Of a tensor: messages that are much larger are not read.
     access_control
         From `access_control`, with keys; None for a connection without encryption.
+    keys
+        Folder of the keys, from where the configuration lies.
     """
     protocol = "tcp" if access_control is None else "tls"
     link: dict[str, object] = {
@@ -48,9 +51,9 @@ def host_config(
     }
     if access_control is not None:
         link["tls"] = {
-            "root_ca_certificate": f"{KEYS}/{CA}",
-            **{f"{side}_certificate": f"{KEYS}/{CERTIFICATE}" for side in ("listen", "connect")},
-            **{f"{side}_private_key": f"{KEYS}/{KEY}" for side in ("listen", "connect")},
+            "root_ca_certificate": f"{keys}/{CA}",
+            **{f"{side}_certificate": f"{keys}/{CERTIFICATE}" for side in ("listen", "connect")},
+            **{f"{side}_private_key": f"{keys}/{KEY}" for side in ("listen", "connect")},
             "enable_mtls": True,
             "verify_name_on_connect": True,
         }

@@ -29,7 +29,13 @@ _DEEPEST = 32  # parts of a key: far more than a scenario's keys have
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
-def load_ready_models(path: Path, overrides: Sequence[str] = ()) -> Scenario | SeveralModels:
+FindMissing = Callable[[Scenario], Iterator[Fault]]
+"""Yields a fault per file that a scenario needs and that is not there."""
+
+
+def load_ready_models(
+    path: Path, overrides: Sequence[str] = (), find_missing: FindMissing = missing_files
+) -> Scenario | SeveralModels:
     """Read a scenario of one model as `load_ready_scenario` does, or one of several, whose files are there.
 
     Raises
@@ -39,7 +45,7 @@ def load_ready_models(path: Path, overrides: Sequence[str] = ()) -> Scenario | S
     """
     content, positions = _read_content(path, overrides)
     if MODELS not in content:
-        return load_ready_scenario(path, overrides)
+        return load_ready_scenario(path, overrides, find_missing)
     faults = list(_unset_variables(content))
     several, faults_of_values = read_models(_copied(content, _expand))
     if several is None:
@@ -48,7 +54,7 @@ def load_ready_models(path: Path, overrides: Sequence[str] = ()) -> Scenario | S
     folder = path.resolve().parent
     located = several.mapped(lambda scenario: _absolute(scenario, folder))
     for number, one in enumerate(located.models):
-        faults += (moved_fault(fault, number) for fault in missing_files(one.scenario))
+        faults += (moved_fault(fault, number) for fault in find_missing(one.scenario))
     _refuse(path, positions, [*faults, *faults_of_values])
     return located
 
@@ -71,7 +77,9 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     return scenario
 
 
-def load_ready_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
+def load_ready_scenario(
+    path: Path, overrides: Sequence[str] = (), find_missing: FindMissing = missing_files
+) -> Scenario:
     """Read a scenario as `load_scenario` does, and check that the files and modules it names are there.
 
     Raises
@@ -80,7 +88,7 @@ def load_ready_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
         With one line per fault, those of missing files among them.
     """
     scenario, faults, positions = _read_scenario(path, overrides)
-    _refuse(path, positions, [*faults, *missing_files(scenario)])
+    _refuse(path, positions, [*faults, *find_missing(scenario)])
     return scenario
 
 

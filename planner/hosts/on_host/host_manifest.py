@@ -191,12 +191,19 @@ def check_files(folder: Path, stage: HostedStage) -> None:
     """
     try:
         for file in stage.files:
-            _check_file(folder, file)
+            check_file(folder, file)
     except (TypeError, ValueError) as exc:  # what is no file's name
         raise HostManifestError(f"{folder}: its manifest is damaged ({exc!r}); deploy again") from exc
 
 
-def _check_file(folder: Path, file: HostedFile) -> None:
+def check_file(folder: Path, file: HostedFile) -> None:
+    """Refuse a file that is not as it was written.
+
+    Raises
+    ------
+    HostManifestError
+        Naming it.
+    """
     path = folder / file.file
     digest = hashlib.sha256()
     try:

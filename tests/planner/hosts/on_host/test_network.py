@@ -1,6 +1,7 @@
 """Messages between two ends on this machine: what becomes of each, and what an end knows of the other."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -173,3 +174,15 @@ def test_an_address_that_is_taken_is_told(ends):
     ends.server(lambda message: message.accept())
     with pytest.raises(OSError, match=r"second\.json5"):
         Network(ends.config("second", listens=True), "d", "second")
+
+
+def test_leaving_a_neighbour_that_neither_answers_nor_hangs_up_is_no_error(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        config = host_config("camera", None, [Endpoint("127.0.0.1", mute.getsockname()[1])], 0, None)
+        # Longer than the engine takes to close, as it happens by chance where it tries again meanwhile.
+        config["transport"]["unicast"] = {"open_timeout": 60_000}
+        (tmp_path / "zenoh.json5").write_text(json.dumps(config))
+        network = Network(tmp_path / "zenoh.json5", "d", "camera")
+        neighbour, _ = mute.accept()
+        with neighbour:
+            network.close()
