@@ -194,6 +194,7 @@ class _Writer:
             deployment=self.deployment,
             device=name,
             source=self._scenario.source,
+            devices=tuple(self.devices),
             neighbours=tuple(self._neighbours(name)),
             next_hop=next_hops(self._hops, name) if self._hops else {},
             most_requests=_MOST_REQUESTS,
@@ -277,4 +278,6 @@ class _Writer:
 
 
 def _plan_fields(plan: HostedPlan) -> dict[str, object]:
-    return asdict(plan) | {"tensors": [asdict(tensor) for tensor in plan.tensors.values()]}
+    fields = asdict(plan) | {"tensors": [asdict(tensor) for tensor in plan.tensors.values()]}
+    del fields["numbers"]
+    return fields | {"names": sorted(plan.numbers, key=plan.numbers.__getitem__)}  # numbers are places in it

@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from planner.hosts.on_host.messages import TensorSpec
 
 MANIFEST, NETWORK = "host.json", "zenoh.json5"
-FORMAT = 1
+FORMAT = 2
 _CHUNK_BYTES = 2**20
 M = TypeVar("M")
 
@@ -79,6 +79,8 @@ class HostedPlan:
         Names of the model's.
     tensors
         By name.
+    numbers
+        What messages call the plan's tensors, by name, whether they come here or not.
     """
 
     name: str
@@ -86,6 +88,12 @@ class HostedPlan:
     outputs: tuple[str, ...]
     stages: tuple[HostedStage, ...]
     tensors: dict[str, RoutedTensor]
+    numbers: dict[str, int]
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """Tensors' names by number."""
+        return {number: name for name, number in self.numbers.items()}
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,8 @@ class HostManifest:
     ----------
     deployment
         Hash of all that was deployed together; hosts of another one do not talk with this one.
+    devices
+        All of the deployment; messages call them by their place here.
     neighbours
         Hosts that this one exchanges messages with.
     next_hop
@@ -126,6 +136,7 @@ class HostManifest:
     deployment: str
     device: str
     source: str
+    devices: tuple[str, ...]
     neighbours: tuple[str, ...]
     next_hop: dict[str, str]
     most_requests: int
@@ -217,11 +228,14 @@ def check_file(folder: Path, file: HostedFile) -> None:
 
 
 def _manifest(fields: dict[str, Any]) -> HostManifest:
-    runtime = fields["runtime"]
+    runtime, devices = fields["runtime"], tuple(fields["devices"])
+    if not {fields["device"], fields["source"]} <= set(devices):
+        raise ValueError("a device has no number")
     return HostManifest(
         deployment=fields["deployment"],
         device=fields["device"],
         source=fields["source"],
+        devices=devices,
         neighbours=tuple(fields["neighbours"]),
         next_hop=dict(fields["next_hop"]),
         most_requests=int(fields["most_requests"]),
@@ -232,12 +246,16 @@ def _manifest(fields: dict[str, Any]) -> HostManifest:
 
 def _plan(fields: dict[str, Any]) -> HostedPlan:
     tensors = [_tensor(tensor) for tensor in fields["tensors"]]
+    numbers = {name: number for number, name in enumerate(fields["names"])}
+    if any(tensor.spec.name not in numbers for tensor in tensors):
+        raise ValueError("a tensor has no number")
     return HostedPlan(
         name=fields["name"],
         inputs=tuple(fields["inputs"]),
         outputs=tuple(fields["outputs"]),
         stages=tuple(hosted_stage(stage) for stage in fields["stages"]),
         tensors={tensor.spec.name: tensor for tensor in tensors},
+        numbers=numbers,
     )
 
 

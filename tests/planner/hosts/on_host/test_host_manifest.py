@@ -10,7 +10,7 @@ import pytest
 from hosted_plans import DEVICES, hosted_plan
 
 from planner.hosts.deploy import deploy
-from planner.hosts.on_host.host_manifest import MANIFEST, HostManifestError, read_host_manifest
+from planner.hosts.on_host.host_manifest import FORMAT, MANIFEST, HostManifestError, read_host_manifest
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +76,10 @@ def test_a_file_that_was_changed_cut_short_or_lost_is_told_by_name(server):
         ("", "cannot be read; deploy again"),
         ("{", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
-        ("[]", "format None, and this serves 1"),
+        ("[]", f"format None, and this serves {FORMAT}"),
         ("{}", "format None"),
-        ('{"format": 2}', "format 2, and this serves 1; deploy again"),
-        ('{"format": 1}', r"is damaged \(KeyError"),
+        ('{"format": 1}', f"format 1, and this serves {FORMAT}; deploy again"),
+        (f'{{"format": {FORMAT}}}', r"is damaged \(KeyError"),
     ],
 )
 def test_what_is_no_manifest_of_this_format_is_refused(server, text, message):

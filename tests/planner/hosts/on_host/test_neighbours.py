@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("zenoh", reason="needs the extra: pip install 'splitquant[hosts]'")
 
+from planner.hosts.on_host.clock_offsets import clock_bytes
 from planner.hosts.on_host.neighbours import Neighbours
 from planner.hosts.on_host.network import PING, Outcome, Reply
 
@@ -24,9 +25,7 @@ class Wire:
         if receiver not in self.offsets_s:
             return Reply(Outcome.UNREACHABLE)
         now_ns = time.time_ns() + int(self.offsets_s[receiver] * 1e9)
-        return Reply(
-            Outcome.ACCEPTED, json.dumps([now_ns, now_ns]).encode() if self.answer is None else self.answer
-        )
+        return Reply(Outcome.ACCEPTED, clock_bytes(now_ns, now_ns) if self.answer is None else self.answer)
 
 
 def record(neighbours: Neighbours) -> dict:
@@ -34,7 +33,7 @@ def record(neighbours: Neighbours) -> dict:
 
 
 def test_a_neighbour_is_absent_until_it_is_seen_and_lost_once_when_it_goes():
-    neighbours = Neighbours(["b", "a"])
+    neighbours = Neighbours(["b", "a"], 0)
     assert neighbours.absent(["a", "b"]) == ["a", "b"]
     assert [neighbours.changed("a", there) for there in (False, True, True, False, False)] == [
         False,
@@ -56,11 +55,11 @@ def test_before_anything_is_seen_everything_is_unknown():
         "a": {"there": False, **row, **clock, "queue": 3},
         "b": {"there": False, **row, **clock, "queue": 0},
     }
-    assert record(Neighbours(["a", "b"])) == expected
+    assert record(Neighbours(["a", "b"], 0)) == expected
 
 
 def test_messages_to_neighbours_are_counted_and_those_to_strangers_are_not():
-    neighbours = Neighbours(["a", "b"])
+    neighbours = Neighbours(["a", "b"], 0)
     for size, seconds in ((MIB, 0.5), (10, 0.0)):
         neighbours.accepted("a", size, seconds)
         neighbours.accepted("a client", size, seconds)
@@ -73,7 +72,7 @@ def test_messages_to_neighbours_are_counted_and_those_to_strangers_are_not():
 
 
 def test_clocks_of_those_who_are_there_are_looked_at():
-    neighbours, wire = Neighbours(["a", "b", "c"]), Wire({"a": 5.0, "b": -3.0})
+    neighbours, wire = Neighbours(["a", "b", "c"], 0), Wire({"a": 5.0, "b": -3.0})
     neighbours.changed("a", True)
     neighbours.changed("c", True)  # and answers nothing
     neighbours.ping(wire)
@@ -84,11 +83,9 @@ def test_clocks_of_those_who_are_there_are_looked_at():
     assert rows["b"]["clock_offset_s"] is rows["c"]["clock_offset_s"] is None
 
 
-@pytest.mark.parametrize(
-    "answer", [b"", b"[1]", b"[1, 2, 3]", b'["1", "2"]', b"null", b"[-1, 2]", b"[1e3, 2]", b"[true, 2]"]
-)
+@pytest.mark.parametrize("answer", [b"", b"[1, 2]", b"\0" * 15, b"\0" * 17])
 def test_an_answer_that_is_none_about_the_clock_is_left_out(answer, caplog):
-    neighbours = Neighbours(["a", "b"])
+    neighbours = Neighbours(["a", "b"], 0)
     neighbours.changed("a", True)
     neighbours.ping(Wire({"a": 0.0}, answer))
     assert record(neighbours)["a"]["clock_offset_s"] is None
@@ -99,7 +96,7 @@ def test_an_answer_that_is_none_about_the_clock_is_left_out(answer, caplog):
     ("order", "names"), [(b"*", ["a", "b"]), (b"b", ["b"]), (b"", []), (b"z/a", ["a"]), (b"\xff", [])]
 )
 def test_the_neighbours_that_an_order_names_are_probed(order, names):
-    neighbours, wire = Neighbours(["a", "b"]), Wire({"a": 0.0, "b": 0.0})
+    neighbours, wire = Neighbours(["a", "b"], 0), Wire({"a": 0.0, "b": 0.0})
     neighbours.probe(wire, order)
     assert list(dict.fromkeys(name for name, _ in wire.sent)) == names
     rows = record(neighbours)
@@ -108,7 +105,7 @@ def test_the_neighbours_that_an_order_names_are_probed(order, names):
 
 
 def test_a_probe_that_does_not_get_through_leaves_what_was_seen():
-    neighbours = Neighbours(["a", "b"])
+    neighbours = Neighbours(["a", "b"], 0)
     neighbours.accepted("a", MIB, 0.5)
     neighbours.probe(Wire({}), b"*")
     assert record(neighbours)["a"]["bytes_per_s"] == pytest.approx(2 * MIB, rel=1e-3)

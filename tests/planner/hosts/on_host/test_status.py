@@ -124,7 +124,7 @@ def test_too_many_questions_are_postponed_and_none_is_lost():
 
 
 def test_messages_and_bytes_add_up_and_a_probe_counts_for_neither():
-    seen = LinkSeen()
+    seen = LinkSeen(0)
     assert seen.record() == {"messages": 0, "bytes": 0, "bytes_per_s": None, "seen_s_ago": None}
     for size in (10, 2**20):
         seen.add(Transfer(size, 0.0, 1.0, 0.0))
