@@ -136,7 +136,7 @@ class RequestClient:
             self._network = Network(folder / CLIENT / NETWORK, self.deployment.deployment, self._name)
         except OSError as exc:
             raise HostError(f"{folder}: {exc}") from exc
-        self._network.serve(self._take)
+        self._network.serve(self._take, [self.deployment.source])
         self._network.watch(self.deployment.source, self._source_changed)
         most_inputs = max((len(m.inputs) for m in self.manifests), default=1)
         most_messages = self.deployment.most_requests * most_inputs

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 _HERE = "127.0.0.1"
 _CHUNK_BYTES, _POLL_S = 16384, 0.02
@@ -16,11 +17,14 @@ class TcpRelay:
     ----------
     bytes_per_s, delay_s
         What it lets through, and how much later; may be changed at any time.
+    forth_bytes, back_bytes
+        What has come through so far.
     """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self.bytes_per_s, self.delay_s = float("inf"), 0.0
+        self.forth_bytes = self.back_bytes = 0
         self._listener = socket.create_server((_HERE, 0))
         self.port = self._listener.getsockname()[1]
         self._flows = threading.Event()
@@ -82,16 +86,25 @@ class TcpRelay:
             far.settimeout(None)
             with self._lock:
                 self._sockets += [near, far]
-            for ends in ((near, far), (far, near)):
+            for ends in ((near, far, self._count_forth), (far, near, self._count_back)):
                 thread = threading.Thread(target=self._pass, args=ends, daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+    def _count_forth(self, size: int) -> None:
+        with self._lock:
+            self.forth_bytes += size
+
+    def _count_back(self, size: int) -> None:
+        with self._lock:
+            self.back_bytes += size
+
+    def _pass(self, source: socket.socket, target: socket.socket, count: Callable[[int], None]) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(_CHUNK_BYTES):
                 time.sleep(self.delay_s + len(piece) / self.bytes_per_s)
                 self._flows.wait()
+                count(len(piece))
                 target.sendall(piece)
         for one in (source, target):
             with contextlib.suppress(OSError):

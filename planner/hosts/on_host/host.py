@@ -74,7 +74,7 @@ class Host:
         room = _ROOM * manifest.most_requests
         self._requests = OpenRequests(room)
         self._admission: Admission[Incoming] = Admission(manifest.most_requests, room)
-        self._neighbours = Neighbours(manifest.neighbours)
+        self._neighbours = Neighbours(manifest.neighbours, network.message_bytes)
         self._worker = StageWorker(self._device, stages, self._feeds, self._stage_ended)
         self._statuses = StatusAnswers(
             network, self._device, manifest.next_hop, self.status, partial(self._neighbours.probe, network)
@@ -92,9 +92,11 @@ class Host:
             thread.start()
         for neighbour in self._manifest.neighbours:
             self._network.watch(neighbour, self._neighbour_changed)
+        senders = list(self._manifest.neighbours)
         if self._manifest.is_source:
+            senders.append(f"{CLIENT_PREFIX}$*")
             self._network.watch(f"{CLIENT_PREFIX}$*", self._client_changed)
-        self._network.serve(self.take)
+        self._network.serve(self.take, senders)
 
     def close(self) -> None:
         """End; requests that are open end at their deadlines elsewhere."""

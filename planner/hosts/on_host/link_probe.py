@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _KEPT = 8
-_LEAST_BYTES = 2048  # of a smaller message the engine's own bytes, which nobody counts, are too large a part
+_LEAST_BYTES = 2048  # a smaller message takes too little time to tell
 _TOO_QUICK_S = 1e-3  # what takes less than this says more about the hosts than about the connection
 _FIRST_BYTES, _MOST_BYTES, _GROWTH = 2**12, 2**18, 4
 _LONG_ENOUGH_S, _REPEATS, _MOST_S = 0.02, 3, 4.0
@@ -24,10 +24,12 @@ class Transfer:
 
     Parameters
     ----------
+    size_bytes
+        Of header and content.
     began_s, ended_s
         From sending it until its acceptance was there, by `time.monotonic()`.
     round_trip_s
-        What a message without content takes there and back.
+        What a message without content takes there and back, the engine's own bytes included.
     """
 
     size_bytes: int
@@ -48,9 +50,16 @@ class LinkBandwidth:
     counts from when the one before had left, the median of the latest ones is taken, and only if they are
     large enough and took long enough to tell. Two of which one was sent before the other had left count
     together: a busy receiver accepts both at once, and the second by itself would seem to take no time.
+
+    Parameters
+    ----------
+    message_bytes
+        What a message weighs beside its header and content. Of one that had the connection for itself they
+        are in the round trip; between two that queued they take time of their own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, message_bytes: int) -> None:
+        self._message_bytes = message_bytes
         self._left_s = float("-inf")
         self._before: tuple[int, float] | None = None  # bytes of the message before, when it began to leave
         self._is_before_alone = False  # whether the latest entry is that message by itself
@@ -60,9 +69,11 @@ class LinkBandwidth:
 
     def add(self, transfer: Transfer) -> None:
         """Take a message into account."""
-        size_bytes, since_s = transfer.size_bytes, max(transfer.began_s, self._left_s)
+        queued = transfer.began_s < self._left_s
+        size_bytes = transfer.size_bytes + (self._message_bytes if queued else 0)
+        since_s = max(transfer.began_s, self._left_s)
         before, self._before = self._before, (size_bytes, since_s)
-        together = before is not None and transfer.began_s < self._left_s
+        together = before is not None and queued
         if before is not None and together:
             size_bytes, since_s = size_bytes + before[0], before[1]
         self._left_s = max(self._left_s, transfer.left_s)
@@ -91,7 +102,8 @@ class LinkBandwidth:
 def probe_link(send: Callable[[bytes], bool], clock: Callable[[], float] = time.monotonic) -> float | None:
     """Return the bytes per second of a connection, from messages that grow until they take long enough.
 
-    At most 1 MiB is sent, and nothing more once four seconds have passed.
+    At most 1 MiB is sent, and nothing more once four seconds have passed. What the engine adds to a message
+    takes its part of an empty one, too, and so is counted out.
 
     Parameters
     ----------

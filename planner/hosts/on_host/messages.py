@@ -13,6 +13,7 @@ ROOT = "splitquant"  # of all keys
 ATTEMPT = 24  # letters of a request's name that every attempt has; what follows is the attempt's own
 CLIENT_PREFIX = "client-"  # of the names of those who ask
 DEPLOYMENT = "deployment"  # under this key a host tells which one it serves
+ACCEPTED = "ok"  # the key of acceptances
 _MOST_HEADER_BYTES = 2**18
 _MOST_EVENTS = 4096
 _MOST_LETTERS = 256  # of a name

@@ -23,17 +23,23 @@ _PINGS_AT_ONCE, _PING_S, _PROBE_S = 4, 2.0, 20.0
 class _Neighbour:
     """One of them."""
 
+    link: LinkSeen
     is_there: bool = False
-    link: LinkSeen = field(default_factory=LinkSeen)
     clock: ClockOffset = field(default_factory=ClockOffset)
 
 
 class Neighbours:
-    """All of them; safe for several threads."""
+    """All of them; safe for several threads.
 
-    def __init__(self, names: Sequence[str]) -> None:
+    Parameters
+    ----------
+    message_bytes
+        What a message weighs beside its header and content.
+    """
+
+    def __init__(self, names: Sequence[str], message_bytes: int) -> None:
         self._lock, self._probing = threading.Lock(), threading.Lock()
-        self._known = {name: _Neighbour() for name in names}
+        self._known = {name: _Neighbour(LinkSeen(message_bytes)) for name in names}
 
     def changed(self, name: str, there: bool) -> bool:  # noqa: FBT001 (a value, not a switch)
         """Note whether a neighbour is there; return whether it has been lost."""

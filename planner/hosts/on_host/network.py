@@ -1,7 +1,9 @@
 """The engine between hosts (Eclipse Zenoh): queries that are answered when a message is accepted.
 
 Keys are `splitquant/DEPLOYMENT/RECEIVER/SENDER/KIND`, so that access control can hold each device to what is
-its own. A query that nobody takes ends at once, one that is cut off ends when the connection does. Under
+its own. A query that nobody takes ends at once, one that is cut off ends when the connection does. A receiver
+declares every key that a neighbour sends under: the engine then sends a number instead of the key's text. An
+acceptance would still carry it all, so it comes under a short key of its own. Under
 `splitquant/deployment/RECEIVER/SENDER` a host tells its deployment, so that two that do not belong together
 say so instead of not finding each other.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,10 +20,13 @@ from typing import Any
 
 import zenoh
 
-from planner.hosts.on_host.messages import DEPLOYMENT, ROOT
+from planner.hosts.on_host.messages import ACCEPTED, DEPLOYMENT, ROOT
 
-TENSOR, ANSWER, FAILURE, STATUS, PING = "tensor", "answer", "failure", "status", "ping"
+TENSOR, ANSWER, FAILURE, STATUS, PING = KINDS = "tensor", "answer", "failure", "status", "ping"
 _ALIVE = "alive"
+# What the engine adds to a message's header and content on its way, without TCP's own; a test counts it. More
+# than 49,152 bytes are sent in pieces, for some bytes each.
+_MESSAGE_BYTES, _ENCRYPTED_BYTES = 33, 22
 
 
 class Outcome(Enum):
@@ -59,7 +64,7 @@ class Incoming:
 
     def accept(self, data: bytes = b"") -> None:
         """Tell the sender that it was taken."""
-        self._end(lambda query: query.reply(query.key_expr, data))
+        self._end(lambda query: query.reply(ACCEPTED, data))
 
     def refuse(self, reason: str) -> None:
         """Tell the sender that it is not taken."""
@@ -93,6 +98,11 @@ class Network:
     name
         Of the device, or of the client.
 
+    Attributes
+    ----------
+    message_bytes
+        What a message weighs on its way, beside its header and content.
+
     Raises
     ------
     OSError
@@ -102,13 +112,22 @@ class Network:
     def __init__(self, config: Path, deployment: str, name: str) -> None:
         self.deployment, self.name = deployment, name
         try:
-            self._session = zenoh.open(_configuration(config))
+            opened = _configuration(config)
+            self._session = zenoh.open(opened)
         except zenoh.ZError as exc:
             raise OSError(f"{config}: {exc}") from exc
+        is_encrypted = "tls" in json.loads(opened.get_json("transport/link/protocols") or "[]")
+        self.message_bytes = _MESSAGE_BYTES + (_ENCRYPTED_BYTES if is_encrypted else 0)
         self._declared: list[Any] = []
 
-    def serve(self, take: Callable[[Incoming], None]) -> None:
-        """Give each message that comes in to a function, which must not wait; and announce this host."""
+    def serve(self, take: Callable[[Incoming], None], senders: Sequence[str] = ("*",)) -> None:
+        """Give each message that comes in to a function, which must not wait; and announce this host.
+
+        Parameters
+        ----------
+        senders
+            Who may send: names, whose messages weigh less then, or patterns of names.
+        """
 
         def on_query(query: Any) -> None:
             # A key of another form is none of a host's: asked for with a pattern, by a stranger.
@@ -119,11 +138,14 @@ class Network:
         def on_question(query: Any) -> None:
             query.reply(query.key_expr, self.deployment)
 
-        for key, answer in (
-            (f"{ROOT}/{self.deployment}/{self.name}/*/*", on_query),
-            (f"{ROOT}/{DEPLOYMENT}/{self.name}/*", on_question),
-        ):
-            self._declared.append(self._session.declare_queryable(key, answer))
+        own = f"{ROOT}/{self.deployment}/{self.name}"
+        for sender in senders:
+            kinds = KINDS if "*" not in sender else ["*"]
+            for kind in kinds:
+                self._declared.append(self._session.declare_queryable(f"{own}/{sender}/{kind}", on_query))
+        self._declared.append(
+            self._session.declare_queryable(f"{ROOT}/{DEPLOYMENT}/{self.name}/*", on_question)
+        )
         self._declared.append(self._session.liveliness().declare_token(self._alive_key(self.name)))
 
     def watch(self, pattern: str, changed: Callable[[str, bool], None]) -> None:
@@ -168,6 +190,7 @@ class Network:
                 zenoh.handlers.Callback(on_reply, ended.set),
                 target=zenoh.QueryTarget.BEST_MATCHING,
                 consolidation=zenoh.ConsolidationMode.NONE,
+                accept_replies=zenoh.ReplyKeyExpr.ANY,
                 timeout=max(timeout_s, 0.001),
                 congestion_control=zenoh.CongestionControl.BLOCK,
                 payload=payload,

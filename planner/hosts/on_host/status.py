@@ -19,11 +19,17 @@ _STATUS_S, _PROBE_S = 3.0, 20.0
 
 
 class LinkSeen:
-    """Bytes and seconds of the messages to one neighbour."""
+    """Bytes and seconds of the messages to one neighbour.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    message_bytes
+        What a message weighs beside its header and content.
+    """
+
+    def __init__(self, message_bytes: int) -> None:
         self._messages = self._bytes = 0
-        self._bandwidth = LinkBandwidth()
+        self._bandwidth = LinkBandwidth(message_bytes)
 
     def add(self, transfer: Transfer) -> None:
         """Take a message into account that was accepted."""

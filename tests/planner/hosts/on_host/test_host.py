@@ -28,6 +28,8 @@ ACCEPTED, UNREACHABLE = Reply(Outcome.ACCEPTED), Reply(Outcome.UNREACHABLE)
 class Connection:
     """Accepts what is sent while it is up; `sent` and `tried` hold (kind, receiver, header)."""
 
+    message_bytes = 50
+
     def __init__(self, name: str) -> None:
         self.name, self.deployment = name, "d"
         self.is_up = threading.Event()
@@ -46,7 +48,7 @@ class Connection:
         self.sent.append(message)
         return ACCEPTED
 
-    def serve(self, take: object) -> None: ...
+    def serve(self, take: object, senders: object) -> None: ...
 
     def watch(self, pattern: str, changed: Callable[[str, bool], None]) -> None:
         self.watched[pattern] = changed
