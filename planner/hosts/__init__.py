@@ -14,6 +14,7 @@ plan_watch: asks hosts for that bandwidth while requests run
 plans_to_deploy: the plans of a folder that is deployed
 replan: what was measured, kept in a deployment's folder for planning again
 request_client: sends requests through running hosts and collects their answers
+request_events: what hosts told of requests, and what they are expected to
 request_times: seconds of stages and links from what hosts told about a request
 routing: which host sends what to which
 zenoh_config: the engine's configuration of each host

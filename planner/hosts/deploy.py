@@ -201,6 +201,7 @@ class _Writer:
             deployment=self.deployment,
             device=name,
             source=self._scenario.source,
+            devices=tuple(self.devices),
             neighbours=tuple(self._neighbours(name)),
             next_hop=next_hops(self._hops, name) if self._hops else {},
             most_requests=_MOST_REQUESTS,

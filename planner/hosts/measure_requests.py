@@ -6,15 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+import networkx as nx
 import numpy as np
 
 from planner.errors import HostError
 from planner.hosts.request_client import Answer, RequestClient
+from planner.hosts.request_events import Event, expected_events, is_complete
 from planner.hosts.request_times import RequestTimes, Span, SpanKind, request_times
+from planner.plan.manifest import PlanStages
 from planner.plan.plan_record import Cut
 from planner.plan.requests_record import COMPUTE, PartTimes, Percentiles, PlanRequests, RequestsRecord
+from planner.scenario.link_schema import LinkSpec
 from profiling.arrays import Feeds
 from profiling.progress import Progress
+
+_EVENTS_S, _POLL_S = 3.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +89,59 @@ def clock_offsets(client: RequestClient) -> dict[str, float]:
     return offsets
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What hosts told of a request, and whether that is everything that its times need."""
+
+    events: tuple[Event, ...]
+    is_complete: bool
+
+
+def told_of(client: RequestClient, answers: Sequence[Answer], within_s: float = _EVENTS_S) -> list[Told]:
+    """Return what hosts tell of each of some requests within a time: they do so soon after the answer.
+
+    Some of it may get lost, where hosts or links do, or where other things need the room.
+    """
+    links: nx.DiGraph = nx.DiGraph((link.source, link.target) for link in client.scenario.links)
+    expected = [expected_events(manifest, links) for manifest in client.manifests]
+    ends_s = time.monotonic() + within_s
+    found = [Told((), is_complete=False)] * len(answers)
+    missing = list(range(len(answers)))
+    while missing:
+        for number in missing:
+            events = client.events(answers[number])
+            found[number] = Told(events, is_complete(events, expected[answers[number].plan]))
+        missing = [number for number in missing if not found[number].is_complete]
+        if time.monotonic() >= ends_s:
+            break
+        time.sleep(_POLL_S if missing else 0.0)
+    return found
+
+
 def requests_record(
     client: RequestClient, ended: Sequence[Ended], seconds: float, offsets_s: Mapping[str, float]
 ) -> tuple[RequestsRecord, list[RequestTimes]]:
     """Return what requests took beside what their plans predict, and each request's own times.
+
+    Times are those of the requests of which hosts told everything.
 
     Parameters
     ----------
     seconds
         From the first request to the last answer.
     """
-    answers = [one.answer for one in ended if one.answer is not None]
-    times = [request_times(answer.events, client.manifests[answer.plan], offsets_s) for answer in answers]
-    plans = tuple(_plan_requests(client, number, ended, times) for number in range(len(client.manifests)))
+    answered = [(one.answer, one.bandwidth) for one in ended if one.answer is not None]
+    answers = [answer for answer, _ in answered]
+    runs = [
+        _Run(answer.plan, bandwidth, _times(told, client.manifests[answer.plan], offsets_s))
+        for (answer, bandwidth), told in zip(answered, told_of(client, answers), strict=True)
+    ]
+    plans = tuple(
+        _plan_requests(client, number, [run for run in runs if run.plan == number])
+        for number in range(len(client.manifests))
+    )
     only = plans[0] if len(plans) == 1 else None
+    times = _known(runs)
     record = RequestsRecord(
         deployment=client.deployment.deployment,
         plan=", ".join(plan.name for plan in client.deployment.plans),
@@ -110,38 +155,48 @@ def requests_record(
         predicted_latency_s=None if only is None else only.predicted_latency_s,
         predicted_per_s=None if only is None else client.deployment.plans[0].costs.throughput_per_s,
         round_trip=percentiles([answer.seconds for answer in answers]),
+        message_bytes=client.message_bytes,
+        incomplete_events=len(runs) - len(times),
         parts=() if only is None else only.parts,
         plans=() if only is not None else plans,
     )
     return record, times
 
 
-def _plan_requests(
-    client: RequestClient, number: int, ended: Sequence[Ended], times: Sequence[RequestTimes]
-) -> PlanRequests:
-    """Return what the requests by one plan took.
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A request that was answered, by which plan and at which bandwidth of the links that are followed.
 
     Parameters
     ----------
     times
-        Of those that were answered.
+        None where hosts did not tell everything.
     """
-    answered = [(one.answer, one.bandwidth) for one in ended if one.answer is not None]
-    own = [
-        (taken, bandwidth)
-        for (answer, bandwidth), taken in zip(answered, times, strict=True)
-        if answer.plan == number
-    ]
+
+    plan: int
+    bandwidth: float | None
+    times: RequestTimes | None
+
+
+def _times(told: Told, manifest: PlanStages, offsets_s: Mapping[str, float]) -> RequestTimes | None:
+    return request_times(told.events, manifest, offsets_s) if told.is_complete else None
+
+
+def _known(runs: Sequence[_Run]) -> list[RequestTimes]:
+    return [run.times for run in runs if run.times is not None]
+
+
+def _plan_requests(client: RequestClient, number: int, runs: Sequence[_Run]) -> PlanRequests:
+    """Return what the requests by one plan took."""
     costs = client.deployment.plans[number].costs
-    predicted = [costs.latency_s(bandwidth) for _, bandwidth in own]
+    predicted = [costs.latency_s(run.bandwidth) for run in runs]
     known = [latency_s for latency_s in predicted if latency_s is not None]
-    own_times = [taken for taken, _ in own]
     return PlanRequests(
         plan=client.deployment.plans[number].name,
-        answered=len(own),
-        latency=percentiles([taken.latency_s for taken in own_times]),
+        answered=len(runs),
+        latency=percentiles([times.latency_s for times in _known(runs)]),
         predicted_latency_s=float(np.median(known)) if known else None,
-        parts=tuple(_parts(client, number, own_times, [bandwidth for _, bandwidth in own])),
+        parts=tuple(_parts(client, number, runs)),
     )
 
 
@@ -153,13 +208,9 @@ def percentiles(values: Sequence[float]) -> Percentiles | None:
     return Percentiles(p50_s=p50, p90_s=p90, p99_s=p99)
 
 
-def _parts(
-    client: RequestClient,
-    number: int,
-    times: Sequence[RequestTimes],
-    bandwidths: Sequence[float | None],
-) -> Iterator[PartTimes]:
+def _parts(client: RequestClient, number: int, runs: Sequence[_Run]) -> Iterator[PartTimes]:
     """Yield what each device computed and what crossed, in the order of the first request."""
+    times = _known(runs)
     manifest, compute_s = client.manifests[number], client.deployment.plans[number].costs.compute_s
     for device in dict.fromkeys(stage.device for stage in manifest.stages):
         sums = [sum(span.seconds for span in _of(one, SpanKind.STAGE, device)) for one in times]
@@ -170,9 +221,14 @@ def _parts(
     for cut in manifest.cuts:
         crossed = percentiles([seconds for one in times if (seconds := _crossing_s(one, cut)) is not None])
         if crossed is not None:
-            predicted = [_predicted_crossing_s(client, cut, bandwidth) for bandwidth in bandwidths]
+            predicted = [_predicted_crossing_s(client, cut, run.bandwidth) for run in runs]
+            own = [_own_crossing_s(client, cut, run.bandwidth) for run in runs]
             yield PartTimes(
-                part=cut.tensor, way=cut.path, predicted_s=float(np.median(predicted)), measured=crossed
+                part=cut.tensor,
+                way=cut.path,
+                predicted_s=float(np.median(predicted)),
+                message_s=float(np.median(own)),
+                measured=crossed,
             )
 
 
@@ -184,15 +240,25 @@ def _predicted_crossing_s(client: RequestClient, cut: Cut, bandwidth: float | No
     bandwidth
         Of the links that are followed; None for the scenario's own.
     """
-    followed = client.deployment.followed
-    if followed is None:
+    if client.deployment.followed is None:
         return cut.seconds
-    hops = set(zip(cut.path, cut.path[1:], strict=False))
     return sum(
-        link.latency_s + cut.size_bytes / followed.bytes_per_s(link, bandwidth)
-        for link in client.scenario.links
-        if (link.source, link.target) in hops
+        link.latency_s + cut.size_bytes / bytes_per_s for link, bytes_per_s in _links(client, cut, bandwidth)
     )
+
+
+def _own_crossing_s(client: RequestClient, cut: Cut, bandwidth: float | None) -> float:
+    """Return the seconds that what a message weighs beside a cut's tensor should take on its links."""
+    return sum(client.message_bytes / bytes_per_s for _, bytes_per_s in _links(client, cut, bandwidth))
+
+
+def _links(client: RequestClient, cut: Cut, bandwidth: float | None) -> Iterator[tuple[LinkSpec, float]]:
+    """Yield a cut's links, each with its bytes per second."""
+    hops, followed = set(zip(cut.path, cut.path[1:], strict=False)), client.deployment.followed
+    for link in client.scenario.links:
+        if (link.source, link.target) in hops:
+            own = link.bandwidth_bytes_per_s
+            yield link, own if followed is None else followed.bytes_per_s(link, bandwidth)
 
 
 def _of(times: RequestTimes, kind: SpanKind, device: str) -> Iterator[Span]:

@@ -4,6 +4,7 @@ with RequestClient(Path("deploy")) as client:
 answer = client.submit({"picture": picture}).result()
 """
 
+import logging
 import threading
 import time
 import uuid
@@ -18,13 +19,14 @@ import msgspec
 from planner.errors import DataError, HostError, UsageError
 from planner.hosts.deployment_record import DEPLOYMENT, Deployment
 from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, exchange
+from planner.hosts.on_host.event_log import told_events
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.on_host.link_probe import probe_order
 from planner.hosts.on_host.messages import (
     ATTEMPT,
     CLIENT_PREFIX,
+    HEADER_BYTES,
     BadMessageError,
-    Event,
     TensorHeader,
     TensorSpec,
     checked_array,
@@ -46,7 +48,8 @@ from planner.hosts.on_host.network import (
 )
 from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
 from planner.hosts.plan_watch import PlanWatch
-from planner.hosts.routing import spec_of
+from planner.hosts.request_events import Event, ToldRequests, named_events
+from planner.hosts.routing import spec_of, tensor_numbers
 from planner.hosts.zenoh_config import CLIENT
 from planner.output.record_files import read_record
 from planner.plan.host_status import HostStatus
@@ -54,6 +57,7 @@ from planner.plan.manifest import MANIFEST, SCENARIO, PlanStages
 from planner.scenario.loader import parse_scenario
 from profiling.arrays import Array, Feeds
 
+_LOG = logging.getLogger(__name__)
 DEADLINE_S = 30.0
 _PAUSE_S = 0.2  # before a request is tried again
 _TICK_S = 0.1
@@ -69,8 +73,8 @@ class Answer:
     ----------
     outputs
         Output name -> array.
-    events
-        What happened to it, each by the clock of its host.
+    request
+        The name under which `RequestClient.events` knows it.
     seconds
         From sending it to having the answer, by the client's clock.
     attempts
@@ -78,7 +82,7 @@ class Answer:
     """
 
     outputs: dict[str, Array]
-    events: tuple[Event, ...]
+    request: str
     seconds: float
     plan: int
     attempts: int
@@ -98,7 +102,6 @@ class _Pending:
     reason: str = ""
     sent: float = 0.0
     outputs: dict[str, Array] = field(default_factory=dict)
-    events: dict[Event, None] = field(default_factory=dict)
 
 
 class RequestClient:
@@ -125,6 +128,8 @@ class RequestClient:
             read_record(folder / plan.folder / MANIFEST, PlanStages) for plan in self.deployment.plans
         ]
         self.scenario = parse_scenario((folder / CLIENT / SCENARIO).read_bytes())
+        self._numbers = [tensor_numbers(manifest) for manifest in self.manifests]
+        self._told = ToldRequests(len(self.deployment.hosts))
         self._deadline_s = deadline_s
         self._name = CLIENT_PREFIX + uuid.uuid4().hex[:12]
         self._lock = threading.RLock()
@@ -137,6 +142,7 @@ class RequestClient:
         except OSError as exc:
             raise HostError(f"{folder}: {exc}") from exc
         self._network.serve(self._take, [self.deployment.source])
+        self._network.hear([self.deployment.source], self._hear)
         self._network.watch(self.deployment.source, self._source_changed)
         most_inputs = max((len(m.inputs) for m in self.manifests), default=1)
         most_messages = self.deployment.most_requests * most_inputs
@@ -217,15 +223,13 @@ class RequestClient:
         """Send a request under a new name: what still comes of an earlier attempt belongs to nobody."""
         pending.name = pending.request + uuid.uuid4().hex[ATTEMPT:]
         pending.outputs.clear()
-        pending.events.clear()
         self._pending[pending.name] = pending
+        self._told.expect(pending.name)
         for port in self.manifests[pending.plan].inputs:
-            array = pending.feeds[port.name]
-            spec = spec_of(port)
-            header = TensorHeader(
-                pending.name, self._name, pending.plan, spec.name, spec.dtype, spec.shape, 0.0
-            )
-            self._outbox.put(Outgoing(TENSOR, header, tensor_bytes(array), pending.deadline))
+            number = self._numbers[pending.plan][port.name]
+            header = TensorHeader(pending.name, pending.plan, number, 0.0)
+            payload = tensor_bytes(pending.feeds[port.name])
+            self._outbox.put(Outgoing(TENSOR, header, payload, pending.deadline))
 
     def _take(self, message: Incoming) -> None:
         try:
@@ -249,22 +253,21 @@ class RequestClient:
             if pending is None:
                 message.accept()  # of an earlier attempt
                 return
-            outputs = {port.name: spec_of(port) for port in self.manifests[pending.plan].outputs}
-            if header.spec != outputs.get(header.tensor):
-                raise BadMessageError(f"{header.tensor!r} is not an output of the plan")
+            numbers = self._numbers[pending.plan]
+            outputs = {numbers[port.name]: spec_of(port) for port in self.manifests[pending.plan].outputs}
+            if header.plan != pending.plan or header.number not in outputs:
+                raise BadMessageError(f"tensor {header.number} is not an output of the plan")
+            spec = outputs[header.number]
             try:
-                pending.outputs[header.tensor] = tensor_of(message.payload, header.spec)
+                pending.outputs[spec.name] = tensor_of(message.payload, spec)
             except BadMessageError as exc:
                 self._failed(header.request, str(exc))
                 raise
-            pending.events.update(dict.fromkeys(header.events))
             message.accept()
-            if pending.outputs.keys() == outputs.keys():
+            if len(pending.outputs) == len(outputs):
                 seconds = time.monotonic() - pending.sent
-                answer = Answer(
-                    dict(pending.outputs), tuple(pending.events), seconds, pending.plan, pending.attempts
-                )
-                self._end(pending, answer)
+                outcome = dict(pending.outputs), pending.name, seconds, pending.plan, pending.attempts
+                self._end(pending, Answer(*outcome))
 
     def _is_wanted(self, message: Outgoing) -> bool:
         return message.header.request in self._pending
@@ -279,6 +282,7 @@ class RequestClient:
             pending = self._pending.pop(name, None)
             if pending is None:
                 return
+            self._told.forget(name)
             if is_lasting or time.monotonic() + _PAUSE_S >= pending.deadline or self._closed.is_set():
                 self._pending[name] = pending
                 self._end(pending, HostError(reason))
@@ -324,6 +328,30 @@ class RequestClient:
                     self._end(pending, HostError(f"no answer within {self._deadline_s:g} s{earlier}"))
 
     # What hosts tell ----------------------------------------------------------------------------------
+
+    def _hear(self, sender: str, content: bytes) -> None:
+        try:
+            entries = told_events(content, len(self.deployment.hosts))
+        except BadMessageError as exc:
+            _LOG.warning("told by %s: %s", sender, exc)
+            return
+        with self._lock:
+            self._told.take(entries)
+
+    def events(self, answer: Answer) -> tuple[Event, ...]:
+        """Return what hosts have told of a request so far; they do so soon after its answer, or not at all.
+
+        Of many requests, the latest are known.
+        """
+        devices = [host.device for host in self.deployment.hosts]
+        with self._lock:
+            entries = self._told.of(answer.request)
+        return named_events(entries, devices, self._numbers[answer.plan])
+
+    @property
+    def message_bytes(self) -> int:
+        """What a message weighs on a link beside its tensor, without TCP's own."""
+        return HEADER_BYTES + self._network.message_bytes
 
     def _connect(self) -> None:
         """Wait for the source, but only soon after this client was made: connections are made beside."""

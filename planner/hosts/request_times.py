@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from planner.errors import HostError
-from planner.hosts.on_host.messages import Event
+from planner.hosts.request_events import Event
 from planner.plan.manifest import PlanStages
 
 _NS = 1e-9

@@ -8,7 +8,7 @@ import networkx as nx
 
 from planner.errors import OutputError
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage, RoutedTensor
-from planner.hosts.on_host.messages import TensorSpec
+from planner.hosts.on_host.messages import MOST_NUMBERED, TensorSpec
 from planner.plan.manifest import PlanStages, Port
 
 
@@ -48,11 +48,12 @@ class PlanRoutes:
     Raises
     ------
     OutputError
-        If a stage needs what nobody gives, or there is no way to it.
+        If a stage needs what nobody gives, or there is no way to it, or there are too many tensors.
     """
 
     def __init__(self, manifest: PlanStages, links: nx.DiGraph) -> None:
         self._manifest, self._links = manifest, links
+        self._numbers = tensor_numbers(manifest)
         self._ways: dict[str, _Way] = {}
         for port in manifest.inputs:
             self._ways[port.name] = _Way(spec_of(port), manifest.source)
@@ -89,8 +90,13 @@ class PlanRoutes:
 
     def hops(self) -> Iterator[tuple[str, str]]:
         """Yield each (device, next device) that some tensor takes."""
-        for way in self._ways.values():
-            yield from ((before, after) for after, before in way.sender.items())
+        for _, before, after in self.crossings():
+            yield before, after
+
+    def crossings(self) -> Iterator[tuple[str, str, str]]:
+        """Yield each (tensor, device, next device): what crosses for each request."""
+        for name, way in self._ways.items():
+            yield from ((name, before, after) for after, before in way.sender.items())
 
     def devices(self) -> set[str]:
         """Return the devices that do something for the plan."""
@@ -119,7 +125,24 @@ class PlanRoutes:
         }
         inputs = tuple(port.name for port in self._manifest.inputs)
         outputs = tuple(port.name for port in self._manifest.outputs)
-        return HostedPlan(name, inputs, outputs, tuple(stages.values()), tensors)
+        return HostedPlan(name, inputs, outputs, tuple(stages.values()), tensors, self._numbers)
+
+
+def tensor_numbers(manifest: PlanStages) -> dict[str, int]:
+    """Return what messages call the tensors of a plan, by name.
+
+    Raises
+    ------
+    OutputError
+        If there are more than messages can number.
+    """
+    ports = [*manifest.inputs, *manifest.outputs]
+    for stage in manifest.stages:
+        ports += [*stage.inputs, *stage.outputs]
+    names = sorted({port.name for port in ports})
+    if len(names) > MOST_NUMBERED:
+        raise OutputError(f"a plan of {len(names)} tensors; hosts exchange at most {MOST_NUMBERED}")
+    return {name: number for number, name in enumerate(names)}
 
 
 def spec_of(port: Port) -> TensorSpec:

@@ -7,7 +7,7 @@ neighbours by address.
 from collections.abc import Mapping, Sequence
 
 from planner.hosts.endpoints import Endpoint
-from planner.hosts.on_host.messages import ACCEPTED, CLIENT_PREFIX, DEPLOYMENT, ROOT
+from planner.hosts.on_host.messages import ACCEPTED, CLIENT_PREFIX, DEPLOYMENT, EVENTS, ROOT
 
 CLIENT, CLIENT_PATTERN = "client", f"{CLIENT_PREFIX}$*"
 KEYS = "keys"
@@ -125,6 +125,8 @@ def _permitted(deployment: str, receiver: str, sender: str) -> list[tuple[str, l
         ("query", ["query"], [f"{root}/{receiver}/{sender}/*", f"{which}/{receiver}/{sender}"]),
         ("reply", ["reply"], [f"{root}/{sender}/{receiver}/*", f"{which}/{sender}/{receiver}", ACCEPTED]),
         ("declare", ["declare_queryable"], [f"{root}/{sender}/*/*", f"{which}/{sender}/*"]),
+        ("tell", ["put"], [f"{root}/{receiver}/{sender}/{EVENTS}"]),
+        ("hear", ["declare_subscriber"], [f"{root}/{sender}/*/{EVENTS}"]),
         ("alive", ["liveliness_token"], [f"{root}/alive/{sender}"]),
         ("watch", ["declare_liveliness_subscriber", "liveliness_query"], [f"{root}/alive/{receiver}"]),
     ]

@@ -24,11 +24,15 @@ class PartTimes(Record, frozen=True, kw_only=True):
         The device, or the devices on the way.
     predicted_s
         None where the plan prices no such part: answers that go back to who asks.
+    message_s
+        What its messages have beside the tensor should take so long on the links; `predicted_s` leaves it
+        out.
     """
 
     part: str
     way: tuple[str, ...]
     predicted_s: float | None
+    message_s: float | None = None
     measured: Percentiles
 
 
@@ -90,6 +94,10 @@ class RequestsRecord(Record, frozen=True, kw_only=True):
         Requests that were sent again because a host was lost.
     failures
         Reason -> how many requests ended with it.
+    message_bytes
+        What a message weighs on a link beside its tensor, without TCP's own.
+    incomplete_events
+        Answered requests of which hosts did not tell everything in time; times are those of the others.
     plans, parts
         What each of several plans answered; of a single plan it stands here.
     deviations
@@ -108,6 +116,8 @@ class RequestsRecord(Record, frozen=True, kw_only=True):
     predicted_latency_s: float | None
     predicted_per_s: float | None
     round_trip: Percentiles | None
+    message_bytes: int | None = None
+    incomplete_events: int = 0
     parts: tuple[PartTimes, ...] = ()
     plans: tuple[PlanRequests, ...] = ()
     deviations: tuple[Deviation, ...] = ()

@@ -84,7 +84,25 @@ def _summary(record: RequestsRecord) -> list[str]:
     lines += [f"{plan.answered} of them by {plan.plan}" for plan in record.plans]
     if record.predicted_per_s is not None:
         lines.append(f"the plan's pipeline handles {record.predicted_per_s:.1f} per second")
+    lines += _message_lines(record)
     return lines + [f"{count} failed: {reason}" for reason, count in record.failures.items()]
+
+
+def _message_lines(record: RequestsRecord) -> list[str]:
+    """Return what messages weigh that predictions leave out, and how many requests have no times."""
+    lines = []
+    parts = [*record.parts, *(part for plan in record.plans for part in plan.parts)]
+    longest_s = max((part.message_s for part in parts if part.message_s is not None), default=None)
+    if longest_s is not None:
+        lines.append(
+            f"a message has {record.message_bytes} bytes beside its tensor, which predictions leave out: "
+            f"{longest_s * _MILLI:.2f} ms of a crossing at most"
+        )
+    if record.incomplete_events:
+        lines.append(
+            f"hosts did not tell everything of {record.incomplete_events} of them: they have no times here"
+        )
+    return lines
 
 
 def hosts_table(hosts: Sequence[tuple[str, HostStatus | None]]) -> RenderableType:

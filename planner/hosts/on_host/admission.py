@@ -21,12 +21,12 @@ class Admitted:
     deadline
         By `time.monotonic()`.
     missing
-        Outputs that its client has not been sent yet.
+        (plan, number) of the outputs that its client has not been sent yet.
     """
 
     client: str
     deadline: float
-    missing: set[str]
+    missing: set[tuple[int, int]]
 
 
 @dataclass

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from planner.hosts.on_host.admission import Admission, Admitted
+from planner.hosts.on_host.clock_offsets import clock_bytes
+from planner.hosts.on_host.event_log import EventKind
+from planner.hosts.on_host.event_teller import EventTeller
 from planner.hosts.on_host.host_manifest import HostManifest
 from planner.hosts.on_host.incoming_tensors import (
     CheckedTensor,
@@ -21,9 +22,9 @@ from planner.hosts.on_host.incoming_tensors import (
 )
 from planner.hosts.on_host.messages import (
     CLIENT_PREFIX,
+    REPEATED,
     BadMessageError,
     Busy,
-    Event,
     Failure,
     Refused,
     TensorHeader,
@@ -75,7 +76,10 @@ class Host:
         self._requests = OpenRequests(room)
         self._admission: Admission[Incoming] = Admission(manifest.most_requests, room)
         self._neighbours = Neighbours(manifest.neighbours, network.message_bytes)
-        self._worker = StageWorker(self._device, stages, self._feeds, self._stage_ended)
+        self._events = EventTeller(
+            network, manifest, self._lock, lambda name: self._requests.get(name) is not None
+        )
+        self._worker = StageWorker(stages, self._feeds, self._stage_ended)
         self._statuses = StatusAnswers(
             network, self._device, manifest.next_hop, self.status, partial(self._neighbours.probe, network)
         )
@@ -88,6 +92,7 @@ class Host:
         """Begin to take messages."""
         self._worker.start()
         self._statuses.start()
+        self._events.start()
         for thread in self._threads:
             thread.start()
         for neighbour in self._manifest.neighbours:
@@ -103,6 +108,7 @@ class Host:
         self._closed.set()
         self._wake.set()
         self._worker.close()
+        self._events.close()
         with self._lock:
             outboxes = list(self._outboxes.values())
         for outbox in outboxes:
@@ -122,7 +128,7 @@ class Host:
                 self._fail(told, message.sender)
                 message.accept()
             elif message.kind == PING:
-                message.accept(json.dumps([time.time_ns()] * 2).encode())
+                message.accept(clock_bytes(now_ns := time.time_ns(), now_ns))
             elif message.kind == STATUS:
                 self._statuses.put(message)
             else:
@@ -140,51 +146,61 @@ class Host:
     def _take_tensor(self, message: Incoming) -> None:
         tensor = checked_tensor(message, self._manifest)
         with self._lock:
-            if not self._use(tensor, message):
-                return
+            told = self._use(tensor, message)
         # Only now: who sends it again if this host ends before does no harm.
-        message.accept()
+        if told is not None:
+            message.accept(told)
 
-    def _use(self, came: CheckedTensor, message: Incoming) -> bool:
-        """Use a tensor, unless its request has to wait; return whether it is done with."""
+    def _use(self, came: CheckedTensor, message: Incoming) -> bytes | None:
+        """Use a tensor, unless its request has to wait; return what its acceptance says, or None."""
         header = came.header
         if self._requests.has_ended(header.request):
             # A copy of something that is over. Who sends it need not know that it has failed here: it may
             # have been lost and come back since.
             if self._requests.has_failed(header.request):
-                told = Failure(header.request, header.client, self._device, "it has failed before")
-                self._outbox(message.sender).put(_failure_message(told))
-            return True
+                self._tell_failed(header.request, message.sender, "it has failed before")
+            return REPEATED
         request = self._requests.get(header.request)
+        if request is None and self._manifest.is_source and came.client is None:
+            # From before this host was started: who asks has sent it again, under another name.
+            self._tell_failed(header.request, message.sender, "nobody asks for it any more")
+            return REPEATED
         if request is None:
             if not self._is_let_in(came, message):
-                return False
-            request = OpenRequest(
-                header.request, header.client, header.plan, time.monotonic() + header.left_s
-            )
-            self._requests.add(request)
-        if (request.client, request.plan) != (header.client, header.plan):
+                return None
+            request = self._opened(came)
+        if request.plan != header.plan or came.client not in {None, request.client}:
             raise Refused("another request has that name")
-        if header.tensor not in request.seen:
-            received = Event("received", self._device, header.tensor, message.sender, time.time_ns())
-            request.events.update(dict.fromkeys((*header.events, received)))
-            self._took(request, header.tensor, came.array, message.payload)
-        return True
+        if came.name in request.seen:
+            return REPEATED
+        kind, now_ns = EventKind.RECEIVED, time.time_ns()
+        self._events.tensor(kind, request.name, header.number, message.sender, now_ns)
+        self._took(request, came.name, came.array, message.payload)
+        return b""
+
+    def _opened(self, came: CheckedTensor) -> OpenRequest:
+        header = came.header
+        deadline = time.monotonic() + header.left_s
+        request = OpenRequest(header.request, came.client, header.plan, deadline)
+        self._requests.add(request)
+        if came.client is not None:
+            self._events.asked(request.name, came.client)
+        return request
 
     def _is_let_in(self, came: CheckedTensor, message: Incoming) -> bool:
         """Return whether a new request can begin; at the source it waits until it can."""
-        if not self._manifest.is_source:
+        if came.client is None:
             if self._requests.is_full:
                 raise Busy("too many requests are open")
             return True
-        header = came.header
+        name, client, left_s = came.header.request, came.client, came.header.left_s
         # Nobody waits any more for attempts before this one: they would only take its room.
-        for earlier in self._admission.earlier_attempts(header.request, header.client):
-            self._fail(Failure(earlier, header.client, self._device, "it was sent again"))
-        for waiting in self._admission.pop_waiting_attempts(header.request, header.client):
+        for earlier in self._admission.earlier_attempts(name, client):
+            self._fail(Failure(earlier, self._device, "it was sent again"))
+        for waiting in self._admission.pop_waiting_attempts(name, client):
             waiting.postpone(f"{self._device}: it was sent again")
-        asked = Admitted(header.client, time.monotonic() + header.left_s, set(came.plan.outputs))
-        return self._admission.admit(header.request, asked, message)
+        missing = {(came.header.plan, came.plan.numbers[output]) for output in came.plan.outputs}
+        return self._admission.admit(name, Admitted(client, time.monotonic() + left_s, missing), message)
 
     def _took(self, request: OpenRequest, name: str, array: Any, payload: bytes) -> None:
         """Use a tensor that has come or arisen: for stages here, for neighbours, as an answer."""
@@ -192,16 +208,7 @@ class Host:
         for stage in request.take(name, array, plan):
             self._worker.put(Ready(request, stage))
         routed = plan.tensors[name]
-        header = TensorHeader(
-            request=request.name,
-            client=request.client,
-            plan=request.plan,
-            tensor=name,
-            dtype=routed.spec.dtype,
-            shape=routed.spec.shape,
-            left_s=0.0,
-            events=tuple(request.events),
-        )
+        header = TensorHeader(request.name, request.plan, plan.numbers[name], 0.0)
         for receiver in routed.receivers:
             request.handed_to.add(receiver)
             self._outbox(receiver).put(Outgoing(TENSOR, header, payload, request.deadline))
@@ -227,14 +234,14 @@ class Host:
                 result = NotComputed(f"stage {ready.stage.number} gave no result: {exc}", is_lasting=True)
         request = ready.request
         if isinstance(result, NotComputed):
-            told = Failure(request.name, request.client, self._device, result.reason, result.is_lasting)
-            self._fail(told)
+            self._fail(Failure(request.name, self._device, result.reason, result.is_lasting))
             return
         payloads = [tensor_bytes(array) for array in checked]
         with self._lock:
             if self._requests.get(request.name) is not request:
                 return  # it has failed meanwhile
-            request.events.update(dict.fromkeys(result.events))
+            number, started_ns, finished_ns = ready.stage.number, result.started_ns, result.finished_ns
+            self._events.stage(request.name, number, started_ns, finished_ns)
             for spec, array, payload in zip(ready.stage.outputs, checked, payloads):
                 self._took(request, spec.name, array, payload)
 
@@ -243,11 +250,12 @@ class Host:
     def _pass_on(self, message: Incoming) -> None:
         """Hand an answer on towards the source, and from there to who asked."""
         header = checked_answer(message, self._manifest)
-        received = Event("received", self._device, header.tensor, message.sender, time.time_ns())
-        deadline = time.monotonic() + header.left_s
+        came_ns, deadline = time.time_ns(), time.monotonic() + header.left_s
         with self._lock:
-            self._answer(replace(header, events=(*header.events, received)), message.payload, deadline)
-        message.accept()
+            kind, sender = EventKind.RECEIVED, message.sender
+            is_new = self._events.tensor(kind, header.request, header.number, sender, came_ns)
+            self._answer(header, message.payload, deadline)
+        message.accept(b"" if is_new else REPEATED)
 
     def _answer(self, header: TensorHeader, payload: bytes, deadline: float) -> None:
         if not self._manifest.is_source:
@@ -255,10 +263,10 @@ class Host:
             self._outbox(next_hop).put(Outgoing(ANSWER, header, payload, deadline))
             return
         admitted = self._admission.get(header.request)
-        if admitted is None or header.tensor not in admitted.missing:
+        if admitted is None or (header.plan, header.number) not in admitted.missing:
             return  # it has ended, or comes twice
         self._outbox(admitted.client).put(Outgoing(ANSWER, header, payload, deadline))
-        admitted.missing.discard(header.tensor)
+        admitted.missing.discard((header.plan, header.number))
         if not admitted.missing:
             self._counts["answered"] += 1
             self._admission.leave(header.request)
@@ -271,12 +279,16 @@ class Host:
             if self._requests.has_failed(told.request):
                 return
             handed_to = self._requests.fail(told.request)
+            self._events.forget_request(told.request)
             if self._manifest.is_source:
                 self._leave(told)
             else:
                 handed_to = handed_to | {self._manifest.next_hop[self._manifest.source]}
             for neighbour in sorted(handed_to - {teller}):
                 self._outbox(neighbour).put(_failure_message(told))
+
+    def _tell_failed(self, request: str, sender: str, reason: str) -> None:
+        self._outbox(sender).put(_failure_message(Failure(request, self._device, reason)))
 
     def _leave(self, told: Failure) -> None:
         admitted = self._admission.leave(told.request)
@@ -306,17 +318,23 @@ class Host:
         header = sent.message.header
         if sent.reason is None:
             self._neighbours.accepted(receiver, sent.size_bytes, sent.seconds)
+        else:
+            _LOG.warning("request %s: %s", header.request, sent.reason)
+        if isinstance(header, Failure) or receiver.startswith(CLIENT_PREFIX):
             return
-        _LOG.warning("request %s: %s", header.request, sent.reason)
-        if isinstance(header, TensorHeader) and not receiver.startswith(CLIENT_PREFIX):
-            self._fail(Failure(header.request, header.client, self._device, sent.reason, sent.is_lasting))
+        if sent.reason is not None:
+            self._fail(Failure(header.request, self._device, sent.reason, sent.is_lasting))
+        elif sent.sent_ns is not None:
+            with self._lock:
+                kind = EventKind.SENT
+                self._events.tensor(kind, header.request, header.number, receiver, sent.sent_ns)
 
     def _neighbour_changed(self, neighbour: str, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
         with self._lock:
             if self._neighbours.changed(neighbour, there):
                 reason = f"{neighbour} has gone while it worked on it"
                 for request in self._requests.lost_with(neighbour, self._manifest.plans):
-                    self._fail(Failure(request.name, request.client, self._device, reason), neighbour)
+                    self._fail(Failure(request.name, self._device, reason), neighbour)
         _LOG.info("%s is %s", neighbour, "there" if there else "gone")
 
     def _client_changed(self, client: str, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
@@ -324,11 +342,12 @@ class Host:
         if there:
             return
         with self._lock:
+            self._events.forget_client(client)
             outbox = self._outboxes.pop(client, None)
             waiting = self._admission.pop_waiting_of(client)
             for name in self._admission.of_client(client):
                 self._admission.leave(name)
-                self._fail(Failure(name, client, self._device, "its client has gone"))
+                self._fail(Failure(name, self._device, "its client has gone"))
             self._wake.set()
         if outbox is not None:
             outbox.close()
@@ -353,9 +372,9 @@ class Host:
         now = time.monotonic()
         with self._lock:
             for request in self._requests.late(now):
-                self._fail(Failure(request.name, request.client, self._device, self._late(request)))
+                self._fail(Failure(request.name, self._device, self._late(request)))
             for name in self._admission.late(now):
-                self._fail(Failure(name, "", self._device, "no answer came in time"))
+                self._fail(Failure(name, self._device, "no answer came in time"))
             waited = self._admission.pop_late_waiting(now)
         for message in waited:
             message.refuse(f"{self._device}: other requests took too long")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from planner.hosts.on_host.messages import TensorSpec
 
 MANIFEST, NETWORK = "host.json", "zenoh.json5"
-FORMAT = 1
+FORMAT = 2
 _CHUNK_BYTES = 2**20
 
 
@@ -77,6 +77,8 @@ class HostedPlan:
         Names of the model's.
     tensors
         By name.
+    numbers
+        What messages call the plan's tensors, by name, whether they come here or not.
     """
 
     name: str
@@ -84,6 +86,12 @@ class HostedPlan:
     outputs: tuple[str, ...]
     stages: tuple[HostedStage, ...]
     tensors: dict[str, RoutedTensor]
+    numbers: dict[str, int]
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """Tensors' names by number."""
+        return {number: name for name, number in self.numbers.items()}
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,8 @@ class HostManifest:
     ----------
     deployment
         Hash of all that was deployed together; hosts of another one do not talk with this one.
+    devices
+        All of the deployment; messages call them by their place here.
     neighbours
         Hosts that this one exchanges messages with.
     next_hop
@@ -124,6 +134,7 @@ class HostManifest:
     deployment: str
     device: str
     source: str
+    devices: tuple[str, ...]
     neighbours: tuple[str, ...]
     next_hop: dict[str, str]
     most_requests: int
@@ -182,6 +193,7 @@ def _manifest(fields: dict[str, Any]) -> HostManifest:
         deployment=fields["deployment"],
         device=fields["device"],
         source=fields["source"],
+        devices=tuple(fields["devices"]),
         neighbours=tuple(fields["neighbours"]),
         next_hop=dict(fields["next_hop"]),
         most_requests=int(fields["most_requests"]),
@@ -198,6 +210,7 @@ def _plan(fields: dict[str, Any]) -> HostedPlan:
         outputs=tuple(fields["outputs"]),
         stages=tuple(_stage(stage) for stage in fields["stages"]),
         tensors={tensor.spec.name: tensor for tensor in tensors},
+        numbers={name: int(number) for name, number in fields["numbers"].items()},
     )
 
 

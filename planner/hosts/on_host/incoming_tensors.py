@@ -16,10 +16,18 @@ _LONGEST_S = 3600.0  # what a request may ask for at most
 
 @dataclass(frozen=True)
 class CheckedTensor:
-    """A tensor that may be used."""
+    """A tensor that may be used.
+
+    Parameters
+    ----------
+    client
+        Who gives it as an input of its own request; None if a neighbour sends it.
+    """
 
     header: TensorHeader
     plan: HostedPlan
+    name: str
+    client: str | None
     array: Any
 
 
@@ -33,14 +41,15 @@ def checked_tensor(message: Incoming, manifest: HostManifest) -> CheckedTensor:
     """
     header = tensor_header(message.header)
     plan = _plan(header, manifest)
-    expected = plan.tensors.get(header.tensor)
+    name = _tensor_name(header, plan)
+    expected = plan.tensors.get(name)
     if expected is None:
-        raise Refused(f"no tensor {header.tensor!r} comes here")
-    if header.spec != expected.spec:
-        raise Refused(f"{header.spec} came, not {expected.spec}")
-    if not (_is_asked(message.sender, header, plan, manifest) or _is_sent(message.sender, expected)):
-        raise Refused(f"{header.tensor!r} does not come from {message.sender}")
-    return CheckedTensor(header, plan, tensor_of(message.payload, expected.spec))
+        raise Refused(f"no tensor {name!r} comes here")
+    is_asked = _is_asked(message.sender, name, plan, manifest)
+    if not (is_asked or _is_sent(message.sender, expected)):
+        raise Refused(f"{name!r} does not come from {message.sender}")
+    client = message.sender if is_asked else None
+    return CheckedTensor(header, plan, name, client, tensor_of(message.payload, expected.spec))
 
 
 def checked_answer(message: Incoming, manifest: HostManifest) -> TensorHeader:
@@ -53,8 +62,9 @@ def checked_answer(message: Incoming, manifest: HostManifest) -> TensorHeader:
     """
     check_neighbour(message, manifest)
     header = tensor_header(message.header)
-    if header.tensor not in _plan(header, manifest).outputs:
-        raise Refused(f"{header.tensor!r} is no output")
+    plan = _plan(header, manifest)
+    if (name := _tensor_name(header, plan)) not in plan.outputs:
+        raise Refused(f"{name!r} is no output")
     return header
 
 
@@ -78,10 +88,15 @@ def _plan(header: TensorHeader, manifest: HostManifest) -> HostedPlan:
     return manifest.plans[header.plan]
 
 
-def _is_asked(sender: str, header: TensorHeader, plan: HostedPlan, manifest: HostManifest) -> bool:
-    """Return whether a client gives an input of a request of its own."""
-    asks = manifest.is_source and sender.startswith(CLIENT_PREFIX) and sender == header.client
-    return asks and header.tensor in plan.inputs
+def _tensor_name(header: TensorHeader, plan: HostedPlan) -> str:
+    if header.number not in plan.names:
+        raise Refused(f"plan {plan.name!r} has no tensor {header.number}")
+    return plan.names[header.number]
+
+
+def _is_asked(sender: str, name: str, plan: HostedPlan, manifest: HostManifest) -> bool:
+    """Return whether a client gives an input: the request is its own then, whatever its name."""
+    return manifest.is_source and sender.startswith(CLIENT_PREFIX) and name in plan.inputs
 
 
 def _is_sent(sender: str, expected: RoutedTensor) -> bool:

@@ -1,9 +1,24 @@
-"""Tensors and what is said about them, as bytes: nothing is pickled, and nothing is believed unchecked."""
+"""Tensors and what is said about them, as bytes: nothing is pickled, and nothing is believed unchecked.
+
+A tensor travels as its bytes, with a header of `HEADER_BYTES` in network order:
+
+| bytes | what |
+|---|---|
+| 1 | version of this form |
+| 16 | request, chosen at random; the last four are the attempt's own |
+| 2 | plan's index in the deployment |
+| 2 | tensor's number in the plan; manifests tell name, type and shape |
+| 4 | seconds that are left, a float |
+
+Failures are rare, and travel as JSON.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import string
+import struct
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,11 +28,17 @@ ROOT = "splitquant"  # of all keys
 ATTEMPT = 24  # letters of a request's name that every attempt has; what follows is the attempt's own
 CLIENT_PREFIX = "client-"  # of the names of those who ask
 DEPLOYMENT = "deployment"  # under this key a host tells which one it serves
+EVENTS = "events"  # the kind of what is told, and not answered
 ACCEPTED = "ok"  # the key of acceptances
-_MOST_HEADER_BYTES = 2**18
-_MOST_EVENTS = 4096
+REPEATED = b"again"  # what the acceptance of a message says that has come before
+MOST_NUMBERED = 2**16  # tensors of a plan
+_VERSION = 1
+_HEADER = struct.Struct("!B16sHHf")
+HEADER_BYTES = _HEADER.size
+REQUEST_LETTERS = 32  # of a request's name: 16 bytes as hexadecimal digits
+_DIGITS = frozenset(string.digits + "abcdef")
+_MOST_FAILURE_BYTES = 2**18
 _MOST_LETTERS = 256  # of a name
-_MOST = 2**63
 _FLOATS = {"float16", "float32", "float64"}
 
 Array = Any
@@ -54,59 +75,25 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
-class Event:
-    """Something that happened to a request, by the clock of the host where it happened.
-
-    Parameters
-    ----------
-    kind
-        `received` and `sent` of a tensor, `started` and `finished` of a stage.
-    subject
-        The tensor's name, or the stage's number.
-    other
-        The host that a tensor came from or goes to; empty for a stage.
-    clock_ns
-        `time.time_ns()` of that host.
-    """
-
-    kind: str
-    device: str
-    subject: str
-    other: str
-    clock_ns: int
-
-
-@dataclass(frozen=True)
 class TensorHeader:
     """What comes with a tensor's bytes.
 
     Parameters
     ----------
     request
-        Unique for all time: who asks chooses it at random.
-    client
-        Who asks.
+        Unique for all time: who asks chooses it at random, `REQUEST_LETTERS` digits.
     plan
         Which plan of the deployment the request runs by.
+    number
+        The tensor's, in that plan.
     left_s
         Seconds until it is too late, when the message was sent; clocks of hosts need not agree.
-    events
-        What has happened to the request on the way of this tensor.
     """
 
     request: str
-    client: str
     plan: int
-    tensor: str
-    dtype: str
-    shape: tuple[int, ...]
+    number: int
     left_s: float
-    events: tuple[Event, ...] = ()
-
-    @property
-    def spec(self) -> TensorSpec:
-        """What the bytes should be."""
-        return TensorSpec(self.tensor, self.dtype, self.shape)
 
 
 @dataclass(frozen=True)
@@ -120,7 +107,6 @@ class Failure:
     """
 
     request: str
-    client: str
     device: str
     reason: str
     is_lasting: bool = False
@@ -170,9 +156,10 @@ def _check_numbers(array: Array, spec: TensorSpec) -> None:
         raise BadMessageError(f"{spec.name!r} holds NaN")
 
 
-def header_bytes(header: TensorHeader | Failure) -> bytes:
-    """Return a header as JSON."""
-    return json.dumps(asdict(header), separators=(",", ":")).encode()
+def header_bytes(header: TensorHeader) -> bytes:
+    """Return a header as `HEADER_BYTES` bytes."""
+    request = bytes.fromhex(header.request)
+    return _HEADER.pack(_VERSION, request, header.plan, header.number, header.left_s)
 
 
 def tensor_header(data: bytes) -> TensorHeader:
@@ -181,24 +168,21 @@ def tensor_header(data: bytes) -> TensorHeader:
     Raises
     ------
     BadMessageError
-        If the bytes are no header, or values have wrong types.
+        If the bytes are no header.
     """
-    fields = _fields(data)
-    try:
-        shape, events = tuple(fields["shape"]), fields["events"]
-        header = TensorHeader(
-            request=_name(fields["request"]),
-            client=_name(fields["client"]),
-            plan=count(fields["plan"]),
-            tensor=_text(fields["tensor"]),
-            dtype=_text(fields["dtype"]),
-            shape=tuple(count(size) for size in shape),
-            left_s=_seconds(fields["left_s"]),
-            events=tuple(_event(event) for event in events[:_MOST_EVENTS]),
-        )
-    except (KeyError, TypeError, ValueError) as exc:
-        raise BadMessageError(f"a tensor's header is not valid: {exc!r}") from exc
-    return header
+    if len(data) != HEADER_BYTES:
+        raise BadMessageError(f"a header of {len(data)} bytes, not {HEADER_BYTES}")
+    version, request, plan, number, left_s = _HEADER.unpack(data)
+    if version != _VERSION:
+        raise BadMessageError(f"a header of version {version}, not {_VERSION}: deploy again")
+    if not math.isfinite(left_s):
+        raise BadMessageError("seconds are no number")
+    return TensorHeader(request.hex(), plan, number, left_s)
+
+
+def failure_bytes(told: Failure) -> bytes:
+    """Return a failure as JSON."""
+    return json.dumps(asdict(told), separators=(",", ":")).encode()
 
 
 def failure(data: bytes) -> Failure:
@@ -212,8 +196,7 @@ def failure(data: bytes) -> Failure:
     fields = _fields(data)
     try:
         return Failure(
-            request=_name(fields["request"]),
-            client=_name(fields["client"]),
+            request=_request(fields["request"]),
             device=_name(fields["device"]),
             reason=_text(fields["reason"]),
             is_lasting=fields["is_lasting"] is True,
@@ -223,21 +206,15 @@ def failure(data: bytes) -> Failure:
 
 
 def _fields(data: bytes) -> dict[str, Any]:
-    if len(data) > _MOST_HEADER_BYTES:
-        raise BadMessageError(f"a header of {len(data)} bytes")
+    if len(data) > _MOST_FAILURE_BYTES:
+        raise BadMessageError(f"a failure of {len(data)} bytes")
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError) as exc:
-        raise BadMessageError("a header is not JSON") from exc
+        raise BadMessageError("a failure is not JSON") from exc
     if not isinstance(fields, dict):
-        raise BadMessageError("a header is not an object")
+        raise BadMessageError("a failure is not an object")
     return fields
-
-
-def _event(fields: dict[str, Any]) -> Event:
-    names = ("kind", "device", "subject", "other")
-    kind, device, subject, other = (_text(fields[name]) for name in names)
-    return Event(kind, device, subject, other, count(fields["clock_ns"]))
 
 
 def _text(value: object) -> str:
@@ -246,27 +223,14 @@ def _text(value: object) -> str:
     return value
 
 
-def _name(value: object) -> str:
-    """Return a short text: hosts remember names of requests for a while."""
-    if len(text := _text(value)) > _MOST_LETTERS:
-        raise BadMessageError(f"a name of {len(text)} letters")
+def _request(value: object) -> str:
+    text = _text(value)
+    if len(text) != REQUEST_LETTERS or not _DIGITS.issuperset(text):
+        raise BadMessageError("a request's name is none")
     return text
 
 
-def count(value: object) -> int:
-    """Return a number that counts something.
-
-    Raises
-    ------
-    BadMessageError
-        If it is none, or larger than a clock's.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
-        raise BadMessageError("a number is no count")
-    return value
-
-
-def _seconds(value: object) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < _MOST:
-        raise BadMessageError("seconds are no number")
-    return float(value)
+def _name(value: object) -> str:
+    if len(text := _text(value)) > _MOST_LETTERS:
+        raise BadMessageError(f"a name of {len(text)} letters")
+    return text

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 import zenoh
 
-from planner.hosts.on_host.messages import ACCEPTED, DEPLOYMENT, ROOT
+from planner.hosts.on_host.messages import ACCEPTED, DEPLOYMENT, EVENTS, ROOT
 
 TENSOR, ANSWER, FAILURE, STATUS, PING = KINDS = "tensor", "answer", "failure", "status", "ping"
 _ALIVE = "alive"
@@ -147,6 +148,26 @@ class Network:
             self._session.declare_queryable(f"{ROOT}/{DEPLOYMENT}/{self.name}/*", on_question)
         )
         self._declared.append(self._session.liveliness().declare_token(self._alive_key(self.name)))
+
+    def hear(self, senders: Sequence[str], take: Callable[[str, bytes], None]) -> None:
+        """Give what is told here, as (sender, bytes), to a function, which must not wait."""
+
+        def on_sample(sample: Any) -> None:
+            take(str(sample.key_expr).split("/")[-2], sample.payload.to_bytes())
+
+        for sender in senders:
+            key = f"{ROOT}/{self.deployment}/{self.name}/{sender}/{EVENTS}"
+            self._declared.append(self._session.declare_subscriber(key, on_sample))
+
+    def tell(self, receiver: str, content: bytes) -> None:
+        """Send events behind everything else; they are lost where there is no room, or nobody hears."""
+        with suppress(zenoh.ZError):
+            self._session.put(
+                f"{ROOT}/{self.deployment}/{receiver}/{self.name}/{EVENTS}",
+                content,
+                priority=zenoh.Priority.BACKGROUND,
+                congestion_control=zenoh.CongestionControl.DROP,
+            )
 
     def watch(self, pattern: str, changed: Callable[[str, bool], None]) -> None:
         """Tell a function who of a pattern is there, and when that changes."""

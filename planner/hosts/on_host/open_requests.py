@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage
-from planner.hosts.on_host.messages import Array, Event
+from planner.hosts.on_host.messages import Array
 
 # Ended requests are remembered, so that what comes twice is not computed twice.
 _REMEMBERED = 8192
@@ -27,6 +27,8 @@ class OpenRequest:
 
     Parameters
     ----------
+    client
+        Who gave its inputs here; None where a neighbour did.
     deadline
         By `time.monotonic()`.
     arrays
@@ -38,13 +40,12 @@ class OpenRequest:
     """
 
     name: str
-    client: str
+    client: str | None
     plan: int
     deadline: float
     arrays: dict[str, Array] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     started: set[int] = field(default_factory=set)
-    events: dict[Event, None] = field(default_factory=dict)
     handed_to: set[str] = field(default_factory=set)
 
     def take(self, name: str, array: Array, plan: HostedPlan) -> Iterator[HostedStage]:
@@ -114,7 +115,6 @@ class OpenRequests:
         request = self._open.pop(name, None)
         if request is not None and request.handed_to:
             request.arrays.clear()
-            request.events.clear()
             self._handed_on[name] = request
             while len(self._handed_on) > self._most:
                 self._handed_on.popitem(last=False)

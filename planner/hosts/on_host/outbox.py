@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from planner.hosts.on_host.messages import Event, Failure, TensorHeader, header_bytes
+from planner.hosts.on_host.messages import REPEATED, Failure, TensorHeader, failure_bytes, header_bytes
 from planner.hosts.on_host.network import Network, Outcome, Reply
 
 # Two at once: the next message is on its way while the acceptance of the one before comes back.
@@ -33,16 +33,14 @@ class Outgoing:
     payload: bytes
     deadline: float
 
-    def header_now(self, device: str, receiver: str) -> bytes:
-        """Return the header with what is known only when it is sent."""
-        header = self.header
-        if isinstance(header, TensorHeader):
-            sent = Event("sent", device, header.tensor, receiver, time.time_ns())
-            left_s = self.deadline - time.monotonic()
-            # Who is further on gives up a little earlier, so that it can still say why.
-            left_s -= min(_EARLIER_S, _EARLIER * left_s)
-            header = replace(header, left_s=left_s, events=(*header.events, sent))
-        return header_bytes(header)
+    def header_now(self) -> bytes:
+        """Return the header with the seconds that are left when it is sent."""
+        if isinstance(self.header, Failure):
+            return failure_bytes(self.header)
+        left_s = self.deadline - time.monotonic()
+        # Who is further on gives up a little earlier, so that it can still say why.
+        left_s -= min(_EARLIER_S, _EARLIER * left_s)
+        return header_bytes(replace(self.header, left_s=left_s))
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,8 @@ class Sent:
     ----------
     reason
         None if it was accepted.
+    sent_ns
+        By `time.time_ns()`: when what arrived was sent; None where an acceptance got lost, and nobody knows.
     seconds, size_bytes
         How long that took, and how large header and payload were.
     is_lasting
@@ -61,6 +61,7 @@ class Sent:
 
     message: Outgoing
     reason: str | None
+    sent_ns: int | None = None
     seconds: float = 0.0
     size_bytes: int = 0
     is_lasting: bool = False
@@ -119,12 +120,14 @@ class Outbox:
         while (left_s := message.deadline - time.monotonic()) > 0 and not self._closed.is_set():
             if not self._is_wanted(message):
                 return Sent(message, "its request has ended")
-            began = time.monotonic()
-            header = message.header_now(self._network.name, self._neighbour)
+            began, sent_ns = time.monotonic(), time.time_ns()
+            header = message.header_now()
             reply = self._network.send(self._neighbour, message.kind, header, message.payload, left_s)
             if reply.outcome is Outcome.ACCEPTED:
                 size_bytes = len(header) + len(message.payload)
-                return Sent(message, None, time.monotonic() - began, size_bytes)
+                seconds = time.monotonic() - began
+                known_ns = None if reply.data == REPEATED else sent_ns
+                return Sent(message, None, known_ns, seconds, size_bytes)
             if reply.outcome is Outcome.REFUSED:
                 return Sent(message, f"{self._neighbour} refused it: {reply.reason}", is_lasting=True)
             self._closed.wait(min(pause_s, max(0.0, message.deadline - time.monotonic())))

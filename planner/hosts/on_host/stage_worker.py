@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.hosts.on_host.host_manifest import HostedStage
-from planner.hosts.on_host.messages import Event
 from planner.hosts.on_host.open_requests import OpenRequest
 from planner.hosts.on_host.stage_runtime import StageRuntime
 
@@ -25,10 +24,11 @@ class Ready:
 
 @dataclass(frozen=True)
 class Computed:
-    """What a stage gave, and when it ran."""
+    """What a stage gave, and when it ran, by `time.time_ns()`."""
 
     outputs: Mapping[str, Any]
-    events: tuple[Event, Event]
+    started_ns: int
+    finished_ns: int
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,11 @@ class StageWorker:
 
     def __init__(
         self,
-        device: str,
         stages: Mapping[tuple[int, int], StageRuntime],
         feeds: Callable[[Ready], Mapping[str, Any] | None],
         done: Callable[[Ready, Computed | NotComputed], None],
     ) -> None:
-        self._device, self._stages, self._feeds, self._done = device, stages, feeds, done
+        self._stages, self._feeds, self._done = stages, feeds, done
         self._queue: queue.Queue[Ready | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
@@ -86,14 +85,11 @@ class StageWorker:
 
     def _computed(self, ready: Ready, feeds: Mapping[str, Any]) -> Computed | NotComputed:
         number = ready.stage.number
-        started = self._event("started", number)
+        started_ns = time.time_ns()
         try:
             outputs = self._stages[ready.request.plan, number].run(feeds)
         except MemoryError:
             return NotComputed(f"stage {number} needs more memory than there is", is_lasting=False)
         except Exception as exc:  # noqa: BLE001 (its request ends with it, the host goes on)
             return NotComputed(f"stage {number} failed: {exc}", is_lasting=True)
-        return Computed(outputs, (started, self._event("finished", number)))
-
-    def _event(self, kind: str, number: int) -> Event:
-        return Event(kind, self._device, str(number), "", time.time_ns())
+        return Computed(outputs, started_ns, time.time_ns())

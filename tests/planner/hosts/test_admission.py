@@ -9,7 +9,7 @@ from planner.hosts.on_host.messages import Busy, Refused
 
 
 def asked(client: str = "c", deadline: float = 10.0) -> Admitted:
-    return Admitted(client, deadline, {"y"})
+    return Admitted(client, deadline, {(0, 1)})
 
 
 @given(
@@ -102,8 +102,8 @@ def test_late_requests_and_those_of_a_client_that_left_are_found():
 def test_earlier_attempts_at_a_request_are_known_by_the_first_letters_of_its_name():
     admission: Admission[str] = Admission(1, 8)
     first, second, third = ("a" * 24 + number * 8 for number in "123")
-    assert admission.admit(first, Admitted("c", 1.0, {"y"}), "m1")
-    assert not admission.admit(second, Admitted("c", 1.0, {"y"}), "m2")
+    assert admission.admit(first, Admitted("c", 1.0, {(0, 1)}), "m1")
+    assert not admission.admit(second, Admitted("c", 1.0, {(0, 1)}), "m2")
     assert admission.earlier_attempts(second, "c") == [first]
     assert admission.earlier_attempts(second, "another") == []
     assert admission.earlier_attempts("b" * 32, "c") == []

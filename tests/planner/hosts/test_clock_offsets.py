@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, exchange
+from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, clock_bytes, exchange
 from planner.hosts.on_host.messages import BadMessageError
 
 HOUR_NS = 3_600_000_000_000
@@ -39,10 +39,8 @@ def test_nothing_is_known_before_the_first_message():
     assert ClockOffset().best is None
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"3", b"[1]", b"[1, 2, 3]", b"[1, -2]", b'[1, "2"]', b"[1e400, 1]", b"{}"]
-)
+@pytest.mark.parametrize("data", [b"", b"3", b"[1, 2]", bytes(15), bytes(17)])
 def test_another_answer_is_a_bad_message(data):
     with pytest.raises(BadMessageError):
         clock_answer(data)
-    assert clock_answer(b"[1, 2]") == (1, 2)
+    assert clock_answer(clock_bytes(1, 2)) == (1, 2)

@@ -28,7 +28,7 @@ def plan_of(stages: list[tuple[list[str], list[str]]]) -> HostedPlan:
         )
         for name in names
     }
-    return HostedPlan("p", (), (), tuple(hosted), tensors)
+    return HostedPlan("p", (), (), tuple(hosted), tensors, {})
 
 
 @given(st.data())
@@ -51,7 +51,7 @@ def test_each_stage_starts_once_when_the_last_of_its_inputs_is_there(data):
     assert request.is_complete(plan)
 
 
-PLANS = (HostedPlan("p", (), (), (), {}),)
+PLANS = (HostedPlan("p", (), (), (), {}, {}),)
 
 
 def opened(requests: OpenRequests, name: str, deadline: float = 1.0, to: tuple[str, ...] = ()) -> OpenRequest:

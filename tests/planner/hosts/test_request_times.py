@@ -8,7 +8,7 @@ from made_records import made_manifest
 
 from planner.errors import HostError
 from planner.hosts.measure_requests import percentiles
-from planner.hosts.on_host.messages import Event
+from planner.hosts.request_events import Event
 from planner.hosts.request_times import SpanKind, request_times
 
 MS = 1_000_000

@@ -11,7 +11,7 @@ from made_records import made_manifest
 
 from planner.errors import OutputError
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage
-from planner.hosts.routing import PlanRoutes, next_hops, spec_of
+from planner.hosts.routing import PlanRoutes, next_hops, spec_of, tensor_numbers
 from planner.plan.manifest import Manifest, Port, StageEntry
 from planner.plan.plan_record import Cut, WireFormat
 
@@ -213,3 +213,22 @@ def test_the_next_hop_is_a_neighbour_on_the_way_in_both_directions():
     hops = {("a", "b"), ("b", "c"), ("c", "d")}
     assert next_hops(hops, "a") == {"b": "b", "c": "b", "d": "b"}
     assert next_hops(hops, "d") == {"c": "c", "b": "c", "a": "c"}
+
+
+def test_every_host_and_client_calls_a_tensor_by_the_same_number():
+    manifest = manifest_of("xw", "yz", [("b", ["x"], ["t"]), ("a", ["t", "w"], ["y", "z"])])
+    numbers = tensor_numbers(manifest)
+    assert sorted(numbers) == sorted("xwtyz")
+    assert sorted(numbers.values()) == list(range(5))
+    routes = PlanRoutes(manifest, line("a", "b"))
+    for device in "ab":
+        hosted = routes.hosted(device, "p", {})
+        assert hosted.numbers == numbers
+        assert {name: number for number, name in hosted.names.items()} == numbers
+
+
+def test_more_tensors_than_messages_can_number_are_refused():
+    most = [f"t{number}" for number in range(2**16)]
+    assert max(tensor_numbers(manifest_of(most, [], [])).values()) == 2**16 - 1
+    with pytest.raises(OutputError, match="65537 tensors"):
+        tensor_numbers(manifest_of([*most, "x"], [], []))

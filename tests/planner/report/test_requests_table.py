@@ -28,9 +28,17 @@ RECORD = RequestsRecord(
     predicted_latency_s=0.02,
     predicted_per_s=61.3,
     round_trip=times(0.0321),
+    message_bytes=58,
+    incomplete_events=2,
     parts=(
         PartTimes(part="compute", way=("camera",), predicted_s=0.004, measured=times(0.005)),
-        PartTimes(part=LONG, way=("camera", "gateway", "server"), predicted_s=0.01, measured=times(0.0111)),
+        PartTimes(
+            part=LONG,
+            way=("camera", "gateway", "server"),
+            predicted_s=0.01,
+            message_s=0.00094,
+            measured=times(0.0111),
+        ),
         PartTimes(part="y", way=("server", "camera"), predicted_s=None, measured=times(0.0012)),
     ),
 )
@@ -71,6 +79,9 @@ def test_requests_are_told_beside_the_plan(width):
     assert "200 of 203 requests answered, 50.0 per second; 7 were sent again" in text
     assert "61.3 per second" in text
     assert "3 failed: server: it has gone" in text
+    told = " ".join(text.split())
+    assert "a message has 58 bytes beside its tensor, which predictions leave out: 0.94 ms" in told
+    assert "hosts did not tell everything of 2 of them" in told
 
 
 def test_requests_without_an_answer_have_no_times():

@@ -1,4 +1,4 @@
-"""What a message weighs on its way, counted between two connections."""
+"""What a message weighs on its way, counted between two connections; and who hears what is told."""
 
 import contextlib
 import threading
@@ -15,11 +15,11 @@ from running_hosts import RunningHosts
 from tcp_relay import TcpRelay
 
 from planner.hosts.on_host.host_manifest import NETWORK
+from planner.hosts.on_host.messages import HEADER_BYTES
 from planner.hosts.on_host.network import TENSOR, Incoming, Network, Outcome
 
 LONG_S = 20.0
 MESSAGES = 20
-HEADER_BYTES = 25
 HEADER = bytes(HEADER_BYTES)
 
 
@@ -77,3 +77,19 @@ def test_a_message_weighs_what_is_said_beside_its_tensor(ends, size):
     assert weighs - 8 <= forth <= weighs + 8 + records
     assert forth - size <= (85 if is_encrypted else 65) + records
     assert back <= (100 if is_encrypted else 55)
+
+
+def test_what_is_told_comes_from_whom_it_may_come_and_is_not_waited_for(ends):
+    gateway, server, relay = ends
+    heard: list[tuple[str, bytes]] = []
+    server.hear(["gateway"], lambda sender, content: heard.append((sender, content)))
+    connect(gateway, server, lambda message: message.accept())
+    server.tell("gateway", b"nobody hears this")
+    wait_until(lambda: gateway.tell("server", b"told") or len(heard) > 0)
+    assert set(heard) == {("gateway", b"told")}
+    relay.stall()
+    began = time.monotonic()
+    for _ in range(1000):
+        gateway.tell("server", bytes(4096))
+    assert time.monotonic() - began < LONG_S
+    relay.mend()
