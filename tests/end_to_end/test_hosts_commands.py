@@ -1,7 +1,9 @@
 """`plan deploy`, `plan request`, `plan hosts`, and `serve.py` itself: what each says and how it ends."""
 
+import ctypes
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -187,3 +189,14 @@ def test_an_address_that_is_taken_is_told(running):
     assert code == 1
     assert "serve.py: " in err
     assert "Traceback" not in err
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "tgkill"), reason="the system has no tgkill")
+def test_a_host_ends_whichever_of_its_threads_is_given_the_signal(plan, tmp_path):
+    def signal_another_thread(pid: int) -> None:
+        other = next(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if int(task.name) != pid)
+        assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
+
+    with RunningHosts(plan, tmp_path / "deploy", DEVICES) as hosts:
+        hosts.start("gateway")
+        assert hosts.interrupt("gateway", signal_another_thread) == 0

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from planner.hosts.deploy import deploy
@@ -73,6 +74,15 @@ class RunningHosts:
         process = self._processes.pop(device)
         process.terminate()
         return process.wait(_START_S)
+
+    def interrupt(self, device: str, send: Callable[[int], object]) -> int:
+        """Let something be sent to a host's process that ends it, and return its exit code."""
+        process = self._processes.pop(device)
+        send(process.pid)
+        try:
+            return process.wait(_START_S)
+        finally:
+            process.kill()
 
     def suspend(self, device: str) -> None:
         """Let a host do nothing until it is resumed."""

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent
+_WAKE_S = 0.5
 
 
 def main() -> int:
@@ -51,7 +52,9 @@ def main() -> int:
             f"{manifest.device} serves {len(stages)} stages of deployment {manifest.deployment[:12]}",
             flush=True,
         )
-    stop.wait()
+    # A signal that another thread was given is seen when this one wakes.
+    while not stop.wait(_WAKE_S):
+        pass
     host.close()
     return 0
 
