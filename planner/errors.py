@@ -11,12 +11,11 @@ PlannerError
 └── HostError       a host cannot be reached, or a request has no answer
 """
 
+from profiling.errors import SplitquantError
 
-class PlannerError(Exception):
-    """Base of every error that `planner` raises on purpose; each argument is a line for the user."""
 
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.args))
+class PlannerError(SplitquantError):
+    """Base of every error that `planner` raises on purpose."""
 
 
 class UsageError(PlannerError):
