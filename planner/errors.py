@@ -7,6 +7,7 @@ PlannerError
 ├── ProblemError    a table of costs is no placement problem
 ├── SolverError     the solver is missing or gave no answer
 ├── RebuildError    the mixed model or a stage is not what the plan says
+├── NoPlanError     something was asked of a plan that was not found, or not delivered
 ├── OutputError     a plan folder cannot be written or read
 └── HostError       a host cannot be reached, or a request has no answer
 """
@@ -40,6 +41,10 @@ class SolverError(PlannerError):
 
 class RebuildError(PlannerError):
     """The mixed model or a stage is not what the plan says."""
+
+
+class NoPlanError(PlannerError):
+    """Something was asked of a plan that was not found, or not delivered."""
 
 
 class OutputError(PlannerError):

@@ -10,12 +10,11 @@ from planner.cli.exit_codes import BAD_INPUT, OK, USAGE
 from planner.cli.interrupts import INTERRUPT
 from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
-from planner.errors import UsageError
 from planner.json_record import to_json
 from planner.report.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.schema import Scenario
-from planner.scenario.several_models import SeveralModels
+from planner.scenario.several_models import scenario_of_one
 from profiling.printable_text import shown
 
 EXAMPLES = examples(
@@ -93,12 +92,7 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
 
 def _of_one_model(path: Path, model: str | None, settings: Settings) -> Scenario:
     """Return the scenario of a file, of the model that is named if it holds several."""
-    loaded = load_ready_models(path, settings or ())
-    if isinstance(loaded, SeveralModels):
-        return loaded.scenario_of(model)
-    if model is not None:
-        raise UsageError(f"--model {model}: {path} holds one model")
-    return loaded
+    return scenario_of_one(load_ready_models(path, settings or ()), model, str(path))
 
 
 def _bundle(loaded: Scenario, device: str | None, folder: Path) -> int:
