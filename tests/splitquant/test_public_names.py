@@ -66,7 +66,7 @@ def test_every_public_name_is_there_and_documented():
 
 def test_type_checkers_see_the_names_that_programs_see():
     tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
-    (seen,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = next(node for node in tree.body if isinstance(node, ast.If))
     imported = {(alias.name, node.module) for node in seen.body for alias in node.names}
     assert imported == set(sq._HOME_OF.items())
 
