@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import UsageError
 from planner.formatting import MILLI
-from profiling.errors import naming_runtime_errors
 from profiling.progress import Progress, silent
+from splitquant._calls import public_call
 from splitquant._scenarios import ScenarioSource, one_model
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -152,7 +152,7 @@ class Comparison:
         from planner.output.comparison_folder import write_comparison
 
         target = Path(folder).expanduser()
-        with naming_runtime_errors():
+        with public_call():
             write_comparison(self._result, target)
         return target
 
@@ -266,7 +266,7 @@ def compare(
         verify=verify,
     )
     sweep, request = compare_request(options, chosen, jobs)
-    with naming_runtime_errors():
+    with public_call():
         result = compare_scenario(chosen, sweep, request, progress or silent)
     return Comparison(result.record, result)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import NoPlanError, UsageError
 from planner.formatting import MILLI, size_text
 from planner.plan.plan_record import Cut, Plan
-from profiling.errors import naming_runtime_errors
 from profiling.progress import Progress, silent
+from splitquant._calls import public_call
 from splitquant._scenarios import Scenario, ScenarioSource, one_model, scenario_of
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -329,7 +329,7 @@ def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanR
     from planner.report.plan_tables import undelivered_text
     from planner.run import plan_scenario
 
-    with naming_runtime_errors():
+    with public_call():
         outcome = plan_scenario(chosen, progress or silent)
     return PlanResult(outcome.plan, undelivered_text(outcome), outcome)
 
@@ -357,7 +357,7 @@ def plan_models(scenario: ScenarioSource, *, progress: Progress | None = None) -
     from planner.report.plan_tables import undelivered_models_text, undelivered_text
     from planner.run_models import plan_models as plan_several
 
-    with naming_runtime_errors():
+    with public_call():
         outcome = plan_several(several, progress or silent)
     results = {
         name: PlanResult(own.plan, undelivered_text(own), own) for name, own in outcome.outcomes.items()
@@ -432,7 +432,7 @@ def run(
     path = Path(folder).expanduser()
     refuse_several(path)
     stages = exported_stages(path, stage)
-    with naming_runtime_errors():
+    with public_call():
         return run_stages(stages, _run_source(inputs, [port.name for port in stages.inputs]))
 
 
@@ -440,7 +440,7 @@ def _run_source(inputs: Any, names: Sequence[str]) -> "Path | Mapping[str, npt.N
     if isinstance(inputs, str | os.PathLike):
         return Path(inputs).expanduser()
     if isinstance(inputs, Mapping):
-        return inputs
+        return {str(name): value for name, value in inputs.items()}
     if len(names) != 1:
         raise UsageError(f"inputs: there are several, give a mapping: {', '.join(names)}")
     return {names[0]: inputs}

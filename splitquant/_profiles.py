@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from planner.errors import OutputError
 from planner.formatting import MILLI
-from profiling.errors import naming_runtime_errors
 from profiling.progress import Progress, silent
+from splitquant._calls import public_call
 from splitquant._scenarios import ScenarioSource, scenario_of
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -121,5 +121,5 @@ def profile(
 
     from planner.costs.device_profiles import profile_here
 
-    with naming_runtime_errors():
+    with public_call():
         return ProfileResult(profile_here(chosen, device or chosen.source, progress or silent))

@@ -19,6 +19,8 @@ from planner.scenario.data_schema import ImageSpec, SampleSpec
 from planner.scenario.loader import parse_scenario
 from profiling.arrays import Array, Feeds
 
+_GIVEN = "inputs"  # what messages call arrays in memory
+
 
 @dataclass(frozen=True, slots=True)
 class RunInput:
@@ -68,7 +70,7 @@ def given_run_input(
         If something is missing or does not fit.
     """
     inputs = [Input(port.name, port.dtype, port.shape, port.channels_last) for port in ports]
-    return _ArrayInput(_GivenArrays(arrays), outer, folder, "inputs").given(inputs)
+    return _ArrayInput(_GivenArrays(arrays), outer, folder, _GIVEN).given(inputs)
 
 
 def _image_input(
@@ -150,7 +152,11 @@ class _GivenArrays:
         self._arrays = arrays
 
     def named(self, choose: Callable[[Sequence[str]], str]) -> Array:
-        return np.asarray(self._arrays[choose(list(self._arrays))])
+        name = choose(list(self._arrays))
+        try:
+            return np.asarray(self._arrays[name])
+        except (ValueError, TypeError, RuntimeError) as exc:  # lists of different lengths, tensors elsewhere
+            raise DataError(f"{_GIVEN}: {name!r} is no array: {exc}") from exc
 
 
 class _ArrayInput:

@@ -15,6 +15,7 @@ import onnxruntime as ort
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from planned_models import scenario_content
 
 import splitquant as sq
 from planner.cli.commands import main
@@ -85,6 +86,28 @@ def test_saving_twice_and_elsewhere_gives_the_same_folder(planned, tmp_path):
         assert after.keys() == before.keys()
         assert all(after[name] == before[name] for name in before if name.endswith((".onnx", "plan.json")))
     assert content(sq.load_plan(first).plan) == content(planned.plan)
+
+
+def test_a_plan_with_large_weights_is_saved_twice(tmp_path):
+    weights = np.random.default_rng(0).normal(size=(600, 600)).astype(np.float32) / 24
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        large (float[1, 600] x) => (float[1, 600] y) {
+            h = MatMul (x, w)
+            r = Relu (h)
+            y = MatMul (r, w)
+        }"""
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    samples = np.random.default_rng(1).normal(size=(12, 1, 600)).astype(np.float32)
+    result = sq.plan(scenario_content(tmp_path, model, {"x": samples}))
+    first, second = result.save(tmp_path / "first"), result.save(tmp_path / "second")
+    result.save(first)
+    answers = [sq.run(folder, samples)["y"].tobytes() for folder in (first, second)]
+    assert answers[0] == answers[1]
+    for name in files_of(first):
+        if ".onnx" in name:
+            assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
 def test_a_folder_of_others_is_never_overwritten(planned, saved, tmp_path):
@@ -197,21 +220,36 @@ class StopError(Exception):
     """What a progress callback raises."""
 
 
-def test_a_progress_that_raises_ends_the_call_and_the_next_one_goes_on(here, tmp_path):
-    scenario = sq.load_scenario("scenario.yaml", profiling={"rounds": 4, "noise_samples": 3})
-    for error in (StopError, KeyboardInterrupt):
-        seen = []
+@pytest.mark.parametrize(
+    ("where", "error", "noise_samples"),  # so many that noise is not in the cache yet
+    [
+        ("reading the model", StopError, 3),
+        ("noise", StopError, 4),
+        ("noise", KeyboardInterrupt, 5),
+        ("solving", KeyboardInterrupt, 6),
+        ("running the stages", StopError, 7),
+    ],
+)
+def test_a_progress_that_raises_ends_the_call_and_the_next_one_goes_on(here, where, error, noise_samples):
+    scenario = sq.load_scenario("scenario.yaml", profiling={"rounds": 3, "noise_samples": noise_samples})
+    seen = []
 
-        def stop(what: str, done: int, total: int, error=error, seen=seen) -> None:
-            seen.append((what, done, total))
-            if what == "noise" and done:
-                raise error
+    def stop(what: str, done: int, total: int) -> None:
+        seen.append((what, done, total))
+        if what == where and done:
+            raise error
 
-        with pytest.raises(error):
-            sq.plan(scenario, progress=stop)
-        assert seen
-        assert all(0 <= done <= total for _, done, total in seen)
+    with pytest.raises(error):
+        sq.plan(scenario, progress=stop)
+    assert all(0 <= done <= total for _, done, total in seen)
     assert sq.plan(scenario).is_delivered
+
+
+def test_an_interrupt_of_the_users_metric_is_an_interrupt(here, tmp_path):
+    body = "    os.kill(os.getpid(), signal.SIGINT)\n    return 1.0\n"
+    (tmp_path / "interrupted_metric.py").write_text(f"import os, signal\ndef m(outputs, labels):\n{body}")
+    with pytest.raises(KeyboardInterrupt):
+        sq.plan(sq.load_scenario("scenario.yaml", metric=f"{tmp_path}/interrupted_metric:m"))
 
 
 def test_several_models_are_planned_and_saved_together(here, tmp_path):
@@ -266,6 +304,8 @@ def test_one_stage_after_the_other_answers_as_all_together(saved):
         ({}, "inputs: has no array 'x'"),
         ({"x": np.zeros((2, 3), np.float32)}, "inputs: 'x' wants float32, shape [1, 2, 8, 8]"),
         (["a", "b"], "inputs: 'x' wants float32"),
+        ({1: SAMPLES}, "inputs: has no array 'x'; it has 1"),
+        (None, "inputs: 'x' wants float32"),
         ("nowhere.npz", "--input nowhere.npz: nowhere.npz does not exist"),
         (np.zeros((0, 2, 8, 8), np.float32), "inputs: holds no samples"),
     ],

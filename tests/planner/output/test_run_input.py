@@ -67,6 +67,7 @@ def test_arrays_in_memory_are_read_as_those_of_a_file(tmp_path):
         ({}, "inputs: has no array 'x'; it has none"),
         ({"X": np.zeros(1)}, "inputs: has no array 'x'; it has X"),
         ({"x": [["a"]]}, "inputs: 'x' wants float32"),
+        ({"x": [[1.0], [1.0, 2.0]]}, "inputs: 'x' is no array: setting an array element"),
         ({"x": np.zeros((0, 3, 4, 6), np.float32)}, "inputs: holds no samples"),
     ],
 )
