@@ -178,7 +178,7 @@ class Comparison:
                 heading(f"Comparison, {self._in_words()}"),
                 html_table((f"from {unit}", "to", "plan", "best plan"), ranges) if ranges else "",
                 html_table((unit or "budgets", "plan", "latency ms", "status"), rows) if rows else "",
-                *(paragraph(row.reason) for row in self.record.rows[:1] if row.reason),
+                *(paragraph(text) for text in dict.fromkeys(row.reason for row in self.record.rows) if text),
             )
         )
 

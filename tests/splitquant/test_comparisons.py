@@ -7,7 +7,7 @@ import matplotlib as mpl
 import msgspec
 import numpy as np
 import pytest
-from made_records import made_comparison
+from made_records import made_comparison, made_fleet
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -148,6 +148,17 @@ def test_a_row_without_a_plan_stays_in_the_frame(scenario):
     assert frame["latency_s"].isna().all()
     assert all(frame["reason"])
     assert pd.api.types.is_integer_dtype(frame["plan"].dtype)
+
+
+def test_a_fleet_has_a_row_per_class_and_bandwidth(compared):
+    pytest.importorskip("pandas")
+    fleet = made_fleet()
+    result = replace(compared, record=made_comparison(fleet=fleet))
+    frame = result.to_dataframe()
+    assert list(frame["device_class"]) == [row.device_class for row in fleet.rows]
+    assert list(frame["reason"]) == [row.reason for row in fleet.rows]
+    with pytest.raises(sq.UsageError):
+        result.plot()
 
 
 def test_without_pandas_a_frame_says_what_to_install(compared, monkeypatch):
