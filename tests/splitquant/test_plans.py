@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -248,8 +249,12 @@ def test_a_progress_that_raises_ends_the_call_and_the_next_one_goes_on(here, whe
 def test_an_interrupt_of_the_users_metric_is_an_interrupt(here, tmp_path):
     body = "    os.kill(os.getpid(), signal.SIGINT)\n    return 1.0\n"
     (tmp_path / "interrupted_metric.py").write_text(f"import os, signal\ndef m(outputs, labels):\n{body}")
-    with pytest.raises(KeyboardInterrupt):
-        sq.plan(sq.load_scenario("scenario.yaml", metric=f"{tmp_path}/interrupted_metric:m"))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a notebook
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sq.plan(sq.load_scenario("scenario.yaml", metric=f"{tmp_path}/interrupted_metric:m"))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_several_models_are_planned_and_saved_together(here, tmp_path):
