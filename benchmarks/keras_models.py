@@ -34,8 +34,9 @@ from planner.scenario.schema import Scenario
 from planner.verification.error_budgets import cautious_noise
 from planner.verification.measure_errors import measure_errors
 from planner.verification.time_side_by_side import TimedStage, time_side_by_side
-from profiling.quantization.quantize import quantize
-from profiling.runtime.open_session import Optimization, open_session, run_session
+from profiling.on_device.session_options import Optimization
+from profiling.quantization.qdq_model import quantize
+from profiling.runtime.open_session import open_session, run_session
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "benchmarks" / "keras-models.jsonl"

@@ -40,7 +40,7 @@ from profiling.noise.noise_power import noise_power
 from profiling.on_device.timing import time_interleaved
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.precision import Precision
-from profiling.quantization.quantize import QUANTIZED_SUFFIX
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 from profiling.runtime.open_session import open_session, run_session
 
 _SCENARIOS = Path(__file__).parent.parent / "scenarios"

@@ -41,7 +41,7 @@ from profiling.arrays import Feeds
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.measurement_order import FORMAT
 from profiling.onnx_io.external_weights import save
-from profiling.quantization.quantize import Scheme
+from profiling.quantization.qdq_model import Scheme
 from profiling.records.json_files import save_json
 from profiling.records.profile import Profile, load_profile
 from profiling.records.profile_diff import diff_profiles

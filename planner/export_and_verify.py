@@ -17,10 +17,10 @@ from planner.user_objects import load_metric
 from planner.verification.acceptance import broken_budget_sentences, require_equal_chain, with_measured
 from planner.verification.verify import verify
 from profiling.errors import ModelError
-from profiling.onnx_io.load import model_hash
+from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import Scheme
+from profiling.quantization.qdq_model import Scheme
 
 
 def export_plan(plan: Plan, progress: Progress = silent) -> BuiltModels:
@@ -56,10 +56,10 @@ def verify_plan(
     target = VerificationTarget(models.source, folder / "model.onnx", files, levels)
     if model_hash(models.graph.model) != plan.model_sha256:
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
-    shown = verify(target, data.evaluation, runtime, load_metric(scenario.metric), progress)
-    require_equal_chain(shown)
-    plan = with_measured(plan, scenario, shown)
-    return Outcome(plan, None, {}, broken_budget_sentences(scenario, shown))
+    verification = verify(target, data.evaluation, runtime, load_metric(scenario.metric), progress)
+    require_equal_chain(verification)
+    plan = with_measured(plan, scenario, verification)
+    return Outcome(plan, None, {}, broken_budget_sentences(scenario, verification))
 
 
 def _planned_schemes(plan: Plan, scenario: Scenario) -> dict[str, Scheme]:

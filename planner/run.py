@@ -5,7 +5,7 @@ It ends with values, and the caller writes them, as `planner.cli` does with `pla
 - `planner.run_models.plan_models`: several models that share devices
 - `planner.export_and_verify`: a saved plan, built again or measured again
 - `planner.comparison.compare.compare_scenario`: plans over bandwidths and budgets
-- `planner.costs.device_profiles.profile_here`: the profile of this machine as one of the devices
+- `planner.profile_device.profile_here`: the profile of this machine as one of the devices
 - `planner.output.run_exported.run_folder`: runs an exported plan on samples
 - `planner.problem_io.solve_file.solve_file`: solves a problem that is given as a file
 """
@@ -44,10 +44,12 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     target = verification_target(prepared, built)
     errors = measured.calibration_errors(target, progress)
     plan = assemble_plan(solved.with_calibrated_noise(errors), solved.found, state.rounds)
-    shown = verify(target, prepared.evaluation, prepared.runtime, prepared.metric, progress)
-    require_equal_chain(shown)
-    plan = with_measured(plan, scenario, shown)
-    return Outcome(plan, built, measured.profiles(state.latency), broken_budget_sentences(scenario, shown))
+    verification = verify(target, prepared.evaluation, prepared.runtime, prepared.metric, progress)
+    require_equal_chain(verification)
+    plan = with_measured(plan, scenario, verification)
+    return Outcome(
+        plan, built, measured.profiles(state.latency), broken_budget_sentences(scenario, verification)
+    )
 
 
 def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) -> tuple[LoopState, SolvedPlan]:
@@ -62,7 +64,7 @@ def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) ->
         timings = measured.timings(solved.configuration, progress)
         if not timings:
             break
-        state = state.with_timing(measured, solved, solved.choice, timings).believing_last()
+        state = state.with_timing(measured, solved, solved.choice, timings).with_last_correction()
         state, solved = _solve(measured, state)
     if solved.is_plan and state.timed:
         state, solved = _best_timed(measured, state, solved, progress)
@@ -71,12 +73,13 @@ def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) ->
 
 
 def _solve(measured: MeasuredScenario, state: LoopState) -> tuple[LoopState, SolvedPlan]:
-    """Formulate under the costs that are believed, and search the noise limit that keeps the error budgets.
+    """Formulate under the current costs, and search the noise limit that keeps the error budgets.
 
     Where there are any, each plan that a limit gives is built and run on held-back data, once.
     """
     planning = measured.planning_problem(state.latency)
-    found = measured.noise_limit_search.solve_and_try_out(planning.formulate(), state.search_state)
+    problem = planning.formulate()
+    found = measured.noise_limit_search.solve_and_try_out(problem, state.search_state)
     return replace(state, search_state=found.state), SolvedPlan(planning, found)
 
 
@@ -85,8 +88,10 @@ def _best_timed(
 ) -> tuple[LoopState, SolvedPlan]:
     """Time plans in one precision that may be as good, and return the best of all that were timed."""
     search, last = measured.noise_limit_search, state.timed[-1]
-    uniform, seen = search.uniform_precision_plans(solved.found.problem, state.near_best, state.search_state)
-    state = replace(state, search_state=seen)
+    uniform, search_state = search.uniform_precision_plans(
+        solved.found.problem, state.timing_threshold, state.search_state
+    )
+    state = replace(state, search_state=search_state)
     for result in uniform:
         if result.choice is not None and not state.was_timed(result.choice):
             timings = measured.timings(configuration_of(solved.found.problem, result.choice), progress)
@@ -94,9 +99,10 @@ def _best_timed(
     best = state.best
     if best is last and solved.choice == last.choice:  # it is proved under the costs that it showed
         return state, solved
-    state = state.believing_best()
+    state = state.with_best_correction()
     planning = measured.planning_problem(state.latency)
-    proved = search.bound_for(planning.formulate(), best.choice, state.search_state)
+    problem = planning.formulate()
+    proved = search.bound_for(problem, best.choice, state.search_state)
     return state, SolvedPlan(planning, proved)
 
 

@@ -62,7 +62,7 @@ def _solve_and_refine_models(
         timings = _time_models(models, solved, solved.choice, progress)
         if not all(timings):
             break
-        state = state.with_timing(models, solved, solved.choice, timings).believing_last()
+        state = state.with_timing(models, solved, solved.choice, timings).with_last_correction()
         state, solved = solve_models(models, state)
     if solved.is_plan and state.timed:
         state = _time_uniform_models(models, state, solved, progress)
@@ -79,7 +79,7 @@ def _time_uniform_models(
     joint = solved.found.joint
     for result in uniform_precision_plans(joint.problem, models.options):
         choice = result.choice
-        if choice is None or (result.objective or 0.0) > state.near_best or state.was_timed(choice):
+        if choice is None or (result.objective or 0.0) > state.timing_threshold or state.was_timed(choice):
             continue
         keeps, _ = keep_budgets(models, joint, choice, [one.search_state for one in state.states])
         timings = _time_models(models, solved, choice, progress) if keeps else [{}]
@@ -120,14 +120,17 @@ def _model_outcome(
             requests_per_s=several.requests_per_s and several.requests_per_s * several.models[model].share,
         ),
     )
-    shown = verify(
+    verification = verify(
         target, measured.prepared.evaluation, measured.prepared.runtime, measured.prepared.metric, progress
     )
-    require_equal_chain(shown)
+    require_equal_chain(verification)
     scenario = measured.scenario
     profiles = measured.profiles(state.states[model].latency)
     return Outcome(
-        with_measured(plan, scenario, shown), built, profiles, broken_budget_sentences(scenario, shown)
+        with_measured(plan, scenario, verification),
+        built,
+        profiles,
+        broken_budget_sentences(scenario, verification),
     )
 
 

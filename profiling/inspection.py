@@ -11,13 +11,15 @@ from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obs
 from profiling.latency.kernel_tags import tag_model
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
-from profiling.onnx_io.load import default_opset, load_model, model_hash
+from profiling.on_device.session_options import Optimization
+from profiling.onnx_io.load_model import default_opset, load_model, model_hash
 from profiling.preparation.made_up_samples import made_up_samples
 from profiling.preparation.prepare import prepare_model
+from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.int8_overflow import this_cpu_overflows
-from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
-from profiling.runtime.open_session import Optimization, Runtime, Trace, open_session, run_session
+from profiling.runtime.open_session import Runtime, Trace, open_session, run_session
 
 _RUNS = 10  # for a look: more would be steadier and slower; planning measures again, interleaved
 _SAMPLES = 4  # each is a run; more would refine ranges that serve this report only

@@ -119,7 +119,7 @@ def profile(
     """
     chosen = scenario_of(scenario).of_one(model)
 
-    from planner.costs.device_profiles import profile_here
+    from planner.profile_device import profile_here
 
     with public_call():
         return ProfileResult(profile_here(chosen, device or chosen.source, progress or silent))

@@ -1,13 +1,22 @@
 """Parameters that several commands have, and how their examples are shown."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter, Token
 
-SCENARIOS = (".yaml", ".yml")  # how the names of scenario files end
+from planner.errors import ScenarioError
+
 _MOST_DIGITS = 18
+
+
+class Engine(StrEnum):
+    """What carries tensors between hosts, and starts stages there."""
+
+    ZENOH = "zenoh"
+    RAY = "ray"
 
 
 def examples(*lines: str) -> str:
@@ -33,3 +42,28 @@ Settings = Annotated[
 Json = Annotated[
     bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")
 ]
+Conversion = Annotated[
+    list[str] | None,
+    Parameter(
+        negative="", help="KEY=VALUE of the scenario's `conversion`, unless it is an ONNX file; repeatable."
+    ),
+]
+Shape = Annotated[
+    list[str] | None,
+    Parameter(negative="", help="NAME=1,3,224,224 for an input with dynamic dimensions; repeatable."),
+]
+
+
+def input_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Return name and dimensions from NAME=1,3,224,224.
+
+    Raises
+    ------
+    ScenarioError
+        If it is of another form.
+    """
+    name, _, numbers = text.rpartition("=")
+    parts = numbers.split(",")
+    if not name or not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise ScenarioError(f"--shape {text}: write NAME=1,3,224,224")
+    return name, tuple(int(part) for part in parts)

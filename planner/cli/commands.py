@@ -11,12 +11,13 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, CycloptsError, Parameter
 
-from planner.cli import compare_command, inspect_command, profile_command
+from planner.cli import compare_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
-from planner.cli.command_parameters import Json, Settings, examples, whole_number
+from planner.cli.command_parameters import Engine, Json, Settings, examples, whole_number
 from planner.cli.compare_command import compare
 from planner.cli.error_reports import report_exception
 from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, INTERRUPTED, OK, USAGE
+from planner.cli.init_command import init
 from planner.cli.inspect_command import inspect
 from planner.cli.interrupts import INTERRUPT
 from planner.cli.logging_setup import MessageOptions, messages
@@ -26,6 +27,7 @@ from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.errors import PlannerError, UsageError
 from planner.json_record import to_json
+from planner.plan.manifest import REPORT
 from planner.report.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.models_schema import scenario_schema
@@ -40,6 +42,7 @@ _EXAMPLES = """
 Examples:
 
 ```
+plan init model.onnx
 plan scenarios/quickstart.yaml
 plan scenario.yaml --set links.0.bandwidth_mbit_per_s=5 --out plans/slow
 plan profile scenario.yaml --device camera --out camera.json
@@ -98,8 +101,19 @@ def plan(
     if not json:
         console = terminal()
         console.print(plan_table(outcome.plan, read_manifest(folder)))
-        console.print(line(f"written to {folder}"), soft_wrap=True)
+        for text in (f"written to {folder}", *_next_steps(scenario, folder)):
+            console.print(line(text), soft_wrap=True)
     return OK
+
+
+def _next_steps(scenario: Path, folder: Path) -> list[str]:
+    """Return what people do with a plan."""
+    return [
+        f"next: look at {folder / REPORT}",
+        f"      plan run {folder} --input samples.npz --output answers.npz    # on this machine",
+        f"      plan deploy {folder} --out deploy    # a folder per device",
+        f"      plan compare {scenario} --bandwidth 0.1..1000    # where the best plan changes",
+    ]
 
 
 @app.command(help_epilogue=examples("plan export plans/quickstart/plan.json --out deploy"))
@@ -254,6 +268,7 @@ def schema(
 
 
 app.command(profile, help_epilogue=profile_command.EXAMPLES)
+app.command(init, help_epilogue=init_command.EXAMPLES)
 app.command(inspect, help_epilogue=inspect_command.EXAMPLES)
 app.command(compare, help_epilogue=compare_command.EXAMPLES)
 app.command(cache_app)
@@ -265,6 +280,7 @@ app.command(cache_app)
         "plan deploy comparisons/quickstart --out deploy",
         "plan deploy scenario.yaml --out links --host camera=10.0.0.5 --host gateway=10.0.0.1 --keys",
         "plan deploy plans/quickstart --out deploy --keys --host camera=10.0.0.5 --host gateway=10.0.0.1",
+        "plan deploy plans/quickstart --out app --engine ray",
     )
 )
 def deploy(
@@ -282,17 +298,24 @@ def deploy(
     insecure: Annotated[
         bool, Parameter(help="Let devices listen beyond this machine without keys.", negative=())
     ] = False,
+    engine: Annotated[
+        Engine,
+        Parameter(help="zenoh: hosts of their own; ray: a Ray Serve application, where hosts are a cluster."),
+    ] = Engine.ZENOH,
 ) -> int:
-    """Write a folder per device that serves its stages.
+    """Write a folder per device that serves its stages, or one for a Ray cluster.
 
     Of several plans all are deployed, and requests run by the one that suits the bandwidth. Of a scenario's
     file no stage is: its devices can then measure their links (plan links), before anything is planned.
     """
-    from planner.cli.host_commands import deploy_plan
+    from planner.cli.host_commands import deploy_on_ray, deploy_plan
     from planner.output.models_folder import refuse_several
 
     if folder.is_dir():
         refuse_several(folder)
+    if engine is Engine.RAY:
+        given = {"--host": host, "--keys": keys, "--insecure": insecure}
+        return deploy_on_ray(folder, out, [option for option, value in given.items() if value])
     return deploy_plan(folder, out, host, keys=keys, insecure=insecure)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,10 +38,13 @@ def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, 
     """Write a folder for each host, and say how to start them."""
     from planner.hosts.deploy import deploy
     from planner.hosts.endpoints import parse_endpoints
+    from planner.report.requests_table import raw_input_lines
 
     record = deploy(folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure)
     if insecure and not keys:
         _LOG.warning("without keys, anybody who reaches a host can send it tensors and read what it sends")
+    for text in raw_input_lines(record.raw_inputs):
+        _LOG.warning(text)
     for host in record.hosts:
         where = f"{host.address}:{host.port}"
         print_text(
@@ -48,6 +52,19 @@ def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, 
         )
     request = f"plan request {out} --input samples.npz --output answers.npz"
     print_text(shown(f"then: {request if record.plans else f'plan links {out} --out links.yaml'}"))
+    return OK
+
+
+def deploy_on_ray(folder: Path, out: Path, options: Sequence[str]) -> int:
+    """Write a Ray Serve application, and say how to start it; `options` are for hosts of their own."""
+    from planner.hosts.deploy_ray import deploy_ray, ray_resources
+
+    if options:
+        raise UsageError(f"{options[0]}: the nodes of a Ray cluster find each other: leave it out")
+    manifest = deploy_ray(folder, out)
+    for device, resources in ray_resources(manifest).items():
+        print_text(shown(f"{device}: ray start ... --resources='{resources}'"))
+    print_text(shown(f"then, in {out}: serve run --working-dir . serve_config.yaml  (see README.md there)"))
     return OK
 
 
@@ -65,7 +82,7 @@ def send_requests(
     from planner.hosts.zenoh_config import CLIENT
     from planner.output.run_exported import check_target, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
-    from planner.report.requests_table import deviation_lines, requests_table
+    from planner.report.requests_table import deviation_lines, raw_input_lines, requests_table
 
     _check_positive("--rate", rate_per_s, _MOST_PER_S)
     _check_positive("--deadline-s", deadline_s, _LONGEST_S)
@@ -97,7 +114,8 @@ def send_requests(
     if json:
         print_text(to_json(record))
     else:
-        lines = _lines(deviation_lines(record.deviations, str(folder)))
+        texts = raw_input_lines(client.deployment.raw_inputs)
+        lines = _lines(texts + deviation_lines(record.deviations, str(folder)))
         terminal().print(requests_table(record), *lines, sep="\n")
     if record.failures:
         what = "" if output_file is None else f"; {output_file} was not written"

@@ -6,13 +6,13 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from planner.cli.command_parameters import SCENARIOS, Json, examples
+from planner.cli.command_parameters import Conversion, Json, Shape, examples, input_shape
 from planner.cli.exit_codes import OK, USAGE
 from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
-from planner.errors import ScenarioError
 from planner.json_record import to_json
 from planner.report.table_style import line
+from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import load_ready_models
 from planner.scenario.several_models import SeveralModels
 
@@ -32,17 +32,8 @@ def inspect(
     ] = None,
     /,
     *,
-    conversion: Annotated[
-        list[str] | None,
-        Parameter(
-            negative="",
-            help="KEY=VALUE of the scenario's `conversion`, unless it is an ONNX file; repeatable.",
-        ),
-    ] = None,
-    shape: Annotated[
-        list[str] | None,
-        Parameter(negative="", help="NAME=1,3,224,224 for an input with dynamic dimensions; repeatable."),
-    ] = None,
+    conversion: Conversion = None,
+    shape: Shape = None,
     versions: Annotated[
         bool, Parameter(negative="", help="Show the libraries' installed and tested versions instead.")
     ] = False,
@@ -63,11 +54,11 @@ def inspect(
     from planner.report.inspection_table import inspection_table
     from planner.report.plan_tables import conversion_lines
 
-    if Path(model).suffix in SCENARIOS and not (conversion or shape):
+    if Path(model).suffix in SCENARIO_SUFFIXES and not (conversion or shape):
         loaded = load_ready_models(Path(model))
         if isinstance(loaded, SeveralModels):
             return inspect_several(loaded, json=json)
-    shapes = dict(_shape(text) for text in shape or ())
+    shapes = dict(input_shape(text) for text in shape or ())
     with terminal_progress() as progress:
         found, converted_from = inspect_source(model, conversion or (), shapes, progress)
     if json:
@@ -87,11 +78,3 @@ def _versions(*, json: bool) -> int:
     else:
         terminal().print(versions_table(found))
     return OK
-
-
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    name, _, numbers = text.rpartition("=")
-    parts = numbers.split(",")
-    if not name or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise ScenarioError(f"--shape {text}: write NAME=1,3,224,224")
-    return name, tuple(int(part) for part in parts)

@@ -1,4 +1,4 @@
-"""The command `plan profile`: measures a device, writes its bundle, or compares two profiles."""
+"""The command `plan profile`: measures a device, here or over the network, or compares two profiles."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,19 +7,21 @@ from cyclopts import Parameter
 
 from planner.cli.command_parameters import Json, Settings, examples
 from planner.cli.exit_codes import BAD_INPUT, OK, USAGE
-from planner.cli.interrupts import INTERRUPT
+from planner.cli.profile_host_commands import HostOptions, measure_on_host, write_bundle
 from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.json_record import to_json
 from planner.report.table_style import line
 from planner.scenario.loader import load_ready_models
+from planner.scenario.missing_files import missing_but_profiles
 from planner.scenario.schema import Scenario
 from planner.scenario.several_models import scenario_of_one
-from profiling.printable_text import shown
 
 EXAMPLES = examples(
     "plan profile scenario.yaml --device camera --out camera.json",
     "plan profile scenario.yaml --device camera --bundle camera",
+    "plan profile scenario.yaml --bundle camera --keys --host camera=10.0.0.5:7447",
+    "plan profile scenario.yaml --host camera=10.0.0.5:7447 --client camera-client",
     "plan profile --diff monday.json friday.json",
 )
 
@@ -32,9 +34,34 @@ def profile(
     model: Annotated[
         str | None, Parameter(help="Which of the scenario's models, if there are several.")
     ] = None,
-    out: Annotated[Path | None, Parameter(help="File to write; default DEVICE.profile.json.")] = None,
+    out: Annotated[
+        Path | None,
+        Parameter(
+            help="File to write; default DEVICE.profile.json, or with --host the one that the scenario names."
+        ),
+    ] = None,
     bundle: Annotated[
         Path | None, Parameter(help="Folder to write instead, for a device that cannot run this command.")
+    ] = None,
+    host: Annotated[
+        str | None,
+        Parameter(
+            help="NAME=ADDRESS[:PORT] of a device that serves its bundle: measure there; "
+            "with --bundle, where it will listen."
+        ),
+    ] = None,
+    client: Annotated[
+        Path | None, Parameter(help="Folder of the keys that --keys wrote for who asks.")
+    ] = None,
+    keys: Annotated[
+        bool, Parameter(help="With --bundle: make keys for the device and for who asks.", negative=())
+    ] = False,
+    insecure: Annotated[
+        bool,
+        Parameter(help="Let the device listen beyond its machine, or ask it, without keys.", negative=()),
+    ] = False,
+    deadline_s: Annotated[
+        float | None, Parameter(help="Seconds until a device has measured; default 3600.")
     ] = None,
     diff: Annotated[
         Path | None, Parameter(help="A profile to compare with another: plan profile --diff BEFORE AFTER.")
@@ -45,23 +72,29 @@ def profile(
     """Measure a scenario's model on this machine: run it on the device itself.
 
     A device that cannot install this package needs only Python 3.9, NumPy and ONNX Runtime: copy the
-    folder that --bundle writes to it and run its measure.py there, which writes the profile.
+    folder that --bundle writes to it and run its measure.py there, which writes the profile. Or, with zenoh,
+    run its profile_server.py there, and --host measures the device from here.
     """
+    options = HostOptions(host, keys, client, insecure, deadline_s)
     if diff is not None:
-        if device or out or bundle or settings:
+        if device or out or bundle or settings or options.names_any:
             return fail(USAGE, "--diff compares two profiles that exist: plan profile --diff BEFORE AFTER")
         return _diff(diff, scenario, json=json)
     if bundle is not None:
         if out is not None or json:
             return fail(USAGE, "--bundle writes no profile yet: leave out --out and --json")
-        return _bundle(_of_one_model(scenario, model, settings), device, bundle)
-    from planner.costs.device_profiles import profile_here
+        return write_bundle(_of_one_model(scenario, model, settings), device, bundle, options)
+    where = options.endpoint(device)
+    if where is not None:
+        loaded = _of_one_model(scenario, model, settings)
+        return measure_on_host(loaded, *where, options, out, _file_name(model, where[0]), json=json)
+    from planner.profile_device import profile_here
     from profiling.records.json_files import save_json
 
     loaded = _of_one_model(scenario, model, settings)
     with terminal_progress() as progress:
         record = profile_here(loaded, device or loaded.source, progress)
-    path = out or Path(".".join([*([model] if model else []), record.device, "profile.json"]))
+    path = out or Path(_file_name(model, record.device))
     try:
         save_json(record, path)
     except OSError as exc:
@@ -75,6 +108,10 @@ def profile(
         console.print(profile_table(record))
         console.print(line(f"written to {path}"), soft_wrap=True)
     return OK
+
+
+def _file_name(model: str | None, device: str) -> str:
+    return ".".join([*([model] if model else []), device, "profile.json"])
 
 
 def _diff(before: Path, after: Path, *, json: bool) -> int:
@@ -91,19 +128,9 @@ def _diff(before: Path, after: Path, *, json: bool) -> int:
 
 
 def _of_one_model(path: Path, model: str | None, settings: Settings) -> Scenario:
-    """Return the scenario of a file, of the model that is named if it holds several."""
-    return scenario_of_one(load_ready_models(path, settings or ()), model, str(path))
+    """Return the scenario of a file, of the model that is named if it holds several.
 
-
-def _bundle(loaded: Scenario, device: str | None, folder: Path) -> int:
-    from planner.costs.device_profiles import bundle_device
-    from planner.output.plan_folder import writing_bundle
-
-    name = device or loaded.source
-    with terminal_progress() as progress, writing_bundle(folder) as fresh:
-        bundle_device(loaded, name, fresh, progress)
-        INTERRUPT.check()
-    print_text(shown(f"bundle for {name} written to {folder}"))
-    print_text(shown(f"copy it to the device, run there: python3 {folder.name}/measure.py"))
-    print_text(f"then bring {name}.profile.json back and name it as profile of {name} in the scenario")
-    return OK
+    Profiles that it names need not be there: the command may be about to make them.
+    """
+    loaded = load_ready_models(path, settings or (), missing_but_profiles)
+    return scenario_of_one(loaded, model, str(path))

@@ -17,6 +17,7 @@ from planner.solver.result import SolveResult
 from planner.solver.solve_cache import solve_cached, warm_cache
 
 _CLASH = "the budgets cannot be kept together"
+_NOT_KEPT = "no plan was found that keeps the error budgets on held-back data, too"
 _MOST_ROUNDS = 12  # in which the limit on noise may fall, each time for all bandwidths
 _GAP = 1e-7  # below the 1e-6 within which lines count as equal: a wider one could hide a breakpoint
 
@@ -60,7 +61,7 @@ class Breakpoints:
         """Return where each plan is best under some budgets, and a row per bandwidth.
 
         All of these plans keep the error budgets on held-back data: while one does not, the limit on noise
-        falls for all.
+        falls for all. Where that never ends, no row has a plan.
         """
         for _ in range(_MOST_ROUNDS):
             before = len(self._plans.lines)
@@ -68,9 +69,9 @@ class Breakpoints:
             used = {*(best.plan for best in ranges), *(row.plan for row in rows if row.plan is not None)}
             noise = {self._plans.chosen[plan]: self._plans.summed_noise(plan) for plan in used}
             if not self._points.lower_noise_limit(budgets, noise):
-                break
+                return ranges, rows
             self._plans.discard(before)
-        return ranges, rows
+        return [], [_no_row(row.bandwidth, budgets, _NOT_KEPT, "unsolved") for row in rows]
 
     def _over_bandwidths(self, budgets: Mapping[str, float]) -> tuple[list[BestPlanRange], list[Row]]:
         bandwidths = self._points.sweep.bandwidths

@@ -16,7 +16,7 @@ from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import broken_budgets
 from planner.verification.time_side_by_side import TimedStage, time_side_by_side
 from planner.verification.verify import verify
-from profiling.on_device.session_options import cpu_description
+from profiling.on_device.processor import cpu_description
 from profiling.progress import Progress
 from profiling.records.cache import EntryKind, cached, entry_path, samples_hash
 

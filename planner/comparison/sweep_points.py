@@ -20,7 +20,7 @@ from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
 from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
-from profiling.on_device.session_options import cpu_description
+from profiling.on_device.processor import cpu_description
 from profiling.records.cache import EntryKind, cached, entry_path, samples_hash
 
 LATENCY, NOISE = Quantity(CostMetric.LATENCY), Quantity(CostMetric.NOISE)

@@ -1,13 +1,12 @@
 """From profiles and noise to the numbers of a placement problem.
 
-budget_limits: budgets as limits, with each budget's unit
 device_costs: what a device pays for each unit and conversion, measured or scaled from another device
-device_profiles: profiles of a scenario's devices: measured here, or read from a file
+device_profiles: profiles of a scenario's devices: measured here, or read from a file and checked
 formulation: scenario, graph and measured costs -> PlacementProblem
 name_patterns: what a scenario says of units and tensors by name or pattern
 noise_profiles: noise of tensors, units and mixed models, measured once on a few samples
 noise_saturation: from summed noise to noise at the outputs, which saturates
-profile_file: a device's profile file, read and checked against the model
+resource_budgets: budgets as limits, with the unit of each, but for those on errors
 tensor_flows: how each tensor of a graph moves between devices and formats, and what that costs
 tensor_formats: the formats in which the devices of a scenario quantize tensors
 unit_options: where and in which precision each unit can run, and what each of these options costs

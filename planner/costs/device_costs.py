@@ -8,7 +8,7 @@ from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.precision import Precision, Wire
-from profiling.quantization.quantize import Scheme
+from profiling.quantization.qdq_model import Scheme
 from profiling.records.profile import LatencyProfile, NoiseProfile
 
 

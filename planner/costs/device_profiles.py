@@ -1,27 +1,28 @@
-"""Profiles of a scenario's devices: measured here and cached, or read from a file."""
+"""Profiles of a scenario's devices: measured here and cached, or read from a file and checked."""
 
+from collections.abc import Collection, Iterator
+from itertools import product
+from math import isfinite
 from pathlib import Path
 
 import onnxruntime as ort
 
-from planner.costs.device_costs import noise_of
-from planner.costs.noise_profiles import noise_profiles
-from planner.costs.profile_file import read_profile_file
-from planner.devices.quantization_schemes import scheme_here
-from planner.devices.runtime import MEASURE_HERE, is_measured_here, measured_devices, runtime_of, setup_of
-from planner.errors import ScenarioError
+from planner.devices.runtime import is_measured_here, measured_devices, setup_of
 from planner.inputs.calibrated_model import CalibratedModel
-from planner.inputs.prepared_scenario import Prepared, prepare
+from planner.inputs.prepared_scenario import Prepared
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
-from profiling.latency.measure_latency import measure_latency, measurement_plan, variants_of
-from profiling.latency.write_bundle import write_bundle
-from profiling.on_device.session_options import cpu_description
+from profiling.errors import ProfileError
+from profiling.graph.unit_graph import ModelGraph
+from profiling.latency.measure_latency import measure_latency
+from profiling.on_device.measurement_order import DECODE, ENCODE
+from profiling.on_device.processor import cpu_description
+from profiling.onnx_io.load_model import model_hash
+from profiling.precision import Precision, Wire
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import Calibration, Scheme
+from profiling.quantization.calibration import Calibration
 from profiling.records.cache import EntryKind, cached, entry_path
-from profiling.records.profile import FORMAT as PROFILE_FORMAT
-from profiling.records.profile import LatencyProfile, Profile
+from profiling.records.profile import LatencyProfile, load_profile
 
 
 def latency_profile(
@@ -73,47 +74,91 @@ def profile_devices(prepared: Prepared, progress: Progress = silent) -> dict[str
     }
 
 
-def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -> Profile:
-    """Measure a scenario's model on this machine as one of its devices.
+def read_profile_file(scenario: Scenario, device: DeviceSpec, subject: CalibratedModel) -> LatencyProfile:
+    """Return the seconds in the profile file of a device, checked against the model that it is to be of.
 
     Raises
     ------
-    ScenarioError
-        If there is no such device.
+    ProfileError
+        If the file is unreadable, of another format or model, or lacks what the scenario needs.
     """
-    local_device = _device(scenario, device).model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
-    scheme = scheme_here(scenario, local_device, runtime_of(local_device))
-    prepared = prepare(scenario, progress, {device: scheme})
-    calibration = prepared.calibration(device)
-    latency = latency_profile(scenario, local_device, prepared.subject, calibration, progress)
-    noise = noise_profiles(scenario, prepared.subject, prepared.calibrations, progress)
-    return Profile(PROFILE_FORMAT, device, latency, noise_of(scenario, scheme, noise))
+    path = Path(str(device.profile))
+    latency = load_profile(path).latency
+    check_profile(str(path), latency, scenario, device, subject)
+    return latency
 
 
-def _device(scenario: Scenario, name: str) -> DeviceSpec:
-    names = [device.name for device in scenario.devices]
-    if name not in names:
-        raise ScenarioError(f"--device {name}: no such device; devices are {', '.join(names)}")
-    return scenario.device(name)
+def check_profile(
+    name: str, latency: LatencyProfile, scenario: Scenario, device: DeviceSpec, subject: CalibratedModel
+) -> None:
+    """Refuse a device's profile that is of another model, or lacks what the scenario needs.
 
-
-def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progress = silent) -> None:
-    """Write what one of a scenario's devices needs to be measured by itself into an empty folder.
+    Parameters
+    ----------
+    name
+        What messages call it: its file.
 
     Raises
     ------
-    ScenarioError
-        If there is no such device.
+    ProfileError
+        Saying what is wrong.
     """
-    remote_device = _device(scenario, device)
-    quantization = scenario.quantization_of(remote_device)
-    # Bits of weights do not change seconds; whether kernels overflow there is found out there.
-    scheme = Scheme(bool(quantization.symmetric), bool(quantization.reduce_range))
-    prepared = prepare(scenario, progress, {device: scheme})
-    feeds = prepared.subject.calibration.samples[0]
-    graph, calibration = prepared.models.graph, prepared.calibration(device)
-    setup = setup_of(scenario, remote_device)
-    order = measurement_plan(graph, calibration, setup, device)
-    progress("writing the bundle", 0, 1)
-    write_bundle(variants_of(graph, calibration, setup.precisions), feeds, order, folder)
-    progress("writing the bundle", 1, 1)
+    if latency.model_sha256 != model_hash(subject.graph.model):
+        raise ProfileError(
+            f"{name} is the profile of another model; "
+            f"make one of this model: plan profile SCENARIO --device {device.name} --out {Path(name).name}"
+        )
+    _check_seconds(name, latency, subject.graph)
+    _check_wires(name, latency, scenario.wires)
+    for precision in scenario.precisions_of(device):
+        _check_precision(name, latency, subject.graph, precision)
+
+
+def _check_seconds(name: str, latency: LatencyProfile, graph: ModelGraph) -> None:
+    """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
+    units = {(row.unit, row.precision) for row in latency.units}
+    switches = {(row.tensor, row.source, row.to) for row in latency.switches}
+    floats = [tensor for tensor in graph.boundary_tensors() if graph.tensors[tensor].is_float]
+    required = {(unit.name, Precision.FP32) for unit in graph.units}
+    ends = (Precision.FP32, Precision.INT8)
+    pairs = {(t, a, b) for t in floats for a, b in (ends, ends[::-1])}
+    missing: list[tuple[str, ...]] = [*sorted(required - units), *sorted(pairs - switches)]
+    if missing:
+        raise ProfileError(
+            f"{name}: lacks the seconds of {missing[0][0]!r} in {missing[0][-1]}; measure again"
+        )
+    if len(units) != len(latency.units) or len(switches) != len(latency.switches):
+        raise ProfileError(f"{name}: holds a unit or a tensor twice; measure again")
+    for seconds in _all_seconds(latency):
+        if not (isfinite(seconds) and seconds >= 0):
+            raise ProfileError(f"{name}: seconds must be finite and >= 0, got {seconds}")
+
+
+def _all_seconds(latency: LatencyProfile) -> Iterator[float]:
+    """Yield every number of a profile that becomes a cost."""
+    yield latency.start_s
+    yield from (row.seconds for row in latency.units)
+    yield from (row.seconds for row in latency.switches)
+    for seam in latency.seams:
+        yield from (seam.leave_s, seam.enter_s)
+    for wire in latency.wires:
+        yield from (wire.start_s, wire.element_s)
+
+
+def _check_wires(name: str, latency: LatencyProfile, wires: Collection[Wire]) -> None:
+    """Refuse a profile that does not know what the scenario's wires cost."""
+    known = {(row.wire, row.side) for row in latency.wires}
+    for wire, side in product(wires, (ENCODE, DECODE)):
+        if (wire, side) not in known:
+            raise ProfileError(f"{name}: lacks the seconds to {side} {wire} tensors; measure again")
+
+
+def _check_precision(name: str, latency: LatencyProfile, graph: ModelGraph, precision: Precision) -> None:
+    """Refuse a profile that knows other precisions than the scenario allows."""
+    units_in_precision = {row.unit for row in latency.units if row.precision is precision}
+    missing = [unit.name for unit in graph.units if unit.quantizable and unit.name not in units_in_precision]
+    if missing:
+        raise ProfileError(
+            f"{name}: was made for other precisions: it lacks the {precision} seconds of {missing[0]!r}; "
+            f"measure again, or leave {precision} out of the device's precisions"
+        )

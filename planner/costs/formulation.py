@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from planner.costs.budget_limits import limits_of
 from planner.costs.device_costs import DeviceCosts
+from planner.costs.resource_budgets import limits_of
 from planner.costs.tensor_flows import TensorFlows
 from planner.costs.tensor_formats import TensorFormats
 from planner.costs.unit_options import UnitOptions

@@ -28,18 +28,20 @@ def values_by_name(key: str, by_pattern: Mapping[str, _Value], names: Sequence[s
     >>> values_by_name("placement.pin", {"block/*": "server", "block/a": "phone"}, ["block/a", "block/b"])
     {'block/a': 'phone', 'block/b': 'server'}
     """
-    values: dict[str, _Value] = {}
-    # Names come last, so that they replace what patterns said.
-    for pattern, value in sorted(by_pattern.items(), key=lambda item: item[0] in names):
-        matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+    # Of what is named itself, patterns say nothing; a name such as `a[1]` is no pattern.
+    values = {name: value for name, value in by_pattern.items() if name in names}
+    for pattern in [pattern for pattern in by_pattern if pattern not in values]:
+        value = by_pattern[pattern]
+        matched = [name for name in names if fnmatchcase(name, pattern)]
         if not matched:
             close = get_close_matches(pattern, names, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else "; plan inspect --json lists the units"
             raise ScenarioError(f"{key}: nothing is named {pattern!r}{hint}")
-        disputed = next((name for name in matched if values.get(name, value) != value), None)
-        if disputed is not None and pattern not in names:
+        undecided = [name for name in matched if name not in by_pattern]
+        disputed = next((name for name in undecided if values.get(name, value) != value), None)
+        if disputed is not None:
             raise ScenarioError(
                 f"{key}: {pattern!r} and another pattern say different things of {disputed!r}"
             )
-        values |= dict.fromkeys(matched, value)
+        values |= dict.fromkeys(undecided, value)
     return values

@@ -17,9 +17,10 @@ from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.graph.multiply_adds import multiplications
 from profiling.noise.measure_noise import measure_noise, scale_to_int16
-from profiling.on_device.session_options import cpu_description
+from profiling.on_device.processor import cpu_description
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import Calibration, Scheme
+from profiling.quantization.calibration import Calibration
+from profiling.quantization.qdq_model import Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.records.profile import NoiseProfile
 

@@ -19,10 +19,11 @@ from planner.scenario.schema import Scenario
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.noise_power import noise_power
+from profiling.on_device.session_options import Optimization
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import Calibration
-from profiling.runtime.open_session import Optimization, open_session, run_samples, runtime_for
+from profiling.quantization.calibration import Calibration
+from profiling.runtime.open_session import open_session, run_samples, runtime_for
 
 _MODELS = 8  # mixed models that the law is fitted on: enough for two numbers and an outlier, each is a run
 _LEAST_SHARE = 1 / 64  # of the noise of everything in int8, in the model with the fewest units

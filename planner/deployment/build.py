@@ -11,7 +11,7 @@ from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
 from planner.plan.plan_record import Plan
 from profiling.precision import Precision, Wire
-from profiling.quantization.quantize import read_ranges
+from profiling.quantization.calibration import read_ranges
 from profiling.quantization.wire_formats import add_wires
 
 

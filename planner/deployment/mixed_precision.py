@@ -11,7 +11,7 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import check_model
 from profiling.precision import Precision
 from profiling.quantization.int16_activations import WIDE_TYPES
-from profiling.quantization.quantize import QUANTIZED_SUFFIX, Scheme, quantize
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, Scheme, quantize
 
 
 def rebuild(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> onnx.ModelProto:

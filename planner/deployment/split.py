@@ -13,7 +13,7 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import check_model
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.precision import Wire
-from profiling.quantization.quantize import QUANTIZED_SUFFIX
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 from profiling.quantization.wire_formats import WiredTensor
 
 

@@ -3,12 +3,17 @@
 async_request_client: the request client for asyncio
 certificates: a private certificate authority, and a certificate for each host
 deploy: writes a folder per host
+deploy_ray: writes a Ray Serve application, where the hosts are a cluster
 deployment_record: deploy.json: what was deployed together
+device_profiling: a device measures a bundle when asked over the network
 endpoints: where each host listens
 host_files: code, units and texts that lie in a host's folder
+hosted_stages: copies stages, and says which runtime they were planned with
 measure_requests: sends samples, and says what they took beside what plans predict
 measured_costs: where running hosts leave what was planned for, and the scenario as they measured it
+on_device: the code that lies in a bundle and measures it when asked
 on_host: the code that runs on the hosts
+on_ray: the code that runs on a Ray cluster
 plan_following: which of several plans runs at the bandwidth that hosts see
 plan_watch: asks hosts for that bandwidth while requests run
 plans_to_deploy: the plans of a folder that is deployed

@@ -8,32 +8,27 @@ DEPLOY/client/    for who asks, beside the source
 import hashlib
 import itertools
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
 import networkx as nx
 
-from planner.devices.runtime import origin_of
 from planner.errors import OutputError, UsageError
 from planner.hosts.deployment_record import DEPLOYMENT, DeployedHost, DeployedPlan, Deployment
 from planner.hosts.endpoints import Endpoint, with_defaults
-from planner.hosts.host_files import README, HostTexts, write_code, write_readme, write_texts
+from planner.hosts.host_files import HOST_CODE, README, HostTexts, write_code, write_readme, write_texts
+from planner.hosts.hosted_stages import HASH_LETTERS, RUNTIME, copy_stage, planned_runtime
 from planner.hosts.on_host.host_manifest import (
     FORMAT,
     MANIFEST,
     NETWORK,
-    HostedFile,
     HostedPlan,
-    HostedStage,
     HostManifest,
-    RuntimeSpec,
 )
 from planner.hosts.on_host.messages import CLIENT_PREFIX
-from planner.hosts.plans_to_deploy import PlansToDeploy, PlanToDeploy, read_plans
+from planner.hosts.plans_to_deploy import PlansToDeploy, PlanToDeploy, raw_inputs, read_plans
 from planner.hosts.routing import PlanRoutes, next_hops, spec_of
 from planner.hosts.zenoh_config import CLIENT, CLIENT_PATTERN, KEYS, access_control, host_config
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
@@ -43,8 +38,6 @@ from planner.plan.plan_record import FORMAT as PLAN_FORMAT
 from profiling.records.json_files import save_json
 
 _MOST_REQUESTS = 16
-_RUNTIME = "onnxruntime"
-_HASH_LETTERS = 32  # 128 bits
 
 
 def deploy(
@@ -147,7 +140,7 @@ class _Writer:
         content = [[plan.name, msgspec.json.encode(plan.stages).decode()] for plan in self._plans] + [
             [name, endpoint.address] for name, endpoint in self.endpoints.items()
         ]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:_HASH_LETTERS]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:HASH_LETTERS]
 
     def _record(self) -> Deployment:
         counts = {name: sum(len(self._stages(plan, name)) for plan in self._plans) for name in self.devices}
@@ -172,6 +165,7 @@ class _Writer:
                 for number, plan in enumerate(self._plans)
             ),
             followed=self._together.followed,
+            raw_inputs=raw_inputs(self._plans),
         )
 
     def write(self, fresh: Path) -> None:
@@ -192,7 +186,7 @@ class _Writer:
         hosted = []
         for plan, routes in zip(self._plans, self._routes, strict=True):
             stages = {
-                stage.number: _hosted_stage(self._together.folder, folder, stage)
+                stage.number: copy_stage(self._together.folder, folder, stage)
                 for stage in self._stages(plan, name)
             }
             hosted.append(routes.hosted(name, plan.name, stages))
@@ -203,12 +197,12 @@ class _Writer:
             neighbours=tuple(self._neighbours(name)),
             next_hop=next_hops(self._hops, name) if self._hops else {},
             most_requests=_MOST_REQUESTS,
-            runtime=self._runtime(name) if any(plan.stages for plan in hosted) else None,
+            runtime=planned_runtime(self._scenario, name) if any(plan.stages for plan in hosted) else None,
             plans=tuple(hosted),
         )
         fields = asdict(manifest) | {"format": FORMAT, "plans": [_plan_fields(plan) for plan in hosted]}
         (folder / MANIFEST).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
-        write_code(folder)
+        write_code(folder, HOST_CODE)
         others = {other: other for other in self._neighbours(name)}
         if name == self._scenario.source:
             others[CLIENT] = CLIENT_PATTERN
@@ -270,13 +264,9 @@ class _Writer:
         ]
         return max((spec_of(port).size_bytes for port in ports), default=0)
 
-    def _runtime(self, name: str) -> RuntimeSpec:
-        origin, speedup = origin_of(self._scenario, self._scenario.device(name))
-        return RuntimeSpec(_RUNTIME, metadata.version(_RUNTIME), origin.threads, origin.provider, speedup)
-
     def _texts(self, name: str) -> HostTexts:
         runs = any(self._stages(plan, name) for plan in self._plans)
-        return HostTexts(name, self.endpoints[name], _RUNTIME if runs else None, self.deployment)
+        return HostTexts(name, self.endpoints[name], RUNTIME if runs else None, self.deployment)
 
     def _readme_lines(self) -> list[str]:
         counts = {host.device: host.stages for host in self.record.hosts}
@@ -284,22 +274,6 @@ class _Writer:
             f"- `{name}/` belongs on {name} ({end.address}): {counts[name] or 'no'} stage(s)"
             for name, end in self.endpoints.items()
         ]
-
-
-def _hosted_stage(source: Path, target: Path, stage: StageEntry) -> HostedStage:
-    """Copy a stage's files, and return what the host's manifest says of it."""
-    files = [HostedFile(stage.file, stage.sha256)]
-    if stage.data is not None:
-        files.append(HostedFile(stage.data.file, stage.data.sha256))
-    for file in files:
-        (target / file.file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / file.file, target / file.file)
-    return HostedStage(
-        stage.number,
-        tuple(files),
-        tuple(spec_of(port) for port in stage.inputs),
-        tuple(spec_of(port) for port in stage.outputs),
-    )
 
 
 def _plan_fields(plan: HostedPlan) -> dict[str, object]:

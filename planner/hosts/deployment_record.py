@@ -2,6 +2,7 @@
 
 from planner.json_record import Record
 from planner.plan.bandwidth_ranges import BandwidthRange, FollowedLinks, PlanCosts
+from planner.plan.requests_record import RawInput
 
 DEPLOYMENT = "deploy.json"
 
@@ -33,6 +34,8 @@ class Deployment(Record, frozen=True, kw_only=True):
         Whether hosts have keys.
     followed
         The links whose bandwidth decides which plan runs, if there are several.
+    raw_inputs
+        Those for which the plans' predictions do not hold here.
     """
 
     format: int
@@ -44,3 +47,4 @@ class Deployment(Record, frozen=True, kw_only=True):
     hosts: tuple[DeployedHost, ...]
     plans: tuple[DeployedPlan, ...]
     followed: FollowedLinks | None = None
+    raw_inputs: tuple[RawInput, ...] = ()

@@ -1,7 +1,7 @@
 """Code, units and texts that lie in a host's folder."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
@@ -9,12 +9,29 @@ from string import Template
 
 from planner.hosts.endpoints import Endpoint
 
-README, REQUIREMENTS, SCRIPT = "README.md", "requirements.txt", "serve.py"
-_CODE = {  # package -> its modules that a host runs; None for all
-    "planner.hosts.on_host": None,
-    "profiling.on_device": ("session_options",),
-}
-_ENGINE, _ARRAYS = "eclipse-zenoh", "numpy"
+README, REQUIREMENTS = "README.md", "requirements.txt"
+_ENGINE, ARRAYS = "eclipse-zenoh", "numpy"
+
+
+@dataclass(frozen=True, slots=True)
+class ServingCode:
+    """What is copied of this package to where stages run.
+
+    Parameters
+    ----------
+    packages
+        Package -> its modules that run there; None for all.
+    script
+        The one of them that is started: it lies beside the packages.
+    """
+
+    packages: Mapping[str, tuple[str, ...] | None]
+    script: str
+
+
+HOST_CODE = ServingCode(
+    {"planner.hosts.on_host": None, "profiling.on_device": ("session_options",)}, "serve.py"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +44,9 @@ class HostTexts:
     deployment: str
 
 
-def write_code(folder: Path) -> None:
+def write_code(folder: Path, code: ServingCode) -> None:
     """Write the script that is started, and the packages that it imports by their names here."""
-    for package, modules in _CODE.items():
+    for package, modules in code.packages.items():
         target = folder.joinpath(*package.split("."))
         target.mkdir(parents=True)
         for part in (target, *target.relative_to(folder).parents):
@@ -37,8 +54,8 @@ def write_code(folder: Path) -> None:
         (folder / "__init__.py").unlink()
         for module in resources.files(package).iterdir():
             stem = module.name.removesuffix(".py")
-            if module.name == SCRIPT:
-                (folder / SCRIPT).write_bytes(module.read_bytes())
+            if module.name == code.script:
+                (folder / code.script).write_bytes(module.read_bytes())
             elif stem != module.name and (modules is None or stem in modules):
                 (target / module.name).write_bytes(module.read_bytes())
 
@@ -56,7 +73,7 @@ def write_texts(folder: Path, texts: HostTexts) -> None:
         ("service", f"splitquant-{texts.device}.service"),
         ("Containerfile", "Containerfile"),
     ):
-        _fill(name, values, folder / target)
+        fill_template(name, values, folder / target)
     (folder / REQUIREMENTS).write_text(_requirements(texts.runtime), encoding="utf-8")
 
 
@@ -65,7 +82,7 @@ def _requirements(runtime: str | None) -> str:
 
     Forwarding hosts need no runtime.
     """
-    names = [name for name in (_ARRAYS, runtime, _ENGINE) if name is not None]
+    names = [name for name in (ARRAYS, runtime, _ENGINE) if name is not None]
     pins = {f"{name}=={metadata.version(name)}" for name in names}
     lock = (resources.files("planner.hosts") / "templates" / "requirements.lock").read_text(encoding="utf-8")
     parts = re.split(r"\n(?=[a-z0-9])", lock.rstrip("\n"))
@@ -77,9 +94,10 @@ def _requirements(runtime: str | None) -> str:
 
 def write_readme(folder: Path, deployment: str, hosts: Sequence[str]) -> None:
     """Write what lies above the hosts' folders."""
-    _fill("deployment.md", {"deployment": deployment, "hosts": "\n".join(hosts)}, folder / README)
+    fill_template("deployment.md", {"deployment": deployment, "hosts": "\n".join(hosts)}, folder / README)
 
 
-def _fill(name: str, values: dict[str, str], target: Path) -> None:
+def fill_template(name: str, values: Mapping[str, str], target: Path) -> None:
+    """Write a text of `templates` with its $names replaced."""
     text = (resources.files("planner.hosts") / "templates" / name).read_text(encoding="utf-8")
     target.write_text(Template(text).substitute(values), encoding="utf-8")

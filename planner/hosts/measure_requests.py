@@ -168,7 +168,8 @@ def _parts(
             predicted_s = compute_s.get(device)
             yield PartTimes(part=COMPUTE, way=(device,), predicted_s=predicted_s, measured=measured)
     for cut in manifest.cuts:
-        crossed = percentiles([seconds for one in times if (seconds := _crossing_s(one, cut)) is not None])
+        all_seconds = [_crossing_s(one, cut, manifest.cuts) for one in times]
+        crossed = percentiles([seconds for seconds in all_seconds if seconds is not None])
         if crossed is not None:
             predicted = [_predicted_crossing_s(client, cut, bandwidth) for bandwidth in bandwidths]
             yield PartTimes(
@@ -199,14 +200,28 @@ def _of(times: RequestTimes, kind: SpanKind, device: str) -> Iterator[Span]:
     return (span for span in times.spans if span.kind is kind and span.device == device)
 
 
-def _crossing_s(times: RequestTimes, cut: Cut) -> float | None:
-    """Return the seconds that a cut's tensor was on its links; None where it was not seen on all of them."""
+def _crossing_s(times: RequestTimes, cut: Cut, cuts: Sequence[Cut]) -> float | None:
+    """Return the seconds that a cut's tensor was on its links; None where it was not seen on all of them.
+
+    Parameters
+    ----------
+    cuts
+        All of the plan: a tensor may have the name of another one with an ending.
+    """
     hops = set(zip(cut.path, cut.path[1:], strict=False))
     spans = [
         span
         for span in times.spans
         if span.kind is SpanKind.LINK
         and (span.device, span.other) in hops
-        and (span.subject == cut.tensor or span.subject.startswith(f"{cut.tensor}_"))
+        and _crosses_as(span.subject, cut.tensor)
+        and all(
+            len(other.tensor) <= len(cut.tensor) for other in cuts if _crosses_as(span.subject, other.tensor)
+        )
     ]
     return sum(span.seconds for span in spans) if {(s.device, s.other) for s in spans} == hops else None
+
+
+def _crosses_as(name: str, tensor: str) -> bool:
+    """Return whether a tensor may cross under a name: its own, or with what its conversion adds to it."""
+    return name == tensor or name.startswith(f"{tensor}_")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import OutputError
+from planner.hosts.routing import spec_of
 from planner.output.comparison_folder import (
     COMPARISON,
     FLEET,
@@ -16,7 +17,8 @@ from planner.output.comparison_folder import (
 from planner.output.plan_folder import read_folder
 from planner.plan.bandwidth_ranges import FACTOR, BandwidthRange, FollowedLinks, PlanCosts
 from planner.plan.manifest import PlanStages
-from planner.plan.plan_record import Plan
+from planner.plan.plan_record import Plan, WireFormat
+from planner.plan.requests_record import RawInput
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.loader import dump_scenario, load_scenario, parse_scenario
 from planner.scenario.schema import Scenario
@@ -72,6 +74,19 @@ def read_plans(folder: Path) -> PlansToDeploy:
     text = bytes(plan.scenario)
     only = PlanToDeploy(folder.resolve().name, manifest, _costs_of(plan, folder), BandwidthRange())
     return PlansToDeploy(folder, (only,), parse_scenario(text), text)
+
+
+def raw_inputs(plans: Sequence[PlanToDeploy]) -> tuple[RawInput, ...]:
+    """Return the inputs that plans let cross as they arose: hosts send them as the model wants them."""
+    found: dict[str, RawInput] = {}
+    for plan in plans:
+        sizes = {port.name: spec_of(port).size_bytes for port in plan.stages.inputs}
+        for cut in plan.stages.cuts:
+            if cut.wire is WireFormat.RAW:
+                found[cut.tensor] = RawInput(
+                    tensor=cut.tensor, counted_bytes=cut.size_bytes, sent_bytes=sizes[cut.tensor]
+                )
+    return tuple(found.values())
 
 
 def _costs_of(plan: Plan, folder: Path) -> PlanCosts:

@@ -26,6 +26,7 @@ def host_config(
     connect: Sequence[Endpoint],
     largest_bytes: int,
     access_control: Mapping[str, object] | None,
+    keys: str = KEYS,
 ) -> dict[str, object]:
     """Return the configuration of a host or client.
 
@@ -35,6 +36,8 @@ def host_config(
         Of a tensor: messages that are much larger are not read.
     access_control
         From `access_control`, with keys; None for a connection without encryption.
+    keys
+        Folder of the keys, from where the configuration lies.
     """
     protocol = "tcp" if access_control is None else "tls"
     link: dict[str, object] = {
@@ -48,9 +51,9 @@ def host_config(
     }
     if access_control is not None:
         link["tls"] = {
-            "root_ca_certificate": f"{KEYS}/{CA}",
-            **{f"{side}_certificate": f"{KEYS}/{CERTIFICATE}" for side in ("listen", "connect")},
-            **{f"{side}_private_key": f"{KEYS}/{KEY}" for side in ("listen", "connect")},
+            "root_ca_certificate": f"{keys}/{CA}",
+            **{f"{side}_certificate": f"{keys}/{CERTIFICATE}" for side in ("listen", "connect")},
+            **{f"{side}_private_key": f"{keys}/{KEY}" for side in ("listen", "connect")},
             "enable_mtls": True,
             "verify_name_on_connect": True,
         }
@@ -89,9 +92,11 @@ def access_control(pattern: str, deployment: str, others: Mapping[str, str]) -> 
     others
         Common names of its neighbours' certificates -> what their names in keys match.
     """
-    rules, subjects, policies = [], [], []
+    rules: list[dict[str, object]] = []
+    subjects, policies = [], []
     for number, (other, other_pattern) in enumerate(others.items()):
         subjects.append({"id": f"subject-{number}", "cert_common_names": [other]})
+        first_own = len(rules)
         # What is said to us, and about them, comes in; the mirror image goes out.
         for flow, receiver, sender in (
             ("ingress", pattern, other_pattern),
@@ -107,7 +112,7 @@ def access_control(pattern: str, deployment: str, others: Mapping[str, str]) -> 
                         "key_exprs": keys,
                     }
                 )
-        own = [rule["id"] for rule in rules if str(rule["id"]).startswith(f"{other}-")]
+        own = [rule["id"] for rule in rules[first_own:]]
         policies.append({"rules": own, "subjects": [f"subject-{number}"]})
     return {
         "enabled": True,

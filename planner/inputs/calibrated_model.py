@@ -10,9 +10,9 @@ import onnxruntime as ort
 from planner.inputs.dataset import Dataset
 from profiling.directories import claim
 from profiling.graph.unit_graph import ModelGraph
-from profiling.onnx_io.load import model_hash
+from profiling.onnx_io.load_model import model_hash
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import calibrate
+from profiling.quantization.calibration import calibrate
 from profiling.records.cache import EntryKind, content_hash, entry_path, samples_hash
 from profiling.records.json_files import writing_aside
 

@@ -66,8 +66,9 @@ def read_table(table: LabelTable, where: str) -> list[dict[str, str]]:
     """Return the rows of a CSV table: column -> text."""
     path = Path(table.file)
     try:
-        lines = io.StringIO(read_input(path, _MOST_TABLE_BYTES).decode("utf-8"), newline="")
-        reader = csv.DictReader(lines, delimiter="," if path.suffix == ".csv" else "\t")
+        # Spreadsheets write a mark of the encoding first.
+        lines = io.StringIO(read_input(path, _MOST_TABLE_BYTES).decode("utf-8-sig"), newline="")
+        reader = csv.DictReader(lines, delimiter="," if path.suffix.lower() == ".csv" else "\t")
         rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as exc:
         raise DataError(f"{where}.labels: {path} cannot be read: {reason(exc)}") from exc
@@ -75,6 +76,8 @@ def read_table(table: LabelTable, where: str) -> list[dict[str, str]]:
         if not rows or column not in columns:
             available = ", ".join(columns) if rows else "no rows"
             raise DataError(f"{where}.labels: {path} has no column {column!r}; it has {available}")
+        if (count := columns.count(column)) > 1:
+            raise DataError(f"{where}.labels: {path} has column {column!r} {count} times")
         short = next((number for number, row in enumerate(rows, start=1) if row[column] is None), None)
         if short is not None:
             raise DataError(f"{where}.labels: {path}: row {short} has no {column!r}")

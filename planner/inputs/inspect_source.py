@@ -10,13 +10,12 @@ from planner.conversion.model_source import conversion_request
 from planner.conversion.provenance import ConvertedFrom
 from planner.errors import UsageError
 from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
+from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import load_ready_scenario, parse_conversion
 from planner.scenario.model_paths import located_model
 from planner.scenario.schema import ConversionSpec, Scenario
 from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent
-
-_SCENARIOS = (".yaml", ".yml")
 
 
 def inspect_source(
@@ -43,7 +42,7 @@ def inspect_source(
     ScenarioError
         If the settings, or the scenario, are wrong.
     """
-    if Path(model).suffix in _SCENARIOS:
+    if Path(model).suffix in SCENARIO_SUFFIXES:
         if settings or input_shapes:
             raise UsageError("plan inspect SCENARIO.yaml takes conversion and input_shapes from the scenario")
         scenario = load_ready_scenario(Path(model))

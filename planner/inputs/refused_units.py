@@ -10,12 +10,13 @@ from planner.devices.quantization_schemes import trial_level
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.noise.unit_check import UnitCheck, refused_units
-from profiling.on_device.session_options import cpu_description
+from profiling.on_device.processor import cpu_description
+from profiling.on_device.session_options import Optimization
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import Calibration, Scheme
+from profiling.quantization.calibration import Calibration
+from profiling.quantization.qdq_model import Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
-from profiling.runtime.open_session import Optimization
 
 _SAMPLES = 2  # that each unit is tried out on
 

@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,8 +91,13 @@ def profile_beside(folder: Path) -> Path | None:
 
 
 @contextmanager
-def writing_bundle(folder: Path) -> Iterator[Path]:
+def writing_bundle(folder: Path, added: Collection[str] = ()) -> Iterator[Path]:
     """Yield an empty folder that becomes `folder` when the block succeeds, replacing an older bundle.
+
+    Parameters
+    ----------
+    added
+        What may lie there besides what measures.
 
     Raises
     ------
@@ -100,7 +105,7 @@ def writing_bundle(folder: Path) -> Iterator[Path]:
         If the folder cannot be written, or holds something that is no bundle.
     """
     option = f"--bundle {folder}"
-    check_replaceable(folder, option, "bundle", set(BUNDLE_FILES), ORDER)
+    check_replaceable(folder, option, "bundle", {*BUNDLE_FILES, *added}, ORDER)
     with atomic_directory(folder, option) as fresh:
         yield fresh
         list_files(fresh, ORDER)

@@ -116,8 +116,13 @@ def _file_names(run_input: RunInput, outputs: Sequence[str]) -> dict[str, Array]
     return {name: np.asarray(run_input.files)} if run_input.files else {}
 
 
-def check_target(path: Path) -> None:
+def check_target(path: Path, option: str = "--output") -> None:
     """Refuse, before anything runs, a place that cannot be written.
+
+    Parameters
+    ----------
+    option
+        What named it, for messages.
 
     Raises
     ------
@@ -125,9 +130,9 @@ def check_target(path: Path) -> None:
         Saying why.
     """
     if path.is_dir():
-        raise OutputError(f"--output {path}: Is a directory")
+        raise OutputError(f"{option} {path}: Is a directory")
     if not path.resolve().parent.is_dir():
-        raise OutputError(f"--output {path}: No such file or directory: its folder does not exist")
+        raise OutputError(f"{option} {path}: No such file or directory: its folder does not exist")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:

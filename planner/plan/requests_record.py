@@ -62,6 +62,20 @@ class Deviation(Record, frozen=True, kw_only=True):
     measured: float
 
 
+class RawInput(Record, frozen=True, kw_only=True):
+    """An input that a plan prices with its `wire_bytes`, but that crosses as a tensor.
+
+    Parameters
+    ----------
+    counted_bytes, sent_bytes
+        Of one sample: in the plan, and between hosts.
+    """
+
+    tensor: str
+    counted_bytes: int
+    sent_bytes: int
+
+
 class RequestsRecord(Record, frozen=True, kw_only=True):
     """A run of requests.
 

@@ -7,6 +7,7 @@ energy: joules of a request: computing, waiting, messages
 link_routes: seconds and joules of a message on a link, and its fastest route over links
 lone_switches: seconds of a source or sink that runs no unit but switches formats for others
 makespan: when the last answer of a request is there, with stages that overlap, and their order
+memory: peak bytes of a device: weights, and the largest unit of each model
 period: seconds between the requests of a pipeline, whose inverse is the throughput
 placement_problem: PlacementProblem and Choice
 quantities: cost metrics, limits and the objective

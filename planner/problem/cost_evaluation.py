@@ -8,6 +8,7 @@ from math import inf
 from planner.problem.energy import energy_j
 from planner.problem.lone_switches import lone_switches
 from planner.problem.makespan import makespans_s, stage_order
+from planner.problem.memory import memory_bytes
 from planner.problem.period import period_s
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, Quantity
@@ -179,9 +180,7 @@ class _CostAccumulator:
         self.problem, self.chosen = problem, chosen
         count = len(problem.devices)
         self.compute, self.conversion = [0.0] * count, [0.0] * count
-        self.weights, self.joules = [0.0] * count, [0.0] * count
-        # Of each model's stages: a stage keeps the memory that its largest unit needs.
-        self.largest_activation: dict[tuple[int, int], float] = defaultdict(float)
+        self.joules = [0.0] * count
         units = (o for v, o in zip(problem.vertices, chosen, strict=True) if not v.is_terminal)
         self.unit_devices = frozenset(option.device for option in units)
         self.used = set(self.unit_devices)
@@ -196,13 +195,9 @@ class _CostAccumulator:
         self.violations: list[str] = []
 
     def add_option(self, option: Option) -> None:
-        physical, model = self.problem.physical_device(option.device), self._model(option)
         self.compute[option.device] += option.seconds
-        self.noise[model] += option.noise_power
-        self.joules[physical] += option.joules
-        self.weights[physical] += option.weight_bytes
-        largest = self.largest_activation[physical, model]
-        self.largest_activation[physical, model] = max(largest, option.activation_bytes)
+        self.noise[self._model(option)] += option.noise_power
+        self.joules[self.problem.physical_device(option.device)] += option.joules
 
     def _model(self, option: Option) -> int:
         return self.problem.devices[option.device].model
@@ -327,7 +322,7 @@ class _CostAccumulator:
             link_s=tuple(self.link_s),
             traffic_bytes=tuple(self.traffic),
             noise_power=sum(self.noise),
-            memory_bytes=self._memory(),
+            memory_bytes=memory_bytes(problem, self.chosen),
             energy_j=energy_j(problem, busy, latency, self.joules),
             money=prices + sum(link.price_per_byte * size for link, size in link_bytes),
             by_model=tuple(self._by_model(busy, spans, unreachable=unreachable)),
@@ -338,13 +333,6 @@ class _CostAccumulator:
         )
         total = sum(term.weight * without_objective.value(term.quantity) for term in problem.objective)
         return replace(without_objective, objective=inf if unreachable else total)
-
-    def _memory(self) -> tuple[float, ...]:
-        """Return weights, and inputs and outputs of each model's largest unit, per device."""
-        memory = list(self.weights)
-        for (device, _), size in self.largest_activation.items():
-            memory[device] += size
-        return tuple(memory)
 
     def _by_model(
         self, busy: Sequence[float], spans: Sequence[float], *, unreachable: bool

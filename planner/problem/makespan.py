@@ -1,6 +1,6 @@
 """The makespan of a request: stages run in an order, each once its tensors have come, and may overlap."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
 import networkx as nx
@@ -42,8 +42,16 @@ def makespans_s(
     return [max((at for of, at in due if of == model), default=0.0) for model in models]
 
 
-def stage_order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[int, ...] | None:
-    """Return contiguous devices in running order, or None if a path leaves one's units and comes back."""
+def stage_order(
+    problem: PlacementProblem, chosen: Sequence[Option], decided: Iterable[tuple[int, int]] = ()
+) -> tuple[int, ...] | None:
+    """Return contiguous devices in running order, or None if a path leaves one's units and comes back.
+
+    Parameters
+    ----------
+    decided
+        Pairs of contiguous devices of which the first has to run first.
+    """
     after: nx.DiGraph = nx.DiGraph()
     contiguous = [d for d, device in enumerate(problem.devices) if device.contiguous]
     after.add_nodes_from(contiguous)
@@ -59,6 +67,7 @@ def stage_order(problem: PlacementProblem, chosen: Sequence[Option]) -> tuple[in
             if not problem.vertices[flow.producer].is_terminal and not problem.vertices[consumer].is_terminal:
                 after.add_edge(group(flow.producer), group(consumer))
     after.remove_edges_from(list(nx.selfloop_edges(after)))
+    after.add_edges_from(decided)
     # Visits of one device run in the order of their numbers.
     after.add_edges_from((a, b) for b in contiguous if (a := _earlier_visit(problem, b)) is not None)
     if not nx.is_directed_acyclic_graph(after):

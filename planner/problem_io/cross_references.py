@@ -30,8 +30,10 @@ def crosscheck(spec: ProblemSpec) -> Iterator[Fault]:
     ):
         if name not in names_by_kind[kind]:
             yield Fault(key_path, f"names no {_SINGULAR[kind]}: {name!r}")
+    yield from _fixed_names(spec)
     for i, tensor in enumerate(spec.tensors):
         yield from _tensor_faults(i, tensor)
+        yield from _wire_faults(i, tensor, names_by_kind["all formats"])
     for key_path, row in _limits_and_terms(spec):
         yield from _quantity_faults(key_path, row, spec)
     yield from _cycles(spec)
@@ -182,6 +184,24 @@ def _tensor_faults(i: int, tensor: TensorSpec) -> Iterator[Fault]:
         yield Fault(("tensors", i, "inherits"), "needs the unit that writes it in quantized_by")
     if tensor.source in tensor.targets:
         yield Fault(("tensors", i, "to"), f"{tensor.source!r} would read what it writes itself")
+
+
+def _wire_faults(i: int, tensor: TensorSpec, formats: Collection[str]) -> Iterator[Fault]:
+    """Yield the wires of a tensor that answers could not tell from other forms of it."""
+    names = [wire.name for wire in tensor.wires]
+    for w, name in enumerate(names):
+        if name in formats or name in names[:w]:
+            yield Fault(("tensors", i, "wires", w, "name"), f"the name {name!r} is already taken")
+
+
+def _fixed_names(spec: ProblemSpec) -> Iterator[Fault]:
+    """Yield a format with the name of the one that is always there, and units apart from themselves."""
+    for i, quantized_format in enumerate(spec.formats):
+        if quantized_format.name == FLOAT_NAME:
+            yield Fault(("formats", i, "name"), f"{FLOAT_NAME!r} is the format that is always there")
+    for i, (one, other) in enumerate(spec.apart):
+        if one == other:
+            yield Fault(("apart", i), f"{one!r} cannot be apart from itself")
 
 
 def _quantity_faults(key_path: KeyPath, row: LimitSpec | TermSpec, spec: ProblemSpec) -> Iterator[Fault]:

@@ -23,13 +23,12 @@ from planner.problem_io.schema import (
     TermSpec,
     check_problem,
 )
+from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.validation_messages import Fault
 from planner.solver.backends import SolverOptions
 from profiling.input_files import read_input
 
 _MOST_BYTES = 16 * 2**20  # holds 10,000 units with some options each
-
-_SCENARIOS = (".yaml", ".yml")
 
 
 def load_problem(path: Path) -> tuple[PlacementProblem, SolverOptions]:
@@ -57,7 +56,7 @@ def load_spec(path: Path) -> ProblemSpec:
     ProblemError
         With one line per fault: file, key and what would be right.
     """
-    if path.suffix.lower() in _SCENARIOS:
+    if path.suffix.lower() in SCENARIO_SUFFIXES:
         raise ProblemError(f"{path} is a scenario, not a table of costs: give PROBLEM.json, or `plan {path}`")
     try:
         text = read_input(path, _MOST_BYTES)

@@ -9,5 +9,5 @@ models_assembly: solve result of several models -> models.json
 noise_limit_search: the limit on summed noise under which the best plan keeps the error budgets
 outcome: what came of planning a scenario
 plan_assembly: solve result -> plan.json
-planning_problem: a scenario with the costs that are believed -> PlacementProblem
+planning_problem: a scenario with the current costs -> PlacementProblem
 """

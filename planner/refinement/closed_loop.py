@@ -23,7 +23,7 @@ from profiling.records.profile import LatencyProfile
 MOST_ROUNDS = 3
 # Times the best objective: a plan in one precision that is predicted to be farther off is not timed.
 # Predictions that no timing has corrected yet were seen 7 % low.
-_NEAR = 1.1
+_TIMING_MARGIN = 1.1
 
 
 class Solved:
@@ -63,10 +63,10 @@ class SolvedPlan(Solved):
         """The choice in names; there has to be a plan."""
         return configuration_of(self.found.problem, self.choice)
 
-    def with_calibrated_noise(self, shown: Metrics) -> PlanningProblem:
+    def with_calibrated_noise(self, metrics: Metrics) -> PlanningProblem:
         """Return what was solved, with a noise model that gives the noise that the plan shows."""
         noise_model = self.planning.noise_model.calibrated(
-            self.found.cost.noise_power, shown.noise_relative_rms**2
+            self.found.cost.noise_power, metrics.noise_relative_rms**2
         )
         return replace(self.planning, noise_model=noise_model)
 
@@ -94,7 +94,7 @@ class TimedPlan:
 
 @dataclass(frozen=True, slots=True)
 class LoopState:
-    """The costs that are believed, the plans that were timed, and what the noise limit search has seen."""
+    """The current costs, the plans that were timed, and the state of the search for a noise limit."""
 
     latency: Mapping[str, LatencyProfile]
     search_state: SearchState = field(default_factory=SearchState)
@@ -107,9 +107,9 @@ class LoopState:
         return min(self.timed, key=lambda plan: plan.objective)
 
     @property
-    def near_best(self) -> float:
+    def timing_threshold(self) -> float:
         """The objective up to which a plan in one precision is worth timing."""
-        return near(self.best.objective)
+        return timing_threshold_of(self.best.objective)
 
     def was_timed(self, choice: Choice) -> bool:
         """Return whether a plan was timed."""
@@ -126,7 +126,7 @@ class LoopState:
         choice: Choice,
         timings: Mapping[str, PlanTiming],
     ) -> "LoopState":
-        """Return the state after a plan was timed; the costs that are believed stay."""
+        """Return the state after a plan was timed; the current costs stay."""
         problem, planning = solved.found.problem, solved.planning
         configuration = configuration_of(problem, choice)
         latency = corrected(self.latency, timings)
@@ -134,21 +134,21 @@ class LoopState:
         plan = TimedPlan(choice, configuration, timings, latency, objective)
         before = self.timed[-1].configuration if self.timed else configuration
         expected = planning.chain_ratio_to_fp32(problem, evaluate(problem, choice))
-        shown = _round(planning, plan, before, expected)
-        return replace(self, timed=(*self.timed, plan), rounds=(*self.rounds, shown))
+        loop_round = _round(planning, plan, before, expected)
+        return replace(self, timed=(*self.timed, plan), rounds=(*self.rounds, loop_round))
 
-    def believing_last(self) -> "LoopState":
-        """Return the state in which the last plan's costs are believed."""
+    def with_last_correction(self) -> "LoopState":
+        """Return the state whose current costs are those that follow from the last plan's timing."""
         return replace(self, latency=self.timed[-1].latency)
 
-    def believing_best(self) -> "LoopState":
-        """Return the state in which the seconds that the best plan showed are believed."""
+    def with_best_correction(self) -> "LoopState":
+        """Return the state whose current costs are corrected by the best plan's timing as well."""
         return replace(self, latency=corrected(self.latency, self.best.timings))
 
 
-def near(objective: float) -> float:
+def timing_threshold_of(objective: float) -> float:
     """Return the objective up to which a plan in one precision is worth timing."""
-    return _NEAR * objective
+    return _TIMING_MARGIN * objective
 
 
 def corrected(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil, floor, isclose, log10
 
-from planner.costs.budget_limits import BudgetUnit, unit_of
+from planner.costs.resource_budgets import BudgetUnit, unit_of
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.scenario.schema import Scenario
 from planner.scenario.several_models import SeveralModels

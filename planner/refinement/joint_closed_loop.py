@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
-from planner.refinement.closed_loop import MOST_ROUNDS, LoopState, Solved, SolvedPlan, corrected, near
+from planner.refinement.closed_loop import (
+    MOST_ROUNDS,
+    LoopState,
+    Solved,
+    SolvedPlan,
+    corrected,
+    timing_threshold_of,
+)
 from planner.refinement.measured_models import (
     JointSearchResult,
     MeasuredModels,
@@ -46,9 +53,9 @@ class JointLoopState:
         return min(range(len(self.timed)), key=lambda number: self.timed[number][1])
 
     @property
-    def near_best(self) -> float:
+    def timing_threshold(self) -> float:
         """The objective up to which a plan in one precision is worth timing."""
-        return near(self.timed[self.best][1])
+        return timing_threshold_of(self.timed[self.best][1])
 
     def was_timed(self, choice: Choice) -> bool:
         """Return whether a plan was timed."""
@@ -65,7 +72,7 @@ class JointLoopState:
         choice: Choice,
         timings: Sequence[Mapping[str, PlanTiming]],
     ) -> "JointLoopState":
-        """Return the state after each model's part of a plan was timed; the costs that are believed stay."""
+        """Return the state after each model's part of a plan was timed; the current costs stay."""
         states = tuple(
             state.with_timing(
                 models.measured[model], solved.part(model), solved.found.joint.choice_of(model, choice), own
@@ -77,12 +84,12 @@ class JointLoopState:
         objective = evaluate(joint.problem, choice).objective
         return JointLoopState(states, (*self.timed, (choice, objective)))
 
-    def believing_last(self) -> "JointLoopState":
-        """Return the state in which the last plan's costs are believed."""
-        return replace(self, states=tuple(state.believing_last() for state in self.states))
+    def with_last_correction(self) -> "JointLoopState":
+        """Return the state whose current costs are those that follow from the last plan's timing."""
+        return replace(self, states=tuple(state.with_last_correction() for state in self.states))
 
-    def believing_best(self) -> "JointLoopState":
-        """Return the state in which the seconds that the best plan showed are believed."""
+    def with_best_correction(self) -> "JointLoopState":
+        """Return the state whose current costs are corrected by the best plan's timing as well."""
         return replace(
             self,
             states=tuple(
@@ -92,24 +99,25 @@ class JointLoopState:
         )
 
     def with_search_states(self, found: JointSearchResult) -> "JointLoopState":
-        """Return the state with what a search has seen."""
+        """Return the state with the states that a search ended in."""
         pairs = zip(self.states, found.states, strict=True)
-        return replace(self, states=tuple(replace(state, search_state=seen) for state, seen in pairs))
+        return replace(
+            self, states=tuple(replace(state, search_state=search_state) for state, search_state in pairs)
+        )
 
 
 def solve_models(models: MeasuredModels, state: JointLoopState) -> tuple[JointLoopState, SolvedModels]:
-    """Formulate and solve under the costs that are believed."""
+    """Formulate and solve under the current costs."""
     plannings = models.planning_problems(tuple(one.latency for one in state.states))
-    found = search_noise_limits(
-        models, models.formulate(plannings), [one.search_state for one in state.states]
-    )
+    joint = models.formulate(plannings)
+    found = search_noise_limits(models, joint, [one.search_state for one in state.states])
     return state.with_search_states(found), SolvedModels(plannings, found)
 
 
 def bound_best(models: MeasuredModels, state: JointLoopState) -> tuple[JointLoopState, SolvedModels]:
     """Return the best plan that was timed, with a bound under the costs that it showed."""
     choice = state.timed[state.best][0]
-    state = state.believing_best()
+    state = state.with_best_correction()
     plannings = models.planning_problems(tuple(one.latency for one in state.states))
     joint = models.formulate(plannings)
     found = bound_under_limits(models, joint, choice, [one.search_state for one in state.states])

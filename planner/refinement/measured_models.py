@@ -52,7 +52,7 @@ class MeasuredModels:
         return tuple(one.noise_limit_search for one in self.measured)
 
     def planning_problems(self, latencies: Latencies) -> tuple[PlanningProblem, ...]:
-        """Return what is to be solved for each model under the costs that are believed."""
+        """Return what is to be solved for each model under the current costs."""
         pairs = zip(self.measured, latencies, strict=True)
         return tuple(one.planning_problem(latency) for one, latency in pairs)
 
@@ -173,17 +173,17 @@ class _Step:
         if choice is None or not has_error_budget(search.budget):
             return cls(limit, state)
         cost = part.cost
-        shown, state = search.try_out(part.problem, choice, state)
+        trial, state = search.try_out(part.problem, choice, state)
         name = models.several.names[model]
-        broken = tuple(f"{name}: {text}" for text in search.unmet(shown.held_back))
+        broken = tuple(f"{name}: {text}" for text in search.unmet(trial.held_back))
         state = state.learned(inf if limit is None else limit, cost.noise_power, kept=not broken)
         if broken and limit is not None and limit <= (state.highest_kept or 0.0):
             # Beside other limits of the other models, another plan came of a limit that seemed to keep all.
             state = replace(state, highest_kept=None)
         if state.highest_kept is None:
-            following = search.tighter(cost, shown.held_back, state)
+            following = search.tighter(cost, trial.held_back, state)
             return cls(following, state, broken, is_hopeless=following is None)
-        following, state = search.looser(part.problem, cost, shown.held_back, state)
+        following, state = search.looser(part.problem, cost, trial.held_back, state)
         kept = None if state.highest_kept == inf else state.highest_kept
         return cls(kept if following is None else following if following < inf else None, state, broken)
 

@@ -22,7 +22,7 @@ from planner.verification.measure_errors import measure_errors
 from planner.verification.time_in_place import time_in_place
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress, silent
-from profiling.quantization.quantize import Scheme
+from profiling.quantization.qdq_model import Scheme
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
 from profiling.records.profile import LatencyProfile, NoiseProfile, Profile
 

@@ -76,9 +76,9 @@ class SearchState:
     lowest_broken: float = inf
     loosened: int = 0
 
-    def tried(self, choice: Choice, shown: Round) -> "SearchState":
+    def tried(self, choice: Choice, trial: Round) -> "SearchState":
         """Return the state with one more plan that was tried out."""
-        return replace(self, rounds=MappingProxyType({**self.rounds, choice: shown}))
+        return replace(self, rounds=MappingProxyType({**self.rounds, choice: trial}))
 
     def learned(self, limit: float, summed: float, *, kept: bool) -> "SearchState":
         """Return the state after a plan, found under a limit, kept the budgets or broke one."""
@@ -181,19 +181,19 @@ class NoiseLimitSearch:
             choice = last.result.choice
             if choice is None:
                 return _finished(best, last, (), state)
-            shown, state = self.try_out(limited, choice, state)
+            trial, state = self.try_out(limited, choice, state)
             cost = evaluate(limited, choice)
             state = state.learned(
-                limited.tightest_limit(CostMetric.NOISE), cost.noise_power, kept=not shown.broken
+                limited.tightest_limit(CostMetric.NOISE), cost.noise_power, kept=not trial.broken
             )
-            if not shown.broken and (best is None or _objective(last) < _objective(best)):
+            if not trial.broken and (best is None or _objective(last) < _objective(best)):
                 best = last
             if best is not None:
-                following, state = self.looser(limited, cost, shown.held_back, state)
+                following, state = self.looser(limited, cost, trial.held_back, state)
             else:
-                following = self.tighter(cost, shown.held_back, state)
+                following = self.tighter(cost, trial.held_back, state)
             if following is None:
-                return _finished(best, last, self.unmet(shown.held_back), state)
+                return _finished(best, last, self.unmet(trial.held_back), state)
             limit = following if following < inf else None
 
     def unmet(self, metrics: Metrics) -> tuple[str, ...]:
@@ -209,7 +209,7 @@ class NoiseLimitSearch:
             return state.rounds[choice], state
         metrics = self.errors_of(problem, choice)
         limit, cost = _limit(problem), evaluate(problem, choice)
-        shown = Round(
+        trial = Round(
             noise_budget_rms=None if limit is None else self.noise_model.predict(limit) ** 0.5,
             predicted_noise_rms=self.noise_model.predict(cost.noise_power) ** 0.5,
             latency_s=cost.latency_s,
@@ -220,16 +220,16 @@ class NoiseLimitSearch:
             "plan %d tried out: noise %.4g, predicted %.4g, %.6g s, breaks %s",
             len(state.rounds) + 1,
             metrics.noise_relative_rms,
-            shown.predicted_noise_rms,
-            shown.latency_s,
-            ", ".join(shown.broken) or "nothing",
+            trial.predicted_noise_rms,
+            trial.latency_s,
+            ", ".join(trial.broken) or "nothing",
         )
-        return shown, state.tried(choice, shown)
+        return trial, state.tried(choice, trial)
 
     def _try_beyond_limit(self, searched: SearchResult) -> SearchResult:
         """Return the best that keeps the budgets: what was found, or a plan found regardless of noise."""
         state = searched.state
-        kept = any(shown.delivered for shown in searched.rounds)
+        kept = any(trial.delivered for trial in searched.rounds)
         best_objective = (searched.result.objective or 0.0) if kept else inf
         free = searched.problem.with_limit(NOISE, None)
         for result in unconstrained_noise_plans(free, self.options):
@@ -252,8 +252,8 @@ class NoiseLimitSearch:
             return True, state
         if choice not in state.rounds and self._is_hopeless(evaluate(free, choice)):
             return False, state
-        shown, state = self.try_out(free, choice, state)
-        return not shown.broken, state
+        trial, state = self.try_out(free, choice, state)
+        return not trial.broken, state
 
     def _is_hopeless(self, cost: Cost) -> bool:
         allowed = self.budget.noise_relative_rms
@@ -323,8 +323,8 @@ def _delivered(plan: _Candidate, state: SearchState) -> SearchResult:
 def rounds_of(state: SearchState, delivered: Choice | None) -> tuple[Round, ...]:
     """Return every plan that was tried out, the delivered one marked."""
     return tuple(
-        msgspec.structs.replace(shown, delivered=choice == delivered)
-        for choice, shown in state.rounds.items()
+        msgspec.structs.replace(trial, delivered=choice == delivered)
+        for choice, trial in state.rounds.items()
     )
 
 

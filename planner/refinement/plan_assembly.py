@@ -30,7 +30,7 @@ from planner.scenario.schema import Scenario
 from planner.solver.result import SolveResult, SolveStatus
 from planner.verification.sample_size import too_few_held_back
 from profiling.graph.unit_graph import Tensor
-from profiling.onnx_io.load import model_hash
+from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 
 _OWN = {wire.value: wire for wire in WireFormat} | {"float32": WireFormat.FLOAT}

@@ -1,4 +1,4 @@
-"""What is to be solved for a scenario, given the costs that are believed."""
+"""What is to be solved for a scenario, given the current costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from planner.problem.device_visits import by_device
 from planner.problem.placement_problem import PlacementProblem
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
-from profiling.quantization.quantize import Scheme
+from profiling.quantization.qdq_model import Scheme
 
 
 @dataclass(frozen=True, slots=True)

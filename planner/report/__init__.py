@@ -2,6 +2,7 @@
 
 comparison_html: the page of a comparison
 comparison_table: a comparison as terminal tables and CSV
+device_diagram: devices and links of a plan as boxes of a page
 figure_style: colours and sizes of all figures
 figures: charts of plans and comparisons
 graph_figure: the model's graph as a figure

@@ -84,7 +84,9 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    # It grows with the page but does not shrink: its text would be too small to read.
+    svg = re.sub(r' height="[\d.]+pt"', "", svg, count=1)
+    svg = re.sub(r' width="([\d.]+pt)"', r' style="min-width: \1"', svg, count=1)
     svg = svg.replace(INK, "currentColor")
     svg = re.sub(r" font-family: [^;\"]*;?", "", svg)  # the page's own
     svg = re.sub(r' transform="rotate\(-?0 [^"]*"', "", svg)

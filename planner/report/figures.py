@@ -1,6 +1,7 @@
 """Comparisons and plans as figures: latency over bandwidth, where the time goes, Pareto fronts."""
 
 from collections.abc import Mapping, Sequence
+from math import log
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ _BASELINES = {
 _JOINT = "#0072b2"
 _WIDE, _HIGH = 7.2, 4.0
 _MANY = 14  # ticks
+_LABEL_POINTS, _LABEL_SHARE = 12, 0.09  # height of a label, and its width in an axis
 
 
 def draw_latency(comparison: Comparison) -> Figure:
@@ -61,7 +63,7 @@ def draw_latency_on(axes: Axes, comparison: Comparison) -> None:
         axis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel(f"bandwidth of {', '.join(comparison.links)}, {comparison.unit}")
     axes.set_ylabel("latency of one request, ms")
-    axes.legend(fontsize=8)
+    axes.legend()
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
@@ -98,17 +100,39 @@ def _draw_ranges(
         for x in _log_spaced(piece.low, piece.high)
     ]
     axes.plot(*_columns(points), style, color=_JOINT, linewidth=2.4, label=label, zorder=4)
-    for piece in pieces[1:]:
+    ends = pieces[0].low, pieces[-1].high
+    changes = [piece.low for piece in pieces[1:]]
+    for piece, level in zip(pieces[1:], _levels(changes, *ends), strict=True):
         y = plans[piece.plan].latency_s(piece.low) * MILLI
         axes.plot([piece.low], [y], "o", color=_JOINT, markersize=7, zorder=5)
+        # Above the axes, where no line runs.
         axes.annotate(
             f"{piece.low:.3g}",
-            (piece.low, y),
+            (piece.low, 1),
+            xycoords=("data", "axes fraction"),
             textcoords="offset points",
-            xytext=(4, 8),
+            xytext=(0, 3 + _LABEL_POINTS * level),
+            ha="center",
             color=INK,
-            fontsize=8,
         )
+
+
+def _levels(values: Sequence[float], low: float, high: float) -> list[int]:
+    """Return at which height the label of each value stands, so that none covers another.
+
+    Parameters
+    ----------
+    values
+        Rising, on a logarithmic axis from `low` to `high`.
+    """
+    levels: list[int] = []
+    free_from: list[float] = []  # of each level, as a share of the axis
+    for value in values:
+        position = log(value / low) / log(high / low) if high > low else 0.0
+        level = next((n for n, share in enumerate(free_from) if share <= position), len(free_from))
+        free_from[level : level + 1] = [position + _LABEL_SHARE]
+        levels.append(level)
+    return levels
 
 
 def _log_spaced(low: float, high: float, count: int = 24) -> list[float]:
@@ -134,14 +158,14 @@ def draw_shares(comparison: Comparison, devices: Sequence[str]) -> Figure:
                 bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
         axes.bar(positions, [100 - done for done in bottom], bottom=bottom, color=LINKS, label="on links")
         for position, seconds in zip(positions, whole, strict=True):
-            axes.text(position, 101, f"{seconds * MILLI:.3g} ms", ha="center", fontsize=7, color=INK)
+            axes.text(position, 101, f"{seconds * MILLI:.3g} ms", ha="center", color=INK)
         axes.set_xticks(
             list(positions), [_tick(row) for row in rows], rotation=45 if len(rows) > _MANY else 0
         )
         axes.set_xlabel(comparison.unit or "budgets")
         axes.set_ylabel("share of one request's latency, %")
         axes.grid(visible=False, axis="x")
-        axes.legend(fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.04))
+        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.04))
     return figure
 
 
@@ -169,9 +193,7 @@ def draw_front(front: ParetoFront) -> Figure:
             axes.plot(columns[0], columns[1], "-", color=LINKS, drawstyle="steps-post", linewidth=1)
             axes.plot(columns[0], columns[1], "o", color=_JOINT, markersize=6)
         for point, x, y in zip(front.points, columns[0], columns[1], strict=True):
-            axes.annotate(
-                str(point.plan), (x, y), textcoords="offset points", xytext=(5, 5), color=INK, fontsize=7
-            )
+            axes.annotate(str(point.plan), (x, y), textcoords="offset points", xytext=(5, 5), color=INK)
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
     return figure
@@ -197,5 +219,5 @@ def draw_request(plan: Plan, devices: Sequence[str]) -> Figure:
         axes.set_xlabel("ms of one request, by device")
         axes.spines["left"].set_visible(False)
         axes.grid(visible=False, axis="y")
-        axes.legend(fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
+        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
     return figure

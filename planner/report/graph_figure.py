@@ -77,7 +77,7 @@ def draw_graph(graph: ModelGraph, placed: PlacedGraph, every_device: Sequence[st
                 )
             )
             if not many:
-                text = axes.text(x, y, str(unit.index), color=ink_on(colour), fontsize=6, zorder=4)
+                text = axes.text(x, y, str(unit.index), color=ink_on(colour), zorder=4)
                 text.set(horizontalalignment="center", verticalalignment="center")
         _legend(axes, placed, every_device)
     return figure
@@ -127,7 +127,7 @@ def _draw_edges(
         corners = np.asarray(curves[0].vertices)
         x, y = corners[len(corners) // 2]
         text = f"{size_text(cuts[name].size_bytes)} {cuts[name].wire}"
-        axes.text(float(x), float(y) + 0.5, text, color=INK, fontsize=7, ha="center", zorder=5)
+        axes.text(float(x), float(y) + 0.5, text, color=INK, ha="center", zorder=5)
 
 
 def _edge_curves(

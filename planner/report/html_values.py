@@ -10,7 +10,7 @@ from markupsafe import Markup
 from planner.formatting import MILLI, size_text
 
 _STYLES: Mapping[str, Callable[[Any], str]] = {
-    "ms": lambda value: f"{value * MILLI:.2f} ms",
+    "ms": lambda value: f"{value * MILLI:.2f} ms" if value < 1 else f"{value:.3f} s",
     "s": lambda value: f"{value:.2f} s",
     "mJ": lambda value: f"{value * MILLI:.3g} mJ",
     "ratio": lambda value: f"{value:.3f}",

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from planner.formatting import short_name
 from planner.plan.plan_record import Measured, Plan
+from planner.report.device_diagram import device_diagram
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_request
 from planner.report.graph_figure import PlacedGraph, draw_graph
@@ -36,6 +37,8 @@ _BUDGETS = {
     "money_per_request": ("significant4", ("predicted", "money")),
     "top1_agreement": ("percent", ("measured", "top1_agreement")),
 }
+_FILES = ("plan.json", "manifest.json", "model.onnx", "stages/", "profile.json")
+_NOTHING = 5e-5  # a gap that would be shown as 0.00 %
 _DROPS = {"accuracy_drop": ("percent", "accuracy"), "metric_drop": ("significant4", "metric")}
 
 
@@ -68,13 +71,12 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         "plan",
         data,
         title=f"{name}: the {plan.status} plan",
-        lead=Markup(
-            "One request takes {}, {} of it on links; the plan is proved to within {} of the best."
-        ).format(
+        lead=Markup("One request takes {}, {} of it on links; {}.").format(
             formatted("ms", "predicted", "latency_s"),
             formatted("ms", "predicted", "transfer_s"),
-            formatted("percent", "objective", "gap"),
+            _proof_text(plan, formatted),
         ),
+        diagram=device_diagram(plan, scenario, formatted),
         too_few=[*_part_lines(plan), *map(too_few_text, plan.too_few_samples)],
         costs=list(_cost_rows(plan, formatted)),
         graph_svg=Markup(graph_svg),
@@ -92,6 +94,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             )
             for n in range(len(plan.loop))
         ],
+        files=_FILES,
         units=[
             (
                 n,
@@ -108,6 +111,18 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         ],
         footer=f"splitquant {version('splitquant')}; model {plan.model_sha256[:12]}; "
         + ", ".join(f"{device} quantizes as {label}" for device, label in plan.quantization.items()),
+    )
+
+
+def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:
+    """Return how good the plan is, for the costs that were measured."""
+    name = plan.objective.name
+    if plan.objective.gap is None:
+        return Markup("how much better another plan could be is not known")
+    if plan.objective.gap < _NOTHING:
+        return Markup("with the measured costs, no plan has a better {}: that is proved").format(name)
+    return Markup("with the measured costs, no plan has a {} better by more than {}: that is proved").format(
+        name, formatted("percent", "objective", "gap")
     )
 
 
@@ -228,7 +243,8 @@ def _budgets_of(
 def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     yield "the program says", formatted("text", "status")
     yield f"objective: {plan.objective.name}", formatted("significant4", "objective", "value")
-    yield "no plan can be below", formatted("significant4", "objective", "bound")
+    yield "lower bound of the objective", formatted("significant4", "objective", "bound")
+    yield "gap between them", formatted("percent", "objective", "gap")
     yield "solver", join([formatted("text", "solver", "name"), formatted("s", "solver", "runtime_s")])
     if plan.converted_from is not None:
         yield "converted from", formatted("text", "converted_from", "source")

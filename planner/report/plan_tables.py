@@ -14,7 +14,7 @@ from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.table_style import line, new_table
 from planner.verification.sample_size import too_few_text
 from profiling.precision import Precision
-from profiling.quantization.quantize import SCHEMES
+from profiling.quantization.qdq_model import SCHEMES
 
 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:

@@ -6,7 +6,14 @@ from rich.console import Group, RenderableType
 
 from planner.formatting import short_name
 from planner.plan.host_status import HostStatus
-from planner.plan.requests_record import BANDWIDTH, Deviation, PartTimes, Percentiles, RequestsRecord
+from planner.plan.requests_record import (
+    BANDWIDTH,
+    Deviation,
+    PartTimes,
+    Percentiles,
+    RawInput,
+    RequestsRecord,
+)
 from planner.report.table_style import PlainTable, line, new_table
 
 _MILLI = 1e3
@@ -43,6 +50,15 @@ def deviation_lines(deviations: Sequence[Deviation], folder: str) -> list[str]:
     if not deviations:
         return []
     return [*map(_deviation_line, deviations), f"next: plan replan {folder} --measured"]
+
+
+def raw_input_lines(inputs: Sequence[RawInput]) -> list[str]:
+    """Return why predictions do not hold for inputs that the plan prices as they arose."""
+    return [
+        f"{short_name(one.tensor)} crosses as {one.sent_bytes} bytes; the plan counts wire_bytes, "
+        f"{one.counted_bytes}: leave that out and plan again for predictions that hold here"
+        for one in inputs
+    ]
 
 
 def _deviation_line(deviation: Deviation) -> str:

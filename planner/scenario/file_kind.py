@@ -6,6 +6,7 @@ from pathlib import Path
 from planner.errors import ScenarioError
 from planner.scenario.model_paths import APPLICATION, is_object
 
+SCENARIO_SUFFIXES = (".yaml", ".yml")
 _MODELS = (".onnx", ".ort", ".keras", ".h5", ".hdf5", ".tflite", ".pb")
 _ARRAYS = (".npz", ".npy")
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -38,7 +39,7 @@ def _describe_file(path: Path) -> tuple[str, str] | None:
 
 
 def _describe_model(path: Path) -> tuple[str, str]:
-    return "a model", f"give a scenario, or `plan inspect {path}`"
+    return "a model", f"give a scenario (`plan init {path}` writes one), or `plan inspect {path}`"
 
 
 def _describe_folder(path: Path) -> tuple[str, str]:

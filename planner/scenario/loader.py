@@ -30,6 +30,10 @@ _NAME = "scenario"  # of one that is no file, in messages
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
+FindMissing = Callable[[Scenario], Iterator[Fault]]
+"""Yields a fault per file that a scenario needs and that is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Content:
     """What a scenario says, its values changed, and where that stands.
@@ -69,7 +73,9 @@ class _Content:
         )
 
 
-def load_ready_models(path: Path, overrides: Sequence[str] = ()) -> Scenario | SeveralModels:
+def load_ready_models(
+    path: Path, overrides: Sequence[str] = (), find_missing: FindMissing = missing_files
+) -> Scenario | SeveralModels:
     """Read a scenario of one model as `load_ready_scenario` does, or one of several, whose files are there.
 
     Raises
@@ -77,11 +83,13 @@ def load_ready_models(path: Path, overrides: Sequence[str] = ()) -> Scenario | S
     ScenarioError
         With one line per fault.
     """
-    return ready_models(path, [parse_setting(setting) for setting in overrides])
+    return ready_models(path, [parse_setting(setting) for setting in overrides], find_missing)
 
 
 def ready_models(
-    source: Path | Mapping[str, object], changes: Sequence[Change] = ()
+    source: Path | Mapping[str, object],
+    changes: Sequence[Change] = (),
+    find_missing: FindMissing = missing_files,
 ) -> Scenario | SeveralModels:
     """Return the scenario of a file, or of values as a file would have them, whose files are there.
 
@@ -95,7 +103,7 @@ def ready_models(
     content = _content_of(source, changes)
     if MODELS not in content.values:
         scenario, faults = _scenario_of(content)
-        content.refuse([*faults, *missing_files(scenario)])
+        content.refuse([*faults, *find_missing(scenario)])
         return scenario
     faults = list(_unset_variables(content.values))
     several, faults_of_values = read_models(_copied(content.values, _expand))
@@ -104,7 +112,7 @@ def ready_models(
         raise ScenarioError(f"{content.name}: is no scenario")
     located = several.mapped(lambda scenario: _absolute(scenario, content.folder))
     for number, one in enumerate(located.models):
-        faults += (moved_fault(fault, number) for fault in missing_files(one.scenario))
+        faults += (moved_fault(fault, number) for fault in find_missing(one.scenario))
     content.refuse([*faults, *faults_of_values])
     return located
 
@@ -128,7 +136,9 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     return scenario
 
 
-def load_ready_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
+def load_ready_scenario(
+    path: Path, overrides: Sequence[str] = (), find_missing: FindMissing = missing_files
+) -> Scenario:
     """Read a scenario as `load_scenario` does, and check that the files and modules it names are there.
 
     Raises
@@ -138,7 +148,7 @@ def load_ready_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     """
     content = _content_of(path, [parse_setting(setting) for setting in overrides])
     scenario, faults = _scenario_of(content)
-    content.refuse([*faults, *missing_files(scenario)])
+    content.refuse([*faults, *find_missing(scenario)])
     return scenario
 
 

@@ -16,6 +16,16 @@ _UNSET = "${"  # of a variable, which is a fault of its own
 
 def missing_files(scenario: Scenario) -> Iterator[Fault]:
     """Yield a fault per file, folder or module of a scenario, its paths absolute, that does not exist."""
+    yield from missing_but_profiles(scenario)
+    for i, device in enumerate(scenario.devices):
+        yield from _missing_in_device(("devices", i, "profile"), device)
+    for i, device_class in enumerate(scenario.fleet.classes if scenario.fleet else ()):
+        if device_class.profile is not None:
+            yield from _missing_file(("fleet", "classes", i, "profile"), device_class.profile)
+
+
+def missing_but_profiles(scenario: Scenario) -> Iterator[Fault]:
+    """Yield the same but for profiles, which may be about to be made."""
     if is_object(scenario.model):
         yield from _missing_module(("model",), scenario.model)
     elif scenario.model and not scenario.model.startswith(APPLICATION):
@@ -27,11 +37,6 @@ def missing_files(scenario: Scenario) -> Iterator[Fault]:
     for part in ("calibration", "evaluation"):
         yield from _missing_in_samples(("data", part), getattr(scenario.data, part))
     yield from _missing_module(("metric",), scenario.metric)
-    for i, device in enumerate(scenario.devices):
-        yield from _missing_in_device(("devices", i, "profile"), device)
-    for i, device_class in enumerate(scenario.fleet.classes if scenario.fleet else ()):
-        if device_class.profile is not None:
-            yield from _missing_file(("fleet", "classes", i, "profile"), device_class.profile)
 
 
 def _missing_in_samples(key_path: tuple[str, ...], spec: SampleSpec) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from planner.scenario.budget_schema import OBJECTIVE_KINDS
 from planner.scenario.fleet_faults import fleet_faults
+from planner.scenario.link_schema import LinkSpec
 from planner.scenario.partial_scenario import read_partially
 from planner.scenario.schema import ConversionSpec, Scenario
 from planner.scenario.validation_messages import Fault, describe_faults
@@ -62,12 +63,24 @@ def _crosscheck(scenario: Scenario, faults: Sequence[Fault]) -> Iterator[Fault]:
     for i, link in enumerate(scenario.links):
         if link.source and link.source == link.target:
             yield Fault(("links", i), "joins a device to itself")
-        if link.name in {other.name for other in scenario.links[:i]}:
-            yield Fault(("links", i), f"is a second link from {link.source!r} to {link.target!r}")
+        yield from _name_faults(scenario.links, i)
     yield from _budget_faults(scenario)
     yield from fleet_faults(scenario, wrong)
     if not unknown and not any(key_path[:1] in _REACHABILITY_KEYS for key_path in wrong):
         yield from _reach_faults(scenario)
+
+
+def _name_faults(links: Sequence[LinkSpec], index: int) -> Iterator[Fault]:
+    """Yield the fault of a link that has an earlier one's name: FROM-TO, where device names may have a -."""
+    link = links[index]
+    same = next((other for other in links[:index] if other.name == link.name), None)
+    if same is not None and (same.source, same.target) == (link.source, link.target):
+        yield Fault(("links", index), f"is a second link from {link.source!r} to {link.target!r}")
+    elif same is not None:
+        yield Fault(
+            ("links", index),
+            f"is called {link.name}, as is the one from {same.source!r} to {same.target!r}; rename a device",
+        )
 
 
 def _choices_text(what: str, name: str, names: Sequence[str]) -> str:

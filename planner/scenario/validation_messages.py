@@ -3,9 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from reprlib import Repr
 from typing import Any, get_args
 
 _MOST_FAULTS = 50  # shown at once
+# A wrong value may be as long as the file.
+_VALUE = Repr()
+_VALUE.maxstring = _VALUE.maxother = 100
 _MEMBERS = ("LabelTable", "float", "str", "tuple[]")  # of unions, in the paths of errors
 
 
@@ -50,7 +54,9 @@ def _describe(error: Mapping[str, Any], root: type[Any], unions: Collection[str]
     error_type, context, value = str(error["type"]), error.get("ctx") or {}, error.get("input")
     if error_type == "extra_forbidden":
         return Fault(key_path, _unknown_key(str(key_path[-1]), _keys_at(key_path[:-1], root)))
-    return Fault(key_path, _expectation(error_type, context, value) or f"{error['msg']}, got {value!r}")
+    return Fault(
+        key_path, _expectation(error_type, context, value) or f"{error['msg']}, got {_VALUE.repr(value)}"
+    )
 
 
 def _unknown_key(key: str, known_keys: Collection[str]) -> str:
@@ -62,23 +68,25 @@ def _expectation(error_type: str, context: Mapping[str, Any], value: object) -> 
     signs = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", ">="), "less_than_equal": ("le", "<=")}
     if error_type in signs:
         name, sign = signs[error_type]
-        return f"must be {sign} {context[name]:g}, got {value}"
+        return f"must be {sign} {context[name]:g}, got {_VALUE.repr(value)}"
     texts = {
         "missing": "is required",
-        "finite_number": f"must be finite, got {value}",
-        "bool_type": f"must be true or false, got {value!r}",
-        "float_type": f"must be a number, got {value!r}",
-        "int_type": f"must be a whole number, got {value!r}",
-        "string_type": f"must be text, got {value!r}",
+        "finite_number": f"must be finite, got {_VALUE.repr(value)}",
+        "bool_type": f"must be true or false, got {_VALUE.repr(value)}",
+        "float_type": f"must be a number, got {_VALUE.repr(value)}",
+        "int_type": f"must be a whole number, got {_VALUE.repr(value)}",
+        "string_type": f"must be text, got {_VALUE.repr(value)}",
         "value_error": str(context.get("error", "")),
-        "literal_error": f"must be {context.get('expected')}, got {value!r}",
-        "enum": f"must be {context.get('expected')}, got {value!r}",
+        "literal_error": f"must be {context.get('expected')}, got {_VALUE.repr(value)}",
+        "enum": f"must be {context.get('expected')}, got {_VALUE.repr(value)}",
+        "string_too_short": "must not be empty",
+        "string_too_long": f"is longer than {context.get('max_length')} characters: {_VALUE.repr(value)}",
         "too_short": f"needs at least {context.get('min_length')} entry",
         "too_long": f"may have at most {context.get('max_length')} entries",
-        "model_type": f"must be a mapping of keys, got {value!r}",
-        "dict_type": f"must be a mapping of keys, got {value!r}",
-        "tuple_type": f"must be a list, got {value!r}",
-        "string_pattern_mismatch": f"{_pattern_words(context)}, got {value!r}",
+        "model_type": f"must be a mapping of keys, got {_VALUE.repr(value)}",
+        "dict_type": f"must be a mapping of keys, got {_VALUE.repr(value)}",
+        "tuple_type": f"must be a list, got {_VALUE.repr(value)}",
+        "string_pattern_mismatch": f"{_pattern_words(context)}, got {_VALUE.repr(value)}",
     }
     return texts.get(error_type)
 

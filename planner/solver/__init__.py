@@ -1,7 +1,8 @@
 """Solves a placement problem and bounds what any answer to it can cost.
 
-backends: HiGHS, CBC, Gurobi, CPLEX, SCIP
+backends: HiGHS, CBC, Gurobi, CPLEX, SCIP, and what their answers say
 confirmation: what a solver claims, held against costs, plans at hand and a second solver
+device_order: what is decided of the order in which devices run
 infeasibility: a minimal set of limits that cannot hold together
 pareto_front: Pareto fronts by epsilon-constraints
 pipeline_dp: the best plan of consecutive stages, by dynamic programming over sets of finished units
@@ -10,7 +11,7 @@ pipeline_loads: what stages load: devices and links
 pipeline_precisions: options of less noise for units that stay on their devices
 process_pool: a map over processes, which end at once when the work is interrupted
 result: SolveResult: choice, objective, bound, status
-second_opinion: a second solver's answer, to be compared with the first one's
+second_opinion: a second solver's run and answer, to be compared with the first one's
 single_precision: the fastest plan of all and in each precision, without a limit on noise
 solve: a proved optimum, or a plan and its bound
 solve_cache: solved problems kept on disk

@@ -1,7 +1,7 @@
 """The solvers behind pulp: each takes an integer program as it is and returns its proved bound."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -10,6 +10,7 @@ import pulp
 from pulp.apis import coin_api
 
 from planner.errors import SolverError
+from planner.solver.result import SolveStatus
 from profiling.directories import temporary_folder
 
 
@@ -52,8 +53,11 @@ def solver_versions(name: str) -> dict[str, str]:
 
 
 Start = Mapping[pulp.LpVariable, float]
-_MOST_FOR_CBC = 2000  # variables
-_PRIMAL_SIMPLEX = 4  # of HiGHS; by default it is the dual one
+_STATUS = {
+    pulp.LpSolutionOptimal: SolveStatus.OPTIMAL,
+    pulp.LpSolutionIntegerFeasible: SolveStatus.FEASIBLE,
+    pulp.LpSolutionInfeasible: SolveStatus.INFEASIBLE,
+}
 
 
 def run_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start | None = None) -> float:
@@ -67,7 +71,8 @@ def run_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start | None =
     Returns
     -------
     float
-        In the unit of the program's objective. `lp` then has the solution; see `milp.answer`.
+        In the unit of the program's objective. `lp` then has the solution: `solve_status` says what it is,
+        `milp.answer` reads it.
 
     Raises
     ------
@@ -79,22 +84,15 @@ def run_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start | None =
     return _SOLVERS[options.name](lp, options, start or {})
 
 
-def run_second_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> None:
-    """Solve a program in place with another solver than the options name, or the same in another way.
+def solve_status(lp: pulp.LpProblem) -> SolveStatus | None:
+    """Return what the solver knows; None if it found no plan and proved nothing.
 
-    CBC takes small programs only: on large ones its preprocessing does not look at the clock.
-
-    Raises
-    ------
-    SolverError
-        If the solver is absent, or fails.
+    pulp's `status` is right only about infeasibility (a plan at a time limit is "Optimal" there); for CBC's
+    "Integer infeasible" it alone is.
     """
-    if options.name == "highs" and lp.numVariables() <= _MOST_FOR_CBC:
-        _cbc(lp, options, start)
-    elif options.name == "highs":
-        _run_highs(lp, options, start, random_seed=1, simplex_strategy=_PRIMAL_SIMPLEX)
-    else:
-        _highs(lp, options, start)
+    if lp.status == pulp.LpStatusInfeasible:
+        return SolveStatus.INFEASIBLE
+    return _STATUS.get(lp.sol_status)
 
 
 def run_linear(lp: pulp.LpProblem) -> float:
@@ -119,16 +117,17 @@ class _StartedHighs(pulp.HiGHS):  # type: ignore[misc]
         super().callSolver(lp)
 
 
-def _highs(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
+def run_highs(lp: pulp.LpProblem, options: SolverOptions, start: Start, **changes: int) -> float:
     """Solve with HiGHS and return its bound.
 
     One thread: two were slower in every case tried. No presolve: that of versions 1.12 to 1.15 runs
     for ever on some of these programs and calls others infeasible, and it saves no time on them.
+
+    Parameters
+    ----------
+    changes
+        Further options of HiGHS, as it names them.
     """
-    return _run_highs(lp, options, start)
-
-
-def _run_highs(lp: pulp.LpProblem, options: SolverOptions, start: Start, **changes: int) -> float:
     solver = _StartedHighs(
         start,
         **changes,
@@ -146,7 +145,7 @@ def _run_highs(lp: pulp.LpProblem, options: SolverOptions, start: Start, **chang
     return float(lp.solverModel.getInfo().mip_dual_bound)
 
 
-def _cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
+def run_cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     """Solve with CBC; its bound stands only in its log, unless it proved the optimum."""
     with temporary_folder("cbc-") as folder:
         # pulp does not hand CBC's bound on.
@@ -215,5 +214,11 @@ def _run(lp: pulp.LpProblem, solver: pulp.LpSolver) -> None:
         raise SolverError(f"the solver failed: {exc}") from exc
 
 
-_SOLVERS = {"highs": _highs, "cbc": _cbc, "gurobi": _gurobi, "cplex": _cplex, "scip": _scip}
+_SOLVERS: dict[str, Callable[[pulp.LpProblem, SolverOptions, Start], float]] = {
+    "highs": run_highs,
+    "cbc": run_cbc,
+    "gurobi": _gurobi,
+    "cplex": _cplex,
+    "scip": _scip,
+}
 SOLVER_NAMES = tuple(_SOLVERS)

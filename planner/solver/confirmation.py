@@ -7,16 +7,16 @@ optimum that no relaxation bounds is compared with a second solver's.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
+from planner.problem.makespan import stage_order
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.solver.backends import SolverOptions
-from planner.solver.lagrangian.branching import assumed_order
-from planner.solver.lagrangian.dual_bound import goes_against
+from planner.solver.device_order import DeviceOrder
 from planner.solver.lagrangian.linear_quantity import parts_of_maximum
 from planner.solver.result import SolveResult, SolveStatus, replace_choice
 from planner.solver.second_opinion import second_opinion
@@ -55,7 +55,7 @@ def is_among(
     problem: PlacementProblem,
     choice: Choice,
     keep: Sequence[Sequence[int]],
-    device_order: Mapping[tuple[int, int], bool],
+    device_order: DeviceOrder,
 ) -> bool:
     """Return whether a plan has only some options of each vertex, and runs in an order.
 
@@ -64,9 +64,11 @@ def is_among(
     keep
         The numbers of each vertex's options.
     device_order
-        Which device of a pair runs first, where that is decided.
+        Pairs of devices of which the first runs first, as far as that is decided.
     """
-    if goes_against(problem, choice.options, assumed_order(device_order)):
+    chosen = [vertex.options[o] for vertex, o in zip(problem.vertices, choice.options, strict=True)]
+    # Not only from unit to unit: a path may lead through devices that have no order.
+    if stage_order(problem, chosen, device_order) is None:
         return False
     return all(option in kept for kept, option in zip(keep, choice.options, strict=True))
 

@@ -13,7 +13,7 @@ _MOST_IDEALS = 2000  # their pairs are a matrix of 32 MB per class of devices
 
 
 def finished_sets(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[np.bool_], bool]:
-    """Return ideal -> unit -> whether it is in, smallest first, and whether these are all ideals.
+    """Return ideal -> unit -> whether it is in, each after its parts, and whether these are all ideals.
 
     Shape [ideals, units].
     """

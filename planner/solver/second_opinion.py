@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import SolverOptions, run_second_solver
-from planner.solver.milp.answer import decoded_choice, solve_status
+from planner.solver.backends import SolverOptions, Start, run_cbc, run_highs, solve_status
+from planner.solver.milp.answer import decoded_choice
 from planner.solver.milp.build_program import build_program
+from planner.solver.milp.program import Program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.result import SolveStatus
+
+_MOST_FOR_CBC = 2000  # variables
+_PRIMAL_SIMPLEX = 4  # of HiGHS; by default it is the dual one
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def second_opinion(
     program = build_program(problem)
     in_time = replace(options, time_limit_s=time_limit_s)
     try:
-        run_second_solver(program.lp, in_time, start_values(program, keep, start))
+        _run_second_solver(program, in_time, start_values(program, keep, start))
     except SolverError:
         return SecondOpinion()
     status = solve_status(program.lp)
@@ -57,3 +61,21 @@ def second_opinion(
         if is_feasible(problem, cost)
         else SecondOpinion()
     )
+
+
+def _run_second_solver(program: Program, options: SolverOptions, start: Start) -> None:
+    """Solve a program in place with another solver than the options name, or the same in another way.
+
+    CBC takes small programs only: on large ones its preprocessing does not look at the clock.
+
+    Raises
+    ------
+    SolverError
+        If the solver is absent, or fails.
+    """
+    if options.name == "highs" and program.lp.numVariables() <= _MOST_FOR_CBC:
+        run_cbc(program.lp, options, start)
+    elif options.name == "highs":
+        run_highs(program.lp, options, start, random_seed=1, simplex_strategy=_PRIMAL_SIMPLEX)
+    else:
+        run_highs(program.lp, options, start)

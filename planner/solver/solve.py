@@ -4,7 +4,7 @@ import heapq
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -14,7 +14,7 @@ from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
-from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.backends import SolverOptions, run_solver, solve_status
 from planner.solver.confirmation import (
     LEAST_GAP,
     LEAST_TIME_S,
@@ -23,17 +23,16 @@ from planner.solver.confirmation import (
     is_among,
     is_contradicted,
 )
+from planner.solver.device_order import DeviceOrder, implied_order
 from planner.solver.heuristics.construct import construct
 from planner.solver.heuristics.local_search import improve
 from planner.solver.heuristics.nearby_options import nearby_options
-from planner.solver.lagrangian.branching import Node, assumed_order, branch
+from planner.solver.lagrangian.branching import Node, branch
 from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction
-from planner.solver.lagrangian.relaxation import DeviceOrder
 from planner.solver.lagrangian.separate_units import breaks_limits
 from planner.solver.lagrangian.serial_devices import SerialDevices
 from planner.solver.lagrangian.tree_decomposition import Table
-from planner.solver.milp.answer import decoded_choice, solve_status
-from planner.solver.milp.assignment_constraints import implied_order
+from planner.solver.milp.answer import decoded_choice
 from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
@@ -183,7 +182,7 @@ class _Search:
 
         Where the relaxation does not ask for further branches, an integer program solves what is left.
         """
-        whole = Restriction(assumed_order(self._device_order))
+        whole = Restriction(self._device_order)
         if dual.paths is not None:
             self._serial = SerialDevices(self._problem, dual.paths.graph)
         root = self._bounded(dual, whole)
@@ -326,7 +325,7 @@ class _Search:
         keep = nearby_options(self._problem, plans, hops)
         if not self._is_affordable(_PROGRAM_RATIO * self._share(keep)):
             return
-        self._solve_over(keep, _known_order(order), _STEP_SHARE * self._options.time_limit_s)
+        self._solve_over(keep, order, _STEP_SHARE * self._options.time_limit_s)
         self._nearby_s += time.perf_counter() - began
 
     def _solve_node(self, node: Node) -> float:
@@ -335,7 +334,6 @@ class _Search:
         Returns a bound on all plans of the node that are better than the one at hand.
         """
         value, option_bounds = node.bound.value, node.bound.option_bounds
-        device_order = _known_order(node.within.order)
         reach = value + max(_REACH, self._options.gap) * abs(value)
         options_in_reach, options_below_best = (
             _count_within(option_bounds, limit) for limit in (reach, self._objective)
@@ -347,7 +345,7 @@ class _Search:
             keep = [_options_within(row, reach) for row in option_bounds]
             if not self._is_affordable(_PROGRAM_RATIO * self._share(keep)):
                 return value
-            bound = self._solve_over(keep, device_order, serial=node.within.serial)
+            bound = self._solve_over(keep, node.within.order, serial=node.within.serial)
             # A plan with an option that was left out is no better than this.
             bound_of_rest = _least_left_out(option_bounds, keep)
             bound = min(bound, bound_of_rest)
@@ -441,7 +439,7 @@ class _Search:
     def _solve_over(
         self,
         keep: Sequence[Sequence[int]],
-        device_order: Mapping[tuple[int, int], bool],
+        device_order: DeviceOrder,
         most_s: float = inf,
         serial: frozenset[int] = frozenset(),
     ) -> float:
@@ -450,7 +448,7 @@ class _Search:
         Parameters
         ----------
         device_order
-            Which device of a pair runs first, where that is decided.
+            Pairs of devices of which the first runs first, as far as that is decided.
         most_s
             Seconds after which it ends, if there are more left.
         serial
@@ -486,7 +484,7 @@ class _Search:
     def _is_among(
         self,
         keep: Sequence[Sequence[int]],
-        device_order: Mapping[tuple[int, int], bool],
+        device_order: DeviceOrder,
         serial: frozenset[int],
     ) -> bool:
         """Return whether the plan at hand has only some options of each vertex, and runs in an order."""
@@ -523,11 +521,6 @@ class _Search:
         close = self._objective - bound <= OPTIMAL_GAP * abs(self._objective) + LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
         return SolveResult(status, self._choice, self._objective, bound, *run_facts)
-
-
-def _known_order(order: DeviceOrder) -> dict[tuple[int, int], bool]:
-    """Return (a, b) with a < b -> whether a runs first."""
-    return {(min(a, b), max(a, b)): a < b for a, b in order}
 
 
 def _union(whole: Restriction, nodes: Sequence[Node]) -> Node:

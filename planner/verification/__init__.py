@@ -4,6 +4,7 @@ acceptance: equal chains, and sentences on broken budgets
 accuracy_and_noise: sums up, sample by sample, noise, agreement, accuracy and a metric of the user
 chain_check: whether the chain of stages is the whole mixed model: bits, integer kernels, transposes
 error_budgets: which error budgets a plan keeps, as measured and with a margin for few samples
+integer_kernels: how many kernels compute on integers once the runtime has optimized the models
 measure_errors: runs a plan and the fp32 model on samples: errors, accuracy and noise
 sample_size: budgets that the samples are too few to show, and how many would do
 stage_chain: runs a chain of stages on this machine, handing each cut tensor from one to the next

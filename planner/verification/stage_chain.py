@@ -9,14 +9,8 @@ import onnx
 
 from planner.deployment.built_models import VerificationTarget
 from profiling.arrays import Array, Feeds
-from profiling.runtime.open_session import (
-    Optimization,
-    Runtime,
-    open_session,
-    run_at_once,
-    run_samples,
-    run_session,
-)
+from profiling.on_device.session_options import Optimization
+from profiling.runtime.open_session import Runtime, open_session, run_at_once, run_samples, run_session
 
 
 class Chain:

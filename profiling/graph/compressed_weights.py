@@ -11,7 +11,8 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import iter_chunks
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
-from profiling.quantization.quantize import Calibration, quantize
+from profiling.quantization.calibration import Calibration
+from profiling.quantization.qdq_model import quantize
 
 _LEVEL = 6  # zlib's default
 _QUANTIZED = "_quantized"  # the tool's names of a weight's integers, and of what belongs to them

@@ -7,7 +7,7 @@ import onnx
 
 from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.subgraphs import all_inputs, subgraphs
-from profiling.quantization.quantize import ACTIVATIONS
+from profiling.quantization.qdq_model import ACTIVATIONS
 
 _ANCHORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset({"Add", "Mul"})

@@ -9,7 +9,7 @@ from onnx import TensorProto
 from profiling.graph.integer_operators import is_integer_operator
 from profiling.onnx_io.external_weights import iter_chunks, read_array
 from profiling.onnx_io.subgraphs import subgraphs
-from profiling.quantization.quantize import PASSING, QUANTIZABLE, REMOVABLE, SWITCHES
+from profiling.quantization.qdq_model import PASSING, QUANTIZABLE, REMOVABLE, SWITCHES
 
 _CONSTANT_WEIGHTS = frozenset(
     {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "InstanceNormalization", "LayerNormalization"}

@@ -16,10 +16,10 @@ from profiling.graph.quantizability import computes_on_integers, ill_conditioned
 from profiling.on_device.measurement_order import coarsest_precision
 from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.input_shapes import dimensions
-from profiling.onnx_io.load import MIN_OPSET, default_opset, graph_inputs
+from profiling.onnx_io.load_model import MIN_OPSET, default_opset, graph_inputs
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
-from profiling.quantization.quantize import PASSING, SWITCHES
+from profiling.quantization.qdq_model import PASSING, SWITCHES
 
 _INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4  # scales are float32
 

@@ -11,7 +11,7 @@ from profiling.on_device.kernels import NESTED, UNKNOWN_OWNER, Owner, OwnerKind
 from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.onnx_io.subgraphs import all_nodes, outer_scope_inputs, subgraphs
 from profiling.precision import Precision
-from profiling.quantization.quantize import QUANTIZED_SUFFIX, SWITCHES
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, SWITCHES
 
 
 def switch_tensors(graph: ModelGraph) -> tuple[str, ...]:

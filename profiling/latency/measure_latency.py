@@ -25,11 +25,12 @@ from profiling.on_device.measurement_order import (
 )
 from profiling.on_device.measuring_flow import Timed, measure, trace
 from profiling.on_device.timing import InterleavedTimer, least_seconds, rounds_for, time_stages
-from profiling.onnx_io.load import model_hash
+from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
+from profiling.quantization.calibration import Calibration
 from profiling.quantization.int8_overflow import overflow_probe_model
-from profiling.quantization.quantize import Calibration, quantize
+from profiling.quantization.qdq_model import quantize
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import LatencyProfile
 from profiling.runtime.open_session import Runtime, Trace, open_session

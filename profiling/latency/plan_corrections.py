@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from profiling.on_device.cost_fits import Conversion, conversions_of, measured_cuts, stage_seconds
+from profiling.on_device.conversion_costs import Conversion, conversions_of
+from profiling.on_device.cost_fits import measured_cuts, stage_seconds
 from profiling.on_device.kernels import SWITCH_KINDS, WIRE_KINDS, OwnerKind
 from profiling.on_device.measurement_order import PlannedUnit, SwitchTensor
 from profiling.on_device.measuring_flow import Timed

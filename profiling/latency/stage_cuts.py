@@ -8,7 +8,7 @@ from onnx import shape_inference
 
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.extract import SubmodelExtractor
-from profiling.quantization.quantize import QUANTIZED_SUFFIX
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 
 # Enough cuts for a line over their bytes, few enough that stages stay much longer than what is looked for.
 _MOST_STAGES, _LEAST_UNITS = 16, 4

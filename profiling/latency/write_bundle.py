@@ -28,6 +28,7 @@ from profiling.records.json_files import save_json
 
 _OLDEST_IR = 8  # boards have old runtimes; nothing here needs a later one
 _CODE, _DEVICE_CODE = "profiling", "on_device"
+_SCRIPT_SOURCE = "bundle_script.py"
 BUNDLE_FILES = frozenset({SCRIPT, ORDER, FEEDS, PROBE, MODELS, _CODE})
 """What may lie in the folder of a bundle."""
 
@@ -69,7 +70,7 @@ def _copy_code(folder: Path) -> None:
     (target / _DEVICE_CODE).mkdir(parents=True)
     (target / "__init__.py").write_bytes((source / "__init__.py").read_bytes())
     for module in (source / _DEVICE_CODE).iterdir():
-        if module.name == SCRIPT:
+        if module.name == _SCRIPT_SOURCE:
             (folder / SCRIPT).write_bytes(module.read_bytes())
         elif module.name.endswith(".py"):
             (target / _DEVICE_CODE / module.name).write_bytes(module.read_bytes())

@@ -10,11 +10,12 @@ from onnx import numpy_helper
 from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import ModelGraph, Unit
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.external_weights import is_large, read_array
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.printable_text import first_line
 from profiling.quantization.fake_quantization import TensorRounding, WeightRounding, with_rounded
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 # A unit may be so many times as far off as rounding alone makes it, and so many steps of its output more.
 # Integer kernels round once more than float ones do, and a bias may widen the scales of weights. Less would

@@ -9,11 +9,12 @@ from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.suffix_runner import NO_NOISE, NoisePair, SuffixRunner
 from profiling.onnx_io.external_weights import delete_files
-from profiling.onnx_io.load import model_hash
+from profiling.onnx_io.load_model import model_hash
 from profiling.progress import Progress, silent
+from profiling.quantization.calibration import Calibration
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
 from profiling.quantization.int16_activations import STEPS
-from profiling.quantization.quantize import Calibration, quantize
+from profiling.quantization.qdq_model import quantize
 from profiling.records.profile import NoiseProfile, TensorNoise, UnitNoise
 
 

@@ -10,7 +10,7 @@ import onnx
 
 from profiling.arrays import Array
 from profiling.graph.unit_graph import ModelGraph
-from profiling.quantization.quantize import PASSING
+from profiling.quantization.qdq_model import PASSING
 
 # A shift of all that a Softmax reads changes nothing; a Sigmoid reads each number by itself.
 _SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})

@@ -19,11 +19,13 @@ from profiling.noise.isolated_units import (
     rms_difference,
     run_all,
 )
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.extract import SubmodelExtractor
+from profiling.quantization.calibration import Calibration, read_ranges
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
-from profiling.quantization.quantize import Calibration, quantize, read_ranges
+from profiling.quantization.qdq_model import quantize
 from profiling.runtime.crash_journal import CrashJournal
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 log = logging.getLogger(__name__)
 

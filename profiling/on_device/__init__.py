@@ -1,13 +1,16 @@
 """What is copied to a device and measures there: standard library, NumPy and ONNX Runtime, Python 3.9.
 
-cost_fits: seconds of units, switches, stage boundaries and wires from those of kernels
+bundle_script: the script that a user starts on the device; in a bundle its name is measure.py
+conversion_costs: seconds of a tensor's conversions between precisions (switches) from those of kernels
+cost_fits: seconds of units, stage boundaries and wires from those of kernels
 device_main: the command on the device, and the files of the bundle that it reads
 kernels: seconds of kernels by the unit or switch that they work for
 latency_record: the measured record, written as JSON
-measure: the script that is started on the device
 measurement_order: what is to be measured
 measuring_flow: what is timed in which order, and the record that comes of it
 onnx_reader: reads node names and edges of an ONNX file without onnx, which old systems often lack
-session_options: sessions of ONNX Runtime as every device runs them, and what its processor is
+processor: what the processor is, and whether its int8 kernels overflow
+robust_statistics: interquartile mean, relative interquartile range, and how often to measure
+session_options: options of ONNX Runtime's sessions: threads, optimization, traces
 timing: interleaved timing of calls and sessions
 """

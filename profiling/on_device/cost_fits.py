@@ -1,46 +1,20 @@
-"""From seconds of kernels and stages to what units, switches, stage boundaries and wires cost."""
+"""From seconds of kernels and stages to what units, stage boundaries and wires cost."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from profiling.on_device.kernels import SWITCH_KINDS, KernelTimes, OwnerKind
-from profiling.on_device.latency_record import StageBoundaryRow, SwitchRow, UnitRow
-from profiling.on_device.measurement_order import FP32, MeasurementPlan, Mix, SwitchTensor
-from profiling.on_device.timing import interquartile_mean
+from profiling.on_device.kernels import KernelTimes, OwnerKind
+from profiling.on_device.latency_record import StageBoundaryRow, UnitRow
+from profiling.on_device.measurement_order import FP32, MeasurementPlan, SwitchTensor
 
 # On 120 made-up sets of stages the misses after so many rounds were at most 0.6 % above those after 120
 # rounds, and the same in the median; after ten, up to 2 %.
 _REWEIGHTED = 30
 _LEAST_MISS_S = 1e-6  # smaller misses weigh alike: one that is hit exactly must not outweigh all others
-
-
-class Conversion(NamedTuple):
-    """A switch of a tensor, by its index, between fp32 and the precision that it has.
-
-    Parameters
-    ----------
-    direction
-        `QUANTIZE` from fp32 into the precision, `DEQUANTIZE` back.
-    """
-
-    direction: OwnerKind
-    precision: str
-    tensor: int
-
-    @property
-    def source(self) -> str:
-        """Precision before the switch."""
-        return FP32 if self.direction is OwnerKind.QUANTIZE else self.precision
-
-    @property
-    def to(self) -> str:
-        """Precision behind the switch."""
-        return self.precision if self.direction is OwnerKind.QUANTIZE else FP32
 
 
 class Line(NamedTuple):
@@ -72,81 +46,6 @@ def unit_costs(plan: MeasurementPlan, measured: Sequence[KernelTimes]) -> list[U
         for index, unit in enumerate(plan.units)
         if unit.quantizable or precision == FP32
     ]
-
-
-def conversions_of(switches: Sequence[SwitchTensor], mix: Mix) -> dict[Conversion, list[int]]:
-    """Return every switch of a mixed model -> the units on both sides of it.
-
-    A unit that computes in another precision than that of a tensor it touches is at a switch.
-    """
-    conversions = {}
-    for index, tensor in enumerate(switches):
-        precision = tensor.precision_in(mix)
-        if precision == FP32:
-            continue
-        others = [unit for unit in tensor.consumers if mix.get(unit, FP32) != precision]
-        if mix.get(tensor.producer, FP32) != precision:
-            conversions[Conversion(OwnerKind.QUANTIZE, precision, index)] = [
-                unit for unit in (tensor.producer, *tensor.consumers) if unit >= 0 and unit not in others
-            ]
-        if others:
-            conversions[Conversion(OwnerKind.DEQUANTIZE, precision, index)] = [
-                unit for unit in (tensor.producer, *others) if unit >= 0
-            ]
-    return conversions
-
-
-def conversion_costs(plan: MeasurementPlan, measured: Sequence[KernelTimes]) -> list[SwitchRow]:
-    """Return both directions of every tensor between units, measured where a mixed model showed it.
-
-    A switch costs its own kernels, and what it costs the units on both sides of it: lost fusions and
-    other layouts, which show as seconds beyond those of the units in the models of one precision. What
-    a unit loses between several switches is divided evenly. What no model showed lies on a line over bytes.
-    """
-    shown = _shown_conversions(plan, measured)
-    rows = []
-    for precision in plan.precisions[1:]:
-        for direction in SWITCH_KINDS:
-            ends = Conversion(direction, precision, 0)
-            seconds = {
-                conversion.tensor: max(0.0, interquartile_mean(values))
-                for conversion, values in shown.items()
-                if conversion[:2] == (direction, precision)
-            }
-            line = fit_line([(plan.switches[index].size_bytes, value) for index, value in seconds.items()])
-            rows += [
-                SwitchRow(
-                    tensor.name,
-                    ends.source,
-                    ends.to,
-                    seconds.get(index, line.at(tensor.size_bytes)),
-                    index in seconds,
-                )
-                for index, tensor in enumerate(plan.switches)
-            ]
-    return rows
-
-
-def _shown_conversions(
-    plan: MeasurementPlan, measured: Sequence[KernelTimes]
-) -> dict[Conversion, list[float]]:
-    """Return each switch -> its seconds in every model that has it."""
-    shown: dict[Conversion, list[float]] = defaultdict(list)
-    uniform = {precision: times.of(OwnerKind.UNIT) for precision, times in zip(plan.precisions, measured)}
-    for mix, times in list(zip(plan.mixes, measured))[1:]:
-        conversions = conversions_of(plan.switches, mix)
-        touched: dict[int, int] = defaultdict(int)
-        for units in conversions.values():
-            for unit in units:
-                touched[unit] += 1
-        kernels = {direction: times.of(direction) for direction in SWITCH_KINDS}
-        mixed = times.of(OwnerKind.UNIT)
-        for conversion, units in conversions.items():
-            base = {unit: uniform[mix.get(unit, FP32)].get(unit, 0.0) for unit in units}
-            # Noise is kept, also below zero: it evens out over the models that show a switch.
-            lost = sum((mixed.get(unit, 0.0) - base[unit]) / touched[unit] for unit in units)
-            shown[conversion].append(kernels[conversion.direction].get(conversion.tensor, 0.0) + lost)
-    return shown
 
 
 def stage_seconds(

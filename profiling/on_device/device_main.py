@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import onnxruntime as ort
 
 from profiling.on_device.measurement_order import (
     FORMAT,
+    MOST_ROUNDS,
+    MOST_THREADS,
     MeasurementPlan,
     PlannedUnit,
     SwitchTensor,
@@ -106,11 +110,16 @@ def main(folder: Path, arguments: Sequence[str]) -> None:
     SystemExit
         With a message if it cannot be measured; then no profile is written.
     """
+    options = _options(arguments)
     plan = read_measurement_plan(folder)
+    if options.rounds is not None:
+        plan = replace(plan, rounds=options.rounds)
+    if options.threads is not None:
+        plan = replace(plan, threads=options.threads)
     if plan.provider not in ort.get_available_providers():
         available = ", ".join(ort.get_available_providers())
         sys.exit(f"this ONNX Runtime has no {plan.provider}; it has {available}")
-    target = Path(arguments[0] if arguments else f"{plan.device}.profile.json")
+    target = Path(options.file or f"{plan.device}.profile.json")
     if not target.resolve().parent.is_dir():
         sys.exit(f"{target}: its folder does not exist")
     try:
@@ -125,6 +134,33 @@ def main(folder: Path, arguments: Sequence[str]) -> None:
     aside.write_text(json.dumps(record, indent=1) + "\n")
     aside.replace(target)  # whole or not at all
     print(f"written to {target}: name it as `profile` of device {plan.device} in the scenario")
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=SCRIPT, description="Measure the models beside this script.")
+    parser.add_argument("file", nargs="?", help="profile to write; default DEVICE.profile.json")
+    parser.add_argument(
+        "--rounds",
+        type=_count_up_to(MOST_ROUNDS),
+        metavar="N",
+        help="runs of each model, 0 for as many as its size asks for; default: as the bundle was written for",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_count_up_to(MOST_THREADS, 1),
+        metavar="N",
+        help="threads of the runtime; default: as the bundle was written for",
+    )
+    return parser.parse_args(arguments)
+
+
+def _count_up_to(most: int, least: int = 0) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not (text.isdecimal() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text} is no whole number from {least} to {most}")
+        return int(text)
+
+    return count
 
 
 def _report(what: str, done: int, total: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from profiling.on_device.onnx_reader import Node, read_nodes
-from profiling.on_device.timing import interquartile_mean, relative_iqr
+from profiling.on_device.robust_statistics import interquartile_mean, relative_iqr
 
 NESTED = "@nested@"  # in the name of a node whose seconds are part of the If, Loop or Scan around it
 _SUFFIX = "_kernel_time"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FORMAT = 7  # of profiles, and of the plan that asks for one
 FP32, INT8, INT16 = "fp32", "int8", "int16"
 ENCODE, DECODE = "encode", "decode"
+MOST_ROUNDS, MOST_THREADS = 10_000, 256
 CALLER = -1  # instead of a unit: whoever feeds the model and takes its outputs
 
 Mix = Mapping[int, str]
@@ -94,6 +97,16 @@ class MeasurementPlan:
     def mixes(self) -> list[Mix]:
         """The precisions of the quantized units of each variant."""
         return [{unit: p for p, units in variant.items() for unit in units} for variant in self.variants]
+
+
+# What a run may choose, and the planner's own list of what it wrote into a bundle.
+_NOT_HASHED = ("rounds", "threads", "files")
+
+
+def order_hash(order: Mapping[str, Any]) -> str:
+    """Return a hash of what is to be measured: of a plan's JSON without what a run may choose."""
+    fixed = {key: value for key, value in order.items() if key not in _NOT_HASHED}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
 def coarsest_precision(precisions: Iterable[str]) -> str:

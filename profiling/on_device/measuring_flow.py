@@ -12,8 +12,8 @@ from typing import Callable, NamedTuple, Protocol
 
 import onnxruntime as ort
 
+from profiling.on_device.conversion_costs import conversion_costs
 from profiling.on_device.cost_fits import (
-    conversion_costs,
     fit_line,
     stage_boundary_costs,
     stage_seconds,
@@ -22,24 +22,19 @@ from profiling.on_device.cost_fits import (
 from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
 from profiling.on_device.latency_record import LatencyRecord, WireRow
 from profiling.on_device.measurement_order import MeasurementPlan
-from profiling.on_device.session_options import (
-    Feeds,
-    cpu_description,
-    int8_overflows,
-    session_runner,
-    zero_feeds,
-)
+from profiling.on_device.processor import cpu_description, int8_overflows
+from profiling.on_device.robust_statistics import relative_iqr
+from profiling.on_device.session_options import Feeds, session_runner, zero_feeds
 from profiling.on_device.timing import (
     InterleavedTimer,
     least_seconds,
-    relative_iqr,
     rounds_for,
     time_interleaved,
     time_stages,
 )
 
 # Relative interquartile range of the fp32 model's runs above which a profile calls its machine busy: the
-# median of eight runs that differ so much errs by 5 % (standard error), see `timing`.
+# median of eight runs that differ so much errs by 5 % (standard error), see `robust_statistics`.
 _NOISY = 0.15
 _WIRE_ROUNDS = 30  # the median's standard error is a sixth of the interquartile range
 

@@ -1,10 +1,9 @@
-"""Sessions of ONNX Runtime as every device runs them, and what its processor is."""
+"""Options of ONNX Runtime's sessions, as every device runs them: threads, optimization, traces."""
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, Callable
 
@@ -18,9 +17,31 @@ Feeds = Mapping[str, Any]
 """Input name -> array, one sample."""
 
 
-def session_options(threads: int) -> ort.SessionOptions:
+class Optimization(Enum):
+    """How far ONNX Runtime may rewrite the graph."""
+
+    NONE = "none"  # every node as the model has it; shapes are those of real tensors
+    FOLDING = "folding"  # as basic, but only to operators that the quantization tool takes
+    BASIC = "basic"  # no layout change: a chain of stages equals the whole model bit for bit
+    DEFAULT = "default"  # what a user gets
+
+
+_LEVELS = {
+    Optimization.NONE: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    Optimization.FOLDING: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    Optimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+# It makes a SpaceToDepth, which has no integer form, of slices, which have one.
+_FUSION = "SliceConcatToSpaceToDepthFusion"
+
+
+def session_options(threads: int, optimization: Optimization = Optimization.DEFAULT) -> ort.SessionOptions:
     """Return options of a session that runs one request at a time, without spinning threads."""
     options = ort.SessionOptions()
+    options.graph_optimization_level = _LEVELS[optimization]
+    if optimization is Optimization.FOLDING:
+        options.add_session_config_entry("optimization.disable_specified_optimizers", _FUSION)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -41,6 +62,11 @@ def trace_into(options: ort.SessionOptions, profile: Path | None, optimized: Pat
         options.optimized_model_filepath = str(optimized)
 
 
+def find_large_weights(options: ort.SessionOptions, folder: Path) -> None:
+    """Let a session of a model in memory find the weights that it names by files of a folder."""
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+
+
 def session_runner(session: ort.InferenceSession, feeds: Feeds) -> Callable[[], object]:
     """Return a call that runs one sample."""
     return lambda: session.run(None, dict(feeds))
@@ -49,34 +75,3 @@ def session_runner(session: ort.InferenceSession, feeds: Feeds) -> Callable[[], 
 def zero_feeds(session: ort.InferenceSession) -> Feeds:
     """Return zeros for a session whose inputs have static shapes and are float, float16 or uint8."""
     return {end.name: np.zeros(end.shape, dtype=_NUMPY_TYPES[end.type]) for end in session.get_inputs()}
-
-
-def cpu_description() -> str:
-    """Return the name of this machine's processor, its architecture and number of cores."""
-    return f"{_cpu_name()} ({platform.machine()}, {os.cpu_count()} cores)"
-
-
-def int8_overflows(probe: ort.InferenceSession) -> bool:
-    """Return whether uint8 x int8 products lose carries here, as the largest ones show.
-
-    x86 processors without VNNI add pairs of products in 16 bits, which overflows for large 8-bit
-    weights; 7-bit weights never do. See "Quantize ONNX models" in ONNX Runtime's documentation.
-
-    Parameters
-    ----------
-    probe
-        A MatMulInteger of uint8[1, depth] with weights that are all 127.
-    """
-    (end,) = probe.get_inputs()
-    depth = end.shape[1]
-    (sums,) = probe.run(None, {end.name: np.full((1, depth), 255, dtype=np.uint8)})
-    return bool((sums != 255 * 127 * depth).any())
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -7,14 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
-import numpy as np
 import onnxruntime as ort
 
+from profiling.on_device.robust_statistics import MOST_ROUNDS, sufficient_rounds
 from profiling.on_device.session_options import Feeds, session_runner, zero_feeds
-
-# The standard error of a median of n runs is 0.93 of their interquartile range over sqrt(n), if they err
-# normally: a third of it for the fewest rounds, a tenth for the most. Between, what a model takes decides.
-_TIMED_S, _LEAST_ROUNDS, _MOST_ROUNDS = 0.4, 8, 100
 
 
 def time_interleaved(
@@ -40,37 +36,19 @@ def time_interleaved(
 def rounds_for(
     call: Callable[[], object], wanted: int, clock: Callable[[], float] = time.perf_counter
 ) -> int:
-    """Return how often to time a callable: as wanted, or (0) as often as fits into 0.4 s, 8 to 100 times.
-
-    Small models need many rounds, since a few microseconds make a percent; large ones can do with few.
-    """
+    """Return how often to time a callable: as wanted, or (0) as often as `sufficient_rounds` says."""
     if wanted:
         return wanted
     call()  # the first run also allocates memory
     start = clock()
     call()
-    return int(min(_MOST_ROUNDS, max(_LEAST_ROUNDS, _TIMED_S / (clock() - start))))
+    return sufficient_rounds(clock() - start)
 
 
 def least_seconds(probe: ort.InferenceSession) -> float:
     """Return what a run takes even if there is hardly anything to compute."""
     call = session_runner(probe, zero_feeds(probe))
-    return statistics.median(time_interleaved({0: call}, _MOST_ROUNDS)[0])
-
-
-def interquartile_mean(values: Sequence[float]) -> float:
-    """Return the mean of the middle half: as robust as a median, but finer than the clock's tick."""
-    ordered = np.sort(np.asarray(values, dtype=float))
-    cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())
-
-
-def relative_iqr(values: Sequence[float]) -> float:
-    """Return the width of the middle half over the median; 0 for fewer than two values."""
-    if len(values) < 2:
-        return 0.0
-    low, middle, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
-    return float((high - low) / middle) if middle else 0.0
+    return statistics.median(time_interleaved({0: call}, MOST_ROUNDS)[0])
 
 
 class InterleavedRuns(NamedTuple):

@@ -7,12 +7,12 @@ gemm_constants: Gemm with constants as the quantization tool wants it
 given_quantization: quantizers that a model came with, out of the quantization tool's way
 inline_functions: A model's own functions, unfolded where they are called
 made_up_samples: samples for a model whose real ones are not at hand, tried until the model runs on some
-memory_need: tensors that no memory holds, found by their shapes before anything is allocated
 observed_shapes: shapes and types of a model's tensors as real runs show them
 opset_upgrade: A model of an old operator set -> the same in one that quantization can work with
 prepare: the steps in order, each compared with the source
 recorded_shapes: types and shapes of a model's tensors, written into the model as real runs show them
 resize_axes: resize nodes that name their axes -> the same over all axes
 source_session: the source model in a session, with its refusals told in the user's words
+tensor_size_check: refuses tensors that no memory holds, by their shapes, before anything is allocated
 weight_ownership: a weight of its own for each reader
 """

@@ -9,10 +9,11 @@ from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
 from profiling.directories import temporary_folder
 from profiling.errors import ModelError
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.external_weights import externalize, reattach_weights, without_large_weights
 from profiling.printable_text import reason
 from profiling.runtime.log_filter import quiet
-from profiling.runtime.open_session import Optimization, Runtime, Trace, open_session
+from profiling.runtime.open_session import Runtime, Trace, open_session
 
 log = logging.getLogger(__name__)
 

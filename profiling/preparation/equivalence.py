@@ -8,8 +8,9 @@ import onnx
 from onnx import TensorProto
 
 from profiling.arrays import Array, Feeds
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.subgraphs import all_nodes
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 # Largest difference that is no fault, as a share of a tensor's largest value. Rewriting changes the order of
 # sums: float rounding (6e-8), which deep networks amplify. Less would refuse sound rewrites of those, more

@@ -11,7 +11,7 @@ from onnx import helper
 
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import FreshNames, rename_tensors
-from profiling.quantization.quantize import SWITCHES
+from profiling.quantization.qdq_model import SWITCHES
 
 _ZERO_POINT = 2  # input
 

@@ -10,10 +10,11 @@ from onnx import TensorProto, helper
 
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.unique_names import FreshNames
 from profiling.printable_text import first_line
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 # Types that the runtime's Shape takes; others (four bits, float8) stay inside one unit.
 _WITH_SHAPE = NUMPY_TYPES | {TensorProto.BFLOAT16, TensorProto.STRING}

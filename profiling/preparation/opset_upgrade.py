@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, version_converter
 
 from profiling.errors import ModelError
 from profiling.onnx_io.external_weights import read_array, reattach_weights, without_large_weights
-from profiling.onnx_io.load import MIN_OPSET, TARGET_OPSET, default_opset
+from profiling.onnx_io.load_model import MIN_OPSET, TARGET_OPSET, default_opset
 from profiling.onnx_io.subgraphs import all_nodes
 
 _SCALES = 2  # input of Resize

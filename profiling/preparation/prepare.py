@@ -9,7 +9,7 @@ from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
 from profiling.onnx_io.input_shapes import dimensions
-from profiling.onnx_io.load import MIN_OPSET, default_opset, loads
+from profiling.onnx_io.load_model import MIN_OPSET, default_opset, loads
 from profiling.onnx_io.subgraphs import all_inputs, all_nodes
 from profiling.onnx_io.unique_names import free_appended_names, name_nodes
 from profiling.preparation.boundary_identities import expose_captures, write_outputs
@@ -23,11 +23,11 @@ from profiling.preparation.given_quantization import (
 )
 from profiling.preparation.inline_functions import inline_functions
 from profiling.preparation.made_up_samples import made_up_samples
-from profiling.preparation.memory_need import refuse_too_large
 from profiling.preparation.opset_upgrade import upgrade_opset
 from profiling.preparation.recorded_shapes import ENOUGH_SAMPLES, fix_shapes
 from profiling.preparation.resize_axes import spread_resize_axes
 from profiling.preparation.source_session import open_source
+from profiling.preparation.tensor_size_check import refuse_too_large
 from profiling.preparation.weight_ownership import (
     copy_captured_weights,
     copy_shared_weights,

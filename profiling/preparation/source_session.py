@@ -6,7 +6,8 @@ import onnx
 import onnxruntime as ort
 
 from profiling.errors import ModelError
-from profiling.runtime.open_session import Optimization, Runtime, open_session
+from profiling.on_device.session_options import Optimization
+from profiling.runtime.open_session import Runtime, open_session
 
 # As ONNX Runtime 1.31 and 1.32 name an operator that they lack: domain, type, version.
 _UNKNOWN_OPERATOR = re.compile(r"(?:Fatal error: )?(\S+?):(\w+)\(-?\d+\) is not a registered function/op")

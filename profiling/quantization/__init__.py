@@ -1,12 +1,13 @@
 """`quantize_static` and what is mended around it; the only door to the quantization tool.
 
-activation_ranges: calibration: least and greatest value of each tensor
+activation_ranges: least and greatest value of each tensor over samples
+calibration: these ranges as a file that quantization reads, and the scheme that goes with it
 fake_quantization: tensors and weights rounded to their integer grid, in float
 int16_activations: 16-bit activations for some nodes
 int8_overflow: whether int8 kernels overflow on this machine, found out by running one
 keep_float: keeps nodes in float that the runtime would fuse into integer kernels
 per_channel_weights: weights and biases quantized per channel
-quantize: `quantize_static` by unit; the only importer of onnxruntime.quantization
+qdq_model: the model with QuantizeLinear and DequantizeLinear: `quantize_static` by unit
 weight_scales: scales and zero points of weights, for all channels at once
 wire_formats: float16 and uint8 forms of a float tensor on a link
 """

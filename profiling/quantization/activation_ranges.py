@@ -8,7 +8,8 @@ import onnxruntime as ort
 from onnx import helper
 
 from profiling.arrays import Feeds
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_samples
+from profiling.on_device.session_options import Optimization
+from profiling.runtime.open_session import Runtime, open_session, run_samples
 
 
 def tensor_ranges(

@@ -11,7 +11,7 @@ from profiling.arrays import Array
 from profiling.onnx_io.external_weights import is_large, iter_chunks, read_array, write_external
 from profiling.quantization.int16_activations import WIDE_TYPES, import_ms_domain
 from profiling.quantization.per_channel_weights import QUANTIZED_WEIGHT
-from profiling.quantization.quantize import QUANTIZED_SUFFIX
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from profiling.onnx_io.external_weights import read_array
-from profiling.onnx_io.load import default_opset
+from profiling.onnx_io.load_model import default_opset
 from profiling.onnx_io.subgraphs import all_inputs
 
 STEPS = 257  # 65,535 steps where there were 255

@@ -41,22 +41,47 @@ def writing_aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def load_json(path: Path, record: type[T], name: str | None = None) -> T:
+def load_json(path: Path, record: type[T]) -> T:
     """Read a record back.
-
-    Parameters
-    ----------
-    name
-        What messages call it; default: as `record`.
 
     Raises
     ------
     ProfileError
         If the file is missing, no JSON, or lacks what `record` needs.
     """
+    return parse_json(read_json(path), str(path), record)
+
+
+def read_json(path: Path) -> bytes:
+    """Return the text of a JSON file.
+
+    Raises
+    ------
+    ProfileError
+        If it cannot be read.
+    """
     try:
-        return msgspec.json.decode(read_input(path, _MOST_BYTES), type=record)
+        return read_input(path, _MOST_BYTES)
     except OSError as exc:
         raise ProfileError(f"{path}: {exc.strerror}") from exc
+
+
+def parse_json(data: bytes, place: str, record: type[T], name: str | None = None) -> T:
+    """Return the record that JSON holds.
+
+    Parameters
+    ----------
+    place
+        Where the JSON is from, for messages.
+    name
+        What messages call the record; default: as `record`.
+
+    Raises
+    ------
+    ProfileError
+        If it is no JSON, or lacks what `record` needs.
+    """
+    try:
+        return msgspec.json.decode(data, type=record)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
-        raise ProfileError(f"{path} is not a {name or record.__name__} file: {exc}") from exc
+        raise ProfileError(f"{place} is not a {name or record.__name__} file: {exc}") from exc

@@ -8,7 +8,7 @@ import msgspec
 from profiling.errors import ProfileError
 from profiling.on_device.measurement_order import FORMAT as FORMAT
 from profiling.precision import Precision, Wire
-from profiling.records.json_files import load_json
+from profiling.records.json_files import parse_json, read_json
 
 _ROUNDING = 1e-9  # a rest that is the start but for rounding is spread already
 
@@ -187,12 +187,28 @@ def load_profile(path: Path) -> Profile:
     ProfileError
         If the file is missing, no profile, or of another format.
     """
-    written = load_json(path, _Format, "Profile").format
+    return parse_profile(read_json(path), str(path))
+
+
+def parse_profile(data: bytes, name: str) -> Profile:
+    """Return the profile that JSON holds.
+
+    Parameters
+    ----------
+    name
+        What messages call it.
+
+    Raises
+    ------
+    ProfileError
+        If it is no profile, or of another format.
+    """
+    written = parse_json(data, name, _Format, "Profile").format
     if written != FORMAT:
         raise ProfileError(
-            f"{path}: format {written}, this version reads {FORMAT}; make it again: plan profile"
+            f"{name}: format {written}, this version reads {FORMAT}; make it again: plan profile"
         )
-    return load_json(path, Profile)
+    return parse_json(data, name, Profile)
 
 
 class _Format(msgspec.Struct):

@@ -1,11 +1,13 @@
-"""The one door to ONNX Runtime sessions: threads, provider and optimization are always explicit."""
+"""The one door to ONNX Runtime sessions: threads, provider and optimization are always explicit.
+
+What they set in the runtime is in `profiling.on_device.session_options`, which devices have as well.
+"""
 
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +20,13 @@ from profiling.arrays import Array as Array
 from profiling.arrays import Feeds
 from profiling.directories import ROOT
 from profiling.errors import ModelError
-from profiling.on_device.session_options import ERRORS_ONLY, session_options, trace_into
+from profiling.on_device.session_options import (
+    ERRORS_ONLY,
+    Optimization,
+    find_large_weights,
+    session_options,
+    trace_into,
+)
 from profiling.printable_text import first_line
 
 log = logging.getLogger(__name__)
@@ -26,23 +34,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Optimization(Enum):
-    """How far ONNX Runtime may rewrite the graph."""
-
-    NONE = "none"  # every node as the model has it; shapes are those of real tensors
-    FOLDING = "folding"  # as basic, but only to operators that the quantization tool takes
-    BASIC = "basic"  # no layout change: a chain of stages equals the whole model bit for bit
-    DEFAULT = "default"  # what a user gets
-
-
-_LEVELS = {
-    Optimization.NONE: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    Optimization.FOLDING: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    Optimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    Optimization.DEFAULT: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
-}
-# It makes a SpaceToDepth, which has no integer form, of slices, which have one.
-_FUSION = "SliceConcatToSpaceToDepthFusion"
 ort.set_default_logger_severity(ERRORS_ONLY)  # the tools' own sessions too
 _SILENT = 4  # fatal
 _MOST_AT_ONCE = 8  # each needs memory for a run of its own
@@ -95,15 +86,12 @@ def open_session(
     if runtime.provider not in ort.get_available_providers():
         available = ", ".join(ort.get_available_providers())
         raise ModelError(f"this ONNX Runtime has no {runtime.provider}; it has {available}")
-    options = session_options(runtime.threads)
-    options.graph_optimization_level = _LEVELS[optimization]
+    options = session_options(runtime.threads, optimization)
     options.execution_order = execution_order
-    if optimization is Optimization.FOLDING:
-        options.add_session_config_entry("optimization.disable_specified_optimizers", _FUSION)
     if trace is not None:
         trace_into(options, trace.profile_prefix, trace.optimized_model)
     if not isinstance(model, Path):  # a model in memory names its large weights from the root
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(ROOT))
+        find_large_weights(options, ROOT)
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
         return ort.InferenceSession(source, options, providers=[runtime.provider], enable_fallback=0)

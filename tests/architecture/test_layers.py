@@ -30,7 +30,13 @@ LAYERS = [
     {"planner.deployment"},
     {"planner.costs", "planner.verification"},
     {"planner.refinement"},
-    {"planner.comparison", "planner.export_and_verify", "planner.run", "planner.run_models"},
+    {
+        "planner.comparison",
+        "planner.export_and_verify",
+        "planner.profile_device",
+        "planner.run",
+        "planner.run_models",
+    },
     {"planner.report"},
     {"planner.output"},
     {"planner.hosts"},
@@ -58,7 +64,7 @@ DOORS = {
         "planner.problem_io.schema",
     ),
     "ruamel": ("planner.scenario",),
-    "onnxruntime.quantization": ("profiling.quantization.quantize",),
+    "onnxruntime.quantization": ("profiling.quantization.qdq_model", "profiling.quantization.calibration"),
     "cyclopts": ("planner.cli",),
     "pandas": (
         "splitquant._tables",
@@ -68,6 +74,8 @@ DOORS = {
         "splitquant._comparisons",
     ),
     "zenoh": ("planner.hosts.on_host.network",),
+    "ray": ("planner.hosts.on_ray.application",),
+    "starlette": ("planner.hosts.on_ray.application",),
     "cryptography": ("planner.hosts.certificates",),
     "rich": ("planner.report", "planner.cli"),
     # Outside it only as the type of an argument.

@@ -18,6 +18,7 @@ from planner.cli.versions import TESTED
 TEXT = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PYTHONS = ("3.11", "3.12")
+NOT_LOCKED = {"ray"}  # 50 more packages, for who has a cluster
 
 
 def locked(python: str) -> dict[str, Version]:
@@ -34,9 +35,16 @@ def locked(python: str) -> dict[str, Version]:
 def test_the_lock_holds_what_the_project_asks_for(python):
     project, versions = PROJECT["project"], locked(python)
     asked = [*project["dependencies"], *PROJECT["build-system"]["requires"]]
-    asked += [one for extra in project["optional-dependencies"].values() for one in extra]
+    extras = project["optional-dependencies"]
+    asked += [one for name in extras.keys() - NOT_LOCKED for one in extras[name]]
     for one in map(Requirement, asked):
         assert versions[canonicalize_name(one.name)] in one.specifier, one
+
+
+def test_the_lock_names_the_extras_that_it_holds_and_no_others():
+    named = set(re.findall(r"--extra (\w+)", TEXT.partition("==")[0]))
+    assert named == PROJECT["project"]["optional-dependencies"].keys() - NOT_LOCKED
+    assert not NOT_LOCKED & locked("3.11").keys()
 
 
 def test_the_lock_is_for_every_python_of_the_project():
@@ -47,7 +55,7 @@ def test_the_lock_is_for_every_python_of_the_project():
 
 def test_the_lock_names_no_host_and_no_folder():
     """Hashes say which file is right; where it comes from is the machine's affair."""
-    assert not re.search(r"://|--(?!hash=|universal|python-version|all-extras|generate-hashes|upgrade)", TEXT)
+    assert not re.search(r"://|--(?!hash=|universal|python-version|extra|generate-hashes|upgrade)", TEXT)
     assert not re.search(r"(^|[\s@=])(/|\.\.?/|file:)", TEXT)
 
 

@@ -10,7 +10,7 @@ from planner.errors import PlannerError
 from planner.scenario.loader import load_scenario
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
-from profiling.onnx_io.load import load_model
+from profiling.onnx_io.load_model import load_model
 from profiling.preparation.prepare import prepare_model
 
 MODEL = models.residual().SerializeToString()

@@ -21,11 +21,13 @@ from profiling.errors import ModelError
 from profiling.graph.unit_graph import ModelGraph, build_graph
 from profiling.latency.kernel_tags import tag_model
 from profiling.on_device.kernels import read_kernels, read_op_types
-from profiling.onnx_io.load import load_model
+from profiling.on_device.session_options import Optimization
+from profiling.onnx_io.load_model import load_model
 from profiling.onnx_io.subgraphs import all_nodes
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate
-from profiling.runtime.open_session import Optimization, Runtime, Trace, open_session, run_session
+from profiling.quantization.calibration import Calibration, calibrate
+from profiling.quantization.qdq_model import INT8_REDUCED
+from profiling.runtime.open_session import Runtime, Trace, open_session, run_session
 
 TWO_DEVICES = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 2}],

@@ -13,12 +13,14 @@ from planner.deployment.mixed_precision import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.graph.unit_graph import build_graph
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.external_weights import read_array
-from profiling.onnx_io.load import default_opset, load_model
+from profiling.onnx_io.load_model import default_opset, load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate, quantize
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.quantization.calibration import Calibration, calibrate
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED, quantize
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 MODELS = {
     "resnet20": ("cifar10_resnet/resnet20_cifar10.onnx", 25),

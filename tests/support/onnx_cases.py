@@ -21,13 +21,15 @@ from profiling.arrays import Feeds
 from profiling.errors import ModelError, QuantizeError
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
 from profiling.noise.unit_check import UnitCheck, refused_units
-from profiling.onnx_io.load import load_model
+from profiling.on_device.session_options import Optimization
+from profiling.onnx_io.load_model import load_model
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
+from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.int8_overflow import this_cpu_overflows
-from profiling.quantization.quantize import INT8, INT8_REDUCED, Calibration, calibrate
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED
 from profiling.runtime.crash_journal import CrashJournal
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _MOST_CRASHES = 20
 PASSED, REFUSED, DIFFERS, FAILED, NOT_RUN = "passed", "refused", "other numbers", "error", "does not run"

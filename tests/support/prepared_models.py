@@ -6,9 +6,10 @@ import numpy as np
 import onnx
 
 from profiling.graph.unit_graph import ModelGraph, build_graph
-from profiling.onnx_io.load import load_model
+from profiling.onnx_io.load_model import load_model
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate
+from profiling.quantization.calibration import Calibration, calibrate
+from profiling.quantization.qdq_model import INT8_REDUCED
 
 
 class Prepared:

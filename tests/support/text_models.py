@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, parser
 
-from profiling.onnx_io.load import load_model
+from profiling.onnx_io.load_model import load_model
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _SEED = 1

@@ -7,7 +7,7 @@ from math import inf
 from planner.comparison.bandwidth_values import Bandwidths
 from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.costs.device_costs import DeviceCosts, noise_of
-from planner.costs.profile_file import read_profile_file
+from planner.costs.device_profiles import read_profile_file
 from planner.devices.runtime import origin_of
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
@@ -17,7 +17,7 @@ from planner.scenario.fleet_schema import DeviceClassSpec, FleetSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.precision import Precision
-from profiling.quantization.quantize import SCHEMES
+from profiling.quantization.qdq_model import SCHEMES
 from profiling.records.profile import LatencyProfile
 
 WIDEST = (1e-5, 1e10)  # Mbit/s, beyond what a scenario may say

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from planner.hosts.on_host.messages import TensorSpec
 
 MANIFEST, NETWORK = "host.json", "zenoh.json5"
 FORMAT = 1
 _CHUNK_BYTES = 2**20
+M = TypeVar("M")
 
 
 class HostManifestError(Exception):
@@ -144,26 +146,64 @@ def read_host_manifest(folder: Path) -> HostManifest:
     HostManifestError
         If the manifest is missing or of another format, or a file is not the one that was deployed.
     """
-    path = folder / MANIFEST
+    manifest = read_manifest(folder / MANIFEST, FORMAT, _manifest)
+    for plan in manifest.plans:
+        for stage in plan.stages:
+            check_files(folder, stage)
+    return manifest
+
+
+def read_manifest(path: Path, version: int, parse: Callable[[dict[str, Any]], M]) -> M:
+    """Return what a manifest says.
+
+    Parameters
+    ----------
+    version
+        The format that is read here.
+    parse
+        Makes it of the file's keys.
+
+    Raises
+    ------
+    HostManifestError
+        If the file is missing, of another format, or damaged.
+    """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as exc:
         raise HostManifestError(f"{path}: cannot be read; deploy again ({exc})") from exc
     found = fields.get("format") if isinstance(fields, dict) else None
-    if found != FORMAT:
-        raise HostManifestError(f"{path}: format {found}, and this serves {FORMAT}; deploy again")
+    if found != version:
+        raise HostManifestError(f"{path}: format {found}, and this serves {version}; deploy again")
     try:
-        manifest = _manifest(fields)
+        return parse(fields)
     except (KeyError, TypeError, ValueError) as exc:
         raise HostManifestError(f"{path}: is damaged ({exc!r}); deploy again") from exc
-    for plan in manifest.plans:
-        for stage in plan.stages:
-            for file in stage.files:
-                _check_file(folder, file)
-    return manifest
 
 
-def _check_file(folder: Path, file: HostedFile) -> None:
+def check_files(folder: Path, stage: HostedStage) -> None:
+    """Check that a stage's files are those that were deployed.
+
+    Raises
+    ------
+    HostManifestError
+        If one is missing or another one.
+    """
+    try:
+        for file in stage.files:
+            check_file(folder, file)
+    except (TypeError, ValueError) as exc:  # what is no file's name
+        raise HostManifestError(f"{folder}: its manifest is damaged ({exc!r}); deploy again") from exc
+
+
+def check_file(folder: Path, file: HostedFile) -> None:
+    """Refuse a file that is not as it was written.
+
+    Raises
+    ------
+    HostManifestError
+        Naming it.
+    """
     path = folder / file.file
     digest = hashlib.sha256()
     try:
@@ -196,23 +236,24 @@ def _plan(fields: dict[str, Any]) -> HostedPlan:
         name=fields["name"],
         inputs=tuple(fields["inputs"]),
         outputs=tuple(fields["outputs"]),
-        stages=tuple(_stage(stage) for stage in fields["stages"]),
+        stages=tuple(hosted_stage(stage) for stage in fields["stages"]),
         tensors={tensor.spec.name: tensor for tensor in tensors},
     )
 
 
-def _stage(fields: dict[str, Any]) -> HostedStage:
+def hosted_stage(fields: dict[str, Any]) -> HostedStage:
+    """Return a stage from the keys of a manifest."""
     return HostedStage(
         number=int(fields["number"]),
         files=tuple(HostedFile(**file) for file in fields["files"]),
-        inputs=tuple(_spec(spec) for spec in fields["inputs"]),
-        outputs=tuple(_spec(spec) for spec in fields["outputs"]),
+        inputs=tuple(tensor_spec(spec) for spec in fields["inputs"]),
+        outputs=tuple(tensor_spec(spec) for spec in fields["outputs"]),
     )
 
 
 def _tensor(fields: dict[str, Any]) -> RoutedTensor:
     return RoutedTensor(
-        spec=_spec(fields["spec"]),
+        spec=tensor_spec(fields["spec"]),
         sender=fields["sender"],
         receivers=tuple(fields["receivers"]),
         stages=tuple(fields["stages"]),
@@ -220,5 +261,6 @@ def _tensor(fields: dict[str, Any]) -> RoutedTensor:
     )
 
 
-def _spec(fields: dict[str, Any]) -> TensorSpec:
+def tensor_spec(fields: dict[str, Any]) -> TensorSpec:
+    """Return a tensor's type and shape from the keys of a manifest."""
     return TensorSpec(fields["name"], fields["dtype"], tuple(fields["shape"]))

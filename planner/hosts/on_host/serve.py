@@ -18,7 +18,7 @@ def main() -> int:
     from planner.hosts.on_host.host import Host
     from planner.hosts.on_host.host_manifest import NETWORK, HostManifestError, read_host_manifest
     from planner.hosts.on_host.network import Network
-    from planner.hosts.on_host.stage_runtime import PacedStage, open_stages, runtime_version
+    from planner.hosts.on_host.stage_runtime import PacedStage, open_stages, version_difference
 
     options = _arguments()
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
@@ -29,15 +29,14 @@ def main() -> int:
         manifest = read_host_manifest(_FOLDER)
         stages = {}
         if manifest.runtime is not None:
-            here = runtime_version(manifest.runtime.name)
-            if here != manifest.runtime.version and not options.any_version:
-                raise HostManifestError(
-                    f"{manifest.runtime.name} {here} is installed, planned was {manifest.runtime.version}: "
-                    "pip install -r requirements.txt, or start with --any-version"
-                )
+            difference = version_difference(manifest.runtime)
+            if difference is not None and not options.any_version:
+                raise HostManifestError(f"{difference}, or start with --any-version")
             for place, opened in open_stages(_FOLDER, manifest.plans, manifest.runtime).items():
-                paced = PacedStage(opened, manifest.runtime.speedup) if options.paced else opened
-                stages[place] = paced
+                runtime = manifest.runtime
+                stages[place] = (
+                    PacedStage(opened, runtime.speedup, runtime.threads) if options.paced else opened
+                )
         host = Host(manifest, Network(_FOLDER / NETWORK, manifest.deployment, manifest.device), stages)
     except (HostManifestError, OSError) as exc:
         print(f"serve.py: {exc}", file=sys.stderr)

@@ -33,7 +33,8 @@ class OnnxRuntimeStage:
     Raises
     ------
     HostManifestError
-        If the runtime is missing, or the file's inputs and outputs are not those of the manifest.
+        If the runtime or its provider is missing, or the file's inputs and outputs are not those of the
+        manifest.
     """
 
     def __init__(self, folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> None:
@@ -42,9 +43,14 @@ class OnnxRuntimeStage:
         from profiling.on_device.session_options import session_options
 
         path = folder / stage.files[0].file
+        if runtime.provider not in ort.get_available_providers():
+            raise HostManifestError(f"{runtime.name} here has no {runtime.provider}, which the plan needs")
         options = session_options(runtime.threads)
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=[runtime.provider])
+            # Without falling back to the CPU, which would be slower than planned and say so nowhere.
+            self._session = ort.InferenceSession(
+                str(path), options, providers=[runtime.provider], enable_fallback=0
+            )
         except Exception as exc:  # the runtime's own exceptions have no common class
             raise HostManifestError(f"{path}: {runtime.name} cannot open it: {exc}") from exc
         for what, ends, specs in (
@@ -67,35 +73,38 @@ class PacedStage:
     ----------
     speedup
         Of the planned device over this machine; at least 1 changes nothing.
+    threads
+        That the stage computes on.
     """
 
-    def __init__(self, stage: StageRuntime, speedup: float) -> None:
-        self._stage = stage
-        self._rest = max(0.0, 1.0 / speedup - 1.0)
+    def __init__(self, stage: StageRuntime, speedup: float, threads: int) -> None:
+        self._stage, self._slowdown = stage, max(1.0, 1.0 / speedup)
+        # On a busy machine wall clock grows, and would be multiplied; a thread's own time does not.
+        self._clock = time.thread_time if threads == 1 else time.perf_counter
 
     def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return output name -> array for one sample."""
-        began = time.perf_counter()
+        began_s, worked_s = time.perf_counter(), self._clock()
         outputs = self._stage.run(feeds)
-        time.sleep(self._rest * (time.perf_counter() - began))
+        due_s = began_s + self._slowdown * (self._clock() - worked_s)
+        time.sleep(max(0.0, due_s - time.perf_counter()))
         return outputs
 
 
-def runtime_version(name: str) -> str:
-    """Return the version of a runtime here.
+def version_difference(runtime: RuntimeSpec) -> str | None:
+    """Return in which way the runtime here is not the version that was planned with, and what to do; or None.
 
     Raises
     ------
     HostManifestError
-        If it is not one of ours, or not installed.
+        If the runtime is not one of ours, or not installed.
     """
-    if name != "onnxruntime":
-        raise HostManifestError(f"no runtime {name!r} here; this serves stages of onnxruntime")
-    try:
-        import onnxruntime as ort
-    except ImportError as exc:
-        raise HostManifestError(f"{name} is not installed: pip install -r requirements.txt") from exc
-    return str(ort.__version__)
+    here = _installed_version(runtime.name)
+    if here == runtime.version:
+        return None
+    return (
+        f"{runtime.name} {here} is installed, planned was {runtime.version}: pip install -r requirements.txt"
+    )
 
 
 def open_stages(
@@ -134,6 +143,16 @@ def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRu
     except Exception as exc:  # see above
         raise HostManifestError(f"{stage.files[0].file}: does not run: {exc}") from exc
     return opened
+
+
+def _installed_version(name: str) -> str:
+    if name != "onnxruntime":
+        raise HostManifestError(f"no runtime {name!r} here; this serves stages of onnxruntime")
+    try:
+        import onnxruntime as ort
+    except ImportError as exc:
+        raise HostManifestError(f"{name} is not installed: pip install -r requirements.txt") from exc
+    return str(ort.__version__)
 
 
 def _name(spec: TensorSpec) -> str:

@@ -7,14 +7,14 @@ of plans that each break a memory limit can keep it. So a unit that the mixture 
 given to the earlier or to the later ones, which decides the same for all that come before or behind it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import networkx as nx
 
 from planner.problem.placement_problem import PlacementProblem
+from planner.solver.device_order import DeviceOrder, closed
 from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction, moves
-from planner.solver.lagrangian.relaxation import DeviceOrder
 from planner.solver.lagrangian.serial_devices import SerialDevices
 
 _LEAST_SHARE = 1e-6  # of a mixture; less is the linear program's tolerance
@@ -26,22 +26,6 @@ class Node:
 
     within: Restriction
     bound: Bound
-
-
-def assumed_order(known: Mapping[tuple[int, int], bool]) -> DeviceOrder:
-    """Return the order in which devices run, of which some pairs are known.
-
-    Parameters
-    ----------
-    known
-        (a, b) -> whether a runs first.
-
-    Examples
-    --------
-    >>> sorted(assumed_order({(0, 1): True, (1, 2): True}))
-    [(0, 1), (0, 2), (1, 2)]
-    """
-    return _closed(frozenset((a, b) if first else (b, a) for (a, b), first in known.items()))
 
 
 def children(
@@ -94,7 +78,7 @@ def _orders(problem: PlacementProblem, node: Node) -> tuple[DeviceOrder, ...]:
     if not pairs:
         return ()
     *_, a, b = max(pairs)
-    return tuple(_closed(order | {pair}) for pair in ((a, b), (b, a)))
+    return tuple(closed(order | {pair}) for pair in ((a, b), (b, a)))
 
 
 def _moves_between(problem: PlacementProblem, bound: Bound) -> dict[tuple[int, int], float]:
@@ -105,10 +89,6 @@ def _moves_between(problem: PlacementProblem, bound: Bound) -> dict[tuple[int, i
             if pair[0] != pair[1] and all(problem.devices[d].contiguous for d in pair):
                 counts[pair] = counts.get(pair, 0.0) + mixed.share
     return counts
-
-
-def _closed(order: DeviceOrder) -> DeviceOrder:
-    return frozenset(nx.transitive_closure(nx.DiGraph(order)).edges) if order else order
 
 
 def _device_sets(problem: PlacementProblem, node: Node) -> tuple[Restriction, ...]:

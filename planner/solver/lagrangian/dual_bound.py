@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, Quantity
+from planner.solver.device_order import DeviceOrder
 from planner.solver.lagrangian.linear_quantity import (
     Multipliers,
     multipliers_of,
@@ -26,7 +27,6 @@ from planner.solver.lagrangian.path_lengths import BEGIN, CountedLengths, PathGr
 from planner.solver.lagrangian.path_master import PathMaster, Span
 from planner.solver.lagrangian.relaxation import (
     AddedTables,
-    DeviceOrder,
     LagrangianRelaxation,
     LinearRow,
 )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.tensors import FLOAT, Flow, WireForm
 from planner.problem.units import Option
+from planner.solver.device_order import DeviceOrder
 from planner.solver.lagrangian.elimination_order import Scope, eliminate
 from planner.solver.lagrangian.linear_quantity import Multipliers
 from planner.solver.lagrangian.option_table import OptionTable
@@ -26,7 +27,6 @@ from planner.solver.lagrangian.tree_decomposition import Network, Table, states_
 # which is still a bound, but a weaker one. Less where all tables together would be too large.
 _MOST_ENTRIES = (60_000, 6_000, 0)
 _MOST_STATES = 3e7  # numbers per minimisation, so that a round takes seconds; beyond, no bound is tried
-DeviceOrder = frozenset[tuple[int, int]]  # (device, device whose stage runs after its own)
 _CLASH = -1  # the format of a tensor that is asked for in two that do not go together
 
 

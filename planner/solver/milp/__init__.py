@@ -1,6 +1,6 @@
 """The mixed-integer linear program of a placement problem.
 
-answer: the solver's answer to the integer program, read off its variables
+answer: the choice that the variables of a solved program stand for
 assignment_constraints: one option per unit, groups, formats, order of stages
 build_program: builds the whole program
 conversion_constraints: quantizing, dequantizing, and boundaries of stages

@@ -1,4 +1,4 @@
-"""The solver's answer to the integer program, read off its variables."""
+"""The solver's answer to the integer program: the choice, read off its variables."""
 
 from collections.abc import Sequence
 
@@ -6,24 +6,6 @@ import pulp
 
 from planner.problem.placement_problem import Choice
 from planner.solver.milp.program import Program
-from planner.solver.result import SolveStatus
-
-_STATUS = {
-    pulp.LpSolutionOptimal: SolveStatus.OPTIMAL,
-    pulp.LpSolutionIntegerFeasible: SolveStatus.FEASIBLE,
-    pulp.LpSolutionInfeasible: SolveStatus.INFEASIBLE,
-}
-
-
-def solve_status(lp: pulp.LpProblem) -> SolveStatus | None:
-    """Return what the solver knows; None if it found no plan and proved nothing.
-
-    pulp's `status` is right only about infeasibility (a plan at a time limit is "Optimal" there); for CBC's
-    "Integer infeasible" it alone is.
-    """
-    if lp.status == pulp.LpStatusInfeasible:
-        return SolveStatus.INFEASIBLE
-    return _STATUS.get(lp.sol_status)
 
 
 def decoded_choice(program: Program) -> Choice:

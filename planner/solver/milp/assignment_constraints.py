@@ -9,6 +9,7 @@ import pulp
 
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.tensors import FLOAT
+from planner.solver.device_order import next_devices
 from planner.solver.milp.program import (
     CostAccount,
     Program,
@@ -20,7 +21,6 @@ from planner.solver.milp.program import (
     runs_before,
     variable_names,
 )
-from planner.solver.presolve.device_symmetry import interchangeable_devices
 
 
 def add_choice(program: Program) -> None:
@@ -205,10 +205,8 @@ def add_order(program: Program) -> None:
     """
     problem = program.problem
     contiguous = [d for d, device in enumerate(problem.devices) if device.contiguous]
-    device_order = program.device_order
     for a, b in _of_one_model(problem, itertools.combinations(contiguous, 2)):
-        runs_first = device_order.get((a, b))
-        low, high = (0, 1) if runs_first is None else (int(runs_first), int(runs_first))
+        low, high = int((a, b) in program.device_order), int((b, a) not in program.device_order)
         program.order[a, b] = program.lp.add_variable(f"b_{a}_{b}", low, high, pulp.LpInteger)
     for a, b, c in _of_one_model(problem, itertools.permutations(contiguous, 3)):
         if a < b and a < c:
@@ -252,28 +250,10 @@ def add_revisits(program: Program) -> None:
             program.add("passed", at_or_behind[v, d] >= at_or_behind[u, d])
     for v, d in behind:
         others = [e for e in contiguous if (v, e) in behind and e != d]
-        later = [e for e in others if program.device_order.get((d, e))]
         program.add("passed", at_or_behind[v, d] <= 1)
-        if later:
-            program.add("passed", behind[v, d] >= at_or_behind[v, later[0]])
+        for e in next_devices(program.device_order, d, others):
+            program.add("passed", behind[v, d] >= at_or_behind[v, e])
         for e in others:
-            if (min(d, e), max(d, e)) not in program.device_order:
+            if not {(d, e), (e, d)} & program.device_order:
                 here = pulp.lpSum(on_device(program, v, e))
                 program.add("passed", here + behind[v, d] <= 1 + runs_before(program, d, e))
-
-
-def implied_order(problem: PlacementProblem) -> dict[tuple[int, int], bool]:
-    """Return (a, b) with a < b -> whether a runs first, where that may be assumed.
-
-    Visits of one device run by their numbers. Interchangeable devices do, too: exchanging them changes
-    nothing, so that one of the best plans has them in this order.
-    """
-    classes = {d: number for number, row in enumerate(interchangeable_devices(problem)) for d in row}
-    contiguous = [d for d, device in enumerate(problem.devices) if device.contiguous]
-
-    def implied(a: int, b: int) -> bool:
-        return problem.physical_device(a) == problem.physical_device(b) or (
-            a in classes and classes[a] == classes.get(b)
-        )
-
-    return {(a, b): True for a, b in itertools.combinations(contiguous, 2) if implied(a, b)}

@@ -1,12 +1,12 @@
 """The placement problem as an integer program."""
 
-from collections.abc import Mapping
 from math import inf
 
 import pulp
 
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
+from planner.solver.device_order import DeviceOrder, implied_order
 from planner.solver.milp.assignment_constraints import (
     add_apart,
     add_choice,
@@ -17,7 +17,6 @@ from planner.solver.milp.assignment_constraints import (
     add_revisits,
     add_starts,
     add_together,
-    implied_order,
 )
 from planner.solver.milp.conversion_constraints import add_dequantize, add_quantize, add_stage_boundaries
 from planner.solver.milp.objective_and_limits import add_limits, add_noise, add_objective, longest_s
@@ -32,7 +31,7 @@ from planner.solver.milp.transport_constraints import (
 def build_program(
     problem: PlacementProblem,
     horizon_s: float = inf,
-    device_order: Mapping[tuple[int, int], bool] | None = None,
+    device_order: DeviceOrder | None = None,
     serial: frozenset[int] = frozenset(),
 ) -> Program:
     """Return the integer program of a problem, without solving it.
@@ -42,7 +41,7 @@ def build_program(
     horizon_s
         Seconds of a makespan that no plan of interest exceeds: the smaller, the tighter the relaxation.
     device_order
-        Which device of a pair runs first, from `implied_order`; by default that of this problem.
+        What is decided of the order of devices; by default what this problem implies.
     serial
         Devices that run a unit which is on every path of their model, in the plans of interest.
     """

@@ -16,6 +16,7 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.problem.tensors import Flow
 from planner.problem.units import Option
+from planner.solver.device_order import DeviceOrder
 
 Terms = list[tuple[pulp.LpVariable, float]]
 TransportVariables = dict[tuple[int, int, int], pulp.LpVariable]  # from device, to device, form
@@ -66,7 +67,7 @@ class Program:
     devices_before
         Flow -> (form, link) -> devices before the link, where that says all of its transport (no g then).
     device_order
-        (a, b) with a < b -> whether device a runs first, where that is known.
+        Pairs of devices of which the first runs first, as far as that is decided.
     serial
         Devices all of whose work every path waits for.
     """
@@ -86,7 +87,7 @@ class Program:
     spans: dict[int, pulp.LpVariable] = field(default_factory=dict)
     peaks: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
     scale: float = 1.0
-    device_order: Mapping[tuple[int, int], bool] = field(default_factory=dict)
+    device_order: DeviceOrder = frozenset()
     serial: frozenset[int] = frozenset()
     devices_before: list[dict[tuple[int, int], frozenset[int]]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)

@@ -33,9 +33,10 @@ from planner.scenario.loader import parse_scenario
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
 from planner.verification.stage_chain import Chain, same_bits
+from profiling.on_device.session_options import Optimization
 from profiling.precision import Precision
 from profiling.records.json_files import load_json
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 THREE = {
     "devices": [

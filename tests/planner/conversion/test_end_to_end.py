@@ -35,7 +35,7 @@ from planner.scenario.schema import ConversionSpec
 from planner.scenario.validation import check_scenario
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
-from profiling.onnx_io.load import load_model
+from profiling.onnx_io.load_model import load_model
 from profiling.preparation.prepare import prepare_model
 
 pytestmark = pytest.mark.skipif(

@@ -6,7 +6,7 @@ from made_records import SCENARIO
 from planner.costs.device_costs import DeviceCosts, device_costs
 from planner.scenario.loader import parse_scenario
 from profiling.precision import Precision, Wire
-from profiling.quantization.quantize import INT8, INT8_REDUCED, Scheme
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Scheme
 from profiling.records.profile import (
     LatencyProfile,
     NoiseProfile,

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 from scenario_texts import LIMITED
 
-from planner.costs.budget_limits import limits_of
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
+from planner.costs.resource_budgets import limits_of
 from planner.errors import ScenarioError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
@@ -13,7 +13,7 @@ from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.scenario.loader import load_scenario
 from profiling.errors import ProfileError
 from profiling.precision import Precision, Wire
-from profiling.quantization.quantize import INT8, Scheme
+from profiling.quantization.qdq_model import INT8, Scheme
 from profiling.records.profile import (
     LatencyProfile,
     NoiseProfile,

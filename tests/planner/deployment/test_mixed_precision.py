@@ -6,9 +6,10 @@ from onnx import TensorProto, checker
 from planner.deployment.mixed_precision import quantized_tensors, rebuild
 from planner.errors import RebuildError
 from profiling.graph.unit_graph import with_obstacles
+from profiling.on_device.session_options import Optimization
 from profiling.precision import Precision
-from profiling.quantization.quantize import INT8, Scheme
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.quantization.qdq_model import INT8, Scheme
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
 def rebuilt(prepared, mix):

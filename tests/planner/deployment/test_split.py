@@ -7,10 +7,12 @@ from onnx import checker
 from planner.deployment.mixed_precision import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split, wired_tensors_of
 from planner.verification.stage_chain import Chain, same_bits
+from profiling.on_device.session_options import Optimization
 from profiling.precision import Precision, Wire
-from profiling.quantization.quantize import QUANTIZED_SUFFIX, read_ranges
+from profiling.quantization.calibration import read_ranges
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 from profiling.quantization.wire_formats import add_wires
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 DEVICES = ("a", "b", "c")
 QUANTIZED = (Precision.INT8, Precision.INT16)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hosted_plans import DEVICES, hosted_plan
+from hosted_plans import DEVICES, SIZE, hosted_plan
 from repository import ROOT
 
 from planner.errors import OutputError, UsageError
@@ -15,6 +15,8 @@ from planner.hosts.deploy import deploy
 from planner.hosts.endpoints import parse_endpoints
 from planner.hosts.on_host.host_manifest import MANIFEST, HostManifestError, read_host_manifest
 from planner.output.file_hash import sha256_of
+from planner.plan.requests_record import RawInput
+from planner.report.requests_table import raw_input_lines
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,20 @@ def renamed(plan: Path, target: Path, old: str, new: str) -> Path:
         text = (target / name).read_text()
         (target / name).write_text(text.replace(f'"{old}"', f'"{new}"'))
     return target
+
+
+def test_inputs_that_a_plan_prices_as_they_arose_are_told_with_what_they_weigh(plan, tmp_path):
+    shutil.copytree(plan, tmp_path / "raw")
+    for name in ("plan.json", "manifest.json"):
+        content = json.loads((tmp_path / "raw" / name).read_text())
+        cut = next(cut for cut in content["cuts"] if cut["tensor"] == "x")
+        cut["wire"], cut["bytes"] = "raw", 77
+        (tmp_path / "raw" / name).write_text(json.dumps(content))
+    record = deploy(tmp_path / "raw", tmp_path / "out", {})
+    assert record.raw_inputs == (RawInput(tensor="x", counted_bytes=77, sent_bytes=4 * SIZE),)
+    (text,) = raw_input_lines(record.raw_inputs)
+    assert "x crosses as 16384 bytes; the plan counts wire_bytes, 77" in text
+    assert deploy(plan, tmp_path / "other", {}).raw_inputs == ()
 
 
 def test_each_device_gets_its_own_stages_and_what_serves_them(plan, deployed):

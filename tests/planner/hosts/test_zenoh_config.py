@@ -57,6 +57,15 @@ def test_a_host_exchanges_messages_with_its_neighbours_each_under_its_own_name(
     assert allows(rules, subject, flow, message, key) is is_allowed
 
 
+@pytest.mark.parametrize("names", [("cam", "cam-2"), ("cam-2", "cam"), ("client", "client-2")])
+def test_a_neighbour_may_not_speak_for_one_whose_name_begins_like_its_own(names):
+    rules = access_control("hub", HASH, {name: name for name in names})
+    for subject in names:
+        for sender in names:
+            key = f"splitquant/ab12/hub/{sender}/tensor"
+            assert allows(rules, subject, "ingress", "query", key) is (subject == sender)
+
+
 def test_what_one_end_may_send_the_other_may_take():
     camera, server = (
         access_control("camera", HASH, {"server": "server"}),

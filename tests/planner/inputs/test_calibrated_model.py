@@ -6,7 +6,7 @@ from prepared_models import Prepared
 
 from planner.inputs.calibrated_model import CalibratedModel, calibrate_once
 from planner.inputs.dataset import Dataset
-from profiling.quantization.quantize import read_ranges
+from profiling.quantization.calibration import read_ranges
 
 
 def subject(prepared, samples=None) -> CalibratedModel:

@@ -41,8 +41,8 @@ def test_the_best_of_the_timed_plans_is_delivered(tmp_path):
 
 
 @pytest.mark.parametrize("favoured", ["fp32", "int8"])
-def test_one_precision_is_delivered_if_it_is_faster_than_was_believed(favoured, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_NEAR", 1e3)  # whatever was predicted
+def test_one_precision_is_delivered_if_it_is_faster_than_was_predicted(favoured, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_TIMING_MARGIN", 1e3)  # whatever was predicted
     measured = measure_scenario(prepare(scenario_around(tmp_path, models.residual(), samples())))
 
     def timed(prepared, built, configuration):

@@ -1,11 +1,16 @@
+import math
+from itertools import combinations
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_records import PREDICTED, made_comparison, made_plan, made_summary
 from matplotlib.colors import to_hex
 
 from planner.comparison.comparison_record import BestPlanRange, ParetoFront, ParetoPoint, Row
 from planner.report.figure_style import LINKS, colours_of
-from planner.report.figures import draw_front, draw_latency, draw_request, draw_shares
+from planner.report.figures import _levels, draw_front, draw_latency, draw_request, draw_shares
 
 DEVICES = ("camera", "server")
 replaced = msgspec.structs.replace
@@ -43,6 +48,17 @@ def test_a_dot_marks_where_the_best_plan_changes():
     assert [float(line.get_xdata()[0]) for line in dots] == [0.8]
     assert float(dots[0].get_ydata()[0]) == pytest.approx(made_summary(1).latency_s(0.8) * 1e3)
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.8"]
+
+
+@given(st.lists(st.floats(0.1, 1000), max_size=20))
+def test_labels_at_the_same_height_are_apart(values):
+    rising = sorted(values)
+    levels = _levels(rising, 0.1, 1000)
+    assert len(levels) == len(rising)
+    for (a, p), (b, q) in combinations(zip(rising, levels, strict=True), 2):
+        assert p != q or math.log(b / a) >= 0.0899 * math.log(1e4)
+    if rising:
+        assert min(levels) == 0
 
 
 def test_a_baseline_is_drawn_where_it_found_a_plan():

@@ -141,6 +141,10 @@ def test_a_page_asks_for_nothing_outside(report):
     path, _ = report
     assert path.stat().st_size <= MOST_BYTES
     elements = Elements(path.read_text()).found
+    links = [
+        known.pop("href") for tag, known in elements if tag == "a"
+    ]  # followed only where one asks for it
+    assert all((path.parent / link).exists() for link in links)
     for tag, known in elements:
         for key in ("src", "href", "xlink:href", "action", "data", "poster"):
             if key in known:
@@ -272,6 +276,53 @@ def test_on_a_phone_only_wide_things_scroll(report, tmp_path):
         " && document.body.scrollWidth <= 320 ? 'fits' : 'wide ' + document.body.scrollWidth;"
     )
     assert "<title>fits</title>" in in_browser(report[0], script, tmp_path)[0]
+
+
+# All elements that hold text themselves, with the size at which they are shown: a figure may be scaled.
+TEXTS = """
+document.body.style.width = '%dpx';
+const texts = [...document.querySelectorAll('body *')].filter((element) =>
+  !['SCRIPT', 'STYLE'].includes(element.tagName) && element.getClientRects().length
+  && [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
+const size = (element) => parseFloat(getComputedStyle(element).fontSize)
+  * (element.ownerSVGElement ? element.ownerSVGElement.getScreenCTM().a : 1);
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_text_is_smaller_than_twelve_pixels(report, tmp_path, width):
+    script = TEXTS % width + (
+        "const small = texts.filter((element) => size(element) < 11.9);"
+        "document.title = texts.length + ' texts, small: '"
+        " + JSON.stringify(small.map((one) => one.textContent + ' ' + size(one)));"
+    )
+    dom, complaints = in_browser(report[0], script, tmp_path)
+    assert complaints == ""
+    found = re.search(r"<title>(\d+) texts, small: (.*?)</title>", dom)
+    assert int(found[1]) > 50
+    assert found[2] == "[]"
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_labels_of_a_figure_do_not_cover_each_other(report, tmp_path, width):
+    script = TEXTS % width + (
+        "const covered = [];"
+        "for (const svg of document.querySelectorAll('svg')) {"
+        "  const boxes = [...svg.querySelectorAll('text')].map("
+        "    (one) => [one.textContent, one.getBoundingClientRect()]);"
+        "  boxes.forEach(([a, p], i) => boxes.slice(i + 1).forEach(([b, q]) => {"
+        "    const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);"
+        "    const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);"
+        "    if (wide > 2 && high > 4) covered.push(a + ' / ' + b);"
+        "  }));"
+        "}"
+        "document.title = 'covered: ' + JSON.stringify(covered);"
+    )
+    dom, complaints = in_browser(report[0], script, tmp_path)
+    assert complaints == ""
+    assert re.search(r"<title>covered: (.*?)</title>", dom)[1] == "[]"
 
 
 def test_figures_lie_beside_the_page(plan_folder, comparison_folder):

@@ -5,14 +5,12 @@ import pytest
 
 from planner.cli.commands import main
 
+MODELS = ("net.onnx", "net.keras", "old.h5", "net.tflite", "exported", "keras:ResNet50", "nets:build")
 KINDS = {
-    "net.onnx": "is a model, not a scenario: give a scenario, or `plan inspect net.onnx`",
-    "net.keras": "is a model, not a scenario: give a scenario, or `plan inspect net.keras`",
-    "old.h5": "is a model, not a scenario: give a scenario, or `plan inspect old.h5`",
-    "net.tflite": "is a model, not a scenario: give a scenario, or `plan inspect net.tflite`",
-    "exported": "is a model, not a scenario: give a scenario, or `plan inspect exported`",
-    "keras:ResNet50": "is a model, not a scenario: give a scenario, or `plan inspect keras:ResNet50`",
-    "nets:build": "is a model, not a scenario: give a scenario, or `plan inspect nets:build`",
+    name: f"is a model, not a scenario: give a scenario (`plan init {name}` writes one), "
+    f"or `plan inspect {name}`"
+    for name in MODELS
+} | {
     "samples.npz": "is an archive of arrays, not a scenario: give a scenario, whose data.calibration.npz",
     "cat.JPG": "is a picture, not a scenario: give a scenario, whose data.calibration.images",
     "problem.json": "is a table of costs, not a scenario: give a scenario, or `plan solve problem.json`",

@@ -13,6 +13,7 @@ from planner.scenario.loader import (
     load_scenario,
     parse_scenario,
 )
+from planner.scenario.missing_files import missing_but_profiles
 from planner.scenario.models_schema import scenario_schema
 from planner.scenario.schema import Scenario
 
@@ -95,6 +96,21 @@ def test_faults_of_keys_between_keys_and_of_files_come_in_one_go_in_the_order_of
         "s.yaml:11:1: source names no device: 'sever'; devices are camera, server; did you mean server?",
         f"s.yaml:13:1: metric judge:score cannot be used: there is no module judge in {tmp_path}",
     ]
+
+
+def test_profiles_that_are_about_to_be_made_need_not_be_there_but_all_else(tmp_path):
+    text = TWO_DEVICES.replace("- {name: camera}", "- {name: camera, profile: p.json}")
+    with pytest.raises(ScenarioError) as caught:
+        load_ready_models(write(tmp_path, text), (), missing_but_profiles)
+    assert [line.split(":", 3)[3].split()[0] for line in str(caught.value).splitlines()] == [
+        "model",
+        "data.calibration.npz",
+        "data.evaluation.npz",
+    ]
+    for name in ("m.onnx", "c.npz", "e.npz"):
+        (tmp_path / name).touch()
+    loaded = load_ready_models(write(tmp_path, text), (), missing_but_profiles)
+    assert loaded.devices[0].profile == str(tmp_path / "p.json")
 
 
 def test_every_kind_of_missing_file_has_its_line(tmp_path):

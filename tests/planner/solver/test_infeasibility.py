@@ -6,8 +6,8 @@ from scenario_texts import LIMITED
 from small_problems import LATENCY, NOISE, small_problem
 from strategies import problems
 
-from planner.costs.budget_limits import limits_of, unit_of
 from planner.costs.noise_saturation import NoiseModel
+from planner.costs.resource_budgets import limits_of, unit_of
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.refinement.infeasibility_text import conflict_text
 from planner.scenario.loader import load_scenario

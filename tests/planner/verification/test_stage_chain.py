@@ -4,7 +4,8 @@ import pytest
 from onnx import parser
 
 from planner.verification.stage_chain import Chain, same_bits
-from profiling.runtime.open_session import Optimization, Runtime
+from profiling.on_device.session_options import Optimization
+from profiling.runtime.open_session import Runtime
 
 
 def stage(text: str) -> onnx.ModelProto:

@@ -10,7 +10,8 @@ from planner.inputs.dataset import Dataset
 from planner.verification.chain_check import check_chain
 from planner.verification.measure_errors import measure_errors
 from planner.verification.verify import verify
-from profiling.runtime.open_session import Optimization, Runtime
+from profiling.on_device.session_options import Optimization
+from profiling.runtime.open_session import Runtime
 
 HERE = Runtime()
 RNG = np.random.default_rng(4)

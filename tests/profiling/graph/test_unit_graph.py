@@ -13,7 +13,7 @@ from profiling.graph.unit_graph import build_graph
 from profiling.on_device.kernels import read_op_types
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.quantize import INT8, quantize
+from profiling.quantization.qdq_model import INT8, quantize
 from profiling.runtime.open_session import Runtime, Trace, open_session
 
 

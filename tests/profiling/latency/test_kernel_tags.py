@@ -8,7 +8,7 @@ from profiling.on_device.kernels import NESTED
 from profiling.onnx_io.subgraphs import all_nodes, subgraphs
 from profiling.precision import Precision
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.quantize import quantize
+from profiling.quantization.qdq_model import quantize
 from profiling.runtime.open_session import Runtime, open_session
 
 

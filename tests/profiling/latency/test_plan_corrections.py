@@ -13,7 +13,7 @@ from profiling.latency.plan_corrections import apply_corrections
 from profiling.on_device.kernels import KernelTimes
 from profiling.on_device.measuring_flow import Timed
 from profiling.precision import Precision
-from profiling.quantization.quantize import INT8_REDUCED
+from profiling.quantization.qdq_model import INT8_REDUCED
 from profiling.runtime.open_session import Runtime
 
 DATA = {"npz": "d.npz"}

@@ -11,10 +11,11 @@ from text_models import make, weight
 
 from profiling.errors import ModelError
 from profiling.noise.isolated_units import IsolatedUnits, rms, rms_difference, run_all
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
-from profiling.quantization.quantize import quantize
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.quantization.qdq_model import quantize
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _VALUES = arrays.arrays(np.float32, 6, elements=st.floats(-1000, 1000, width=32))
 

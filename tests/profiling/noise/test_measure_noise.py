@@ -4,7 +4,7 @@ from prepared_models import Prepared
 
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
-from profiling.quantization.quantize import quantize
+from profiling.quantization.qdq_model import quantize
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 

@@ -8,7 +8,7 @@ from profiling.noise.noise_power import noise_power
 from profiling.noise.suffix_runner import NO_NOISE, NoisePair, SuffixRunner
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings, with_rounded
-from profiling.quantization.quantize import quantize
+from profiling.quantization.qdq_model import quantize
 from profiling.runtime.open_session import Runtime, open_session, run_samples
 
 

@@ -38,6 +38,22 @@ def test_by_default_it_is_named_after_the_device(bundle, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["board.profile.json"]
 
 
+def test_rounds_and_threads_of_a_run_may_be_others_than_the_bundle_was_written_for(bundle, tmp_path):
+    main(bundle, [str(tmp_path / "p.json"), "--rounds", "3", "--threads", "2"])
+    latency = load_profile(tmp_path / "p.json").latency
+    assert (latency.samples, latency.threads) == (3, 2)
+
+
+@pytest.mark.parametrize("option", ["--rounds", "--threads"])
+@pytest.mark.parametrize("value", ["-1", "10001", "2.5", "x", "1e2", "\u00b2"])
+def test_a_count_of_rounds_or_threads_that_is_none_is_refused(bundle, tmp_path, capsys, option, value):
+    with pytest.raises(SystemExit) as ended:
+        main(bundle, [str(tmp_path / "p.json"), f"{option}={value}"])
+    assert ended.value.code == 2
+    assert f"{option}: {value} is no whole number" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_model_of_the_plan_can_be_opened(bundle, residual, tmp_path):
     plan = read_measurement_plan(bundle)
     sessions = BundleSessions(bundle, plan)

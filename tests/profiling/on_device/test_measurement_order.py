@@ -4,8 +4,17 @@ import json
 import msgspec
 
 from profiling.latency.measure_latency import Setup, measurement_plan
-from profiling.on_device.measurement_order import CALLER, FP32, INT8, INT16, SwitchTensor, coarsest_precision
+from profiling.on_device.measurement_order import (
+    CALLER,
+    FP32,
+    INT8,
+    INT16,
+    SwitchTensor,
+    coarsest_precision,
+    order_hash,
+)
 from profiling.precision import Precision
+from profiling.records.json_files import save_json
 from profiling.runtime.open_session import Runtime
 
 
@@ -46,3 +55,14 @@ def test_scripts_find_the_keys_that_they_always_found(residual):
     assert content["units"][0] == [residual.graph.units[0].name, True]
     assert content["switches"][0] == ["x", 512, -1, [0]]
     assert content["wires"][0][1:] == ["encode", 1024]
+
+
+def test_an_order_is_the_same_in_memory_and_as_a_bundle_has_it_whatever_a_run_chooses(residual, tmp_path):
+    plan = measurement_plan(residual.graph, residual.calibration, Setup(Runtime(), 3), "board")
+    save_json(plan, tmp_path / "order.json")
+    written = json.loads((tmp_path / "order.json").read_text())
+    expected = order_hash(msgspec.to_builtins(plan))
+    chosen = {"files": {"measure.py": "0"}, "rounds": 8, "threads": 4}
+    assert order_hash(written | chosen) == expected
+    for key in written.keys() - chosen.keys():
+        assert order_hash(written | {key: "other"}) != expected

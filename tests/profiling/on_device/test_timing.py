@@ -4,8 +4,6 @@ from profiling.latency.stage_cuts import stage_models
 from profiling.on_device.timing import (
     InterleavedRuns,
     InterleavedTimer,
-    interquartile_mean,
-    relative_iqr,
     rounds_for,
     time_interleaved,
     time_stages,
@@ -36,17 +34,6 @@ def test_work_is_timed_in_turn_after_warming_up():
     seconds = time_interleaved({"a": work("a", 1.0), "b": work("b", 3.0)}, 4, clock)
     assert calls == ["a", "b"] * 5
     assert seconds == {"a": [1.0] * 4, "b": [3.0] * 4}
-
-
-def test_outliers_do_not_move_the_middle_mean():
-    assert interquartile_mean([1.0, 1.0, 1.1, 1.1, 1.0, 50.0, 0.01, 1.1]) == pytest.approx(1.05, abs=0.05)
-    assert interquartile_mean([2.0]) == 2.0
-
-
-def test_spread_is_the_middle_half_over_the_median():
-    assert relative_iqr([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2 / 3)
-    assert relative_iqr([3.0, 3.0, 3.0, 100.0]) < 10
-    assert relative_iqr([1.0]) == 0
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(1.0, 8), (0.1, 8), (0.02, 20), (0.004, 100), (1e-6, 100)])

@@ -6,11 +6,12 @@ import onnx
 import pytest
 from onnx import checker, numpy_helper, parser
 
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io import external_weights
 from profiling.onnx_io.external_weights import check_model, externalize, is_large
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.onnx_io.subgraphs import all_inputs
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 CAPTURING = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[2] x, bool c) => (float[2] y)

@@ -5,8 +5,9 @@ import pytest
 from models import with_weights
 from onnx import numpy_helper
 
+from profiling.on_device.session_options import Optimization
 from profiling.preparation.constant_folding import fold_constants
-from profiling.runtime.open_session import Optimization, Runtime, open_session
+from profiling.runtime.open_session import Runtime, open_session
 
 _AT_ONCE = """
 <ir_version: 8, opset_import: ["" : 17]>

@@ -9,8 +9,9 @@ from hypothesis.extra import numpy as arrays
 from text_models import make, samples_of
 
 from profiling.errors import ModelError
+from profiling.on_device.session_options import Optimization
 from profiling.preparation.equivalence import Reference, first_difference, relative_deviation
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _TEXT = "(float[4, 6] x) => (float[4, 5] y) { h = MatMul (x, w) r = Relu (h) y = MatMul (r, v) }"
 _FLOATS = arrays.arrays(

@@ -6,13 +6,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from text_models import make, samples_of, weight
 
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.unique_names import names_of
 from profiling.preparation.given_quantization import (
     copy_dequantizers,
     name_zero_points,
     rename_given_quantization,
 )
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
 def assert_bit_equal(source: onnx.ModelProto, changed: onnx.ModelProto) -> None:

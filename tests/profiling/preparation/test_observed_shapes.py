@@ -7,8 +7,9 @@ from onnx import TensorProto, helper, shape_inference
 from text_models import make, samples_of, weight
 
 from profiling.errors import ModelError
+from profiling.on_device.session_options import Optimization
 from profiling.preparation.observed_shapes import ObservedTensor, observe_tensors
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _MANY_TYPES = """(float[2, 3, 5] x) => (float[2, 3, 5] y) {
     h = Cast <to = 10> (x)

@@ -8,7 +8,7 @@ from text_models import assert_same, make, samples_of, weight
 
 from profiling.errors import ModelError
 from profiling.onnx_io.external_weights import externalize
-from profiling.onnx_io.load import MIN_OPSET, TARGET_OPSET, default_opset
+from profiling.onnx_io.load_model import MIN_OPSET, TARGET_OPSET, default_opset
 from profiling.preparation.opset_upgrade import upgrade_opset
 
 _OLD = {

@@ -10,10 +10,11 @@ from text_models import assert_same, loaded, make, samples_of, weight
 
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
-from profiling.onnx_io.load import load_model
+from profiling.onnx_io.load_model import load_model
 from profiling.onnx_io.unique_names import names_of
 from profiling.preparation.prepare import prepare_model
-from profiling.quantization.quantize import INT8_REDUCED, Calibration, calibrate, quantize
+from profiling.quantization.calibration import Calibration, calibrate
+from profiling.quantization.qdq_model import INT8_REDUCED, quantize
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 

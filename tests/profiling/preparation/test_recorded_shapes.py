@@ -7,9 +7,10 @@ from onnx import TensorProto, helper
 from text_models import make, samples_of, weight
 
 from profiling.errors import ModelError
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.input_shapes import dimensions
 from profiling.preparation.recorded_shapes import ENOUGH_SAMPLES, fix_shapes
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _RESHAPED = "(float[2, 6] x, int64[2] s) => (float[a, b] y) { h = Relu (x) y = Reshape (h, s) }"
 

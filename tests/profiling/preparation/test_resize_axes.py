@@ -5,8 +5,9 @@ import onnx
 import pytest
 from text_models import make, samples_of
 
+from profiling.on_device.session_options import Optimization
 from profiling.preparation.resize_axes import spread_resize_axes
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _TEXT = "(float[1, 3, 6, 4] x) => (float[a, b, c, d] y) {{ y = Resize <{}> ({}) }}"
 _SHAPES = {"x": [1, 3, 6, 4]}

@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 from onnx import TensorProto, helper, numpy_helper
 from text_models import make, weight
 
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.external_weights import delete_files, is_large, read_array, write_external
 from profiling.quantization.fake_quantization import (
     TensorRounding,
@@ -17,8 +18,8 @@ from profiling.quantization.fake_quantization import (
     weight_roundings,
     with_rounded,
 )
-from profiling.quantization.quantize import INT8, Scheme, quantize
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.quantization.qdq_model import INT8, Scheme, quantize
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _TYPES = {"uint8": np.uint8, "int8": np.int8, "uint16": np.uint16, "int16": np.int16}
 _LENGTH = 24

@@ -14,9 +14,11 @@ from planner.deployment.mixed_precision import quantized_tensors, rebuild
 from profiling.noise.measure_noise import measure_noise, scale_to_int16
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.kernels import read_op_types
+from profiling.on_device.session_options import Optimization
 from profiling.precision import Precision
-from profiling.quantization.quantize import INT8, QUANTIZED_SUFFIX, Calibration, Scheme, quantize
-from profiling.runtime.open_session import Optimization, Runtime, Trace, open_session, run_samples
+from profiling.quantization.calibration import Calibration
+from profiling.quantization.qdq_model import INT8, QUANTIZED_SUFFIX, Scheme, quantize
+from profiling.runtime.open_session import Runtime, Trace, open_session, run_samples
 
 INT16 = Scheme(wide=True)
 EVERY = ["fp32", "int8", "int16"]

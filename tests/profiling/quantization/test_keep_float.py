@@ -11,7 +11,7 @@ from prepared_models import Prepared
 from profiling.on_device.kernels import read_op_types
 from profiling.on_device.session_options import session_options, trace_into
 from profiling.quantization import keep_float as guard
-from profiling.quantization.quantize import quantize
+from profiling.quantization.qdq_model import quantize
 
 _CHAIN = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -76,7 +76,7 @@ def test_a_float_unit_between_int8_ones_computes_in_float(chain, tmp_path, op_ty
 
 def test_the_runtime_still_quantizes_unguarded_weights(chain, tmp_path, monkeypatch):
     """If this fails, the runtime has learned to leave weights alone, and the guard can go."""
-    monkeypatch.setattr("profiling.quantization.quantize.keep_float", lambda *_: None)
+    monkeypatch.setattr("profiling.quantization.qdq_model.keep_float", lambda *_: None)
     floats = unit_of(chain, "Conv", 1)
     int8 = [node for node in chain.graph.quantizable_nodes if node not in floats]
     model = quantize(chain.graph.model, chain.calibration.of(int8), chain.calibration.ranges)
@@ -137,7 +137,7 @@ def test_a_float_pool_beside_int8_computes_in_float(branches, tmp_path, without)
 def test_the_runtime_still_moves_scales_through_unguarded_pools(branches, tmp_path, monkeypatch, without):
     """If this fails, the runtime has learned to leave pools alone, and the guard can go."""
     guarded = quantize(branches.graph.model, *_all_but(branches, without))
-    monkeypatch.setattr("profiling.quantization.quantize.keep_float", lambda *_: None)
+    monkeypatch.setattr("profiling.quantization.qdq_model.keep_float", lambda *_: None)
     plain = quantize(branches.graph.model, *_all_but(branches, without))
     assert pooled_types(plain, branches.samples[0], tmp_path) == {"uint8"}
     for feeds in branches.samples:

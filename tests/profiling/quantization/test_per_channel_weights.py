@@ -6,9 +6,9 @@ from models import with_weights
 from prepared_models import Prepared
 
 from profiling.errors import QuantizeError
-from profiling.quantization import quantize as tool
+from profiling.quantization import qdq_model as tool
 from profiling.quantization.per_channel_weights import ScaledSubstitutes, scaled_substitutes
-from profiling.quantization.quantize import INT8, INT8_REDUCED, Scheme, quantize
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Scheme, quantize
 
 _MIXED = """
 <ir_version: 8, opset_import: ["" : 17]>

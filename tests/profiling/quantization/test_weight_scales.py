@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from text_models import make, weight
 
 from profiling.errors import QuantizeError
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.external_weights import LargeWeight, externalize, read_array
 from profiling.quantization.weight_scales import (
     bias_integers,
@@ -17,7 +18,7 @@ from profiling.quantization.weight_scales import (
     to_integers,
     widened_for_bias,
 )
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_session
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 _QUANTIZE = """(float[3, 4] x, float s, {0} z) => ({0}[3, 4] y) {{ y = QuantizeLinear (x, s, z) }}"""
 SESSIONS = {

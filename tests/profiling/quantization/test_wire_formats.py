@@ -12,10 +12,12 @@ from planner.plan.plan_record import WireFormat
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.measurement_order import DECODE, ENCODE
+from profiling.on_device.session_options import Optimization
 from profiling.precision import Precision, Wire
-from profiling.quantization.quantize import quantize, read_ranges
+from profiling.quantization.calibration import read_ranges
+from profiling.quantization.qdq_model import quantize
 from profiling.quantization.wire_formats import WiredTensor, add_wires, affine, as_float16, wire_trials
-from profiling.runtime.open_session import Optimization, Runtime, open_session, run_samples
+from profiling.runtime.open_session import Runtime, open_session, run_samples
 
 TWO = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 1000}],

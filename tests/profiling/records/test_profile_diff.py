@@ -7,7 +7,7 @@ from planner.cli.commands import main
 from profiling.errors import ProfileError
 from profiling.latency.measure_latency import Setup, measure_latency
 from profiling.on_device.measurement_order import FORMAT
-from profiling.on_device.timing import relative_iqr
+from profiling.on_device.robust_statistics import relative_iqr
 from profiling.precision import Precision
 from profiling.records.json_files import save_json
 from profiling.records.profile import Profile

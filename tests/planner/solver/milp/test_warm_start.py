@@ -6,8 +6,8 @@ from small_problems import small_problem
 from strategies import problems
 
 from planner.problem.placement_problem import Choice
-from planner.solver.backends import SolverOptions, run_solver
-from planner.solver.milp.answer import decoded_choice, solve_status
+from planner.solver.backends import SolverOptions, run_solver, solve_status
+from planner.solver.milp.answer import decoded_choice
 from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.result import SolveStatus

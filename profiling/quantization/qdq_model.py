@@ -1,26 +1,22 @@
-"""The only importer of onnxruntime.quantization: calibration, and nodes quantized in their schemes."""
+"""The model with QuantizeLinear and DequantizeLinear: nodes quantized by the tool, each in its scheme."""
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import networkx as nx
 import numpy as np
 import onnx
 from onnx import TensorProto
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.calibrate import TensorsData, load_tensors_data, save_tensors_data
+from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-from profiling.arrays import Feeds
 from profiling.directories import temporary_folder
 from profiling.errors import QuantizeError
 from profiling.onnx_io.external_weights import reattach_weights, without_large_weights
 from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 from profiling.precision import Precision
-from profiling.quantization.activation_ranges import tensor_ranges
 from profiling.quantization.int16_activations import STEPS, to_int16
 from profiling.quantization.keep_float import keep_float, keep_wide
 from profiling.quantization.per_channel_weights import channel_axis, scaled_substitutes
@@ -50,7 +46,6 @@ _PER_CHANNEL = frozenset(
 )  # fmt: skip
 _BIAS = 2  # input
 _MOST_NAMED = 3  # nodes of a unit, as a rule; of a whole model the count says more
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,55 +86,6 @@ INT8 = Scheme()
 INT8_REDUCED = Scheme(reduce_range=True)
 SCHEMES = {s.label: s for s in itertools.starmap(Scheme, itertools.product((False, True), repeat=2))}
 """Every scheme that a device can have, by its label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """A scheme and the file with the value range of every tensor, written by `calibrate`."""
-
-    scheme: Scheme
-    ranges: Path
-
-    def of(self, items: Iterable[T]) -> dict[T, Scheme]:
-        """Return the scheme for each of some units or nodes in int8, as `quantize` wants them."""
-        return dict.fromkeys(items, self.scheme)
-
-    def at(self, precisions: Mapping[T, Precision]) -> dict[T, Scheme]:
-        """Return the scheme of each of some units or nodes in a quantized precision."""
-        return {item: self.scheme.at(precision) for item, precision in precisions.items()}
-
-
-def calibrate(model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Feeds], ranges: Path) -> None:
-    """Write the ranges of the tensors around some nodes over `samples` to a file.
-
-    Whatever is quantized later reads the file instead of running samples, in whatever scheme.
-
-    Parameters
-    ----------
-    nodes
-        Every node that may be quantized later.
-
-    Raises
-    ------
-    QuantizeError
-        If there is no sample.
-    """
-    if not samples:
-        raise QuantizeError("calibration needs at least one sample")
-    chosen = set(nodes)
-    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
-    elem_types = {value.name: value.type.tensor_type.elem_type for value in values}
-    touched = (n for node in model.graph.node if node.name in chosen for n in (*node.input, *node.output))
-    floats = [name for name in dict.fromkeys(touched) if elem_types.get(name) == TensorProto.FLOAT]
-    limits = tensor_ranges(model, floats, samples)
-    pairs = {name: tuple(np.array([limit], np.float32) for limit in pair) for name, pair in limits.items()}
-    save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), ranges)
-
-
-def read_ranges(ranges: Path) -> dict[str, tuple[float, float]]:
-    """Return tensor -> least and greatest value, as `calibrate` wrote them."""
-    recorded = load_tensors_data(ranges).items()
-    return {name: (float(data.lowest[0]), float(data.highest[0])) for name, data in recorded}
 
 
 def quantize(

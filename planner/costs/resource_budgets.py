@@ -1,4 +1,7 @@
-"""The scenario's budgets as limits of a problem, and quantities in the scenario's own words."""
+"""The scenario's budgets as limits of a problem, and quantities in the scenario's own words.
+
+Budgets on errors are no limits of one problem: `planner.refinement.noise_limit_search` keeps those.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,8 +1,10 @@
 """Runs on a device, beside the models that it measures; it needs Python 3.9, NumPy and ONNX Runtime.
 
-    python3 measure.py [FILE]        writes the device's profile, by default DEVICE.profile.json
+    python3 measure.py [FILE] [--rounds N] [--threads N]
 
-`plan profile --bundle` puts a copy of it, and of the package that it imports, beside the models.
+writes the device's profile, by default DEVICE.profile.json.
+
+`plan profile --bundle` writes it as `measure.py`, and the package that it imports, beside the models.
 """
 
 import sys

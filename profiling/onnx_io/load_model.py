@@ -12,6 +12,7 @@ from onnx import checker, helper, numpy_helper, shape_inference
 
 from profiling.arrays import Array
 from profiling.errors import ModelError
+from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
 from profiling.onnx_io.external_weights import (
     LargeWeight,
@@ -23,7 +24,7 @@ from profiling.onnx_io.external_weights import (
 from profiling.onnx_io.input_shapes import require_fit, set_shape, static_shape
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
-from profiling.runtime.open_session import Optimization, Runtime, open_session
+from profiling.runtime.open_session import Runtime, open_session
 
 TARGET_OPSET = 17
 MIN_OPSET = 13

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_records import SCENARIO
 
-from planner.costs.budget_limits import limits_of, unit_of
+from planner.costs.resource_budgets import limits_of, unit_of
 from planner.problem.quantities import CostMetric, Quantity
 from planner.scenario.loader import parse_scenario
 

@@ -6,7 +6,7 @@ from text_models import make, weight
 
 from profiling.available_memory import available_bytes
 from profiling.errors import ModelError
-from profiling.preparation.memory_need import refuse_too_large
+from profiling.preparation.tensor_size_check import refuse_too_large
 
 _SIDE = 2**20  # a square of it takes 4 TiB in float32
 

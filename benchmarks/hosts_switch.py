@@ -1,0 +1,126 @@
+"""Plans that follow the bandwidth of a link, beside each of them alone: mean latency, and requests lost.
+
+    python benchmarks/hosts_switch.py [quickstart|mobilenetv2] [--rate 4] [--step-s 8]
+
+Needs root, for network namespaces; scenarios are changed as `host_scenarios.py` says. The link from the
+camera to the gateway changes as a trace says; requests come at a fixed rate, by the plan that hosts choose
+and then by each plan alone over the same trace.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+from host_scenarios import CABLE_MBIT_PER_S, HOSTS, HostScenario
+from namespaces import command_in
+from rich.console import Console
+from rich.table import Table
+from shaped_hosts import ShapedHosts, run, shaped_hosts
+
+from planner.errors import HostError
+from planner.hosts.request_client import Answer, RequestClient
+
+_PLANS = 3
+_TRACE_MBIT_PER_S = (20, 2, 0.5, 5, 50, 1, 10, 0.3)
+_DEADLINE_S = 60.0
+_MILLI = 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", nargs="?", default="mobilenetv2")
+    parser.add_argument("--rate", type=float, default=2.0)
+    parser.add_argument("--step-s", type=float, default=10.0)
+    parser.add_argument("--ask", nargs=3, metavar=("FOLDER", "SAMPLES", "PLAN"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    seconds = options.step_s * len(_TRACE_MBIT_PER_S)
+    if options.ask:
+        print(json.dumps(_ask(*options.ask, options.rate, seconds)))
+        return
+    table = Table(title=f"{options.model}: {', '.join(map(str, _TRACE_MBIT_PER_S))} Mbit/s")
+    for heading in ("plan", "requests", "lost", "mean ms", "p90 ms", "by plan"):
+        table.add_column(heading)
+    with tempfile.TemporaryDirectory() as name, shaped_hosts(HOSTS) as hosts:
+        folder, scenario = Path(name), HostScenario(options.model, Path(name))
+        hosts.shape(1.0, CABLE_MBIT_PER_S)
+        done = run(
+            [
+                *("plan", "compare", str(scenario.write()), "--link", "camera-gateway"),
+                *("--bandwidth", "0.1..100"),
+                *("--plans", str(_PLANS), "--hysteresis", "0.1", "--out", str(folder / "held"), "--quiet"),
+            ]
+        )
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        used = hosts.deploy(folder / "held", folder / "deploy")
+        samples = scenario.samples(1)
+        held = len(json.loads((folder / "deploy" / "deploy.json").read_text())["plans"])
+        with hosts.serving(used, "--paced"):
+            for plan in (-1, *range(held)):
+                command = [sys.executable, __file__, "--rate", str(options.rate), "--step-s"]
+                command += [str(options.step_s), "--ask", str(folder / "deploy"), str(samples), str(plan)]
+                asked = _over_trace(hosts, command, options.step_s)
+                table.add_row("followed" if plan < 0 else f"{plan} alone", *_cells(asked))
+    Console().print(table)
+
+
+def _over_trace(hosts: ShapedHosts, command: list[str], step_s: float) -> dict[str, list[float]]:
+    """Run who asks beside the source while the link changes."""
+    hosts.shape(_TRACE_MBIT_PER_S[0], CABLE_MBIT_PER_S)
+    with subprocess.Popen(command_in(HOSTS[0], command), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it begins
+        for rate in _TRACE_MBIT_PER_S:
+            hosts.shape(rate, CABLE_MBIT_PER_S)
+            time.sleep(step_s)
+        found: dict[str, list[float]] = json.loads(process.stdout.read())
+    return found
+
+
+def _ask(folder: str, samples: str, plan: str, rate_per_s: float, seconds: float) -> dict[str, list[float]]:
+    """Send requests at a rate by a plan, or by those that are followed if it is below 0."""
+    archive = np.load(samples)
+    feeds = {name: archive[name] for name in archive.files}
+    with RequestClient(Path(folder), _DEADLINE_S) as client:
+        if client.watch is not None:
+            client.watch.refresh()
+        print("begins", flush=True)
+        began = time.monotonic()
+        futures: list[Future[Answer]] = []
+        for number in range(int(rate_per_s * seconds)):
+            time.sleep(max(0.0, began + number / rate_per_s - time.monotonic()))
+            futures.append(client.submit(feeds, None if int(plan) < 0 else int(plan)))
+        answers = []
+        for future in futures:
+            try:
+                answers.append(future.result())
+            except HostError as exc:
+                print(exc, file=sys.stderr)
+    return {
+        "sent": [len(futures)],
+        "seconds": [answer.seconds for answer in answers],
+        "plans": [answer.plan for answer in answers],
+    }
+
+
+def _cells(asked: dict[str, list[float]]) -> list[str]:
+    seconds, (sent,) = asked["seconds"], asked["sent"]
+    counts = {plan: asked["plans"].count(plan) for plan in sorted(set(asked["plans"]))}
+    return [
+        f"{sent:g}",
+        f"{sent - len(seconds):g}",
+        f"{_MILLI * statistics.mean(seconds):.1f}",
+        f"{_MILLI * float(np.percentile(seconds, 90)):.1f}",
+        ", ".join(f"{plan:g}: {count}" for plan, count in counts.items()),
+    ]
+
+
+if __name__ == "__main__":
+    main()

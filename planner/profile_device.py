@@ -1,0 +1,133 @@
+"""The flows of `plan profile`: a device measured here, or what it needs to be measured by itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.costs.device_costs import noise_of
+from planner.costs.device_profiles import check_profile, latency_profile
+from planner.costs.noise_profiles import noise_profiles
+from planner.devices.quantization_schemes import scheme_here
+from planner.devices.runtime import MEASURE_HERE, runtime_of, setup_of
+from planner.errors import ScenarioError
+from planner.inputs.calibrated_model import CalibratedModel
+from planner.inputs.prepared_scenario import prepare
+from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.schema import Scenario
+from profiling.errors import ProfileError
+from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
+from profiling.latency.write_bundle import write_bundle
+from profiling.on_device.measurement_order import MeasurementPlan
+from profiling.progress import Progress, silent
+from profiling.quantization.calibration import Calibration
+from profiling.quantization.qdq_model import Scheme
+from profiling.records.profile import FORMAT as PROFILE_FORMAT
+from profiling.records.profile import Profile, parse_profile
+
+
+def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -> Profile:
+    """Measure a scenario's model on this machine as one of its devices.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such device.
+    """
+    local_device = device_of(scenario, device).model_copy(
+        update={"profile": MEASURE_HERE, "scaled_from": None}
+    )
+    scheme = scheme_here(scenario, local_device, runtime_of(local_device))
+    prepared = prepare(scenario, progress, {device: scheme})
+    calibration = prepared.calibration(device)
+    latency = latency_profile(scenario, local_device, prepared.subject, calibration, progress)
+    noise = noise_profiles(scenario, prepared.subject, prepared.calibrations, progress)
+    return Profile(PROFILE_FORMAT, device, latency, noise_of(scenario, scheme, noise))
+
+
+def device_of(scenario: Scenario, name: str) -> DeviceSpec:
+    """Return one of a scenario's devices.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such device.
+    """
+    names = [device.name for device in scenario.devices]
+    if name not in names:
+        raise ScenarioError(f"--device {name}: no such device; devices are {', '.join(names)}")
+    return scenario.device(name)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMeasurement:
+    """What a device that is measured by itself is to measure, and of which model and calibration."""
+
+    device: DeviceSpec
+    subject: CalibratedModel
+    calibration: Calibration
+    setup: Setup
+    order: MeasurementPlan
+
+
+def remote_measurement(scenario: Scenario, device: str, progress: Progress = silent) -> RemoteMeasurement:
+    """Return what one of a scenario's devices is to measure by itself.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such device.
+    """
+    remote_device = device_of(scenario, device)
+    quantization = scenario.quantization_of(remote_device)
+    # Bits of weights do not change seconds; whether kernels overflow there is found out there.
+    scheme = Scheme(bool(quantization.symmetric), bool(quantization.reduce_range))
+    prepared = prepare(scenario, progress, {device: scheme})
+    calibration, setup = prepared.calibration(device), setup_of(scenario, remote_device)
+    order = measurement_plan(prepared.subject.graph, calibration, setup, device)
+    return RemoteMeasurement(remote_device, prepared.subject, calibration, setup, order)
+
+
+def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progress = silent) -> None:
+    """Write what one of a scenario's devices needs to be measured by itself into an empty folder.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such device.
+    """
+    there = remote_measurement(scenario, device, progress)
+    progress("writing the bundle", 0, 1)
+    variants = variants_of(there.subject.graph, there.calibration, there.setup.precisions)
+    write_bundle(variants, there.subject.calibration.samples[0], there.order, folder)
+    progress("writing the bundle", 1, 1)
+
+
+def parse_remote_profile(data: bytes, name: str, scenario: Scenario, there: RemoteMeasurement) -> Profile:
+    """Return the profile that a device made by itself, checked as a profile file is.
+
+    Parameters
+    ----------
+    name
+        What messages call it.
+
+    Raises
+    ------
+    ProfileError
+        If it is none, or of another model, device or setting than was to be measured.
+    """
+    profile, order = parse_profile(data, name), there.order
+    latency = profile.latency
+    if latency.model_sha256 != order.model_sha256:
+        raise ProfileError(
+            f"{name} is of another model; write its bundle again: "
+            f"plan profile SCENARIO --device {order.device} --bundle DIR"
+        )
+    for what, found, asked in (
+        ("device", profile.device, order.device),
+        ("scheme", latency.scheme, order.scheme),
+        ("provider", latency.provider, order.provider),
+        ("threads", latency.threads, order.threads),
+    ):
+        if found != asked:
+            raise ProfileError(f"{name}: was measured with {what} {found}, asked for was {asked}")
+    check_profile(name, latency, scenario, there.device, there.subject)
+    return profile

@@ -1,0 +1,115 @@
+import json
+import time
+
+import pytest
+
+pytest.importorskip("zenoh", reason="needs the extra: pip install 'splitquant[hosts]'")
+
+from planner.hosts.on_host.neighbours import Neighbours
+from planner.hosts.on_host.network import PING, Outcome, Reply
+
+MIB = 2**20
+
+
+class Wire:
+    """A connection whose other ends have clocks that are apart, and answer pings."""
+
+    def __init__(self, offsets_s: dict[str, float], answer: bytes | None = None) -> None:
+        self.offsets_s, self.answer = offsets_s, answer
+        self.sent: list[tuple[str, int]] = []
+
+    def send(self, receiver: str, kind: str, header: bytes, payload: bytes, timeout_s: float) -> Reply:
+        assert (kind, header) == (PING, b"")
+        self.sent.append((receiver, len(payload)))
+        if receiver not in self.offsets_s:
+            return Reply(Outcome.UNREACHABLE)
+        now_ns = time.time_ns() + int(self.offsets_s[receiver] * 1e9)
+        return Reply(
+            Outcome.ACCEPTED, json.dumps([now_ns, now_ns]).encode() if self.answer is None else self.answer
+        )
+
+
+def record(neighbours: Neighbours) -> dict:
+    return neighbours.record({"a": 3, "b": 0}.__getitem__)
+
+
+def test_a_neighbour_is_absent_until_it_is_seen_and_lost_once_when_it_goes():
+    neighbours = Neighbours(["b", "a"])
+    assert neighbours.absent(["a", "b"]) == ["a", "b"]
+    assert [neighbours.changed("a", there) for there in (False, True, True, False, False)] == [
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+    neighbours.changed("b", True)
+    assert neighbours.absent(["b", "a"]) == ["a"]
+    assert neighbours.absent([]) == []
+    assert neighbours.absent(["a stranger", "b"]) == []
+
+
+def test_before_anything_is_seen_everything_is_unknown():
+    row = {"messages": 0, "bytes": 0, "bytes_per_s": None, "seen_s_ago": None}
+    clock = {"round_trip_s": None, "clock_offset_s": None}
+    expected = {
+        "a": {"there": False, **row, **clock, "queue": 3},
+        "b": {"there": False, **row, **clock, "queue": 0},
+    }
+    assert record(Neighbours(["a", "b"])) == expected
+
+
+def test_messages_to_neighbours_are_counted_and_those_to_strangers_are_not():
+    neighbours = Neighbours(["a", "b"])
+    for size, seconds in ((MIB, 0.5), (10, 0.0)):
+        neighbours.accepted("a", size, seconds)
+        neighbours.accepted("a client", size, seconds)
+    row = record(neighbours)["a"]
+    assert (row["messages"], row["bytes"]) == (2, MIB + 10)
+    assert row["bytes_per_s"] == pytest.approx(2 * MIB, rel=1e-3)
+    assert 0 <= row["seen_s_ago"] < 60
+    assert record(neighbours)["b"]["messages"] == 0
+    json.dumps(record(neighbours), allow_nan=False)
+
+
+def test_clocks_of_those_who_are_there_are_looked_at():
+    neighbours, wire = Neighbours(["a", "b", "c"]), Wire({"a": 5.0, "b": -3.0})
+    neighbours.changed("a", True)
+    neighbours.changed("c", True)  # and answers nothing
+    neighbours.ping(wire)
+    assert {name for name, _ in wire.sent} == {"a", "c"}
+    rows = neighbours.record(lambda _: 0)
+    assert rows["a"]["clock_offset_s"] == pytest.approx(5.0, abs=0.5)
+    assert rows["a"]["round_trip_s"] >= 0
+    assert rows["b"]["clock_offset_s"] is rows["c"]["clock_offset_s"] is None
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"[1]", b"[1, 2, 3]", b'["1", "2"]', b"null", b"[-1, 2]", b"[1e3, 2]", b"[true, 2]"]
+)
+def test_an_answer_that_is_none_about_the_clock_is_left_out(answer, caplog):
+    neighbours = Neighbours(["a", "b"])
+    neighbours.changed("a", True)
+    neighbours.ping(Wire({"a": 0.0}, answer))
+    assert record(neighbours)["a"]["clock_offset_s"] is None
+    assert "a: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("order", "names"), [(b"*", ["a", "b"]), (b"b", ["b"]), (b"", []), (b"z/a", ["a"]), (b"\xff", [])]
+)
+def test_the_neighbours_that_an_order_names_are_probed(order, names):
+    neighbours, wire = Neighbours(["a", "b"]), Wire({"a": 0.0, "b": 0.0})
+    neighbours.probe(wire, order)
+    assert list(dict.fromkeys(name for name, _ in wire.sent)) == names
+    rows = record(neighbours)
+    assert [name for name in rows if rows[name]["bytes_per_s"]] == names
+    assert all(rows[name]["messages"] == 0 for name in rows)
+
+
+def test_a_probe_that_does_not_get_through_leaves_what_was_seen():
+    neighbours = Neighbours(["a", "b"])
+    neighbours.accepted("a", MIB, 0.5)
+    neighbours.probe(Wire({}), b"*")
+    assert record(neighbours)["a"]["bytes_per_s"] == pytest.approx(2 * MIB, rel=1e-3)
+    assert record(neighbours)["b"]["bytes_per_s"] is None

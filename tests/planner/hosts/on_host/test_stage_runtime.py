@@ -1,0 +1,49 @@
+"""A paced stage takes what the planned device would, of the time that it computes and of nothing else."""
+
+import time
+
+import pytest
+
+from planner.hosts.on_host.host_manifest import HostedFile, HostedStage, HostManifestError, RuntimeSpec
+from planner.hosts.on_host.stage_runtime import OnnxRuntimeStage, PacedStage
+
+
+class Computing:
+    """A stage that computes for a while, and waits for a while."""
+
+    def __init__(self, computes_s: float, waits_s: float = 0.0) -> None:
+        self._computes_s, self._waits_s = computes_s, waits_s
+
+    def run(self, feeds: object) -> dict[str, object]:
+        end_s = time.thread_time() + self._computes_s
+        while time.thread_time() < end_s:
+            pass
+        time.sleep(self._waits_s)
+        return {"y": feeds}
+
+
+def seconds(stage: PacedStage) -> float:
+    began_s = time.perf_counter()
+    assert stage.run({"x": 1}) == {"y": {"x": 1}}
+    return time.perf_counter() - began_s
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_slower_device_takes_as_much_longer(threads):
+    assert seconds(PacedStage(Computing(0.02), 0.1, threads)) >= 0.2
+
+
+def test_what_others_take_from_the_processor_is_not_multiplied():
+    # A thousand times as slow: 50 ms of waiting would be 50 s.
+    assert seconds(PacedStage(Computing(0.0, waits_s=0.05), 0.001, 1)) < 5
+
+
+def test_a_provider_that_is_not_there_is_told(tmp_path):
+    stage = HostedStage(0, (HostedFile("s.onnx", ""),), (), ())
+    spec = RuntimeSpec("onnxruntime", "1", 1, "NoSuchExecutionProvider", 1.0)
+    with pytest.raises(HostManifestError, match="has no NoSuchExecutionProvider"):
+        OnnxRuntimeStage(tmp_path, stage, spec)
+
+
+def test_a_quicker_device_is_not_waited_for():
+    assert seconds(PacedStage(Computing(0.0), 1000.0, 1)) < 5

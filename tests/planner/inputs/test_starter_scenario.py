@@ -1,0 +1,142 @@
+"""A first scenario loads, its samples fit the model, and nothing is written over or left half done."""
+
+import importlib.util
+import itertools
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from repository import QUICKSTART
+from text_models import make
+
+from planner.errors import OutputError, ScenarioError, UsageError
+from planner.inputs.prepared_scenario import load_datasets, load_source
+from planner.inputs.starter_scenario import starter_files
+from planner.scenario.loader import load_scenario
+from profiling.errors import ModelError
+
+DIGITS = QUICKSTART.parent / "quickstart" / "digits.onnx"
+numbers = itertools.count()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def out() -> Path:
+    """A scenario's name that no other test uses: modules of equal names would be loaded once."""
+    return Path(f"first{next(numbers)}.yaml")
+
+
+def save(text: str, path: Path, weights: dict | None = None) -> str:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    onnx.save(make(text, weights or {}), path)
+    return str(path)
+
+
+def written(model: str, out: Path, shapes: dict | None = None):
+    """Write a first scenario, and return it with its calibration and evaluation samples, loaded."""
+    starter_files(model, (), shapes or {}, out).write()
+    scenario = load_scenario(out)
+    data = load_datasets(scenario, load_source(scenario))
+    return scenario, list(data.calibration.samples), list(data.evaluation.samples)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_scenario_for_the_quickstart_s_model_loads_with_samples_that_fit(out):
+    scenario, calibration, evaluation = written(str(DIGITS), out)
+    assert scenario.model == str(DIGITS)
+    assert (scenario.source, scenario.sink) == ("device", "device")
+    assert (len(calibration), len(evaluation)) == (48, 32)  # a quarter of 64 is held back
+    for feeds in (*calibration, *evaluation):
+        assert {name: (value.shape, str(value.dtype)) for name, value in feeds.items()} == {
+            "picture": ((1, 1, 64, 64), "float32")
+        }
+    assert not np.array_equal(calibration[0]["picture"], evaluation[0]["picture"])
+
+
+@pytest.mark.usefixtures("here")
+def test_names_of_inputs_and_files_may_hold_anything(out):
+    folder = Path("a folder\nwith # 'odd' \"name\"")
+    text = "(float[1,4] x, int64[1,2] ids, bool[1] b) => (float[1,4] y)"
+    model = save(f"{text} {{ y = Relu(x) i = Identity(ids) c = Identity(b) }}", folder / "m {0}.onnx")
+    loaded = onnx.load(model)
+    loaded.graph.input[0].name = loaded.graph.node[0].input[0] = "x:0/{'\"\\"
+    onnx.save(loaded, model)
+    scenario, calibration, _ = written(model, folder / f"{out.stem} é.yaml")
+    assert Path(scenario.model).samefile(model)
+    assert calibration[0]["x:0/{'\"\\"].dtype == np.float32
+    assert set(np.unique([feeds["ids"] for feeds in calibration])) <= {0, 1}
+
+
+@pytest.mark.usefixtures("here")
+def test_a_model_is_named_from_where_the_scenario_lies(out):
+    save("(float[1,4] x) => (float[1,4] y) { y = Relu(x) }", Path("nets/m.onnx"))
+    starter_files("nets/m.onnx", (), {}, Path("nets") / out).write()
+    assert 'model: "m.onnx"' in (Path("nets") / out).read_text()
+    assert Path(load_scenario(Path("nets") / out).model).samefile("nets/m.onnx")
+
+
+@pytest.mark.usefixtures("here")
+def test_given_shapes_stand_in_the_scenario(out):
+    model = save("(float[N,T] x) => (float[N,T] y) { y = Relu(x) }", Path("dynamic.onnx"))
+    with pytest.raises(ModelError, match="x"):
+        starter_files(model, (), {}, out)
+    scenario, calibration, _ = written(model, out, {"x": (1, 7)})
+    assert dict(scenario.input_shapes) == {"x": (1, 7)}
+    assert calibration[0]["x"].shape == (1, 7)
+
+
+@pytest.mark.usefixtures("here")
+def test_large_samples_are_few(out):
+    model = save("(float[1,3,512,512] x) => (float[1,3,512,512] y) { y = Relu(x) }", Path("large.onnx"))
+    _, calibration, evaluation = written(model, out)
+    assert (len(calibration), len(evaluation)) == (12, 8)
+
+
+def test_files_that_exist_stay_as_they_are(here):
+    for name in ("scenario.yaml", "scenario_samples.py"):
+        (here / name).write_text("mine")
+        with pytest.raises(OutputError, match=f"{name} exists already"):
+            starter_files(str(DIGITS), (), {}, here / "scenario.yaml")
+        assert (here / name).read_text() == "mine"
+        assert [path.name for path in here.iterdir()] == [name]
+        (here / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("model", "out", "error", "text"),
+    [
+        (DIGITS, "scenario.json", UsageError, "ends in .yaml or .yml"),
+        (DIGITS, "none/scenario.yaml", OutputError, "there is no folder none"),
+        (QUICKSTART, "scenario.yaml", UsageError, "is a scenario already: plan "),
+        ("missing.onnx", "scenario.yaml", ModelError, "missing.onnx"),
+        (DIGITS, "digits.onnx", UsageError, "ends in .yaml or .yml"),
+    ],
+)
+def test_what_cannot_be_begun_is_refused(here, model, out, error, text):
+    with pytest.raises(error, match=text):
+        starter_files(str(model), (), {}, Path(out))
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.usefixtures("here")
+def test_a_wrong_setting_is_told(out):
+    with pytest.raises(ScenarioError, match="opset"):
+        starter_files(str(DIGITS), ("opset=3",), {}, out)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("stem", ["2nd try", "class", "a-b.c", "é"])
+def test_any_file_name_gives_a_module_that_python_imports(stem):
+    files = starter_files(str(DIGITS), (), {}, Path(f"{stem}.yaml"))
+    assert files.samples.stem.isidentifier()
+    files.write()
+    spec = importlib.util.spec_from_file_location("made", files.samples)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.Calibration().get_next()["picture"].shape == (1, 1, 64, 64)

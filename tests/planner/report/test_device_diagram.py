@@ -1,0 +1,80 @@
+"""Every device and link of a scenario is in the picture once, with what the plan does there."""
+
+import re
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from made_records import CUT, PREDICTED, SCENARIO, made_plan
+
+from planner.report.device_diagram import DeviceBox, DeviceDiagram, device_diagram
+from planner.report.html_values import FormattedValues
+from planner.scenario.loader import parse_scenario
+
+
+def diagram_of(scenario: dict, **changes) -> DeviceDiagram:
+    plan = made_plan(scenario=scenario, **changes)
+    return device_diagram(plan, parse_scenario(bytes(plan.scenario)), FormattedValues(plan))
+
+
+def text_of(markup: str) -> str:
+    return re.sub(r"<[^>]*>", "", str(markup))
+
+
+def with_devices(names: list[str], links: list[tuple[str, str]]) -> dict:
+    devices = [SCENARIO["devices"][0]] + [
+        {"name": name, "scaled_from": "camera", "speedup": 2} for name in names if name != "camera"
+    ]
+    ends = [{"from": a, "to": b, "bandwidth_mbit_per_s": 5, "latency_ms": 1.5} for a, b in links]
+    return SCENARIO | {"devices": devices, "links": ends, "sink": "camera"}
+
+
+def test_a_device_says_its_part_what_it_computes_and_what_it_holds():
+    camera, links, server = diagram_of(SCENARIO).row
+    assert (camera.name, camera.role) == ("camera", "source, sink")
+    assert (server.name, server.role) == ("server", "4 times the speed of camera")
+    lines = [text_of(line) for line in camera.lines]
+    assert re.fullmatch(r"\d units: .*", lines[0])
+    assert lines[1] == f"{PREDICTED.compute_s['camera'] * 1e3:.2f} ms per request"
+    assert lines[2].endswith("of memory")
+    assert camera.colour != server.colour
+    assert [link.ends for link in links] == ["camera > server", "server > camera"]
+
+
+def test_a_link_says_what_crosses_it():
+    _, (used, unused), _ = diagram_of(SCENARIO, cuts=(CUT,)).row
+    assert [text_of(text) for text in used.tensors] == ["relu2, uint8, 196.0 KiB, 201.10 ms"]
+    assert used.speed == "8 Mbit/s"
+    assert unused.tensors == ()
+
+
+def test_of_many_tensors_a_link_shows_some_and_says_how_many_more():
+    cuts = tuple(msgspec.structs.replace(CUT, tensor=f"t{n}") for n in range(7))
+    _, (used, _), _ = diagram_of(SCENARIO, cuts=cuts).row
+    assert len(used.tensors) == 4
+    assert used.tensors[-1] == "and 4 more"
+
+
+def test_a_device_without_units_computes_nothing():
+    scenario = with_devices(["camera", "server", "idle"], [("camera", "idle"), ("idle", "server")])
+    boxes = {box.name: box for box in diagram_of(scenario).row if isinstance(box, DeviceBox)}
+    assert boxes["idle"].lines == ("computes nothing",)
+
+
+names = st.lists(st.sampled_from("abcdefg"), unique=True, max_size=6)
+
+
+@given(names, st.data())
+def test_each_device_and_each_link_is_there_once(others, data):
+    devices = ["camera", "server", *others]
+    pairs = [(a, b) for a in devices for b in devices if a != b]
+    links = data.draw(st.lists(st.sampled_from(pairs), unique=True))
+    # What the plan uses has to be connected.
+    links += [pair for pair in (("camera", "server"), ("server", "camera")) if pair not in links]
+    found = diagram_of(with_devices(devices, links), cuts=())
+    boxes = [box.name for box in found.row if isinstance(box, DeviceBox)]
+    drawn = [link.ends for box in found.row if isinstance(box, tuple) for link in box]
+    drawn += [link.ends for link in found.others]
+    assert sorted(boxes) == sorted(devices)
+    assert boxes[0] == "camera"
+    assert sorted(drawn) == sorted(f"{a} > {b}" for a, b in links)

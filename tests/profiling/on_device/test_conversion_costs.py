@@ -1,0 +1,70 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit_tensors import UNITS, unit_tensors
+
+from profiling.on_device.conversion_costs import Conversion, conversion_costs, conversions_of
+from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
+from profiling.on_device.measurement_order import (
+    CALLER,
+    FP32,
+    INT8,
+    INT16,
+    MeasurementPlan,
+    PlannedUnit,
+    SwitchTensor,
+)
+
+MIXES = st.dictionaries(st.integers(0, UNITS - 1), st.sampled_from([INT8, INT16]))
+
+
+def times(units: dict[int, float], switches: dict[tuple[OwnerKind, int], float]) -> KernelTimes:
+    owners = {Owner(OwnerKind.UNIT, index): s for index, s in units.items()}
+    owners |= {Owner(*switch): s for switch, s in switches.items()}
+    return KernelTimes(tuple(Kernel(owner.tag(0), "Op", owner, s) for owner, s in owners.items()))
+
+
+CHAIN = [("in", 40, -1, [0]), ("ab", 80, 0, [1]), ("bc", 80, 1, [2]), ("out", 40, 2, [-1])]
+
+
+def test_a_switch_costs_what_units_beside_it_lose():
+    # A chain of three units: tensors are the input, two between, and the output.
+    plan = MeasurementPlan(
+        1, "d", 1, "", 1, "int8", "", [PlannedUnit(name, True) for name in "abc"],
+        [SwitchTensor(*row) for row in CHAIN],
+        ["fp32", "int8"], [{}, {"int8": [0, 1, 2]}, {"int8": [1]}], [], [],
+    )  # fmt: skip
+    fp32 = times({0: 5.0, 1: 6.0, 2: 7.0}, {})
+    int8 = times({0: 2.0, 1: 3.0, 2: 4.0}, {(OwnerKind.QUANTIZE, 0): 0.5, (OwnerKind.DEQUANTIZE, 3): 0.25})
+    # Only b in int8: a loses 1 at the switch ab, b loses 0.6 at both of its switches, c loses nothing.
+    mixed = times({0: 6.0, 1: 3.6, 2: 7.0}, {(OwnerKind.QUANTIZE, 1): 0.1, (OwnerKind.DEQUANTIZE, 2): 0.2})
+    rows = {(r.tensor, r.to): r for r in conversion_costs(plan, [fp32, int8, mixed])}
+    assert rows["ab", "int8"].seconds == pytest.approx(0.1 + 1.0 + 0.3)
+    assert rows["bc", "fp32"].seconds == pytest.approx(0.2 + 0.3)
+    assert rows["in", "int8"].seconds == pytest.approx(0.5)
+    assert rows["out", "fp32"].seconds == pytest.approx(0.25)
+    measured = {key for key, row in rows.items() if row.measured}
+    assert measured == {("ab", "int8"), ("bc", "fp32"), ("in", "int8"), ("out", "fp32")}
+    assert rows["bc", "int8"].seconds >= rows["in", "int8"].seconds  # fitted over bytes
+
+
+@given(unit_tensors(), MIXES)
+def test_a_unit_is_at_a_switch_where_it_computes_in_another_precision_than_the_tensor(tensors, mix):
+    expected = {}
+    for index, tensor in enumerate(tensors):
+        sides = [tensor.producer, *tensor.consumers]
+        used = {mix.get(unit, FP32) for unit in sides}
+        precision = INT8 if INT8 in used else INT16 if INT16 in used else FP32
+        if mix.get(tensor.producer, FP32) != precision:
+            same = {unit for unit in tensor.consumers if mix.get(unit, FP32) == precision}
+            expected[OwnerKind.QUANTIZE, precision, index] = {tensor.producer, *same} - {CALLER}
+        if any(mix.get(unit, FP32) != precision for unit in tensor.consumers):
+            other = {unit for unit in tensor.consumers if mix.get(unit, FP32) != precision}
+            expected[OwnerKind.DEQUANTIZE, precision, index] = {tensor.producer, *other} - {CALLER}
+    found = conversions_of(tensors, mix)
+    assert {conversion: set(units) for conversion, units in found.items()} == expected
+
+
+def test_a_switch_leads_from_fp32_and_back():
+    there, back = (Conversion(kind, INT16, 0) for kind in (OwnerKind.QUANTIZE, OwnerKind.DEQUANTIZE))
+    assert (there.source, there.to) == (FP32, INT16) == (back.to, back.source)
