@@ -7,16 +7,16 @@ PlannerError
 ├── ProblemError    a table of costs is no placement problem
 ├── SolverError     the solver is missing or gave no answer
 ├── RebuildError    the mixed model or a stage is not what the plan says
+├── NoPlanError     something was asked of a plan that was not found, or not delivered
 ├── OutputError     a plan folder cannot be written or read
 └── HostError       a host cannot be reached, or a request has no answer
 """
 
+from profiling.errors import SplitquantError
 
-class PlannerError(Exception):
-    """Base of every error that `planner` raises on purpose; each argument is a line for the user."""
 
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.args))
+class PlannerError(SplitquantError):
+    """Base of every error that `planner` raises on purpose."""
 
 
 class UsageError(PlannerError):
@@ -41,6 +41,10 @@ class SolverError(PlannerError):
 
 class RebuildError(PlannerError):
     """The mixed model or a stage is not what the plan says."""
+
+
+class NoPlanError(PlannerError):
+    """Something was asked of a plan that was not found, or not delivered."""
 
 
 class OutputError(PlannerError):

@@ -4,7 +4,6 @@ cache_command: the command `plan cache`
 command_parameters: parameters that several commands have
 commands: the command line of `plan`: its commands, and what becomes of errors
 compare_command: the command `plan compare`
-compare_options: the options of `plan compare` -> sweep and request
 error_reports: the file that keeps the traceback of an internal error
 exit_codes: 0 to 4 and 130
 host_commands: what commands do with several hosts

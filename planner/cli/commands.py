@@ -32,7 +32,7 @@ from planner.report.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.models_schema import scenario_schema
 from planner.scenario.several_models import SeveralModels
-from profiling.errors import ProfilingError
+from profiling.errors import ProfilingError, naming_runtime_errors
 from profiling.printable_text import one_line, reason, shown
 
 _LONGEST_REASON = 300  # so that the name of a file has room behind it
@@ -81,7 +81,7 @@ def plan(
     """Profile (cached), solve, rebuild, split, verify and write a plan."""
     from planner.cli.models_commands import plan_several
     from planner.output.plan_folder import check_writable, read_manifest, write_outcome
-    from planner.report.plan_tables import broken_text, no_plan_text, plan_table
+    from planner.report.plan_tables import plan_table, undelivered_text
     from planner.run import plan_scenario
 
     loaded = load_ready_models(scenario, settings or ())
@@ -92,15 +92,12 @@ def plan(
     with terminal_progress() as progress:
         outcome = plan_scenario(loaded, progress)
         INTERRUPT.check()
-        delivered = outcome.built is not None and not outcome.failures
-        if delivered:
+        if outcome.is_delivered:
             write_outcome(outcome, folder)
     if json:
         print_text(to_json(outcome.plan))
-    if outcome.built is None:
-        return fail(INFEASIBLE, no_plan_text(outcome.plan, outcome.failures, outcome.conflict))
-    if outcome.failures:
-        return fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures))
+    if not outcome.is_delivered:
+        return fail(INFEASIBLE if outcome.built is None else BROKEN_BUDGET, undelivered_text(outcome))
     if not json:
         console = terminal()
         console.print(plan_table(outcome.plan, read_manifest(folder)))
@@ -184,7 +181,7 @@ def run(
     ] = None,
 ) -> int:
     """Run the exported stages in a chain, or one of them, on this machine."""
-    from planner.cli.models_commands import refuse_several
+    from planner.output.models_folder import refuse_several
     from planner.output.run_exported import run_folder
 
     refuse_several(folder)
@@ -312,7 +309,7 @@ def deploy(
     file no stage is: its devices can then measure their links (plan links), before anything is planned.
     """
     from planner.cli.host_commands import deploy_on_ray, deploy_plan
-    from planner.cli.models_commands import refuse_several
+    from planner.output.models_folder import refuse_several
 
     if folder.is_dir():
         refuse_several(folder)
@@ -433,7 +430,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     """Return the exit code and, for an error, the lines that tell of it."""
     try:
-        code = _call(app.meta, tokens)
+        with naming_runtime_errors():
+            code = _call(app.meta, tokens)
         standard_output().flush()
     except CycloptsError as exc:
         return USAGE, (f"{one_line(str(exc))} (plan --help shows how)",)
@@ -446,8 +444,6 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     except MemoryError:
         return BAD_INPUT, ("out of memory",)
     except Exception as exc:  # noqa: BLE001  the last resort: no traceback, whatever was fed in
-        if type(exc).__module__.startswith("onnxruntime"):  # its exceptions share no public base class
-            return BAD_INPUT, (f"ONNX Runtime fails on this model and data: {exc}",)
         said = one_line(f"{type(exc).__name__}: {reason(exc)}", _LONGEST_REASON)
         return BAD_INPUT, (f"internal error, please report it: {said}; {report_exception(exc)}",)
     return (code, ()) if isinstance(code, int) else (OK, ())

@@ -68,9 +68,9 @@ def compare(
     With objective latency, every bandwidth at which the best plan changes is found exactly. An interrupted
     comparison goes on where it stopped when it is run again.
     """
-    from planner.cli.compare_options import CompareOptions, compare_request
     from planner.cli.models_commands import compare_several
     from planner.comparison.compare import compare_scenario
+    from planner.comparison.compare_options import CompareOptions, compare_request
     from planner.output.comparison_folder import check_comparison, write_comparison
     from planner.report.comparison_table import comparison_table
 

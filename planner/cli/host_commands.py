@@ -204,7 +204,7 @@ def replan(folder: Path, out: Path | None, *, json: bool) -> int:
     """Plan again with the costs that hosts measured, and write the new plan."""
     from planner.hosts.replan import measured_scenario
     from planner.output.plan_folder import check_writable, read_manifest, write_outcome
-    from planner.report.plan_tables import broken_text, no_plan_text, plan_table
+    from planner.report.plan_tables import plan_table, undelivered_text
     from planner.run import plan_scenario
 
     target = out or folder.resolve().with_name(f"{folder.resolve().name}-replanned")
@@ -213,14 +213,12 @@ def replan(folder: Path, out: Path | None, *, json: bool) -> int:
     with terminal_progress() as progress:
         outcome = plan_scenario(scenario, progress)
         INTERRUPT.check()
-        if outcome.built is not None and not outcome.failures:
+        if outcome.is_delivered:
             write_outcome(outcome, target)
     if json:
         print_text(to_json(outcome.plan))
-    if outcome.built is None:
-        return _failed(no_plan_text(outcome.plan, outcome.failures, outcome.conflict), INFEASIBLE)
-    if outcome.failures:
-        return _failed(broken_text(outcome.plan, outcome.failures), BROKEN_BUDGET)
+    if not outcome.is_delivered:
+        return _failed(undelivered_text(outcome), INFEASIBLE if outcome.built is None else BROKEN_BUDGET)
     if not json:
         terminal().print(plan_table(outcome.plan, read_manifest(target)))
         print_text(shown(f"written to {target}; next: plan deploy {target} --out {folder}"))

@@ -8,7 +8,6 @@ from planner.cli.exit_codes import BROKEN_BUDGET, INFEASIBLE, OK
 from planner.cli.interrupts import INTERRUPT
 from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
-from planner.errors import OutputError
 from planner.json_record import to_json
 from planner.report.table_style import line
 from planner.scenario.several_models import SeveralModels
@@ -19,23 +18,20 @@ def plan_several(several: SeveralModels, folder: Path, *, json: bool) -> int:
     """Plan several models together, verify each and write all."""
     from planner.output.models_folder import check_models_writable, write_models_outcome
     from planner.report.models_table import models_table
+    from planner.report.plan_tables import undelivered_models_text
     from planner.run_models import plan_models
 
     check_models_writable(folder)
     with terminal_progress() as progress:
         outcome = plan_models(several, progress)
         INTERRUPT.check()
-        if outcome.outcomes and not outcome.failures:
+        if outcome.is_delivered:
             write_models_outcome(outcome, folder)
     if json:
         plans = {name: own.plan for name, own in outcome.outcomes.items()}
         print_text(to_json({"shared": outcome.record, "models": plans}))
-    told = "; ".join(outcome.failures)
-    if not outcome.outcomes:
-        unmet = f"infeasible: even without quantization noise the held-back data show {told}"
-        return fail(INFEASIBLE, unmet if told else outcome.conflict)
-    if told:
-        return fail(BROKEN_BUDGET, f"verification failed: {told}. Nothing was delivered")
+    if not outcome.is_delivered:
+        return fail(BROKEN_BUDGET if outcome.outcomes else INFEASIBLE, undelivered_models_text(outcome))
     if not json:
         _print_plans(folder)
         terminal().print(models_table(outcome.record))
@@ -137,20 +133,3 @@ def compare_several(several: SeveralModels, values: str, folder: Path, *, json: 
         terminal().print(rates_table(record))
         terminal().print(line(f"written to {folder}"), soft_wrap=True)
     return OK
-
-
-def refuse_several(folder: Path) -> None:
-    """Say which folders hold a plan that can be run, where one holds several models.
-
-    Raises
-    ------
-    OutputError
-        If it does.
-    """
-    from planner.output.models_folder import is_models_folder, read_models
-
-    if is_models_folder(folder):
-        names = list(read_models(folder)[1])
-        raise OutputError(
-            f"{folder}: holds the plans of {', '.join(names)}; give one's folder, such as {folder / names[0]}"
-        )

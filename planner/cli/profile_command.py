@@ -10,13 +10,12 @@ from planner.cli.exit_codes import BAD_INPUT, OK, USAGE
 from planner.cli.profile_host_commands import HostOptions, measure_on_host, write_bundle
 from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
-from planner.errors import UsageError
 from planner.json_record import to_json
 from planner.report.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.missing_files import missing_but_profiles
 from planner.scenario.schema import Scenario
-from planner.scenario.several_models import SeveralModels
+from planner.scenario.several_models import scenario_of_one
 
 EXAMPLES = examples(
     "plan profile scenario.yaml --device camera --out camera.json",
@@ -134,8 +133,4 @@ def _of_one_model(path: Path, model: str | None, settings: Settings) -> Scenario
     Profiles that it names need not be there: the command may be about to make them.
     """
     loaded = load_ready_models(path, settings or (), missing_but_profiles)
-    if isinstance(loaded, SeveralModels):
-        return loaded.scenario_of(model)
-    if model is not None:
-        raise UsageError(f"--model {model}: {path} holds one model")
-    return loaded
+    return scenario_of_one(loaded, model, str(path))

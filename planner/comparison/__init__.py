@@ -6,6 +6,7 @@ baseline_rows: the baselines of each row of a comparison, under the same costs a
 baselines: one device, one cut, the minimum cut, precision first or placement first
 breakpoints: bandwidths at which the best plan changes, and the best plan at each point
 compare: the flow of `plan compare`
+compare_options: the options of `plan compare` -> sweep and request
 comparison_front: the Pareto front of a comparison
 comparison_record: compare.json
 lower_envelope: where the best of plans changes whose costs are lines over 1/bandwidth

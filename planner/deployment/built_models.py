@@ -8,6 +8,7 @@ import onnx
 
 from planner.deployment.split import StageModel
 from planner.inputs.prepared_scenario import Prepared
+from planner.plan.graph_record import GRAPH_FORMAT, GraphTensor, GraphUnit, UnitGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.session_options import Optimization
 
@@ -55,4 +56,27 @@ def verification_target(prepared: Prepared, built: BuiltModels) -> VerificationT
         built.mixed,
         [stage.model for stage in built.stages],
         [prepared.level(stage.device) for stage in built.stages],
+    )
+
+
+def unit_graph_of(graph: ModelGraph) -> UnitGraph:
+    """Return the record of a model's units and the tensors between them."""
+    names = [unit.name for unit in graph.units]
+    tensors = [graph.tensors[name] for name in graph.boundary_tensors()]
+    producers = [graph.producer(tensor.name) for tensor in tensors]
+    return UnitGraph(
+        format=GRAPH_FORMAT,
+        units=tuple(GraphUnit(unit=unit.name, operators=unit.op_types) for unit in graph.units),
+        tensors=tuple(
+            GraphTensor(
+                tensor=tensor.name,
+                source=None if producer is None else names[producer],
+                targets=tuple(names[reader] for reader in graph.consumers(tensor.name)),
+                is_output=tensor.name in graph.outputs,
+                dtype=tensor.dtype,
+                shape=tensor.shape,
+                size_bytes=tensor.size_bytes,
+            )
+            for tensor, producer in zip(tensors, producers, strict=True)
+        ),
     )

@@ -1,11 +1,11 @@
 """The request client for asyncio.
 
-async with AsyncRequestClient(Path("deploy")) as client:
+async with AsyncRequestClient("deploy") as client:
 answer = await client.submit({"picture": picture})
 """
 
 import asyncio
-from pathlib import Path
+from os import PathLike
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +16,7 @@ from profiling.arrays import Feeds
 class AsyncRequestClient:
     """A `RequestClient` whose waits leave the event loop free; parameters and errors are the same."""
 
-    def __init__(self, folder: Path, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, folder: str | PathLike[str], deadline_s: float = DEADLINE_S) -> None:
         self._folder, self._deadline_s = folder, deadline_s
         self._in_order = asyncio.Lock()
         self._client: RequestClient

@@ -1,6 +1,6 @@
 """Sends requests through running hosts and collects their answers; every request ends.
 
-with RequestClient(Path("deploy")) as client:
+with RequestClient("deploy") as client:
 answer = client.submit({"picture": picture}).result()
 """
 
@@ -10,6 +10,7 @@ import time
 import uuid
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -122,7 +123,8 @@ class RequestClient:
         If the source cannot be reached.
     """
 
-    def __init__(self, folder: Path, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, folder: str | PathLike[str], deadline_s: float = DEADLINE_S) -> None:
+        folder = Path(folder)
         self.deployment = read_record(folder / DEPLOYMENT, Deployment)
         self.manifests = [
             read_record(folder / plan.folder / MANIFEST, PlanStages) for plan in self.deployment.plans

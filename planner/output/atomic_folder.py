@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from planner.errors import OutputError
 from planner.output.file_hash import sha256_of
@@ -144,6 +144,23 @@ def list_files(folder: Path, mark: str) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / mark)
     content[_LIST] = {str(path.relative_to(folder)): sha256_of(path) for path in files}
     (folder / mark).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def listed_files(folder: Path, mark: str) -> list[str]:
+    """Return the other files of a folder of ours, as its JSON file `mark` lists them.
+
+    Raises
+    ------
+    OutputError
+        If one of them is no file inside the folder.
+    """
+    files = sorted(_listed(folder / mark))
+    for file in files:
+        path = folder / file
+        leaves = ".." in PurePath(file).parts or folder.resolve() not in path.resolve().parents
+        if leaves or path.is_symlink() or not path.is_file():
+            raise OutputError(f"{path}: is missing, or is no file of this folder")
+    return files
 
 
 def add_file(folder: Path, mark: str, name: str, content: object) -> None:

@@ -93,6 +93,21 @@ def read_models(path: Path) -> tuple[ModelsPlan, dict[str, Path]]:
     return record, folders
 
 
+def refuse_several(folder: Path) -> None:
+    """Say which folders hold a plan that can be run, where one holds several models.
+
+    Raises
+    ------
+    OutputError
+        If it does.
+    """
+    if is_models_folder(folder):
+        names = list(read_models(folder)[1])
+        raise OutputError(
+            f"{folder}: holds the plans of {', '.join(names)}; give one's folder, such as {folder / names[0]}"
+        )
+
+
 def _write_shared(record: ModelsPlan, fresh: Path) -> None:
     save_json(record, fresh / MODELS_FILE)
     (fresh / REPORT).write_text(models_page(record), encoding="utf-8")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from planner.deployment.built_models import BuiltModels
+from planner.deployment.built_models import BuiltModels, unit_graph_of
 from planner.errors import OutputError
 from planner.json_record import Record
-from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
+from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files, listed_files
 from planner.output.file_hash import sha256_of
 from planner.output.record_files import decoded, read_record
 from planner.output.stage_files import (
@@ -22,6 +22,7 @@ from planner.output.stage_files import (
     stays_inside,
     with_compressed_size,
 )
+from planner.plan.graph_record import GRAPH, GRAPH_FORMAT, UnitGraph
 from planner.plan.manifest import MANIFEST, REPORT, STAGES, Manifest, PlanStages, Port, StageEntry
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
@@ -118,7 +119,7 @@ def check_writable(folder: Path) -> None:
     OutputError
         If it is a file, or holds something that is no plan.
     """
-    allowed = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, PROFILE, STAGES, REPORT, FIGURES}
+    allowed = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, GRAPH, PROFILE, STAGES, REPORT, FIGURES}
     check_replaceable(folder, f"--out {folder}", "plan", allowed, MANIFEST)
 
 
@@ -131,6 +132,44 @@ def read_plan(path: Path) -> Plan:
         If the file is no plan.
     """
     return read_record(path / PLAN if path.is_dir() else path, Plan)
+
+
+def read_graph(folder: Path, plan: Plan) -> UnitGraph:
+    """Return the graph that a folder's plan places.
+
+    Raises
+    ------
+    OutputError
+        If there is none, or it is another one's.
+    """
+    path = folder / GRAPH
+    if not path.is_file():
+        raise OutputError(f"{path}: is missing: an older version wrote this folder; export the plan again")
+    graph = read_record(path, UnitGraph, GRAPH_FORMAT)
+    units = [unit.unit for unit in graph.units]
+    ends = {name for tensor in graph.tensors for name in (tensor.source, *tensor.targets)} - {None}
+    if units != [a.unit for a in plan.assignments] or not ends <= set(units):
+        raise OutputError(f"{path}: its units are not those of {PLAN}: one of the two was changed")
+    return graph
+
+
+def copy_plan(source: Path, folder: Path) -> None:
+    """Copy a plan folder, replacing an older plan there.
+
+    Raises
+    ------
+    OutputError
+        If the source is no plan, or has changed; if the folder cannot be written, or holds something
+        that is no plan.
+    """
+    read_folder(source)
+    check_writable(folder)
+    with atomic_directory(folder, f"--out {folder}") as fresh:
+        for file in listed_files(source, MANIFEST):
+            (fresh / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / file, fresh / file)
+        shutil.copyfile(source / MANIFEST, fresh / MANIFEST)
+        list_files(fresh, MANIFEST)
 
 
 def read_folder(folder: Path) -> tuple[Plan, Manifest]:
@@ -320,6 +359,7 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     )
     save_json(manifest, folder / MANIFEST)
     save_json(plan, folder / PLAN)
+    save_json(unit_graph_of(built.graph), folder / GRAPH)
     figures = plan_figures(plan, built.graph)
     (folder / REPORT).write_text(plan_page(plan, built.graph, figures), encoding="utf-8")
     (folder / FIGURES).mkdir()

@@ -1,13 +1,15 @@
 """Runs an exported plan folder on arrays or images, prepared as its scenario says."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from planner.errors import DataError, OutputError
 from planner.output.plan_folder import read_manifest, read_stage
-from planner.output.run_input import RunInput, read_run_input
+from planner.output.run_input import RunInput, given_run_input, read_run_input
+from planner.plan.manifest import Port, StageEntry
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array
 from profiling.records.json_files import writing_aside
@@ -19,15 +21,44 @@ FILES = "files"
 def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> tuple[str, ...]:
     """Run all stages of a plan folder, or one, and write their outputs; return the names that are written.
 
-    Arrays have the model's shape for one sample, or one more axis in front for several. Pictures are
-    prepared as the scenario says, and the array `files` names them.
+    Raises
+    ------
+    OutputError
+        As `run_stages`, or if the target cannot be written.
+    DataError
+        As `run_stages`.
+    """
+    stages = exported_stages(folder, stage)
+    check_target(target)
+    arrays = run_stages(stages, source)
+    write_arrays(target, arrays)
+    return tuple(arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedStages:
+    """Stages of a plan folder, checked, in running order, and what goes in and comes out of them.
+
+    Parameters
+    ----------
+    outer
+        Names of the model's inputs.
+    """
+
+    folder: Path
+    stages: tuple[StageEntry, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    outer: tuple[str, ...]
+
+
+def exported_stages(folder: Path, stage: int | None = None) -> ExportedStages:
+    """Return all stages of a plan folder, or one.
 
     Raises
     ------
     OutputError
-        If the folder is no plan, lacks the stage, or the target cannot be written.
-    DataError
-        If the input lacks an input of the model, or one has a wrong shape or type.
+        If the folder is no plan, or lacks the stage.
     """
     if stage is None:
         manifest = read_manifest(folder)
@@ -35,14 +66,26 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> t
     else:
         manifest, stage_entry = read_stage(folder, stage)
         stages, inputs, outputs = (stage_entry,), stage_entry.inputs, stage_entry.outputs
-    check_target(target)
-    run_input = read_run_input(source, inputs, [port.name for port in manifest.inputs], folder)
-    chain = Chain([folder / s.file for s in stages], Runtime())
-    names = [port.name for port in outputs]
+    return ExportedStages(folder, stages, inputs, outputs, tuple(port.name for port in manifest.inputs))
+
+
+def run_stages(stages: ExportedStages, source: Path | Mapping[str, Array]) -> dict[str, Array]:
+    """Run stages on a file, a folder of images, or arrays by name; return output name -> all samples.
+
+    Arrays have the model's shape for one sample, or one more axis in front for several. Pictures are
+    prepared as the scenario says, and the array `files` names them.
+
+    Raises
+    ------
+    DataError
+        If the input lacks an input of the model, or one has a wrong shape or type.
+    """
+    ends = stages.inputs, stages.outer, stages.folder
+    run_input = read_run_input(source, *ends) if isinstance(source, Path) else given_run_input(source, *ends)
+    chain = Chain([stages.folder / s.file for s in stages.stages], Runtime())
+    names = [port.name for port in stages.outputs]
     rows = [chain.run(feeds, names) for feeds in run_input.samples]
-    arrays = stacked_outputs(rows, names, run_input)
-    write_arrays(target, arrays)
-    return tuple(arrays)
+    return stacked_outputs(rows, names, run_input)
 
 
 def stacked_outputs(

@@ -1,8 +1,10 @@
-"""The input of `plan run`: arrays as the model wants them, or images to prepare as the scenario says."""
+"""What an exported plan runs on: arrays that fit the model, or images, prepared as the scenario says."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from planner.plan.manifest import SCENARIO, Port
 from planner.scenario.data_schema import ImageSpec, SampleSpec
 from planner.scenario.loader import parse_scenario
 from profiling.arrays import Array, Feeds
+
+_GIVEN = "inputs"  # what messages call arrays in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,21 @@ def read_run_input(source: Path, ports: Sequence[Port], outer: Collection[str], 
         return _image_input([source / name for name in names], inputs, outer, folder, where)
     if source.suffix.lower() in IMAGE_SUFFIXES:
         return _image_input([source], inputs, outer, folder, where)
-    return _ArchiveInput(source, outer, folder, where).given(inputs)
+    return _ArrayInput(_ArchiveFile(source, where), outer, folder, where).given(inputs)
+
+
+def given_run_input(
+    arrays: Mapping[str, Array], ports: Sequence[Port], outer: Collection[str], folder: Path
+) -> RunInput:
+    """Return the samples of arrays by name, as `read_run_input` does those of an .npz file.
+
+    Raises
+    ------
+    DataError
+        If something is missing or does not fit.
+    """
+    inputs = [Input(port.name, port.dtype, port.shape, port.channels_last) for port in ports]
+    return _ArrayInput(_GivenArrays(arrays), outer, folder, _GIVEN).given(inputs)
 
 
 def _image_input(
@@ -102,11 +120,50 @@ def _scenario_text(folder: Path) -> bytes | None:
     return bytes(read_plan(folder / PLAN).scenario) if (folder / PLAN).is_file() else None
 
 
-class _ArchiveInput:
-    """An .npz file; only the arrays that are used are read."""
+class _Arrays(Protocol):
+    """Arrays by name: of a file, of which only those that are used are read, or in memory."""
 
-    def __init__(self, path: Path, outer: Collection[str], folder: Path, where: str) -> None:
-        self._path, self._outer, self._folder, self._where = path, outer, folder, where
+    path: Path | None
+
+    def named(self, choose: Callable[[Sequence[str]], str]) -> Array:
+        """Return the array that a function chooses among their names."""
+
+
+class _ArchiveFile:
+    """The arrays of an .npz file."""
+
+    def __init__(self, path: Path, where: str) -> None:
+        self.path: Path | None = path
+        self._path, self._where = path, where
+
+    def named(self, choose: Callable[[Sequence[str]], str]) -> Array:
+        with opened_archive(self._path, self._where) as archive:
+            name = choose(archive.names)
+            archive.check_size([name])
+            return archive.read(name)
+
+
+class _GivenArrays:
+    """Arrays that are in memory."""
+
+    path: Path | None = None
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self._arrays = arrays
+
+    def named(self, choose: Callable[[Sequence[str]], str]) -> Array:
+        name = choose(list(self._arrays))
+        try:
+            return np.asarray(self._arrays[name])
+        except (ValueError, TypeError, RuntimeError) as exc:  # lists of different lengths, tensors elsewhere
+            raise DataError(f"{_GIVEN}: {name!r} is no array: {exc}") from exc
+
+
+class _ArrayInput:
+    """Arrays as samples of a model or a stage."""
+
+    def __init__(self, arrays: _Arrays, outer: Collection[str], folder: Path, where: str) -> None:
+        self._arrays, self._outer, self._folder, self._where = arrays, outer, folder, where
 
     def given(self, inputs: Sequence[Input]) -> RunInput:
         """Return its samples."""
@@ -114,7 +171,7 @@ class _ArchiveInput:
         columns: dict[str, Array] = {}
         specs: dict[str, ImageSpec | None] = {}
         for tensor in inputs:
-            value = self._array(tensor, own_part)
+            value = self._arrays.named(partial(self._name, tensor, own_part))
             columns[tensor.name], specs[tensor.name] = self._prepared(value, tensor, own_part)
         counts = {name: len(column) for name, column in columns.items()}
         if len(set(counts.values())) > 1:
@@ -154,20 +211,16 @@ class _ArchiveInput:
 
     def _own_part(self) -> SampleSpec | None:
         """Return the part of the scenario's data that names this very file, if there is one."""
+        if self._arrays.path is None:
+            return None
         try:
             parts = _data_of(self._folder, self._where)
         except PlannerError:  # arrays that fit need no scenario
             return None
-        path = self._path.resolve()
+        path = self._arrays.path.resolve()
         return next(
             (part for part in parts if part.npz is not None and Path(part.npz).resolve() == path), None
         )
-
-    def _array(self, tensor: Input, own_part: SampleSpec | None) -> Array:
-        with opened_archive(self._path, self._where) as archive:
-            name = self._name(tensor, own_part, archive.names)
-            archive.check_size([name])
-            return archive.read(name)
 
     def _name(self, tensor: Input, own_part: SampleSpec | None, names: Sequence[str]) -> str:
         """Return the name of an input's array: its own, or what the scenario calls it."""

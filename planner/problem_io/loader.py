@@ -62,11 +62,27 @@ def load_spec(path: Path) -> ProblemSpec:
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         raise ProblemError(f"{path}: {exc.strerror}") from exc
+    return parse_spec(text, str(path))
+
+
+def parse_spec(text: bytes, name: str) -> ProblemSpec:
+    """Return the problem that JSON text as of PROBLEM.json describes.
+
+    Parameters
+    ----------
+    name
+        Of the file, or of what is none, for messages.
+
+    Raises
+    ------
+    ProblemError
+        With one line per fault: name, key and what would be right.
+    """
     spec, faults = check_problem(text)
     if spec is not None:
         faults = tuple(crosscheck(spec))
     if spec is None or faults:
-        raise ProblemError(*(_line(path, fault) for fault in faults))
+        raise ProblemError(*(_line(name, fault) for fault in faults))
     return spec
 
 
@@ -263,6 +279,6 @@ def _quantity(spec: LimitSpec | TermSpec, problem: ProblemSpec) -> Quantity:
     return Quantity(spec.measure, [link.label for link in problem.links].index(spec.of))
 
 
-def _line(path: Path, fault: Fault) -> str:
+def _line(name: str, fault: Fault) -> str:
     key = ".".join(map(str, fault.key_path))
-    return f"{path}: {key} {fault.text}" if key else f"{path}: {fault.text}"
+    return f"{name}: {key} {fault.text}" if key else f"{name}: {fault.text}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from planner.errors import UsageError
 from planner.problem_io.loader import joint_problem_of, load_spec, problem_of, solver_options
+from planner.problem_io.schema import ProblemSpec
 from planner.problem_io.solution import Answer, answer_of, answer_of_several
 from planner.process_memory import peak_mib
 from planner.solver.backends import SOLVER_NAMES, SolverOptions
@@ -43,9 +44,7 @@ class SolverChanges:
 
 
 def solve_file(path: Path, changes: SolverChanges) -> Answer:
-    """Solve the problem of a file; if no answer keeps its limits, say which of them cannot hold together.
-
-    The time limit bounds both: the explanation has what the solve leaves of it.
+    """Solve the problem of a file, as `solve_spec` does.
 
     Raises
     ------
@@ -54,7 +53,19 @@ def solve_file(path: Path, changes: SolverChanges) -> Answer:
     SolverError
         If the solver ran out of time without an answer.
     """
-    spec = load_spec(path)
+    return solve_spec(load_spec(path), changes)
+
+
+def solve_spec(spec: ProblemSpec, changes: SolverChanges) -> Answer:
+    """Solve a problem; if no answer keeps its limits, say which of them cannot hold together.
+
+    The time limit bounds both: the explanation has what the solve leaves of it.
+
+    Raises
+    ------
+    SolverError
+        If the solver ran out of time without an answer.
+    """
     options = changes.applied_to(solver_options(spec))
     joint = joint_problem_of(spec) if spec.models else None
     problem = joint.problem if joint else problem_of(spec)

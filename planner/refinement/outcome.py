@@ -29,6 +29,11 @@ class Outcome:
     failures: tuple[str, ...] = ()
     conflict: str = ""
 
+    @property
+    def is_delivered(self) -> bool:
+        """Whether there is a plan that keeps its budgets on the evaluation data."""
+        return self.built is not None and not self.failures
+
 
 @dataclass(frozen=True, slots=True)
 class ModelsOutcome:
@@ -46,3 +51,8 @@ class ModelsOutcome:
     outcomes: Mapping[str, Outcome]
     failures: tuple[str, ...] = ()
     conflict: str = ""
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether there are plans that keep their budgets on the evaluation data."""
+        return bool(self.outcomes) and not self.failures

@@ -12,6 +12,7 @@ inspection_table: `plan inspect` as terminal tables
 links_table: links as hosts measured them, for the terminal and as YAML
 models_html: the report of several models
 models_table: what several models share, as a terminal table
+plan_axes: a plan's graph on axes that a caller gives
 plan_html: the page of a plan
 plan_tables: a plan as terminal tables
 profile_tables: a profile, and what differs between two, as terminal tables

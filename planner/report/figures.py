@@ -30,29 +30,40 @@ def draw_latency(comparison: Comparison) -> Figure:
     """Return latency over bandwidth: the joint plan's line with its breakpoints, and simpler ways."""
     with styled():
         figure = new_figure(_WIDE, _HIGH)
-        axes = figure.add_subplot()
-        for number, budgets in enumerate(_budget_sets(comparison)):
-            # Budgets are told apart by the dash, since colours are those of baselines.
-            style = _LINE_STYLES[number % len(_LINE_STYLES)]
-            rows = [row for row in comparison.rows if row.budgets == budgets and row.bandwidth]
-            if not number:
-                _draw_baselines(axes, rows)
-            ranges = [best for best in comparison.pieces if best.budgets == budgets]
-            label = "joint plan" + (f", {_budgets_text(budgets)}" if budgets else "")
-            if ranges:
-                _draw_ranges(axes, comparison.plans, ranges, style, label)
-            else:
-                points = [(row.bandwidth, row.objective) for row in rows if row.objective is not None]
-                values = [(x, y * MILLI) for x, y in points if x is not None]
-                axes.plot(*_columns(values), style, color=_JOINT, linewidth=2.2, marker=".", label=label)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set_xlabel(f"bandwidth of {', '.join(comparison.links)}, {comparison.unit}")
-        axes.set_ylabel("latency of one request, ms")
-        axes.legend()
+        draw_latency_on(figure.add_subplot(), comparison)
     return figure
+
+
+def new_latency_axes() -> Axes:
+    """Return the axes of a new figure of pyplot, which notebooks show."""
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=(_WIDE, _HIGH), layout="constrained")[1]
+
+
+def draw_latency_on(axes: Axes, comparison: Comparison) -> None:
+    """Draw latency over bandwidth on axes that are given."""
+    for number, budgets in enumerate(_budget_sets(comparison)):
+        # Budgets are told apart by the dash, since colours are those of baselines.
+        style = _LINE_STYLES[number % len(_LINE_STYLES)]
+        rows = [row for row in comparison.rows if row.budgets == budgets and row.bandwidth]
+        if not number:
+            _draw_baselines(axes, rows)
+        ranges = [best for best in comparison.pieces if best.budgets == budgets]
+        label = "joint plan" + (f", {_budgets_text(budgets)}" if budgets else "")
+        if ranges:
+            _draw_ranges(axes, comparison.plans, ranges, style, label)
+        else:
+            points = [(row.bandwidth, row.objective) for row in rows if row.objective is not None]
+            values = [(x, y * MILLI) for x, y in points if x is not None]
+            axes.plot(*_columns(values), style, color=_JOINT, linewidth=2.2, marker=".", label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel(f"bandwidth of {', '.join(comparison.links)}, {comparison.unit}")
+    axes.set_ylabel("latency of one request, ms")
+    axes.legend()
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

@@ -10,6 +10,7 @@ from planner.conversion.provenance import ConvertedFrom
 from planner.formatting import MILLI, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import Plan, Predicted
+from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.table_style import line, new_table
 from planner.verification.sample_size import too_few_text
 from profiling.precision import Precision
@@ -24,7 +25,23 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     return Group(_stages_table(plan, manifest), *few, *cuts, _costs_table(plan), *sizes, *_check_lines(plan))
 
 
-def no_plan_text(plan: Plan, unmet: tuple[str, ...], conflict: str) -> str:
+def undelivered_text(outcome: Outcome) -> str:
+    """Return in one line why an outcome has no plan, or which budgets its plan broke; "" for neither."""
+    if outcome.built is None:
+        return _no_plan_text(outcome.plan, outcome.failures, outcome.conflict)
+    return broken_text(outcome.plan, outcome.failures) if outcome.failures else ""
+
+
+def undelivered_models_text(outcome: ModelsOutcome) -> str:
+    """Return the same for several models."""
+    failures = "; ".join(outcome.failures)
+    if not outcome.outcomes:
+        unmet = f"infeasible: even without quantization noise the held-back data show {failures}"
+        return unmet if failures else outcome.conflict
+    return f"verification failed: {failures}. Nothing was delivered" if failures else ""
+
+
+def _no_plan_text(plan: Plan, unmet: tuple[str, ...], conflict: str) -> str:
     """Return why there is no plan, in one line.
 
     Parameters

@@ -1,6 +1,7 @@
 """What people write: the schema of a scenario, loading it, checking it.
 
 budget_schema: `budget` and `objective`
+changes: values in place of those of a scenario, and Python values as a scenario holds them
 data_schema: `data`: samples, labels, image preparation
 device_schema: `devices`, and `quantization`
 field_types: what all schemas share: no unknown keys, frozen
@@ -8,7 +9,7 @@ file_kind: tells what a file is that was given instead of a scenario, and which 
 fleet_faults: what is wrong between the keys of a fleet
 fleet_schema: `fleet`: classes of a device, and their bandwidths
 link_schema: `links`
-loader: YAML and --set -> Scenario
+loader: YAML or a mapping, and changes -> Scenario
 missing_files: files and modules that a scenario names and that are not there
 model_paths: what a scenario calls its model, and the paths in it made absolute
 models_schema: the keys of a scenario of several models

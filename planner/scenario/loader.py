@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from planner.errors import ScenarioError
+from planner.scenario.changes import Change, apply_changes, parse_setting, plain_value
 from planner.scenario.data_schema import LabelTable, SampleSpec
 from planner.scenario.file_kind import refuse_other_than_scenario
 from planner.scenario.fleet_schema import FleetSpec
@@ -24,13 +26,51 @@ from planner.scenario.validation_messages import Fault
 from planner.scenario.yaml_text import MOST_BYTES, load_yaml
 from profiling.input_files import read_input
 
-_EXAMPLES = {"--set": "links.0.latency_ms=2", "--conversion": "weights=imagenet"}
-_DEEPEST = 32  # parts of a key: far more than a scenario's keys have
+_NAME = "scenario"  # of one that is no file, in messages
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 FindMissing = Callable[[Scenario], Iterator[Fault]]
 """Yields a fault per file that a scenario needs and that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a scenario says, its values changed, and where that stands.
+
+    Parameters
+    ----------
+    folder
+        From which its paths lead.
+    positions
+        The same with line and column of each key; None where it is no file.
+    """
+
+    values: dict[str, Any]
+    name: str
+    folder: Path
+    positions: object
+
+    def refuse(self, faults: Sequence[Fault]) -> None:
+        """Raise what is wrong, in the order of a file, if anything is."""
+        if not faults:
+            return
+        distinct_faults = _distinct_faults(faults)
+        at_keys = [fault for fault in distinct_faults if fault.key_path]
+        of_whole = [fault for fault in distinct_faults if not fault.key_path]  # how many more there are, say
+        if self.positions is None:
+            raise ScenarioError(
+                *(f"{self.name}: {_key_text(fault)} {fault.text}" for fault in at_keys),
+                *(f"{self.name}: {fault.text}" for fault in of_whole),
+            )
+        placed = [(_position(self.positions, fault), fault) for fault in at_keys]
+        raise ScenarioError(
+            *(
+                f"{self.name}:{line}:{column}: {_key_text(fault)} {fault.text}"
+                for (line, column), fault in sorted(placed, key=itemgetter(0))
+            ),
+            *(f"{self.name}:1:1: {fault.text}" for fault in of_whole),
+        )
 
 
 def load_ready_models(
@@ -43,19 +83,37 @@ def load_ready_models(
     ScenarioError
         With one line per fault.
     """
-    content, positions = _read_content(path, overrides)
-    if MODELS not in content:
-        return load_ready_scenario(path, overrides, find_missing)
-    faults = list(_unset_variables(content))
-    several, faults_of_values = read_models(_copied(content, _expand))
+    return ready_models(path, [parse_setting(setting) for setting in overrides], find_missing)
+
+
+def ready_models(
+    source: Path | Mapping[str, object],
+    changes: Sequence[Change] = (),
+    find_missing: FindMissing = missing_files,
+) -> Scenario | SeveralModels:
+    """Return the scenario of a file, or of values as a file would have them, whose files are there.
+
+    Paths lead from the file's folder, or from the working directory.
+
+    Raises
+    ------
+    ScenarioError
+        With one line per fault.
+    """
+    content = _content_of(source, changes)
+    if MODELS not in content.values:
+        scenario, faults = _scenario_of(content)
+        content.refuse([*faults, *find_missing(scenario)])
+        return scenario
+    faults = list(_unset_variables(content.values))
+    several, faults_of_values = read_models(_copied(content.values, _expand))
     if several is None:
-        _refuse(path, positions, [*faults, *faults_of_values])
-        raise ScenarioError(f"{path}: is no scenario")
-    folder = path.resolve().parent
-    located = several.mapped(lambda scenario: _absolute(scenario, folder))
+        content.refuse([*faults, *faults_of_values])
+        raise ScenarioError(f"{content.name}: is no scenario")
+    located = several.mapped(lambda scenario: _absolute(scenario, content.folder))
     for number, one in enumerate(located.models):
         faults += (moved_fault(fault, number) for fault in find_missing(one.scenario))
-    _refuse(path, positions, [*faults, *faults_of_values])
+    content.refuse([*faults, *faults_of_values])
     return located
 
 
@@ -72,8 +130,9 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     ScenarioError
         With one line per fault: file, line, key and what would be right.
     """
-    scenario, faults, positions = _read_scenario(path, overrides)
-    _refuse(path, positions, faults)
+    content = _content_of(path, [parse_setting(setting) for setting in overrides])
+    scenario, faults = _scenario_of(content)
+    content.refuse(faults)
     return scenario
 
 
@@ -87,52 +146,44 @@ def load_ready_scenario(
     ScenarioError
         With one line per fault, those of missing files among them.
     """
-    scenario, faults, positions = _read_scenario(path, overrides)
-    _refuse(path, positions, [*faults, *find_missing(scenario)])
+    content = _content_of(path, [parse_setting(setting) for setting in overrides])
+    scenario, faults = _scenario_of(content)
+    content.refuse([*faults, *find_missing(scenario)])
     return scenario
 
 
-def _read_scenario(path: Path, overrides: Sequence[str]) -> tuple[Scenario, list[Fault], object]:
-    """Return the scenario as far as it is right, its paths absolute, its faults, and where its keys stand."""
-    content, positions = _read_content(path, overrides)
-    if MODELS in content:
-        raise ScenarioError(f"{path}: holds several models; this command takes a scenario of one")
-    faults = list(_unset_variables(content))
+def _scenario_of(content: _Content) -> tuple[Scenario, list[Fault]]:
+    """Return the scenario as far as it is right, its paths absolute, and its faults."""
+    if MODELS in content.values:
+        raise ScenarioError(f"{content.name}: holds several models; this command takes a scenario of one")
+    faults = list(_unset_variables(content.values))
     # Through JSON, so that a scenario in YAML and one in a plan are checked alike.
-    scenario, faults_of_values = read_scenario(json.dumps(_copied(content, _expand), default=str))
-    return _absolute(scenario, path.resolve().parent), [*faults, *faults_of_values], positions
+    scenario, faults_of_values = read_scenario(json.dumps(_copied(content.values, _expand), default=str))
+    return _absolute(scenario, content.folder), [*faults, *faults_of_values]
 
 
-def _read_content(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], object]:
-    """Return what a file says, with settings in place of its values, and where its keys stand."""
+def _content_of(source: Path | Mapping[str, object], changes: Sequence[Change]) -> _Content:
+    """Return what a file or a mapping says, with changes in place of its values."""
+    if isinstance(source, Path):
+        content = _read_content(source)
+    else:
+        values = {str(key): plain_value(value, f"{_NAME}: {key}") for key, value in source.items()}
+        content = _Content(values, _NAME, Path.cwd(), None)
+    apply_changes(content.values, changes)
+    return content
+
+
+def _read_content(path: Path) -> _Content:
+    """Return what a file says."""
     refuse_other_than_scenario(path)
     try:
         text = read_input(path, MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
         raise ScenarioError(f"{path}: {reason}") from exc
-    content, positions = _parse_yaml(text, path)
-    content = _copied(content, str)  # a YAML alias is one object in two places
-    for setting in overrides:
-        _override(content, setting)
-    return content, positions
-
-
-def _refuse(path: Path, positions: object, faults: Sequence[Fault]) -> None:
-    """Raise what is wrong, in the order of the file."""
-    if faults:
-        distinct_faults = _distinct_faults(faults)
-        at_keys = [(_position(positions, fault), fault) for fault in distinct_faults if fault.key_path]
-        of_whole_file = [
-            fault for fault in distinct_faults if not fault.key_path
-        ]  # how many more there are, say
-        raise ScenarioError(
-            *(
-                f"{path}:{line}:{column}: {'.'.join(map(str, fault.key_path))} {fault.text}"
-                for (line, column), fault in sorted(at_keys, key=itemgetter(0))
-            ),
-            *(f"{path}:1:1: {fault.text}" for fault in of_whole_file),
-        )
+    values, positions = _parse_yaml(text, path)
+    # A YAML alias is one object in two places.
+    return _Content(_copied(values, str), str(path), path.resolve().parent, positions)
 
 
 def parse_conversion(settings: Sequence[str], folder: Path) -> ConversionSpec:
@@ -145,7 +196,7 @@ def parse_conversion(settings: Sequence[str], folder: Path) -> ConversionSpec:
     """
     content: dict[str, object] = {}
     for setting in settings:
-        _override(content, setting, "--conversion")
+        apply_changes(content, [parse_setting(setting, "--conversion")])
     conversion, faults = check_conversion(json.dumps(content, default=str))
     if conversion is None:
         raise ScenarioError(
@@ -191,38 +242,6 @@ def _parse_yaml(text: str, path: Path) -> tuple[dict[str, object], object]:
     return content, marks
 
 
-def _override(content: dict[str, object], setting: str, option: str = "--set") -> None:
-    key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise ScenarioError(f"{option} {setting}: write KEY=VALUE, such as {_EXAMPLES[option]}")
-    try:
-        value = load_yaml(text)
-    except YAMLError as exc:
-        raise ScenarioError(f"{option} {setting}: the value is not valid YAML") from exc
-    *parents, last = key.split(".")
-    if len(parents) > _DEEPEST:
-        raise ScenarioError(f"{option} {setting}: a key has at most {_DEEPEST} parts")
-    parent: object = content
-    for step in parents:
-        parent = _child(parent, step, f"{option} {setting}")
-    if isinstance(parent, list):
-        _child(parent, last, f"{option} {setting}")
-        parent[int(last)] = value
-    elif isinstance(parent, dict):
-        parent[last] = value
-    else:
-        raise ScenarioError(f"{option} {setting}: {'.'.join(parents)} holds no keys")
-
-
-def _child(parent: object, step: str, option_text: str) -> object:
-    if isinstance(parent, dict):
-        return parent.setdefault(step, {})
-    if isinstance(parent, list) and step in map(str, range(len(parent))):
-        return parent[int(step)]
-    length = f"; it has {len(parent)} entries, counted from 0" if isinstance(parent, list) else ""
-    raise ScenarioError(f"{option_text}: there is no {step!r}{length}")
-
-
 def _unset_variables(content: object) -> Iterator[Fault]:
     """Yield one fault per environment variable that is not set, at the first key that needs it."""
     missing: dict[str, tuple[str | int, ...]] = {}
@@ -256,6 +275,10 @@ def _copied(value: Any, change: Callable[[str], str]) -> Any:
 
 def _expand(text: str) -> str:
     return _VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), text)
+
+
+def _key_text(fault: Fault) -> str:
+    return ".".join(map(str, fault.key_path))
 
 
 def _distinct_faults(faults: Sequence[Fault]) -> list[Fault]:

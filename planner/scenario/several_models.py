@@ -82,6 +82,26 @@ class SeveralModels:
         return tuple(one.name for one in self.models)
 
 
+def scenario_of_one(loaded: Scenario | SeveralModels, model: str | None, name: str) -> Scenario:
+    """Return a scenario of one model, or the one of several that is named.
+
+    Parameters
+    ----------
+    name
+        Of the scenario, for messages.
+
+    Raises
+    ------
+    UsageError
+        If one of several is not named, or there are not several.
+    """
+    if isinstance(loaded, SeveralModels):
+        return loaded.scenario_of(model)
+    if model is not None:
+        raise UsageError(f"--model {model}: {name} holds one model")
+    return loaded
+
+
 def read_models(content: Mapping[str, Any]) -> tuple[SeveralModels | None, tuple[Fault, ...]]:
     """Return the models that a scenario's content describes, and every fault; None if its keys are wrong."""
     misplaced = [key for key in content if key in _OWN]

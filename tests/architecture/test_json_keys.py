@@ -9,6 +9,7 @@ from msgspec import inspect
 from planner.comparison.comparison_record import Comparison
 from planner.comparison.request_rates import RateComparison
 from planner.output.comparison_folder import RunnableFleet, RunnableSet
+from planner.plan.graph_record import UnitGraph
 from planner.plan.manifest import Manifest
 from planner.plan.models_record import ModelsPlan
 from planner.plan.plan_record import Plan
@@ -21,6 +22,7 @@ KEYS = Path(__file__).parent / "json_keys.txt"
 RECORDS = {
     "plan.json": Plan,
     "manifest.json": Manifest,
+    "graph.json": UnitGraph,
     "models.json": ModelsPlan,
     "profile": Profile,
     "compare.json": Comparison,

@@ -6,7 +6,11 @@ import re
 import pytest
 from repository import ROOT
 
-SOURCES = [path for folder in ("planner", "profiling") for path in sorted((ROOT / folder).rglob("*.py"))]
+SOURCES = [
+    path
+    for folder in ("planner", "profiling", "splitquant")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
 FIELD = re.compile(r"\{[A-Za-z_][\w.]*(\[[^\]]*\])?(![rsa])?(:[^\s{}]*)?\}")
 FILLED_BY_RICH = {"{task.description}"}
 

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
-SOURCES = [path for folder in ("planner", "profiling") for path in sorted((ROOT / folder).rglob("*.py"))]
+SOURCES = [
+    path
+    for folder in ("planner", "profiling", "splitquant")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
 SYSTEMS = ("linux", "darwin", "win32")
 CHECKS = ("sys.platform", "os.name", "hasattr(")
 

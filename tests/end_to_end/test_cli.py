@@ -64,6 +64,7 @@ def test_the_folder_holds_the_contract(delivered):
         "model.onnx",
         "stages",
         "manifest.json",
+        "graph.json",
         "profile.json",
         "report.html",
         "figures",

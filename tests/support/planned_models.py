@@ -21,6 +21,13 @@ def scenario_around(
     folder: Path, model: onnx.ModelProto, arrays: dict[str, np.ndarray], **changes
 ) -> Scenario:
     """Return the scenario that `plan_model` plans."""
+    scenario, faults = check_scenario(json.dumps(scenario_content(folder, model, arrays, **changes)))
+    assert not faults
+    return scenario
+
+
+def scenario_content(folder: Path, model: onnx.ModelProto, arrays: dict[str, np.ndarray], **changes) -> dict:
+    """Return its keys and values; its model and samples are written."""
     onnx.save(model, folder / "m.onnx")
     np.savez(folder / "d.npz", **arrays)
     data = {"npz": str(folder / "d.npz")}
@@ -32,6 +39,4 @@ def scenario_around(
         "sink": "a",
         "profiling": {"rounds": 3, "noise_samples": 2},
     }
-    scenario, faults = check_scenario(json.dumps(content | changes))
-    assert not faults
-    return scenario
+    return content | changes

@@ -7,10 +7,13 @@ import onnx
 import pytest
 from delivered_plans import delivered
 
+from planner.deployment.built_models import unit_graph_of
 from planner.errors import OutputError
 from planner.output.plan_folder import (
     check_writable,
+    copy_plan,
     read_folder,
+    read_graph,
     read_manifest,
     read_plan,
     read_stage,
@@ -19,6 +22,7 @@ from planner.output.plan_folder import (
 )
 from planner.output.stage_files import ports_of
 from planner.plan.plan_record import FORMAT
+from profiling.records.json_files import save_json
 
 replaced = msgspec.structs.replace
 
@@ -45,7 +49,57 @@ def test_a_folder_holds_the_plan_its_models_and_its_report(known, written):
     stages = {f"stages/{n:02d}-{stage.device}.onnx" for n, stage in enumerate(built.stages)}
     figures = {f"figures/{name}.{kind}" for name in ("graph", "request") for kind in ("svg", "png")}
     found = {str(path.relative_to(written)) for path in written.rglob("*") if path.is_file()}
-    assert found == {"plan.json", "manifest.json", "model.onnx", "report.html", *stages, *figures}
+    records = {"plan.json", "manifest.json", "graph.json"}
+    assert found == {*records, "model.onnx", "report.html", *stages, *figures}
+
+
+def test_the_graph_beside_a_plan_is_the_models(known, folder):
+    plan, built = known
+    graph = read_graph(folder, plan)
+    assert graph == unit_graph_of(built.graph)
+    between = {(t.source, target) for t in graph.tensors if t.source is not None for target in t.targets}
+    names = [unit.name for unit in built.graph.units]
+    assert between == {(names[u], names[v]) for u, v in built.graph.dag.edges}
+    assert [t.tensor for t in graph.tensors if t.source is None] == list(built.graph.inputs)
+    assert [t.tensor for t in graph.tensors if t.is_output] == list(built.graph.outputs)
+
+
+def test_a_graph_of_another_model_is_refused(known, folder):
+    graph = read_graph(folder, known[0])
+    save_json(replaced(graph, units=graph.units[1:]), folder / "graph.json")
+    with pytest.raises(OutputError, match="its units are not those of plan.json"):
+        read_graph(folder, known[0])
+    (folder / "graph.json").unlink()
+    with pytest.raises(OutputError, match="an older version wrote this folder; export the plan again"):
+        read_graph(folder, known[0])
+
+
+def test_a_copy_of_a_folder_is_a_folder_of_ours(folder, tmp_path):
+    (folder / "own.txt").write_text("mine")
+    for _ in range(2):  # a copy may be replaced
+        copy_plan(folder, tmp_path / "copy")
+    copied = {str(p.relative_to(tmp_path / "copy")) for p in (tmp_path / "copy").rglob("*") if p.is_file()}
+    assert copied == {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {"own.txt"}
+    assert read_folder(tmp_path / "copy") == read_folder(folder)
+
+
+def test_a_folder_that_has_changed_is_not_copied(folder, tmp_path):
+    (folder / "report.html").unlink()
+    with pytest.raises(OutputError, match="report.html: is missing"):
+        copy_plan(folder, tmp_path / "copy")
+    (folder / "model.onnx").write_bytes(b"")
+    with pytest.raises(OutputError, match="has changed since it was exported"):
+        copy_plan(folder, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_list_that_leads_out_of_a_folder_is_not_copied(folder, tmp_path):
+    (tmp_path / "secret").write_text("x")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["../secret"] = "0"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(OutputError, match="no file of this folder"):
+        copy_plan(folder, tmp_path / "deep" / "copy")
 
 
 def test_what_is_written_is_read_back(known, written):

@@ -8,7 +8,7 @@ from made_records import SCENARIO
 from PIL import Image
 
 from planner.errors import DataError
-from planner.output.run_input import read_run_input
+from planner.output.run_input import given_run_input, read_run_input
 from planner.plan.manifest import Port
 from profiling.records.json_files import save_json
 
@@ -46,6 +46,35 @@ def test_an_array_is_one_sample_or_several_with_or_without_the_models_first_axis
         assert feeds["x"].shape == port.shape
         assert feeds["x"].dtype == dtype
         assert (feeds["x"].reshape(shape) == one).all()
+
+
+def test_arrays_in_memory_are_read_as_those_of_a_file(tmp_path):
+    rng = np.random.default_rng(0)
+    save_json({"format": 3}, tmp_path / "x.json")
+    ports = [PICTURE, Port(name="n", dtype="int64", shape=(2,))]
+    arrays = {"x": rng.normal(size=(3, 3, 4, 6)), "n": np.arange(6).reshape(3, 2), "other": np.zeros(1)}
+    in_file = samples(saved(tmp_path, **arrays), ports, tmp_path)
+    in_memory = list(given_run_input(arrays, ports, ("x", "n"), tmp_path).samples)
+    assert len(in_memory) == 3
+    for mine, theirs in zip(in_memory, in_file, strict=True):
+        assert mine.keys() == theirs.keys()
+        assert all(mine[name].tobytes() == theirs[name].tobytes() for name in mine)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "text"),
+    [
+        ({}, "inputs: has no array 'x'; it has none"),
+        ({"X": np.zeros(1)}, "inputs: has no array 'x'; it has X"),
+        ({"x": [["a"]]}, "inputs: 'x' wants float32"),
+        ({"x": [[1.0], [1.0, 2.0]]}, "inputs: 'x' is no array: setting an array element"),
+        ({"x": np.zeros((0, 3, 4, 6), np.float32)}, "inputs: holds no samples"),
+    ],
+)
+def test_arrays_in_memory_that_do_not_fit_are_refused(arrays, text, tmp_path):
+    with pytest.raises(DataError) as caught:
+        given_run_input(arrays, [PICTURE], ("x",), tmp_path)
+    assert text in str(caught.value)
 
 
 def test_channels_that_stand_last_are_brought_first_where_the_source_has_them_so(tmp_path):

@@ -1,5 +1,6 @@
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -7,8 +8,9 @@ import pytest
 from made_records import CHAIN, CONVERTED, CUT, MEASURED, PREDICTED, made_manifest, made_plan
 from terminal_text import check_golden, printed
 
+from planner.refinement.outcome import Outcome
 from planner.report.inspection_table import inspection_table
-from planner.report.plan_tables import broken_text, conversion_lines, no_plan_text, plan_table
+from planner.report.plan_tables import broken_text, conversion_lines, plan_table, undelivered_text
 from planner.report.profile_tables import diff_table, profile_table
 from profiling.inspection import End, Inspection, UnitFacts
 from profiling.precision import Precision
@@ -131,8 +133,9 @@ def test_answers_that_cannot_be_judged_have_no_row():
 def test_why_there_is_no_plan_names_what_fp32_breaks_before_what_conflicts():
     plan = made_plan()
     few = "413 evaluation samples are too few for accuracy_drop 0.004"
-    assert no_plan_text(plan, (), "latency cannot be kept").startswith(f"latency cannot be kept; {few}")
-    text = no_plan_text(plan, ("a is 2", "b is 3"), "latency cannot be kept")
+    conflict = Outcome(plan, None, {}, conflict="latency cannot be kept")
+    assert undelivered_text(conflict).startswith(f"latency cannot be kept; {few}")
+    text = undelivered_text(replace(conflict, failures=("a is 2", "b is 3")))
     assert text.startswith(
         "infeasible: even without quantization noise the held-back data show a is 2; b is 3; "
     )

@@ -13,7 +13,8 @@ from planner.output.plan_folder import read_manifest, read_plan, write_outcome
 from planner.plan.plan_record import Metrics, Round
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchState
-from planner.report.plan_tables import broken_text, no_plan_text, plan_table
+from planner.refinement.outcome import Outcome
+from planner.report.plan_tables import broken_text, plan_table, undelivered_text
 from planner.run import plan_scenario
 from planner.scenario.budget_schema import BudgetSpec
 from planner.solver.backends import SolverOptions
@@ -121,5 +122,5 @@ def test_every_report_says_it(tmp_path):
     for one in (few, evaluated):
         assert too_few_text(one) in text.getvalue()
         assert too_few_text(one) in page
-        assert too_few_text(one) in no_plan_text(saved, (), "infeasible")
+        assert too_few_text(one) in undelivered_text(Outcome(saved, None, {}, conflict="infeasible"))
     assert too_few_text(evaluated) in broken_text(saved, ("top1_agreement is 0.9",))

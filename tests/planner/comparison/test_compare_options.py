@@ -3,7 +3,7 @@ import json
 import pytest
 from made_records import SCENARIO
 
-from planner.cli.compare_options import CompareOptions, compare_request
+from planner.comparison.compare_options import CompareOptions, compare_request
 from planner.errors import ScenarioError, UsageError
 from planner.problem.quantities import CostMetric
 from planner.scenario.loader import parse_scenario

@@ -1,0 +1,82 @@
+"""What goes wrong is told from Python as the command tells it."""
+
+import pytest
+
+import splitquant as sq
+from planner.cli.commands import main
+from planner.cli.exit_codes import BAD_INPUT, INFEASIBLE, USAGE
+
+CASES = {
+    "a missing scenario": (["no.yaml"], lambda: sq.plan("no.yaml"), BAD_INPUT),
+    "a model": (["m.onnx"], lambda: sq.plan("m.onnx"), BAD_INPUT),
+    "a missing file": (
+        ["scenario.yaml", "--set", "model=none.onnx"],
+        lambda: sq.plan(sq.load_scenario("scenario.yaml", model="none.onnx")),
+        BAD_INPUT,
+    ),
+    "wrong keys": (
+        ["scenario.yaml", "--set", "links.0.bandwith=3", "--set", "sink=cam"],
+        lambda: sq.load_scenario("scenario.yaml", links__0__bandwith=3, sink="cam"),
+        BAD_INPUT,
+    ),
+    "data that are missing": (
+        ["scenario.yaml", "--set", "data.evaluation.labels=nothing"],
+        lambda: sq.plan(sq.load_scenario("scenario.yaml", data__evaluation__labels="nothing")),
+        BAD_INPUT,
+    ),
+    "a device that is none": (
+        ["profile", "scenario.yaml", "--device", "toaster"],
+        lambda: sq.profile("scenario.yaml", "toaster"),
+        BAD_INPUT,
+    ),
+    "nothing to compare": (["compare", "scenario.yaml"], lambda: sq.compare("scenario.yaml"), USAGE),
+    "bandwidths that descend": (
+        ["compare", "scenario.yaml", "--bandwidth", "5,1"],
+        lambda: sq.compare("scenario.yaml", bandwidths=[5, 1]),
+        BAD_INPUT,
+    ),
+    "no plan": (["verify", "two"], lambda: sq.load_plan("two"), BAD_INPUT),
+    "an input that is missing": (
+        ["run", "plans/mine", "--input", "none.npz", "--output", "o.npz"],
+        lambda: sq.run("plans/mine", "none.npz"),
+        BAD_INPUT,
+    ),
+    "no problem": (["solve", "none.json"], lambda: sq.solve("none.json"), BAD_INPUT),
+    "a scenario for a problem": (["solve", "scenario.yaml"], lambda: sq.solve("scenario.yaml"), BAD_INPUT),
+}
+
+
+def told(arguments: list[str], capsys) -> tuple[int, str]:
+    """Return the command's exit code and what it says of an error."""
+    with pytest.raises(SystemExit) as done:
+        main(arguments)
+    return done.value.code, capsys.readouterr().err.strip()
+
+
+@pytest.mark.parametrize("what", CASES)
+@pytest.mark.usefixtures("here", "saved")
+def test_an_error_has_the_message_of_the_command(what, capsys):
+    arguments, call, code = CASES[what]
+    with pytest.raises(sq.SplitquantError) as caught:
+        call()
+    assert isinstance(caught.value, sq.UsageError) == (code == USAGE)
+    assert told(arguments, capsys) == (code, str(caught.value))
+
+
+@pytest.mark.usefixtures("here")
+def test_the_reason_for_no_plan_is_that_of_the_command(tmp_path, capsys):
+    """Of a profile's file, since what would do depends on the measured seconds."""
+    sq.profile("scenario.yaml", "camera").save(tmp_path / "p.json")
+    changes = {"devices.0.profile": str(tmp_path / "p.json"), "budget.latency_ms": 0.001}
+    reason = sq.plan(sq.load_scenario("scenario.yaml", **changes)).reason
+    settings = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
+    assert told(["scenario.yaml", *settings, "--out", str(tmp_path / "o")], capsys) == (INFEASIBLE, reason)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_of_others_is_refused_as_the_command_refuses_it(planned, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(sq.OutputError) as caught:
+        planned.save(tmp_path)
+    code, said = told(["scenario.yaml", "--out", str(tmp_path)], capsys)
+    assert (code, said) == (BAD_INPUT, str(caught.value))

@@ -1,0 +1,235 @@
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from repository import ROOT
+
+import splitquant as sq
+from planner.cli.commands import main
+from planner.problem_io import schema
+from planner.problem_io.solve_file import SolverChanges, solve_file
+from planner.scenario.schema import SolverSpec
+
+EXAMPLE = ROOT / "scenarios" / "problem.json"
+PARTS = {
+    sq.Device: schema.ProblemDevice,
+    sq.Link: schema.ProblemLink,
+    sq.End: schema.EndSpec,
+    sq.Option: schema.OptionSpec,
+    sq.Unit: schema.UnitSpec,
+    sq.QuantizedTensor: schema.QuantizedSpec,
+    sq.Wire: schema.WireSpec,
+    sq.Tensor: schema.TensorSpec,
+    sq.Format: schema.FormatSpec,
+    sq.ModelRate: schema.ModelRate,
+    sq.Limit: schema.LimitSpec,
+    sq.Term: schema.TermSpec,
+    sq.SolverOptions: SolverSpec,
+    sq.Problem: schema.ProblemSpec,
+}
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_a_part_has_the_keys_and_defaults_of_the_file(part):
+    fields = PARTS[part].model_fields
+    mine = {field.encode_name: field for field in msgspec.structs.fields(part)}
+    theirs = {field.alias or name: field for name, field in fields.items()}
+    assert mine.keys() == theirs.keys()
+    for name, field in theirs.items():
+        assert mine[name].required == field.is_required(), name
+        if not field.is_required():
+            assert defaults(mine[name]) == plain(field.get_default(call_default_factory=True)), name
+
+
+def defaults(field: msgspec.structs.FieldInfo) -> object:
+    value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    return json.loads(json.dumps(msgspec.to_builtins(value)))
+
+
+def plain(value: object) -> object:
+    """Return a default of the schema as JSON has it, parts without their own defaults."""
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, tuple):
+        return [plain(one) for one in value]
+    return json.loads(json.dumps(value))
+
+
+def problem(**changes) -> sq.Problem:
+    parts = {
+        "devices": [sq.Device("camera"), sq.Device("server")],
+        "links": [sq.Link("camera", "server", bytes_per_s=1e6), sq.Link("server", "camera")],
+        "ends": [sq.End("lens", "camera"), sq.End("screen", "camera")],
+        "units": [
+            sq.Unit("features", [sq.Option("camera", 0.004), sq.Option("server", 0.001)]),
+            sq.Unit("classes", (sq.Option("camera", 0.020), sq.Option("server", 0.002))),
+        ],
+        "tensors": [
+            sq.Tensor("picture", "lens", ["features"], bytes=60_000),
+            sq.Tensor("map", "features", ["classes"], bytes=3_000),
+            sq.Tensor("answer", "classes", ["screen"], bytes=40),
+        ],
+    }
+    return sq.Problem(**parts | changes)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.floats(1e-4, 1), min_size=4, max_size=4),
+    st.floats(1e3, 1e9),
+    st.integers(0, 10**6),
+)
+def test_the_best_of_all_placements_is_found(seconds, bytes_per_s, size):
+    units = [
+        sq.Unit(f"u{n}", [sq.Option("a", seconds[2 * n]), sq.Option("b", seconds[2 * n + 1])]) for n in (0, 1)
+    ]
+    made = sq.Problem(
+        devices=[sq.Device("a"), sq.Device("b")],
+        links=[sq.Link("a", "b", bytes_per_s=bytes_per_s), sq.Link("b", "a", bytes_per_s=bytes_per_s)],
+        units=units,
+        tensors=[sq.Tensor("t", "u0", ["u1"], bytes=size)],
+    )
+    best = min(
+        seconds[first] + seconds[2 + second] + (size / bytes_per_s if first != second else 0)
+        for first in (0, 1)
+        for second in (0, 1)
+    )
+    assert sq.solve(made).latency_s == pytest.approx(best, rel=1e-4)
+
+
+def test_a_file_its_mapping_and_the_problem_built_of_it_have_one_answer(tmp_path):
+    expected = solve_file(EXAMPLE, SolverChanges())
+    content = json.loads(EXAMPLE.read_text())
+    loaded = sq.load_problem(EXAMPLE)
+    saved = loaded.save(tmp_path / "p.json")
+    for source in (EXAMPLE, str(EXAMPLE), content, loaded, sq.load_problem(content), saved):
+        answer = sq.solve(source).answer
+        assert answer.assignments == expected.assignments
+        assert answer.cuts == expected.cuts
+        assert answer.costs == expected.costs
+        assert answer.objective == expected.objective
+    assert sq.load_problem(saved) == loaded
+
+
+def test_the_command_gives_the_same_answer(tmp_path, capsys):
+    path = problem().save(tmp_path / "p.json")
+    with pytest.raises(SystemExit):
+        main(["solve", str(path), "--json"])
+    theirs = json.loads(capsys.readouterr().out)
+    mine = msgspec.json.decode(msgspec.json.encode(sq.solve(problem()).answer))
+    for key in ("status", "objective", "assignments", "cuts", "stages", "costs"):
+        assert mine[key] == theirs[key], key
+
+
+def test_a_solution_says_what_it_is():
+    solution = sq.solve(problem())
+    assert (solution.status, solution.reason) == ("optimal", "")
+    assert solution.devices == {"features": "camera", "classes": "server"}
+    assert solution.precisions == {"features": "fp32", "classes": "fp32"}
+    assert solution.objective == solution.latency_s == pytest.approx(0.009)
+    assert solution.gap == pytest.approx(0, abs=1e-6)
+    assert solution.bound == pytest.approx(0.009)
+    assert "optimal" in repr(solution)
+    assert "features" in solution._repr_html_()
+    assert "2 units on camera, server" in repr(problem())
+    assert "minimise 1 latency" in problem()._repr_html_()
+
+
+def test_tables_of_a_solution():
+    pytest.importorskip("pandas")
+    solution = sq.solve(problem())
+    assert solution.table().to_dict("list") == {
+        "unit": ["features", "classes"],
+        "device": ["camera", "server"],
+        "precision": ["fp32", "fp32"],
+    }
+    assert list(solution.cuts_table()["tensor"]) == ["map", "answer"]
+    assert sq.solve(problem(limits=[sq.Limit("latency", 1e-9)])).table().empty
+
+
+def test_limits_that_cannot_hold_together_are_told_as_the_command_tells_them(tmp_path, capsys):
+    made = problem(limits=[sq.Limit("latency", at_most=1e-9)])
+    solution = sq.solve(made)
+    assert (solution.status, solution.objective, solution.latency_s) == ("infeasible", None, None)
+    assert solution.devices == {}
+    with pytest.raises(SystemExit) as done:
+        main(["solve", str(made.save(tmp_path / "p.json"))])
+    assert done.value.code == 3
+    assert capsys.readouterr().err.strip() == solution.reason
+    assert solution.reason in repr(solution)
+    assert "infeasible" in solution._repr_html_()
+
+
+def test_a_wrong_problem_is_refused_when_it_is_made_with_every_fault():
+    with pytest.raises(sq.ProblemError) as caught:
+        problem(
+            links=[sq.Link("camera", "sever")],
+            tensors=[sq.Tensor("t", "features", ["classes"], bytes=-1)],
+        )
+    assert str(caught.value) == "problem: tensors.0.bytes must be >= 0, got -1"
+    with pytest.raises(sq.ProblemError) as caught:
+        problem(links=[sq.Link("camera", "sever")], apart=[("features", "nothing")])
+    assert str(caught.value).splitlines() == [
+        "problem: links.0.to names no device: 'sever'",
+        "problem: apart.0 names no unit: 'nothing'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "seconds", [float("nan"), float("inf"), -1.0, "fast", None, 1j, object()], ids=lambda x: str(x)[:8]
+)
+def test_seconds_that_are_none_are_refused(seconds):
+    with pytest.raises(sq.ProblemError, match="problem: "):
+        problem(units=[sq.Unit("features", [sq.Option("camera", seconds)])], tensors=[])
+
+
+def test_a_number_of_numpy_is_a_number():
+    units = [sq.Unit("u", [sq.Option("camera", np.float32(0.5)), sq.Option("server", np.float64(0.25))])]
+    made = problem(units=units, tensors=[sq.Tensor("t", "u", ["screen"], bytes=np.int64(4))])
+    assert sq.solve(made).latency_s == pytest.approx(0.25)
+    assert sq.load_problem(made.to_dict()) == sq.load_problem(json.loads(json.dumps(made.to_dict())))
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("nowhere.json", "nowhere.json: No such file or directory"),
+        ("scenario.yaml", "scenario.yaml is a scenario, not a table of costs"),
+        ({}, "problem: devices is required"),
+        ({"devices": [{"name": "a"}], "units": [], "colour": 1}, "problem: colour is not a known key"),
+        ({"devices": print}, "problem: devices: a builtin_function_or_method is no value here"),
+    ],
+)
+def test_what_is_no_problem_is_refused(here, source, text):
+    for call in (sq.load_problem, sq.solve):
+        with pytest.raises(sq.ProblemError) as caught:
+            call(source)
+        assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"solver": "abacus"}, "--solver abacus: must be one of"),
+        ({"time_limit_s": 0}, "--time-limit-s 0: must be seconds > 0"),
+        ({"gap": 2}, "--gap 2: must be a fraction"),
+    ],
+)
+def test_options_are_refused_as_those_of_the_command(options, text):
+    with pytest.raises(sq.UsageError, match=text):
+        sq.solve(problem(), **options)
+
+
+def test_several_models_are_solved_together():
+    made = problem(
+        models=[sq.ModelRate("m", weight=3), sq.ModelRate("n")],
+        ends=[],
+        units=[sq.Unit(name, [sq.Option("camera", 0.1)], model=name) for name in "mn"],
+        tensors=[],
+    )
+    solution = sq.solve(made)
+    assert [row.model for row in solution.answer.models] == ["m", "n"]
+    assert [row.share for row in solution.answer.models] == [0.75, 0.25]
