@@ -1,5 +1,6 @@
 """PROBLEM.json -> placement problem: names become indices, bytes become seconds on links."""
 
+from codecs import BOM_UTF8
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -63,7 +64,7 @@ def load_spec(path: Path) -> ProblemSpec:
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         raise ProblemError(f"{path}: {exc.strerror}") from exc
-    spec, faults = check_problem(text)
+    spec, faults = check_problem(text.removeprefix(BOM_UTF8))  # some editors write it
     if spec is not None:
         faults = tuple(crosscheck(spec))
     if spec is None or faults:
