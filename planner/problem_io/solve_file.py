@@ -1,16 +1,20 @@
 """The flow of `plan solve`: PROBLEM.json -> problem -> solve -> answer, with a conflict if there is none."""
 
+import time
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
-from planner.errors import UsageError
+from planner.errors import OutOfTimeError, SolverError, UsageError
 from planner.problem_io.loader import joint_problem_of, load_spec, problem_of, solver_options
 from planner.problem_io.solution import Answer, answer_of, answer_of_several
 from planner.process_memory import peak_mib
-from planner.solver.backends import SOLVER_NAMES, SolverOptions
+from planner.solver.backends import SOLVER_NAMES, Clock, SolverOptions
 from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve
+
+_WRITING_SHARE = 0.25  # of the seconds that reading took: so many are kept to write the answer
+_LEAST_SHARE = 0.1  # of the time limit, for the solve: a short limit, too, is to find what is soon found
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,22 @@ class SolverChanges:
         )
 
 
-def solve_file(path: Path, changes: SolverChanges) -> Answer:
+def solve_file(
+    path: Path,
+    changes: SolverChanges,
+    clock: Clock = time.perf_counter,
+    began: float | None = None,
+) -> Answer:
     """Solve the problem of a file; if no answer keeps its limits, say which of them cannot hold together.
 
-    The time limit bounds both: the explanation has what the solve leaves of it.
+    The time limit bounds all: reading, the solve, the explanation with what that leaves, and writing.
+
+    Parameters
+    ----------
+    clock
+        Returns seconds. Where it jumps ahead, the best answer so far is returned.
+    began
+        When the time began to count; by default now.
 
     Raises
     ------
@@ -54,15 +70,23 @@ def solve_file(path: Path, changes: SolverChanges) -> Answer:
     SolverError
         If the solver ran out of time without an answer.
     """
+    reading = clock()
+    began = reading if began is None else began
     spec = load_spec(path)
     options = changes.applied_to(solver_options(spec))
     joint = joint_problem_of(spec) if spec.models else None
     problem = joint.problem if joint else problem_of(spec)
-    result = solve(problem, options)
+    writing_s = _WRITING_SHARE * (clock() - reading)
+    left_s = began + options.time_limit_s - writing_s - clock()
+    in_time = replace(options, time_limit_s=max(left_s, _LEAST_SHARE * options.time_limit_s))
+    try:
+        result = solve(problem, in_time, clock=clock)
+    except OutOfTimeError as exc:
+        raise SolverError(f"{exc.what}; give more with --time-limit-s") from exc
     conflict = None
     if result.choice is None:
-        left = replace(options, time_limit_s=options.time_limit_s - result.runtime_s)
-        conflict = find_conflict(problem, left)
+        left = replace(in_time, time_limit_s=max(0.0, in_time.time_limit_s - result.runtime_s))
+        conflict = find_conflict(problem, left, clock)
     if joint is not None:
         return answer_of_several(joint, result, spec.requests_per_s, peak_mib(), conflict)
     return answer_of(problem, result, peak_mib(), conflict)

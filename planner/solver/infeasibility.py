@@ -8,7 +8,7 @@ from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import Limit, ObjectiveTerm
-from planner.solver.backends import SolverOptions
+from planner.solver.backends import Clock, SolverOptions
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.solve import solve
 
@@ -49,7 +49,9 @@ class Conflict:
     minimal: bool = True
 
 
-def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict:
+def find_conflict(
+    problem: PlacementProblem, options: SolverOptions, clock: Clock = time.perf_counter
+) -> Conflict:
     """Return a minimal set of conflicting limits of a problem without a plan.
 
     A deletion filter (Chinneck and Dravnieks, "Locating minimal infeasible constraint sets in linear
@@ -59,48 +61,49 @@ def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict
     ----------
     options
         How problems are solved, two per limit; the time limit is that of all together.
+    clock
+        Returns seconds. Where it jumps ahead, the explanation is cut short.
     """
     conflicting, minimal = list(problem.limits), True
-    deadline = time.perf_counter() + options.time_limit_s
+    deadline = clock() + options.time_limit_s
     # Without an objective a program ends with its first plan.
     for number, limit in enumerate(problem.limits):
         solves_left = len(problem.limits) - number + len(conflicting)
         fewer = [other for other in conflicting if other is not limit]
-        result = _solve(
-            replace(problem, limits=tuple(fewer), objective=()), _share(options, deadline, solves_left)
-        )
+        without = replace(problem, limits=tuple(fewer), objective=())
+        result = _solve(without, _share(options, deadline - clock(), solves_left), clock)
         if result is None:
             minimal = False
         elif result.status is SolveStatus.INFEASIBLE:
             conflicting = fewer
     relaxations = []
     for number, limit in enumerate(conflicting):
-        own_options = _share(options, deadline, len(conflicting) - number)
-        relaxations.append(_relax(problem, limit, own_options))
+        own_options = _share(options, deadline - clock(), len(conflicting) - number)
+        relaxations.append(_relax(problem, limit, own_options, clock))
     return Conflict(tuple(relaxations), minimal)
 
 
-def _share(options: SolverOptions, deadline: float, solves_left: int) -> SolverOptions:
+def _share(options: SolverOptions, left_s: float, solves_left: int) -> SolverOptions:
     """Return the options of the next solve: its part of the time that is left."""
-    return replace(options, time_limit_s=max(0.0, deadline - time.perf_counter()) / solves_left)
+    return replace(options, time_limit_s=max(0.0, left_s) / solves_left)
 
 
-def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> LimitRelaxation:
+def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions, clock: Clock) -> LimitRelaxation:
     """Return the least value of a limited quantity under all other limits."""
     # Other limits on the same quantity go, too: they speak of the same value.
     relaxed = replace(problem.with_limit(limit.quantity, None), objective=(ObjectiveTerm(limit.quantity),))
-    result = _solve(relaxed, options)
+    result = _solve(relaxed, options, clock)
     if result is None or result.choice is None:
         return LimitRelaxation(limit, None, proved=result is not None)
     least = evaluate(relaxed, result.choice).value(limit.quantity)
     return LimitRelaxation(limit, least, proved=result.status is SolveStatus.OPTIMAL)
 
 
-def _solve(problem: PlacementProblem, options: SolverOptions) -> SolveResult | None:
+def _solve(problem: PlacementProblem, options: SolverOptions, clock: Clock) -> SolveResult | None:
     if options.time_limit_s < _LEAST_TIME_S:
         return None
     try:
-        return solve(problem, options)
+        return solve(problem, options, clock=clock)
     except SolverError:  # out of time without an answer
         return None
 

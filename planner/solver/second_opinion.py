@@ -4,16 +4,19 @@ No solver of integer programs is right always: HiGHS was seen to prove false opt
 problems infeasible, CBC to lose a row. They err on different problems.
 """
 
+import time
 from dataclasses import dataclass, replace
 
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import SolverOptions, run_second_solver
+from planner.solver.backends import Clock, SolverOptions, run_second_solver
 from planner.solver.milp.answer import decoded_choice, solve_status
 from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.result import SolveStatus
+
+_LEAST_TIME_S = 0.1  # so that a small program can end by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,22 @@ class SecondOpinion:
 
 
 def second_opinion(
-    problem: PlacementProblem, options: SolverOptions, time_limit_s: float, start: Choice | None = None
+    problem: PlacementProblem,
+    options: SolverOptions,
+    time_limit_s: float,
+    start: Choice | None = None,
+    clock: Clock = time.perf_counter,
 ) -> SecondOpinion:
     """Solve a problem over all its options with another solver than the options name, or in another way.
 
     A solver that is not here, fails, or answers with a plan that breaks a limit has no opinion.
     """
     keep = [tuple(range(len(vertex.options))) for vertex in problem.vertices]
+    began = clock()
     program = build_program(problem)
-    in_time = replace(options, time_limit_s=time_limit_s)
+    in_time = replace(options, time_limit_s=max(time_limit_s - (clock() - began), _LEAST_TIME_S))
     try:
-        run_second_solver(program.lp, in_time, start_values(program, keep, start))
+        run_second_solver(program.lp, in_time, start_values(program, keep, start), clock)
     except SolverError:
         return SecondOpinion()
     status = solve_status(program.lp)

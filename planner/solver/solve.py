@@ -10,11 +10,11 @@ from math import inf
 
 import numpy as np
 
-from planner.errors import SolverError
+from planner.errors import OutOfTimeError, SolverError, SolverFailure
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
-from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.backends import Clock, SolverOptions, run_solver
 from planner.solver.confirmation import (
     LEAST_GAP,
     LEAST_TIME_S,
@@ -72,10 +72,16 @@ _FARTHER = 5.0  # times as far where that found no plan
 _EXCLUDED_GAP = 0.5  # of the gap: below the best plan by less than is asked for, however numbers are rounded
 _BISECTION_SHARE = 0.2  # of what is left of the time, for the bound that it gives
 _SLACK = 1e-9  # relative: the relaxation adds the same costs in another order
+# Of the time limit, and times the seconds that pricing a plan takes: for what the last step runs over, and to
+# price the answer; at most so much of the time limit.
+_ENDING_SHARE, _ENDING_PRICINGS, _MOST_ENDING_SHARE = 0.02, 3.0, 0.2
 
 
 def solve(
-    problem: PlacementProblem, options: SolverOptions | None = None, start_plans: Sequence[Choice] = ()
+    problem: PlacementProblem,
+    options: SolverOptions | None = None,
+    start_plans: Sequence[Choice] = (),
+    clock: Clock = time.perf_counter,
 ) -> SolveResult:
     """Return the plan of least objective within the limits, with its proved bound.
 
@@ -87,6 +93,8 @@ def solve(
     ----------
     start_plans
         Choices to start from, such as the plans of the same problem under other costs.
+    clock
+        Returns seconds. Where it jumps ahead, the search ends with the best plan so far.
 
     Returns
     -------
@@ -98,12 +106,14 @@ def solve(
     SolverError
         If the solver is unknown, ends without an answer, or answers with a plan that breaks a limit.
     """
+    began, began_s = clock(), time.perf_counter()
     options = options or SolverOptions()
     options = replace(options, gap=max(options.gap, _SMALLEST_GAP))
     scaled = scale_units(merge_costless_units(problem))
-    search = _Search(scaled.problem, options, start_plans)
+    search = _Search(scaled.problem, options, start_plans, clock, began)
     result = search.run()
-    result = confirm(scaled.problem, options, result, search.dual_value)
+    result = confirm(scaled.problem, options, result, search.dual_value, clock)
+    result = replace(result, runtime_s=time.perf_counter() - began_s)
     if result.choice is None or result.objective is None or result.bound is None:
         return result
     objective = evaluate(problem, result.choice).objective
@@ -114,10 +124,15 @@ class _Search:
     """The best plan so far, and what is left of the time."""
 
     def __init__(
-        self, problem: PlacementProblem, options: SolverOptions, start_plans: Sequence[Choice] = ()
+        self,
+        problem: PlacementProblem,
+        options: SolverOptions,
+        start_plans: Sequence[Choice],
+        clock: Clock,
+        began: float,
     ) -> None:
         self._problem, self._options = problem, options
-        self._began = time.perf_counter()
+        self._clock, self._began = clock, began
         self._choice: Choice | None = None
         self._objective = inf
         self._size = (0, 0)
@@ -130,7 +145,7 @@ class _Search:
         self.root: Bound | None = None  # of all plans
         self._in_sequence: Bound | None = None  # the same where all that runs is added up
         self._excluded_from = inf  # the objective from which on plans are no longer looked for
-        self._contradicted = False  # whether the solver denied a plan at hand
+        self._is_distrusted = False  # whether the solver failed, or denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
         self._device_order = implied_order(problem)
         for choice in start_plans:
@@ -141,7 +156,7 @@ class _Search:
         weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
         bound_of_loads = 0.0
         if PERIOD in self._problem.quantities and (
-            pipeline := best_pipeline(self._problem, _BOUND_SHARE * self._options.time_limit_s)
+            pipeline := best_pipeline(self._problem, _BOUND_SHARE * self._options.time_limit_s, self._clock)
         ):
             self._try(pipeline.choice)
             bound_of_loads = sum(weights) * pipeline.bound_s
@@ -154,7 +169,7 @@ class _Search:
         if not self._is_affordable(_TABLES_RATIO):
             self._improve()
             return self._result(bound_of_loads)
-        dual = LagrangianDual(self._problem, time.perf_counter)
+        dual = LagrangianDual(self._problem, self._clock)
         if not dual.is_worth_while:
             return self._result(max(self._solve_at_once(), bound_of_loads))
         if self._choice is not None and len(weights) == 1 and weights[0] > 0:
@@ -191,7 +206,7 @@ class _Search:
         if settled >= self._good_enough:
             return settled
         nodes, closed, count = [(root.bound.value, 0, root)], inf, 1
-        while nodes and nodes[0][0] < self._good_enough and time.perf_counter() < self._branching_ends:
+        while nodes and nodes[0][0] < self._good_enough and self._clock() < self._branching_ends:
             _, _, node = heapq.heappop(nodes)
             further = self._expanded(dual, node)
             for child in further:
@@ -217,7 +232,7 @@ class _Search:
     def _bounded(self, dual: LagrangianDual, whole: Restriction) -> Node:
         """Return the node of all plans, once a first plan was looked for."""
         if self._choice is None and self._are_excludable(dual):
-            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+            self._construct(_SEARCH_RATIO * (self._clock() - self._began))
         self._exclude_worse(dual)
         start = dual.start_from(self._in_sequence)
         root = Node(whole, dual.bound(self._branching_ends, whole, start, enough=self._good_enough))
@@ -227,7 +242,7 @@ class _Search:
         self._take_best_of(dual)
         if self._choice is None and root.bound.value < inf:
             # Small problems are solved sooner than searched.
-            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+            self._construct(_SEARCH_RATIO * (self._clock() - self._began))
         return root
 
     def _bound_before_branching(self, dual: LagrangianDual, root: Node) -> float:
@@ -249,15 +264,15 @@ class _Search:
 
     def _breaks_limits(self) -> bool:
         """Return whether the relaxation of separate units proves that there is no plan."""
-        if breaks_limits(self._problem, self._branching_ends, time.perf_counter):
+        if breaks_limits(self._problem, self._branching_ends, self._clock):
             self.dual_value = inf
         return self.dual_value == inf
 
     def _least_possible(self, dual: LagrangianDual, root: Node) -> float:
         """Return a value that no plan is below: bisected, as without what alone reaches it there is none."""
         least, tried = min(root.bound.value, self._excluded_from), self._good_enough
-        deadline = time.perf_counter() + _BISECTION_SHARE * self._left_s()
-        while least < tried < inf and time.perf_counter() < deadline:
+        deadline = self._clock() + _BISECTION_SHARE * self._left_s()
+        while least < tried < inf and self._clock() < deadline:
             middle = (least + tried) / 2
             below = dual.below(middle)
             least = max(least, min(middle, below.bound(deadline, root.within, root.bound, middle).value))
@@ -285,7 +300,7 @@ class _Search:
         if lowest < inf and self._choice is None:
             self._construct()
         open_nodes = [node for node in nodes if node.bound.value < self._good_enough]
-        if not open_nodes or self._contradicted:
+        if not open_nodes or self._is_distrusted:
             return lowest
         rest = (node.bound.value for node in nodes if node.bound.value >= self._good_enough)
         return min(self._solve_node(_union(whole, open_nodes)), min(rest, default=inf))
@@ -320,14 +335,14 @@ class _Search:
         self._look_among([mixed.options for mixed in node.bound.mixture], 0, node.within.order)
 
     def _look_among(self, plans: Sequence[Sequence[int]], hops: int, order: DeviceOrder) -> None:
-        began = time.perf_counter()
-        if self._nearby_s > _NEARBY_SHARE * (began - self._began) or self._contradicted or not plans:
+        began = self._clock()
+        if self._nearby_s > _NEARBY_SHARE * (began - self._began) or self._is_distrusted or not plans:
             return
         keep = nearby_options(self._problem, plans, hops)
         if not self._is_affordable(_PROGRAM_RATIO * self._share(keep)):
             return
         self._solve_over(keep, _known_order(order), _STEP_SHARE * self._options.time_limit_s)
-        self._nearby_s += time.perf_counter() - began
+        self._nearby_s += self._clock() - began
 
     def _solve_node(self, node: Node) -> float:
         """Solve over more and more options of an order's plans until none left out can be better.
@@ -351,7 +366,7 @@ class _Search:
             # A plan with an option that was left out is no better than this.
             bound_of_rest = _least_left_out(option_bounds, keep)
             bound = min(bound, bound_of_rest)
-            if bound >= self._good_enough or self._left_s() <= 0 or self._contradicted:
+            if bound >= self._good_enough or self._left_s() <= 0 or self._is_distrusted:
                 return max(bound, value)
             # Options beyond the best plan so far are of no use; without one, look farther.
             farther = max(bound_of_rest, value + _FARTHER * (reach - value))
@@ -366,16 +381,16 @@ class _Search:
 
     def _construct(self, most_s: float = inf) -> None:
         """Look for a first plan, and for a better one near it."""
-        now = time.perf_counter()
+        now = self._clock()
         seconds = min(most_s, _SEARCH_SHARE * self._left_s())
         choice = self._constructed(now + seconds)
         if choice is not None:
-            self._try(improve(self._problem, choice, 2 * time.perf_counter() - now, time.perf_counter))
+            self._try(improve(self._problem, choice, 2 * self._clock() - now, self._clock))
 
     def _constructed(self, deadline: float) -> Choice | None:
         """Return a first plan, remembered; None if none was found in time."""
         began = time.perf_counter()
-        choice = construct(self._problem, deadline, time.perf_counter)
+        choice = construct(self._problem, deadline, self._clock)
         if choice is not None:
             self._try(choice)
             log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - began)
@@ -384,14 +399,14 @@ class _Search:
     def _improve(self) -> None:
         """Look for a better plan with what is left of the time, where it is too short to prove anything."""
         if self._choice is not None:
-            deadline = self._began + self._options.time_limit_s
-            self._try(improve(self._problem, self._choice, deadline, time.perf_counter))
+            deadline = self._clock() + self._left_s()
+            self._try(improve(self._problem, self._choice, deadline, self._clock))
 
     def _construct_first(self) -> None:
         """Look for a plan before anything that takes long, where it does."""
         if self._choice is None and self._options_count >= _LARGE:
             seconds = min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
-            self._constructed(time.perf_counter() + seconds)
+            self._constructed(self._clock() + seconds)
 
     def _is_affordable(self, ratio: float) -> bool:
         """Return whether there is time for what takes so many times as long as to price a plan per option.
@@ -424,8 +439,9 @@ class _Search:
             time_limit_s=self._options.time_limit_s * _SEQUENCE_SHARE,
             gap=max(self._options.gap, _SEQUENCE_GAP),
         )
+        began = self._clock()
         scaled = scale_units(replace(self._problem, limits=limits, objective=latency)).problem
-        search = _Search(scaled, options)
+        search = _Search(scaled, options, (), self._clock, began)
         try:
             sequential = search.run()
         except SolverError:
@@ -436,7 +452,11 @@ class _Search:
             self._try(sequential.choice)
 
     def _left_s(self) -> float:
-        return self._options.time_limit_s - (time.perf_counter() - self._began)
+        """Return the seconds that are left for the search; the time limit holds what ends it, too."""
+        limit_s = self._options.time_limit_s
+        pricing_s = 0.0 if self._pricing_s == inf else self._pricing_s
+        ending_s = min(_ENDING_SHARE * limit_s + _ENDING_PRICINGS * pricing_s, _MOST_ENDING_SHARE * limit_s)
+        return limit_s - ending_s - (self._clock() - self._began)
 
     def _solve_over(
         self,
@@ -455,12 +475,39 @@ class _Search:
             Seconds after which it ends, if there are more left.
         serial
             Devices that run a unit which is on every path: plans of which this is not true are left out.
+
+        Raises
+        ------
+        SolverFailure
+            If the solver fails where no plan is at hand, nor soon found.
         """
+        try:
+            return self._solved_over(keep, device_order, most_s, serial)
+        except SolverFailure as exc:
+            if self._choice is None:
+                self._construct(_SEARCH_RATIO * (self._clock() - self._began))
+            if self._choice is None:
+                raise
+            log.warning("%s; the best plan so far has %.9g", exc, self._objective)
+        self._is_distrusted = True
+        return 0.0
+
+    def _solved_over(
+        self,
+        keep: Sequence[Sequence[int]],
+        device_order: Mapping[tuple[int, int], bool],
+        most_s: float,
+        serial: frozenset[int],
+    ) -> float:
+        if not self._has_time():
+            return 0.0
         program = build_program(self._problem.with_options(keep), self._makespan(), device_order, serial)
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
-        options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), LEAST_TIME_S))
+        if not self._has_time():
+            return 0.0
+        options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), self._least_time_s))
         began = time.perf_counter()
-        scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice))
+        scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice), self._clock)
         status = solve_status(program.lp)
         log.info(
             "%s: %d variables, %d constraints, %s, scaled bound %.9g, %.2f s",
@@ -483,6 +530,14 @@ class _Search:
             return self._denied(f"a bound of {bound:.9g}")
         return bound
 
+    @property
+    def _least_time_s(self) -> float:
+        """Seconds that a program has at least: without a plan, so that a short time limit may give one."""
+        return LEAST_TIME_S if self._choice is None else 0.0
+
+    def _has_time(self) -> bool:
+        return self._left_s() > -self._least_time_s
+
     def _is_among(
         self,
         keep: Sequence[Sequence[int]],
@@ -497,7 +552,7 @@ class _Search:
     def _denied(self, claim: str) -> float:
         """Return the bound that needs no proof, 0: the solver's claim contradicts the plan at hand."""
         log.warning("%s proves %s, but there is a plan with %.9g", self._options.name, claim, self._objective)
-        self._contradicted = True
+        self._is_distrusted = True
         return 0.0
 
     def _makespan(self) -> float:
@@ -509,15 +564,14 @@ class _Search:
         return self._objective / terms[0].weight if terms[0].weight else inf
 
     def _result(self, bound: float) -> SolveResult:
-        runtime_s = time.perf_counter() - self._began
+        runtime_s = self._clock() - self._began
         variables, constraints = self._size
         run_facts = (runtime_s, self._options.name, variables, constraints)
         if self._choice is None:
             if bound == inf:
                 return SolveResult(SolveStatus.INFEASIBLE, None, None, None, *run_facts)
-            raise SolverError(
-                f"{self._options.name} found no plan within {self._options.time_limit_s:g} s; "
-                "raise solver.time_limit_s in the scenario"
+            raise OutOfTimeError(
+                f"{self._options.name} found no plan within {self._options.time_limit_s:.3g} s"
             )
         bound = float(min(max(bound, 0.0), self._objective))  # costs are not negative
         close = self._objective - bound <= OPTIMAL_GAP * abs(self._objective) + LEAST_GAP
