@@ -18,7 +18,7 @@ import numpy as np
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
-from planner.solver.pipeline_ideals import finished_sets
+from planner.solver.pipeline_ideals import FinishedSets, finished_sets
 from planner.solver.pipeline_loads import Matrix, Pricing, StageLoads
 from planner.solver.pipeline_precisions import least_period_within_limits, with_short_crossings
 from planner.solver.presolve.device_symmetry import interchangeable_devices
@@ -57,7 +57,10 @@ class _Stage:
 
 
 def best_pipeline(
-    problem: PlacementProblem, time_limit_s: float = inf, clock: Callable[[], float] = time.perf_counter
+    problem: PlacementProblem,
+    time_limit_s: float = inf,
+    clock: Callable[[], float] = time.perf_counter,
+    sets: FinishedSets | None = None,
 ) -> Pipeline | None:
     """Return the plan of least period found among those of one stage per device, and a bound on any plan's.
 
@@ -67,10 +70,12 @@ def best_pipeline(
     ----------
     time_limit_s
         Seconds after which no further plan is looked for; a search that would take longer is not begun.
+    sets
+        `finished_sets` of the problem, where they are at hand.
     """
     deadline = clock() + time_limit_s
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
-    ideals, all_ideals = finished_sets(problem, units)
+    sets = sets or finished_sets(problem)
+    units, ideals = sets.units, sets.members
     classes = interchangeable_devices(problem)
     classes += [[d] for d, device in enumerate(problem.devices) if device.visit_of is not None]
     states = prod(len(members) + 1 for members in classes)
@@ -79,7 +84,7 @@ def best_pipeline(
     search = _Search(problem, units, classes)
     relaxed = StageLoads(problem, units, ideals, Pricing(is_bound=True))
     choice, bound_s = search.best(relaxed)
-    bound_holds = all_ideals and _is_pipeline(problem)
+    bound_holds = sets.are_all and _is_pipeline(problem)
     priced: list[tuple[float, Choice]] = []
     for plan in chain([] if choice is None else [choice], search.plans(ideals)):
         cost = evaluate(problem, plan)

@@ -37,6 +37,7 @@ from planner.solver.milp.assignment_constraints import implied_order
 from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
+from planner.solver.pipeline_ideals import finished_sets
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units
@@ -144,6 +145,7 @@ class _Search:
         self._serial: SerialDevices | None = None  # branches where a makespan is minimised
         self.root: Bound | None = None  # of all plans
         self._in_sequence: Bound | None = None  # the same where all that runs is added up
+        self._is_constructed = False  # whether a first plan was looked for
         self._excluded_from = inf  # the objective from which on plans are no longer looked for
         self._is_distrusted = False  # whether the solver failed, or denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
@@ -154,18 +156,12 @@ class _Search:
     def run(self) -> SolveResult:
         """Bound, then solve over more and more options until none that is left out can be better."""
         weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
-        bound_of_loads = 0.0
-        if PERIOD in self._problem.quantities and (
-            pipeline := best_pipeline(self._problem, _BOUND_SHARE * self._options.time_limit_s, self._clock)
-        ):
-            self._try(pipeline.choice)
-            bound_of_loads = sum(weights) * pipeline.bound_s
-            log.info("pipeline: %.9g, bound %.9g", pipeline.period_s, pipeline.bound_s)
-            if bound_of_loads >= self._good_enough:
-                return self._result(bound_of_loads)
+        bound_of_loads = sum(weights) * self._bound_of_pipelines()
+        if bound_of_loads >= self._good_enough:
+            return self._result(bound_of_loads)
+        self._construct_first()
         if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
             self._start_in_sequence()
-        self._construct_first()
         if not self._is_affordable(_TABLES_RATIO):
             self._improve()
             return self._result(bound_of_loads)
@@ -177,6 +173,26 @@ class _Search:
             kept = feasible_options(self._problem, self._objective / weights[0])
             dual.exclude_options(kept)
         return self._result(max(self._branch(dual), bound_of_loads))
+
+    def _bound_of_pipelines(self) -> float:
+        """Return seconds that no plan has a shorter period than; take the best plan of one stage per device.
+
+        Where these are too many to look at all, plans of some are of use only if no better search has one.
+        """
+        if PERIOD not in self._problem.quantities:
+            return 0.0
+        sets = finished_sets(self._problem)
+        if not sets.are_all:
+            self._construct_first()
+        if self._choice is not None and not sets.are_all:
+            return 0.0
+        most_s = _BOUND_SHARE * self._options.time_limit_s
+        pipeline = best_pipeline(self._problem, most_s, self._clock, sets)
+        if pipeline is None:
+            return 0.0
+        self._try(pipeline.choice)
+        log.info("pipeline: %.9g, bound %.9g", pipeline.period_s, pipeline.bound_s)
+        return pipeline.bound_s
 
     def _solve_at_once(self) -> float:
         """Solve over all options, without a relaxation; return the proved bound."""
@@ -233,17 +249,27 @@ class _Search:
         """Return the node of all plans, once a first plan was looked for."""
         if self._choice is None and self._are_excludable(dual):
             self._construct(_SEARCH_RATIO * (self._clock() - self._began))
-        self._exclude_worse(dual)
-        start = dual.start_from(self._in_sequence)
-        root = Node(whole, dual.bound(self._branching_ends, whole, start, enough=self._good_enough))
+        root = Node(whole, self._bound_of_better(dual, whole, dual.start_from(self._in_sequence)))
         self.root = root.bound
         self.dual_value = root.bound.value
-        log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
-        self._take_best_of(dual)
         if self._choice is None and root.bound.value < inf:
             # Small problems are solved sooner than searched.
             self._construct(_SEARCH_RATIO * (self._clock() - self._began))
         return root
+
+    def _bound_of_better(self, dual: LagrangianDual, whole: Restriction, start: Bound | None) -> Bound:
+        """Return the bound on all plans that are better than the best one, which may be met meanwhile."""
+        while True:
+            objective = self._objective
+            self._exclude_worse(dual)
+            bound = dual.bound(self._branching_ends, whole, start, enough=self._good_enough)
+            log.info("relaxation: bound %.9g in %d rounds", bound.value, bound.rounds)
+            self._take_best_of(dual)
+            # Where a better plan leaves more out, the bound rises once more.
+            better = self._are_excludable(dual) and self._objective < objective * (1 - self._options.gap)
+            if not better or bound.value >= self._good_enough or self._clock() > self._branching_ends:
+                return bound
+            start = bound
 
     def _bound_before_branching(self, dual: LagrangianDual, root: Node) -> float:
         """Return what else bounds all plans: where none was met, and where single loads tell them apart."""
@@ -403,9 +429,18 @@ class _Search:
             self._try(improve(self._problem, self._choice, deadline, self._clock))
 
     def _construct_first(self) -> None:
-        """Look for a plan before anything that takes long, where it does."""
-        if self._choice is None and self._options_count >= _LARGE:
-            seconds = min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
+        """Look for a plan before anything that takes long, where it does; for a period for a good one.
+
+        What alone takes as long as the best plan is left out of the relaxation: so a period's bound is as
+        good as its plan.
+        """
+        if self._is_constructed:
+            return
+        self._is_constructed = True
+        seconds = min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
+        if any(term.quantity == PERIOD for term in self._problem.objective):
+            self._construct(seconds / 2)  # to better it takes as long again
+        elif self._choice is None and self._options_count >= _LARGE:
             self._constructed(self._clock() + seconds)
 
     def _is_affordable(self, ratio: float) -> bool:
