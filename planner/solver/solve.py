@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation where no plan is known: most is left for programs
+_PIPELINE_SHARE = 0.2  # of the time limit, for the best plan of one stage per device
 _SEQUENCE_SHARE = 0.45  # of the time limit, for the plan of least latency where a makespan is minimised
 _SEQUENCE_GAP = 2e-3  # at which that may end
 _BRANCH_SHARE = 0.85  # of the time limit, for the relaxation where a plan is known
@@ -186,7 +187,7 @@ class _Search:
             self._construct_first()
         if self._choice is not None and not sets.are_all:
             return 0.0
-        most_s = _BOUND_SHARE * self._options.time_limit_s
+        most_s = _PIPELINE_SHARE * self._options.time_limit_s
         pipeline = best_pipeline(self._problem, most_s, self._clock, sets)
         if pipeline is None:
             return 0.0
@@ -222,7 +223,7 @@ class _Search:
         if settled >= self._good_enough:
             return settled
         nodes, closed, count = [(root.bound.value, 0, root)], inf, 1
-        while nodes and nodes[0][0] < self._good_enough and self._clock() < self._branching_ends:
+        while nodes and self._is_open(max(nodes[0][0], settled)):
             _, _, node = heapq.heappop(nodes)
             further = self._expanded(dual, node)
             for child in further:
@@ -233,10 +234,16 @@ class _Search:
             else:
                 closed = min(closed, self._solve_node(node))
         log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._objective)
+        if settled >= self._good_enough:
+            return settled
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
         if self._size == (0, 0):
             self._end_without_programs(closed)
         return max(min(closed, self._excluded_from), settled)
+
+    def _is_open(self, bound: float) -> bool:
+        """Return whether plans of a bound are worth a branch, and there is time for it."""
+        return bound < self._good_enough and self._clock() < self._branching_ends
 
     def _end_without_programs(self, bound: float) -> None:
         """Say that the relaxation alone had a say; better the plan where it is not good enough."""
