@@ -446,7 +446,8 @@ class _Search:
         self._is_constructed = True
         seconds = min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
         if any(term.quantity == PERIOD for term in self._problem.objective):
-            self._construct(seconds / 2)  # to better it takes as long again
+            if self._options_count > _SMALL:
+                self._construct(seconds / 2)  # to better it takes as long again
         elif self._choice is None and self._options_count >= _LARGE:
             self._constructed(self._clock() + seconds)
 
