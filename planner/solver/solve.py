@@ -454,10 +454,12 @@ class _Search:
     def _is_affordable(self, ratio: float) -> bool:
         """Return whether there is time for what takes so many times as long as to price a plan per option.
 
-        Without a plan there always is: what follows may find one.
+        Without a plan there is until time is over: what follows may find one.
         """
+        if self._choice is None:
+            return self._has_time()
         options = self._options_count / len(self._problem.vertices)
-        return self._choice is None or ratio * options * self._pricing_s < self._left_s()
+        return ratio * options * self._pricing_s < self._left_s()
 
     def _share(self, keep: Sequence[Sequence[int]]) -> float:
         return sum(len(kept) for kept in keep) / self._options_count
