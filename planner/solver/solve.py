@@ -62,6 +62,7 @@ _FIRST_SHARE = 0.2  # of the time that is left, for that where no plan is known
 # option of a vertex: pricing takes longer on a slow machine, too.
 _TABLES_RATIO = 6.0
 _PROGRAM_RATIO = 200.0
+_BUILDS = 3.0  # times the seconds in which a program is built, until its solver may first look at the clock
 _NEARBY_SHARE = 0.3  # of the time so far, for programs around the best plan
 _STEP_SHARE = 0.05  # of the time limit, for one of them
 _HOPS = (1, 3, 8)  # tensors between a unit and one on whose device it may move
@@ -546,9 +547,11 @@ class _Search:
     ) -> float:
         if not self._has_time():
             return 0.0
+        began = time.perf_counter()
         program = build_program(self._problem.with_options(keep), self._makespan(), device_order, serial)
+        built_s = time.perf_counter() - began
         self._size = (program.lp.numVariables(), program.lp.numConstraints())
-        if not self._has_time():
+        if not self._has_time() or (self._choice is not None and self._left_s() < _BUILDS * built_s):
             return 0.0
         options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), self._least_time_s))
         began = time.perf_counter()
