@@ -6,6 +6,8 @@ PlannerError
 ├── DataError       calibration or evaluation data do not fit the model
 ├── ProblemError    a table of costs is no placement problem
 ├── SolverError     the solver is missing or gave no answer
+│   ├── SolverFailure    it is here, but failed, or its plan breaks a limit
+│   └── OutOfTimeError   no answer within the time limit
 ├── RebuildError    the mixed model or a stage is not what the plan says
 ├── NoPlanError     something was asked of a plan that was not found, or not delivered
 ├── OutputError     a plan folder cannot be written or read
@@ -37,6 +39,29 @@ class ProblemError(PlannerError):
 
 class SolverError(PlannerError):
     """The solver is missing or gave no answer."""
+
+
+class SolverFailure(SolverError):  # noqa: N818  failing is what it tells of
+    """The solver is here, but failed, or its plan breaks a limit."""
+
+
+class OutOfTimeError(SolverError):
+    """The solver had no answer within the time limit.
+
+    Parameters
+    ----------
+    what
+        What was not found.
+    remedy
+        Where more time is given.
+    """
+
+    def __init__(self, what: str, remedy: str = "raise solver.time_limit_s in the scenario") -> None:
+        super().__init__(f"{what}; {remedy}")
+        self.what, self.remedy = what, remedy
+
+    def __reduce__(self) -> tuple[type["OutOfTimeError"], tuple[str, str]]:
+        return OutOfTimeError, (self.what, self.remedy)
 
 
 class RebuildError(PlannerError):

@@ -2,6 +2,7 @@
 
 cache_command: the command `plan cache`
 command_parameters: parameters that several commands have
+command_clock: the time of a command that has a time limit
 commands: the command line of `plan`: its commands, and what becomes of errors
 compare_command: the command `plan compare`
 error_reports: the file that keeps the traceback of an internal error

@@ -35,6 +35,7 @@ from planner.scenario.several_models import SeveralModels
 from profiling.errors import ProfilingError, naming_runtime_errors
 from profiling.printable_text import one_line, reason, shown
 
+_INTERRUPTED_LINES = ("interrupted; measurements so far are kept, nothing was written",)
 _LONGEST_REASON = 300  # so that the name of a file has room behind it
 
 _PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
@@ -213,18 +214,22 @@ def solve(
     json: Json = False,
 ) -> int:
     """Solve a table of costs that comes from elsewhere: the planner's core alone."""
-    from planner.problem_io.solution import conflict_line
+    from planner.cli.command_clock import BEGAN, command_clock
+    from planner.problem_io.solution import as_interrupted, conflict_line
     from planner.problem_io.solve_file import SolverChanges, solve_file
     from planner.report.solution_table import answer_table
 
-    answer = solve_file(problem, SolverChanges(solver, time_limit_s, gap))
+    INTERRUPT.arm_for_answer()
+    answer = solve_file(problem, SolverChanges(solver, time_limit_s, gap), command_clock, BEGAN)
+    interrupted = ("interrupted: the best so far",) if INTERRUPT.seen else ()
+    if interrupted:
+        answer = as_interrupted(answer)
     if json:
         print_text(to_json(answer))
-    if answer.is_infeasible:
-        return fail(INFEASIBLE, conflict_line(answer))
-    if not json:
+    elif not answer.is_infeasible:
         terminal().print(answer_table(answer))
-    return OK
+    lines = (*interrupted, *((conflict_line(answer),) if answer.is_infeasible else ()))
+    return fail(INTERRUPTED if interrupted else INFEASIBLE if answer.is_infeasible else OK, *lines)
 
 
 @app.command(help_epilogue=examples("plan choose comparisons/fleet --class phone --bandwidth 5"))
@@ -421,9 +426,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     code, lines = _run(tokens)
-    if INTERRUPT.seen and code != OK:
+    if INTERRUPT.seen and code not in (OK, INTERRUPTED):
         # Whatever failed, failed because of the interrupt.
-        code, lines = INTERRUPTED, ("interrupted; measurements so far are kept, nothing was written",)
+        code, lines = INTERRUPTED, _INTERRUPTED_LINES
     sys.exit(fail(code, *lines))
 
 
@@ -438,7 +443,7 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     except (PlannerError, ProfilingError) as exc:
         return USAGE if isinstance(exc, UsageError) else BAD_INPUT, tuple(map(str, exc.args))
     except KeyboardInterrupt:
-        return INTERRUPTED, ()
+        return INTERRUPTED, _INTERRUPTED_LINES if INTERRUPT.seen else ()
     except OSError as exc:
         return BAD_INPUT, (f"{exc.filename or 'file system'}: {exc.strerror or exc}",)
     except MemoryError:

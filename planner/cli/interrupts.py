@@ -33,6 +33,16 @@ class _Interrupt:
         for number in interrupts():
             signal.signal(number, self)
 
+    def arm_for_answer(self) -> None:
+        """Note the first signal from now on, for who can end with an answer; the second ends the process."""
+        for number in interrupts():
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: object) -> None:
+        if self.seen:
+            leave_at_once(number, frame)
+        self.seen = True
+
     def __call__(self, _signal: int, _frame: object) -> None:
         self.seen = True
         raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """PROBLEM.json -> placement problem: names become indices, bytes become seconds on links."""
 
+from codecs import BOM_UTF8
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -78,7 +79,7 @@ def parse_spec(text: bytes, name: str) -> ProblemSpec:
     ProblemError
         With one line per fault: name, key and what would be right.
     """
-    spec, faults = check_problem(text)
+    spec, faults = check_problem(text.removeprefix(BOM_UTF8))  # some editors write it
     if spec is not None:
         faults = tuple(crosscheck(spec))
     if spec is None or faults:

@@ -86,14 +86,15 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     gap: float | None
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What the solver did."""
+class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the solver did; `interrupted` if it was asked for the best so far."""
 
     name: str
     runtime_s: float
     variables: int
     constraints: int
     peak_mib: float | None
+    interrupted: bool = False
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -107,7 +108,10 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything that `plan solve --json` prints."""
+    """Everything that `plan solve --json` prints.
+
+    `conflict_cut_short` if time ended the explanation: then fewer limits may conflict.
+    """
 
     format: int
     status: str
@@ -119,6 +123,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     costs: Costs | None = None
     models: tuple[ModelCosts, ...] = ()
     conflict: tuple[Binding, ...] = ()
+    conflict_cut_short: bool = False
 
     @property
     def is_infeasible(self) -> bool:
@@ -157,7 +162,14 @@ def answer_of(
             )
             for relaxation in (conflict.relaxations if conflict else ())
         )
-        return Answer(format=FORMAT, status=result.status.value, objective=goal, solver=run, conflict=binding)
+        return Answer(
+            format=FORMAT,
+            status=result.status.value,
+            objective=goal,
+            solver=run,
+            conflict=binding,
+            conflict_cut_short=conflict is not None and not conflict.minimal,
+        )
     cost = evaluate(problem, result.choice)
     names = [device.name for device in problem.devices]
     pairs = zip(problem.vertices, result.choice.options, strict=True)
@@ -216,6 +228,11 @@ def answer_of_several(
             _model_costs(part, own, requests_per_s) for part, own in zip(joint.parts, alone, strict=True)
         ),
     )
+
+
+def as_interrupted(answer: Answer) -> Answer:
+    """Return an answer that says that it was asked for before the search was over."""
+    return structs.replace(answer, solver=structs.replace(answer.solver, interrupted=True))
 
 
 def _model_costs(part: ModelPart, own: Answer, requests_per_s: float | None) -> ModelCosts:
@@ -284,7 +301,8 @@ def conflict_line(answer: Answer) -> str:
         for limit in answer.conflict
         if limit.least is not None
     ]
-    return f"infeasible: {conflict_sentence(budgets, alternatives)}"
+    text = conflict_sentence(budgets, alternatives, minimal=not answer.conflict_cut_short)
+    return f"infeasible: {text}"
 
 
 def _unit_text(binding: Binding) -> str:

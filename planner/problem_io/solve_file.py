@@ -1,17 +1,21 @@
 """The flow of `plan solve`: PROBLEM.json -> problem -> solve -> answer, with a conflict if there is none."""
 
+import time
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
-from planner.errors import UsageError
+from planner.errors import OutOfTimeError, SolverError, UsageError
 from planner.problem_io.loader import joint_problem_of, load_spec, problem_of, solver_options
 from planner.problem_io.schema import ProblemSpec
 from planner.problem_io.solution import Answer, answer_of, answer_of_several
 from planner.process_memory import peak_mib
-from planner.solver.backends import SOLVER_NAMES, SolverOptions
+from planner.solver.backends import SOLVER_NAMES, Clock, SolverOptions
 from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve
+
+_WRITING_SHARE = 0.25  # of the seconds that reading took: so many are kept to write the answer
+_LEAST_SHARE = 0.1  # of the time limit, for the solve: a short limit, too, is to find what is soon found
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,13 @@ class SolverChanges:
         )
 
 
-def solve_file(path: Path, changes: SolverChanges) -> Answer:
-    """Solve the problem of a file, as `solve_spec` does.
+def solve_file(
+    path: Path,
+    changes: SolverChanges,
+    clock: Clock = time.perf_counter,
+    began: float | None = None,
+) -> Answer:
+    """Solve the problem of a file, as `solve_spec` does; reading it is within the time limit, too.
 
     Raises
     ------
@@ -53,27 +62,50 @@ def solve_file(path: Path, changes: SolverChanges) -> Answer:
     SolverError
         If the solver ran out of time without an answer.
     """
-    return solve_spec(load_spec(path), changes)
+    reading = clock()
+    began = reading if began is None else began
+    return solve_spec(load_spec(path), changes, clock, began, reading)
 
 
-def solve_spec(spec: ProblemSpec, changes: SolverChanges) -> Answer:
+def solve_spec(
+    spec: ProblemSpec,
+    changes: SolverChanges,
+    clock: Clock = time.perf_counter,
+    began: float | None = None,
+    reading: float | None = None,
+) -> Answer:
     """Solve a problem; if no answer keeps its limits, say which of them cannot hold together.
 
-    The time limit bounds both: the explanation has what the solve leaves of it.
+    The time limit bounds all: reading, the solve, the explanation with what that leaves, and writing.
+
+    Parameters
+    ----------
+    clock
+        Returns seconds. Where it jumps ahead, the best answer so far is returned.
+    began, reading
+        When the time, and reading the problem, began; by default now.
 
     Raises
     ------
     SolverError
         If the solver ran out of time without an answer.
     """
+    reading = clock() if reading is None else reading
+    began = reading if began is None else began
     options = changes.applied_to(solver_options(spec))
     joint = joint_problem_of(spec) if spec.models else None
     problem = joint.problem if joint else problem_of(spec)
-    result = solve(problem, options)
+    writing_s = _WRITING_SHARE * (clock() - reading)
+    left_s = began + options.time_limit_s - writing_s - clock()
+    in_time = replace(options, time_limit_s=max(left_s, _LEAST_SHARE * options.time_limit_s))
+    try:
+        result = solve(problem, in_time, clock=clock)
+    except OutOfTimeError as exc:
+        raise SolverError(f"{exc.what}; give more with --time-limit-s") from exc
     conflict = None
     if result.choice is None:
-        left = replace(options, time_limit_s=options.time_limit_s - result.runtime_s)
-        conflict = find_conflict(problem, left)
+        left = replace(in_time, time_limit_s=max(0.0, in_time.time_limit_s - result.runtime_s))
+        conflict = find_conflict(problem, left, clock)
     if joint is not None:
         return answer_of_several(joint, result, spec.requests_per_s, peak_mib(), conflict)
     return answer_of(problem, result, peak_mib(), conflict)

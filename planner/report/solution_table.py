@@ -22,7 +22,8 @@ def answer_table(answer: Answer) -> RenderableType:
 
 def _devices_table(answer: Answer) -> Table:
     precisions = sorted({placed.precision for placed in answer.assignments})
-    table = new_table(f"{answer.status} answer", ("device",), ("units", *precisions, "busy ms"))
+    name = f"{answer.status} answer" + (", interrupted" if answer.solver.interrupted else "")
+    table = new_table(name, ("device",), ("units", *precisions, "busy ms"))
     busy = answer.costs.busy_s if answer.costs else {}
     for device, seconds in busy.items():
         on_device = [placed.precision for placed in answer.assignments if placed.device == device]

@@ -1,15 +1,19 @@
 """The solvers behind pulp: each takes an integer program as it is and returns its proved bound."""
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from math import inf
+from typing import Any
 
+import highspy
 import numpy as np
 import pulp
 from pulp.apis import coin_api
 
-from planner.errors import SolverError
+from planner.errors import SolverError, SolverFailure
 from planner.solver.result import SolveStatus
 from profiling.directories import temporary_folder
 
@@ -53,20 +57,29 @@ def solver_versions(name: str) -> dict[str, str]:
 
 
 Start = Mapping[pulp.LpVariable, float]
+Clock = Callable[[], float]
 _STATUS = {
     pulp.LpSolutionOptimal: SolveStatus.OPTIMAL,
     pulp.LpSolutionIntegerFeasible: SolveStatus.FEASIBLE,
     pulp.LpSolutionInfeasible: SolveStatus.INFEASIBLE,
 }
+_LEAST_TIME_S = 0.01  # HiGHS takes 0 for no limit in places
 
 
-def run_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start | None = None) -> float:
+def run_solver(
+    lp: pulp.LpProblem,
+    options: SolverOptions,
+    start: Start | None = None,
+    clock: Clock = time.perf_counter,
+) -> float:
     """Solve a program in place and return the proved bound of its objective.
 
     Parameters
     ----------
     start
         Values of some variables that a solution is known to have.
+    clock
+        Returns seconds. Where it jumps ahead, HiGHS ends as at its time limit; others do at that only.
 
     Returns
     -------
@@ -77,11 +90,13 @@ def run_solver(lp: pulp.LpProblem, options: SolverOptions, start: Start | None =
     Raises
     ------
     SolverError
-        If the solver is unknown, absent, or fails.
+        If the solver is unknown or absent.
+    SolverFailure
+        If it fails.
     """
     if options.name not in _SOLVERS:
         raise SolverError(f"no solver {options.name!r}; choose one of {', '.join(_SOLVERS)}")
-    return _SOLVERS[options.name](lp, options, start or {})
+    return _SOLVERS[options.name](lp, options, start or {}, clock)
 
 
 def solve_status(lp: pulp.LpProblem) -> SolveStatus | None:
@@ -101,12 +116,21 @@ def run_linear(lp: pulp.LpProblem) -> float:
     return float(pulp.value(lp.objective))
 
 
-class _StartedHighs(pulp.HiGHS):  # type: ignore[misc]
-    """HiGHS with a solution to start from, which pulp's own class cannot be given."""
+class _TimedHighs(pulp.HiGHS):  # type: ignore[misc]
+    """HiGHS with a solution to start from and a clock to end by, which pulp's own class cannot be given.
 
-    def __init__(self, start: Start, **options: object) -> None:
-        super().__init__(**options)
-        self.start = start
+    Python answers signals between HiGHS's looks at the clock, since those are calls of Python.
+    """
+
+    def __init__(self, start: Start, clock: Clock, time_limit_s: float, **options: object) -> None:
+        looks = [highspy.cb.HighsCallbackType.kCallbackMipInterrupt]
+        super().__init__(callbackTuple=(self._look, None), callbacksToActivate=looks, **options)
+        self.start, self.clock = start, clock
+        # From here on: to hand a large program over takes seconds as well.
+        self.deadline = clock() + time_limit_s
+
+    def _look(self, _kind: object, _message: str, _data: object, answer: Any, _user_data: object) -> None:
+        answer.user_interrupt = self.clock() > self.deadline
 
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Hand the solution over and run."""
@@ -114,10 +138,21 @@ class _StartedHighs(pulp.HiGHS):  # type: ignore[misc]
             places = np.array([variable.index for variable in self.start], dtype=np.int32)
             values = np.array(list(self.start.values()))
             lp.solverModel.setSolution(len(places), places, values)
+        left_s = max(self.deadline - self.clock(), _LEAST_TIME_S)
+        lp.solverModel.setOptionValue("time_limit", left_s)
         super().callSolver(lp)
 
+    def findSolutionValues(self, lp: pulp.LpProblem) -> tuple[int, int]:  # noqa: N802
+        """Take the solution over; pulp takes what was interrupted for solved."""
+        statuses: tuple[int, int] = super().findSolutionValues(lp)
+        if lp.solverModel.getObjectiveValue() < inf or statuses[0] == pulp.LpStatusInfeasible:
+            return statuses
+        return pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound
 
-def run_highs(lp: pulp.LpProblem, options: SolverOptions, start: Start, **changes: int) -> float:
+
+def run_highs(
+    lp: pulp.LpProblem, options: SolverOptions, start: Start, clock: Clock, **changes: int
+) -> float:
     """Solve with HiGHS and return its bound.
 
     One thread: two were slower in every case tried. No presolve: that of versions 1.12 to 1.15 runs
@@ -128,15 +163,16 @@ def run_highs(lp: pulp.LpProblem, options: SolverOptions, start: Start, **change
     changes
         Further options of HiGHS, as it names them.
     """
-    solver = _StartedHighs(
+    solver = _TimedHighs(
         start,
+        clock,
+        options.time_limit_s,
         **changes,
         msg=False,
         gapRel=options.gap,
         gapAbs=1e-6,
         threads=1,
         presolve="off",
-        timeLimit=options.time_limit_s,
         # Below the defaults (1e-6, 1e-7): limits are rows scaled to 1, which a plan must not visibly exceed.
         mip_feasibility_tolerance=1e-9,
         primal_feasibility_tolerance=1e-9,
@@ -145,7 +181,7 @@ def run_highs(lp: pulp.LpProblem, options: SolverOptions, start: Start, **change
     return float(lp.solverModel.getInfo().mip_dual_bound)
 
 
-def run_cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
+def run_cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start, _clock: Clock) -> float:
     """Solve with CBC; its bound stands only in its log, unless it proved the optimum."""
     with temporary_folder("cbc-") as folder:
         # pulp does not hand CBC's bound on.
@@ -173,19 +209,19 @@ def run_cbc(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
     return value - options.gap * abs(value)
 
 
-def _gurobi(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
+def _gurobi(lp: pulp.LpProblem, options: SolverOptions, start: Start, _clock: Clock) -> float:
     """Solve with Gurobi, where its package and a licence are."""
     _solve_installed(pulp.GUROBI, "gurobipy", lp, options, start)
     return float(lp.solverModel.ObjBound)
 
 
-def _scip(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
+def _scip(lp: pulp.LpProblem, options: SolverOptions, start: Start, _clock: Clock) -> float:
     """Solve with SCIP, where its package is."""
     _solve_installed(pulp.SCIP_PY, "pyscipopt", lp, options, start)
     return float(lp.solverModel.getDualbound())
 
 
-def _cplex(lp: pulp.LpProblem, options: SolverOptions, start: Start) -> float:
+def _cplex(lp: pulp.LpProblem, options: SolverOptions, start: Start, _clock: Clock) -> float:
     """Solve with CPLEX, where its package and a licence are."""
     _solve_installed(pulp.CPLEX_PY, "cplex", lp, options, start)
     return float(lp.solverModel.solution.MIP.get_best_objective())
@@ -211,10 +247,10 @@ def _run(lp: pulp.LpProblem, solver: pulp.LpSolver) -> None:
     try:
         lp.solve(solver)
     except pulp.PulpSolverError as exc:
-        raise SolverError(f"the solver failed: {exc}") from exc
+        raise SolverFailure(f"the solver failed: {exc}") from exc
 
 
-_SOLVERS: dict[str, Callable[[pulp.LpProblem, SolverOptions, Start], float]] = {
+_SOLVERS: dict[str, Callable[[pulp.LpProblem, SolverOptions, Start, Clock], float]] = {
     "highs": run_highs,
     "cbc": run_cbc,
     "gurobi": _gurobi,

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from planner.errors import SolverError
+from planner.errors import OutOfTimeError, SolverFailure
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
 from planner.problem.makespan import stage_order
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import SolverOptions
+from planner.solver.backends import Clock, SolverOptions
 from planner.solver.device_order import DeviceOrder
 from planner.solver.lagrangian.linear_quantity import parts_of_maximum
 from planner.solver.result import SolveResult, SolveStatus, replace_choice
@@ -36,13 +36,13 @@ def confirmed_cost(problem: PlacementProblem, choice: Choice, solver: str) -> Co
 
     Raises
     ------
-    SolverError
+    SolverFailure
         If it breaks a limit by more than a solver's tolerance.
     """
     cost = evaluate(problem, choice)  # the solver's own sum differs in the last digits
     if not is_feasible(problem, cost, tolerance=_TOLERANCE):
         # Seen with CBC 2.10.3, whose preprocessing loses a row of some infeasible programs.
-        raise SolverError(f"{solver} returned a plan that breaks a budget; try another solver")
+        raise SolverFailure(f"{solver} returned a plan that breaks a budget; try another solver")
     return cost
 
 
@@ -74,7 +74,11 @@ def is_among(
 
 
 def confirm(
-    problem: PlacementProblem, options: SolverOptions, result: SolveResult, dual_value: float | None
+    problem: PlacementProblem,
+    options: SolverOptions,
+    result: SolveResult,
+    dual_value: float | None,
+    clock: Clock = time.perf_counter,
 ) -> SolveResult:
     """Return the result if nothing speaks against it, else what is known for sure.
 
@@ -86,15 +90,15 @@ def confirm(
 
     Raises
     ------
-    SolverError
+    OutOfTimeError
         If a solver calls the limits impossible to keep and nothing confirms that in time.
     """
     if result.status is SolveStatus.INFEASIBLE:
-        return _confirm_infeasible(problem, options, result, dual_value)
+        return _confirm_infeasible(problem, options, result, dual_value, clock)
     is_maximum = any(parts_of_maximum(problem, term.quantity) for term in problem.objective)
     # The relaxation of a maximum stays far below most optima.
     if result.status is SolveStatus.OPTIMAL and is_maximum and _is_small(problem):
-        return _confirm_optimal(problem, options, result)
+        return _confirm_optimal(problem, options, result, clock)
     return result
 
 
@@ -104,36 +108,42 @@ def _is_small(problem: PlacementProblem) -> bool:
 
 
 def _confirm_infeasible(
-    problem: PlacementProblem, options: SolverOptions, result: SolveResult, dual_value: float | None
+    problem: PlacementProblem,
+    options: SolverOptions,
+    result: SolveResult,
+    dual_value: float | None,
+    clock: Clock,
 ) -> SolveResult:
     by_relaxation = dual_value == inf
-    if by_relaxation and not _is_small(problem):
+    left_s = options.time_limit_s - result.runtime_s
+    if by_relaxation and (left_s <= 0 or not _is_small(problem)):
         return result
-    began = time.perf_counter()
+    began = clock()
     # With a proof at hand, the explanation needs the time more than a second one.
     most_s = _CHECK_SHARE * result.runtime_s if by_relaxation else inf
-    left_s = options.time_limit_s - result.runtime_s
-    opinion = second_opinion(problem, options, max(min(left_s, most_s), LEAST_TIME_S))
-    result = replace(result, runtime_s=result.runtime_s + time.perf_counter() - began)
+    opinion = second_opinion(problem, options, max(min(left_s, most_s), LEAST_TIME_S), None, clock)
+    result = replace(result, runtime_s=result.runtime_s + clock() - began)
     if opinion.choice is not None and opinion.objective is not None:
         log.warning("infeasible for %s, but a second solver has a plan", options.name)
         bound = 0.0 if by_relaxation else max(dual_value or 0.0, 0.0)  # costs are not negative
         return replace_choice(replace(result, bound=bound), opinion.choice, opinion.objective)
     if opinion.is_infeasible or by_relaxation:
         return result
-    raise SolverError(
+    raise OutOfTimeError(
         f"{options.name} calls the limits impossible to keep, but no second solver agreed within "
-        f"{options.time_limit_s:g} s; raise solver.time_limit_s in the scenario"
+        f"{options.time_limit_s:.3g} s"
     )
 
 
-def _confirm_optimal(problem: PlacementProblem, options: SolverOptions, result: SolveResult) -> SolveResult:
+def _confirm_optimal(
+    problem: PlacementProblem, options: SolverOptions, result: SolveResult, clock: Clock
+) -> SolveResult:
     left_s = options.time_limit_s - result.runtime_s
     time_limit_s = min(left_s, max(LEAST_TIME_S, _CHECK_SHARE * result.runtime_s))
     if time_limit_s <= 0 or result.objective is None:
         return result
-    began = time.perf_counter()
-    opinion = second_opinion(problem, options, time_limit_s, result.choice)
+    began = clock()
+    opinion = second_opinion(problem, options, time_limit_s, result.choice, clock)
     if (
         opinion.choice is None
         or opinion.objective is None
@@ -146,5 +156,5 @@ def _confirm_optimal(problem: PlacementProblem, options: SolverOptions, result: 
         result.objective,
         opinion.objective,
     )
-    runtime_s = result.runtime_s + time.perf_counter() - began
+    runtime_s = result.runtime_s + clock() - began
     return replace_choice(replace(result, bound=0.0, runtime_s=runtime_s), opinion.choice, opinion.objective)

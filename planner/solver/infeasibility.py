@@ -8,10 +8,11 @@ from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import Limit, ObjectiveTerm
-from planner.solver.backends import SolverOptions
+from planner.solver.backends import Clock, SolverOptions
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.solve import solve
 
+_ENDING_SHARE = 0.04  # of the time, for what the last solve runs over
 _LEAST_TIME_S = 0.05  # a solve of less is over before it begins
 
 
@@ -49,7 +50,9 @@ class Conflict:
     minimal: bool = True
 
 
-def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict:
+def find_conflict(
+    problem: PlacementProblem, options: SolverOptions, clock: Clock = time.perf_counter
+) -> Conflict:
     """Return a minimal set of conflicting limits of a problem without a plan.
 
     A deletion filter (Chinneck and Dravnieks, "Locating minimal infeasible constraint sets in linear
@@ -59,50 +62,58 @@ def find_conflict(problem: PlacementProblem, options: SolverOptions) -> Conflict
     ----------
     options
         How problems are solved, two per limit; the time limit is that of all together.
+    clock
+        Returns seconds. Where it jumps ahead, the explanation is cut short.
     """
     conflicting, minimal = list(problem.limits), True
-    deadline = time.perf_counter() + options.time_limit_s
+    turns = _Turns(options, clock)
     # Without an objective a program ends with its first plan.
     for number, limit in enumerate(problem.limits):
         solves_left = len(problem.limits) - number + len(conflicting)
         fewer = [other for other in conflicting if other is not limit]
-        result = _solve(
-            replace(problem, limits=tuple(fewer), objective=()), _share(options, deadline, solves_left)
-        )
+        without = replace(problem, limits=tuple(fewer), objective=())
+        result = turns.solve(without, solves_left)
         if result is None:
             minimal = False
         elif result.status is SolveStatus.INFEASIBLE:
             conflicting = fewer
     relaxations = []
     for number, limit in enumerate(conflicting):
-        own_options = _share(options, deadline, len(conflicting) - number)
-        relaxations.append(_relax(problem, limit, own_options))
+        relaxations.append(_relax(problem, limit, turns, len(conflicting) - number))
     return Conflict(tuple(relaxations), minimal)
 
 
-def _share(options: SolverOptions, deadline: float, solves_left: int) -> SolverOptions:
-    """Return the options of the next solve: its part of the time that is left."""
-    return replace(options, time_limit_s=max(0.0, deadline - time.perf_counter()) / solves_left)
+class _Turns:
+    """Solves that share what is left of the time; none begins that may run over as far as an earlier one."""
+
+    def __init__(self, options: SolverOptions, clock: Clock) -> None:
+        self._options, self._clock = options, clock
+        self._ends = clock() + options.time_limit_s * (1 - _ENDING_SHARE)
+        self._overrun_s = 0.0
+
+    def solve(self, problem: PlacementProblem, solves_left: int) -> SolveResult | None:
+        """Return the answer of the next of some solves; None if time ended it, or would."""
+        began = self._clock()
+        share_s = max(0.0, self._ends - began) / solves_left
+        if share_s < _LEAST_TIME_S or self._ends - began < self._overrun_s:
+            return None
+        try:
+            return solve(problem, replace(self._options, time_limit_s=share_s), clock=self._clock)
+        except SolverError:  # out of time without an answer
+            return None
+        finally:
+            self._overrun_s = max(self._overrun_s, self._clock() - began - share_s)
 
 
-def _relax(problem: PlacementProblem, limit: Limit, options: SolverOptions) -> LimitRelaxation:
+def _relax(problem: PlacementProblem, limit: Limit, turns: _Turns, solves_left: int) -> LimitRelaxation:
     """Return the least value of a limited quantity under all other limits."""
     # Other limits on the same quantity go, too: they speak of the same value.
     relaxed = replace(problem.with_limit(limit.quantity, None), objective=(ObjectiveTerm(limit.quantity),))
-    result = _solve(relaxed, options)
+    result = turns.solve(relaxed, solves_left)
     if result is None or result.choice is None:
         return LimitRelaxation(limit, None, proved=result is not None)
     least = evaluate(relaxed, result.choice).value(limit.quantity)
     return LimitRelaxation(limit, least, proved=result.status is SolveStatus.OPTIMAL)
-
-
-def _solve(problem: PlacementProblem, options: SolverOptions) -> SolveResult | None:
-    if options.time_limit_s < _LEAST_TIME_S:
-        return None
-    try:
-        return solve(problem, options)
-    except SolverError:  # out of time without an answer
-        return None
 
 
 def conflict_sentence(budgets: Sequence[str], alternatives: Sequence[str], *, minimal: bool = True) -> str:

@@ -8,7 +8,7 @@ topological orders take their place.
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, product
 from math import inf, prod
@@ -18,7 +18,7 @@ import numpy as np
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
-from planner.solver.pipeline_ideals import finished_sets
+from planner.solver.pipeline_ideals import FinishedSets, finished_sets
 from planner.solver.pipeline_loads import Matrix, Pricing, StageLoads
 from planner.solver.pipeline_precisions import least_period_within_limits, with_short_crossings
 from planner.solver.presolve.device_symmetry import interchangeable_devices
@@ -56,7 +56,12 @@ class _Stage:
     last: int
 
 
-def best_pipeline(problem: PlacementProblem, time_limit_s: float = inf) -> Pipeline | None:
+def best_pipeline(
+    problem: PlacementProblem,
+    time_limit_s: float = inf,
+    clock: Callable[[], float] = time.perf_counter,
+    sets: FinishedSets | None = None,
+) -> Pipeline | None:
     """Return the plan of least period found among those of one stage per device, and a bound on any plan's.
 
     None if the network or the devices are too many for the search, or every plan found breaks a limit.
@@ -65,10 +70,12 @@ def best_pipeline(problem: PlacementProblem, time_limit_s: float = inf) -> Pipel
     ----------
     time_limit_s
         Seconds after which no further plan is looked for; a search that would take longer is not begun.
+    sets
+        `finished_sets` of the problem, where they are at hand.
     """
-    deadline = time.perf_counter() + time_limit_s
-    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
-    ideals, all_ideals = finished_sets(problem, units)
+    deadline = clock() + time_limit_s
+    sets = sets or finished_sets(problem)
+    units, ideals = sets.units, sets.members
     classes = interchangeable_devices(problem)
     classes += [[d] for d, device in enumerate(problem.devices) if device.visit_of is not None]
     states = prod(len(members) + 1 for members in classes)
@@ -77,14 +84,14 @@ def best_pipeline(problem: PlacementProblem, time_limit_s: float = inf) -> Pipel
     search = _Search(problem, units, classes)
     relaxed = StageLoads(problem, units, ideals, Pricing(is_bound=True))
     choice, bound_s = search.best(relaxed)
-    bound_holds = all_ideals and _is_pipeline(problem)
+    bound_holds = sets.are_all and _is_pipeline(problem)
     priced: list[tuple[float, Choice]] = []
     for plan in chain([] if choice is None else [choice], search.plans(ideals)):
         cost = evaluate(problem, plan)
         if is_feasible(problem, cost):
             priced.append((cost.period_s, plan))
         is_best = bound_holds and priced and min(period_s for period_s, _ in priced) <= bound_s
-        if is_best or time.perf_counter() > deadline:
+        if is_best or clock() > deadline:
             break
     if not priced:
         return None

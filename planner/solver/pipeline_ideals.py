@@ -1,6 +1,7 @@
 """The sets of units that a pipeline can have finished between two stages: all, or those of some orders."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import networkx as nx
 import numpy as np
@@ -12,11 +13,28 @@ from planner.problem.unit_dag import dependency_graph
 _MOST_IDEALS = 2000  # their pairs are a matrix of 32 MB per class of devices
 
 
-def finished_sets(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[np.bool_], bool]:
-    """Return ideal -> unit -> whether it is in, each after its parts, and whether these are all ideals.
+@dataclass(frozen=True, slots=True)
+class FinishedSets:
+    """Ideals of a problem's units, smallest first.
 
-    Shape [ideals, units].
+    Parameters
+    ----------
+    units
+        The vertices that are units.
+    members
+        Ideal -> unit -> whether it is in; shape [ideals, units].
+    are_all
+        Whether the units have no other ideals.
     """
+
+    units: list[int]
+    members: NDArray[np.bool_]
+    are_all: bool
+
+
+def finished_sets(problem: PlacementProblem) -> FinishedSets:
+    """Return all ideals, or those of a few orders where these are too many."""
+    units = [v for v, vertex in enumerate(problem.vertices) if not vertex.is_terminal]
     position = {v: i for i, v in enumerate(units)}
     # Units that are together form one block, since an edge each way makes a cycle.
     graph = dependency_graph(problem)
@@ -34,7 +52,7 @@ def finished_sets(problem: PlacementProblem, units: list[int]) -> tuple[NDArray[
     for row, ideal in enumerate(sorted(ideals, key=lambda ideal: (len(ideal), sorted(ideal)))):
         for block in ideal:
             membership[row, [position[v] for v in blocks.nodes[block]["members"]]] = True
-    return membership, complete
+    return FinishedSets(units, membership, complete)
 
 
 def _all_ideals(blocks: nx.DiGraph) -> set[frozenset[int]]:

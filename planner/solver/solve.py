@@ -10,11 +10,11 @@ from math import inf
 
 import numpy as np
 
-from planner.errors import SolverError
+from planner.errors import OutOfTimeError, SolverError, SolverFailure
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
-from planner.solver.backends import SolverOptions, run_solver, solve_status
+from planner.solver.backends import Clock, SolverOptions, run_solver, solve_status
 from planner.solver.confirmation import (
     LEAST_GAP,
     LEAST_TIME_S,
@@ -36,6 +36,7 @@ from planner.solver.milp.answer import decoded_choice
 from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
+from planner.solver.pipeline_ideals import finished_sets
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation where no plan is known: most is left for programs
+_PIPELINE_SHARE = 0.2  # of the time limit, for the best plan of one stage per device
 _SEQUENCE_SHARE = 0.45  # of the time limit, for the plan of least latency where a makespan is minimised
 _SEQUENCE_GAP = 2e-3  # at which that may end
 _BRANCH_SHARE = 0.85  # of the time limit, for the relaxation where a plan is known
@@ -59,6 +61,7 @@ _FIRST_SHARE = 0.2  # of the time that is left, for that where no plan is known
 # option of a vertex: pricing takes longer on a slow machine, too.
 _TABLES_RATIO = 6.0
 _PROGRAM_RATIO = 200.0
+_BUILDS = 3.0  # times the seconds in which a program is built, until its solver may first look at the clock
 _NEARBY_SHARE = 0.3  # of the time so far, for programs around the best plan
 _STEP_SHARE = 0.05  # of the time limit, for one of them
 _HOPS = (1, 3, 8)  # tensors between a unit and one on whose device it may move
@@ -71,10 +74,16 @@ _FARTHER = 5.0  # times as far where that found no plan
 _EXCLUDED_GAP = 0.5  # of the gap: below the best plan by less than is asked for, however numbers are rounded
 _BISECTION_SHARE = 0.2  # of what is left of the time, for the bound that it gives
 _SLACK = 1e-9  # relative: the relaxation adds the same costs in another order
+# Of the time limit, and times the seconds that pricing a plan takes: for what the last step runs over, and to
+# price the answer; at most so much of the time limit.
+_ENDING_SHARE, _ENDING_PRICINGS, _MOST_ENDING_SHARE = 0.02, 3.0, 0.2
 
 
 def solve(
-    problem: PlacementProblem, options: SolverOptions | None = None, start_plans: Sequence[Choice] = ()
+    problem: PlacementProblem,
+    options: SolverOptions | None = None,
+    start_plans: Sequence[Choice] = (),
+    clock: Clock = time.perf_counter,
 ) -> SolveResult:
     """Return the plan of least objective within the limits, with its proved bound.
 
@@ -86,6 +95,8 @@ def solve(
     ----------
     start_plans
         Choices to start from, such as the plans of the same problem under other costs.
+    clock
+        Returns seconds. Where it jumps ahead, the search ends with the best plan so far.
 
     Returns
     -------
@@ -97,12 +108,14 @@ def solve(
     SolverError
         If the solver is unknown, ends without an answer, or answers with a plan that breaks a limit.
     """
+    began, began_s = clock(), time.perf_counter()
     options = options or SolverOptions()
     options = replace(options, gap=max(options.gap, _SMALLEST_GAP))
     scaled = scale_units(merge_costless_units(problem))
-    search = _Search(scaled.problem, options, start_plans)
+    search = _Search(scaled.problem, options, start_plans, clock, began)
     result = search.run()
-    result = confirm(scaled.problem, options, result, search.dual_value)
+    result = confirm(scaled.problem, options, result, search.dual_value, clock)
+    result = replace(result, runtime_s=time.perf_counter() - began_s)
     if result.choice is None or result.objective is None or result.bound is None:
         return result
     objective = evaluate(problem, result.choice).objective
@@ -113,10 +126,15 @@ class _Search:
     """The best plan so far, and what is left of the time."""
 
     def __init__(
-        self, problem: PlacementProblem, options: SolverOptions, start_plans: Sequence[Choice] = ()
+        self,
+        problem: PlacementProblem,
+        options: SolverOptions,
+        start_plans: Sequence[Choice],
+        clock: Clock,
+        began: float,
     ) -> None:
         self._problem, self._options = problem, options
-        self._began = time.perf_counter()
+        self._clock, self._began = clock, began
         self._choice: Choice | None = None
         self._objective = inf
         self._size = (0, 0)
@@ -128,8 +146,9 @@ class _Search:
         self._serial: SerialDevices | None = None  # branches where a makespan is minimised
         self.root: Bound | None = None  # of all plans
         self._in_sequence: Bound | None = None  # the same where all that runs is added up
+        self._is_constructed = False  # whether a first plan was looked for
         self._excluded_from = inf  # the objective from which on plans are no longer looked for
-        self._contradicted = False  # whether the solver denied a plan at hand
+        self._is_distrusted = False  # whether the solver failed, or denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
         self._device_order = implied_order(problem)
         for choice in start_plans:
@@ -138,22 +157,16 @@ class _Search:
     def run(self) -> SolveResult:
         """Bound, then solve over more and more options until none that is left out can be better."""
         weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
-        bound_of_loads = 0.0
-        if PERIOD in self._problem.quantities and (
-            pipeline := best_pipeline(self._problem, _BOUND_SHARE * self._options.time_limit_s)
-        ):
-            self._try(pipeline.choice)
-            bound_of_loads = sum(weights) * pipeline.bound_s
-            log.info("pipeline: %.9g, bound %.9g", pipeline.period_s, pipeline.bound_s)
-            if bound_of_loads >= self._good_enough:
-                return self._result(bound_of_loads)
+        bound_of_loads = sum(weights) * self._bound_of_pipelines()
+        if bound_of_loads >= self._good_enough:
+            return self._result(bound_of_loads)
+        self._construct_first()
         if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
             self._start_in_sequence()
-        self._construct_first()
         if not self._is_affordable(_TABLES_RATIO):
             self._improve()
             return self._result(bound_of_loads)
-        dual = LagrangianDual(self._problem, time.perf_counter)
+        dual = LagrangianDual(self._problem, self._clock)
         if not dual.is_worth_while:
             return self._result(max(self._solve_at_once(), bound_of_loads))
         if self._choice is not None and len(weights) == 1 and weights[0] > 0:
@@ -161,6 +174,26 @@ class _Search:
             kept = feasible_options(self._problem, self._objective / weights[0])
             dual.exclude_options(kept)
         return self._result(max(self._branch(dual), bound_of_loads))
+
+    def _bound_of_pipelines(self) -> float:
+        """Return seconds that no plan has a shorter period than; take the best plan of one stage per device.
+
+        Where these are too many to look at all, plans of some are of use only if no better search has one.
+        """
+        if PERIOD not in self._problem.quantities:
+            return 0.0
+        sets = finished_sets(self._problem)
+        if not sets.are_all:
+            self._construct_first()
+        if self._choice is not None and not sets.are_all:
+            return 0.0
+        most_s = _PIPELINE_SHARE * self._options.time_limit_s
+        pipeline = best_pipeline(self._problem, most_s, self._clock, sets)
+        if pipeline is None:
+            return 0.0
+        self._try(pipeline.choice)
+        log.info("pipeline: %.9g, bound %.9g", pipeline.period_s, pipeline.bound_s)
+        return pipeline.bound_s
 
     def _solve_at_once(self) -> float:
         """Solve over all options, without a relaxation; return the proved bound."""
@@ -190,7 +223,7 @@ class _Search:
         if settled >= self._good_enough:
             return settled
         nodes, closed, count = [(root.bound.value, 0, root)], inf, 1
-        while nodes and nodes[0][0] < self._good_enough and time.perf_counter() < self._branching_ends:
+        while nodes and self._is_open(max(nodes[0][0], settled)):
             _, _, node = heapq.heappop(nodes)
             further = self._expanded(dual, node)
             for child in further:
@@ -201,10 +234,16 @@ class _Search:
             else:
                 closed = min(closed, self._solve_node(node))
         log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._objective)
+        if settled >= self._good_enough:
+            return settled
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
         if self._size == (0, 0):
             self._end_without_programs(closed)
         return max(min(closed, self._excluded_from), settled)
+
+    def _is_open(self, bound: float) -> bool:
+        """Return whether plans of a bound are worth a branch, and there is time for it."""
+        return bound < self._good_enough and self._clock() < self._branching_ends
 
     def _end_without_programs(self, bound: float) -> None:
         """Say that the relaxation alone had a say; better the plan where it is not good enough."""
@@ -216,18 +255,28 @@ class _Search:
     def _bounded(self, dual: LagrangianDual, whole: Restriction) -> Node:
         """Return the node of all plans, once a first plan was looked for."""
         if self._choice is None and self._are_excludable(dual):
-            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
-        self._exclude_worse(dual)
-        start = dual.start_from(self._in_sequence)
-        root = Node(whole, dual.bound(self._branching_ends, whole, start, enough=self._good_enough))
+            self._construct(_SEARCH_RATIO * (self._clock() - self._began))
+        root = Node(whole, self._bound_of_better(dual, whole, dual.start_from(self._in_sequence)))
         self.root = root.bound
         self.dual_value = root.bound.value
-        log.info("relaxation: bound %.9g in %d rounds", root.bound.value, root.bound.rounds)
-        self._take_best_of(dual)
         if self._choice is None and root.bound.value < inf:
             # Small problems are solved sooner than searched.
-            self._construct(_SEARCH_RATIO * (time.perf_counter() - self._began))
+            self._construct(_SEARCH_RATIO * (self._clock() - self._began))
         return root
+
+    def _bound_of_better(self, dual: LagrangianDual, whole: Restriction, start: Bound | None) -> Bound:
+        """Return the bound on all plans that are better than the best one, which may be met meanwhile."""
+        while True:
+            objective = self._objective
+            self._exclude_worse(dual)
+            bound = dual.bound(self._branching_ends, whole, start, enough=self._good_enough)
+            log.info("relaxation: bound %.9g in %d rounds", bound.value, bound.rounds)
+            self._take_best_of(dual)
+            # Where a better plan leaves more out, the bound rises once more.
+            better = self._are_excludable(dual) and self._objective < objective * (1 - self._options.gap)
+            if not better or bound.value >= self._good_enough or self._clock() > self._branching_ends:
+                return bound
+            start = bound
 
     def _bound_before_branching(self, dual: LagrangianDual, root: Node) -> float:
         """Return what else bounds all plans: where none was met, and where single loads tell them apart."""
@@ -248,15 +297,15 @@ class _Search:
 
     def _breaks_limits(self) -> bool:
         """Return whether the relaxation of separate units proves that there is no plan."""
-        if breaks_limits(self._problem, self._branching_ends, time.perf_counter):
+        if breaks_limits(self._problem, self._branching_ends, self._clock):
             self.dual_value = inf
         return self.dual_value == inf
 
     def _least_possible(self, dual: LagrangianDual, root: Node) -> float:
         """Return a value that no plan is below: bisected, as without what alone reaches it there is none."""
         least, tried = min(root.bound.value, self._excluded_from), self._good_enough
-        deadline = time.perf_counter() + _BISECTION_SHARE * self._left_s()
-        while least < tried < inf and time.perf_counter() < deadline:
+        deadline = self._clock() + _BISECTION_SHARE * self._left_s()
+        while least < tried < inf and self._clock() < deadline:
             middle = (least + tried) / 2
             below = dual.below(middle)
             least = max(least, min(middle, below.bound(deadline, root.within, root.bound, middle).value))
@@ -284,7 +333,7 @@ class _Search:
         if lowest < inf and self._choice is None:
             self._construct()
         open_nodes = [node for node in nodes if node.bound.value < self._good_enough]
-        if not open_nodes or self._contradicted:
+        if not open_nodes or self._is_distrusted:
             return lowest
         rest = (node.bound.value for node in nodes if node.bound.value >= self._good_enough)
         return min(self._solve_node(_union(whole, open_nodes)), min(rest, default=inf))
@@ -319,14 +368,14 @@ class _Search:
         self._look_among([mixed.options for mixed in node.bound.mixture], 0, node.within.order)
 
     def _look_among(self, plans: Sequence[Sequence[int]], hops: int, order: DeviceOrder) -> None:
-        began = time.perf_counter()
-        if self._nearby_s > _NEARBY_SHARE * (began - self._began) or self._contradicted or not plans:
+        began = self._clock()
+        if self._nearby_s > _NEARBY_SHARE * (began - self._began) or self._is_distrusted or not plans:
             return
         keep = nearby_options(self._problem, plans, hops)
         if not self._is_affordable(_PROGRAM_RATIO * self._share(keep)):
             return
         self._solve_over(keep, order, _STEP_SHARE * self._options.time_limit_s)
-        self._nearby_s += time.perf_counter() - began
+        self._nearby_s += self._clock() - began
 
     def _solve_node(self, node: Node) -> float:
         """Solve over more and more options of an order's plans until none left out can be better.
@@ -349,7 +398,7 @@ class _Search:
             # A plan with an option that was left out is no better than this.
             bound_of_rest = _least_left_out(option_bounds, keep)
             bound = min(bound, bound_of_rest)
-            if bound >= self._good_enough or self._left_s() <= 0 or self._contradicted:
+            if bound >= self._good_enough or self._left_s() <= 0 or self._is_distrusted:
                 return max(bound, value)
             # Options beyond the best plan so far are of no use; without one, look farther.
             farther = max(bound_of_rest, value + _FARTHER * (reach - value))
@@ -364,16 +413,16 @@ class _Search:
 
     def _construct(self, most_s: float = inf) -> None:
         """Look for a first plan, and for a better one near it."""
-        now = time.perf_counter()
+        now = self._clock()
         seconds = min(most_s, _SEARCH_SHARE * self._left_s())
         choice = self._constructed(now + seconds)
         if choice is not None:
-            self._try(improve(self._problem, choice, 2 * time.perf_counter() - now, time.perf_counter))
+            self._try(improve(self._problem, choice, 2 * self._clock() - now, self._clock))
 
     def _constructed(self, deadline: float) -> Choice | None:
         """Return a first plan, remembered; None if none was found in time."""
         began = time.perf_counter()
-        choice = construct(self._problem, deadline, time.perf_counter)
+        choice = construct(self._problem, deadline, self._clock)
         if choice is not None:
             self._try(choice)
             log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - began)
@@ -382,22 +431,34 @@ class _Search:
     def _improve(self) -> None:
         """Look for a better plan with what is left of the time, where it is too short to prove anything."""
         if self._choice is not None:
-            deadline = self._began + self._options.time_limit_s
-            self._try(improve(self._problem, self._choice, deadline, time.perf_counter))
+            deadline = self._clock() + self._left_s()
+            self._try(improve(self._problem, self._choice, deadline, self._clock))
 
     def _construct_first(self) -> None:
-        """Look for a plan before anything that takes long, where it does."""
-        if self._choice is None and self._options_count >= _LARGE:
-            seconds = min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
-            self._constructed(time.perf_counter() + seconds)
+        """Look for a plan before anything that takes long, where it does; for a period for a good one.
+
+        What alone takes as long as the best plan is left out of the relaxation: so a period's bound is as
+        good as its plan.
+        """
+        if self._is_constructed:
+            return
+        self._is_constructed = True
+        seconds = min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
+        if any(term.quantity == PERIOD for term in self._problem.objective):
+            if self._options_count > _SMALL:
+                self._construct(seconds / 2)  # to better it takes as long again
+        elif self._choice is None and self._options_count >= _LARGE:
+            self._constructed(self._clock() + seconds)
 
     def _is_affordable(self, ratio: float) -> bool:
         """Return whether there is time for what takes so many times as long as to price a plan per option.
 
-        Without a plan there always is: what follows may find one.
+        Without a plan there is until time is over: what follows may find one.
         """
+        if self._choice is None:
+            return self._has_time()
         options = self._options_count / len(self._problem.vertices)
-        return self._choice is None or ratio * options * self._pricing_s < self._left_s()
+        return ratio * options * self._pricing_s < self._left_s()
 
     def _share(self, keep: Sequence[Sequence[int]]) -> float:
         return sum(len(kept) for kept in keep) / self._options_count
@@ -422,8 +483,9 @@ class _Search:
             time_limit_s=self._options.time_limit_s * _SEQUENCE_SHARE,
             gap=max(self._options.gap, _SEQUENCE_GAP),
         )
+        began = self._clock()
         scaled = scale_units(replace(self._problem, limits=limits, objective=latency)).problem
-        search = _Search(scaled, options)
+        search = _Search(scaled, options, (), self._clock, began)
         try:
             sequential = search.run()
         except SolverError:
@@ -434,7 +496,11 @@ class _Search:
             self._try(sequential.choice)
 
     def _left_s(self) -> float:
-        return self._options.time_limit_s - (time.perf_counter() - self._began)
+        """Return the seconds that are left for the search; the time limit holds what ends it, too."""
+        limit_s = self._options.time_limit_s
+        pricing_s = 0.0 if self._pricing_s == inf else self._pricing_s
+        ending_s = min(_ENDING_SHARE * limit_s + _ENDING_PRICINGS * pricing_s, _MOST_ENDING_SHARE * limit_s)
+        return limit_s - ending_s - (self._clock() - self._began)
 
     def _solve_over(
         self,
@@ -453,12 +519,41 @@ class _Search:
             Seconds after which it ends, if there are more left.
         serial
             Devices that run a unit which is on every path: plans of which this is not true are left out.
+
+        Raises
+        ------
+        SolverFailure
+            If the solver fails where no plan is at hand, nor soon found.
         """
-        program = build_program(self._problem.with_options(keep), self._makespan(), device_order, serial)
-        self._size = (program.lp.numVariables(), program.lp.numConstraints())
-        options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), LEAST_TIME_S))
+        try:
+            return self._solved_over(keep, device_order, most_s, serial)
+        except SolverFailure as exc:
+            if self._choice is None:
+                self._construct(_SEARCH_RATIO * (self._clock() - self._began))
+            if self._choice is None:
+                raise
+            log.warning("%s; the best plan so far has %.9g", exc, self._objective)
+        self._is_distrusted = True
+        return 0.0
+
+    def _solved_over(
+        self,
+        keep: Sequence[Sequence[int]],
+        device_order: DeviceOrder,
+        most_s: float,
+        serial: frozenset[int],
+    ) -> float:
+        if not self._has_time():
+            return 0.0
         began = time.perf_counter()
-        scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice))
+        program = build_program(self._problem.with_options(keep), self._makespan(), device_order, serial)
+        built_s = time.perf_counter() - began
+        self._size = (program.lp.numVariables(), program.lp.numConstraints())
+        if not self._has_time() or (self._choice is not None and self._left_s() < _BUILDS * built_s):
+            return 0.0
+        options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), self._least_time_s))
+        began = time.perf_counter()
+        scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice), self._clock)
         status = solve_status(program.lp)
         log.info(
             "%s: %d variables, %d constraints, %s, scaled bound %.9g, %.2f s",
@@ -481,6 +576,14 @@ class _Search:
             return self._denied(f"a bound of {bound:.9g}")
         return bound
 
+    @property
+    def _least_time_s(self) -> float:
+        """Seconds that a program has at least: without a plan, so that a short time limit may give one."""
+        return LEAST_TIME_S if self._choice is None else 0.0
+
+    def _has_time(self) -> bool:
+        return self._left_s() > -self._least_time_s
+
     def _is_among(
         self,
         keep: Sequence[Sequence[int]],
@@ -495,7 +598,7 @@ class _Search:
     def _denied(self, claim: str) -> float:
         """Return the bound that needs no proof, 0: the solver's claim contradicts the plan at hand."""
         log.warning("%s proves %s, but there is a plan with %.9g", self._options.name, claim, self._objective)
-        self._contradicted = True
+        self._is_distrusted = True
         return 0.0
 
     def _makespan(self) -> float:
@@ -507,15 +610,14 @@ class _Search:
         return self._objective / terms[0].weight if terms[0].weight else inf
 
     def _result(self, bound: float) -> SolveResult:
-        runtime_s = time.perf_counter() - self._began
+        runtime_s = self._clock() - self._began
         variables, constraints = self._size
         run_facts = (runtime_s, self._options.name, variables, constraints)
         if self._choice is None:
             if bound == inf:
                 return SolveResult(SolveStatus.INFEASIBLE, None, None, None, *run_facts)
-            raise SolverError(
-                f"{self._options.name} found no plan within {self._options.time_limit_s:g} s; "
-                "raise solver.time_limit_s in the scenario"
+            raise OutOfTimeError(
+                f"{self._options.name} found no plan within {self._options.time_limit_s:.3g} s"
             )
         bound = float(min(max(bound, 0.0), self._objective))  # costs are not negative
         close = self._objective - bound <= OPTIMAL_GAP * abs(self._objective) + LEAST_GAP

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -616,6 +617,87 @@ def test_help_shows_examples(call):
     _, out, _ = call("--help")
     assert "plan scenarios/quickstart.yaml" in out
     assert "Exit codes" in out
+
+
+def hard_problem() -> dict[str, object]:
+    """Return a ladder whose rungs cross a tight split of memory: no solver proves its optimum soon."""
+    random_numbers, count = random.Random(20), 90
+    devices = [f"d{d}" for d in range(3)]
+    units = []
+    for u in range(count):
+        weight, work = random_numbers.lognormvariate(0, 1.2), random_numbers.lognormvariate(0, 1)
+        rows = [("fp32", 1.0, 1.0, 0.0), ("int8", random_numbers.uniform(0.3, 1.1), 0.25, weight * 1e-3)]
+        units.append(
+            {
+                "name": f"u{u}",
+                "options": [
+                    {
+                        "device": device,
+                        "precision": precision,
+                        "seconds": work * share / (1 + 3 * d),
+                        "weight_bytes": 1e6 * weight * size,
+                        "noise_power": noise,
+                    }
+                    for d, device in enumerate(devices)
+                    for precision, share, size, noise in rows
+                ],
+            }
+        )
+    weights = sum(unit["options"][0]["weight_bytes"] for unit in units)
+    noise = sum(unit["options"][1]["noise_power"] for unit in units)
+    readers = [
+        [f"u{u + 1}", *([f"u{count - 1 - u}"] if u < count // 2 - 1 else [])] for u in range(count - 1)
+    ]
+    tensors = [
+        {"name": f"t{u}", "from": f"u{u}", "to": to, "bytes": random_numbers.uniform(1e4, 1e6)}
+        for u, to in enumerate(readers)
+    ]
+    return {
+        "devices": [{"name": device} for device in devices],
+        "links": [{"from": a, "to": b, "bytes_per_s": 1e6} for a in devices for b in devices if a != b],
+        "precisions": {"fp32": "float", "int8": "int8"},
+        "formats": [{"name": "int8"}],
+        "units": units,
+        "tensors": tensors,
+        "limits": [
+            *({"measure": "memory", "of": d, "at_most": 0.22 * weights} for d in devices),
+            {"measure": "noise", "at_most": 0.75 * noise},
+        ],
+        "objective": [{"measure": "latency"}],
+    }
+
+
+def test_an_interrupt_of_a_solve_gives_the_best_plan_so_far(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(hard_problem()))
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "planner",
+            "-v",
+            "solve",
+            path,
+            "--json",
+            "--gap",
+            "0",
+            "--time-limit-s",
+            "300",
+        ],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while "best plan" not in (line := process.stderr.readline()) and "variables" not in line:
+        assert line, "it ended"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    answer = json.loads(out)
+    assert process.returncode == 130
+    assert "interrupted: the best so far" in err
+    assert answer["solver"]["interrupted"]
+    assert 0 < answer["objective"]["bound"] < answer["objective"]["value"]
+    assert len(answer["assignments"]) == 90
 
 
 @pytest.mark.parametrize("delay_s", [0.1, 0.2, 0.4])

@@ -6,6 +6,7 @@ elimination_order: the order in which variables leave a sum of tables
 linear_quantity: what a second, a byte or a joule counts in a quantity
 option_table: costs of all options in a row, and which of them differ to tensors
 path_lengths: how long a request takes along paths of units, as tables
+path_regions: where paths part and meet again, so that what one device works between adds up
 path_master: the linear program that mixes plans where makespans count the longest path
 relaxation: the problem without limits: a sum of tables over neighbouring units
 restricted_master: the linear program of the plans met so far, for the next multipliers

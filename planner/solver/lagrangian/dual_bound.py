@@ -356,7 +356,8 @@ class LagrangianDual:
         if self.paths is None:
             return Prices(tuple(prices))
         graph = self.paths.graph
-        flow = graph.flow([0.0] * len(graph.segments), list(amounts.values()))
+        edges = [float(segment.device is None) for segment in graph.segments]
+        flow = graph.flow(edges, list(amounts.values()))
         return Prices(tuple(prices), tuple(map(float, flow)))
 
     def _exclude_breaking_options(self) -> None:

@@ -1,8 +1,9 @@
 """How long a request takes along paths of units: tables over the options of neighbours.
 
 No path of units takes longer than the makespan: each device runs one stage, which a path that left it does
-not enter again, and a stage works on all that the path has on it before its tensors go on. So no mean of
-paths takes longer either, that is, no flow of one unit from the source to the sink.
+not enter again, and a stage works on all that the path has on it before its tensors go on. Where paths part
+and meet again, what one device works between takes no less time than a path that goes through it. So no mean
+of paths takes longer either, that is, no flow of one unit from the source to the sink.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.tensors import FLOAT, Flow, WireForm
 from planner.solver.lagrangian.elimination_order import Scope
+from planner.solver.lagrangian.path_regions import regions
 from planner.solver.lagrangian.relaxation import AddedTables, LagrangianRelaxation
 from planner.solver.lagrangian.tree_decomposition import Table
 
@@ -35,12 +37,20 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Edges in a row, with nothing that branches off between them."""
+    """Edges in a row, with nothing that branches off between them; or what a device works in a region.
+
+    Parameters
+    ----------
+    device, units
+        Of these units the work on the device; None where the segment has edges.
+    """
 
     tail: int
     head: int
     model: int
     edges: tuple[int, ...]
+    device: int | None = None
+    units: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class PathGraph:
 
     def __init__(self, problem: PlacementProblem) -> None:
         self.edges = tuple(_edges(problem))
-        self.segments = tuple(_segments(self.edges))
+        self.segments = (*_segments(self.edges), *_stages(problem, self.edges))
         leaving: dict[int, list[int]] = {}
         for number, segment in enumerate(self.segments):
             leaving.setdefault(segment.tail, []).append(number)
@@ -138,17 +148,21 @@ class PathLengths:
             )
             for v, vertex in enumerate(self.problem.vertices)
         ]
+        self._work_s = [np.array([o.seconds for o in vertex.options]) for vertex in self.problem.vertices]
 
     def without(self, devices: frozenset[int]) -> "CountedLengths":
         """Return the lengths with the work of some devices left out."""
         left_out = np.isin(np.arange(len(self.problem.devices)), list(devices))
         on_device = self._relaxation.devices
-        unit_s = [np.where(left_out[on_device[v]], 0.0, row) for v, row in enumerate(self._unit_s)]
+        unit_s, work_s = (
+            [np.where(left_out[on_device[v]], 0.0, row) for v, row in enumerate(rows)]
+            for rows in (self._unit_s, self._work_s)
+        )
         factors = [
             [(one.edge, tuple(self._counted(scope, one, left_out))) for one in row]
             for (_, scope), row in zip(self._relaxation.tensor_scopes, self._of_factor, strict=True)
         ]
-        return CountedLengths(self.graph, self._relaxation, unit_s, factors)
+        return CountedLengths(self.graph, self._relaxation, unit_s, work_s, factors)
 
     def _counted(self, scope: Scope, tables: _EdgeTables, left_out: NDArray[np.bool_]) -> Iterator[Table]:
         """Yield the seconds of an edge by each way to cross."""
@@ -165,11 +179,15 @@ class PathLengths:
 
 @dataclass(frozen=True, slots=True)
 class CountedLengths:
-    """The seconds of paths: vertex -> option's, and tensor's table -> (edge, way to cross -> table)."""
+    """The seconds of paths: vertex -> option's, and tensor's table -> (edge, way to cross -> table).
+
+    `unit_s` has what starts a stage besides, `work_s` the units' own seconds.
+    """
 
     graph: PathGraph
     relaxation: LagrangianRelaxation
     unit_s: Sequence[Table]
+    work_s: Sequence[Table]
     factors: Sequence[Sequence[tuple[int, tuple[Table, ...]]]]
 
     def weighed(self, flow: Sequence[float]) -> AddedTables:
@@ -181,7 +199,14 @@ class CountedLengths:
                 on_edge[e] += share
                 if (head := self.graph.edges[e].head) >= 0:
                     through[head] += share
+            if segment.device is not None and segment.head >= 0:
+                through[segment.head] += share
         unary = [row * share for row, share in zip(self.unit_s, through, strict=True)]
+        for share, segment in zip(flow, self.graph.segments, strict=True):
+            for v in segment.units if share > 0 else ():
+                unary[v] += share * np.where(
+                    self.relaxation.devices[v] == segment.device, self.work_s[v], 0.0
+                )
         tensors = []
         for row in self.factors:
             used = [(on_edge[e], ways) for e, ways in row if on_edge[e] > 0]
@@ -209,7 +234,23 @@ class CountedLengths:
             for e, ways in row:
                 table = ways[way]
                 seconds[e] += table[tuple(min(i, n - 1) for i, n in zip(index, table.shape, strict=True))]
-        return tuple(float(seconds[list(segment.edges)].sum()) for segment in self.graph.segments)
+        worked = self._worked(choice)
+        return tuple(
+            float(seconds[list(segment.edges)].sum()) + worked.get(s, 0.0)
+            for s, segment in enumerate(self.graph.segments)
+        )
+
+    def _worked(self, choice: Choice) -> dict[int, float]:
+        """Return the segment of each device in a region -> its seconds, with those of the unit behind it."""
+        own_s = [float(row[o]) for row, o in zip(self.work_s, choice.options, strict=True)]
+        at = [int(row[o]) for row, o in zip(self.relaxation.devices, choice.options, strict=True)]
+        worked = {}
+        for s, segment in enumerate(self.graph.segments):
+            if segment.device is not None:
+                head = segment.head
+                worked[s] = sum(own_s[v] for v in segment.units if at[v] == segment.device)
+                worked[s] += float(self.unit_s[head][choice.options[head]]) if head >= 0 else 0.0
+        return worked
 
 
 class _FlowSeconds:
@@ -344,6 +385,15 @@ def _edges(problem: PlacementProblem) -> Iterator[Edge]:
             yield Edge(BEGIN, v, vertex.model)
         if not vertex.is_terminal and v not in written:
             yield Edge(v, END, vertex.model)
+
+
+def _stages(problem: PlacementProblem, edges: Sequence[Edge]) -> Iterator[Segment]:
+    """Yield what each device works in regions: no path through one that has units there takes longer."""
+    for region in regions([(edge.tail, edge.head) for edge in edges], BEGIN, END):
+        model = problem.vertices[region.nodes[0]].model
+        on = {option.device for v in region.nodes for option in problem.vertices[v].options}
+        for device in sorted(on):
+            yield Segment(region.tail, region.head, model, (), device, region.nodes)
 
 
 def _segments(edges: Sequence[Edge]) -> Iterator[Segment]:

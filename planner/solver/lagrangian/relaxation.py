@@ -58,11 +58,14 @@ class _Factor:
     ----------
     edges
         (axis of a producer, axis of its consumer) where both are units: these are kept in order.
+    share
+        What part of a tensor's cost the tables have: it costs no less than a table by this.
     """
 
     scope: Scope
     flow: int = 0
     edges: tuple[tuple[int, int], ...] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class LagrangianRelaxation:
         self.tensor_scopes = [(factor.flow, factor.scope) for factor, _ in tables]
         tables += self._rules()
         self._factors = [factor for factor, _ in tables]
-        self._stacks = stacked([ways for _, ways in tables])
+        self._stacks = stacked([ways for _, ways in tables], [factor.share for factor in self._factors])
         self._backward: list[Table | None] = [None] * len(self._factors)
         # A table per vertex, then one per factor, in the order in which `_weighed` gives them.
         scopes: list[Scope] = [(v,) for v in range(len(self._sizes))]
@@ -305,7 +308,7 @@ class LagrangianRelaxation:
         share = 1.0 / len(scopes)
         return [
             (
-                _Factor(scope, f, self._edges(flow, scope)),
+                _Factor(scope, f, self._edges(flow, scope), share),
                 self._ways(flow, scope, flow.consumers if len(scopes) == 1 else scope[1:], share),
             )
             for scope in scopes

@@ -20,10 +20,13 @@ class TableStack:
     ----------
     ways
         Way to cross -> row -> the tables of all numbers, along the first axis.
+    shares
+        Of all numbers: what part of its tensor's cost a table has.
     """
 
     numbers: tuple[int, ...]
     ways: Ways
+    shares: tuple[float, ...]
 
     def weighed(self, weights: Sequence[float], added: Sequence[Sequence[Table]] = ()) -> list[Table]:
         """Return, in the order of numbers, the weighted sum of rows by the cheapest way.
@@ -71,8 +74,9 @@ class TableStack:
         )
 
     def without_above(self, row: int, most: float) -> "TableStack":
-        """Return the tables, infinite in the first row where another row has more than this."""
-        return replace(self, ways=tuple(_without_above(rows, row, most) for rows in self.ways))
+        """Return the tables, infinite in the first row where the tensor has more than this of another row."""
+        shares = np.array(self.shares)
+        return replace(self, ways=tuple(_without_above(rows, row, most * shares) for rows in self.ways))
 
     def most_difference(self, row: int) -> float:
         """Return the largest difference of a table's entries in a row."""
@@ -83,8 +87,14 @@ class TableStack:
         return most
 
 
-def stacked(tables: Sequence[Ways]) -> list[TableStack]:
-    """Return all tables, those of equal shapes in one stack."""
+def stacked(tables: Sequence[Ways], shares: Sequence[float]) -> list[TableStack]:
+    """Return all tables, those of equal shapes in one stack.
+
+    Parameters
+    ----------
+    shares
+        What part of its tensor's cost each has.
+    """
     alike: dict[object, list[int]] = {}
     for number, ways in enumerate(tables):
         alike.setdefault(tuple(tuple(t.shape for t in rows) for rows in ways), []).append(number)
@@ -95,6 +105,7 @@ def stacked(tables: Sequence[Ways]) -> list[TableStack]:
                 tuple(np.stack([tables[n][way][row] for n in numbers]) for row in range(len(rows)))
                 for way, rows in enumerate(tables[numbers[0]])
             ),
+            tuple(shares[n] for n in numbers),
         )
         for numbers in alike.values()
     ]
@@ -120,6 +131,6 @@ def _least(ways: Sequence[Table]) -> Table:
     return ways[0] if len(ways) == 1 else np.minimum.reduce(np.broadcast_arrays(*ways))
 
 
-def _without_above(rows: tuple[Table, ...], row: int, most: float) -> tuple[Table, ...]:
-    above = rows[row] > most
+def _without_above(rows: tuple[Table, ...], row: int, most: Table) -> tuple[Table, ...]:
+    above = rows[row] > most.reshape(-1, *[1] * (rows[row].ndim - 1))
     return (np.where(above, inf, rows[0]), *rows[1:]) if above.any() else rows

@@ -1,16 +1,19 @@
 import json
+import time
 from dataclasses import replace
 
 import pytest
 from repository import ROOT
 
-from planner.errors import ProblemError, UsageError
+from planner.errors import OutOfTimeError, ProblemError, SolverError, UsageError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.quantities import CostMetric, Limit, Quantity
+from planner.problem_io import solve_file as solving_file
 from planner.problem_io.loader import load_problem
+from planner.problem_io.solution import conflict_line
 from planner.problem_io.solve_file import SolverChanges, solve_file
 from planner.solver.backends import SolverOptions
-from planner.solver.infeasibility import find_conflict
+from planner.solver.infeasibility import Conflict, find_conflict
 from planner.solver.solve import solve
 
 EXAMPLE = ROOT / "scenarios" / "problem.json"
@@ -24,6 +27,36 @@ def test_a_file_is_answered_as_its_problem_is():
     assert answer.objective.value == pytest.approx(result.objective)
     assert answer.costs.latency_s == pytest.approx(evaluate(problem, result.choice).latency_s)
     assert answer.conflict == ()
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text(EXAMPLE.read_text(), encoding="utf-8-sig")
+    assert solve_file(path, SolverChanges()).assignments == solve_file(EXAMPLE, SolverChanges()).assignments
+
+
+def test_who_has_no_answer_in_time_is_told_of_the_option_of_the_command(monkeypatch):
+    def late(*_, **__):
+        raise OutOfTimeError("highs found no plan within 1 s")
+
+    monkeypatch.setattr(solving_file, "solve", late)
+    with pytest.raises(SolverError, match="found no plan within 1 s; give more with --time-limit-s"):
+        solve_file(EXAMPLE, SolverChanges())
+
+
+def test_time_before_the_file_is_read_counts():
+    limits = []
+
+    def solved(problem, options, clock):
+        limits.append(options.time_limit_s)
+        return solve(problem, options, clock=clock)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solving_file, "solve", solved)
+        solve_file(EXAMPLE, SolverChanges(time_limit_s=100.0), time.perf_counter, time.perf_counter() - 40)
+        solve_file(EXAMPLE, SolverChanges(time_limit_s=100.0), time.perf_counter, time.perf_counter() - 400)
+    assert 0 < limits[0] < 60
+    assert limits[1] == 10
 
 
 def test_limits_that_cannot_hold_together_are_named(tmp_path):
@@ -72,3 +105,16 @@ def test_an_explanation_without_time_says_that_it_is_cut_short():
     assert not conflict.minimal
     assert len(conflict.relaxations) == len(impossible.limits)
     assert all(relaxation.least is None and not relaxation.proved for relaxation in conflict.relaxations)
+
+
+def test_an_explanation_that_was_cut_short_says_so_in_its_line(monkeypatch, tmp_path):
+    content = json.loads(EXAMPLE.read_text())
+    content["limits"] = [{"measure": "latency", "at_most": 1e-12}, {"measure": "noise", "at_most": 1.0}]
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(content))
+    whole = solve_file(path, SolverChanges())
+    assert not whole.conflict_cut_short
+    assert "ran out of time" not in conflict_line(whole)
+    monkeypatch.setattr(solving_file, "find_conflict", lambda *_: Conflict((), minimal=False))
+    cut_short = solve_file(path, SolverChanges())
+    assert cut_short.conflict_cut_short

@@ -74,6 +74,17 @@ def test_a_linear_program_has_the_prices_of_its_rows():
     assert sum(w * x.value() for w, x in zip(WEIGHTS, taken, strict=True)) == pytest.approx(ROOM)
 
 
+def test_highs_ends_where_the_clock_jumps_ahead():
+    lp = pulp.LpProblem("equal_halves", pulp.LpMinimize)  # whose tree of branches has 2 ** 50 leaves
+    taken = [lp.add_variable(f"x_{n}", 0, 1, pulp.LpBinary) for n in range(50)]
+    lp.addConstraint(pulp.lpSum(2 * x for x in taken) == 49, "odd")
+    lp.setObjective(pulp.lpSum(taken))
+    looks = iter([0.0, 0.0])
+    run_solver(lp, SolverOptions(time_limit_s=3600.0), clock=lambda: next(looks, 1e9))
+    assert lp.status == pulp.LpStatusNotSolved
+    assert lp.sol_status == pulp.LpSolutionNoSolutionFound
+
+
 def test_a_solver_that_nobody_knows_is_refused_with_the_known_ones():
     lp, _ = knapsack()
     with pytest.raises(SolverError, match="no solver 'best'; choose one of highs, cbc, gurobi, cplex, scip"):

@@ -12,7 +12,7 @@ from strategies import problems
 
 import planner.solver.confirmation as confirming
 import planner.solver.solve as solving
-from planner.errors import SolverError
+from planner.errors import SolverError, SolverFailure
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
@@ -125,14 +125,32 @@ def test_infeasible_needs_a_second_solver_or_the_relaxation():
 
 
 def test_a_bound_above_the_plan_at_hand_is_dropped(monkeypatch, caplog):
-    def wrong(lp, options, start):
-        return run_solver(lp, options, start) * 3
-
-    monkeypatch.setattr(solving, "run_solver", wrong)
+    monkeypatch.setattr(solving, "run_solver", lambda *program: run_solver(*program) * 3)
     result = solve(UNBOUNDED)
     assert result.status is SolveStatus.FEASIBLE
     assert result.bound <= oracle.best(UNBOUNDED) * (1 + 1e-9)
     assert "there is a plan with" in caplog.text
+
+
+def fails(*_):
+    raise SolverFailure("the solver failed")
+
+
+def test_a_solver_that_fails_ends_no_search_that_has_a_plan(monkeypatch, caplog):
+    monkeypatch.setattr(solving, "run_solver", fails)
+    result = solve(UNBOUNDED)
+    assert result.choice is not None
+    assert result.bound <= oracle.best(UNBOUNDED) * (1 + 1e-9)
+    assert "the solver failed; the best plan so far" in caplog.text
+
+
+def test_a_solver_that_fails_where_no_plan_is_found_is_told(monkeypatch):
+    monkeypatch.setattr(solving, "run_solver", fails)
+    monkeypatch.setattr(solving, "best_pipeline", lambda *_: None)
+    monkeypatch.setattr(solving, "construct", lambda *_: None)
+    monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
+    with pytest.raises(SolverFailure):
+        solve(UNBOUNDED)
 
 
 def test_infeasible_is_not_believed_of_one_solver_alone(monkeypatch, caplog):

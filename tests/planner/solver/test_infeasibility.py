@@ -6,6 +6,7 @@ from scenario_texts import LIMITED
 from small_problems import LATENCY, NOISE, small_problem
 from strategies import problems
 
+import planner.solver.infeasibility as explaining
 from planner.costs.noise_saturation import NoiseModel
 from planner.costs.resource_budgets import limits_of, unit_of
 from planner.problem.quantities import CostMetric, Limit, Quantity
@@ -105,3 +106,19 @@ def test_each_budget_is_told_as_it_was_written_with_its_unit(tmp_path, written):
     (limit,) = limits_of(scenario)
     unit = unit_of(scenario, limit.quantity)
     assert unit.text(f"{unit.in_unit(limit.at_most):.4g}") == WRITTEN[written]
+
+
+def test_no_solve_begins_that_may_run_over_as_far_as_an_earlier_one(monkeypatch):
+    now, begun = [0.0], []
+
+    def slow(problem, options, clock):
+        begun.append(options.time_limit_s)
+        now[0] += 40.0
+        return solve(problem)
+
+    problem = small_problem().with_limit(Quantity(CostMetric.LATENCY), 1e-12)
+    monkeypatch.setattr(explaining, "solve", slow)
+    conflict = find_conflict(problem, SolverOptions(time_limit_s=60.0), clock=lambda: now[0])
+    assert len(begun) == 1
+    assert begun[0] < 60.0
+    assert not conflict.minimal

@@ -56,7 +56,8 @@ GROUPS = st.lists(st.lists(st.integers(0, UNITS - 1), min_size=2, max_size=3, un
 def test_all_sets_that_can_be_finished_are_found_each_after_its_parts(edges, groups):
     together = tuple(map(tuple, groups))
     units = list(range(UNITS))
-    done, is_complete = finished_sets(problem_of(edges, together), units)
+    sets = finished_sets(problem_of(edges, together))
+    done, is_complete = sets.members, sets.are_all
     found = as_sets(done, units)
     assert is_complete
     assert len(set(found)) == len(found)
@@ -71,7 +72,8 @@ def test_with_too_many_some_are_found_that_lead_from_nothing_to_all(edges, most)
     units = list(range(UNITS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planner.solver.pipeline_ideals, "_MOST_IDEALS", most)
-        done, is_complete = finished_sets(problem_of(edges), units)
+        sets = finished_sets(problem_of(edges))
+    done, is_complete = sets.members, sets.are_all
     found, every = as_sets(done, units), brute_force(edges, (), units)
     assert is_complete == (len(every) <= most)
     assert set(found) <= every
@@ -89,5 +91,7 @@ def test_sources_and_sinks_are_in_no_set(problem):
         for v in flow.consumers
         if {flow.producer, v} <= set(units)
     ]
-    done, _ = finished_sets(problem, units)
+    sets = finished_sets(problem)
+    assert sets.units == units
+    done = sets.members
     assert set(as_sets(done, units)) == brute_force(edges, (), units)

@@ -1,6 +1,7 @@
 import importlib.util
 import logging
 import math
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from small_problems import (
 )
 from strategies import problems
 
-from planner.errors import ProblemError, SolverError
+from planner.errors import OutOfTimeError, ProblemError, SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.devices import Device
 from planner.problem.placement_problem import Choice, PlacementProblem
@@ -46,6 +47,39 @@ def test_the_solver_finds_what_enumeration_finds(problem):
     assert result.objective == pytest.approx(best, rel=1e-7, abs=1e-9)
     assert result.bound == pytest.approx(best, rel=1e-6, abs=1e-8)
     assert oracle.feasible(problem, oracle.price(problem, result.choice))
+
+
+class JumpingClock:
+    """Seconds that are far ahead after so many looks, as after an interrupt."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def __call__(self) -> float:
+        self.looks -= 1
+        return time.perf_counter() + 1e9 * (self.looks < 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(problems(max_units=4), st.integers(0, 200))
+def test_a_search_that_is_cut_short_says_nothing_that_is_wrong(problem, looks):
+    best = oracle.best(problem)
+    try:
+        result = solve(problem, clock=JumpingClock(looks))
+    except OutOfTimeError:
+        return
+    assert (result.choice is None) == (best is None)
+    if best is not None:
+        assert oracle.feasible(problem, oracle.price(problem, result.choice))
+        assert result.bound <= best * (1 + 1e-6) + 1e-9
+        assert result.runtime_s < 1e6  # the jump is no time that passed
+
+
+def test_a_search_that_is_cut_short_keeps_the_plan_at_hand():
+    best = solve(FREE)
+    result = solve(FREE, start_plans=[best.choice], clock=JumpingClock(1))
+    assert result.objective == pytest.approx(best.objective)
+    assert result.bound <= best.objective
 
 
 @settings(max_examples=20, deadline=None)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from small_problems import NOISE, small_problem
 from strategies import problems
 
+import planner.solver.lagrangian.relaxation as relaxing
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.devices import Device, Link
 from planner.problem.placement_problem import Choice, PlacementProblem
@@ -93,15 +94,18 @@ def test_prices_lift_the_bound_above_what_is_best_without_the_limit():
     assert isinstance(dual.best, Choice)
 
 
-@settings(max_examples=30, deadline=None)
-@given(problems(max_units=3), st.integers(1, 8))
-def test_no_plan_below_a_value_is_below_the_bound_of_the_plans_below_it(problem, eighths):
+@settings(max_examples=40, deadline=None)
+@given(problems(max_units=3), st.integers(1, 8), st.booleans())
+def test_no_plan_below_a_value_is_below_the_bound_of_the_plans_below_it(problem, eighths, shared_out):
     period = (ObjectiveTerm(Quantity(CostMetric.PERIOD), 2.0),)
     problem = replace(problem, objective=(*period, *problem.objective))
     costs = [oracle.price(problem, choice) for choice in oracle.choices(problem)]
     objectives = [cost.objective for cost in costs if oracle.feasible(problem, cost)]
     value = eighths / 4 * min(objectives, default=0.1)
-    dual = LagrangianDual(problem, perf_counter)
+    with pytest.MonkeyPatch.context() as patch:
+        if shared_out:
+            patch.setattr(relaxing, "_MOST_ENTRIES", (0,))  # of a tensor's table over all its readers
+        dual = LagrangianDual(problem, perf_counter)
     below = dual.below(value).bound(perf_counter() + 10.0, Restriction())
     assert all(objective >= min(below.value, value) - 1e-9 for objective in objectives)
 
@@ -121,4 +125,21 @@ def test_a_mixture_cannot_send_a_part_of_a_tensor_that_takes_a_period_alone():
     )
     dual, bound = bound_of(problem)
     assert bound.value == pytest.approx(0.5)
+    assert dual.below(0.99).bound(perf_counter() + 10.0, Restriction()).value > 0.99
+
+
+def test_a_tensor_whose_cost_is_shared_out_takes_all_of_its_time_to_each_reader(monkeypatch):
+    """One of two readers has to leave a device; each has half of what the tensor costs in its table."""
+    monkeypatch.setattr(relaxing, "_MOST_ENTRIES", (0,))
+    unit = Vertex("u", (Option(0, weight_bytes=2.0), Option(1)))
+    form = WireForm("float", 0, 1, (1.0,), (((), (0,)), (None, ())))
+    problem = PlacementProblem(
+        (Device("a"), Device("b")),
+        (unit, unit, Vertex("source", (Option(0),), is_terminal=True)),
+        (Flow("in", 2, (0, 1), (form,)),),
+        (Link("a-b", 0, 1),),
+        limits=(Limit(Quantity(CostMetric.MEMORY, 0), 3.0),),
+        objective=(ObjectiveTerm(Quantity(CostMetric.PERIOD)),),
+    )
+    dual, _ = bound_of(problem)
     assert dual.below(0.99).bound(perf_counter() + 10.0, Restriction()).value > 0.99

@@ -18,6 +18,7 @@ from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
 from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.lagrangian import path_regions
 from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
 from planner.solver.lagrangian.serial_devices import SerialDevices, sections
 from planner.solver.milp.build_program import build_program
@@ -61,12 +62,21 @@ def test_options_of_one_device_and_format_differ_in_their_seconds_alone():
     problem = replace(problem, vertices=several, flows=flows, links=mesh(2))
     dual = LagrangianDual(problem, perf_counter)
     lengths = dual.paths.without(frozenset())
-    for options, seconds in (((0, 2, 1, 2), 5 + 0.5 + 3 + 0.25 + 1), ((1, 3, 3, 1), 3 + 2 + 3)):
+    for options, seconds in (((0, 2, 1, 2), 5 + 0.5 + 3 + 0.25 + 1), ((1, 3, 3, 1), 3 + 2 + 2 + 3)):
         assert dual.paths.graph.longest(lengths.of(Choice(options))) == pytest.approx(seconds)
     without_first = dual.paths.without(frozenset({0}))
     assert dual.paths.graph.longest(without_first.of(Choice((0, 2, 1, 2)))) == pytest.approx(0.5 + 3 + 0.25)
     # Three quick units in a row, and at most all four of them on their device.
     assert 3.0 - 1e-9 <= dual.bound(perf_counter() + 10.0, Restriction()).value <= 4.0 + 1e-9
+
+
+def test_a_device_works_on_all_that_it_has_between_where_paths_part_and_meet():
+    """Two units side by side on one device, between units on others: no path has more than three."""
+    problem = network([(0, (1, 2)), (1, (3,)), (2, (3,))], [[1.0] * 3] * 4)
+    homes = zip(problem.vertices, (0, 1, 1, 2), strict=True)
+    vertices = tuple(replace(vertex, options=(Option(home, seconds=1.0),)) for vertex, home in homes)
+    dual = LagrangianDual(replace(problem, vertices=vertices), perf_counter)
+    assert dual.bound(perf_counter() + 10.0, Restriction()).value == pytest.approx(4.0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -127,8 +137,9 @@ def test_units_on_every_path_split_the_others_into_sections():
     assert [found[v].number for v in range(6)] == [1, 1, 1, 1, 2, 3]
 
 
-def test_a_device_that_every_path_waits_for_counts_with_all_its_work():
-    """Two units between two others, all on one device: 4 s, of which a path sees 3."""
+def test_a_device_that_every_path_waits_for_counts_with_all_its_work(monkeypatch):
+    """Two units between two others, all on one device: 4 s, of which a path of tensors sees 3."""
+    monkeypatch.setattr(path_regions, "_MOST_UNITS", 0)
     problem = network([(0, (1, 2)), (1, (3,)), (2, (3,))], [[1.0]] * 4)
     dual = LagrangianDual(problem, perf_counter)
     alone = dual.paths.graph.longest(dual.paths.without(frozenset()).of(dual_choice(problem)))
