@@ -120,13 +120,13 @@ class _Program:
         self._lp.addConstraint(
             pulp.LpAffineExpression([(v, w / largest) for v, w in pairs]) <= allowed + 1e-9, "unserved"
         )
-        # What a customer pays at least says nothing of who is opened: the rest is scaled to 1.
-        excess = {
-            (c, k): self._weights[c] * (self._costs[c][k] - min(self._costs[c])) for c, k in self._serve
-        }
-        scale = max(excess.values()) or 1.0
-        # Customers that are left out pay what they would at least, so that leaving one out saves nothing.
-        return self._run([(self._serve[key], value / scale) for key, value in excess.items()], options)
+        # What a served customer pays at least says nothing of who is opened, but of who is left out.
+        least = {c: self._weights[c] * min(row) for c, row in enumerate(self._costs)}
+        terms = [(self._serve[c, k], self._weights[c] * self._costs[c][k] - least[c]) for c, k in self._serve]
+        if unserved:
+            terms += [(self._skip[c], -saved) for c, saved in least.items()]
+        scale = max(abs(value) for _, value in terms) or 1.0
+        return self._run([(variable, value / scale) for variable, value in terms], options)
 
     def _run(self, terms: list[tuple[pulp.LpVariable, float]], options: SolverOptions) -> bool:
         self._lp.setObjective(pulp.LpAffineExpression([(v, value) for v, value in terms if value]))

@@ -23,6 +23,11 @@ def least(costs, weights, most: int) -> tuple[float, float]:
     return min(found)
 
 
+def test_of_customers_who_cannot_all_be_served_the_cheapest_are():
+    answer = p_median([[1.0, inf], [inf, 0.0]], [1.0, 1.0], 1, SolverOptions())
+    assert (answer.opened, answer.mean, answer.unserved) == ((1,), 0.0, 1.0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_the_few_that_serve_most_at_the_least_cost_are_opened(data):
