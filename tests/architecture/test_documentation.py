@@ -16,7 +16,7 @@ from planner.scenario.models_schema import check_models
 from planner.scenario.validation import check_scenario
 
 PAGES = pages()
-GENERATED = ("cli.md", "scenario.md", "problem-json.md", "json-files.md")
+GENERATED = ("cli.md", "scenario.md", "problem-json.md", "json-files.md", "python-api.md")
 WRITTEN = [page for page in PAGES if page.path.name not in GENERATED]
 _MOST_WORDS, _LONGEST, _MOST_README_LINES = 25, 30, 150
 _SEPARATORS = {"&&", ";", "|", ">", ">>"}

@@ -6,10 +6,12 @@ import sys
 
 import pytest
 from documentation import DOCS
+from interface_pages import interface_sections
 from json_records import RECORDS
 from schema_pages import record_section, schema_sections
 from terminal_text import check_golden
 
+import splitquant
 from planner.cli.commands import app
 from planner.problem_io.schema import problem_schema
 from planner.scenario.models_schema import scenario_schema
@@ -58,11 +60,21 @@ def files_page() -> str:
     return "\n\n".join((*start, *(record_section(name, kind) for name, kind in RECORDS.items())))
 
 
+def interface_page() -> str:
+    start = (
+        "# Python interface",
+        f"{_GENERATED} `import splitquant as sq` gives these names, and they alone are stable.",
+        "Numbers are SI: seconds, bytes, joules. [A notebook](../tutorials/notebook.py) shows their use.",
+    )
+    return "\n\n".join((*start, *interface_sections(splitquant)))
+
+
 PAGES = {
     "cli.md": commands_page,
     "scenario.md": scenario_page,
     "problem-json.md": problem_page,
     "json-files.md": files_page,
+    "python-api.md": interface_page,
 }
 
 
