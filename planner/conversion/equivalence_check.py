@@ -21,7 +21,7 @@ from profiling.records.cache import cached, samples_hash
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 # Relative differences beyond rounding; where quantizers round, a step more or less. Conversions that are
-# right differ by 1e-6 to 1e-4 (README, "From Keras and TensorFlow"), wrong ones by much more.
+# right differ by 1e-6 to 1e-4 (docs/benchmarks/keras-models.md), wrong ones by much more.
 _MOST, _MOST_QUANTIZED = 1e-2, 1e-1
 _NEVERTHELESS = 1e-4  # absolute: relative differences of answers that are next to nothing mean nothing
 _JUDGED_LATER = "a plan judges the conversion on its calibration samples"

@@ -1,4 +1,4 @@
-"""Prices a choice without the solver: README's "Formulation" written out, as the reference for the solver."""
+"""Prices a choice without the solver: docs/explanation/formulation.md written out, the solver's reference."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

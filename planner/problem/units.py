@@ -46,10 +46,10 @@ class Vertex:
         True for the source and the sink: they compute nothing and belong to no stage.
     kernel_forced
         True if the runtime computes it in integers wherever all the tensors that it would quantize are
-        quantized, even if it does not ask for that (README, family absorb).
+        quantized, even if it does not ask for that (formulation.md, family absorb).
     coupled_with
         Vertices that have to ask for the same format on the same device if this one asks for one that the
-        runtime has integer kernels for (README, family within).
+        runtime has integer kernels for (formulation.md, family within).
     model
         The model of which it is a part.
     """

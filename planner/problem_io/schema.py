@@ -23,10 +23,10 @@ _OF_MODEL = "Of one model's requests (latency, makespan, noise); default: the me
 class ProblemDevice(Part):
     """A place to compute, or one that only forwards: then no unit has an option there."""
 
-    name: Name
+    name: Name = Field(description="Of the device.")
     start_s: Cost = Field(0.0, description="Of its stage, besides its units, once a request.")
-    active_w: Cost = 0.0
-    idle_w: Cost = 0.0
+    active_w: Cost = Field(0.0, description="Watts while it computes.")
+    idle_w: Cost = Field(0.0, description="Watts during the rest of a request.")
     price_per_s: Cost = Field(0.0, description="Money per second of computing.")
     transfers_block: bool = Field(default=False, description="Whether transfers count in its load (period).")
     visits: Annotated[int, Field(ge=1, le=8)] | None = Field(
@@ -43,16 +43,16 @@ class ProblemDevice(Part):
 class ProblemLink(Part):
     """A one-way link. A message takes message_s + bytes / bytes_per_s."""
 
-    source: Name = Field(alias="from")
-    target: Name = Field(alias="to")
+    source: Name = Field(alias="from", description="Device that sends.")
+    target: Name = Field(alias="to", description="Device that receives.")
     name: Name | None = Field(None, description="Default: FROM-TO.")
     bytes_per_s: Rate | None = Field(None, description="Default: bytes take no time.")
-    message_s: Cost = 0.0
-    send_j_per_byte: Cost = 0.0
-    send_j_per_message: Cost = 0.0
-    receive_j_per_byte: Cost = 0.0
-    receive_j_per_message: Cost = 0.0
-    price_per_byte: Cost = 0.0
+    message_s: Cost = Field(0.0, description="Seconds per message.")
+    send_j_per_byte: Cost = Field(0.0, description="Joules of the sender.")
+    send_j_per_message: Cost = Field(0.0, description="Joules of the sender.")
+    receive_j_per_byte: Cost = Field(0.0, description="Joules of the receiver.")
+    receive_j_per_message: Cost = Field(0.0, description="Joules of the receiver.")
+    price_per_byte: Cost = Field(0.0, description="Money.")
 
     @property
     def label(self) -> str:
@@ -63,7 +63,7 @@ class ProblemLink(Part):
 class ModelRate(Part):
     """One of several models that are placed together, and how often it is asked."""
 
-    name: Name
+    name: Name = Field(description="Units, ends, limits and terms name it.")
     requests_per_s: Rate | None = Field(
         None,
         description="Of all models or none: then no device or link may be asked for more than it can do.",
@@ -80,19 +80,19 @@ class ModelRate(Part):
 class EndSpec(Part):
     """A fixed place where tensors arise or are due: a sensor, a screen."""
 
-    name: Name
-    device: Name
+    name: Name = Field(description="Tensors name it.")
+    device: Name = Field(description="Where it is.")
     model: Name | None = Field(None, description="One of `models`, where there are several.")
 
 
 class OptionSpec(Part):
     """One way to run a unit."""
 
-    device: Name
-    precision: Name = "fp32"
-    seconds: Cost
-    noise_power: Cost = 0.0
-    weight_bytes: Cost = 0.0
+    device: Name = Field(description="Where the unit runs.")
+    precision: Name = Field("fp32", description="One of `precisions`.")
+    seconds: Cost = Field(description="Of the unit.")
+    noise_power: Cost = Field(0.0, description="Of its weights.")
+    weight_bytes: Cost = Field(0.0, description="At this precision.")
     activation_bytes: Cost = Field(0.0, description="Its inputs and outputs while it runs.")
     joules: Cost = Field(0.0, description="Beyond the device's watts.")
 
@@ -100,15 +100,17 @@ class OptionSpec(Part):
 class UnitSpec(Part):
     """What is placed as a whole."""
 
-    name: Name
-    options: tuple[OptionSpec, ...] = Field(min_length=1, max_length=1024)
+    name: Name = Field(description="Tensors name it.")
+    options: tuple[OptionSpec, ...] = Field(
+        min_length=1, max_length=1024, description="One of them is chosen."
+    )
     model: Name | None = Field(None, description="One of `models`, where there are several.")
 
 
 class QuantizedSpec(Part):
     """A tensor in a quantized format."""
 
-    bytes: Cost
+    bytes: Cost = Field(description="On a link and in memory.")
     noise_power: Cost = Field(0.0, description="Counted once, however many units quantize it.")
     quantize_s: PerDevice = Field(default_factory=dict, description="Device -> seconds from float.")
     dequantize_s: PerDevice = Field(default_factory=dict, description="Device -> seconds back to float.")
@@ -117,9 +119,9 @@ class QuantizedSpec(Part):
 class WireSpec(Part):
     """Another form in which the float tensor may cross links."""
 
-    name: Name
-    bytes: Cost
-    noise_power: Cost = 0.0
+    name: Name = Field(description="Of the form.")
+    bytes: Cost = Field(description="On a link.")
+    noise_power: Cost = Field(0.0, description="Counted once.")
     encode_s: PerDevice = Field(default_factory=dict, description="Device -> seconds before sending.")
     decode_s: PerDevice = Field(default_factory=dict, description="Device -> seconds after receiving.")
 
@@ -127,14 +129,16 @@ class WireSpec(Part):
 class TensorSpec(Part):
     """What one unit or end writes and others read."""
 
-    name: Name
+    name: Name = Field(description="Of the tensor.")
     source: Name = Field(alias="from", description="Unit or end.")
     targets: tuple[Name, ...] = Field(alias="to", min_length=1, description="Units and ends.")
     bytes: Cost = Field(description="In float.")
     quantized_by: tuple[Name, ...] = Field((), description="Units that quantize it if they compute so.")
     formats: dict[str, QuantizedSpec] = Field(default_factory=dict, description="Format -> the tensor in it.")
     inherits: bool = Field(default=False, description="Its unit, quantized, hands on its input's scale.")
-    wires: tuple[WireSpec, ...] = ()
+    wires: tuple[WireSpec, ...] = Field(
+        (), description="Other forms in which the float tensor may cross links."
+    )
     private: bool = Field(default=False, description="May not leave the device on which it arises.")
     as_it_arose: bool = Field(default=False, description="Crosses links as it arose; receivers quantize it.")
     leave_s: PerDevice = Field(
@@ -146,25 +150,25 @@ class TensorSpec(Part):
 class FormatSpec(Part):
     """A quantized format of tensors."""
 
-    name: Name
+    name: Name = Field(description="Tensors and precisions name it.")
     suits: tuple[Name, ...] = Field((), description="Coarser formats with which its units are content, too.")
 
 
 class LimitSpec(Part):
     """A budget."""
 
-    measure: CostMetric
+    measure: CostMetric = Field(description="The quantity.")
     of: Name | None = Field(None, description="Device (energy, memory) or link (traffic); default: all.")
-    at_most: Cost
+    at_most: Cost = Field(description="In seconds, bytes, joules, noise power or money.")
     model: Name | None = Field(None, description=_OF_MODEL)
 
 
 class TermSpec(Part):
     """A part of the objective: weight times quantity."""
 
-    measure: CostMetric
-    of: Name | None = None
-    weight: Cost = 1.0
+    measure: CostMetric = Field(description="The quantity.")
+    of: Name | None = Field(None, description="Device (energy, memory) or link (traffic); default: all.")
+    weight: Cost = Field(1.0, description="Factor in the sum.")
     model: Name | None = Field(None, description=_OF_MODEL)
 
 
@@ -182,7 +186,7 @@ class ProblemSpec(Part):
     models: tuple[ModelRate, ...] = Field((), max_length=64, description="Where there are several.")
     units: tuple[UnitSpec, ...] = Field(min_length=1, max_length=10_000)
     tensors: tuple[TensorSpec, ...] = Field((), max_length=20_000)
-    limits: tuple[LimitSpec, ...] = ()
+    limits: tuple[LimitSpec, ...] = Field((), description="What a plan must keep.")
     objective: tuple[TermSpec, ...] = Field((TermSpec(measure=CostMetric.LATENCY),), min_length=1)
     together: tuple[tuple[Name, ...], ...] = Field((), description="Units on one device.")
     apart: tuple[tuple[Name, Name], ...] = Field((), description="Pairs of units on different devices.")

@@ -15,12 +15,12 @@ class ImageSpec(Part):
     """From pictures to model input: (pixel / divide_by - subtract) / scale_by, pixels 0..255."""
 
     layout: Literal["nchw", "nhwc"] = Field("nchw", description="Axis order that the model wants.")
-    channels: Literal["rgb", "bgr"] = "rgb"
+    channels: Literal["rgb", "bgr"] = Field("rgb", description="Order in which the model wants them.")
     resize_shorter: Side | None = Field(None, description="Resize the shorter side to so many pixels.")
     crop: Side | None = Field(None, description="Side of the centre square to cut out, in pixels.")
-    divide_by: PerChannel = 1.0
-    subtract: PerChannel = 0.0
-    scale_by: PerChannel = 1.0
+    divide_by: PerChannel = Field(1.0, description="One number, or one per channel.")
+    subtract: PerChannel = Field(0.0, description="One number, or one per channel.")
+    scale_by: PerChannel = Field(1.0, description="One number, or one per channel.")
 
     @model_validator(mode="after")
     def _no_zero(self) -> Self:
@@ -34,17 +34,19 @@ class ImageSpec(Part):
 class SubsetSpec(Part):
     """Keep the samples whose `column` (default: their position) modulo `modulo` is in `equals`."""
 
-    modulo: Count
-    equals: tuple[Annotated[int, Field(ge=0, le=_MOST)], ...] = Field(min_length=1)
-    column: str | None = None
+    modulo: Count = Field(description="Divisor.")
+    equals: tuple[Annotated[int, Field(ge=0, le=_MOST)], ...] = Field(
+        min_length=1, description="Remainders that are kept."
+    )
+    column: str | None = Field(None, description="Of the label table.")
 
 
 class LabelTable(Part):
     """A tab-separated file (or comma-separated, .csv) with a header line."""
 
-    file: str
-    image_column: str = "file"
-    label_column: str = "label"
+    file: str = Field(description="Relative to the scenario.")
+    image_column: str = Field("file", description="With the file names of pictures.")
+    label_column: str = Field("label", description="With class numbers.")
 
 
 class SampleSpec(Part):
@@ -62,8 +64,8 @@ class SampleSpec(Part):
     label_offset: Annotated[int, Field(ge=-_MOST, le=_MOST)] = Field(
         0, description="Added to every label to give the model's class index."
     )
-    image: ImageSpec | None = None
-    subset: SubsetSpec | None = None
+    image: ImageSpec | None = Field(None, description="How pixels become the input.")
+    subset: SubsetSpec | None = Field(None, description="Which samples are used.")
     samples: Count | None = Field(None, description="Use only so many, evenly spread.")
 
     @model_validator(mode="after")
@@ -79,5 +81,5 @@ class SampleSpec(Part):
 class DataSpec(Part):
     """Calibration samples choose ranges and tighten budgets; evaluation samples only judge."""
 
-    calibration: SampleSpec
-    evaluation: SampleSpec
+    calibration: SampleSpec = Field(description="Samples that choose quantization ranges.")
+    evaluation: SampleSpec = Field(description="Samples that judge the finished plan.")

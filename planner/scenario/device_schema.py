@@ -26,19 +26,21 @@ class QuantizationSpec(Part):
 class DeviceSpec(Part):
     """A device and where its costs come from."""
 
-    name: DeviceName
+    name: DeviceName = Field(description="Budgets, links and files call it so.")
     profile: str | None = Field(
         None, description="`measure` (this machine) or a file from `plan profile`; default: measure."
     )
-    threads: Annotated[int, Field(gt=0, le=256)] = 1
-    provider: str = "CPUExecutionProvider"
+    threads: Annotated[int, Field(gt=0, le=256)] = Field(1, description="That a stage computes on.")
+    provider: str = Field("CPUExecutionProvider", description="ONNX Runtime's execution provider.")
     scaled_from: str | None = Field(None, description="Take the costs of this other device.")
     speedup: Rate | None = Field(None, description="Its costs, made faster by this factor.")
-    precisions: tuple[Precision, ...] | None = Field(None, min_length=1)
+    precisions: tuple[Precision, ...] | None = Field(
+        None, min_length=1, description="That it has; default: all of the scenario's."
+    )
     visits: Annotated[int, Field(ge=1, le=_MOST_VISITS)] = Field(
         1, description="How many stages it may run: with more, a request may come back to it."
     )
-    quantization: QuantizationSpec = QuantizationSpec()
+    quantization: QuantizationSpec = Field(QuantizationSpec(), description="How int8 is quantized on it.")
     active_watt: NotNegative | None = Field(None, description="While it computes.")
     idle_watt: NotNegative = Field(0.0, description="During the rest of a request.")
     price_per_hour: NotNegative = Field(0.0, description="Money for an hour of computing.")

@@ -20,7 +20,7 @@ class BandwidthShareSpec(Part):
 class DeviceClassSpec(Part):
     """Devices of a fleet that are alike; what it does not say is the device's own."""
 
-    name: DeviceName
+    name: DeviceName = Field(description="Of the class.")
     share: Positive = Field(1.0, description="Of the fleet; shares need not sum to 1.")
     speedup: Rate = Field(
         1.0, description="How many times as fast as the device is described, or as `profile` says."

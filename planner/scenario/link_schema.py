@@ -18,23 +18,23 @@ class RadioSpec(Part):
     Networks", MobiSys 2012.
     """
 
-    send_mw_per_mbit_per_s: NotNegative = 0.0
-    send_mw: NotNegative = 0.0
-    receive_mw_per_mbit_per_s: NotNegative = 0.0
-    receive_mw: NotNegative = 0.0
+    send_mw_per_mbit_per_s: NotNegative = Field(0.0, description="Milliwatts per Mbit/s of the sender.")
+    send_mw: NotNegative = Field(0.0, description="Milliwatts of the sender, constant.")
+    receive_mw_per_mbit_per_s: NotNegative = Field(0.0, description="Milliwatts per Mbit/s of the receiver.")
+    receive_mw: NotNegative = Field(0.0, description="Milliwatts of the receiver, constant.")
 
 
 class LinkSpec(Part):
     """A one-way link; a way back is a second link. `from` pays for sending, `to` for receiving."""
 
-    source: DeviceName = Field(alias="from")
-    target: DeviceName = Field(alias="to")
+    source: DeviceName = Field(alias="from", description="Device that sends.")
+    target: DeviceName = Field(alias="to", description="Device that receives.")
     bandwidth_mbit_per_s: Rate = Field(description="10^6 bit per second.")
     latency_ms: NotNegative = Field(0.0, description="Per message.")
-    send_nj_per_byte: NotNegative = 0.0
-    send_uj_per_message: NotNegative = 0.0
-    receive_nj_per_byte: NotNegative = 0.0
-    receive_uj_per_message: NotNegative = 0.0
+    send_nj_per_byte: NotNegative = Field(0.0, description="Nanojoules of the sender.")
+    send_uj_per_message: NotNegative = Field(0.0, description="Microjoules of the sender.")
+    receive_nj_per_byte: NotNegative = Field(0.0, description="Nanojoules of the receiver.")
+    receive_uj_per_message: NotNegative = Field(0.0, description="Microjoules of the receiver.")
     radio: RadioSpec | None = Field(None, description="Instead of the four keys above.")
     price_per_gib: NotNegative = Field(0.0, description="Money for 2^30 bytes.")
 

@@ -26,11 +26,13 @@ class ModelBudgetSpec(Part):
     """Limits that a model's requests must keep; error limits are judged on its evaluation data."""
 
     noise_relative_rms: NotNegative | None = Field(None, description="||y - y_fp32|| / ||y_fp32||.")
-    max_abs_error: NotNegative | None = None
+    max_abs_error: NotNegative | None = Field(
+        None, description="Largest absolute difference to the fp32 outputs."
+    )
     top1_agreement: Fraction | None = Field(None, description="Least share of equal top-1 answers.")
     metric_drop: NotNegative | None = Field(None, description="fp32 `metric` minus the plan's.")
     accuracy_drop: Fraction | None = Field(None, description="fp32 accuracy minus the plan's.")
-    latency_ms: Positive | None = None
+    latency_ms: Positive | None = Field(None, description="Of one request, everything in sequence.")
     makespan_ms: Positive | None = Field(None, description="With stages that overlap.")
 
 
@@ -48,7 +50,7 @@ class SharedBudgetSpec(Part):
     traffic_kib: dict[str, Positive] = Field(
         default_factory=dict, description="Link FROM-TO -> 2^10 bytes per request."
     )
-    money_per_request: Positive | None = None
+    money_per_request: Positive | None = Field(None, description="Of computing and traffic.")
     money_per_month: Positive | None = Field(None, description="Needs requests_per_month.")
 
 
@@ -62,15 +64,17 @@ class ModelSpec(Part):
     )
     weight: Rate | None = Field(None, description="Its requests beside the others'; default: 1.")
     model: str = Field(description="As `model` of a scenario of one model.")
-    conversion: ConversionSpec = ConversionSpec()
-    input_shapes: dict[str, tuple[Count, ...]] = Field(default_factory=dict)
-    inputs: dict[str, InputSpec] = Field(default_factory=dict)
+    conversion: ConversionSpec = Field(ConversionSpec(), description="For models that are no ONNX file.")
+    input_shapes: dict[str, tuple[Count, ...]] = Field(
+        default_factory=dict, description="As in a scenario of one model."
+    )
+    inputs: dict[str, InputSpec] = Field(default_factory=dict, description="As in a scenario of one model.")
     data: DataSpec
-    metric: ObjectName | None = None
+    metric: ObjectName | None = Field(None, description="As in a scenario of one model.")
     source: str = Field(description="Device at which its inputs arise.")
     sink: str = Field(description="Device at which its outputs are due.")
-    budget: ModelBudgetSpec = ModelBudgetSpec()
-    placement: PlacementSpec = PlacementSpec()
+    budget: ModelBudgetSpec = Field(ModelBudgetSpec(), description="Limits that its requests must keep.")
+    placement: PlacementSpec = Field(PlacementSpec(), description="What is decided already.")
     profiles: dict[str, str] = Field(
         default_factory=dict, description="Device -> its profile file for this model, in place of `devices`'."
     )
@@ -85,8 +89,8 @@ class ModelSpec(Part):
 class ModelsSpec(SharedSpec):
     """Several models that share devices and links."""
 
-    models: tuple[ModelSpec, ...] = Field(min_length=1, max_length=16)
-    budget: SharedBudgetSpec = SharedBudgetSpec()
+    models: tuple[ModelSpec, ...] = Field(min_length=1, max_length=16, description="What is placed together.")
+    budget: SharedBudgetSpec = Field(SharedBudgetSpec(), description="Limits on what the models share.")
 
 
 def check_models(text: str) -> tuple[ModelsSpec | None, tuple[Fault, ...]]:

@@ -34,9 +34,13 @@ class PlacementSpec(Part):
 class SolverSpec(Part):
     """The integer program's solver."""
 
-    name: Literal["highs", "cbc", "gurobi", "cplex", "scip"] = "highs"
-    time_limit_s: Positive = 60.0
-    gap: NotNegative = 1e-6
+    name: Literal["highs", "cbc", "gurobi", "cplex", "scip"] = Field(
+        "highs", description="HiGHS is embedded; the others where they are installed."
+    )
+    time_limit_s: Positive = Field(60.0, description="Seconds for each solve.")
+    gap: NotNegative = Field(
+        1e-6, description="Relative gap to the lower bound at which a plan counts as optimal."
+    )
 
 
 class ProfilingSpec(Part):
@@ -64,15 +68,21 @@ class ConversionSpec(Part):
         None, description="module:NAME of the classes that a Keras file uses: a dict, a list or a class."
     )
     signature: str | None = Field(None, description="Of a SavedModel; default: serving_default.")
-    opset: Annotated[int, Field(ge=13, le=18)] = 17
+    opset: Annotated[int, Field(ge=13, le=18)] = Field(
+        17, description="Of the ONNX model that the conversion writes."
+    )
 
 
 class SharedSpec(Part):
     """The devices that models may run on, and what holds for all of them."""
 
-    devices: tuple[DeviceSpec, ...] = Field(min_length=1, max_length=64)
-    links: tuple[LinkSpec, ...] = Field((), max_length=1024)
-    precisions: tuple[Precision, ...] = Field((Precision.FP32, Precision.INT8), min_length=1)
+    devices: tuple[DeviceSpec, ...] = Field(min_length=1, max_length=64, description="Places to compute.")
+    links: tuple[LinkSpec, ...] = Field(
+        (), max_length=1024, description="One-way connections; without them all runs on one device."
+    )
+    precisions: tuple[Precision, ...] = Field(
+        (Precision.FP32, Precision.INT8), min_length=1, description="That units may have."
+    )
     weights: Literal["plain", "compressed"] = Field(
         "plain",
         description="In which form devices keep weights, for memory budgets: as they compute, or compressed.",
@@ -81,7 +91,9 @@ class SharedSpec(Part):
         (), description="Forms besides its own in which a float tensor may cross links."
     )
     quantization: QuantizationSpec = Field(QuantizationSpec(), description="For devices that say nothing.")
-    objective: Objective = "latency"
+    objective: Objective = Field(
+        "latency", description="What is minimized: a quantity by name, or a weighted sum."
+    )
     requests_per_month: Positive | None = Field(None, description="For budget.money_per_month.")
     solver: SolverSpec = SolverSpec()
     profiling: ProfilingSpec = ProfilingSpec()
@@ -95,16 +107,19 @@ class Scenario(SharedSpec):
         "module:function that returns a Keras model or a TensorFlow function."
     )
     conversion: ConversionSpec = Field(ConversionSpec(), description="For models that are no ONNX file.")
-    input_shapes: dict[str, tuple[Count, ...]] = Field(default_factory=dict)
-    inputs: dict[str, InputSpec] = Field(default_factory=dict)
+    input_shapes: dict[str, tuple[Count, ...]] = Field(
+        default_factory=dict,
+        description="Input -> whole shape, where a dimension other than the batch is dynamic.",
+    )
+    inputs: dict[str, InputSpec] = Field(default_factory=dict, description="Input -> what is known of it.")
     data: DataSpec
     metric: ObjectName | None = Field(
         None, description="module:function(outputs, labels) -> float beside the scenario; more is better."
     )
     source: str = Field(description="Device at which the inputs arise.")
     sink: str = Field(description="Device at which the outputs are due.")
-    budget: BudgetSpec = BudgetSpec()
-    placement: PlacementSpec = PlacementSpec()
+    budget: BudgetSpec = Field(BudgetSpec(), description="Limits that the plan must keep.")
+    placement: PlacementSpec = Field(PlacementSpec(), description="What is decided already.")
     fleet: FleetSpec | None = Field(
         None, description="Classes of a device for which `plan compare --plans K` chooses plans."
     )

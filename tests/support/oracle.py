@@ -1,4 +1,4 @@
-"""Brute force over all choices, written from README's formulas alone.
+"""Brute force over all choices, written from the formulas of docs/explanation/formulation.md alone.
 
 It shares no code with `planner.problem.cost_evaluation` or `planner.solver.milp.build_program`, so that a
 mistake there shows here.
@@ -38,7 +38,7 @@ class Price:
 
 
 def price(problem: PlacementProblem, choice: Choice) -> Price:
-    """Return what README's formulas say of a choice."""
+    """Return what the formulas say of a choice."""
     pick = [v.options[c] for v, c in zip(problem.vertices, choice.options, strict=True)]
     wires = choice.wires or (0,) * len(problem.flows)
     homes = [d if device.visit_of is None else device.visit_of for d, device in enumerate(problem.devices)]

@@ -1,8 +1,9 @@
 """The integer program under construction: variables, constraints, and the accounts in which costs add up.
 
-Symbols (README, "Formulation"): x choice of an option, a an option beside its tensor's format, g transport of
-a tensor from device to device in a form, c a consumer's option beside the format it reads, z format of a
-tensor, w its wire, s a payment shared by a tensor's consumers, b order of devices, l a device left behind.
+Symbols (docs/explanation/formulation.md): x choice of an option, a an option beside its tensor's format,
+g transport of a tensor from device to device in a form, c a consumer's option beside the format it reads,
+z format of a tensor, w its wire, s a payment shared by a tensor's consumers, b order of devices, l a device
+left behind.
 """
 
 from collections import Counter, defaultdict
