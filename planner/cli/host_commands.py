@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from planner.plan.requests_record import RequestsRecord
 
 _STATUS_DEADLINE_S, _WATCH_S = 5.0, 1.0
+_PATIENCE_S, _RETRY_S = 3.0, 0.2  # hosts look for each other once a second
 _MOST_PER_S, _LONGEST_S = 1e6, 3600.0
 _LOG = logging.getLogger(__name__)
 _EXTRA = "needs the extra: pip install 'splitquant[hosts]'"
@@ -270,13 +271,20 @@ def _deviations_now(
 
 
 def _statuses(client: "RequestClient") -> list[tuple[str, "HostStatus | None"]]:
+    """Return what each host tells of itself; one that has just been started is waited for a little."""
+    end_s = time.monotonic() + _PATIENCE_S
     statuses: list[tuple[str, HostStatus | None]] = []
     for host in client.deployment.hosts:
-        status = None
-        with suppress(HostError):
-            status = client.status(host.device)
+        while (status := _status(client, host.device)) is None and time.monotonic() < end_s:
+            time.sleep(_RETRY_S)
         statuses.append((host.device, status))
     return statuses
+
+
+def _status(client: "RequestClient", device: str) -> "HostStatus | None":
+    with suppress(HostError):
+        return client.status(device)
+    return None
 
 
 def _client(folder: Path, deadline_s: float) -> "RequestClient":

@@ -13,7 +13,7 @@ from repository import QUICKSTART
 
 from planner.output.plan_folder import read_manifest, read_plan
 
-_MOMENTS = 20
+_MOMENTS = 12
 _COMMAND = [sys.executable, "-c", "from planner.__main__ import main; main()"]
 _QUICK = tuple(
     word
