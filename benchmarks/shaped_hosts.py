@@ -69,7 +69,7 @@ class ShapedHosts:
     def seen_links(self, scenario: Path, folder: Path) -> dict[str, Any]:
         """Return the `links` of a scenario as hosts that serve nothing see them."""
         used = self.deploy(scenario, folder)
-        out = folder / "links.yaml"
+        out = folder.with_suffix(".yaml")
         with self.serving(used):
             self.command("links", "--out", str(out))
         found: dict[str, Any] = load_yaml(out.read_text())

@@ -28,7 +28,7 @@ from planner.hosts.request_times import SpanKind, request_times
 from planner.verification.stage_chain import same_bits
 
 _LONG_S = 60.0  # far more than a request takes on a busy machine
-_SLOW = 1e-4  # of the planned device: its stage takes seconds
+_SLOW = 2e-5  # of the planned device: its stage takes seconds
 SAMPLES = hosted_samples(8)
 
 

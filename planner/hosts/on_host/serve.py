@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent
@@ -19,7 +20,12 @@ def main() -> int:
     from planner.hosts.on_host.host import Host
     from planner.hosts.on_host.host_manifest import NETWORK, HostManifestError, read_host_manifest
     from planner.hosts.on_host.network import Network
-    from planner.hosts.on_host.stage_runtime import PacedStage, open_stages, version_difference
+    from planner.hosts.on_host.stage_runtime import (
+        StageRuntime,
+        open_stages,
+        paced_stages,
+        version_difference,
+    )
 
     options = _arguments()
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
@@ -28,16 +34,14 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         manifest = read_host_manifest(_FOLDER)
-        stages = {}
+        stages: Mapping[tuple[int, int], StageRuntime] = {}
         if manifest.runtime is not None:
             difference = version_difference(manifest.runtime)
             if difference is not None and not options.any_version:
                 raise HostManifestError(f"{difference}, or start with --any-version")
-            for place, opened in open_stages(_FOLDER, manifest.plans, manifest.runtime).items():
-                runtime = manifest.runtime
-                stages[place] = (
-                    PacedStage(opened, runtime.speedup, runtime.threads) if options.paced else opened
-                )
+            stages = open_stages(_FOLDER, manifest.plans, manifest.runtime)
+            if options.paced:
+                stages = paced_stages(stages, manifest.plans, manifest.runtime)
         host = Host(manifest, Network(_FOLDER / NETWORK, manifest.deployment, manifest.device), stages)
     except (HostManifestError, OSError) as exc:
         print(f"serve.py: {exc}", file=sys.stderr)

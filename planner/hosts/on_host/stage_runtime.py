@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage, HostManifestError, RuntimeSpec
 from planner.hosts.on_host.messages import TensorSpec
 
+_STEADY_LEAST, _STEADY_MOST, _STEADY_MOST_S = 3, 50, 1.0
 _ONNX_TYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -69,26 +71,48 @@ class OnnxRuntimeStage:
 class PacedStage:
     """A stage that takes as long as on the planned device, where that is slower than this machine.
 
+    What a call costs here beside the computing, such as caches that others have filled meanwhile, is this
+    machine's: it counts once and is not multiplied.
+
     Parameters
     ----------
     speedup
         Of the planned device over this machine; at least 1 changes nothing.
-    threads
-        That the stage computes on.
+    steady_s
+        What the stage computes here, from `steady_seconds`.
     """
 
-    def __init__(self, stage: StageRuntime, speedup: float, threads: int) -> None:
-        self._stage, self._slowdown = stage, max(1.0, 1.0 / speedup)
-        # On a busy machine wall clock grows, and would be multiplied; a thread's own time does not.
-        self._clock = time.thread_time if threads == 1 else time.perf_counter
+    def __init__(self, stage: StageRuntime, speedup: float, steady_s: float) -> None:
+        self._stage, self._rest_s = stage, max(0.0, 1.0 / speedup - 1.0) * steady_s
 
     def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return output name -> array for one sample."""
-        began_s, worked_s = time.perf_counter(), self._clock()
         outputs = self._stage.run(feeds)
-        due_s = began_s + self._slowdown * (self._clock() - worked_s)
-        time.sleep(max(0.0, due_s - time.perf_counter()))
+        time.sleep(self._rest_s)
         return outputs
+
+
+def steady_seconds(stage: StageRuntime, feeds: Mapping[str, Any], threads: int) -> float:
+    """Return the median seconds of a stage that runs again and again, as plans are measured.
+
+    Parameters
+    ----------
+    threads
+        That it computes on: of a single one its own time counts, which others beside it do not change.
+    """
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    end_s = time.perf_counter() + _STEADY_MOST_S
+    seconds: list[float] = []
+    while len(seconds) < _STEADY_LEAST or (len(seconds) < _STEADY_MOST and time.perf_counter() < end_s):
+        began_s = clock()
+        stage.run(feeds)
+        seconds.append(clock() - began_s)
+    return statistics.median(seconds)
+
+
+def zeros_for(stage: HostedStage) -> dict[str, Any]:
+    """Return inputs of a stage that are all zero."""
+    return {spec.name: np.zeros(spec.shape, dtype=spec.dtype) for spec in stage.inputs}
 
 
 def version_difference(runtime: RuntimeSpec) -> str | None:
@@ -128,6 +152,19 @@ def open_stages(
     return opened
 
 
+def paced_stages(
+    opened: Mapping[tuple[int, int], StageRuntime], plans: Sequence[HostedPlan], runtime: RuntimeSpec
+) -> dict[tuple[int, int], PacedStage]:
+    """Return (plan's index, stage's number) -> its stage, as slow as on the planned device."""
+    paced = {}
+    for index, plan in enumerate(plans):
+        for stage in plan.stages:
+            own = opened[index, stage.number]
+            steady_s = steady_seconds(own, zeros_for(stage), runtime.threads)
+            paced[index, stage.number] = PacedStage(own, runtime.speedup, steady_s)
+    return paced
+
+
 def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRuntimeStage:
     """Return a stage that has run once on zeros, so that its first request is as quick as the others.
 
@@ -137,9 +174,8 @@ def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRu
         If it cannot be opened or run.
     """
     opened = OnnxRuntimeStage(folder, stage, runtime)
-    feeds = {spec.name: np.zeros(spec.shape, dtype=spec.dtype) for spec in stage.inputs}
     try:
-        opened.run(feeds)
+        opened.run(zeros_for(stage))
     except Exception as exc:  # see above
         raise HostManifestError(f"{stage.files[0].file}: does not run: {exc}") from exc
     return opened
