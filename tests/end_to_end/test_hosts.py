@@ -28,7 +28,7 @@ from planner.hosts.request_times import SpanKind, request_times
 from planner.verification.stage_chain import same_bits
 
 _LONG_S = 60.0  # far more than a request takes on a busy machine
-_SLOW = 2e-5  # of the planned device: its stage takes seconds
+_SLOW = 1e-4  # of the planned device: its stage takes tenths of a second
 SAMPLES = hosted_samples(8)
 
 
@@ -164,7 +164,7 @@ def test_a_stage_that_is_slower_than_the_deadline_is_reported_in_time(tmp_path):
     with RunningHosts(folder, tmp_path / "deploy", DEVICES) as running:
         running.start("camera", "gateway")
         running.start("server", options=("--paced",))
-        with RequestClient(running.folder, 1.0) as client:
+        with RequestClient(running.folder, 0.15) as client:
             began = time.monotonic()
             reason(client)
             assert time.monotonic() - began < 2.5
