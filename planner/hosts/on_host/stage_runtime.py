@@ -155,13 +155,19 @@ def open_stages(
 def paced_stages(
     opened: Mapping[tuple[int, int], StageRuntime], plans: Sequence[HostedPlan], runtime: RuntimeSpec
 ) -> dict[tuple[int, int], PacedStage]:
-    """Return (plan's index, stage's number) -> its stage, as slow as on the planned device."""
+    """Return (plan's index, stage's number) -> its stage, as slow as on the planned device.
+
+    Stages that were opened once are measured once.
+    """
+    by_session: dict[int, PacedStage] = {}
     paced = {}
     for index, plan in enumerate(plans):
         for stage in plan.stages:
             own = opened[index, stage.number]
-            steady_s = steady_seconds(own, zeros_for(stage), runtime.threads)
-            paced[index, stage.number] = PacedStage(own, runtime.speedup, steady_s)
+            if id(own) not in by_session:
+                steady_s = steady_seconds(own, zeros_for(stage), runtime.threads)
+                by_session[id(own)] = PacedStage(own, runtime.speedup, steady_s)
+            paced[index, stage.number] = by_session[id(own)]
     return paced
 
 

@@ -4,8 +4,14 @@ import time
 
 import pytest
 
-from planner.hosts.on_host.host_manifest import HostedFile, HostedStage, HostManifestError, RuntimeSpec
-from planner.hosts.on_host.stage_runtime import OnnxRuntimeStage, PacedStage, steady_seconds
+from planner.hosts.on_host.host_manifest import (
+    HostedFile,
+    HostedPlan,
+    HostedStage,
+    HostManifestError,
+    RuntimeSpec,
+)
+from planner.hosts.on_host.stage_runtime import OnnxRuntimeStage, PacedStage, paced_stages, steady_seconds
 
 
 class Computing:
@@ -38,6 +44,18 @@ def test_what_a_call_costs_beside_the_computing_is_not_multiplied():
     stage = Computing(0.0, waits_s=0.05)
     assert seconds(PacedStage(stage, 0.001, steady_seconds(stage, {}, 1))) < 10
     assert steady_seconds(stage, {}, 2) >= 0.05
+
+
+def test_a_stage_that_several_plans_share_is_measured_once():
+    stage = HostedStage(0, (), (), ())
+    plans = [HostedPlan(name, (), (), (stage,), {}, {}) for name in "ab"]
+    shared = Computing(0.0)
+    paced = paced_stages({(0, 0): shared, (1, 0): shared}, plans, RuntimeSpec("onnxruntime", "1", 1, "", 0.5))
+    assert paced[0, 0] is paced[1, 0]
+    own = paced_stages(
+        {(0, 0): shared, (1, 0): Computing(0.0)}, plans, RuntimeSpec("onnxruntime", "1", 1, "", 0.5)
+    )
+    assert own[0, 0] is not own[1, 0]
 
 
 def test_a_provider_that_is_not_there_is_told(tmp_path):
