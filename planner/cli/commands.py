@@ -1,6 +1,7 @@
 """The command `plan`: parse, call run, print, set the exit code."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -108,12 +109,13 @@ def plan(
 
 
 def _next_steps(scenario: Path, folder: Path) -> list[str]:
-    """Return what people do with a plan."""
+    """Return what people do with a plan, as they can paste it."""
+    plan_folder, file = shlex.quote(str(folder)), shlex.quote(str(scenario))
     return [
         f"next: look at {folder / REPORT}",
-        f"      plan run {folder} --input samples.npz --output answers.npz    # on this machine",
-        f"      plan deploy {folder} --out deploy    # a folder per device",
-        f"      plan compare {scenario} --bandwidth 0.1..1000    # where the best plan changes",
+        f"      plan run {plan_folder} --input samples.npz --output answers.npz    # on this machine",
+        f"      plan deploy {plan_folder} --out deploy    # a folder per device",
+        f"      plan compare {file} --bandwidth 0.1..1000    # where the best plan changes",
     ]
 
 

@@ -1,5 +1,6 @@
 """The command `plan init`: a first scenario for a model."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -44,5 +45,5 @@ def init(
     )
     print_text(shown(f"{len(files.inspection.units)} units; inputs: {inputs}"))
     print_text(shown(f"written to {files.scenario} and {files.samples} (made-up samples: replace them)"))
-    print_text(shown(f"next: plan {files.scenario}"))
+    print_text(shown(f"next: plan {shlex.quote(str(files.scenario))}"))
     return OK
