@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from namespaces import ShapedLink, chain_of_hosts, command_in
+from namespaces import PORT, HostChain, chain_of_hosts, command_in
 
 from planner.scenario.yaml_text import load_yaml
 
-_PORT = 7447
 _START_S, _STOP_S, _POLL_S = 60.0, 20.0, 0.02
 _PLAN = [sys.executable, "-m", "planner"]
 
@@ -21,18 +20,14 @@ _PLAN = [sys.executable, "-m", "planner"]
 class ShapedHosts:
     """A source, others behind it in a chain, and what was deployed on them last."""
 
-    def __init__(self, hosts: Sequence[str], links: Sequence[ShapedLink]) -> None:
-        self.hosts, self.links = hosts, links
-        # Each host calls the next one, so that is where it has to listen.
-        self._addresses = {hosts[0]: links[0].first_address} | {
-            link.second: link.second_address for link in links
-        }
+    def __init__(self, chain: HostChain) -> None:
+        self._chain, self.hosts = chain, list(chain.addresses)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._folder = Path()
 
     def shape(self, *mbit_per_s: float) -> None:
         """Set the rate of each link, in their order, both ways."""
-        for link, rate in zip(self.links, mbit_per_s, strict=True):
+        for link, rate in zip(self._chain.links, mbit_per_s, strict=True):
             link.shape(rate)
 
     def deploy(self, plan: Path, folder: Path, *options: str) -> list[str]:
@@ -40,7 +35,7 @@ class ShapedHosts:
         self._folder = folder
         used = list(self.hosts)
         while True:
-            given = [part for name in used for part in ("--host", f"{name}={self._addresses[name]}:{_PORT}")]
+            given = [f"--host={name}={self._chain.addresses[name]}:{PORT}" for name in used]
             done = run([*_PLAN, "deploy", str(plan), "--out", str(folder), *given, "--keys", *options])
             if done.returncode == 0:
                 break
@@ -54,9 +49,9 @@ class ShapedHosts:
     def serving(self, hosts: Sequence[str], *options: str) -> Iterator[None]:
         """Start hosts and wait until each serves; end them afterwards."""
         try:
+            # One after the other: a paced host measures its stages when it starts.
             for host in hosts:
                 self._start(host, options)
-            for host in hosts:
                 self._wait(host)
             yield
         finally:
@@ -110,8 +105,8 @@ class ShapedHosts:
 @contextmanager
 def shaped_hosts(hosts: Sequence[str]) -> Iterator[ShapedHosts]:
     """Make the namespaces; all is taken away at the end."""
-    with chain_of_hosts(hosts) as links:
-        yield ShapedHosts(hosts, links)
+    with chain_of_hosts(hosts) as chain:
+        yield ShapedHosts(chain)
 
 
 def run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
