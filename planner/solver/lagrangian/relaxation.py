@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from math import inf, prod
 
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,8 +70,22 @@ class _Factor:
 
 
 @dataclass(frozen=True, slots=True)
+class _FinalFormat:
+    """The format of a tensor; of None it is what those ask for who are in a table's scope.
+
+    Parameters
+    ----------
+    origins
+        What those may ask for together, where others ask, too.
+    """
+
+    format: int | None
+    origins: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class AddedTables:
-    """What is added to the weighted rows: vertex -> option's, tensor's table -> way to cross -> table."""
+    """What is added to the weighted rows: vertex -> option's, tensor's table -> wire or none -> table."""
 
     vertices: Sequence[Table]
     tensors: Sequence[Sequence[Table]]
@@ -230,7 +245,8 @@ class LagrangianRelaxation:
             sums[: costs.shape[1]] += costs[cheapest, :, np.arange(len(cheapest))].sum(axis=0)
             for t in np.flatnonzero(cheapest):
                 flow = self._factors[stack.numbers[t]].flow
-                wires[flow] = self.problem.flows[flow].wires[cheapest[t] - 1]
+                wire = cheapest[t] % (1 + len(self.problem.flows[flow].wires))
+                wires[flow] = self.problem.flows[flow].wires[wire - 1] if wire else wires[flow]
         return Choice(tuple(options), tuple(wires) if any(wires) else ()), [float(x) for x in sums]
 
     def routes_mask(self, form: WireForm) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -322,15 +338,31 @@ class LagrangianRelaxation:
         return tuple((0, scope.index(v)) for v in consumers)
 
     def _ways(self, flow: Flow, scope: Scope, consumers: Sequence[int], share: float) -> Ways:
-        """Return way to cross -> row -> cost of a tensor; what is forbidden is infinite in the first row."""
-        costs = _FlowCosts(self, flow, scope, consumers)
+        """Return way to cross -> row -> cost of a tensor; what is forbidden is infinite in the first row.
+
+        Where not all who ask for a format are in the scope, the ways are those for each format that the
+        tensor may have in the end: the cheapest counts.
+        """
+        is_whole = all(v in scope for v in flow.quantizers)
+        finals = (_FinalFormat(None),) if is_whole else self._final_formats(flow, scope)
         return tuple(
             tuple(
                 share * costs.cost(row.multipliers, wire) + (costs.forbidden(wire) if number == 0 else 0.0)
                 for number, row in enumerate(self._rows)
             )
+            for costs in (_FlowCosts(self, flow, scope, consumers, final) for final in finals)
             for wire in (None, *flow.wires)
         )
+
+    def _final_formats(self, flow: Flow, scope: Scope) -> tuple["_FinalFormat", ...]:
+        """Return the formats that a tensor may have, each with those from which others can lead to it."""
+        asked = {int(one) for v in flow.quantizers if v not in scope for one in self.kinds[v].formats}
+        leads: nx.DiGraph = nx.DiGraph()
+        leads.add_nodes_from(flow.formats)
+        for so_far, request in product(flow.formats, asked):
+            if self.common_format[so_far, request] != _CLASH:
+                leads.add_edge(so_far, int(self.common_format[so_far, request]))
+        return tuple(_FinalFormat(one, frozenset({one, *nx.ancestors(leads, one)})) for one in flow.formats)
 
     def _rules(self) -> list[tuple[_Factor, Ways]]:
         """Return tables that are infinite where neighbours break a rule; other rules are left out."""
@@ -397,7 +429,12 @@ class _FlowCosts:
     """
 
     def __init__(
-        self, relaxation: LagrangianRelaxation, flow: Flow, scope: Scope, consumers: Sequence[int]
+        self,
+        relaxation: LagrangianRelaxation,
+        flow: Flow,
+        scope: Scope,
+        consumers: Sequence[int],
+        final: _FinalFormat,
     ) -> None:
         self._relaxation, self._flow, self._problem = relaxation, flow, relaxation.problem
         self._consumers, self._model = consumers, relaxation.problem.flow_model(flow)
@@ -409,6 +446,10 @@ class _FlowCosts:
         for v in flow.quantizers:
             if v in self._axes:
                 tensor_format = relaxation.common_format[tensor_format, self._requested[v]]
+        self._is_impossible = tensor_format == _CLASH
+        if final.format is not None:
+            self._is_impossible = ~np.isin(tensor_format, list(final.origins))
+            tensor_format = np.full([1] * len(scope), final.format)
         self._tensor_format = tensor_format
         self._units = [v for v in consumers if not relaxation.is_terminal[v]]
         self._starts_at_unit = not relaxation.is_terminal[flow.producer]
@@ -448,7 +489,7 @@ class _FlowCosts:
     def forbidden(self, wire: int | None) -> Table:
         """Return infinity where formats clash or no links lead to a consumer, else 0."""
         producer_device = self._device[self._flow.producer]
-        impossible = self._tensor_format == _CLASH
+        impossible = self._is_impossible
         for tensor_format, form in self._forms(wire):
             unreachable = self._relaxation.routes_mask(form)[1]
             for v in self._consumers if unreachable.any() else ():

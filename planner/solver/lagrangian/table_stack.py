@@ -34,7 +34,8 @@ class TableStack:
         Parameters
         ----------
         added
-            Of all tables but the last ones: way to cross -> what is added to the sum.
+            Of all tables but the last ones: wire or none -> what is added to the sum. These repeat where
+            there are more ways, by the formats that a tensor may have.
         """
         ways = [weighed_sum(rows, weights) for rows in self.ways]
         if not added:
@@ -42,8 +43,8 @@ class TableStack:
         tables = []
         for place, number in enumerate(self.numbers):
             own = [way[place] for way in ways]
-            more = added[number] if number < len(added) else [0.0] * len(own)
-            tables.append(_least([table + x for table, x in zip(own, more, strict=True)]))
+            more = added[number] if number < len(added) else [0.0]
+            tables.append(_least([table + more[way % len(more)] for way, table in enumerate(own)]))
         return tables
 
     def entries(self, places: Sequence[Integers]) -> Table:
@@ -66,7 +67,7 @@ class TableStack:
         return np.array(
             [
                 [
-                    float(_entries(added[number][way][None], index[None])[0])
+                    float(_entries(added[number][way % len(added[number])][None], index[None])[0])
                     for number, index in zip(self.numbers, indices, strict=True)
                 ]
                 for way, indices in enumerate(places)

@@ -16,6 +16,7 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
+from planner.solver.lagrangian import relaxation as relaxing
 from planner.solver.lagrangian.linear_quantity import multipliers_of
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation, LinearRow
 
@@ -159,6 +160,35 @@ def test_the_shares_of_readers_that_agree_make_up_the_whole_tensor():
     assert options == [1] * 17
     assert least == pytest.approx(0.0005 + 16 * 0.001 + 0.004)
     assert least == pytest.approx(evaluate(problem, Choice(tuple(options))).latency_s)
+
+
+def test_a_readers_share_is_that_of_the_format_which_another_reader_asks_for(monkeypatch):
+    """One reader takes floats, the other quantizes: the tensor is small for both."""
+    monkeypatch.setattr(relaxing, "_MOST_ENTRIES", (0,))
+    source = Vertex("source", (Option(0),), is_terminal=True)
+    readers = (Vertex("u", (Option(1, 0),)), Vertex("v", (Option(1, 1),)))
+    steps = [[[0.0, seconds], [seconds, 0.0]] for seconds in (1.0, 0.1)]
+    forms = (direct("float", 0, steps[0], size=4), direct("uint8", 1, steps[1], size=1))
+    free = ((0.0, 0.0),) * 2
+    flow = Flow("t", 0, (1, 2), forms, (2,), (0.0, 0.0), quantize_s=free, dequantize_s=free)
+    problem = PlacementProblem((Device("a"), Device("b")), (source, *readers), (flow,), mesh(2))
+    least, options = LagrangianRelaxation(problem, [row_of(problem, LATENCY)]).minimise([1.0])
+    assert evaluate(problem, Choice(tuple(options))).latency_s == pytest.approx(0.1)
+    assert least == pytest.approx(0.1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(priced(max_units=3))
+def test_least_sums_of_tensors_that_are_shared_out_are_above_no_plan(drawn):
+    problem, rows, prices = drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relaxing, "_MOST_ENTRIES", (0,))
+        relaxation = LagrangianRelaxation(problem, rows)
+    least, _ = relaxation.minimise([1.0, *prices])
+    for choice in oracle.choices(problem):
+        cost = oracle.price(problem, choice)
+        if oracle.feasible(problem, cost):
+            assert cost.objective >= least - sum(prices) - 1e-9
 
 
 def test_the_largest_contribution_is_that_of_the_unit_or_the_tensor_that_differs_most():
