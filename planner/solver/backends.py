@@ -15,6 +15,7 @@ from pulp.apis import coin_api
 
 from planner.errors import SolverError, SolverFailure
 from planner.solver.result import SolveStatus
+from planner.solver.single_thread import run_on_one_thread
 from profiling.directories import temporary_folder
 
 
@@ -112,11 +113,22 @@ def solve_status(lp: pulp.LpProblem) -> SolveStatus | None:
 
 def run_linear(lp: pulp.LpProblem) -> float:
     """Solve a program without integers with the embedded solver; its rows then have their duals."""
-    _run(lp, pulp.HiGHS(msg=False, threads=1))
+    _run(lp, _OneThreadHighs(msg=False))
     return float(pulp.value(lp.objective))
 
 
-class _TimedHighs(pulp.HiGHS):  # type: ignore[misc]
+class _OneThreadHighs(pulp.HiGHS):  # type: ignore[misc]
+    """HiGHS on one thread."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(threads=1, **options)
+
+    def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
+        """Run."""
+        run_on_one_thread(lp.solverModel)
+
+
+class _TimedHighs(_OneThreadHighs):
     """HiGHS with a solution to start from and a clock to end by, which pulp's own class cannot be given.
 
     Python answers signals between HiGHS's looks at the clock, since those are calls of Python.
@@ -171,7 +183,6 @@ def run_highs(
         msg=False,
         gapRel=options.gap,
         gapAbs=1e-6,
-        threads=1,
         presolve="off",
         # Below the defaults (1e-6, 1e-7): limits are rows scaled to 1, which a plan must not visibly exceed.
         mip_feasibility_tolerance=1e-9,

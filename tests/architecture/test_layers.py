@@ -49,7 +49,11 @@ WORKER = "planner.conversion.tf_worker"  # runs in a process of its own
 # Library -> the only modules and packages that import it.
 DOORS = {
     "pulp": ("planner.solver.milp", "planner.solver.backends", "planner.solver.lagrangian.restricted_master"),
-    "highspy": ("planner.solver.backends", "planner.solver.lagrangian.path_master"),
+    "highspy": (
+        "planner.solver.backends",
+        "planner.solver.single_thread",
+        "planner.solver.lagrangian.path_master",
+    ),
     "pydantic": (
         "planner.scenario.schema",
         "planner.scenario.models_schema",

@@ -13,6 +13,7 @@ import numpy as np
 from planner.errors import SolverError
 from planner.solver.lagrangian.path_lengths import BEGIN, END, PathGraph
 from planner.solver.lagrangian.restricted_master import INFEASIBILITY_PENALTY, Column, Maximum, Mixture
+from planner.solver.single_thread import run_on_one_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class PathMaster:
         SolverError
             If the solver fails.
         """
-        self._highs.run()
+        run_on_one_thread(self._highs)
         if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             raise SolverError("the solver failed on a mixture of plans")
         solution = self._highs.getSolution()

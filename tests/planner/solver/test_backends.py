@@ -1,3 +1,4 @@
+import highspy
 import pulp
 import pytest
 
@@ -89,3 +90,27 @@ def test_a_solver_that_nobody_knows_is_refused_with_the_known_ones():
     lp, _ = knapsack()
     with pytest.raises(SolverError, match="no solver 'best'; choose one of highs, cbc, gurobi, cplex, scip"):
         run_solver(lp, SolverOptions("best"))
+
+
+def run_on_two_threads() -> None:
+    """Leave two threads of HiGHS behind, as a notebook may that has solved something else before."""
+    highspy.Highs.resetGlobalScheduler(True)
+    other = highspy.Highs()
+    for option, value in (("output_flag", False), ("threads", 2)):
+        other.setOptionValue(option, value)
+    other.minimize(other.addVariable(0, 1))
+
+
+def test_what_else_ran_in_this_process_changes_no_answer():
+    run_on_two_threads()
+    lp, _ = knapsack()
+    run_solver(lp, SolverOptions())
+    assert pulp.value(lp.objective) == pytest.approx(-best())
+
+
+def test_what_else_ran_in_this_process_changes_no_linear_program():
+    lp, _ = knapsack(pulp.LpContinuous)
+    expected = run_linear(lp)
+    run_on_two_threads()
+    again, _ = knapsack(pulp.LpContinuous)
+    assert run_linear(again) == pytest.approx(expected)
