@@ -9,7 +9,6 @@ from planner.problem.quantities import CostMetric
 from planner.solver.device_order import DeviceOrder, implied_order
 from planner.solver.milp.assignment_constraints import (
     add_apart,
-    add_choice,
     add_coupling,
     add_forced_kernels,
     add_formats,
@@ -20,6 +19,7 @@ from planner.solver.milp.assignment_constraints import (
 )
 from planner.solver.milp.conversion_constraints import add_dequantize, add_quantize, add_stage_boundaries
 from planner.solver.milp.objective_and_limits import add_limits, add_noise, add_objective, longest_s
+from planner.solver.milp.option_variables import add_choice
 from planner.solver.milp.program import Program
 from planner.solver.milp.transport_constraints import (
     add_links,

@@ -6,9 +6,8 @@ import pytest
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
 from profiling.on_device.device_main import BundleSessions, read_feeds, read_measurement_plan
-from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
-from profiling.on_device.measuring_flow import Timed, measure, stage_overheads, wire_costs
+from profiling.on_device.measuring_flow import measure, stage_overheads, wire_costs
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 
@@ -77,10 +76,3 @@ def test_wires_have_a_line_for_each_side(bundle):
 def test_without_stages_nothing_is_cut(bundle):
     plan = replace(read_measurement_plan(bundle), stages=[])
     assert stage_overheads(plan, BundleSessions(bundle, plan), [], read_feeds(bundle), print) == []
-
-
-def test_kernels_fit_into_the_run_without_its_start():
-    kernels = KernelTimes(tuple(Kernel(str(i), "Op", Owner(OwnerKind.UNIT, i), 3.0) for i in range(2)))
-    assert Timed(5.0, kernels, (), 1.0).kernels.total_s == pytest.approx(4.0)
-    assert Timed(9.0, kernels, (), 1.0).kernels == kernels
-    assert Timed(1.0, kernels, (), 2.0).kernels.total_s == 0  # hardly anything but the start

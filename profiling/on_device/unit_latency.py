@@ -1,0 +1,91 @@
+"""Seconds of units: each variant of the model as a whole and its kernels, in turn with the fp32 model."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from profiling.on_device.kernels import KernelTimes, read_kernels
+from profiling.on_device.measurement_order import MeasurementPlan
+from profiling.on_device.session_options import Feeds
+from profiling.on_device.timing import InterleavedTimer, least_seconds
+from profiling.on_device.variant_sessions import Report, VariantSessions
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of one variant: the whole without the profiler, and its kernels under it.
+
+    Parameters
+    ----------
+    runs_s
+        Of every run without the profiler.
+    start_s
+        What any run takes, whatever the model.
+    """
+
+    wall_s: float
+    profiled: KernelTimes
+    runs_s: tuple[float, ...] = ()
+    start_s: float = 0.0
+
+    @property
+    def kernels(self) -> KernelTimes:
+        """Its kernels without the profiler's own cost."""
+        return self.profiled.as_unprofiled(max(0.0, self.wall_s - self.start_s))
+
+
+class _Runs(NamedTuple):
+    """Runs of one variant in turn with the fp32 model."""
+
+    ratio_to_fp32: float
+    kernels: KernelTimes  # under the profiler
+    traced_fp32_s: float  # what the fp32 model took meanwhile
+    runs_s: list[float]
+
+
+def time_variants(
+    plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report: Report
+) -> list[Timed]:
+    """Return the times of each variant, each run in turn with the fp32 model.
+
+    So two models are in memory at a time, and what slows the machine meanwhile slows both. The runs of
+    variant 0 are those of the fp32 model beside all variants: they show how calm the machine was.
+    """
+    reference = models.plain(0)
+    start_s = least_seconds(models.overflow_probe())
+    variants, fp32_s, fp32_runs_s = [], [], []
+    for variant in range(len(plan.variants)):
+        # Units' seconds come from the models in one precision; mixed ones only show what switches add.
+        counts = variant < len(plan.precisions)
+        timer = InterleavedTimer(reference, feeds, plan.rounds if counts else -(-plan.rounds // 2))
+        runs = timer(models.plain(variant))
+        kernels, traced_fp32_s = trace(models, variant, timer)
+        fp32_s += [*runs.reference_s, *traced_fp32_s]
+        fp32_runs_s += runs.reference_s
+        runs_s = runs.session_s if variant else fp32_runs_s
+        variants.append(_Runs(runs.ratio, kernels, statistics.median(traced_fp32_s), runs_s))
+        report("timing", variant + 1, len(plan.variants))
+    fp32 = statistics.median(fp32_s)
+    # Each variant is scaled by what the fp32 model took beside it, so that all are of one pace.
+    return [
+        Timed(
+            runs.ratio_to_fp32 * fp32,
+            runs.kernels.scaled(fp32 / runs.traced_fp32_s),
+            tuple(runs.runs_s),
+            start_s,
+        )
+        for runs in variants
+    ]
+
+
+def trace(models: VariantSessions, variant: int, timer: InterleavedTimer) -> tuple[KernelTimes, list[float]]:
+    """Return a variant's kernels under the profiler, and the fp32 model's seconds meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        session = models.traced(variant, Path(folder) / "run", optimized)
+        fp32_s = timer(session).reference_s
+        return read_kernels(Path(session.end_profiling()), optimized), fp32_s

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
+from profiling.latency.write_bundle import write_bundle
+from profiling.on_device.device_main import BundleSessions, read_feeds, read_measurement_plan
+from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
+from profiling.on_device.unit_latency import Timed, time_variants
+from profiling.precision import Precision
+from profiling.runtime.open_session import Runtime
+
+ROUNDS = 4
+
+
+@pytest.fixture(scope="module")
+def timed(digits, tmp_path_factory) -> list[Timed]:
+    folder: Path = tmp_path_factory.mktemp("bundle")
+    setup = Setup(Runtime(), ROUNDS, tuple(Precision))
+    plan = measurement_plan(digits.graph, digits.calibration, setup, "board")
+    variants = variants_of(digits.graph, digits.calibration, setup.precisions)
+    write_bundle(variants, digits.samples[0], plan, folder)
+    plan = read_measurement_plan(folder)
+    return time_variants(plan, BundleSessions(folder, plan), read_feeds(folder), lambda *_: None)
+
+
+def test_each_variant_has_seconds_of_its_own_units(timed, digits):
+    units = set(range(len(digits.graph.units)))
+    for variant in timed:
+        assert set(variant.profiled.of(OwnerKind.UNIT)) <= units
+        assert 0 < variant.kernels.attributed_s <= variant.kernels.total_s
+
+
+def test_kernels_of_a_variant_fit_into_its_own_run(timed):
+    for variant in timed:
+        run_s = max(0.0, variant.wall_s - variant.start_s)
+        assert variant.kernels.total_s <= max(run_s, variant.profiled.total_s) * (1 + 1e-9)
+        if variant.profiled.total_s > run_s:
+            assert variant.kernels.total_s == pytest.approx(run_s)
+
+
+def test_the_fp32_model_has_the_runs_beside_all_others(timed):
+    assert len(timed[0].runs_s) == sum(len(variant.runs_s) for variant in timed[1:]) + ROUNDS
+
+
+def test_kernels_fit_into_the_run_without_its_start():
+    kernels = KernelTimes(tuple(Kernel(str(i), "Op", Owner(OwnerKind.UNIT, i), 3.0) for i in range(2)))
+    assert Timed(5.0, kernels, (), 1.0).kernels.total_s == pytest.approx(4.0)
+    assert Timed(9.0, kernels, (), 1.0).kernels == kernels
+    assert Timed(1.0, kernels, (), 2.0).kernels.total_s == 0  # hardly anything but the start
