@@ -10,10 +10,10 @@ pipeline_ideals: the sets of units that a pipeline can have finished between two
 pipeline_loads: what stages load: devices and links
 pipeline_precisions: options of less noise for units that stay on their devices
 process_pool: a map over processes, which end at once when the work is interrupted
+quiet_highs: HiGHS on one thread and without a word, whatever else has run it in this process
 result: SolveResult: choice, objective, bound, status
 second_opinion: a second solver's run and answer, to be compared with the first one's
 single_precision: the fastest plan of all and in each precision, without a limit on noise
-single_thread: runs HiGHS on one thread, whatever else has run it in this process
 solve: a proved optimum, or a plan and its bound
 solve_cache: solved problems kept on disk
 """

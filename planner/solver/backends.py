@@ -14,8 +14,8 @@ import pulp
 from pulp.apis import coin_api
 
 from planner.errors import SolverError, SolverFailure
+from planner.solver.quiet_highs import QuietHighs
 from planner.solver.result import SolveStatus
-from planner.solver.single_thread import run_on_one_thread
 from profiling.directories import temporary_folder
 
 
@@ -113,36 +113,51 @@ def solve_status(lp: pulp.LpProblem) -> SolveStatus | None:
 
 def run_linear(lp: pulp.LpProblem) -> float:
     """Solve a program without integers with the embedded solver; its rows then have their duals."""
-    _run(lp, _OneThreadHighs(msg=False))
+    _run(lp, _QuietSolver())
     return float(pulp.value(lp.objective))
 
 
-class _OneThreadHighs(pulp.HiGHS):  # type: ignore[misc]
-    """HiGHS on one thread."""
+class _QuietSolver(pulp.HiGHS):  # type: ignore[misc]
+    """pulp's HiGHS with a model that prints nothing and runs on one thread.
 
-    def __init__(self, **options: object) -> None:
-        super().__init__(threads=1, **options)
+    pulp would make the model itself and configure it by its own arguments.
+    """
+
+    def __init__(self, **options: float | str) -> None:
+        super().__init__()
+        self.options = options
+
+    def createAndConfigureSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
+        """Make the model, with options as HiGHS names them."""
+        lp.solverModel = QuietHighs()
+        for option, value in self.options.items():
+            lp.solverModel.setOptionValue(option, value)
 
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Run."""
-        run_on_one_thread(lp.solverModel)
+        lp.solverModel.run_alone()
 
 
-class _TimedHighs(_OneThreadHighs):
+class _TimedHighs(_QuietSolver):
     """HiGHS with a solution to start from and a clock to end by, which pulp's own class cannot be given.
 
     Python answers signals between HiGHS's looks at the clock, since those are calls of Python.
     """
 
-    def __init__(self, start: Start, clock: Clock, time_limit_s: float, **options: object) -> None:
-        looks = [highspy.cb.HighsCallbackType.kCallbackMipInterrupt]
-        super().__init__(callbackTuple=(self._look, None), callbacksToActivate=looks, **options)
+    def __init__(self, start: Start, clock: Clock, time_limit_s: float, **options: float | str) -> None:
+        super().__init__(**options)
         self.start, self.clock = start, clock
         # From here on: to hand a large program over takes seconds as well.
         self.deadline = clock() + time_limit_s
 
     def _look(self, _kind: object, _message: str, _data: object, answer: Any, _user_data: object) -> None:
         answer.user_interrupt = self.clock() > self.deadline
+
+    def createAndConfigureSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
+        """Make the model, which looks at the clock."""
+        super().createAndConfigureSolver(lp)
+        lp.solverModel.setCallback(self._look, None)
+        lp.solverModel.startCallback(highspy.cb.HighsCallbackType.kCallbackMipInterrupt)
 
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Hand the solution over and run."""
@@ -180,9 +195,8 @@ def run_highs(
         clock,
         options.time_limit_s,
         **changes,
-        msg=False,
-        gapRel=options.gap,
-        gapAbs=1e-6,
+        mip_rel_gap=options.gap,
+        mip_abs_gap=1e-6,
         presolve="off",
         # Below the defaults (1e-6, 1e-7): limits are rows scaled to 1, which a plan must not visibly exceed.
         mip_feasibility_tolerance=1e-9,

@@ -13,7 +13,7 @@ import numpy as np
 from planner.errors import SolverError
 from planner.solver.lagrangian.path_lengths import BEGIN, END, PathGraph
 from planner.solver.lagrangian.restricted_master import INFEASIBILITY_PENALTY, Column, Maximum, Mixture
-from planner.solver.single_thread import run_on_one_thread
+from planner.solver.quiet_highs import QuietHighs
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,7 @@ class PathMaster:
         self.rows, self.columns = rows, 0
         weight = sum(span.maximum.weight for span in spans)
         self._scale = scale = max(abs(c.cost) + weight * graph.longest(c.lengths) for c in columns) or 1.0
-        self._highs = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in (("output_flag", False), ("threads", 1)):
-            self._highs.setOptionValue(option, value)
+        self._highs = QuietHighs()
         every = [*(span.maximum for span in spans), *maxima]
         self._maximum_of = {row: m for m, maximum in enumerate(every) for row in maximum.rows}
         nodes = [node for node in graph.order if node != BEGIN]
@@ -109,7 +107,7 @@ class PathMaster:
         SolverError
             If the solver fails.
         """
-        run_on_one_thread(self._highs)
+        self._highs.run_alone()
         if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             raise SolverError("the solver failed on a mixture of plans")
         solution = self._highs.getSolution()
