@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.table import Table
 from textbook import solve_textbook
 
-from planner.comparison.baselines import Baseline, baselines
+from planner.comparison.baselines import baselines
 from planner.problem.placement_problem import PlacementProblem
+from planner.problem.uniform_choices import Baseline
 from planner.problem_io.loader import problem_of
 from planner.problem_io.schema import check_problem
 from planner.solver.backends import SolverOptions

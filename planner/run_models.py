@@ -108,8 +108,9 @@ def _model_outcome(
     target = verification_target(measured.prepared, built)
     errors = measured.calibration_errors(target, progress)
     result = solved.found.result
+    rounds = state.states[model].rounds_before(part.choice)
     plan = msgspec.structs.replace(
-        assemble_plan(part.with_calibrated_noise(errors), part.found, state.states[model].rounds),
+        assemble_plan(part.with_calibrated_noise(errors), part.found, rounds),
         objective=Objective(
             name=objective_name(several.shared), value=result.objective, bound=result.bound, gap=result.gap
         ),

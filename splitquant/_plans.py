@@ -326,7 +326,7 @@ def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanR
     """
     chosen = one_model(scenario, "plan_models plans them together")
 
-    from planner.report.plan_tables import undelivered_text
+    from planner.report.tables.plan_tables import undelivered_text
     from planner.run import plan_scenario
 
     with public_call():
@@ -354,7 +354,7 @@ def plan_models(scenario: ScenarioSource, *, progress: Progress | None = None) -
     if several is None:
         raise UsageError(f"{given.name} has one model: plan plans it")
 
-    from planner.report.plan_tables import undelivered_models_text, undelivered_text
+    from planner.report.tables.plan_tables import undelivered_models_text, undelivered_text
     from planner.run_models import plan_models as plan_several
 
     with public_call():

@@ -10,7 +10,7 @@ from planner.cli.terminal import print_text, terminal
 from planner.errors import OutputError
 from planner.formatting import size_text
 from planner.json_record import to_json
-from planner.report.table_style import PlainTable, line, new_table
+from planner.report.tables.table_style import PlainTable, line, new_table
 from profiling.directories import cache_location
 from profiling.records.cache_eviction import CacheEntry, Removal, clear, limit_bytes, list_entries
 

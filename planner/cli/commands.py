@@ -29,7 +29,7 @@ from planner.cli.terminal_progress import terminal_progress
 from planner.errors import PlannerError, UsageError
 from planner.json_record import to_json
 from planner.plan.manifest import REPORT
-from planner.report.table_style import line
+from planner.report.tables.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.models_schema import scenario_schema
 from planner.scenario.several_models import SeveralModels
@@ -83,7 +83,7 @@ def plan(
     """Profile (cached), solve, rebuild, split, verify and write a plan."""
     from planner.cli.models_commands import plan_several
     from planner.output.plan_folder import check_writable, read_manifest, write_outcome
-    from planner.report.plan_tables import plan_table, undelivered_text
+    from planner.report.tables.plan_tables import plan_table, undelivered_text
     from planner.run import plan_scenario
 
     loaded = load_ready_models(scenario, settings or ())
@@ -150,7 +150,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     from planner.export_and_verify import verify_plan
     from planner.output.models_folder import is_models_folder
     from planner.output.plan_folder import read_folder
-    from planner.report.plan_tables import broken_text, plan_table
+    from planner.report.tables.plan_tables import broken_text, plan_table
 
     if is_models_folder(folder):
         return verify_several(folder, json=json)
@@ -219,7 +219,7 @@ def solve(
     from planner.cli.command_clock import BEGAN, command_clock
     from planner.problem_io.solution import as_interrupted, conflict_line
     from planner.problem_io.solve_file import SolverChanges, solve_file
-    from planner.report.solution_table import answer_table
+    from planner.report.tables.solution_table import answer_table
 
     INTERRUPT.arm_for_answer()
     answer = solve_file(problem, SolverChanges(solver, time_limit_s, gap), command_clock, BEGAN)

@@ -12,7 +12,7 @@ from planner.cli.interrupts import INTERRUPT
 from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.json_record import to_json
-from planner.report.table_style import line
+from planner.report.tables.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.several_models import SeveralModels
 
@@ -72,7 +72,7 @@ def compare(
     from planner.comparison.compare import compare_scenario
     from planner.comparison.compare_options import CompareOptions, compare_request
     from planner.output.comparison_folder import check_comparison, write_comparison
-    from planner.report.comparison_table import comparison_table
+    from planner.report.tables.comparison_table import comparison_table
 
     loaded = load_ready_models(scenario, settings or ())
     options = CompareOptions(

@@ -15,7 +15,7 @@ from planner.cli.terminal import print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.errors import HostError, UsageError
 from planner.json_record import to_json
-from planner.report.table_style import line
+from planner.report.tables.table_style import line
 from profiling.printable_text import shown
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, 
     """Write a folder for each host, and say how to start them."""
     from planner.hosts.deploy import deploy
     from planner.hosts.endpoints import parse_endpoints
-    from planner.report.requests_table import raw_input_lines
+    from planner.report.tables.requests_table import raw_input_lines
 
     record = deploy(folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure)
     if insecure and not keys:
@@ -83,7 +83,7 @@ def send_requests(
     from planner.hosts.zenoh_config import CLIENT
     from planner.output.run_exported import check_target, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
-    from planner.report.requests_table import deviation_lines, raw_input_lines, requests_table
+    from planner.report.tables.requests_table import deviation_lines, raw_input_lines, requests_table
 
     _check_positive("--rate", rate_per_s, _MOST_PER_S)
     _check_positive("--deadline-s", deadline_s, _LONGEST_S)
@@ -169,7 +169,7 @@ def measure_links(folder: Path, out: Path | None, *, json: bool) -> int:
     from planner.hosts.measured_costs import measured_links, scenario_as_measured
     from planner.hosts.replan import read_measured
     from planner.plan.measured_costs import FORMAT, MeasuredCosts
-    from planner.report.links_table import links_table, links_yaml
+    from planner.report.tables.links_table import links_table, links_yaml
 
     known = read_measured(folder)
     with _client(folder, _STATUS_DEADLINE_S) as client:
@@ -205,7 +205,7 @@ def replan(folder: Path, out: Path | None, *, json: bool) -> int:
     """Plan again with the costs that hosts measured, and write the new plan."""
     from planner.hosts.replan import measured_scenario
     from planner.output.plan_folder import check_writable, read_manifest, write_outcome
-    from planner.report.plan_tables import plan_table, undelivered_text
+    from planner.report.tables.plan_tables import plan_table, undelivered_text
     from planner.run import plan_scenario
 
     target = out or folder.resolve().with_name(f"{folder.resolve().name}-replanned")
@@ -230,7 +230,7 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
     """Show who is there; with `watch` until interrupted."""
     from rich.live import Live
 
-    from planner.report.requests_table import hosts_table
+    from planner.report.tables.requests_table import hosts_table
 
     with _client(folder, _STATUS_DEADLINE_S) as client:
         statuses = _statuses(client)
@@ -257,7 +257,7 @@ def _deviations_now(
     from planner.hosts.measured_costs import deviations, measured_links
     from planner.hosts.replan import read_measured
     from planner.plan.measured_costs import FORMAT, MeasuredCosts
-    from planner.report.requests_table import deviation_lines
+    from planner.report.tables.requests_table import deviation_lines
 
     known = read_measured(folder)
     measured = MeasuredCosts(

@@ -11,7 +11,7 @@ from planner.cli.exit_codes import OK, USAGE
 from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.json_record import to_json
-from planner.report.table_style import line
+from planner.report.tables.table_style import line
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import load_ready_models
 from planner.scenario.several_models import SeveralModels
@@ -51,8 +51,8 @@ def inspect(
         return fail(USAGE, "inspect wants a MODEL, or --versions (plan inspect --help shows how)")
     from planner.cli.models_commands import inspect_several
     from planner.inputs.inspect_source import inspect_source
-    from planner.report.inspection_table import inspection_table
-    from planner.report.plan_tables import conversion_lines
+    from planner.report.tables.inspection_table import inspection_table
+    from planner.report.tables.plan_tables import conversion_lines
 
     if Path(model).suffix in SCENARIO_SUFFIXES and not (conversion or shape):
         loaded = load_ready_models(Path(model))

@@ -9,7 +9,7 @@ from planner.cli.interrupts import INTERRUPT
 from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.json_record import to_json
-from planner.report.table_style import line
+from planner.report.tables.table_style import line
 from planner.scenario.several_models import SeveralModels
 from profiling.printable_text import shown
 
@@ -17,8 +17,8 @@ from profiling.printable_text import shown
 def plan_several(several: SeveralModels, folder: Path, *, json: bool) -> int:
     """Plan several models together, verify each and write all."""
     from planner.output.models_folder import check_models_writable, write_models_outcome
-    from planner.report.models_table import models_table
-    from planner.report.plan_tables import undelivered_models_text
+    from planner.report.tables.models_table import models_table
+    from planner.report.tables.plan_tables import undelivered_models_text
     from planner.run_models import plan_models
 
     check_models_writable(folder)
@@ -43,7 +43,7 @@ def _print_plans(folder: Path) -> None:
     """Print each model's plan as it was written."""
     from planner.output.models_folder import read_models
     from planner.output.plan_folder import read_folder
-    from planner.report.plan_tables import plan_table
+    from planner.report.tables.plan_tables import plan_table
 
     for name, own_folder in read_models(folder)[1].items():
         terminal().print(line(f"model {name}"))
@@ -55,7 +55,7 @@ def verify_several(folder: Path, *, json: bool) -> int:
     from planner.export_and_verify import verify_plan
     from planner.output.models_folder import read_models
     from planner.output.plan_folder import read_folder
-    from planner.report.plan_tables import plan_table
+    from planner.report.tables.plan_tables import plan_table
 
     plans, failures = {}, []
     for name, own_folder in read_models(folder)[1].items():
@@ -96,8 +96,8 @@ def export_several(path: Path, out: Path) -> int:
 def inspect_several(several: SeveralModels, *, json: bool) -> int:
     """Show what each model of a scenario is made of."""
     from planner.inputs.inspect_source import inspect_scenario
-    from planner.report.inspection_table import inspection_table
-    from planner.report.plan_tables import conversion_lines
+    from planner.report.tables.inspection_table import inspection_table
+    from planner.report.tables.plan_tables import conversion_lines
 
     found = {}
     for one in several.models:
@@ -118,7 +118,7 @@ def compare_several(several: SeveralModels, values: str, folder: Path, *, json: 
     from planner.comparison.bandwidth_values import parse_rates
     from planner.comparison.request_rates import compare_rates
     from planner.output.rates_folder import check_rates, write_rates
-    from planner.report.rates_table import rates_table
+    from planner.report.tables.rates_table import rates_table
     from planner.run_models import measure_models
 
     rates = parse_rates(values)

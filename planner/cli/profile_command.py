@@ -11,7 +11,7 @@ from planner.cli.profile_host_commands import HostOptions, measure_on_host, writ
 from planner.cli.terminal import fail, print_text, terminal
 from planner.cli.terminal_progress import terminal_progress
 from planner.json_record import to_json
-from planner.report.table_style import line
+from planner.report.tables.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.missing_files import missing_but_profiles
 from planner.scenario.schema import Scenario
@@ -102,7 +102,7 @@ def profile(
     if json:
         print_text(to_json(record))
     else:
-        from planner.report.profile_tables import profile_table
+        from planner.report.tables.profile_tables import profile_table
 
         console = terminal()
         console.print(profile_table(record))
@@ -115,7 +115,7 @@ def _file_name(model: str | None, device: str) -> str:
 
 
 def _diff(before: Path, after: Path, *, json: bool) -> int:
-    from planner.report.profile_tables import diff_table
+    from planner.report.tables.profile_tables import diff_table
     from profiling.records.profile import load_profile
     from profiling.records.profile_diff import diff_profiles
 

@@ -12,7 +12,7 @@ from planner.cli.terminal_progress import terminal_progress
 from planner.errors import UsageError
 from planner.hosts.endpoints import Endpoint, parse_endpoints
 from planner.json_record import to_json
-from planner.report.table_style import line
+from planner.report.tables.table_style import line
 from planner.scenario.schema import Scenario
 from profiling.printable_text import shown
 
@@ -108,7 +108,7 @@ def measure_on_host(
     from planner.devices.runtime import is_measured_here
     from planner.output.run_exported import check_target
     from planner.profile_device import device_of, parse_remote_profile, remote_measurement
-    from planner.report.profile_tables import profile_table
+    from planner.report.tables.profile_tables import profile_table
     from profiling.records.json_files import writing_aside
 
     deadline_s = _DEADLINE_S if options.deadline_s is None else options.deadline_s

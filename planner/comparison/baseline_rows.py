@@ -6,14 +6,7 @@ from math import inf
 
 import msgspec
 
-from planner.comparison.baselines import (
-    Baseline,
-    Price,
-    best_uniform,
-    price_of,
-    solved_baselines,
-    uniform_choices,
-)
+from planner.comparison.baselines import solved_baselines
 from planner.comparison.comparison_record import Row
 from planner.comparison.lower_envelope import CostLine
 from planner.comparison.plan_registry import PlanRegistry
@@ -21,6 +14,7 @@ from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBud
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric
+from planner.problem.uniform_choices import Baseline, Price, best_uniform, price_of, uniform_choices
 from planner.solver.backends import SolverOptions
 from planner.solver.process_pool import process_map
 from planner.solver.solve_cache import solve_cached

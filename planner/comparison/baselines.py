@@ -1,16 +1,12 @@
 """Simpler ways to plan, on the same costs and under the same limits, to compare the joint plan with."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import permutations
-from math import inf
-
-import networkx as nx
 
 from planner.errors import SolverError
-from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.problem.unit_dag import dependency_graph
+from planner.problem.uniform_choices import Baseline, best_of, best_uniform, price_of, uniform_choices
 from planner.problem.units import Option
 from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
@@ -18,17 +14,6 @@ from planner.solver.solve import solve, solve_restricted
 
 Allowed = Callable[[int, Option], bool]
 Solver = Callable[[PlacementProblem, SolverOptions], SolveResult]
-Price = Callable[[Choice], float]
-_FLOAT_CUT, _CUT = "single fp32 cut", "uniform precision, single cut"
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """A way to plan: its best objective and choice; infinite and None where nothing keeps the limits."""
-
-    name: str
-    objective: float = inf
-    choice: Choice | None = None
 
 
 def baselines(
@@ -45,40 +30,6 @@ def baselines(
     return (*uniform, *solved_baselines(problem, options, solver))
 
 
-def uniform_choices(problem: PlacementProblem) -> tuple[tuple[str, Choice], ...]:
-    """Return (name, choice) of all that has one precision and at most one cut, whatever it costs."""
-    return (*_one_device_choices(problem), *_single_cut_choices(problem))
-
-
-def best_uniform(choices: Iterable[tuple[str, Choice]], price: Price) -> tuple[Baseline, ...]:
-    """Return the best choice of each name; that without any cut competes with every one that has one."""
-    best_of: dict[str, Baseline] = {}
-    for name, choice in choices:
-        candidate = Baseline(name, price(choice), choice)
-        # An infinite objective keeps its name, for a row that says that nothing was found.
-        if name not in best_of or candidate.objective < best_of[name].objective:
-            best_of[name] = candidate if candidate.objective < inf else Baseline(name)
-    on_one_device = [candidate for name, candidate in best_of.items() if name not in (_FLOAT_CUT, _CUT)]
-    best = replace(_best(on_one_device), name="one device")
-    best_float = replace(_best([best, best_of.get(_FLOAT_CUT, best)]), name=_FLOAT_CUT)
-    return (
-        *on_one_device,
-        best,
-        best_float,
-        replace(_best([best_float, best_of.get(_CUT, best)]), name=_CUT),
-    )
-
-
-def price_of(problem: PlacementProblem) -> Price:
-    """Return what a choice costs; infinite if it breaks a limit."""
-
-    def price(choice: Choice) -> float:
-        cost = evaluate(problem, choice)
-        return cost.objective if is_feasible(problem, cost) else inf
-
-    return price
-
-
 def solved_baselines(
     problem: PlacementProblem, options: SolverOptions, solver: Solver = solve
 ) -> tuple[Baseline, ...]:
@@ -91,36 +42,6 @@ def solved_baselines(
     )
 
 
-def _best(candidates: Sequence[Baseline]) -> Baseline:
-    return min(candidates, key=lambda candidate: candidate.objective, default=Baseline(""))
-
-
-def _precisions(problem: PlacementProblem) -> tuple[str, ...]:
-    precisions = (o.precision for v in problem.vertices if not v.is_terminal for o in v.options)
-    return tuple(dict.fromkeys(precisions))
-
-
-def _one_device_choices(problem: PlacementProblem) -> Iterator[tuple[str, Choice]]:
-    """Yield everything on one device in one precision, where its units have it."""
-    for d, device in enumerate(problem.devices):
-        for precision in _precisions(problem) if problem.physical_device(d) == d else ():
-            choice = _uniform(problem, lambda _, at=d: at, precision)  # type: ignore[misc]
-            if choice is not None:
-                yield f"{precision} on {device.name}", choice
-
-
-def _single_cut_choices(problem: PlacementProblem) -> Iterator[tuple[str, Choice]]:
-    """Yield a prefix of the topological order here, the rest there."""
-    rank = {v: i for i, v in enumerate(nx.lexicographical_topological_sort(dependency_graph(problem)))}
-    for precision in _precisions(problem):
-        for a, b in permutations(range(len(problem.devices)), 2):
-            for count in range(1, len(rank)):
-                device_of = lambda v, a=a, b=b, n=count: a if rank[v] < n else b  # noqa: E731
-                choice = _uniform(problem, device_of, precision)
-                if choice is not None:
-                    yield _FLOAT_CUT if precision == "fp32" else _CUT, choice
-
-
 class _PartialPlanning:
     """Ways to plan that solve a part of the problem at a time."""
 
@@ -129,7 +50,7 @@ class _PartialPlanning:
 
     def min_cut(self) -> Baseline:
         pairs = permutations(range(len(self._problem.devices)), 2)
-        return _best([self._solved(_fp32_on(pair)) for pair in pairs])
+        return best_of([self._solved(_fp32_on(pair)) for pair in pairs])
 
     def quantize_first(self) -> Baseline:
         """Choose precisions as if all ran on one device, the best for that, then devices."""
@@ -142,7 +63,7 @@ class _PartialPlanning:
             if uncut.choice is not None:
                 chosen = [option.precision for option in _options(problem, uncut.choice)]
                 candidates.append(self._solved(lambda v, o, p=chosen: o.precision == p[v]))  # type: ignore[misc]
-        return _best(candidates)
+        return best_of(candidates)
 
     def split_first(self) -> Baseline:
         """Choose devices in fp32, then precisions there."""
@@ -176,17 +97,3 @@ def _options(problem: PlacementProblem, choice: Choice) -> list[Option]:
 
 def _fp32_on(devices: tuple[int, ...]) -> Allowed:
     return lambda _, option: not option.quantized and option.device in devices
-
-
-def _uniform(problem: PlacementProblem, device_of: Callable[[int], int], precision: str) -> Choice | None:
-    """Return everything in one precision, fp32 where a unit lacks it; None if a device lacks a unit."""
-    options = []
-    for v, vertex in enumerate(problem.vertices):
-        if vertex.is_terminal:
-            options.append(0)
-            continue
-        by_precision = {o.precision: n for n, o in enumerate(vertex.options) if o.device == device_of(v)}
-        if not by_precision:
-            return None
-        options.append(by_precision.get(precision, next(iter(by_precision.values()))))
-    return Choice(tuple(options))

@@ -22,9 +22,9 @@ from planner.plan.plan_record import FORMAT as PLAN_FORMAT
 from planner.plan.plan_record import Cut
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
-from planner.report.comparison_table import comparison_csv
 from planner.report.figure_style import FIGURES, save_figure
 from planner.report.graph_figure import draw_graph
+from planner.report.tables.comparison_table import comparison_csv
 from planner.scenario.loader import dump_scenario
 from profiling.records.json_files import load_json, save_json
 

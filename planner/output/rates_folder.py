@@ -4,7 +4,7 @@ from pathlib import Path
 
 from planner.comparison.request_rates import RateComparison
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
-from planner.report.rates_table import rates_csv
+from planner.report.tables.rates_table import rates_csv
 from profiling.records.json_files import save_json
 
 RATES, RATES_TABLE = "rates.json", "rates.csv"

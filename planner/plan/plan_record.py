@@ -183,7 +183,7 @@ class LoopRound(Record, frozen=True, kw_only=True):
     """One plan that was built and timed in place on a device of this machine.
 
     Ratios are of the whole mixed model's seconds, and of those of all stages, to the fp32 model's;
-    `objective` is the plan's with the costs that timing showed.
+    `objective` is the plan's with the costs that timing showed; `delivered` marks the plan that is written.
     """
 
     objective: float
@@ -193,6 +193,27 @@ class LoopRound(Record, frozen=True, kw_only=True):
     predicted_chain_ratio_to_fp32: float
     measured_chain_ratio_to_fp32: float
     changed_units: int
+    delivered: bool = False
+
+
+class SingleDevice(Record, frozen=True, kw_only=True):
+    """What all units on one device would cost, in the precision that is best there.
+
+    Parameters
+    ----------
+    precision
+        Of its units; those that lack it there are in fp32.
+    objective
+        With the costs of the plan, in the unit of its objective.
+    broken
+        Budgets that it breaks: "memory of camera".
+    """
+
+    device: str
+    precision: Precision
+    objective: float
+    latency_s: float
+    broken: tuple[str, ...]
 
 
 class TooFewSamples(Record, frozen=True, kw_only=True):
@@ -237,6 +258,7 @@ class Plan(Record, frozen=True, kw_only=True):
 
     `quantization` names each device's scheme; `scenario` is the resolved scenario; `calibration_sha256`
     is a hash of the samples that chose the ranges, since other samples would give other models.
+    `single_device` has a row for each device that can run the whole model, to compare the plan with.
     `too_few_samples` says what more samples would allow: `status` speaks of what these could show.
     """
 
@@ -253,6 +275,7 @@ class Plan(Record, frozen=True, kw_only=True):
     rounds: tuple[Round, ...]
     loop: tuple[LoopRound, ...] = ()
     measured: Measured | None
+    single_device: tuple[SingleDevice, ...] = ()
     too_few_samples: tuple[TooFewSamples, ...] = ()
     converted_from: ConvertedFrom | None = None
     part_of: PartOf | None = None

@@ -14,5 +14,6 @@ quantities: cost metrics, limits and the objective
 several_models: several models on the same devices and links as one problem
 tensors: Format, WireForm, Flow: what moving and converting a tensor costs
 unit_dag: which units come before which others
+uniform_choices: plans in one precision with at most one cut, and what they cost
 units: Vertex and Option: what a unit costs on each device in each precision
 """

@@ -10,4 +10,5 @@ noise_limit_search: the limit on summed noise under which the best plan keeps th
 outcome: what came of planning a scenario
 plan_assembly: solve result -> plan.json
 planning_problem: a scenario with the current costs -> PlacementProblem
+single_device: what all units on one device would cost, to compare a plan with
 """

@@ -6,6 +6,8 @@ What the loop knows is a value, `LoopState`; `planner.run` writes down in which 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from planner.devices.runtime import origin_of
 from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.plan_record import LoopRound, Metrics
@@ -114,6 +116,14 @@ class LoopState:
     def was_timed(self, choice: Choice) -> bool:
         """Return whether a plan was timed."""
         return any(plan.choice == choice for plan in self.timed)
+
+    def rounds_before(self, delivered: Choice) -> tuple[LoopRound, ...]:
+        """Return all rounds, the last one of a plan that is delivered marked."""
+        numbers = [number for number, plan in enumerate(self.timed) if plan.choice == delivered]
+        return tuple(
+            msgspec.structs.replace(one, delivered=number in numbers[-1:])
+            for number, one in enumerate(self.rounds)
+        )
 
     def asks_for_timing(self, solved: SolvedPlan) -> bool:
         """Return whether a plan is to be timed: it is new, and not too many were."""

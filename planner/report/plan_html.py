@@ -16,6 +16,7 @@ from planner.report.figures import draw_request
 from planner.report.graph_figure import PlacedGraph, draw_graph
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
+from planner.report.single_device_text import against_single_device
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.sample_size import too_few_text
@@ -70,7 +71,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
     return render(
         "plan",
         data,
-        title=f"{name}: the {plan.status} plan",
+        title=_title(plan, name, formatted),
         lead=Markup("One request takes {}, {} of it on links; {}.").format(
             formatted("ms", "predicted", "latency_s"),
             formatted("ms", "predicted", "transfer_s"),
@@ -81,6 +82,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         costs=list(_cost_rows(plan, formatted)),
         graph_svg=Markup(graph_svg),
         legend=LEGEND,
+        single_device=list(_single_device_rows(plan, formatted)),
         stages=list(_stage_rows(plan, formatted)),
         cuts=list(_cut_rows(plan, formatted)),
         request=Markup(inline_svg(figures["request"], "request", "One request as a bar")),
@@ -88,7 +90,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         proof=list(_proof_rows(plan, formatted)),
         loop=[
             (
-                n + 1,
+                f"{n + 1}, delivered" if plan.loop[n].delivered else n + 1,
                 formatted("ratio", "loop", n, "predicted_chain_ratio_to_fp32"),
                 formatted("ratio", "loop", n, "measured_chain_ratio_to_fp32"),
             )
@@ -112,6 +114,20 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         footer=f"splitquant {version('splitquant')}; model {plan.model_sha256[:12]}; "
         + ", ".join(f"{device} quantizes as {label}" for device, label in plan.quantization.items()),
     )
+
+
+def _title(plan: Plan, name: str, formatted: FormattedValues) -> str:
+    """Return the result in one line: what a request takes, and how that compares with one device."""
+    latency = formatted("ms", "predicted", "latency_s").striptags()
+    compared = against_single_device(plan)
+    return f"{name}: {latency}" + (f", {compared}" if compared else "")
+
+
+def _single_device_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
+    """Yield what everything on one device would cost."""
+    for n, row in enumerate(plan.single_device if plan.part_of is None else ()):
+        latency = formatted("ms", "single_device", n, "latency_s")
+        yield row.device, row.precision.value, ", ".join(row.broken) or "nothing", latency
 
 
 def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:

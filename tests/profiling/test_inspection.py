@@ -8,7 +8,7 @@ import onnx
 import pytest
 from rich.console import Console
 
-from planner.report.inspection_table import inspection_table
+from planner.report.tables.inspection_table import inspection_table
 from profiling.errors import ModelError
 from profiling.inspection import Inspection, inspect_model
 

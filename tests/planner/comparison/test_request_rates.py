@@ -8,7 +8,7 @@ from planner.comparison.request_rates import compare_rates
 from planner.errors import UsageError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.quantities import CostMetric, Quantity
-from planner.report.rates_table import rates_csv
+from planner.report.tables.rates_table import rates_csv
 
 PERIOD = Quantity(CostMetric.PERIOD)
 

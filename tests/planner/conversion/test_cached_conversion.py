@@ -10,7 +10,7 @@ from planner.conversion.cached_conversion import convert
 from planner.conversion.provenance import ConvertedFrom
 from planner.conversion.request import ConversionRequest, SourceKind
 from planner.inputs.dataset import Input
-from planner.report.plan_tables import conversion_lines
+from planner.report.tables.plan_tables import conversion_lines
 from profiling.errors import ModelError
 
 

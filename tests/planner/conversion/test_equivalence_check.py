@@ -18,7 +18,7 @@ from planner.conversion.request import (
     SourceInput,
     SourceKind,
 )
-from planner.report.plan_tables import conversion_lines
+from planner.report.tables.plan_tables import conversion_lines
 
 _TWICE = """
 <ir_version: 8, opset_import: ["" : 17]>

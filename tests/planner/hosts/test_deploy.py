@@ -16,7 +16,7 @@ from planner.hosts.endpoints import parse_endpoints
 from planner.hosts.on_host.host_manifest import MANIFEST, HostManifestError, read_host_manifest
 from planner.output.file_hash import sha256_of
 from planner.plan.requests_record import RawInput
-from planner.report.requests_table import raw_input_lines
+from planner.report.tables.requests_table import raw_input_lines
 
 
 @pytest.fixture(scope="module")

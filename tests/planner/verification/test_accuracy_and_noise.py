@@ -11,7 +11,7 @@ from planner.inputs.model_answers import class_count, names_class
 from planner.inputs.prepared_scenario import prepare
 from planner.output.plan_folder import read_manifest, write_outcome
 from planner.plan.plan_record import Metrics
-from planner.report.plan_tables import plan_table
+from planner.report.tables.plan_tables import plan_table
 from planner.run import plan_scenario
 from planner.scenario.budget_schema import BudgetSpec
 from planner.verification.accuracy_and_noise import MetricsSum

@@ -14,7 +14,7 @@ from planner.plan.plan_record import Metrics, Round
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchState
 from planner.refinement.outcome import Outcome
-from planner.report.plan_tables import broken_text, plan_table, undelivered_text
+from planner.report.tables.plan_tables import broken_text, plan_table, undelivered_text
 from planner.run import plan_scenario
 from planner.scenario.budget_schema import BudgetSpec
 from planner.solver.backends import SolverOptions

@@ -9,9 +9,9 @@ from made_records import CHAIN, CONVERTED, CUT, MEASURED, PREDICTED, made_manife
 from terminal_text import check_golden, printed
 
 from planner.refinement.outcome import Outcome
-from planner.report.inspection_table import inspection_table
-from planner.report.plan_tables import broken_text, conversion_lines, plan_table, undelivered_text
-from planner.report.profile_tables import diff_table, profile_table
+from planner.report.tables.inspection_table import inspection_table
+from planner.report.tables.plan_tables import broken_text, conversion_lines, plan_table, undelivered_text
+from planner.report.tables.profile_tables import diff_table, profile_table
 from profiling.inspection import End, Inspection, UnitFacts
 from profiling.precision import Precision
 from profiling.records.profile import (

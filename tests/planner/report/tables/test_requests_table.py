@@ -6,7 +6,7 @@ from terminal_text import printed
 
 from planner.plan.host_status import HostStatus, LinkStatus
 from planner.plan.requests_record import PartTimes, Percentiles, RequestsRecord
-from planner.report.requests_table import hosts_table, requests_table
+from planner.report.tables.requests_table import hosts_table, requests_table
 
 LONG = "model/block_12/expanded_conv/project/BatchNorm/FusedBatchNormV3:0_quantized_nhwc"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 
 from planner.plan.measured_costs import MeasuredLink
-from planner.report.table_style import new_table
+from planner.report.tables.table_style import new_table
 from planner.scenario.link_schema import LinkSpec
 
 _UNKNOWN = "-"

@@ -10,7 +10,7 @@ from rich.table import Table
 from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
 from planner.formatting import AXES, MILLI, range_text
-from planner.report.table_style import line, new_table
+from planner.report.tables.table_style import line, new_table
 
 _ALL = 1 - 1e-9
 _OBJECTIVES = AXES | {"throughput": AXES["period"]}

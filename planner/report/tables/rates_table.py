@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 
 from planner.comparison.request_rates import RateComparison, RatePlan
 from planner.formatting import MILLI
-from planner.report.table_style import line, new_table
+from planner.report.tables.table_style import line, new_table
 
 
 def rates_table(record: RateComparison) -> RenderableType:

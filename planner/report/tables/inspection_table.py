@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from planner.formatting import MILLI, short_name, size_text
-from planner.report.table_style import line, new_table
+from planner.report.tables.table_style import line, new_table
 from profiling.inspection import Inspection, UnitFacts
 
 _HEAVIEST = 10  # units that are shown

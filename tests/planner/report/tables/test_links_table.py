@@ -5,7 +5,7 @@ from ruamel.yaml import YAML
 from terminal_text import printed
 
 from planner.plan.measured_costs import MeasuredLink
-from planner.report.links_table import links_table, links_yaml
+from planner.report.tables.links_table import links_table, links_yaml
 from planner.scenario.link_schema import LinkSpec
 
 LINKS = tuple(

@@ -3,7 +3,7 @@
 from rich.console import Group, RenderableType
 
 from planner.formatting import MILLI, short_name
-from planner.report.table_style import line, new_table
+from planner.report.tables.table_style import line, new_table
 from profiling.records.profile import Profile
 from profiling.records.profile_diff import ProfileDiff
 

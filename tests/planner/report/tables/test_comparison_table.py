@@ -9,7 +9,7 @@ from made_records import MEASURED, made_comparison, made_fleet, made_summary
 from terminal_text import check_golden, printed
 
 from planner.comparison.comparison_record import Row
-from planner.report.comparison_table import comparison_csv, comparison_table
+from planner.report.tables.comparison_table import comparison_csv, comparison_table
 
 GOLDEN = Path(__file__).parent / "golden"
 replaced = msgspec.structs.replace

@@ -6,7 +6,7 @@ from small_problems import small_problem
 from terminal_text import printed
 
 from planner.problem_io.solution import answer_of
-from planner.report.solution_table import answer_table
+from planner.report.tables.solution_table import answer_table
 from planner.solver.solve import solve
 
 SMALL = small_problem()

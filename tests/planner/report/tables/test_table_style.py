@@ -1,6 +1,6 @@
 from terminal_text import printed
 
-from planner.report.table_style import line, new_table
+from planner.report.tables.table_style import line, new_table
 
 
 def test_a_name_that_looks_like_markup_or_control_is_shown_as_it_is():

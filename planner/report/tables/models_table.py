@@ -5,7 +5,7 @@ from rich.table import Table
 
 from planner.formatting import MILLI, program_size, size_text
 from planner.plan.models_record import ModelsPlan
-from planner.report.table_style import line, new_table
+from planner.report.tables.table_style import line, new_table
 
 
 def models_table(record: ModelsPlan) -> RenderableType:

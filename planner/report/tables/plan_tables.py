@@ -9,9 +9,9 @@ from rich.text import Text
 from planner.conversion.provenance import ConvertedFrom
 from planner.formatting import MILLI, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
-from planner.plan.plan_record import Plan, Predicted
+from planner.plan.plan_record import LoopRound, Plan, Predicted
 from planner.refinement.outcome import ModelsOutcome, Outcome
-from planner.report.table_style import line, new_table
+from planner.report.tables.table_style import line, new_table
 from planner.verification.sample_size import too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
@@ -22,7 +22,9 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
     sizes = [line(text) for text in _compressed_lines(plan, manifest)]
     few = [part for doubt in plan.too_few_samples for part in (line(too_few_text(doubt)), "")]
-    return Group(_stages_table(plan, manifest), *few, *cuts, _costs_table(plan), *sizes, *_check_lines(plan))
+    single = [_single_device_table(plan)] if plan.single_device and plan.part_of is None else []
+    costs: list[RenderableType] = [_costs_table(plan), *sizes, *single]
+    return Group(_stages_table(plan, manifest), *few, *cuts, *costs, *_check_lines(plan))
 
 
 def undelivered_text(outcome: Outcome) -> str:
@@ -83,6 +85,15 @@ def _cuts_table(plan: Plan) -> Table:
         route = " > ".join(cut.path)
         size = size_text(cut.size_bytes)
         table.add_row(short_name(cut.tensor), route, cut.wire, size, f"{cut.seconds * MILLI:.2f}")
+    return table
+
+
+def _single_device_table(plan: Plan) -> Table:
+    """Return what everything on one device would cost."""
+    table = new_table("all on one device instead", ("device", "precision", "breaks"), ("latency ms",))
+    for row in plan.single_device:
+        broken = ", ".join(row.broken) or "nothing"
+        table.add_row(row.device, row.precision, broken, f"{row.latency_s * MILLI:.2f}")
     return table
 
 
@@ -194,12 +205,9 @@ def _check_lines(plan: Plan) -> list[Text]:
             f"{run.name}: {plan.status}, gap {plan.objective.gap:.2g}, {run.runtime_s:.2f} s, {size}{peak}"
         )
     if plan.loop:
-        pairs = [
-            (round_.predicted_chain_ratio_to_fp32, round_.measured_chain_ratio_to_fp32)
-            for round_ in plan.loop
-        ]
-        ratios = ", ".join(f"{predicted:.3f} > {measured:.3f}" for predicted, measured in pairs)
-        lines.append(f"plans timed in place, time / fp32 predicted > measured: {ratios}")
+        lines.append(
+            f"plans timed in place, time / fp32 predicted > measured: {', '.join(map(_timed, plan.loop))}"
+        )
     lines += _quantization_lines(plan)
     if plan.measured is not None:
         chain = plan.measured.chain
@@ -215,6 +223,11 @@ def _check_lines(plan: Plan) -> list[Text]:
             f"whole model; transposes added by cutting: {chain.added_transposes}",
         ]
     return [line(text) for text in lines]
+
+
+def _timed(plan: LoopRound) -> str:
+    ratios = f"{plan.predicted_chain_ratio_to_fp32:.3f} > {plan.measured_chain_ratio_to_fp32:.3f}"
+    return f"{ratios} (delivered)" if plan.delivered else ratios
 
 
 def _equality(bits_agree: bool) -> str:  # noqa: FBT001

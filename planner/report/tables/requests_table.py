@@ -14,7 +14,7 @@ from planner.plan.requests_record import (
     RawInput,
     RequestsRecord,
 )
-from planner.report.table_style import PlainTable, line, new_table
+from planner.report.tables.table_style import PlainTable, line, new_table
 
 _MILLI = 1e3
 _PERCENT = 100.0

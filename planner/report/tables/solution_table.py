@@ -5,7 +5,7 @@ from rich.table import Table
 
 from planner.formatting import MILLI, program_size, short_name
 from planner.problem_io.solution import Answer
-from planner.report.table_style import new_table
+from planner.report.tables.table_style import new_table
 
 _MOST_CUTS = 20  # that a terminal shows; --json has all
 

@@ -1,0 +1,27 @@
+"""A plan beside everything on one device, in words."""
+
+from planner.plan.plan_record import Plan, SingleDevice
+
+_ALIKE = 1.005  # a ratio that would be shown as 1.0 times
+_BETTER = {"latency": "faster", "makespan": "faster", "period": "more requests per second"}
+
+
+def best_single_device(plan: Plan) -> SingleDevice | None:
+    """Return the best device for everything, of those that keep the budgets; None if there is none."""
+    within = [row for row in plan.single_device if not row.broken]
+    return min(within, key=lambda row: row.objective, default=None)
+
+
+def against_single_device(plan: Plan) -> str:
+    """Return how a plan compares with the best single device, as the end of a sentence; "" if not known."""
+    best, value = best_single_device(plan), plan.objective.value
+    if not plan.single_device or plan.part_of is not None or not value:
+        return ""
+    if best is None:
+        return "no device keeps the budgets alone"
+    ratio = best.objective / value
+    whole = f"{best.device} alone, in {best.precision.value}"
+    if ratio < _ALIKE:
+        return f"no better than {whole}"
+    than = _BETTER.get(plan.objective.name)
+    return f"{ratio:.2g} times {than} than {whole}" if than else f"{1 / ratio:.0%} of {whole}"

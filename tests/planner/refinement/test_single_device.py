@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+import pytest
+from small_problems import small_problem
+
+from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import Choice
+from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
+from planner.refinement.single_device import single_device_rows
+
+FREE = replace(
+    small_problem(),
+    limits=(),
+    together=(),
+    apart=(),
+    objective=(ObjectiveTerm(Quantity(CostMetric.LATENCY)),),
+)
+
+
+def whole_on(problem, device: int) -> dict[str, Choice]:
+    """Precision -> everything in it on a device, where all units have it."""
+    terminals = [n for n, vertex in enumerate(problem.vertices) if vertex.is_terminal]
+    precisions = {option.precision for vertex in problem.vertices for option in vertex.options}
+    found = {}
+    for precision in precisions:
+        numbers = [
+            0
+            if v in terminals
+            else next(
+                (
+                    o
+                    for o, option in enumerate(vertex.options)
+                    if (option.device, option.precision) == (device, precision)
+                ),
+                None,
+            )
+            for v, vertex in enumerate(problem.vertices)
+        ]
+        if None not in numbers:
+            found[precision] = Choice(tuple(numbers))
+    return found
+
+
+def test_each_device_has_its_best_precision_as_enumeration_finds_it():
+    rows = {row.device: row for row in single_device_rows(FREE)}
+    for number, device in enumerate(FREE.devices):
+        costs = [evaluate(FREE, choice) for choice in whole_on(FREE, number).values()]
+        possible = [cost.objective for cost in costs if is_feasible(FREE, cost)]
+        if possible:
+            assert rows[device.name].objective <= min(possible) * (1 + 1e-9)
+            assert rows[device.name].broken == ()
+
+
+def test_a_budget_that_a_device_breaks_is_named():
+    device = next(row.device for row in single_device_rows(FREE))
+    number = [one.name for one in FREE.devices].index(device)
+    tight = replace(FREE, limits=(Limit(Quantity(CostMetric.MEMORY, number), 1e-9),))
+    rows = {row.device: row for row in single_device_rows(tight)}
+    assert rows[device].broken == (f"memory of {device}",)
+    assert rows[device].latency_s == pytest.approx(rows[device].objective)
+
+
+def test_a_precision_that_keeps_the_budgets_comes_before_a_quicker_one_that_does_not():
+    noisy = [
+        replace(
+            vertex,
+            options=tuple(
+                replace(option, noise_power=1.0 if option.precision != "fp32" else 0.0)
+                for option in vertex.options
+            ),
+        )
+        for vertex in FREE.vertices
+    ]
+    problem = replace(FREE, vertices=tuple(noisy), limits=(Limit(Quantity(CostMetric.NOISE), 0.5),))
+    for row in single_device_rows(problem):
+        if not row.broken:
+            assert row.precision == "fp32"
