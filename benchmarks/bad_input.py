@@ -23,7 +23,7 @@ from bad_inputs import Case, build, cases, fresh_copy, shortcomings  # noqa: E40
 
 # Commands load what they need when they are called: here once for all.
 from planner.cli.commands import main as plan  # noqa: E402
-from planner.cli.standard_output import keep_standard_output  # noqa: E402
+from planner.cli.process.standard_output import keep_standard_output  # noqa: E402
 
 _MOST_S, _MOST_BYTES = 30, 2 * 2**30
 

@@ -4,10 +4,10 @@ import signal
 import sys
 
 # First, as time limits count from here: libraries take their time to load.
-import planner.cli.command_clock  # noqa: F401
-from planner.cli.interrupts import interrupts, leave_at_once
-from planner.cli.standard_output import keep_standard_output
-from planner.cli.supervisor import run_supervised
+import planner.cli.process.command_clock  # noqa: F401
+from planner.cli.process.interrupts import interrupts, leave_at_once
+from planner.cli.process.standard_output import keep_standard_output
+from planner.cli.process.supervisor import run_supervised
 from planner.errors import PlannerError
 
 

@@ -6,7 +6,7 @@ import msgspec
 from cyclopts import App
 
 from planner.cli.command_parameters import Json
-from planner.cli.terminal import print_text, terminal
+from planner.cli.process.terminal import print_text, terminal
 from planner.errors import OutputError
 from planner.formatting import size_text
 from planner.json_record import to_json

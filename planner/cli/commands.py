@@ -12,20 +12,21 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, CycloptsError, Parameter
 
-from planner.cli import compare_command, init_command, inspect_command, profile_command
+from planner.cli import compare_command, diff_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
 from planner.cli.command_parameters import Engine, Json, Settings, examples, whole_number
 from planner.cli.compare_command import compare
-from planner.cli.error_reports import report_exception
+from planner.cli.diff_command import diff
 from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, INTERRUPTED, OK, USAGE
 from planner.cli.init_command import init
 from planner.cli.inspect_command import inspect
-from planner.cli.interrupts import INTERRUPT
-from planner.cli.logging_setup import MessageOptions, messages
+from planner.cli.process.error_reports import report_exception
+from planner.cli.process.interrupts import INTERRUPT
+from planner.cli.process.logging_setup import MessageOptions, messages
+from planner.cli.process.standard_output import standard_output
+from planner.cli.process.terminal import fail, print_text, terminal
+from planner.cli.process.terminal_progress import terminal_progress
 from planner.cli.profile_command import profile
-from planner.cli.standard_output import standard_output
-from planner.cli.terminal import fail, print_text, terminal
-from planner.cli.terminal_progress import terminal_progress
 from planner.errors import PlannerError, UsageError
 from planner.json_record import to_json
 from planner.plan.manifest import REPORT
@@ -54,6 +55,7 @@ plan run plans/quickstart --input samples.npz --output answers.npz
 plan inspect model.onnx
 plan inspect keras:ResNet50
 plan compare scenario.yaml --bandwidth 0.1..1000
+plan diff plans/before plans/after
 plan solve problem.json --json
 ```
 
@@ -216,7 +218,7 @@ def solve(
     json: Json = False,
 ) -> int:
     """Solve a table of costs that comes from elsewhere: the planner's core alone."""
-    from planner.cli.command_clock import BEGAN, command_clock
+    from planner.cli.process.command_clock import BEGAN, command_clock
     from planner.problem_io.solution import as_interrupted, conflict_line
     from planner.problem_io.solve_file import SolverChanges, solve_file
     from planner.report.tables.solution_table import answer_table
@@ -278,6 +280,7 @@ app.command(profile, help_epilogue=profile_command.EXAMPLES)
 app.command(init, help_epilogue=init_command.EXAMPLES)
 app.command(inspect, help_epilogue=inspect_command.EXAMPLES)
 app.command(compare, help_epilogue=compare_command.EXAMPLES)
+app.command(diff, help_epilogue=diff_command.EXAMPLES)
 app.command(cache_app)
 
 

@@ -8,9 +8,9 @@ from cyclopts import Parameter
 
 from planner.cli.command_parameters import Json, ScenarioFile, Settings, examples, whole_number
 from planner.cli.exit_codes import OK, USAGE
-from planner.cli.interrupts import INTERRUPT
-from planner.cli.terminal import fail, print_text, terminal
-from planner.cli.terminal_progress import terminal_progress
+from planner.cli.process.interrupts import INTERRUPT
+from planner.cli.process.terminal import fail, print_text, terminal
+from planner.cli.process.terminal_progress import terminal_progress
 from planner.json_record import to_json
 from planner.report.tables.table_style import line
 from planner.scenario.loader import load_ready_models

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, OK
-from planner.cli.interrupts import INTERRUPT
-from planner.cli.terminal import print_text, terminal
-from planner.cli.terminal_progress import terminal_progress
+from planner.cli.process.interrupts import INTERRUPT
+from planner.cli.process.terminal import print_text, terminal
+from planner.cli.process.terminal_progress import terminal_progress
 from planner.errors import HostError, UsageError
 from planner.json_record import to_json
 from planner.report.tables.table_style import line

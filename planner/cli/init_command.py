@@ -8,8 +8,8 @@ from cyclopts import Parameter
 
 from planner.cli.command_parameters import Conversion, Shape, examples, input_shape
 from planner.cli.exit_codes import OK
-from planner.cli.terminal import print_text
-from planner.cli.terminal_progress import terminal_progress
+from planner.cli.process.terminal import print_text
+from planner.cli.process.terminal_progress import terminal_progress
 from profiling.printable_text import shown
 
 EXAMPLES = examples(

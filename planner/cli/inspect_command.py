@@ -8,8 +8,8 @@ from cyclopts import Parameter
 
 from planner.cli.command_parameters import Conversion, Json, Shape, examples, input_shape
 from planner.cli.exit_codes import OK, USAGE
-from planner.cli.terminal import fail, print_text, terminal
-from planner.cli.terminal_progress import terminal_progress
+from planner.cli.process.terminal import fail, print_text, terminal
+from planner.cli.process.terminal_progress import terminal_progress
 from planner.json_record import to_json
 from planner.report.tables.table_style import line
 from planner.scenario.file_kind import SCENARIO_SUFFIXES

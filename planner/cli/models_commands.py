@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 
 from planner.cli.exit_codes import BROKEN_BUDGET, INFEASIBLE, OK
-from planner.cli.interrupts import INTERRUPT
-from planner.cli.terminal import fail, print_text, terminal
-from planner.cli.terminal_progress import terminal_progress
+from planner.cli.process.interrupts import INTERRUPT
+from planner.cli.process.terminal import fail, print_text, terminal
+from planner.cli.process.terminal_progress import terminal_progress
 from planner.json_record import to_json
 from planner.report.tables.table_style import line
 from planner.scenario.several_models import SeveralModels

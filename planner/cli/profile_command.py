@@ -7,9 +7,9 @@ from cyclopts import Parameter
 
 from planner.cli.command_parameters import Json, Settings, examples
 from planner.cli.exit_codes import BAD_INPUT, OK, USAGE
+from planner.cli.process.terminal import fail, print_text, terminal
+from planner.cli.process.terminal_progress import terminal_progress
 from planner.cli.profile_host_commands import HostOptions, measure_on_host, write_bundle
-from planner.cli.terminal import fail, print_text, terminal
-from planner.cli.terminal_progress import terminal_progress
 from planner.json_record import to_json
 from planner.report.tables.table_style import line
 from planner.scenario.loader import load_ready_models

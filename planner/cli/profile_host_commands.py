@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.cli.exit_codes import OK
-from planner.cli.interrupts import INTERRUPT
-from planner.cli.terminal import print_text, terminal
-from planner.cli.terminal_progress import terminal_progress
+from planner.cli.process.interrupts import INTERRUPT
+from planner.cli.process.terminal import print_text, terminal
+from planner.cli.process.terminal_progress import terminal_progress
 from planner.errors import UsageError
 from planner.hosts.endpoints import Endpoint, parse_endpoints
 from planner.json_record import to_json

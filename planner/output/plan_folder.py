@@ -32,6 +32,7 @@ from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.device_main import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
 from profiling.records.json_files import save_json
+from profiling.records.profile import Profile
 
 PLAN, MODEL, PROFILE = "plan.json", "model.onnx", "profile.json"
 
@@ -88,6 +89,18 @@ def fill_with_export(plan: Plan, built: BuiltModels, fresh: Path, profile: Path 
 def profile_beside(folder: Path) -> Path | None:
     """Return the profile that lies in a plan folder, if there is one."""
     return folder / PROFILE if (folder / PROFILE).is_file() else None
+
+
+def read_profiles(folder: Path) -> dict[str, Profile]:
+    """Return device -> what was measured on it, of a plan's folder; nothing where no profile lies there.
+
+    Raises
+    ------
+    OutputError
+        If the file holds something else.
+    """
+    path = (folder if folder.is_dir() else folder.parent) / PROFILE
+    return decoded(path.read_bytes(), dict[str, Profile], path, Profile) if path.is_file() else {}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ host_status: what a host tells of itself
 manifest: manifest.json: files, ports and cuts
 measured_costs: measured.json: what running hosts showed of links and devices
 models_record: models.json: what several models share
+plan_diff: what differs between two plans
 plan_record: plan.json
 requests_record: what requests took, beside what the plan predicts
 """

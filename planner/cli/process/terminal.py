@@ -4,7 +4,7 @@ import sys
 
 from rich.console import Console
 
-from planner.cli.standard_output import standard_output
+from planner.cli.process.standard_output import standard_output
 from profiling.printable_text import one_line
 
 

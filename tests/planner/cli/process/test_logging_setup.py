@@ -9,7 +9,7 @@ import pytest
 from repository import ROOT
 
 from planner.cli.commands import main
-from planner.cli.logging_setup import MessageOptions, messages
+from planner.cli.process.logging_setup import MessageOptions, messages
 from planner.errors import OutputError, UsageError
 from profiling.directories import temporary_folder
 
@@ -58,7 +58,7 @@ def test_a_log_file_holds_everything_and_is_added_to(tmp_path, capsys):
     path = tmp_path / "plan.log"
     for _ in range(2):
         assert run(capsys, "solve", PROBLEM, "--log-file", str(path))[::2] == (0, "")
-    assert path.read_text().count("INFO planner.cli.logging_setup: splitquant") == 2
+    assert path.read_text().count("INFO planner.cli.process.logging_setup: splitquant") == 2
 
 
 def test_a_log_file_that_cannot_be_written_is_told(tmp_path, capsys):

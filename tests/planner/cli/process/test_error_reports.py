@@ -7,7 +7,7 @@ import pytest
 
 import planner.cli.commands
 from planner.cli.commands import main
-from planner.cli.error_reports import MOST_REPORTS, report_crash, report_exception
+from planner.cli.process.error_reports import MOST_REPORTS, report_crash, report_exception
 from profiling.directories import cache_folder
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO
 
-from planner.cli.error_reports import report_crash
-from planner.cli.interrupts import interrupts
+from planner.cli.process.error_reports import report_crash
+from planner.cli.process.interrupts import interrupts
 from profiling.directories import cache_folder
 from profiling.runtime.crash_journal import last_notes
 

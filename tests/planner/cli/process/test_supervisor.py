@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cann
 
 
 def supervised(code: str, folder, **environment: str) -> subprocess.CompletedProcess:
-    script = "from planner.cli.supervisor import run_supervised\n" + textwrap.dedent(code)
+    script = "from planner.cli.process.supervisor import run_supervised\n" + textwrap.dedent(code)
     return subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -67,7 +67,7 @@ def test_a_signal_reaches_the_command(tmp_path):
             time.sleep(30)
         run_supervised(command)
     """
-    script = "from planner.cli.supervisor import run_supervised\n" + textwrap.dedent(code)
+    script = "from planner.cli.process.supervisor import run_supervised\n" + textwrap.dedent(code)
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout.readline() == b"ready\n"

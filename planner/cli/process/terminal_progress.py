@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from planner.cli.interrupts import INTERRUPT
+from planner.cli.process.interrupts import INTERRUPT
 from profiling.printable_text import shown
 from profiling.progress import Progress
 

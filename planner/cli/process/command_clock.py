@@ -2,7 +2,7 @@
 
 import time
 
-from planner.cli.interrupts import INTERRUPT
+from planner.cli.process.interrupts import INTERRUPT
 
 BEGAN = time.perf_counter()
 _JUMP_S = 1e9  # past every time limit

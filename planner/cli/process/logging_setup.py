@@ -11,7 +11,7 @@ from typing import Annotated
 
 from cyclopts import CycloptsError, Group, Parameter
 
-from planner.cli.terminal_progress import progress_hidden
+from planner.cli.process.terminal_progress import progress_hidden
 from planner.errors import OutputError, UsageError
 from profiling.directories import keeping_temporary_files
 from profiling.printable_text import one_line, shown

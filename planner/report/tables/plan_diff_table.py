@@ -1,0 +1,87 @@
+"""What differs between two plans -> terminal tables."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from planner.formatting import MILLI, short_name, size_text
+from planner.plan.plan_diff import CostChange, PlanDiff, UnitMove, UnitPlace
+from planner.plan.plan_record import Cut
+from planner.report.tables.profile_tables import diff_table
+from planner.report.tables.table_style import line, new_table
+
+_SHOWN = 20  # units that moved
+_ABSENT = "-"
+
+
+def plan_diff_table(diff: PlanDiff) -> RenderableType:
+    """Return what differs between two plans as a person reads it."""
+    parts: list[RenderableType] = [line(text) for text in _settings_lines(diff)]
+    if diff.moves:
+        parts.append(_moves_table(diff.moves))
+    else:
+        parts.append(line(f"no unit moved: all {diff.units} run where and as before"))
+    if len(diff.moves) > _SHOWN:
+        parts.append(line(f"the first {_SHOWN} of {len(diff.moves)} units are shown; --json has all"))
+    if diff.only_before or diff.only_after:
+        parts.append(_cuts_table(diff))
+    parts.append(_costs_table(diff.costs))
+    for device, profile in diff.profiles.items():
+        parts += [line(f"measured on {device}:"), diff_table(profile)]
+    return Group(*parts)
+
+
+def _settings_lines(diff: PlanDiff) -> Iterator[str]:
+    for key, (before, after) in diff.settings.items():
+        yield f"{key}: {before or _ABSENT} > {after or _ABSENT}"
+
+
+def _moves_table(moves: Sequence[UnitMove]) -> Table:
+    title = f"{len(moves)} units moved" if len(moves) > 1 else "1 unit moved"
+    table = new_table(title, ("unit", "before", "after"), ("before us", "after us"))
+    for move in moves[:_SHOWN]:
+        ends = (move.before, move.after)
+        table.add_row(short_name(move.unit), *map(_place_text, ends), *map(_seconds_text, ends))
+    return table
+
+
+def _place_text(place: UnitPlace | None) -> str:
+    return _ABSENT if place is None else f"{place.device}, {place.precision.value}"
+
+
+def _seconds_text(place: UnitPlace | None) -> str:
+    return _ABSENT if place is None else f"{place.compute_s * MILLI**2:.1f}"
+
+
+def _cuts_table(diff: PlanDiff) -> Table:
+    table = new_table("on the links", ("tensor", "way", "wire", "in"), ("size", "ms"))
+    for where, cuts in (("before", diff.only_before), ("after", diff.only_after)):
+        for cut in cuts:
+            table.add_row(*_cut_cells(cut, where))
+    return table
+
+
+def _cut_cells(cut: Cut, where: str) -> tuple[str, ...]:
+    way, seconds = " > ".join(cut.path), f"{cut.seconds * MILLI:.2f}"
+    return short_name(cut.tensor), way, cut.wire.value, where, size_text(cut.size_bytes), seconds
+
+
+def _costs_table(costs: Sequence[CostChange]) -> Table:
+    table = new_table("costs", ("",), ("before", "after", "change", "spread"))
+    for cost in costs:
+        spread = "" if cost.spread is None else f"{cost.spread:.1%}"
+        mark = ", within it" if cost.is_within_spread and cost.change else ""
+        change = f"{cost.change:+.1%}" if cost.change else "none"
+        table.add_row(
+            cost.cost, *(_value(cost.unit, x) for x in (cost.before, cost.after)), change, spread + mark
+        )
+    return table
+
+
+def _value(unit: str, value: float) -> str:
+    if unit == "s":
+        return f"{value * MILLI:.2f} ms"
+    if unit == "J":
+        return f"{value * MILLI:.3g} mJ"
+    return size_text(round(value)) if unit == "B" else f"{value:.4g}"
