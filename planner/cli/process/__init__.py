@@ -7,5 +7,5 @@ logging_setup: -v, --quiet, --log-file and --debug
 standard_output: keeps the process's standard output for what the command itself answers
 supervisor: the command in a child process, so that a crash of native code is told in one line
 terminal: printing to standard output
-terminal_progress: progress on the terminal, and interrupts that no library swallows
+terminal_progress: progress: a bar, or lines; interrupts that no library swallows
 """

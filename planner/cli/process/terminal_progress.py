@@ -1,42 +1,131 @@
-"""Progress on the terminal, and interrupts that no library swallows."""
+"""Progress: a bar on a terminal, a line now and then elsewhere; interrupts that no library swallows."""
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from planner.cli.process.interrupts import INTERRUPT
+from planner.report.tables.table_style import line
 from profiling.printable_text import shown
 from profiling.progress import Progress
 
 progress_hidden: ContextVar[bool] = ContextVar("progress_hidden", default=False)
 """Whether progress is not shown, even on a terminal."""
 
+_LINES_APART_S = 10.0
+
 
 @contextmanager
-def terminal_progress() -> Iterator[Progress]:
-    """Yield a reporter that draws bars on a terminal's stderr and is silent elsewhere."""
+def terminal_progress(lines_apart_s: float = _LINES_APART_S) -> Iterator[Progress]:
+    """Yield a reporter that draws a bar on a terminal's stderr, and writes a line now and then elsewhere.
+
+    Parameters
+    ----------
+    lines_apart_s
+        Seconds between two lines; what takes less writes none.
+    """
     INTERRUPT.arm()
     console = Console(stderr=True)
-    if progress_hidden.get() or not console.is_terminal:
+    if progress_hidden.get():
         yield INTERRUPT.check
-        return
+    elif console.is_terminal:
+        with _bar(console) as report:
+            yield report
+    else:
+        with _lines(console, lines_apart_s) as report:
+            yield report
+
+
+class _HowFar(ProgressColumn):
+    """How far a step is, about how long it still takes, and how long everything took so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began_s = time.monotonic()
+
+    def render(self, task: Task) -> Text:
+        """Return it as text."""
+        total = int(task.total or 0)
+        counts = [f"{int(task.completed)} of {total}"] if total > 1 else []
+        left = [f"about {task.time_remaining:.0f} s left"] if counts and task.time_remaining else []
+        return Text(", ".join([*counts, *left, f"{_seconds_since(self._began_s)} in all"]))
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Progress]:
+    """Yield a reporter that draws what is being done, how far it is, and about what is left of it."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        _HowFar(),
     )
     with Bars(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
+        task = bars.add_task("", total=None)
+        now = ""
 
         def report(what: str, done: int, total: int) -> None:
+            nonlocal now
             INTERRUPT.check()
-            if what not in tasks:
-                tasks[what] = bars.add_task(shown(what), total=total)
-            bars.update(tasks[what], completed=done, total=total)
+            if what != now:
+                now = what
+                bars.reset(task, description=shown(what), total=total)
+            bars.update(task, completed=done, total=total)
 
         yield report
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is being done, and how far it is."""
+
+    what: str
+    done: int
+    total: int
+    began_s: float
+
+
+@contextmanager
+def _lines(console: Console, apart_s: float) -> Iterator[Progress]:
+    """Yield a reporter of which another thread writes a line now and then, also while one step takes long."""
+    began_s, over = time.monotonic(), threading.Event()
+    current: _Step | None = None
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal current
+        INTERRUPT.check()
+        step_began_s = current.began_s if current is not None and current.what == what else time.monotonic()
+        current = _Step(what, done, total, step_began_s)
+
+    def write() -> None:
+        while not over.wait(apart_s):
+            if current is not None:
+                console.print(line(_step_text(current, began_s)), soft_wrap=True)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield report
+    finally:
+        over.set()
+        thread.join()
+
+
+def _step_text(step: _Step, began_s: float) -> str:
+    """Return a step as a line: how far it is, what is left of it at this pace, and the time of all so far."""
+    taken_s = time.monotonic() - step.began_s
+    left_s = taken_s / step.done * (step.total - step.done) if step.done else 0.0
+    text = f"{step.what}: {step.done} of {step.total}" if step.total > 1 else step.what
+    left = f", about {left_s:.0f} s left" if left_s else ""
+    return f"{text}{left}, {_seconds_since(began_s)} in all"
+
+
+def _seconds_since(began_s: float) -> str:
+    return f"{time.monotonic() - began_s:.0f} s"
