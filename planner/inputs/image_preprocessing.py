@@ -1,6 +1,7 @@
 """From the pixels of an image to a model's input."""
 
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -43,16 +44,17 @@ def read_pixels(path: Path, channels: int, where: str) -> Array:
     raise DataError(f"{where}: {path} has {width} x {height} pixels, more than {_MOST_PIXELS} altogether")
 
 
-def _resized(pixels: Array, shorter: int) -> Array:
+def _scaled(pixels: Array, key: str, side: int, of: Callable[[Iterable[int]], int]) -> Array:
+    """Return a picture whose shorter or longer side, as `of` says, has so many pixels."""
     if pixels.dtype != np.uint8:
-        raise DataError(f"image.resize_shorter: pixels must be uint8, got {pixels.dtype}")
+        raise DataError(f"{key}: pixels must be uint8, got {pixels.dtype}")
     if not pixels.size:
-        raise DataError(f"image.resize_shorter: a picture has shape {list(pixels.shape)}, so no pixels")
-    factor = shorter / min(pixels.shape[:2])
-    height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
+        raise DataError(f"{key}: a picture has shape {list(pixels.shape)}, so no pixels")
+    factor = side / of(pixels.shape[:2])
+    height, width = (max(1, round(length * factor)) for length in pixels.shape[:2])
     if height * width > _MOST_PIXELS:
         raise DataError(
-            f"image.resize_shorter: {list(pixels.shape[:2])} pixels would become {height} x {width}, "
+            f"{key}: {list(pixels.shape[:2])} pixels would become {height} x {width}, "
             f"more than {_MOST_PIXELS} altogether"
         )
     # Channel by channel: Pillow has no images with any number of channels.
@@ -61,6 +63,16 @@ def _resized(pixels: Array, shorter: int) -> Array:
         for layer in np.moveaxis(pixels, -1, 0)
     ]
     return np.stack(layers, axis=-1)
+
+
+def _letterboxed(pixels: Array, side: int, spec: ImageSpec) -> Array:
+    """Return a square with the whole picture, scaled to fit, and `spec.pad` around it."""
+    scaled = _scaled(pixels, "image.letterbox", side, max)
+    square = np.full((side, side, scaled.shape[-1]), spec.pad, np.uint8)
+    height, width = scaled.shape[:2]
+    top, left = (0, 0) if spec.letterbox_at == "top_left" else ((side - height) // 2, (side - width) // 2)
+    square[top : top + height, left : left + width] = scaled
+    return square
 
 
 def prepare_image(pixels: Array, spec: ImageSpec | None) -> Array:
@@ -77,13 +89,7 @@ def prepare_image(pixels: Array, spec: ImageSpec | None) -> Array:
         return pixels
     if pixels.ndim != 3:  # noqa: PLR2004
         raise DataError(f"a picture must be height x width x channels, got shape {list(pixels.shape)}")
-    if spec.resize_shorter is not None:
-        pixels = _resized(pixels, spec.resize_shorter)
-    if spec.crop is not None:
-        top, left = ((side - spec.crop) // 2 for side in pixels.shape[:2])
-        if top < 0 or left < 0:
-            raise DataError(f"cannot crop {spec.crop} x {spec.crop} out of {list(pixels.shape[:2])} pixels")
-        pixels = pixels[top : top + spec.crop, left : left + spec.crop]
+    pixels = _of_size(pixels, spec)
     values = pixels[..., ::-1] if spec.channels == "bgr" else pixels
     for name in ("divide_by", "subtract", "scale_by"):
         if np.size(getattr(spec, name)) not in (1, values.shape[-1]):
@@ -91,3 +97,17 @@ def prepare_image(pixels: Array, spec: ImageSpec | None) -> Array:
     values = values.astype(np.float32) / np.asarray(spec.divide_by, dtype=np.float32)
     values = (values - np.asarray(spec.subtract, np.float32)) / np.asarray(spec.scale_by, np.float32)
     return np.ascontiguousarray(values.transpose(2, 0, 1) if spec.layout == "nchw" else values)
+
+
+def _of_size(pixels: Array, spec: ImageSpec) -> Array:
+    """Return a picture resized, padded and cut as the spec says."""
+    if spec.resize_shorter is not None:
+        pixels = _scaled(pixels, "image.resize_shorter", spec.resize_shorter, min)
+    if spec.letterbox is not None:
+        pixels = _letterboxed(pixels, spec.letterbox, spec)
+    if spec.crop is not None:
+        top, left = ((side - spec.crop) // 2 for side in pixels.shape[:2])
+        if top < 0 or left < 0:
+            raise DataError(f"cannot crop {spec.crop} x {spec.crop} out of {list(pixels.shape[:2])} pixels")
+        pixels = pixels[top : top + spec.crop, left : left + spec.crop]
+    return pixels

@@ -9,7 +9,7 @@ from pathlib import Path
 from planner.errors import DataError
 from planner.inputs.dataset import Dataset, Input, Samples, class_indices, fit
 from planner.inputs.image_preprocessing import IMAGE_SUFFIXES, prepare_image, read_pixels
-from planner.scenario.data_schema import ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from planner.scenario.data_schema import FOLDERS, ImageSpec, LabelTable, SampleSpec, SubsetSpec
 from profiling.arrays import Array, Feeds
 from profiling.input_files import read_input
 from profiling.printable_text import reason
@@ -22,11 +22,12 @@ def image_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Data
     folder = _image_folder(spec, inputs, where)
     table = spec.labels if isinstance(spec.labels, LabelTable) else None
     rows = read_table(table, where) if table else None
-    names = (
-        [row[table.image_column] for row in rows]
-        if table and rows is not None
-        else sorted(p.name for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    )
+    if table and rows is not None:
+        names = [row[table.image_column] for row in rows]
+    elif spec.labels == FOLDERS:
+        names = _names_in_class_folders(folder, where)
+    else:
+        names = sorted(_pictures(folder))
 
     def read(index: int) -> Feeds:
         return {inputs[0].name: read_fitted_image(folder / names[index], inputs[0], spec.image, where)}
@@ -36,10 +37,37 @@ def image_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Data
     if table and rows is not None:
         numbers = [_whole_number(row[table.label_column], f"{where}.labels: {table.file}") for row in rows]
         labels = class_indices(numbers, spec.label_offset, where)[picked]
+    elif spec.labels == FOLDERS:
+        classes = {name: number for number, name in enumerate(_class_folders(folder))}
+        numbers = [classes[os.path.dirname(name)] for name in names]  # noqa: PTH120 (a text, not a file)
+        labels = class_indices(numbers, spec.label_offset, where)[picked]
     _require_files([folder / names[index] for index in picked], f"{where}.images")
     if picked:
         read(picked[0])
     return Dataset(Samples(picked, read), labels)
+
+
+def _class_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in one, in the order of their classes."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+
+
+def _names_in_class_folders(folder: Path, where: str) -> list[str]:
+    """Return the pictures of all classes, each as FOLDER/FILE.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    names = [f"{name}/{file}" for name in _class_folders(folder) for file in sorted(_pictures(folder / name))]
+    if not names:
+        raise DataError(f"{where}.labels: {folder} has no folders with pictures, one for each class")
+    return names
+
+
+def _pictures(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def _require_files(paths: Iterable[Path], where: str) -> None:
@@ -57,8 +85,8 @@ def _image_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path
         raise DataError(f"{where}.images: the model has {len(inputs)} inputs; pictures feed one")
     if spec.image is None:
         raise DataError(f"{where}.image: is required with images (layout, crop, scaling)")
-    if isinstance(spec.labels, str):
-        raise DataError(f"{where}.labels: with images give {{file: ..., label_column: ...}}")
+    if isinstance(spec.labels, str) and spec.labels != FOLDERS:
+        raise DataError(f"{where}.labels: with images give {{file: ..., label_column: ...}}, or {FOLDERS}")
     return folder
 
 

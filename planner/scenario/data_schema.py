@@ -18,9 +18,28 @@ class ImageSpec(Part):
     channels: Literal["rgb", "bgr"] = Field("rgb", description="Order in which the model wants them.")
     resize_shorter: Side | None = Field(None, description="Resize the shorter side to so many pixels.")
     crop: Side | None = Field(None, description="Side of the centre square to cut out, in pixels.")
+    letterbox: Side | None = Field(
+        None, description="Side of the square that the whole picture is scaled into; the rest is `pad`."
+    )
+    pad: Annotated[int, Field(ge=0, le=255)] = Field(
+        114, description="Pixel value around a letterboxed picture."
+    )
+    letterbox_at: Literal["centre", "top_left"] = Field(
+        "centre", description="Where the picture lies in its square."
+    )
     divide_by: PerChannel = Field(1.0, description="One number, or one per channel.")
     subtract: PerChannel = Field(0.0, description="One number, or one per channel.")
     scale_by: PerChannel = Field(1.0, description="One number, or one per channel.")
+
+    @model_validator(mode="after")
+    def _one_square(self) -> Self:
+        if self.letterbox is None:
+            unused = self.model_fields_set & {"pad", "letterbox_at"}
+            if unused:
+                raise ValueError(f"{min(unused)} needs letterbox")
+        elif self.resize_shorter is not None or self.crop is not None:
+            raise ValueError("letterbox already gives a square: leave out resize_shorter and crop")
+        return self
 
     @model_validator(mode="after")
     def _no_zero(self) -> Self:
@@ -39,6 +58,10 @@ class SubsetSpec(Part):
         min_length=1, description="Remainders that are kept."
     )
     column: str | None = Field(None, description="Of the label table.")
+
+
+# `labels` of pictures: each class has a folder, and its number is the folder's place in sorted order.
+FOLDERS = "folders"
 
 
 class LabelTable(Part):
@@ -60,7 +83,10 @@ class SampleSpec(Part):
     reader: ObjectName | None = Field(
         None, description="module:CalibrationDataReader, found beside the scenario."
     )
-    labels: str | LabelTable | None = Field(None, description="Array in the archive, or a table.")
+    labels: str | LabelTable | None = Field(
+        None,
+        description="Array in the archive, or a table; with images, `folders`: each folder is a class.",
+    )
     label_offset: Annotated[int, Field(ge=-_MOST, le=_MOST)] = Field(
         0, description="Added to every label to give the model's class index."
     )

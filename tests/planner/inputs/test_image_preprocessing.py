@@ -76,3 +76,34 @@ def test_pictures_of_every_mode_are_read_in_one_or_three_channels(tmp_path, mode
         np.testing.assert_array_equal(read_pixels(tmp_path / "a.png", 3, "profiled_here"), PIXELS)
         weights = np.array([0.299, 0.587, 0.114])
         np.testing.assert_allclose(grey[..., 0], PIXELS @ weights, atol=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 24), st.sampled_from(["centre", "top_left"]))
+def test_a_letterbox_holds_the_whole_picture_at_its_ratio_and_pads_the_rest(height, width, side, at):
+    picture = np.full((height, width, 3), 200, np.uint8)
+    spec = ImageSpec(letterbox=side, pad=7, letterbox_at=at, layout="nhwc")
+    found = prepare_image(picture, spec)
+    assert found.shape == (side, side, 3)
+    rows, columns = ((found == 200).all(axis=2).any(axis=axis) for axis in (1, 0))
+    longer = max(height, width)
+    wanted = [max(1, round(length * side / longer)) for length in (height, width)]
+    assert [int(rows.sum()), int(columns.sum())] == wanted
+    assert set(np.unique(found)) <= {7.0, 200.0}
+    for taken, inside in zip((rows, columns), wanted, strict=True):
+        first = int(np.flatnonzero(taken)[0])
+        assert first == (0 if at == "top_left" else (side - inside) // 2)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"pad": 3}, "pad needs letterbox"),
+        ({"letterbox_at": "centre"}, "letterbox_at needs letterbox"),
+        ({"letterbox": 8, "crop": 4}, "leave out resize_shorter and crop"),
+        ({"letterbox": 8, "resize_shorter": 4}, "leave out resize_shorter and crop"),
+    ],
+)
+def test_keys_that_do_not_go_together_are_refused(keys, message):
+    with pytest.raises(ValueError, match=message):
+        ImageSpec(**keys)

@@ -161,3 +161,24 @@ def test_a_grey_model_gets_one_channel_of_a_coloured_picture(tmp_path):
     value = read_fitted_image(tmp_path / "red.png", grey, ImageSpec(), "d")
     assert value.shape == (1, 1, 2, 2)
     assert np.all(value == 76.0)  # 0.299 of 255
+
+
+def test_folders_are_classes_in_the_order_of_their_names(tmp_path):
+    for grey, name in ((10, "cat/b.png"), (20, "cat/a.png"), (30, "ant/z.png"), (40, "ox/c.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((2, 2, 3), grey, np.uint8)).save(tmp_path / name)
+    for aside in ("empty", ".hidden"):
+        (tmp_path / aside).mkdir()
+    (tmp_path / "notes.txt").write_text("no class")
+    spec = SampleSpec(images=str(tmp_path), image={}, labels="folders", label_offset=100)
+    data = image_samples(spec, (X,), "data.evaluation")
+    assert greys(data) == [30, 20, 10, 40]
+    assert data.labels.tolist() == [100, 101, 101, 103]  # `empty` is a class, too
+    odd = SampleSpec(images=str(tmp_path), image={}, labels="folders", subset={"modulo": 2, "equals": (1,)})
+    data = image_samples(odd, (X,), "data.evaluation")
+    assert (greys(data), data.labels.tolist()) == ([20, 40], [1, 3])
+
+
+def test_pictures_in_no_folders_have_no_classes(read):
+    with pytest.raises(DataError, match="has no folders with pictures, one for each class"):
+        read(labels="folders")
