@@ -28,7 +28,7 @@ from running_hosts import RunningHosts
 from tcp_relay import TcpRelay
 
 from planner.errors import HostError
-from planner.hosts.request_client import Answer, RequestClient
+from planner.hosts.requests.request_client import Answer, RequestClient
 from planner.verification.stage_chain import same_bits
 
 _DEADLINE_S = 30.0

@@ -347,12 +347,19 @@ def request(
         float | None, Parameter(help="Requests per second; default: each when the one before has ended.")
     ] = None,
     deadline_s: Annotated[float, Parameter(help="Seconds until a request without an answer fails.")] = 30.0,
+    trace_file: Annotated[
+        Path | None,
+        Parameter(
+            name="--trace",
+            help="Where to write measured and predicted spans, for Chrome and Perfetto.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Send requests through running hosts, and compare what they take with the plan."""
     from planner.cli.host_commands import send_requests
 
-    return send_requests(folder, input_file, output_file, rate, deadline_s, json=json)
+    return send_requests(folder, input_file, output_file, rate, deadline_s, trace_file, json=json)
 
 
 @app.command(help_epilogue=examples("plan hosts deploy", "plan hosts deploy --watch"))

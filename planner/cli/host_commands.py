@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from planner.hosts.request_client import RequestClient
+    from planner.hosts.requests.measure_requests import Ended
+    from planner.hosts.requests.request_client import RequestClient
+    from planner.hosts.requests.request_times import RequestTimes
     from planner.plan.host_status import HostStatus
     from planner.plan.measured_costs import MeasuredCosts, MeasuredDevice
     from planner.plan.requests_record import RequestsRecord
+    from profiling.arrays import Feeds
 
 _STATUS_DEADLINE_S, _WATCH_S = 5.0, 1.0
 _PATIENCE_S, _RETRY_S = 3.0, 0.2  # hosts look for each other once a second
@@ -75,20 +78,21 @@ def send_requests(
     output_file: Path | None,
     rate_per_s: float | None,
     deadline_s: float,
+    trace_file: Path | None,
     *,
     json: bool,
 ) -> int:
     """Send samples through running hosts, write their answers, and say what they took."""
-    from planner.hosts.measure_requests import clock_offsets, requests_record, send_all
+    from planner.hosts.requests.measure_requests import clock_offsets, requests_record
     from planner.hosts.zenoh_config import CLIENT
     from planner.output.run_exported import check_target, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
-    from planner.report.tables.requests_table import deviation_lines, raw_input_lines, requests_table
 
     _check_positive("--rate", rate_per_s, _MOST_PER_S)
     _check_positive("--deadline-s", deadline_s, _LONGEST_S)
-    if output_file is not None:
-        check_target(output_file)
+    targets = {option: path for option, path in (("--output", output_file), ("--trace", trace_file)) if path}
+    for option, path in targets.items():
+        check_target(path, option)
     INTERRUPT.arm()
     with _client(folder, deadline_s) as client:
         client.check_plans()
@@ -98,32 +102,61 @@ def send_requests(
         client.source_offset_s()  # a source that is not there is told before anything is sent
         if client.watch is not None:
             client.watch.refresh()  # so that the first request runs by the right plan
-        with terminal_progress() as progress:
-            began = time.monotonic()
-            ended = []
-            for one in send_all(client, run_input.samples, progress, rate_per_s):
-                ended.append(one)
-                INTERRUPT.check()
-            seconds = time.monotonic() - began
-        record, _ = requests_record(client, ended, seconds, clock_offsets(client))
+        ended, seconds = _sent(client, run_input.samples, rate_per_s)
+        record, times = requests_record(client, ended, seconds, clock_offsets(client))
+        if trace_file is not None:
+            _write_trace(trace_file, client, times)
         record = _with_measured(folder, client, record)
         names = [port.name for port in client.manifests[0].outputs]
-    answers = [one.answer for one in ended]
-    if output_file is not None and all(answers):
-        rows = [answer.outputs for answer in answers if answer is not None]
+    rows = [one.answer.outputs for one in ended if one.answer is not None]
+    if output_file is not None and not record.failures:
         write_arrays(output_file, stacked_outputs(rows, names, run_input))
-    if json:
-        print_text(to_json(record))
-    else:
-        texts = raw_input_lines(client.deployment.raw_inputs)
-        lines = _lines(texts + deviation_lines(record.deviations, str(folder)))
-        terminal().print(requests_table(record), *lines, sep="\n")
+    _tell_requests(record, client, folder, json=json)
     if record.failures:
         what = "" if output_file is None else f"; {output_file} was not written"
         return _failed(f"{record.requests - record.answered} requests have no answer{what}")
-    if output_file is not None and not json:
-        print_text(shown(f"{', '.join(names)} written to {output_file}"))
+    written = {", ".join(names): output_file, "trace for https://ui.perfetto.dev": trace_file}
+    for what, target in written.items() if not json else ():
+        if target is not None:
+            print_text(shown(f"{what} written to {target}"))
     return OK
+
+
+def _sent(
+    client: "RequestClient", samples: "Sequence[Feeds]", rate_per_s: float | None
+) -> "tuple[list[Ended], float]":
+    """Send samples and wait for their answers; return how each ended, and the seconds of all."""
+    from planner.hosts.requests.measure_requests import send_all
+
+    with terminal_progress() as progress:
+        began, ended = time.monotonic(), []
+        for one in send_all(client, samples, progress, rate_per_s):
+            ended.append(one)
+            INTERRUPT.check()
+        return ended, time.monotonic() - began
+
+
+def _tell_requests(record: "RequestsRecord", client: "RequestClient", folder: Path, *, json: bool) -> None:
+    """Print what requests took."""
+    from planner.report.tables.requests_table import deviation_lines, raw_input_lines, requests_table
+
+    if json:
+        print_text(to_json(record))
+        return
+    texts = raw_input_lines(client.deployment.raw_inputs)
+    lines = _lines(texts + deviation_lines(record.deviations, str(folder)))
+    terminal().print(requests_table(record), *lines, sep="\n")
+
+
+def _write_trace(path: Path, client: "RequestClient", times: "list[RequestTimes]") -> None:
+    """Write requests as Chrome and Perfetto show them; with one plan beside what it predicts."""
+    from planner.hosts.requests.request_trace import request_trace
+    from profiling.records.json_files import save_json
+
+    is_one = len(client.manifests) == 1
+    cuts = client.manifests[0].cuts if is_one else ()
+    compute_s = client.deployment.plans[0].costs.compute_s if is_one else {}
+    save_json(request_trace(times, cuts, compute_s), path)
 
 
 def _with_measured(folder: Path, client: "RequestClient", record: "RequestsRecord") -> "RequestsRecord":
@@ -289,7 +322,7 @@ def _status(client: "RequestClient", device: str) -> "HostStatus | None":
 
 def _client(folder: Path, deadline_s: float) -> "RequestClient":
     try:
-        from planner.hosts.request_client import RequestClient
+        from planner.hosts.requests.request_client import RequestClient
     except ImportError as exc:
         raise UsageError(f"talking to hosts {_EXTRA}") from exc
     return RequestClient(folder, deadline_s)

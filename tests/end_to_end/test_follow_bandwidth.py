@@ -18,11 +18,11 @@ from throttled_relay import ThrottledRelay
 
 from planner.cli.commands import main
 from planner.errors import DataError, HostError, UsageError
-from planner.hosts.async_request_client import AsyncRequestClient
 from planner.hosts.deploy import deploy
 from planner.hosts.endpoints import Endpoint
 from planner.hosts.on_host.host_manifest import NETWORK
-from planner.hosts.request_client import Answer, RequestClient
+from planner.hosts.requests.async_request_client import AsyncRequestClient
+from planner.hosts.requests.request_client import Answer, RequestClient
 from planner.plan.measured_costs import MeasuredCosts
 from planner.scenario.loader import load_scenario
 from planner.verification.stage_chain import Chain

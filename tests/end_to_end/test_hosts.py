@@ -18,13 +18,13 @@ from running_hosts import RunningHosts
 from tcp_relay import TcpRelay
 
 from planner.errors import HostError
-from planner.hosts.measure_requests import Ended, clock_offsets, requests_record, told_of
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.on_host.messages import TensorHeader, header_bytes, tensor_bytes
 from planner.hosts.on_host.network import Network, Outcome
 from planner.hosts.on_host.status import resident_mib
-from planner.hosts.request_client import Answer, RequestClient
-from planner.hosts.request_times import SpanKind, request_times
+from planner.hosts.requests.measure_requests import Ended, clock_offsets, requests_record, told_of
+from planner.hosts.requests.request_client import Answer, RequestClient
+from planner.hosts.requests.request_times import SpanKind, request_times
 from planner.verification.stage_chain import same_bits
 
 _LONG_S = 60.0  # far more than a request takes on a busy machine

@@ -64,6 +64,19 @@ def test_requests_are_answered_written_and_told(running, plan, samples, call, tm
             assert found[name][number].tobytes() == expected[name].tobytes()
 
 
+def test_requests_are_written_as_a_trace(running, samples, call, tmp_path):
+    path = tmp_path / "trace.json"
+    code, out, _ = call("request", running.folder, "--input", samples, "--trace", path)
+    assert code == 0
+    assert f"trace for https://ui.perfetto.dev written to {path}" in " ".join(out.split())
+    events = json.loads(path.read_text())["traceEvents"]
+    lanes = {event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    assert {"camera", "server", "camera > gateway", "gateway > server"} <= lanes
+    measured = [event for event in events if event["ph"] == "X" and event["pid"] == 1]
+    assert {event["args"]["request"] for event in measured} <= {"0", "1", "2", "3", "4"}
+    assert all(event["dur"] >= 0 for event in measured)
+
+
 def test_the_same_at_a_rate_as_json(running, samples, call):
     code, out, _ = call("request", running.folder, "--input", samples, "--rate", 50, "--json")
     record = json.loads(out)

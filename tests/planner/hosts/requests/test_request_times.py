@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from made_records import made_manifest
 
 from planner.errors import HostError
-from planner.hosts.measure_requests import percentiles
-from planner.hosts.request_events import Event
-from planner.hosts.request_times import SpanKind, request_times
+from planner.hosts.requests.measure_requests import percentiles
+from planner.hosts.requests.request_events import Event
+from planner.hosts.requests.request_times import SpanKind, request_times
 
 MS = 1_000_000
 HOUR_NS = 3_600 * 1000 * MS

@@ -11,7 +11,7 @@ from planner.comparison.comparison_record import BestPlanRange, PlanSummary
 from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_selection import select_plans, simulate
 from planner.comparison.plan_set import PlanSetRequest, plan_set_of
-from planner.hosts.plan_following import PlanFollower, links_to_probe, seen_bandwidth
+from planner.hosts.requests.plan_following import PlanFollower, links_to_probe, seen_bandwidth
 from planner.plan.bandwidth_ranges import BandwidthRange, FollowedLinks
 from planner.plan.host_status import HostStatus, LinkStatus
 from planner.scenario.link_schema import LinkSpec

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from planner.errors import HostError
-from planner.hosts.request_events import Event
+from planner.hosts.requests.request_events import Event
 from planner.plan.manifest import PlanStages
 
 _NS = 1e-9

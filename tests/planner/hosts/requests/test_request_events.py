@@ -6,7 +6,13 @@ import pytest
 from made_records import made_manifest
 
 from planner.hosts.on_host.event_log import NOBODY, EventKind, HostEvent, RequestEvents
-from planner.hosts.request_events import Event, ToldRequests, expected_events, is_complete, named_events
+from planner.hosts.requests.request_events import (
+    Event,
+    ToldRequests,
+    expected_events,
+    is_complete,
+    named_events,
+)
 
 DEVICES = ("camera", "server")
 LINKS = nx.DiGraph([("camera", "server"), ("server", "camera")])

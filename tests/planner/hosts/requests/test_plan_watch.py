@@ -5,7 +5,7 @@ import time
 import pytest
 
 from planner.errors import HostError
-from planner.hosts.plan_watch import PlanWatch
+from planner.hosts.requests.plan_watch import PlanWatch
 from planner.plan.bandwidth_ranges import BandwidthRange, FollowedLinks
 from planner.plan.host_status import HostStatus, LinkStatus
 from planner.scenario.link_schema import LinkSpec

@@ -10,9 +10,9 @@ import networkx as nx
 import numpy as np
 
 from planner.errors import HostError
-from planner.hosts.request_client import Answer, RequestClient
-from planner.hosts.request_events import Event, expected_events, is_complete
-from planner.hosts.request_times import RequestTimes, Span, SpanKind, request_times
+from planner.hosts.requests.request_client import Answer, RequestClient
+from planner.hosts.requests.request_events import Event, expected_events, is_complete
+from planner.hosts.requests.request_times import RequestTimes, Span, SpanKind, request_times
 from planner.plan.manifest import PlanStages
 from planner.plan.plan_record import Cut
 from planner.plan.requests_record import COMPUTE, PartTimes, Percentiles, PlanRequests, RequestsRecord

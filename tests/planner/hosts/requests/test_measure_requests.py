@@ -8,7 +8,7 @@ import pytest
 from made_records import CUT, SCENARIO
 
 from planner.errors import HostError
-from planner.hosts.measure_requests import (
+from planner.hosts.requests.measure_requests import (
     Ended,
     _crossing_s,
     _predicted_crossing_s,
@@ -16,7 +16,7 @@ from planner.hosts.measure_requests import (
     percentiles,
     send_all,
 )
-from planner.hosts.request_times import RequestTimes, Span, SpanKind
+from planner.hosts.requests.request_times import RequestTimes, Span, SpanKind
 from planner.plan.bandwidth_ranges import FollowedLinks
 from planner.scenario.loader import parse_scenario
 

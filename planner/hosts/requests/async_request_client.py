@@ -9,7 +9,7 @@ from os import PathLike
 from types import TracebackType
 from typing import Self
 
-from planner.hosts.request_client import DEADLINE_S, Answer, RequestClient
+from planner.hosts.requests.request_client import DEADLINE_S, Answer, RequestClient
 from profiling.arrays import Feeds
 
 

@@ -48,8 +48,8 @@ from planner.hosts.on_host.network import (
     Reply,
 )
 from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
-from planner.hosts.plan_watch import PlanWatch
-from planner.hosts.request_events import Event, ToldRequests, named_events
+from planner.hosts.requests.plan_watch import PlanWatch
+from planner.hosts.requests.request_events import Event, ToldRequests, named_events
 from planner.hosts.routing import spec_of, tensor_numbers
 from planner.hosts.zenoh_config import CLIENT
 from planner.output.record_files import read_record

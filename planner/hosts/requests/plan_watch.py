@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from planner.errors import HostError
-from planner.hosts.plan_following import PlanFollower, links_to_probe, seen_bandwidth
+from planner.hosts.requests.plan_following import PlanFollower, links_to_probe, seen_bandwidth
 from planner.plan.bandwidth_ranges import BandwidthRange, FollowedLinks
 from planner.plan.host_status import HostStatus
 from planner.scenario.link_schema import LinkSpec
