@@ -10,7 +10,7 @@ import models
 import msgspec
 import numpy as np
 import pytest
-from measured_scenarios import quickstart_basis
+from measured_scenarios import quickstart_basis, small_basis
 from planned_models import scenario_around
 
 import planner.comparison.plan_measurements
@@ -63,19 +63,24 @@ def basis():
     return quickstart_basis()
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return small_basis(tmp_path_factory.mktemp("small"))
+
+
 def sweep_of(basis, text: str, *links: str, **budgets) -> Sweep:
     return Sweep(parse_bandwidths(text, links, basis.scenario), budgets)
 
 
 @pytest.mark.parametrize("links", [(), ("camera-gateway",), ("all",)])
-def test_breakpoints_are_those_of_a_dense_sweep(basis, links):
-    sweep = sweep_of(basis, "0.01,1000", *links)
-    found = compare(basis, sweep).record
+def test_breakpoints_are_those_of_a_dense_sweep(small, links):
+    sweep = sweep_of(small, "0.01,1000", *links)
+    found = compare(small, sweep).record
     assert len(found.pieces) > 1
     assert found.pieces[0].low == pytest.approx(0.01)
     assert found.pieces[-1].high == pytest.approx(1000)
     assert found.solves <= 2 + 3 * (len(found.pieces) - 1)
-    points = SweepPoints(basis, sweep)
+    points = SweepPoints(small, sweep)
     for bandwidth in np.geomspace(0.01, 1000, 60):
         best = solve(points.problem(float(bandwidth), {}), SolverOptions(gap=1e-7)).objective
         piece = next(one for one in found.pieces if bandwidth <= one.high * (1 + 1e-9))
