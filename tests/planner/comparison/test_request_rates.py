@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 from measured_scenarios import small_basis
@@ -36,6 +37,8 @@ def test_the_best_plan_of_a_range_is_best_at_each_rate_in_it(basis):
             assert searched.result.objective >= plan.objective * (1 - 1e-6)
             cost = evaluate(searched.problem, searched.result.choice)
             assert cost.period_s * rate <= 1 + 1e-5
+    for below, above in pairwise(found.ranges):
+        assert below.high < above.low <= below.high * (1 + 1e-3)
     objectives = [plan.objective for plan in found.plans]
     assert objectives == sorted(objectives)
     assert searched_at(models, found.ranges[-1].low).result.choice is None
