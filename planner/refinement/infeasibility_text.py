@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import ceil, floor, isclose, log10
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from math import isclose
 
 from planner.costs.resource_budgets import BudgetUnit, unit_of
 from planner.problem.quantities import CostMetric, Limit, Quantity
@@ -10,7 +11,7 @@ from planner.scenario.schema import Scenario
 from planner.scenario.several_models import SeveralModels
 from planner.solver.infeasibility import Conflict, LimitRelaxation, conflict_sentence
 
-_DIGITS = 4  # of a budget that would do, rounded up
+_DIGITS = 4  # of a budget that would do, rounded to its safe side
 _ERRORS = ("noise_relative_rms", "max_abs_error", "top1_agreement", "accuracy_drop", "metric_drop")
 _ROUNDING = 1e-6
 _PERIOD = Quantity(CostMetric.PERIOD)
@@ -70,10 +71,6 @@ def _texts_of_models(
     return f"{one.name}: {text}", way and f"{one.name}: {way}"
 
 
-def _round_down(value: float) -> float:
-    return 1 / _round_up(1 / value) if value else 0.0
-
-
 def _limit_text(scenario: Scenario, relaxation: LimitRelaxation, noise: Callable[[float], float]) -> str:
     unit = unit_of(scenario, relaxation.limit.quantity)
     value = _in_unit(unit, relaxation, relaxation.limit.at_most, noise)
@@ -112,7 +109,14 @@ def _in_unit(
 
 def _round_up(value: float) -> float:
     """Return a short number that is hardly greater."""
-    if value <= 0:
-        return 0.0
-    step = 10.0 ** (floor(log10(value)) + 1 - _DIGITS)
-    return ceil(value / step) * step
+    return _shortened(value, ROUND_CEILING)
+
+
+def _round_down(value: float) -> float:
+    """Return a short number that is hardly less."""
+    return _shortened(value, ROUND_FLOOR)
+
+
+def _shortened(value: float, rounding: str) -> float:
+    # By its shortest text: in binary, 1.1 is a little more, and rounded up would be 1.101.
+    return float(Context(prec=_DIGITS, rounding=rounding).create_decimal(repr(float(value))))

@@ -9,40 +9,44 @@ import time
 from pathlib import Path
 
 import pytest
-from repository import QUICKSTART
+from small_scenarios import write_small_scenario
 
 from planner.output.plan_folder import read_manifest, read_plan
 
 _MOMENTS = 12
 _COMMAND = [sys.executable, "-c", "from planner.__main__ import main; main()"]
-_QUICK = tuple(
-    word
-    for setting in (
-        "profiling.rounds=3",
-        "profiling.noise_samples=2",
-        "data.calibration.samples=40",
-        "data.evaluation.samples=20",
-        "budget={latency_ms: 1000}",
-    )
-    for word in ("--set", setting)
-)
+# Which units run on the server: plans of runs that follow each other are cut elsewhere.
+_PINNED = ("Gemm_9: server", "Gemm_9: server, GlobalAveragePool_7: server")
 
 
-def start(folder: Path, cache: Path, mbit: float) -> subprocess.Popen[str]:
-    settings = (*_QUICK, "--set", f"links.0.bandwidth_mbit_per_s={mbit}")
-    return subprocess.Popen(
-        [*_COMMAND, QUICKSTART, "--out", folder, *settings],
-        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Start a run of a small scenario into a folder, at a bandwidth that tells it from others."""
+    scenario = tmp_path_factory.mktemp("scenario")
+    write_small_scenario(scenario)
+
+    def call(folder: Path, cache: Path, mbit: int) -> subprocess.Popen[str]:
+        pin = f"{{'*': camera, {_PINNED[mbit % 2]}}}"
+        return subprocess.Popen(
+            [
+                *_COMMAND,
+                *(scenario / "s.yaml", "--out", folder),
+                *("--set", f"links.0.bandwidth_mbit_per_s={mbit}", "--set", f"placement.pin={pin}"),
+            ],
+            env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return call
 
 
 def bandwidth(folder: Path) -> float:
     """Return which run wrote a plan folder; raises unless all of it is there and from one run."""
     manifest = read_manifest(folder)
     plan = read_plan(folder)
+    assert manifest.cuts
     assert {(c.tensor, c.target) for c in manifest.cuts} == {(c.tensor, c.target) for c in plan.cuts}
     return json.loads(bytes(plan.scenario))["links"][0]["bandwidth_mbit_per_s"]
 
@@ -53,7 +57,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def seconds(tmp_path_factory) -> float:
+def seconds(start, tmp_path_factory) -> float:
     """How long a run takes whose profile is known."""
     folder = tmp_path_factory.mktemp("timed")
     for _ in range(2):
@@ -62,12 +66,12 @@ def seconds(tmp_path_factory) -> float:
     return time.monotonic() - begin
 
 
-def test_a_run_that_is_killed_leaves_the_old_plan_or_the_new(tmp_path, seconds):
+def test_a_run_that_is_killed_leaves_the_old_plan_or_the_new(start, tmp_path, seconds):
     folder, cache = tmp_path / "plans" / "o", tmp_path / "cache"
     finish(start(folder, tmp_path / "first", 1))
     seen = set()
     for moment in range(_MOMENTS):
-        old, new = bandwidth(folder), 2.0 + moment
+        old, new = bandwidth(folder), 2 + moment
         process = start(folder, cache, new)
         # Half of the moments over the whole run, half where it writes.
         share = moment / _MOMENTS * 2 if moment % 2 else 0.85 + 0.3 * moment / _MOMENTS
@@ -80,7 +84,7 @@ def test_a_run_that_is_killed_leaves_the_old_plan_or_the_new(tmp_path, seconds):
     assert bandwidth(folder) == 99
 
 
-def test_two_runs_into_one_folder_do_not_mix(tmp_path):
+def test_two_runs_into_one_folder_do_not_mix(start, tmp_path):
     folder = tmp_path / "plans" / "o"
     both = [start(folder, tmp_path / "cache", mbit) for mbit in (1, 100)]
     for process in both:

@@ -10,7 +10,7 @@ import models
 import msgspec
 import numpy as np
 import pytest
-from measured_scenarios import quickstart_basis
+from measured_scenarios import quickstart_basis, small_basis
 from planned_models import scenario_around
 
 import planner.comparison.plan_measurements
@@ -63,19 +63,24 @@ def basis():
     return quickstart_basis()
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return small_basis(tmp_path_factory.mktemp("small"))
+
+
 def sweep_of(basis, text: str, *links: str, **budgets) -> Sweep:
     return Sweep(parse_bandwidths(text, links, basis.scenario), budgets)
 
 
 @pytest.mark.parametrize("links", [(), ("camera-gateway",), ("all",)])
-def test_breakpoints_are_those_of_a_dense_sweep(basis, links):
-    sweep = sweep_of(basis, "0.01,1000", *links)
-    found = compare(basis, sweep).record
+def test_breakpoints_are_those_of_a_dense_sweep(small, links):
+    sweep = sweep_of(small, "0.01,1000", *links)
+    found = compare(small, sweep).record
     assert len(found.pieces) > 1
     assert found.pieces[0].low == pytest.approx(0.01)
     assert found.pieces[-1].high == pytest.approx(1000)
     assert found.solves <= 2 + 3 * (len(found.pieces) - 1)
-    points = SweepPoints(basis, sweep)
+    points = SweepPoints(small, sweep)
     for bandwidth in np.geomspace(0.01, 1000, 60):
         best = solve(points.problem(float(bandwidth), {}), SolverOptions(gap=1e-7)).objective
         piece = next(one for one in found.pieces if bandwidth <= one.high * (1 + 1e-9))
@@ -114,29 +119,29 @@ def test_a_budget_that_nothing_keeps_is_a_row_not_a_failure(basis):
     assert all(row.reason and row.plan is None for row in found.rows)
 
 
-def test_a_latency_budget_cuts_off_slow_bandwidths(basis):
-    plain = compare(basis, sweep_of(basis, "0.1,100")).record
+def test_a_latency_budget_cuts_off_slow_bandwidths(small):
+    plain = compare(small, sweep_of(small, "0.1,100")).record
     between = (plain.rows[0].objective + plain.rows[1].objective) / 2
-    scenario = with_budgets(basis.scenario, {"latency_ms": between * 1e3})
-    own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
-    found = compare(own, sweep_of(basis, "0.1,100")).record
+    scenario = with_budgets(small.scenario, {"latency_ms": between * 1e3})
+    own = replace(small, prepared=replace(small.prepared, scenario=scenario))
+    found = compare(own, sweep_of(small, "0.1,100")).record
     assert [row.status for row in found.rows] == ["infeasible", "optimal"]
     first = found.pieces[0]
     assert 0.1 < first.low < 100
     assert found.plans[first.plan].latency_s(first.low) == pytest.approx(between)
     with pytest.raises(ScenarioError, match=r"no plan keeps budget.latency_ms at 0.1, only from"):
         compare(
-            own, sweep_of(basis, "0.1,100"), CompareRequest(plan_set=PlanSetRequest(1, uniform_log(0.1, 100)))
+            own, sweep_of(small, "0.1,100"), CompareRequest(plan_set=PlanSetRequest(1, uniform_log(0.1, 100)))
         )
-    nothing = with_budgets(basis.scenario, {"latency_ms": 1e-6})
-    own = replace(basis, prepared=replace(basis.prepared, scenario=nothing))
-    assert compare(own, sweep_of(basis, "0.1,100")).record.pieces == ()
+    nothing = with_budgets(small.scenario, {"latency_ms": 1e-6})
+    own = replace(small, prepared=replace(small.prepared, scenario=nothing))
+    assert compare(own, sweep_of(small, "0.1,100")).record.pieces == ()
 
 
-def test_another_objective_has_rows_but_no_ranges(basis):
-    scenario = basis.scenario.model_copy(update={"objective": "traffic"})
-    own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
-    found = compare(own, sweep_of(basis, "0.1,100")).record
+def test_another_objective_has_rows_but_no_ranges(small):
+    scenario = small.scenario.model_copy(update={"objective": "traffic"})
+    own = replace(small, prepared=replace(small.prepared, scenario=scenario))
+    found = compare(own, sweep_of(small, "0.1,100")).record
     assert found.pieces == ()
     assert found.objective == "traffic"
     assert all(row.objective is not None for row in found.rows)
@@ -149,8 +154,8 @@ def test_budgets_alone_can_vary(basis):
     assert [row.bandwidth for row in found.rows] == [None, None]
 
 
-def test_what_an_interrupted_comparison_solved_is_not_solved_again(basis, monkeypatch):
-    sweep = sweep_of(basis, "0.05,0.7,20")
+def test_what_an_interrupted_comparison_solved_is_not_solved_again(small, monkeypatch):
+    sweep = sweep_of(small, "0.05,0.7,20")
     solved = []
     honest = planner.solver.solve_cache.solve
 
@@ -162,12 +167,12 @@ def test_what_an_interrupted_comparison_solved_is_not_solved_again(basis, monkey
 
     monkeypatch.setattr(planner.solver.solve_cache, "solve", until_interrupted)
     with pytest.raises(KeyboardInterrupt):
-        compare(basis, sweep)
+        compare(small, sweep)
     monkeypatch.setattr(planner.solver.solve_cache, "solve", lambda *a: solved.append(a[0]) or honest(*a))
-    whole = compare(basis, sweep).record
+    whole = compare(small, sweep).record
     assert len({repr(problem) for problem in solved}) == len(solved)
     before = len(solved)
-    again = compare(basis, sweep).record
+    again = compare(small, sweep).record
     assert len(solved) == before
     assert (again.rows, again.pieces, again.plans) == (whole.rows, whole.pieces, whole.plans)
 
@@ -310,10 +315,10 @@ def test_the_plans_to_hold_are_written_for_a_runtime(basis, tmp_path, most):
         assert same_bits(got, want)
 
 
-def test_more_plans_are_never_slower(basis):
-    sweep = sweep_of(basis, "0.05,1000", "all")
+def test_more_plans_are_never_slower(small):
+    sweep = sweep_of(small, "0.05,1000", "all")
     orders = [PlanSetRequest(most, uniform_log(0.05, 1000)) for most in (1, 2, 9)]
-    found = [compare(basis, sweep, CompareRequest(plan_set=order)).record for order in orders]
+    found = [compare(small, sweep, CompareRequest(plan_set=order)).record for order in orders]
     regrets = [one.plan_set.regret for one in found]
     assert regrets == sorted(regrets, reverse=True)
     assert regrets[0] > regrets[2]

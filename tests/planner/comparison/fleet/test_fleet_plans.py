@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from measured_scenarios import quickstart_basis
+from measured_scenarios import small_basis
 from repository import ROOT
 
 from planner.comparison.bandwidth_traces import parse_distribution
@@ -22,8 +22,8 @@ from profiling.records.profile import FORMAT, Profile
 
 
 @pytest.fixture(scope="module")
-def basis():
-    return quickstart_basis()
+def basis(tmp_path_factory):
+    return small_basis(tmp_path_factory.mktemp("small"))
 
 
 def fleet_of(*classes: dict, **more) -> FleetSpec:

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from measured_scenarios import quickstart_basis
+from measured_scenarios import small_basis
 
 from planner.cli.commands import main
 from planner.comparison.compare import CompareRequest, compare_fleet
@@ -14,13 +14,13 @@ from planner.scenario.fleet_schema import FleetSpec
 
 CLASSES = (
     {"name": "varied", "bandwidths": [{"mbit_per_s": value} for value in (0.05, 0.3, 3, 50)]},
-    {"name": "own"},
+    {"name": "own", "speedup": 20},
 )
 
 
 @pytest.fixture(scope="module")
-def basis():
-    return quickstart_basis()
+def basis(tmp_path_factory):
+    return small_basis(tmp_path_factory.mktemp("small"))
 
 
 def compared_with(basis, budget: dict, classes=CLASSES, **changes):
