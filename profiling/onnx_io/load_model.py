@@ -22,7 +22,7 @@ from profiling.onnx_io.external_weights import (
     read_model,
     without_large_weights,
 )
-from profiling.onnx_io.input_shapes import require_fit, set_shape, static_shape
+from profiling.onnx_io.input_shapes import require_fit, require_static, set_shape, static_shape
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
 from profiling.printable_text import one_line
@@ -65,6 +65,7 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
     for name in input_shapes:
         if name not in inputs:
             raise ModelError(f"input_shapes.{name}: {path} has no such input; it has {', '.join(inputs)}")
+    require_static(path, [value for name, value in inputs.items() if name not in input_shapes])
     for name, value in inputs.items():
         declared = input_shapes.get(name)
         if declared is not None:
