@@ -401,9 +401,10 @@ def run(
     folder
         A plan's folder.
     inputs
-        Input name -> array; an array, where there is one input; or the path of an .npz file, of a picture, or
-        of a folder of pictures. An array has the model's shape for one sample, or one more axis in front
-        for several; pictures and bytes are prepared as the plan's scenario says.
+        Input name -> array; an array, where there is one input; or the path of an .npz file, of a picture, of
+        a folder of pictures, or of a scenario: its evaluation samples. An array has the model's shape for one
+        sample, or one more axis in front for several; pictures and bytes are prepared as the plan's scenario
+        says.
     stage
         Run this stage only, whose files alone have to be there.
 
