@@ -13,6 +13,7 @@ from planner.plan.manifest import Port, StageEntry
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array
 from profiling.records.json_files import writing_aside
+from profiling.records.npz_files import write_npz
 from profiling.runtime.open_session import Runtime
 
 FILES = "files"
@@ -145,6 +146,6 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """
     try:
         with writing_aside(path) as aside, aside.open("wb") as file:
-            np.savez(file, **arrays)
+            write_npz(file, arrays)
     except OSError as exc:
         raise OutputError(f"--output {path}: {exc.strerror}") from exc
