@@ -81,7 +81,7 @@ def send_requests(
     """Send samples through running hosts, write their answers, and say what they took."""
     from planner.hosts.measure_requests import clock_offsets, requests_record, send_all
     from planner.hosts.zenoh_config import CLIENT
-    from planner.output.run_exported import check_target, stacked_outputs, write_arrays
+    from planner.output.run_exported import check_target, refuse_same_file, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
     from planner.report.requests_table import deviation_lines, raw_input_lines, requests_table
 
@@ -89,6 +89,7 @@ def send_requests(
     _check_positive("--deadline-s", deadline_s, _LONGEST_S)
     if output_file is not None:
         check_target(output_file)
+        refuse_same_file(output_file, input_file)
     INTERRUPT.arm()
     with _client(folder, deadline_s) as client:
         client.check_plans()

@@ -65,6 +65,15 @@ def test_a_failure_leaves_the_older_answers(folder, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npz", "y.npz"]
 
 
+def test_answers_are_not_written_over_the_samples_by_whatever_name(folder, source, tmp_path):
+    (tmp_path / "link.npz").symlink_to(source)
+    before = source.read_bytes()
+    for target in (source, tmp_path / "link.npz", tmp_path / "." / "x.npz"):
+        with pytest.raises(OutputError, match="is the input itself"):
+            run_folder(folder, source, target, None)
+    assert source.read_bytes() == before
+
+
 def test_a_stage_that_is_not_there_is_told(folder, source, tmp_path):
     with pytest.raises(OutputError, match="--stage 7: the plan has stages 00"):
         run_folder(folder, source, tmp_path / "y.npz", 7)
