@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import OutputError, UsageError
 from planner.formatting import MILLI
+from planner.scenario.model_paths import expanded
 from profiling.progress import Progress, silent
 from splitquant._calls import public_call
 from splitquant._numbers import real, whole
@@ -155,7 +156,7 @@ class Comparison:
         """
         from planner.output.comparison_folder import write_comparison
 
-        target = Path(folder).expanduser()
+        target = expanded(folder)
         if self._result is None:
             raise OutputError(
                 f"--out {target}: a comparison that was pickled holds no models to write: save it before"
@@ -278,7 +279,7 @@ def compare(
         pareto=None if pareto is None else ",".join(_names(pareto)),
         points=whole("--points", points),
         plans=None if plans is None else whole("--plans", plans),
-        trace=None if trace is None else Path(trace).expanduser(),
+        trace=None if trace is None else expanded(trace),
         distribution=_distribution(distribution),
         hysteresis=real("--hysteresis", hysteresis),
         verify=verify,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import NoPlanError, UsageError
 from planner.formatting import MILLI, size_text
 from planner.plan.plan_record import Cut, Plan
+from planner.scenario.model_paths import expanded
 from profiling.progress import Progress, silent
 from splitquant._calls import public_call
 from splitquant._scenarios import Scenario, ScenarioSource, one_model, scenario_of
@@ -166,7 +167,7 @@ class PlanResult:
 
         if self.reason:
             raise NoPlanError(self.reason)
-        target = Path(folder).expanduser()
+        target = expanded(folder)
         if self._folder is not None:
             copy_plan(self._folder, target)
         elif self._outcome is not None:
@@ -276,7 +277,7 @@ class ModelsResult:
 
         if self.reason:
             raise NoPlanError(self.reason)
-        target = Path(folder).expanduser()
+        target = expanded(folder)
         write_models_outcome(self._outcome, target)
         return target
 
@@ -382,7 +383,7 @@ def load_plan(folder: str | os.PathLike[str]) -> PlanResult:
     from planner.output.models_folder import refuse_several
     from planner.output.plan_folder import read_folder
 
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     refuse_several(path)
     record, _ = read_folder(path)
     return PlanResult(record, "", None, path.resolve())
@@ -430,7 +431,7 @@ def run(
     from planner.output.models_folder import refuse_several
     from planner.output.run_exported import exported_stages, run_stages
 
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     refuse_several(path)
     stages = exported_stages(path, stage)
     with public_call():
@@ -439,7 +440,7 @@ def run(
 
 def _run_source(inputs: Any, names: Sequence[str]) -> "Path | Mapping[str, npt.NDArray[Any]]":
     if isinstance(inputs, str | os.PathLike):
-        return Path(inputs).expanduser()
+        return expanded(inputs)
     if isinstance(inputs, Mapping):
         return {str(name): value for name, value in inputs.items()}
     if len(names) != 1:

@@ -12,6 +12,7 @@ import msgspec
 from planner.errors import OutputError, ProblemError, ScenarioError
 from planner.formatting import MILLI
 from planner.scenario.changes import plain_value
+from planner.scenario.model_paths import expanded
 from splitquant._numbers import real
 from splitquant._problem_parts import (
     Device,
@@ -120,7 +121,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         OutputError
             If that fails.
         """
-        target = Path(path).expanduser()
+        target = expanded(path)
         try:
             target.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
         except OSError as exc:
@@ -306,7 +307,7 @@ def _checked(source: ProblemSource) -> "ProblemSpec":
 
     if isinstance(source, Problem | Mapping):
         return parse_spec(json.dumps(_content(source)).encode(), _NAME)
-    return load_spec(Path(source).expanduser())
+    return load_spec(expanded(source))
 
 
 def _content(problem: Problem | Mapping[str, Any]) -> dict[str, Any]:

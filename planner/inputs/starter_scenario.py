@@ -13,8 +13,8 @@ from planner.formatting import size_text
 from planner.inputs.inspect_source import find_model
 from planner.inputs.starter_samples import MadeUp, made_up_inputs
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
-from planner.scenario.loader import parse_conversion
-from planner.scenario.model_paths import APPLICATION, is_object
+from planner.scenario.loader import VARIABLE, parse_conversion
+from planner.scenario.model_paths import APPLICATION, expanded, is_object
 from profiling.inspection import Inspection
 from profiling.printable_text import one_line
 from profiling.progress import Progress, silent
@@ -93,10 +93,16 @@ def starter_files(
         raise UsageError(f"--out {target}: a scenario's name ends in {' or '.join(SCENARIO_SUFFIXES)}")
     samples = target.with_name(f"{_module_name(target.stem)}.py")
     check_new(target, samples)
+    located = _located(model, target)
+    variable = VARIABLE.search(located)
+    if variable is not None:
+        raise UsageError(
+            f"{located}: a scenario takes {variable[0]} for an environment variable; rename the file"
+        )
     found = find_model(model, settings, input_shapes, progress)
     inspection, _ = found.inspect()
     made_up = made_up_inputs(found.file, found.input_shapes)
-    text = _scenario_text(inspection, _located(model, target), settings, input_shapes, samples.stem)
+    text = _scenario_text(inspection, located, settings, input_shapes, samples.stem)
     code = _samples_text(inspection, made_up)
     return StarterFiles(target, text, samples, code, inspection, made_up.runs)
 
@@ -129,10 +135,11 @@ def _located(model: str, target: Path) -> str:
     here = target.parent.resolve()
     if is_object(model):
         folder, _, name = model.rpartition("/")
-        place = Path(folder).expanduser().resolve()
+        place = expanded(folder).resolve()
         return name if place == here else f"{place}/{name}"
-    path = Path(model).expanduser().resolve()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    path = expanded(model).resolve()
+    located = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return f"./{located}" if located.startswith(APPLICATION) else located
 
 
 def _scenario_text(
