@@ -7,10 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import UsageError
+from planner.errors import OutputError, UsageError
 from planner.formatting import MILLI
+from planner.scenario.model_paths import expanded
 from profiling.progress import Progress, silent
 from splitquant._calls import public_call
+from splitquant._numbers import real, whole
 from splitquant._scenarios import ScenarioSource, one_model
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -49,6 +51,8 @@ class Breakpoint:
 class Comparison:
     """Plans compared; from `compare`.
 
+    A pickled one holds the record alone: save it before, if its folder is wanted.
+
     Parameters
     ----------
     record
@@ -56,7 +60,7 @@ class Comparison:
     """
 
     record: "comparison_record.Comparison"
-    _result: "CompareResult"
+    _result: "CompareResult | None"
 
     @property
     def breakpoints(self) -> tuple[Breakpoint, ...]:
@@ -147,14 +151,29 @@ class Comparison:
         Raises
         ------
         OutputError
-            If the folder cannot be written, or holds something that is no comparison of this tool.
+            If the folder cannot be written, or holds something that is no comparison of this tool; if the
+            comparison was pickled, without the models that its plans are built from.
         """
         from planner.output.comparison_folder import write_comparison
 
-        target = Path(folder).expanduser()
+        target = expanded(folder)
+        if self._result is None:
+            raise OutputError(
+                f"--out {target}: a comparison that was pickled holds no models to write: save it before"
+            )
         with public_call():
             write_comparison(self._result, target)
         return target
+
+    def __reduce__(self) -> tuple[type["Comparison"], tuple["comparison_record.Comparison", None]]:
+        # What models are built from are files of this process, samples, and functions of the user's.
+        return Comparison, (self.record, None)
+
+    def __copy__(self) -> "Comparison":
+        return self  # it never changes, and could not be saved without what pickling leaves out
+
+    def __deepcopy__(self, _memo: object) -> "Comparison":
+        return self
 
     def __repr__(self) -> str:
         return f"<Comparison: {self._in_words()}>"
@@ -253,19 +272,19 @@ def compare(
 
     options = CompareOptions(
         bandwidth=_values(bandwidths),
-        links=(links,) if isinstance(links, str) else tuple(links),
+        links=_names(links),
         noise=_values(noise),
         accuracy_drop=_values(accuracy_drop),
         memory=_memory(memory),
-        pareto=pareto if pareto is None or isinstance(pareto, str) else ",".join(pareto),
-        points=points,
-        plans=plans,
-        trace=None if trace is None else Path(trace).expanduser(),
+        pareto=None if pareto is None else ",".join(_names(pareto)),
+        points=whole("--points", points),
+        plans=None if plans is None else whole("--plans", plans),
+        trace=None if trace is None else expanded(trace),
         distribution=_distribution(distribution),
-        hysteresis=hysteresis,
+        hysteresis=real("--hysteresis", hysteresis),
         verify=verify,
     )
-    sweep, request = compare_request(options, chosen, jobs)
+    sweep, request = compare_request(options, chosen, whole("--jobs", jobs))
     with public_call():
         result = compare_scenario(chosen, sweep, request, progress or silent)
     return Comparison(result.record, result)
@@ -287,9 +306,19 @@ def _number(value: Any) -> str:
         return str(value)
 
 
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise UsageError(f"{given!r} is no name, and no list of names")
+    return tuple(map(str, given))
+
+
 def _memory(given: str | Mapping[str, Numbers] | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
+    if not isinstance(given, Mapping):
+        raise UsageError(f"memory: {given!r} is no mapping: write {{DEVICE: [1, 2, 4]}}")
     if len(given) != 1:
         raise UsageError(f"memory: of one device at a time, not of {len(given)}")
     return ",".join(f"{device}={_values(values)}" for device, values in given.items())
@@ -298,4 +327,6 @@ def _memory(given: str | Mapping[str, Numbers] | None) -> str | None:
 def _distribution(given: str | Mapping[float, float] | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
+    if not isinstance(given, Mapping):
+        raise UsageError(f"distribution: {given!r} is no mapping: write {{BANDWIDTH: WEIGHT}}")
     return ",".join(f"{_number(value)}:{_number(weight)}" for value, weight in given.items())

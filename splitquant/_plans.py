@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import NoPlanError, UsageError
 from planner.formatting import MILLI, size_text
 from planner.plan.plan_record import Cut, Plan
+from planner.scenario.model_paths import expanded
 from profiling.progress import Progress, silent
 from splitquant._calls import public_call
 from splitquant._scenarios import Scenario, ScenarioSource, one_model, scenario_of
@@ -166,7 +167,7 @@ class PlanResult:
 
         if self.reason:
             raise NoPlanError(self.reason)
-        target = Path(folder).expanduser()
+        target = expanded(folder)
         if self._folder is not None:
             copy_plan(self._folder, target)
         elif self._outcome is not None:
@@ -276,7 +277,7 @@ class ModelsResult:
 
         if self.reason:
             raise NoPlanError(self.reason)
-        target = Path(folder).expanduser()
+        target = expanded(folder)
         write_models_outcome(self._outcome, target)
         return target
 
@@ -382,7 +383,7 @@ def load_plan(folder: str | os.PathLike[str]) -> PlanResult:
     from planner.output.models_folder import refuse_several
     from planner.output.plan_folder import read_folder
 
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     refuse_several(path)
     record, _ = read_folder(path)
     return PlanResult(record, "", None, path.resolve())
@@ -401,9 +402,10 @@ def run(
     folder
         A plan's folder.
     inputs
-        Input name -> array; an array, where there is one input; or the path of an .npz file, of a picture, or
-        of a folder of pictures. An array has the model's shape for one sample, or one more axis in front
-        for several; pictures and bytes are prepared as the plan's scenario says.
+        Input name -> array; an array, where there is one input; or the path of an .npz file, of a picture, of
+        a folder of pictures, or of a scenario: its evaluation samples. An array has the model's shape for one
+        sample, or one more axis in front for several; pictures and bytes are prepared as the plan's scenario
+        says.
     stage
         Run this stage only, whose files alone have to be there.
 
@@ -429,7 +431,7 @@ def run(
     from planner.output.models_folder import refuse_several
     from planner.output.run_exported import exported_stages, run_stages
 
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     refuse_several(path)
     stages = exported_stages(path, stage)
     with public_call():
@@ -438,7 +440,7 @@ def run(
 
 def _run_source(inputs: Any, names: Sequence[str]) -> "Path | Mapping[str, npt.NDArray[Any]]":
     if isinstance(inputs, str | os.PathLike):
-        return Path(inputs).expanduser()
+        return expanded(inputs)
     if isinstance(inputs, Mapping):
         return {str(name): value for name, value in inputs.items()}
     if len(names) != 1:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from planner.errors import ProblemError, ScenarioError
+from planner.errors import OutputError, ProblemError, ScenarioError
 from planner.formatting import MILLI
 from planner.scenario.changes import plain_value
+from planner.scenario.model_paths import expanded
+from splitquant._numbers import real
 from splitquant._problem_parts import (
     Device,
     End,
@@ -116,11 +118,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
         Raises
         ------
-        OSError
+        OutputError
             If that fails.
         """
-        target = Path(path).expanduser()
-        target.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        target = expanded(path)
+        try:
+            target.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        except OSError as exc:
+            raise OutputError(f"{target}: cannot be written: {exc.strerror or exc}") from exc
         return target
 
     def __repr__(self) -> str:
@@ -287,7 +292,12 @@ def solve(
     from planner.problem_io.solution import conflict_line
     from planner.problem_io.solve_file import SolverChanges, solve_spec
 
-    answer = solve_spec(_checked(problem), SolverChanges(solver, time_limit_s, gap))
+    changes = SolverChanges(
+        solver,
+        None if time_limit_s is None else real("--time-limit-s", time_limit_s),
+        None if gap is None else real("--gap", gap),
+    )
+    answer = solve_spec(_checked(problem), changes)
     return Solution(answer, conflict_line(answer) if answer.is_infeasible else "")
 
 
@@ -297,7 +307,7 @@ def _checked(source: ProblemSource) -> "ProblemSpec":
 
     if isinstance(source, Problem | Mapping):
         return parse_spec(json.dumps(_content(source)).encode(), _NAME)
-    return load_spec(Path(source).expanduser())
+    return load_spec(expanded(source))
 
 
 def _content(problem: Problem | Mapping[str, Any]) -> dict[str, Any]:

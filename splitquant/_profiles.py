@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner.errors import OutputError
 from planner.formatting import MILLI
+from planner.scenario.model_paths import expanded
 from profiling.progress import Progress, silent
 from splitquant._calls import public_call
 from splitquant._scenarios import ScenarioSource, scenario_of
@@ -64,7 +65,7 @@ class ProfileResult:
         """
         from profiling.records.json_files import save_json
 
-        target = Path(path).expanduser()
+        target = expanded(path)
         try:
             save_json(self.profile, target)
         except OSError as exc:

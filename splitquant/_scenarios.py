@@ -4,13 +4,13 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from planner.errors import UsageError
 from planner.scenario import schema
 from planner.scenario.changes import changes_of
 from planner.scenario.loader import dump_scenario, ready_models
+from planner.scenario.model_paths import expanded
 from planner.scenario.several_models import SeveralModels, scenario_of_one
 from splitquant._tables import heading, html_table, paragraph
 
@@ -158,5 +158,5 @@ def _scenario(source: ScenarioSource, changes: Mapping[str, object]) -> Scenario
         return Scenario(name, ready_models(given, changes_of(changes)))
     if isinstance(source, Mapping):
         return Scenario(_NAME, ready_models(source, changes_of(changes)))
-    path = Path(source).expanduser()
+    path = expanded(source)
     return Scenario(path.stem, ready_models(path, changes_of(changes)))

@@ -115,7 +115,7 @@ def _next_steps(scenario: Path, folder: Path) -> list[str]:
     plan_folder, file = shlex.quote(str(folder)), shlex.quote(str(scenario))
     return [
         f"next: look at {folder / REPORT}",
-        f"      plan run {plan_folder} --input samples.npz --output answers.npz    # on this machine",
+        f"      plan run {plan_folder} --input {file} --output answers.npz    # on the evaluation samples",
         f"      plan deploy {plan_folder} --out deploy    # a folder per device",
         f"      plan compare {file} --bandwidth 0.1..1000    # where the best plan changes",
     ]
@@ -178,7 +178,12 @@ def run(
     /,
     *,
     input_file: Annotated[
-        Path, Parameter(name="--input", help=".npz with one array per input, a folder of pictures, or one.")
+        Path,
+        Parameter(
+            name="--input",
+            help=".npz with one array per input, a folder of pictures, or one, or a scenario: "
+            "its evaluation samples.",
+        ),
     ],
     output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
     stage: Annotated[
@@ -340,7 +345,12 @@ def request(
     /,
     *,
     input_file: Annotated[
-        Path, Parameter(name="--input", help=".npz with one array per input, a folder of pictures, or one.")
+        Path,
+        Parameter(
+            name="--input",
+            help=".npz with one array per input, a folder of pictures, or one, or a scenario: "
+            "its evaluation samples.",
+        ),
     ],
     output_file: Annotated[Path | None, Parameter(name="--output", help=".npz to write.")] = None,
     rate: Annotated[

@@ -85,7 +85,7 @@ def send_requests(
     """Send samples through running hosts, write their answers, and say what they took."""
     from planner.hosts.requests.measure_requests import clock_offsets, requests_record
     from planner.hosts.zenoh_config import CLIENT
-    from planner.output.run_exported import check_target, stacked_outputs, write_arrays
+    from planner.output.run_exported import check_target, refuse_same_file, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
 
     _check_positive("--rate", rate_per_s, _MOST_PER_S)
@@ -93,6 +93,7 @@ def send_requests(
     targets = {option: path for option, path in (("--output", output_file), ("--trace", trace_file)) if path}
     for option, path in targets.items():
         check_target(path, option)
+        refuse_same_file(path, input_file)
     INTERRUPT.arm()
     with _client(folder, deadline_s) as client:
         client.check_plans()

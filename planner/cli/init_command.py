@@ -45,5 +45,7 @@ def init(
     )
     print_text(shown(f"{len(files.inspection.units)} units; inputs: {inputs}"))
     print_text(shown(f"written to {files.scenario} and {files.samples} (made-up samples: replace them)"))
+    if not files.runs:
+        print_text(shown(f"the model does not run on made-up samples: first put yours into {files.samples}"))
     print_text(shown(f"next: plan {shlex.quote(str(files.scenario))}"))
     return OK

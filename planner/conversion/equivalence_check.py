@@ -18,6 +18,7 @@ from profiling.errors import ModelError
 from profiling.noise.noise_power import noise_power, output_errors
 from profiling.progress import Progress, silent
 from profiling.records.cache import cached, samples_hash
+from profiling.records.npz_files import write_npz
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 # Relative differences beyond rounding; where quantizers round, a step more or less. Conversions that are
@@ -66,9 +67,9 @@ def check_on_samples(
             _with_channels_moved(feeds, converted.conversion, channels_last) for feeds in samples
         ]
         with temporary_folder("answers-", scratch_folder()) as folder:
-            np.savez(
+            write_npz(
                 folder / SAMPLES,
-                **{name: np.stack([feeds[name] for feeds in source_samples]) for name in source_samples[0]},
+                {name: np.stack([feeds[name] for feeds in source_samples]) for name in source_samples[0]},
             )
             run_worker("answer", converted.request, folder)
             converted_from, differing = _compared(converted, folder, _REAL)

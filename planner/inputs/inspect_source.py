@@ -1,10 +1,10 @@
 """What a model is made of, whatever it comes from: converted first if it is no ONNX file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from planner.conversion.cached_conversion import convert
+from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
 from planner.conversion.model_source import conversion_request
 from planner.conversion.provenance import ConvertedFrom
@@ -13,7 +13,7 @@ from planner.inputs.prepared_scenario import few_samples, load_datasets, load_so
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import load_ready_scenario, parse_conversion
 from planner.scenario.model_paths import located_model
-from planner.scenario.schema import ConversionSpec, Scenario
+from planner.scenario.schema import Scenario
 from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent
 
@@ -47,14 +47,7 @@ def inspect_source(
             raise UsageError("plan inspect SCENARIO.yaml takes conversion and input_shapes from the scenario")
         scenario = load_ready_scenario(Path(model))
         return inspect_scenario(scenario, progress)
-    current_folder = Path.cwd()
-    return _inspect(
-        located_model(model, current_folder),
-        parse_conversion(settings, current_folder),
-        dict(input_shapes),
-        progress,
-        shown=model,
-    )
+    return find_model(model, settings, input_shapes, progress).inspect()
 
 
 def inspect_scenario(
@@ -72,17 +65,42 @@ def inspect_scenario(
     return replace(inspection, model=source.converted.request.shown), check
 
 
-def _inspect(
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model that no scenario names, as an ONNX file.
+
+    Parameters
+    ----------
+    file, input_shapes
+        What `load_model` takes.
+    named
+        As the user calls it.
+    """
+
+    file: Path
+    input_shapes: Mapping[str, tuple[int, ...]]
+    named: str
+    converted: Converted | None = None
+
+    def inspect(self) -> tuple[Inspection, ConvertedFrom | None]:
+        """Return what the model is made of, and what it was before it was converted."""
+        # There are no samples without a scenario.
+        check = check_on_random(self.converted) if self.converted else None
+        return replace(inspect_model(self.file, self.input_shapes), model=self.named), check
+
+
+def find_model(
     model: str,
-    conversion: ConversionSpec,
-    shapes: dict[str, tuple[int, ...]],
-    progress: Progress,
-    shown: str | None = None,
-) -> tuple[Inspection, ConvertedFrom | None]:
-    request = conversion_request(model, conversion, shapes)
+    settings: Sequence[str],
+    input_shapes: Mapping[str, tuple[int, ...]],
+    progress: Progress = silent,
+) -> FoundModel:
+    """Return a model as an ONNX file, converted if it is none; parameters and errors as `inspect_source`."""
+    current_folder = Path.cwd()
+    conversion = parse_conversion(settings, current_folder)
+    shapes = dict(input_shapes)
+    request = conversion_request(located_model(model, current_folder), conversion, shapes)
     if request is None:
-        return inspect_model(Path(shown or model), shapes), None
+        return FoundModel(Path(model), shapes, model)
     converted = convert(request, progress)
-    # There are no samples without a scenario.
-    check = check_on_random(converted)
-    return replace(inspect_model(converted.path, {}), model=shown or request.shown), check
+    return FoundModel(converted.path, {}, model, converted)

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-import numpy as np
-
 from planner.errors import OutputError, UsageError
 from planner.formatting import size_text
-from planner.inputs.inspect_source import inspect_source
+from planner.inputs.inspect_source import find_model
+from planner.inputs.starter_samples import MadeUp, made_up_inputs
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
-from planner.scenario.loader import parse_conversion
-from planner.scenario.model_paths import APPLICATION, is_object
-from profiling.inspection import End, Inspection
+from planner.scenario.loader import VARIABLE, parse_conversion
+from planner.scenario.model_paths import APPLICATION, expanded, is_object
+from profiling.inspection import Inspection
 from profiling.printable_text import one_line
 from profiling.progress import Progress, silent
 
@@ -34,6 +33,8 @@ class StarterFiles:
         Files to write.
     scenario_text, samples_text
         Their contents: YAML, and Python.
+    runs
+        Whether the model runs on the samples.
     """
 
     scenario: Path
@@ -41,6 +42,7 @@ class StarterFiles:
     samples: Path
     samples_text: str
     inspection: Inspection
+    runs: bool
 
     def write(self) -> None:
         """Write both files.
@@ -91,9 +93,18 @@ def starter_files(
         raise UsageError(f"--out {target}: a scenario's name ends in {' or '.join(SCENARIO_SUFFIXES)}")
     samples = target.with_name(f"{_module_name(target.stem)}.py")
     check_new(target, samples)
-    inspection, _ = inspect_source(model, settings, input_shapes, progress)
-    text = _scenario_text(inspection, _located(model, target), settings, input_shapes, samples.stem)
-    return StarterFiles(target, text, samples, _samples_text(inspection), inspection)
+    located = _located(model, target)
+    variable = VARIABLE.search(located)
+    if variable is not None:
+        raise UsageError(
+            f"{located}: a scenario takes {variable[0]} for an environment variable; rename the file"
+        )
+    found = find_model(model, settings, input_shapes, progress)
+    inspection, _ = found.inspect()
+    made_up = made_up_inputs(found.file, found.input_shapes)
+    text = _scenario_text(inspection, located, settings, input_shapes, samples.stem)
+    code = _samples_text(inspection, made_up)
+    return StarterFiles(target, text, samples, code, inspection, made_up.runs)
 
 
 def check_new(*files: Path) -> None:
@@ -124,10 +135,11 @@ def _located(model: str, target: Path) -> str:
     here = target.parent.resolve()
     if is_object(model):
         folder, _, name = model.rpartition("/")
-        place = Path(folder).expanduser().resolve()
+        place = expanded(folder).resolve()
         return name if place == here else f"{place}/{name}"
-    path = Path(model).expanduser().resolve()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    path = expanded(model).resolve()
+    located = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return f"./{located}" if located.startswith(APPLICATION) else located
 
 
 def _scenario_text(
@@ -156,18 +168,12 @@ def _scenario_text(
     )
 
 
-def _samples_text(inspection: Inspection) -> str:
+def _samples_text(inspection: Inspection, made_up: MadeUp) -> str:
     large = sum(end.size_bytes for end in inspection.inputs) > _LARGE_BYTES
     count = _FEW_SAMPLES if large else _SAMPLES
-    arrays = "\n".join(f"            {_python(end.name)}: {_random(end)}," for end in inspection.inputs)
+    lines = (f"{_python(end.name)}: {made_up.code(end.dtype, end.shape)}" for end in inspection.inputs)
+    arrays = "\n".join(f"            {line}," for line in lines)
     return _SAMPLES_CODE.substitute(arrays=arrays, count=count, fewer=count // 2)
-
-
-def _random(end: End) -> str:
-    """Return Python that makes up an input: noise, or 0 and 1 where whole numbers are asked for."""
-    if np.issubdtype(np.dtype(end.dtype), np.floating):
-        return f"rng.normal(size={end.shape}).astype({end.dtype!r})"
-    return f"rng.integers(0, 2, size={end.shape}).astype({end.dtype!r})"
 
 
 def _yaml(value: object) -> str:

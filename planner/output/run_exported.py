@@ -13,6 +13,7 @@ from planner.plan.manifest import Port, StageEntry
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array
 from profiling.records.json_files import writing_aside
+from profiling.records.npz_files import write_npz
 from profiling.runtime.open_session import Runtime
 
 FILES = "files"
@@ -24,12 +25,13 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> t
     Raises
     ------
     OutputError
-        As `run_stages`, or if the target cannot be written.
+        As `run_stages`, or if the target cannot be written, or is the source.
     DataError
         As `run_stages`.
     """
     stages = exported_stages(folder, stage)
     check_target(target)
+    refuse_same_file(target, source)
     arrays = run_stages(stages, source)
     write_arrays(target, arrays)
     return tuple(arrays)
@@ -135,6 +137,18 @@ def check_target(path: Path, option: str = "--output") -> None:
         raise OutputError(f"{option} {path}: No such file or directory: its folder does not exist")
 
 
+def refuse_same_file(target: Path, source: Path) -> None:
+    """Refuse to write answers over what they are given for.
+
+    Raises
+    ------
+    OutputError
+        If the two are one file.
+    """
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputError(f"--output {target}: is the input itself, which would be lost; name another file")
+
+
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write arrays as .npz, whole or not at all.
 
@@ -145,6 +159,6 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """
     try:
         with writing_aside(path) as aside, aside.open("wb") as file:
-            np.savez(file, **arrays)
+            write_npz(file, arrays)
     except OSError as exc:
         raise OutputError(f"--output {path}: {exc.strerror}") from exc

@@ -12,14 +12,17 @@ from planner.errors import DataError, PlannerError
 from planner.inputs.dataset import Input, Samples, fit
 from planner.inputs.image_preprocessing import IMAGE_SUFFIXES, prepare_image
 from planner.inputs.image_samples import read_fitted_image
+from planner.inputs.load_samples import load_data
 from planner.inputs.npz_samples import opened_archive
 from planner.output.plan_folder import PLAN, read_plan
 from planner.plan.manifest import SCENARIO, Port
 from planner.scenario.data_schema import ImageSpec, SampleSpec
-from planner.scenario.loader import parse_scenario
+from planner.scenario.file_kind import SCENARIO_SUFFIXES
+from planner.scenario.loader import load_ready_scenario, parse_scenario
 from profiling.arrays import Array, Feeds
 
 _GIVEN = "inputs"  # what messages call arrays in memory
+_SCENARIOS = (*SCENARIO_SUFFIXES, ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class RunInput:
 
 
 def read_run_input(source: Path, ports: Sequence[Port], outer: Collection[str], folder: Path) -> RunInput:
-    """Return the samples of an .npz file, a folder of images (by name), or one image.
+    """Return the samples of an .npz file, a folder of images (by name), one image, or a scenario to evaluate.
 
     Arrays that fit are taken as they are, others prepared as the scenario of the plan says.
 
@@ -46,9 +49,13 @@ def read_run_input(source: Path, ports: Sequence[Port], outer: Collection[str], 
     ------
     DataError
         If something is missing or does not fit.
+    ScenarioError
+        If a scenario is wrong.
     """
     inputs = [Input(port.name, port.dtype, port.shape, port.channels_last) for port in ports]
     where = f"--input {source}"
+    if source.suffix in _SCENARIOS:
+        return _evaluation_input(source, inputs, outer, where)
     if source.is_dir():
         names = sorted(path.name for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         if not names:
@@ -71,6 +78,18 @@ def given_run_input(
     """
     inputs = [Input(port.name, port.dtype, port.shape, port.channels_last) for port in ports]
     return _ArrayInput(_GivenArrays(arrays), outer, folder, _GIVEN).given(inputs)
+
+
+def _evaluation_input(
+    scenario: Path, inputs: Sequence[Input], outer: Collection[str], where: str
+) -> RunInput:
+    inner = [tensor.name for tensor in inputs if tensor.name not in outer]
+    if inner:
+        raise DataError(
+            f"{where}: a scenario has samples of the model; here an .npz must give {', '.join(inner)}"
+        )
+    evaluation = load_ready_scenario(scenario).data.evaluation
+    return RunInput(load_data(evaluation, inputs, f"{where}: data.evaluation").samples)
 
 
 def _image_input(

@@ -18,7 +18,7 @@ from planner.scenario.data_schema import LabelTable, SampleSpec
 from planner.scenario.file_kind import refuse_other_than_scenario
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.missing_files import missing_files
-from planner.scenario.model_paths import located_conversion, located_model
+from planner.scenario.model_paths import expanded, located_conversion, located_model
 from planner.scenario.schema import ConversionSpec, Scenario
 from planner.scenario.several_models import MODELS, SeveralModels, moved_fault, read_models
 from planner.scenario.validation import check_conversion, check_scenario, read_scenario
@@ -27,7 +27,7 @@ from planner.scenario.yaml_text import MOST_BYTES, load_yaml
 from profiling.input_files import read_input
 
 _NAME = "scenario"  # of one that is no file, in messages
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 FindMissing = Callable[[Scenario], Iterator[Fault]]
@@ -246,7 +246,7 @@ def _unset_variables(content: object) -> Iterator[Fault]:
     """Yield one fault per environment variable that is not set, at the first key that needs it."""
     missing: dict[str, tuple[str | int, ...]] = {}
     for key_path, text in _texts(content, ()):
-        for name in _VARIABLE.findall(text):
+        for name in VARIABLE.findall(text):
             if not os.environ.get(name):
                 missing.setdefault(name, key_path)
     for name, key_path in missing.items():
@@ -274,7 +274,7 @@ def _copied(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _expand(text: str) -> str:
-    return _VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), text)
+    return VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), text)
 
 
 def _key_text(fault: Fault) -> str:
@@ -302,7 +302,7 @@ def _position(positions: object, fault: Fault) -> tuple[int, int]:
 
 def _absolute(scenario: Scenario, folder: Path) -> Scenario:
     def absolute(text: str) -> str:
-        return str(folder / Path(text).expanduser())
+        return str(folder / expanded(text))
 
     def located(name: str) -> str:
         return name if "/" in name else f"{folder}/{name}"

@@ -103,5 +103,10 @@ def _noise(powers: Array) -> tuple[float, float]:
 
 
 def _answer(output: Array) -> int:
-    """Return the class that an output names: an index as it is, else the place of the largest score."""
+    """Return the class that an output names: an index as it is, else the place of the largest score.
+
+    Scores with a NaN among them name none: -1, which no label is.
+    """
+    if np.issubdtype(output.dtype, np.floating) and np.isnan(output).any():
+        return -1
     return int(output.reshape(-1)[0] if output.size == 1 else np.argmax(output))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from profiling.arrays import Feeds
@@ -25,6 +24,7 @@ from profiling.onnx_io.external_weights import save_sharing
 from profiling.quantization.int8_overflow import overflow_probe_model
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.json_files import save_json
+from profiling.records.npz_files import write_npz
 
 _OLDEST_IR = 8  # boards have old runtimes; nothing here needs a later one
 _CODE, _DEVICE_CODE = "profiling", "on_device"
@@ -59,7 +59,7 @@ def write_bundle(
     for number, (*_, model) in enumerate(wire_trials()):
         onnx.save(model, folder / wire_file(number))
     onnx.save(overflow_probe_model(), folder / PROBE)
-    np.savez(folder / FEEDS, **feeds)
+    write_npz(folder / FEEDS, feeds)
     save_json(plan, folder / ORDER)
     _copy_code(folder)
 

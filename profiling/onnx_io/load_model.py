@@ -7,8 +7,9 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import onnx
+from google.protobuf import json_format, text_format
 from google.protobuf.message import DecodeError
-from onnx import checker, helper, numpy_helper, shape_inference
+from onnx import checker, helper, numpy_helper, parser, shape_inference
 
 from profiling.arrays import Array
 from profiling.errors import ModelError
@@ -21,14 +22,18 @@ from profiling.onnx_io.external_weights import (
     read_model,
     without_large_weights,
 )
-from profiling.onnx_io.input_shapes import require_fit, set_shape, static_shape
+from profiling.onnx_io.input_shapes import require_fit, require_static, set_shape, static_shape
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.onnx_io.unique_names import name_nodes, name_open_outputs
+from profiling.printable_text import one_line
 from profiling.runtime.open_session import Runtime, open_session
 
 TARGET_OPSET = 17
 MIN_OPSET = 13
 """Below it QuantizeLinear has no axis, so that weights cannot be quantized per channel."""
+
+# ONNX reads a file by the end of its name: as protobuf, as JSON, as protobuf's text, or as its own text.
+_UNREADABLE = (DecodeError, json_format.Error, text_format.Error, parser.ParseError)
 
 
 def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
@@ -60,6 +65,7 @@ def load_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> onnx.
     for name in input_shapes:
         if name not in inputs:
             raise ModelError(f"input_shapes.{name}: {path} has no such input; it has {', '.join(inputs)}")
+    require_static(path, [value for name, value in inputs.items() if name not in input_shapes])
     for name, value in inputs.items():
         declared = input_shapes.get(name)
         if declared is not None:
@@ -189,14 +195,15 @@ def _read(path: Path) -> onnx.ModelProto:
         )
     try:
         model = read_model(path)
-    except (DecodeError, OSError, ValueError) as exc:
-        raise ModelError(f"model: {path} is not an ONNX file ({exc})") from exc
+    except (*_UNREADABLE, OSError, ValueError) as exc:
+        raise ModelError(f"model: {path} is not an ONNX file ({one_line(str(exc))})") from exc
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"model: {path} is not an ONNX model: its graph is empty")
     try:
         check_model(model)
     except (checker.ValidationError, UnicodeDecodeError) as exc:  # the latter of names that are no text
-        line = str(exc).strip().splitlines()[0]
+        what, *_ = str(exc).partition("==> Context")  # a dump of what is around it
+        line = " ".join(what.split())
         if not loads(model):  # the runtime does without what the checker misses, shapes of outputs say
             raise ModelError(f"model: {path} is not valid ONNX: {line}") from exc
     return model

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import onnx
 
 from profiling.arrays import Feeds
@@ -65,13 +66,15 @@ def prepare_model(model: onnx.ModelProto, samples: Sequence[Feeds] = ()) -> onnx
     ------
     ModelError
         If shapes stay unknown, an operator is random, or the runtime does not know one; if no way of
-        preparing the model keeps its numbers.
+        preparing the model keeps its numbers; if it answers the samples with nothing but NaN and infinity.
     """
     source = _with_named_nodes(model)
     refuse_too_large(source)
     _refuse_random(source.graph)
     checked = [samples[i] for i in range(min(ENOUGH_SAMPLES, len(samples)))] or made_up_samples(model)
     reference = _reference(model, checked)
+    if samples:
+        _require_numbers(reference)
     problems: list[ModelError] = []
     for foundation in _foundations(source, problems):
         try:
@@ -104,6 +107,26 @@ def _reference(model: onnx.ModelProto, samples: Sequence[Feeds]) -> Reference:
             which = "the first calibration sample" if number == 1 else f"calibration sample {number}"
             raise ModelError(f"ONNX Runtime cannot run the model on {which}: {first_line(exc)}") from exc
     return Reference(model, tuple(samples), tuple(outputs))
+
+
+def _require_numbers(reference: Reference) -> None:
+    """Refuse answers without any number, beside which every plan would be exact; say where some hold NaN."""
+    answers = [
+        (name, array)
+        for outputs in reference.outputs
+        for name, array in outputs.items()
+        if isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.floating)
+    ]
+    with_nan = list(dict.fromkeys(name for name, array in answers if np.isnan(array).any()))
+    if any(array.size for _, array in answers) and not any(np.isfinite(array).any() for _, array in answers):
+        names = ", ".join(repr(name) for name in dict.fromkeys(name for name, _ in answers))
+        raise ModelError(
+            f"the model answers NaN or infinity and nothing else (output {names}) on the first "
+            f"{len(reference.outputs)} calibration samples: there is no number to be near to; check its "
+            "weights, and that the samples are what it takes"
+        )
+    for name in with_nan:
+        log.warning("output %r of the fp32 model holds NaN: errors are those of its other numbers", name)
 
 
 def _foundations(source: onnx.ModelProto, problems: list[ModelError]) -> Iterator[onnx.ModelProto]:

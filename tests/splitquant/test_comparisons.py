@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +91,14 @@ def test_one_value_is_one_row(scenario):
         ({"bandwidths": 1, "jobs": 0}, sq.UsageError, "--jobs 0"),
         ({"bandwidths": 1, "trace": "t.csv"}, sq.UsageError, "--trace: says how plans are met"),
         ({"plans": 2, "distribution": {1: -1, 2: 1}}, sq.ScenarioError, "--distribution"),
+        ({"plans": 2, "distribution": [1, 2]}, sq.UsageError, "distribution: [1, 2] is no mapping"),
+        ({"memory": [1]}, sq.UsageError, "memory: [1] is no mapping"),
+        ({"pareto": 3}, sq.UsageError, "3 is no name, and no list of names"),
+        ({"bandwidths": 1, "links": None}, sq.UsageError, "None is no name"),
+        ({"bandwidths": 1, "jobs": 1.5}, sq.UsageError, "--jobs 1.5: must be a whole number"),
+        ({"bandwidths": "1..2", "plans": 1.5}, sq.UsageError, "--plans 1.5: must be a whole number"),
+        ({"pareto": "latency,noise", "points": "3"}, sq.UsageError, "--points '3': must be a whole number"),
+        ({"bandwidths": "1..2", "plans": 2, "hysteresis": "0.1"}, sq.UsageError, "--hysteresis '0.1': must"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_told_as_the_command_tells_them(scenario, options, error, text):
@@ -189,3 +199,13 @@ def test_a_notebook_shows_ranges_and_rows(compared):
     assert "breakpoints" in shown
     assert shown.count("<table>") == 2
     assert "camera-server" in repr(compared)
+
+
+def test_a_pickled_comparison_keeps_its_record_and_says_that_its_models_are_gone(compared, tmp_path):
+    again = pickle.loads(pickle.dumps(compared))
+    assert again.record == compared.record
+    assert repr(again) == repr(compared)
+    assert [point.bandwidth for point in again.breakpoints] == [p.bandwidth for p in compared.breakpoints]
+    with pytest.raises(sq.OutputError, match="save it before"):
+        again.save(tmp_path / "again")
+    assert copy.deepcopy(compared).save(tmp_path / "copied").is_dir()

@@ -216,6 +216,9 @@ def test_what_is_no_problem_is_refused(here, source, text):
         ({"solver": "abacus"}, "--solver abacus: must be one of"),
         ({"time_limit_s": 0}, "--time-limit-s 0: must be seconds > 0"),
         ({"gap": 2}, "--gap 2: must be a fraction"),
+        ({"gap": "0.1"}, "--gap '0.1': must be a number"),
+        ({"time_limit_s": [1]}, r"--time-limit-s \[1\]: must be a number"),
+        ({"time_limit_s": True}, "--time-limit-s True: must be a number"),
     ],
 )
 def test_options_are_refused_as_those_of_the_command(options, text):
@@ -233,3 +236,9 @@ def test_several_models_are_solved_together():
     solution = sq.solve(made)
     assert [row.model for row in solution.answer.models] == ["m", "n"]
     assert [row.share for row in solution.answer.models] == [0.75, 0.25]
+
+
+@pytest.mark.parametrize("place", [".", "none/problem.json"])
+def test_a_problem_that_cannot_be_saved_is_told_as_any_error_is(place, tmp_path):
+    with pytest.raises(sq.OutputError, match="cannot be written: "):
+        problem().save(tmp_path / place)

@@ -87,3 +87,9 @@ def test_a_notebook_shows_names_as_text(here):
     assert "Scenario odd&amp;&lt;b&gt;" in shown
     assert "latency_ms" in shown
     assert "shapes, joins" in sq.load_scenario("two/s.yaml")._repr_html_()
+
+
+def test_a_home_folder_of_nobody_is_told_as_any_path_that_is_not_there():
+    for call in (sq.load_scenario, sq.load_plan, sq.load_problem, sq.solve, lambda path: sq.run(path, path)):
+        with pytest.raises(sq.SplitquantError, match="~nobody-here"):
+            call("~nobody-here/x.yaml")

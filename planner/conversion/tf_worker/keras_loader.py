@@ -156,7 +156,7 @@ def _refusal(path: Path, exc: Exception) -> str:
         return (
             f"{path} uses {name}, which Keras does not know: name its code in the scenario as "
             f"conversion.custom_objects: module:{name}, or with --conversion custom_objects=module:{name} "
-            "for plan inspect"
+            "for plan init and plan inspect"
         )
     if "ambda" in text and "unsafe" in text:
         return (

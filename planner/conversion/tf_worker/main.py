@@ -36,6 +36,7 @@ from planner.conversion.tf_worker.tflite_model import TfliteModel
 from planner.conversion.tf_worker.traced_function import Traced
 from planner.errors import PlannerError
 from profiling.errors import ProfilingError
+from profiling.records.npz_files import write_npz
 
 _PACKAGES = ("tensorflow", "keras", "tf2onnx")
 
@@ -44,7 +45,7 @@ def run_conversion(folder: Path) -> None:
     """Write the model that a request asks for, what became of it, and answers to random numbers."""
     request = read_request(folder)
     source = trace_source(request)
-    np.savez(folder / SAMPLES, **{end.name: _random(end)[None] for end in source.ends})
+    write_npz(folder / SAMPLES, {end.name: _random(end)[None] for end in source.ends})
     _write_answers(source, folder)
     notes = source.notes
     if isinstance(source, TfliteModel):
@@ -88,7 +89,7 @@ def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
         columns = {name: samples[name] for name in samples.files}
     count = min(len(column) for column in columns.values())
     rows = [source.ask({name: column[i] for name, column in columns.items()}) for i in range(count)]
-    np.savez(folder / ANSWERS, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
+    write_npz(folder / ANSWERS, {name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
 
 def trace_source(request: ConversionRequest) -> Traced | TfliteModel:

@@ -72,7 +72,7 @@ def static_spec(spec: Any, name: str, shapes: Mapping[str, Sequence[int]]) -> An
         raise ModelError(
             f"input {name!r} has dynamic shape {shown}; declare it as input_shapes: "
             f"{{{name}: [{want.replace(',', ', ')}]}} in the scenario, or with --shape {name}={want} for "
-            "plan inspect, with a number for each ?"
+            "plan init and plan inspect, with a number for each ?"
         )
     return tf.TensorSpec(shape, spec.dtype, name=scope(name))
 

@@ -10,6 +10,7 @@ def test_commands_name_files_as_a_shell_reads_them():
     scenario, folder = Path("my net's.yaml"), Path("plans/a b")
     lines = _next_steps(scenario, folder)[1:]
     words = [shlex.split(line, comments=True) for line in lines]
+    assert words[0][3:] == ["--input", str(scenario), "--output", "answers.npz"]
     assert [line[:3] for line in words] == [
         ["plan", "run", str(folder)],
         ["plan", "deploy", str(folder)],

@@ -82,6 +82,23 @@ def test_a_model_is_named_from_where_the_scenario_lies(out):
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "name", ["keras:x.onnx", "~.onnx", "~nobody-here/m.onnx", "$x.onnx", "net:v1", "a:b.onnx"]
+)
+def test_a_file_s_name_is_that_of_a_file_whatever_else_it_looks_like(name, out):
+    save("(float[1,4] x) => (float[1,4] y) { y = Relu(x) }", Path(name))
+    scenario, _, _ = written(f"./{name}", out)
+    assert Path(scenario.model).samefile(name)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_file_that_a_scenario_cannot_name_is_refused(out):
+    model = save("(float[1,4] x) => (float[1,4] y) { y = Relu(x) }", Path("m${HOME}.onnx"))
+    with pytest.raises(UsageError, match=r"takes \$\{HOME\} for an environment variable; rename the file"):
+        starter_files(model, (), {}, out)
+
+
+@pytest.mark.usefixtures("here")
 def test_given_shapes_stand_in_the_scenario(out):
     model = save("(float[N,T] x) => (float[N,T] y) { y = Relu(x) }", Path("dynamic.onnx"))
     with pytest.raises(ModelError, match="x"):

@@ -5,7 +5,7 @@ from delivered_plans import answers_of, delivered
 
 from planner.errors import DataError, OutputError
 from planner.output.plan_folder import read_manifest, write_export
-from planner.output.run_exported import run_folder
+from planner.output.run_exported import run_folder, write_arrays
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
@@ -65,6 +65,24 @@ def test_a_failure_leaves_the_older_answers(folder, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npz", "y.npz"]
 
 
+def test_answers_are_not_written_over_the_samples_by_whatever_name(folder, source, tmp_path):
+    (tmp_path / "link.npz").symlink_to(source)
+    before = source.read_bytes()
+    for target in (source, tmp_path / "link.npz", tmp_path / "." / "x.npz"):
+        with pytest.raises(OutputError, match="is the input itself"):
+            run_folder(folder, source, target, None)
+    assert source.read_bytes() == before
+
+
 def test_a_stage_that_is_not_there_is_told(folder, source, tmp_path):
     with pytest.raises(OutputError, match="--stage 7: the plan has stages 00"):
         run_folder(folder, source, tmp_path / "y.npz", 7)
+
+
+def test_outputs_may_be_called_as_anything(tmp_path):
+    answers = {name: np.full(3, i) for i, name in enumerate(("file", "files", "allow_pickle", "a/b"))}
+    write_arrays(tmp_path / "y.npz", answers)
+    with np.load(tmp_path / "y.npz") as written:
+        assert {name: written[name].tolist() for name in written.files} == {
+            name: array.tolist() for name, array in answers.items()
+        }

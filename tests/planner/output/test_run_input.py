@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from delivered_plans import delivered
@@ -7,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from made_records import SCENARIO
 from PIL import Image
 
-from planner.errors import DataError
+from planner.errors import DataError, ScenarioError
 from planner.output.run_input import given_run_input, read_run_input
 from planner.plan.manifest import Port
 from profiling.records.json_files import save_json
@@ -202,3 +204,32 @@ def test_pixels_are_prepared_as_the_part_that_reads_such_a_source_says(plan_fold
     Image.fromarray(PIXELS[0]).save(tmp_path / "a.png")
     (feeds,) = samples(tmp_path / "a.png", [PICTURE], folder)
     np.testing.assert_array_equal(feeds["x"][0], PIXELS[0].transpose(2, 0, 1) / np.float32(2))
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    """A scenario whose evaluation samples lie beside it, under another name and as pixels."""
+
+    def make(name: str = "s.yaml"):
+        np.savez(tmp_path / "e.npz", pixels=PIXELS, label=np.arange(3))
+        part = {"npz": "e.npz", "inputs": {"x": "pixels"}, "labels": "label", "image": {"divide_by": 255.0}}
+        (tmp_path / "m.onnx").touch()
+        content = SCENARIO | {"model": "m.onnx", "data": {"calibration": part, "evaluation": part}}
+        (tmp_path / name).write_text(json.dumps(content))
+        return tmp_path / name
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["s.yaml", "s.yml", "s.json"])
+def test_of_a_scenario_the_evaluation_samples_are_read_as_it_says(name, scenario, tmp_path):
+    found = samples(scenario(name), [PICTURE], tmp_path)
+    np.testing.assert_array_equal(np.concatenate([feeds["x"] for feeds in found]), FINISHED)
+
+
+def test_a_scenario_feeds_a_model_and_no_stage_behind_another(scenario, tmp_path):
+    between = Port(name="cut", dtype="float32", shape=(1, 4))
+    with pytest.raises(DataError, match="here an .npz must give cut"):
+        samples(scenario(), [between], tmp_path)
+    with pytest.raises(ScenarioError, match="nowhere.yaml: No such file"):
+        samples(tmp_path / "nowhere.yaml", [PICTURE], tmp_path)

@@ -112,6 +112,13 @@ def test_equal_infinities_are_no_error():
     assert total.result().max_abs_error == 0
 
 
+def test_scores_with_nan_name_no_class_and_are_never_right():
+    total = MetricsSum()
+    scores = np.array([np.nan, 1.0], np.float32)
+    total.add({"y": scores}, {"y": scores}, 0)
+    assert (total.result().accuracy, total.result().accuracy_fp32) == (0, 0)
+
+
 def test_class_indices_agree_by_value():
     total = MetricsSum()
     total.add({"y": np.array([7])}, {"y": np.array([3])}, 3)

@@ -366,3 +366,21 @@ def test_made_up_numbers_keep_sizes_and_axes_fixed(tmp_path):
     text = "(float[2, 6] x, int64[1] a) => (float[n] y) { y = ReduceSum <keepdims = 0> (x, a) }"
     output = prepare_model(loaded(make(text, {}), tmp_path)).graph.output[0]
     assert [d.dim_value for d in output.type.tensor_type.shape.dim] in ([2], [6])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_model_that_answers_no_number_at_all_is_refused(value, tmp_path):
+    """Beside answers of NaN alone, every plan would be called exact."""
+    graph = "(float[1, 4] x) => (float[1, 4] y) { y = Add (x, w) }"
+    model = loaded(make(graph, {"w": np.full((1, 4), value, np.float32)}), tmp_path)
+    with pytest.raises(ModelError, match="answers NaN or infinity and nothing else \\(output 'y'\\)"):
+        prepare_model(model, samples_of(model))
+
+
+def test_a_model_that_answers_nan_among_numbers_is_prepared_and_that_is_said(tmp_path, caplog):
+    graph = "(float[1, 4] x) => (float[1, 4] y, float[1, 4] z) { y = Log (x) z = Exp (x) }"
+    model = loaded(make(graph, {}), tmp_path)
+    with caplog.at_level("WARNING"):
+        prepare_model(model, [{"x": np.float32([[-1, 1, 2, 3]])}])
+    assert "output 'y' of the fp32 model holds NaN" in caplog.text
+    assert "'z'" not in caplog.text
