@@ -14,10 +14,12 @@ from cyclopts import App, CycloptsError, Parameter
 
 from planner.cli import compare_command, diff_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
-from planner.cli.command_parameters import Engine, Json, Settings, examples, whole_number
+from planner.cli.command_parameters import Json, Settings, examples, whole_number
 from planner.cli.compare_command import compare
+from planner.cli.deployment_commands import DEPLOYMENT_COMMANDS
 from planner.cli.diff_command import diff
 from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, INTERRUPTED, OK, USAGE
+from planner.cli.help_commands import add_help_commands
 from planner.cli.init_command import init
 from planner.cli.inspect_command import inspect
 from planner.cli.process.error_reports import report_exception
@@ -69,6 +71,7 @@ app = App(
     help_epilogue=_EXAMPLES,
     help_format="markdown",
     version=lambda: version("splitquant"),
+    version_flags=("--version", "-V"),
     suppress_keyboard_interrupt=False,
 )
 
@@ -287,139 +290,9 @@ app.command(inspect, help_epilogue=inspect_command.EXAMPLES)
 app.command(compare, help_epilogue=compare_command.EXAMPLES)
 app.command(diff, help_epilogue=diff_command.EXAMPLES)
 app.command(cache_app)
-
-
-@app.command(
-    help_epilogue=examples(
-        "plan deploy plans/quickstart --out deploy",
-        "plan deploy comparisons/quickstart --out deploy",
-        "plan deploy scenario.yaml --out links --host camera=10.0.0.5 --host gateway=10.0.0.1 --keys",
-        "plan deploy plans/quickstart --out deploy --keys --host camera=10.0.0.5 --host gateway=10.0.0.1",
-        "plan deploy plans/quickstart --out app --engine ray",
-    )
-)
-def deploy(
-    folder: Annotated[Path, Parameter(help="A plan's folder, one of plan compare --plans K, or a scenario.")],
-    /,
-    *,
-    out: Annotated[Path, Parameter(help="Folder to write: one folder per device in it.")],
-    host: Annotated[
-        tuple[str, ...],
-        Parameter(help="NAME=ADDRESS[:PORT] where a device listens; default: this machine.", negative=()),
-    ] = (),
-    keys: Annotated[
-        bool, Parameter(help="Make a private certificate authority, and a key per device.", negative=())
-    ] = False,
-    insecure: Annotated[
-        bool, Parameter(help="Let devices listen beyond this machine without keys.", negative=())
-    ] = False,
-    engine: Annotated[
-        Engine,
-        Parameter(help="zenoh: hosts of their own; ray: a Ray Serve application, where hosts are a cluster."),
-    ] = Engine.ZENOH,
-) -> int:
-    """Write a folder per device that serves its stages, or one for a Ray cluster.
-
-    Of several plans all are deployed, and requests run by the one that suits the bandwidth. Of a scenario's
-    file no stage is: its devices can then measure their links (plan links), before anything is planned.
-    """
-    from planner.cli.host_commands import deploy_on_ray, deploy_plan
-    from planner.output.models_folder import refuse_several
-
-    if folder.is_dir():
-        refuse_several(folder)
-    if engine is Engine.RAY:
-        given = {"--host": host, "--keys": keys, "--insecure": insecure}
-        return deploy_on_ray(folder, out, [option for option, value in given.items() if value])
-    return deploy_plan(folder, out, host, keys=keys, insecure=insecure)
-
-
-@app.command(
-    help_epilogue=examples(
-        "plan request deploy --input samples.npz --output answers.npz",
-        "plan request deploy --input pictures --rate 30 --json",
-    )
-)
-def request(
-    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
-    /,
-    *,
-    input_file: Annotated[
-        Path,
-        Parameter(
-            name="--input",
-            help=".npz with one array per input, a folder of pictures, or one, or a scenario: "
-            "its evaluation samples.",
-        ),
-    ],
-    output_file: Annotated[Path | None, Parameter(name="--output", help=".npz to write.")] = None,
-    rate: Annotated[
-        float | None, Parameter(help="Requests per second; default: each when the one before has ended.")
-    ] = None,
-    deadline_s: Annotated[float, Parameter(help="Seconds until a request without an answer fails.")] = 30.0,
-    trace_file: Annotated[
-        Path | None,
-        Parameter(
-            name="--trace",
-            help="Where to write measured and predicted spans, for Chrome and Perfetto.",
-        ),
-    ] = None,
-    json: Json = False,
-) -> int:
-    """Send requests through running hosts, and compare what they take with the plan."""
-    from planner.cli.host_commands import send_requests
-
-    return send_requests(folder, input_file, output_file, rate, deadline_s, trace_file, json=json)
-
-
-@app.command(help_epilogue=examples("plan hosts deploy", "plan hosts deploy --watch"))
-def hosts(
-    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
-    /,
-    *,
-    watch: Annotated[bool, Parameter(help="Again every second, until interrupted.", negative=())] = False,
-    json: Json = False,
-) -> int:
-    """Show which hosts are there, what they serve, and what their connections let through."""
-    from planner.cli.host_commands import show_hosts
-
-    return show_hosts(folder, json=json, watch=watch)
-
-
-@app.command(help_epilogue=examples("plan links deploy", "plan links deploy --out links.yaml"))
-def links(
-    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
-    /,
-    *,
-    out: Annotated[Path | None, Parameter(help="YAML to write, for a scenario's links.")] = None,
-    json: Json = False,
-) -> int:
-    """Measure bandwidth and latency of the links between running hosts.
-
-    At most 1 MiB, in at most a few seconds, goes over each.
-    """
-    from planner.cli.host_commands import measure_links
-
-    return measure_links(folder, out, json=json)
-
-
-@app.command(help_epilogue=examples("plan replan deploy --measured --out plans/slow"))
-def replan(
-    folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
-    /,
-    *,
-    measured: Annotated[
-        bool, Parameter(help="With the costs that `plan request` and `plan links` measured.", negative=())
-    ] = False,
-    out: Annotated[Path | None, Parameter(help="Folder to write; default DIR-replanned.")] = None,
-    json: Json = False,
-) -> int:
-    """Plan again what is deployed, with links and devices as they were measured."""
-    if not measured:
-        return fail(USAGE, "replan: say with which costs: --measured")
-    from planner.cli.host_commands import replan as replan_deployed
-
-    return replan_deployed(folder, out, json=json)
+add_help_commands(app)
+for _command, _examples in DEPLOYMENT_COMMANDS:
+    app.command(_command, help_epilogue=_examples)
 
 
 app.meta.suppress_keyboard_interrupt = False
