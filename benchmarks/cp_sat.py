@@ -601,6 +601,11 @@ def _refuse(problem: PlacementProblem) -> None:
         raise NotModelledError("other forms in which tensors cross links (wires)")
     if len({device.contiguous for device in problem.devices}) > 1:
         raise NotModelledError("devices of one stage beside others that may be returned to")
+    if any(quantity.metric is CostMetric.MAKESPAN for quantity in problem.quantities) and any(
+        device.transfers_block or device.visit_of is not None or not device.contiguous
+        for device in problem.devices
+    ):
+        raise NotModelledError("makespans of devices that transfers block, or that run any number of stages")
 
 
 def _format_of(problem: PlacementProblem, requested: Sequence[int]) -> int | None:

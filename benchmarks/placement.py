@@ -1,6 +1,7 @@
 """Published placement workloads as PROBLEM.json.
 
-python benchmarks/placement.py FILE.json > problem.json; plan solve problem.json
+python benchmarks/placement.py FILE.json [throughput | latency | training] > problem.json
+plan solve problem.json
 """
 
 import json
@@ -8,7 +9,9 @@ import sys
 from pathlib import Path
 
 
-def placement_problem(workload: dict, *, visits_of_cpu: int | None = 1) -> dict:
+def placement_problem(
+    workload: dict, *, visits_of_cpu: int | None = 1, visits_of_accelerator: int = 1
+) -> dict:
     """Return a workload of accelerators around a processor, as in Tarnawski et al. (NeurIPS 2020).
 
     An accelerator's load counts what it gets and gives, a processor transfers free of charge; bytes stand
@@ -18,6 +21,8 @@ def placement_problem(workload: dict, *, visits_of_cpu: int | None = 1) -> dict:
     ----------
     visits_of_cpu
         None lets a processor run units at any time; 1 keeps its units as contiguous as an accelerator's.
+    visits_of_accelerator
+        2 lets it run a part of the forward pass, and one of the backward pass.
     """
     accelerators = [f"fpga{k}" for k in range(workload["maxFPGAs"])]
     processors = [f"cpu{k}" for k in range(workload["maxCPUs"])]
@@ -31,7 +36,10 @@ def placement_problem(workload: dict, *, visits_of_cpu: int | None = 1) -> dict:
         colours.setdefault(node.get("colorClass", ("none", node["id"])), []).append(str(node["id"]))
     return {
         "devices": [
-            *({"name": name, "transfers_block": True} for name in accelerators),
+            *(
+                {"name": name, "transfers_block": True, "visits": visits_of_accelerator}
+                for name in accelerators
+            ),
             *({"name": name, "visits": visits_of_cpu} for name in processors),
         ],
         "links": [
@@ -57,6 +65,20 @@ def placement_problem(workload: dict, *, visits_of_cpu: int | None = 1) -> dict:
     }
 
 
+def latency_problem(workload: dict) -> dict:
+    """Return a workload whose single sample is to be done soon; a processor runs any units at once."""
+    problem = placement_problem(workload | {"maxCPUs": 1}, visits_of_cpu=None)
+    return problem | {"objective": [{"measure": "makespan"}]}
+
+
+def training_problem(workload: dict) -> dict:
+    """Return a workload with a forward and a backward pass, each contiguous on each device."""
+    return placement_problem(workload, visits_of_cpu=2, visits_of_accelerator=2)
+
+
+STATED = {"throughput": placement_problem, "latency": latency_problem, "training": training_problem}
+
+
 def _options(node: dict, accelerators: list[str], processors: list[str]) -> list[dict]:
     fast = {"seconds": node["fpgaLatency"], "weight_bytes": node["size"]}
     usable = accelerators if node["supportedOnFpga"] else []
@@ -67,4 +89,7 @@ def _options(node: dict, accelerators: list[str], processors: list[str]) -> list
 
 
 if __name__ == "__main__":
-    print(json.dumps(placement_problem(json.loads(Path(sys.argv[1]).read_text()))))
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    stated = STATED[sys.argv[2] if len(sys.argv) > 2 else "throughput"]
+    print(json.dumps(stated(json.loads(Path(sys.argv[1]).read_text()))))

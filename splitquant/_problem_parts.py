@@ -24,9 +24,9 @@ class Device(_Part, frozen=True):
     price_per_s
         Money per second of computing.
     transfers_block
-        Whether transfers count in its load (period).
+        Whether transfers count in its load (period), and in its stages (makespan).
     visits
-        How many stages it may run per request; None: any number, its units in any order.
+        How many stages it may run per request; None: any number, its units in any order (makespan: at once).
 
     Examples
     --------

@@ -12,6 +12,7 @@ period: seconds between the requests of a pipeline, whose inverse is the through
 placement_problem: PlacementProblem and Choice
 quantities: cost metrics, limits and the objective
 several_models: several models on the same devices and links as one problem
+stage_ways: what lies between stages: links, and what no stage does on the way
 tensors: Format, WireForm, Flow: what moving and converting a tensor costs
 unit_dag: which units come before which others
 uniform_choices: plans in one precision with at most one cut, and what they cost

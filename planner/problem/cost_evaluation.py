@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from planner.problem.energy import energy_j
-from planner.problem.lone_switches import lone_switches
-from planner.problem.makespan import makespans_s, stage_order
+from planner.problem.makespan import devices_in_order, makespans_s, stage_sequence
 from planner.problem.memory import memory_bytes
 from planner.problem.period import period_s
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, Quantity
+from planner.problem.stage_ways import stage_ways
 from planner.problem.tensors import FLOAT, Flow
 from planner.problem.units import Option
 
@@ -44,7 +44,7 @@ class Cost:
     ----------
     latency_s, makespan_s, period_s
         As `CostMetric` says; infinite where no links lead to a consumer, the makespan also where stages have
-        no order or a device is not contiguous.
+        no order or the problem has none (`PlacementProblem.has_makespan`).
     compute_s
         Seconds of units.
     conversion_s
@@ -182,16 +182,13 @@ class _CostAccumulator:
         self.compute, self.conversion = [0.0] * count, [0.0] * count
         self.joules = [0.0] * count
         units = (o for v, o in zip(problem.vertices, chosen, strict=True) if not v.is_terminal)
-        self.unit_devices = frozenset(option.device for option in units)
-        self.used = set(self.unit_devices)
+        self.used = {option.device for option in units}
         self.stage_overhead = [0.0] * count
         self.link_s, self.traffic = [0.0] * len(problem.links), [0.0] * len(problem.links)
         self.load = [0.0] * count  # of transfers, on devices that these block
-        self.between: dict[tuple[int | None, int | None, int], float] = defaultdict(float)
-        # Of a source's or sink's device and the way of its tensors: seconds in which it switches them.
-        self.lone_s: dict[tuple[int, tuple[int | None, int | None, int]], float] = defaultdict(float)
         self.noise, self.model_link_s = ([0.0] * len(problem.models) for _ in range(2))
         self.formats: list[int] = []
+        self.forms: list[int] = []
         self.violations: list[str] = []
 
     def add_option(self, option: Option) -> None:
@@ -217,6 +214,7 @@ class _CostAccumulator:
         for device, seconds in self._stage_boundaries(flow, tensor_format):
             self.stage_overhead[device] += seconds
         form_number = wire if wire and tensor_format == FLOAT else tensor_format
+        self.forms.append(form_number)
         self.used |= self._switching_ends(flow, tensor_format, form_number)
         return self._send(index, flow, form_number)
 
@@ -250,7 +248,6 @@ class _CostAccumulator:
             self._use_link(form.link_s[link], form.link_j[link] if form.link_j else (0.0, 0.0), link)
             self.model_link_s[model] += form.link_s[link]
             self.traffic[link] += form.size_bytes
-        self._add_between(flow, form_number, producer_device)
         if form_number in flow.wires and targets:
             self.noise[model] += form.noise_power
             self.conversion[producer_device] += form.encode_s[producer_device] if form.encode_s else 0.0
@@ -268,22 +265,6 @@ class _CostAccumulator:
             self.joules[self.problem.physical_device(device)] += device_joules
             if self.problem.devices[device].transfers_block:
                 self.load[self.problem.physical_device(device)] += seconds
-
-    def _add_between(self, flow: Flow, form_number: int, producer_device: int) -> None:
-        """Add a tensor's seconds from stage to stage; None stands for the source or the sink."""
-        vertices, model = self.problem.vertices, self.problem.flow_model(flow)
-        start = None if vertices[flow.producer].is_terminal else producer_device
-        ends = {
-            (None if vertices[v].is_terminal else self.chosen[v].device, self.chosen[v].device)
-            for v in flow.consumers
-        }
-        for end, device in ends:
-            if start is None or end is None or device != producer_device:
-                self.between[start, end, model] += flow.forms[form_number].seconds(producer_device, device)
-                for at, seconds in lone_switches(
-                    self.problem, flow, form_number, producer_device, device, is_due=end is None
-                ):
-                    self.lone_s[at, (start, end, model)] += seconds
 
     def _stage_boundaries(self, flow: Flow, tensor_format: int) -> Iterator[tuple[int, float]]:
         """Yield (device, seconds): where a unit's tensor leaves, and on each other device that reads it."""
@@ -306,9 +287,9 @@ class _CostAccumulator:
             self.stage_overhead[d] += problem.devices[d].start_s
         busy = [sum(row) for row in zip(self.compute, self.conversion, self.stage_overhead, strict=True)]
         unreachable = any(crossing.seconds == inf for crossing in crossings)
-        order = stage_order(problem, self.chosen)
+        sequence = stage_sequence(problem, self.chosen)
         latency = inf if unreachable else sum(busy) + sum(self.link_s)
-        spans = makespans_s(problem, busy, self._between_stages(), None if unreachable else order)
+        spans = self._makespans_s(busy, None if unreachable else sequence)
         prices = sum(d.price_per_s * s for d, s in zip(problem.devices, busy, strict=True))
         link_bytes = zip(problem.links, self.traffic, strict=True)
         faults = (*self.violations, *_forced_kernels(problem, self.chosen, self.formats))
@@ -327,12 +308,16 @@ class _CostAccumulator:
             money=prices + sum(link.price_per_byte * size for link, size in link_bytes),
             by_model=tuple(self._by_model(busy, spans, unreachable=unreachable)),
             crossings=tuple(crossings),
-            order=order,
+            order=None if sequence is None else devices_in_order(problem, sequence),
             violations=(*faults, *_uncoupled(problem, self.chosen), *_broken_groups(problem, self.chosen)),
             objective=0.0,
         )
         total = sum(term.weight * without_objective.value(term.quantity) for term in problem.objective)
         return replace(without_objective, objective=inf if unreachable else total)
+
+    def _makespans_s(self, busy: Sequence[float], sequence: Sequence[int] | None) -> list[float]:
+        ways = stage_ways(self.problem, self.chosen, self.forms)
+        return makespans_s(self.problem, self.chosen, busy, ways, sequence)
 
     def _by_model(
         self, busy: Sequence[float], spans: Sequence[float], *, unreachable: bool
@@ -342,14 +327,6 @@ class _CostAccumulator:
             busy_s = sum(s for device, s in zip(devices, busy, strict=True) if device.model == model)
             latency_s = inf if unreachable else busy_s + self.model_link_s[model]
             yield ModelCost(latency_s, span, self.noise[model])
-
-    def _between_stages(self) -> dict[tuple[int | None, int | None, int], float]:
-        """Return the seconds from stage to stage, with those of devices that only switch on the way."""
-        between = dict(self.between)
-        for (device, way), seconds in self.lone_s.items():
-            if device not in self.unit_devices:
-                between[way] += self.problem.devices[device].start_s + seconds
-        return between
 
 
 def _conversions(flow: Flow, tensor_format: int, chosen: Sequence[Option]) -> Iterator[tuple[int, float]]:

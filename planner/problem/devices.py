@@ -17,9 +17,10 @@ class Device:
     price_per_s
         Money per second of computing.
     transfers_block
-        Whether sending and receiving keep it from computing: then they count in its load.
+        Whether sending and receiving keep it from computing: then they count in its load, and in its stages.
     contiguous
-        Whether its units make one stage: a path that left it may not come back.
+        Whether its units make one stage: a path that left it may not come back. If not, each of its units
+        may run beside the others.
     visit_of
         The device of which this is another visit, with its memory and its load; None if it is a device.
     model

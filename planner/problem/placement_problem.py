@@ -71,8 +71,7 @@ class PlacementProblem:
     ------
     ProblemError
         If a cost or limit is negative, not finite or above 1e15, a tensor inherits a scale that its producer
-        does not have, a makespan is asked for of devices without an order of stages, or a unit or a tensor
-        is of two models.
+        does not have, a makespan is asked for where none is defined, or a unit or a tensor is of two models.
     """
 
     devices: tuple[Device, ...]
@@ -89,6 +88,11 @@ class PlacementProblem:
     def models(self) -> range:
         """The indices of its models."""
         return range(1 + max((device.model for device in self.devices), default=0))
+
+    @property
+    def has_makespan(self) -> bool:
+        """Whether a makespan is defined: units that run at any time are in no stage whose start counts."""
+        return all(device.contiguous or device.start_s == 0 for device in self.devices)
 
     def flow_model(self, flow: Flow) -> int:
         """Return the model of which a tensor is a part."""
@@ -163,8 +167,10 @@ class PlacementProblem:
         _require_costs("budget", [limit.at_most for limit in self.limits])
         _require_costs("objective", [term.weight for term in self.objective])
         uses_makespan = any(quantity.metric is CostMetric.MAKESPAN for quantity in self.quantities)
-        if uses_makespan and not all(device.contiguous for device in self.devices):
-            raise ProblemError("makespan: needs devices of one stage each; one may be returned to at will")
+        if uses_makespan and not self.has_makespan:
+            raise ProblemError(
+                "makespan: a device that is returned to at will has no stage whose start counts"
+            )
         self._check_models()
 
     def _check_models(self) -> None:

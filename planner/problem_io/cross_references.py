@@ -211,8 +211,8 @@ def _quantity_faults(key_path: KeyPath, row: LimitSpec | TermSpec, spec: Problem
         yield Fault((*key_path, "model"), f"{row.measure.value} is of all models, not of one")
     if row.measure is CostMetric.MEMORY and row.of is None and isinstance(row, LimitSpec):
         yield Fault((*key_path, "of"), "is required: memory is a device's")
-    if row.measure is CostMetric.MAKESPAN and any(device.visits is None for device in spec.devices):
-        yield Fault((*key_path, "measure"), "needs a number of visits for every device")
+    if row.measure is CostMetric.MAKESPAN and any(d.visits is None and d.start_s > 0 for d in spec.devices):
+        yield Fault((*key_path, "measure"), "needs a start_s of 0 where visits is null")
 
 
 def _repeated(key: str, names: Collection[str]) -> Iterator[Fault]:

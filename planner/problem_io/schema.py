@@ -28,9 +28,14 @@ class ProblemDevice(Part):
     active_w: Cost = Field(0.0, description="Watts while it computes.")
     idle_w: Cost = Field(0.0, description="Watts during the rest of a request.")
     price_per_s: Cost = Field(0.0, description="Money per second of computing.")
-    transfers_block: bool = Field(default=False, description="Whether transfers count in its load (period).")
+    transfers_block: bool = Field(
+        default=False,
+        description="Whether transfers count in its load (period), and in its stages (makespan).",
+    )
     visits: Annotated[int, Field(ge=1, le=8)] | None = Field(
-        1, description="How many stages it may run per request; null: any number, its units in any order."
+        1,
+        description="How many stages it may run per request; null: any number, its units in any order "
+        "(makespan: at once).",
     )
 
     @model_validator(mode="after")

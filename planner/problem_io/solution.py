@@ -58,7 +58,7 @@ class ModelCosts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the answer costs; `makespan_s` is None where no order of stages is asked for.
+    """What the answer costs; `makespan_s` is None where none is defined.
 
     Of several models these are means over their requests; `utilisation` is the share of its time for which
     the busiest device or link works, where the requests per second are known.
@@ -357,7 +357,7 @@ def _costs_by_name(problem: PlacementProblem, cost: Cost) -> Costs:
     physical_devices = [d for d in range(len(names)) if problem.physical_device(d) == d]
     return Costs(
         latency_s=cost.latency_s,
-        makespan_s=cost.makespan_s if all(device.contiguous for device in problem.devices) else None,
+        makespan_s=cost.makespan_s if problem.has_makespan else None,
         period_s=cost.period_s,
         transfer_s=cost.transfer_s,
         noise_power=cost.noise_power,

@@ -45,7 +45,8 @@ class DeviceSpec(Part):
     idle_watt: NotNegative = Field(0.0, description="During the rest of a request.")
     price_per_hour: NotNegative = Field(0.0, description="Money for an hour of computing.")
     transfers_block: bool = Field(
-        default=False, description="Whether it cannot compute while it sends or receives (throughput)."
+        default=False,
+        description="Whether it cannot compute while it sends or receives (throughput, makespan).",
     )
 
     @model_validator(mode="after")

@@ -23,7 +23,20 @@ def without_wires(problem):
     return replace(problem, flows=flows)
 
 
+def without_blocking(problem):
+    """Return the problem with devices whose makespan is stated: transfers block none."""
+    return replace(
+        problem, devices=tuple(replace(device, transfers_block=False) for device in problem.devices)
+    )
+
+
+def asks_for_makespan(problem) -> bool:
+    return any(quantity.metric is CostMetric.MAKESPAN for quantity in problem.quantities)
+
+
 def check(problem):
+    if asks_for_makespan(problem):
+        problem = without_blocking(problem)
     answer, best = solve_with_cp_sat(problem, 20.0, 0.0, workers=1), oracle.best(problem)
     if best is None:
         # Rounded down, costs may be within a limit that they exceed by the last digits.
@@ -32,7 +45,8 @@ def check(problem):
     assert answer.status is CpSatStatus.OPTIMAL
     assert answer.objective == pytest.approx(best, rel=1e-6, abs=1e-12)
     assert answer.bound <= best * (1 + 1e-9) + 1e-12
-    assert answer.bound >= best * (1 - 1e-5) - 1e-9
+    # What a source or a sink switches where no unit runs is not stated: its makespan is a bound only.
+    assert asks_for_makespan(problem) or answer.bound >= best * (1 - 1e-5) - 1e-9
     assert evaluate(problem, answer.choice).objective == answer.objective
 
 
@@ -47,6 +61,8 @@ def test_its_optimum_and_bound_are_those_of_brute_force(problem):
 def test_devices_that_are_visited_again_are_stated_too(problem):
     problem = without_wires(problem)
     assume(len({device.contiguous for device in problem.devices}) == 1)
+    returned_to = any(device.visit_of is not None or not device.contiguous for device in problem.devices)
+    assume(not (returned_to and asks_for_makespan(problem)))
     check(problem)
 
 
@@ -58,6 +74,7 @@ def test_every_metric_can_be_minimised_with_every_limit_set(metric):
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_can_be_limited(metric):
     problem = replace(without_wires(small_problem()), limits=(), together=(), apart=())
+    problem = without_blocking(problem) if metric is CostMetric.MAKESPAN else problem
     free = solve_with_cp_sat(replace(problem, objective=(ObjectiveTerm(Quantity(metric)),)), 20.0, 0.0, 1)
     least = evaluate(problem, free.choice).value(Quantity(metric))
     for at_most in (least * 1.01, least * 0.99 - 1e-6):
@@ -79,3 +96,8 @@ def test_what_it_does_not_state_is_refused_by_name():
         solve_with_cp_sat(small_problem(), 1.0, 0.0)
     with pytest.raises(NotModelledError, match="returned to"):
         solve_with_cp_sat(two_devices_with_one_to_return_to(), 1.0, 0.0)
+    blocked = replace(
+        without_wires(small_problem()), objective=(ObjectiveTerm(Quantity(CostMetric.MAKESPAN)),)
+    )
+    with pytest.raises(NotModelledError, match="makespans of devices that transfers block"):
+        solve_with_cp_sat(blocked, 1.0, 0.0)

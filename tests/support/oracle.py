@@ -71,8 +71,8 @@ def price(problem: PlacementProblem, choice: Choice) -> Price:
     ordered = _has_order(problem, pick, homes)
     priced = Price(
         latency=latency,
-        makespan=_makespan(problem, pick, forms, busy)
-        if ordered and not lost and all(d.contiguous for d in problem.devices)
+        makespan=_makespan(problem, pick, formats, forms, busy, homes)
+        if ordered and not lost and all(d.contiguous or not d.start_s for d in problem.devices)
         else math.inf,
         period=math.inf if lost else max([*loads, *on_links]),
         noise=_noise(problem, pick, formats, forms),
@@ -206,31 +206,99 @@ def _joules(problem, d, homes, here, active, latency, busy, carried) -> float:
     return joules
 
 
-def _makespan(problem, pick, forms, busy) -> float:
-    """Return the longest chain of stages and what lies between them."""
-    fixed = [vertex.is_terminal for vertex in problem.vertices]
-    gaps: dict[tuple, float] = {}
-    lone = set()  # devices without units that switch what the source sends or the sink gets, and where
-    idle = set(range(len(busy))) - {o.device for o, end in zip(pick, fixed, strict=True) if not end}
-    for t, m in zip(problem.flows, forms, strict=True):
-        a = "source" if fixed[t.producer] else pick[t.producer].device
-        home = pick[t.producer].device
-        for b, d in {("sink" if fixed[v] else pick[v].device, pick[v].device) for v in t.consumers}:
-            route = t.forms[m].routes[home][d]
-            if a == b:
-                continue
-            gaps[a, b] = gaps.get((a, b), 0.0) + math.fsum(t.forms[m].link_s[link] for link in route)
-            for end, seconds in _changes_at_ends(t, m, a == "source", b == "sink", home, d):
-                gaps[a, b] += seconds if end in idle else 0.0
-                lone |= {(a, b, end)} & {(a, b, other) for other in idle}
-    for a, b, end in lone:
-        gaps[a, b] += problem.devices[end].start_s
+def _makespan(problem, pick, formats, forms, busy, homes) -> float:
+    """Return the longest chain of stages and what lies between them.
+
+    A stage is a device, a unit of a device that is not contiguous, or what is fixed: all of it together, or
+    that of one device if transfers block it.
+    """
+    gaps, transfers = _gaps(problem, pick, formats, forms, homes)
 
     def end(stage) -> float:
-        begin = max((end(a) + gap for (a, b), gap in gaps.items() if b == stage), default=0.0)
-        return begin + (busy[stage] if isinstance(stage, int) else 0.0)
+        kind, *of = stage
+        begin = [end(a) + gap for (a, b), gap in gaps.items() if b == stage]
+        own = transfers.get(("in", stage), 0.0) + transfers.get(("out", stage), 0.0)
+        if kind == "device":
+            begin += [end(("device", d)) for d in range(of[0]) if homes[d] == homes[of[0]]]
+            begin.append(transfers.get(("out", ("source", homes[of[0]])), 0.0))
+            own += busy[of[0]]
+        elif kind == "unit":
+            own += pick[of[0]].seconds
+        elif kind == "sink" and own:
+            begin += [end(("device", d)) for d in range(len(busy)) if homes[d] == of[0]]
+        return max(begin, default=0.0) + own
 
-    return max(end(stage) for stage in (*range(len(busy)), "sink"))
+    stages = {stage for pair in gaps for stage in pair}
+    stages |= {("device", d) for d, device in enumerate(problem.devices) if device.contiguous}
+    stages |= {_stage(problem, pick, homes, v, "unit") for v in range(len(pick))}
+    return max(end(one) for one in stages if one[0] != "unit" or len(one) > 1)
+
+
+def _stage(problem, pick, homes, v, word):
+    device = problem.devices[pick[v].device]
+    if problem.vertices[v].is_terminal:
+        held = device.transfers_block and device.contiguous and word != "unit"
+        return (word, homes[pick[v].device]) if held else (word,)
+    return ("device", pick[v].device) if device.contiguous else ("unit", v)
+
+
+def _gaps(problem, pick, formats, forms, homes):
+    """Return (stage, stage) -> seconds between, and (in or out, blocked stage) -> its transfers' seconds."""
+    gaps, held, lone = {}, {}, set()
+    for number, (t, f, m) in enumerate(zip(problem.flows, formats, forms, strict=True)):
+        a, home = _stage(problem, pick, homes, t.producer, "source"), pick[t.producer].device
+        pairs = {(_stage(problem, pick, homes, v, "sink"), pick[v].device): v for v in t.consumers}
+        for (b, d), v in pairs.items():
+            if a == b:
+                continue
+            route = t.forms[m].routes[home][d]
+            sent = {x for x in route if _blocked(problem, home) and problem.links[x].source == homes[home]}
+            got = {x for x in route if _blocked(problem, d) and problem.links[x].target == homes[d]}
+            held.setdefault(("out", a), set()).update((number, m, x) for x in sent)
+            held.setdefault(("in", b), set()).update((number, m, x) for x in got)
+            way = math.fsum(t.forms[m].link_s[x] for x in route if x not in sent | got)
+            way += _changes_alone(problem, t, f, m, (home, d), (pick[t.producer], pick[v]), (a[0], b[0]))
+            here = _idle_changes(problem, pick, t, m, (a[0], b[0]), (home, d))
+            way += math.fsum(seconds for _, seconds in here)
+            if "unit" in (a[0], b[0]):
+                way += math.fsum(problem.devices[end].start_s for end, _ in here)
+                gaps[a, b] = max(gaps.get((a, b), 0.0), way)
+            else:
+                lone |= {(a, b, end) for end, _ in here}
+                gaps[a, b] = gaps.get((a, b), 0.0) + way
+    for a, b, end in lone:
+        gaps[a, b] += problem.devices[end].start_s
+    links = [flow.forms for flow in problem.flows]
+    return gaps, {key: math.fsum(links[t][m].link_s[x] for t, m, x in row) for key, row in held.items()}
+
+
+def _blocked(problem, d) -> bool:
+    return problem.devices[d].transfers_block and problem.devices[d].contiguous
+
+
+def _idle_changes(problem, pick, t, m, kinds, ends):
+    """Return what a source's or a sink's device changes of a tensor, where it has no unit."""
+    running = {o.device for o, v in zip(pick, problem.vertices, strict=True) if not v.is_terminal}
+    changes = _changes_at_ends(t, m, kinds[0] == "source", kinds[1] == "sink", *ends)
+    return [(d, s) for d, s in changes if d not in running and problem.devices[d].contiguous]
+
+
+def _changes_alone(problem, t, f, m, ends, options, kinds) -> float:
+    """Return seconds of changes of a tensor on devices that are not contiguous: each is a step of its own."""
+    (home, d), (made, read) = ends, options
+    moves, units = home != d, not {"source", "sink"} & set(kinds)
+    wired = m >= len(t.noise_power)
+    seconds = 0.0
+    if not problem.devices[home].contiguous:
+        seconds += t.quantize_s[f][home] if f and made.format != f and not t.converts_at_consumer else 0.0
+        seconds += t.leave_s[f][home] if moves and units and t.leave_s else 0.0
+        seconds += t.forms[m].encode_s[home] if moves and wired and t.forms[m].encode_s else 0.0
+    if not problem.devices[d].contiguous:
+        seconds += t.quantize_s[f][d] if f and made.format != f and t.converts_at_consumer else 0.0
+        seconds += t.dequantize_s[f][d] if f and read.format != f else 0.0
+        seconds += t.enter_s[f][d] if moves and units and t.enter_s else 0.0
+        seconds += t.forms[m].decode_s[d] if moves and wired and t.forms[m].decode_s else 0.0
+    return seconds
 
 
 def _changes_at_ends(t, m, from_source, to_sink, home, d):

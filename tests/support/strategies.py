@@ -37,7 +37,7 @@ class Places:
 
     @property
     def quantities(self) -> list[Quantity]:
-        spans = not any(not device.contiguous for device in self.devices)
+        spans = all(device.contiguous or not device.start_s for device in self.devices)
         return _quantities(self.devices, self.links, spans=spans)
 
 
@@ -100,7 +100,8 @@ def _places(draw, units: int, max_devices: int, extras: bool) -> Places:
         devices.append(replace(devices[0], name="d0 again", visit_of=0))
         kinds.append(kinds[0])
     elif extras and draw(_RARELY):
-        devices[0] = replace(devices[0], contiguous=False)
+        start_s = draw(st.sampled_from([0.0, devices[0].start_s]))
+        devices[0] = replace(devices[0], contiguous=False, start_s=start_s)
     links = [Link(f"{a}-{b}", a, b, draw(st.integers(0, 3)) / 1e3) for a, b in draw(_pairs(devices))]
     return Places(devices, kinds, links, formats)
 

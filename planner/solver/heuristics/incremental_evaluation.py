@@ -9,8 +9,10 @@ from math import inf
 from planner.problem.cost_evaluation import flow_formats
 from planner.problem.energy import energy_j
 from planner.problem.lone_switches import lone_switches
+from planner.problem.makespan import makespans_s, stage_sequence
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
+from planner.problem.stage_ways import is_blocked, stage_ways
 from planner.problem.tensors import FLOAT, Flow
 
 Key = tuple[str | int | float | None, ...]
@@ -40,6 +42,9 @@ class IncrementalEvaluation:
         self.between: set[tuple[int | None, int | None]] = set()
         self.lone: set[tuple[int, int | None, int | None]] = set()
         self.activations: list[list[float]] = [[] for _ in problem.devices]
+        devices = range(len(problem.devices))
+        # Then what goes from stage to stage is a sum, which is kept up to date.
+        self._sums_ways = all(problem.devices[d].contiguous and not is_blocked(problem, d) for d in devices)
         self._undo: list[_Before] = []
         self._quantized: defaultdict[int, list[int]] = defaultdict(list)
         self._touched: list[set[Part]] = [{("vertex", v)} for v in range(len(problem.vertices))]
@@ -359,6 +364,10 @@ class IncrementalEvaluation:
         )
 
     def _makespan(self, busy: Sequence[float]) -> float:
+        if not self._sums_ways:
+            sequence = stage_sequence(self.problem, self.chosen)
+            ways = stage_ways(self.problem, self.chosen, self._forms())
+            return sum(makespans_s(self.problem, self.chosen, busy, ways, sequence))
         order, left = self._order()
         if left:
             return inf
@@ -367,8 +376,17 @@ class IncrementalEvaluation:
         for d, a, b in sorted(self.lone, key=str):
             if self.sums["units", d] <= 0:
                 between[a, b] += self.sums["lone", d, a, b] + self.problem.devices[d].start_s
+        visited: dict[tuple[int, int], float] = {}
         for d in order:
             arrivals = [ends[a] + seconds for (a, b), seconds in between.items() if b == d]
-            ends[d] = max(arrivals, default=0.0) + busy[d]
+            place = self.problem.physical_device(d), self.problem.devices[d].model
+            ends[d] = visited[place] = max([visited.get(place, 0.0), *arrivals]) + busy[d]
         due = [ends[a] + seconds for (a, b), seconds in between.items() if b is None]
         return max((*due, *ends.values()))
+
+    def _forms(self) -> list[int]:
+        """Return flow -> the form in which it exists, and crosses links."""
+        formats = [
+            (flow_formats(self.problem, flow, self.chosen) or (FLOAT,))[0] for flow in self.problem.flows
+        ]
+        return [wire if kind == FLOAT else kind for wire, kind in zip(self.wires, formats, strict=True)]

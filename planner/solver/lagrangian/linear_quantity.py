@@ -120,7 +120,12 @@ def parts_of_maximum(problem: PlacementProblem, quantity: Quantity) -> tuple[Mul
     devices, links = range(len(problem.devices)), range(len(problem.links))
     zero = no_multipliers(problem)
     if quantity.metric is CostMetric.MAKESPAN:
-        of_model = [d for d in devices if quantity.model in (None, problem.devices[d].model)]
+        # Units of a device without stages may all run at once.
+        of_model = [
+            d
+            for d, device in enumerate(problem.devices)
+            if quantity.model in (None, device.model) and device.contiguous
+        ]
         return tuple(replace(zero, busy=tuple(float(d == e) for e in devices)) for d in of_model)
     if quantity.metric is not CostMetric.PERIOD:
         return ()

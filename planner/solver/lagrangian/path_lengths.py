@@ -1,9 +1,10 @@
 """How long a request takes along paths of units: tables over the options of neighbours.
 
 No path of units takes longer than the makespan: each device runs one stage, which a path that left it does
-not enter again, and a stage works on all that the path has on it before its tensors go on. Where paths part
-and meet again, what one device works between takes no less time than a path that goes through it. So no mean
-of paths takes longer either, that is, no flow of one unit from the source to the sink.
+not enter again, and a stage works on all that the path has on it before its tensors go on; a unit of a device
+without stages works for itself. Where paths part and meet again, what one device works between takes no less
+time than a path that goes through it. So no mean of paths takes longer either, that is, no flow of one unit
+from the source to the sink.
 """
 
 from collections.abc import Iterator, Sequence
@@ -388,11 +389,11 @@ def _edges(problem: PlacementProblem) -> Iterator[Edge]:
 
 
 def _stages(problem: PlacementProblem, edges: Sequence[Edge]) -> Iterator[Segment]:
-    """Yield what each device works in regions: no path through one that has units there takes longer."""
+    """Yield what each device works in regions in one stage: that takes as long as a path through them."""
     for region in regions([(edge.tail, edge.head) for edge in edges], BEGIN, END):
         model = problem.vertices[region.nodes[0]].model
         on = {option.device for v in region.nodes for option in problem.vertices[v].options}
-        for device in sorted(on):
+        for device in sorted(d for d in on if problem.devices[d].contiguous):
             yield Segment(region.tail, region.head, model, (), device, region.nodes)
 
 

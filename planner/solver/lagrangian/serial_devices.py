@@ -96,6 +96,8 @@ class SerialDevices:
         for device, row in sorted(self._seconds(bound).items()):
             if device in within.serial or sum(row.values()) < _LEAST_SHARE * abs(bound.value):
                 continue
+            if not self._problem.devices[device].contiguous:
+                continue  # its units may run at once, and anywhere on paths
             if device not in within.confined:
                 confined = self._without(within, device, {s for s in every if s.is_on_every_path})
                 serial = replace(within, serial=within.serial | {device})

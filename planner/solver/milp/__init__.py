@@ -4,7 +4,8 @@ answer: the choice that the variables of a solved program stand for
 assignment_constraints: groups, formats, order of stages
 build_program: builds the whole program
 conversion_constraints: quantizing, dequantizing, and boundaries of stages
-objective_and_limits: what is minimised and limited
+makespan_constraints: stages that overlap, and paths of units
+objective_and_limits: what is minimised and limited: sums over accounts, noise, peaks, period
 option_variables: one option per vertex
 p_median: which few of many candidates serve all at the least cost
 program: the program under construction: variables, rows, cost accounts

@@ -2,6 +2,8 @@
 
 import itertools
 
+import pulp
+
 from planner.solver.milp.program import (
     AccountCosts,
     CostAccount,
@@ -17,18 +19,7 @@ def add_quantize(program: Program) -> None:
         producer = program.problem.vertices[flow.producer].options
         for tensor_format in program.z[f]:
             if flow.converts_at_consumer:
-                for device, seconds in enumerate(flow.quantize_s[tensor_format]):
-                    here = frozenset([device])
-                    readers = [
-                        variables_in_format(program, vertex, with_formats, tensor_format, here)
-                        for vertex, with_formats in zip(flow.consumers, program.c[f], strict=True)
-                    ]
-                    add_shared_cost(
-                        program,
-                        f"quantize_{f}_{tensor_format}_{device}",
-                        readers,
-                        {(CostAccount.BUSY, device): seconds},
-                    )
+                _quantize_on_arrival(program, f, tensor_format)
                 continue
             for (o, k), variable in program.a[f].items():
                 # An option that writes the format itself needs no conversion.
@@ -37,6 +28,27 @@ def add_quantize(program: Program) -> None:
                     program.add_cost(
                         variable, {(CostAccount.BUSY, device): flow.quantize_s[tensor_format][device]}
                     )
+
+
+def _quantize_on_arrival(program: Program, f: int, tensor_format: int) -> None:
+    """Quantize a tensor once on each device that reads it in a format, if it did not arise in that one."""
+    flow, vertices = program.problem.flows[f], program.problem.vertices
+    options = vertices[flow.producer].options
+    made = [a for (o, k), a in program.a[f].items() if k == tensor_format == options[o].format]
+    for device, seconds in enumerate(flow.quantize_s[tensor_format]):
+        readers = [
+            variables_in_format(program, vertex, with_formats, tensor_format, frozenset([device]))
+            for vertex, with_formats in zip(flow.consumers, program.c[f], strict=True)
+        ]
+        name = f"quantize_{f}_{tensor_format}_{device}"
+        costs: AccountCosts = {(CostAccount.BUSY, device): seconds}
+        if not made:
+            add_shared_cost(program, name, readers, costs)
+        elif seconds and any(readers):
+            paid = program.variable(f"s_{name}")
+            program.add_cost(paid, costs)
+            for read in readers:
+                program.add("pay", pulp.lpSum(read) - pulp.lpSum(made) <= paid)
 
 
 def add_dequantize(program: Program) -> None:

@@ -33,6 +33,9 @@ class CostAccount(Enum):
     JOULES = auto()
     LOAD = auto()  # of transfers, on devices that these block
     BETWEEN = auto()  # seconds from stage to stage of a model
+    STAGE = auto()  # of transfers, in the stage of a device that these block
+    SENT = auto()  # of transfers of a blocked device's sources
+    RECEIVED = auto()  # of transfers to a blocked device's sinks
     WEIGHTS = auto()
     NOISE = auto()
 
@@ -61,6 +64,8 @@ class Program:
         Flow -> form of the float tensor -> variable, where it has wires.
     spans
         Model -> when its last answer is there, where something speaks of the makespan.
+    hosts
+        Device -> whether a unit runs there, where that decides what a source or a sink waits for.
     peaks
         (device, model) -> inputs and outputs of its largest unit, where something speaks of memory.
     scale
@@ -86,6 +91,7 @@ class Program:
     accounts: dict[tuple[CostAccount, AccountIndex], Terms] = field(default_factory=lambda: defaultdict(list))
     quantities: dict[Quantity, Terms] = field(default_factory=dict)
     spans: dict[int, pulp.LpVariable] = field(default_factory=dict)
+    hosts: dict[int, pulp.LpVariable] = field(default_factory=dict)
     peaks: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
     scale: float = 1.0
     device_order: DeviceOrder = frozenset()
@@ -111,7 +117,9 @@ class Program:
     @property
     def without_lanes(self) -> bool:
         """Whether no rule speaks of a tensor's way from device to device: stages have no order, nor times."""
-        return not all(device.contiguous for device in self.problem.devices)
+        return not all(device.contiguous for device in self.problem.devices) and not self.uses(
+            CostMetric.MAKESPAN
+        )
 
     def options(self, vertex: int) -> Iterator[tuple[pulp.LpVariable, Option]]:
         """Return (variable, option) of each of a vertex's options."""
@@ -185,6 +193,22 @@ def variables_in_format(
 def physical_devices(problem: PlacementProblem) -> list[int]:
     """Return the devices, further visits left out."""
     return [d for d in range(len(problem.devices)) if problem.physical_device(d) == d]
+
+
+def host_of(program: Program, device: int) -> pulp.LpVariable:
+    """Return h[d], which may be 1 if a unit runs on the device."""
+    if device in program.hosts:
+        return program.hosts[device]
+    host = program.hosts[device] = program.variable(f"h_{device}", upper=1)
+    vertices = program.problem.vertices
+    here = [
+        x
+        for v, vertex in enumerate(vertices)
+        for x, option in program.options(v)
+        if option.device == device and not vertex.is_terminal
+    ]
+    program.add("lone", host <= pulp.lpSum(here))
+    return host
 
 
 def add_shared_cost(

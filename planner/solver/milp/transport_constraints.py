@@ -11,6 +11,7 @@ import pulp
 from planner.problem.lone_switches import lone_switches
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
+from planner.problem.stage_ways import end_changes, end_stage, free_seconds, received_links, sent_links
 from planner.problem.tensors import FLOAT, Flow
 from planner.problem.units import Option
 from planner.solver.milp.program import (
@@ -20,6 +21,7 @@ from planner.solver.milp.program import (
     Program,
     TransportVariables,
     add_shared_cost,
+    host_of,
     readable_formats,
     variable_names,
     variables_in_format,
@@ -154,6 +156,7 @@ def add_links(program: Program) -> None:
                 )
         if program.uses(CostMetric.MAKESPAN):
             _add_between_stages(program, f, flow)
+            _add_blocking(program, f, flow)
     if program.uses(CostMetric.MAKESPAN):
         _add_lone_switches(program)
 
@@ -206,13 +209,31 @@ def _link_costs(problem: PlacementProblem, flow: Flow, number: int, link: int) -
 
 
 def _add_between_stages(program: Program, f: int, flow: Flow) -> None:
-    """Pay a tensor's seconds once per pair of stages, of which None is the source or the sink."""
+    """Pay a tensor's seconds once per pair of stages, as `stage_ways` has them."""
     for way in _ways(program.problem, flow):
-        seconds = flow.forms[way.form].seconds(way.source, way.target)
-        if 0 < seconds < inf:
+        if 0 < way.seconds < inf:
             name = f"between_{f}_{way.source}_{way.target}_{way.form}_{int(way.is_due)}"
-            costs: AccountCosts = {(CostAccount.BETWEEN, way.stages): seconds}
+            costs: AccountCosts = {(CostAccount.BETWEEN, way.stages): way.seconds}
             add_shared_cost(program, name, _moves(program, f, way), costs)
+
+
+def _add_blocking(program: Program, f: int, flow: Flow) -> None:
+    """Pay the transfers that keep a device from computing in its stage, or apart for sources and sinks."""
+    problem = program.problem
+    is_given = problem.vertices[flow.producer].is_terminal
+    uses: dict[tuple[CostAccount, int, int, int], list[list[pulp.LpVariable]]] = {}
+    for k, (v, transports) in enumerate(zip(flow.consumers, program.g[f], strict=True)):
+        receiver = CostAccount.RECEIVED if problem.vertices[v].is_terminal else CostAccount.STAGE
+        sender = CostAccount.SENT if is_given else CostAccount.STAGE
+        for (d, e, m), g in transports.items():
+            form = flow.forms[m]
+            paid = [(sender, d, m, x) for x in sent_links(problem, form, d, e)]
+            paid += [(receiver, e, m, x) for x in received_links(problem, form, d, e)]
+            for key in paid:
+                uses.setdefault(key, [[] for _ in flow.consumers])[k].append(g)
+    for (account, device, m, link), by_consumer in uses.items():
+        name = f"blocked_{f}_{account.name}_{device}_{m}_{link}"
+        add_shared_cost(program, name, by_consumer, {(account, device): flow.forms[m].link_s[link]})
 
 
 def _add_lone_switches(program: Program) -> None:
@@ -221,31 +242,14 @@ def _add_lone_switches(program: Program) -> None:
     lone >= sum of g - h[d] for each consumer; h[d] <= sum of the units' x on d, h[d] <= 1.
     """
     starts: dict[tuple[int, AccountIndex], list[pulp.LpAffineExpression]] = defaultdict(list)
-    hosts: dict[int, pulp.LpVariable] = {}
     for f, flow in enumerate(program.problem.flows):
         for way in _ways(program.problem, flow):
             uses = [pulp.lpSum(row) for row in _moves(program, f, way) if row]
             for device, seconds in way.switches if uses else ():
-                if device not in hosts:
-                    hosts[device] = _add_host(program, device)
-                _pay_alone(program, hosts[device], uses, way.stages, seconds)
+                _pay_alone(program, host_of(program, device), uses, way.stages, seconds)
                 starts[device, way.stages] += uses
     for (device, stages), uses in starts.items():
-        _pay_alone(program, hosts[device], uses, stages, program.problem.devices[device].start_s)
-
-
-def _add_host(program: Program, device: int) -> pulp.LpVariable:
-    """Return h[d], which may be 1 if a unit runs on the device."""
-    host = program.variable(f"h_{device}", upper=1)
-    vertices = program.problem.vertices
-    here = [
-        x
-        for v, vertex in enumerate(vertices)
-        for x, option in program.options(v)
-        if option.device == device and not vertex.is_terminal
-    ]
-    program.add("lone", host <= pulp.lpSum(here))
-    return host
+        _pay_alone(program, host_of(program, device), uses, stages, program.problem.devices[device].start_s)
 
 
 def _pay_alone(
@@ -265,25 +269,55 @@ def _pay_alone(
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A way of a tensor from device to device in a form, to a unit's stage or to a sink."""
+    """A way of a tensor from device to device in a form, to a unit's stage or to a sink.
+
+    Parameters
+    ----------
+    seconds
+        On links that block neither end, and of changes that no stage does.
+    switches
+        (device, seconds) of changes of a source or a sink, where no unit runs there.
+    """
 
     source: int
     target: int
     form: int
     is_due: bool
     stages: tuple[int | None, int | None, int]
+    seconds: float
     switches: tuple[tuple[int, float], ...]
 
 
 def _ways(problem: PlacementProblem, flow: Flow) -> Iterator[_Way]:
-    """Yield all ways of a tensor; a stage on the sink's device and the sink itself each wait for it."""
+    """Yield all ways of a tensor between stages; one on the sink's device and the sink itself each wait.
+
+    Units that stand for themselves are in no such stage.
+    """
     devices = range(len(problem.devices))
     model, is_given = problem.flow_model(flow), problem.vertices[flow.producer].is_terminal
     for source, target in itertools.product(devices, devices):
         for form, is_due in itertools.product(range(len(flow.forms)), (False, True)):
-            stages = (None if is_given else source, None if is_due else target, model)
-            switches = tuple(lone_switches(problem, flow, form, source, target, is_due=is_due))
-            yield _Way(source, target, form, is_due, stages, switches)
+            stands_alone = (
+                not is_given and not problem.devices[source].contiguous,
+                not is_due and not problem.devices[target].contiguous,
+            )
+            if any(stands_alone):
+                continue
+            stages = (
+                end_stage(problem, source) if is_given else source,
+                end_stage(problem, target) if is_due else target,
+                model,
+            )
+            if source == target and not is_given and not is_due:
+                continue  # within a stage
+            switches = tuple(
+                (device, seconds)
+                for device, seconds in lone_switches(problem, flow, form, source, target, is_due=is_due)
+                if problem.devices[device].contiguous
+            )
+            seconds = free_seconds(problem, flow.forms[form], source, target)
+            seconds += sum(end_changes(problem, flow, form, source, target, is_due=is_due))
+            yield _Way(source, target, form, is_due, stages, seconds, switches)
 
 
 def _moves(program: Program, f: int, way: _Way) -> list[list[pulp.LpVariable]]:

@@ -142,10 +142,10 @@ def test_only_who_quantizes_a_tensor_hands_on_a_scale():
 
 
 @pytest.mark.parametrize("key", ["limits", "objective"])
-def test_a_makespan_needs_devices_of_one_stage_each(key):
+def test_a_makespan_needs_a_stage_for_each_start(key):
     span = Quantity(CostMetric.MAKESPAN)
     spoken = {"limits": (Limit(span, 1.0),), "objective": (ObjectiveTerm(span),)}[key]
-    devices = (Device("a"), Device("b", contiguous=False))
-    with pytest.raises(ProblemError, match="makespan: needs devices of one stage each"):
+    devices = (Device("a"), Device("b", start_s=0.1, contiguous=False))
+    with pytest.raises(ProblemError, match="makespan: a device that is returned to at will has no stage"):
         PlacementProblem(devices, (), (), **{key: spoken})
     assert PlacementProblem(devices[:1], (), (), **{key: spoken}).quantities

@@ -163,12 +163,14 @@ def test_a_format_may_not_be_called_as_the_one_that_is_always_there():
     assert told(content) == {"formats.1.name": "'float' is the format that is always there"}
 
 
-def test_memory_of_all_devices_may_be_minimised_and_a_makespan_wants_numbers_of_visits():
+def test_memory_of_all_devices_may_be_minimised_and_a_makespan_wants_a_stage_for_each_start():
     assert told(changed("objective", [{"measure": "memory"}])) == {}
     content = changed("objective", [{"measure": "makespan"}])
     assert told(content) == {}
-    content["devices"][1]["visits"] = None
-    assert told(content) == {"objective.0.measure": "needs a number of visits for every device"}
+    content["devices"][1] |= {"visits": None, "start_s": 0.0}
+    assert told(content) == {}
+    content["devices"][1]["start_s"] = 0.5
+    assert told(content) == {"objective.0.measure": "needs a start_s of 0 where visits is null"}
 
 
 @settings(max_examples=80, deadline=None)

@@ -198,8 +198,11 @@ BAD = {
     ),
     "precision": (changed(precisions={"fp32": "float"}), "options.1.precision names no precision: 'int8'"),
     "makespan": (
-        changed(devices=[d | {"visits": None} for d in GOOD["devices"]], objective=[{"measure": "makespan"}]),
-        "objective.0.measure needs a number of visits",
+        changed(
+            devices=[d | {"visits": None, "start_s": 1.0} for d in GOOD["devices"]],
+            objective=[{"measure": "makespan"}],
+        ),
+        "objective.0.measure needs a start_s of 0 where visits is null",
     ),
     "solver": (changed(solver={"name": "glpk"}), "solver.name must be"),
     "circle": (

@@ -61,7 +61,9 @@ def test_stages_are_the_devices_that_compute_in_their_order():
     choice = Choice((devices.index(0), devices.index(1), devices.index(3), 0, 0))
     assert answer_of(visited, result(choice), None).stages == ("a", "b", "a again")
     loose = two_devices_with_one_to_return_to()
-    assert answer_of(loose, result(Choice((0, 0, 0, 0, 0))), None).costs.makespan_s is None
+    assert answer_of(loose, result(Choice((0, 0, 0, 0, 0))), None).costs.makespan_s is not None
+    started = replace(loose, devices=tuple(replace(device, start_s=1.0) for device in loose.devices))
+    assert answer_of(started, result(Choice((0, 0, 0, 0, 0))), None).costs.makespan_s is None
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import oracle
 import pytest
 from small_problems import small_problem, two_devices_with_one_to_return_to
 
+from planner.problem.devices import Device, Link
+from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
+from planner.problem.tensors import Flow, WireForm
+from planner.problem.units import Option, Vertex
+from planner.solver.backends import SolverOptions, run_solver
 from planner.solver.milp.build_program import build_program
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -62,3 +68,17 @@ def test_variables_have_names_of_their_own_where_memory_is_minimised_and_limited
     program = build_program(replace(small_problem(), objective=(of_all,)))
     names = [variable.name for variable in program.lp.variables()]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(("made_in", "latency_s"), [(1, 2.0), (0, 7.0)])
+def test_what_arises_in_a_format_is_not_quantized_where_it_arrives(made_in, latency_s):
+    form = WireForm("float", 0, 1, (0.0,), (((), (0,)), (None, ())))
+    tensor = Flow(
+        "t", 0, (1,), (form, replace(form, name="uint8", format=1)), (0, 1), (0.0, 0.0),
+        ((0.0, 0.0), (0.0, 5.0)), ((0.0, 0.0), (0.0, 0.0)), converts_at_consumer=True,
+    )  # fmt: skip
+    units = (Vertex("a", (Option(0, made_in, 1.0),)), Vertex("b", (Option(1, 1, 1.0),)))
+    problem = PlacementProblem((Device("a"), Device("b")), units, (tensor,), (Link("a-b", 0, 1),))
+    program = build_program(problem)
+    assert run_solver(program.lp, SolverOptions()) / program.scale == pytest.approx(latency_s)
+    assert oracle.best(problem) == pytest.approx(latency_s)
