@@ -8,6 +8,7 @@ from onnx import numpy_helper
 from planned_models import plan_model
 
 from planner.refinement.outcome import Outcome
+from profiling.errors import ModelError
 
 
 def plan(folder, model: onnx.ModelProto, x: np.ndarray, **changes) -> Outcome:
@@ -34,10 +35,9 @@ NORMAL = RNG.normal(size=(8, 2, 8, 8)).astype(np.float32)
 INT8 = {"precisions": ["int8"]}  # everything that can be is quantized
 
 
-def test_a_unit_with_a_weight_that_is_not_a_number_stays_in_float(tmp_path):
-    outcome = plan(tmp_path, with_weight("w1", put(np.nan)), NORMAL, **INT8)
-    assert outcome.plan.assignments[0].precision.value == "fp32"
-    assert np.isfinite(outcome.plan.measured.noise_relative_rms)
+def test_a_model_that_answers_no_number_for_a_weight_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="answers NaN or infinity and nothing else"):
+        plan(tmp_path, with_weight("w1", put(np.nan)), NORMAL, **INT8)
 
 
 def test_a_unit_with_an_infinite_weight_stays_in_float(tmp_path):

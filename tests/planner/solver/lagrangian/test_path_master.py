@@ -130,7 +130,8 @@ def test_plans_that_come_later_count_as_if_they_had_been_there(case, weights):
         grown.add(plan)
         costs.append(grown.solve()[0].cost)
     assert grown.columns == len(plans)
-    assert costs == sorted(costs, reverse=True)  # one more to choose from never costs more
+    # One more to choose from never costs more.
+    assert costs == pytest.approx(sorted(costs, reverse=True), abs=1e-6)
     together = master_of(graph, plans, spans_of(weights[0]), maxima)
     assert costs[-1] == pytest.approx(together.solve()[0].cost, abs=1e-6)
 
