@@ -55,6 +55,8 @@ _SEARCH_RATIO = 4.0  # times the seconds of the first bound that this may take a
 _LARGE = 10_000  # options of all vertices: to bound takes long, so that a plan is looked for first
 _EARLY_SHARE, _EARLY_S = 0.4, 15.0  # of the time limit, and at most, for that
 _SMALL = 400  # options of all vertices: one program over them is soon solved
+_FEW = 120  # options that a better plan may have: one program over them is sooner solved than branched on
+_FEW_SHARE = 0.05  # of the time that is left, for that
 _FIRST_SHARE = 0.2  # of the time that is left, for that where no plan is known
 # Seconds of the relaxation's tables, and of an integer program over all options until its solver ends in time
 # (HiGHS builds its first cuts without a look at the clock), as multiples of those of pricing one plan, per
@@ -279,12 +281,14 @@ class _Search:
             start = bound
 
     def _bound_before_branching(self, dual: LagrangianDual, root: Node) -> float:
-        """Return what else bounds all plans: where none was met, and where single loads tell them apart."""
+        """Return what else bounds all plans: none was met, single loads tell them apart, or few are left."""
         bound = 0.0
         if self._choice is None and root.bound.value < inf:
             bound = self._bound_without_plan()
         if self._are_excludable(dual) and bound < self._good_enough:
             bound = max(bound, self._least_possible(dual, root))
+        if bound < self._good_enough:
+            bound = max(bound, self._bound_of_few(root))
         return bound
 
     def _bound_without_plan(self) -> float:
@@ -294,6 +298,20 @@ class _Search:
         if self._options_count > _SMALL:
             return 0.0
         return self._solve_over(self._every_option, self._device_order, _FIRST_SHARE * self._left_s())
+
+    def _bound_of_few(self, root: Node) -> float:
+        """Return what one program proves over the few options that a better plan may have; 0 if not so few.
+
+        Programs for makespans bound so little that branches are sooner done.
+        """
+        option_bounds = root.bound.option_bounds
+        if self._serial is not None or not option_bounds:
+            return 0.0
+        if _count_within(option_bounds, self._objective) > _FEW:
+            return 0.0
+        keep = [_options_within(row, self._objective) for row in option_bounds]
+        bound = self._solve_over(keep, root.within.order, _FEW_SHARE * self._left_s(), root.within.serial)
+        return min(bound, _least_left_out(option_bounds, keep))
 
     def _breaks_limits(self) -> bool:
         """Return whether the relaxation of separate units proves that there is no plan."""
