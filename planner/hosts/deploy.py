@@ -19,7 +19,13 @@ from planner.errors import OutputError, UsageError
 from planner.hosts.deployment_record import DEPLOYMENT, DeployedHost, DeployedPlan, Deployment
 from planner.hosts.endpoints import Endpoint, with_defaults
 from planner.hosts.host_files import HOST_CODE, README, HostTexts, write_code, write_readme, write_texts
-from planner.hosts.hosted_stages import HASH_LETTERS, RUNTIME, copy_stage, planned_runtime
+from planner.hosts.hosted_stages import (
+    HASH_LETTERS,
+    RUNTIME,
+    copy_stage,
+    planned_runtime,
+    planned_seconds,
+)
 from planner.hosts.on_host.host_manifest import (
     FORMAT,
     MANIFEST,
@@ -185,8 +191,9 @@ class _Writer:
         folder.mkdir()
         hosted = []
         for plan, routes in zip(self._plans, self._routes, strict=True):
+            planned_s = planned_seconds(plan.stages.stages, plan.costs.compute_s)
             stages = {
-                stage.number: copy_stage(self._together.folder, folder, stage)
+                stage.number: copy_stage(self._together.folder, folder, stage, planned_s[stage.number])
                 for stage in self._stages(plan, name)
             }
             hosted.append(routes.hosted(name, plan.name, stages))

@@ -1,6 +1,8 @@
 """A plan's stages for the code that serves them: their files, and the runtime that they were planned with."""
 
 import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -14,8 +16,14 @@ RUNTIME = "onnxruntime"
 HASH_LETTERS = 32  # 128 bits, of a deployment
 
 
-def copy_stage(source: Path, target: Path, stage: StageEntry) -> HostedStage:
-    """Copy a stage's files from a plan's folder, and return what a manifest says of it."""
+def copy_stage(source: Path, target: Path, stage: StageEntry, planned_s: float = 0.0) -> HostedStage:
+    """Copy a stage's files from a plan's folder, and return what a manifest says of it.
+
+    Parameters
+    ----------
+    planned_s
+        Seconds that it computes on its device, by the plan.
+    """
     files = [HostedFile(stage.file, stage.sha256)]
     if stage.data is not None:
         files.append(HostedFile(stage.data.file, stage.data.sha256))
@@ -27,10 +35,29 @@ def copy_stage(source: Path, target: Path, stage: StageEntry) -> HostedStage:
         tuple(files),
         tuple(spec_of(port) for port in stage.inputs),
         tuple(spec_of(port) for port in stage.outputs),
+        planned_s,
     )
+
+
+def planned_seconds(stages: Sequence[StageEntry], compute_s: Mapping[str, float]) -> dict[int, float]:
+    """Return stage's number -> seconds by the plan: a device's are shared out by units among its stages.
+
+    Parameters
+    ----------
+    compute_s
+        Device -> seconds of all its stages.
+    """
+    units: Counter[str] = Counter()
+    for stage in stages:
+        units[stage.device] += stage.units
+    return {
+        stage.number: compute_s.get(stage.device, 0.0)
+        * (stage.units / units[stage.device] if units[stage.device] else 1.0)
+        for stage in stages
+    }
 
 
 def planned_runtime(scenario: Scenario, device: str) -> RuntimeSpec:
     """Return the runtime that a device's stages were planned with."""
-    origin, speedup = origin_of(scenario, scenario.device(device))
-    return RuntimeSpec(RUNTIME, metadata.version(RUNTIME), origin.threads, origin.provider, speedup)
+    origin, _ = origin_of(scenario, scenario.device(device))
+    return RuntimeSpec(RUNTIME, metadata.version(RUNTIME), origin.threads, origin.provider)

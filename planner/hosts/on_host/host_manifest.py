@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from planner.hosts.on_host.messages import TensorSpec
 
 MANIFEST, NETWORK = "host.json", "zenoh.json5"
-FORMAT = 2
+FORMAT = 3
 _CHUNK_BYTES = 2**20
 M = TypeVar("M")
 
@@ -38,12 +38,15 @@ class HostedStage:
     ----------
     files
         The model first, then its weights if they lie in a file of their own.
+    planned_s
+        Seconds that it computes on its device, by the plan.
     """
 
     number: int
     files: tuple[HostedFile, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    planned_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -98,19 +101,12 @@ class HostedPlan:
 
 @dataclass(frozen=True)
 class RuntimeSpec:
-    """The runtime that the stages were planned with.
-
-    Parameters
-    ----------
-    speedup
-        Of the planned device over the one that was measured; below 1 if it is slower.
-    """
+    """The runtime that the stages were planned with."""
 
     name: str
     version: str
     threads: int
     provider: str
-    speedup: float
 
 
 @dataclass(frozen=True)
@@ -266,6 +262,7 @@ def hosted_stage(fields: dict[str, Any]) -> HostedStage:
         files=tuple(HostedFile(**file) for file in fields["files"]),
         inputs=tuple(tensor_spec(spec) for spec in fields["inputs"]),
         outputs=tuple(tensor_spec(spec) for spec in fields["outputs"]),
+        planned_s=float(fields["planned_s"]),
     )
 
 

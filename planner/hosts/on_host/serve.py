@@ -41,7 +41,7 @@ def main() -> int:
                 raise HostManifestError(f"{difference}, or start with --any-version")
             stages = open_stages(_FOLDER, manifest.plans, manifest.runtime)
             if options.paced:
-                stages = paced_stages(stages, manifest.plans, manifest.runtime)
+                stages = paced_stages(stages, manifest.plans)
         host = Host(manifest, Network(_FOLDER / NETWORK, manifest.deployment, manifest.device), stages)
     except (HostManifestError, OSError) as exc:
         print(f"serve.py: {exc}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage, HostManifestError, RuntimeSpec
 from planner.hosts.on_host.messages import TensorSpec
 
-_STEADY_LEAST, _STEADY_MOST, _STEADY_MOST_S = 3, 50, 1.0
+_AWAKE_S = 2e-4  # before the end of a paced stage: sleeping ends some 0.1 ms late
 _ONNX_TYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -69,45 +68,25 @@ class OnnxRuntimeStage:
 
 
 class PacedStage:
-    """A stage that takes as long as on the planned device, where that is slower than this machine.
-
-    What a call costs here beside the computing, such as caches that others have filled meanwhile, is this
-    machine's: it counts once and is not multiplied.
+    """A stage that takes as long as the plan says of its device, where this machine is quicker.
 
     Parameters
     ----------
-    speedup
-        Of the planned device over this machine; at least 1 changes nothing.
-    steady_s
-        What the stage computes here, from `steady_seconds`.
+    planned_s
+        Seconds of the stage by the plan.
     """
 
-    def __init__(self, stage: StageRuntime, speedup: float, steady_s: float) -> None:
-        self._stage, self._rest_s = stage, max(0.0, 1.0 / speedup - 1.0) * steady_s
+    def __init__(self, stage: StageRuntime, planned_s: float) -> None:
+        self._stage, self._planned_s = stage, planned_s
 
     def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return output name -> array for one sample."""
+        ends_s = time.perf_counter() + self._planned_s
         outputs = self._stage.run(feeds)
-        time.sleep(self._rest_s)
+        time.sleep(max(0.0, ends_s - time.perf_counter() - _AWAKE_S))
+        while time.perf_counter() < ends_s:
+            pass
         return outputs
-
-
-def steady_seconds(stage: StageRuntime, feeds: Mapping[str, Any], threads: int) -> float:
-    """Return the median seconds of a stage that runs again and again, as plans are measured.
-
-    Parameters
-    ----------
-    threads
-        That it computes on: of a single one its own time counts, which others beside it do not change.
-    """
-    clock = time.thread_time if threads == 1 else time.perf_counter
-    end_s = time.perf_counter() + _STEADY_MOST_S
-    seconds: list[float] = []
-    while len(seconds) < _STEADY_LEAST or (len(seconds) < _STEADY_MOST and time.perf_counter() < end_s):
-        began_s = clock()
-        stage.run(feeds)
-        seconds.append(clock() - began_s)
-    return statistics.median(seconds)
 
 
 def zeros_for(stage: HostedStage) -> dict[str, Any]:
@@ -153,22 +132,14 @@ def open_stages(
 
 
 def paced_stages(
-    opened: Mapping[tuple[int, int], StageRuntime], plans: Sequence[HostedPlan], runtime: RuntimeSpec
+    opened: Mapping[tuple[int, int], StageRuntime], plans: Sequence[HostedPlan]
 ) -> dict[tuple[int, int], PacedStage]:
-    """Return (plan's index, stage's number) -> its stage, as slow as on the planned device.
-
-    Stages that were opened once are measured once.
-    """
-    by_session: dict[int, PacedStage] = {}
-    paced = {}
-    for index, plan in enumerate(plans):
-        for stage in plan.stages:
-            own = opened[index, stage.number]
-            if id(own) not in by_session:
-                steady_s = steady_seconds(own, zeros_for(stage), runtime.threads)
-                by_session[id(own)] = PacedStage(own, runtime.speedup, steady_s)
-            paced[index, stage.number] = by_session[id(own)]
-    return paced
+    """Return (plan's index, stage's number) -> its stage, no quicker than planned."""
+    return {
+        (index, stage.number): PacedStage(opened[index, stage.number], stage.planned_s)
+        for index, plan in enumerate(plans)
+        for stage in plan.stages
+    }
 
 
 def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRuntimeStage:
