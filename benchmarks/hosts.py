@@ -19,6 +19,7 @@ from host_scenarios import CABLE_MBIT_PER_S, HOSTS, HostScenario
 from rich.console import Console
 from rich.table import Table
 from shaped_hosts import ShapedHosts, run, shaped_hosts
+from stolen_time import processor_times
 
 _MILLI = 1e3
 _MOST_S = 60.0  # of requests by one plan: of slow ones fewer are sent, but at least these
@@ -43,6 +44,7 @@ class Row:
     predicted_s: float
     p50_s: float
     p90_s: float
+    stolen: float  # share of the processors' time that this virtual machine did not get meanwhile
 
     @property
     def error(self) -> float:
@@ -52,7 +54,7 @@ class Row:
 
 def ask(
     model: HostScenario, hosts: ShapedHosts, folder: Path, scenario: Path, most: int
-) -> tuple[int, dict[str, Any]] | None:
+) -> tuple[int, dict[str, Any], float] | None:
     """Plan, deploy, start and ask; None where there is no plan."""
     done = run(["plan", str(scenario), "--out", str(folder / "plan"), "--quiet"])
     if done.returncode:
@@ -61,8 +63,10 @@ def ask(
     with hosts.serving(used, "--paced"):
         few = hosts.ask("request", "--input", str(model.samples(_LEAST)), "--deadline-s", "120")
         count = min(most, max(_LEAST, int(_MOST_S / few["round_trip"]["p50_s"])))
+        before = processor_times()
         asked = hosts.ask("request", "--input", str(model.samples(count)), "--deadline-s", "120")
-    return count, asked
+        stolen = processor_times().stolen_since(before)
+    return count, asked, stolen
 
 
 def rows(model: HostScenario, hosts: ShapedHosts, rate: float, folder: Path, most: int) -> Iterator[Row]:
@@ -74,7 +78,7 @@ def rows(model: HostScenario, hosts: ShapedHosts, rate: float, folder: Path, mos
         found = ask(model, hosts, folder, model.write(links, changes), most)
         if found is None:
             continue
-        count, asked = found
+        count, asked, stolen = found
         yield Row(
             model.name,
             rate,
@@ -84,13 +88,26 @@ def rows(model: HostScenario, hosts: ShapedHosts, rate: float, folder: Path, mos
             asked["predicted_latency_s"],
             asked["latency"]["p50_s"],
             asked["latency"]["p90_s"],
+            stolen,
         )
 
 
 def table_of(all_rows: list[Row]) -> Table:
     """Return the table, with a remark on the best plan of each rate."""
     table = Table(title="one request after the other; milliseconds")
-    for heading in ("model", "Mbit/s", "seen", "plan", "n", "predicted", "p50", "p90", "off", "best"):
+    for heading in (
+        "model",
+        "Mbit/s",
+        "seen",
+        "plan",
+        "n",
+        "predicted",
+        "p50",
+        "p90",
+        "off",
+        "stolen",
+        "best",
+    ):
         table.add_column(heading, justify="left" if heading in {"model", "plan"} else "right")
     for row in all_rows:
         beside = [one for one in all_rows if (one.model, one.mbit_per_s) == (row.model, row.mbit_per_s)]
@@ -110,6 +127,7 @@ def table_of(all_rows: list[Row]) -> Table:
             str(row.requests),
             *(f"{_MILLI * seconds:.2f}" for seconds in (row.predicted_s, row.p50_s, row.p90_s)),
             f"{row.error:+.1%}",
+            f"{row.stolen:.0%}",
             ", ".join(marks),
         )
     return table
