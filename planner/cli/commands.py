@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from planner.cli import compare_command, diff_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
@@ -333,6 +333,9 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
         with naming_runtime_errors():
             code = _call(app.meta, tokens)
         standard_output().flush()
+    except UnusedCliTokensError as exc:
+        rest = " ".join(map(shlex.quote, exc.unused_tokens or ()))
+        return USAGE, (f"too many arguments: {one_line(rest)} (plan --help shows how)",)
     except CycloptsError as exc:
         return USAGE, (f"{one_line(str(exc))} (plan --help shows how)",)
     except (PlannerError, ProfilingError) as exc:

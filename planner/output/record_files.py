@@ -12,6 +12,14 @@ from profiling.input_files import read_input
 
 T = TypeVar("T")
 
+# File -> which folder has it, for those who give another one.
+_FOLDER_OF = {
+    "plan.json": "of a plan",
+    "manifest.json": "of a plan",
+    "models.json": "of a plan for several models",
+    "plans.json": "that `plan compare --plans K` wrote",
+    "deploy.json": "that `plan deploy` wrote",
+}
 _MOST_BYTES = 2**26  # of a JSON file, which is in memory several times while it is read
 
 
@@ -30,7 +38,9 @@ def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT)
     try:
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:
-        raise OutputError(f"{path}: {exc.strerror}") from exc
+        kind = _FOLDER_OF.get(path.name)
+        hint = f": {path.parent} is no folder {kind}" if kind and path.parent.is_dir() else ""
+        raise OutputError(f"{path}: {exc.strerror}{hint}") from exc
     format_number = decoded(text, _Format, path, record_type).format
     if format_number != readable_format:
         raise OutputError(f"{path}: format {format_number}, this version reads {readable_format}; plan again")

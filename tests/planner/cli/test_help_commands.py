@@ -51,3 +51,9 @@ def test_an_unknown_shell_is_refused(call):
     code, out, err = call("completion", "tcsh")
     assert (code, out) == (2, "")
     assert "bash" in err
+
+
+def test_what_is_too_much_is_named(call):
+    code, out, err = call("a.yaml", "b c.yaml")
+    assert (code, out) == (2, "")
+    assert err == "too many arguments: 'b c.yaml' (plan --help shows how)\n"

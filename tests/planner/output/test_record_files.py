@@ -1,0 +1,24 @@
+import pytest
+
+from planner.errors import OutputError
+from planner.hosts.deployment_record import Deployment
+from planner.output.record_files import read_record
+from planner.plan.manifest import Manifest
+
+
+@pytest.mark.parametrize(
+    ("file", "record", "folder"),
+    [("manifest.json", Manifest, "of a plan"), ("deploy.json", Deployment, "that `plan deploy` wrote")],
+)
+def test_a_folder_of_another_kind_is_told(tmp_path, file, record, folder):
+    with pytest.raises(OutputError) as told:
+        read_record(tmp_path / file, record)
+    assert str(told.value) == (
+        f"{tmp_path / file}: No such file or directory: {tmp_path} is no folder {folder}"
+    )
+
+
+def test_a_folder_that_is_not_there_is_only_that(tmp_path):
+    with pytest.raises(OutputError) as told:
+        read_record(tmp_path / "none" / "plan.json", Manifest)
+    assert str(told.value) == f"{tmp_path / 'none' / 'plan.json'}: No such file or directory"
