@@ -30,14 +30,14 @@ from planner.costs.device_profiles import latency_profile
 from planner.costs.noise_profiles import noise_model, noise_profiles
 from planner.costs.noise_saturation import TrialSetup
 from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
-from planner.deployment.mixed_precision import rebuild
+from planner.deployment.rebuild import rebuild
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
 from profiling.noise.noise_power import noise_power
-from profiling.on_device.timing import time_interleaved
+from profiling.on_device.timing_loop import time_interleaved
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX

@@ -15,8 +15,8 @@ from dataclasses import replace
 from planner.deployment.built_models import verification_target
 from planner.inputs.prepared_scenario import prepare
 from planner.plan.configuration import configuration_of
-from planner.refinement.closed_loop import LoopState, SolvedPlan
 from planner.refinement.infeasibility_text import conflict_text
+from planner.refinement.loop_state import LoopState, SolvedPlan
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
 from planner.refinement.outcome import Outcome
 from planner.refinement.plan_assembly import assemble_infeasible, assemble_plan

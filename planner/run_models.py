@@ -10,7 +10,7 @@ from planner.plan.configuration import configuration_of
 from planner.plan.plan_record import Objective, PartOf
 from planner.problem.placement_problem import Choice
 from planner.refinement.infeasibility_text import models_conflict_text
-from planner.refinement.joint_closed_loop import JointLoopState, SolvedModels, bound_best, solve_models
+from planner.refinement.joint_loop_state import JointLoopState, SolvedModels, bound_best, solve_models
 from planner.refinement.measured_models import MeasuredModels, keep_budgets
 from planner.refinement.measured_scenario import measure_scenario
 from planner.refinement.models_assembly import assemble_models

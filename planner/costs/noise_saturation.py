@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.whole_model import WholeModelPredictor
-from planner.deployment.mixed_precision import rebuild
+from planner.deployment.rebuild import rebuild
 from planner.scenario.schema import Scenario
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph

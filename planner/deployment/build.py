@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from planner.deployment.built_models import BuiltModels
 from planner.deployment.metadata import label_nodes, label_stage
-from planner.deployment.mixed_precision import rebuild
+from planner.deployment.rebuild import rebuild
 from planner.deployment.split import Placement, split, wired_tensors_of
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared

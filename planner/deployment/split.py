@@ -7,7 +7,7 @@ import networkx as nx
 import onnx
 from onnx import checker
 
-from planner.deployment.mixed_precision import quantized_tensors
+from planner.deployment.rebuild import quantized_tensors
 from planner.errors import RebuildError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import check_model

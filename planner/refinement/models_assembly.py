@@ -5,7 +5,7 @@ from planner.plan.plan_record import Objective, Plan, Predicted
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.device_visits import by_device
 from planner.problem.placement_problem import PlacementProblem
-from planner.refinement.joint_closed_loop import SolvedModels
+from planner.refinement.joint_loop_state import SolvedModels
 from planner.refinement.plan_assembly import memory_of, objective_name, solver_run
 from planner.scenario.several_models import SeveralModels
 

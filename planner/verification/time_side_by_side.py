@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from profiling.arrays import Feeds
-from profiling.on_device.timing import rounds_for, time_interleaved
+from profiling.on_device.timing_loop import rounds_for, time_interleaved
 from profiling.runtime.open_session import Runtime, open_session
 
 _SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts

@@ -12,7 +12,7 @@ from planner.user_objects import Metric
 from planner.verification.chain_check import check_chain
 from planner.verification.measure_errors import measure_errors
 from profiling.arrays import Feeds
-from profiling.on_device.timing import rounds_for, time_stages
+from profiling.on_device.timing_loop import rounds_for, time_stages
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import (
     Runtime,

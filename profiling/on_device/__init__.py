@@ -12,7 +12,7 @@ onnx_reader: reads node names and edges of an ONNX file without onnx, which old 
 processor: what the processor is, and whether its int8 kernels overflow
 robust_statistics: interquartile mean, relative interquartile range, and how often to measure
 session_options: options of ONNX Runtime's sessions: threads, optimization, traces
-timing: interleaved timing of calls and sessions
+timing_loop: interleaved timing of calls and sessions
 unit_latency: seconds of each variant as a whole, and of its kernels
 variant_sessions: what opens the models of a measurement plan
 """

@@ -22,7 +22,7 @@ from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description, int8_overflows
 from profiling.on_device.robust_statistics import relative_iqr
 from profiling.on_device.session_options import Feeds, session_runner, zero_feeds
-from profiling.on_device.timing import (
+from profiling.on_device.timing_loop import (
     least_seconds,
     rounds_for,
     time_interleaved,

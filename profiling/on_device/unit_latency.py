@@ -11,7 +11,7 @@ from typing import NamedTuple
 from profiling.on_device.kernels import KernelTimes, read_kernels
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.session_options import Feeds
-from profiling.on_device.timing import InterleavedTimer, least_seconds
+from profiling.on_device.timing_loop import InterleavedTimer, least_seconds
 from profiling.on_device.variant_sessions import Report, VariantSessions
 
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import parser
 from planned_models import plan_model
 
-from planner.deployment.mixed_precision import quantized_tensors, rebuild
+from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split
 from planner.errors import ScenarioError
 from planner.refinement.outcome import Outcome

@@ -9,7 +9,7 @@ import pytest
 from repository import ROOT
 
 from planner.cli.commands import main
-from planner.deployment.mixed_precision import quantized_tensors, rebuild
+from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.graph.unit_graph import build_graph

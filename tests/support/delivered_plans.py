@@ -7,7 +7,7 @@ from made_records import SCENARIO, made_plan
 from prepared_models import Prepared
 
 from planner.deployment.built_models import BuiltModels
-from planner.deployment.mixed_precision import rebuild
+from planner.deployment.rebuild import rebuild
 from planner.deployment.split import Placement, split
 from planner.plan.plan_record import Plan
 from profiling.precision import Precision

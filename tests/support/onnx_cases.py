@@ -14,7 +14,7 @@ import onnx
 from onnx import numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
-from planner.deployment.mixed_precision import rebuild
+from planner.deployment.rebuild import rebuild
 from planner.deployment.split import Placement, split
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.arrays import Feeds

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import checker
 
-from planner.deployment.mixed_precision import quantized_tensors, rebuild
+from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split, wired_tensors_of
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.on_device.session_options import Optimization

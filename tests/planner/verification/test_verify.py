@@ -4,7 +4,7 @@ import pytest
 from onnx import parser
 
 from planner.deployment.built_models import VerificationTarget
-from planner.deployment.mixed_precision import rebuild
+from planner.deployment.rebuild import rebuild
 from planner.deployment.split import Placement, split
 from planner.inputs.dataset import Dataset
 from planner.verification.chain_check import check_chain

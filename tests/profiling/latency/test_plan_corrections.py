@@ -6,7 +6,7 @@ import pytest
 
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
-from planner.deployment.mixed_precision import rebuild
+from planner.deployment.rebuild import rebuild
 from planner.scenario.validation import check_scenario
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.latency.plan_corrections import apply_corrections

@@ -10,7 +10,7 @@ import pytest
 from planned_models import plan_model
 from prepared_models import Prepared
 
-from planner.deployment.mixed_precision import quantized_tensors, rebuild
+from planner.deployment.rebuild import quantized_tensors, rebuild
 from profiling.noise.measure_noise import measure_noise, scale_to_int16
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.kernels import read_op_types

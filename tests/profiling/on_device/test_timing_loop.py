@@ -1,7 +1,7 @@
 import pytest
 
 from profiling.latency.stage_cuts import stage_models
-from profiling.on_device.timing import (
+from profiling.on_device.timing_loop import (
     InterleavedRuns,
     InterleavedTimer,
     rounds_for,

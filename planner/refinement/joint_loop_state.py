@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
-from planner.refinement.closed_loop import (
+from planner.refinement.loop_state import (
     MOST_ROUNDS,
     LoopState,
     Solved,

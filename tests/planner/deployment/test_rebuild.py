@@ -3,7 +3,7 @@ import onnx
 import pytest
 from onnx import TensorProto, checker
 
-from planner.deployment.mixed_precision import quantized_tensors, rebuild
+from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.errors import RebuildError
 from profiling.graph.unit_graph import with_obstacles
 from profiling.on_device.session_options import Optimization

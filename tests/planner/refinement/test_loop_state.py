@@ -7,9 +7,9 @@ from planned_models import plan_model, scenario_around
 
 from planner import run
 from planner.inputs.prepared_scenario import prepare
-from planner.refinement import closed_loop as loop
+from planner.refinement import loop_state as loop
 from planner.refinement import measured_scenario
-from planner.refinement.closed_loop import MOST_ROUNDS, LoopState
+from planner.refinement.loop_state import MOST_ROUNDS, LoopState
 from planner.refinement.measured_scenario import measure_scenario
 from planner.verification.time_in_place import time_in_place
 from profiling.precision import Precision
