@@ -1,8 +1,8 @@
 """Solve, try out, solve again: the search over noise limits and the closed loop.
 
-loop_state: plans timed in place, and solved for again with the costs that they showed
 infeasibility_text: a conflict of budgets in the scenario's own keys and units
 joint_loop_state: the closed loop for several models
+loop_state: plans timed in place, and solved for again with the costs that they showed
 measured_models: several measured scenarios, and the search for their noise limits
 measured_scenario: a prepared scenario with its profiles, noise and noise model
 models_assembly: solve result of several models -> models.json
