@@ -28,7 +28,7 @@ from planner.hosts.requests.request_times import SpanKind, request_times
 from planner.verification.stage_chain import same_bits
 
 _LONG_S = 60.0  # far more than a request takes on a busy machine
-_SLOW = 1e-4  # of the planned device: its stage takes tenths of a second
+_SLOW_S = 0.5  # planned, of a stage
 SAMPLES = hosted_samples(8)
 
 
@@ -145,7 +145,7 @@ def test_a_host_that_is_killed_and_started_again_costs_no_request(plan, tmp_path
 
 
 def test_a_request_that_a_lost_host_had_is_answered_by_a_second_attempt(tmp_path):
-    folder = hosted_plan(tmp_path / "plan", speedup=_SLOW)
+    folder = hosted_plan(tmp_path / "plan", server_s=_SLOW_S)
     with RunningHosts(folder, tmp_path / "deploy", DEVICES) as running:
         running.start("camera", "gateway")
         running.start("server", options=("--paced",))
@@ -160,7 +160,7 @@ def test_a_request_that_a_lost_host_had_is_answered_by_a_second_attempt(tmp_path
 
 
 def test_a_stage_that_is_slower_than_the_deadline_is_reported_in_time(tmp_path):
-    folder = hosted_plan(tmp_path / "plan", speedup=_SLOW)
+    folder = hosted_plan(tmp_path / "plan", server_s=_SLOW_S)
     with RunningHosts(folder, tmp_path / "deploy", DEVICES) as running:
         running.start("camera", "gateway")
         running.start("server", options=("--paced",))
@@ -173,7 +173,7 @@ def test_a_stage_that_is_slower_than_the_deadline_is_reported_in_time(tmp_path):
 
 
 def test_a_client_that_leaves_takes_its_requests_and_its_memory_with_it(tmp_path):
-    folder = hosted_plan(tmp_path / "plan", speedup=_SLOW)
+    folder = hosted_plan(tmp_path / "plan", server_s=_SLOW_S)
     with RunningHosts(folder, tmp_path / "deploy", DEVICES) as running:
         running.start("camera", "gateway")
         running.start("server", options=("--paced",))
