@@ -19,6 +19,16 @@ class Engine(StrEnum):
     RAY = "ray"
 
 
+InputFile = Annotated[
+    Path,
+    Parameter(
+        name="--input",
+        help=".npz with one array per input, a folder of pictures, or one, or a scenario: "
+        "its evaluation samples.",
+    ),
+]
+
+
 def examples(*lines: str) -> str:
     """Return what stands below a command's options; in a docstring it would be taken for a section."""
     return "\n".join(("Example:" if len(lines) == 1 else "Examples:", "", "```", *lines, "```"))

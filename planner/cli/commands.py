@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from planner.cli import compare_command, diff_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
-from planner.cli.command_parameters import Json, Settings, examples, whole_number
+from planner.cli.command_parameters import InputFile, Json, Settings, examples, whole_number
 from planner.cli.compare_command import compare
 from planner.cli.deployment_commands import DEPLOYMENT_COMMANDS
 from planner.cli.diff_command import diff
@@ -180,14 +180,7 @@ def run(
     folder: Annotated[Path, Parameter(help="A plan folder.")],
     /,
     *,
-    input_file: Annotated[
-        Path,
-        Parameter(
-            name="--input",
-            help=".npz with one array per input, a folder of pictures, or one, or a scenario: "
-            "its evaluation samples.",
-        ),
-    ],
+    input_file: InputFile,
     output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
     stage: Annotated[
         int | None, Parameter(converter=whole_number, help="Run only this stage, on its device.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from planner.cli.command_parameters import Engine, Json, examples
+from planner.cli.command_parameters import Engine, InputFile, Json, examples
 from planner.cli.exit_codes import USAGE
 from planner.cli.process.terminal import fail
 
@@ -50,14 +50,7 @@ def request(
     folder: Annotated[Path, Parameter(help="What `plan deploy` wrote.")],
     /,
     *,
-    input_file: Annotated[
-        Path,
-        Parameter(
-            name="--input",
-            help=".npz with one array per input, a folder of pictures, or one, or a scenario: "
-            "its evaluation samples.",
-        ),
-    ],
+    input_file: InputFile,
     output_file: Annotated[Path | None, Parameter(name="--output", help=".npz to write.")] = None,
     rate: Annotated[
         float | None, Parameter(help="Requests per second; default: each when the one before has ended.")

@@ -99,8 +99,8 @@ def read_profiles(folder: Path) -> dict[str, Profile]:
     OutputError
         If the file holds something else.
     """
-    path = (folder if folder.is_dir() else folder.parent) / PROFILE
-    return decoded(path.read_bytes(), dict[str, Profile], path, Profile) if path.is_file() else {}
+    path = profile_beside(folder if folder.is_dir() else folder.parent)
+    return {} if path is None else decoded(path.read_bytes(), dict[str, Profile], path, Profile)
 
 
 @contextmanager

@@ -258,7 +258,8 @@ class Plan(Record, frozen=True, kw_only=True):
 
     `quantization` names each device's scheme; `scenario` is the resolved scenario; `calibration_sha256`
     is a hash of the samples that chose the ranges, since other samples would give other models.
-    `single_device` has a row for each device that can run the whole model, to compare the plan with.
+    `single_device` has a row for each device that can run the whole model, to compare the plan with; of
+    several models there is none.
     `too_few_samples` says what more samples would allow: `status` speaks of what these could show.
     """
 

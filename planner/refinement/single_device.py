@@ -10,8 +10,6 @@ from planner.problem.quantities import CostMetric, Quantity
 from planner.problem.uniform_choices import one_device_choices
 from profiling.precision import Precision
 
-_OF_LINKS = (CostMetric.TRAFFIC,)
-
 
 def single_device_rows(problem: PlacementProblem) -> tuple[SingleDevice, ...]:
     """Return a row for each device that can run everything, in the precision that is best there.
@@ -51,5 +49,5 @@ def _broken(problem: PlacementProblem, cost: Cost) -> Iterator[str]:
 def _name(problem: PlacementProblem, quantity: Quantity) -> str:
     if quantity.of is None:
         return quantity.metric.value
-    parts = problem.links if quantity.metric in _OF_LINKS else problem.devices
+    parts = problem.links if quantity.metric is CostMetric.TRAFFIC else problem.devices
     return f"{quantity.metric.value} of {parts[quantity.of].name}"

@@ -125,7 +125,7 @@ def _title(plan: Plan, name: str, formatted: FormattedValues) -> str:
 
 def _single_device_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     """Yield what everything on one device would cost."""
-    for n, row in enumerate(plan.single_device if plan.part_of is None else ()):
+    for n, row in enumerate(plan.single_device):
         latency = formatted("ms", "single_device", n, "latency_s")
         yield row.device, row.precision.value, ", ".join(row.broken) or "nothing", latency
 

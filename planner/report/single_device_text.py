@@ -15,7 +15,7 @@ def best_single_device(plan: Plan) -> SingleDevice | None:
 def against_single_device(plan: Plan) -> str:
     """Return how a plan compares with the best single device, as the end of a sentence; "" if not known."""
     best, value = best_single_device(plan), plan.objective.value
-    if not plan.single_device or plan.part_of is not None or not value:
+    if not plan.single_device or not value:
         return ""
     if best is None:
         return "no device keeps the budgets alone"

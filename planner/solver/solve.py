@@ -305,7 +305,7 @@ class _Search:
         Programs for makespans bound so little that branches are sooner done.
         """
         option_bounds = root.bound.option_bounds
-        if self._serial is not None or not option_bounds:
+        if self._choice is None or self._serial is not None or not option_bounds:
             return 0.0
         if _count_within(option_bounds, self._objective) > _FEW:
             return 0.0

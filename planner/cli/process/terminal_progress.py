@@ -53,10 +53,8 @@ class _HowFar(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return it as text."""
-        total = int(task.total or 0)
-        counts = [f"{int(task.completed)} of {total}"] if total > 1 else []
-        left = [f"about {task.time_remaining:.0f} s left"] if counts and task.time_remaining else []
-        return Text(", ".join([*counts, *left, f"{_seconds_since(self._began_s)} in all"]))
+        done, total = int(task.completed), int(task.total or 0)
+        return Text(", ".join(_how_far(done, total, task.time_remaining or 0.0, self._began_s)))
 
 
 @contextmanager
@@ -122,10 +120,12 @@ def _step_text(step: _Step, began_s: float) -> str:
     """Return a step as a line: how far it is, what is left of it at this pace, and the time of all so far."""
     taken_s = time.monotonic() - step.began_s
     left_s = taken_s / step.done * (step.total - step.done) if step.done else 0.0
-    text = f"{step.what}: {step.done} of {step.total}" if step.total > 1 else step.what
-    left = f", about {left_s:.0f} s left" if left_s else ""
-    return f"{text}{left}, {_seconds_since(began_s)} in all"
+    parts = _how_far(step.done, step.total, left_s, began_s)
+    return f"{step.what}: {', '.join(parts)}" if step.total > 1 else f"{step.what}, {', '.join(parts)}"
 
 
-def _seconds_since(began_s: float) -> str:
-    return f"{time.monotonic() - began_s:.0f} s"
+def _how_far(done: int, total: int, left_s: float, began_s: float) -> list[str]:
+    """Return how far a step is, about how long it still takes, and how long everything took so far."""
+    counts = [f"{done} of {total}"] if total > 1 else []
+    left = [f"about {left_s:.0f} s left"] if counts and left_s else []
+    return [*counts, *left, f"{time.monotonic() - began_s:.0f} s in all"]

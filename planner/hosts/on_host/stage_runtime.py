@@ -89,11 +89,6 @@ class PacedStage:
         return outputs
 
 
-def zeros_for(stage: HostedStage) -> dict[str, Any]:
-    """Return inputs of a stage that are all zero."""
-    return {spec.name: np.zeros(spec.shape, dtype=spec.dtype) for spec in stage.inputs}
-
-
 def version_difference(runtime: RuntimeSpec) -> str | None:
     """Return in which way the runtime here is not the version that was planned with, and what to do; or None.
 
@@ -151,8 +146,9 @@ def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRu
         If it cannot be opened or run.
     """
     opened = OnnxRuntimeStage(folder, stage, runtime)
+    zeros = {spec.name: np.zeros(spec.shape, dtype=spec.dtype) for spec in stage.inputs}
     try:
-        opened.run(zeros_for(stage))
+        opened.run(zeros)
     except Exception as exc:  # see above
         raise HostManifestError(f"{stage.files[0].file}: does not run: {exc}") from exc
     return opened

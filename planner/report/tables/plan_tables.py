@@ -22,7 +22,7 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
     sizes = [line(text) for text in _compressed_lines(plan, manifest)]
     few = [part for doubt in plan.too_few_samples for part in (line(too_few_text(doubt)), "")]
-    single = [_single_device_table(plan)] if plan.single_device and plan.part_of is None else []
+    single = [_single_device_table(plan)] if plan.single_device else []
     costs: list[RenderableType] = [_costs_table(plan), *sizes, *single]
     return Group(_stages_table(plan, manifest), *few, *cuts, *costs, *_check_lines(plan))
 

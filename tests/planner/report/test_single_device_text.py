@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from made_records import made_plan
 
-from planner.plan.plan_record import Objective, PartOf, SingleDevice
+from planner.plan.plan_record import Objective, SingleDevice
 from planner.report.single_device_text import against_single_device, best_single_device
 from profiling.precision import Precision
 
@@ -43,7 +43,5 @@ def test_where_no_device_keeps_the_budgets_that_is_said():
     assert against_single_device(plan_of(1.0, row("a", 0.5, "noise"))) == "no device keeps the budgets alone"
 
 
-def test_nothing_is_said_of_what_is_not_known_or_of_one_of_several_models():
+def test_nothing_is_said_of_what_is_not_known():
     assert against_single_device(plan_of(1.0)) == ""
-    part = PartOf(model="m", models=("m", "n"), share=0.5)
-    assert against_single_device(plan_of(1.0, row("a", 2.0), part_of=part)) == ""
