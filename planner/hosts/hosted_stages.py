@@ -42,6 +42,8 @@ def copy_stage(source: Path, target: Path, stage: StageEntry, planned_s: float =
 def planned_seconds(stages: Sequence[StageEntry], compute_s: Mapping[str, float]) -> dict[int, float]:
     """Return stage's number -> seconds by the plan: a device's are shared out by units among its stages.
 
+    Where no stage of a device has a unit, as they only change formats, each has an equal share.
+
     Parameters
     ----------
     compute_s
@@ -50,9 +52,10 @@ def planned_seconds(stages: Sequence[StageEntry], compute_s: Mapping[str, float]
     units: Counter[str] = Counter()
     for stage in stages:
         units[stage.device] += stage.units
+    count = Counter(stage.device for stage in stages)
     return {
         stage.number: compute_s.get(stage.device, 0.0)
-        * (stage.units / units[stage.device] if units[stage.device] else 1.0)
+        * (stage.units / units[stage.device] if units[stage.device] else 1 / count[stage.device])
         for stage in stages
     }
 
