@@ -77,3 +77,13 @@ class ClockOffset:
     def best(self) -> Exchange | None:
         """The exchange with the shortest way, of the latest ones; None before the first."""
         return min(self._exchanges, key=lambda seen: seen.round_trip_s, default=None)
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """What an empty message takes there and back, of the latest ones; None before the first.
+
+        The lower quartile: the shortest way tells the clocks best, but other messages cannot count on it,
+        and the slower half may have waited behind them.
+        """
+        ordered = sorted(seen.round_trip_s for seen in self._exchanges)
+        return ordered[len(ordered) // 4] if ordered else None

@@ -16,7 +16,7 @@ from planner.hosts.on_host.network import PING, Network, Outcome
 from planner.hosts.on_host.status import LinkSeen
 
 _LOG = logging.getLogger(__name__)
-_PINGS_AT_ONCE, _PING_S, _PROBE_S = 4, 2.0, 20.0
+_PINGS_AT_ONCE, _PROBE_PINGS, _PING_S, _PROBE_S = 4, 16, 2.0, 20.0
 
 
 @dataclass
@@ -64,9 +64,13 @@ class Neighbours:
                 neighbour.link.add(Transfer(size_bytes, ended_s - seconds, ended_s, round_trip_s))
 
     def probe(self, network: Network, order: bytes) -> None:
-        """Measure the connections to the neighbours that an order names, one at a time."""
+        """Measure the connections to the neighbours that an order names, one at a time.
+
+        Empty messages go first: a host that has just begun has not yet seen how long one takes.
+        """
         for name in probed_neighbours(order, list(self._known)):
             with self._probing:
+                self._ping(network, name, _PROBE_PINGS)
                 bytes_per_s = probe_link(partial(_probe, network, name))
             if bytes_per_s is not None:
                 with self._lock:
@@ -75,11 +79,8 @@ class Neighbours:
     def ping(self, network: Network) -> None:
         """Look how far the clocks of those who are there are apart from ours."""
         for name, neighbour in self._known.items():
-            for _ in range(_PINGS_AT_ONCE):
-                seen = _ping(network, name) if neighbour.is_there else None
-                if seen is not None:
-                    with self._lock:
-                        neighbour.clock.add(seen)
+            if neighbour.is_there:
+                self._ping(network, name, _PINGS_AT_ONCE)
 
     def record(self, queue: Callable[[str], int]) -> dict[str, object]:
         """Return name -> what is known, for JSON; `queue` says how many messages wait for a neighbour."""
@@ -88,19 +89,27 @@ class Neighbours:
                 name: {
                     "there": neighbour.is_there,
                     **neighbour.link.record(),
-                    "round_trip_s": None if (best := neighbour.clock.best) is None else best.round_trip_s,
-                    "clock_offset_s": None if best is None else best.offset_s,
+                    "round_trip_s": neighbour.clock.round_trip_s,
+                    "clock_offset_s": None if (best := neighbour.clock.best) is None else best.offset_s,
                     "queue": queue(name),
                 }
                 for name, neighbour in self._known.items()
             }
+
+    def _ping(self, network: Network, name: str, count: int) -> None:
+        for _ in range(count):
+            seen = _pinged(network, name)
+            if seen is None:
+                return
+            with self._lock:
+                self._known[name].clock.add(seen)
 
 
 def _probe(network: Network, name: str, content: bytes) -> bool:
     return network.send(name, PING, b"", content, _PROBE_S).outcome is Outcome.ACCEPTED
 
 
-def _ping(network: Network, name: str) -> Exchange | None:
+def _pinged(network: Network, name: str) -> Exchange | None:
     sent_ns = time.time_ns()
     reply = network.send(name, PING, b"", b"", _PING_S)
     received_ns = time.time_ns()

@@ -35,8 +35,20 @@ def test_of_clocks_an_hour_apart_the_quickest_of_the_latest_messages_is_believed
     assert abs(clock.best.offset_s - 3600) <= clock.best.round_trip_s / 2 + 1e-6
 
 
+@given(st.lists(st.tuples(times, times, times), min_size=1, max_size=60))
+def test_a_quarter_of_the_latest_empty_messages_are_quicker_than_the_round_trip(ways):
+    clock = ClockOffset()
+    for way in ways:
+        clock.add(seen(0, *way))
+    latest = [seen(0, *way).round_trip_s for way in ways[-32:]]
+    assert clock.round_trip_s in latest
+    assert sum(one < clock.round_trip_s for one in latest) <= len(latest) / 4
+    assert sum(one <= clock.round_trip_s for one in latest) > len(latest) / 4
+
+
 def test_nothing_is_known_before_the_first_message():
     assert ClockOffset().best is None
+    assert ClockOffset().round_trip_s is None
 
 
 @pytest.mark.parametrize("data", [b"", b"3", b"[1, 2]", bytes(15), bytes(17)])

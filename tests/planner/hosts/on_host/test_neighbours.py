@@ -104,6 +104,14 @@ def test_the_neighbours_that_an_order_names_are_probed(order, names):
     assert all(rows[name]["messages"] == 0 for name in rows)
 
 
+def test_a_probe_tells_the_round_trip_too_of_who_has_not_been_looked_at_before():
+    neighbours = Neighbours(["a", "b"], 0)
+    neighbours.probe(Wire({"a": 5.0}), b"*")
+    rows = record(neighbours)
+    assert rows["a"]["round_trip_s"] >= 0
+    assert rows["b"]["round_trip_s"] is None
+
+
 def test_a_probe_that_does_not_get_through_leaves_what_was_seen():
     neighbours = Neighbours(["a", "b"], 0)
     neighbours.accepted("a", MIB, 0.5)
