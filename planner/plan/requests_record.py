@@ -43,6 +43,7 @@ class PlanRequests(Record, frozen=True, kw_only=True):
     answered: int
     latency: Percentiles | None
     predicted_latency_s: float | None
+    overhead: Percentiles | None = None
     parts: tuple[PartTimes, ...] = ()
 
 
@@ -88,6 +89,8 @@ class RequestsRecord(Record, frozen=True, kw_only=True):
     latency, predicted_latency_s
         From a request's last input at the source to its last output at the sink; where the prediction depends
         on a bandwidth that changed meanwhile, the median of the predictions.
+    overhead
+        Of the latency, the time in which no stage ran and no tensor was on its way; plans leave it out.
     round_trip
         From sending it to having the answer, where it was asked.
     retried
@@ -116,6 +119,7 @@ class RequestsRecord(Record, frozen=True, kw_only=True):
     predicted_latency_s: float | None
     predicted_per_s: float | None
     round_trip: Percentiles | None
+    overhead: Percentiles | None = None
     message_bytes: int | None = None
     incomplete_events: int = 0
     parts: tuple[PartTimes, ...] = ()

@@ -153,6 +153,7 @@ def requests_record(
         requests_per_s=len(answers) / seconds if seconds else 0.0,
         latency=percentiles([one.latency_s for one in times]),
         predicted_latency_s=None if only is None else only.predicted_latency_s,
+        overhead=None if only is None else only.overhead,
         predicted_per_s=None if only is None else client.deployment.plans[0].costs.throughput_per_s,
         round_trip=percentiles([answer.seconds for answer in answers]),
         message_bytes=client.message_bytes,
@@ -196,6 +197,7 @@ def _plan_requests(client: RequestClient, number: int, runs: Sequence[_Run]) -> 
         answered=len(runs),
         latency=percentiles([times.latency_s for times in _known(runs)]),
         predicted_latency_s=float(np.median(known)) if known else None,
+        overhead=percentiles([times.overhead_s for times in _known(runs)]),
         parts=tuple(_parts(client, number, runs)),
     )
 

@@ -51,10 +51,13 @@ class RequestTimes:
     ----------
     latency_s
         From its last input at the source to its last output at the sink.
+    overhead_s
+        Of it, the time in which no stage ran and no tensor was on its way: what hosts take for themselves.
     """
 
     latency_s: float
     spans: tuple[Span, ...]
+    overhead_s: float = 0.0
 
 
 def request_times(
@@ -94,7 +97,30 @@ def request_times(
     ]
     if not began or not ended:
         raise HostError("the hosts did not tell when the request began and ended")
-    return RequestTimes(max(ended) - max(began), tuple(spans))
+    begin_s, end_s = max(began), max(ended)
+    busy_s = _covered_s([*_stages_and_ways(spans)], begin_s, end_s)
+    return RequestTimes(end_s - begin_s, tuple(spans), end_s - begin_s - busy_s)
+
+
+def _stages_and_ways(spans: Sequence[Span]) -> Iterator[tuple[float, float]]:
+    """Yield when each span began and ended; a host that hands a tensor on belongs to the tensor's way."""
+    handed_on = {(span.subject, span.device): span for span in spans if span.kind is SpanKind.LINK}
+    for span in spans:
+        yield span.begin_s, span.end_s
+        after = handed_on.get((span.subject, span.other))
+        if span.kind is SpanKind.LINK and after is not None:
+            yield span.begin_s, after.end_s
+
+
+def _covered_s(intervals: Sequence[tuple[float, float]], begin_s: float, end_s: float) -> float:
+    """Return how much of a time lies in at least one interval."""
+    covered_s, until_s = 0.0, begin_s
+    for interval in sorted(intervals):
+        first_s, last_s = max(interval[0], until_s), min(interval[1], end_s)
+        if last_s > first_s:
+            covered_s += last_s - first_s
+            until_s = last_s
+    return covered_s
 
 
 def _spans(told: Mapping[tuple[str, str, str, str], float]) -> Iterator[Span]:

@@ -29,20 +29,22 @@ def requests_table(record: RequestsRecord) -> RenderableType:
     )
     if record.latency is not None:
         table.add_row("latency of one request", "", *_cells(record.predicted_latency_s, record.latency))
-    _add_parts(table, record.parts)
+    _add_parts(table, record.parts, record.overhead)
     for plan in record.plans:
         if plan.latency is not None:
             name = f"{plan.plan}: latency of one request"
             table.add_row(name, "", *_cells(plan.predicted_latency_s, plan.latency))
-            _add_parts(table, plan.parts)
+            _add_parts(table, plan.parts, plan.overhead)
     if record.round_trip is not None:
         table.add_row("there and back", "", *_cells(None, record.round_trip))
     return Group(table, *(line(text) for text in _summary(record)))
 
 
-def _add_parts(table: PlainTable, parts: Sequence[PartTimes]) -> None:
+def _add_parts(table: PlainTable, parts: Sequence[PartTimes], overhead: Percentiles | None) -> None:
     for part in parts:
         table.add_row(short_name(part.part), " > ".join(part.way), *_cells(part.predicted_s, part.measured))
+    if overhead is not None:
+        table.add_row("overhead", "hosts", *_cells(None, overhead))
 
 
 def deviation_lines(deviations: Sequence[Deviation], folder: str) -> list[str]:

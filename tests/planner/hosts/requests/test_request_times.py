@@ -42,6 +42,7 @@ def test_parts_are_told_whatever_the_clocks_and_the_order(offset_ns, random):
     random.shuffle(told)
     times = request_times(told, made_manifest(), {"camera": 0.0, "server": offset_ns / 1e9})
     assert times.latency_s == pytest.approx(0.015, abs=1e-5)
+    assert times.overhead_s == pytest.approx(0.004, abs=1e-5)
     found = [(span.kind, span.subject, span.device, round(span.seconds * 1000)) for span in times.spans]
     assert found == [
         (SpanKind.STAGE, "0", "camera", 2),
@@ -54,6 +55,24 @@ def test_parts_are_told_whatever_the_clocks_and_the_order(offset_ns, random):
 def test_a_sink_elsewhere_ends_a_request_where_its_stage_ends():
     manifest = msgspec.structs.replace(made_manifest(), sink="server")
     assert request_times(events(), manifest, {}).latency_s == pytest.approx(0.013, abs=1e-5)
+
+
+def test_handing_a_tensor_on_belongs_to_its_way_and_parallel_work_counts_once():
+    told = [
+        Event("received", "camera", "x", "client-1", 0),
+        Event("sent", "camera", "x", "gateway", 1 * MS),
+        Event("started", "camera", "0", "", 2 * MS),
+        Event("received", "gateway", "x", "camera", 3 * MS),
+        Event("sent", "gateway", "x", "server", 5 * MS),
+        Event("finished", "camera", "0", "", 7 * MS),
+        Event("received", "server", "x", "gateway", 8 * MS),
+        Event("sent", "camera", "y", "gateway", 30 * MS),  # what ends after the answer counts until it
+        Event("received", "camera", "y", "server", 10 * MS),
+        Event("received", "gateway", "y", "camera", 31 * MS),
+    ]
+    times = request_times(told, made_manifest(), {})
+    assert times.latency_s == pytest.approx(0.010)
+    assert times.overhead_s == pytest.approx(0.001 + 0.002)
 
 
 def test_events_that_are_missing_are_no_times():

@@ -28,6 +28,7 @@ RECORD = RequestsRecord(
     predicted_latency_s=0.02,
     predicted_per_s=61.3,
     round_trip=times(0.0321),
+    overhead=times(0.0019),
     message_bytes=58,
     incomplete_events=2,
     parts=(
@@ -76,6 +77,7 @@ def test_requests_are_told_beside_the_plan(width):
     assert all(len(row) <= width for row in text.splitlines())
     for number in ("20.00", "21.70", "23.87", "43.40", "+8.5%", "5.00", "+25.0%", "11.10", "+11.0%", "1.20"):
         assert number in text
+    assert "1.90" in text.partition("overhead")[2]
     assert "200 of 203 requests answered, 50.0 per second; 7 were sent again" in text
     assert "61.3 per second" in text
     assert "3 failed: server: it has gone" in text
