@@ -8,6 +8,7 @@ pareto_front: Pareto fronts by epsilon-constraints
 pipeline_dp: the best plan of consecutive stages, by dynamic programming over sets of finished units
 pipeline_ideals: the sets of units that a pipeline can have finished between two stages
 pipeline_loads: what stages load: devices and links
+pipeline_passes: the same where units of several passes, forward and backward, share devices
 pipeline_precisions: options of less noise for units that stay on their devices
 process_pool: a map over processes, which end at once when the work is interrupted
 quiet_highs: HiGHS on one thread and without a word, whatever else has run it in this process

@@ -37,6 +37,7 @@ from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
 from planner.solver.pipeline_ideals import finished_sets
+from planner.solver.pipeline_passes import best_passes
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation where no plan is known: most is left for programs
+_PASSES_SHARE = 0.1  # of the time limit, for the best plan of one stage per device and pass
 _PIPELINE_SHARE = 0.2  # of the time limit, for the best plan of one stage per device
 _SEQUENCE_SHARE = 0.45  # of the time limit, for the plan of least latency where a makespan is minimised
 _SEQUENCE_GAP = 2e-3  # at which that may end
@@ -184,6 +186,9 @@ class _Search:
         """
         if PERIOD not in self._problem.quantities:
             return 0.0
+        in_passes = best_passes(self._problem, _PASSES_SHARE * self._options.time_limit_s, self._clock)
+        if in_passes is not None:
+            self._try(in_passes)
         sets = finished_sets(self._problem)
         if not sets.are_all:
             self._construct_first()
