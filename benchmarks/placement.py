@@ -1,6 +1,6 @@
 """Published placement workloads as PROBLEM.json.
 
-python benchmarks/placement.py FILE.json [throughput | latency | training] > problem.json
+python benchmarks/placement.py FILE.json [throughput | latency | training | revisited] > problem.json
 plan solve problem.json
 """
 
@@ -72,11 +72,25 @@ def latency_problem(workload: dict) -> dict:
 
 
 def training_problem(workload: dict) -> dict:
-    """Return a workload with a forward and a backward pass, each contiguous on each device."""
+    """Return a workload with a forward and a backward pass, each contiguous on each device.
+
+    No edge of the files leads from one pass to the other, and those of the backward pass point ahead as those
+    of the forward pass do. So a path meets a device in one pass only, and one visit is contiguous in each.
+    """
+    return placement_problem(workload)
+
+
+def revisited_problem(workload: dict) -> dict:
+    """Return a workload whose passes may each be on a device twice: more plans than the published ones."""
     return placement_problem(workload, visits_of_cpu=2, visits_of_accelerator=2)
 
 
-STATED = {"throughput": placement_problem, "latency": latency_problem, "training": training_problem}
+STATED = {
+    "throughput": placement_problem,
+    "latency": latency_problem,
+    "training": training_problem,
+    "revisited": revisited_problem,
+}
 
 
 def _options(node: dict, accelerators: list[str], processors: list[str]) -> list[dict]:

@@ -25,6 +25,7 @@ from planner.solver.confirmation import (
 )
 from planner.solver.device_order import DeviceOrder, implied_order
 from planner.solver.heuristics.construct import construct
+from planner.solver.heuristics.filled_devices import filled_devices
 from planner.solver.heuristics.local_search import improve
 from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, branch
@@ -166,6 +167,8 @@ class _Search:
             return self._result(bound_of_loads)
         self._construct_first()
         if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
+            for choice in filled_devices(self._problem):
+                self._try(choice)
             self._start_in_sequence()
         if not self._is_affordable(_TABLES_RATIO):
             self._improve()

@@ -65,8 +65,20 @@ def test_a_single_sample_takes_what_the_published_rules_say(devices, latency_s):
     assert evaluate(problem, placed(problem, *devices)).objective == pytest.approx(latency_s)
 
 
-def test_training_lets_each_device_come_back_for_the_backward_pass():
-    problem = stated("training", WORKLOAD)
+def test_passes_that_no_edge_joins_are_each_contiguous_on_a_device():
+    apart = [edge for edge in WORKLOAD["edges"] if edge["sourceId"] == 1 and edge["destId"] == 2]
+    back = [{"sourceId": 3, "destId": 4, "cost": 0.3, "size": 1.0}]
+    colours = {1: 0, 2: 1, 3: 0, 4: 1}
+    nodes = [node | {"colorClass": colours[node["id"]]} for node in WORKLOAD["nodes"]]
+    problem = stated("training", WORKLOAD | {"edges": apart + back, "nodes": nodes})
+    assert len(problem.devices) == 2 + 8
+    cost = evaluate(problem, placed(problem, "fpga0", "fpga1", "fpga0", "fpga1"))
+    assert cost.order is not None
+    assert cost.objective == pytest.approx(max(1.0 + 3.0, 2.0 + 4.0) + 0.1 + 0.3)
+
+
+def test_devices_that_are_revisited_come_back_for_the_backward_pass():
+    problem = stated("revisited", WORKLOAD)
     cost = evaluate(problem, placed(problem, "fpga0", "fpga1", "fpga0 again", "fpga1 again"))
     assert cost.order is not None
     # 1 and 3 work, and send what 2 and 4 read; 2 and 4 work, and receive it.

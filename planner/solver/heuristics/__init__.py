@@ -2,6 +2,7 @@
 
 construct: a first plan within the limits
 device_segments: plans of one segment of units after another, at given prices
+filled_devices: plans that fill one device after the other
 incremental_evaluation: the cost of a choice, kept up to date while options change
 local_search: a better plan by changes of units, segments and wires
 nearby_options: where an integer program looks for a better plan
