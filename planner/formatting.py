@@ -35,6 +35,17 @@ def size_text(size_bytes: int) -> str:
     return f"{size_bytes / _GIBI:.2f} GiB"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "plan"), counted(3, "plan")
+    ('1 plan', '3 plans')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def short_name(name: str) -> str:
     """Return the end of a converter's long tensor name, which tells it from others.
 

@@ -75,5 +75,5 @@ def input_shape(text: str) -> tuple[str, tuple[int, ...]]:
     name, _, numbers = text.rpartition("=")
     parts = numbers.split(",")
     if not name or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise ScenarioError(f"--shape {text}: write NAME=1,3,224,224")
+        raise ScenarioError(f"--shape {text}: write NAME=1,3,224,224, each dimension at least 1")
     return name, tuple(int(part) for part in parts)

@@ -30,6 +30,7 @@ from planner.cli.process.terminal import fail, print_text, terminal
 from planner.cli.process.terminal_progress import terminal_progress
 from planner.cli.profile_command import profile
 from planner.errors import PlannerError, UsageError
+from planner.formatting import counted
 from planner.json_record import to_json
 from planner.plan.manifest import REPORT
 from planner.report.tables.table_style import line
@@ -144,7 +145,7 @@ def export(
     with terminal_progress() as progress:
         built = export_plan(saved, progress)
         write_export(saved, built, out, profile_beside(plan_file.parent))
-    print_text(shown(f"{len(built.stages)} stages written to {out}"))
+    print_text(shown(f"{counted(len(built.stages), 'stage')} written to {out}"))
     return OK
 
 

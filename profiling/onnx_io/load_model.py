@@ -197,8 +197,11 @@ def _read(path: Path) -> onnx.ModelProto:
         model = read_model(path)
     except (*_UNREADABLE, OSError, ValueError) as exc:
         raise ModelError(f"model: {path} is not an ONNX file ({one_line(str(exc))})") from exc
-    if not model.graph.node or not model.graph.output:
+    if not model.graph.node and not model.graph.output:
         raise ModelError(f"model: {path} is not an ONNX model: its graph is empty")
+    for what, part in (("nodes", model.graph.node), ("outputs", model.graph.output)):
+        if not part:
+            raise ModelError(f"model: {path}: its graph has no {what}")
     try:
         check_model(model)
     except (checker.ValidationError, UnicodeDecodeError) as exc:  # the latter of names that are no text

@@ -263,8 +263,8 @@ def sequence(model: onnx.ModelProto) -> None:
 
 
 MODELS = {
-    "no nodes": (lambda m: m.graph.ClearField("node"), "its graph is empty"),
-    "no outputs": (lambda m: m.graph.ClearField("output"), "its graph is empty"),
+    "no nodes": (lambda m: m.graph.ClearField("node"), "its graph has no nodes"),
+    "no outputs": (lambda m: m.graph.ClearField("output"), "its graph has no outputs"),
     "missing input": (node(0, input="nowhere"), "is not valid ONNX"),
     "circle": (node(0, input="r2"), "is not valid ONNX"),
     "unknown operator": (node(1, op_type="Rellu"), "is not valid ONNX: No Op registered for Rellu"),

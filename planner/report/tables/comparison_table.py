@@ -9,7 +9,7 @@ from rich.table import Table
 
 from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
-from planner.formatting import AXES, MILLI, range_text
+from planner.formatting import AXES, MILLI, counted, range_text
 from planner.report.tables.table_style import line, new_table
 
 _ALL = 1 - 1e-9
@@ -36,8 +36,8 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     names = ", ".join(comparison.links) or "no link varies"
     parts.append(
         line(
-            f"{names}; {len(comparison.plans)} plans, {comparison.solves} programs solved, "
-            f"{comparison.runtime_s:.1f} s"
+            f"{names}; {counted(len(comparison.plans), 'plan')}, "
+            f"{counted(comparison.solves, 'program')} solved, {comparison.runtime_s:.1f} s"
         )
     )
     return Group(*parts)

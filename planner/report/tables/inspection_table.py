@@ -3,7 +3,7 @@
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from planner.formatting import MILLI, short_name, size_text
+from planner.formatting import MILLI, counted, short_name, size_text
 from planner.report.tables.table_style import line, new_table
 from profiling.inspection import Inspection, UnitFacts
 
@@ -44,7 +44,7 @@ def _units_table(inspection: Inspection) -> Table:
     for unit in inspection.units:
         reason = "counts as int8, stays as it came" if unit.quantized else unit.obstacle
         groups.setdefault(reason or "can be quantized", []).append(unit.name)
-    table = new_table(f"{len(inspection.units)} units", ("", "such as"), ("units",))
+    table = new_table(counted(len(inspection.units), "unit"), ("", "such as"), ("units",))
     for reason, names in sorted(groups.items(), key=lambda item: -len(item[1])):
         table.add_row(reason, short_name(names[0]), str(len(names)))
     return table

@@ -2,7 +2,7 @@
 
 from rich.console import Group, RenderableType
 
-from planner.formatting import MILLI, short_name
+from planner.formatting import MILLI, counted, short_name
 from planner.report.tables.table_style import line, new_table
 from profiling.records.profile import Profile
 from profiling.records.profile_diff import ProfileDiff
@@ -24,7 +24,7 @@ def profile_table(profile: Profile) -> RenderableType:
         )
     measured = sum(row.measured for row in latency.switches)
     lines = [
-        f"{latency.processor}, {latency.threads} threads, {latency.samples} runs that spread by "
+        f"{latency.processor}, {counted(latency.threads, 'thread')}, {latency.samples} runs that spread by "
         f"{latency.spread:.1%}",
         f"switches: {measured} measured, {len(latency.switches) - measured} fitted from bytes",
     ]
