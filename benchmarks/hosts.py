@@ -5,7 +5,7 @@
 Needs root, for network namespaces. For each rate of the link from the camera to the gateway: hosts
 that serve nothing measure the links, a plan is made from them, deployed, started, and asked; so are the
 plans that people would use instead. Slower devices are this machine, paced; scenarios are changed as
-`host_scenarios.py` says.
+`host_scenarios.py` says. Processors are kept awake: see `awake_processors.py`.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from awake_processors import awake_processors
 from host_scenarios import CABLE_MBIT_PER_S, HOSTS, HostScenario
 from rich.console import Console
 from rich.table import Table
@@ -44,6 +45,7 @@ class Row:
     predicted_s: float
     p50_s: float
     p90_s: float
+    overhead_s: float
     stolen: float  # share of the processors' time that this virtual machine did not get meanwhile
 
     @property
@@ -88,6 +90,7 @@ def rows(model: HostScenario, hosts: ShapedHosts, rate: float, folder: Path, mos
             asked["predicted_latency_s"],
             asked["latency"]["p50_s"],
             asked["latency"]["p90_s"],
+            asked["overhead"]["p50_s"],
             stolen,
         )
 
@@ -104,6 +107,7 @@ def table_of(all_rows: list[Row]) -> Table:
         "predicted",
         "p50",
         "p90",
+        "hosts",
         "off",
         "stolen",
         "best",
@@ -125,7 +129,10 @@ def table_of(all_rows: list[Row]) -> Table:
             f"{row.measured_mbit_per_s:.3g}",
             row.plan,
             str(row.requests),
-            *(f"{_MILLI * seconds:.2f}" for seconds in (row.predicted_s, row.p50_s, row.p90_s)),
+            *(
+                f"{_MILLI * seconds:.2f}"
+                for seconds in (row.predicted_s, row.p50_s, row.p90_s, row.overhead_s)
+            ),
             f"{row.error:+.1%}",
             f"{row.stolen:.0%}",
             ", ".join(marks),
@@ -141,7 +148,7 @@ def main() -> None:
     options = parser.parse_args()
     found: list[Row] = []
     console = Console(width=110)
-    with tempfile.TemporaryDirectory() as name, shaped_hosts(HOSTS) as hosts:
+    with tempfile.TemporaryDirectory() as name, shaped_hosts(HOSTS) as hosts, awake_processors():
         for model in [HostScenario(one, Path(name)) for one in options.models]:
             for rate in map(float, options.rates.split(",")):
                 for row in rows(model, hosts, rate, Path(name), options.requests):
