@@ -17,8 +17,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compare
 from planner.comparison.bandwidth_values import parse_bandwidths
-from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.comparison_record import Comparison
 from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.errors import ScenarioError

@@ -34,7 +34,7 @@ from planner.scenario.schema import Scenario
 from planner.verification.error_budgets import cautious_noise
 from planner.verification.measure_errors import measure_errors
 from planner.verification.time_side_by_side import TimedStage, time_side_by_side
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.quantization.qdq_model import quantize
 from profiling.runtime.open_session import open_session, run_session
 

@@ -4,7 +4,7 @@ It ends with values, and the caller writes them, as `planner.cli` does with `pla
 
 - `planner.run_models.plan_models`: several models that share devices
 - `planner.export_and_verify`: a saved plan, built again or measured again
-- `planner.comparison.compare.compare_scenario`: plans over bandwidths and budgets
+- `planner.comparison.bandwidth_and_budget_sweep.compare_scenario`: plans over bandwidths and budgets
 - `planner.profile_device.profile_here`: the profile of this machine as one of the devices
 - `planner.output.run_exported.run_folder`: runs an exported plan on samples
 - `planner.problem_io.solve_file.solve_file`: solves a problem that is given as a file

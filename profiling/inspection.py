@@ -10,11 +10,11 @@ from profiling.directories import cache_folder, temporary_folder
 from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obstacles
 from profiling.latency.kernel_tags import tag_model
 from profiling.noise.unit_check import UnitCheck, refused_units
+from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
-from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.load_model import default_opset, load_model, model_hash
 from profiling.preparation.made_up_samples import made_up_samples
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED

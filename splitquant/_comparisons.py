@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from planner.comparison import comparison_record
-    from planner.comparison.compare import CompareResult
+    from planner.comparison.bandwidth_and_budget_sweep import CompareResult
 
 Numbers = str | float | Iterable[float]
 """Values of what varies: a number, ascending numbers, or as the command has them, such as `0.1..1000`."""
@@ -267,7 +267,7 @@ def compare(
     """
     chosen = one_model(scenario, "the command plan compare compares these over --requests-per-s")
 
-    from planner.comparison.compare import compare_scenario
+    from planner.comparison.bandwidth_and_budget_sweep import compare_scenario
     from planner.comparison.compare_options import CompareOptions, compare_request
 
     options = CompareOptions(

@@ -69,7 +69,7 @@ def compare(
     comparison goes on where it stopped when it is run again.
     """
     from planner.cli.models_commands import compare_several
-    from planner.comparison.compare import compare_scenario
+    from planner.comparison.bandwidth_and_budget_sweep import compare_scenario
     from planner.comparison.compare_options import CompareOptions, compare_request
     from planner.output.comparison_folder import check_comparison, write_comparison
     from planner.report.tables.comparison_table import comparison_table

@@ -1,11 +1,11 @@
 """Plans over bandwidths and budgets: sweeps, breakpoints, baselines, Pareto fronts, plan sets.
 
+bandwidth_and_budget_sweep: the flow of `plan compare`: plans over bandwidths and budgets
 bandwidth_traces: how often each bandwidth occurs: traces, distributions, ranges
 bandwidth_values: bandwidths and budgets to compare plans over
 baseline_rows: the baselines of each row of a comparison, under the same costs and budgets
 baselines: one device, one cut, the minimum cut, precision first or placement first
 breakpoints: bandwidths at which the best plan changes, and the best plan at each point
-compare: the flow of `plan compare`
 compare_options: the options of `plan compare` -> sweep and request
 comparison_front: the Pareto front of a comparison
 comparison_record: compare.json

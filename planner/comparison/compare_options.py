@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+from planner.comparison.bandwidth_and_budget_sweep import CompareRequest
 from planner.comparison.bandwidth_traces import (
     BandwidthDistribution,
     parse_distribution,
@@ -11,7 +12,6 @@ from planner.comparison.bandwidth_traces import (
     uniform_log,
 )
 from planner.comparison.bandwidth_values import Bandwidths, parse_bandwidths, parse_budgets
-from planner.comparison.compare import CompareRequest
 from planner.comparison.comparison_front import parse_axes
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep_points import Sweep

@@ -19,7 +19,7 @@ from planner.scenario.schema import Scenario
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.noise_power import noise_power
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration

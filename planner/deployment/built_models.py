@@ -10,7 +10,7 @@ from planner.deployment.split import StageModel
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.graph_record import GRAPH_FORMAT, GraphTensor, GraphUnit, UnitGraph
 from profiling.graph.unit_graph import ModelGraph
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 
 
 @dataclass(frozen=True, slots=True)

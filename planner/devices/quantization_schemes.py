@@ -8,7 +8,7 @@ from planner.errors import ScenarioError
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.qdq_model import SCHEMES, Scheme
 from profiling.records.profile import LatencyProfile, load_profile

@@ -35,7 +35,7 @@ _CODE = ServingCode(
     {
         "planner.hosts.on_host": ("host_manifest", "messages", "stage_runtime"),
         "planner.hosts.on_ray": None,
-        "profiling.on_device": ("session_options",),
+        "profiling.on_device": ("create_session",),
     },
     "application.py",
 )

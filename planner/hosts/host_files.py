@@ -30,7 +30,7 @@ class ServingCode:
 
 
 HOST_CODE = ServingCode(
-    {"planner.hosts.on_host": None, "profiling.on_device": ("session_options",)}, "serve.py"
+    {"planner.hosts.on_host": None, "profiling.on_device": ("create_session",)}, "serve.py"
 )
 
 

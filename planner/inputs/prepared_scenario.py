@@ -27,10 +27,10 @@ from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.load_model import load_model
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.qdq_model import INT8, Scheme

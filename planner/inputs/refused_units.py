@@ -10,8 +10,8 @@ from planner.devices.quantization_schemes import trial_level
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.noise.unit_check import UnitCheck, refused_units
+from profiling.on_device.create_session import Optimization
 from profiling.on_device.processor import cpu_description
-from profiling.on_device.session_options import Optimization
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.qdq_model import Scheme

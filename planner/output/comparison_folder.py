@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from planner.comparison.compare import CompareResult
+from planner.comparison.bandwidth_and_budget_sweep import CompareResult
 from planner.comparison.comparison_record import Comparison, SelectedPlan
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRule, plan_for
 from planner.deployment.metadata import label_as_shared

@@ -11,4 +11,5 @@ outcome: what came of planning a scenario
 plan_assembly: solve result -> plan.json
 planning_problem: a scenario with the current costs -> PlacementProblem
 single_device: what all units on one device would cost, to compare a plan with
+time_in_place: times a plan's models on this machine, for each device of the scenario that it stands for
 """

@@ -16,10 +16,10 @@ from planner.plan.plan_record import Metrics
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.refinement.noise_limit_search import NoiseLimitSearch
 from planner.refinement.planning_problem import PlanningProblem
+from planner.refinement.time_in_place import time_in_place
 from planner.scenario.schema import Scenario
 from planner.solver.backends import SolverOptions
 from planner.verification.measure_errors import measure_errors
-from planner.verification.time_in_place import time_in_place
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress, silent
 from profiling.quantization.qdq_model import Scheme

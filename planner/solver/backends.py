@@ -14,7 +14,7 @@ import pulp
 from pulp.apis import coin_api
 
 from planner.errors import SolverError, SolverFailure
-from planner.solver.quiet_highs import QuietHighs
+from planner.solver.highs import QuietHighs
 from planner.solver.result import SolveStatus
 from profiling.directories import temporary_folder
 

@@ -8,7 +8,6 @@ integer_kernels: how many kernels compute on integers once the runtime has optim
 measure_errors: runs a plan and the fp32 model on samples: errors, accuracy and noise
 sample_size: budgets that the samples are too few to show, and how many would do
 stage_chain: runs a chain of stages on this machine, handing each cut tensor from one to the next
-time_in_place: times a plan's models on this machine, for each device of the scenario that it stands for
 time_side_by_side: times several plans in turn, side by side with the fp32 model
 verify: runs the stages in a chain, and compares them with the fp32 model and the whole mixed model
 """

@@ -10,7 +10,7 @@ from planner.verification.integer_kernels import count_kernels, integer_kernels
 from planner.verification.stage_chain import Chain, run_chain, run_whole, same_bits
 from profiling.arrays import Array, Feeds
 from profiling.noise.noise_power import output_errors
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.runtime.open_session import Runtime
 
 

@@ -9,7 +9,7 @@ import onnx
 
 from planner.deployment.built_models import VerificationTarget
 from profiling.arrays import Array, Feeds
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.runtime.open_session import Runtime, open_session, run_at_once, run_samples, run_session
 
 

@@ -25,7 +25,7 @@ from profiling.on_device.measurement_order import (
 )
 from profiling.on_device.measuring_flow import measure
 from profiling.on_device.timing_loop import InterleavedTimer, least_seconds, rounds_for, time_stages
-from profiling.on_device.unit_latency import Timed, trace
+from profiling.on_device.variant_times import Timed, trace
 from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent

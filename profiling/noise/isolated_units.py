@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import ModelGraph, Unit
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import is_large, read_array
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.printable_text import first_line

@@ -19,7 +19,7 @@ from profiling.noise.isolated_units import (
     rms_difference,
     run_all,
 )
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.calibration import Calibration, read_ranges
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings

@@ -3,6 +3,7 @@
 bundle_script: the script that a user starts on the device; in a bundle its name is measure.py
 conversion_costs: seconds of a tensor's conversions between precisions (switches) from those of kernels
 cost_fits: seconds of units, stage boundaries and wires from those of kernels
+create_session: ONNX Runtime's sessions and their options: threads, optimization, traces
 device_main: the command on the device, and the files of the bundle that it reads
 kernels: seconds of kernels by the unit or switch that they work for
 latency_record: the measured record, written as JSON
@@ -11,8 +12,7 @@ measuring_flow: what is timed in which order, and the record that comes of it
 onnx_reader: reads node names and edges of an ONNX file without onnx, which old systems often lack
 processor: what the processor is, and whether its int8 kernels overflow
 robust_statistics: interquartile mean, relative interquartile range, and how often to measure
-session_options: options of ONNX Runtime's sessions: threads, optimization, traces
 timing_loop: interleaved timing of calls and sessions
-unit_latency: seconds of each variant as a whole, and of its kernels
 variant_sessions: what opens the models of a measurement plan
+variant_times: seconds of each variant as a whole, and of its kernels
 """

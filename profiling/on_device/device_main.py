@@ -13,6 +13,7 @@ from typing import Callable
 import numpy as np
 import onnxruntime as ort
 
+from profiling.on_device.create_session import Feeds, session_options, trace_into
 from profiling.on_device.measurement_order import (
     FORMAT,
     MOST_ROUNDS,
@@ -23,7 +24,6 @@ from profiling.on_device.measurement_order import (
     WireModel,
 )
 from profiling.on_device.measuring_flow import measure
-from profiling.on_device.session_options import Feeds, session_options, trace_into
 
 SCRIPT = "measure.py"
 ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"

@@ -16,20 +16,20 @@ from profiling.on_device.cost_fits import (
     stage_seconds,
     unit_costs,
 )
+from profiling.on_device.create_session import Feeds, session_runner, zero_feeds
 from profiling.on_device.kernels import OwnerKind
 from profiling.on_device.latency_record import LatencyRecord, WireRow
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description, int8_overflows
 from profiling.on_device.robust_statistics import relative_iqr
-from profiling.on_device.session_options import Feeds, session_runner, zero_feeds
 from profiling.on_device.timing_loop import (
     least_seconds,
     rounds_for,
     time_interleaved,
     time_stages,
 )
-from profiling.on_device.unit_latency import Timed, time_variants
 from profiling.on_device.variant_sessions import Report, VariantSessions
+from profiling.on_device.variant_times import Timed, time_variants
 
 # Relative interquartile range of the fp32 model's runs above which a profile calls its machine busy: the
 # median of eight runs that differ so much errs by 5 % (standard error), see `robust_statistics`.

@@ -9,8 +9,8 @@ from typing import Any, Callable, NamedTuple
 
 import onnxruntime as ort
 
+from profiling.on_device.create_session import Feeds, session_runner, zero_feeds
 from profiling.on_device.robust_statistics import MOST_ROUNDS, sufficient_rounds
-from profiling.on_device.session_options import Feeds, session_runner, zero_feeds
 
 
 def time_interleaved(

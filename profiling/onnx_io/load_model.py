@@ -13,7 +13,7 @@ from onnx import checker, helper, numpy_helper, parser, shape_inference
 
 from profiling.arrays import Array
 from profiling.errors import ModelError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.branch_shapes import has_branches, hide_branch_shapes
 from profiling.onnx_io.external_weights import (
     LargeWeight,

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto
 
 from profiling.arrays import Array, Feeds
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.subgraphs import all_nodes
 from profiling.runtime.open_session import Runtime, open_session, run_session
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.unique_names import FreshNames
 from profiling.printable_text import first_line

@@ -6,7 +6,7 @@ import onnx
 import onnxruntime as ort
 
 from profiling.errors import ModelError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.runtime.open_session import Runtime, open_session
 
 # As ONNX Runtime 1.31 and 1.32 name an operator that they lack: domain, type, version.

@@ -8,7 +8,7 @@ import onnxruntime as ort
 from onnx import helper
 
 from profiling.arrays import Feeds
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.runtime.open_session import Runtime, open_session, run_samples
 
 

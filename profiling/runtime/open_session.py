@@ -1,6 +1,6 @@
 """The one door to ONNX Runtime sessions: threads, provider and optimization are always explicit.
 
-What they set in the runtime is in `profiling.on_device.session_options`, which devices have as well.
+What they set in the runtime is in `profiling.on_device.create_session`, which devices have as well.
 """
 
 import logging
@@ -20,7 +20,7 @@ from profiling.arrays import Array as Array
 from profiling.arrays import Feeds
 from profiling.directories import ROOT
 from profiling.errors import ModelError
-from profiling.on_device.session_options import (
+from profiling.on_device.create_session import (
     ERRORS_ONLY,
     Optimization,
     find_large_weights,

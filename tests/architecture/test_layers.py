@@ -51,7 +51,7 @@ DOORS = {
     "pulp": ("planner.solver.milp", "planner.solver.backends", "planner.solver.lagrangian.restricted_master"),
     "highspy": (
         "planner.solver.backends",
-        "planner.solver.quiet_highs",
+        "planner.solver.highs",
         "planner.solver.lagrangian.path_master",
     ),
     "pydantic": (

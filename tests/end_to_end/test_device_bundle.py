@@ -145,7 +145,7 @@ def test_a_plan_needs_the_profile_only(profile, tmp_path, capsys):
 def test_large_weights_are_in_the_bundle_once(residual, device, tmp_path, monkeypatch):
     from profiling.graph.unit_graph import build_graph
     from profiling.onnx_io.load_model import load_model
-    from profiling.preparation.prepare import prepare_model
+    from profiling.preparation.rewrite_steps import prepare_model
 
     monkeypatch.setattr(weights, "LARGE_BYTES", 64)
     graph = build_graph(prepare_model(load_model(residual.path, {})))

@@ -11,7 +11,7 @@ from planner.scenario.loader import load_scenario
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
 from profiling.onnx_io.load_model import load_model
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 
 MODEL = models.residual().SerializeToString()
 YAML_WORDS = st.sampled_from(

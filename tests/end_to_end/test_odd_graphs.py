@@ -20,11 +20,11 @@ from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import ModelGraph, build_graph
 from profiling.latency.kernel_tags import tag_model
+from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import read_kernels, read_op_types
-from profiling.on_device.session_options import Optimization
 from profiling.onnx_io.load_model import load_model
 from profiling.onnx_io.subgraphs import all_nodes
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.qdq_model import INT8_REDUCED
 from profiling.runtime.open_session import Runtime, Trace, open_session, run_session

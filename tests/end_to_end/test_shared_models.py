@@ -13,11 +13,11 @@ from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.graph.unit_graph import build_graph
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import read_array
 from profiling.onnx_io.load_model import default_opset, load_model
 from profiling.precision import Precision
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED, quantize
 from profiling.runtime.open_session import Runtime, open_session, run_session

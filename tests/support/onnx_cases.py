@@ -21,10 +21,10 @@ from profiling.arrays import Feeds
 from profiling.errors import ModelError, QuantizeError
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
 from profiling.noise.unit_check import UnitCheck, refused_units
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.load_model import load_model
 from profiling.precision import Precision
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED

@@ -7,7 +7,7 @@ import onnx
 
 from profiling.graph.unit_graph import ModelGraph, build_graph
 from profiling.onnx_io.load_model import load_model
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.qdq_model import INT8_REDUCED
 

@@ -41,7 +41,7 @@ class OnnxRuntimeStage:
     def __init__(self, folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> None:
         import onnxruntime as ort
 
-        from profiling.on_device.session_options import session_options
+        from profiling.on_device.create_session import session_options
 
         path = folder / stage.files[0].file
         if runtime.provider not in ort.get_available_providers():

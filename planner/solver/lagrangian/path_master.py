@@ -11,9 +11,9 @@ import highspy
 import numpy as np
 
 from planner.errors import SolverError
+from planner.solver.highs import QuietHighs
 from planner.solver.lagrangian.path_lengths import BEGIN, END, PathGraph
 from planner.solver.lagrangian.restricted_master import INFEASIBILITY_PENALTY, Column, Maximum, Mixture
-from planner.solver.quiet_highs import QuietHighs
 
 
 @dataclass(frozen=True, slots=True)

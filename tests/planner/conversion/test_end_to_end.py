@@ -36,7 +36,7 @@ from planner.scenario.validation import check_scenario
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
 from profiling.onnx_io.load_model import load_model
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 
 pytestmark = pytest.mark.skipif(
     find_spec("tf2onnx") is None, reason="needs the extra: splitquant[tensorflow]"

@@ -12,7 +12,7 @@ from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.plan.configuration import Configuration
 from planner.plan.plan_record import Plan, WireFormat
 from planner.verification.stage_chain import Chain, same_bits
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision, Wire
 from profiling.runtime.open_session import Runtime, open_session, run_session
 

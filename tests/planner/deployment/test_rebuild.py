@@ -6,7 +6,7 @@ from onnx import TensorProto, checker
 from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.errors import RebuildError
 from profiling.graph.unit_graph import with_obstacles
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import INT8, Scheme
 from profiling.runtime.open_session import Runtime, open_session, run_session

@@ -7,7 +7,7 @@ from onnx import checker
 from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split, wired_tensors_of
 from planner.verification.stage_chain import Chain, same_bits
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision, Wire
 from profiling.quantization.calibration import read_ranges
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX

@@ -16,7 +16,7 @@ from planner.output.plan_folder import read_plan, write_outcome
 from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
 from profiling.errors import ProfileError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED, SCHEMES, Scheme
 from profiling.records.json_files import save_json
 

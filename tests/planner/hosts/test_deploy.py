@@ -97,7 +97,7 @@ def test_the_code_on_a_host_imports_nothing_else_of_ours(deployed):
         "s = u.spec_from_file_location('serve', 'serve.py'); m = u.module_from_spec(s);"
         "s.loader.exec_module(m);"
         "from planner.hosts.on_host import host_manifest, incoming_tensors, admission, open_requests, outbox;"
-        "from profiling.on_device import session_options;"
+        "from profiling.on_device import create_session;"
         "from pathlib import Path; host_manifest.read_host_manifest(Path('.'));"
         "print(*sorted({n.split('.')[0] for n in sys.modules} & "
         "{'msgspec', 'networkx', 'onnx', 'pydantic', 'rich', 'cyclopts', 'pulp'}))"

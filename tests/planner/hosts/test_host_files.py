@@ -26,7 +26,7 @@ def test_what_a_host_runs_is_copied_bit_by_bit_under_its_own_names(tmp_path):
     modules = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.py"))
     copied = [path for path in modules if path.name not in ("__init__.py", "serve.py")]
     assert (tmp_path / "serve.py").is_file()
-    assert [path.name for path in copied if path.parts[0] == "profiling"] == ["session_options.py"]
+    assert [path.name for path in copied if path.parts[0] == "profiling"] == ["create_session.py"]
     for path in copied:
         package = ".".join(path.parts[:-1])
         assert (tmp_path / path).read_bytes() == (resources.files(package) / path.name).read_bytes()
@@ -37,16 +37,16 @@ def test_what_a_host_runs_is_copied_bit_by_bit_under_its_own_names(tmp_path):
 
 
 def test_the_packages_are_found_from_beside_the_script_and_the_folder_is_none_itself(tmp_path):
-    write_code(tmp_path, ServingCode({"profiling.on_device": ("session_options",)}, "nothing.py"))
+    write_code(tmp_path, ServingCode({"profiling.on_device": ("create_session",)}, "nothing.py"))
     assert not (tmp_path / "__init__.py").exists()
-    code = "import profiling.on_device.session_options as found; print(found.__file__)"
+    code = "import profiling.on_device.create_session as found; print(found.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, sys.argv[1]); {code}", tmp_path],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == str(tmp_path / "profiling" / "on_device" / "session_options.py")
+    assert done.stdout.strip() == str(tmp_path / "profiling" / "on_device" / "create_session.py")
 
 
 def test_every_name_in_a_template_is_replaced(tmp_path):

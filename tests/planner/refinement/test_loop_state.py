@@ -11,7 +11,7 @@ from planner.refinement import loop_state as loop
 from planner.refinement import measured_scenario
 from planner.refinement.loop_state import MOST_ROUNDS, LoopState
 from planner.refinement.measured_scenario import measure_scenario
-from planner.verification.time_in_place import time_in_place
+from planner.refinement.time_in_place import time_in_place
 from profiling.precision import Precision
 
 

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from measured_scenarios import quickstart_basis
 from repository import ROOT
 
+from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compare
 from planner.comparison.bandwidth_traces import uniform_log
 from planner.comparison.bandwidth_values import parse_bandwidths
-from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep_points import Sweep
 from planner.output.comparison_folder import write_comparison
@@ -30,7 +30,7 @@ from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from profiling.graph.unit_graph import build_graph
 from profiling.precision import Precision
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")

@@ -4,7 +4,7 @@ import pytest
 from onnx import parser
 
 from planner.verification.stage_chain import Chain, same_bits
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.runtime.open_session import Runtime
 
 

@@ -10,7 +10,7 @@ from planner.inputs.dataset import Dataset
 from planner.verification.chain_check import check_chain
 from planner.verification.measure_errors import measure_errors
 from planner.verification.verify import verify
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.runtime.open_session import Runtime
 
 HERE = Runtime()

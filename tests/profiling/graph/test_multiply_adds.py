@@ -5,7 +5,7 @@ import pytest
 
 from profiling.graph.multiply_adds import multiplications
 from profiling.graph.unit_graph import build_graph
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>\n'
 

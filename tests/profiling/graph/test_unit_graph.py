@@ -12,7 +12,7 @@ from prepared_models import Prepared
 from profiling.graph.unit_graph import build_graph
 from profiling.on_device.kernels import read_op_types
 from profiling.precision import Precision
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.qdq_model import INT8, quantize
 from profiling.runtime.open_session import Runtime, Trace, open_session
 

@@ -7,7 +7,7 @@ from profiling.latency.kernel_tags import switch_tensors, tag_model
 from profiling.on_device.kernels import NESTED
 from profiling.onnx_io.subgraphs import all_nodes, subgraphs
 from profiling.precision import Precision
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.qdq_model import quantize
 from profiling.runtime.open_session import Runtime, open_session
 

@@ -8,7 +8,7 @@ from planner.verification.stage_chain import Chain, same_bits
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.latency.plan_corrections import StageTime, apply_corrections
 from profiling.latency.stage_cuts import designed_stages, stage_models
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import quantize
 from profiling.runtime.open_session import Runtime, open_session, run_session

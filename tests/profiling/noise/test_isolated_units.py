@@ -11,7 +11,7 @@ from text_models import make, weight
 
 from profiling.errors import ModelError
 from profiling.noise.isolated_units import IsolatedUnits, rms, rms_difference, run_all
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
 from profiling.quantization.qdq_model import quantize

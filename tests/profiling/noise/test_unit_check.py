@@ -11,8 +11,8 @@ from text_models import assert_same, loaded, make, samples_of, weight
 
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
 from profiling.noise.unit_check import UnitCheck, refused_units
-from profiling.on_device.session_options import Optimization
-from profiling.preparation.prepare import prepare_model
+from profiling.on_device.create_session import Optimization
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.qdq_model import INT8_REDUCED, Scheme, quantize
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal, last_notes

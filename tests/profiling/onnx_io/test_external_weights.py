@@ -14,10 +14,10 @@ from planner.output.plan_folder import read_manifest, write_outcome
 from planner.output.run_exported import run_folder
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io import external_weights as weights
 from profiling.onnx_io.load_model import load_model, model_hash
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED, quantize
 from profiling.runtime.open_session import Runtime, open_session, run_session

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import checker, numpy_helper, parser
 
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io import external_weights
 from profiling.onnx_io.external_weights import check_model, externalize, is_large
 from profiling.onnx_io.extract import SubmodelExtractor

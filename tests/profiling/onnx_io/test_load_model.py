@@ -8,7 +8,7 @@ from text_models import make
 from profiling.errors import ModelError
 from profiling.onnx_io.input_shapes import dimensions, set_shape
 from profiling.onnx_io.load_model import default_opset, load_model, model_hash
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 

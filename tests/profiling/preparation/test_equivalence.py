@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from text_models import make, samples_of
 
 from profiling.errors import ModelError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.preparation.equivalence import Reference, first_difference, relative_deviation
 from profiling.runtime.open_session import Runtime, open_session, run_session
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from text_models import make, samples_of, weight
 
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import externalize
 from profiling.preparation.gemm_constants import simplify_gemms
 from profiling.runtime.open_session import Runtime, open_session, run_session

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from text_models import make, samples_of, weight
 
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.unique_names import names_of
 from profiling.preparation.given_quantization import (
     copy_dequantizers,

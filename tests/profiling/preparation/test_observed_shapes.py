@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, shape_inference
 from text_models import make, samples_of, weight
 
 from profiling.errors import ModelError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.preparation.observed_shapes import ObservedTensor, observe_tensors
 from profiling.runtime.open_session import Runtime, open_session, run_session
 

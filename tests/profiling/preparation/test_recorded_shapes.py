@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from text_models import make, samples_of, weight
 
 from profiling.errors import ModelError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.input_shapes import dimensions
 from profiling.preparation.recorded_shapes import ENOUGH_SAMPLES, fix_shapes
 from profiling.runtime.open_session import Runtime, open_session, run_session

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from text_models import make, samples_of
 
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.preparation.resize_axes import spread_resize_axes
 from profiling.runtime.open_session import Runtime, open_session, run_session
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from onnx import TensorProto, helper, numpy_helper
 from text_models import make, weight
 
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import delete_files, is_large, read_array, write_external
 from profiling.quantization.fake_quantization import (
     TensorRounding,

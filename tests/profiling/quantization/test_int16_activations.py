@@ -13,8 +13,8 @@ from prepared_models import Prepared
 from planner.deployment.rebuild import quantized_tensors, rebuild
 from profiling.noise.measure_noise import measure_noise, scale_to_int16
 from profiling.noise.noise_power import noise_power
+from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import read_op_types
-from profiling.on_device.session_options import Optimization
 from profiling.precision import Precision
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.qdq_model import INT8, QUANTIZED_SUFFIX, Scheme, quantize

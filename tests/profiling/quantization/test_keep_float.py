@@ -8,8 +8,8 @@ import pytest
 from models import with_weights
 from prepared_models import Prepared
 
+from profiling.on_device.create_session import session_options, trace_into
 from profiling.on_device.kernels import read_op_types
-from profiling.on_device.session_options import session_options, trace_into
 from profiling.quantization import keep_float as guard
 from profiling.quantization.qdq_model import quantize
 

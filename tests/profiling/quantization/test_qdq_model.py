@@ -3,7 +3,7 @@ import onnx
 import pytest
 
 from profiling.errors import QuantizeError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Scheme, quantize
 from profiling.runtime.open_session import Runtime, open_session, run_session
 

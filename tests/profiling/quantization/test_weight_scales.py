@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from text_models import make, weight
 
 from profiling.errors import QuantizeError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import LargeWeight, externalize, read_array
 from profiling.quantization.weight_scales import (
     bias_integers,

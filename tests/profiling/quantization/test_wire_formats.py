@@ -11,8 +11,8 @@ from planner.export_and_verify import export_plan
 from planner.plan.plan_record import WireFormat
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
+from profiling.on_device.create_session import Optimization
 from profiling.on_device.measurement_order import DECODE, ENCODE
-from profiling.on_device.session_options import Optimization
 from profiling.precision import Precision, Wire
 from profiling.quantization.calibration import read_ranges
 from profiling.quantization.qdq_model import quantize

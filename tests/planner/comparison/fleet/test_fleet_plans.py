@@ -7,9 +7,9 @@ import pytest
 from measured_scenarios import small_basis
 from repository import ROOT
 
+from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compare, compare_fleet
 from planner.comparison.bandwidth_traces import parse_distribution
 from planner.comparison.bandwidth_values import parse_bandwidths
-from planner.comparison.compare import CompareRequest, compare, compare_fleet
 from planner.comparison.fleet.fleet_records import plan_for
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep_points import Sweep

@@ -7,7 +7,7 @@ import pytest
 from measured_scenarios import small_basis
 
 from planner.cli.commands import main
-from planner.comparison.compare import CompareRequest, compare_fleet
+from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compare_fleet
 from planner.comparison.fleet.fleet_records import FleetRule, plan_for
 from planner.output.comparison_folder import write_comparison
 from planner.scenario.fleet_schema import FleetSpec

@@ -6,7 +6,7 @@ from profiling.latency.measure_latency import Setup, measurement_plan, variants_
 from profiling.latency.write_bundle import write_bundle
 from profiling.on_device.device_main import BundleSessions, read_feeds, read_measurement_plan
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
-from profiling.on_device.unit_latency import Timed, time_variants
+from profiling.on_device.variant_times import Timed, time_variants
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 

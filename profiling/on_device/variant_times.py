@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from profiling.on_device.create_session import Feeds
 from profiling.on_device.kernels import KernelTimes, read_kernels
 from profiling.on_device.measurement_order import MeasurementPlan
-from profiling.on_device.session_options import Feeds
 from profiling.on_device.timing_loop import InterleavedTimer, least_seconds
 from profiling.on_device.variant_sessions import Report, VariantSessions
 

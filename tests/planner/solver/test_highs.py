@@ -3,9 +3,9 @@ import sys
 
 import highspy
 
-from planner.solver.quiet_highs import QuietHighs
+from planner.solver.highs import QuietHighs
 
-_MAKES = "from planner.solver.quiet_highs import QuietHighs; QuietHighs().run_alone()"
+_MAKES = "from planner.solver.highs import QuietHighs; QuietHighs().run_alone()"
 
 
 def lowest(model: highspy.Highs, least: float) -> highspy.Highs:

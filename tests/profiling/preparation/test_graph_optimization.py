@@ -5,8 +5,8 @@ import pytest
 from models import with_weights
 from onnx import numpy_helper
 
-from profiling.on_device.session_options import Optimization
-from profiling.preparation.constant_folding import fold_constants
+from profiling.on_device.create_session import Optimization
+from profiling.preparation.graph_optimization import fold_constants
 from profiling.runtime.open_session import Runtime, open_session
 
 _AT_ONCE = """

@@ -9,7 +9,7 @@ from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
 from profiling.directories import temporary_folder
 from profiling.errors import ModelError
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import externalize, reattach_weights, without_large_weights
 from profiling.printable_text import reason
 from profiling.runtime.log_filter import quiet

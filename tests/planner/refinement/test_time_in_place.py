@@ -8,7 +8,7 @@ from planned_models import scenario_around
 from planner.deployment.build import build
 from planner.inputs.prepared_scenario import prepare
 from planner.plan.configuration import Configuration
-from planner.verification.time_in_place import time_in_place
+from planner.refinement.time_in_place import time_in_place
 from profiling.precision import Precision
 
 WAYS = [("a", "b"), ("b", "a"), ("a", "c"), ("c", "a")]

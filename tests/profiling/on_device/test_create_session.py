@@ -1,6 +1,6 @@
 from onnx import parser
 
-from profiling.on_device.session_options import (
+from profiling.on_device.create_session import (
     session_options,
     session_runner,
     trace_into,

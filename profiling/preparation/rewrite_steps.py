@@ -14,7 +14,6 @@ from profiling.onnx_io.load_model import MIN_OPSET, default_opset, loads
 from profiling.onnx_io.subgraphs import all_inputs, all_nodes
 from profiling.onnx_io.unique_names import free_appended_names, name_nodes
 from profiling.preparation.boundary_identities import expose_captures, write_outputs
-from profiling.preparation.constant_folding import fold_constants
 from profiling.preparation.equivalence import Reference, first_difference
 from profiling.preparation.gemm_constants import simplify_gemms
 from profiling.preparation.given_quantization import (
@@ -22,6 +21,7 @@ from profiling.preparation.given_quantization import (
     name_zero_points,
     rename_given_quantization,
 )
+from profiling.preparation.graph_optimization import fold_constants
 from profiling.preparation.inline_functions import inline_functions
 from profiling.preparation.made_up_samples import made_up_samples
 from profiling.preparation.opset_upgrade import upgrade_opset

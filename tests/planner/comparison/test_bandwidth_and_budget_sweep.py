@@ -16,9 +16,9 @@ from planned_models import scenario_around
 import planner.comparison.plan_measurements
 import planner.solver.solve_cache
 from planner.cli.commands import main
+from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compare
 from planner.comparison.bandwidth_traces import uniform_log
 from planner.comparison.bandwidth_values import parse_bandwidths
-from planner.comparison.compare import CompareRequest, compare
 from planner.comparison.comparison_record import Comparison
 from planner.comparison.plan_set import PlanSetRequest
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
@@ -33,7 +33,7 @@ from planner.scenario.loader import parse_scenario
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
 from planner.verification.stage_chain import Chain, same_bits
-from profiling.on_device.session_options import Optimization
+from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.records.json_files import load_json
 from profiling.runtime.open_session import Runtime, open_session, run_session

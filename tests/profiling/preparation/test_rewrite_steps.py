@@ -12,7 +12,7 @@ from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
 from profiling.onnx_io.load_model import load_model
 from profiling.onnx_io.unique_names import names_of
-from profiling.preparation.prepare import prepare_model
+from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.qdq_model import INT8_REDUCED, quantize
 from profiling.runtime.open_session import Runtime, open_session, run_session
