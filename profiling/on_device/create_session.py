@@ -1,4 +1,4 @@
-"""Options of ONNX Runtime's sessions, as every device runs them: threads, optimization, traces."""
+"""Creates ONNX Runtime's sessions with their options, on every device: threads, optimization, traces."""
 
 from __future__ import annotations
 
@@ -51,6 +51,14 @@ def session_options(threads: int, optimization: Optimization = Optimization.DEFA
     # Without it x86 processors run a stage whose input is int8 (symmetric activations) in float.
     options.add_session_config_entry("session.qdqisint8allowed", "1")
     return options
+
+
+def create_session(model: str | bytes, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
+    """Return a session of a model's file, or of its bytes, on this provider and no other.
+
+    Without it the runtime would go on with the CPU where a provider fails, and its seconds would be those.
+    """
+    return ort.InferenceSession(model, options, providers=[provider], enable_fallback=0)
 
 
 def trace_into(options: ort.SessionOptions, profile: Path | None, optimized: Path | None) -> None:

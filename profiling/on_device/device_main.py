@@ -13,7 +13,7 @@ from typing import Callable
 import numpy as np
 import onnxruntime as ort
 
-from profiling.on_device.create_session import Feeds, session_options, trace_into
+from profiling.on_device.create_session import Feeds, create_session, session_options, trace_into
 from profiling.on_device.measurement_order import (
     FORMAT,
     MOST_ROUNDS,
@@ -83,7 +83,7 @@ class BundleSessions:
     ) -> ort.InferenceSession:
         options = session_options(self._plan.threads)
         trace_into(options, profile, optimized)
-        return ort.InferenceSession(str(self._folder / file), options, providers=[self._plan.provider])
+        return create_session(str(self._folder / file), options, self._plan.provider)
 
 
 def read_measurement_plan(folder: Path) -> MeasurementPlan:

@@ -1,6 +1,6 @@
 """The one door to ONNX Runtime sessions: threads, provider and optimization are always explicit.
 
-What they set in the runtime is in `profiling.on_device.create_session`, which devices have as well.
+The runtime is called in `profiling.on_device.create_session`, which devices have as well.
 """
 
 import logging
@@ -23,6 +23,7 @@ from profiling.errors import ModelError
 from profiling.on_device.create_session import (
     ERRORS_ONLY,
     Optimization,
+    create_session,
     find_large_weights,
     session_options,
     trace_into,
@@ -94,7 +95,7 @@ def open_session(
         find_large_weights(options, ROOT)
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
-        return ort.InferenceSession(source, options, providers=[runtime.provider], enable_fallback=0)
+        return create_session(source, options, runtime.provider)
     except Exception as exc:  # the runtime's exceptions share no public base class
         log.debug("no session at level %s: %s", optimization.value, exc)
         raise ModelError(f"ONNX Runtime cannot load the model: {first_line(exc)}") from exc

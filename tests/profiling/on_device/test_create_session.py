@@ -1,6 +1,8 @@
+import pytest
 from onnx import parser
 
 from profiling.on_device.create_session import (
+    create_session,
     session_options,
     session_runner,
     trace_into,
@@ -36,3 +38,10 @@ def test_zeros_have_the_shapes_and_types_of_the_inputs():
         "c": ((1,), "uint8"),
     }
     assert [value.any() for value in session_runner(session, feeds)()] == [False] * 3
+
+
+def test_a_provider_that_fails_is_not_replaced_by_the_cpu():
+    """The runtime would print so and go on; here options that are no mapping make it fail."""
+    model = parser.parse_model(f"{HEADER} g (float[2] x) => (float[2] y) {{ y = Relu (x) }}")
+    with pytest.raises(ValueError, match="providers"):
+        create_session(model.SerializeToString(), session_options(1), ("CPUExecutionProvider", 3))
