@@ -24,9 +24,9 @@ from rich.table import Table
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
-from planner.solver.backends import SolverOptions
 from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 _SOON_S = 10.0  # within which every feasible problem is to have a plan
 _CLOCK_S = 1.0  # how much later than its limit a solve may end: Python, and the end of a process

@@ -28,9 +28,9 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.uniform_choices import Baseline
 from planner.problem_io.loader import problem_of
 from planner.problem_io.schema import check_problem
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 _KNOWN = {"bert24_layers": 17.7899, "bert_l-3_operators": 27.9186, "resnet50_layers": 33.7747}
 _NOISE_SHARE = 0.3  # of the noise of everything in int8: a limit that keeps some units in float

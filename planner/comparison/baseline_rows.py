@@ -15,9 +15,9 @@ from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric
 from planner.problem.uniform_choices import Baseline, Price, best_uniform, price_of, uniform_choices
-from planner.solver.backends import SolverOptions
 from planner.solver.process_pool import process_map
 from planner.solver.solve_cache import solve_cached
+from planner.solver.solver_options import SolverOptions
 from profiling.progress import Progress
 
 _GAP = 1e-4  # of a baseline's own solves: a gain of less than that would not be told from none

@@ -8,9 +8,9 @@ from planner.errors import SolverError
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.uniform_choices import Baseline, best_of, best_uniform, price_of, uniform_choices
 from planner.problem.units import Option
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve, solve_restricted
+from planner.solver.solver_options import SolverOptions
 
 Allowed = Callable[[int, Option], bool]
 Solver = Callable[[PlacementProblem, SolverOptions], SolveResult]

@@ -26,7 +26,7 @@ from planner.problem_io.schema import (
 )
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.validation_messages import Fault
-from planner.solver.backends import SolverOptions
+from planner.solver.solver_options import SolverOptions
 from profiling.input_files import read_input
 
 _MOST_BYTES = 16 * 2**20  # holds 10,000 units with some options each

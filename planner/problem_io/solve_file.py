@@ -10,9 +10,10 @@ from planner.problem_io.loader import joint_problem_of, load_spec, problem_of, s
 from planner.problem_io.schema import ProblemSpec
 from planner.problem_io.solution import Answer, answer_of, answer_of_several
 from planner.process_memory import peak_mib
-from planner.solver.backends import SOLVER_NAMES, Clock, SolverOptions
+from planner.solver.backends import SOLVER_NAMES
 from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve
+from planner.solver.solver_options import Clock, SolverOptions
 
 _WRITING_SHARE = 0.25  # of the seconds that reading took: so many are kept to write the answer
 _LEAST_SHARE = 0.1  # of the time limit, for the solve: a short limit, too, is to find what is soon found

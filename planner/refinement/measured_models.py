@@ -22,10 +22,10 @@ from planner.refinement.noise_limit_search import (
 )
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.several_models import SeveralModels
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult, replace_choice
 from planner.solver.single_precision import unconstrained_noise_plans
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 from planner.verification.error_budgets import has_error_budget
 from profiling.records.profile import LatencyProfile
 

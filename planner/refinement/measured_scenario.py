@@ -18,7 +18,7 @@ from planner.refinement.noise_limit_search import NoiseLimitSearch
 from planner.refinement.planning_problem import PlanningProblem
 from planner.refinement.time_in_place import time_in_place
 from planner.scenario.schema import Scenario
-from planner.solver.backends import SolverOptions
+from planner.solver.solver_options import SolverOptions
 from planner.verification.measure_errors import measure_errors
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress, silent

@@ -21,10 +21,10 @@ from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.scenario.budget_schema import BudgetSpec
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult, replace_choice
 from planner.solver.single_precision import unconstrained_noise_plans, uniform_precision_plans
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 from planner.verification.error_budgets import cautious_noise, doubtful_budgets, has_error_budget
 
 log = logging.getLogger(__name__)

@@ -1,9 +1,9 @@
 """Solves a placement problem and bounds what any answer to it can cost.
 
-backends: HiGHS, CBC, Gurobi, CPLEX, SCIP, and what their answers say
+backends: the solvers by name; CBC, Gurobi, CPLEX and SCIP are called here
 confirmation: what a solver claims, held against costs, plans at hand and a second solver
 device_order: what is decided of the order in which devices run
-highs: HiGHS on one thread and without a word, whatever else has run it in this process
+highs: HiGHS is called here, and its answer interpreted
 infeasibility: a minimal set of limits that cannot hold together
 pareto_front: Pareto fronts by epsilon-constraints
 pipeline_dp: the best plan of consecutive stages, by dynamic programming over sets of finished units
@@ -12,9 +12,11 @@ pipeline_loads: what stages load: devices and links
 pipeline_passes: the same where units of several passes, forward and backward, share devices
 pipeline_precisions: options of less noise for units that stay on their devices
 process_pool: a map over processes, which end at once when the work is interrupted
+pulp_call: a solver called through pulp, and what pulp's status says
 result: SolveResult: choice, objective, bound, status
 second_opinion: a second solver's run and answer, to be compared with the first one's
 single_precision: the fastest plan of all and in each precision, without a limit on noise
 solve: a proved optimum, or a plan and its bound
 solve_cache: solved problems kept on disk
+solver_options: which solver, how well, and the clock by which it ends
 """

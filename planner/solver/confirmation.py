@@ -15,11 +15,11 @@ from planner.errors import OutOfTimeError, SolverFailure
 from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
 from planner.problem.makespan import stage_order
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import Clock, SolverOptions
 from planner.solver.device_order import DeviceOrder
 from planner.solver.lagrangian.linear_quantity import parts_of_maximum
 from planner.solver.result import SolveResult, SolveStatus, replace_choice
 from planner.solver.second_opinion import second_opinion
+from planner.solver.solver_options import Clock, SolverOptions
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import Limit, ObjectiveTerm
-from planner.solver.backends import Clock, SolverOptions
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.solve import solve
+from planner.solver.solver_options import Clock, SolverOptions
 
 _ENDING_SHARE = 0.04  # of the time, for what the last solve runs over
 _LEAST_TIME_S = 0.05  # a solve of less is over before it begins

@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import Clock, SolverOptions, Start, run_cbc, run_highs, solve_status
+from planner.solver.backends import run_cbc
+from planner.solver.highs import run_highs
 from planner.solver.milp.answer import decoded_choice
 from planner.solver.milp.build_program import build_program
 from planner.solver.milp.program import Program
 from planner.solver.milp.warm_start import start_values
+from planner.solver.pulp_call import Start, solve_status
 from planner.solver.result import SolveStatus
+from planner.solver.solver_options import Clock, SolverOptions
 
 _MOST_FOR_CBC = 2000  # variables
 _PRIMAL_SIMPLEX = 4  # of HiGHS; by default it is the dual one

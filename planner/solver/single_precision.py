@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve, solve_restricted
+from planner.solver.solver_options import SolverOptions
 
 
 def unconstrained_noise_plans(problem: PlacementProblem, options: SolverOptions) -> list[SolveResult]:

@@ -14,7 +14,7 @@ from planner.errors import OutOfTimeError, SolverError, SolverFailure
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
-from planner.solver.backends import Clock, SolverOptions, run_solver, solve_status
+from planner.solver.backends import run_solver
 from planner.solver.confirmation import (
     LEAST_GAP,
     LEAST_TIME_S,
@@ -42,7 +42,9 @@ from planner.solver.pipeline_passes import best_passes
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units
+from planner.solver.pulp_call import solve_status
 from planner.solver.result import OPTIMAL_GAP, SolveResult, SolveStatus
+from planner.solver.solver_options import Clock, SolverOptions
 
 log = logging.getLogger(__name__)
 

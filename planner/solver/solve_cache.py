@@ -10,10 +10,11 @@ import msgspec
 
 from planner.errors import SolverError
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import SolverOptions, solver_versions
+from planner.solver.backends import solver_versions
 from planner.solver.process_pool import process_map
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 from profiling.records.cache import EntryKind, cached, entry_path
 
 log = logging.getLogger(__name__)

@@ -48,12 +48,14 @@ LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in 
 WORKER = "planner.conversion.tf_worker"  # runs in a process of its own
 # Library -> the only modules and packages that import it.
 DOORS = {
-    "pulp": ("planner.solver.milp", "planner.solver.backends", "planner.solver.lagrangian.restricted_master"),
-    "highspy": (
+    "pulp": (
+        "planner.solver.milp",
         "planner.solver.backends",
         "planner.solver.highs",
-        "planner.solver.lagrangian.path_master",
+        "planner.solver.pulp_call",
+        "planner.solver.lagrangian.restricted_master",
     ),
+    "highspy": ("planner.solver.highs",),
     "pydantic": (
         "planner.scenario.schema",
         "planner.scenario.models_schema",

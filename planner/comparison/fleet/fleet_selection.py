@@ -15,9 +15,9 @@ from planner.comparison.lower_envelope import CostLine
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.solver.backends import SolverOptions
 from planner.solver.milp.p_median import p_median
 from planner.solver.result import SolveResult, SolveStatus
+from planner.solver.solver_options import SolverOptions
 
 _MOST_ROUNDS = 12  # in which the groups that plans serve give new candidates
 _MOST_PARTITIONED = 5  # cells, of whose groups (26 of more than one cell) each is solved

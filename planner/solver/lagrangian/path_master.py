@@ -6,8 +6,8 @@ segment, so that all paths are there at once. It keeps the columns and the basis
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
-import highspy
 import numpy as np
 
 from planner.errors import SolverError
@@ -59,7 +59,7 @@ class PathMaster:
         costs = [maximum.weight / scale for maximum in every] + [0.0] * len(nodes)
         costs += [INFEASIBILITY_PENALTY] * len(limits)
         for cost in costs:
-            self._highs.addVar(0.0, highspy.kHighsInf)
+            self._highs.addVar(0.0, inf)
             self._highs.changeColCost(self._highs.getNumCol() - 1, cost)
         self._fixed = len(costs)
         self._add_rows()
@@ -77,10 +77,10 @@ class PathMaster:
             terms = {} if segment.tail == BEGIN else {self._node[segment.tail]: 1.0}
             if segment.model in span_of:
                 terms[span_of[segment.model] if segment.head == END else self._node[segment.head]] = -1.0
-            self._add_row(terms, 0.0 if segment.model in span_of else highspy.kHighsInf)
+            self._add_row(terms, 0.0 if segment.model in span_of else inf)
 
     def _add_row(self, terms: dict[int, float], upper: float, *, is_equal: bool = False) -> None:
-        lower = upper if is_equal else -highspy.kHighsInf
+        lower = upper if is_equal else -inf
         places, factors = np.array(list(terms), dtype=np.int32), np.array(list(terms.values()))
         self._highs.addRow(lower, upper, len(terms), places, factors)
 
@@ -95,9 +95,7 @@ class PathMaster:
                     ends[s] += serial_s
         values = np.concatenate([[1.0], column.usage, ends])
         places = np.flatnonzero(values).astype(np.int32)
-        self._highs.addCol(
-            column.cost / self._scale, 0.0, highspy.kHighsInf, len(places), places, values[places]
-        )
+        self._highs.addCol(column.cost / self._scale, 0.0, inf, len(places), places, values[places])
 
     def solve(self) -> tuple[Mixture, tuple[float, ...]]:
         """Return the best mixture, and segment -> its multiplier.
@@ -108,7 +106,7 @@ class PathMaster:
             If the solver fails.
         """
         self._highs.run_alone()
-        if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        if not self._highs.is_solved:
             raise SolverError("the solver failed on a mixture of plans")
         solution = self._highs.getSolution()
         duals = np.maximum(0.0, -np.array(solution.row_dual)) * self._scale

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pulp
 
-from planner.solver.backends import run_linear
+from planner.solver.highs import run_linear
 
 # What exceeding a limit by all of it costs, as a multiple of the most expensive plan: so much that no mixture
 # exceeds a limit if one is known that does not, and little enough for the solver's tolerances.

@@ -7,7 +7,8 @@ from math import inf
 import pulp
 
 from planner.errors import SolverError
-from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.backends import run_solver
+from planner.solver.solver_options import SolverOptions
 
 _INTEGRAL = 0.5
 

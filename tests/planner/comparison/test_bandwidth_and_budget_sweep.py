@@ -30,8 +30,8 @@ from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import SearchResult
 from planner.scenario.loader import parse_scenario
-from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision

@@ -6,8 +6,8 @@ from strategies import problems
 
 from planner.comparison.baselines import baselines
 from planner.problem.quantities import CostMetric
-from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 
 @settings(max_examples=12, deadline=None)

@@ -13,10 +13,10 @@ from planner.problem.device_visits import with_visits
 from planner.problem.placement_problem import Choice
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem_io.solution import Answer, answer_of, conflict_line, objective_text
-from planner.solver.backends import SolverOptions
 from planner.solver.infeasibility import find_conflict
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 
 def result(choice: Choice | None, objective: float | None = 1.0) -> SolveResult:

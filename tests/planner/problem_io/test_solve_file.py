@@ -12,9 +12,9 @@ from planner.problem_io import solve_file as solving_file
 from planner.problem_io.loader import load_problem
 from planner.problem_io.solution import conflict_line
 from planner.problem_io.solve_file import SolverChanges, solve_file
-from planner.solver.backends import SolverOptions
 from planner.solver.infeasibility import Conflict, find_conflict
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 EXAMPLE = ROOT / "scenarios" / "problem.json"
 

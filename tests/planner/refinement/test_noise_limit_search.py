@@ -9,9 +9,9 @@ from planner.plan.plan_record import Metrics
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchResult, SearchState
 from planner.scenario.budget_schema import BudgetSpec
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 PROBLEM = replace(small_problem(), limits=(), together=(), apart=())
 

@@ -14,12 +14,14 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
-from planner.solver.backends import SolverOptions, run_solver, solve_status
+from planner.solver.backends import run_solver
 from planner.solver.confirmation import is_among
 from planner.solver.device_order import closed, implied_order
 from planner.solver.lagrangian.dual_bound import goes_against
 from planner.solver.milp.build_program import build_program
+from planner.solver.pulp_call import solve_status
 from planner.solver.result import SolveStatus
+from planner.solver.solver_options import SolverOptions
 
 PAIRS = st.sets(st.tuples(st.integers(0, 4), st.integers(0, 4)).filter(lambda pair: pair[0] < pair[1]))
 

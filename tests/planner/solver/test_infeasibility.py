@@ -12,10 +12,10 @@ from planner.costs.resource_budgets import limits_of, unit_of
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.refinement.infeasibility_text import conflict_text
 from planner.scenario.loader import load_scenario
-from planner.solver.backends import SolverOptions
 from planner.solver.infeasibility import find_conflict
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 

@@ -15,10 +15,11 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
-from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.backends import run_solver
 from planner.solver.milp.answer import decoded_choice
 from planner.solver.milp.build_program import build_program
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 MAKESPAN = ObjectiveTerm(Quantity(CostMetric.MAKESPAN))
 

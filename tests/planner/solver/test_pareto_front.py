@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from strategies import problems
 
 from planner.problem.quantities import CostMetric, Quantity
-from planner.solver.backends import SolverOptions
 from planner.solver.pareto_front import pareto_front
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 LATENCY, NOISE, MONEY = (Quantity(one) for one in (CostMetric.LATENCY, CostMetric.NOISE, CostMetric.MONEY))
 CLOSE = 3e-5

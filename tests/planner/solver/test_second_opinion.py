@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from strategies import problems
 
-from planner.solver.backends import SolverOptions
 from planner.solver.second_opinion import second_opinion
+from planner.solver.solver_options import SolverOptions
 
 
 @settings(max_examples=25, deadline=None)

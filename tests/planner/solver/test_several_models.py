@@ -10,9 +10,9 @@ from strategies import joint_problems
 from planner.errors import SolverError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 
 @settings(max_examples=150, deadline=None)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from strategies import problems
 
 from planner.problem.quantities import CostMetric, Quantity
-from planner.solver.backends import SolverOptions
 from planner.solver.single_precision import unconstrained_noise_plans
+from planner.solver.solver_options import SolverOptions
 
 NOISE = Quantity(CostMetric.NOISE)
 

@@ -28,9 +28,9 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 

@@ -5,10 +5,10 @@ from strategies import problems
 
 import planner.solver.solve_cache
 from planner.errors import SolverError
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve
 from planner.solver.solve_cache import solve_cached, warm_cache
+from planner.solver.solver_options import SolverOptions
 
 OPTIONS = SolverOptions(gap=1e-9)
 

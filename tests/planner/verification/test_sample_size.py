@@ -17,7 +17,7 @@ from planner.refinement.outcome import Outcome
 from planner.report.tables.plan_tables import broken_text, plan_table, undelivered_text
 from planner.run import plan_scenario
 from planner.scenario.budget_schema import BudgetSpec
-from planner.solver.backends import SolverOptions
+from planner.solver.solver_options import SolverOptions
 from planner.verification.error_budgets import doubtful_budgets
 from planner.verification.sample_size import too_few_evaluated, too_few_held_back, too_few_text
 

@@ -13,9 +13,9 @@ from strategies import problems
 
 from planner.comparison.fleet.fleet_axis import least_of_ranges, solve_axis
 from planner.problem.quantities import CostMetric, ObjectiveTerm
-from planner.solver.backends import SolverOptions
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 EXACT = SolverOptions(gap=1e-7)
 PLACES = ((0.1, 0.1), (0.7, 0.4), (2.0, 0.3), (9.0, 0.2))  # Mbit/s, share

@@ -17,9 +17,9 @@ from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_selection import select_plans
 from planner.errors import SolverError
 from planner.problem.quantities import CostMetric, ObjectiveTerm
-from planner.solver.backends import SolverOptions
 from planner.solver.milp.p_median import p_median
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 EXACT = SolverOptions(gap=1e-7)
 costs = st.one_of(st.floats(0.1, 10), st.just(inf))

@@ -13,9 +13,9 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
-from planner.solver.backends import SolverOptions
 from planner.solver.heuristics.filled_devices import filled_devices
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 MAKESPAN = ObjectiveTerm(Quantity(CostMetric.MAKESPAN))
 FREE = direct("float", 0, ((0.0,) * 3,) * 3, size=1)

@@ -10,8 +10,9 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
-from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.backends import run_solver
 from planner.solver.milp.build_program import build_program
+from planner.solver.solver_options import SolverOptions
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = (

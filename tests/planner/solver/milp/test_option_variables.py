@@ -2,9 +2,10 @@ from dataclasses import replace
 
 from small_problems import small_problem
 
-from planner.solver.backends import SolverOptions, run_solver
+from planner.solver.backends import run_solver
 from planner.solver.milp.build_program import build_program
 from planner.solver.milp.option_variables import groups_together
+from planner.solver.solver_options import SolverOptions
 
 
 def test_every_vertex_takes_exactly_one_of_its_options():

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.solver.backends import SolverOptions
 from planner.solver.milp.p_median import p_median
+from planner.solver.solver_options import SolverOptions
 
 COST = st.one_of(st.integers(0, 20).map(float), st.just(inf))
 

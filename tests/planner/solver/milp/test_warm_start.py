@@ -6,12 +6,14 @@ from small_problems import small_problem
 from strategies import problems
 
 from planner.problem.placement_problem import Choice
-from planner.solver.backends import SolverOptions, run_solver, solve_status
+from planner.solver.backends import run_solver
 from planner.solver.milp.answer import decoded_choice
 from planner.solver.milp.build_program import build_program
 from planner.solver.milp.warm_start import start_values
+from planner.solver.pulp_call import solve_status
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
+from planner.solver.solver_options import SolverOptions
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 
