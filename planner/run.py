@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from planner.deployment.built_models import verification_target
 from planner.inputs.prepared_scenario import prepare
-from planner.plan.configuration import configuration_of
+from planner.refinement.closed_loop import formulate_and_solve, refine
 from planner.refinement.infeasibility_text import conflict_text
 from planner.refinement.loop_state import LoopState, SolvedPlan
 from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
@@ -59,52 +59,10 @@ def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) ->
     Where none of its devices runs here, nothing is timed and the first solve stands.
     """
     progress("solving", 0, 1)
-    state = LoopState(measured.latency)
-    state, solved = _solve(measured, state)
-    while state.asks_for_timing(solved):
-        timings = measured.timings(solved.configuration, progress)
-        if not timings:
-            break
-        state = state.with_timing(measured, solved, solved.choice, timings).with_last_correction()
-        state, solved = _solve(measured, state)
-    if solved.is_plan and state.timed:
-        state, solved = _best_timed(measured, state, solved, progress)
+    state, solved = formulate_and_solve(measured, LoopState(measured.latency))
+    state, solved = refine(measured, state, solved, progress)
     progress("solving", 1, 1)
     return state, solved
-
-
-def _solve(measured: MeasuredScenario, state: LoopState) -> tuple[LoopState, SolvedPlan]:
-    """Formulate under the current costs, and search the noise limit that keeps the error budgets.
-
-    Where there are any, each plan that a limit gives is built and run on held-back data, once.
-    """
-    planning = measured.planning_problem(state.latency)
-    problem = planning.formulate()
-    found = measured.noise_limit_search.solve_and_try_out(problem, state.search_state)
-    return replace(state, search_state=found.state), SolvedPlan(planning, found)
-
-
-def _best_timed(
-    measured: MeasuredScenario, state: LoopState, solved: SolvedPlan, progress: Progress
-) -> tuple[LoopState, SolvedPlan]:
-    """Time plans in one precision that may be as good, and return the best of all that were timed."""
-    search, last = measured.noise_limit_search, state.timed[-1]
-    uniform, search_state = search.uniform_precision_plans(
-        solved.found.problem, state.timing_threshold, state.search_state
-    )
-    state = replace(state, search_state=search_state)
-    for result in uniform:
-        if result.choice is not None and not state.was_timed(result.choice):
-            timings = measured.timings(configuration_of(solved.found.problem, result.choice), progress)
-            state = state.with_timing(measured, solved, result.choice, timings)
-    best = state.best
-    if best is last and solved.choice == last.choice:  # it is proved under the costs that it showed
-        return state, solved
-    state = state.with_best_correction()
-    planning = measured.planning_problem(state.latency)
-    problem = planning.formulate()
-    proved = search.bound_for(problem, best.choice, state.search_state)
-    return state, SolvedPlan(planning, proved)
 
 
 def _no_plan(measured: MeasuredScenario, solved: SolvedPlan) -> Outcome:

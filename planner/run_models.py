@@ -6,22 +6,19 @@ import msgspec
 
 from planner.deployment.built_models import verification_target
 from planner.inputs.prepared_scenario import prepare
-from planner.plan.configuration import configuration_of
 from planner.plan.plan_record import Objective, PartOf
-from planner.problem.placement_problem import Choice
 from planner.refinement.infeasibility_text import models_conflict_text
-from planner.refinement.joint_loop_state import JointLoopState, SolvedModels, bound_best, solve_models
-from planner.refinement.measured_models import MeasuredModels, keep_budgets
+from planner.refinement.joint_closed_loop import formulate_and_solve_models, refine_models
+from planner.refinement.joint_loop_state import JointLoopState, SolvedModels
+from planner.refinement.measured_models import MeasuredModels
 from planner.refinement.measured_scenario import measure_scenario
 from planner.refinement.models_assembly import assemble_models
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.refinement.plan_assembly import assemble_plan, objective_name
 from planner.scenario.several_models import SeveralModels
 from planner.solver.infeasibility import find_conflict
-from planner.solver.single_precision import uniform_precision_plans
 from planner.verification.acceptance import broken_budget_sentences, require_equal_chain, with_measured
 from planner.verification.verify import verify
-from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress, silent
 
 
@@ -57,46 +54,10 @@ def _solve_and_refine_models(
 ) -> tuple[JointLoopState, SolvedModels]:
     """Solve, time each model's part and solve again; return the best plan that was timed."""
     progress("solving", 0, 1)
-    state, solved = solve_models(models, JointLoopState.of(models))
-    while state.asks_for_timing(solved):
-        timings = _time_models(models, solved, solved.choice, progress)
-        if not all(timings):
-            break
-        state = state.with_timing(models, solved, solved.choice, timings).with_last_correction()
-        state, solved = solve_models(models, state)
-    if solved.is_plan and state.timed:
-        state = _time_uniform_models(models, state, solved, progress)
-        if state.best != len(state.timed) - 1 or solved.choice != state.timed[state.best][0]:
-            state, solved = bound_best(models, state)
+    state, solved = formulate_and_solve_models(models, JointLoopState.of(models))
+    state, solved = refine_models(models, state, solved, progress)
     progress("solving", 1, 1)
     return state, solved
-
-
-def _time_uniform_models(
-    models: MeasuredModels, state: JointLoopState, solved: SolvedModels, progress: Progress
-) -> JointLoopState:
-    """Time the plans in one precision that may be as good."""
-    joint = solved.found.joint
-    for result in uniform_precision_plans(joint.problem, models.options):
-        choice = result.choice
-        if choice is None or (result.objective or 0.0) > state.timing_threshold or state.was_timed(choice):
-            continue
-        keeps, _ = keep_budgets(models, joint, choice, [one.search_state for one in state.states])
-        timings = _time_models(models, solved, choice, progress) if keeps else [{}]
-        if all(timings):
-            state = state.with_timing(models, solved, choice, timings)
-    return state
-
-
-def _time_models(
-    models: MeasuredModels, solved: SolvedModels, choice: Choice, progress: Progress
-) -> list[dict[str, PlanTiming]]:
-    """Time each model's part of a choice."""
-    joint = solved.found.joint
-    return [
-        one.timings(configuration_of(joint.parts[model].problem, joint.choice_of(model, choice)), progress)
-        for model, one in enumerate(models.measured)
-    ]
 
 
 def _model_outcome(

@@ -1,8 +1,10 @@
 """Solve, try out, solve again: the search over noise limits and the closed loop.
 
+closed_loop: times a plan in place, corrects its costs by what it showed, and solves again
 infeasibility_text: a conflict of budgets in the scenario's own keys and units
-joint_loop_state: the closed loop for several models
-loop_state: plans timed in place, and solved for again with the costs that they showed
+joint_closed_loop: the closed loop for several models
+joint_loop_state: what that loop knows
+loop_state: what the closed loop knows: the current costs, and the plans that were timed
 measured_models: several measured scenarios, and the search for their noise limits
 measured_scenario: a prepared scenario with its profiles, noise and noise model
 models_assembly: solve result of several models -> models.json

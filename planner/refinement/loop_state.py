@@ -1,24 +1,17 @@
-"""The closed loop: a plan is built and timed in place, and solved for again with the costs that it showed.
+"""What the closed loop knows: the current costs, and the plans that were timed."""
 
-What the loop knows is a value, `LoopState`; `planner.run` writes down in which order its steps come.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from planner.devices.runtime import origin_of
 from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.plan_record import LoopRound, Metrics
-from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
 from planner.refinement.measured_models import JointSearchResult
-from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import SearchResult, SearchState
 from planner.refinement.planning_problem import PlanningProblem
-from profiling.latency.plan_corrections import PlanTiming, apply_corrections
-from profiling.precision import Precision
+from profiling.latency.plan_corrections import PlanTiming
 from profiling.records.profile import LatencyProfile
 
 # Plans that are solved for and timed: building and timing each takes longer than solving for it.
@@ -129,65 +122,11 @@ class LoopState:
         """Return whether a plan is to be timed: it is new, and not too many were."""
         return solved.is_plan and len(self.timed) < MOST_ROUNDS and not self.was_timed(solved.choice)
 
-    def with_timing(
-        self,
-        measured: MeasuredScenario,
-        solved: SolvedPlan,
-        choice: Choice,
-        timings: Mapping[str, PlanTiming],
-    ) -> "LoopState":
-        """Return the state after a plan was timed; the current costs stay."""
-        problem, planning = solved.found.problem, solved.planning
-        configuration = configuration_of(problem, choice)
-        latency = corrected(self.latency, timings)
-        objective = evaluate(measured.planning_problem(latency).formulate(), choice).objective
-        plan = TimedPlan(choice, configuration, timings, latency, objective)
-        before = self.timed[-1].configuration if self.timed else configuration
-        expected = planning.chain_ratio_to_fp32(problem, evaluate(problem, choice))
-        loop_round = _round(planning, plan, before, expected)
-        return replace(self, timed=(*self.timed, plan), rounds=(*self.rounds, loop_round))
-
     def with_last_correction(self) -> "LoopState":
         """Return the state whose current costs are those that follow from the last plan's timing."""
         return replace(self, latency=self.timed[-1].latency)
-
-    def with_best_correction(self) -> "LoopState":
-        """Return the state whose current costs are corrected by the best plan's timing as well."""
-        return replace(self, latency=corrected(self.latency, self.best.timings))
 
 
 def timing_threshold_of(objective: float) -> float:
     """Return the objective up to which a plan in one precision is worth timing."""
     return _TIMING_MARGIN * objective
-
-
-def corrected(
-    latency: Mapping[str, LatencyProfile], timings: Mapping[str, PlanTiming]
-) -> dict[str, LatencyProfile]:
-    """Return profiles with the seconds that a plan's own run showed in place of what was expected."""
-    return {
-        device: apply_corrections(profile, timings[device]) if device in timings else profile
-        for device, profile in latency.items()
-    }
-
-
-def _round(
-    planning: PlanningProblem, plan: TimedPlan, before: Configuration, chain_ratio: float
-) -> LoopRound:
-    source = planning.scenario.device(planning.scenario.source)
-    origin = origin_of(planning.scenario, source)[0].name
-    device = origin if origin in plan.timings else next(iter(plan.timings))
-    pairs = zip(_units(plan.configuration), _units(before), strict=True)
-    return LoopRound(
-        objective=plan.objective,
-        device=device,
-        predicted_ratio_to_fp32=planning.ratio_to_fp32(plan.configuration, device),
-        measured_ratio_to_fp32=plan.timings[device].ratio_to_fp32,
-        predicted_chain_ratio_to_fp32=chain_ratio,
-        measured_chain_ratio_to_fp32=plan.timings[device].chain_ratio_to_fp32,
-        changed_units=sum(now != then for now, then in pairs),
-    )
-
-
-def _units(configuration: Configuration) -> Iterator[tuple[str, Precision]]:
-    yield from zip(configuration.devices, configuration.precisions, strict=True)

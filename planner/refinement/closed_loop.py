@@ -1,0 +1,128 @@
+"""The closed loop: times a plan in place, corrects the costs by what it showed, and solves again.
+
+Each step is a function from a `LoopState` to the next one.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from planner.devices.runtime import origin_of
+from planner.plan.configuration import Configuration, configuration_of
+from planner.plan.plan_record import LoopRound
+from planner.problem.cost_evaluation import evaluate
+from planner.problem.placement_problem import Choice
+from planner.refinement.loop_state import LoopState, SolvedPlan, TimedPlan
+from planner.refinement.measured_scenario import MeasuredScenario
+from planner.refinement.planning_problem import PlanningProblem
+from profiling.latency.plan_corrections import PlanTiming, apply_corrections
+from profiling.precision import Precision
+from profiling.progress import Progress, silent
+from profiling.records.profile import LatencyProfile
+
+
+def formulate_and_solve(measured: MeasuredScenario, state: LoopState) -> tuple[LoopState, SolvedPlan]:
+    """Formulate under the current costs, and search the noise limit that keeps the error budgets.
+
+    Where there are any, each plan that a limit gives is built and run on held-back data, once.
+    """
+    planning = measured.planning_problem(state.latency)
+    problem = planning.formulate()
+    found = measured.noise_limit_search.solve_and_try_out(problem, state.search_state)
+    return replace(state, search_state=found.state), SolvedPlan(planning, found)
+
+
+def refine(
+    measured: MeasuredScenario, state: LoopState, solved: SolvedPlan, progress: Progress = silent
+) -> tuple[LoopState, SolvedPlan]:
+    """Time a plan and solve again with the costs that it showed; return the best that was timed.
+
+    Where none of its devices runs here, nothing is timed and the plan stands.
+    """
+    while state.asks_for_timing(solved):
+        timings = measured.timings(solved.configuration, progress)
+        if not timings:
+            break
+        state = with_timing(measured, state, solved, solved.choice, timings).with_last_correction()
+        state, solved = formulate_and_solve(measured, state)
+    if solved.is_plan and state.timed:
+        return _best_timed(measured, state, solved, progress)
+    return state, solved
+
+
+def with_timing(
+    measured: MeasuredScenario,
+    state: LoopState,
+    solved: SolvedPlan,
+    choice: Choice,
+    timings: Mapping[str, PlanTiming],
+) -> LoopState:
+    """Return the state after a plan was timed; the current costs stay."""
+    problem, planning = solved.found.problem, solved.planning
+    configuration = configuration_of(problem, choice)
+    latency = corrected(state.latency, timings)
+    objective = evaluate(measured.planning_problem(latency).formulate(), choice).objective
+    plan = TimedPlan(choice, configuration, timings, latency, objective)
+    before = state.timed[-1].configuration if state.timed else configuration
+    expected = planning.chain_ratio_to_fp32(problem, evaluate(problem, choice))
+    loop_round = _round(planning, plan, before, expected)
+    return replace(state, timed=(*state.timed, plan), rounds=(*state.rounds, loop_round))
+
+
+def corrected(
+    latency: Mapping[str, LatencyProfile], timings: Mapping[str, PlanTiming]
+) -> dict[str, LatencyProfile]:
+    """Return profiles with the seconds that a plan's own run showed in place of what was expected."""
+    return {
+        device: apply_corrections(profile, timings[device]) if device in timings else profile
+        for device, profile in latency.items()
+    }
+
+
+def with_correction(state: LoopState, timings: Mapping[str, PlanTiming]) -> LoopState:
+    """Return the state whose current costs are corrected by a plan's timing as well."""
+    return replace(state, latency=corrected(state.latency, timings))
+
+
+def _best_timed(
+    measured: MeasuredScenario, state: LoopState, solved: SolvedPlan, progress: Progress
+) -> tuple[LoopState, SolvedPlan]:
+    """Time plans in one precision that may be as good, and return the best of all that were timed."""
+    search, last = measured.noise_limit_search, state.timed[-1]
+    uniform, search_state = search.uniform_precision_plans(
+        solved.found.problem, state.timing_threshold, state.search_state
+    )
+    state = replace(state, search_state=search_state)
+    for result in uniform:
+        if result.choice is not None and not state.was_timed(result.choice):
+            timings = measured.timings(configuration_of(solved.found.problem, result.choice), progress)
+            state = with_timing(measured, state, solved, result.choice, timings)
+    best = state.best
+    if best is last and solved.choice == last.choice:  # it is proved under the costs that it showed
+        return state, solved
+    state = with_correction(state, best.timings)
+    planning = measured.planning_problem(state.latency)
+    problem = planning.formulate()
+    proved = search.bound_for(problem, best.choice, state.search_state)
+    return state, SolvedPlan(planning, proved)
+
+
+def _round(
+    planning: PlanningProblem, plan: TimedPlan, before: Configuration, chain_ratio: float
+) -> LoopRound:
+    source = planning.scenario.device(planning.scenario.source)
+    origin = origin_of(planning.scenario, source)[0].name
+    device = origin if origin in plan.timings else next(iter(plan.timings))
+    pairs = zip(_units(plan.configuration), _units(before), strict=True)
+    return LoopRound(
+        objective=plan.objective,
+        device=device,
+        predicted_ratio_to_fp32=planning.ratio_to_fp32(plan.configuration, device),
+        measured_ratio_to_fp32=plan.timings[device].ratio_to_fp32,
+        predicted_chain_ratio_to_fp32=chain_ratio,
+        measured_chain_ratio_to_fp32=plan.timings[device].chain_ratio_to_fp32,
+        changed_units=sum(now != then for now, then in pairs),
+    )
+
+
+def _units(configuration: Configuration) -> Iterator[tuple[str, Precision]]:
+    yield from zip(configuration.devices, configuration.precisions, strict=True)
