@@ -2,6 +2,7 @@
 
 arrays: types of the numbers that go in and out of a model
 available_memory: how much memory this process may still take
+cache_lock: locks of the cache, and which processes use it
 directories: cache, scratch and temporary folders
 errors: ProfilingError and its kinds
 input_files: files from outside: regular, and of a bounded size

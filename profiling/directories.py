@@ -1,8 +1,7 @@
 """Where files of the tool lie: its cache, and scratch folders that live as long as a process.
 
-Other processes of the tool may use the same cache at the same time. Each that does holds a lock on a folder
-of its own in it. What a process uses it touches, so that an entry touched since the oldest of them began may
-be in use, and is not removed.
+Other processes of the tool may use the same cache at the same time, see `cache_lock`. What a process uses it
+touches, so that an entry touched since the oldest of them began may be in use, and is not removed.
 """
 
 import atexit
@@ -19,17 +18,14 @@ from pathlib import Path
 
 import platformdirs
 
+from profiling.cache_lock import live_processes, locked, register_process
 from profiling.printable_text import one_line
 
-PROCESS_PREFIX, KEPT_PREFIX = "scratch-", "debug-"
-LOCK = "lock"
-_STALE_S = 3600.0
+KEPT_PREFIX = "debug-"
 # For processes that this one starts: what stands in for which cache, and where temporary files are kept.
 _PASSING, _KEPT = "SPLITQUANT_PASSING_CACHE", "SPLITQUANT_KEPT_FILES"
 _VARIABLE = "XDG_CACHE_HOME"
 _LEAST_FREE_BYTES = 16 * 2**20
-_LOCK_WAIT_S = 60.0  # longer than it takes to remove everything; whoever holds the lock may be stopped
-_BEGAN = "began"
 ROOT = Path(Path.cwd().anchor)
 
 log = logging.getLogger(__name__)
@@ -121,41 +117,7 @@ def _process_folder(cache: Path) -> Path:
     if passing is not None and passing.folder == cache and passing.fault:
         warn_unkept(passing.instead_of, passing.fault)
         replace(passing, fault="").hand_on()  # it is said once
-    with _locked(cache):  # so that nobody takes a folder for left before it has its lock
-        _remove_left(cache)
-        folder = Path(tempfile.mkdtemp(prefix=PROCESS_PREFIX, dir=cache))
-        lock = _Lock(folder / LOCK)
-        (folder / _BEGAN).touch()
-
-    def leave() -> None:
-        lock.release()  # some systems remove no file that is in use
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(leave)
-    return folder
-
-
-def _remove_left(cache: Path) -> None:
-    """Remove what processes left that were killed."""
-    for path in cache.glob(".*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_S:
-                path.unlink()
-    for folder in cache.glob(f"{PROCESS_PREFIX}*"):
-        if not _is_live(folder):
-            log.info("removing %s, which a killed process left", folder)
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_live(process_folder: Path) -> bool:
-    """Return whether the process lives that made a folder; to be asked with the cache's lock only."""
-    try:
-        _Lock(process_folder / LOCK).release()
-    except _HeldError:
-        return True
-    except OSError:  # gone meanwhile, or of another user
-        return process_folder.exists()
-    return False
+    return register_process(cache)
 
 
 @contextlib.contextmanager
@@ -165,24 +127,15 @@ def exclusive_use(cache: Path) -> Iterator[dict[Path, float]]:
     Yield the folder of each process that uses the cache, this one first, and since when in Unix seconds.
     """
     own = _process_folder(cache)
-    with _locked(cache):
-        others = [path for path in cache.glob(f"{PROCESS_PREFIX}*") if path != own and _is_live(path)]
-        yield {path: _began_s(path) for path in (own, *others)}
-
-
-def _began_s(process_folder: Path) -> float:
-    """Return when a process began to use the cache, by the clock that dates the cache's files."""
-    try:
-        return (process_folder / _BEGAN).stat().st_mtime
-    except OSError:  # a version that wrote no such file made it
-        return 0.0
+    with locked(cache):
+        yield live_processes(cache, own)
 
 
 def claim(entry: Path) -> bool:
     """Return whether an entry of the cache is there; if so, nobody removes it while this process lives."""
     cache = cache_folder()
     _process_folder(cache)
-    with _locked(cache):  # nobody is about to remove it
+    with locked(cache):  # nobody is about to remove it
         return touch(entry)
 
 
@@ -195,49 +148,6 @@ def touch(entry: Path) -> bool:
     except OSError:  # it is another user's: it ages
         return entry.exists()
     return True
-
-
-class _HeldError(Exception):
-    """Another process holds a lock."""
-
-
-@contextlib.contextmanager
-def _locked(cache: Path) -> Iterator[None]:
-    try:
-        lock = _Lock(cache / LOCK, _LOCK_WAIT_S)
-    except _HeldError:
-        log.warning("%s is locked by another process for %g s: going on", cache, _LOCK_WAIT_S)
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-class _Lock:
-    """A held lock on a file, which is made if needed.
-
-    Raises
-    ------
-    _HeldError
-        If another process still holds it after so many seconds.
-    """
-
-    def __init__(self, path: Path, wait_s: float = 0.0) -> None:
-        from filelock import FileLock, Timeout  # it takes longer to import than a short command runs
-
-        self._lock = FileLock(str(path), timeout=wait_s, thread_local=False)
-        try:
-            self._lock.acquire()
-        except Timeout as exc:
-            raise _HeldError from exc
-        except NotImplementedError as exc:
-            raise OSError(f"{path}: the file system has no locks") from exc
-
-    def release(self) -> None:
-        """Let another process have it."""
-        self._lock.release()
 
 
 @contextlib.contextmanager

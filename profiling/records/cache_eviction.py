@@ -9,12 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from profiling.directories import (
-    KEPT_PREFIX,
-    LOCK,
-    PROCESS_PREFIX,
-    exclusive_use,
-)
+from profiling.cache_lock import LOCK, PROCESS_PREFIX
+from profiling.directories import KEPT_PREFIX, exclusive_use
 
 LIMIT_VARIABLE = "SPLITQUANT_CACHE_GIB"
 _DEFAULT_GIB = 20.0

@@ -11,7 +11,8 @@ from repository import ROOT
 # Low to high: a package imports only packages of lines above, and modules of its own.
 LAYERS = [
     {"profiling.arrays", "profiling.errors", "profiling.precision", "profiling.progress"},
-    {"profiling.available_memory", "profiling.input_files", "profiling.printable_text"},
+    {"profiling.available_memory", "profiling.cache_lock"},
+    {"profiling.input_files", "profiling.printable_text"},
     {"profiling.directories"},
     {"profiling.on_device"},
     {"profiling.runtime"},

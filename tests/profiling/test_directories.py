@@ -1,10 +1,6 @@
-"""Which processes use a cache, and where temporary files lie."""
+"""What is in use in a cache, and where temporary files lie."""
 
 import os
-import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -17,38 +13,11 @@ from profiling.directories import (
     temporary_folder,
 )
 
-_USER = "from profiling.directories import scratch_folder; print(scratch_folder(), flush=True); input()"
-
 
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return cache_folder()
-
-
-@contextmanager
-def another_process():
-    """Let another process use the cache in the block; yield its folder there."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _USER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield Path(process.stdout.readline().strip())
-        process.kill()
-
-
-def test_a_process_that_uses_the_cache_is_seen_until_it_ends(cache):
-    with another_process() as folder, exclusive_use(cache) as users:
-        assert list(users) == [scratch_folder(), folder]
-    with exclusive_use(cache) as users:
-        assert list(users) == [scratch_folder()]
-
-
-def test_asking_whether_a_process_lives_changes_neither_its_beginning_nor_its_life(cache):
-    with another_process() as folder:
-        began = (folder / "began").stat().st_mtime
-        for _ in range(2):
-            with exclusive_use(cache) as users:
-                assert users[folder] == began
 
 
 def test_what_is_claimed_counts_as_used_since_the_process_began(cache):
@@ -59,12 +28,6 @@ def test_what_is_claimed_counts_as_used_since_the_process_began(cache):
     with exclusive_use(cache) as users:
         assert entry.stat().st_mtime >= users[scratch_folder()]
     assert not claim(cache / "ranges-1.json")
-
-
-def test_a_folder_of_a_process_that_was_killed_before_it_had_its_lock_is_removed(cache):
-    (cache / "scratch-half").mkdir()
-    scratch_folder()
-    assert not (cache / "scratch-half").exists()
 
 
 def test_a_temporary_folder_goes_with_its_block():
