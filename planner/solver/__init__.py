@@ -13,10 +13,11 @@ pipeline_passes: the same where units of several passes, forward and backward, s
 pipeline_precisions: options of less noise for units that stay on their devices
 process_pool: a map over processes, which end at once when the work is interrupted
 pulp_call: a solver called through pulp, and what pulp's status says
+restricted_programs: integer programs over some options of each vertex
 result: SolveResult: choice, objective, bound, status
 second_opinion: a second solver's run and answer, to be compared with the first one's
 single_precision: the fastest plan of all and in each precision, without a limit on noise
-solve: a proved optimum, or a plan and its bound
+solve: the search for a proved optimum, or a plan and its bound
 solve_cache: solved problems kept on disk
 solver_options: which solver, how well, and the clock by which it ends
 """

@@ -8,41 +8,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 
-import numpy as np
-
-from planner.errors import OutOfTimeError, SolverError, SolverFailure
-from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.errors import OutOfTimeError, SolverError
+from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
-from planner.solver.backends import run_solver
 from planner.solver.confirmation import (
     LEAST_GAP,
-    LEAST_TIME_S,
     confirm,
-    confirmed_cost,
-    is_among,
-    is_contradicted,
 )
 from planner.solver.device_order import DeviceOrder, implied_order
-from planner.solver.heuristics.construct import construct
 from planner.solver.heuristics.filled_devices import filled_devices
-from planner.solver.heuristics.local_search import improve
+from planner.solver.heuristics.incumbent import SMALL, Incumbent
 from planner.solver.heuristics.nearby_options import nearby_options
-from planner.solver.lagrangian.branching import Node, branch
+from planner.solver.lagrangian.branching import Node, branch, union
 from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction
+from planner.solver.lagrangian.kept_options import KeptOptions, options_within
 from planner.solver.lagrangian.separate_units import breaks_limits
 from planner.solver.lagrangian.serial_devices import SerialDevices
-from planner.solver.lagrangian.tree_decomposition import Table
-from planner.solver.milp.answer import decoded_choice
-from planner.solver.milp.build_program import build_program
-from planner.solver.milp.warm_start import start_values
 from planner.solver.pipeline_dp import PERIOD, best_pipeline
 from planner.solver.pipeline_ideals import finished_sets
 from planner.solver.pipeline_passes import best_passes
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units
-from planner.solver.pulp_call import solve_status
+from planner.solver.restricted_programs import RestrictedPrograms
 from planner.solver.result import OPTIMAL_GAP, SolveResult, SolveStatus
 from planner.solver.solver_options import Clock, SolverOptions
 
@@ -55,20 +44,12 @@ _PIPELINE_SHARE = 0.2  # of the time limit, for the best plan of one stage per d
 _SEQUENCE_SHARE = 0.45  # of the time limit, for the plan of least latency where a makespan is minimised
 _SEQUENCE_GAP = 2e-3  # at which that may end
 _BRANCH_SHARE = 0.85  # of the time limit, for the relaxation where a plan is known
-_SEARCH_SHARE = 0.4  # of what is left of the time, for a first plan; as much again as that took betters it
-_SEARCH_RATIO = 4.0  # times the seconds of the first bound that this may take at first
-_LARGE = 10_000  # options of all vertices: to bound takes long, so that a plan is looked for first
-_EARLY_SHARE, _EARLY_S = 0.4, 15.0  # of the time limit, and at most, for that
-_SMALL = 400  # options of all vertices: one program over them is soon solved
 _FEW = 120  # options that a better plan may have: one program over them is sooner solved than branched on
 _FEW_SHARE = 0.05  # of the time that is left, for that
 _FIRST_SHARE = 0.2  # of the time that is left, for that where no plan is known
-# Seconds of the relaxation's tables, and of an integer program over all options until its solver ends in time
-# (HiGHS builds its first cuts without a look at the clock), as multiples of those of pricing one plan, per
-# option of a vertex: pricing takes longer on a slow machine, too.
+# Seconds of the relaxation's tables, as a multiple of those of pricing one plan, per option of a vertex:
+# pricing takes longer on a slow machine, too.
 _TABLES_RATIO = 6.0
-_PROGRAM_RATIO = 200.0
-_BUILDS = 3.0  # times the seconds in which a program is built, until its solver may first look at the clock
 _NEARBY_SHARE = 0.3  # of the time so far, for programs around the best plan
 _STEP_SHARE = 0.05  # of the time limit, for one of them
 _HOPS = (1, 3, 8)  # tensors between a unit and one on whose device it may move
@@ -80,10 +61,6 @@ _FEW_MORE = 3.0  # times as many options as within that, up to the best plan so 
 _FARTHER = 5.0  # times as far where that found no plan
 _EXCLUDED_GAP = 0.5  # of the gap: below the best plan by less than is asked for, however numbers are rounded
 _BISECTION_SHARE = 0.2  # of what is left of the time, for the bound that it gives
-_SLACK = 1e-9  # relative: the relaxation adds the same costs in another order
-# Of the time limit, and times the seconds that pricing a plan takes: for what the last step runs over, and to
-# price the answer; at most so much of the time limit.
-_ENDING_SHARE, _ENDING_PRICINGS, _MOST_ENDING_SHARE = 0.02, 3.0, 0.2
 
 
 def solve(
@@ -130,7 +107,7 @@ def solve(
 
 
 class _Search:
-    """The best plan so far, and what is left of the time."""
+    """The search for a plan and its bound, within the time limit."""
 
     def __init__(
         self,
@@ -142,45 +119,38 @@ class _Search:
     ) -> None:
         self._problem, self._options = problem, options
         self._clock, self._began = clock, began
-        self._choice: Choice | None = None
-        self._objective = inf
-        self._size = (0, 0)
+        self._best = Incumbent(problem, options, start_plans, clock, began)
+        self._programs = RestrictedPrograms(problem, options, self._best, clock)
         self._looked_at: Choice | None = None  # the plan around which a better one was looked for
         self._nearby_s = 0.0  # seconds spent on that
-        self._pricing_s = inf  # least seconds that pricing a plan took; inf before the first
-        self._options_count = sum(len(vertex.options) for vertex in problem.vertices)
         self.dual_value: float | None = None  # what the relaxation proves; None if it proves nothing
         self._serial: SerialDevices | None = None  # branches where a makespan is minimised
         self.root: Bound | None = None  # of all plans
         self._in_sequence: Bound | None = None  # the same where all that runs is added up
-        self._is_constructed = False  # whether a first plan was looked for
         self._excluded_from = inf  # the objective from which on plans are no longer looked for
-        self._is_distrusted = False  # whether the solver failed, or denied a plan at hand
         # Of the whole problem: with some options left out, interchangeable devices differ.
         self._device_order = implied_order(problem)
-        for choice in start_plans:
-            self._try(choice)
 
     def run(self) -> SolveResult:
         """Bound, then solve over more and more options until none that is left out can be better."""
         weights = [(term.quantity == PERIOD) * term.weight for term in self._problem.objective]
         bound_of_loads = sum(weights) * self._bound_of_pipelines()
-        if bound_of_loads >= self._good_enough:
+        if bound_of_loads >= self._best.good_enough:
             return self._result(bound_of_loads)
-        self._construct_first()
+        self._best.construct_first()
         if CostMetric.MAKESPAN in {quantity.metric for quantity in self._problem.quantities}:
             for choice in filled_devices(self._problem):
-                self._try(choice)
+                self._best.offer(choice)
             self._start_in_sequence()
-        if not self._is_affordable(_TABLES_RATIO):
-            self._improve()
+        if not self._best.is_affordable(_TABLES_RATIO):
+            self._best.improve()
             return self._result(bound_of_loads)
         dual = LagrangianDual(self._problem, self._clock)
         if not dual.is_worth_while:
             return self._result(max(self._solve_at_once(), bound_of_loads))
-        if self._choice is not None and len(weights) == 1 and weights[0] > 0:
+        if self._best.choice is not None and len(weights) == 1 and weights[0] > 0:
             # Plans with any other option are no better than the one at hand.
-            kept = feasible_options(self._problem, self._objective / weights[0])
+            kept = feasible_options(self._problem, self._best.objective / weights[0])
             dual.exclude_options(kept)
         return self._result(max(self._branch(dual), bound_of_loads))
 
@@ -193,30 +163,30 @@ class _Search:
             return 0.0
         in_passes = best_passes(self._problem, _PASSES_SHARE * self._options.time_limit_s, self._clock)
         if in_passes is not None:
-            self._try(in_passes)
+            self._best.offer(in_passes)
         sets = finished_sets(self._problem)
         if not sets.are_all:
-            self._construct_first()
-        if self._choice is not None and not sets.are_all:
+            self._best.construct_first()
+        if self._best.choice is not None and not sets.are_all:
             return 0.0
         most_s = _PIPELINE_SHARE * self._options.time_limit_s
         pipeline = best_pipeline(self._problem, most_s, self._clock, sets)
         if pipeline is None:
             return 0.0
-        self._try(pipeline.choice)
+        self._best.offer(pipeline.choice)
         log.info("pipeline: %.9g, bound %.9g", pipeline.period_s, pipeline.bound_s)
         return pipeline.bound_s
 
     def _solve_at_once(self) -> float:
         """Solve over all options, without a relaxation; return the proved bound."""
-        if self._choice is None and self._breaks_limits():
+        if self._best.choice is None and self._breaks_limits():
             return inf
-        if self._choice is None:
-            self._construct()
-        if not self._is_affordable(_PROGRAM_RATIO):
-            self._improve()
+        if self._best.choice is None:
+            self._best.construct()
+        if not self._programs.are_affordable(self._every_option):
+            self._best.improve()
             return 0.0
-        return self._solve_over(self._every_option, self._device_order)
+        return self._programs.solve(self._every_option, self._device_order)
 
     @property
     def _every_option(self) -> list[tuple[int, ...]]:
@@ -230,9 +200,10 @@ class _Search:
         whole = Restriction(self._device_order)
         if dual.paths is not None:
             self._serial = SerialDevices(self._problem, dual.paths.graph)
+            self._programs.serial_devices = self._serial
         root = self._bounded(dual, whole)
         settled = self._bound_before_branching(dual, root)
-        if settled >= self._good_enough:
+        if settled >= self._best.good_enough:
             return settled
         nodes, closed, count = [(root.bound.value, 0, root)], inf, 1
         while nodes and self._is_open(max(nodes[0][0], settled)):
@@ -245,59 +216,59 @@ class _Search:
                 self._look_nearby(node)
             else:
                 closed = min(closed, self._solve_node(node))
-        log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._objective)
-        if settled >= self._good_enough:
+        log.info("%d nodes, %d open, best plan %.9g", count, len(nodes), self._best.objective)
+        if settled >= self._best.good_enough:
             return settled
         closed = min(closed, self._solve_open(whole, [node for _, _, node in nodes]))
-        if self._size == (0, 0):
+        if self._programs.size == (0, 0):
             self._end_without_programs(closed)
         return max(min(closed, self._excluded_from), settled)
 
     def _is_open(self, bound: float) -> bool:
         """Return whether plans of a bound are worth a branch, and there is time for it."""
-        return bound < self._good_enough and self._clock() < self._branching_ends
+        return bound < self._best.good_enough and self._clock() < self._branching_ends
 
     def _end_without_programs(self, bound: float) -> None:
         """Say that the relaxation alone had a say; better the plan where it is not good enough."""
-        if self._choice is None:
+        if self._best.choice is None:
             self.dual_value = inf
-        elif bound < self._good_enough:
-            self._improve()
+        elif bound < self._best.good_enough:
+            self._best.improve()
 
     def _bounded(self, dual: LagrangianDual, whole: Restriction) -> Node:
         """Return the node of all plans, once a first plan was looked for."""
-        if self._choice is None and self._are_excludable(dual):
-            self._construct(_SEARCH_RATIO * (self._clock() - self._began))
+        if self._best.choice is None and self._are_excludable(dual):
+            self._best.construct_soon()
         root = Node(whole, self._bound_of_better(dual, whole, dual.start_from(self._in_sequence)))
         self.root = root.bound
         self.dual_value = root.bound.value
-        if self._choice is None and root.bound.value < inf:
+        if self._best.choice is None and root.bound.value < inf:
             # Small problems are solved sooner than searched.
-            self._construct(_SEARCH_RATIO * (self._clock() - self._began))
+            self._best.construct_soon()
         return root
 
     def _bound_of_better(self, dual: LagrangianDual, whole: Restriction, start: Bound | None) -> Bound:
         """Return the bound on all plans that are better than the best one, which may be met meanwhile."""
         while True:
-            objective = self._objective
+            objective = self._best.objective
             self._exclude_worse(dual)
-            bound = dual.bound(self._branching_ends, whole, start, enough=self._good_enough)
+            bound = dual.bound(self._branching_ends, whole, start, enough=self._best.good_enough)
             log.info("relaxation: bound %.9g in %d rounds", bound.value, bound.rounds)
             self._take_best_of(dual)
             # Where a better plan leaves more out, the bound rises once more.
-            better = self._are_excludable(dual) and self._objective < objective * (1 - self._options.gap)
-            if not better or bound.value >= self._good_enough or self._clock() > self._branching_ends:
+            better = self._are_excludable(dual) and self._best.objective < objective * (1 - self._options.gap)
+            if not better or bound.value >= self._best.good_enough or self._clock() > self._branching_ends:
                 return bound
             start = bound
 
     def _bound_before_branching(self, dual: LagrangianDual, root: Node) -> float:
         """Return what else bounds all plans: none was met, single loads tell them apart, or few are left."""
         bound = 0.0
-        if self._choice is None and root.bound.value < inf:
+        if self._best.choice is None and root.bound.value < inf:
             bound = self._bound_without_plan()
-        if self._are_excludable(dual) and bound < self._good_enough:
+        if self._are_excludable(dual) and bound < self._best.good_enough:
             bound = max(bound, self._least_possible(dual, root))
-        if bound < self._good_enough:
+        if bound < self._best.good_enough:
             bound = max(bound, self._bound_of_few(root))
         return bound
 
@@ -305,9 +276,9 @@ class _Search:
         """Return a bound where no plan was met: infinite if it is soon seen that there is none."""
         if self._breaks_limits():
             return inf
-        if self._options_count > _SMALL:
+        if self._best.options_count > SMALL:
             return 0.0
-        return self._solve_over(self._every_option, self._device_order, _FIRST_SHARE * self._left_s())
+        return self._programs.solve(self._every_option, self._device_order, _FIRST_SHARE * self._best.left_s)
 
     def _bound_of_few(self, root: Node) -> float:
         """Return what one program proves over the few options that a better plan may have; 0 if not so few.
@@ -315,13 +286,18 @@ class _Search:
         Programs for makespans bound so little that branches are sooner done.
         """
         option_bounds = root.bound.option_bounds
-        if self._choice is None or self._serial is not None or not option_bounds:
+        if self._best.choice is None or self._serial is not None or not option_bounds:
             return 0.0
-        if _count_within(option_bounds, self._objective) > _FEW:
+        kept = options_within(option_bounds, self._best.objective)
+        if kept.count > _FEW:
             return 0.0
-        keep = [_options_within(row, self._objective) for row in option_bounds]
-        bound = self._solve_over(keep, root.within.order, _FEW_SHARE * self._left_s(), root.within.serial)
-        return min(bound, _least_left_out(option_bounds, keep))
+        return self._solve_kept(root, kept, _FEW_SHARE * self._best.left_s)
+
+    def _solve_kept(self, node: Node, kept: KeptOptions, most_s: float = inf) -> float:
+        """Solve over some options of a node's plans; return a bound on all its plans."""
+        bound = self._programs.solve(kept.options, node.within.order, most_s, node.within.serial)
+        # A plan with an option that was left out is no better than this.
+        return min(bound, kept.bound_of_rest)
 
     def _breaks_limits(self) -> bool:
         """Return whether the relaxation of separate units proves that there is no plan."""
@@ -331,14 +307,14 @@ class _Search:
 
     def _least_possible(self, dual: LagrangianDual, root: Node) -> float:
         """Return a value that no plan is below: bisected, as without what alone reaches it there is none."""
-        least, tried = min(root.bound.value, self._excluded_from), self._good_enough
-        deadline = self._clock() + _BISECTION_SHARE * self._left_s()
+        least, tried = min(root.bound.value, self._excluded_from), self._best.good_enough
+        deadline = self._clock() + _BISECTION_SHARE * self._best.left_s
         while least < tried < inf and self._clock() < deadline:
             middle = (least + tried) / 2
             below = dual.below(middle)
             least = max(least, min(middle, below.bound(deadline, root.within, root.bound, middle).value))
             self._take_best_of(below)
-            tried = min(tried if least >= middle else middle, self._good_enough)
+            tried = min(tried if least >= middle else middle, self._best.good_enough)
             if tried - least <= self._options.gap * tried:
                 break
         log.info("without what alone is too much: bound %.9g", least)
@@ -346,7 +322,7 @@ class _Search:
 
     def _exclude_worse(self, dual: LagrangianDual) -> None:
         """Leave plans to the relaxation that are worth looking for, where a maximum tells them apart."""
-        worse_from = self._objective * (1 - _EXCLUDED_GAP * self._options.gap)
+        worse_from = self._best.objective * (1 - _EXCLUDED_GAP * self._options.gap)
         if self._are_excludable(dual) and worse_from < self._excluded_from:
             self._excluded_from = worse_from
             dual.exclude_from(worse_from)
@@ -358,51 +334,52 @@ class _Search:
     def _solve_open(self, whole: Restriction, nodes: Sequence[Node]) -> float:
         """Solve what time left open, as one program; return a bound on all plans of the nodes."""
         lowest = min((node.bound.value for node in nodes), default=inf)
-        if lowest < inf and self._choice is None:
-            self._construct()
-        open_nodes = [node for node in nodes if node.bound.value < self._good_enough]
-        if not open_nodes or self._is_distrusted:
+        if lowest < inf and self._best.choice is None:
+            self._best.construct()
+        open_nodes = [node for node in nodes if node.bound.value < self._best.good_enough]
+        if not open_nodes or self._programs.is_distrusted:
             return lowest
-        rest = (node.bound.value for node in nodes if node.bound.value >= self._good_enough)
-        return min(self._solve_node(_union(whole, open_nodes)), min(rest, default=inf))
+        rest = (node.bound.value for node in nodes if node.bound.value >= self._best.good_enough)
+        return min(self._solve_node(union(whole, open_nodes)), min(rest, default=inf))
 
     @property
     def _branching_ends(self) -> float:
         """Time after which integer programs have what is left: sooner where no plan is known."""
-        share = _BOUND_SHARE if self._choice is None else _BRANCH_SHARE
+        share = _BOUND_SHARE if self._best.choice is None else _BRANCH_SHARE
         return self._began + self._options.time_limit_s * share
 
     def _expanded(self, dual: LagrangianDual, node: Node) -> tuple[Node, ...]:
         """Return the nodes into which a node falls; none if an integer program is to solve it."""
-        if node.bound.value > self._objective * (1 - _NEAR):
+        if node.bound.value > self._best.objective * (1 - _NEAR):
             return ()
         self._exclude_worse(dual)
-        further = tuple(branch(dual, node, self._branching_ends, self._good_enough, self._serial))
+        further = tuple(branch(dual, node, self._branching_ends, self._best.good_enough, self._serial))
         self._take_best_of(dual)
         return further
 
     def _take_best_of(self, dual: LagrangianDual) -> None:
         if dual.best is not None:
-            self._try(dual.best)
+            self._best.offer(dual.best)
 
     def _look_nearby(self, node: Node) -> None:
         """Let integer programs look for a better plan around the best one, and among those of a mixture."""
-        if self._choice is not None and self._looked_at != self._choice:
-            self._looked_at = self._choice
-            order = evaluate(self._problem, self._choice).order or ()
+        if self._best.choice is not None and self._looked_at != self._best.choice:
+            self._looked_at = self._best.choice
+            order = evaluate(self._problem, self._best.choice).order or ()
             pairs = frozenset(itertools.combinations(order, 2))
             for hops in _HOPS:
-                self._look_among([self._choice.options], hops, pairs)
+                self._look_among([self._best.choice.options], hops, pairs)
         self._look_among([mixed.options for mixed in node.bound.mixture], 0, node.within.order)
 
     def _look_among(self, plans: Sequence[Sequence[int]], hops: int, order: DeviceOrder) -> None:
         began = self._clock()
-        if self._nearby_s > _NEARBY_SHARE * (began - self._began) or self._is_distrusted or not plans:
+        is_spent = self._nearby_s > _NEARBY_SHARE * (began - self._began)
+        if is_spent or self._programs.is_distrusted or not plans:
             return
         keep = nearby_options(self._problem, plans, hops)
-        if not self._is_affordable(_PROGRAM_RATIO * self._share(keep)):
+        if not self._programs.are_affordable(keep):
             return
-        self._solve_over(keep, order, _STEP_SHARE * self._options.time_limit_s)
+        self._programs.solve(keep, order, _STEP_SHARE * self._options.time_limit_s)
         self._nearby_s += self._clock() - began
 
     def _solve_node(self, node: Node) -> float:
@@ -413,91 +390,24 @@ class _Search:
         value, option_bounds = node.bound.value, node.bound.option_bounds
         reach = value + max(_REACH, self._options.gap) * abs(value)
         options_in_reach, options_below_best = (
-            _count_within(option_bounds, limit) for limit in (reach, self._objective)
+            options_within(option_bounds, limit).count for limit in (reach, self._best.objective)
         )
         # Hardly more options can be in a better plan than the best one known: all of them at once.
         if self._options.gap < _REACH and options_below_best <= _FEW_MORE * options_in_reach:
-            reach = max(reach, self._objective)  # one program then proves the answer
+            reach = max(reach, self._best.objective)  # one program then proves the answer
         while True:
-            keep = [_options_within(row, reach) for row in option_bounds]
-            if not self._is_affordable(_PROGRAM_RATIO * self._share(keep)):
+            kept = options_within(option_bounds, reach)
+            if not self._programs.are_affordable(kept.options):
                 return value
-            bound = self._solve_over(keep, node.within.order, serial=node.within.serial)
-            # A plan with an option that was left out is no better than this.
-            bound_of_rest = _least_left_out(option_bounds, keep)
-            bound = min(bound, bound_of_rest)
-            if bound >= self._good_enough or self._left_s() <= 0 or self._is_distrusted:
+            bound = self._solve_kept(node, kept)
+            if bound >= self._best.good_enough or self._best.left_s <= 0 or self._programs.is_distrusted:
                 return max(bound, value)
             # Options beyond the best plan so far are of no use; without one, look farther.
-            farther = max(bound_of_rest, value + _FARTHER * (reach - value))
-            farther = farther if self._choice is None else max(self._objective, reach)
+            farther = max(kept.bound_of_rest, value + _FARTHER * (reach - value))
+            farther = farther if self._best.choice is None else max(self._best.objective, reach)
             if farther == reach:  # the same program again: a solver's tolerance may be wider than the gap
                 return max(bound, value)
             reach = farther
-
-    @property
-    def _good_enough(self) -> float:
-        return self._objective * (1 - self._options.gap)
-
-    def _construct(self, most_s: float = inf) -> None:
-        """Look for a first plan, and for a better one near it."""
-        now = self._clock()
-        seconds = min(most_s, _SEARCH_SHARE * self._left_s())
-        choice = self._constructed(now + seconds)
-        if choice is not None:
-            self._try(improve(self._problem, choice, 2 * self._clock() - now, self._clock))
-
-    def _constructed(self, deadline: float) -> Choice | None:
-        """Return a first plan, remembered; None if none was found in time."""
-        began = time.perf_counter()
-        choice = construct(self._problem, deadline, self._clock)
-        if choice is not None:
-            self._try(choice)
-            log.info("constructed: %.9g in %.2f s", self._objective, time.perf_counter() - began)
-        return choice
-
-    def _improve(self) -> None:
-        """Look for a better plan with what is left of the time, where it is too short to prove anything."""
-        if self._choice is not None:
-            deadline = self._clock() + self._left_s()
-            self._try(improve(self._problem, self._choice, deadline, self._clock))
-
-    def _construct_first(self) -> None:
-        """Look for a plan before anything that takes long, where it does; for a period for a good one.
-
-        What alone takes as long as the best plan is left out of the relaxation: so a period's bound is as
-        good as its plan.
-        """
-        if self._is_constructed:
-            return
-        self._is_constructed = True
-        seconds = min(_EARLY_S, _EARLY_SHARE * self._options.time_limit_s)
-        if any(term.quantity == PERIOD for term in self._problem.objective):
-            if self._options_count > _SMALL:
-                self._construct(seconds / 2)  # to better it takes as long again
-        elif self._choice is None and self._options_count >= _LARGE:
-            self._constructed(self._clock() + seconds)
-
-    def _is_affordable(self, ratio: float) -> bool:
-        """Return whether there is time for what takes so many times as long as to price a plan per option.
-
-        Without a plan there is until time is over: what follows may find one.
-        """
-        if self._choice is None:
-            return self._has_time()
-        options = self._options_count / len(self._problem.vertices)
-        return ratio * options * self._pricing_s < self._left_s()
-
-    def _share(self, keep: Sequence[Sequence[int]]) -> float:
-        return sum(len(kept) for kept in keep) / self._options_count
-
-    def _try(self, choice: Choice) -> None:
-        """Remember a plan if it keeps the limits and is better than the one at hand."""
-        began = time.perf_counter()
-        cost = evaluate(self._problem, choice)
-        self._pricing_s = min(self._pricing_s, time.perf_counter() - began)
-        if is_feasible(self._problem, cost) and cost.objective < self._objective:
-            self._choice, self._objective = choice, cost.objective
 
     def _start_in_sequence(self) -> None:
         """Start from the plan of least latency, where stages may overlap.
@@ -521,165 +431,22 @@ class _Search:
         finally:
             self._in_sequence = search.root
         if sequential.choice is not None:
-            self._try(sequential.choice)
-
-    def _left_s(self) -> float:
-        """Return the seconds that are left for the search; the time limit holds what ends it, too."""
-        limit_s = self._options.time_limit_s
-        pricing_s = 0.0 if self._pricing_s == inf else self._pricing_s
-        ending_s = min(_ENDING_SHARE * limit_s + _ENDING_PRICINGS * pricing_s, _MOST_ENDING_SHARE * limit_s)
-        return limit_s - ending_s - (self._clock() - self._began)
-
-    def _solve_over(
-        self,
-        keep: Sequence[Sequence[int]],
-        device_order: DeviceOrder,
-        most_s: float = inf,
-        serial: frozenset[int] = frozenset(),
-    ) -> float:
-        """Solve the integer program over some options, remember a better plan; return the proved bound.
-
-        Parameters
-        ----------
-        device_order
-            Pairs of devices of which the first runs first, as far as that is decided.
-        most_s
-            Seconds after which it ends, if there are more left.
-        serial
-            Devices that run a unit which is on every path: plans of which this is not true are left out.
-
-        Raises
-        ------
-        SolverFailure
-            If the solver fails where no plan is at hand, nor soon found.
-        """
-        try:
-            return self._solved_over(keep, device_order, most_s, serial)
-        except SolverFailure as exc:
-            if self._choice is None:
-                self._construct(_SEARCH_RATIO * (self._clock() - self._began))
-            if self._choice is None:
-                raise
-            log.warning("%s; the best plan so far has %.9g", exc, self._objective)
-        self._is_distrusted = True
-        return 0.0
-
-    def _solved_over(
-        self,
-        keep: Sequence[Sequence[int]],
-        device_order: DeviceOrder,
-        most_s: float,
-        serial: frozenset[int],
-    ) -> float:
-        if not self._has_time():
-            return 0.0
-        began = time.perf_counter()
-        program = build_program(self._problem.with_options(keep), self._makespan(), device_order, serial)
-        built_s = time.perf_counter() - began
-        self._size = (program.lp.numVariables(), program.lp.numConstraints())
-        if not self._has_time() or (self._choice is not None and self._left_s() < _BUILDS * built_s):
-            return 0.0
-        options = replace(self._options, time_limit_s=max(min(self._left_s(), most_s), self._least_time_s))
-        began = time.perf_counter()
-        scaled_bound = run_solver(program.lp, options, start_values(program, keep, self._choice), self._clock)
-        status = solve_status(program.lp)
-        log.info(
-            "%s: %d variables, %d constraints, %s, scaled bound %.9g, %.2f s",
-            options.name,
-            *self._size,
-            status or "no plan in time",
-            scaled_bound / program.scale,
-            time.perf_counter() - began,
-        )
-        if status is SolveStatus.INFEASIBLE:
-            return self._denied("no plan") if self._is_among(keep, device_order, serial) else inf
-        if status is None:  # out of time without a plan; the bound holds all the same
-            return scaled_bound / program.scale
-        choice = decoded_choice(program).lift_to_full(keep)
-        cost = confirmed_cost(self._problem, choice, self._options.name)
-        if cost.objective < self._objective:
-            self._choice, self._objective = choice, cost.objective
-        bound = scaled_bound / program.scale
-        if self._is_among(keep, device_order, serial) and is_contradicted(bound, self._objective):
-            return self._denied(f"a bound of {bound:.9g}")
-        return bound
-
-    @property
-    def _least_time_s(self) -> float:
-        """Seconds that a program has at least: without a plan, so that a short time limit may give one."""
-        return LEAST_TIME_S if self._choice is None else 0.0
-
-    def _has_time(self) -> bool:
-        return self._left_s() > -self._least_time_s
-
-    def _is_among(
-        self,
-        keep: Sequence[Sequence[int]],
-        device_order: DeviceOrder,
-        serial: frozenset[int],
-    ) -> bool:
-        """Return whether the plan at hand has only some options of each vertex, and runs in an order."""
-        if self._choice is None or not is_among(self._problem, self._choice, keep, device_order):
-            return False
-        return self._serial is None or self._serial.holds(serial, self._choice.options)
-
-    def _denied(self, claim: str) -> float:
-        """Return the bound that needs no proof, 0: the solver's claim contradicts the plan at hand."""
-        log.warning("%s proves %s, but there is a plan with %.9g", self._options.name, claim, self._objective)
-        self._is_distrusted = True
-        return 0.0
-
-    def _makespan(self) -> float:
-        """Return seconds of a makespan that no better plan exceeds."""
-        terms = self._problem.objective
-        # Only where the makespan alone is minimised does a plan's objective bound it.
-        if self._choice is None or [t.quantity for t in terms] != [Quantity(CostMetric.MAKESPAN)]:
-            return inf
-        return self._objective / terms[0].weight if terms[0].weight else inf
+            self._best.offer(sequential.choice)
 
     def _result(self, bound: float) -> SolveResult:
         runtime_s = self._clock() - self._began
-        variables, constraints = self._size
+        variables, constraints = self._programs.size
         run_facts = (runtime_s, self._options.name, variables, constraints)
-        if self._choice is None:
+        if self._best.choice is None:
             if bound == inf:
                 return SolveResult(SolveStatus.INFEASIBLE, None, None, None, *run_facts)
             raise OutOfTimeError(
                 f"{self._options.name} found no plan within {self._options.time_limit_s:.3g} s"
             )
-        bound = float(min(max(bound, 0.0), self._objective))  # costs are not negative
-        close = self._objective - bound <= OPTIMAL_GAP * abs(self._objective) + LEAST_GAP
+        bound = float(min(max(bound, 0.0), self._best.objective))  # costs are not negative
+        close = self._best.objective - bound <= OPTIMAL_GAP * abs(self._best.objective) + LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE
-        return SolveResult(status, self._choice, self._objective, bound, *run_facts)
-
-
-def _union(whole: Restriction, nodes: Sequence[Node]) -> Node:
-    """Return one node that has all plans of some nodes."""
-    option_bounds = tuple(
-        np.minimum.reduce(rows) for rows in zip(*(node.bound.option_bounds for node in nodes), strict=True)
-    )
-    lowest = min((node.bound for node in nodes), key=lambda bound: bound.value)
-    # What order they all have in common.
-    order = frozenset.intersection(*(node.within.order for node in nodes))
-    serial = frozenset.intersection(*(node.within.serial for node in nodes))
-    return Node(replace(whole, order=order, serial=serial), replace(lowest, option_bounds=option_bounds))
-
-
-def _options_within(at_least: Table, reach: float) -> tuple[int, ...]:
-    """Return the numbers of a vertex's options with which a plan may be within reach."""
-    slack = _SLACK * (abs(reach) + _SLACK)
-    return tuple(int(o) for o in np.flatnonzero(at_least <= reach + slack))
-
-
-def _count_within(at_least: Sequence[Table], reach: float) -> int:
-    """Return how many options a program has that keeps those within reach."""
-    return sum(len(_options_within(row, reach)) for row in at_least)
-
-
-def _least_left_out(at_least: Sequence[Table], keep: Sequence[Sequence[int]]) -> float:
-    """Return a bound on the objective of every plan that has an option which is left out."""
-    left_out = (np.delete(row, list(kept)) for row, kept in zip(at_least, keep, strict=True))
-    return min((float(row.min()) for row in left_out if row.size), default=inf)
+        return SolveResult(status, self._best.choice, self._best.objective, bound, *run_facts)
 
 
 def solve_restricted(

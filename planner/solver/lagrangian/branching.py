@@ -7,10 +7,11 @@ of plans that each break a memory limit can keep it. So a unit that the mixture 
 given to the earlier or to the later ones, which decides the same for all that come before or behind it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import networkx as nx
+import numpy as np
 
 from planner.problem.placement_problem import PlacementProblem
 from planner.solver.device_order import DeviceOrder, closed
@@ -63,6 +64,18 @@ def branch(
             yield Node(within, node.bound)
         else:
             yield Node(within, dual.bound(deadline, within, node.bound, enough))
+
+
+def union(whole: Restriction, nodes: Sequence[Node]) -> Node:
+    """Return one node that has all plans of some nodes."""
+    option_bounds = tuple(
+        np.minimum.reduce(rows) for rows in zip(*(node.bound.option_bounds for node in nodes), strict=True)
+    )
+    lowest = min((node.bound for node in nodes), key=lambda bound: bound.value)
+    # What order they all have in common.
+    order = frozenset.intersection(*(node.within.order for node in nodes))
+    serial = frozenset.intersection(*(node.within.serial for node in nodes))
+    return Node(replace(whole, order=order, serial=serial), replace(lowest, option_bounds=option_bounds))
 
 
 def _orders(problem: PlacementProblem, node: Node) -> tuple[DeviceOrder, ...]:

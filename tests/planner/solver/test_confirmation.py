@@ -11,6 +11,8 @@ from small_problems import LATENCY, small_problem
 from strategies import problems
 
 import planner.solver.confirmation as confirming
+import planner.solver.heuristics.incumbent as incumbent
+import planner.solver.restricted_programs as programs
 import planner.solver.solve as solving
 from planner.errors import SolverError, SolverFailure
 from planner.problem.cost_evaluation import evaluate
@@ -126,7 +128,7 @@ def test_infeasible_needs_a_second_solver_or_the_relaxation():
 
 
 def test_a_bound_above_the_plan_at_hand_is_dropped(monkeypatch, caplog):
-    monkeypatch.setattr(solving, "run_solver", lambda *program: run_solver(*program) * 3)
+    monkeypatch.setattr(programs, "run_solver", lambda *program: run_solver(*program) * 3)
     result = solve(UNBOUNDED)
     assert result.status is SolveStatus.FEASIBLE
     assert result.bound <= oracle.best(UNBOUNDED) * (1 + 1e-9)
@@ -138,7 +140,7 @@ def fails(*_):
 
 
 def test_a_solver_that_fails_ends_no_search_that_has_a_plan(monkeypatch, caplog):
-    monkeypatch.setattr(solving, "run_solver", fails)
+    monkeypatch.setattr(programs, "run_solver", fails)
     result = solve(UNBOUNDED)
     assert result.choice is not None
     assert result.bound <= oracle.best(UNBOUNDED) * (1 + 1e-9)
@@ -146,9 +148,9 @@ def test_a_solver_that_fails_ends_no_search_that_has_a_plan(monkeypatch, caplog)
 
 
 def test_a_solver_that_fails_where_no_plan_is_found_is_told(monkeypatch):
-    monkeypatch.setattr(solving, "run_solver", fails)
+    monkeypatch.setattr(programs, "run_solver", fails)
     monkeypatch.setattr(solving, "best_pipeline", lambda *_: None)
-    monkeypatch.setattr(solving, "construct", lambda *_: None)
+    monkeypatch.setattr(incumbent, "construct", lambda *_: None)
     monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
     with pytest.raises(SolverFailure):
         solve(UNBOUNDED)
@@ -156,9 +158,9 @@ def test_a_solver_that_fails_where_no_plan_is_found_is_told(monkeypatch):
 
 def test_infeasible_is_not_believed_of_one_solver_alone(monkeypatch, caplog):
     monkeypatch.setattr(solving, "best_pipeline", lambda *_: None)
-    monkeypatch.setattr(solving, "construct", lambda *_: None)
+    monkeypatch.setattr(incumbent, "construct", lambda *_: None)
     monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
-    monkeypatch.setattr(solving, "solve_status", lambda _: SolveStatus.INFEASIBLE)
+    monkeypatch.setattr(programs, "solve_status", lambda _: SolveStatus.INFEASIBLE)
     result = solve(UNBOUNDED)
     assert result.status is SolveStatus.FEASIBLE
     assert result.objective == pytest.approx(oracle.best(UNBOUNDED))
@@ -167,9 +169,9 @@ def test_infeasible_is_not_believed_of_one_solver_alone(monkeypatch, caplog):
 
 def test_infeasible_that_nothing_confirms_is_no_answer(monkeypatch):
     monkeypatch.setattr(solving, "best_pipeline", lambda *_: None)
-    monkeypatch.setattr(solving, "construct", lambda *_: None)
+    monkeypatch.setattr(incumbent, "construct", lambda *_: None)
     monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
-    monkeypatch.setattr(solving, "solve_status", lambda _: SolveStatus.INFEASIBLE)
+    monkeypatch.setattr(programs, "solve_status", lambda _: SolveStatus.INFEASIBLE)
     monkeypatch.setattr(confirming, "second_opinion", lambda *_: SecondOpinion())
     with pytest.raises(SolverError, match="no second solver agreed"):
         solve(UNBOUNDED)
@@ -184,11 +186,11 @@ def test_an_optimum_that_a_second_solver_beats_is_none(monkeypatch, caplog):
     true = solve(UNBOUNDED)
     _, (most, worse) = best_and_worst(UNBOUNDED)
     factor = most / true.objective
-    monkeypatch.setattr(solving, "decoded_choice", lambda _: worse)
+    monkeypatch.setattr(programs, "decoded_choice", lambda _: worse)
     monkeypatch.setattr(solving, "best_pipeline", lambda *_: None)
-    monkeypatch.setattr(solving, "construct", lambda *_: None)
+    monkeypatch.setattr(incumbent, "construct", lambda *_: None)
     monkeypatch.setattr(LagrangianDual, "is_worth_while", False)
-    monkeypatch.setattr(solving, "run_solver", lambda *program: run_solver(*program) * factor)
+    monkeypatch.setattr(programs, "run_solver", lambda *program: run_solver(*program) * factor)
     result = solve(UNBOUNDED)
     assert result.objective == pytest.approx(true.objective)
     assert result.bound <= true.objective * (1 + 1e-9)
