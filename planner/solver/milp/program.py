@@ -243,3 +243,8 @@ def sum_of(terms: Iterable[tuple[pulp.LpVariable, float]]) -> pulp.LpAffineExpre
         if factor:
             factors[variable] = factors.get(variable, 0.0) + factor
     return pulp.LpAffineExpression(factors)
+
+
+def account_seconds(program: Program, account: CostAccount, device: int) -> pulp.LpAffineExpression:
+    """Return what a device takes by an account."""
+    return sum_of(program.accounts[account, device])
