@@ -3,6 +3,7 @@
 branching: branch and bound on the order of devices and on units' devices
 dual_bound: the multipliers at which the bound is highest (column generation)
 elimination_order: the order in which variables leave a sum of tables
+flow_costs: what tensors spend, as tables over the options of those that touch them
 kept_options: the options that a bound leaves, and a bound on plans with any other
 linear_quantity: what a second, a byte or a joule counts in a quantity
 option_table: costs of all options in a row, and which of them differ to tensors

@@ -266,7 +266,7 @@ class _FlowSeconds:
         self._asked = {v: self._spread(v, relaxation.kinds[v].formats) for v in scope}
         tensor_format = np.zeros([1] * len(scope), dtype=np.int64)
         for v in flow.quantizers if self._is_whole else ():
-            tensor_format = relaxation.common_format[tensor_format, self._asked[v]]
+            tensor_format = relaxation.flow_tables.common_format[tensor_format, self._asked[v]]
         self._format = np.maximum(tensor_format, 0)  # a clash is forbidden by the other tables
 
     def _spread(self, vertex: int, values: NDArray[np.int64]) -> NDArray[np.int64]:
