@@ -1,7 +1,7 @@
 """The order in which the stages of contiguous devices run, as far as it is decided."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import networkx as nx
 
@@ -50,3 +50,19 @@ def next_devices(order: DeviceOrder, device: int, among: Iterable[int]) -> list[
     """
     later = [e for e in among if (device, e) in order]
     return [e for e in later if not any((between, e) in order for between in later)]
+
+
+def goes_against(problem: PlacementProblem, options: Sequence[int], order: DeviceOrder) -> bool:
+    """Return whether a tensor of a unit goes against an order of devices."""
+    return any((end, start) in order for start, end in moves(problem, options))
+
+
+def moves(problem: PlacementProblem, options: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield (device, device) for each edge between units."""
+    vertices = problem.vertices
+    for flow in problem.flows:
+        if not vertices[flow.producer].is_terminal:
+            start = vertices[flow.producer].options[options[flow.producer]].device
+            for v in flow.consumers:
+                if not vertices[v].is_terminal:
+                    yield start, vertices[v].options[options[v]].device

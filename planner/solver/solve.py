@@ -21,7 +21,8 @@ from planner.solver.heuristics.filled_devices import filled_devices
 from planner.solver.heuristics.incumbent import SMALL, Incumbent
 from planner.solver.heuristics.nearby_options import nearby_options
 from planner.solver.lagrangian.branching import Node, branch, union
-from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction
+from planner.solver.lagrangian.dual_bound import Bound, highest_bound, start_from
+from planner.solver.lagrangian.dual_problem import LagrangianDual, Restriction
 from planner.solver.lagrangian.kept_options import KeptOptions, options_within
 from planner.solver.lagrangian.separate_units import breaks_limits
 from planner.solver.lagrangian.serial_devices import SerialDevices
@@ -239,7 +240,7 @@ class _Search:
         """Return the node of all plans, once a first plan was looked for."""
         if self._best.choice is None and self._are_excludable(dual):
             self._best.construct_soon()
-        root = Node(whole, self._bound_of_better(dual, whole, dual.start_from(self._in_sequence)))
+        root = Node(whole, self._bound_of_better(dual, whole, start_from(dual, self._in_sequence)))
         self.root = root.bound
         self.dual_value = root.bound.value
         if self._best.choice is None and root.bound.value < inf:
@@ -252,7 +253,7 @@ class _Search:
         while True:
             objective = self._best.objective
             self._exclude_worse(dual)
-            bound = dual.bound(self._branching_ends, whole, start, enough=self._best.good_enough)
+            bound = highest_bound(dual, self._branching_ends, whole, start, enough=self._best.good_enough)
             log.info("relaxation: bound %.9g in %d rounds", bound.value, bound.rounds)
             self._take_best_of(dual)
             # Where a better plan leaves more out, the bound rises once more.
@@ -312,7 +313,9 @@ class _Search:
         while least < tried < inf and self._clock() < deadline:
             middle = (least + tried) / 2
             below = dual.below(middle)
-            least = max(least, min(middle, below.bound(deadline, root.within, root.bound, middle).value))
+            least = max(
+                least, min(middle, highest_bound(below, deadline, root.within, root.bound, middle).value)
+            )
             self._take_best_of(below)
             tried = min(tried if least >= middle else middle, self._best.good_enough)
             if tried - least <= self._options.gap * tried:

@@ -1,7 +1,8 @@
 """The Lagrangian relaxation: multipliers, the dual bound, and what it rules out.
 
 branching: branch and bound on the order of devices and on units' devices
-dual_bound: the multipliers at which the bound is highest (column generation)
+dual_bound: the multipliers at which the bound is highest (column generation), and what it proves
+dual_problem: rows with a multiplier each, and the plans that are left to the relaxation
 elimination_order: the order in which variables leave a sum of tables
 flow_costs: what tensors spend, as tables over the options of those that touch them
 kept_options: the options that a bound leaves, and a bound on plans with any other

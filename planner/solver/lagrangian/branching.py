@@ -14,8 +14,9 @@ import networkx as nx
 import numpy as np
 
 from planner.problem.placement_problem import PlacementProblem
-from planner.solver.device_order import DeviceOrder, closed
-from planner.solver.lagrangian.dual_bound import Bound, LagrangianDual, Restriction, moves
+from planner.solver.device_order import DeviceOrder, closed, moves
+from planner.solver.lagrangian.dual_bound import Bound, highest_bound, probe
+from planner.solver.lagrangian.dual_problem import LagrangianDual, Restriction
 from planner.solver.lagrangian.serial_devices import SerialDevices
 
 _LEAST_SHARE = 1e-6  # of a mixture; less is the linear program's tolerance
@@ -35,7 +36,7 @@ def children(
     """Return two parts that together hold all plans of a node; none if its mixture agrees on all devices."""
     problem = dual.problem
     if serial is not None:
-        parts = serial.parts(node.within, node.bound, lambda within: dual.probe(within, node.bound.prices))
+        parts = serial.parts(node.within, node.bound, lambda within: probe(dual, within, node.bound.prices))
         if parts:
             return parts
     if orders := _orders(problem, node):
@@ -63,7 +64,7 @@ def branch(
         if dual.clock() > deadline:
             yield Node(within, node.bound)
         else:
-            yield Node(within, dual.bound(deadline, within, node.bound, enough))
+            yield Node(within, highest_bound(dual, deadline, within, node.bound, enough))
 
 
 def union(whole: Restriction, nodes: Sequence[Node]) -> Node:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from planner.problem.placement_problem import PlacementProblem
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
+from planner.solver.lagrangian.dual_bound import highest_bound
+from planner.solver.lagrangian.dual_problem import LagrangianDual, Restriction
 from planner.solver.lagrangian.elimination_order import Scope
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation
 
@@ -25,4 +26,4 @@ class SeparateUnits(LagrangianRelaxation):
 def breaks_limits(problem: PlacementProblem, deadline: float, clock: Callable[[], float]) -> bool:
     """Return whether no plan keeps a sum of limits, each times a multiplier, of separate units."""
     dual = LagrangianDual(replace(problem, objective=()), clock, SeparateUnits)
-    return dual.bound(deadline, Restriction(), enough=_BROKEN, patience=_PATIENT).value > _BROKEN
+    return highest_bound(dual, deadline, Restriction(), enough=_BROKEN, patience=_PATIENT).value > _BROKEN

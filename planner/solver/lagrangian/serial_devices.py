@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from planner.problem.placement_problem import PlacementProblem
-from planner.solver.lagrangian.dual_bound import Bound, Restriction
+from planner.solver.lagrangian.dual_bound import Bound
+from planner.solver.lagrangian.dual_problem import Restriction
 from planner.solver.lagrangian.path_lengths import BEGIN, PathGraph
 
 _LEAST_GAIN = 1e-4  # of the value: what a bound surely gains, so that gains of two parts can be multiplied

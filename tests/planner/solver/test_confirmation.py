@@ -20,7 +20,7 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.solver.backends import run_solver
 from planner.solver.confirmation import confirm, confirmed_cost, is_among, is_contradicted
-from planner.solver.lagrangian.dual_bound import LagrangianDual
+from planner.solver.lagrangian.dual_problem import LagrangianDual
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.second_opinion import SecondOpinion
 from planner.solver.solve import solve

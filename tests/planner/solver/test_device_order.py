@@ -16,8 +16,7 @@ from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
 from planner.solver.backends import run_solver
 from planner.solver.confirmation import is_among
-from planner.solver.device_order import closed, implied_order
-from planner.solver.lagrangian.dual_bound import goes_against
+from planner.solver.device_order import closed, goes_against, implied_order
 from planner.solver.milp.build_program import build_program
 from planner.solver.pulp_call import solve_status
 from planner.solver.result import SolveStatus

@@ -11,7 +11,8 @@ from strategies import problems
 from planner.problem.makespan import stage_order
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.lagrangian.branching import Node, branch
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
+from planner.solver.lagrangian.dual_bound import highest_bound
+from planner.solver.lagrangian.dual_problem import LagrangianDual, Restriction
 
 OBJECTIVES = (CostMetric.LATENCY, CostMetric.ENERGY, CostMetric.PERIOD, CostMetric.MAKESPAN)
 
@@ -52,7 +53,7 @@ def test_branches_hold_all_plans_and_bound_them(problem, metric):
     plans = list(feasible_plans(problem))
     dual = LagrangianDual(problem, perf_counter)
     deadline = perf_counter() + 10.0
-    nodes = [(plans, Node(Restriction(), dual.bound(deadline, Restriction())))]
+    nodes = [(plans, Node(Restriction(), highest_bound(dual, deadline, Restriction())))]
     for inside, node in itertools.islice(walk(dual, nodes, deadline), 8):
         require_bounds(inside, node.bound)
 

@@ -16,7 +16,8 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
+from planner.solver.lagrangian.dual_bound import highest_bound
+from planner.solver.lagrangian.dual_problem import LagrangianDual, Restriction
 from planner.solver.lagrangian.linear_quantity import multipliers_of
 from planner.solver.lagrangian.relaxation import LagrangianRelaxation, LinearRow
 from planner.solver.solve import solve
@@ -26,7 +27,7 @@ FREE = replace(small_problem(), limits=(), together=(), apart=())
 
 def bound_of(problem):
     dual = LagrangianDual(problem, perf_counter)
-    return dual, dual.bound(perf_counter() + 10.0, Restriction())
+    return dual, highest_bound(dual, perf_counter() + 10.0, Restriction())
 
 
 @settings(max_examples=70, deadline=None)
@@ -106,7 +107,7 @@ def test_no_plan_below_a_value_is_below_the_bound_of_the_plans_below_it(problem,
         if shared_out:
             patch.setattr(relaxing, "_MOST_ENTRIES", (0,))  # of a tensor's table over all its readers
         dual = LagrangianDual(problem, perf_counter)
-    below = dual.below(value).bound(perf_counter() + 10.0, Restriction())
+    below = highest_bound(dual.below(value), perf_counter() + 10.0, Restriction())
     assert all(objective >= min(below.value, value) - 1e-9 for objective in objectives)
 
 
@@ -125,7 +126,7 @@ def test_a_mixture_cannot_send_a_part_of_a_tensor_that_takes_a_period_alone():
     )
     dual, bound = bound_of(problem)
     assert bound.value == pytest.approx(0.5)
-    assert dual.below(0.99).bound(perf_counter() + 10.0, Restriction()).value > 0.99
+    assert highest_bound(dual.below(0.99), perf_counter() + 10.0, Restriction()).value > 0.99
 
 
 def test_a_tensor_whose_cost_is_shared_out_takes_all_of_its_time_to_each_reader(monkeypatch):
@@ -142,4 +143,4 @@ def test_a_tensor_whose_cost_is_shared_out_takes_all_of_its_time_to_each_reader(
         objective=(ObjectiveTerm(Quantity(CostMetric.PERIOD)),),
     )
     dual, _ = bound_of(problem)
-    assert dual.below(0.99).bound(perf_counter() + 10.0, Restriction()).value > 0.99
+    assert highest_bound(dual.below(0.99), perf_counter() + 10.0, Restriction()).value > 0.99

@@ -19,7 +19,8 @@ from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
 from planner.solver.backends import run_solver
 from planner.solver.lagrangian import path_regions
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
+from planner.solver.lagrangian.dual_bound import highest_bound, probe
+from planner.solver.lagrangian.dual_problem import LagrangianDual, Restriction
 from planner.solver.lagrangian.serial_devices import SerialDevices, sections
 from planner.solver.milp.build_program import build_program
 from planner.solver.solver_options import SolverOptions
@@ -68,7 +69,7 @@ def test_options_of_one_device_and_format_differ_in_their_seconds_alone():
     without_first = dual.paths.without(frozenset({0}))
     assert dual.paths.graph.longest(without_first.of(Choice((0, 2, 1, 2)))) == pytest.approx(0.5 + 3 + 0.25)
     # Three quick units in a row, and at most all four of them on their device.
-    assert 3.0 - 1e-9 <= dual.bound(perf_counter() + 10.0, Restriction()).value <= 4.0 + 1e-9
+    assert 3.0 - 1e-9 <= highest_bound(dual, perf_counter() + 10.0, Restriction()).value <= 4.0 + 1e-9
 
 
 def test_a_device_works_on_all_that_it_has_between_where_paths_part_and_meet():
@@ -77,7 +78,7 @@ def test_a_device_works_on_all_that_it_has_between_where_paths_part_and_meet():
     homes = zip(problem.vertices, (0, 1, 1, 2), strict=True)
     vertices = tuple(replace(vertex, options=(Option(home, seconds=1.0),)) for vertex, home in homes)
     dual = LagrangianDual(replace(problem, vertices=vertices), perf_counter)
-    assert dual.bound(perf_counter() + 10.0, Restriction()).value == pytest.approx(4.0)
+    assert highest_bound(dual, perf_counter() + 10.0, Restriction()).value == pytest.approx(4.0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -87,7 +88,7 @@ def test_branches_bound_the_plans_that_they_hold(problem, data):
     dual = LagrangianDual(problem, perf_counter)
     on_every_path = [v for v, s in sections(dual.paths.graph).items() if s.is_on_every_path]
     serial = data.draw(st.sets(st.integers(0, len(problem.devices) - 1)))
-    bound = dual.bound(perf_counter() + 10.0, Restriction(serial=frozenset(serial)))
+    bound = highest_bound(dual, perf_counter() + 10.0, Restriction(serial=frozenset(serial)))
     for choice, cost in possible(problem):
         at = {problem.vertices[v].options[choice.options[v]].device for v in on_every_path}
         if serial <= at and oracle.feasible(problem, cost):
@@ -99,14 +100,14 @@ def test_branches_bound_the_plans_that_they_hold(problem, data):
 def test_the_branches_of_a_node_hold_all_plans(problem):
     problem = in_stages(problem)
     dual = LagrangianDual(problem, perf_counter)
-    bound = dual.bound(perf_counter() + 10.0, Restriction())
+    bound = highest_bound(dual, perf_counter() + 10.0, Restriction())
     assume(bound.value < inf)
     serial = SerialDevices(problem, dual.paths.graph)
     nodes = [(Restriction(), bound)]
     for _ in range(4):
         within, bound = nodes.pop(0)
-        parts = serial.parts(within, bound, partial(dual.probe, prices=bound.prices))
-        nodes += [(part, dual.bound(perf_counter() + 10.0, part, bound)) for part in parts] or [
+        parts = serial.parts(within, bound, partial(probe, dual, prices=bound.prices))
+        nodes += [(part, highest_bound(dual, perf_counter() + 10.0, part, bound)) for part in parts] or [
             (within, bound)
         ]
     least = min(bound.value for _, bound in nodes)
@@ -145,7 +146,7 @@ def test_a_device_that_every_path_waits_for_counts_with_all_its_work(monkeypatch
     dual = LagrangianDual(problem, perf_counter)
     alone = dual.paths.graph.longest(dual.paths.without(frozenset()).of(dual_choice(problem)))
     assert alone == pytest.approx(3.0)
-    bound = dual.bound(perf_counter() + 10.0, Restriction(serial=frozenset({0})))
+    bound = highest_bound(dual, perf_counter() + 10.0, Restriction(serial=frozenset({0})))
     assert bound.value == pytest.approx(4.0)
 
 

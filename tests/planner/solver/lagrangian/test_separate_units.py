@@ -12,7 +12,7 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
-from planner.solver.lagrangian.dual_bound import LagrangianDual
+from planner.solver.lagrangian.dual_problem import LagrangianDual
 from planner.solver.lagrangian.separate_units import breaks_limits
 from planner.solver.solve import solve
 

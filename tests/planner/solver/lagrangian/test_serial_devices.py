@@ -13,7 +13,8 @@ from strategies import problems
 from planner.problem.makespan import stage_order
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.solver.lagrangian.branching import Node, branch
-from planner.solver.lagrangian.dual_bound import LagrangianDual, Restriction
+from planner.solver.lagrangian.dual_bound import highest_bound
+from planner.solver.lagrangian.dual_problem import LagrangianDual, Restriction
 from planner.solver.lagrangian.path_lengths import PathGraph
 from planner.solver.lagrangian.serial_devices import SerialDevices, sections
 
@@ -103,7 +104,7 @@ def test_branches_on_serial_devices_hold_all_plans_and_bound_them(problem):
         return
     serial = SerialDevices(problem, dual.paths.graph)
     deadline = perf_counter() + 10.0
-    nodes = [(plans, Node(Restriction(), dual.bound(deadline, Restriction())))]
+    nodes = [(plans, Node(Restriction(), highest_bound(dual, deadline, Restriction())))]
     for _ in range(8):
         if not nodes:
             break
