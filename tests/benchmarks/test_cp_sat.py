@@ -13,7 +13,8 @@ from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantit
 
 pytest.importorskip("ortools", reason="ortools is not here: it cannot be installed beside the extra qat")
 
-from cp_sat import CpSatStatus, NotModelledError, solve_with_cp_sat
+from cp_sat import CpSatStatus, solve_with_cp_sat
+from cp_sat_placement import NotModelledError
 
 METRICS = [metric for metric in CostMetric if metric is not CostMetric.MEMORY]
 
