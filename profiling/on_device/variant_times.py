@@ -1,4 +1,4 @@
-"""Seconds of units: each variant of the model as a whole and its kernels, in turn with the fp32 model."""
+"""Seconds of each variant of the model, as a whole and by kernel, each run in turn with the fp32 model."""
 
 from __future__ import annotations
 

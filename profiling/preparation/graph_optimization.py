@@ -1,4 +1,4 @@
-"""Shapes inferred and constants folded, as the quantization tool expects, by the runtime's own tools."""
+"""Optimizes the graph before it is planned: shapes inferred, constants and batch norm folded."""
 
 import logging
 from contextlib import chdir
