@@ -6,11 +6,6 @@ device_order: what is decided of the order in which devices run
 highs: HiGHS is called here, and its answer interpreted
 infeasibility: a minimal set of limits that cannot hold together
 pareto_front: Pareto fronts by epsilon-constraints
-pipeline_dp: the best plan of consecutive stages, by dynamic programming over sets of finished units
-pipeline_ideals: the sets of units that a pipeline can have finished between two stages
-pipeline_loads: what stages load: devices and links
-pipeline_passes: the same where units of several passes, forward and backward, share devices
-pipeline_precisions: options of less noise for units that stay on their devices
 process_pool: a map over processes, which end at once when the work is interrupted
 pulp_call: a solver called through pulp, and what pulp's status says
 restricted_programs: integer programs over some options of each vertex

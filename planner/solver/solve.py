@@ -26,9 +26,9 @@ from planner.solver.lagrangian.dual_problem import LagrangianDual, Restriction
 from planner.solver.lagrangian.kept_options import KeptOptions, options_within
 from planner.solver.lagrangian.separate_units import breaks_limits
 from planner.solver.lagrangian.serial_devices import SerialDevices
-from planner.solver.pipeline_dp import PERIOD, best_pipeline
-from planner.solver.pipeline_ideals import finished_sets
-from planner.solver.pipeline_passes import best_passes
+from planner.solver.pipeline.pipeline_dp import PERIOD, best_pipeline
+from planner.solver.pipeline.pipeline_ideals import finished_sets
+from planner.solver.pipeline.pipeline_passes import best_passes
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options
 from planner.solver.presolve.unit_scaling import scale_units

@@ -10,7 +10,7 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.solver.confirmation import LEAST_TIME_S
 from planner.solver.heuristics.construct import construct
 from planner.solver.heuristics.local_search import improve
-from planner.solver.pipeline_dp import PERIOD
+from planner.solver.pipeline.pipeline_dp import PERIOD
 from planner.solver.solver_options import Clock, SolverOptions
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
-from planner.solver.pipeline_dp import PERIOD, best_pipeline
+from planner.solver.pipeline.pipeline_dp import PERIOD, best_pipeline
 from planner.solver.presolve.device_symmetry import are_interchangeable
 from planner.solver.presolve.merge_units import merge_costless_units
 from planner.solver.presolve.stage_windows import feasible_options

@@ -16,8 +16,8 @@ from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
-from planner.solver.pipeline_ideals import finished_sets
-from planner.solver.pipeline_loads import Pricing, StageLoads
+from planner.solver.pipeline.pipeline_ideals import finished_sets
+from planner.solver.pipeline.pipeline_loads import Pricing, StageLoads
 
 SECONDS = st.integers(0, 9).map(float)
 

@@ -16,7 +16,7 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
-from planner.solver.pipeline_passes import best_passes
+from planner.solver.pipeline.pipeline_passes import best_passes
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
 

@@ -10,8 +10,8 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow, WireForm
 from planner.problem.units import Option, Vertex
-from planner.solver.pipeline_dp import PERIOD, best_pipeline
-from planner.solver.pipeline_precisions import least_period_within_limits, with_short_crossings
+from planner.solver.pipeline.pipeline_dp import PERIOD, best_pipeline
+from planner.solver.pipeline.pipeline_precisions import least_period_within_limits, with_short_crossings
 
 
 def chain(noise_limit: float) -> PlacementProblem:

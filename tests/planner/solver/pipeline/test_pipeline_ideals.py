@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from small_problems import direct, mesh
 from strategies import problems
 
-import planner.solver.pipeline_ideals
+import planner.solver.pipeline.pipeline_ideals
 from planner.problem.devices import Device
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
-from planner.solver.pipeline_ideals import finished_sets
+from planner.solver.pipeline.pipeline_ideals import finished_sets
 
 UNITS = 6
 
@@ -71,7 +71,7 @@ def test_all_sets_that_can_be_finished_are_found_each_after_its_parts(edges, gro
 def test_with_too_many_some_are_found_that_lead_from_nothing_to_all(edges, most):
     units = list(range(UNITS))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planner.solver.pipeline_ideals, "_MOST_IDEALS", most)
+        patch.setattr(planner.solver.pipeline.pipeline_ideals, "_MOST_IDEALS", most)
         sets = finished_sets(problem_of(edges))
     done, is_complete = sets.members, sets.are_all
     found, every = as_sets(done, units), brute_force(edges, (), units)

@@ -16,7 +16,7 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric
 from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
-from planner.solver.pipeline_dp import best_pipeline
+from planner.solver.pipeline.pipeline_dp import best_pipeline
 
 
 def best_passes(problem: PlacementProblem, time_limit_s: float, clock: Callable[[], float]) -> Choice | None:

@@ -18,9 +18,9 @@ import numpy as np
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
-from planner.solver.pipeline_ideals import FinishedSets, finished_sets
-from planner.solver.pipeline_loads import Matrix, Pricing, StageLoads
-from planner.solver.pipeline_precisions import least_period_within_limits, with_short_crossings
+from planner.solver.pipeline.pipeline_ideals import FinishedSets, finished_sets
+from planner.solver.pipeline.pipeline_loads import Matrix, Pricing, StageLoads
+from planner.solver.pipeline.pipeline_precisions import least_period_within_limits, with_short_crossings
 from planner.solver.presolve.device_symmetry import interchangeable_devices
 
 _MOST_WORK = 2e9  # pairs of ideals times states of devices; beyond it the integer program starts without this
