@@ -1,4 +1,4 @@
-"""Plan + model -> mixed-precision model, through the quantization tool."""
+"""Plan + model -> mixed-precision model, as the plan says to the last tensor; `qdq_model` quantizes."""
 
 from collections.abc import Mapping
 from pathlib import Path

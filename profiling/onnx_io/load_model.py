@@ -1,4 +1,4 @@
-"""ONNX file -> checked ModelProto with static input shapes."""
+"""Loads an ONNX file: cleaned, checked, with static input shapes."""
 
 import hashlib
 from collections.abc import Mapping

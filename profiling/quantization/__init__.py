@@ -7,7 +7,7 @@ int16_activations: 16-bit activations for some nodes
 int8_overflow: whether int8 kernels overflow on this machine, found out by running one
 keep_float: keeps nodes in float that the runtime would fuse into integer kernels
 per_channel_weights: weights and biases quantized per channel
-qdq_model: the model with QuantizeLinear and DequantizeLinear: `quantize_static` by unit
+qdq_model: the mixed-precision model with QuantizeLinear and DequantizeLinear: `quantize_static` by unit
 weight_scales: scales and zero points of weights, for all channels at once
 wire_formats: float16 and uint8 forms of a float tensor on a link
 """

@@ -1,4 +1,4 @@
-"""The model with QuantizeLinear and DequantizeLinear: nodes quantized by the tool, each in its scheme."""
+"""The mixed-precision model with QuantizeLinear and DequantizeLinear: each node in its own scheme."""
 
 import itertools
 from collections.abc import Collection, Mapping
