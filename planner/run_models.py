@@ -18,7 +18,6 @@ from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.refinement.plan_assembly import assemble_plan, objective_name
 from planner.scenario.several_models import SeveralModels
 from planner.solver.infeasibility import find_conflict
-from planner.solver.single_precision import uniform_precision_plans
 from planner.verification.acceptance import broken_budget_sentences, require_equal_chain, with_measured
 from planner.verification.verify import verify
 from profiling.latency.plan_corrections import PlanTiming
@@ -77,7 +76,7 @@ def _time_uniform_models(
 ) -> JointLoopState:
     """Time the plans in one precision that may be as good."""
     joint = solved.found.joint
-    for result in uniform_precision_plans(joint.problem, models.options):
+    for result in solved.found.unconstrained.uniform:
         choice = result.choice
         if choice is None or (result.objective or 0.0) > state.timing_threshold or state.was_timed(choice):
             continue

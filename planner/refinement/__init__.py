@@ -11,4 +11,5 @@ outcome: what came of planning a scenario
 plan_assembly: solve result -> plan.json
 planning_problem: a scenario with the current costs -> PlacementProblem
 single_device: what all units on one device would cost, to compare a plan with
+unconstrained_noise: plans without a limit on noise, each solved for once
 """

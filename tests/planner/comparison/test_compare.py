@@ -29,6 +29,7 @@ from planner.plan.configuration import Configuration
 from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import SearchResult
+from planner.refinement.unconstrained_noise import UnconstrainedNoisePlans
 from planner.scenario.loader import parse_scenario
 from planner.solver.backends import SolverOptions
 from planner.solver.solve import solve
@@ -205,7 +206,8 @@ def test_every_plan_keeps_the_error_budgets_on_held_back_data(basis, noise):
 
 def test_error_budgets_that_even_fp32_breaks_are_rows(basis, monkeypatch):
     problem = basis.planning_problem(basis.latency).formulate()
-    found = SearchResult(problem, None, (), unmet=("top1 0.5 instead of 1",))
+    unconstrained = UnconstrainedNoisePlans(problem, basis.options)
+    found = SearchResult(problem, None, (), unconstrained, unmet=("top1 0.5 instead of 1",))
     search = SimpleNamespace(solve_and_try_out=lambda *_: found)
     monkeypatch.setattr(MeasuredScenario, "noise_limit_search", search)
     strict = with_budgets(basis.scenario, {"top1_agreement": 0.987654})
