@@ -6,7 +6,7 @@ from math import inf
 
 import msgspec
 
-from planner.comparison.baselines import solved_baselines
+from planner.comparison.baselines import BaselineWork, solve_baseline_work
 from planner.comparison.comparison_record import Row
 from planner.comparison.lower_envelope import CostLine
 from planner.comparison.plan_registry import PlanRegistry
@@ -16,13 +16,10 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric
 from planner.problem.uniform_choices import Baseline, Price, best_uniform, price_of, uniform_choices
 from planner.solver.process_pool import process_map
-from planner.solver.solve_cache import solve_cached
-from planner.solver.solver_options import SolverOptions
 from profiling.progress import Progress
 
 _GAP = 1e-4  # of a baseline's own solves: a gain of less than that would not be told from none
 _ROUNDING = 1e-9  # relative; a gain below it is the two sums' different order
-_Work = tuple[PlacementProblem, SolverOptions] | None
 
 
 def add_baselines(
@@ -40,9 +37,9 @@ def add_baselines(
     uniform = _Uniform(points, rivals)
     options = replace(points.basis.options, gap=_GAP)
     problems = [_problem(points, row) for row in rows]
-    work: list[_Work] = [None if problem is None else (problem, options) for problem in problems]
+    work: list[BaselineWork] = [None if problem is None else (problem, options) for problem in problems]
     with process_map(min(jobs, len(rows))) as mapped:
-        solved_by_row = mapped(_solved, work)
+        solved_by_row = mapped(solve_baseline_work, work)
         for number, (row, problem, solved) in enumerate(zip(rows, problems, solved_by_row, strict=True)):
             progress("comparing with baselines", number + 1, len(rows))
             if problem is None:
@@ -72,10 +69,6 @@ def _problem(points: SweepPoints, row: Row) -> PlacementProblem | None:
         return points.problem(row.bandwidth, row.budgets)
     except UnreachableBudgetError:
         return None
-
-
-def _solved(work: _Work) -> tuple[Baseline, ...]:
-    return () if work is None else solved_baselines(*work, solver=solve_cached)
 
 
 def _gain(row: Row, best: Baseline) -> float | None:

@@ -10,10 +10,12 @@ from planner.problem.uniform_choices import Baseline, best_of, best_uniform, pri
 from planner.problem.units import Option
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve, solve_restricted
+from planner.solver.solve_cache import solve_cached
 from planner.solver.solver_options import SolverOptions
 
 Allowed = Callable[[int, Option], bool]
 Solver = Callable[[PlacementProblem, SolverOptions], SolveResult]
+BaselineWork = tuple[PlacementProblem, SolverOptions] | None
 
 
 def baselines(
@@ -40,6 +42,14 @@ def solved_baselines(
         replace(partial.quantize_first(), name="quantize, then split"),
         replace(partial.split_first(), name="split, then quantize"),
     )
+
+
+def solve_baseline_work(work: BaselineWork) -> tuple[Baseline, ...]:
+    """Return `solved_baselines` of a problem, from the cache where they are known; nothing without one.
+
+    Processes that solve side by side load no more than this module needs.
+    """
+    return () if work is None else solved_baselines(*work, solver=solve_cached)
 
 
 class _PartialPlanning:

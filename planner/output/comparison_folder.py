@@ -17,13 +17,10 @@ from planner.output.plan_folder import check_stages
 from planner.output.record_files import read_record
 from planner.output.stage_files import ports_of, save_stage
 from planner.plan.configuration import Configuration
-from planner.plan.manifest import REPORT, STAGES, PlanStages, Port, StageEntry
+from planner.plan.manifest import FIGURES, REPORT, STAGES, PlanStages, Port, StageEntry
 from planner.plan.plan_record import FORMAT as PLAN_FORMAT
 from planner.plan.plan_record import Cut
 from planner.refinement.measured_scenario import MeasuredScenario
-from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
-from planner.report.figure_style import FIGURES, save_figure
-from planner.report.graph_figure import draw_graph
 from planner.report.tables.comparison_table import comparison_csv
 from planner.scenario.loader import dump_scenario
 from profiling.records.json_files import load_json, save_json
@@ -157,6 +154,11 @@ def write_comparison(compared: CompareResult, folder: Path) -> None:
 
 
 def _write_report(record: Comparison, basis: MeasuredScenario, folder: Path) -> None:
+    # Here, as what reads a comparison needs no Matplotlib, which takes longer to load.
+    from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
+    from planner.report.figure_style import save_figure
+    from planner.report.graph_figure import draw_graph
+
     graph, scenario = basis.prepared.models.graph, basis.scenario
     devices = [device.name for device in scenario.devices]
     figures = list(comparison_figures(record, devices))

@@ -12,7 +12,6 @@ from planner.plan.manifest import MANIFEST, REPORT
 from planner.plan.models_record import MODELS_FORMAT, ModelsPlan
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import ModelsOutcome
-from planner.report.models_html import models_page
 from profiling.records.json_files import save_json
 
 MODELS_FILE = "models.json"
@@ -109,6 +108,8 @@ def refuse_several(folder: Path) -> None:
 
 
 def _write_shared(record: ModelsPlan, fresh: Path) -> None:
+    from planner.report.models_html import models_page  # here, as what reads a folder needs no Jinja
+
     save_json(record, fresh / MODELS_FILE)
     (fresh / REPORT).write_text(models_page(record), encoding="utf-8")
     list_files(fresh, MODELS_FILE)

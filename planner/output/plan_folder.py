@@ -23,11 +23,9 @@ from planner.output.stage_files import (
     with_compressed_size,
 )
 from planner.plan.graph_record import GRAPH, GRAPH_FORMAT, UnitGraph
-from planner.plan.manifest import MANIFEST, REPORT, STAGES, Manifest, PlanStages, Port, StageEntry
+from planner.plan.manifest import FIGURES, MANIFEST, REPORT, STAGES, Manifest, PlanStages, Port, StageEntry
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
-from planner.report.figure_style import FIGURES, save_figure
-from planner.report.plan_html import plan_figures, plan_page
 from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.device_main import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
@@ -373,6 +371,14 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     save_json(manifest, folder / MANIFEST)
     save_json(plan, folder / PLAN)
     save_json(unit_graph_of(built.graph), folder / GRAPH)
+    _write_report(plan, built, folder)
+
+
+def _write_report(plan: Plan, built: BuiltModels, folder: Path) -> None:
+    # Here, as most commands only read folders: Matplotlib and Jinja take longer to load than they do.
+    from planner.report.figure_style import save_figure
+    from planner.report.plan_html import plan_figures, plan_page
+
     figures = plan_figures(plan, built.graph)
     (folder / REPORT).write_text(plan_page(plan, built.graph, figures), encoding="utf-8")
     (folder / FIGURES).mkdir()

@@ -6,7 +6,7 @@ from planner.json_record import Record
 from planner.plan.plan_record import Cut
 
 MANIFEST, SCENARIO = "manifest.json", "scenario.json"
-STAGES, REPORT = "stages", "report.html"
+STAGES, REPORT, FIGURES = "stages", "report.html", "figures"
 
 
 class Port(Record, frozen=True, kw_only=True):

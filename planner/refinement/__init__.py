@@ -14,4 +14,5 @@ plan_assembly: solve result -> plan.json
 planning_problem: a scenario with the current costs -> PlacementProblem
 single_device: what all units on one device would cost, to compare a plan with
 time_in_place: times a plan's models on this machine, for each device of the scenario that it stands for
+unconstrained_noise: plans without a limit on noise, each solved for once
 """

@@ -14,7 +14,6 @@ from planner.refinement.measured_models import (
     keep_budgets,
     search_noise_limits,
 )
-from planner.solver.single_precision import uniform_precision_plans
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress
 
@@ -71,7 +70,7 @@ def _time_uniform_models(
 ) -> JointLoopState:
     """Time the plans in one precision that may be as good."""
     joint = solved.found.joint
-    for result in uniform_precision_plans(joint.problem, models.options):
+    for result in solved.found.unconstrained.uniform:
         choice = result.choice
         if choice is None or (result.objective or 0.0) > state.timing_threshold or state.was_timed(choice):
             continue

@@ -21,9 +21,9 @@ from planner.refinement.noise_limit_search import (
     rounds_of,
 )
 from planner.refinement.planning_problem import PlanningProblem
+from planner.refinement.unconstrained_noise import UnconstrainedNoisePlans
 from planner.scenario.several_models import SeveralModels
 from planner.solver.result import SolveResult, replace_choice
-from planner.solver.single_precision import unconstrained_noise_plans
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
 from planner.verification.error_budgets import has_error_budget
@@ -71,6 +71,8 @@ class JointSearchResult:
         Without limits on noise.
     limits
         Model -> the limit on its summed noise under which the plan was found.
+    unconstrained
+        The plans without these limits.
     unmet
         Error budgets that no limit could mend, as sentences.
     """
@@ -79,6 +81,7 @@ class JointSearchResult:
     limits: NoiseLimits
     result: SolveResult
     states: tuple[SearchState, ...]
+    unconstrained: UnconstrainedNoisePlans
     unmet: tuple[str, ...] = ()
 
     @property
@@ -88,11 +91,14 @@ class JointSearchResult:
 
     def part(self, model: int) -> SearchResult:
         """Return a model's part of the plan, as that of a search for it alone."""
-        problem = self.joint.parts[model].problem.with_limit(NOISE, self.limits[model])
+        free = self.joint.parts[model].problem
+        problem = free.with_limit(NOISE, self.limits[model])
         choice = None if self.result.choice is None else self.joint.choice_of(model, self.result.choice)
         state = self.states[model]
         rounds = rounds_of(state, choice)
-        return SearchResult(problem, replace(self.result, choice=choice), rounds, self.unmet, state)
+        unconstrained = UnconstrainedNoisePlans(free, self.unconstrained.options)
+        result = replace(self.result, choice=choice)
+        return SearchResult(problem, result, rounds, unconstrained, self.unmet, state)
 
 
 def with_noise_limits(joint: JointProblem, limits: NoiseLimits) -> PlacementProblem:
@@ -120,9 +126,22 @@ def bound_under_limits(
 ) -> JointSearchResult:
     """Return a plan that was tried out, with a bound under the limits that were found."""
     limits = tuple(search.first_limit(s) for search, s in zip(models.searches, states, strict=True))
-    problem = with_noise_limits(joint, limits)
-    result = replace_choice(solve(problem, models.options), choice, evaluate(joint.problem, choice).objective)
-    return JointSearchResult(joint, limits, result, tuple(states))
+    solved = _solved(joint, limits, states, UnconstrainedNoisePlans(joint.problem, models.options))
+    objective = evaluate(joint.problem, choice).objective
+    return replace(solved, result=replace_choice(solved.result, choice, objective))
+
+
+def _solved(
+    joint: JointProblem,
+    limits: NoiseLimits,
+    states: Sequence[SearchState],
+    unconstrained: UnconstrainedNoisePlans,
+) -> JointSearchResult:
+    """Return the best plan under limits."""
+    if all(limit is None for limit in limits):
+        return JointSearchResult(joint, limits, unconstrained.best, tuple(states), unconstrained)
+    result = solve(with_noise_limits(joint, limits), unconstrained.options)
+    return JointSearchResult(joint, limits, result, tuple(states), unconstrained)
 
 
 def _searched(
@@ -130,12 +149,11 @@ def _searched(
 ) -> JointSearchResult:
     best: JointSearchResult | None = None
     limits = tuple(search.first_limit(s) for search, s in zip(models.searches, states, strict=True))
+    unconstrained = UnconstrainedNoisePlans(joint.problem, models.options)
     tried: set[NoiseLimits] = set()
     while True:
         tried.add(limits)
-        last = JointSearchResult(
-            joint, limits, solve(with_noise_limits(joint, limits), models.options), tuple(states)
-        )
+        last = _solved(joint, limits, states, unconstrained)
         if last.result.choice is None:
             return last if best is None else replace(best, states=tuple(states))
         steps = [_Step.of(models, last, model, state) for model, state in enumerate(last.states)]
@@ -199,10 +217,7 @@ def _try_beyond_limits(models: MeasuredModels, searched: JointSearchResult) -> J
         return searched
     has_plan = searched.result.choice is not None and not searched.unmet
     best = _objective(searched) if has_plan else inf
-    for result in unconstrained_noise_plans(searched.joint.problem, models.options):
-        choice, objective = result.choice, result.objective or 0.0
-        if choice is None or objective >= best * (1 - GAIN):
-            break
+    for choice, objective in searched.unconstrained.below(best * (1 - GAIN)):
         keeps, states = keep_budgets(models, searched.joint, choice, searched.states)
         searched = replace(searched, states=states)
         if keeps:

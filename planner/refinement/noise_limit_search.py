@@ -20,9 +20,9 @@ from planner.plan.plan_record import Metrics, Round
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
+from planner.refinement.unconstrained_noise import UnconstrainedNoisePlans
 from planner.scenario.budget_schema import BudgetSpec
 from planner.solver.result import SolveResult, replace_choice
-from planner.solver.single_precision import unconstrained_noise_plans, uniform_precision_plans
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
 from planner.verification.error_budgets import cautious_noise, doubtful_budgets, has_error_budget
@@ -97,6 +97,8 @@ class SearchResult:
         With the limit under which the plan was found.
     rounds
         Every plan that was tried out; the delivered one is marked.
+    unconstrained
+        The problem's plans without its limit on noise.
     unmet
         Budgets that no limit could mend, as sentences.
     """
@@ -104,6 +106,7 @@ class SearchResult:
     problem: PlacementProblem
     result: SolveResult
     rounds: tuple[Round, ...]
+    unconstrained: UnconstrainedNoisePlans
     unmet: tuple[str, ...] = ()
     state: SearchState = field(default_factory=SearchState)
 
@@ -123,10 +126,11 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A plan, and the problem whose limit it was found under."""
+    """A plan, the problem whose limit it was found under, and the plans without the limit."""
 
     problem: PlacementProblem
     result: SolveResult
+    unconstrained: UnconstrainedNoisePlans
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,36 +153,43 @@ class NoiseLimitSearch:
 
     def solve_and_try_out(self, problem: PlacementProblem, state: SearchState) -> SearchResult:
         """Solve, try out, and solve again with another limit while that is worth it."""
+        unconstrained = UnconstrainedNoisePlans(problem.with_limit(NOISE, None), self.options)
         if not has_error_budget(self.budget):
-            limited = problem.with_limit(NOISE, self.first_limit(state))
-            return SearchResult(limited, solve(limited, self.options), (), state=state)
-        return self._try_beyond_limit(self._search(problem, state))
+            found = self._solved(unconstrained, self.first_limit(state))
+            return SearchResult(found.problem, found.result, (), unconstrained, state=state)
+        return self._try_beyond_limit(self._search(unconstrained, state))
 
     def bound_for(self, problem: PlacementProblem, choice: Choice, state: SearchState) -> SearchResult:
         """Return a plan that was tried out, with a bound under the limit that was found."""
-        limited = problem.with_limit(NOISE, self.first_limit(state))
-        solved, objective = solve(limited, self.options), evaluate(limited, choice).objective
-        return _delivered(_Candidate(limited, replace_choice(solved, choice, objective)), state)
+        unconstrained = UnconstrainedNoisePlans(problem.with_limit(NOISE, None), self.options)
+        solved = self._solved(unconstrained, self.first_limit(state))
+        objective = evaluate(solved.problem, choice).objective
+        return _delivered(replace(solved, result=replace_choice(solved.result, choice, objective)), state)
 
     def uniform_precision_plans(
-        self, problem: PlacementProblem, at_most: float, state: SearchState
+        self, unconstrained: UnconstrainedNoisePlans, at_most: float, state: SearchState
     ) -> tuple[list[SolveResult], SearchState]:
         """Return plans in one precision that keep all budgets, up to an objective, best first."""
-        free = problem.with_limit(NOISE, None)
         plans = []
-        for result in uniform_precision_plans(free, self.options):
+        for result in unconstrained.uniform:
             if (result.objective or 0.0) <= at_most:
-                kept, state = self.keeps(free, result.choice, state)
+                kept, state = self.keeps(unconstrained.problem, result.choice, state)
                 plans += [result] if kept else []
         return plans, state
 
-    def _search(self, problem: PlacementProblem, state: SearchState) -> SearchResult:
+    def _solved(self, unconstrained: UnconstrainedNoisePlans, limit: float | None) -> _Candidate:
+        """Return the best plan under a limit."""
+        if limit is None:
+            return _Candidate(unconstrained.problem, unconstrained.best, unconstrained)
+        limited = unconstrained.problem.with_limit(NOISE, limit)
+        return _Candidate(limited, solve(limited, self.options), unconstrained)
+
+    def _search(self, unconstrained: UnconstrainedNoisePlans, state: SearchState) -> SearchResult:
         best: _Candidate | None = None
         limit = self.first_limit(state)
         while True:
-            limited = problem.with_limit(NOISE, limit)
-            last = _Candidate(limited, solve(limited, self.options))
-            choice = last.result.choice
+            last = self._solved(unconstrained, limit)
+            limited, choice = last.problem, last.result.choice
             if choice is None:
                 return _finished(best, last, (), state)
             trial, state = self.try_out(limited, choice, state)
@@ -231,15 +242,12 @@ class NoiseLimitSearch:
         state = searched.state
         kept = any(trial.delivered for trial in searched.rounds)
         best_objective = (searched.result.objective or 0.0) if kept else inf
-        free = searched.problem.with_limit(NOISE, None)
-        for result in unconstrained_noise_plans(free, self.options):
-            choice, objective = result.choice, result.objective or 0.0
-            if choice is None or objective >= best_objective * (1 - GAIN):
-                break
-            keeps, state = self.keeps(free, choice, state)
+        unconstrained = searched.unconstrained
+        for choice, objective in unconstrained.below(best_objective * (1 - GAIN)):
+            keeps, state = self.keeps(unconstrained.problem, choice, state)
             if keeps:
                 bounded = replace_choice(searched.result, choice, objective)
-                return _delivered(_Candidate(searched.problem, bounded), state)
+                return _delivered(_Candidate(searched.problem, bounded, unconstrained), state)
         return replace(searched, state=state)
 
     def keeps(
@@ -313,11 +321,13 @@ def _finished(
     """Return the best plan, else the last one with what it breaks."""
     if best is not None:
         return _delivered(best, state)
-    return SearchResult(last.problem, last.result, tuple(state.rounds.values()), tuple(unmet), state)
+    rounds = tuple(state.rounds.values())
+    return SearchResult(last.problem, last.result, rounds, last.unconstrained, tuple(unmet), state)
 
 
 def _delivered(plan: _Candidate, state: SearchState) -> SearchResult:
-    return SearchResult(plan.problem, plan.result, rounds_of(state, plan.result.choice), state=state)
+    rounds = rounds_of(state, plan.result.choice)
+    return SearchResult(plan.problem, plan.result, rounds, plan.unconstrained, state=state)
 
 
 def rounds_of(state: SearchState, delivered: Choice | None) -> tuple[Round, ...]:

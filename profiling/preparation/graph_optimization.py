@@ -5,7 +5,6 @@ from contextlib import chdir
 
 import onnx
 from onnx import TensorProto
-from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
 from profiling.directories import temporary_folder
 from profiling.errors import ModelError
@@ -52,6 +51,9 @@ def _optimized(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    # Here, as it loads SymPy, which most commands do without.
+    from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
+
     # The tool leaves a file in the working directory where it fails.
     with temporary_folder("shapes-") as folder, chdir(folder), quiet():
         try:

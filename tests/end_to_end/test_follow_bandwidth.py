@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from held_plans import SCENARIO, write_held_plans
 from ruamel.yaml import YAML
-from throttled_relay import ThrottledRelay
+from tcp_relay import TcpRelay
 
 from planner.cli.commands import main
 from planner.errors import DataError, HostError, UsageError
@@ -49,27 +49,26 @@ def held(digits, tmp_path_factory) -> Path:
 
 
 @contextmanager
-def running(deployable: Path, folder: Path) -> Iterator[ThrottledRelay]:
+def running(deployable: Path, folder: Path) -> Iterator[TcpRelay]:
     """Deploy something and start both hosts, whose connection goes through a relay."""
     ports = {"camera": free_port(), "server": free_port()}
     deploy(deployable, folder, {name: Endpoint("127.0.0.1", port) for name, port in ports.items()})
-    relay = ThrottledRelay(ports["server"], SLOW)
-    network = json.loads((folder / "camera" / NETWORK).read_text())
-    assert network["connect"]["endpoints"] == [f"tcp/127.0.0.1:{ports['server']}"]
-    network["connect"]["endpoints"] = [f"tcp/127.0.0.1:{relay.port}"]
-    (folder / "camera" / NETWORK).write_text(json.dumps(network))
-    hosts = [subprocess.Popen([sys.executable, str(folder / name / "serve.py")]) for name in ports]
-    try:
-        yield relay
-    finally:
-        for host in hosts:
-            host.terminate()
-        assert [host.wait(LONGEST_S) for host in hosts] == [0, 0]
-        relay.close()
+    with TcpRelay(ports["server"], SLOW) as relay:
+        network = json.loads((folder / "camera" / NETWORK).read_text())
+        assert network["connect"]["endpoints"] == [f"tcp/127.0.0.1:{ports['server']}"]
+        network["connect"]["endpoints"] = [f"tcp/127.0.0.1:{relay.port}"]
+        (folder / "camera" / NETWORK).write_text(json.dumps(network))
+        hosts = [subprocess.Popen([sys.executable, str(folder / name / "serve.py")]) for name in ports]
+        try:
+            yield relay
+        finally:
+            for host in hosts:
+                host.terminate()
+            assert [host.wait(LONGEST_S) for host in hosts] == [0, 0]
 
 
 @pytest.fixture(scope="module")
-def deployed(held, tmp_path_factory) -> Iterator[tuple[Path, ThrottledRelay]]:
+def deployed(held, tmp_path_factory) -> Iterator[tuple[Path, TcpRelay]]:
     folder = tmp_path_factory.mktemp("deployments") / "deploy"
     with running(held, folder) as relay:
         yield folder, relay

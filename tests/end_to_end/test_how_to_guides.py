@@ -1,14 +1,10 @@
-"""The commands of how-to guides and of the reference run, in order."""
+"""The commands of how-to guides and of the reference run; `test_pages` has those that follow a tutorial."""
 
 import pytest
 from documentation import pages
 from followed_pages import FollowedPages
 
-PAGES = [
-    page
-    for page in (*pages("how-to"), *pages("reference"))
-    if any(block.language == "sh" and block.mark("not run") is None for block in page.blocks)
-]
+PAGES = [page for page in (*pages("how-to"), *pages("reference")) if page.is_run and page.before is None]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The commands of README and of each tutorial run, in order."""
+"""The commands of README, of each tutorial and of each page that goes on where one ends run, in order."""
 
 import contextlib
 import re
@@ -8,7 +8,8 @@ from documentation import Page, pages
 from followed_pages import FollowedPages, follow
 from repository import ROOT
 
-PAGES = [*pages("tutorials"), Page(ROOT / "README.md")]
+_LATER = [page for page in (*pages("how-to"), *pages("reference")) if page.is_run and page.before]
+PAGES = [*pages("tutorials"), *_LATER, Page(ROOT / "README.md")]
 
 
 @pytest.fixture(scope="module")

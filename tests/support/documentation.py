@@ -79,6 +79,16 @@ class Page:
         return tuple(mark for token in self.tokens if token.type == "html_block" for mark in _marks(token))
 
     @property
+    def before(self) -> str | None:
+        """The page where another one ends that this one goes on from, as a path from here."""
+        return next((mark.text for mark in self.marks if mark.name == "after"), None)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether there is a command on it that a test runs."""
+        return any(block.language == "sh" and block.mark("not run") is None for block in self.blocks)
+
+    @property
     def steps(self) -> Iterator[Block | Mark]:
         """Blocks in order, and between them the marks that belong to none."""
         pending: tuple[Mark, ...] = ()

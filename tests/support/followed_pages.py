@@ -51,11 +51,11 @@ class FollowedPages:
     def follow(self, page: Page) -> Path:
         """Return the folder in which the page's commands ran; skip the test if a module is missing."""
         if page.path not in self._folders:
-            marks = {mark.name: mark.text for mark in page.marks}
-            for module in filter(None, marks.get("needs", "").split(", ")):
+            needed = [name for mark in page.marks if mark.name == "needs" for name in mark.text.split(", ")]
+            for module in needed:
                 if importlib.util.find_spec(module) is None:
                     pytest.skip(f"{page} needs {module}")
-            before = marks.get("after")
+            before = page.before
             folder = self.follow(Page((page.path.parent / before).resolve())) if before else self._start(page)
             follow(page, folder)
             self._folders[page.path] = folder

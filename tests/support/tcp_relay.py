@@ -5,9 +5,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 
 _HERE = "127.0.0.1"
-_CHUNK_BYTES, _POLL_S = 16384, 0.02
+_CHUNK_BYTES = 2048
+_BUFFER_BYTES = 4096  # what the system holds for a slow relay would else be a fast link
 
 
 class TcpRelay:
@@ -16,17 +18,22 @@ class TcpRelay:
     Attributes
     ----------
     bytes_per_s, delay_s
-        What it lets through, and how much later; may be changed at any time.
+        What it lets through forth, and how much later each piece comes; may be changed at any time.
+        Bytes back are not throttled.
     forth_bytes, back_bytes
         What has come through so far.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, bytes_per_s: float = inf) -> None:
         self._target = target
-        self.bytes_per_s, self.delay_s = float("inf"), 0.0
+        self.bytes_per_s, self.delay_s = bytes_per_s, 0.0
         self.forth_bytes = self.back_bytes = 0
-        self._listener = socket.create_server((_HERE, 0))
-        self.port = self._listener.getsockname()[1]
+        self._listener = socket.socket()
+        if bytes_per_s < inf:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        self._listener.bind((_HERE, 0))
+        self._listener.listen()
+        self.port: int = self._listener.getsockname()[1]
         self._flows = threading.Event()
         self._flows.set()
         self._is_cut = self._is_closed = False
@@ -80,16 +87,25 @@ class TcpRelay:
                 if self._is_cut:
                     raise ConnectionRefusedError
                 far = socket.create_connection((_HERE, self._target), timeout=5)
+                for one in (near, far):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 near.close()
                 continue
             far.settimeout(None)
             with self._lock:
                 self._sockets += [near, far]
-            for ends in ((near, far, self._count_forth), (far, near, self._count_back)):
-                thread = threading.Thread(target=self._pass, args=ends, daemon=True)
+            forth, back = (
+                (near, far, self._forth_s, self._count_forth),
+                (far, near, _at_once, self._count_back),
+            )
+            for way in (forth, back):
+                thread = threading.Thread(target=self._pass, args=way, daemon=True)
                 self._threads.append(thread)
                 thread.start()
+
+    def _forth_s(self, size: int) -> float:
+        return size / self.bytes_per_s
 
     def _count_forth(self, size: int) -> None:
         with self._lock:
@@ -99,10 +115,18 @@ class TcpRelay:
         with self._lock:
             self.back_bytes += size
 
-    def _pass(self, source: socket.socket, target: socket.socket, count: Callable[[int], None]) -> None:
+    def _pass(
+        self,
+        source: socket.socket,
+        target: socket.socket,
+        seconds: Callable[[int], float],
+        count: Callable[[int], None],
+    ) -> None:
+        free_s = time.monotonic()  # when the link has sent what it was given
         with contextlib.suppress(OSError):
             while piece := source.recv(_CHUNK_BYTES):
-                time.sleep(self.delay_s + len(piece) / self.bytes_per_s)
+                free_s = max(free_s, time.monotonic()) + self.delay_s + seconds(len(piece))
+                time.sleep(max(0.0, free_s - time.monotonic()))
                 self._flows.wait()
                 count(len(piece))
                 target.sendall(piece)
@@ -110,3 +134,7 @@ class TcpRelay:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+
+
+def _at_once(_: int) -> float:
+    return 0.0

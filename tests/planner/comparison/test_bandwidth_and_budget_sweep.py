@@ -29,6 +29,7 @@ from planner.plan.configuration import Configuration
 from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import SearchResult
+from planner.refinement.unconstrained_noise import UnconstrainedNoisePlans
 from planner.scenario.loader import parse_scenario
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
@@ -88,8 +89,8 @@ def test_breakpoints_are_those_of_a_dense_sweep(small, links):
         assert plan.fixed_s + plan.link_s / bandwidth == pytest.approx(best, rel=3e-6)
 
 
-def test_no_row_is_worse_than_any_simpler_way(basis):
-    found = compare(basis, sweep_of(basis, "0.1,10")).record
+def test_no_row_is_worse_than_any_simpler_way(small):
+    found = compare(small, sweep_of(small, "0.1,10")).record
     assert [row.bandwidth for row in found.rows] == [0.1, 10]
     for row in found.rows:
         assert row.status == "optimal"
@@ -99,10 +100,10 @@ def test_no_row_is_worse_than_any_simpler_way(basis):
         assert row.joint_gain == pytest.approx(1 - row.objective / min(known))
 
 
-def test_two_sweeps_make_a_grid_with_infeasible_rows(basis):
-    weights = sum(unit.weight_bytes for unit in basis.prepared.models.graph.units) / 2**20
+def test_two_sweeps_make_a_grid_with_infeasible_rows(small):
+    weights = sum(unit.weight_bytes for unit in small.prepared.models.graph.units) / 2**20
     key = "memory_mib.camera"
-    found = compare(basis, sweep_of(basis, "1,10", **{key: (weights / 1e6, weights * 100)})).record
+    found = compare(small, sweep_of(small, "1,10", **{key: (weights / 1e6, weights * 100)})).record
     assert len(found.rows) == 4
     assert {row.budgets[key] for row in found.rows} == {weights / 1e6, weights * 100}
     assert all(row.status == "optimal" for row in found.rows if row.budgets[key] > 1)
@@ -205,7 +206,8 @@ def test_every_plan_keeps_the_error_budgets_on_held_back_data(basis, noise):
 
 def test_error_budgets_that_even_fp32_breaks_are_rows(basis, monkeypatch):
     problem = basis.planning_problem(basis.latency).formulate()
-    found = SearchResult(problem, None, (), unmet=("top1 0.5 instead of 1",))
+    unconstrained = UnconstrainedNoisePlans(problem, basis.options)
+    found = SearchResult(problem, None, (), unconstrained, unmet=("top1 0.5 instead of 1",))
     search = SimpleNamespace(solve_and_try_out=lambda *_: found)
     monkeypatch.setattr(MeasuredScenario, "noise_limit_search", search)
     strict = with_budgets(basis.scenario, {"top1_agreement": 0.987654})
@@ -215,16 +217,16 @@ def test_error_budgets_that_even_fp32_breaks_are_rows(basis, monkeypatch):
         assert row.reason == "even without quantization noise: top1 0.5 instead of 1"
 
 
-def test_several_processes_find_the_same(basis):
+def test_several_processes_find_the_same(small):
     one, two = (
-        compare(basis, sweep_of(basis, "0.1,10"), CompareRequest(jobs=jobs)).record for jobs in (1, 2)
+        compare(small, sweep_of(small, "0.1,10"), CompareRequest(jobs=jobs)).record for jobs in (1, 2)
     )
     assert one.rows == two.rows
 
 
-def test_a_front_is_of_plans_that_nothing_beats(basis):
+def test_a_front_is_of_plans_that_nothing_beats(small):
     found = compare(
-        basis, Sweep(None), CompareRequest(axes=(CostMetric.LATENCY, CostMetric.NOISE), corners=6)
+        small, Sweep(None), CompareRequest(axes=(CostMetric.LATENCY, CostMetric.NOISE), corners=6)
     ).record
     points = [tuple(point.values.values()) for point in found.front.points]
     assert 3 <= len(points) <= 6
@@ -232,14 +234,14 @@ def test_a_front_is_of_plans_that_nothing_beats(basis):
     noise = [own for _, own in points]
     assert noise == sorted(noise, reverse=True)
     assert noise[-1] == 0  # everything in fp32
-    free = SweepPoints(basis, Sweep(None)).problem(None, {}).with_limit(Quantity(CostMetric.NOISE), None)
+    free = SweepPoints(small, Sweep(None)).problem(None, {}).with_limit(Quantity(CostMetric.NOISE), None)
     least = solve(free).objective
     assert points[0][0] == pytest.approx(least, rel=1e-4)
     for point, (latency, noise) in zip(found.front.points, points, strict=True):
         plan = found.plans[point.plan]
         assert plan.noise_relative_rms == pytest.approx(noise)
         assert plan.fixed_s == pytest.approx(latency)
-        below = basis.noise_model.invert(noise**2) * (1 - 1e-3)
+        below = small.noise_model.invert(noise**2) * (1 - 1e-3)
         limited = solve(free.with_limit(Quantity(CostMetric.NOISE), below)) if noise else None
         if limited and limited.objective is not None:
             assert limited.objective >= latency * (1 - 1e-4)

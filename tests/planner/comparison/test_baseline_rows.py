@@ -2,7 +2,7 @@ from dataclasses import replace
 from math import inf
 
 import pytest
-from measured_scenarios import quickstart_basis
+from measured_scenarios import small_basis
 
 from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.baseline_rows import add_baselines
@@ -15,8 +15,8 @@ BANDWIDTHS = (0.02, 1.0, 40.0)
 
 
 @pytest.fixture(scope="module")
-def basis():
-    return quickstart_basis()
+def basis(tmp_path_factory):
+    return small_basis(tmp_path_factory.mktemp("small"))
 
 
 def points_of(basis, **budgets) -> SweepPoints:

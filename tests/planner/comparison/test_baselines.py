@@ -1,10 +1,13 @@
+import subprocess
+import sys
 from math import inf
 
 from hypothesis import given, settings
+from repository import ROOT
 from small_problems import ENDLESS_PRESOLVE
 from strategies import problems
 
-from planner.comparison.baselines import baselines
+from planner.comparison.baselines import baselines, solve_baseline_work, solved_baselines
 from planner.problem.quantities import CostMetric
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
@@ -42,3 +45,19 @@ def test_less_choice_is_never_better():
     assert found["single fp32 cut"] >= found["minimum fp32 cut"] - 1e-12
     assert free.tightest_limit(CostMetric.NOISE) == inf
     assert found["minimum fp32 cut"] >= found["split, then quantize"] - 1e-12
+
+
+def test_work_gives_what_solving_gives_and_none_gives_nothing():
+    found = solve_baseline_work((ENDLESS_PRESOLVE, SolverOptions()))
+    expected = solved_baselines(ENDLESS_PRESOLVE, SolverOptions())
+    assert [(one.name, one.objective) for one in found] == [(one.name, one.objective) for one in expected]
+    assert solve_baseline_work(None) == ()
+
+
+def test_a_process_that_solves_baselines_loads_no_runtime():
+    """A comparison starts one per core, each time."""
+    code = f"import sys, {solve_baseline_work.__module__}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(done.stdout.split())
+    assert "pulp" in loaded
+    assert not loaded & {"onnx", "onnxruntime", "matplotlib", "pydantic"}

@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from measured_scenarios import quickstart_basis
+from measured_scenarios import small_basis
 
 from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.plan_registry import PlanRegistry, summary_text
@@ -14,8 +14,8 @@ from profiling.precision import Precision
 
 
 @pytest.fixture(scope="module")
-def basis():
-    return quickstart_basis()
+def basis(tmp_path_factory):
+    return small_basis(tmp_path_factory.mktemp("small"))
 
 
 def points_of(basis, *links: str) -> SweepPoints:

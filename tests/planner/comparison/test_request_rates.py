@@ -2,8 +2,8 @@ import math
 from itertools import pairwise
 
 import pytest
+from copied_models import models_of, searched_at
 from measured_scenarios import small_basis
-from several_quickstarts import models_of, searched_at
 
 from planner.comparison.request_rates import compare_rates
 from planner.errors import UsageError

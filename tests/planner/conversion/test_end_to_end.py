@@ -1,7 +1,6 @@
 """Models of Keras and TensorFlow of every kind, converted, checked and planned; needs the extra."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from onnx import numpy_helper
 from repository import ROOT
 
 from planner.cli.commands import main
-from planner.conversion.cached_conversion import Converted, convert
+from planner.conversion.cached_conversion import Converted, _cached_folder, _keep, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
 from planner.conversion.model_source import conversion_request
 from planner.conversion.request import FAILURE, ORDER, ConversionRequest, SourceKind
@@ -28,6 +27,7 @@ from planner.inputs.load_samples import load_data
 from planner.output.plan_folder import write_outcome
 from planner.output.run_exported import run_folder
 from planner.plan.plan_record import WireFormat
+from planner.refinement.outcome import Outcome
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from planner.scenario.model_paths import located_model
@@ -111,7 +111,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def optimized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _write("optimized", tmp_path_factory.mktemp("optimized"))
+    folder = _write("optimized", tmp_path_factory.mktemp("optimized"))
+    requests = [requested(folder, model, {}) for model in ("aware.h5", "pruned.h5")]
+    converted_together(requests, tmp_path_factory)
+    return folder
 
 
 def requested(folder: Path, model: str, shapes: dict[str, tuple[int, ...]], **how) -> ConversionRequest:
@@ -134,14 +137,26 @@ def convert_together(requests: list[ConversionRequest], tmp_path_factory) -> tup
     return subprocess.run(call, capture_output=True, check=False, timeout=600, cwd=ROOT).returncode, folders
 
 
+def converted_together(requests: list[ConversionRequest], tmp_path_factory) -> list[Converted]:
+    """Convert all in one process, and keep each in the cache, as `convert` does with one."""
+    code, folders = convert_together(requests, tmp_path_factory)
+    faults = [(folder / FAILURE).read_text() for folder in folders if (folder / FAILURE).is_file()]
+    assert (code, faults) == (0, [])
+    return [
+        Converted(request, _keep(folder, _cached_folder(request)))
+        for request, folder in zip(requests, folders, strict=True)
+    ]
+
+
 # What is converted for its model alone: name -> (model, input shapes, conversion).
 TOGETHER: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, object]]] = {
     "MobileNetV3Small": ("keras:MobileNetV3Small", {"input_layer": (1, 64, 64, 3)}, {}),
     **{
         model: (model, {}, {})
         for model in (
-            "two_ends.keras", "named.keras", "stack.keras", "stack.h5", "operators.keras", "wide.tflite",
-            "sparse.tflite", "my_models:small", "my_models:stack", "my_models:doubled", "my_models:concrete",
+            "small.h5", "saved", "small.tflite", "two_ends.keras", "named.keras", "stack.keras", "stack.h5",
+            "operators.keras", "wide.tflite", "sparse.tflite", "my_models:small", "my_models:stack",
+            "my_models:doubled", "my_models:concrete",
         )
     },
     "my_models:small with weights": (
@@ -150,6 +165,8 @@ TOGETHER: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, object]]] =
     "margin": ("served", {}, {"signature": "margin"}),
     "score": ("served", {}, {"signature": "score"}),
     "custom layers": ("custom.keras", {}, {"custom_objects": "my_models:objects"}),
+    "one custom layer": ("custom.keras", {}, {"custom_objects": "my_models:Scale"}),
+    "MobileNet": ("keras:MobileNet", {}, {"arguments": {"input_shape": [32, 32, 3], "alpha": 0.25}}),
     "any_size.keras": ("any_size.keras", {"image": (1, 24, 20, 3)}, {}),
     "opset 13": ("small.keras", {}, {"opset": 13}),
 }  # fmt: skip
@@ -158,14 +175,11 @@ TOGETHER: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, object]]] =
 @pytest.fixture(scope="module")
 def together(saved, tmp_path_factory) -> dict[str, Converted]:
     requests = [requested(saved, model, shapes, **how) for model, shapes, how in TOGETHER.values()]
-    code, folders = convert_together(requests, tmp_path_factory)
-    faults = [(folder / FAILURE).read_text() for folder in folders if (folder / FAILURE).is_file()]
-    assert (code, faults) == (0, [])
-    return dict(zip(TOGETHER, map(Converted, requests, folders), strict=True))
+    return dict(zip(TOGETHER, converted_together(requests, tmp_path_factory), strict=True))
 
 
 def converted_once(saved: Path, together: dict[str, Converted], name: str) -> Converted:
-    """Return what is converted together with others, or is in the cache once a test needed it."""
+    """Return what is converted together with others, or by itself; in the cache once a test needed it."""
     return together[name] if name in together else converted(saved, name)
 
 
@@ -232,8 +246,8 @@ def test_a_sequence_of_layers_is_a_model_too(together, model):
     assert 0 < check_on_random(made).max_abs_difference <= 1e-5
 
 
-def test_a_tflite_file_keeps_the_names_of_its_signature(saved):
-    made = converted(saved, "small.tflite")
+def test_a_tflite_file_keeps_the_names_of_its_signature(together):
+    made = together["small.tflite"]
     assert ends(made) == (["image"], ["output_0"])
     assert made.conversion.inputs[0].channels_last
 
@@ -279,14 +293,12 @@ def test_a_signature_is_chosen_by_name(together, name):
 def test_functions_are_taken_as_they_are(together, model):
     made = together[model]
     assert ends(made) == (["row"], ["twice"])
-    row = np.array([[1, 2, 3, 4]], np.float32)
-    assert check_on_samples(made, [{"row": row}]).max_abs_difference == 0
+    assert check_on_random(made).max_abs_difference == 0
 
 
-def test_custom_layers_come_from_their_code(saved, together):
-    one_class = converted(saved, "custom.keras", custom_objects="my_models:Scale")
-    for made in (together["custom layers"], one_class):
-        assert check_on_random(made).max_abs_difference <= 1e-6
+@pytest.mark.parametrize("objects", ["custom layers", "one custom layer"])
+def test_custom_layers_come_from_their_code(together, objects):
+    assert check_on_random(together[objects]).max_abs_difference <= 1e-6
 
 
 def test_open_dimensions_are_declared(together):
@@ -318,12 +330,13 @@ def test_mobilenetv3_has_no_transposes_and_only_units_that_can_be_quantized(toge
     assert "expanded_conv_project/Conv" in [unit.name for unit in units]
 
 
-def test_random_weights_answer_to_what_they_are_shown(saved):
-    made = converted(saved, "keras:MobileNet", arguments={"input_shape": [32, 32, 3], "alpha": 0.25})
+def test_random_weights_answer_to_what_they_are_shown(together):
+    made = together["MobileNet"]
     rng = np.random.default_rng(0)
     pictures = rng.uniform(-1, 1, (2, 1, 3, 32, 32)).astype(np.float32)
     session = ort.InferenceSession(made.path)
-    one, other = (session.run(None, {"input_layer": picture})[0] for picture in pictures)
+    [picture] = session.get_inputs()
+    one, other = (session.run(None, {picture.name: one})[0] for one in pictures)
     assert np.abs(one - other).max() > 0.05 * one.max()
     assert made.conversion.notes
 
@@ -347,19 +360,30 @@ print(len(adds), len(damped), *damped)
 """
 
 
-def test_random_weights_behave_like_trained_ones():
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    """Return the lines of scripts that need TensorFlow, run in one process."""
+    call = [sys.executable, "-c", _RANDOM + _CONSTANTS]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-4:]
+
+
+def test_random_weights_behave_like_trained_ones(printed):
     """As keras.applications starts, all classes are nearly as probable, and errors grow with depth."""
-    done = subprocess.run([sys.executable, "-c", _RANDOM], capture_output=True, text=True, check=True)
-    spread, branches = done.stdout.splitlines()[-2:]
+    spread, branches = printed[:2]
     assert float(spread) == pytest.approx(2.0, rel=1e-3)
     assert branches.split()[:3] == ["6", "6", "expanded_conv_2_project_bn"]
 
 
-def test_files_beside_the_user_are_not_taken_for_modules(saved, tmp_path, monkeypatch):
+def test_the_process_with_tensorflow_takes_no_files_beside_the_user_for_modules_and_says_nothing(
+    saved, tmp_path, monkeypatch, capfd
+):
     for name in ("keras", "planner", "numpy"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('mine')")
     monkeypatch.chdir(tmp_path)
-    assert converted(saved, "small.keras", opset=15).path.is_file()
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    assert converted(saved, "my_models:doubled").path.is_file()
+    assert capfd.readouterr() == ("", "")
 
 
 def scenario(folder: Path, model: str, pictures: np.ndarray, **changes):
@@ -379,12 +403,20 @@ def scenario(folder: Path, model: str, pictures: np.ndarray, **changes):
     return found
 
 
-def test_a_keras_model_is_planned_and_run_on_data_with_its_channels_last(saved, tmp_path):
-    pictures = np.random.default_rng(0).uniform(0, 1, (8, 16, 16, 3)).astype(np.float32)
-    outcome = plan_scenario(
-        scenario(saved, "small.keras", pictures, placement={"pin": {"stem*": "near", "depthwise*": "far"}})
-    )
-    plan = outcome.plan
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 1, (8, 16, 16, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def planned(saved, pictures) -> Outcome:
+    """Return the plan of a Keras model that is cut behind its first layer."""
+    pins = {"stem*": "near", "depthwise*": "far"}
+    return plan_scenario(scenario(saved, "small.keras", pictures, placement={"pin": pins}))
+
+
+def test_a_keras_model_is_planned_and_run_on_data_with_its_channels_last(planned, pictures, tmp_path):
+    plan = planned.plan
     assert plan.measured is not None
     assert plan.measured.chain.basic_bit_equal
     assert plan.converted_from is not None
@@ -392,7 +424,7 @@ def test_a_keras_model_is_planned_and_run_on_data_with_its_channels_last(saved, 
     assert plan.converted_from.max_abs_difference <= 1e-5
     assert {a.unit: a.device for a in plan.assignments}["stem/Conv"] == "near"
     assert plan.cuts[0].tensor.startswith("stem_relu/")
-    write_outcome(outcome, tmp_path / "plan")
+    write_outcome(planned, tmp_path / "plan")
     answers = []
     for name, value in (("last", pictures), ("first", np.moveaxis(pictures, -1, 1))):
         np.savez(tmp_path / f"{name}.npz", image=value)
@@ -402,12 +434,8 @@ def test_a_keras_model_is_planned_and_run_on_data_with_its_channels_last(saved, 
     assert answers[0].shape == (8, 1, 5)
 
 
-def test_a_stage_alone_takes_pictures_as_the_source_does(saved, tmp_path):
-    pictures = np.random.default_rng(0).uniform(0, 1, (8, 16, 16, 3)).astype(np.float32)
-    pins = {"stem*": "near", "depthwise*": "far"}
-    write_outcome(
-        plan_scenario(scenario(saved, "small.keras", pictures, placement={"pin": pins})), tmp_path / "plan"
-    )
+def test_a_stage_alone_takes_pictures_as_the_source_does(planned, pictures, tmp_path):
+    write_outcome(planned, tmp_path / "plan")
     np.savez(tmp_path / "in.npz", image=pictures.astype(np.float64))
     whole, half = tmp_path / "whole.npz", tmp_path / "half.npz"
     run_folder(tmp_path / "plan", tmp_path / "in.npz", whole, None)
@@ -417,8 +445,7 @@ def test_a_stage_alone_takes_pictures_as_the_source_does(saved, tmp_path):
 
 
 @needs_optimization
-def test_a_quantization_aware_model_keeps_its_scales_and_runs_in_int8(optimized):
-    pictures = np.random.default_rng(0).uniform(0, 1, (8, 16, 16, 3)).astype(np.float32)
+def test_a_quantization_aware_model_keeps_its_scales_and_runs_in_int8(optimized, pictures):
     pinned = {"quant_stem*": "near", "quantize_layer*": "near", "quant_scores*": "far"}
     outcome = plan_scenario(scenario(optimized, "aware.h5", pictures, placement={"pin": pinned}))
     plan = outcome.plan
@@ -449,8 +476,7 @@ def test_weights_of_a_quantization_aware_model_stay_on_their_grid(optimized):
 
 
 @needs_optimization
-def test_a_pruned_model_weighs_less_compressed(optimized):
-    pictures = np.random.default_rng(0).uniform(0, 1, (8, 16, 16, 3)).astype(np.float32)
+def test_a_pruned_model_weighs_less_compressed(optimized, pictures):
     plain = plan_scenario(scenario(optimized, "pruned.h5", pictures)).plan
     packed = plan_scenario(scenario(optimized, "pruned.h5", pictures, weights="compressed")).plan
     assert all(a.compressed_bytes is None for a in plain.assignments)
@@ -625,14 +651,13 @@ print(unpacked(np.array([0x21, 0xF8], np.uint8), 3).tolist())
 """
 
 
-def test_blocks_and_four_bits_are_decoded_as_tensorflow_lays_them_out():
-    done = subprocess.run([sys.executable, "-c", _CONSTANTS], capture_output=True, text=True, check=True)
-    dense, whole = done.stdout.splitlines()[-2:]
+def test_blocks_and_four_bits_are_decoded_as_tensorflow_lays_them_out(printed):
+    dense, whole = printed[2:]
     assert json.loads(dense) == [[0, 0, 1, 2], [0, 0, 3, 4], [5, 6, 0, 0], [7, 8, 0, 0]]
     assert json.loads(whole) == [1, 2, -8]
 
 
-def test_inspect_takes_every_kind(saved, capfd, monkeypatch):
+def test_inspect_takes_every_kind(saved, together, capfd, monkeypatch):
     monkeypatch.chdir(saved)
     for model in ("small.keras", "saved", "small.tflite"):
         with pytest.raises(SystemExit) as ended:
@@ -655,9 +680,3 @@ def test_the_scenario_with_resnet50_has_its_model_and_data():
         pixels = samples[0]["input_layer"]
         assert pixels.shape == (1, 3, 224, 224)
         assert pixels.std() > 20
-
-
-def test_the_process_with_tensorflow_says_nothing_here(saved, capfd):
-    os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    converted(saved, "my_models:doubled")
-    assert capfd.readouterr() == ("", "")

@@ -1,11 +1,14 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 
 import msgspec
 import onnx
 import pytest
 from delivered_plans import delivered
+from repository import ROOT
 
 from planner.deployment.built_models import unit_graph_of
 from planner.errors import OutputError
@@ -241,3 +244,13 @@ def test_a_bundle_replaces_an_older_one_when_it_is_whole(tmp_path):
         writing_bundle(place),
     ):
         pass
+
+
+def test_what_reads_a_folder_loads_nothing_that_writes_reports():
+    """Matplotlib, Jinja and SymPy take longer to load than most commands take."""
+    modules = "plan_folder", "comparison_folder", "models_folder", "run_exported"
+    code = "".join(f"import planner.output.{name}\n" for name in modules) + "import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(done.stdout.split())
+    assert "onnx" in loaded
+    assert not loaded & {"matplotlib", "jinja2", "sympy"}

@@ -8,6 +8,7 @@ from planner.costs.noise_saturation import NoiseModel
 from planner.plan.plan_record import Metrics
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchResult, SearchState
+from planner.refinement.unconstrained_noise import UnconstrainedNoisePlans
 from planner.scenario.budget_schema import BudgetSpec
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
@@ -184,6 +185,7 @@ def test_a_delivered_choice_is_bounded_under_the_limit_that_was_found():
 def test_plans_in_one_precision_that_break_a_budget_are_left_out():
     budget = BudgetSpec(noise_relative_rms=0.1)
     loud = NoiseLimitSearch(budget, SolverOptions(), measured(PROBLEM, 1e3))
-    plans, state = loud.uniform_precision_plans(PROBLEM, float("inf"), SearchState())
+    unconstrained = UnconstrainedNoisePlans(PROBLEM, SolverOptions())
+    plans, state = loud.uniform_precision_plans(unconstrained, float("inf"), SearchState())
     assert [evaluate(PROBLEM, result.choice).noise_power for result in plans] == [0.0]
     assert all(not r.broken or r.predicted_noise_rms for r in state.rounds.values())

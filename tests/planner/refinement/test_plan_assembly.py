@@ -9,9 +9,9 @@ from planner.comparison.sweep_points import with_budgets
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import SearchResult, SearchState
 from planner.refinement.plan_assembly import assemble_infeasible, assemble_plan, objective_name
+from planner.refinement.unconstrained_noise import UnconstrainedNoisePlans
 from planner.scenario.budget_schema import ObjectiveSpec
 from planner.scenario.loader import parse_scenario
-from planner.solver.solve import solve
 from profiling.precision import Precision
 
 
@@ -33,7 +33,8 @@ def assembled(request, measured):
     own = replace(measured, prepared=replace(measured.prepared, scenario=scenario))
     planning = own.planning_problem(own.latency)
     problem = planning.formulate()
-    search = SearchResult(problem, solve(problem), ())
+    unconstrained = UnconstrainedNoisePlans(problem, own.options)
+    search = SearchResult(problem, unconstrained.best, (), unconstrained)
     return planning, search, assemble_plan(planning, search)
 
 

@@ -1,4 +1,4 @@
-"""Copies of the measured quickstart as several models that are planned together."""
+"""Copies of a measured scenario as several models that are planned together."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def models_of(
     memory_mib
         Of the camera, for all copies.
     noises
-        Each copy's budget on noise; by default the quickstart's.
+        Each copy's budget on noise; by default the scenario's.
     """
     budget = basis.scenario.budget.model_copy(update={"memory_mib": {}})
     own = [budget.model_copy(update={"noise_relative_rms": x}) for x in noises] or [budget] * len(shares)
