@@ -18,7 +18,7 @@ from planner.verification.time_side_by_side import TimedStage, time_side_by_side
 from planner.verification.verify import verify
 from profiling.on_device.processor import cpu_description
 from profiling.progress import Progress
-from profiling.records.cache import EntryKind, cached, entry_path, samples_hash
+from profiling.records.cache import EntryKind, cached, entry_path
 
 
 def measure_plans(
@@ -100,7 +100,7 @@ class _PlanMeasurements:
         self._done = 0
         self._key = {
             "subject": points.basis.prepared.subject.fingerprint,
-            "evaluation": samples_hash(points.basis.prepared.evaluation.samples),
+            "evaluation": points.basis.prepared.evaluation.fingerprint,
             "schemes": repr(sorted((k, v.label) for k, v in points.basis.prepared.schemes.items())),
             "devices": repr(points.basis.scenario.devices),
             "metric": hash_code_beside(points.basis.scenario.metric),

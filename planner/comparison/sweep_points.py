@@ -21,7 +21,7 @@ from planner.scenario.schema import Scenario
 from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
 from profiling.on_device.processor import cpu_description
-from profiling.records.cache import EntryKind, cached, entry_path, samples_hash
+from profiling.records.cache import EntryKind, cached, entry_path
 
 LATENCY, NOISE = Quantity(CostMetric.LATENCY), Quantity(CostMetric.NOISE)
 # With these the same plans are not possible at every bandwidth, or their costs are no lines.
@@ -121,7 +121,7 @@ class SweepPoints:
             EntryKind.HELD_BACK,
             _tightened,
             subject=prepared.subject.fingerprint,
-            samples=samples_hash(prepared.held_back.samples),
+            samples=prepared.held_back.fingerprint,
             schemes=repr(sorted((name, scheme.label) for name, scheme in prepared.schemes.items())),
             chosen=repr(chosen),
             metric=hash_code_beside(self.basis.scenario.metric),
@@ -202,7 +202,7 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningPr
         EntryKind.NOISE_LIMIT,
         _tightened,
         subject=basis.prepared.subject.fingerprint,
-        samples=samples_hash(basis.prepared.held_back.samples),
+        samples=basis.prepared.held_back.fingerprint,
         metric=hash_code_beside(scenario.metric),
         runtime=ort.__version__,
         processor=cpu_description(),

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from planner.errors import DataError
+from planner.inputs.labels.folder_files import FileKind
 from planner.scenario.data_schema import ImageSpec
 from profiling.arrays import Array
 from profiling.input_files import open_input
@@ -16,6 +17,7 @@ from profiling.printable_text import reason
 _MOST_BYTES = 256 * 2**20  # of a file
 _MOST_PIXELS = 80_000_000  # 240 MB in memory: a small file can claim any number
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+PICTURES = FileKind("images", "pictures", IMAGE_SUFFIXES)
 
 
 def read_pixels(path: Path, channels: int, where: str) -> Array:

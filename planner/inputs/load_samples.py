@@ -5,10 +5,12 @@ from pathlib import Path
 
 from planner.errors import DataError
 from planner.inputs.dataset import Dataset, Input
-from planner.inputs.image_samples import image_samples, read_table
+from planner.inputs.image_preprocessing import PICTURES
+from planner.inputs.image_samples import image_samples
+from planner.inputs.labels.labelled_files import read_labels
 from planner.inputs.npz_samples import array_names, npz_samples
 from planner.inputs.reader_samples import reader_samples
-from planner.scenario.data_schema import LabelTable, SampleSpec
+from planner.scenario.data_schema import SampleSpec
 from planner.user_objects import import_object
 
 
@@ -56,7 +58,7 @@ def check_names(spec: SampleSpec, where: str) -> None:
                 )
         if isinstance(spec.labels, str) and spec.labels not in names:
             raise DataError(f"{where}.labels: must name an array of {spec.npz}: {', '.join(names)}")
-    elif isinstance(spec.labels, LabelTable):
-        read_table(spec.labels, where)
+    elif spec.label_file is not None and spec.images is not None:
+        read_labels(spec, Path(spec.images), PICTURES, where)
     if spec.reader is not None:
         import_object(spec.reader, f"{where}.reader")

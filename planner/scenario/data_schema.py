@@ -60,16 +60,17 @@ class SubsetSpec(Part):
     column: str | None = Field(None, description="Of the label table.")
 
 
-# `labels` of pictures: each class has a folder, and its number is the folder's place in sorted order.
+# `labels` of files: each class has a folder, and its number is the folder's place in sorted order.
 FOLDERS = "folders"
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 
 
 class LabelTable(Part):
     """A tab-separated file (or comma-separated, .csv) with a header line."""
 
     file: str = Field(description="Relative to the scenario.")
-    image_column: str = Field("file", description="With the file names of pictures.")
-    label_column: str = Field("label", description="With class numbers.")
+    image_column: str = Field("file", description="With the names of the files.")
+    label_column: str = Field("label", description="With class numbers, or names of classes.")
 
 
 class SampleSpec(Part):
@@ -85,7 +86,14 @@ class SampleSpec(Part):
     )
     labels: str | LabelTable | None = Field(
         None,
-        description="Array in the archive, or a table; with images, `folders`: each folder is a class.",
+        description="Array in the archive; with files, a table (.csv, .tsv, .txt) of names and labels, or "
+        "`folders`: each folder is a class.",
+    )
+    classes: str | tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the classes in the model's order, where labels are names: a list, or a text "
+        "file with a name a line; default: the names in sorted order.",
     )
     label_offset: Annotated[int, Field(ge=-_MOST, le=_MOST)] = Field(
         0, description="Added to every label to give the model's class index."
@@ -102,6 +110,19 @@ class SampleSpec(Part):
         if self.reader is not None and self.model_fields_set & {"inputs", "labels", "image"}:
             raise ValueError("inputs, labels and image do not apply to a reader, which gives finished feeds")
         return self
+
+    @model_validator(mode="after")
+    def _named_labels(self) -> Self:
+        if self.classes is not None and (self.images is None or self.labels is None):
+            raise ValueError("classes names the labels of pictures: give images and labels")
+        return self
+
+    @property
+    def label_file(self) -> str | None:
+        """The file that `labels` names: it lies beside the samples, which are files themselves."""
+        if isinstance(self.labels, LabelTable):
+            return self.labels.file
+        return self.labels if self.images is not None and self.labels != FOLDERS else None
 
 
 class DataSpec(Part):

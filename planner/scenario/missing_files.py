@@ -44,8 +44,11 @@ def _missing_in_samples(key_path: tuple[str, ...], spec: SampleSpec) -> Iterator
         yield from _missing_file((*key_path, "npz"), spec.npz)
     if spec.images is not None and _UNSET not in spec.images and not Path(spec.images).is_dir():
         yield Fault((*key_path, "images"), f"{spec.images} is not a folder")
-    if isinstance(spec.labels, LabelTable):
-        yield from _missing_file((*key_path, "labels", "file"), spec.labels.file)
+    if spec.label_file is not None:
+        key = ("labels", "file") if isinstance(spec.labels, LabelTable) else ("labels",)
+        yield from _missing_file((*key_path, *key), spec.label_file)
+    if isinstance(spec.classes, str):
+        yield from _missing_file((*key_path, "classes"), spec.classes)
     yield from _missing_module((*key_path, "reader"), spec.reader)
 
 

@@ -126,6 +126,25 @@ def test_every_kind_of_missing_file_has_its_line(tmp_path):
     ]
 
 
+def test_files_of_labels_and_classes_lie_beside_the_scenario(tmp_path):
+    part = "{images: pictures, image: {}, labels: labels.csv, classes: names.txt}"
+    text = TWO_DEVICES.replace("{npz: c.npz, labels: y}", part)
+    text = text.replace("{npz: e.npz, labels: y}", part.replace("labels.csv", "folders"))
+    for name in ("m.onnx", "pictures"):
+        (tmp_path / name).mkdir()
+    assert [line.partition(": ")[2] for line in ready_faults(tmp_path, text)] == [
+        "data.calibration.labels labels.csv does not exist",
+        "data.calibration.classes names.txt does not exist",
+        "data.evaluation.classes names.txt does not exist",
+    ]
+    for name in ("labels.csv", "names.txt"):
+        (tmp_path / name).touch()
+    data = load_ready_models(write(tmp_path, text)).data
+    assert data.calibration.labels == str(tmp_path / "labels.csv")
+    assert data.evaluation.labels == "folders"
+    assert data.evaluation.classes == str(tmp_path / "names.txt")
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -170,6 +189,9 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("devices.0.threads=100000", "devices.0.threads must be <= 256, got 100000"),
         ("devices.1.threads=2", "threads and provider belong to the device that it is scaled_from"),
         ("data.calibration={reader: 'm:C', labels: y}", "do not apply to a reader"),
+        ("data.calibration.classes=[a]", "classes names the labels of pictures: give images and labels"),
+        ("data.calibration={images: p, labels: folders, classes: [1]}", "classes.0 must be text, got 1"),
+        ("data.calibration={images: p, labels: folders, classes: {a: 1}}", "classes must be text, got"),
         ("devices.0.threads=1.5", "devices.0.threads must be a whole number, got 1.5"),
         ("links.0.bandwidth_mbit_per_s=.nan", "must be finite, got nan"),
         ("links.0.bandwidth_mbit_per_s=.inf", "must be finite, got inf"),
