@@ -9,6 +9,7 @@ import msgspec
 import onnxruntime as ort
 
 from planner.comparison.bandwidth_values import Bandwidths
+from planner.metrics.scenario_metric import metric_fingerprint
 from planner.plan.configuration import Configuration
 from planner.plan.plan_record import Metrics
 from planner.problem.placement_problem import PlacementProblem
@@ -18,7 +19,6 @@ from planner.refinement.noise_limit_search import SearchState, reduction_factor
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
-from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
 from profiling.on_device.processor import cpu_description
 from profiling.records.cache import EntryKind, cached, entry_path
@@ -124,7 +124,7 @@ class SweepPoints:
             samples=prepared.held_back.fingerprint,
             schemes=repr(sorted((name, scheme.label) for name, scheme in prepared.schemes.items())),
             chosen=repr(chosen),
-            metric=hash_code_beside(self.basis.scenario.metric),
+            metric=metric_fingerprint(self.basis.scenario),
             runtime=ort.__version__,
             processor=cpu_description(),
         )
@@ -203,7 +203,7 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningPr
         _tightened,
         subject=basis.prepared.subject.fingerprint,
         samples=basis.prepared.held_back.fingerprint,
-        metric=hash_code_beside(scenario.metric),
+        metric=metric_fingerprint(scenario),
         runtime=ort.__version__,
         processor=cpu_description(),
         scenario=dump_scenario(scenario),

@@ -7,6 +7,7 @@ from pathlib import Path
 from planner.errors import DataError
 from planner.inputs.dataset import Dataset, Input, Samples, fit
 from planner.inputs.image_preprocessing import PICTURES, prepare_image, read_pixels
+from planner.inputs.labels.coco_annotations import read_annotations
 from planner.inputs.labels.labelled_files import labelled_files
 from planner.scenario.data_schema import ImageSpec, SampleSpec, SubsetSpec
 from profiling.arrays import Array, Feeds
@@ -15,6 +16,8 @@ from profiling.arrays import Array, Feeds
 def image_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     """Return images of a folder, prepared as the scenario says, with their labels."""
     folder = _image_folder(spec, inputs, where)
+    if spec.annotations is not None:
+        return _annotated_samples(spec, folder, inputs[0], where)
     files = labelled_files(spec, folder, PICTURES, where)
 
     def read(index: int) -> Feeds:
@@ -26,6 +29,24 @@ def image_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Data
         read(picked[0])
     labels = None if files.labels is None else files.labels[picked]
     return Dataset(Samples(picked, read), labels, files.class_names)
+
+
+def _annotated_samples(spec: SampleSpec, folder: Path, tensor: Input, where: str) -> Dataset:
+    """Return the pictures that a file of annotations lists, each with the objects on it."""
+    if spec.label_offset or spec.classes is not None:
+        raise DataError(
+            f"{where}: label_offset and classes do not apply to annotations; metric.category_ids says which "
+            "category a class is"
+        )
+    annotations = read_annotations(Path(str(spec.annotations)), folder, where)
+
+    def read(index: int) -> Feeds:
+        return {tensor.name: read_fitted_image(folder / annotations.names[index], tensor, spec.image, where)}
+
+    picked = subset(spec.subset, len(annotations.names), None, where)
+    if picked:
+        read(picked[0])
+    return Dataset(Samples(picked, read), annotations.pick(picked, spec.image or ImageSpec()))
 
 
 def _require_files(paths: Iterable[Path], where: str) -> None:

@@ -7,6 +7,7 @@ from planner.errors import DataError
 from planner.inputs.dataset import Dataset, Input
 from planner.inputs.image_preprocessing import PICTURES
 from planner.inputs.image_samples import image_samples
+from planner.inputs.labels.coco_annotations import read_annotations
 from planner.inputs.labels.labelled_files import read_labels
 from planner.inputs.npz_samples import array_names, npz_samples
 from planner.inputs.reader_samples import reader_samples
@@ -58,6 +59,8 @@ def check_names(spec: SampleSpec, where: str) -> None:
                 )
         if isinstance(spec.labels, str) and spec.labels not in names:
             raise DataError(f"{where}.labels: must name an array of {spec.npz}: {', '.join(names)}")
+    elif spec.annotations is not None:
+        read_annotations(Path(spec.annotations), Path(str(spec.images)), where)
     elif spec.label_file is not None and spec.images is not None:
         read_labels(spec, Path(spec.images), PICTURES, where)
     if spec.reader is not None:

@@ -22,9 +22,10 @@ from planner.inputs.labels.class_names import check_class_names
 from planner.inputs.load_samples import check_names, load_data
 from planner.inputs.model_answers import check_answers, class_count
 from planner.inputs.refused_units import refused_once
+from planner.metrics.scenario_metric import scenario_metric
 from planner.scenario.data_schema import SampleSpec
 from planner.scenario.schema import Scenario
-from planner.user_objects import Metric, load_metric
+from planner.user_objects import Metric
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
@@ -188,7 +189,7 @@ def prepare(
         Units that a plan quantizes already, whatever this machine makes of them.
     """
     progress("reading the model", 0, 1)
-    metric = load_metric(scenario.metric)
+    metric = scenario_metric(scenario)
     source = load_source(scenario, progress)
     data = load_datasets(scenario, source)
     models = group_units(scenario, source, data)

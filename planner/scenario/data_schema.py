@@ -63,6 +63,7 @@ class SubsetSpec(Part):
 # `labels` of files: each class has a folder, and its number is the folder's place in sorted order.
 FOLDERS = "folders"
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+_ANNOTATION_SUFFIX = ".json"
 
 
 class LabelTable(Part):
@@ -86,8 +87,8 @@ class SampleSpec(Part):
     )
     labels: str | LabelTable | None = Field(
         None,
-        description="Array in the archive; with files, a table (.csv, .tsv, .txt) of names and labels, or "
-        "`folders`: each folder is a class.",
+        description="Array in the archive; with files, a table (.csv, .tsv, .txt) of names and labels, "
+        "COCO annotations (.json), or `folders`: each folder is a class.",
     )
     classes: str | tuple[str, ...] | None = Field(
         None,
@@ -116,6 +117,12 @@ class SampleSpec(Part):
         if self.classes is not None and (self.images is None or self.labels is None):
             raise ValueError("classes names the labels of pictures: give images and labels")
         return self
+
+    @property
+    def annotations(self) -> str | None:
+        """The file of COCO annotations that `labels` names; None if it names something else."""
+        file = self.label_file if self.images is not None and isinstance(self.labels, str) else None
+        return file if file is not None and file.lower().endswith(_ANNOTATION_SUFFIX) else None
 
     @property
     def label_file(self) -> str | None:

@@ -322,8 +322,8 @@ def _absolute(scenario: Scenario, folder: Path) -> Scenario:
     changes |= _located_fleet(scenario.fleet, absolute)
     if "conversion" in scenario.model_fields_set:
         changes["conversion"] = located_conversion(scenario.conversion, folder)
-    if scenario.metric is not None:
-        changes["metric"] = _located_object(scenario.metric, folder)
+    if scenario.metric_function is not None:
+        changes["metric"] = _located_object(scenario.metric_function, folder)
     return scenario.model_copy(update=changes)
 
 

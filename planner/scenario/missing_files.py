@@ -36,7 +36,7 @@ def missing_but_profiles(scenario: Scenario) -> Iterator[Fault]:
     yield from _missing_module(("conversion", "custom_objects"), conversion.custom_objects)
     for part in ("calibration", "evaluation"):
         yield from _missing_in_samples(("data", part), getattr(scenario.data, part))
-    yield from _missing_module(("metric",), scenario.metric)
+    yield from _missing_module(("metric",), scenario.metric_function)
 
 
 def _missing_in_samples(key_path: tuple[str, ...], spec: SampleSpec) -> Iterator[Fault]:

@@ -59,7 +59,7 @@ def read_labels(spec: SampleSpec, folder: Path, kind: FileKind, where: str) -> L
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise DataError(
             f"{where}.labels: with {kind.key} give {{file: ..., label_column: ...}}, a table "
-            f"({', '.join(TABLE_SUFFIXES)}) or {FOLDERS}; got {path.name}"
+            f"({', '.join(TABLE_SUFFIXES)}), COCO annotations (.json) or {FOLDERS}; got {path.name}"
         )
     return read_label_table(path, FolderFiles.of(folder, kind), where)
 

@@ -115,9 +115,7 @@ def test_folders_that_are_not_all_classes_are_refused(tmp_path):
     source = load_source(scenario)
     data = load_datasets(scenario, source)
     named = replace(data, evaluation=replace(data.evaluation, class_names=("ant", "cat")))
-    with pytest.raises(
-        DataError, match=r"data\.evaluation\.labels: name 2 classes \(ant, cat\), but the model"
-    ):
+    with pytest.raises(DataError, match=r"data\.evaluation\.labels: name 2 classes"):
         group_units(scenario, source, named)
 
 

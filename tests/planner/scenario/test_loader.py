@@ -126,6 +126,21 @@ def test_every_kind_of_missing_file_has_its_line(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("metric", ["coco_ap", "{name: coco_ap, form: yolov8}"])
+def test_average_precision_needs_annotations_where_it_judges(tmp_path, metric):
+    part = "{images: pictures, image: {}, labels: instances.json}"
+    text = TWO_DEVICES.replace("{npz: e.npz, labels: y}", part) + f"metric: {metric}\n"
+    scenario = load_scenario(write(tmp_path, text))
+    assert scenario.data.evaluation.annotations == str(tmp_path / "instances.json")
+    assert scenario.metric_function is None
+    assert scenario.coco_ap.form == ("yolov8" if "form" in metric else None)
+    assert parse_scenario(dump_scenario(scenario).encode()) == scenario
+    strict = text + "budget: {metric_drop: 0.1}\n"
+    assert [line.partition(": ")[2] for line in faults(tmp_path, strict)] == [
+        "data.calibration.labels must name COCO annotations (.json) of images, for budget.metric_drop"
+    ]
+
+
 def test_files_of_labels_and_classes_lie_beside_the_scenario(tmp_path):
     part = "{images: pictures, image: {}, labels: labels.csv, classes: names.txt}"
     text = TWO_DEVICES.replace("{npz: c.npz, labels: y}", part)
@@ -189,6 +204,14 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("devices.0.threads=100000", "devices.0.threads must be <= 256, got 100000"),
         ("devices.1.threads=2", "threads and provider belong to the device that it is scaled_from"),
         ("data.calibration={reader: 'm:C', labels: y}", "do not apply to a reader"),
+        ("metric=coco_map", "metric must be module:name or coco_ap, got 'coco_map'"),
+        ("metric=3", "metric must be text, got 3"),
+        ("metric={name: map}", "metric.name must be 'coco_ap', got 'map'"),
+        ("metric={name: coco_ap, form: yolov5}", "metric.form must be 'yolox', 'yolox_raw', 'yolov8', "),
+        ("metric={name: coco_ap, froms: yolox}", "metric.froms is not a known key; did you mean form?"),
+        ("metric={name: coco_ap, category_ids: [a]}", "metric.category_ids.0 must be a whole number"),
+        ("metric={name: coco_ap, iou_threshold: 2}", "metric.iou_threshold must be <= 1"),
+        ("metric=coco_ap", "data.evaluation.labels must name COCO annotations (.json) of images"),
         ("data.calibration.classes=[a]", "classes names the labels of pictures: give images and labels"),
         ("data.calibration={images: p, labels: folders, classes: [1]}", "classes.0 must be text, got 1"),
         ("data.calibration={images: p, labels: folders, classes: {a: 1}}", "classes must be text, got"),
@@ -211,7 +234,7 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("links.0.radio={send_mw: -1}", "links.0.radio.send_mw must be >= 0, got -1"),
         ("links.0.bandwith_mbit_per_s=1", "did you mean bandwidth_mbit_per_s?"),
         ("inputs={x: {wirebytes: 1}}", "inputs.x.wirebytes is not a known key; did you mean wire_bytes?"),
-        ("metric=ap", "metric must be module:name, got 'ap'"),
+        ("metric=ap", "metric must be module:name or coco_ap, got 'ap'"),
         ("budget.metric_drop=0.1", "budget.metric_drop needs `metric`"),
         ("solver.name=glpk", "solver.name must be 'highs', 'cbc', 'gurobi', 'cplex' or 'scip', got 'glpk'"),
         ("data.calibration.images=x", "needs exactly one of npz, images, reader"),
