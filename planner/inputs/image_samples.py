@@ -24,7 +24,7 @@ def image_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Data
         return {inputs[0].name: read_fitted_image(folder / files.names[index], inputs[0], spec.image, where)}
 
     picked = subset(spec.subset, len(files.names), files.rows, where)
-    _require_files([folder / files.names[index] for index in picked], f"{where}.images")
+    require_files([folder / files.names[index] for index in picked], f"{where}.images")
     if picked:
         read(picked[0])
     labels = None if files.labels is None else files.labels[picked]
@@ -49,7 +49,8 @@ def _annotated_samples(spec: SampleSpec, folder: Path, tensor: Input, where: str
     return Dataset(Samples(picked, read), annotations.pick(picked, spec.image or ImageSpec()))
 
 
-def _require_files(paths: Iterable[Path], where: str) -> None:
+def require_files(paths: Iterable[Path], where: str) -> None:
+    """Refuse files that are not there."""
     # os.path, since Path raises where a name is too long for a file.
     missing = next((path for path in paths if not os.path.exists(path)), None)  # noqa: PTH110
     if missing is not None:

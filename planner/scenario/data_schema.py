@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from planner.scenario.field_types import Count, ObjectName, Part, PerChannel
+from planner.scenario.field_types import Count, ObjectName, Part, PerChannel, Positive
 
 # Sums with it stay far below 64 bits.
 _MOST = 1_000_000_000
@@ -50,6 +50,25 @@ class ImageSpec(Part):
         return self
 
 
+class AudioSpec(Part):
+    """From WAV clips to model input: mono, values from -1 to 1 times full_scale."""
+
+    rate: Annotated[int, Field(gt=0, le=1_000_000)] = Field(
+        description="Samples per second that the model wants; clips with another rate are refused."
+    )
+    seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] | None = Field(
+        None,
+        description="Clips are cut to this length, or padded with zeros at the end; default: the length of "
+        "the input, or with features the clip's own.",
+    )
+    full_scale: Positive = Field(
+        1.0, description="Value of the loudest sample; 32768 for models that take 16-bit values."
+    )
+    features: ObjectName | None = Field(
+        None, description="module:function(samples, rate) -> array for the input, such as an MFCC."
+    )
+
+
 class SubsetSpec(Part):
     """Keep the samples whose `column` (default: their position) modulo `modulo` is in `equals`."""
 
@@ -75,13 +94,14 @@ class LabelTable(Part):
 
 
 class SampleSpec(Part):
-    """Where samples come from: exactly one of `npz`, `images`, `reader`."""
+    """Where samples come from: exactly one of `npz`, `images`, `reader`, `clips`."""
 
     npz: str | None = Field(None, description="NumPy archive with one array per model input.")
     inputs: dict[str, str] = Field(
         default_factory=dict, description="Model input -> array in the archive; default: same name."
     )
     images: str | None = Field(None, description="Folder of pictures.")
+    clips: str | None = Field(None, description="Folder of WAV files.")
     reader: ObjectName | None = Field(
         None, description="module:CalibrationDataReader, found beside the scenario."
     )
@@ -100,23 +120,39 @@ class SampleSpec(Part):
         0, description="Added to every label to give the model's class index."
     )
     image: ImageSpec | None = Field(None, description="How pixels become the input.")
+    audio: AudioSpec | None = Field(None, description="How WAV clips become the input.")
     subset: SubsetSpec | None = Field(None, description="Which samples are used.")
     samples: Count | None = Field(None, description="Use only so many, evenly spread.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources = [key for key in ("npz", "images", "reader") if getattr(self, key) is not None]
+        sources = [key for key in ("npz", "images", "reader", "clips") if getattr(self, key) is not None]
         if len(sources) != 1:
-            raise ValueError("needs exactly one of npz, images, reader")
+            raise ValueError("needs exactly one of npz, images, reader, clips")
         if self.reader is not None and self.model_fields_set & {"inputs", "labels", "image"}:
             raise ValueError("inputs, labels and image do not apply to a reader, which gives finished feeds")
         return self
 
     @model_validator(mode="after")
     def _named_labels(self) -> Self:
-        if self.classes is not None and (self.images is None or self.labels is None):
-            raise ValueError("classes names the labels of pictures: give images and labels")
+        if self.classes is not None and (self.folder is None or self.labels is None):
+            raise ValueError("classes names the labels of files: give images or clips, and labels")
         return self
+
+    @model_validator(mode="after")
+    def _prepared_clips(self) -> Self:
+        if self.clips is None and self.audio is not None:
+            raise ValueError("audio says how clips become the input: give clips, a folder")
+        if self.clips is not None and self.audio is None:
+            raise ValueError("audio is required with clips: at least {rate: ...}")
+        if self.clips is not None and self.image is not None:
+            raise ValueError("image does not apply to clips; audio does")
+        return self
+
+    @property
+    def folder(self) -> str | None:
+        """The folder whose files are the samples; None if they come from elsewhere."""
+        return self.images if self.images is not None else self.clips
 
     @property
     def annotations(self) -> str | None:
@@ -129,7 +165,7 @@ class SampleSpec(Part):
         """The file that `labels` names: it lies beside the samples, which are files themselves."""
         if isinstance(self.labels, LabelTable):
             return self.labels.file
-        return self.labels if self.images is not None and self.labels != FOLDERS else None
+        return self.labels if self.folder is not None and self.labels != FOLDERS else None
 
 
 class DataSpec(Part):

@@ -331,11 +331,14 @@ def _located_samples(spec: SampleSpec, folder: Path) -> SampleSpec:
     """Return where samples come from, its paths made absolute."""
     changes: dict[str, object] = {
         key: str(folder / expanded(value))
-        for key in ("npz", "images", "classes")
+        for key in ("npz", "images", "clips", "classes")
         if isinstance(value := getattr(spec, key), str)
     }
     if spec.reader is not None:
         changes["reader"] = _located_object(spec.reader, folder)
+    if spec.audio is not None and spec.audio.features is not None:
+        features = _located_object(spec.audio.features, folder)
+        changes["audio"] = spec.audio.model_copy(update={"features": features})
     if spec.label_file is not None:
         file = str(folder / expanded(spec.label_file))
         table = spec.labels

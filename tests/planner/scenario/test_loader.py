@@ -141,6 +141,22 @@ def test_average_precision_needs_annotations_where_it_judges(tmp_path, metric):
     ]
 
 
+def test_clips_and_their_features_lie_beside_the_scenario(tmp_path):
+    part = "{clips: clips, audio: {rate: 16000, features: 'mfcc_beside:mfcc'}}"
+    text = TWO_DEVICES.replace("{npz: c.npz, labels: y}", part).replace("{npz: e.npz, labels: y}", part)
+    (tmp_path / "m.onnx").touch()
+    assert [line.partition(": ")[2] for line in ready_faults(tmp_path, text)][:2] == [
+        "data.calibration.clips clips is not a folder",
+        "data.calibration.audio.features mfcc_beside:mfcc cannot be used: there is no module mfcc_beside in "
+        f"{tmp_path}",
+    ]
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "mfcc_beside.py").touch()
+    data = load_ready_models(write(tmp_path, text)).data
+    assert data.calibration.clips == str(tmp_path / "clips")
+    assert data.calibration.audio.features == f"{tmp_path}/mfcc_beside:mfcc"
+
+
 def test_files_of_labels_and_classes_lie_beside_the_scenario(tmp_path):
     part = "{images: pictures, image: {}, labels: labels.csv, classes: names.txt}"
     text = TWO_DEVICES.replace("{npz: c.npz, labels: y}", part)
@@ -212,7 +228,18 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("metric={name: coco_ap, category_ids: [a]}", "metric.category_ids.0 must be a whole number"),
         ("metric={name: coco_ap, iou_threshold: 2}", "metric.iou_threshold must be <= 1"),
         ("metric=coco_ap", "data.evaluation.labels must name COCO annotations (.json) of images"),
-        ("data.calibration.classes=[a]", "classes names the labels of pictures: give images and labels"),
+        ("data.calibration={clips: c}", "audio is required with clips: at least {rate: ...}"),
+        ("data.calibration={clips: c, audio: {}}", "data.calibration.audio.rate is required"),
+        ("data.calibration={clips: c, audio: {rate: 16000.5}}", "audio.rate must be a whole number"),
+        ("data.calibration={clips: c, audio: {rate: 0}}", "audio.rate must be > 0, got 0"),
+        ("data.calibration={clips: c, audio: {rate: 8, features: mfcc}}", "features must be module:name"),
+        ("data.calibration={clips: c, audio: {rate: 8}, image: {}}", "image does not apply to clips"),
+        ("data.calibration={npz: c.npz, audio: {rate: 8}}", "audio says how clips become the input"),
+        ("data.calibration={npz: c.npz, clips: c, audio: {rate: 8}}", "needs exactly one of npz"),
+        (
+            "data.calibration.classes=[a]",
+            "classes names the labels of files: give images or clips",
+        ),
         ("data.calibration={images: p, labels: folders, classes: [1]}", "classes.0 must be text, got 1"),
         ("data.calibration={images: p, labels: folders, classes: {a: 1}}", "classes must be text, got"),
         ("devices.0.threads=1.5", "devices.0.threads must be a whole number, got 1.5"),
@@ -237,8 +264,8 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("metric=ap", "metric must be module:name or coco_ap, got 'ap'"),
         ("budget.metric_drop=0.1", "budget.metric_drop needs `metric`"),
         ("solver.name=glpk", "solver.name must be 'highs', 'cbc', 'gurobi', 'cplex' or 'scip', got 'glpk'"),
-        ("data.calibration.images=x", "needs exactly one of npz, images, reader"),
-        ("data.calibration.npz=null", "needs exactly one of npz, images, reader"),
+        ("data.calibration.images=x", "needs exactly one of npz, images, reader, clips"),
+        ("data.calibration.npz=null", "needs exactly one of npz, images, reader, clips"),
         ("devices=[]", "devices needs at least 1 entry"),
         ("devices=3", "devices must be a list, got 3"),
         ("data=3", "data must be a mapping of keys, got 3"),
