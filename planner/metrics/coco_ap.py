@@ -42,7 +42,10 @@ class CocoAp:
         if labels is None:
             return None
         if not any(not one.is_crowd for picture in labels for one in picture.objects):
-            raise DataError(f"metric: no object is annotated on any of {len(labels)} pictures")
+            raise DataError(
+                f"metric: no object is annotated on any of the {len(labels)} pictures that are judged (of "
+                "data.calibration a quarter is); give more pictures"
+            )
         categories = labels[0].categories
         form = form_of(outputs, self._class_count(categories), self._spec)
         pairs = zip(of_each_picture(outputs, len(labels)), labels, strict=True)

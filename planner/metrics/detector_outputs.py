@@ -55,9 +55,12 @@ def read_detections(outputs: Outputs, form: Form, placement: Placement, spec: Co
 
 
 def _yolov8_table(outputs: Outputs, form: Form) -> Array:
-    """Return a row for each box, however the tensor lies: there are more boxes than classes."""
+    """Return a row for each box, however the tensor lies."""
     table = _table(outputs, form.boxes)
-    table = table.T if table.shape[0] < table.shape[1] else table
+    rows, columns = table.shape
+    width = min(rows, columns) if form.class_count is None else SIDES + form.class_count
+    if rows == width or (columns != width and rows < columns):
+        table = table.T
     if table.shape[1] <= SIDES:
         raise _misfit(outputs, form)
     return table

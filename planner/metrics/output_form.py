@@ -27,12 +27,15 @@ class Form:
         Output with the boxes; with all there is where one tensor holds it.
     scores, classes
         Outputs; empty where there are none.
+    class_count
+        Of the model; None if it is not known.
     """
 
     name: str
     boxes: str
     scores: str = ""
     classes: str = ""
+    class_count: int | None = None
 
 
 def form_of(outputs: Outputs, class_count: int | None, spec: CocoApSpec) -> Form:
@@ -55,7 +58,7 @@ def form_of(outputs: Outputs, class_count: int | None, spec: CocoApSpec) -> Form
         if name is not None and name not in outputs:
             raise DataError(f"metric.{key}: the model has no output {name!r}; it has {', '.join(outputs)}")
     if spec.form in ("yolox", "yolox_raw", "yolov8"):
-        return Form(spec.form, spec.boxes or next(iter(outputs)))
+        return Form(spec.form, spec.boxes or next(iter(outputs)), class_count=class_count)
     if spec.form is None and (whole := _of_one_tensor(outputs, class_count, spec)) is not None:
         return whole
     if spec.form == "detections" and (len(outputs) == 1 or _holds_all(outputs, spec)):
@@ -70,7 +73,11 @@ def _holds_all(outputs: Outputs, spec: CocoApSpec) -> bool:
 def _of_one_tensor(outputs: Outputs, class_count: int | None, spec: CocoApSpec) -> Form | None:
     """Return the form of the one output that holds boxes, scores and classes; None if no output does."""
     names = [spec.boxes] if spec.boxes is not None else list(outputs)
-    found = [Form(form, name) for name in names for form in _fitting(outputs[name], class_count)]
+    found = [
+        Form(form, name, class_count=class_count)
+        for name in names
+        for form in _fitting(outputs[name], class_count)
+    ]
     if len(found) > 1:
         forms = " or ".join(f"{form.name} of {form.boxes!r}" for form in found)
         raise DataError(

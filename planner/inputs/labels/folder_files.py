@@ -65,9 +65,13 @@ class FolderFiles:
         name = text.replace("\\", "/").removeprefix("./")
         return self.aliases.get(name) or self.aliases.get(name.removeprefix(f"{self.folder.name}/"))
 
+    def has_suffix(self, text: str) -> bool:
+        """Return whether a text ends as the name of such a file, there or not."""
+        return PurePosixPath(text).suffix.lower() in self.kind.suffixes
+
     def names_file(self, text: str) -> bool:
-        """Return whether a text is the name of a file, there or not."""
-        return PurePosixPath(text).suffix.lower() in self.kind.suffixes or self.find(text) is not None
+        """Return whether a text is the name of a file, there or not, or of one that is without its suffix."""
+        return self.has_suffix(text) or self.find(text) is not None
 
     def others(self, names: Collection[str]) -> list[str]:
         """Return the files that are not among some names."""

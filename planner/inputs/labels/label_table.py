@@ -158,10 +158,11 @@ class _TableReader:
         return f"which holds none ({', '.join(sorted(self._files.kind.suffixes))})"
 
     def _counts(self, rows: Sequence[_Row]) -> list[int]:
-        """Return how many names of files each column holds."""
+        """Return how many names of files each column holds; with their suffix, if any has it."""
         width = min(len(row.cells) for row in rows)
-        names_file = self._files.names_file
-        return [len({row.cells[c] for row in rows if names_file(row.cells[c])}) for c in range(width)]
+        columns = [{row.cells[column] for row in rows} for column in range(width)]
+        whole = [sum(map(self._files.has_suffix, column)) for column in columns]
+        return whole if any(whole) else [sum(map(self._files.names_file, column)) for column in columns]
 
     def _file_column(self, rows: Sequence[_Row]) -> int:
         counts = self._counts(rows)

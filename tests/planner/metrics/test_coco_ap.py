@@ -210,6 +210,16 @@ def test_the_same_boxes_twice_cost_nothing_once_overlaps_are_left_out():
     assert strict(doubled, scene.pictures) == pytest.approx(strict(values, scene.pictures), abs=1e-9)
 
 
+@pytest.mark.parametrize("form", [None, "yolov8"])
+def test_few_boxes_of_many_classes_are_told_from_classes_by_their_number(form):
+    scene = Scene(6)
+    few = np.concatenate([scene.boxes, scene.scores], axis=-1)[:, :5]
+    scene.boxes, scene.scores = scene.boxes[:, :5], scene.scores[:, :5]
+    want = expected(scene)
+    for value in (few, few.transpose(0, 2, 1)):
+        assert metric(form=form)({"y": value}, scene.pictures) == pytest.approx(want, abs=2e-3)
+
+
 def test_numbers_that_are_none_are_no_boxes():
     scene = Scene(5)
     values = outputs("yolov8", scene)
@@ -279,7 +289,7 @@ def test_outputs_that_fit_no_form_cost_one_line(name):
 
 def test_pictures_without_objects_judge_nothing():
     bare = [AnnotatedPicture(64, 64, placement(64, 64), (), CATEGORIES)]
-    with pytest.raises(DataError, match="no object is annotated on any of 1 pictures"):
+    with pytest.raises(DataError, match="no object is annotated on any of the 1 pictures"):
         metric()({"y": np.zeros((1, 7, 20))}, bare)
 
 

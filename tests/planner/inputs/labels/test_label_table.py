@@ -95,6 +95,12 @@ def test_numbers_may_be_names_of_classes(read):
     assert said(read(written(","), classes=("ant", "bee", "cat"))) == WANTED
 
 
+def test_labels_that_could_be_names_of_files_are_labels(read):
+    assert said(read("7.png,7\na.png,7\n")) == [(30, 7), (10, 7)]
+    assert said(read("7.png,7\n")) == [(30, 7)]
+    assert said(read("id,label\n7,7\na,7\n")) == [(30, 7), (10, 7)]
+
+
 def test_a_first_row_without_header_is_a_sample(read):
     assert said(read("a.png,cat\n7.png,cat\n")) == [(10, 0), (30, 0)]
 
