@@ -182,4 +182,4 @@ def _warn(what: str, folder: Path, content: _File, files: FolderFiles, names: Se
         )
     others = files.others(names)
     if others:
-        _LOG.warning("%s: does not list %d pictures in %s: %s", what, len(others), folder, shown(others))
+        _LOG.warning("%s: does not list pictures of %s: %s", what, folder, shown(others))
