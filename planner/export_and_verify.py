@@ -9,11 +9,11 @@ from planner.devices.quantization_schemes import schemes_of, trial_level
 from planner.devices.runtime import local_runtime
 from planner.errors import DataError, OutputError
 from planner.inputs.prepared_scenario import group_units, load_datasets, load_source, prepare
+from planner.metrics.scenario_metric import scenario_metric
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
-from planner.user_objects import load_metric
 from planner.verification.acceptance import broken_budget_sentences, require_equal_chain, with_measured
 from planner.verification.verify import verify
 from profiling.errors import ModelError
@@ -56,7 +56,7 @@ def verify_plan(
     target = VerificationTarget(models.source, folder / "model.onnx", files, levels)
     if model_hash(models.graph.model) != plan.model_sha256:
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
-    verification = verify(target, data.evaluation, runtime, load_metric(scenario.metric), progress)
+    verification = verify(target, data.evaluation, runtime, scenario_metric(scenario), progress)
     require_equal_chain(verification)
     plan = with_measured(plan, scenario, verification)
     return Outcome(plan, None, {}, broken_budget_sentences(scenario, verification))

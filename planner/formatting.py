@@ -7,7 +7,7 @@ AXES = {
     "makespan": ("makespan, ms", MILLI),
     "period": ("period, ms", MILLI),
     "energy": ("energy, mJ", MILLI),
-    "noise": ("noise, relative rms", 1.0),
+    "noise": ("relative RMS error", 1.0),
     "memory": ("memory, MiB", 2.0**-20),
     "traffic": ("traffic, KiB", 2.0**-10),
     "money": ("money", 1.0),

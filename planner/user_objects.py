@@ -18,7 +18,7 @@ from profiling.printable_text import reason
 
 LONGEST_S = 600.0
 """Seconds after which a call of the user's code is taken for one that does not end."""
-Metric = Callable[[Mapping[str, Array], Sequence[Any] | None], float]
+Metric = Callable[[Mapping[str, Array], Sequence[Any] | None], float | None]
 """(output name -> arrays of all samples joined along the first axis, their labels) -> more is better."""
 
 

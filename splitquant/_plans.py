@@ -225,7 +225,7 @@ class PlanResult:
         return [
             html_table(("device", "precision", "units", "the device's compute ms"), devices),
             html_table(("tensor", "path", "wire", "size", "ms"), cuts) if cuts else "",
-            paragraph(f"relative RMS output error: {predicted.noise_relative_rms:.4f} predicted{noise}"),
+            paragraph(f"relative RMS error: {predicted.noise_relative_rms:.4f} predicted{noise}"),
         ]
 
 

@@ -10,15 +10,15 @@ from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import SweepPoints, with_budgets
 from planner.deployment.built_models import BuiltModels, verification_target
 from planner.devices.runtime import is_measured_here, origin_of, runtime_of
+from planner.metrics.scenario_metric import metric_fingerprint
 from planner.plan.configuration import Configuration
 from planner.plan.plan_record import Measured
-from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import broken_budgets
 from planner.verification.time_side_by_side import TimedStage, time_side_by_side
 from planner.verification.verify import verify
 from profiling.on_device.processor import cpu_description
 from profiling.progress import Progress
-from profiling.records.cache import EntryKind, cached, entry_path, samples_hash
+from profiling.records.cache import EntryKind, cached, entry_path
 
 
 def measure_plans(
@@ -100,10 +100,10 @@ class _PlanMeasurements:
         self._done = 0
         self._key = {
             "subject": points.basis.prepared.subject.fingerprint,
-            "evaluation": samples_hash(points.basis.prepared.evaluation.samples),
+            "evaluation": points.basis.prepared.evaluation.fingerprint,
             "schemes": repr(sorted((k, v.label) for k, v in points.basis.prepared.schemes.items())),
             "devices": repr(points.basis.scenario.devices),
-            "metric": hash_code_beside(points.basis.scenario.metric),
+            "metric": metric_fingerprint(points.basis.scenario),
             "runtime": ort.__version__,
             "processor": cpu_description(),
         }

@@ -9,6 +9,7 @@ import msgspec
 import onnxruntime as ort
 
 from planner.comparison.bandwidth_values import Bandwidths
+from planner.metrics.scenario_metric import metric_fingerprint
 from planner.plan.configuration import Configuration
 from planner.plan.plan_record import Metrics
 from planner.problem.placement_problem import PlacementProblem
@@ -18,10 +19,9 @@ from planner.refinement.noise_limit_search import SearchState, reduction_factor
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
-from planner.user_objects import hash_code_beside
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
 from profiling.on_device.processor import cpu_description
-from profiling.records.cache import EntryKind, cached, entry_path, samples_hash
+from profiling.records.cache import EntryKind, cached, entry_path
 
 LATENCY, NOISE = Quantity(CostMetric.LATENCY), Quantity(CostMetric.NOISE)
 # With these the same plans are not possible at every bandwidth, or their costs are no lines.
@@ -121,10 +121,10 @@ class SweepPoints:
             EntryKind.HELD_BACK,
             _tightened,
             subject=prepared.subject.fingerprint,
-            samples=samples_hash(prepared.held_back.samples),
+            samples=prepared.held_back.fingerprint,
             schemes=repr(sorted((name, scheme.label) for name, scheme in prepared.schemes.items())),
             chosen=repr(chosen),
-            metric=hash_code_beside(self.basis.scenario.metric),
+            metric=metric_fingerprint(self.basis.scenario),
             runtime=ort.__version__,
             processor=cpu_description(),
         )
@@ -202,8 +202,8 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningPr
         EntryKind.NOISE_LIMIT,
         _tightened,
         subject=basis.prepared.subject.fingerprint,
-        samples=samples_hash(basis.prepared.held_back.samples),
-        metric=hash_code_beside(scenario.metric),
+        samples=basis.prepared.held_back.fingerprint,
+        metric=metric_fingerprint(scenario),
         runtime=ort.__version__,
         processor=cpu_description(),
         scenario=dump_scenario(scenario),

@@ -1,5 +1,6 @@
 """Samples and labels of a scenario, checked against the model's inputs."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,9 @@ import numpy as np
 from planner.errors import DataError
 from planner.image_layout import are_channels_last, channels_first
 from planner.scenario.data_schema import ImageSpec
+from planner.user_objects import calling
 from profiling.arrays import Array, Feeds
+from profiling.records.cache import samples_hash
 
 _HELD_BACK_EVERY = 4  # calibration samples: budgets are met on data that ranges were not taken from
 
@@ -33,15 +36,29 @@ class Samples(Sequence[Feeds]):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples and, where given, the label of each: the model's class index, or what a reader gives."""
+    """Samples and, where given, the label of each: the model's class index, or what a reader gives.
+
+    Parameters
+    ----------
+    class_names
+        Of all classes, where the data have them and labels follow their order.
+    """
 
     samples: Sequence[Feeds]
     labels: Array | None
+    class_names: tuple[str, ...] = ()
 
     def pick(self, indices: Sequence[int]) -> "Dataset":
         """Return the samples at some places."""
         labels = None if self.labels is None else self.labels[list(indices)]
-        return Dataset(Samples(indices, self.samples.__getitem__), labels)
+        return Dataset(Samples(indices, self.samples.__getitem__), labels, self.class_names)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all samples and their labels."""
+        with calling("the text of a label cannot be had"):  # a reader's labels may be anything
+            labels = repr(None if self.labels is None else self.labels.tolist())
+        return hashlib.sha256(f"{samples_hash(self.samples)} {labels}".encode("utf-8", "replace")).hexdigest()
 
     @property
     def classes(self) -> Array | None:

@@ -1,13 +1,16 @@
 """From the pixels of an image to a model's input."""
 
+import contextlib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from planner.errors import DataError
+from planner.inputs.labels.folder_files import FileKind
+from planner.metrics.annotated_picture import Placement
 from planner.scenario.data_schema import ImageSpec
 from profiling.arrays import Array
 from profiling.input_files import open_input
@@ -16,6 +19,7 @@ from profiling.printable_text import reason
 _MOST_BYTES = 256 * 2**20  # of a file
 _MOST_PIXELS = 80_000_000  # 240 MB in memory: a small file can claim any number
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+PICTURES = FileKind("images", "pictures", IMAGE_SUFFIXES)
 
 
 def read_pixels(path: Path, channels: int, where: str) -> Array:
@@ -26,14 +30,21 @@ def read_pixels(path: Path, channels: int, where: str) -> Array:
     DataError
         If it cannot be read as an image, or is too large.
     """
+    with _decoding(path, where), open_input(path, _MOST_BYTES) as file, Image.open(file) as opened:
+        width, height = opened.size
+        if width * height <= _MOST_PIXELS:
+            pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
+            return pixels[..., None] if channels == 1 else pixels
+    raise DataError(f"{where}: {path} has {width} x {height} pixels, more than {_MOST_PIXELS} altogether")
+
+
+@contextlib.contextmanager
+def _decoding(path: Path, where: str) -> Iterator[None]:
+    """Let a decoder read a file in the block; what it raises is a DataError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd in a file, but can be read
-            with open_input(path, _MOST_BYTES) as file, Image.open(file) as opened:
-                width, height = opened.size
-                if width * height <= _MOST_PIXELS:
-                    pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
-                    return pixels[..., None] if channels == 1 else pixels
+            yield
     except MemoryError:
         raise
     except OSError as exc:
@@ -41,7 +52,13 @@ def read_pixels(path: Path, channels: int, where: str) -> Array:
         raise DataError(f"{where}: {path} cannot be read as a picture: {cause}") from exc
     except Exception as exc:  # a decoder raises what it likes, and Pillow its own on bombs and text chunks
         raise DataError(f"{where}: {path} cannot be read as a picture: {reason(exc)}") from exc
-    raise DataError(f"{where}: {path} has {width} x {height} pixels, more than {_MOST_PIXELS} altogether")
+
+
+def _scaled_size(size: Sequence[int], side: int, of: Callable[[Iterable[int]], int]) -> tuple[int, int]:
+    """Return height and width where the shorter or longer side, as `of` says, has so many pixels."""
+    factor = side / of(size)
+    height, width = (max(1, round(length * factor)) for length in size)
+    return height, width
 
 
 def _scaled(pixels: Array, key: str, side: int, of: Callable[[Iterable[int]], int]) -> Array:
@@ -50,8 +67,7 @@ def _scaled(pixels: Array, key: str, side: int, of: Callable[[Iterable[int]], in
         raise DataError(f"{key}: pixels must be uint8, got {pixels.dtype}")
     if not pixels.size:
         raise DataError(f"{key}: a picture has shape {list(pixels.shape)}, so no pixels")
-    factor = side / of(pixels.shape[:2])
-    height, width = (max(1, round(length * factor)) for length in pixels.shape[:2])
+    height, width = _scaled_size(pixels.shape[:2], side, of)
     if height * width > _MOST_PIXELS:
         raise DataError(
             f"{key}: {list(pixels.shape[:2])} pixels would become {height} x {width}, "
@@ -70,9 +86,48 @@ def _letterboxed(pixels: Array, side: int, spec: ImageSpec) -> Array:
     scaled = _scaled(pixels, "image.letterbox", side, max)
     square = np.full((side, side, scaled.shape[-1]), spec.pad, np.uint8)
     height, width = scaled.shape[:2]
-    top, left = (0, 0) if spec.letterbox_at == "top_left" else ((side - height) // 2, (side - width) // 2)
+    top, left = _letterbox_offset(height, width, side, spec)
     square[top : top + height, left : left + width] = scaled
     return square
+
+
+def _letterbox_offset(height: int, width: int, side: int, spec: ImageSpec) -> tuple[int, int]:
+    """Return above and left of which pixel of its square a letterboxed picture lies."""
+    return (0, 0) if spec.letterbox_at == "top_left" else ((side - height) // 2, (side - width) // 2)
+
+
+def placement_in_input(height: int, width: int, spec: ImageSpec) -> Placement:
+    """Return where a picture of some size lies once it is prepared as `prepare_image` does."""
+    size, offset = (height, width), (0, 0)
+    if spec.resize_shorter is not None:
+        size = _scaled_size(size, spec.resize_shorter, min)
+    inner = size
+    if spec.letterbox is not None:
+        inner = _scaled_size(size, spec.letterbox, max)
+        offset, size = _letterbox_offset(*inner, spec.letterbox, spec), (spec.letterbox, spec.letterbox)
+    if spec.crop is not None:
+        offset = (-((size[0] - spec.crop) // 2), -((size[1] - spec.crop) // 2))
+        size = (spec.crop, spec.crop)
+    return Placement(
+        scale_x=inner[1] / width,
+        scale_y=inner[0] / height,
+        left=offset[1],
+        top=offset[0],
+        width=size[1],
+        height=size[0],
+    )
+
+
+def read_size(path: Path, where: str) -> tuple[int, int]:
+    """Return height and width of an image file, from its header.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read as an image.
+    """
+    with _decoding(path, where), open_input(path, _MOST_BYTES) as file, Image.open(file) as opened:
+        return opened.height, opened.width
 
 
 def prepare_image(pixels: Array, spec: ImageSpec | None) -> Array:

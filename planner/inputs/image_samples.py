@@ -1,76 +1,56 @@
-"""Samples that are images in a folder, with a table of labels."""
+"""Samples that are images in a folder, with their labels."""
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from planner.errors import DataError
-from planner.inputs.dataset import Dataset, Input, Samples, class_indices, fit
-from planner.inputs.image_preprocessing import IMAGE_SUFFIXES, prepare_image, read_pixels
-from planner.scenario.data_schema import FOLDERS, ImageSpec, LabelTable, SampleSpec, SubsetSpec
+from planner.inputs.dataset import Dataset, Input, Samples, fit
+from planner.inputs.image_preprocessing import PICTURES, prepare_image, read_pixels
+from planner.inputs.labels.coco_annotations import read_annotations
+from planner.inputs.labels.labelled_files import labelled_files
+from planner.scenario.data_schema import ImageSpec, SampleSpec, SubsetSpec
 from profiling.arrays import Array, Feeds
-from profiling.input_files import read_input
-from profiling.printable_text import reason
-
-_MOST_TABLE_BYTES = 16 * 2**20  # of a table of labels
 
 
 def image_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     """Return images of a folder, prepared as the scenario says, with their labels."""
     folder = _image_folder(spec, inputs, where)
-    table = spec.labels if isinstance(spec.labels, LabelTable) else None
-    rows = read_table(table, where) if table else None
-    if table and rows is not None:
-        names = [row[table.image_column] for row in rows]
-    elif spec.labels == FOLDERS:
-        names = _names_in_class_folders(folder, where)
-    else:
-        names = sorted(_pictures(folder))
+    if spec.annotations is not None:
+        return _annotated_samples(spec, folder, inputs[0], where)
+    files = labelled_files(spec, folder, PICTURES, where)
 
     def read(index: int) -> Feeds:
-        return {inputs[0].name: read_fitted_image(folder / names[index], inputs[0], spec.image, where)}
+        return {inputs[0].name: read_fitted_image(folder / files.names[index], inputs[0], spec.image, where)}
 
-    picked = subset(spec.subset, len(names), rows, where)
-    labels = None
-    if table and rows is not None:
-        numbers = [_whole_number(row[table.label_column], f"{where}.labels: {table.file}") for row in rows]
-        labels = class_indices(numbers, spec.label_offset, where)[picked]
-    elif spec.labels == FOLDERS:
-        classes = {name: number for number, name in enumerate(_class_folders(folder))}
-        numbers = [classes[os.path.dirname(name)] for name in names]  # noqa: PTH120 (a text, not a file)
-        labels = class_indices(numbers, spec.label_offset, where)[picked]
-    _require_files([folder / names[index] for index in picked], f"{where}.images")
+    picked = subset(spec.subset, len(files.names), files.rows, where)
+    require_files([folder / files.names[index] for index in picked], f"{where}.images")
     if picked:
         read(picked[0])
-    return Dataset(Samples(picked, read), labels)
+    labels = None if files.labels is None else files.labels[picked]
+    return Dataset(Samples(picked, read), labels, files.class_names)
 
 
-def _class_folders(folder: Path) -> list[str]:
-    """Return the names of the folders in one, in the order of their classes."""
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+def _annotated_samples(spec: SampleSpec, folder: Path, tensor: Input, where: str) -> Dataset:
+    """Return the pictures that a file of annotations lists, each with the objects on it."""
+    if spec.label_offset or spec.classes is not None:
+        raise DataError(
+            f"{where}: label_offset and classes do not apply to annotations; metric.category_ids says which "
+            "category a class is"
+        )
+    annotations = read_annotations(Path(str(spec.annotations)), folder, where)
+
+    def read(index: int) -> Feeds:
+        return {tensor.name: read_fitted_image(folder / annotations.names[index], tensor, spec.image, where)}
+
+    picked = subset(spec.subset, len(annotations.names), None, where)
+    if picked:
+        read(picked[0])
+    return Dataset(Samples(picked, read), annotations.pick(picked, spec.image or ImageSpec()))
 
 
-def _names_in_class_folders(folder: Path, where: str) -> list[str]:
-    """Return the pictures of all classes, each as FOLDER/FILE.
-
-    Raises
-    ------
-    DataError
-        If there are none.
-    """
-    names = [f"{name}/{file}" for name in _class_folders(folder) for file in sorted(_pictures(folder / name))]
-    if not names:
-        raise DataError(f"{where}.labels: {folder} has no folders with pictures, one for each class")
-    return names
-
-
-def _pictures(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-
-
-def _require_files(paths: Iterable[Path], where: str) -> None:
+def require_files(paths: Iterable[Path], where: str) -> None:
+    """Refuse files that are not there."""
     # os.path, since Path raises where a name is too long for a file.
     missing = next((path for path in paths if not os.path.exists(path)), None)  # noqa: PTH110
     if missing is not None:
@@ -85,31 +65,7 @@ def _image_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path
         raise DataError(f"{where}.images: the model has {len(inputs)} inputs; pictures feed one")
     if spec.image is None:
         raise DataError(f"{where}.image: is required with images (layout, crop, scaling)")
-    if isinstance(spec.labels, str) and spec.labels != FOLDERS:
-        raise DataError(f"{where}.labels: with images give {{file: ..., label_column: ...}}, or {FOLDERS}")
     return folder
-
-
-def read_table(table: LabelTable, where: str) -> list[dict[str, str]]:
-    """Return the rows of a CSV table: column -> text."""
-    path = Path(table.file)
-    try:
-        # Spreadsheets write a mark of the encoding first.
-        lines = io.StringIO(read_input(path, _MOST_TABLE_BYTES).decode("utf-8-sig"), newline="")
-        reader = csv.DictReader(lines, delimiter="," if path.suffix.lower() == ".csv" else "\t")
-        rows, columns = list(reader), reader.fieldnames or ()
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
-        raise DataError(f"{where}.labels: {path} cannot be read: {reason(exc)}") from exc
-    for column in (table.image_column, table.label_column):
-        if not rows or column not in columns:
-            available = ", ".join(columns) if rows else "no rows"
-            raise DataError(f"{where}.labels: {path} has no column {column!r}; it has {available}")
-        if (count := columns.count(column)) > 1:
-            raise DataError(f"{where}.labels: {path} has column {column!r} {count} times")
-        short = next((number for number, row in enumerate(rows, start=1) if row[column] is None), None)
-        if short is not None:
-            raise DataError(f"{where}.labels: {path}: row {short} has no {column!r}")
-    return rows
 
 
 def _whole_number(text: str | None, what: str) -> int:

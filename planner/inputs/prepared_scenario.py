@@ -18,11 +18,14 @@ from planner.devices.runtime import local_runtime
 from planner.errors import DataError
 from planner.inputs.calibrated_model import CalibratedModel, calibrate_once
 from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
+from planner.inputs.labels.class_names import check_class_names
 from planner.inputs.load_samples import check_names, load_data
 from planner.inputs.model_answers import check_answers, class_count
 from planner.inputs.refused_units import refused_once
+from planner.metrics.scenario_metric import scenario_metric
+from planner.scenario.data_schema import SampleSpec
 from planner.scenario.schema import Scenario
-from planner.user_objects import Metric, load_metric
+from planner.user_objects import Metric
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
@@ -158,10 +161,16 @@ def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> Grou
         raise DataError("budget.accuracy_drop needs data.evaluation.labels, a class index per sample")
     classes = class_count(scores.dtype, scores.shape)
     if classes is not None:
-        check_labels(data.calibration.classes, classes, "data.calibration")
-        check_labels(data.held_back.classes, classes, "data.calibration")
-        check_labels(data.evaluation.classes, classes, "data.evaluation")
+        for part in (data.calibration, data.held_back):
+            _check_classes(part, scenario.data.calibration, classes, "data.calibration")
+        _check_classes(data.evaluation, scenario.data.evaluation, classes, "data.evaluation")
     return GroupedModel(source.model, graph, source.converted, source.channels_last)
+
+
+def _check_classes(data: Dataset, spec: SampleSpec, classes: int, where: str) -> None:
+    """Refuse labels that cannot be those of a model's classes."""
+    check_labels(data.classes, classes, where)
+    check_class_names(data.class_names, spec.label_offset, classes, where)
 
 
 def prepare(
@@ -180,7 +189,7 @@ def prepare(
         Units that a plan quantizes already, whatever this machine makes of them.
     """
     progress("reading the model", 0, 1)
-    metric = load_metric(scenario.metric)
+    metric = scenario_metric(scenario)
     source = load_source(scenario, progress)
     data = load_datasets(scenario, source)
     models = group_units(scenario, source, data)

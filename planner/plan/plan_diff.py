@@ -158,11 +158,11 @@ def _costs(before: Plan, after: Plan, spread: float | None) -> Iterator[CostChan
         yield from _change("energy of one request", "J", (old.energy_j, new.energy_j), spread)
         yield from _each("memory of", "B", (old.memory_bytes, new.memory_bytes), None)
         noise = old.noise_relative_rms, new.noise_relative_rms
-        yield from _change("noise, relative rms, predicted", "", noise, None)
+        yield from _change("relative RMS error, predicted", "", noise, None)
     was, now = before.measured, after.measured
     if was is not None and now is not None:
         measured = was.noise_relative_rms, now.noise_relative_rms
-        yield from _change("noise, relative rms, measured", "", measured, _noise_spread(before, after))
+        yield from _change("relative RMS error, measured", "", measured, _noise_spread(before, after))
         yield from _change("accuracy", "", (was.accuracy, now.accuracy), None)
         yield from _change("metric", "", (was.metric, now.metric), None)
 

@@ -123,10 +123,12 @@ class Metrics(Record, frozen=True, kw_only=True):
     `top1_agreement` is None where the first output names no class (detections, a map, a single measure).
     `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's;
     `noise_standard_error` says how far the noise of other samples as many may be from that of these.
+    `noise_relative_rms` is the relative RMS error of all outputs together, `output_relative_rms` of each.
     """
 
     noise_relative_rms: float
     noise_standard_error: float = 0.0
+    output_relative_rms: dict[str, float] = msgspec.field(default_factory=dict)
     max_abs_error: float
     top1_agreement: float | None
     accuracy: float | None
@@ -134,6 +136,12 @@ class Metrics(Record, frozen=True, kw_only=True):
     metric: float | None = None
     metric_fp32: float | None = None
     samples: int
+
+    @property
+    def errors_by_output(self) -> tuple[tuple[str, float], ...]:
+        """The relative RMS error of each output by name, where there are several."""
+        several = len(self.output_relative_rms) > 1
+        return tuple(self.output_relative_rms.items()) if several else ()
 
 
 class ChainCheck(Record, frozen=True, kw_only=True):

@@ -182,10 +182,16 @@ def _cost_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     ):
         yield what, formatted("ratio", "predicted", key), formatted("ratio", "measured", key)
     yield (
-        "noise, relative rms",
+        "relative RMS error",
         formatted("noise", "predicted", "noise_relative_rms"),
         formatted("noise", "measured", "noise_relative_rms"),
     )
+    for output, _ in () if plan.measured is None else plan.measured.errors_by_output:
+        yield (
+            f"relative RMS error of {output}",
+            "",
+            formatted("noise", "measured", "output_relative_rms", output),
+        )
     yield "largest absolute error", "", formatted("significant4", "measured", "max_abs_error")
     if plan.measured is not None:
         yield from _answer_rows(plan.measured, formatted)

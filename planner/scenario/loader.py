@@ -304,25 +304,15 @@ def _absolute(scenario: Scenario, folder: Path) -> Scenario:
     def absolute(text: str) -> str:
         return str(folder / expanded(text))
 
-    def located(name: str) -> str:
-        return name if "/" in name else f"{folder}/{name}"
-
-    def samples(spec: SampleSpec) -> SampleSpec:
-        changes: dict[str, object] = {
-            key: absolute(value) for key in ("npz", "images") if (value := getattr(spec, key)) is not None
-        }
-        if spec.reader is not None:
-            changes["reader"] = located(spec.reader)
-        if isinstance(spec.labels, LabelTable):
-            changes["labels"] = spec.labels.model_copy(update={"file": absolute(spec.labels.file)})
-        return spec.model_copy(update=changes)
-
     devices = tuple(
         d.model_copy(update={"profile": absolute(d.profile)}) if d.profile not in (None, "measure") else d
         for d in scenario.devices
     )
     data = scenario.data.model_copy(
-        update={part: samples(getattr(scenario.data, part)) for part in ("calibration", "evaluation")}
+        update={
+            part: _located_samples(getattr(scenario.data, part), folder)
+            for part in ("calibration", "evaluation")
+        }
     )
     changes: dict[str, object] = {
         "model": located_model(scenario.model, folder),
@@ -332,9 +322,32 @@ def _absolute(scenario: Scenario, folder: Path) -> Scenario:
     changes |= _located_fleet(scenario.fleet, absolute)
     if "conversion" in scenario.model_fields_set:
         changes["conversion"] = located_conversion(scenario.conversion, folder)
-    if scenario.metric is not None:
-        changes["metric"] = located(scenario.metric)
+    if scenario.metric_function is not None:
+        changes["metric"] = _located_object(scenario.metric_function, folder)
     return scenario.model_copy(update=changes)
+
+
+def _located_samples(spec: SampleSpec, folder: Path) -> SampleSpec:
+    """Return where samples come from, its paths made absolute."""
+    changes: dict[str, object] = {
+        key: str(folder / expanded(value))
+        for key in ("npz", "images", "clips", "classes")
+        if isinstance(value := getattr(spec, key), str)
+    }
+    if spec.reader is not None:
+        changes["reader"] = _located_object(spec.reader, folder)
+    if spec.audio is not None and spec.audio.features is not None:
+        features = _located_object(spec.audio.features, folder)
+        changes["audio"] = spec.audio.model_copy(update={"features": features})
+    if spec.label_file is not None:
+        file = str(folder / expanded(spec.label_file))
+        table = spec.labels
+        changes["labels"] = table.model_copy(update={"file": file}) if isinstance(table, LabelTable) else file
+    return spec.model_copy(update=changes)
+
+
+def _located_object(name: str, folder: Path) -> str:
+    return name if "/" in name else f"{folder}/{name}"
 
 
 def _located_fleet(fleet: FleetSpec | None, absolute: Callable[[str], str]) -> dict[str, object]:

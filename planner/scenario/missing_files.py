@@ -36,16 +36,23 @@ def missing_but_profiles(scenario: Scenario) -> Iterator[Fault]:
     yield from _missing_module(("conversion", "custom_objects"), conversion.custom_objects)
     for part in ("calibration", "evaluation"):
         yield from _missing_in_samples(("data", part), getattr(scenario.data, part))
-    yield from _missing_module(("metric",), scenario.metric)
+    yield from _missing_module(("metric",), scenario.metric_function)
 
 
 def _missing_in_samples(key_path: tuple[str, ...], spec: SampleSpec) -> Iterator[Fault]:
     if spec.npz is not None:
         yield from _missing_file((*key_path, "npz"), spec.npz)
-    if spec.images is not None and _UNSET not in spec.images and not Path(spec.images).is_dir():
-        yield Fault((*key_path, "images"), f"{spec.images} is not a folder")
-    if isinstance(spec.labels, LabelTable):
-        yield from _missing_file((*key_path, "labels", "file"), spec.labels.file)
+    for key in ("images", "clips"):
+        folder = getattr(spec, key)
+        if folder is not None and _UNSET not in folder and not Path(folder).is_dir():
+            yield Fault((*key_path, key), f"{folder} is not a folder")
+    if spec.audio is not None:
+        yield from _missing_module((*key_path, "audio", "features"), spec.audio.features)
+    if spec.label_file is not None:
+        keys = ("labels", "file") if isinstance(spec.labels, LabelTable) else ("labels",)
+        yield from _missing_file((*key_path, *keys), spec.label_file)
+    if isinstance(spec.classes, str):
+        yield from _missing_file((*key_path, "classes"), spec.classes)
     yield from _missing_module((*key_path, "reader"), spec.reader)
 
 

@@ -11,11 +11,11 @@ from planner.scenario.field_types import (
     DeviceName,
     Fraction,
     NotNegative,
-    ObjectName,
     Part,
     Positive,
     Rate,
 )
+from planner.scenario.metric_schema import MetricSpec
 from planner.scenario.schema import ConversionSpec, InputSpec, PlacementSpec, Scenario, SharedSpec
 from planner.scenario.validation_messages import Fault, describe_faults
 
@@ -70,7 +70,7 @@ class ModelSpec(Part):
     )
     inputs: dict[str, InputSpec] = Field(default_factory=dict, description="As in a scenario of one model.")
     data: DataSpec
-    metric: ObjectName | None = Field(None, description="As in a scenario of one model.")
+    metric: MetricSpec | None = Field(None, description="As in a scenario of one model.")
     source: str = Field(description="Device at which its inputs arise.")
     sink: str = Field(description="Device at which its outputs are due.")
     budget: ModelBudgetSpec = Field(ModelBudgetSpec(), description="Limits that its requests must keep.")

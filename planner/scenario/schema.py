@@ -10,6 +10,7 @@ from planner.scenario.device_schema import DeviceSpec, QuantizationSpec
 from planner.scenario.field_types import Count, DeviceName, NotNegative, ObjectName, Part, Positive
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.link_schema import LinkSpec
+from planner.scenario.metric_schema import COCO_AP, CocoApSpec, MetricSpec
 from profiling.precision import Precision, Wire
 
 _MEBI = 2**20
@@ -113,8 +114,10 @@ class Scenario(SharedSpec):
     )
     inputs: dict[str, InputSpec] = Field(default_factory=dict, description="Input -> what is known of it.")
     data: DataSpec
-    metric: ObjectName | None = Field(
-        None, description="module:function(outputs, labels) -> float beside the scenario; more is better."
+    metric: MetricSpec | None = Field(
+        None,
+        description="module:function(outputs, labels) -> float beside the scenario, more is better; or "
+        "coco_ap, COCO's average precision.",
     )
     source: str = Field(description="Device at which the inputs arise.")
     sink: str = Field(description="Device at which the outputs are due.")
@@ -127,6 +130,18 @@ class Scenario(SharedSpec):
     def device(self, name: str) -> DeviceSpec:
         """Return a device by name."""
         return next(device for device in self.devices if device.name == name)
+
+    @property
+    def coco_ap(self) -> CocoApSpec | None:
+        """How COCO's average precision is measured; None if another metric judges."""
+        if self.metric == COCO_AP:
+            return CocoApSpec(name=COCO_AP)
+        return self.metric if isinstance(self.metric, CocoApSpec) else None
+
+    @property
+    def metric_function(self) -> str | None:
+        """The user's function that judges, as FOLDER/module:name."""
+        return self.metric if isinstance(self.metric, str) and self.metric != COCO_AP else None
 
     @property
     def measured_precisions(self) -> tuple[Precision, ...]:

@@ -92,6 +92,7 @@ def _choices_text(what: str, name: str, names: Sequence[str]) -> str:
 def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
     if scenario.budget.metric_drop is not None and scenario.metric is None:
         yield Fault(("budget", "metric_drop"), "needs `metric`, the function that it speaks of")
+    yield from _annotation_faults(scenario)
     if scenario.budget.money_per_month is not None and scenario.requests_per_month is None:
         yield Fault(("requests_per_month",), "is required, beside budget, for budget.money_per_month")
     if scenario.needs_prices and not scenario.has_prices:
@@ -105,6 +106,17 @@ def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
             yield Fault(
                 ("budget", "traffic_kib", name), f"names no link; {_choices_text('links', name, links)}"
             )
+
+
+def _annotation_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Yield the parts of the data that lack the annotations that a metric judges by."""
+    if scenario.coco_ap is None:
+        return
+    parts = ["evaluation"] if scenario.budget.metric_drop is None else ["calibration", "evaluation"]
+    for part in parts:
+        if getattr(scenario.data, part).annotations is None:
+            why = "for budget.metric_drop" if part == "calibration" else "by which metric coco_ap judges"
+            yield Fault(("data", part, "labels"), f"must name COCO annotations (.json) of images, {why}")
 
 
 def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:

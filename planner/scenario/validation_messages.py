@@ -6,11 +6,20 @@ from difflib import get_close_matches
 from reprlib import Repr
 from typing import Any, get_args
 
+from planner.scenario.metric_schema import COCO_AP
+
 _MOST_FAULTS = 50  # shown at once
 # A wrong value may be as long as the file.
 _VALUE = Repr()
 _VALUE.maxstring = _VALUE.maxother = 100
-_MEMBERS = ("LabelTable", "float", "str", "tuple[]")  # of unions, in the paths of errors
+_MEMBERS = (
+    "LabelTable",
+    "CocoApSpec",
+    "constrained-str",
+    "float",
+    "str",
+    "tuple[]",
+)  # of unions, in the paths of errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +101,9 @@ def _expectation(error_type: str, context: Mapping[str, Any], value: object) -> 
 
 
 def _pattern_words(context: Mapping[str, Any]) -> str:
-    if ":" in str(context.get("pattern")):
-        return "must be module:name"
+    pattern = str(context.get("pattern"))
+    if ":" in pattern:
+        return "must be module:name or coco_ap" if COCO_AP in pattern else "must be module:name"
     return "may hold only letters, digits and _ . -"
 
 

@@ -9,7 +9,7 @@ from planner.inputs.model_answers import names_class
 from planner.plan.plan_record import Metrics
 from planner.user_objects import Metric
 from profiling.arrays import Array
-from profiling.noise.noise_power import output_errors
+from profiling.noise.noise_power import counted_outputs, output_errors
 
 Outputs = Mapping[str, Array]
 
@@ -21,6 +21,7 @@ class MetricsSum:
         self._metric = metric
         self._kept: list[tuple[Outputs, Outputs]] = []
         self._powers: list[tuple[float, float]] = []  # of each sample's error and of the exact answer
+        self._output_powers: dict[str, Array] = {}  # the same of each output, over all samples
         self._largest = self._agree = 0.0
         self._right = self._right_fp32 = self._count = self._answers = self._labelled = 0
 
@@ -34,12 +35,14 @@ class MetricsSum:
         label
             Class index; None if there is none.
         """
-        error_power = signal_power = 0.0
-        for difference, exact in output_errors(outputs, reference):
-            error_power += float(np.square(difference).sum())
-            signal_power += float(np.square(exact).sum())
+        powers = {}
+        pairs = zip(counted_outputs(reference), output_errors(outputs, reference), strict=True)
+        for name, (difference, exact) in pairs:
+            powers[name] = np.array([np.square(difference).sum(), np.square(exact).sum()], dtype=np.float64)
+            self._output_powers[name] = self._output_powers.get(name, 0.0) + powers[name]
             self._largest = max(self._largest, float(np.abs(difference).max(initial=0.0)))
-        self._powers.append((error_power, signal_power))
+        error_power, signal_power = sum(powers.values(), np.zeros(2))
+        self._powers.append((float(error_power), float(signal_power)))
         if self._metric is not None:
             self._kept.append((outputs, reference))
         self._count += 1
@@ -68,6 +71,9 @@ class MetricsSum:
         return Metrics(
             noise_relative_rms=noise,
             noise_standard_error=standard_error,
+            output_relative_rms={
+                name: _relative_rms(error, signal) for name, (error, signal) in self._output_powers.items()
+            },
             max_abs_error=self._largest,
             top1_agreement=self._agree / self._count if self._answers == self._count else None,
             accuracy=self._right / self._labelled if self._labelled else None,
@@ -83,6 +89,10 @@ class MetricsSum:
         rows = [pair[side] for pair in self._kept]
         outputs = {name: np.concatenate([np.atleast_1d(row[name]) for row in rows]) for name in rows[0]}
         return self._metric(outputs, labels)
+
+
+def _relative_rms(error: float, signal: float) -> float:
+    return float(np.sqrt(error / signal)) if signal else float(error > 0)
 
 
 def _noise(powers: Array) -> tuple[float, float]:

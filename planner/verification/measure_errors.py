@@ -7,6 +7,7 @@ import onnx
 
 from planner.deployment.built_models import VerificationTarget
 from planner.inputs.dataset import Dataset
+from planner.metrics.coco_ap import CocoAp
 from planner.plan.plan_record import Metrics
 from planner.user_objects import Metric
 from planner.verification.accuracy_and_noise import MetricsSum
@@ -39,7 +40,10 @@ def measure_errors(
             done += 1
             progress("running the stages", done, len(data.samples))
         del chain
-    return total.result(None if data.labels is None else data.labels.tolist())
+    errors = total.result(None if data.labels is None else data.labels.tolist())
+    if isinstance(metric, CocoAp):
+        metric.check_fp32(errors.metric_fp32)
+    return errors
 
 
 def _sample_batches(data: Dataset, model: onnx.ModelProto) -> Iterator[list[Feeds]]:

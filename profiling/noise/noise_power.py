@@ -31,21 +31,27 @@ def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[st
     return error / signal if signal else float("inf")
 
 
+def counted_outputs(reference: Mapping[str, Array]) -> list[str]:
+    """Return the outputs whose errors count: those of floats, or all if none is."""
+    floats = [name for name, exact in reference.items() if np.issubdtype(exact.dtype, np.floating)]
+    return floats or list(reference)
+
+
 def output_errors(
     outputs: Mapping[str, Array], reference: Mapping[str, Array]
 ) -> Iterator[tuple[Array, Array]]:
-    """Yield (difference, exact values) of every float output; finite wherever `outputs` is right.
+    """Yield (difference, exact values) of every output that counts; finite wherever `outputs` is right.
 
     Equal infinities differ by 0; a NaN or infinity on one side alone is an infinite error. If no
     output is float (class indices), each counts as a one-hot vector: a wrong one differs by sqrt(2).
     """
-    floats = [name for name, exact in reference.items() if np.issubdtype(exact.dtype, np.floating)]
-    for name in floats:
+    for name in counted_outputs(reference):
+        if not np.issubdtype(reference[name].dtype, np.floating):
+            wrong = outputs[name] != reference[name]
+            yield np.where(wrong, np.sqrt(2.0), 0.0), np.ones(wrong.shape)
+            continue
         actual, exact = outputs[name].astype(np.float64), reference[name].astype(np.float64)
         same = (actual == exact) | (np.isnan(actual) & np.isnan(exact))
         with np.errstate(invalid="ignore"):  # the difference of two infinities
             difference = np.where(same, 0.0, actual - exact)
         yield np.where(np.isnan(difference), np.inf, difference), np.where(np.isfinite(exact), exact, 0.0)
-    for name in [] if floats else reference:
-        wrong = outputs[name] != reference[name]
-        yield np.where(wrong, np.sqrt(2.0), 0.0), np.ones(wrong.shape)

@@ -158,7 +158,7 @@ SETTINGS = {
     "budget.max_abs_error=.nan": "budget.max_abs_error must be finite, got nan",
     "budget.metric_drop=1": "needs `metric`",
     "budget.energy_j={camera: 1}": "devices.0.active_watt is required",
-    "metric=plain": "metric must be module:name, got 'plain'",
+    "metric=plain": "metric must be module:name or coco_ap, got 'plain'",
     "metric=none_such:f": "metric none_such:f cannot be used: there is no module none_such in ",
     "objective=speed": "objective must be 'latency', 'makespan', 'throughput'",
     "objective={latency: -1}": "objective.latency must be >= 0, got -1",

@@ -11,6 +11,11 @@ from repository import ROOT
 from planner.cli.commands import main
 from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.deployment.split import Placement, split
+from planner.inputs.dataset import Input
+from planner.inputs.load_samples import load_data
+from planner.metrics.coco_ap import CocoAp
+from planner.scenario.data_schema import SampleSpec
+from planner.scenario.metric_schema import CocoApSpec
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.graph.unit_graph import build_graph
 from profiling.on_device.create_session import Optimization
@@ -172,3 +177,18 @@ def test_the_detector_has_the_average_precision_that_is_published_with_it(shared
     assert len(rows) == 128
     found = detection.average_precision({"output": np.concatenate(rows)}, labels)
     assert found == pytest.approx(0.338, abs=0.005)
+
+
+def test_the_detector_has_that_precision_by_the_metric_of_a_scenario_too(shared_data):
+    pytest.importorskip("pycocotools")
+    folder = shared_data / "yolox_nano_coco128"
+    spec = SampleSpec(
+        images=str(folder / "images"),
+        labels=str(folder / "instances.json"),
+        image={"letterbox": 416, "letterbox_at": "top_left", "channels": "bgr"},
+    )
+    data = load_data(spec, [Input("images", "float32", (1, 3, 416, 416))], "data.evaluation")
+    session = open_session(load_model(folder / "yolox_nano.onnx", {}), Runtime(2))
+    outputs = np.concatenate([run_session(session, feeds)["output"] for feeds in data.samples])
+    found = CocoAp(CocoApSpec(name="coco_ap"))({"output": outputs}, data.labels.tolist())
+    assert found == pytest.approx(0.338, abs=0.01)

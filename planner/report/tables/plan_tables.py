@@ -123,10 +123,12 @@ def _costs_table(plan: Plan) -> Table:
             f"{measured.chain_ratio_to_fp32:.3f}",
         )
     table.add_row(
-        "noise, relative rms",
+        "relative RMS error",
         f"{predicted.noise_relative_rms:.4f}",
         f"{measured.noise_relative_rms:.4f}",
     )
+    for output, error in measured.errors_by_output:
+        table.add_row(f"  of {short_name(output)}", "", f"{error:.4f}")
     table.add_row("largest absolute error", "", f"{measured.max_abs_error:.4g}")
     if measured.top1_agreement is not None:
         table.add_row("same top-1 answer as fp32", "", f"{measured.top1_agreement:.2%}")
@@ -186,7 +188,7 @@ def conversion_lines(made: ConvertedFrom | None) -> list[str]:
     samples = f"{made.samples} {made.data}" if made.samples > 1 else f"a sample of {made.data}"
     lines = [
         f"converted from {made.source} to opset {made.opset} ({versions}); on {samples} the answers differ "
-        f"by at most {made.max_abs_difference:.2g} (relative rms {made.relative_rms_difference:.2g})"
+        f"by at most {made.max_abs_difference:.2g} (relative RMS error {made.relative_rms_difference:.2g})"
     ]
     if made.channels_first:
         names = ", ".join(made.channels_first)

@@ -30,7 +30,7 @@ def profile_table(profile: Profile) -> RenderableType:
     ]
     for noise in profile.noise:
         power = sum(row.power for row in noise.tensors) + sum(row.power for row in noise.units)
-        lines.append(f"noise with everything in {noise.scheme}, predicted: {power**0.5:.4f} relative rms")
+        lines.append(f"relative RMS error with everything in {noise.scheme}, predicted: {power**0.5:.4f}")
     if latency.noisy:
         lines.append("the machine was busy while this was measured: better measure again")
     return Group(table, *map(line, lines))

@@ -112,6 +112,14 @@ def test_a_quarter_of_the_calibration_data_is_held_back():
     assert [int(s["x"]) for s in back.samples] == back.labels.tolist() == [3, 7]
 
 
+def test_other_labels_make_other_data():
+    samples = [{"x": np.ones(3)}]
+    labels = ([1], [1], [2], None)
+    fingerprints = [Dataset(samples, None if y is None else np.array(y)).fingerprint for y in labels]
+    assert fingerprints[0] == fingerprints[1]
+    assert len(set(fingerprints)) == 3
+
+
 def test_what_does_not_fit_the_model_is_refused(archive):
     good = np.ones((2, 3, 4, 4), np.float32)
     refuse(SampleSpec(npz=archive(x=good), inputs={"z": "x"}), "has no input 'z'; it has x")
@@ -148,7 +156,6 @@ def test_pictures_that_do_not_fit_are_refused(pictures, tmp_path):
     refuse(images(pictures, image=ImageSpec(crop=3)), r"wants shape \[1, 3, 4, 4\]")
     refuse(images(pictures, labels="y"), "with images give")
     refuse(images(pictures, image=ImageSpec(crop=4, subtract=(1.0, 2.0))), "one number or one per channel")
-    refuse(images(pictures, labels=LabelTable(file=str(table), label_column="file")), "is no whole number")
     refuse(images(pictures, subset=SubsetSpec(modulo=2, equals=(0,), column="file")), "is no whole number")
     refuse(
         images(pictures, labels=LabelTable(file=str(table), label_column="nope")),

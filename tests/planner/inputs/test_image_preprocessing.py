@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from planner.errors import DataError
-from planner.inputs.image_preprocessing import prepare_image, read_pixels
+from planner.inputs.image_preprocessing import placement_in_input, prepare_image, read_pixels
 from planner.scenario.data_schema import ImageSpec
 
 PIXELS = np.random.default_rng(0).integers(0, 256, size=(7, 9, 3)).astype(np.uint8)
@@ -107,3 +107,27 @@ def test_a_letterbox_holds_the_whole_picture_at_its_ratio_and_pads_the_rest(heig
 def test_keys_that_do_not_go_together_are_refused(keys, message):
     with pytest.raises(ValueError, match=message):
         ImageSpec(**keys)
+
+
+@pytest.mark.parametrize("spec", [
+    {}, {"letterbox": 96}, {"letterbox": 96, "letterbox_at": "top_left"}, {"letterbox": 31},
+    {"resize_shorter": 70, "crop": 64}, {"crop": 40}, {"resize_shorter": 50},
+])  # fmt: skip
+@settings(max_examples=20, deadline=None)
+@given(height=st.integers(40, 90), width=st.integers(40, 90))
+def test_what_is_seen_in_the_input_is_found_where_it_lies_in_the_picture(spec, height, width):
+    top, left, bottom, right = height // 3, width // 3, height // 3 + 12, width // 3 + 12
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[top:bottom, left:right] = 255
+    given_spec = ImageSpec(
+        **{"layout": "nhwc", "pad": 0} | spec if "letterbox" in spec else {"layout": "nhwc"} | spec
+    )
+    seen = prepare_image(pixels, given_spec)[..., 0]
+    placement = placement_in_input(height, width, given_spec)
+    assert seen.shape == (placement.height, placement.width)
+    rows, columns = np.nonzero(seen > 127)
+    corners = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], float)
+    found = placement.in_picture(corners)[0]
+    # To a pixel of the input.
+    tolerance = 1.01 / min(placement.scale_x, placement.scale_y)
+    np.testing.assert_allclose(found, [left, top, right, bottom], atol=tolerance)

@@ -110,6 +110,15 @@ def test_labels_of_the_evaluation_data_are_checked_too(tmp_path):
         group_units(scenario, source, load_datasets(scenario, source))
 
 
+def test_folders_that_are_not_all_classes_are_refused(tmp_path):
+    scenario = scenario_around(tmp_path, models.residual(), samples())
+    source = load_source(scenario)
+    data = load_datasets(scenario, source)
+    named = replace(data, evaluation=replace(data.evaluation, class_names=("ant", "cat")))
+    with pytest.raises(DataError, match=r"data\.evaluation\.labels: name 2 classes"):
+        group_units(scenario, source, named)
+
+
 def test_an_accuracy_budget_needs_labels(tmp_path):
     scenario = scenario_around(
         tmp_path, models.residual(), samples(y=np.arange(8) % 4), budget={"accuracy_drop": 0.1}

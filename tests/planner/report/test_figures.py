@@ -120,7 +120,7 @@ def test_a_front_of_two_axes_has_its_points_in_their_units_each_with_its_plan():
     assert list(dots.get_xdata()) == pytest.approx([41.2, 21.7])
     assert list(dots.get_ydata()) == pytest.approx([0.0311, 0.0523])
     assert [text.get_text() for text in axes.texts] == ["0", "1"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("latency, ms", "noise, relative rms")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("latency, ms", "relative RMS error")
 
 
 def test_a_third_axis_is_a_colour_with_its_scale():

@@ -126,6 +126,56 @@ def test_every_kind_of_missing_file_has_its_line(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("metric", ["coco_ap", "{name: coco_ap, form: yolov8}"])
+def test_average_precision_needs_annotations_where_it_judges(tmp_path, metric):
+    part = "{images: pictures, image: {}, labels: instances.json}"
+    text = TWO_DEVICES.replace("{npz: e.npz, labels: y}", part) + f"metric: {metric}\n"
+    scenario = load_scenario(write(tmp_path, text))
+    assert scenario.data.evaluation.annotations == str(tmp_path / "instances.json")
+    assert scenario.metric_function is None
+    assert scenario.coco_ap.form == ("yolov8" if "form" in metric else None)
+    assert parse_scenario(dump_scenario(scenario).encode()) == scenario
+    strict = text + "budget: {metric_drop: 0.1}\n"
+    assert [line.partition(": ")[2] for line in faults(tmp_path, strict)] == [
+        "data.calibration.labels must name COCO annotations (.json) of images, for budget.metric_drop"
+    ]
+
+
+def test_clips_and_their_features_lie_beside_the_scenario(tmp_path):
+    part = "{clips: clips, audio: {rate: 16000, features: 'mfcc_beside:mfcc'}}"
+    text = TWO_DEVICES.replace("{npz: c.npz, labels: y}", part).replace("{npz: e.npz, labels: y}", part)
+    (tmp_path / "m.onnx").touch()
+    assert [line.partition(": ")[2] for line in ready_faults(tmp_path, text)][:2] == [
+        "data.calibration.clips clips is not a folder",
+        "data.calibration.audio.features mfcc_beside:mfcc cannot be used: there is no module mfcc_beside in "
+        f"{tmp_path}",
+    ]
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "mfcc_beside.py").touch()
+    data = load_ready_models(write(tmp_path, text)).data
+    assert data.calibration.clips == str(tmp_path / "clips")
+    assert data.calibration.audio.features == f"{tmp_path}/mfcc_beside:mfcc"
+
+
+def test_files_of_labels_and_classes_lie_beside_the_scenario(tmp_path):
+    part = "{images: pictures, image: {}, labels: labels.csv, classes: names.txt}"
+    text = TWO_DEVICES.replace("{npz: c.npz, labels: y}", part)
+    text = text.replace("{npz: e.npz, labels: y}", part.replace("labels.csv", "folders"))
+    for name in ("m.onnx", "pictures"):
+        (tmp_path / name).mkdir()
+    assert [line.partition(": ")[2] for line in ready_faults(tmp_path, text)] == [
+        "data.calibration.labels labels.csv does not exist",
+        "data.calibration.classes names.txt does not exist",
+        "data.evaluation.classes names.txt does not exist",
+    ]
+    for name in ("labels.csv", "names.txt"):
+        (tmp_path / name).touch()
+    data = load_ready_models(write(tmp_path, text)).data
+    assert data.calibration.labels == str(tmp_path / "labels.csv")
+    assert data.evaluation.labels == "folders"
+    assert data.evaluation.classes == str(tmp_path / "names.txt")
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -170,6 +220,28 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("devices.0.threads=100000", "devices.0.threads must be <= 256, got 100000"),
         ("devices.1.threads=2", "threads and provider belong to the device that it is scaled_from"),
         ("data.calibration={reader: 'm:C', labels: y}", "do not apply to a reader"),
+        ("metric=coco_map", "metric must be module:name or coco_ap, got 'coco_map'"),
+        ("metric=3", "metric must be text, got 3"),
+        ("metric={name: map}", "metric.name must be 'coco_ap', got 'map'"),
+        ("metric={name: coco_ap, form: yolov5}", "metric.form must be 'yolox', 'yolox_raw', 'yolov8', "),
+        ("metric={name: coco_ap, froms: yolox}", "metric.froms is not a known key; did you mean form?"),
+        ("metric={name: coco_ap, category_ids: [a]}", "metric.category_ids.0 must be a whole number"),
+        ("metric={name: coco_ap, iou_threshold: 2}", "metric.iou_threshold must be <= 1"),
+        ("metric=coco_ap", "data.evaluation.labels must name COCO annotations (.json) of images"),
+        ("data.calibration={clips: c}", "audio is required with clips: at least {rate: ...}"),
+        ("data.calibration={clips: c, audio: {}}", "data.calibration.audio.rate is required"),
+        ("data.calibration={clips: c, audio: {rate: 16000.5}}", "audio.rate must be a whole number"),
+        ("data.calibration={clips: c, audio: {rate: 0}}", "audio.rate must be > 0, got 0"),
+        ("data.calibration={clips: c, audio: {rate: 8, features: mfcc}}", "features must be module:name"),
+        ("data.calibration={clips: c, audio: {rate: 8}, image: {}}", "image does not apply to clips"),
+        ("data.calibration={npz: c.npz, audio: {rate: 8}}", "audio says how clips become the input"),
+        ("data.calibration={npz: c.npz, clips: c, audio: {rate: 8}}", "needs exactly one of npz"),
+        (
+            "data.calibration.classes=[a]",
+            "classes names the labels of files: give images or clips",
+        ),
+        ("data.calibration={images: p, labels: folders, classes: [1]}", "classes.0 must be text, got 1"),
+        ("data.calibration={images: p, labels: folders, classes: {a: 1}}", "classes must be text, got"),
         ("devices.0.threads=1.5", "devices.0.threads must be a whole number, got 1.5"),
         ("links.0.bandwidth_mbit_per_s=.nan", "must be finite, got nan"),
         ("links.0.bandwidth_mbit_per_s=.inf", "must be finite, got inf"),
@@ -189,11 +261,11 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("links.0.radio={send_mw: -1}", "links.0.radio.send_mw must be >= 0, got -1"),
         ("links.0.bandwith_mbit_per_s=1", "did you mean bandwidth_mbit_per_s?"),
         ("inputs={x: {wirebytes: 1}}", "inputs.x.wirebytes is not a known key; did you mean wire_bytes?"),
-        ("metric=ap", "metric must be module:name, got 'ap'"),
+        ("metric=ap", "metric must be module:name or coco_ap, got 'ap'"),
         ("budget.metric_drop=0.1", "budget.metric_drop needs `metric`"),
         ("solver.name=glpk", "solver.name must be 'highs', 'cbc', 'gurobi', 'cplex' or 'scip', got 'glpk'"),
-        ("data.calibration.images=x", "needs exactly one of npz, images, reader"),
-        ("data.calibration.npz=null", "needs exactly one of npz, images, reader"),
+        ("data.calibration.images=x", "needs exactly one of npz, images, reader, clips"),
+        ("data.calibration.npz=null", "needs exactly one of npz, images, reader, clips"),
         ("devices=[]", "devices needs at least 1 entry"),
         ("devices=3", "devices must be a list, got 3"),
         ("data=3", "data must be a mapping of keys, got 3"),

@@ -47,6 +47,41 @@ def test_samples_add_up():
     assert (result.accuracy, result.accuracy_fp32, result.samples) == (0.5, 1.0, 2)
 
 
+def test_each_output_has_its_own_relative_rms_error():
+    total = MetricsSum()
+    total.add(
+        {"y": np.array([3.0, 4.0]), "z": np.array([10.0])},
+        {"y": np.array([3.0, 3.0]), "z": np.array([8.0])},
+        None,
+    )
+    total.add(
+        {"y": np.array([2.0, 0.0]), "z": np.array([6.0])},
+        {"y": np.array([0.0, 0.0]), "z": np.array([6.0])},
+        None,
+    )
+    result = total.result()
+    assert result.output_relative_rms == {
+        "y": pytest.approx((5 / 18) ** 0.5),
+        "z": pytest.approx((4 / 100) ** 0.5),
+    }
+    assert result.noise_relative_rms == pytest.approx((9 / 118) ** 0.5)
+    assert dict(result.errors_by_output) == result.output_relative_rms
+
+
+def test_one_output_has_the_error_of_the_whole():
+    total = MetricsSum()
+    total.add({"y": np.array([3.0]), "k": np.array([1])}, {"y": np.array([4.0]), "k": np.array([2])}, None)
+    result = total.result()
+    assert result.output_relative_rms == {"y": result.noise_relative_rms}  # class numbers have no size
+    assert result.errors_by_output == ()
+
+
+def test_an_output_that_should_be_zero_and_is_not_is_wholly_wrong():
+    total = MetricsSum()
+    total.add({"y": np.array([0.0]), "z": np.array([1e-9])}, {"y": np.zeros(1), "z": np.zeros(1)}, None)
+    assert total.result().output_relative_rms == {"y": 0.0, "z": 1.0}
+
+
 def test_a_metric_sees_all_outputs_and_labels_at_once():
     def mean_of_labelled(outputs, labels):
         return float(outputs["y"][np.arange(len(labels)), labels].mean())
@@ -218,12 +253,30 @@ def test_a_budget_on_the_answers_of_a_detector_is_refused_before_anything_is_mea
         prepare(asked)
 
 
+def test_pages_and_tables_show_the_error_of_each_of_several_outputs(tmp_path):
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]>'
+        "d (float[1,3,8,8] x) => (float[1,3,64] boxes, float[1,3,8,8] mask) <int64[3] s = {1, 3, 64}>"
+        "{ mask = Relu(x) n = Neg(x) boxes = Reshape(n, s) }"
+    )
+    arrays = {"x": np.random.default_rng(0).normal(size=(12, 3, 8, 8)).astype(np.float32)}
+    outcome = plan_scenario(scenario_around(tmp_path, model, arrays))
+    write_outcome(outcome, tmp_path / "plan")
+    assert outcome.plan.measured.output_relative_rms.keys() == {"boxes", "mask"}
+    text = io.StringIO()
+    Console(file=text, width=200).print(plan_table(outcome.plan, read_manifest(tmp_path / "plan")))
+    page = (tmp_path / "plan" / "report.html").read_text()
+    for output in ("boxes", "mask"):
+        assert f"  of {output}" in text.getvalue()
+        assert f"relative RMS error of {output}" in page
+
+
 def test_no_page_or_table_shows_the_agreement_of_a_detector(detector, tmp_path):
     outcome = plan_scenario(detector)
     write_outcome(outcome, tmp_path / "plan")
     assert outcome.plan.measured.top1_agreement is None
     text = io.StringIO()
     Console(file=text, width=200).print(plan_table(outcome.plan, read_manifest(tmp_path / "plan")))
-    assert "noise, relative rms" in text.getvalue()
+    assert "relative RMS error" in text.getvalue()
     for shown in (text.getvalue(), (tmp_path / "plan" / "report.html").read_text()):
         assert "top-1" not in shown

@@ -156,7 +156,7 @@ def test_a_conversion_is_told_with_its_differences_doubt_and_notes():
     first, channels, doubt, note = conversion_lines(CONVERTED)
     assert first == (
         "converted from net.keras to opset 17 (keras 3.15.0); on 4 calibration samples the answers differ "
-        "by at most 2.3e-05 (relative rms 7.8e-07)"
+        "by at most 2.3e-05 (relative RMS error 7.8e-07)"
     )
     assert channels.startswith("channels come first in image;")
     assert (doubt, note) == ("warning: a doubt", "a note")

@@ -1,0 +1,66 @@
+"""A picture with the objects on it, and where it lies in the model's input."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from profiling.arrays import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a picture lies in a model's input: x of the input is x of the picture times scale_x plus left.
+
+    Parameters
+    ----------
+    width, height
+        Of the input.
+    """
+
+    scale_x: float
+    scale_y: float
+    left: float
+    top: float
+    width: int
+    height: int
+
+    def in_picture(self, corners: Array) -> Array:
+        """Return boxes (x1, y1, x2, y2) of the input in the picture's pixels."""
+        offset = np.array([self.left, self.top, self.left, self.top])
+        scale = np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y])
+        return np.asarray((corners - offset) / scale)
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedObject:
+    """An object on a picture.
+
+    Parameters
+    ----------
+    box
+        Left, top, width and height, in pixels of the picture.
+    is_crowd
+        A group: boxes in it are neither right nor wrong.
+    """
+
+    category: int
+    box: tuple[float, float, float, float]
+    area: float
+    is_crowd: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedPicture:
+    """A picture of a set with annotations.
+
+    Parameters
+    ----------
+    categories
+        Ids of all categories of the set, sorted.
+    """
+
+    width: int
+    height: int
+    placement: Placement
+    objects: tuple[AnnotatedObject, ...]
+    categories: tuple[int, ...]
