@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from strategies import problems
 
 from planner.problem.quantities import CostMetric, Quantity
-from planner.solver.single_precision import unconstrained_noise_plans
+from planner.solver.single_precision import uniform_precision_plans
 from planner.solver.solver_options import SolverOptions
 
 NOISE = Quantity(CostMetric.NOISE)
 
 
-def enumerated(problem, precision: str | None = None) -> float:
-    """Return the least objective of all choices, or of those with a precision wherever a unit has it."""
+def enumerated(problem, precision: str) -> float:
+    """Return the least objective of the choices with a precision wherever a unit has it."""
     own = [
         {option.precision for option in vertex.options} & {precision}
         or {option.precision for option in vertex.options}
@@ -22,8 +22,7 @@ def enumerated(problem, precision: str | None = None) -> float:
     choices = [
         choice
         for choice in oracle.choices(problem)
-        if precision is None
-        or all(
+        if all(
             vertex.options[o].precision in wanted
             for vertex, o, wanted in zip(problem.vertices, choice.options, own, strict=True)
         )
@@ -34,11 +33,12 @@ def enumerated(problem, precision: str | None = None) -> float:
 
 @settings(max_examples=25, deadline=None)
 @given(problems(max_units=4))
-def test_they_are_the_best_of_all_and_of_each_precision(problem):
+def test_they_are_the_best_of_each_precision(problem):
     free = problem.with_limit(NOISE, None)
-    found = unconstrained_noise_plans(free, SolverOptions(gap=1e-9))
-    precisions = {o.precision for vertex in free.vertices for o in vertex.options if o.quantized}
-    wanted = {enumerated(free, one) for one in (None, *precisions)} - {inf}
+    found = uniform_precision_plans(free, SolverOptions(gap=1e-9))
+    units = [vertex for vertex in free.vertices if not vertex.is_terminal]
+    precisions = {option.precision for vertex in units for option in vertex.options}
+    wanted = {enumerated(free, precision) for precision in precisions} - {inf}
     objectives = [result.objective for result in found]
     assert objectives == sorted(objectives)
     for value in wanted:
