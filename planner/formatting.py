@@ -15,6 +15,8 @@ AXES = {
 _KIBI = 1024
 _MEBI = 2**20
 _GIBI = 2**30
+_TIME_SCALES = ((1.0, "s"), (MILLI, "ms"), (1e6, "µs"))
+_SHOWN_AS_ONE, _FOUR_DIGITS = 0.9995, 999.5  # in three digits
 _NAME_WIDTH = 32  # characters; of a longer name the end is kept
 
 
@@ -33,6 +35,23 @@ def size_text(size_bytes: int) -> str:
     if size_bytes < _GIBI:
         return f"{size_bytes / _MEBI:.2f} MiB"
     return f"{size_bytes / _GIBI:.2f} GiB"
+
+
+def time_text(seconds: float) -> str:
+    """Return seconds for a person, in three digits and the unit that suits them.
+
+    Examples
+    --------
+    >>> time_text(1.8812), time_text(0.99951), time_text(0.0123), time_text(3.55e-5), time_text(0.0)
+    ('1.88 s', '1 s', '12.3 ms', '35.5 µs', '0 ms')
+    """
+    factor, unit = next(
+        (scale for scale in _TIME_SCALES if seconds * scale[0] >= _SHOWN_AS_ONE),
+        _TIME_SCALES[-1] if seconds else (MILLI, "ms"),
+    )
+    value = seconds * factor
+    # Beyond three digits `g` would write an exponent.
+    return f"{value:.3g} {unit}" if value < _FOUR_DIGITS else f"{value:.0f} {unit}"
 
 
 def short_name(name: str) -> str:

@@ -23,6 +23,7 @@ from planner.plan.plan_record import Cut
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
 from planner.report.figure_style import FIGURES, save_figure
+from planner.report.graph_drawing import graph_drawing
 from planner.report.graph_figure import draw_graph
 from planner.report.tables.comparison_table import comparison_csv
 from planner.scenario.loader import dump_scenario
@@ -165,7 +166,7 @@ def _write_report(record: Comparison, basis: MeasuredScenario, folder: Path) -> 
     for name, _, figure in figures:
         save_figure(figure, folder / FIGURES, name)
     for plan in record.plans:
-        figure = draw_graph(graph, placed_of(plan, scenario), devices)
+        figure = draw_graph(graph_drawing(graph, placed_of(plan, scenario), devices), devices)
         save_figure(figure, folder / FIGURES, f"graph-{plan.number}")
 
 

@@ -12,7 +12,8 @@ from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSu
 from planner.formatting import AXES
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares
-from planner.report.graph_figure import PlacedGraph, draw_graph
+from planner.report.graph_drawing import PlacedGraph, graph_drawing
+from planner.report.graph_svg import GraphFigure, graph_figure
 from planner.report.html_page import LEGEND, Cells, render, units_data
 from planner.report.html_values import FormattedValues
 from planner.scenario.schema import Scenario
@@ -102,7 +103,7 @@ def comparison_page(
         held_lead=_plan_set_lead(comparison, formatted),
         fleet=list(_fleet_rows(comparison, formatted)),
         trials=list(_measurement_rows(comparison, formatted)),
-        graphs=[(f"p{n}", heading, Markup(svg)) for n, heading, svg in graphs],
+        graphs=[(heading, figure) for _, heading, figure in graphs],
         left_out=left_out,
         legend=LEGEND,
         footer=Markup("splitquant {}; {} programs solved in {}").format(
@@ -284,22 +285,21 @@ def _measurement_rows(comparison: Comparison, formatted: FormattedValues) -> Ite
 
 def _graphs_that_fit(
     comparison: Comparison, graph: ModelGraph, scenario: Scenario, devices: Sequence[str]
-) -> tuple[list[tuple[int, str, str]], str]:
-    """Return (number, heading, SVG) of as many plans as a page holds, and a word on the others."""
-    graphs: list[tuple[int, str, str]] = []
+) -> tuple[list[tuple[int, str, GraphFigure]], str]:
+    """Return (number, heading, figure) of as many plans as a page holds, and a word on the others."""
+    graphs: list[tuple[int, str, GraphFigure]] = []
     room_bytes = _MOST_BYTES
     for plan in comparison.plans:
-        svg = inline_svg(
-            draw_graph(graph, placed_of(plan, scenario), devices), f"p{plan.number}", plan.summary
-        )
-        room_bytes -= len(svg)
+        drawing = graph_drawing(graph, placed_of(plan, scenario), devices)
+        figure = graph_figure(drawing, f"p{plan.number}", plan.summary, devices)
+        room_bytes -= figure.size_bytes
         if room_bytes < 0:
             left_out = len(comparison.plans) - len(graphs)
             return graphs, f"The graphs of {left_out} more plans do not fit into this page."
-        graphs.append((plan.number, f"Plan {plan.number}: {plan.summary}", svg))
+        graphs.append((plan.number, f"Plan {plan.number}: {plan.summary}", figure))
     return graphs, ""
 
 
 def placed_of(plan: PlanSummary, scenario: Scenario) -> PlacedGraph:
     """Return what a plan of a comparison makes of the model."""
-    return PlacedGraph(plan.devices, plan.precisions, plan.cuts, scenario.source, scenario.sink)
+    return PlacedGraph(plan.devices, plan.precisions, plan.unit_s, plan.cuts, scenario.source, scenario.sink)

@@ -13,7 +13,9 @@ from planner.plan.plan_record import Measured, Plan
 from planner.report.device_diagram import device_diagram
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_request
-from planner.report.graph_figure import PlacedGraph, draw_graph
+from planner.report.graph_drawing import Drawing, PlacedGraph, graph_drawing
+from planner.report.graph_figure import draw_graph
+from planner.report.graph_svg import graph_figure
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
 from planner.report.single_device_text import against_single_device
@@ -53,7 +55,6 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
     """
     formatted = FormattedValues(plan)
     scenario = parse_scenario(bytes(plan.scenario))
-    graph_svg = inline_svg(figures["graph"], "plan", _in_words(plan))
     name = PurePath(scenario.model).name
     # What the script shows of a unit that is pointed at.
     data = {
@@ -80,7 +81,9 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         diagram=device_diagram(plan, scenario, formatted),
         too_few=[*_part_lines(plan), *map(too_few_text, plan.too_few_samples)],
         costs=list(_cost_rows(plan, formatted)),
-        graph_svg=Markup(graph_svg),
+        graph_figure=graph_figure(
+            _drawing(plan, graph, scenario), "plan", _in_words(plan), _devices(scenario)
+        ),
         legend=LEGEND,
         single_device=list(_single_device_rows(plan, formatted)),
         stages=list(_stage_rows(plan, formatted)),
@@ -155,15 +158,26 @@ def _part_lines(plan: Plan) -> Iterator[str]:
 def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
     """Return name -> figure of what a plan has to show."""
     scenario = parse_scenario(bytes(plan.scenario))
-    devices = [device.name for device in scenario.devices]
+    return {
+        "graph": draw_graph(_drawing(plan, graph, scenario), _devices(scenario)),
+        "request": draw_request(plan, _devices(scenario)),
+    }
+
+
+def _drawing(plan: Plan, graph: ModelGraph, scenario: Scenario) -> Drawing:
     placed = PlacedGraph(
         [a.device for a in plan.assignments],
         [a.precision for a in plan.assignments],
+        [a.compute_s for a in plan.assignments],
         plan.cuts,
         scenario.source,
         scenario.sink,
     )
-    return {"graph": draw_graph(graph, placed, devices), "request": draw_request(plan, devices)}
+    return graph_drawing(graph, placed, _devices(scenario))
+
+
+def _devices(scenario: Scenario) -> list[str]:
+    return [device.name for device in scenario.devices]
 
 
 def _in_words(plan: Plan) -> str:
