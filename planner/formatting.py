@@ -1,6 +1,7 @@
 """Sizes and names as people read them."""
 
 MILLI = 1e3
+MICRO = 1e6
 # Quantity -> what a column of it is headed, and its factor.
 AXES = {
     "latency": ("latency, ms", MILLI),
@@ -15,7 +16,7 @@ AXES = {
 _KIBI = 1024
 _MEBI = 2**20
 _GIBI = 2**30
-_TIME_SCALES = ((1.0, "s"), (MILLI, "ms"), (1e6, "µs"))
+_TIME_SCALES = ((1.0, "s"), (MILLI, "ms"), (MICRO, "µs"))
 _SHOWN_AS_ONE, _FOUR_DIGITS = 0.9995, 999.5  # in three digits
 _NAME_WIDTH = 32  # characters; of a longer name the end is kept
 

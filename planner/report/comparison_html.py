@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSummary, Row
-from planner.formatting import AXES
+from planner.formatting import AXES, time_text
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares
 from planner.report.graph_drawing import PlacedGraph, graph_drawing
@@ -28,6 +28,15 @@ _STYLE_OF_METRIC = {
     "energy": "mJ",
     "memory": "size",
     "traffic": "size",
+}
+_BASELINES = {
+    "one device": "All units run on the one device, in the one precision, that is best for that.",
+    "single fp32 cut": "The model runs in fp32 and changes device once, at the best place.",
+    "uniform precision, single cut": "The same with the best single precision for all units.",
+    "minimum fp32 cut": "The model runs in fp32 on the two devices that are best for it, cut anywhere, "
+    "by the minimum cut between them.",
+    "quantize, then split": "Precisions are chosen as if all ran on one device; then devices are chosen.",
+    "split, then quantize": "Devices are chosen as if all ran in fp32; then precisions are chosen.",
 }
 _MOST_BYTES = 900_000  # of graphs in a page, which shall stay below a megabyte
 
@@ -86,7 +95,7 @@ def comparison_page(
             ("joint", "n"),
             ("gain", "n"),
             *(
-                [("joint, measured", "n"), ("best simpler, measured", "n")]
+                [("joint, measured", "n"), ("best baseline, measured", "n")]
                 if _has_measurements(comparison)
                 else []
             ),
@@ -96,6 +105,7 @@ def comparison_page(
             list(_point_cells(comparison, n, row, (budgets, names), formatted))
             for n, row in enumerate(comparison.rows)
         ],
+        explained=list(_explained(names)),
         front=list(_front_rows(comparison, formatted)),
         front_head=_front_head(comparison.front),
         front_caption=_front_caption(comparison.front),
@@ -110,6 +120,14 @@ def comparison_page(
             version("splitquant"), formatted("count", "solves"), formatted("s", "runtime_s")
         ),
     )
+
+
+def _explained(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each baseline with a sentence on what it is; those of a single device share one."""
+    on_device = [name for name in names if name not in _BASELINES]
+    if on_device:
+        yield ", ".join(on_device), "All units run on that device in that precision, as far as they have it."
+    yield from ((name, _BASELINES[name]) for name in names if name in _BASELINES)
 
 
 def _slider(comparison: Comparison) -> str:
@@ -154,7 +172,7 @@ def _range_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[
             ),
             formatted("count", "pieces", n, "plan"),
             formatted("text", "plans", piece.plan, "summary"),
-            f"{plan.latency_s(piece.low) * 1e3:.2f} to {plan.latency_s(piece.high) * 1e3:.2f} ms",
+            f"{time_text(plan.latency_s(piece.low))} to {time_text(plan.latency_s(piece.high))}",
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from planner.formatting import short_name
+from planner.formatting import short_name, size_text
 from planner.plan.plan_record import Measured, Plan
 from planner.report.device_diagram import device_diagram
 from planner.report.figure_style import inline_svg
@@ -24,21 +24,23 @@ from planner.scenario.schema import Scenario
 from planner.verification.sample_size import too_few_text
 from profiling.graph.unit_graph import ModelGraph
 
+_STYLE_OF_OBJECTIVE = {"latency": "ms", "makespan": "ms", "period": "ms", "energy": "mJ", "memory": "size"}
 # Budgets by name, of a device or a link: in words, unit, how the plan's value is rounded, and where it is.
 _BUDGETS_OF = {
     "memory_mib": ("memory of", "MiB", "size", "memory_bytes"),
     "energy_j": ("energy of", "J", "mJ", "energy_device_j"),
     "traffic_kib": ("traffic of", "KiB", "size", "traffic_bytes"),
 }
+# Other budgets: unit of the limit, how the plan's value is rounded, and where it is.
 _BUDGETS = {
-    "noise_relative_rms": ("noise", ("measured", "noise_relative_rms")),
-    "max_abs_error": ("significant4", ("measured", "max_abs_error")),
-    "latency_ms": ("ms", ("predicted", "latency_s")),
-    "makespan_ms": ("ms", ("predicted", "makespan_s")),
-    "throughput_per_s": ("significant4", ("predicted", "throughput_per_s")),
-    "total_energy_j": ("mJ", ("predicted", "energy_j")),
-    "money_per_request": ("significant4", ("predicted", "money")),
-    "top1_agreement": ("percent", ("measured", "top1_agreement")),
+    "noise_relative_rms": ("", "noise", ("measured", "noise_relative_rms")),
+    "max_abs_error": ("", "significant4", ("measured", "max_abs_error")),
+    "latency_ms": (" ms", "ms", ("predicted", "latency_s")),
+    "makespan_ms": (" ms", "ms", ("predicted", "makespan_s")),
+    "throughput_per_s": (" /s", "rate", ("predicted", "throughput_per_s")),
+    "total_energy_j": (" J", "mJ", ("predicted", "energy_j")),
+    "money_per_request": ("", "significant4", ("predicted", "money")),
+    "top1_agreement": ("", "percent", ("measured", "top1_agreement")),
 }
 _FILES = ("plan.json", "manifest.json", "model.onnx", "stages/", "profile.json")
 _NOTHING = 5e-5  # a gap that would be shown as 0.00 %
@@ -110,7 +112,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
                 formatted("ms", "assignments", n, "compute_s"),
                 formatted("scientific", "assignments", n, "noise_power"),
                 formatted("size", "assignments", n, "weight_bytes"),
-                output_bytes(graph, n),
+                size_text(output_bytes(graph, n)),
             )
             for n, (a, unit) in enumerate(zip(plan.assignments, graph.units, strict=True))
         ],
@@ -250,8 +252,8 @@ def _budget_rows(scenario: Scenario, plan: Plan, formatted: FormattedValues) -> 
             both = formatted(style, "measured", f"{name}_fp32"), formatted(style, "measured", name)
             yield key, f"{limit:g}", Markup("{} to {}").format(*both)
         elif key in _BUDGETS:
-            style, path = _BUDGETS[key]
-            yield key, f"{limit:g}", formatted(style, *path)
+            unit, style, path = _BUDGETS[key]
+            yield key, f"{limit:g}{unit}", formatted(style, *path)
         else:
             yield key, f"{limit}", ""
 
@@ -272,8 +274,9 @@ def _budgets_of(
 
 def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     yield "the program says", formatted("text", "status")
-    yield f"objective: {plan.objective.name}", formatted("significant4", "objective", "value")
-    yield "lower bound of the objective", formatted("significant4", "objective", "bound")
+    style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")
+    yield f"objective: {plan.objective.name}", formatted(style, "objective", "value")
+    yield "lower bound of the objective", formatted(style, "objective", "bound")
     yield "gap between them", formatted("percent", "objective", "gap")
     yield "solver", join([formatted("text", "solver", "name"), formatted("s", "solver", "runtime_s")])
     if plan.converted_from is not None:
