@@ -16,7 +16,8 @@ LAYER_ANNOTATION = "layer_ann"
 def label_nodes(model: onnx.ModelProto, graph: ModelGraph, chosen: Configuration) -> None:
     """Write each node's unit, device and precision into its `metadata_props`, in place.
 
-    The device is also the node's layer annotation. What the quantization tool added has no unit and gets none.
+    The device is also the node's layer annotation. What the quantization tool added has no unit and gets
+    none.
     """
     unit_of = {node: unit for unit in graph.units for node in unit.nodes}
     for node in model.graph.node:

@@ -27,7 +27,9 @@ from planner.plan.manifest import MANIFEST, REPORT, STAGES, Manifest, PlanStages
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
 from planner.report.figure_style import FIGURES, save_figure
+from planner.report.model_explorer import model_explorer_files
 from planner.report.plan_html import plan_figures, plan_page
+from planner.report.plan_trace import PlacedStage, plan_trace
 from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.device_main import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
@@ -35,6 +37,7 @@ from profiling.records.json_files import save_json
 from profiling.records.profile import Profile
 
 PLAN, MODEL, PROFILE = "plan.json", "model.onnx", "profile.json"
+TRACE, MODEL_EXPLORER = "trace.json", "model_explorer"
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> None:
@@ -133,6 +136,7 @@ def check_writable(folder: Path) -> None:
         If it is a file, or holds something that is no plan.
     """
     allowed = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, GRAPH, PROFILE, STAGES, REPORT, FIGURES}
+    allowed |= {TRACE, MODEL_EXPLORER}
     check_replaceable(folder, f"--out {folder}", "plan", allowed, MANIFEST)
 
 
@@ -373,11 +377,21 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     save_json(manifest, folder / MANIFEST)
     save_json(plan, folder / PLAN)
     save_json(unit_graph_of(built.graph), folder / GRAPH)
+    _write_exports(plan, built, folder)
     figures = plan_figures(plan, built.graph)
     (folder / REPORT).write_text(plan_page(plan, built.graph, figures), encoding="utf-8")
     (folder / FIGURES).mkdir()
     for name, figure in figures.items():
         save_figure(figure, folder / FIGURES, name)
+
+
+def _write_exports(plan: Plan, built: BuiltModels, folder: Path) -> None:
+    """Write what other programs show of a plan."""
+    placed = [PlacedStage(stage.device, stage.units) for stage in built.stages]
+    save_json(plan_trace(plan, built.graph, placed), folder / TRACE)
+    (folder / MODEL_EXPLORER).mkdir()
+    for name, data in model_explorer_files(plan, built.mixed).items():
+        save_json(data, folder / MODEL_EXPLORER / name)
 
 
 class _Ends(Record, frozen=True, kw_only=True):

@@ -42,7 +42,15 @@ _BUDGETS = {
     "money_per_request": ("", "significant4", ("predicted", "money")),
     "top1_agreement": ("", "percent", ("measured", "top1_agreement")),
 }
-_FILES = ("plan.json", "manifest.json", "model.onnx", "stages/", "profile.json")
+_FILES = (
+    "plan.json",
+    "manifest.json",
+    "model.onnx",
+    "stages/",
+    "profile.json",
+    "trace.json",
+    "model_explorer/",
+)
 _NOTHING = 5e-5  # a gap that would be shown as 0.00 %
 _DROPS = {"accuracy_drop": ("percent", "accuracy"), "metric_drop": ("significant4", "metric")}
 

@@ -143,6 +143,21 @@ def test_units_of_a_plan_sum_to_what_its_devices_compute(plan_folder):
         assert own <= seconds * (1 + 1e-9)  # the rest is switches and the stage
 
 
+def test_the_trace_beside_a_plan_takes_as_long_as_a_request_and_has_each_stage_as_measured(plan_folder):
+    plan = json.loads((plan_folder / "plan.json").read_text())
+    events = json.loads((plan_folder / "trace.json").read_text())["traceEvents"]
+    groups = {e["args"]["name"]: e["pid"] for e in events if e["name"] == "process_name"}
+    spans = [e for e in events if e["ph"] == "X"]
+    predicted = [e for e in spans if e["pid"] == groups["predicted"]]
+    ends = [e["ts"] + e["dur"] for e in predicted]
+    assert max(ends) / 1e6 == pytest.approx(plan["predicted"]["latency_s"])
+    measured = [e["name"] for e in spans if e["pid"] == groups["measured"]]
+    assert measured == [e["name"] for e in predicted if e["name"].startswith("stage")]
+    # The middle of several sessions' sums is not the sum of the middles, yet near it.
+    ratios = plan["measured"]["stage_ratios_to_fp32"]
+    assert sum(ratios) == pytest.approx(plan["measured"]["chain_ratio_to_fp32"], rel=0.3)
+
+
 def test_a_page_asks_for_nothing_outside(report):
     path, _ = report
     assert path.stat().st_size <= MOST_BYTES
