@@ -52,6 +52,7 @@ _FILES = (
     "model_explorer/",
 )
 _NOTHING = 5e-5  # a gap that would be shown as 0.00 %
+_JUDGED = {"accuracy": "percent", "metric": "significant4"}  # of answers, and how they are rounded
 _DROPS = {"accuracy_drop": ("percent", "accuracy"), "metric_drop": ("significant4", "metric")}
 
 
@@ -83,14 +84,15 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         "plan",
         data,
         title=_title(plan, name, formatted),
-        lead=Markup("One request takes {}, {} of it on links; {}.").format(
+        lead=Markup("One request takes {}, {} of it on links; {}. {}").format(
             formatted("ms", "predicted", "latency_s"),
             formatted("ms", "predicted", "transfer_s"),
             _proof_text(plan, formatted),
+            _answers_text(plan, scenario, formatted),
         ),
         diagram=device_diagram(plan, scenario, formatted),
         too_few=[*_part_lines(plan), *map(too_few_text, plan.too_few_samples)],
-        costs=list(_cost_rows(plan, formatted)),
+        costs=list(_cost_rows(plan, scenario, formatted)),
         graph_figure=graph_figure(
             _drawing(plan, graph, scenario), "plan", _in_words(plan), _devices(scenario)
         ),
@@ -197,7 +199,7 @@ def _in_words(plan: Plan) -> str:
     )
 
 
-def _cost_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
+def _cost_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> Iterator[Cells]:
     yield "latency of one request", formatted("ms", "predicted", "latency_s"), ""
     yield "of it on links", formatted("ms", "predicted", "transfer_s"), ""
     for what, key in (
@@ -212,7 +214,7 @@ def _cost_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     )
     yield "largest absolute error", "", formatted("significant4", "measured", "max_abs_error")
     if plan.measured is not None:
-        yield from _answer_rows(plan.measured, formatted)
+        yield from _answer_rows(plan.measured, scenario, formatted)
     if plan.predicted is not None and plan.predicted.energy_j is not None:
         yield "energy of one request", formatted("mJ", "predicted", "energy_j"), ""
     if plan.predicted is not None and plan.predicted.money:
@@ -225,15 +227,43 @@ def _cost_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     yield "evaluation samples", "", formatted("count", "measured", "samples")
 
 
-def _answer_rows(measured: Measured, formatted: FormattedValues) -> Iterator[Cells]:
+def _answer_rows(measured: Measured, scenario: Scenario, formatted: FormattedValues) -> Iterator[Cells]:
     """Yield what became of the model's answers, as far as they can be judged."""
     if measured.top1_agreement is not None:
         yield "same top-1 answer as fp32", "", formatted("percent", "measured", "top1_agreement")
-    for key in ("accuracy", "metric"):
-        style = "percent" if key == "accuracy" else "significant4"
+    for key, style in _JUDGED.items():
         if getattr(measured, key) is not None:
-            yield key, "", formatted(style, "measured", key)
-            yield f"{key} of the fp32 model", "", formatted(style, "measured", f"{key}_fp32")
+            name = _measure_name(key, scenario)
+            yield name, "", formatted(style, "measured", key)
+            yield f"{name} of the fp32 model", "", formatted(style, "measured", f"{key}_fp32")
+
+
+def _answers_text(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> Markup:
+    """Return how good the answers are in the scenario's own measures, or else their plain error."""
+    if plan.measured is None:
+        return Markup("")
+    judged = [
+        Markup("{} {} (fp32 model {})").format(
+            _measure_name(key, scenario),
+            formatted(style, "measured", key),
+            formatted(style, "measured", f"{key}_fp32"),
+        )
+        for key, style in _JUDGED.items()
+        if getattr(plan.measured, key) is not None
+    ]
+    error = Markup("relative RMS error of the outputs {}").format(
+        formatted("noise", "measured", "noise_relative_rms")
+    )
+    return Markup("Measured on {} samples: {}.").format(
+        formatted("count", "measured", "samples"), join(judged or [error])
+    )
+
+
+def _measure_name(key: str, scenario: Scenario) -> str:
+    """Return what a measure is called: `detection:average_precision` is "average precision"."""
+    if key != "metric" or not scenario.metric:
+        return key
+    return scenario.metric.rpartition(":")[2].replace("_", " ")
 
 
 def _stage_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:

@@ -125,6 +125,29 @@ def test_what_a_plan_has_not_leaves_no_empty_place(residual, changes, gone):
     assert gone not in page_of(residual, budget={}, **changes)
 
 
+def lead_of(page: str) -> str:
+    lead = re.search(r'<p class="lead">(.*?)</p>', page, re.DOTALL)[1]
+    return html.unescape(re.sub(r"<[^>]*>", "", lead))
+
+
+def test_the_first_sentences_judge_the_answers_in_the_scenarios_own_measures(residual):
+    text = lead_of(page_of(residual))
+    assert (
+        "Measured on 413 samples: accuracy 81.23% (fp32 model 83.45%), y 0.3711 (fp32 model 0.3822)." in text
+    )
+    rows = rows_of(page_of(residual), "Costs and errors")
+    assert ["y", "", "0.3711"] in rows
+    assert ["y of the fp32 model", "", "0.3822"] in rows
+
+
+def test_outputs_without_a_measure_are_judged_by_their_plain_error(residual):
+    plain = msgspec.structs.replace(
+        MEASURED, accuracy=None, accuracy_fp32=None, metric=None, metric_fp32=None, top1_agreement=None
+    )
+    page = page_of(residual, budget={}, measured=plain)
+    assert "Measured on 413 samples: relative RMS error of the outputs 0.0456." in lead_of(page)
+
+
 def test_stages_that_differ_from_the_whole_model_are_told_in_capitals(residual):
     assert "NOT bit-equal" not in page_of(residual)
     odd = msgspec.structs.replace(MEASURED.chain, basic_bit_equal=False)
