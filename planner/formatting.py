@@ -1,6 +1,7 @@
 """Sizes and names as people read them."""
 
 MILLI = 1e3
+MICRO = 1e6
 # Quantity -> what a column of it is headed, and its factor.
 AXES = {
     "latency": ("latency, ms", MILLI),
@@ -15,6 +16,8 @@ AXES = {
 _KIBI = 1024
 _MEBI = 2**20
 _GIBI = 2**30
+_TIME_SCALES = ((1.0, "s"), (MILLI, "ms"), (MICRO, "µs"))
+_SHOWN_AS_ONE, _FOUR_DIGITS = 0.9995, 999.5  # in three digits
 _NAME_WIDTH = 32  # characters; of a longer name the end is kept
 
 
@@ -44,6 +47,23 @@ def counted(count: int, noun: str) -> str:
     ('1 plan', '3 plans')
     """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def time_text(seconds: float) -> str:
+    """Return seconds for a person, in three digits and the unit that suits them.
+
+    Examples
+    --------
+    >>> time_text(1.8812), time_text(0.99951), time_text(0.0123), time_text(3.55e-5), time_text(0.0)
+    ('1.88 s', '1 s', '12.3 ms', '35.5 µs', '0 ms')
+    """
+    factor, unit = next(
+        (scale for scale in _TIME_SCALES if seconds * scale[0] >= _SHOWN_AS_ONE),
+        _TIME_SCALES[-1] if seconds else (MILLI, "ms"),
+    )
+    value = seconds * factor
+    # Beyond three digits `g` would write an exponent.
+    return f"{value:.3g} {unit}" if value < _FOUR_DIGITS else f"{value:.0f} {unit}"
 
 
 def short_name(name: str) -> str:

@@ -1,7 +1,10 @@
 """Plans over bandwidths and budgets: measured once, re-priced and re-solved at each of them."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from planner.comparison.baseline_rows import add_baselines
 from planner.comparison.breakpoints import Breakpoints
@@ -149,6 +152,7 @@ def compare(
         pieces += ranges_here
         rows += rows_here
     progress("comparing plans", len(sets), len(sets))
+    pieces, rows = _in_order_of_bandwidth(plans, pieces, rows)
     plan_set: PlanSet | None = None
     if request.plan_set is not None:
         plan_set = plan_set_of(request.plan_set, pieces, plans.lines)
@@ -177,3 +181,15 @@ def compare(
         plan_set=plan_set,
     )
     return CompareResult(record, plans, measured)
+
+
+def _in_order_of_bandwidth(
+    plans: PlanRegistry, pieces: Sequence[BestPlanRange], rows: Sequence[Row]
+) -> tuple[list[BestPlanRange], list[Row]]:
+    """Return ranges and rows with plans numbered as one meets them, from the lowest bandwidth up."""
+    met = [*(piece.plan for piece in pieces), *(row.plan for row in rows if row.plan is not None)]
+    numbers = plans.renumber(met)
+    return (
+        [replace(piece, plan=numbers[piece.plan]) for piece in pieces],
+        [row if row.plan is None else replace(row, plan=numbers[row.plan]) for row in rows],
+    )

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from planner.comparison.comparison_record import PlanSummary
 from planner.comparison.sweep_points import SweepPoints
 from planner.formatting import short_name, size_text
@@ -46,6 +48,16 @@ class PlanRegistry:
             del self._numbers[chosen]
         for rows in (self._choices, self._summed, self.lines):
             del rows[since:]
+
+    def renumber(self, order: Sequence[int]) -> dict[int, int]:
+        """Give plans the numbers 0, 1 ... in an order, those not named in it last; return old -> new."""
+        old = list(dict.fromkeys((*order, *range(len(self.lines)))))
+        configurations = list(self._numbers)
+        self._numbers = {configurations[number]: place for place, number in enumerate(old)}
+        self._choices = [self._choices[number] for number in old]
+        self._summed = [self._summed[number] for number in old]
+        self.lines = [replace(self.lines[number], number=place) for place, number in enumerate(old)]
+        return {number: place for place, number in enumerate(old)}
 
     def register(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanSummary:
         """Return the plan of a choice, registered if it is new.

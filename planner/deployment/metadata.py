@@ -9,12 +9,15 @@ from planner.plan.configuration import Configuration
 from profiling.graph.unit_graph import ModelGraph
 
 _PREFIX = "splitquant"
+# ONNX Runtime assigns nodes to execution providers by it, as `session.layer_assignment_settings` says.
+LAYER_ANNOTATION = "layer_ann"
 
 
 def label_nodes(model: onnx.ModelProto, graph: ModelGraph, chosen: Configuration) -> None:
     """Write each node's unit, device and precision into its `metadata_props`, in place.
 
-    What the quantization tool added has no unit and gets none.
+    The device is also the node's layer annotation. What the quantization tool added has no unit and gets
+    none.
     """
     unit_of = {node: unit for unit in graph.units for node in unit.nodes}
     for node in model.graph.node:
@@ -24,6 +27,7 @@ def label_nodes(model: onnx.ModelProto, graph: ModelGraph, chosen: Configuration
             device, precision = chosen.devices[unit.index], chosen.precisions[unit.index]
             for key, value in (("unit", unit.name), ("device", device), ("precision", precision.value)):
                 node.metadata_props.add(key=f"{_PREFIX}.{key}", value=value)
+            node.metadata_props.add(key=LAYER_ANNOTATION, value=device)
 
 
 def label_stage(model: onnx.ModelProto, number: int, devices: Sequence[str]) -> None:

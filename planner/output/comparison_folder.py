@@ -157,6 +157,7 @@ def _write_report(record: Comparison, basis: MeasuredScenario, folder: Path) -> 
     # Here, as what reads a comparison needs no Matplotlib, which takes longer to load.
     from planner.report.comparison_html import comparison_figures, comparison_page, placed_of
     from planner.report.figure_style import save_figure
+    from planner.report.graph_drawing import graph_drawing
     from planner.report.graph_figure import draw_graph
 
     graph, scenario = basis.prepared.models.graph, basis.scenario
@@ -167,7 +168,7 @@ def _write_report(record: Comparison, basis: MeasuredScenario, folder: Path) -> 
     for name, _, figure in figures:
         save_figure(figure, folder / FIGURES, name)
     for plan in record.plans:
-        figure = draw_graph(graph, placed_of(plan, scenario), devices)
+        figure = draw_graph(graph_drawing(graph, placed_of(plan, scenario), devices), devices)
         save_figure(figure, folder / FIGURES, f"graph-{plan.number}")
 
 

@@ -26,6 +26,7 @@ from planner.plan.graph_record import GRAPH, GRAPH_FORMAT, UnitGraph
 from planner.plan.manifest import FIGURES, MANIFEST, REPORT, STAGES, Manifest, PlanStages, Port, StageEntry
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
+from planner.report.plan_trace import PlacedStage, plan_trace
 from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.device_main import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
@@ -33,6 +34,7 @@ from profiling.records.json_files import save_json
 from profiling.records.profile import Profile
 
 PLAN, MODEL, PROFILE = "plan.json", "model.onnx", "profile.json"
+TRACE, MODEL_EXPLORER = "trace.json", "model_explorer"
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> None:
@@ -131,6 +133,7 @@ def check_writable(folder: Path) -> None:
         If it is a file, or holds something that is no plan.
     """
     allowed = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, GRAPH, PROFILE, STAGES, REPORT, FIGURES}
+    allowed |= {TRACE, MODEL_EXPLORER}
     check_replaceable(folder, f"--out {folder}", "plan", allowed, MANIFEST)
 
 
@@ -371,6 +374,7 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     save_json(manifest, folder / MANIFEST)
     save_json(plan, folder / PLAN)
     save_json(unit_graph_of(built.graph), folder / GRAPH)
+    _write_exports(plan, built, folder)
     _write_report(plan, built, folder)
 
 
@@ -384,6 +388,17 @@ def _write_report(plan: Plan, built: BuiltModels, folder: Path) -> None:
     (folder / FIGURES).mkdir()
     for name, figure in figures.items():
         save_figure(figure, folder / FIGURES, name)
+
+
+def _write_exports(plan: Plan, built: BuiltModels, folder: Path) -> None:
+    """Write what other programs show of a plan."""
+    from planner.report.model_explorer import model_explorer_files  # as `_write_report`
+
+    placed = [PlacedStage(stage.device, stage.units) for stage in built.stages]
+    save_json(plan_trace(plan, built.graph, placed), folder / TRACE)
+    (folder / MODEL_EXPLORER).mkdir()
+    for name, data in model_explorer_files(plan, built.mixed).items():
+        save_json(data, folder / MODEL_EXPLORER / name)
 
 
 class _Ends(Record, frozen=True, kw_only=True):

@@ -95,7 +95,8 @@ class Predicted(Record, frozen=True, kw_only=True):
     """What the measured costs say of the plan; energy only where the scenario says what devices draw.
 
     `latency_ratio_to_fp32` is of the whole mixed model on the source; `chain_ratio_to_fp32` of the stages,
-    each beside the fp32 model on its own device, transfers left out. `makespan_s` is a request's time if
+    each beside the fp32 model on its own device, transfers left out; `fp32_s` is that model's time on each
+    device that computes, where it is known. `makespan_s` is a request's time if
     stages overlap, `throughput_per_s` what a pipeline of them handles; bytes per link and money per request.
     `weight_bytes` are each device's, `compressed_bytes` the same where the scenario counts them compressed.
     """
@@ -104,6 +105,7 @@ class Predicted(Record, frozen=True, kw_only=True):
     latency_ratio_to_fp32: float
     chain_ratio_to_fp32: float
     compute_s: dict[str, float]
+    fp32_s: dict[str, float] = msgspec.field(default_factory=dict)
     transfer_s: float
     energy_j: float | None
     energy_device_j: dict[str, float] = msgspec.field(default_factory=dict)
@@ -169,10 +171,14 @@ class ChainCheck(Record, frozen=True, kw_only=True):
 
 
 class Measured(Metrics, frozen=True, kw_only=True):
-    """What running the exported stages on the evaluation data showed; ratios as in `Predicted`, all here."""
+    """What running the exported stages on the evaluation data showed; ratios as in `Predicted`, all here.
+
+    `stage_ratios_to_fp32` are of each stage, in running order; empty in plans of older versions.
+    """
 
     latency_ratio_to_fp32: float
     chain_ratio_to_fp32: float
+    stage_ratios_to_fp32: tuple[float, ...] = ()
     chain: ChainCheck
 
 

@@ -86,6 +86,11 @@ def assemble_plan(
             latency_ratio_to_fp32=planning.ratio_to_fp32(chosen, planning.scenario.source),
             chain_ratio_to_fp32=planning.chain_ratio_to_fp32(problem, cost),
             compute_s=by_device(problem, cost.busy_s),
+            fp32_s={
+                device: planning.costs[device].fp32_s
+                for device in by_device(problem, cost.busy_s)
+                if planning.costs[device].fp32_s
+            },
             transfer_s=cost.transfer_s,
             energy_j=sum(cost.energy_j) if planning.scenario.knows_energy else None,
             energy_device_j=by_device(problem, cost.energy_j) if planning.scenario.knows_energy else {},

@@ -9,10 +9,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSummary, Row
-from planner.formatting import AXES
+from planner.formatting import AXES, time_text
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares
-from planner.report.graph_figure import PlacedGraph, draw_graph
+from planner.report.graph_drawing import PlacedGraph, graph_drawing
+from planner.report.graph_svg import GraphFigure, graph_figure
 from planner.report.html_page import LEGEND, Cells, render, units_data
 from planner.report.html_values import FormattedValues
 from planner.scenario.schema import Scenario
@@ -27,6 +28,15 @@ _STYLE_OF_METRIC = {
     "energy": "mJ",
     "memory": "size",
     "traffic": "size",
+}
+_BASELINES = {
+    "one device": "All units run on the one device, in the one precision, that is best for that.",
+    "single fp32 cut": "The model runs in fp32 and changes device once, at the best place.",
+    "uniform precision, single cut": "The same with the best single precision for all units.",
+    "minimum fp32 cut": "The model runs in fp32 on the two devices that are best for it, cut anywhere, "
+    "by the minimum cut between them.",
+    "quantize, then split": "Precisions are chosen as if all ran on one device; then devices are chosen.",
+    "split, then quantize": "Devices are chosen as if all ran in fp32; then precisions are chosen.",
 }
 _MOST_BYTES = 900_000  # of graphs in a page, which shall stay below a megabyte
 
@@ -85,7 +95,7 @@ def comparison_page(
             ("joint", "n"),
             ("gain", "n"),
             *(
-                [("joint, measured", "n"), ("best simpler, measured", "n")]
+                [("joint, measured", "n"), ("best baseline, measured", "n")]
                 if _has_measurements(comparison)
                 else []
             ),
@@ -95,6 +105,7 @@ def comparison_page(
             list(_point_cells(comparison, n, row, (budgets, names), formatted))
             for n, row in enumerate(comparison.rows)
         ],
+        explained=list(_explained(names)),
         front=list(_front_rows(comparison, formatted)),
         front_head=_front_head(comparison.front),
         front_caption=_front_caption(comparison.front),
@@ -102,13 +113,21 @@ def comparison_page(
         held_lead=_plan_set_lead(comparison, formatted),
         fleet=list(_fleet_rows(comparison, formatted)),
         trials=list(_measurement_rows(comparison, formatted)),
-        graphs=[(f"p{n}", heading, Markup(svg)) for n, heading, svg in graphs],
+        graphs=[(heading, figure) for _, heading, figure in graphs],
         left_out=left_out,
         legend=LEGEND,
         footer=Markup("splitquant {}; {} programs solved in {}").format(
             version("splitquant"), formatted("count", "solves"), formatted("s", "runtime_s")
         ),
     )
+
+
+def _explained(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each baseline with a sentence on what it is; those of a single device share one."""
+    on_device = [name for name in names if name not in _BASELINES]
+    if on_device:
+        yield ", ".join(on_device), "All units run on that device in that precision, as far as they have it."
+    yield from ((name, _BASELINES[name]) for name in names if name in _BASELINES)
 
 
 def _slider(comparison: Comparison) -> str:
@@ -153,7 +172,7 @@ def _range_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[
             ),
             formatted("count", "pieces", n, "plan"),
             formatted("text", "plans", piece.plan, "summary"),
-            f"{plan.latency_s(piece.low) * 1e3:.2f} to {plan.latency_s(piece.high) * 1e3:.2f} ms",
+            f"{time_text(plan.latency_s(piece.low))} to {time_text(plan.latency_s(piece.high))}",
         )
 
 
@@ -284,22 +303,21 @@ def _measurement_rows(comparison: Comparison, formatted: FormattedValues) -> Ite
 
 def _graphs_that_fit(
     comparison: Comparison, graph: ModelGraph, scenario: Scenario, devices: Sequence[str]
-) -> tuple[list[tuple[int, str, str]], str]:
-    """Return (number, heading, SVG) of as many plans as a page holds, and a word on the others."""
-    graphs: list[tuple[int, str, str]] = []
+) -> tuple[list[tuple[int, str, GraphFigure]], str]:
+    """Return (number, heading, figure) of as many plans as a page holds, and a word on the others."""
+    graphs: list[tuple[int, str, GraphFigure]] = []
     room_bytes = _MOST_BYTES
     for plan in comparison.plans:
-        svg = inline_svg(
-            draw_graph(graph, placed_of(plan, scenario), devices), f"p{plan.number}", plan.summary
-        )
-        room_bytes -= len(svg)
+        drawing = graph_drawing(graph, placed_of(plan, scenario), devices)
+        figure = graph_figure(drawing, f"p{plan.number}", plan.summary, devices)
+        room_bytes -= figure.size_bytes
         if room_bytes < 0:
             left_out = len(comparison.plans) - len(graphs)
             return graphs, f"The graphs of {left_out} more plans do not fit into this page."
-        graphs.append((plan.number, f"Plan {plan.number}: {plan.summary}", svg))
+        graphs.append((plan.number, f"Plan {plan.number}: {plan.summary}", figure))
     return graphs, ""
 
 
 def placed_of(plan: PlanSummary, scenario: Scenario) -> PlacedGraph:
     """Return what a plan of a comparison makes of the model."""
-    return PlacedGraph(plan.devices, plan.precisions, plan.cuts, scenario.source, scenario.sink)
+    return PlacedGraph(plan.devices, plan.precisions, plan.unit_s, plan.cuts, scenario.source, scenario.sink)

@@ -10,14 +10,15 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-FIGURES = "figures"  # folder
 INK = "#1b1f24"  # of text and axes; a page puts its own text colour in its place
 LINKS = "#8a8f98"
+CROSSING = "#d1242f"  # of tensors on a link
+FONT = "DejaVu Sans"
 # Okabe and Ito, "Color universal design", 2008: told apart by people who see fewer colours.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 _STYLE: Any = {
     "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "font.size": 9,
     "text.color": INK,
     "axes.edgecolor": INK,

@@ -1,35 +1,44 @@
 """Comparisons and plans as figures: latency over bandwidth, where the time goes, Pareto fronts."""
 
 from collections.abc import Mapping, Sequence
-from math import log
+from math import log, log10
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from planner.comparison.comparison_record import BestPlanRange, Comparison, ParetoFront, PlanSummary, Row
-from planner.formatting import AXES, MILLI
+from planner.formatting import AXES, MILLI, time_text
 from planner.plan.plan_record import Plan
 from planner.report.figure_style import INK, LINKS, colours_of, new_figure, styled
 
 _LINE_STYLES = ("-", "--", ":", "-.")
+# Colour, marker, width and dash: lines that cover each other are bands in each other, the widest below.
 _BASELINES = {
-    "one device": ("#e69f00", "v"),
-    "single fp32 cut": ("#56b4e9", "s"),
-    "uniform precision, single cut": ("#8a8f98", "*"),
-    "minimum fp32 cut": ("#009e73", "^"),
-    "quantize, then split": ("#cc79a7", "D"),
-    "split, then quantize": ("#d55e00", "o"),
+    "one device": ("#e69f00", "v", 7.0, "-"),
+    "single fp32 cut": ("#56b4e9", "s", 5.6, "-"),
+    "uniform precision, single cut": ("#8a8f98", "*", 4.4, "-"),
+    "minimum fp32 cut": ("#009e73", "^", 3.4, "-"),
+    "quantize, then split": ("#cc79a7", "D", 2.6, (0, (4, 2))),
+    "split, then quantize": ("#d55e00", "o", 1.4, (2, (1, 2))),
 }
+_SAME = 0.005  # of a value: less is no difference that one sees
+_STEPS = (1.0, 2.0, 5.0)  # of a decade, where an axis has few of them
+_FEW_DECADES = 3.0
 _JOINT = "#0072b2"
 _WIDE, _HIGH = 7.2, 4.0
+_WITH_LEGEND = 5.2  # inches high
 _MANY = 14  # ticks
-_LABEL_POINTS, _LABEL_SHARE = 12, 0.09  # height of a label, and its width in an axis
+_LABEL_POINTS, _LABEL_SHARE = 12, 0.16  # height of a label, and its width in an axis
 
 
 def draw_latency(comparison: Comparison) -> Figure:
     """Return latency over bandwidth: the joint plan's line with its breakpoints, and simpler ways."""
     with styled():
-        figure = new_figure(_WIDE, _HIGH)
+        figure = new_figure(_WIDE, _WITH_LEGEND)
         draw_latency_on(figure.add_subplot(), comparison)
     return figure
 
@@ -52,7 +61,7 @@ def draw_latency_on(axes: Axes, comparison: Comparison) -> None:
         ranges = [best for best in comparison.pieces if best.budgets == budgets]
         label = "joint plan" + (f", {_budgets_text(budgets)}" if budgets else "")
         if ranges:
-            _draw_ranges(axes, comparison.plans, ranges, style, label)
+            _draw_ranges(axes, comparison.plans, ranges, comparison.unit, style, label)
         else:
             points = [(row.bandwidth, row.objective) for row in rows if row.objective is not None]
             values = [(x, y * MILLI) for x, y in points if x is not None]
@@ -60,10 +69,20 @@ def draw_latency_on(axes: Axes, comparison: Comparison) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        _scale(axis)
     axes.set_xlabel(f"bandwidth of {', '.join(comparison.links)}, {comparison.unit}")
     axes.set_ylabel("latency of one request, ms")
-    axes.legend()
+    # Below the axes, where it covers no line.
+    axes.legend(ncols=2, loc="upper left", bbox_to_anchor=(0, -0.16))
+
+
+def _scale(axis: Axis) -> None:
+    """Give a logarithmic axis ticks as plain numbers, several in a decade where it has few."""
+    low, high = axis.get_view_interval()
+    steps = _STEPS if log10(high / low) <= _FEW_DECADES else _STEPS[:1]
+    axis.set_major_locator(LogLocator(subs=steps, numticks=99))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: np.format_float_positional(value, 4, trim="-")))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
@@ -83,16 +102,33 @@ def _budgets_text(budgets: Mapping[str, float]) -> str:
 
 
 def _draw_baselines(axes: Axes, rows: Sequence[Row]) -> None:
-    for name, (colour, marker) in _BASELINES.items():
+    drawn: dict[str, dict[float, float]] = {}
+    for name, (colour, marker, width, dash) in _BASELINES.items():
         pairs = [(row.bandwidth, row.baselines.get(name)) for row in rows]
-        points = [(x, y * MILLI) for x, y in pairs if x is not None and y is not None]
-        if points:
-            xs, ys = _columns(points)
-            axes.plot(xs, ys, "-", color=colour, marker=marker, label=name, linewidth=1, markersize=4)
+        points = {x: y * MILLI for x, y in pairs if x is not None and y is not None}
+        if not points:
+            continue
+        twin = next((other for other, theirs in drawn.items() if _are_same(points, theirs)), None)
+        label = name if twin is None else f"{name} (as {twin})"
+        style: dict[str, Any] = {"linestyle": dash, "linewidth": width, "alpha": 0.85}
+        axes.plot(
+            *_columns(list(points.items())), color=colour, marker=marker, label=label, markersize=4, **style
+        )
+        drawn[name] = points
+
+
+def _are_same(points: Mapping[float, float], others: Mapping[float, float]) -> bool:
+    """Return whether a line lies on another one."""
+    return set(points) == set(others) and all(abs(points[x] / others[x] - 1) <= _SAME for x in points)
 
 
 def _draw_ranges(
-    axes: Axes, plans: Sequence[PlanSummary], pieces: Sequence[BestPlanRange], style: str, label: str
+    axes: Axes,
+    plans: Sequence[PlanSummary],
+    pieces: Sequence[BestPlanRange],
+    unit: str,
+    style: str,
+    label: str,
 ) -> None:
     points = [
         (x, plans[piece.plan].latency_s(x) * MILLI)
@@ -107,7 +143,7 @@ def _draw_ranges(
         axes.plot([piece.low], [y], "o", color=_JOINT, markersize=7, zorder=5)
         # Above the axes, where no line runs.
         axes.annotate(
-            f"{piece.low:.3g}",
+            f"{piece.low:.3g} {unit}",
             (piece.low, 1),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -158,14 +194,15 @@ def draw_shares(comparison: Comparison, devices: Sequence[str]) -> Figure:
                 bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
         axes.bar(positions, [100 - done for done in bottom], bottom=bottom, color=LINKS, label="on links")
         for position, seconds in zip(positions, whole, strict=True):
-            axes.text(position, 101, f"{seconds * MILLI:.3g} ms", ha="center", color=INK)
+            turn = 90 if len(rows) > _MANY else 0
+            axes.text(position, 101, time_text(seconds), ha="center", va="bottom", color=INK, rotation=turn)
         axes.set_xticks(
             list(positions), [_tick(row) for row in rows], rotation=45 if len(rows) > _MANY else 0
         )
         axes.set_xlabel(comparison.unit or "budgets")
         axes.set_ylabel("share of one request's latency, %")
         axes.grid(visible=False, axis="x")
-        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.04))
+        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.04 if len(rows) <= _MANY else 1.16))
     return figure
 
 
@@ -212,7 +249,7 @@ def draw_request(plan: Plan, devices: Sequence[str]) -> Figure:
         colours = colours_of(devices) | {"on links": LINKS}
         for name, seconds in parts:
             if seconds:
-                label = f"{name}: {seconds * MILLI:.2f} ms"
+                label = f"{name}: {time_text(seconds)}"
                 axes.barh([0], [seconds * MILLI], left=left, color=colours[name], label=label, height=0.6)
                 left += seconds * MILLI
         axes.set_yticks([])

@@ -9,7 +9,10 @@ from markupsafe import Markup
 
 from profiling.graph.unit_graph import ModelGraph
 
-LEGEND = "The shape is the precision, the colour the device; red lines cross a link."
+LEGEND = (
+    "Square boxes compute in fp32, round ones in int8, those with small corners in int16. "
+    "Red lines cross a link."
+)
 Cells = Sequence[Any]
 
 

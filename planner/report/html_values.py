@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from planner.formatting import MILLI, size_text
+from planner.formatting import MICRO, MILLI, size_text
 
 _STYLES: Mapping[str, Callable[[Any], str]] = {
-    "ms": lambda value: f"{value * MILLI:.2f} ms" if value < 1 else f"{value:.3f} s",
+    "ms": lambda value: _time(value),
     "s": lambda value: f"{value:.2f} s",
     "mJ": lambda value: f"{value * MILLI:.3g} mJ",
+    "rate": lambda value: f"{value:.4g} /s",
     "ratio": lambda value: f"{value:.3f}",
     "noise": lambda value: f"{value:.4f}",
     "scientific": lambda value: f"{value:.2e}",
@@ -22,6 +23,13 @@ _STYLES: Mapping[str, Callable[[Any], str]] = {
     "count": str,
     "text": str,
 }
+
+
+def _time(seconds: float) -> str:
+    """Return seconds with two decimals of milliseconds, or more where those would show nothing."""
+    if seconds >= 1:
+        return f"{seconds:.3f} s"
+    return f"{seconds * MICRO:.1f} µs" if 0 < seconds < 1 / MILLI else f"{seconds * MILLI:.2f} ms"
 
 
 class FormattedValues:

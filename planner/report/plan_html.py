@@ -8,12 +8,14 @@ from pathlib import PurePath
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from planner.formatting import short_name
+from planner.formatting import short_name, size_text
 from planner.plan.plan_record import Measured, Plan
 from planner.report.device_diagram import device_diagram
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_request
-from planner.report.graph_figure import PlacedGraph, draw_graph
+from planner.report.graph_drawing import Drawing, PlacedGraph, graph_drawing
+from planner.report.graph_figure import draw_graph
+from planner.report.graph_svg import graph_figure
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
 from planner.report.single_device_text import against_single_device
@@ -22,24 +24,35 @@ from planner.scenario.schema import Scenario
 from planner.verification.sample_size import too_few_text
 from profiling.graph.unit_graph import ModelGraph
 
+_STYLE_OF_OBJECTIVE = {"latency": "ms", "makespan": "ms", "period": "ms", "energy": "mJ", "memory": "size"}
 # Budgets by name, of a device or a link: in words, unit, how the plan's value is rounded, and where it is.
 _BUDGETS_OF = {
     "memory_mib": ("memory of", "MiB", "size", "memory_bytes"),
     "energy_j": ("energy of", "J", "mJ", "energy_device_j"),
     "traffic_kib": ("traffic of", "KiB", "size", "traffic_bytes"),
 }
+# Other budgets: unit of the limit, how the plan's value is rounded, and where it is.
 _BUDGETS = {
-    "noise_relative_rms": ("noise", ("measured", "noise_relative_rms")),
-    "max_abs_error": ("significant4", ("measured", "max_abs_error")),
-    "latency_ms": ("ms", ("predicted", "latency_s")),
-    "makespan_ms": ("ms", ("predicted", "makespan_s")),
-    "throughput_per_s": ("significant4", ("predicted", "throughput_per_s")),
-    "total_energy_j": ("mJ", ("predicted", "energy_j")),
-    "money_per_request": ("significant4", ("predicted", "money")),
-    "top1_agreement": ("percent", ("measured", "top1_agreement")),
+    "noise_relative_rms": ("", "noise", ("measured", "noise_relative_rms")),
+    "max_abs_error": ("", "significant4", ("measured", "max_abs_error")),
+    "latency_ms": (" ms", "ms", ("predicted", "latency_s")),
+    "makespan_ms": (" ms", "ms", ("predicted", "makespan_s")),
+    "throughput_per_s": (" /s", "rate", ("predicted", "throughput_per_s")),
+    "total_energy_j": (" J", "mJ", ("predicted", "energy_j")),
+    "money_per_request": ("", "significant4", ("predicted", "money")),
+    "top1_agreement": ("", "percent", ("measured", "top1_agreement")),
 }
-_FILES = ("plan.json", "manifest.json", "model.onnx", "stages/", "profile.json")
+_FILES = (
+    "plan.json",
+    "manifest.json",
+    "model.onnx",
+    "stages/",
+    "profile.json",
+    "trace.json",
+    "model_explorer/",
+)
 _NOTHING = 5e-5  # a gap that would be shown as 0.00 %
+_JUDGED = {"accuracy": "percent", "metric": "significant4"}  # of answers, and how they are rounded
 _DROPS = {"accuracy_drop": ("percent", "accuracy"), "metric_drop": ("significant4", "metric")}
 
 
@@ -53,7 +66,6 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
     """
     formatted = FormattedValues(plan)
     scenario = parse_scenario(bytes(plan.scenario))
-    graph_svg = inline_svg(figures["graph"], "plan", _in_words(plan))
     name = PurePath(scenario.model).name
     # What the script shows of a unit that is pointed at.
     data = {
@@ -72,15 +84,18 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         "plan",
         data,
         title=_title(plan, name, formatted),
-        lead=Markup("One request takes {}, {} of it on links; {}.").format(
+        lead=Markup("One request takes {}, {} of it on links; {}. {}").format(
             formatted("ms", "predicted", "latency_s"),
             formatted("ms", "predicted", "transfer_s"),
             _proof_text(plan, formatted),
+            _answers_text(plan, scenario, formatted),
         ),
         diagram=device_diagram(plan, scenario, formatted),
         too_few=[*_part_lines(plan), *map(too_few_text, plan.too_few_samples)],
-        costs=list(_cost_rows(plan, formatted)),
-        graph_svg=Markup(graph_svg),
+        costs=list(_cost_rows(plan, scenario, formatted)),
+        graph_figure=graph_figure(
+            _drawing(plan, graph, scenario), "plan", _in_words(plan), _devices(scenario)
+        ),
         legend=LEGEND,
         single_device=list(_single_device_rows(plan, formatted)),
         stages=list(_stage_rows(plan, formatted)),
@@ -107,7 +122,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
                 formatted("ms", "assignments", n, "compute_s"),
                 formatted("scientific", "assignments", n, "noise_power"),
                 formatted("size", "assignments", n, "weight_bytes"),
-                output_bytes(graph, n),
+                size_text(output_bytes(graph, n)),
             )
             for n, (a, unit) in enumerate(zip(plan.assignments, graph.units, strict=True))
         ],
@@ -155,15 +170,26 @@ def _part_lines(plan: Plan) -> Iterator[str]:
 def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
     """Return name -> figure of what a plan has to show."""
     scenario = parse_scenario(bytes(plan.scenario))
-    devices = [device.name for device in scenario.devices]
+    return {
+        "graph": draw_graph(_drawing(plan, graph, scenario), _devices(scenario)),
+        "request": draw_request(plan, _devices(scenario)),
+    }
+
+
+def _drawing(plan: Plan, graph: ModelGraph, scenario: Scenario) -> Drawing:
     placed = PlacedGraph(
         [a.device for a in plan.assignments],
         [a.precision for a in plan.assignments],
+        [a.compute_s for a in plan.assignments],
         plan.cuts,
         scenario.source,
         scenario.sink,
     )
-    return {"graph": draw_graph(graph, placed, devices), "request": draw_request(plan, devices)}
+    return graph_drawing(graph, placed, _devices(scenario))
+
+
+def _devices(scenario: Scenario) -> list[str]:
+    return [device.name for device in scenario.devices]
 
 
 def _in_words(plan: Plan) -> str:
@@ -173,7 +199,7 @@ def _in_words(plan: Plan) -> str:
     )
 
 
-def _cost_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
+def _cost_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> Iterator[Cells]:
     yield "latency of one request", formatted("ms", "predicted", "latency_s"), ""
     yield "of it on links", formatted("ms", "predicted", "transfer_s"), ""
     for what, key in (
@@ -194,7 +220,7 @@ def _cost_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
         )
     yield "largest absolute error", "", formatted("significant4", "measured", "max_abs_error")
     if plan.measured is not None:
-        yield from _answer_rows(plan.measured, formatted)
+        yield from _answer_rows(plan.measured, scenario, formatted)
     if plan.predicted is not None and plan.predicted.energy_j is not None:
         yield "energy of one request", formatted("mJ", "predicted", "energy_j"), ""
     if plan.predicted is not None and plan.predicted.money:
@@ -207,15 +233,45 @@ def _cost_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     yield "evaluation samples", "", formatted("count", "measured", "samples")
 
 
-def _answer_rows(measured: Measured, formatted: FormattedValues) -> Iterator[Cells]:
+def _answer_rows(measured: Measured, scenario: Scenario, formatted: FormattedValues) -> Iterator[Cells]:
     """Yield what became of the model's answers, as far as they can be judged."""
     if measured.top1_agreement is not None:
         yield "same top-1 answer as fp32", "", formatted("percent", "measured", "top1_agreement")
-    for key in ("accuracy", "metric"):
-        style = "percent" if key == "accuracy" else "significant4"
+    for key, style in _JUDGED.items():
         if getattr(measured, key) is not None:
-            yield key, "", formatted(style, "measured", key)
-            yield f"{key} of the fp32 model", "", formatted(style, "measured", f"{key}_fp32")
+            name = _measure_name(key, scenario)
+            yield name, "", formatted(style, "measured", key)
+            yield f"{name} of the fp32 model", "", formatted(style, "measured", f"{key}_fp32")
+
+
+def _answers_text(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> Markup:
+    """Return how good the answers are in the scenario's own measures, or else their plain error."""
+    if plan.measured is None:
+        return Markup("")
+    judged = [
+        Markup("{} {} (fp32 model {})").format(
+            _measure_name(key, scenario),
+            formatted(style, "measured", key),
+            formatted(style, "measured", f"{key}_fp32"),
+        )
+        for key, style in _JUDGED.items()
+        if getattr(plan.measured, key) is not None
+    ]
+    error = Markup("relative RMS error of the outputs {}").format(
+        formatted("noise", "measured", "noise_relative_rms")
+    )
+    return Markup("Measured on {} samples: {}.").format(
+        formatted("count", "measured", "samples"), join(judged or [error])
+    )
+
+
+def _measure_name(key: str, scenario: Scenario) -> str:
+    """Return what a measure is called: `detection:average_precision` is "average precision"."""
+    if key != "metric" or not scenario.metric:
+        return key
+    if not isinstance(scenario.metric, str):
+        return "COCO average precision"
+    return scenario.metric.rpartition(":")[2].replace("_", " ")
 
 
 def _stage_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
@@ -242,8 +298,8 @@ def _budget_rows(scenario: Scenario, plan: Plan, formatted: FormattedValues) -> 
             both = formatted(style, "measured", f"{name}_fp32"), formatted(style, "measured", name)
             yield key, f"{limit:g}", Markup("{} to {}").format(*both)
         elif key in _BUDGETS:
-            style, path = _BUDGETS[key]
-            yield key, f"{limit:g}", formatted(style, *path)
+            unit, style, path = _BUDGETS[key]
+            yield key, f"{limit:g}{unit}", formatted(style, *path)
         else:
             yield key, f"{limit}", ""
 
@@ -264,8 +320,9 @@ def _budgets_of(
 
 def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     yield "the program says", formatted("text", "status")
-    yield f"objective: {plan.objective.name}", formatted("significant4", "objective", "value")
-    yield "lower bound of the objective", formatted("significant4", "objective", "bound")
+    style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")
+    yield f"objective: {plan.objective.name}", formatted(style, "objective", "value")
+    yield "lower bound of the objective", formatted(style, "objective", "bound")
     yield "gap between them", formatted("percent", "objective", "gap")
     yield "solver", join([formatted("text", "solver", "name"), formatted("s", "solver", "runtime_s")])
     if plan.converted_from is not None:

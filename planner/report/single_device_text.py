@@ -3,6 +3,7 @@
 from planner.plan.plan_record import Plan, SingleDevice
 
 _ALIKE = 1.005  # a ratio that would be shown as 1.0 times
+_HARDLY, _MANY = 1.095, 9.95
 _BETTER = {"latency": "faster", "makespan": "faster", "period": "more requests per second"}
 
 
@@ -24,4 +25,17 @@ def against_single_device(plan: Plan) -> str:
     if ratio < _ALIKE:
         return f"no better than {whole}"
     than = _BETTER.get(plan.objective.name)
-    return f"{ratio:.2g} times {than} than {whole}" if than else f"{1 / ratio:.0%} of {whole}"
+    return f"{_times(ratio)} times {than} than {whole}" if than else f"{1 / ratio:.0%} of {whole}"
+
+
+def _times(ratio: float) -> str:
+    """Return a ratio in the digits that tell it from 1, and never with an exponent.
+
+    Examples
+    --------
+    >>> _times(1.038), _times(1.66), _times(214.3)
+    ('1.04', '1.7', '214')
+    """
+    if ratio < _HARDLY:
+        return f"{ratio:.2f}"
+    return f"{ratio:.2g}" if ratio < _MANY else f"{ratio:.0f}"

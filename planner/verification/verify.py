@@ -1,5 +1,6 @@
 """Runs the stages in a chain, and compares them with the fp32 model and the whole mixed model."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -40,26 +41,40 @@ def verify(
     errors = measure_errors(target, data, runtime, metric, progress)
     few = data.spread(_CHAIN_SAMPLES).samples
     check = check_chain(target, list(few), runtime)
-    whole, chain = latency_ratios(target, data.samples[0], runtime)
+    ratios = latency_ratios(target, data.samples[0], runtime)
     return Measured(
         **msgspec.structs.asdict(errors),
-        latency_ratio_to_fp32=whole,
-        chain_ratio_to_fp32=chain,
+        latency_ratio_to_fp32=ratios.whole,
+        chain_ratio_to_fp32=ratios.chain,
+        stage_ratios_to_fp32=ratios.stages,
         chain=check,
     )
 
 
-def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> tuple[float, float]:
-    """Return seconds over the fp32 model's, timed in turn: of the whole mixed model, and of all stages."""
-    ratios = []
+@dataclass(frozen=True, slots=True)
+class LatencyRatios:
+    """Seconds over the fp32 model's, timed in turn: of the whole mixed model, of all stages, and of each."""
+
+    whole: float
+    chain: float
+    stages: tuple[float, ...]
+
+
+def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:
+    """Return medians over several sessions of each model."""
+    wholes: list[list[float]] = []
+    chains: list[list[float]] = []
     for _ in range(_TIMED_SESSIONS):
-        pair = []
-        for models in ([target.mixed], target.stages):  # large models are in memory once
+        # Large models are in memory once.
+        for models, rows in (([target.mixed], wholes), (target.stages, chains)):
             source = open_session(target.source, runtime)
             sessions = [open_session(model, runtime) for model in models]
             rounds = rounds_for(partial(source.run, None, dict(feeds)), 0)
-            pair.append(sum(time_stages(source, sessions, feeds, rounds)))
+            rows.append(time_stages(source, sessions, feeds, rounds))
             del source, sessions
-        ratios.append(pair)
-    whole, chain = np.median(np.asarray(ratios), axis=0)
-    return float(whole), float(chain)
+    stages = np.asarray(chains)
+    return LatencyRatios(
+        float(np.median(np.asarray(wholes))),
+        float(np.median(stages.sum(axis=1))),
+        tuple(np.median(stages, axis=0).tolist()),
+    )

@@ -69,6 +69,8 @@ def test_the_folder_holds_the_contract(delivered):
         "profile.json",
         "report.html",
         "figures",
+        "trace.json",
+        "model_explorer",
     }
     manifest = read_manifest(delivered)
     assert [s.file for s in manifest.stages] == sorted(
@@ -95,6 +97,7 @@ def test_the_plan_says_what_the_contract_asks_for(delivered):
         "latency_ratio_to_fp32",
         "chain_ratio_to_fp32",
         "compute_s",
+        "fp32_s",
         "transfer_s",
         "makespan_s",
         "throughput_per_s",

@@ -1,35 +1,10 @@
-"""Requests as a trace in the Trace Event Format, which Chrome (chrome://tracing) and Perfetto show."""
+"""Requests as a trace: stages on devices and tensors on links, measured and predicted."""
 
-from collections.abc import Iterator, Mapping, Sequence
-
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from planner.hosts.requests.request_times import RequestTimes, Span, SpanKind
-from planner.json_record import Record
 from planner.plan.plan_record import Cut
-
-_MICRO = 1e6
-_MEASURED, _PREDICTED = 1, 2  # process numbers
-_PROCESSES = {_MEASURED: "measured", _PREDICTED: "predicted"}
-
-
-class TraceEvent(Record, frozen=True, kw_only=True):
-    """A span or a name, under the format's own keys; times in microseconds."""
-
-    name: str
-    ph: str
-    pid: int
-    tid: int
-    ts: float = 0.0
-    dur: float = 0.0
-    args: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class Trace(Record, frozen=True, kw_only=True):
-    """The whole file."""
-
-    traceEvents: tuple[TraceEvent, ...]  # noqa: N815 (the format's key)
-    displayTimeUnit: str = "ms"  # noqa: N815
+from planner.report.trace_events import MEASURED, PREDICTED, Trace, TraceLanes
 
 
 def request_trace(
@@ -48,46 +23,22 @@ def request_trace(
         Device -> predicted seconds of its stages.
     """
     begin_s = min((span.begin_s for times in requests for span in times.spans), default=0.0)
-    lanes: dict[str, int] = {}
-    events = [
-        event
-        for number, times in enumerate(requests)
-        for event in _of_request(number, times, begin_s, lanes, _predicted(times, cuts, compute_s))
-    ]
-    return Trace(traceEvents=(*_names(lanes), *events))
+    lanes = TraceLanes()
+    for number, times in enumerate(requests):
+        _add_request(lanes, number, times, begin_s, _predicted(times, cuts, compute_s))
+    return lanes.trace()
 
 
-def _of_request(
-    number: int,
-    times: RequestTimes,
-    begin_s: float,
-    lanes: dict[str, int],
-    predicted_s: Mapping[Span, float],
-) -> Iterator[TraceEvent]:
-    """Yield a request's spans; lanes get numbers as they are met."""
+def _add_request(
+    lanes: TraceLanes, number: int, times: RequestTimes, begin_s: float, predicted_s: Mapping[Span, float]
+) -> None:
     for span in times.spans:
         is_stage = span.kind is SpanKind.STAGE
         name = f"stage {span.subject}" if is_stage else span.subject
-        lane = lanes.setdefault(span.device if is_stage else f"{span.device} > {span.other}", len(lanes))
-        for process, seconds in ((_MEASURED, span.seconds), (_PREDICTED, predicted_s.get(span))):
+        lane = span.device if is_stage else f"{span.device} > {span.other}"
+        for process, seconds in ((MEASURED, span.seconds), (PREDICTED, predicted_s.get(span))):
             if seconds is not None:
-                yield TraceEvent(
-                    name=name,
-                    ph="X",
-                    pid=process,
-                    tid=lane,
-                    ts=(span.begin_s - begin_s) * _MICRO,
-                    dur=max(seconds, 0.0) * _MICRO,
-                    args={"request": str(number)},
-                )
-
-
-def _names(lanes: Mapping[str, int]) -> Iterator[TraceEvent]:
-    """Yield what the two groups of lanes and the lanes are called."""
-    for process, name in _PROCESSES.items():
-        yield TraceEvent(name="process_name", ph="M", pid=process, tid=0, args={"name": name})
-        for lane, number in lanes.items():
-            yield TraceEvent(name="thread_name", ph="M", pid=process, tid=number, args={"name": lane})
+                lanes.add(process, lane, name, span.begin_s - begin_s, seconds, {"request": str(number)})
 
 
 def _predicted(times: RequestTimes, cuts: Sequence[Cut], compute_s: Mapping[str, float]) -> dict[Span, float]:

@@ -89,6 +89,17 @@ def test_breakpoints_are_those_of_a_dense_sweep(small, links):
         assert plan.fixed_s + plan.link_s / bandwidth == pytest.approx(best, rel=3e-6)
 
 
+def test_plans_are_numbered_in_the_order_of_bandwidth(small):
+    record = compare(small, Sweep(parse_bandwidths("0.01..1000", (), small.scenario))).record
+    met = list(dict.fromkeys(piece.plan for piece in record.pieces))
+    assert len(met) > 1
+    assert met == list(range(len(met)))
+    assert [plan.number for plan in record.plans] == list(range(len(record.plans)))
+    for piece in record.pieces:
+        best = min(plan.latency_s(piece.high) for plan in record.plans)
+        assert record.plans[piece.plan].latency_s(piece.high) == pytest.approx(best)
+
+
 def test_no_row_is_worse_than_any_simpler_way(small):
     found = compare(small, sweep_of(small, "0.1,10")).record
     assert [row.bandwidth for row in found.rows] == [0.1, 10]

@@ -119,3 +119,20 @@ def cut(tensor: str, size: int) -> Cut:
 )  # fmt: skip
 def test_a_plan_is_called_by_its_devices_cuts_and_precisions(devices, precisions, cuts, text):
     assert summary_text(Configuration(tuple(devices), precisions), cuts) == text
+
+
+def test_plans_get_the_numbers_of_an_order_with_all_that_belongs_to_them(basis):
+    points = points_of(basis)
+    problem = points.problem(1.0, {})
+    registry = PlanRegistry(points)
+    made = list(dict.fromkeys(choices(problem, 8)))
+    before = [registry.register(problem, choice, points.scenario(1.0, {})) for choice in made]
+    rows = [(registry.choices[n], registry.chosen[n], registry.summed_noise(n)) for n in range(len(made))]
+    numbers = registry.renumber([3, 1, 3])
+    assert [numbers[n] for n in (3, 1, 0, 2)] == [0, 1, 2, 3]
+    for old, line in enumerate(before):
+        new = numbers[old]
+        assert registry.lines[new].number == new
+        assert registry.lines[new].summary == line.summary
+        assert (registry.choices[new], registry.chosen[new], registry.summed_noise(new)) == rows[old]
+        assert registry.register(problem, made[old], points.scenario(1.0, {})).number == new

@@ -52,8 +52,10 @@ def test_a_folder_holds_the_plan_its_models_and_its_report(known, written):
     stages = {f"stages/{n:02d}-{stage.device}.onnx" for n, stage in enumerate(built.stages)}
     figures = {f"figures/{name}.{kind}" for name in ("graph", "request") for kind in ("svg", "png")}
     found = {str(path.relative_to(written)) for path in written.rglob("*") if path.is_file()}
-    records = {"plan.json", "manifest.json", "graph.json"}
-    assert found == {*records, "model.onnx", "report.html", *stages, *figures}
+    records = {"plan.json", "manifest.json", "graph.json", "trace.json"}
+    quantities = ("device", "precision", "milliseconds", "noise")
+    node_data = {f"model_explorer/{name}.json" for name in quantities}
+    assert found == {*records, "model.onnx", "report.html", *stages, *figures, *node_data}
 
 
 def test_the_graph_beside_a_plan_is_the_models(known, folder):

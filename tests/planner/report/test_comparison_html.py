@@ -69,9 +69,16 @@ def test_figures_are_drawn_of_what_there_is():
     assert names(front=empty) == ["latency", "shares"]
 
 
+def test_each_baseline_is_explained_in_a_sentence(residual):
+    page = page_of(residual, made_comparison())
+    terms = [html.unescape(term) for term in re.findall(r"<dt>(.*?)</dt>", page)]
+    assert sorted(terms) == ["all on camera", "minimum fp32 cut", "one device", "quantize, then split"]
+    assert all(sentence.endswith(".") for sentence in re.findall(r"<dd>(.*?)</dd>", page))
+
+
 def test_each_plan_has_its_graph(residual):
     page = page_of(residual, made_comparison())
-    assert re.findall(r'aria-label="cut behind unit (\d)"', page) == ["0", "1"]
+    assert re.findall(r'<svg[^>]* aria-label="cut behind unit (\d)"', page) == ["0", "1"]
     assert "do not fit" not in page
 
 

@@ -1,5 +1,5 @@
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import msgspec
 import pytest
@@ -47,7 +47,7 @@ def test_a_dot_marks_where_the_best_plan_changes():
     ]
     assert [float(line.get_xdata()[0]) for line in dots] == [0.8]
     assert float(dots[0].get_ydata()[0]) == pytest.approx(made_summary(1).latency_s(0.8) * 1e3)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["0.8"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.8 Mbit/s"]
 
 
 @given(st.lists(st.floats(0.1, 1000), max_size=20))
@@ -66,6 +66,32 @@ def test_a_baseline_is_drawn_where_it_found_a_plan():
     assert lines["minimum fp32 cut"] == [(0.4, pytest.approx(51.1)), (8.0, pytest.approx(31.1))]
     assert lines["quantize, then split"] == [(8.0, pytest.approx(27.3))]
     assert "split, then quantize" not in lines
+
+
+def test_baselines_on_the_same_line_are_told_apart_and_say_so():
+    rows = tuple(
+        replaced(row, baselines={"one device": 0.05, "single fp32 cut": 0.0501, "quantize, then split": 0.06})
+        for row in made_comparison().rows
+    )
+    axes = draw_latency(made_comparison(rows=rows)).axes[0]
+    drawn = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+    assert {"one device", "single fp32 cut (as one device)", "quantize, then split"} <= set(drawn)
+    assert drawn["one device"].get_linewidth() > drawn["single fp32 cut (as one device)"].get_linewidth() + 1
+
+
+@pytest.mark.parametrize(("low_s", "high_s"), [(0.0021, 0.0034), (0.0007, 0.4), (1.2, 9e3)])
+def test_a_scale_has_plain_numbers_and_no_gap(low_s, high_s):
+    first, second, _ = made_comparison().rows
+    rows = (replaced(first, objective=high_s), replaced(second, objective=low_s))
+    figure = draw_latency(made_comparison(rows=rows, pieces=()))
+    figure.draw_without_rendering()
+    axis = figure.axes[0].yaxis
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
+    labels = [label.get_text() for label in axis.get_majorticklabels()]
+    assert len(ticks) >= 1
+    assert all(upper / lower <= 10.01 for lower, upper in pairwise([low, *ticks, high]))
+    assert not any("e" in label or "$" in label for label in labels)
 
 
 def test_without_ranges_the_rows_that_have_a_plan_are_joined():
@@ -143,7 +169,7 @@ def test_the_bar_of_a_request_is_as_long_as_what_computes_and_moves():
     assert [width for _, width in parts] == pytest.approx(widths)
     assert [start for start, _ in parts] == pytest.approx([0, widths[0], widths[0] + widths[1]])
     assert [bars.get_label() for bars in axes.containers] == [
-        "camera: 9.19 ms", "server: 3.16 ms", "on links: 201.10 ms",
+        "camera: 9.19 ms", "server: 3.16 ms", "on links: 201 ms",
     ]  # fmt: skip
 
 

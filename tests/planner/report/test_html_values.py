@@ -18,6 +18,9 @@ TOLD = FormattedValues(RECORD)
     ("kind", "path", "shown"),
     [
         ("ms", ("a", "b", 0), "12.35 ms"),
+        ("ms", ("tiny",), "0.1 µs"),
+        ("ms", ("a", "b", 1), "1234567.000 s"),
+        ("rate", ("share",), "0.9877 /s"),
         ("s", ("a", "b", 0), "0.01 s"),
         ("mJ", ("a", "b", 0), "12.3 mJ"),
         ("ratio", ("share",), "0.988"),

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from made_records import MEASURED, PREDICTED, SCENARIO, made_plan
 
+from planner.formatting import size_text
 from planner.report.plan_html import plan_figures, plan_page
 
 BUDGETS = {
@@ -62,11 +63,11 @@ def test_every_budget_of_the_scenario_stands_beside_what_the_plan_has(residual):
         ["metric_drop", "0.02", "0.3822 to 0.3711"],
         ["accuracy_drop", "0.03", "83.45% to 81.23%"],
         ["memory of camera", "2 MiB", "1.44 MiB"],
-        ["latency_ms", "250", "213.45 ms"],
+        ["latency_ms", "250 ms", "213.45 ms"],
         ["energy of camera", "0.05 J", "43.2 mJ"],
-        ["total_energy_j", "0.07", "57.7 mJ"],
-        ["makespan_ms", "240", "209.80 ms"],
-        ["throughput_per_s", "3", "4.972"],
+        ["total_energy_j", "0.07 J", "57.7 mJ"],
+        ["makespan_ms", "240 ms", "209.80 ms"],
+        ["throughput_per_s", "3 /s", "4.972 /s"],
         ["traffic of camera-server", "222 KiB", "196.0 KiB"],
         ["traffic of server-camera", "5 KiB", "0"],
         ["money_per_request", "0.01", "0.00345"],
@@ -86,7 +87,7 @@ def test_each_unit_has_a_row_with_its_operators_place_and_costs(residual):
     ]
     assert [row[5] for row in rows] == [f"{1.1 + 0.1 * n:.2f} ms" for n in range(5)]
     outputs = [sum(graph.tensors[name].size_bytes for name in unit.outputs) for unit in graph.units]
-    assert [int(row[8].split()[0]) for row in rows] == outputs
+    assert [row[8] for row in rows] == [size_text(count) for count in outputs]
 
 
 def test_stages_count_the_units_of_their_device(residual):
@@ -122,6 +123,29 @@ def test_what_the_script_knows_of_the_units_is_the_plan(residual):
 def test_what_a_plan_has_not_leaves_no_empty_place(residual, changes, gone):
     assert gone in page_of(residual, budget={})
     assert gone not in page_of(residual, budget={}, **changes)
+
+
+def lead_of(page: str) -> str:
+    lead = re.search(r'<p class="lead">(.*?)</p>', page, re.DOTALL)[1]
+    return html.unescape(re.sub(r"<[^>]*>", "", lead))
+
+
+def test_the_first_sentences_judge_the_answers_in_the_scenarios_own_measures(residual):
+    text = lead_of(page_of(residual))
+    assert (
+        "Measured on 413 samples: accuracy 81.23% (fp32 model 83.45%), y 0.3711 (fp32 model 0.3822)." in text
+    )
+    rows = rows_of(page_of(residual), "Costs and errors")
+    assert ["y", "", "0.3711"] in rows
+    assert ["y of the fp32 model", "", "0.3822"] in rows
+
+
+def test_outputs_without_a_measure_are_judged_by_their_plain_error(residual):
+    plain = msgspec.structs.replace(
+        MEASURED, accuracy=None, accuracy_fp32=None, metric=None, metric_fp32=None, top1_agreement=None
+    )
+    page = page_of(residual, budget={}, measured=plain)
+    assert "Measured on 413 samples: relative RMS error of the outputs 0.0456." in lead_of(page)
 
 
 def test_stages_that_differ_from_the_whole_model_are_told_in_capitals(residual):
