@@ -269,7 +269,7 @@ def _measure_name(key: str, scenario: Scenario) -> str:
     """Return what a measure is called: `detection:average_precision` is "average precision"."""
     if key != "metric" or not scenario.metric:
         return key
-    if not isinstance(scenario.metric, str):
+    if not isinstance(scenario.metric, str) or scenario.coco_ap is not None:
         return "COCO average precision"
     return scenario.metric.rpartition(":")[2].replace("_", " ")
 

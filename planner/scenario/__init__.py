@@ -10,6 +10,7 @@ fleet_faults: what is wrong between the keys of a fleet
 fleet_schema: `fleet`: classes of a device, and their bandwidths
 link_schema: `links`
 loader: YAML or a mapping, and changes -> Scenario
+metric_schema: `metric`
 missing_files: files and modules that a scenario names and that are not there
 model_paths: what a scenario calls its model, and the paths in it made absolute
 models_schema: the keys of a scenario of several models
