@@ -162,10 +162,13 @@ class _Search:
         """
         if PERIOD not in self._problem.quantities:
             return 0.0
-        in_passes = best_passes(self._problem, _PASSES_SHARE * self._options.time_limit_s, self._clock)
-        if in_passes is not None:
-            self._best.offer(in_passes)
         sets = finished_sets(self._problem)
+        is_revisited = any(device.visit_of is not None for device in self._problem.devices)
+        if is_revisited or not sets.are_all:
+            passes_s = _PASSES_SHARE * self._options.time_limit_s
+            in_passes = best_passes(self._problem, passes_s, self._clock)
+            if in_passes is not None:
+                self._best.offer(in_passes)
         if not sets.are_all:
             self._best.construct_first()
         if self._best.choice is not None and not sets.are_all:
