@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from awake_processors import awake_processors
 from host_scenarios import CABLE_MBIT_PER_S, HOSTS, HostScenario
 from rich.console import Console
 from rich.table import Table
@@ -42,7 +43,7 @@ def main() -> None:
     table = Table(title=f"{options.model}, {options.rate:g} Mbit/s")
     for heading in ("what", "seen", "bar"):
         table.add_column(heading)
-    with tempfile.TemporaryDirectory() as name, shaped_hosts(HOSTS) as hosts:
+    with tempfile.TemporaryDirectory() as name, shaped_hosts(HOSTS) as hosts, awake_processors():
         folder, scenario = Path(name), HostScenario(options.model, Path(name))
         hosts.shape(options.rate, CABLE_MBIT_PER_S)
         links = hosts.seen_links(scenario.write(), folder / "links")

@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
+from awake_processors import awake_processors
 from host_scenarios import CABLE_MBIT_PER_S, HOSTS, HostScenario
 from namespaces import command_in
 from rich.console import Console
@@ -47,7 +48,7 @@ def main() -> None:
     table = Table(title=f"{options.model}: {', '.join(map(str, _TRACE_MBIT_PER_S))} Mbit/s")
     for heading in ("plan", "requests", "lost", "mean ms", "p90 ms", "by plan"):
         table.add_column(heading)
-    with tempfile.TemporaryDirectory() as name, shaped_hosts(HOSTS) as hosts:
+    with tempfile.TemporaryDirectory() as name, shaped_hosts(HOSTS) as hosts, awake_processors():
         folder, scenario = Path(name), HostScenario(options.model, Path(name))
         hosts.shape(1.0, CABLE_MBIT_PER_S)
         done = run(
