@@ -41,15 +41,21 @@ def with_visits(problem: PlacementProblem, visits: Sequence[int]) -> PlacementPr
             )
             for vertex in problem.vertices
         ),
-        flows=tuple(_revisited(flow, physical) for flow in problem.flows),
+        flows=tuple(over_devices(flow, physical) for flow in problem.flows),
     )
 
 
-def _revisited(flow: Flow, physical: Sequence[int]) -> Flow:
-    """Return a tensor's costs over visits, given the device of each."""
+def over_devices(flow: Flow, devices: Sequence[int]) -> Flow:
+    """Return a tensor's costs over other devices.
+
+    Parameters
+    ----------
+    devices
+        Device -> that of the tensor whose costs it has, such as the device of which it is a visit.
+    """
 
     def row(values: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(values[device] for device in physical) if values else ()
+        return tuple(values[device] for device in devices) if values else ()
 
     def table(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
         return tuple(map(row, rows))
@@ -57,7 +63,7 @@ def _revisited(flow: Flow, physical: Sequence[int]) -> Flow:
     forms = tuple(
         replace(
             form,
-            routes=tuple(tuple(form.routes[a][b] for b in physical) for a in physical),
+            routes=tuple(tuple(form.routes[a][b] for b in devices) for a in devices),
             encode_s=row(form.encode_s),
             decode_s=row(form.decode_s),
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import networkx as nx
 
+from planner.problem.device_visits import over_devices
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric
 from planner.problem.tensors import Flow
@@ -79,7 +80,7 @@ class _Passes:
         problem = self.problem
         devices = tuple(device for device in problem.devices if device.visit_of is None)
         # Further visits come behind all devices.
-        flows = (_without_visits(flow, len(devices)) for flow in problem.flows)
+        flows = (over_devices(flow, range(len(devices))) for flow in problem.flows)
         return PlacementProblem(
             devices,
             tuple(self._vertex(group) for group in self.groups),
@@ -123,8 +124,8 @@ class _Passes:
         for d in range(len(self.problem.devices)):
             visits[self.problem.physical_device(d)].append(d)
         options = [0] * len(self.problem.vertices)
-        for group, taken, vertex in zip(self.groups, choice.options, self.folded().vertices, strict=True):
-            option = vertex.options[taken]
+        for group, taken in zip(self.groups, choice.options, strict=True):
+            option = self._vertex(group).options[taken]
             for v in group:
                 own = self.problem.vertices[v]
                 here = visits[option.device]
@@ -153,29 +154,4 @@ def _sum(options: Sequence[Option]) -> Option:
         joules=sum(option.joules for option in options),
         weight_bytes=sum(option.weight_bytes for option in options),
         activation_bytes=max(option.activation_bytes for option in options),
-    )
-
-
-def _without_visits(flow: Flow, devices: int) -> Flow:
-    """Return a tensor's costs over the first devices only."""
-
-    def table(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-        return tuple(row[:devices] for row in rows)
-
-    forms = tuple(
-        replace(
-            form,
-            routes=tuple(row[:devices] for row in form.routes[:devices]),
-            encode_s=form.encode_s[:devices],
-            decode_s=form.decode_s[:devices],
-        )
-        for form in flow.forms
-    )
-    return replace(
-        flow,
-        forms=forms,
-        quantize_s=table(flow.quantize_s),
-        dequantize_s=table(flow.dequantize_s),
-        leave_s=table(flow.leave_s),
-        enter_s=table(flow.enter_s),
     )
