@@ -3,6 +3,7 @@
 calibrated_model: the model that is measured, and the ranges of its tensors, calibrated once
 clip_samples: samples that are WAV clips in a folder, with their labels
 dataset: samples and labels of a scenario, checked against the model's inputs
+file_samples: samples that are files of a folder, each read when it is asked for
 image_preprocessing: from the pixels of an image to a model's input
 image_samples: samples that are images in a folder, with their labels
 inspect_source: what a model is made of, whatever it comes from
@@ -15,5 +16,6 @@ reader_samples: samples that the user's own code reads
 refused_units: the units of a scenario's model that come out wrong once they are quantized
 starter_samples: ways to make up a model's inputs, tried until it runs and answers with numbers
 starter_scenario: a first scenario for a model, and code that makes up samples for it
+subset: which samples are taken: all, or those that the scenario names
 wav_file: the samples of a WAV file
 """

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import DataError
-from planner.inputs.dataset import Dataset, Input, Samples, fit
-from planner.inputs.image_samples import require_files, subset
+from planner.inputs.dataset import Dataset, Input, fit
+from planner.inputs.file_samples import dataset_of_files
 from planner.inputs.labels.folder_files import FileKind
 from planner.inputs.labels.labelled_files import labelled_files
 from planner.inputs.wav_file import read_wav
 from planner.scenario.data_schema import AudioSpec, SampleSpec
 from planner.user_objects import calling, import_object
-from profiling.arrays import Array, Feeds
+from profiling.arrays import Array
 
 CLIPS = FileKind("clips", "clips", frozenset({".wav", ".wave"}))
 Features = Callable[[Array, int], object]
@@ -32,15 +32,7 @@ def clip_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Datas
     preparation = _Preparation(audio, features, inputs[0], where)
     files = labelled_files(spec, folder, CLIPS, where)
 
-    def read(index: int) -> Feeds:
-        return {inputs[0].name: preparation.read(folder / files.names[index])}
-
-    picked = subset(spec.subset, len(files.names), files.rows, where)
-    require_files([folder / files.names[index] for index in picked], f"{where}.clips")
-    if picked:
-        read(picked[0])
-    labels = None if files.labels is None else files.labels[picked]
-    return Dataset(Samples(picked, read), labels, files.class_names)
+    return dataset_of_files(spec, folder, files, inputs[0].name, preparation.read, where)
 
 
 class _Preparation:

@@ -8,8 +8,9 @@ import numpy as np
 
 from planner.errors import DataError
 from planner.inputs.dataset import Dataset, Input, Samples, class_indices
-from planner.inputs.image_samples import fit_image, subset
+from planner.inputs.image_samples import fit_image
 from planner.inputs.npz_archive import Archive, ArchiveError
+from planner.inputs.subset import subset
 from planner.scenario.data_schema import SampleSpec
 from profiling.arrays import Array, Feeds
 from profiling.input_files import open_input

@@ -9,7 +9,7 @@ import numpy as np
 
 from planner.errors import DataError
 from planner.inputs.dataset import Dataset, Input, Samples, class_indices, fit
-from planner.inputs.image_samples import subset
+from planner.inputs.subset import subset
 from planner.scenario.data_schema import SampleSpec
 from planner.user_objects import calling, import_object
 from profiling.arrays import Array, Feeds

@@ -4,7 +4,8 @@ from PIL import Image
 
 from planner.errors import DataError
 from planner.inputs.dataset import Input
-from planner.inputs.image_samples import image_samples, read_fitted_image, subset
+from planner.inputs.image_samples import image_samples, read_fitted_image
+from planner.inputs.subset import subset
 from planner.scenario.data_schema import ImageSpec, SampleSpec, SubsetSpec
 
 X = Input("x", "float32", (1, 3, 2, 2))
