@@ -44,6 +44,7 @@ _PASSES_SHARE = 0.1  # of the time limit, for the best plan of one stage per dev
 _PIPELINE_SHARE = 0.2  # of the time limit, for the best plan of one stage per device
 _SEQUENCE_SHARE = 0.45  # of the time limit, for the plan of least latency where a makespan is minimised
 _SEQUENCE_GAP = 2e-3  # at which that may end
+_OVERLAP_SHARE = 0.08  # of the time that is left then, for a plan near it whose stages overlap more
 _BRANCH_SHARE = 0.85  # of the time limit, for the relaxation where a plan is known
 _FEW = 120  # options that a better plan may have: one program over them is sooner solved than branched on
 _FEW_SHARE = 0.05  # of the time that is left, for that
@@ -143,6 +144,7 @@ class _Search:
             for choice in filled_devices(self._problem):
                 self._best.offer(choice)
             self._start_in_sequence()
+            self._best.improve(_OVERLAP_SHARE)
         if not self._best.is_affordable(_TABLES_RATIO):
             self._best.improve()
             return self._result(bound_of_loads)

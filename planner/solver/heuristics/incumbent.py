@@ -142,8 +142,8 @@ class Incumbent:
             log.info("constructed: %.9g in %.2f s", self.objective, time.perf_counter() - began)
         return choice
 
-    def improve(self) -> None:
-        """Look for a better plan with what is left of the time, where it is too short to prove anything."""
+    def improve(self, share: float = 1.0) -> None:
+        """Look for a better plan for a share of the time that is left: all of it if nothing follows."""
         if self.choice is not None:
-            deadline = self._clock() + self.left_s
+            deadline = self._clock() + share * self.left_s
             self.offer(improve(self._problem, self.choice, deadline, self._clock))

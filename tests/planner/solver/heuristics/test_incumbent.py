@@ -53,3 +53,20 @@ def test_a_plan_at_hand_leaves_no_time_for_what_takes_longer_than_is_left():
     assert is_feasible(problem, evaluate(problem, best.choice))
     assert best.is_affordable(1.0)
     assert not best.is_affordable(1e12)
+
+
+def test_a_share_of_the_time_is_spent_on_a_better_plan_and_the_rest_is_left():
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1.0  # each look at it takes a second
+        return now[0]
+
+    problem = small_problem()
+    best = incumbent(problem, limit_s=100.0, clock=clock)
+    best.construct()
+    now[0] = 20.0
+    best.improve(0.5)
+    assert 30 < best.left_s < 45
+    best.improve()
+    assert best.left_s < 5
