@@ -5,8 +5,11 @@ from planner.comparison.request_rates import RateComparison
 from planner.output.comparison_folder import RunnableFleet, RunnableSet
 from planner.plan.graph_record import UnitGraph
 from planner.plan.manifest import Manifest
+from planner.plan.measured_costs import MeasuredCosts
 from planner.plan.models_record import ModelsPlan
+from planner.plan.plan_diff import PlanDiff
 from planner.plan.plan_record import Plan
+from planner.plan.requests_record import RequestsRecord
 from planner.problem_io.solution import Answer
 from profiling.inspection import Inspection
 from profiling.records.profile import Profile
@@ -23,6 +26,9 @@ RECORDS = {
     "plans.json": RunnableSet,
     "fleet.json": RunnableFleet,
     "plan inspect --json": Inspection,
-    "plan diff --json": ProfileDiff,
+    "plan diff --json": PlanDiff,
+    "plan profile --diff --json": ProfileDiff,
+    "plan request --json": RequestsRecord,
+    "measured.json": MeasuredCosts,
     "plan solve --json": Answer,
 }
