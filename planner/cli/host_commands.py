@@ -1,6 +1,7 @@
 """What the commands do with several hosts: deploy a plan, send requests, look who is there."""
 
 import logging
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,9 +14,12 @@ from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, OK
 from planner.cli.process.interrupts import INTERRUPT
 from planner.cli.process.terminal import print_text, terminal
 from planner.cli.process.terminal_progress import terminal_progress
-from planner.errors import HostError, UsageError
+from planner.errors import HostError, PlannerError, UsageError
+from planner.hosts.zenoh_config import CLIENT
 from planner.json_record import to_json
+from planner.plan.manifest import SCENARIO
 from planner.report.tables.table_style import line
+from planner.scenario.loader import load_ready_scenario
 from profiling.printable_text import shown
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from planner.hosts.deployment_record import Deployment
     from planner.hosts.requests.measure_requests import Ended
     from planner.hosts.requests.request_client import RequestClient
     from planner.hosts.requests.request_times import RequestTimes
@@ -54,9 +59,22 @@ def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, 
         print_text(
             shown(f"{host.device}: copy {out / host.device}, then: python serve.py  (listens at {where})")
         )
-    request = f"plan request {out} --input samples.npz --output answers.npz"
-    print_text(shown(f"then: {request if record.plans else f'plan links {out} --out links.yaml'}"))
+    print_text(shown(f"then: {_first_command(out, record)}"))
     return OK
+
+
+def _first_command(folder: Path, record: "Deployment") -> str:
+    """Return what people do once hosts run, as they can paste it."""
+    deployed = shlex.quote(str(folder))
+    if not record.plans:
+        return f"plan links {deployed} --out links.yaml"
+    samples, what = folder / CLIENT / SCENARIO, "the plan's evaluation samples"
+    try:
+        load_ready_scenario(samples)
+    except PlannerError:  # the plan was made elsewhere, or its files have gone since
+        samples, what = Path("samples.npz"), "an array for each input"
+    command = f"plan request {deployed} --input {shlex.quote(str(samples))} --output answers.npz"
+    return f"{command}    # {what}"
 
 
 def deploy_on_ray(folder: Path, out: Path, options: Sequence[str]) -> int:
@@ -84,7 +102,6 @@ def send_requests(
 ) -> int:
     """Send samples through running hosts, write their answers, and say what they took."""
     from planner.hosts.requests.measure_requests import clock_offsets, requests_record
-    from planner.hosts.zenoh_config import CLIENT
     from planner.output.run_exported import check_target, refuse_same_file, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -142,6 +143,42 @@ def test_a_deployment_says_how_to_start_it(plan, call, tmp_path):
     code, _, err = call("deploy", plan, "--out", tmp_path / "out", "--host", "cellar=127.0.0.1")
     assert code == 2
     assert "--host cellar: the plan uses camera, gateway, server" in err
+
+
+def test_a_deployment_says_a_request_that_runs_as_typed(plan, call, tmp_path):
+    own = tmp_path / "own data"
+    own.mkdir()
+    shutil.copytree(plan, own / "plan")
+    for name in ("c.npz", "e.npz"):
+        np.savez(own / name, **{name: np.concatenate([feeds[name] for feeds in SAMPLES]) for name in "xw"})
+    (own / "m.onnx").write_bytes((plan / "model.onnx").read_bytes())
+    record = json.loads((own / "plan" / "plan.json").read_text())
+    record["scenario"]["model"] = str(own / "m.onnx")
+    for part, file in (("calibration", "c.npz"), ("evaluation", "e.npz")):
+        record["scenario"]["data"][part]["npz"] = str(own / file)
+    (own / "plan" / "plan.json").write_text(json.dumps(record))
+    target, answers = own / "deploy", tmp_path / "answers.npz"
+    with RunningHosts(own / "plan", target, DEVICES) as hosts:
+        hosts.start()
+        given = [f"--host={name}=127.0.0.1:{port}" for name, port in hosts.ports.items()]
+        code, out, _ = call("deploy", own / "plan", "--out", tmp_path / "same", *given)
+        assert code == 0
+        command = shlex.split(out.rpartition("then: ")[2], comments=True)
+        assert command[0] == "plan"
+        # The same deployment, whose hosts run.
+        words = [word.replace(str(tmp_path / "same"), str(target)) for word in command[1:]]
+        code, out, _ = call(*words[:-1], answers)
+    assert code == 0
+    assert "5 of 5 requests answered" in out
+    with np.load(answers) as written:
+        for number, expected in enumerate(hosted_answers(plan, SAMPLES)):
+            assert all(written[name][number].tobytes() == expected[name].tobytes() for name in OUTPUTS)
+
+
+def test_without_the_plans_own_samples_a_deployment_says_what_to_give(plan, call, tmp_path):
+    _, out, _ = call("deploy", plan, "--out", tmp_path / "o u t")
+    assert f"plan request '{tmp_path / 'o u t'}' --input samples.npz --output answers.npz" in out
+    assert "an array for each input" in out
 
 
 @pytest.mark.parametrize(
