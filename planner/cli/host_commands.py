@@ -43,13 +43,23 @@ _LOG = logging.getLogger(__name__)
 _EXTRA = "needs the extra: pip install 'splitquant[hosts]'"
 
 
-def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, insecure: bool) -> int:
+def deploy_plan(
+    folder: Path,
+    out: Path,
+    hosts: tuple[str, ...],
+    *,
+    keys: bool,
+    insecure: bool,
+    device_class: str | None,
+) -> int:
     """Write a folder for each host, and say how to start them."""
     from planner.hosts.deploy import deploy
     from planner.hosts.endpoints import parse_endpoints
     from planner.report.tables.requests_table import raw_input_lines
 
-    record = deploy(folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure)
+    record = deploy(
+        folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure, device_class=device_class
+    )
     if insecure and not keys:
         _LOG.warning("without keys, anybody who reaches a host can send it tensors and read what it sends")
     for text in raw_input_lines(record.raw_inputs):
@@ -82,6 +92,8 @@ def deploy_on_ray(folder: Path, out: Path, options: Sequence[str]) -> int:
     from planner.hosts.deploy_ray import deploy_ray, ray_resources
 
     if options:
+        if options[0] == "--class":
+            raise UsageError("--class: Ray serves one plan, and a class may have several: leave it out")
         raise UsageError(f"{options[0]}: the nodes of a Ray cluster find each other: leave it out")
     manifest = deploy_ray(folder, out)
     for device, resources in ray_resources(manifest).items():

@@ -53,6 +53,7 @@ def deploy(
     *,
     keys: bool = False,
     insecure: bool = False,
+    device_class: str | None = None,
 ) -> Deployment:
     """Write a folder for each host that a plan uses, replacing an older deployment.
 
@@ -67,6 +68,8 @@ def deploy(
         Make a private certificate authority, and keys for all hosts.
     insecure
         Let hosts listen beyond this machine without keys.
+    device_class
+        Of the fleet that a comparison holds plans for.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def deploy(
     # Folders have the devices' names; what may be replaced is listed with its hash.
     names = {path.name for path in target.iterdir()} if target.is_dir() else set()
     check_replaceable(target, f"--out {target}", "deployment", names, DEPLOYMENT)
-    writer = _Writer(read_plans(folder), given, keys=keys)
+    writer = _Writer(read_plans(folder, device_class), given, keys=keys)
     writer.check_openness(insecure=insecure)
     with atomic_directory(target, f"--out {target}") as fresh:
         writer.write(fresh)
