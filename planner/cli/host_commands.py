@@ -54,7 +54,7 @@ def deploy_plan(
 ) -> int:
     """Write a folder for each host, and say how to start them."""
     from planner.hosts.deploy import deploy
-    from planner.hosts.endpoints import parse_endpoints
+    from planner.hosts.endpoints import Endpoint, parse_endpoints
     from planner.report.tables.requests_table import raw_input_lines
 
     record = deploy(
@@ -65,7 +65,7 @@ def deploy_plan(
     for text in raw_input_lines(record.raw_inputs):
         _LOG.warning(text)
     for host in record.hosts:
-        where = f"{host.address}:{host.port}"
+        where = Endpoint(host.address, host.port).address
         print_text(
             shown(f"{host.device}: copy {out / host.device}, then: python serve.py  (listens at {where})")
         )

@@ -17,7 +17,7 @@ import networkx as nx
 
 from planner.errors import OutputError, UsageError
 from planner.hosts.deployment_record import DEPLOYMENT, DeployedHost, DeployedPlan, Deployment
-from planner.hosts.endpoints import Endpoint, with_defaults
+from planner.hosts.endpoints import Endpoint, check_encryptable, with_defaults
 from planner.hosts.host_files import HOST_CODE, README, HostTexts, write_code, write_readme, write_texts
 from planner.hosts.hosted_stages import (
     HASH_LETTERS,
@@ -130,7 +130,7 @@ class _Writer:
         return set(itertools.pairwise(path))
 
     def check_openness(self, *, insecure: bool) -> None:
-        """Refuse hosts that would take tensors from everybody.
+        """Refuse hosts that would take tensors from everybody, or whose keys could not be checked.
 
         Raises
         ------
@@ -138,6 +138,8 @@ class _Writer:
             Naming the first such host.
         """
         for name, endpoint in self.endpoints.items():
+            if self._keys:
+                check_encryptable(name, endpoint)
             if not (endpoint.is_loopback or self._keys or insecure):
                 raise UsageError(
                     f"--host {name}={endpoint.address}: anybody there could send it tensors; add --keys "

@@ -143,6 +143,13 @@ def test_a_deployment_says_how_to_start_it(plan, call, tmp_path):
     code, _, err = call("deploy", plan, "--out", tmp_path / "out", "--host", "cellar=127.0.0.1")
     assert code == 2
     assert "--host cellar: the plan uses camera, gateway, server" in err
+    for host, refused in (("[::1]:7600", True), ("board:7600", False)):
+        code, out, err = call(
+            "deploy", plan, "--out", tmp_path / "keys", "--keys", "--host", f"server={host}"
+        )
+        assert (code, "write a name" in err) == ((2, True) if refused else (0, False))
+    code, out, _ = call("deploy", plan, "--out", tmp_path / "out", "--host", "server=[::1]:7600")
+    assert (code, "(listens at [::1]:7600)" in out) == (0, True)
 
 
 def test_a_deployment_says_a_request_that_runs_as_typed(plan, call, tmp_path):
