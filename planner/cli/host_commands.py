@@ -40,6 +40,7 @@ _STATUS_DEADLINE_S, _WATCH_S = 5.0, 1.0
 _PATIENCE_S, _RETRY_S = 3.0, 0.2  # hosts look for each other once a second
 _MOST_PER_S, _LONGEST_S = 1e6, 3600.0
 _LOG = logging.getLogger(__name__)
+_UNSEEN = "it runs, and hosts before it do not reach it"
 _EXTRA = "needs the extra: pip install 'splitquant[hosts]'"
 
 
@@ -309,8 +310,9 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
                     time.sleep(_WATCH_S)
                     INTERRUPT.check()
                     live.update(hosts_table(_statuses(client)), refresh=True)
-    missing = [name for name, status in statuses if status is None]
-    return _failed(f"not there: {', '.join(missing)}; start serve.py on each") if missing else OK
+        missing = [name for name, status in statuses if status is None]
+        faults = [f"{name} is not there: {client.fault(name) or _UNSEEN}" for name in missing]
+    return _failed("; ".join(faults)) if faults else OK
 
 
 def _deviations_now(

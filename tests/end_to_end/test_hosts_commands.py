@@ -19,6 +19,8 @@ from hosted_plans import DEVICES, OUTPUTS, hosted_answers, hosted_plan, hosted_s
 from running_hosts import RunningHosts
 
 from planner.cli.commands import main
+from planner.hosts.deploy import deploy
+from planner.hosts.endpoints import Endpoint
 
 SAMPLES = hosted_samples(5)
 
@@ -241,10 +243,54 @@ def test_a_host_that_cannot_serve_says_why_in_a_line(running, tmp_path, change, 
     assert "Traceback" not in err
 
 
+def test_what_has_to_be_installed_is_told(running, tmp_path):
+    shutil.copytree(running.folder / "server", tmp_path / "server")
+    (tmp_path / "server" / "zenoh.py").write_text("raise ImportError(\"No module named 'zenoh'\")\n")
+    code, err = serve(tmp_path / "server")
+    assert code == 1
+    assert "No module named 'zenoh'; " in err
+    assert "-m pip install -r requirements.txt" in err
+    assert "Traceback" not in err
+
+
+def test_keys_of_two_runs_are_told_from_hosts_that_are_not_there(plan, call, tmp_path):
+    with RunningHosts(plan, tmp_path / "deploy", DEVICES, keys=True) as hosts:
+        hosts.start("camera", "gateway")
+        code, _, err = call("hosts", hosts.folder)
+        assert code == 1
+        assert "server is not there: nobody answers" in err
+        given = {name: Endpoint("127.0.0.1", port) for name, port in hosts.ports.items()}
+        deploy(plan, tmp_path / "again", given, keys=True)
+        samples = tmp_path / "s.npz"
+        np.savez(samples, **SAMPLES[0])
+        for command in (("hosts",), ("request", "--input", samples)):
+            code, _, err = call(command[0], tmp_path / "again", *command[1:])
+            assert code == 1
+            assert "its keys and these were not made together" in err
+        hosts.kill("gateway")
+        shutil.rmtree(hosts.folder / "gateway")
+        shutil.copytree(tmp_path / "again" / "gateway", hosts.folder / "gateway")
+        hosts.start("gateway")
+        code, _, err = call("hosts", hosts.folder)
+        assert code == 1
+        assert "gateway is not there: its keys and these were not made together" in err
+
+
+def test_the_keys_of_another_host_are_refused_when_it_starts(plan, tmp_path):
+    deploy(plan, tmp_path / "deploy", {}, keys=True)
+    keys = tmp_path / "deploy" / "camera" / "keys"
+    shutil.copy(tmp_path / "deploy" / "server" / "keys" / "key.pem", keys / "key.pem")
+    code, err = serve(keys.parent)
+    assert code == 1
+    assert "keys: holds no keys that belong together" in err
+    assert ".rs:" not in err
+
+
 def test_an_address_that_is_taken_is_told(running):
     code, err = serve(running.folder / "server")
     assert code == 1
     assert "serve.py: " in err
+    assert ".rs:" not in err
     assert "Traceback" not in err
 
 

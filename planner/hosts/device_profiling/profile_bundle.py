@@ -30,7 +30,10 @@ SERVER = "profile_server.py"
 HERE = Endpoint("127.0.0.1", FIRST_PORT)
 _CLIENT_RECORD = "client.json"
 _CODE = ServingCode(
-    {"planner.hosts.on_device": None, "planner.hosts.on_host": ("host_manifest", "messages", "network")},
+    {
+        "planner.hosts.on_device": None,
+        "planner.hosts.on_host": ("host_manifest", "messages", "network", "own_keys"),
+    },
     SERVER,
 )
 _ADDED = (SERVER, NETWORK, KEYS, "planner")
