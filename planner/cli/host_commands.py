@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _STATUS_DEADLINE_S, _WATCH_S = 5.0, 1.0
 _PATIENCE_S, _RETRY_S = 3.0, 0.2  # hosts look for each other once a second
-_MOST_PER_S, _LONGEST_S = 1e6, 3600.0
+_LEAST_PER_S, _MOST_PER_S, _LONGEST_S = 1e-4, 1e6, 3600.0
 _LOG = logging.getLogger(__name__)
 _UNSEEN = "it runs, and hosts before it do not reach it"
 _EXTRA = "needs the extra: pip install 'splitquant[hosts]'"
@@ -118,8 +118,8 @@ def send_requests(
     from planner.output.run_exported import check_target, refuse_same_file, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
 
-    _check_positive("--rate", rate_per_s, _MOST_PER_S)
-    _check_positive("--deadline-s", deadline_s, _LONGEST_S)
+    _check_between("--rate", rate_per_s, _LEAST_PER_S, _MOST_PER_S)
+    _check_between("--deadline-s", deadline_s, 0.0, _LONGEST_S)
     targets = {option: path for option, path in (("--output", output_file), ("--trace", trace_file)) if path}
     for option, path in targets.items():
         check_target(path, option)
@@ -286,8 +286,26 @@ def replan(folder: Path, out: Path | None, *, json: bool) -> int:
         return _failed(undelivered_text(outcome), INFEASIBLE if outcome.built is None else BROKEN_BUDGET)
     if not json:
         terminal().print(plan_table(outcome.plan, read_manifest(target)))
-        print_text(shown(f"written to {target}; next: plan deploy {target} --out {folder}"))
+        print_text(shown(f"written to {target}; next: {_deploy_again(target, folder)}"))
     return OK
+
+
+def _deploy_again(plan: Path, folder: Path) -> str:
+    """Return the command that deploys another plan where one is deployed, as people can paste it."""
+    from planner.hosts.deploy import used_devices
+    from planner.hosts.deployment_record import DEPLOYMENT, Deployment
+    from planner.hosts.endpoints import Endpoint, with_defaults
+    from planner.output.record_files import read_record
+
+    before, used = read_record(folder / DEPLOYMENT, Deployment), used_devices(plan)
+    own = {host.device: Endpoint(host.address, host.port) for host in before.hosts if host.device in used}
+    words = ["plan", "deploy", str(plan), "--out", str(folder)]
+    words += ["--keys"] if before.encrypted else []
+    if own != with_defaults({}, used):
+        words += [word for name, end in own.items() for word in ("--host", f"{name}={end.address}")]
+    is_open = not all(endpoint.is_loopback for endpoint in own.values())
+    words += ["--insecure"] if is_open and not before.encrypted else []
+    return shlex.join(words)
 
 
 def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
@@ -364,9 +382,10 @@ def _lines(texts: list[str]) -> "Iterator[Text]":
     return map(line, texts)
 
 
-def _check_positive(option: str, value: float | None, most: float) -> None:
-    if value is not None and not 0 < value <= most:
-        raise UsageError(f"{option}: must be > 0 and at most {most:g}")
+def _check_between(option: str, value: float | None, least: float, most: float) -> None:
+    if value is not None and not (value > 0 and least <= value <= most):
+        text = f"at least {least:g}" if least else "> 0"
+        raise UsageError(f"{option}: must be {text} and at most {most:g}")
 
 
 def _failed(text: str, code: int = BAD_INPUT) -> int:

@@ -88,6 +88,17 @@ def deploy(
     return writer.record
 
 
+def used_devices(folder: Path) -> list[str]:
+    """Return the devices that `deploy` would write a folder for.
+
+    Raises
+    ------
+    OutputError, UsageError
+        As `deploy` does.
+    """
+    return _Writer(read_plans(folder), {}, keys=False).devices
+
+
 class _Writer:
     """One deployment."""
 

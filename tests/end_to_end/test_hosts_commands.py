@@ -122,8 +122,11 @@ def test_a_request_without_an_answer_fails_the_command_and_writes_nothing(runnin
     assert not target.exists()
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "1e9"])
-@pytest.mark.parametrize("option", ["--rate", "--deadline-s"])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [(option, value) for option in ("--rate", "--deadline-s") for value in ("0", "-1", "nan", "1e9")]
+    + [("--rate", "1e-300")],
+)
 def test_a_rate_or_deadline_that_is_none_is_refused(running, samples, call, option, value):
     code, _, err = call("request", running.folder, "--input", samples, option, value)
     assert code == 2

@@ -10,6 +10,7 @@ say so instead of not finding each other.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -236,7 +237,10 @@ class Network:
 
 
 def _configuration(path: Path) -> Any:
-    """Return a configuration whose files are found wherever the process was started."""
+    """Return a configuration with the content of its files, wherever the process was started.
+
+    The engine takes paths apart at some characters, such as a semicolon; content it takes as it is.
+    """
     config = zenoh.Config.from_file(str(path))
     files = {}
     for key in _KEY_FILES:
@@ -244,9 +248,12 @@ def _configuration(path: Path) -> Any:
         name = None if text is None else json.loads(text)
         if name is not None:
             files[key] = path.resolve().parent / name
-            config.insert_json5(f"transport/link/tls/{key}", json.dumps(str(files[key])))
     if files.keys() == set(_KEY_FILES):
         check_own_keys(*(files[key] for key in _OWN_KEYS))
+    for key, file in files.items():
+        content = base64.b64encode(file.read_bytes()).decode()
+        config.insert_json5(f"transport/link/tls/{key}", "null")
+        config.insert_json5(f"transport/link/tls/{key}_base64", json.dumps(content))
     return config
 
 
