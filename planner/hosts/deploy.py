@@ -290,7 +290,7 @@ class _Writer:
 
     def _texts(self, name: str) -> HostTexts:
         runs = any(self._stages(plan, name) for plan in self._plans)
-        return HostTexts(name, self.endpoints[name], RUNTIME if runs else None, self.deployment)
+        return HostTexts(name, self.endpoints[name], RUNTIME if runs else None, self.deployment, self._keys)
 
     def _readme_lines(self) -> list[str]:
         counts = {host.device: host.stages for host in self.record.hosts}

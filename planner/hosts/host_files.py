@@ -8,8 +8,12 @@ from pathlib import Path
 from string import Template
 
 from planner.hosts.endpoints import Endpoint
+from planner.hosts.on_host.own_keys import CREDENTIAL
+from planner.hosts.zenoh_config import KEY, KEYS
 
 README, REQUIREMENTS = "README.md", "requirements.txt"
+# The user of the service changes, and the key is its owner's: systemd hands it over.
+_CREDENTIAL = f"LoadCredential={CREDENTIAL}:/opt/splitquant/{{device}}/{KEYS}/{KEY}\n"
 _ENGINE, ARRAYS = "eclipse-zenoh", "numpy"
 
 
@@ -42,6 +46,7 @@ class HostTexts:
     endpoint: Endpoint
     runtime: str | None
     deployment: str
+    has_keys: bool = False
 
 
 def write_code(folder: Path, code: ServingCode) -> None:
@@ -67,6 +72,7 @@ def write_texts(folder: Path, texts: HostTexts) -> None:
         "deployment": texts.deployment,
         "address": texts.endpoint.address,
         "port": str(texts.endpoint.port),
+        "credential": _CREDENTIAL.format(device=texts.device) if texts.has_keys else "",
     }
     for name, target in (
         (README, README),

@@ -25,7 +25,7 @@ from typing import Any
 import zenoh
 
 from planner.hosts.on_host.messages import ACCEPTED, DEPLOYMENT, EVENTS, ROOT
-from planner.hosts.on_host.own_keys import check_own_keys
+from planner.hosts.on_host.own_keys import check_own_keys, handed_over
 
 TENSOR, ANSWER, FAILURE, STATUS, PING = KINDS = "tensor", "answer", "failure", "status", "ping"
 _ALIVE = "alive"
@@ -247,7 +247,7 @@ def _configuration(path: Path) -> Any:
         text = config.get_json(f"transport/link/tls/{key}")
         name = None if text is None else json.loads(text)
         if name is not None:
-            files[key] = path.resolve().parent / name
+            files[key] = handed_over(path.resolve().parent / name)
     if files.keys() == set(_KEY_FILES):
         check_own_keys(*(files[key] for key in _OWN_KEYS))
     for key, file in files.items():

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+CREDENTIAL = "splitquant-key.pem"  # what systemd calls the key that it hands over
+_HANDED_OVER = "CREDENTIALS_DIRECTORY"  # where it puts it (systemd.exec)
+_OTHERS = 0o077  # what others may do with a file
+_LOG = logging.getLogger(__name__)
 _MOST_STEPS = 10  # of a handshake; a few are enough
+_KEY = "key.pem"
 _NO_TIME = {9, 10}  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+
+def handed_over(path: Path) -> Path:
+    """Return where a file of keys is to be read: a private key where systemd has put it, if it has."""
+    credential = Path(os.environ.get(_HANDED_OVER, ""), CREDENTIAL)
+    is_there = _HANDED_OVER in os.environ and path.name == _KEY and credential.is_file()
+    return credential if is_there else path
 
 
 def check_own_keys(authority: Path, certificate: Path, key: Path) -> None:
@@ -20,6 +34,8 @@ def check_own_keys(authority: Path, certificate: Path, key: Path) -> None:
     """
     for path in (authority, certificate, key):
         _check_readable(path)
+    if os.name == "posix" and key.stat().st_mode & _OTHERS:
+        _LOG.warning("%s: others on this machine may read it: chmod 600", key)
     try:
         import ssl
     except ImportError:  # a Python that was built without; the engine has its own

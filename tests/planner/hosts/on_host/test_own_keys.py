@@ -1,6 +1,7 @@
 """Keys by which a host could talk to nobody are told before it serves."""
 
 import datetime
+import os
 import shutil
 
 import pytest
@@ -9,7 +10,7 @@ pytest.importorskip("cryptography", reason="needs the extra: pip install 'splitq
 
 from planner.hosts import certificates
 from planner.hosts.certificates import CertificateAuthority
-from planner.hosts.on_host.own_keys import check_own_keys
+from planner.hosts.on_host.own_keys import CREDENTIAL, check_own_keys, handed_over
 from planner.hosts.zenoh_config import CA, CERTIFICATE, KEY
 
 
@@ -42,6 +43,26 @@ def test_keys_are_taken_with_the_line_ends_of_another_system(keys):
     for path in keys.iterdir():
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     check(keys)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no such modes")
+def test_a_key_that_others_may_read_is_told(keys, caplog):
+    check(keys)
+    assert not caplog.records
+    (keys / KEY).chmod(0o640)
+    check(keys)
+    assert "key.pem: others on this machine may read it: chmod 600" in caplog.text
+
+
+def test_a_key_that_systemd_hands_over_is_taken_instead_of_the_file(keys, tmp_path, monkeypatch):
+    assert handed_over(keys / KEY) == keys / KEY
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    assert handed_over(keys / KEY) == keys / KEY  # a service without
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / CREDENTIAL).write_bytes((keys / KEY).read_bytes())
+    assert handed_over(keys / KEY) == tmp_path / "credentials" / CREDENTIAL
+    assert handed_over(keys / CA) == keys / CA
+    check_own_keys(keys / CA, keys / CERTIFICATE, handed_over(keys / KEY))
 
 
 @pytest.mark.parametrize("name", [CA, CERTIFICATE, KEY])
