@@ -12,8 +12,6 @@ from planner.hosts.on_host.own_keys import CREDENTIAL
 from planner.hosts.zenoh_config import KEY, KEYS
 
 README, REQUIREMENTS = "README.md", "requirements.txt"
-# The user of the service changes, and the key is its owner's: systemd hands it over.
-_CREDENTIAL = f"LoadCredential={CREDENTIAL}:/opt/splitquant/{{device}}/{KEYS}/{KEY}\n"
 _ENGINE, ARRAYS = "eclipse-zenoh", "numpy"
 
 
@@ -72,7 +70,7 @@ def write_texts(folder: Path, texts: HostTexts) -> None:
         "deployment": texts.deployment,
         "address": texts.endpoint.address,
         "port": str(texts.endpoint.port),
-        "credential": _CREDENTIAL.format(device=texts.device) if texts.has_keys else "",
+        "credential": _credential(texts.device) if texts.has_keys else "",
     }
     for name, target in (
         (README, README),
@@ -81,6 +79,11 @@ def write_texts(folder: Path, texts: HostTexts) -> None:
     ):
         fill_template(name, values, folder / target)
     (folder / REQUIREMENTS).write_text(_requirements(texts.runtime), encoding="utf-8")
+
+
+def _credential(device: str) -> str:
+    """Return the line by which systemd hands the key over: its owner's alone, and the service's user changes."""
+    return f"LoadCredential={CREDENTIAL}:/opt/splitquant/{device}/{KEYS}/{KEY}\n"
 
 
 def _requirements(runtime: str | None) -> str:
