@@ -82,7 +82,7 @@ def write_texts(folder: Path, texts: HostTexts) -> None:
 
 
 def _credential(device: str) -> str:
-    """Return the line by which systemd hands the key over: its owner's alone, and the service's user changes."""
+    """Return the line by which systemd hands over the key, which a service's changing user cannot read."""
     return f"LoadCredential={CREDENTIAL}:/opt/splitquant/{device}/{KEYS}/{KEY}\n"
 
 
