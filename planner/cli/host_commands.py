@@ -65,8 +65,17 @@ def deploy_plan(
         _LOG.warning("without keys, anybody who reaches a host can send it tensors and read what it sends")
     for text in raw_input_lines(record.raw_inputs):
         _LOG.warning(text)
+    endpoints = {host.device: Endpoint(host.address, host.port) for host in record.hosts}
+    here = [name for name, endpoint in endpoints.items() if endpoint.is_loopback]
+    if 0 < len(here) < len(endpoints):
+        _LOG.warning(
+            "%s: hosts on other machines do not reach it at %s; add --host %s=ADDRESS",
+            here[0],
+            endpoints[here[0]].host,
+            here[0],
+        )
     for host in record.hosts:
-        where = Endpoint(host.address, host.port).address
+        where = endpoints[host.device].address
         print_text(
             shown(f"{host.device}: copy {out / host.device}, then: python serve.py  (listens at {where})")
         )

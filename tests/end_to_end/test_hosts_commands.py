@@ -157,6 +157,14 @@ def test_a_deployment_says_how_to_start_it(plan, call, tmp_path):
     assert (code, "(listens at [::1]:7600)" in out) == (0, True)
 
 
+def test_a_host_that_others_would_look_for_on_their_own_machine_is_told(plan, call, tmp_path):
+    everywhere = [f"--host={name}=10.0.0.{number}" for number, name in enumerate(DEVICES, 1)]
+    for given, told in ((everywhere[:2], True), (everywhere, False), ((), False)):
+        code, _, err = call("deploy", plan, "--out", tmp_path / "out", "--insecure", *given)
+        assert code == 0
+        assert ("server: hosts on other machines do not reach it at 127.0.0.1" in err) == told
+
+
 def test_a_deployment_says_a_request_that_runs_as_typed(plan, call, tmp_path):
     own = tmp_path / "own data"
     own.mkdir()
