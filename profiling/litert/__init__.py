@@ -6,11 +6,13 @@ element_types: LiteRT's element types beside NumPy's and ONNX's
 faults: what is wrong with a file's tables
 flatbuffer: the door to flatbuffers
 inseparable: operators that stages must not part
+inspection: `plan inspect --runtime litert`
 interpreter: the door to LiteRT's interpreter
 load: a file to a model with one graph
 mode_search: which modes each unit can take
 modes: what a mode does to weights and activations
 neutral_model: a model as the quantizer can take it
+one_operator: an operator that reads a constant of its own
 quantize: units to modes, and what came of it
 quantizer: the door to LiteRT's quantizer
 runtime: load, graph, quantize by unit, cut, run, time

@@ -1,8 +1,11 @@
 """The door to LiteRT's interpreter: threads are always explicit, failures are one line."""
 
+import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType, SignatureRunner
@@ -11,10 +14,12 @@ from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError
 from profiling.litert.cut import SIGNATURE, Stage, whole_stage
 from profiling.litert.load import LitertModel
+from profiling.litert.one_operator import one_operator
 from profiling.litert.table_access import tensors_of
 from profiling.printable_text import first_line
 
 _FEWEST_THREADS = 1
+_STDERR = 2
 
 
 class StageRunner:
@@ -35,14 +40,7 @@ class StageRunner:
 
     def __init__(self, content: bytes, threads: int = _FEWEST_THREADS) -> None:
         with naming_litert_errors("cannot load the model"):
-            # The signature's runner holds no reference to it.
-            self._interpreter = Interpreter(model_content=content, num_threads=threads)
-            if not self._interpreter.get_input_details():
-                # The delegate that is there by default fails where there are constants only.
-                plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-                self._interpreter = Interpreter(
-                    model_content=content, num_threads=threads, experimental_op_resolver_type=plain
-                )
+            self._interpreter = _open(content, threads)
             self._runner: SignatureRunner = self._interpreter.get_signature_runner(SIGNATURE)
 
     def __call__(self, feeds: Feeds) -> dict[str, Array]:
@@ -66,11 +64,14 @@ class TimedInterpreter:
 
     def __init__(self, stage: Stage, feeds: Feeds, threads: int = _FEWEST_THREADS) -> None:
         with naming_litert_errors("cannot load the model"):
-            self._interpreter = Interpreter(model_content=stage.content, num_threads=threads)
+            self._interpreter = _open(stage.content, threads)
+            wanted = self._interpreter.get_signature_runner(SIGNATURE).get_input_details()
+            values = {details["index"]: _fed(feeds, name, details) for name, details in wanted.items()}
+            for index, value in values.items():
+                self._interpreter.resize_tensor_input(index, value.shape)
             self._interpreter.allocate_tensors()
-            runner = self._interpreter.get_signature_runner(SIGNATURE)
-            for name, details in runner.get_input_details().items():
-                self._interpreter.set_tensor(details["index"], _fed(feeds, name, details))
+            for index, value in values.items():
+                self._interpreter.set_tensor(index, value)
 
     def __call__(self) -> None:
         """Compute once."""
@@ -108,9 +109,7 @@ def tensor_values(model: LitertModel, samples: Sequence[Feeds]) -> Iterator[dict
     readable = [t for t in kept if model.element_type(t).can_be_handed_over and not model.is_constant(t)]
     with naming_litert_errors("cannot load the model"), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that to keep all tensors takes memory
-        interpreter = Interpreter(
-            model_content=stage.content, num_threads=1, experimental_preserve_all_tensors=True
-        )
+        interpreter = _open(stage.content, _FEWEST_THREADS, keeping_all=True)
         runner = interpreter.get_signature_runner(SIGNATURE)
     wanted = runner.get_input_details()
     numbers = {model.names[tensor]: tensor for tensor in readable}
@@ -120,6 +119,36 @@ def tensor_values(model: LitertModel, samples: Sequence[Feeds]) -> Iterator[dict
             found = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["name"] in numbers}
         held = {numbers[name]: _held(interpreter, index) for name, index in found.items()}
         yield {tensor: value for tensor, value in held.items() if value is not None}
+
+
+def _open(content: bytes, threads: int, *, keeping_all: bool = False) -> Interpreter:
+    _hide_announcement()
+    interpreter = Interpreter(
+        model_content=content, num_threads=threads, experimental_preserve_all_tensors=keeping_all
+    )
+    if interpreter.get_input_details():
+        return interpreter
+    # The delegate that is there by default fails where there are constants only.
+    return Interpreter(
+        model_content=content,
+        num_threads=threads,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=keeping_all,
+    )
+
+
+@cache
+def _hide_announcement() -> None:
+    """Have the runtime say once, to nobody, that it has made its delegate: it writes to descriptor 2."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, _STDERR)
+        Interpreter(model_content=one_operator(), num_threads=1).allocate_tensors()
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _held(interpreter: Interpreter, index: int) -> Array | None:

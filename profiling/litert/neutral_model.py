@@ -12,15 +12,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
-import numpy as np
-
 from profiling.errors import QuantizeError
 from profiling.litert.cut import whole_stage
-from profiling.litert.flatbuffer import AlignedBuffer, Tables, parse_tables, write_tables
+from profiling.litert.flatbuffer import AlignedBuffer, parse_tables, write_tables
 from profiling.litert.load import LitertModel
+from profiling.litert.one_operator import ABS, append_operator
 from profiling.litert.table_access import OPTIONAL, builtin_code, listed
-
-_LAST_TYPE = 101  # ABS: none that the quantizer knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ def neutral_model(model: LitertModel) -> NeutralModel:
         operator.inputs[position] = len(graph.tensors)
         graph.tensors.append(own)
     _give_each_its_buffer(tables)
-    _append_last(tables, len(origins))
+    append_operator(tables, neutral_name(len(origins)), neutral_name(len(origins) + 1))
     origins += [0, 0]  # whatever they come from, nothing reads them
     return NeutralModel(write_tables(tables), tuple(origins))
 
@@ -60,7 +57,7 @@ def parse_quantized(content: bytes, shown: str) -> Any:
     tables = parse_tables(content, shown)
     operators = tables.subgraphs[0].operators
     last = operators.pop()
-    if builtin_code(tables.operatorCodes[last.opcodeIndex]) != _LAST_TYPE:
+    if builtin_code(tables.operatorCodes[last.opcodeIndex]) != ABS:
         raise QuantizeError("LiteRT's quantizer changed the order of operators")
     tables.signatureDefs = None  # it may name what is an output no longer
     first: dict[bytes, int] = {}
@@ -70,21 +67,6 @@ def parse_quantized(content: bytes, shown: str) -> Any:
             if data is not None:
                 tensor.buffer = first.setdefault(sha256(data).digest(), tensor.buffer)
     return tables
-
-
-def _append_last(tables: Any, number: int) -> None:
-    graph = tables.subgraphs[0]
-    read, written, code, last = Tables.tensor(), Tables.tensor(), Tables.operator_code(), Tables.operator()
-    read.name, written.name = neutral_name(number).encode(), neutral_name(number + 1).encode()
-    read.shape, written.shape = [1], [1]
-    read.buffer, written.buffer = len(tables.buffers), 0
-    tables.buffers.append(AlignedBuffer(data=np.ones(1, np.float32)))
-    code.builtinCode = code.deprecatedBuiltinCode = _LAST_TYPE
-    last.opcodeIndex = len(tables.operatorCodes)
-    last.inputs, last.outputs = [len(graph.tensors)], [len(graph.tensors) + 1]
-    tables.operatorCodes.append(code)
-    graph.tensors += [read, written]
-    graph.operators.append(last)
 
 
 def neutral_name(number: int) -> str:

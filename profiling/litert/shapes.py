@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from profiling.arrays import Array
+from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError
 from profiling.litert.element_types import ElementType
 from profiling.litert.interpreter import tensor_values
@@ -56,10 +56,7 @@ def _runs(model: LitertModel, shapes: Mapping[str, tuple[int, ...]]) -> list[dic
     rng = np.random.default_rng(0)
     found = []
     for lowest in _LOWEST:
-        sample = {
-            key: _made_up(shape, model.element_type(model.inputs[key]), rng, lowest)
-            for key, shape in shapes.items()
-        }
+        sample = _made_up_sample(model, shapes, rng, lowest)
         try:
             (values,) = tensor_values(model, [sample])
         except ModelError as exc:
@@ -67,6 +64,28 @@ def _runs(model: LitertModel, shapes: Mapping[str, tuple[int, ...]]) -> list[dic
         else:
             found.append({tensor: value.shape for tensor, value in values.items()})
     return found
+
+
+def made_up_samples(model: LitertModel, count: int) -> list[Feeds]:
+    """Return samples of noise for a model with static shapes; the same ones in every run.
+
+    Raises
+    ------
+    ModelError
+        If an input is no array.
+    """
+    rng = np.random.default_rng(0)
+    shapes = {key: model.shape(tensor) for key, tensor in model.inputs.items()}
+    return [_made_up_sample(model, shapes, rng, -1.0) for _ in range(count)]
+
+
+def _made_up_sample(
+    model: LitertModel, shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, lowest: float
+) -> Feeds:
+    return {
+        key: _made_up(shape, model.element_type(model.inputs[key]), rng, lowest)
+        for key, shape in shapes.items()
+    }
 
 
 def _input_shape(model: LitertModel, key: str, given: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
