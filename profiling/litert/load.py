@@ -48,7 +48,7 @@ class LitertModel:
         """The table of the graph."""
         return self.tables.subgraphs[self.subgraph]
 
-    @property
+    @cached_property
     def operators(self) -> list[Any]:
         """The tables of its operators, in running order."""
         return list(listed(self.graph.operators))

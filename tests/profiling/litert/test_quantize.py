@@ -72,6 +72,18 @@ def test_mixed_models_are_bit_equal_at_every_cut_and_read_back_as_asked(branchin
             assert all(np.array_equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs_in_random_modes_are_near_float_and_equal_in_stages(seed):
+    case = Case(tflite_models.random_graph(seed))
+    count = len(case.graph.units)
+    rng = random.Random(seed)
+    found = case.quantized({unit: rng.choice([FP32, INT8, INT16, *MODES]) for unit in range(count)})
+    assert not [reason for reason in found.reasons.values() if "without a word" in reason]
+    assert case.error(found) < 0.15
+    for one, other in zip(case.run(found), case.run(found, [[k] for k in range(count)]), strict=True):
+        assert all(np.array_equal(one[key], other[key]) for key in one)
+
+
 def test_integers_cross_where_both_sides_compute_in_them(branching):
     units = branching.units
     found = branching.quantized({units["stem"]: INT8, units["left"]: INT8})
