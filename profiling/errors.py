@@ -3,7 +3,7 @@
 SplitquantError         also the base of `planner.errors.PlannerError`
 └── ProfilingError
     ├── ModelError      the model file cannot be read, is invalid, or is not supported
-    ├── QuantizeError   ONNX Runtime's quantization tool cannot do what was asked
+    ├── QuantizeError   the runtime's quantization tool cannot do what was asked
     └── ProfileError    a profile file is unreadable or belongs to another model
 """
 
@@ -27,7 +27,7 @@ class ModelError(ProfilingError):
 
 
 class QuantizeError(ProfilingError):
-    """ONNX Runtime's quantization tool cannot do what was asked."""
+    """The runtime's quantization tool cannot do what was asked."""
 
 
 class ProfileError(ProfilingError):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from profiling.arrays import Feeds
@@ -60,6 +60,9 @@ class UnitFacts:
     fp32_s
         Seconds in the whole model on this machine, one thread, profiler included; None if the model
         does not run on zeros.
+    modes
+        Of LiteRT: a mode's name -> why the unit cannot take it, empty if it can. No modes if they were
+        not tried out.
     """
 
     name: str
@@ -70,6 +73,7 @@ class UnitFacts:
     weight_bytes_int8: int
     output_bytes: int
     fp32_s: float | None
+    modes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class Inspection:
     ----------
     tried_out
         Whether units ran quantized: what the runtime computes wrong then is among the obstacles.
+    runtime
+        What would run it: onnxruntime or litert.
     """
 
     model: str
@@ -89,6 +95,7 @@ class Inspection:
     operators: dict[str, int]
     units: tuple[UnitFacts, ...]
     tried_out: bool = True
+    runtime: str = "onnxruntime"
 
     @property
     def weight_bytes(self) -> int:

@@ -12,10 +12,14 @@ from planner.errors import UsageError
 from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import load_ready_scenario, parse_conversion
-from planner.scenario.model_paths import located_model
+from planner.scenario.model_paths import expanded, located_model
 from planner.scenario.schema import Scenario
+from profiling.errors import ModelError
 from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent
+
+TFLITE_SUFFIX = ".tflite"
+_LITERT_PACKAGES = ("ai_edge_litert", "flatbuffers", "litert_quantizer")
 
 
 def inspect_source(
@@ -48,6 +52,40 @@ def inspect_source(
         scenario = load_ready_scenario(Path(model))
         return inspect_scenario(scenario, progress)
     return find_model(model, settings, input_shapes, progress).inspect()
+
+
+def inspect_for_litert(
+    model: str, settings: Sequence[str], input_shapes: Mapping[str, tuple[int, ...]]
+) -> Inspection:
+    """Return what a `.tflite` file is made of for LiteRT, without converting it.
+
+    Parameters
+    ----------
+    settings
+        `signature=NAME`, if the file has several.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or the extra is not installed.
+    UsageError
+        If it is another kind of model, or has other settings.
+    """
+    conversion = parse_conversion(settings, Path.cwd())
+    if conversion.model_fields_set - {"signature"}:
+        raise UsageError("--runtime litert converts nothing: of --conversion it takes signature=NAME only")
+    path = expanded(model)
+    if path.suffix != TFLITE_SUFFIX:
+        raise UsageError(f"--runtime litert reads {TFLITE_SUFFIX} files, which {model} is not")
+    try:
+        from profiling.litert.inspection import inspect_litert
+    except ModuleNotFoundError as exc:
+        package = (exc.name or "").partition(".")[0]
+        if package not in _LITERT_PACKAGES:
+            raise
+        missing = f"model: needs {package}, which is not installed: pip install 'splitquant[litert]'"
+        raise ModelError(missing) from exc
+    return replace(inspect_litert(path, input_shapes, conversion.signature or ""), model=model)
 
 
 def inspect_scenario(

@@ -23,6 +23,7 @@ LAYERS = [
     {"profiling.graph"},
     {"profiling.noise", "profiling.latency"},
     {"profiling.inspection"},
+    {"profiling.litert"},
     {"planner.errors", "planner.formatting", "planner.image_layout", "planner.json_record"},
     {"planner.process_memory", "planner.user_objects"},
     {"planner.problem", "planner.scenario"},
@@ -86,6 +87,9 @@ DOORS = {
     "ray": ("planner.hosts.on_ray.application",),
     "starlette": ("planner.hosts.on_ray.application",),
     "cryptography": ("planner.hosts.certificates",),
+    "ai_edge_litert": ("profiling.litert.flatbuffer", "profiling.litert.interpreter"),
+    "flatbuffers": ("profiling.litert.flatbuffer", WORKER),
+    "litert_quantizer": ("profiling.litert.quantizer",),
     "rich": ("planner.report", "planner.cli"),
     # Outside it only as the type of an argument.
     "matplotlib": ("planner.report", "splitquant._plans", "splitquant._comparisons"),

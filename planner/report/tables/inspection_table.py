@@ -1,5 +1,7 @@
 """What a model is made of -> terminal tables."""
 
+from collections import Counter
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -12,13 +14,13 @@ _NOT_TRIED = (
     "not tried out in int8, since the model does not run on made-up numbers: plan inspect SCENARIO.yaml "
     "takes the scenario's samples"
 )
+_NOT_RUN = "no mode was tried out, since the model does not run here on made-up numbers"
 
 
 def inspection_table(inspection: Inspection) -> RenderableType:
     """Return what a model is made of as a person reads it."""
-    ends = new_table(
-        f"{inspection.model}, opset {inspection.opset}", ("", "name", "type", "shape"), ("size",)
-    )
+    made_for = f"opset {inspection.opset}" if inspection.opset else "for LiteRT"
+    ends = new_table(f"{inspection.model}, {made_for}", ("", "name", "type", "shape"), ("size",))
     for heading, rows in (("input", inspection.inputs), ("output", inspection.outputs)):
         for end in rows:
             shape = " x ".join(map(str, end.shape)) or "scalar"
@@ -29,7 +31,8 @@ def inspection_table(inspection: Inspection) -> RenderableType:
         line(f"operators: {operators}"),
         "",
         _units_table(inspection),
-        *([] if inspection.tried_out else [line(_NOT_TRIED)]),
+        *([] if inspection.tried_out else [line(_NOT_TRIED if inspection.opset else _NOT_RUN)]),
+        *_modes_table(inspection),
         line(
             f"weights: {size_text(inspection.weight_bytes)}, with all that can be in int8 "
             f"{size_text(inspection.weight_bytes_int8)}"
@@ -50,12 +53,27 @@ def _units_table(inspection: Inspection) -> Table:
     return table
 
 
+def _modes_table(inspection: Inspection) -> list[RenderableType]:
+    """Return how many units can take each of LiteRT's modes, and which cannot; nothing without modes."""
+    names = dict.fromkeys(name for unit in inspection.units for name in unit.modes)
+    if not names:
+        return []
+    table = new_table("modes", ("mode", "not for"), ("units",))
+    for name in names:
+        refused = [unit for unit in inspection.units if unit.modes[name]]
+        kinds = Counter(" ".join(unit.op_types) for unit in refused)
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        table.add_row(name, listed, str(len(inspection.units) - len(refused)))
+    return ["", table]
+
+
 def _heaviest_table(inspection: Inspection) -> Table:
     def weight(unit: UnitFacts) -> tuple[float, int]:
         return (unit.fp32_s or 0.0, unit.weight_bytes)
 
+    how = "profiler included" if inspection.opset else "in place"
     table = new_table(
-        "heaviest units (time here, one thread, profiler included)",
+        f"heaviest units (time here, one thread, {how})",
         ("unit", "operators", "int8"),
         ("ms", "weights", "output"),
     )

@@ -237,3 +237,17 @@ def test_an_inspected_model_reads_as_the_golden_file_says(request):
         "softmax",
         "old",
     ]
+
+
+def test_a_model_for_litert_reads_as_the_golden_file_says(request):
+    modes = {"int8": "", "float16": "SOFTMAX: LiteRT's quantizer has no float16 form of it"}
+    units = (
+        UnitFacts("conv", ("CONV_2D",), "", False, 4_000, 1_000, 2_000, 0.00312, dict.fromkeys(modes, "")),
+        UnitFacts("softmax", ("SOFTMAX",), "", False, 0, 0, 40, 0.00007, modes),
+    )
+    ends = (End("x", "float32", (1, 8, 8, 3), 768),)
+    found = Inspection("m.tflite", 0, ends, ends, {"CONV_2D": 1, "SOFTMAX": 1}, units, runtime="litert")
+    text = printed(inspection_table(found))
+    check_golden(text, GOLDEN / "inspection_litert.txt", request)
+    assert "opset" not in text
+    assert "no mode was tried out" in printed(inspection_table(replace(found, tried_out=False)))

@@ -1,0 +1,23 @@
+"""Measures a `.tflite` model with LiteRT: the same records of units and tensors as for an ONNX model.
+
+calibration: the range of each tensor over samples
+cut: stages of a model as files of their own
+element_types: LiteRT's element types beside NumPy's and ONNX's
+faults: what is wrong with a file's tables
+flatbuffer: the door to flatbuffers
+inseparable: operators that stages must not part
+inspection: `plan inspect --runtime litert`
+interpreter: the door to LiteRT's interpreter
+load: a file to a model with one graph
+mode_search: which modes each unit can take
+modes: what a mode does to weights and activations
+neutral_model: a model as the quantizer can take it
+one_operator: an operator that reads a constant of its own
+quantize: units to modes, and what came of it
+quantizer: the door to LiteRT's quantizer
+runtime: load, graph, quantize by unit, cut, run, time
+shapes: dynamic dimensions
+table_access: what tables say
+time_in_place: seconds of each unit inside the whole
+unit_graph: operators to units
+"""

@@ -1,0 +1,104 @@
+"""Which modes each unit can take, found by quantizing and running."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from profiling.arrays import Array, Feeds
+from profiling.errors import ModelError, QuantizeError
+from profiling.litert.calibration import Ranges
+from profiling.litert.cut import whole_stage
+from profiling.litert.interpreter import run_chain
+from profiling.litert.modes import FP32, MODES, Mode
+from profiling.litert.quantize import quantize_units, why_not
+from profiling.litert.unit_graph import LitertGraph
+
+_WRONG = 1.0  # relative error: an answer of zeros is as good
+
+
+@dataclass(frozen=True, slots=True)
+class UnitModes:
+    """What a unit can compute in.
+
+    Parameters
+    ----------
+    possible
+        Modes, float first.
+    reasons
+        Mode's name -> why not, for all others.
+    """
+
+    possible: tuple[Mode, ...]
+    reasons: Mapping[str, str]
+
+
+def find_modes(
+    graph: LitertGraph, ranges: Ranges, samples: Sequence[Feeds], modes: Sequence[Mode] = MODES
+) -> tuple[UnitModes, ...]:
+    """Return what each unit can compute in.
+
+    Parameters
+    ----------
+    samples
+        One is enough: a unit that fails, or alone makes the answer wrong, does so on any.
+    """
+    search = _Search(graph, ranges, samples)
+    reasons = {mode: search.reasons(mode) for mode in modes if mode is not FP32}
+    return tuple(
+        UnitModes(
+            (FP32, *(mode for mode, why in reasons.items() if unit not in why)),
+            {mode.name: why[unit] for mode, why in reasons.items() if unit in why},
+        )
+        for unit in range(len(graph.units))
+    )
+
+
+def relative_error(expected: Mapping[str, Array], got: Mapping[str, Array]) -> float:
+    """Return the norm of the difference of all outputs over that of the expected ones; infinite for NaN."""
+    difference = sum(
+        float(np.square(got[key].astype(np.float64) - value.astype(np.float64)).sum())
+        for key, value in expected.items()
+    )
+    norm = sum(float(np.square(value.astype(np.float64)).sum()) for value in expected.values())
+    if not np.isfinite(difference):
+        return float("inf")
+    return float(np.sqrt(difference / norm)) if norm else float("inf") if difference else 0.0
+
+
+class _Search:
+    def __init__(self, graph: LitertGraph, ranges: Ranges, samples: Sequence[Feeds]) -> None:
+        self._graph, self._ranges, self._samples = graph, ranges, samples
+        whole = [whole_stage(graph.model)]
+        self._expected = [run_chain(graph.model, whole, feeds) for feeds in samples]
+
+    def reasons(self, mode: Mode) -> dict[int, str]:
+        """Return unit -> why it cannot compute in a mode."""
+        units = range(len(self._graph.units))
+        known = {u: why for u in units if (why := why_not(self._graph, u, mode, self._ranges))}
+        return known | self._failing(mode, [unit for unit in units if unit not in known])
+
+    def _failing(self, mode: Mode, units: Sequence[int]) -> dict[int, str]:
+        """Return those of some units that fail: all at once if none does, halves of them otherwise."""
+        trouble, reasons = self._trouble(mode, units)
+        if not trouble:
+            return reasons
+        if len(units) == 1:
+            return {units[0]: trouble}
+        middle = len(units) // 2
+        return {**self._failing(mode, units[:middle]), **self._failing(mode, units[middle:])}
+
+    def _trouble(self, mode: Mode, units: Sequence[int]) -> tuple[str, dict[int, str]]:
+        """Return what goes wrong with some units in a mode, and which of them were left in float."""
+        if not units:
+            return "", {}
+        try:
+            quantized = quantize_units(self._graph, dict.fromkeys(units, mode), self._ranges)
+            stages = [whole_stage(quantized.model)]
+            for feeds, expected in zip(self._samples, self._expected, strict=True):
+                error = relative_error(expected, run_chain(self._graph.model, stages, feeds))
+                if error >= _WRONG:
+                    return f"makes the answer wrong: relative error {error:.3g}", {}
+        except (ModelError, QuantizeError) as exc:
+            return f"fails in {mode.name}: {exc}", {}
+        return "", dict(quantized.reasons)

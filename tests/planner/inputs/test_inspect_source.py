@@ -1,0 +1,43 @@
+import importlib.util
+import sys
+
+import pytest
+
+from planner.cli.commands import main
+
+
+def refusal(capsys, *arguments):
+    with pytest.raises(SystemExit) as done:
+        main(["inspect", *map(str, arguments)])
+    return done.value.code, capsys.readouterr().err.strip()
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(b"\x18\0\0\0TFL3\0\0")
+    return path
+
+
+def test_without_the_extra_it_says_what_to_install(damaged, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("profiling.litert.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    code, said = refusal(capsys, damaged, "--runtime", "litert")
+    assert code == 1
+    assert said == "model: needs ai_edge_litert, which is not installed: pip install 'splitquant[litert]'"
+
+
+def test_other_files_and_settings_are_refused(tmp_path, damaged, capsys):
+    code, said = refusal(capsys, tmp_path / "net.onnx", "--runtime", "litert")
+    assert (code, "reads .tflite files" in said) == (2, True)
+    code, said = refusal(capsys, damaged, "--runtime", "litert", "--conversion", "opset=13")
+    assert (code, "takes signature=NAME only" in said) == (2, True)
+
+
+def test_a_damaged_file_is_one_line(damaged, capsys):
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        pytest.skip("the extra litert is not installed")
+    code, said = refusal(capsys, damaged, "--runtime", "litert")
+    assert (code, len(said.splitlines())) == (1, 1)
+    assert "damaged or truncated" in said
