@@ -13,7 +13,7 @@ from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, OK
 from planner.cli.process.interrupts import INTERRUPT
 from planner.cli.process.terminal import print_text, terminal
 from planner.cli.process.terminal_progress import terminal_progress
-from planner.errors import HostError, UsageError
+from planner.errors import HostError, OutputError, UsageError
 from planner.json_record import to_json
 from planner.report.tables.table_style import line
 from profiling.printable_text import shown
@@ -139,12 +139,15 @@ def _sent(
 
 def _tell_requests(record: "RequestsRecord", client: "RequestClient", folder: Path, *, json: bool) -> None:
     """Print what requests took."""
+    from planner.hosts.measured_costs import LEAST_REQUESTS
     from planner.report.tables.requests_table import deviation_lines, raw_input_lines, requests_table
 
     if json:
         print_text(to_json(record))
         return
     texts = raw_input_lines(client.deployment.raw_inputs)
+    if 0 < record.answered - record.incomplete_events < LEAST_REQUESTS:
+        texts.append(f"fewer than {LEAST_REQUESTS} requests do not tell how quick devices are")
     lines = _lines(texts + deviation_lines(record.deviations, str(folder)))
     terminal().print(requests_table(record), *lines, sep="\n")
 
@@ -162,9 +165,15 @@ def _write_trace(path: Path, client: "RequestClient", times: "list[RequestTimes]
 
 def _with_measured(folder: Path, client: "RequestClient", record: "RequestsRecord") -> "RequestsRecord":
     """Keep what requests showed of links and devices, and return the record with what left the plan."""
-    from planner.hosts.measured_costs import deviations, measured_devices
+    from planner.hosts.measured_costs import deviations, kept_devices, measured_devices
+    from planner.hosts.replan import read_measured
 
-    measured = _measured_costs(client, measured_devices(record))
+    try:
+        known = read_measured(folder)
+    except OutputError:  # of an earlier deployment, or damaged: it is written anew
+        known = None
+    devices = kept_devices(() if known is None else known.devices, measured_devices(record))
+    measured = _measured_costs(client, devices)
     _save_measured(folder, measured)
     found = deviations(measured, client.scenario, client.deployment.followed)
     return msgspec.structs.replace(record, deviations=found)
