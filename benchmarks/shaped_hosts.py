@@ -109,6 +109,6 @@ def shaped_hosts(hosts: Sequence[str]) -> Iterator[ShapedHosts]:
         yield ShapedHosts(chain)
 
 
-def run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a command and return what it wrote."""
-    return subprocess.run(command, check=False, capture_output=True, text=True)
+def run(command: Sequence[str], timeout_s: float | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a command and return what it wrote; one that takes longer is ended, with an exception."""
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout_s)

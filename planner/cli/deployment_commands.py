@@ -25,6 +25,9 @@ def deploy(
     insecure: Annotated[
         bool, Parameter(help="Let devices listen beyond this machine without keys.", negative=())
     ] = False,
+    device_class: Annotated[
+        str | None, Parameter(name="--class", help="Whose plans, of a comparison for a fleet.")
+    ] = None,
     engine: Annotated[
         Engine,
         Parameter(help="zenoh: hosts of their own; ray: a Ray Serve application, where hosts are a cluster."),
@@ -41,9 +44,9 @@ def deploy(
     if folder.is_dir():
         refuse_several(folder)
     if engine is Engine.RAY:
-        given = {"--host": host, "--keys": keys, "--insecure": insecure}
+        given = {"--host": host, "--keys": keys, "--insecure": insecure, "--class": device_class}
         return deploy_on_ray(folder, out, [option for option, value in given.items() if value])
-    return deploy_plan(folder, out, host, keys=keys, insecure=insecure)
+    return deploy_plan(folder, out, host, keys=keys, insecure=insecure, device_class=device_class)
 
 
 def request(
@@ -125,6 +128,7 @@ DEPLOYMENT_COMMANDS = (
         examples(
             "plan deploy plans/quickstart --out deploy",
             "plan deploy comparisons/quickstart --out deploy",
+            "plan deploy comparisons/fleet --class phone --out deploy",
             "plan deploy scenario.yaml --out links --host camera=10.0.0.5 --host gateway=10.0.0.1 --keys",
             "plan deploy plans/quickstart --out deploy --keys --host camera=10.0.0.5 --host gateway=10.0.0.1",
             "plan deploy plans/quickstart --out app --engine ray",

@@ -1,6 +1,7 @@
 """What the commands do with several hosts: deploy a plan, send requests, look who is there."""
 
 import logging
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,9 +14,12 @@ from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, OK
 from planner.cli.process.interrupts import INTERRUPT
 from planner.cli.process.terminal import print_text, terminal
 from planner.cli.process.terminal_progress import terminal_progress
-from planner.errors import HostError, OutputError, UsageError
+from planner.errors import HostError, OutputError, PlannerError, UsageError
+from planner.hosts.zenoh_config import CLIENT
 from planner.json_record import to_json
+from planner.plan.manifest import SCENARIO
 from planner.report.tables.table_style import line
+from planner.scenario.loader import load_ready_scenario
 from profiling.printable_text import shown
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from planner.hosts.deployment_record import Deployment
     from planner.hosts.requests.measure_requests import Ended
     from planner.hosts.requests.request_client import RequestClient
     from planner.hosts.requests.request_times import RequestTimes
@@ -33,30 +38,63 @@ if TYPE_CHECKING:
 
 _STATUS_DEADLINE_S, _WATCH_S = 5.0, 1.0
 _PATIENCE_S, _RETRY_S = 3.0, 0.2  # hosts look for each other once a second
-_MOST_PER_S, _LONGEST_S = 1e6, 3600.0
+_LEAST_PER_S, _MOST_PER_S, _LONGEST_S = 1e-4, 1e6, 3600.0
 _LOG = logging.getLogger(__name__)
+_UNSEEN = "it runs, and hosts before it do not reach it"
 _EXTRA = "needs the extra: pip install 'splitquant[hosts]'"
 
 
-def deploy_plan(folder: Path, out: Path, hosts: tuple[str, ...], *, keys: bool, insecure: bool) -> int:
+def deploy_plan(
+    folder: Path,
+    out: Path,
+    hosts: tuple[str, ...],
+    *,
+    keys: bool,
+    insecure: bool,
+    device_class: str | None,
+) -> int:
     """Write a folder for each host, and say how to start them."""
     from planner.hosts.deploy import deploy
-    from planner.hosts.endpoints import parse_endpoints
+    from planner.hosts.endpoints import Endpoint, parse_endpoints
     from planner.report.tables.requests_table import raw_input_lines
 
-    record = deploy(folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure)
+    record = deploy(
+        folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure, device_class=device_class
+    )
     if insecure and not keys:
         _LOG.warning("without keys, anybody who reaches a host can send it tensors and read what it sends")
     for text in raw_input_lines(record.raw_inputs):
         _LOG.warning(text)
+    endpoints = {host.device: Endpoint(host.address, host.port) for host in record.hosts}
+    here = [name for name, endpoint in endpoints.items() if endpoint.is_loopback]
+    if 0 < len(here) < len(endpoints):
+        _LOG.warning(
+            "%s: hosts on other machines do not reach it at %s; add --host %s=ADDRESS",
+            here[0],
+            endpoints[here[0]].host,
+            here[0],
+        )
     for host in record.hosts:
-        where = f"{host.address}:{host.port}"
+        where = endpoints[host.device].address
         print_text(
             shown(f"{host.device}: copy {out / host.device}, then: python serve.py  (listens at {where})")
         )
-    request = f"plan request {out} --input samples.npz --output answers.npz"
-    print_text(shown(f"then: {request if record.plans else f'plan links {out} --out links.yaml'}"))
+    print_text(shown(f"then: {_first_command(out, record)}"))
     return OK
+
+
+def _first_command(folder: Path, record: "Deployment") -> str:
+    """Return what people do once hosts run, as they can paste it."""
+    deployed = shlex.quote(str(folder))
+    if not record.plans:
+        return f"plan links {deployed} --out links.yaml"
+    samples, what = folder / CLIENT / SCENARIO, "the plan's evaluation samples"
+    try:
+        load_ready_scenario(samples)
+    except PlannerError:  # the plan was made elsewhere, or its files have gone since
+        samples, what = Path("samples.npz"), "an array for each input"
+    command = f"plan request {deployed} --input {shlex.quote(str(samples))} --output answers.npz"
+    return f"{command}    # {what}"
 
 
 def deploy_on_ray(folder: Path, out: Path, options: Sequence[str]) -> int:
@@ -64,6 +102,8 @@ def deploy_on_ray(folder: Path, out: Path, options: Sequence[str]) -> int:
     from planner.hosts.deploy_ray import deploy_ray, ray_resources
 
     if options:
+        if options[0] == "--class":
+            raise UsageError("--class: Ray serves one plan, and a class may have several: leave it out")
         raise UsageError(f"{options[0]}: the nodes of a Ray cluster find each other: leave it out")
     manifest = deploy_ray(folder, out)
     for device, resources in ray_resources(manifest).items():
@@ -84,12 +124,11 @@ def send_requests(
 ) -> int:
     """Send samples through running hosts, write their answers, and say what they took."""
     from planner.hosts.requests.measure_requests import clock_offsets, requests_record
-    from planner.hosts.zenoh_config import CLIENT
     from planner.output.run_exported import check_target, refuse_same_file, stacked_outputs, write_arrays
     from planner.output.run_input import read_run_input
 
-    _check_positive("--rate", rate_per_s, _MOST_PER_S)
-    _check_positive("--deadline-s", deadline_s, _LONGEST_S)
+    _check_between("--rate", rate_per_s, _LEAST_PER_S, _MOST_PER_S)
+    _check_between("--deadline-s", deadline_s, 0.0, _LONGEST_S)
     targets = {option: path for option, path in (("--output", output_file), ("--trace", trace_file)) if path}
     for option, path in targets.items():
         check_target(path, option)
@@ -265,8 +304,26 @@ def replan(folder: Path, out: Path | None, *, json: bool) -> int:
         return _failed(undelivered_text(outcome), INFEASIBLE if outcome.built is None else BROKEN_BUDGET)
     if not json:
         terminal().print(plan_table(outcome.plan, read_manifest(target)))
-        print_text(shown(f"written to {target}; next: plan deploy {target} --out {folder}"))
+        print_text(shown(f"written to {target}; next: {_deploy_again(target, folder)}"))
     return OK
+
+
+def _deploy_again(plan: Path, folder: Path) -> str:
+    """Return the command that deploys another plan where one is deployed, as people can paste it."""
+    from planner.hosts.deploy import used_devices
+    from planner.hosts.deployment_record import DEPLOYMENT, Deployment
+    from planner.hosts.endpoints import Endpoint, with_defaults
+    from planner.output.record_files import read_record
+
+    before, used = read_record(folder / DEPLOYMENT, Deployment), used_devices(plan)
+    own = {host.device: Endpoint(host.address, host.port) for host in before.hosts if host.device in used}
+    words = ["plan", "deploy", str(plan), "--out", str(folder)]
+    words += ["--keys"] if before.encrypted else []
+    if own != with_defaults({}, used):
+        words += [word for name, end in own.items() for word in ("--host", f"{name}={end.address}")]
+    is_open = not all(endpoint.is_loopback for endpoint in own.values())
+    words += ["--insecure"] if is_open and not before.encrypted else []
+    return shlex.join(words)
 
 
 def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
@@ -289,8 +346,9 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
                     time.sleep(_WATCH_S)
                     INTERRUPT.check()
                     live.update(hosts_table(_statuses(client)), refresh=True)
-    missing = [name for name, status in statuses if status is None]
-    return _failed(f"not there: {', '.join(missing)}; start serve.py on each") if missing else OK
+        missing = [name for name, status in statuses if status is None]
+        faults = [f"{name} is not there: {client.fault(name) or _UNSEEN}" for name in missing]
+    return _failed("; ".join(faults)) if faults else OK
 
 
 def _deviations_now(
@@ -342,9 +400,10 @@ def _lines(texts: list[str]) -> "Iterator[Text]":
     return map(line, texts)
 
 
-def _check_positive(option: str, value: float | None, most: float) -> None:
-    if value is not None and not 0 < value <= most:
-        raise UsageError(f"{option}: must be > 0 and at most {most:g}")
+def _check_between(option: str, value: float | None, least: float, most: float) -> None:
+    if value is not None and not (value > 0 and least <= value <= most):
+        text = f"at least {least:g}" if least else "> 0"
+        raise UsageError(f"{option}: must be {text} and at most {most:g}")
 
 
 def _failed(text: str, code: int = BAD_INPUT) -> int:

@@ -1,6 +1,7 @@
 """A plan on several hosts: what each is given, requests through them, and what they show.
 
 certificates: a private certificate authority, and a certificate for each host
+connection_faults: why a host cannot be reached
 deploy: writes a folder per host
 deploy_ray: writes a Ray Serve application, where the hosts are a cluster
 deployment_record: deploy.json: what was deployed together

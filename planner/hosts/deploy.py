@@ -17,7 +17,7 @@ import networkx as nx
 
 from planner.errors import OutputError, UsageError
 from planner.hosts.deployment_record import DEPLOYMENT, DeployedHost, DeployedPlan, Deployment
-from planner.hosts.endpoints import Endpoint, with_defaults
+from planner.hosts.endpoints import Endpoint, check_encryptable, with_defaults
 from planner.hosts.host_files import HOST_CODE, README, HostTexts, write_code, write_readme, write_texts
 from planner.hosts.hosted_stages import (
     HASH_LETTERS,
@@ -53,6 +53,7 @@ def deploy(
     *,
     keys: bool = False,
     insecure: bool = False,
+    device_class: str | None = None,
 ) -> Deployment:
     """Write a folder for each host that a plan uses, replacing an older deployment.
 
@@ -67,6 +68,8 @@ def deploy(
         Make a private certificate authority, and keys for all hosts.
     insecure
         Let hosts listen beyond this machine without keys.
+    device_class
+        Of the fleet that a comparison holds plans for.
 
     Raises
     ------
@@ -78,11 +81,22 @@ def deploy(
     # Folders have the devices' names; what may be replaced is listed with its hash.
     names = {path.name for path in target.iterdir()} if target.is_dir() else set()
     check_replaceable(target, f"--out {target}", "deployment", names, DEPLOYMENT)
-    writer = _Writer(read_plans(folder), given, keys=keys)
+    writer = _Writer(read_plans(folder, device_class), given, keys=keys)
     writer.check_openness(insecure=insecure)
     with atomic_directory(target, f"--out {target}") as fresh:
         writer.write(fresh)
     return writer.record
+
+
+def used_devices(folder: Path) -> list[str]:
+    """Return the devices that `deploy` would write a folder for.
+
+    Raises
+    ------
+    OutputError, UsageError
+        As `deploy` does.
+    """
+    return _Writer(read_plans(folder), {}, keys=False).devices
 
 
 class _Writer:
@@ -127,7 +141,7 @@ class _Writer:
         return set(itertools.pairwise(path))
 
     def check_openness(self, *, insecure: bool) -> None:
-        """Refuse hosts that would take tensors from everybody.
+        """Refuse hosts that would take tensors from everybody, or whose keys could not be checked.
 
         Raises
         ------
@@ -135,6 +149,8 @@ class _Writer:
             Naming the first such host.
         """
         for name, endpoint in self.endpoints.items():
+            if self._keys:
+                check_encryptable(name, endpoint)
             if not (endpoint.is_loopback or self._keys or insecure):
                 raise UsageError(
                     f"--host {name}={endpoint.address}: anybody there could send it tensors; add --keys "
@@ -274,7 +290,7 @@ class _Writer:
 
     def _texts(self, name: str) -> HostTexts:
         runs = any(self._stages(plan, name) for plan in self._plans)
-        return HostTexts(name, self.endpoints[name], RUNTIME if runs else None, self.deployment)
+        return HostTexts(name, self.endpoints[name], RUNTIME if runs else None, self.deployment, self._keys)
 
     def _readme_lines(self) -> list[str]:
         counts = {host.device: host.stages for host in self.record.hosts}

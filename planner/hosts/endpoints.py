@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from planner.errors import UsageError
 
 FIRST_PORT = 7447  # zenoh's own
+_BRACKETED = 6  # version of addresses
 _LAST_PORT = 65535
+_NAME = re.compile(
+    r"(?=.{1,253}$)(?!(.*\.)?\d+$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*",
+    re.I | re.A,
+)
 _FORM = re.compile(r"(?P<device>[^=]+)=(?P<host>\[[^\]]+\]|[^:\[\]]+)(:(?P<port>\d+))?")
 
 
@@ -54,8 +59,42 @@ def parse_endpoints(texts: Iterable[str]) -> dict[str, Endpoint]:
             raise UsageError(f"--host {text}: write NAME=ADDRESS or NAME=ADDRESS:PORT")
         if match["device"] in endpoints:
             raise UsageError(f"--host {text}: {match['device']} has an address already")
+        fault = _host_fault(match["host"])
+        if fault:
+            raise UsageError(f"--host {text}: {fault}")
         endpoints[match["device"]] = Endpoint(match["host"].strip("[]"), port)
     return endpoints
+
+
+def _host_fault(host: str) -> str:
+    """Return why others could not connect to what is written for an address; empty if they could."""
+    is_bracketed = host.startswith("[")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        is_name = not is_bracketed and _NAME.fullmatch(host)
+        return "" if is_name else "is neither an address nor a name (of letters, digits, dots and dashes)"
+    if is_bracketed and address.version != _BRACKETED:
+        return "only IPv6 addresses are in brackets"
+    if address.is_unspecified or address.is_multicast:
+        return "write the address at which others reach it"
+    if getattr(address, "scope_id", None):
+        return "an address with a zone means something else elsewhere: write another address, or a name"
+    return ""
+
+
+def check_encryptable(device: str, endpoint: Endpoint) -> None:
+    """Refuse an address whose certificate the engine cannot check: it connects to no IPv6 address by TLS.
+
+    Raises
+    ------
+    UsageError
+        Saying what to write.
+    """
+    if ":" in endpoint.host:
+        raise UsageError(
+            f"--host {device}={endpoint.address}: with --keys, write a name that stands for the IPv6 address"
+        )
 
 
 def with_defaults(given: Mapping[str, Endpoint], devices: Sequence[str]) -> dict[str, Endpoint]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from string import Template
 
 from planner.hosts.endpoints import Endpoint
+from planner.hosts.on_host.own_keys import CREDENTIAL
+from planner.hosts.zenoh_config import KEY, KEYS
 
 README, REQUIREMENTS = "README.md", "requirements.txt"
 _ENGINE, ARRAYS = "eclipse-zenoh", "numpy"
@@ -42,6 +44,7 @@ class HostTexts:
     endpoint: Endpoint
     runtime: str | None
     deployment: str
+    has_keys: bool = False
 
 
 def write_code(folder: Path, code: ServingCode) -> None:
@@ -67,6 +70,7 @@ def write_texts(folder: Path, texts: HostTexts) -> None:
         "deployment": texts.deployment,
         "address": texts.endpoint.address,
         "port": str(texts.endpoint.port),
+        "credential": _credential(texts.device) if texts.has_keys else "",
     }
     for name, target in (
         (README, README),
@@ -75,6 +79,11 @@ def write_texts(folder: Path, texts: HostTexts) -> None:
     ):
         fill_template(name, values, folder / target)
     (folder / REQUIREMENTS).write_text(_requirements(texts.runtime), encoding="utf-8")
+
+
+def _credential(device: str) -> str:
+    """Return the line by which systemd hands over the key, which a service's changing user cannot read."""
+    return f"LoadCredential={CREDENTIAL}:/opt/splitquant/{device}/{KEYS}/{KEY}\n"
 
 
 def _requirements(runtime: str | None) -> str:

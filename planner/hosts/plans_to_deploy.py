@@ -1,17 +1,22 @@
 """What is deployed together: one plan, the plans that a comparison holds, or none, to measure links."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from planner.errors import OutputError
+from planner.comparison.fleet.class_scenario import class_scenario
+from planner.comparison.fleet.fleet_records import FleetRule
+from planner.errors import OutputError, UsageError
 from planner.hosts.routing import spec_of
 from planner.output.comparison_folder import (
     COMPARISON,
     FLEET,
     PLANS,
+    RunnableFleet,
     RunnablePlan,
     RunnableSet,
+    read_fleet,
     read_plan_set,
 )
 from planner.output.plan_folder import read_folder
@@ -22,6 +27,8 @@ from planner.plan.requests_record import RawInput
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.loader import dump_scenario, load_scenario, parse_scenario
 from planner.scenario.schema import Scenario
+
+_MBIT_PER_S = "Mbit/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +60,30 @@ class PlansToDeploy:
     followed: FollowedLinks | None = None
 
 
-def read_plans(folder: Path) -> PlansToDeploy:
+def read_plans(folder: Path, device_class: str | None = None) -> PlansToDeploy:
     """Return the plan of a plan folder, the plans that a comparison holds, or none of a scenario's file.
+
+    Parameters
+    ----------
+    device_class
+        Of the fleet that a comparison holds plans for.
 
     Raises
     ------
     OutputError
         If the folder is neither, or a model is missing or changed.
+    UsageError
+        If a class is named and there is no fleet, or none and there is one.
     ScenarioError
-        If it is a file, and no scenario.
+        If it is a file, and no scenario; or the fleet has no plan for the class.
     """
+    if (folder / FLEET).is_file():
+        return _of_fleet(folder, device_class)
+    if device_class is not None:
+        raise UsageError(f"--class: {folder} holds no plans for a fleet; leave it out")
     if folder.is_file():
         scenario = load_scenario(folder)
         return PlansToDeploy(folder.parent, (), scenario, dump_scenario(scenario).encode())
-    if (folder / FLEET).is_file():
-        raise OutputError(f"{folder}: holds plans for a fleet; compare one class's scenario and deploy that")
     if (folder / PLANS).is_file() or (folder / COMPARISON).is_file():
         return _of_comparison(folder)
     plan, manifest = read_folder(folder)
@@ -109,6 +125,65 @@ def _of_comparison(folder: Path) -> PlansToDeploy:
         for one in held.plans
     )
     return PlansToDeploy(folder, plans, scenario, text, _followed(held, scenario, folder))
+
+
+def _of_fleet(folder: Path, device_class: str | None) -> PlansToDeploy:
+    """Return the plans that the rule picks for a class, and its scenario."""
+    fleet = read_fleet(folder)
+    if device_class is None:
+        first = fleet.rule[0].device_class if fleet.rule else "NAME"
+        raise UsageError(
+            f"{folder} holds plans for classes of {fleet.device}; say for which one: "
+            f"plan deploy {shlex.quote(str(folder))} --class {shlex.quote(first)} --out deploy"
+        )
+    rule = fleet.rule_of(device_class)
+    whole = parse_scenario(bytes(fleet.scenario))
+    scenario = class_scenario(whole, device_class)
+    plans = {plan.plan: plan for plan in fleet.plans}
+    name = f"{folder.resolve().name}-{device_class}"
+    together = tuple(
+        PlanToDeploy(
+            f"{name}-{one.plan}", fleet.stages_of(plans[one.plan]), _class_costs(one, folder), one_range
+        )
+        for one, one_range in zip(rule, _without_gaps(rule), strict=True)
+    )
+    text = dump_scenario(scenario).encode()
+    classes = whole.fleet.classes if whole.fleet is not None else ()
+    bandwidths = [b.mbit_per_s for one in classes if one.name == device_class for b in one.bandwidths]
+    followed = _followed_by_class(fleet, scenario, bandwidths) if bandwidths else None
+    return PlansToDeploy(folder, together, scenario, text, followed)
+
+
+def _class_costs(one: FleetRule, folder: Path) -> PlanCosts:
+    if one.costs is None:
+        raise OutputError(f"{folder / FLEET}: says not what plan {one.plan} costs; compare again")
+    return one.costs
+
+
+def _without_gaps(rule: Sequence[FleetRule]) -> list[BandwidthRange]:
+    """Return where each plan runs: everywhere one does, also where none keeps its limits.
+
+    More bandwidth breaks no limit: so a gap belongs to the plan before it.
+    """
+    lows = [None, *(one.low for one in rule[1:])]
+    return [
+        BandwidthRange(low=low, high=high, leave_below=low, leave_above=high)
+        for low, high in zip(lows, [*lows[1:], None], strict=True)
+    ]
+
+
+def _followed_by_class(
+    fleet: RunnableFleet, scenario: Scenario, bandwidths: Sequence[float]
+) -> FollowedLinks:
+    """Return the links that take a class's bandwidths."""
+    links = [link for link in scenario.links if link.name in fleet.links]
+    return FollowedLinks(
+        links=tuple((link.source, link.target) for link in links),
+        unit=_MBIT_PER_S,
+        own=_own_bandwidth(links, _MBIT_PER_S),
+        low=min(bandwidths),
+        high=max(bandwidths),
+    )
 
 
 def _held_costs(plan: RunnablePlan) -> PlanCosts:

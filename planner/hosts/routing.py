@@ -66,6 +66,25 @@ class PlanRoutes:
                 way.stages.setdefault(stage.device, []).append(stage.number)
         for port in manifest.outputs:
             self._bring(port.name, manifest.sink).answer_at = manifest.sink
+        self._start_stages_that_read_nothing()
+
+    def _start_stages_that_read_nothing(self) -> None:
+        """See that each request comes to their devices: else those would hear of none.
+
+        What follows from such stages comes too late. Inputs never do, and the smallest costs least.
+        """
+        manifest = self._manifest
+        first = [stage for stage in manifest.stages if not stage.inputs]
+        late = {port.name for stage in first for port in stage.outputs}
+        for stage in manifest.stages:  # in running order
+            if any(port.name in late for port in stage.inputs):
+                late |= {port.name for port in stage.outputs}
+        for device in dict.fromkeys(stage.device for stage in first):
+            ways = (way for name, way in self._ways.items() if name not in late)
+            comes = device == manifest.source or any(device in way.sender for way in ways)
+            if manifest.inputs and not comes:
+                smallest = min(manifest.inputs, key=lambda port: spec_of(port).size_bytes)
+                self._bring(smallest.name, device)
 
     def _bring(self, name: str, device: str) -> _Way:
         if name not in self._ways:

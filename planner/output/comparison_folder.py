@@ -42,6 +42,11 @@ class RunnableFleet(Record, frozen=True, kw_only=True):
     """What a runtime needs to pick the plan of a class of `device` at a bandwidth of `links`: `fleet.json`.
 
     It runs the plan of the entry of `rule` with its class whose `low` to `high` (Mbit/s) holds the bandwidth.
+
+    Parameters
+    ----------
+    scenario
+        Resolved, as in `plan.json`, with its fleet.
     """
 
     format: int
@@ -55,6 +60,38 @@ class RunnableFleet(Record, frozen=True, kw_only=True):
     outputs: tuple[Port, ...]
     rule: tuple[FleetRule, ...]
     plans: tuple[FleetPlan, ...]
+    scenario: msgspec.Raw = msgspec.Raw(b"null")
+
+    def stages_of(self, plan: FleetPlan) -> PlanStages:
+        """Return what a runtime needs to run one of the plans."""
+        return PlanStages(
+            format=PLAN_FORMAT,
+            source=self.source,
+            sink=self.sink,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            stages=plan.stages,
+            cuts=plan.cuts,
+        )
+
+    def rule_of(self, device_class: str) -> tuple[FleetRule, ...]:
+        """Return the entries of a class, slow links first.
+
+        Raises
+        ------
+        ScenarioError
+            If no plan is held for it.
+        """
+        own = tuple(one for one in self.rule if one.device_class == device_class)
+        if not own:
+            raise ScenarioError(f"--class {device_class}: {self._why_unknown()}")
+        return own
+
+    def _why_unknown(self) -> str:
+        names = list(dict.fromkeys(one.device_class for one in self.rule))
+        if not names:
+            return f"no plan is possible for any class of {self.device}; {COMPARISON} says why"
+        return f"no plan is held for it; classes with a plan are {', '.join(names)}"
 
 
 class RunnablePlan(Record, frozen=True, kw_only=True):
@@ -227,6 +264,7 @@ def _write_fleet(compared: CompareResult, fleet: FleetPlans, folder: Path) -> Ru
             )
             for line, chosen in zip(record.plans, compared.plans.chosen, strict=True)
         ),
+        scenario=msgspec.Raw(dump_scenario(basis.scenario).encode()),
     )
 
 
@@ -292,6 +330,22 @@ def read_plan_set(folder: Path) -> RunnableSet:
     return held
 
 
+def read_fleet(folder: Path) -> RunnableFleet:
+    """Return the plans that a comparison's folder holds for a fleet, checked against their models.
+
+    Raises
+    ------
+    OutputError
+        If it holds none, or a model is missing or changed.
+    """
+    fleet = read_record(folder / FLEET, RunnableFleet, FLEET_FORMAT)
+    if bytes(fleet.scenario) == b"null":
+        raise OutputError(f"{folder / FLEET}: was written by an older version; compare again")
+    for plan in fleet.plans:
+        check_stages(folder, FLEET, fleet.stages_of(plan))
+    return fleet
+
+
 def choose_fleet_plan(folder: Path, device_class: str, bandwidth: float | None) -> FleetPlan:
     """Return the plan that a comparison's folder holds for a class at a bandwidth.
 
@@ -319,12 +373,7 @@ def choose_fleet_plan(folder: Path, device_class: str, bandwidth: float | None) 
 
 def _why_none(fleet: RunnableFleet, device_class: str, bandwidth: float | None) -> str:
     """Return why the rule picks no plan for a class at a bandwidth."""
-    own = [one for one in fleet.rule if one.device_class == device_class]
-    names = list(dict.fromkeys(one.device_class for one in fleet.rule))
-    if not names:
-        return f"no plan is possible for any class of {fleet.device}; {COMPARISON} says why"
-    if not own:
-        return f"no plan is held for it; classes with a plan are {', '.join(names)}"
+    own = fleet.rule_of(device_class)
     if bandwidth is None:
         return "its plan depends on the bandwidth: add --bandwidth"
     if own[0].at_own_bandwidth:

@@ -102,7 +102,8 @@ def solve_spec(
     try:
         result = solve(problem, in_time, clock=clock)
     except OutOfTimeError as exc:
-        raise SolverError(f"{exc.what}; give more with --time-limit-s") from exc
+        text = f"{exc.what} of {options.time_limit_s:g} s"
+        raise SolverError(f"{text}; give more with --time-limit-s") from exc
     conflict = None
     if result.choice is None:
         left = replace(in_time, time_limit_s=max(0.0, in_time.time_limit_s - result.runtime_s))

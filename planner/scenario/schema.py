@@ -7,7 +7,7 @@ from pydantic import Field
 from planner.scenario.budget_schema import BudgetSpec, Objective, ObjectiveSpec
 from planner.scenario.data_schema import DataSpec
 from planner.scenario.device_schema import DeviceSpec, QuantizationSpec
-from planner.scenario.field_types import Count, DeviceName, NotNegative, ObjectName, Part, Positive
+from planner.scenario.field_types import Count, DeviceName, ObjectName, Part, Positive
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.metric_schema import COCO_AP, CocoApSpec, MetricSpec
@@ -39,8 +39,9 @@ class SolverSpec(Part):
         "highs", description="HiGHS is embedded; the others where they are installed."
     )
     time_limit_s: Positive = Field(60.0, description="Seconds for each solve.")
-    gap: NotNegative = Field(
-        1e-6, description="Relative gap to the lower bound at which a plan counts as optimal."
+    gap: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = Field(
+        1e-6,
+        description="Relative gap to the lower bound at which the search ends; at most 1e-4 is optimal.",
     )
 
 

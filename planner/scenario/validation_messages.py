@@ -74,7 +74,12 @@ def _unknown_key(key: str, known_keys: Collection[str]) -> str:
 
 
 def _expectation(error_type: str, context: Mapping[str, Any], value: object) -> str | None:
-    signs = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", ">="), "less_than_equal": ("le", "<=")}
+    signs = {
+        "greater_than": ("gt", ">"),
+        "greater_than_equal": ("ge", ">="),
+        "less_than": ("lt", "<"),
+        "less_than_equal": ("le", "<="),
+    }
     if error_type in signs:
         name, sign = signs[error_type]
         return f"must be {sign} {context[name]:g}, got {_VALUE.repr(value)}"

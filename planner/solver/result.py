@@ -12,7 +12,8 @@ class SolveStatus(StrEnum):
     """What a solve proved."""
 
     OPTIMAL = "optimal"
-    FEASIBLE = "feasible"  # a time limit ended the search; bound and gap say how good it is
+    # The gap that was asked for, or a time limit, ended the search; bound and gap say how good it is.
+    FEASIBLE = "feasible"
     INFEASIBLE = "infeasible"
 
 

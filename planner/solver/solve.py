@@ -39,6 +39,8 @@ from planner.solver.solver_options import Clock, SolverOptions
 log = logging.getLogger(__name__)
 
 _SMALLEST_GAP = 1e-9  # relative: what the solvers' tolerances can show; a gap of 0 means this
+_SHORT_S = 2.0  # a time limit below which a plan is looked for before any bound, unless the problem is small
+_PREPARED_SHARE = 0.1  # of the time limit, until the relaxation begins: more shows that its rounds take long
 _BOUND_SHARE = 0.4  # of the time limit, for the relaxation where no plan is known: most is left for programs
 _PASSES_SHARE = 0.1  # of the time limit, for the best plan of one stage per device and pass
 _PIPELINE_SHARE = 0.2  # of the time limit, for the best plan of one stage per device
@@ -148,7 +150,9 @@ class _Search:
         if not self._best.is_affordable(_TABLES_RATIO):
             self._best.improve()
             return self._result(bound_of_loads)
-        dual = LagrangianDual(self._problem, self._clock)
+        dual = self._prepared_dual()
+        if dual is None:
+            return self._result(bound_of_loads)
         if not dual.is_worth_while:
             return self._result(max(self._solve_at_once(), bound_of_loads))
         if self._best.choice is not None and len(weights) == 1 and weights[0] > 0:
@@ -156,6 +160,21 @@ class _Search:
             kept = feasible_options(self._problem, self._best.objective / weights[0])
             dual.exclude_options(kept)
         return self._result(max(self._branch(dual), bound_of_loads))
+
+    def _prepared_dual(self) -> LagrangianDual | None:
+        """Return the relaxation; None where a round of it takes longer than is left, once there is a plan."""
+        is_short = self._options.time_limit_s < _SHORT_S and self._best.options_count > SMALL
+        if self._best.choice is None and is_short:
+            self._best.construct()
+        prepared_until = self._began + _PREPARED_SHARE * self._options.time_limit_s
+        dual = LagrangianDual(self._problem, self._clock, prepared_until=prepared_until)
+        late_s = self._clock() - prepared_until
+        if self._best.choice is None and late_s > 0:
+            self._best.construct()
+            if self._best.choice is not None and late_s > self._best.left_s:
+                self._best.improve()
+                return None
+        return dual
 
     def _bound_of_pipelines(self) -> float:
         """Return seconds that no plan has a shorter period than; take the best plan of one stage per device.
@@ -448,9 +467,7 @@ class _Search:
         if self._best.choice is None:
             if bound == inf:
                 return SolveResult(SolveStatus.INFEASIBLE, None, None, None, *run_facts)
-            raise OutOfTimeError(
-                f"{self._options.name} found no plan within {self._options.time_limit_s:.3g} s"
-            )
+            raise OutOfTimeError(f"{self._options.name} found no plan within the time limit")
         bound = float(min(max(bound, 0.0), self._best.objective))  # costs are not negative
         close = self._best.objective - bound <= OPTIMAL_GAP * abs(self._best.objective) + LEAST_GAP
         status = SolveStatus.OPTIMAL if close else SolveStatus.FEASIBLE

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from hosted_plans import DEVICES, OUTPUTS, hosted_answers, hosted_plan, hosted_s
 from running_hosts import RunningHosts
 
 from planner.cli.commands import main
+from planner.hosts.deploy import deploy
+from planner.hosts.endpoints import Endpoint
 
 SAMPLES = hosted_samples(5)
 
@@ -119,8 +122,11 @@ def test_a_request_without_an_answer_fails_the_command_and_writes_nothing(runnin
     assert not target.exists()
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "1e9"])
-@pytest.mark.parametrize("option", ["--rate", "--deadline-s"])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [(option, value) for option in ("--rate", "--deadline-s") for value in ("0", "-1", "nan", "1e9")]
+    + [("--rate", "1e-300")],
+)
 def test_a_rate_or_deadline_that_is_none_is_refused(running, samples, call, option, value):
     code, _, err = call("request", running.folder, "--input", samples, option, value)
     assert code == 2
@@ -142,6 +148,57 @@ def test_a_deployment_says_how_to_start_it(plan, call, tmp_path):
     code, _, err = call("deploy", plan, "--out", tmp_path / "out", "--host", "cellar=127.0.0.1")
     assert code == 2
     assert "--host cellar: the plan uses camera, gateway, server" in err
+    for host, refused in (("[::1]:7600", True), ("board:7600", False)):
+        code, out, err = call(
+            "deploy", plan, "--out", tmp_path / "keys", "--keys", "--host", f"server={host}"
+        )
+        assert (code, "write a name" in err) == ((2, True) if refused else (0, False))
+    code, out, _ = call("deploy", plan, "--out", tmp_path / "out", "--host", "server=[::1]:7600")
+    assert (code, "(listens at [::1]:7600)" in out) == (0, True)
+
+
+def test_a_host_that_others_would_look_for_on_their_own_machine_is_told(plan, call, tmp_path):
+    everywhere = [f"--host={name}=10.0.0.{number}" for number, name in enumerate(DEVICES, 1)]
+    for given, told in ((everywhere[:2], True), (everywhere, False), ((), False)):
+        code, _, err = call("deploy", plan, "--out", tmp_path / "out", "--insecure", *given)
+        assert code == 0
+        assert ("server: hosts on other machines do not reach it at 127.0.0.1" in err) == told
+
+
+def test_a_deployment_says_a_request_that_runs_as_typed(plan, call, tmp_path):
+    own = tmp_path / "own data"
+    own.mkdir()
+    shutil.copytree(plan, own / "plan")
+    for name in ("c.npz", "e.npz"):
+        np.savez(own / name, **{name: np.concatenate([feeds[name] for feeds in SAMPLES]) for name in "xw"})
+    (own / "m.onnx").write_bytes((plan / "model.onnx").read_bytes())
+    record = json.loads((own / "plan" / "plan.json").read_text())
+    record["scenario"]["model"] = str(own / "m.onnx")
+    for part, file in (("calibration", "c.npz"), ("evaluation", "e.npz")):
+        record["scenario"]["data"][part]["npz"] = str(own / file)
+    (own / "plan" / "plan.json").write_text(json.dumps(record))
+    target, answers = own / "deploy", tmp_path / "answers.npz"
+    with RunningHosts(own / "plan", target, DEVICES) as hosts:
+        hosts.start()
+        given = [f"--host={name}=127.0.0.1:{port}" for name, port in hosts.ports.items()]
+        code, out, _ = call("deploy", own / "plan", "--out", tmp_path / "same", *given)
+        assert code == 0
+        command = shlex.split(out.rpartition("then: ")[2], comments=True)
+        assert command[0] == "plan"
+        # The same deployment, whose hosts run.
+        words = [word.replace(str(tmp_path / "same"), str(target)) for word in command[1:]]
+        code, out, _ = call(*words[:-1], answers)
+    assert code == 0
+    assert "5 of 5 requests answered" in out
+    with np.load(answers) as written:
+        for number, expected in enumerate(hosted_answers(plan, SAMPLES)):
+            assert all(written[name][number].tobytes() == expected[name].tobytes() for name in OUTPUTS)
+
+
+def test_without_the_plans_own_samples_a_deployment_says_what_to_give(plan, call, tmp_path):
+    _, out, _ = call("deploy", plan, "--out", tmp_path / "o u t")
+    assert f"plan request '{tmp_path / 'o u t'}' --input samples.npz --output answers.npz" in out
+    assert "an array for each input" in out
 
 
 @pytest.mark.parametrize(
@@ -197,10 +254,54 @@ def test_a_host_that_cannot_serve_says_why_in_a_line(running, tmp_path, change, 
     assert "Traceback" not in err
 
 
+def test_what_has_to_be_installed_is_told(running, tmp_path):
+    shutil.copytree(running.folder / "server", tmp_path / "server")
+    (tmp_path / "server" / "zenoh.py").write_text("raise ImportError(\"No module named 'zenoh'\")\n")
+    code, err = serve(tmp_path / "server")
+    assert code == 1
+    assert "No module named 'zenoh'; " in err
+    assert "-m pip install -r requirements.txt" in err
+    assert "Traceback" not in err
+
+
+def test_keys_of_two_runs_are_told_from_hosts_that_are_not_there(plan, call, tmp_path):
+    with RunningHosts(plan, tmp_path / "deploy", DEVICES, keys=True) as hosts:
+        hosts.start("camera", "gateway")
+        code, _, err = call("hosts", hosts.folder)
+        assert code == 1
+        assert "server is not there: nobody answers" in err
+        given = {name: Endpoint("127.0.0.1", port) for name, port in hosts.ports.items()}
+        deploy(plan, tmp_path / "again", given, keys=True)
+        samples = tmp_path / "s.npz"
+        np.savez(samples, **SAMPLES[0])
+        for command in (("hosts",), ("request", "--input", samples)):
+            code, _, err = call(command[0], tmp_path / "again", *command[1:])
+            assert code == 1
+            assert "its keys and these were not made together" in err
+        hosts.kill("gateway")
+        shutil.rmtree(hosts.folder / "gateway")
+        shutil.copytree(tmp_path / "again" / "gateway", hosts.folder / "gateway")
+        hosts.start("gateway")
+        code, _, err = call("hosts", hosts.folder)
+        assert code == 1
+        assert "gateway is not there: its keys and these were not made together" in err
+
+
+def test_the_keys_of_another_host_are_refused_when_it_starts(plan, tmp_path):
+    deploy(plan, tmp_path / "deploy", {}, keys=True)
+    keys = tmp_path / "deploy" / "camera" / "keys"
+    shutil.copy(tmp_path / "deploy" / "server" / "keys" / "key.pem", keys / "key.pem")
+    code, err = serve(keys.parent)
+    assert code == 1
+    assert "keys: holds no keys that belong together" in err
+    assert ".rs:" not in err
+
+
 def test_an_address_that_is_taken_is_told(running):
     code, err = serve(running.folder / "server")
     assert code == 1
     assert "serve.py: " in err
+    assert ".rs:" not in err
     assert "Traceback" not in err
 
 

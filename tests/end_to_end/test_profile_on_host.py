@@ -102,7 +102,7 @@ def test_the_page_says_what_the_commands_say():
         (ROOT / "planner" / "hosts" / name).read_text()
         for name in (
             "device_profiling/profile_client.py",
-            "device_profiling/connection_faults.py",
+            "connection_faults.py",
             "on_device/profile_requests.py",
         )
     )

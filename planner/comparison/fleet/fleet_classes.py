@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from planner.comparison.bandwidth_values import Bandwidths
+from planner.comparison.fleet.class_scenario import class_limits
 from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.costs.device_costs import DeviceCosts, noise_of
 from planner.costs.device_profiles import read_profile_file
@@ -144,19 +145,7 @@ class FleetProblems:
         return scenario.precisions_of(scenario.device(self._fleet.device))
 
     def _scenario(self, device_class: DeviceClassSpec) -> Scenario:
-        """Return the scenario with the class in place of the device, its costs apart."""
-        scenario, name = self._measured.scenario, self._fleet.device
-        devices = tuple(
-            device.model_copy(update={"precisions": device_class.precisions})
-            if device.name == name and device_class.precisions is not None
-            else device
-            for device in scenario.devices
-        )
-        changes: dict[str, object] = {"devices": devices, "fleet": None}
-        if device_class.memory_mib is not None:
-            memory = {**scenario.budget.memory_mib, name: device_class.memory_mib}
-            changes["budget"] = scenario.budget.model_copy(update={"memory_mib": memory})
-        return scenario.model_copy(update=changes)
+        return class_limits(self._measured.scenario, self._fleet.device, device_class)
 
     def _costs(self, device_class: DeviceClassSpec, scenario: Scenario) -> DeviceCosts:
         """Return what units and tensors cost on the class."""

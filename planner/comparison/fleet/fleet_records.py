@@ -1,6 +1,7 @@
 """The plans to hold for a fleet, as compare.json says it."""
 
 from planner.json_record import Record
+from planner.plan.bandwidth_ranges import PlanCosts
 
 
 class FleetRow(Record, frozen=True, kw_only=True):
@@ -37,6 +38,8 @@ class FleetRule(Record, frozen=True, kw_only=True):
     ----------
     at_own_bandwidth
         Whether the class has no bandwidths: the plan is for its links as they are described.
+    costs
+        What the plan costs the class; None in records of older versions.
     """
 
     device_class: str
@@ -44,6 +47,7 @@ class FleetRule(Record, frozen=True, kw_only=True):
     high: float | None
     plan: int
     at_own_bandwidth: bool = False
+    costs: PlanCosts | None = None
 
 
 class FleetPlans(Record, frozen=True, kw_only=True):

@@ -14,8 +14,12 @@ from planner.comparison.fleet.fleet_classes import WIDEST, FleetCell, FleetProbl
 from planner.comparison.fleet.fleet_records import FleetRule
 from planner.comparison.fleet.fleet_selection import FleetSelection, PortableChoice, cost_line
 from planner.comparison.lower_envelope import EnvelopePiece, lower_envelope
+from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import LATENCY
+from planner.plan.bandwidth_ranges import PlanCosts
+from planner.problem.cost_evaluation import evaluate
 from planner.problem.quantities import CostMetric
+from planner.refinement.plan_assembly import busy_of
 from planner.scenario.fleet_schema import DeviceClassSpec
 
 _SAME_AT_ALL_BANDWIDTHS = {CostMetric.MEMORY, CostMetric.NOISE, CostMetric.TRAFFIC}
@@ -50,7 +54,23 @@ def fleet_rules(
                 high=one.high,
                 plan=one.plan,
                 at_own_bandwidth=at_own_bandwidth,
+                costs=_costs(device_class, selection.plans[one.plan], problems),
             )
+
+
+def _costs(device_class: DeviceClassSpec, plan: PortableChoice, problems: FleetProblems) -> PlanCosts | None:
+    """Return what a plan costs a class: its latency as a line over 1/bandwidth, or at the own one."""
+    bandwidth = device_class.bandwidths[0].mbit_per_s if device_class.bandwidths else None
+    problem = problems.problem(device_class, bandwidth)
+    choice = plan.in_problem(problem)
+    if choice is None:
+        return None
+    cost = evaluate(problem, choice)
+    fixed_s, link_s = cost.latency_s, 0.0
+    if bandwidth is not None:
+        points = problems.points(device_class)
+        fixed_s, link_s = PlanRegistry(points).latency_line(cost, points.scenario(bandwidth, {}))
+    return PlanCosts(fixed_s=fixed_s, link_s=link_s, compute_s=busy_of(problem, cost))
 
 
 def _ranges(

@@ -1,6 +1,5 @@
 """Profiles of devices over the network: `plan profile --host`.
 
-connection_faults: why a host cannot be reached
 profile_bundle: what lets a bundle be measured over the network
 profile_client: asks a device to measure its bundle, and brings the profile back
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import UsageError
-from planner.hosts.endpoints import FIRST_PORT, Endpoint
+from planner.hosts.endpoints import FIRST_PORT, Endpoint, check_encryptable
 from planner.hosts.host_files import ServingCode, write_code
 from planner.hosts.on_device.profile_messages import PROFILES
 from planner.hosts.on_host.host_manifest import NETWORK
@@ -30,7 +30,10 @@ SERVER = "profile_server.py"
 HERE = Endpoint("127.0.0.1", FIRST_PORT)
 _CLIENT_RECORD = "client.json"
 _CODE = ServingCode(
-    {"planner.hosts.on_device": None, "planner.hosts.on_host": ("host_manifest", "messages", "network")},
+    {
+        "planner.hosts.on_device": None,
+        "planner.hosts.on_host": ("host_manifest", "messages", "network", "own_keys"),
+    },
     SERVER,
 )
 _ADDED = (SERVER, NETWORK, KEYS, "planner")
@@ -45,13 +48,15 @@ class BundleClient(Record, frozen=True, kw_only=True):
 
 
 def check_openness(device: str, endpoint: Endpoint, *, keys: bool, insecure: bool) -> None:
-    """Refuse a connection between machines on which anybody could ask or answer.
+    """Refuse a connection between machines on which anybody could ask or answer, or keys be checked.
 
     Raises
     ------
     UsageError
         Saying what to add.
     """
+    if keys:
+        check_encryptable(device, endpoint)
     if not (endpoint.is_loopback or keys or insecure):
         raise UsageError(
             f"--host {device}={endpoint.address}: without keys anybody there could ask or answer: write "

@@ -15,7 +15,7 @@ from typing import Self
 import msgspec
 
 from planner.errors import HostError
-from planner.hosts.device_profiling.connection_faults import connection_fault
+from planner.hosts.connection_faults import NEEDS_KEYS, connection_fault
 from planner.hosts.endpoints import Endpoint
 from planner.hosts.on_device.profile_messages import (
     BUNDLE,
@@ -72,7 +72,7 @@ class ProfileClient:
         self._host = host
         fault = connection_fault(host.endpoint, host.keys)
         if fault is not None:
-            raise self._error(fault)
+            raise self._error(f"{fault}: name their folder with --client" if fault == NEEDS_KEYS else fault)
         self._network = _network(host)
         is_there = threading.Event()
         try:

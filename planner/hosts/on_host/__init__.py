@@ -12,6 +12,7 @@ messages: tensors and headers as bytes
 neighbours: who is there, how far clocks are apart, what links let through
 network: the engine between hosts (Eclipse Zenoh): queries that are answered when a message is accepted
 open_requests: the requests that a host works on, by what they still wait for
+own_keys: tries a host's own keys before the engine takes them
 outbox: sends to one neighbour in order, again until it is accepted or too late
 serve: the script that is started on the host
 stage_runtime: opens and runs a stage; the only module that knows a runtime

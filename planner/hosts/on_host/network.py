@@ -10,8 +10,10 @@ say so instead of not finding each other.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,6 +25,7 @@ from typing import Any
 import zenoh
 
 from planner.hosts.on_host.messages import ACCEPTED, DEPLOYMENT, EVENTS, ROOT
+from planner.hosts.on_host.own_keys import check_own_keys, handed_over
 
 TENSOR, ANSWER, FAILURE, STATUS, PING = KINDS = "tensor", "answer", "failure", "status", "ping"
 _ALIVE = "alive"
@@ -117,7 +120,7 @@ class Network:
             opened = _configuration(config)
             self._session = zenoh.open(opened)
         except zenoh.ZError as exc:
-            raise OSError(f"{config}: {exc}") from exc
+            raise OSError(f"{config}: {_PLACE.sub('', str(exc))}") from exc
         is_encrypted = "tls" in json.loads(opened.get_json("transport/link/protocols") or "[]")
         self.message_bytes = _MESSAGE_BYTES + (_ENCRYPTED_BYTES if is_encrypted else 0)
         self._declared: list[Any] = []
@@ -234,13 +237,23 @@ class Network:
 
 
 def _configuration(path: Path) -> Any:
-    """Return a configuration whose files are found wherever the process was started."""
+    """Return a configuration with the content of its files, wherever the process was started.
+
+    The engine takes paths apart at some characters, such as a semicolon; content it takes as it is.
+    """
     config = zenoh.Config.from_file(str(path))
+    files = {}
     for key in _KEY_FILES:
         text = config.get_json(f"transport/link/tls/{key}")
         name = None if text is None else json.loads(text)
         if name is not None:
-            config.insert_json5(f"transport/link/tls/{key}", json.dumps(str(path.resolve().parent / name)))
+            files[key] = handed_over(path.resolve().parent / name)
+    if files.keys() == set(_KEY_FILES):
+        check_own_keys(*(files[key] for key in _OWN_KEYS))
+    for key, file in files.items():
+        content = base64.b64encode(file.read_bytes()).decode()
+        config.insert_json5(f"transport/link/tls/{key}", "null")
+        config.insert_json5(f"transport/link/tls/{key}_base64", json.dumps(content))
     return config
 
 
@@ -251,6 +264,8 @@ _KEY_FILES = (
     "connect_certificate",
     "connect_private_key",
 )
+_OWN_KEYS = ("root_ca_certificate", "connect_certificate", "connect_private_key")
+_PLACE = re.compile(r" at \S+\.rs:\d+\.?")  # in the engine's source, which its errors name
 # Zenoh ends a query at its timeout itself; this is only for one that it would forget.
 _GRACE_S = 1.0
 _QUESTION_S = 1.0

@@ -17,17 +17,20 @@ _WAKE_S = 0.5
 
 def main() -> int:
     """Check the folder, open its stages, take requests."""
-    from planner.hosts.on_host.host import Host
-    from planner.hosts.on_host.host_manifest import NETWORK, HostManifestError, read_host_manifest
-    from planner.hosts.on_host.network import Network
-    from planner.hosts.on_host.stage_runtime import (
-        StageRuntime,
-        open_stages,
-        paced_stages,
-        version_difference,
-    )
-
     options = _arguments()
+    try:
+        from planner.hosts.on_host.host import Host
+        from planner.hosts.on_host.host_manifest import NETWORK, HostManifestError, read_host_manifest
+        from planner.hosts.on_host.network import Network
+        from planner.hosts.on_host.stage_runtime import (
+            StageRuntime,
+            open_stages,
+            paced_stages,
+            version_difference,
+        )
+    except ImportError as exc:
+        print(f"serve.py: {exc}; {sys.executable} -m pip install -r requirements.txt", file=sys.stderr)
+        return 1
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -18,7 +18,9 @@ from typing import Self
 import msgspec
 
 from planner.errors import DataError, HostError, UsageError
+from planner.hosts.connection_faults import connection_fault
 from planner.hosts.deployment_record import DEPLOYMENT, Deployment
+from planner.hosts.endpoints import Endpoint
 from planner.hosts.on_host.clock_offsets import ClockOffset, clock_answer, exchange
 from planner.hosts.on_host.event_log import told_events
 from planner.hosts.on_host.host_manifest import NETWORK
@@ -45,13 +47,12 @@ from planner.hosts.on_host.network import (
     Incoming,
     Network,
     Outcome,
-    Reply,
 )
 from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
 from planner.hosts.requests.plan_watch import PlanWatch
 from planner.hosts.requests.request_events import Event, ToldRequests, named_events
 from planner.hosts.routing import spec_of, tensor_numbers
-from planner.hosts.zenoh_config import CLIENT
+from planner.hosts.zenoh_config import CLIENT, KEYS
 from planner.output.record_files import read_record
 from planner.plan.host_status import HostStatus
 from planner.plan.manifest import MANIFEST, SCENARIO, PlanStages
@@ -130,6 +131,7 @@ class RequestClient:
             read_record(folder / plan.folder / MANIFEST, PlanStages) for plan in self.deployment.plans
         ]
         self.scenario = parse_scenario((folder / CLIENT / SCENARIO).read_bytes())
+        self._keys = folder / CLIENT / KEYS if self.deployment.encrypted else None
         self._numbers = [tensor_numbers(manifest) for manifest in self.manifests]
         self._told = ToldRequests(len(self.deployment.hosts))
         self._deadline_s = deadline_s
@@ -406,12 +408,18 @@ class RequestClient:
                 arrived_ns, answered_ns = clock_answer(reply.data)
                 self._clock.add(exchange(sent_ns, arrived_ns, answered_ns, received_ns))
         if self._clock.best is None:
-            raise HostError(f"{self.deployment.source} cannot be reached{_because(reply)}")
+            source = self.deployment.source
+            raise HostError(f"{source} cannot be reached{_because(reply.reason or self.fault(source))}")
         return self._clock.best.offset_s
 
+    def fault(self, device: str) -> str | None:
+        """Return why a host cannot be reached from here; None where everything is right up to its keys."""
+        host = next(host for host in self.deployment.hosts if host.device == device)
+        return connection_fault(Endpoint(host.address, host.port), self._keys)
 
-def _because(reply: Reply) -> str:
-    return f": {reply.reason}" if reply.reason else ""
+
+def _because(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
 
 
 def _check_input(feeds: Feeds, spec: TensorSpec) -> None:

@@ -1,5 +1,6 @@
 """Requests and hosts for the terminal."""
 
+import shlex
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -51,7 +52,7 @@ def deviation_lines(deviations: Sequence[Deviation], folder: str) -> list[str]:
     """Return what was measured outside of what was planned for, and what to do about it."""
     if not deviations:
         return []
-    return [*map(_deviation_line, deviations), f"next: plan replan {folder} --measured"]
+    return [*map(_deviation_line, deviations), f"next: plan replan {shlex.quote(folder)} --measured"]
 
 
 def raw_input_lines(inputs: Sequence[RawInput]) -> list[str]:

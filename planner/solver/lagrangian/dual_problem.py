@@ -73,6 +73,8 @@ class LagrangianDual:
     ----------
     clock
         Returns seconds.
+    prepared_until
+        Time after which no further options are looked for that break a limit by themselves.
     relaxation
         Which one: what has too many states as a whole may be bounded with separate units.
     """
@@ -82,6 +84,7 @@ class LagrangianDual:
         problem: PlacementProblem,
         clock: Callable[[], float],
         relaxation: type[LagrangianRelaxation] = LagrangianRelaxation,
+        prepared_until: float = inf,
     ) -> None:
         self.problem, self.clock = problem, clock
         self.rows = _rows(problem)
@@ -101,7 +104,7 @@ class LagrangianDual:
         self.best: Choice | None = None
         self.objective = inf
         if self.is_worth_while:
-            self._exclude_breaking_options()
+            self._exclude_breaking_options(prepared_until)
 
     def _add_maximum(self, quantity: Quantity, weight: float) -> Maximum:
         first, parts = len(self.rows), parts_of_maximum(self.problem, quantity)
@@ -255,9 +258,11 @@ class LagrangianDual:
         flow = graph.flow(edges, list(amounts.values()))
         return Prices(tuple(prices), tuple(map(float, flow)))
 
-    def _exclude_breaking_options(self) -> None:
+    def _exclude_breaking_options(self, deadline: float) -> None:
         """Leave out the options that break a limit whatever the others are, where some weigh that much."""
         for row in range(len(self.rows)):
+            if self.clock() > deadline:
+                return
             # With this row alone weighed, a marginal is the least that a plan with the option uses.
             if row not in self._of_maxima and self.relaxation.max_contribution(1 + row) > _HEAVY:
                 weights = [0.0, *(float(other == row) for other in range(len(self.rows)))]

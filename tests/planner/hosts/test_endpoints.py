@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import UsageError
-from planner.hosts.endpoints import FIRST_PORT, Endpoint, parse_endpoints, with_defaults
+from planner.hosts.endpoints import (
+    FIRST_PORT,
+    Endpoint,
+    check_encryptable,
+    parse_endpoints,
+    with_defaults,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +36,40 @@ def test_an_address_is_read_and_written(text, endpoint, address):
 def test_another_form_is_refused_with_the_right_one(text):
     with pytest.raises(UsageError, match=r"NAME=ADDRESS"):
         parse_endpoints([text])
+
+
+@pytest.mark.parametrize(
+    ("host", "text"),
+    [
+        *((host, "at which others reach it") for host in ("0.0.0.0", "[::]", "224.0.0.1", "[ff02::1]")),
+        *((host, "only IPv6") for host in ("[10.0.0.5]",)),
+        ("[fe80::1%eth0]", "zone"),
+        *(
+            (host, "neither an address nor a name")
+            for host in (
+                " 127.0.0.1", "127.0.0.1 ", "foo bar", "a/b", "h#iface=eth0", "h?rel=0", "tls/h", "[host]",
+                "ümlaut", "300.1.1.1", "1.2.3", "5", "-h", "h-", "a..b", ".a", "a.", "a" * 254, "h\n", "h,i",
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_what_others_could_not_connect_to_is_refused(host, text):
+    with pytest.raises(UsageError, match=text):
+        parse_endpoints([f"a={host}:7500"])
+
+
+@pytest.mark.parametrize(
+    "host", ["board", "my_board", "a-1.b2.local", "xn--mlaut-jva", "3com.example", "a" * 253]
+)
+def test_names_of_hosts_are_taken(host):
+    assert parse_endpoints([f"a={host}"])["a"].host == host
+
+
+def test_keys_for_an_ipv6_address_are_refused_as_they_cannot_be_checked():
+    check_encryptable("a", Endpoint("board", 1))
+    check_encryptable("a", Endpoint("10.0.0.1", 1))
+    with pytest.raises(UsageError, match=r"--host a=\[::1\]:1: with --keys, write a name"):
+        check_encryptable("a", Endpoint("::1", 1))
 
 
 def test_a_device_has_one_address_and_an_address_one_device():

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata, resources
 
 import pytest
@@ -58,6 +59,15 @@ def test_every_name_in_a_template_is_replaced(tmp_path):
     assert "7447" in (tmp_path / README).read_text()
     with pytest.raises(KeyError):
         fill_template("service", {}, tmp_path / "x")
+
+
+def test_a_service_is_handed_its_key_where_there_is_one(tmp_path):
+    for has_keys in (True, False):
+        write_texts(tmp_path, replace(texts(None), has_keys=has_keys))
+        lines = (tmp_path / "splitquant-camera.service").read_text().splitlines()
+        credential = "LoadCredential=splitquant-key.pem:/opt/splitquant/camera/keys/key.pem"
+        assert (credential in lines) == has_keys
+        assert "ExecStart=/opt/splitquant/camera/venv/bin/python serve.py" in lines
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", None])

@@ -2,23 +2,29 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import msgspec
 import pytest
 from delivered_plans import delivered
 from held_plans import SCENARIO as SCENARIO_CONTENT
 from held_plans import write_held_plans
+from measured_scenarios import small_basis
 from PIL import Image
 
-from planner.errors import DataError, OutputError
+from planner.cli.commands import main
+from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compare_fleet
+from planner.errors import DataError, OutputError, ScenarioError, UsageError
 from planner.hosts.deploy import deploy
 from planner.hosts.on_host.host_manifest import read_host_manifest
 from planner.hosts.on_host.stage_runtime import open_stages
 from planner.hosts.plans_to_deploy import read_plans
-from planner.output.comparison_folder import PLANS, RunnableSet
+from planner.output.comparison_folder import PLANS, RunnableSet, write_comparison
 from planner.output.plan_folder import write_export
 from planner.output.run_input import SCENARIO, read_run_input
 from planner.plan.manifest import MANIFEST
+from planner.scenario.fleet_schema import FleetSpec
+from planner.scenario.loader import parse_scenario
 from profiling.records.json_files import load_json, save_json
 
 
@@ -124,5 +130,82 @@ def test_a_comparison_that_cannot_be_deployed_is_refused_with_what_to_do(changed
     with pytest.raises(OutputError, match="holds no plans.json; plan compare SCENARIO --plans K writes it"):
         read_plans(changed)
     (changed / "fleet.json").touch()
-    with pytest.raises(OutputError, match="for a fleet"):
+    with pytest.raises(OutputError, match="fleet.json"):
         read_plans(changed)
+
+
+CLASSES = (
+    {"name": "varied", "bandwidths": [{"mbit_per_s": value} for value in (0.05, 3, 50)]},
+    {"name": "own", "speedup": 20},
+)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    basis = small_basis(tmp_path_factory.mktemp("small"))
+    spec = FleetSpec.model_validate_json(json.dumps({"device": "camera", "classes": CLASSES}))
+    scenario = basis.scenario.model_copy(update={"fleet": spec})
+    own = replace(basis, prepared=replace(basis.prepared, scenario=scenario))
+    compared = compare_fleet(own, spec, CompareRequest(fleet_plans=2))
+    folder = tmp_path_factory.mktemp("fleets") / "phones"
+    write_comparison(compared, folder)
+    return folder, compared.record.fleet
+
+
+def test_the_plans_of_a_class_are_deployed_with_their_rule_and_costs(fleet, tmp_path):
+    folder, found = fleet
+    together = read_plans(folder, "varied")
+    own = [one for one in found.rule if one.device_class == "varied"]
+    assert [plan.name for plan in together.plans] == [f"phones-varied-{one.plan}" for one in own]
+    ranges = [plan.range for plan in together.plans]
+    assert (ranges[0].low, ranges[-1].high) == (None, None)
+    assert [one.high for one in ranges[:-1]] == [one.low for one in ranges[1:]]
+    assert (together.followed.low, together.followed.high) == (0.05, 50)
+    for row in found.rows[:3]:
+        best = [plan for plan in together.plans if plan.range.is_best_at(row.bandwidth)]
+        assert [plan.costs.latency_s(row.bandwidth) for plan in best] == [pytest.approx(row.objective)]
+    record = deploy(folder, tmp_path / "deploy", {}, device_class="varied")
+    assert [plan.name for plan in record.plans] == [plan.name for plan in together.plans]
+    assert parse_scenario((tmp_path / "deploy" / "client" / SCENARIO).read_bytes()) == together.scenario
+
+
+def test_a_class_at_its_own_bandwidth_has_one_plan(fleet):
+    folder, found = fleet
+    together = read_plans(folder, "own")
+    assert together.followed is None
+    assert together.scenario.device("camera").speedup == pytest.approx(0.05 * 20)
+    assert [plan.costs.latency_s(None) for plan in together.plans] == [
+        pytest.approx(row.objective) for row in found.rows if row.device_class == "own"
+    ]
+
+
+def test_a_gap_in_a_rule_belongs_to_the_plan_before_it(fleet, tmp_path):
+    shutil.copytree(fleet[0], tmp_path / "gap")
+    content = json.loads((tmp_path / "gap" / "fleet.json").read_text())
+    first = next(one for one in content["rule"] if one["device_class"] == "varied")
+    others = [one for one in content["rule"] if one["device_class"] != "varied"]
+    content["rule"] = [first | {"low": 1, "high": 2}, first | {"low": 4, "high": 5}, *others]
+    (tmp_path / "gap" / "fleet.json").write_text(json.dumps(content))
+    plans = read_plans(tmp_path / "gap", "varied").plans
+    for bandwidth, expected in ((0.1, 0), (1, 0), (3, 0), (4, 1), (9, 1)):
+        assert [n for n, plan in enumerate(plans) if plan.range.is_best_at(bandwidth)] == [expected]
+
+
+def test_a_fleet_says_which_command_deploys_a_class(fleet, held, tmp_path, capsys):
+    folder, _ = fleet
+    with pytest.raises(UsageError, match="plan deploy .*phones --class varied --out deploy"):
+        read_plans(folder)
+    with pytest.raises(ScenarioError, match="--class moon: .* classes with a plan are varied, own"):
+        read_plans(folder, "moon")
+    with pytest.raises(UsageError, match="holds no plans for a fleet"):
+        read_plans(held, "varied")
+    content = json.loads((folder / "fleet.json").read_text())
+    shutil.copytree(folder, tmp_path / "older")
+    for change in ({"scenario": None}, {"rule": [one | {"costs": None} for one in content["rule"]]}):
+        (tmp_path / "older" / "fleet.json").write_text(json.dumps(content | change))
+        with pytest.raises(OutputError, match="compare again"):
+            read_plans(tmp_path / "older", "varied")
+    with pytest.raises(SystemExit) as done:
+        main(["deploy", str(folder), "--class", "own", "--out", str(tmp_path / "deploy")])
+    assert done.value.code == 0
+    assert "camera: copy" in capsys.readouterr().out

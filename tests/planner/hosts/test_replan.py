@@ -1,6 +1,7 @@
 """What was measured is kept beside what is deployed, and planned again with."""
 
 import json
+import shlex
 
 import msgspec
 import pytest
@@ -94,6 +95,26 @@ def test_a_plan_is_made_again_with_measured_costs(tmp_path, capsys):
     again = parse_scenario(bytes(read_plan(new).scenario))
     assert (again.links[0].bandwidth_mbit_per_s, again.links[0].latency_ms) == (0.123, 4.5)
     assert again.links[1:] == planned.links[1:]
-    told = " ".join(capsys.readouterr().out.split())
-    assert "next: plan deploy" in told
+    assert next_words(capsys) == ["plan", "deploy", str(new), "--out", str(folder)]
     assert run("verify", new) == 0
+    # Elsewhere and with keys, what it says is deployed in the same way.
+    pytest.importorskip("cryptography", reason="needs the extra: pip install 'splitquant[hosts]'")
+    used = [host["device"] for host in json.loads((folder / DEPLOYMENT).read_text())["hosts"]]
+    given = [f"--host={name}=10.0.0.{number}" for number, name in enumerate(used, 1)]
+    for option in ("--keys", "--insecure"):
+        assert run("deploy", plan, "--out", folder, option, *given) == 0
+        before = json.loads((folder / DEPLOYMENT).read_text())
+        save_measured(folder, msgspec.structs.replace(costs(before["deployment"]), links=(link,)))
+        capsys.readouterr()
+        assert run("replan", folder, "--measured", "--out", new) == 0
+        words = next_words(capsys)
+        assert words[:2] == ["plan", "deploy"]
+        assert run(*words[1:]) == 0
+        after = json.loads((folder / DEPLOYMENT).read_text())
+        assert after["encrypted"] == before["encrypted"] == (option == "--keys")
+        assert after["plans"][0]["name"] == "new"
+        assert all(host["address"].startswith("10.0.0.") for host in after["hosts"])
+
+
+def next_words(capsys) -> list[str]:
+    return shlex.split(" ".join(capsys.readouterr().out.rpartition("next: ")[2].split()))

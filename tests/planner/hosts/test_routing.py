@@ -56,6 +56,58 @@ def manifest_of(inputs, outputs, stages, cuts=(), source="a", sink="a") -> Manif
     )
 
 
+def starts(manifest: Manifest, routes: PlanRoutes) -> list[int]:
+    """Return the stages that run, from each device's own view: one starts with a request's first tensor."""
+    views = hosted(manifest, routes)
+    there = {device: set() for device in views}
+    ran: list[int] = []
+    waiting = [(port.name, manifest.source) for port in manifest.inputs]
+    while waiting:
+        name, device = waiting.pop()
+        assert name not in there[device]
+        there[device].add(name)
+        waiting += [(name, other) for other in views[device].tensors[name].receivers]
+        for one in manifest.stages:
+            ready = one.device == device and {port.name for port in one.inputs} <= there[device]
+            if ready and one.number not in ran:
+                ran.append(one.number)
+                waiting += [(port.name, device) for port in one.outputs]
+    return sorted(ran)
+
+
+@pytest.mark.parametrize(
+    ("stages", "crossings"),
+    [
+        # Nothing else comes to the device.
+        ([("c", [], ["k"]), ("a", ["x"], ["y"])], {("small", "a", "b"), ("small", "b", "c")}),
+        # What comes follows from the stage itself.
+        ([("c", [], ["k"]), ("a", ["x", "k"], ["r"]), ("c", ["r"], ["y"])], {("small", "b", "c")}),
+        # Another tensor comes anyway.
+        ([("c", [], ["k"]), ("a", ["x"], ["r"]), ("c", ["r"], ["y"])], set()),
+        # It is where requests come in.
+        ([("a", [], ["k"]), ("c", ["x"], ["y"])], set()),
+        # One is on the way to the other.
+        ([("b", [], ["k"]), ("c", [], ["m"]), ("a", ["x", "m"], ["y"])], {("small", "b", "c")}),
+        # Each would wait for the other.
+        (
+            [("b", [], ["k"]), ("c", [], ["m"]), ("c", ["k"], ["y"]), ("b", ["m"], ["z"])],
+            {("small", "a", "b"), ("small", "b", "c")},
+        ),
+    ],
+)
+def test_a_stage_that_reads_nothing_starts_with_a_tensor_that_comes_in_time(stages, crossings):
+    given = {name for _, _, gives in stages for name in gives}
+    outputs = [name for name in ("k", "m", "y", "z") if name in given]
+    manifest = manifest_of(["x", "small"], outputs, stages)
+    small = msgspec.structs.replace(port("small"), shape=(1, 1))
+    manifest = msgspec.structs.replace(manifest, inputs=(port("x"), small))
+    routes = PlanRoutes(manifest, line("a", "b", "c"))
+    assert starts(manifest, routes) == list(range(len(stages)))
+    sent = {one for one in routes.crossings() if one[0] == "small"}
+    assert crossings <= sent
+    assert bool(sent) == bool(crossings)
+
+
 def line(*devices: str) -> nx.DiGraph:
     links = nx.DiGraph()
     for one, other in itertools.pairwise(devices):

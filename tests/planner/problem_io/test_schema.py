@@ -98,6 +98,7 @@ def option(**keys) -> list[dict]:
         ),
         ({"version": 2}, [("version", "must be 1, got 2")]),
         ({"solver": {"gap": -1}}, [("solver.gap", "must be >= 0, got -1")]),
+        ({"solver": {"gap": 1.5}}, [("solver.gap", "must be < 1, got 1.5")]),
     ],
 )
 def test_a_value_that_cannot_be_is_told_with_its_place(changes, faults):

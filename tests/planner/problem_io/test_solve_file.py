@@ -37,10 +37,10 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
 
 def test_who_has_no_answer_in_time_is_told_of_the_option_of_the_command(monkeypatch):
     def late(*_, **__):
-        raise OutOfTimeError("highs found no plan within 1 s")
+        raise OutOfTimeError("highs found no plan within the time limit")
 
     monkeypatch.setattr(solving_file, "solve", late)
-    with pytest.raises(SolverError, match="found no plan within 1 s; give more with --time-limit-s"):
+    with pytest.raises(SolverError, match="within the time limit of 60 s; give more with --time-limit-s"):
         solve_file(EXAMPLE, SolverChanges())
 
 

@@ -28,6 +28,7 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.tensors import Flow
 from planner.problem.units import Option, Vertex
+from planner.solver.lagrangian.relaxation import LagrangianRelaxation
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
@@ -407,3 +408,26 @@ def test_time_too_short_for_a_relaxation_is_used_to_better_the_plan_at_hand(monk
     result = solve(problem, start_plans=[Choice((0,) * 5)])
     assert result.choice.options == (2,) * 5
     assert (result.objective, result.bound, result.variables) == (5.0, 0.0, 0)
+
+
+def test_a_plan_is_found_though_each_round_of_the_relaxation_takes_long(monkeypatch):
+    """Seen with five devices of two visits: the first rounds alone took longer than the time limit."""
+    now = [0.0]
+
+    def slow(method):
+        def run(*arguments):
+            now[0] += 3.0
+            return method(*arguments)
+
+        return run
+
+    for name in ("marginals", "minimise"):
+        monkeypatch.setattr(LagrangianRelaxation, name, slow(getattr(LagrangianRelaxation, name)))
+    options = (Option(0, seconds=2.0), Option(0, 1, 1.0, noise_power=1.0, precision="int8"))
+    heavy = (options[0], replace(options[1], noise_power=15.0, joules=15.0))
+    units = (Vertex("heavy", heavy), *(Vertex(f"u{i}", options) for i in range(30)))
+    limits = tuple(Limit(Quantity(metric), 20.0) for metric in (CostMetric.NOISE, CostMetric.ENERGY))
+    problem = PlacementProblem((Device("a", active_w=0.1),), units, (), limits=limits)
+    result = solve(problem, SolverOptions(time_limit_s=4.0), clock=lambda: now[0])
+    assert result.choice is not None
+    assert now[0] == 3.0  # no second round is begun that would end late

@@ -61,6 +61,21 @@ def test_a_rule_between_known_bandwidths_only_holds_a_plan_from_where_it_keeps_i
     assert own[-1].high is None
 
 
+def test_a_rule_tells_what_its_plan_costs_the_class_at_any_bandwidth(basis, limited):
+    free, makespan = compared_with(basis, {}), compared_with(basis, {"makespan_ms": 1e6})
+    for compared in (free, limited[0], makespan):
+        fleet = compared.record.fleet
+        told = 0
+        for row in fleet.rows:
+            for one in fleet.rule:
+                holds = (one.low or 0.0) <= (row.bandwidth or 0.0) < (one.high or float("inf"))
+                if one.device_class == row.device_class and (row.bandwidth is None or holds):
+                    assert one.plan == row.plan
+                    assert one.costs.latency_s(row.bandwidth) == pytest.approx(row.objective, rel=1e-9)
+                    told += 1
+        assert told == sum(row.plan is not None for row in fleet.rows)
+
+
 @pytest.fixture(scope="module")
 def folder(limited, tmp_path_factory):
     path = tmp_path_factory.mktemp("fleet") / "o"

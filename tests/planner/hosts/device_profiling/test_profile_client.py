@@ -14,8 +14,9 @@ from running_hosts import free_ports
 from served_bundles import ServedBundle
 
 from planner.errors import HostError, OutputError, UsageError
+from planner.hosts import connection_faults
 from planner.hosts.certificates import CertificateAuthority
-from planner.hosts.device_profiling import connection_faults, profile_client
+from planner.hosts.device_profiling import profile_client
 from planner.hosts.device_profiling.profile_bundle import (
     check_openness,
     client_folder,

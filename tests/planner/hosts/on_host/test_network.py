@@ -13,9 +13,10 @@ pytest.importorskip("zenoh", reason="needs the extra: pip install 'splitquant[ho
 
 from running_hosts import free_ports
 
+from planner.hosts.connection_faults import connection_fault
 from planner.hosts.endpoints import Endpoint
 from planner.hosts.on_host.network import PING, TENSOR, Incoming, Network, Outcome, Reply
-from planner.hosts.zenoh_config import host_config
+from planner.hosts.zenoh_config import KEYS, access_control, host_config
 
 LONG_S = 20.0
 MIB = 2**20
@@ -186,3 +187,21 @@ def test_leaving_a_neighbour_that_neither_answers_nor_hangs_up_is_no_error(tmp_p
         neighbour, _ = mute.accept()
         with neighbour:
             network.close()
+
+
+def test_keys_are_found_in_a_folder_of_any_name(tmp_path):
+    pytest.importorskip("cryptography", reason="needs the extra: pip install 'splitquant[hosts]'")
+    from planner.hosts.certificates import CertificateAuthority
+
+    folder = tmp_path / "a b;c=1#d?e&f|%20ü"
+    folder.mkdir()
+    CertificateAuthority().issue(folder / KEYS, "server", "127.0.0.1")
+    rules = access_control("server", "d", {"camera": "camera"})
+    (port,) = free_ports(1)
+    config = host_config("server", Endpoint("127.0.0.1", port), [], MIB, rules)
+    (folder / "zenoh.json5").write_text(json.dumps(config))
+    network = Network(folder / "zenoh.json5", "d", "server")
+    try:
+        assert connection_fault(Endpoint("127.0.0.1", port), folder / KEYS) is None
+    finally:
+        network.close()

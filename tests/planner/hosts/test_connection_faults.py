@@ -12,9 +12,9 @@ pytest.importorskip("cryptography", reason="needs the extra: pip install 'splitq
 
 from running_hosts import free_ports
 
+from planner.hosts import connection_faults
 from planner.hosts.certificates import CertificateAuthority
-from planner.hosts.device_profiling import connection_faults
-from planner.hosts.device_profiling.connection_faults import connection_fault
+from planner.hosts.connection_faults import connection_fault
 from planner.hosts.endpoints import Endpoint
 from planner.hosts.zenoh_config import CA, CERTIFICATE, KEY
 

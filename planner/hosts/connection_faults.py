@@ -11,6 +11,7 @@ _CONNECT_S, _HANDSHAKE_S, _ANSWER_S = 5.0, 5.0, 1.0
 _TLS_ALERT = b"\x15"  # the first byte of what a TLS server answers to something else
 _NO_TLS = bytes(8)
 _ALERT = "ALERT"  # in what OpenSSL says if the other side refused
+NEEDS_KEYS = "it answers only who has keys for it"
 _NO_KEYS = "it has no keys: copy what was written with --keys there"
 _OTHER_KEYS = "its keys and these were not made together: copy both from one run with --keys"
 _OTHER_NAME = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -39,11 +40,7 @@ def _plain_fault(connection: socket.socket) -> str | None:
         answer = connection.recv(1)
     except OSError:
         return None
-    return (
-        "it answers only who has keys for it: name their folder with --client"
-        if answer == _TLS_ALERT
-        else None
-    )
+    return NEEDS_KEYS if answer == _TLS_ALERT else None
 
 
 def _tls_fault(connection: socket.socket, endpoint: Endpoint, keys: Path) -> str | None:
