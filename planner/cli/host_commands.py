@@ -142,8 +142,9 @@ def send_requests(
         client.source_offset_s()  # a source that is not there is told before anything is sent
         if client.watch is not None:
             client.watch.refresh()  # so that the first request runs by the right plan
+        offsets_s = clock_offsets(client)  # hosts may be gone later
         ended, seconds = _sent(client, run_input.samples, rate_per_s)
-        record, times = requests_record(client, ended, seconds, clock_offsets(client))
+        record, times = requests_record(client, ended, seconds, offsets_s | clock_offsets(client))
         if trace_file is not None:
             _write_trace(trace_file, client, times)
         record = _with_measured(folder, client, record)
@@ -154,7 +155,9 @@ def send_requests(
     _tell_requests(record, client, folder, json=json)
     if record.failures:
         what = "" if output_file is None else f"; {output_file} was not written"
-        return _failed(f"{record.requests - record.answered} requests have no answer{what}")
+        return _failed(
+            f"{record.requests - record.answered} requests have no answer{what}; next: plan hosts {folder}"
+        )
     written = {", ".join(names): output_file, "trace for https://ui.perfetto.dev": trace_file}
     for what, target in written.items() if not json else ():
         if target is not None:
@@ -347,8 +350,19 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
                     INTERRUPT.check()
                     live.update(hosts_table(_statuses(client)), refresh=True)
         missing = [name for name, status in statuses if status is None]
-        faults = [f"{name} is not there: {client.fault(name) or _UNSEEN}" for name in missing]
+        faults = [_absence(client, name, set(missing)) for name in missing]
     return _failed("; ".join(faults)) if faults else OK
+
+
+def _absence(client: "RequestClient", device: str, missing: set[str]) -> str:
+    """Return why a host did not answer: itself, or a host on the way to it."""
+    from planner.hosts.routing import missing_before
+
+    hops = {(link.source, link.target) for link in client.scenario.links}
+    before = missing_before(hops, client.deployment.source, device, missing)
+    if before is not None:
+        return f"{device} was not reached: its way leads over {before}"
+    return f"{device} is not there: {client.fault(device) or _UNSEEN}"
 
 
 def _deviations_now(

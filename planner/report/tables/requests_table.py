@@ -114,7 +114,7 @@ def hosts_table(hosts: Sequence[tuple[str, HostStatus | None]]) -> RenderableTyp
     links = new_table("connections", ("from", "to"), ("Mbit/s", "round trip", "clock ms", "queue", "bytes"))
     for name, status in hosts:
         if status is None:
-            table.add_row(name, "not there", *[_UNKNOWN] * 6)
+            table.add_row(name, "not reached", *[_UNKNOWN] * 6)
             continue
         counts = (status.stages, status.open, status.answered, status.failed, status.refused)
         memory = _UNKNOWN if status.memory_mib is None else f"{status.memory_mib:.0f}"
