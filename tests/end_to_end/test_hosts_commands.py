@@ -319,7 +319,9 @@ def test_the_keys_of_another_host_are_refused_when_it_starts(plan, tmp_path):
 def test_an_address_that_is_taken_is_told(running):
     code, err = serve(running.folder / "server")
     assert code == 1
-    assert "serve.py: " in err
+    address = f"127.0.0.1:{running.ports['server']}"
+    assert f"serve.py: {address}: another process listens there" in err
+    assert "--host server=ADDRESS:PORT" in err
     assert ".rs:" not in err
     assert "Traceback" not in err
 
