@@ -124,11 +124,18 @@ def send_requests(
 ) -> int:
     """Send samples through running hosts, write their answers, and say what they took."""
     from planner.hosts.requests.measure_requests import clock_offsets, requests_record
-    from planner.output.run_exported import check_target, refuse_same_file, stacked_outputs, write_arrays
+    from planner.output.run_exported import (
+        check_archive_name,
+        check_target,
+        refuse_same_file,
+        stacked_outputs,
+        write_arrays,
+    )
     from planner.output.run_input import read_run_input
 
     _check_between("--rate", rate_per_s, _LEAST_PER_S, _MOST_PER_S)
     _check_between("--deadline-s", deadline_s, 0.0, _LONGEST_S)
+    check_archive_name(output_file)
     targets = {option: path for option, path in (("--output", output_file), ("--trace", trace_file)) if path}
     for option, path in targets.items():
         check_target(path, option)
