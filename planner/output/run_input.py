@@ -121,8 +121,8 @@ def _image_input(
     def read(index: int) -> Feeds:
         return {inputs[0].name: read_fitted_image(files[index], inputs[0], spec.image, where)}
 
-    names = tuple(path.relative_to(root).as_posix() for path in files)
-    return RunInput(Samples(range(len(files)), read), names)
+    relative = tuple(path.relative_to(root).as_posix() for path in files)
+    return RunInput(Samples(range(len(files)), read), relative)
 
 
 def _preparation_in_scenario(folder: Path, source: str, where: str) -> SampleSpec:
