@@ -130,6 +130,7 @@ def test_a_mistake_in_a_table_is_told(read, content, message):
     ("changes", "message"),
     [
         ({"images": "/no/such/folder"}, "data.evaluation.images: /no/such/folder is not a folder"),
+        ({"labels": "folder"}, "got folder; did you mean folders?"),
         ({"labels": "y"}, "data.evaluation.labels: with images give {file: ..., label_column: ...}"),
         ({"inputs": (X, X)}, "data.evaluation.images: the model has 2 inputs; pictures feed one"),
         ({"image": {"crop": 3}}, "data.evaluation: a.PNG: cannot crop 3 x 3 out of [2, 2] pixels"),
