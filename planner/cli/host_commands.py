@@ -55,12 +55,16 @@ def deploy_plan(
 ) -> int:
     """Write a folder for each host, and say how to start them."""
     from planner.hosts.deploy import deploy
+    from planner.hosts.deployment_record import DEPLOYMENT
     from planner.hosts.endpoints import Endpoint, parse_endpoints
     from planner.report.tables.requests_table import raw_input_lines
 
+    is_there = (out / DEPLOYMENT).is_file()
     record = deploy(
         folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure, device_class=device_class
     )
+    if is_there:
+        _LOG.warning("hosts that run serve what %s held before: copy the folders and restart them all", out)
     if insecure and not keys:
         _LOG.warning("without keys, anybody who reaches a host can send it tensors and read what it sends")
     for text in raw_input_lines(record.raw_inputs):

@@ -287,6 +287,13 @@ def test_keys_of_two_runs_are_told_from_hosts_that_are_not_there(plan, call, tmp
         assert "gateway is not there: its keys and these were not made together" in err
 
 
+def test_deploying_over_what_hosts_serve_says_to_restart_them(plan, call, tmp_path):
+    _, _, first = call("deploy", plan, "--out", tmp_path / "out")
+    _, _, again = call("deploy", plan, "--out", tmp_path / "out")
+    assert "restart them all" not in first
+    assert "copy the folders and restart them all" in again
+
+
 def test_a_host_that_is_lost_leaves_what_the_others_tell(plan, call, tmp_path):
     with RunningHosts(plan, tmp_path / "deploy", DEVICES) as hosts:
         hosts.start("camera", "gateway", "server")

@@ -86,7 +86,9 @@ def _summary(record: RequestsRecord) -> list[str]:
     ]
     lines += [f"{plan.answered} of them by {plan.plan}" for plan in record.plans]
     if record.predicted_per_s is not None:
-        lines.append(f"the plan's pipeline handles {record.predicted_per_s:.1f} per second")
+        lines.append(
+            f"as planned, with its links, the pipeline handles {record.predicted_per_s:.1f} per second"
+        )
     lines += _message_lines(record)
     return lines + [f"{count} failed: {reason}" for reason, count in record.failures.items()]
 
