@@ -45,6 +45,12 @@ def whole_number(_type: object, tokens: Sequence[Token]) -> int:
     return int(text)
 
 
+def number_or_name(_type: object, tokens: Sequence[Token]) -> int | str:
+    """Return a whole number where a text is one, else the text: a device's name."""
+    text = tokens[0].value
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else text
+
+
 Settings = Annotated[
     list[str] | None,
     Parameter(name="--set", negative="", help="KEY=VALUE replaces one value of the scenario; repeatable."),

@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from planner.cli import compare_command, diff_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
-from planner.cli.command_parameters import InputFile, Json, Settings, examples, whole_number
+from planner.cli.command_parameters import InputFile, Json, Settings, examples, number_or_name
 from planner.cli.compare_command import compare
 from planner.cli.deployment_commands import DEPLOYMENT_COMMANDS
 from planner.cli.diff_command import diff
@@ -184,7 +184,8 @@ def run(
     input_file: InputFile,
     output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
     stage: Annotated[
-        int | None, Parameter(converter=whole_number, help="Run only this stage, on its device.")
+        int | str | None,
+        Parameter(converter=number_or_name, help="Run only this stage: its number, or its device."),
     ] = None,
 ) -> int:
     """Run the exported stages in a chain, or one of them, on this machine."""

@@ -14,7 +14,7 @@ from planner.cli.exit_codes import BAD_INPUT, BROKEN_BUDGET, INFEASIBLE, OK
 from planner.cli.process.interrupts import INTERRUPT
 from planner.cli.process.terminal import print_text, terminal
 from planner.cli.process.terminal_progress import terminal_progress
-from planner.errors import HostError, PlannerError, UsageError
+from planner.errors import HostError, OutputError, PlannerError, UsageError
 from planner.hosts.zenoh_config import CLIENT
 from planner.json_record import to_json
 from planner.plan.manifest import SCENARIO
@@ -55,12 +55,16 @@ def deploy_plan(
 ) -> int:
     """Write a folder for each host, and say how to start them."""
     from planner.hosts.deploy import deploy
+    from planner.hosts.deployment_record import DEPLOYMENT
     from planner.hosts.endpoints import Endpoint, parse_endpoints
     from planner.report.tables.requests_table import raw_input_lines
 
+    is_there = (out / DEPLOYMENT).is_file()
     record = deploy(
         folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure, device_class=device_class
     )
+    if is_there:
+        _LOG.warning("hosts that run serve what %s held before: copy the folders and restart them all", out)
     if insecure and not keys:
         _LOG.warning("without keys, anybody who reaches a host can send it tensors and read what it sends")
     for text in raw_input_lines(record.raw_inputs):
@@ -124,11 +128,18 @@ def send_requests(
 ) -> int:
     """Send samples through running hosts, write their answers, and say what they took."""
     from planner.hosts.requests.measure_requests import clock_offsets, requests_record
-    from planner.output.run_exported import check_target, refuse_same_file, stacked_outputs, write_arrays
+    from planner.output.run_exported import (
+        check_archive_name,
+        check_target,
+        refuse_same_file,
+        stacked_outputs,
+        write_arrays,
+    )
     from planner.output.run_input import read_run_input
 
     _check_between("--rate", rate_per_s, _LEAST_PER_S, _MOST_PER_S)
     _check_between("--deadline-s", deadline_s, 0.0, _LONGEST_S)
+    check_archive_name(output_file)
     targets = {option: path for option, path in (("--output", output_file), ("--trace", trace_file)) if path}
     for option, path in targets.items():
         check_target(path, option)
@@ -142,8 +153,9 @@ def send_requests(
         client.source_offset_s()  # a source that is not there is told before anything is sent
         if client.watch is not None:
             client.watch.refresh()  # so that the first request runs by the right plan
+        offsets_s = clock_offsets(client)  # hosts may be gone later
         ended, seconds = _sent(client, run_input.samples, rate_per_s)
-        record, times = requests_record(client, ended, seconds, clock_offsets(client))
+        record, times = requests_record(client, ended, seconds, offsets_s | clock_offsets(client))
         if trace_file is not None:
             _write_trace(trace_file, client, times)
         record = _with_measured(folder, client, record)
@@ -154,7 +166,9 @@ def send_requests(
     _tell_requests(record, client, folder, json=json)
     if record.failures:
         what = "" if output_file is None else f"; {output_file} was not written"
-        return _failed(f"{record.requests - record.answered} requests have no answer{what}")
+        return _failed(
+            f"{record.requests - record.answered} requests have no answer{what}; next: plan hosts {folder}"
+        )
     written = {", ".join(names): output_file, "trace for https://ui.perfetto.dev": trace_file}
     for what, target in written.items() if not json else ():
         if target is not None:
@@ -178,12 +192,15 @@ def _sent(
 
 def _tell_requests(record: "RequestsRecord", client: "RequestClient", folder: Path, *, json: bool) -> None:
     """Print what requests took."""
+    from planner.hosts.measured_costs import LEAST_REQUESTS
     from planner.report.tables.requests_table import deviation_lines, raw_input_lines, requests_table
 
     if json:
         print_text(to_json(record))
         return
     texts = raw_input_lines(client.deployment.raw_inputs)
+    if 0 < record.answered - record.incomplete_events < LEAST_REQUESTS:
+        texts.append(f"fewer than {LEAST_REQUESTS} requests do not tell how quick devices are")
     lines = _lines(texts + deviation_lines(record.deviations, str(folder)))
     terminal().print(requests_table(record), *lines, sep="\n")
 
@@ -201,9 +218,15 @@ def _write_trace(path: Path, client: "RequestClient", times: "list[RequestTimes]
 
 def _with_measured(folder: Path, client: "RequestClient", record: "RequestsRecord") -> "RequestsRecord":
     """Keep what requests showed of links and devices, and return the record with what left the plan."""
-    from planner.hosts.measured_costs import deviations, measured_devices
+    from planner.hosts.measured_costs import deviations, kept_devices, measured_devices
+    from planner.hosts.replan import read_measured
 
-    measured = _measured_costs(client, measured_devices(record))
+    try:
+        known = read_measured(folder)
+    except OutputError:  # of an earlier deployment, or damaged: it is written anew
+        known = None
+    devices = kept_devices(() if known is None else known.devices, measured_devices(record))
+    measured = _measured_costs(client, devices)
     _save_measured(folder, measured)
     found = deviations(measured, client.scenario, client.deployment.followed)
     return msgspec.structs.replace(record, deviations=found)
@@ -338,8 +361,19 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
                     INTERRUPT.check()
                     live.update(hosts_table(_statuses(client)), refresh=True)
         missing = [name for name, status in statuses if status is None]
-        faults = [f"{name} is not there: {client.fault(name) or _UNSEEN}" for name in missing]
+        faults = [_absence(client, name, set(missing)) for name in missing]
     return _failed("; ".join(faults)) if faults else OK
+
+
+def _absence(client: "RequestClient", device: str, missing: set[str]) -> str:
+    """Return why a host did not answer: itself, or a host on the way to it."""
+    from planner.hosts.routing import missing_before
+
+    hops = {(link.source, link.target) for link in client.scenario.links}
+    before = missing_before(hops, client.deployment.source, device, missing)
+    if before is not None:
+        return f"{device} was not reached: its way leads over {before}"
+    return f"{device} is not there: {client.fault(device) or _UNSEEN}"
 
 
 def _deviations_now(

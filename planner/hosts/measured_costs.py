@@ -1,6 +1,6 @@
 """Costs as running hosts show them: where they leave what was planned for, and the scenario with them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from planner.plan.bandwidth_ranges import FollowedLinks
 from planner.plan.host_status import HostStatus
@@ -13,6 +13,7 @@ from planner.scenario.schema import Scenario
 
 _TOLERANCE = 1.25  # a factor; less is the noise of other work
 _LEAST_COMPUTE_S, _LEAST_LATENCY_S = 5e-4, 1e-3  # what hosts themselves may add to a stage, or a message
+LEAST_REQUESTS = 8  # the first ones start things, and the median of a few is what they happened to be
 _MBIT_BYTES, _MILLI = 1e6 / 8, 1e3
 
 
@@ -48,9 +49,29 @@ def measured_devices(record: RequestsRecord) -> tuple[MeasuredDevice, ...]:
                     count + answered,
                 )
     return tuple(
-        MeasuredDevice(device=name, planned_s=planned_s / count, measured_s=measured_s / count)
+        MeasuredDevice(
+            device=name,
+            planned_s=planned_s / count,
+            measured_s=measured_s / count,
+            requests=max(0, count - record.incomplete_events),
+        )
         for name, (planned_s, measured_s, count) in sums.items()
     )
+
+
+def kept_devices(
+    known: Sequence[MeasuredDevice], latest: Sequence[MeasuredDevice]
+) -> tuple[MeasuredDevice, ...]:
+    """Return the latest measurement of each device, but not one of few requests in place of one of many."""
+    kept = {device.device: device for device in known}
+    for device in latest:
+        if device.device not in kept or _tells(device) or not _tells(kept[device.device]):
+            kept[device.device] = device
+    return tuple(kept.values())
+
+
+def _tells(device: MeasuredDevice) -> bool:
+    return device.requests >= LEAST_REQUESTS
 
 
 def deviations(
@@ -64,7 +85,8 @@ def deviations(
         Links whose bandwidth may vary between those that were compared.
     """
     planned = {(link.source, link.target): link for link in scenario.links}
-    found = [_compute_deviation(device) for device in measured.devices if _is_other_speed(device)]
+    telling = filter(_tells, measured.devices)
+    found = [_compute_deviation(device) for device in telling if _is_other_speed(device)]
     for seen in measured.links:
         link = planned[seen.source, seen.target]
         found += _bandwidth_deviation(seen, link, followed)
@@ -121,18 +143,19 @@ def _differs(measured: float, planned: float, least: float) -> bool:
 def scenario_as_measured(scenario: Scenario, measured: MeasuredCosts) -> Scenario:
     """Return a scenario with bandwidths, latencies and speeds as they were measured.
 
-    What was not measured stays; a device whose seconds agree with the plan keeps its speed.
+    What was not measured stays, but a device that is scaled from a measured one follows it; a device whose
+    seconds agree with the plan keeps its speed. Few requests say nothing of a device.
     """
     seen = {(link.source, link.target): link for link in measured.links}
     slower = {
-        device.device: device.measured_s / device.planned_s
-        for device in measured.devices
-        if _is_other_speed(device) and device.planned_s > 0 and device.measured_s > 0
+        device.device: device.measured_s / device.planned_s if _is_other_speed(device) else 1.0
+        for device in filter(_tells, measured.devices)
+        if device.planned_s > 0 and device.measured_s > 0
     }
     changed = scenario.model_copy(
         update={
             "links": tuple(_link(link, seen.get((link.source, link.target))) for link in scenario.links),
-            "devices": tuple(_device(device, slower) for device in scenario.devices),
+            "devices": tuple(_device(scenario, device, slower) for device in scenario.devices),
         }
     )
     # Read again, so that everything that a scenario must keep is checked.
@@ -146,11 +169,21 @@ def _link(link: LinkSpec, seen: MeasuredLink | None) -> LinkSpec:
     return link.model_copy(update={key: value for key, value in values.items() if value is not None})
 
 
-def _device(device: DeviceSpec, slower: Mapping[str, float]) -> DeviceSpec:
-    """Return a device with its measured speed; one that is scaled from another keeps its own seconds."""
-    factor = slower.get(device.name, 1.0)
+def _factor(scenario: Scenario, name: str, slower: Mapping[str, float]) -> float:
+    """Return by how much a device is slower than planned: as measured, or as what it is scaled from."""
+    origin = scenario.device(name).scaled_from
+    if name in slower or origin is None:
+        return slower.get(name, 1.0)
+    return _factor(scenario, origin, slower)
+
+
+def _device(scenario: Scenario, device: DeviceSpec, slower: Mapping[str, float]) -> DeviceSpec:
+    """Return a device with its measured speed; one that was not measured follows what it is scaled from."""
+    factor = slower.get(device.name)
+    if factor is None:
+        return device
     if device.scaled_from is not None:
-        factor /= slower.get(device.scaled_from, 1.0)
+        factor /= _factor(scenario, device.scaled_from, slower)
     if factor == 1.0:
         return device
     return device.model_copy(update={"speedup": (device.speedup or 1.0) / factor})

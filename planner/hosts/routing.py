@@ -169,6 +169,14 @@ def spec_of(port: Port) -> TensorSpec:
     return TensorSpec(port.name, port.dtype, port.shape)
 
 
+def missing_before(hops: set[tuple[str, str]], source: str, device: str, missing: set[str]) -> str | None:
+    """Return the first missing device on the way from the source to a device; None if there is none."""
+    if device == source or device not in nx.Graph(hops):
+        return None
+    path: list[str] = nx.shortest_path(nx.Graph(hops), source, device)
+    return next((name for name in path[:-1] if name in missing), None)
+
+
 def next_hops(hops: set[tuple[str, str]], device: str) -> dict[str, str]:
     """Return, for each other device, the neighbour on the way to it; connections work both ways."""
     paths: dict[str, list[str]] = nx.single_source_shortest_path(nx.Graph(hops), device)

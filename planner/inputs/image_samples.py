@@ -13,6 +13,8 @@ from planner.inputs.subset import subset
 from planner.scenario.data_schema import ImageSpec, SampleSpec
 from profiling.arrays import Array, Feeds
 
+_AXES = 3  # of a picture
+
 
 def image_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     """Return images of a folder, prepared as the scenario says, with their labels."""
@@ -51,8 +53,6 @@ def _image_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path
         raise DataError(f"{where}.images: {folder} is not a folder")
     if len(inputs) != 1:
         raise DataError(f"{where}.images: the model has {len(inputs)} inputs; pictures feed one")
-    if spec.image is None:
-        raise DataError(f"{where}.image: is required with images (layout, crop, scaling)")
     return folder
 
 
@@ -62,7 +62,30 @@ def fit_image(pixels: Array, spec: ImageSpec | None, tensor: Input, sample_name:
         value = prepare_image(pixels, spec)
     except DataError as exc:
         raise DataError(f"{sample_name}: {exc}") from exc
-    return fit(value, tensor, sample_name)
+    try:
+        return fit(value, tensor, sample_name)
+    except DataError as exc:
+        remedy = None if spec is None else _remedy(value, spec, tensor)
+        if remedy is None:
+            raise
+        raise DataError(f"{exc}; {remedy}") from exc
+
+
+def _remedy(value: Array, spec: ImageSpec, tensor: Input) -> str | None:
+    """Return what to set where pictures have another size or axis order than an input; None if they fit."""
+    want = tensor.shape[-_AXES:]
+    if tensor.with_batch(value).shape == tensor.shape or len(want) != _AXES:
+        return None
+    if (
+        tuple(value.transpose(1, 2, 0).shape if spec.layout == "nchw" else value.transpose(2, 0, 1).shape)
+        == want
+    ):
+        return f"set image.layout to {'nhwc' if spec.layout == 'nchw' else 'nchw'}"
+    first = tensor.channels_last or spec.layout == "nchw"
+    height, width = want[1:] if first else want[:-1]
+    if height != width:
+        return f"scale the pictures to {width} x {height} pixels beforehand"
+    return f"set image.resize_shorter and image.crop, or image.letterbox, to {height}"
 
 
 def read_fitted_image(path: Path, tensor: Input, spec: ImageSpec | None, where: str) -> Array:

@@ -22,6 +22,7 @@ from planner.inputs.labels.class_names import check_class_names
 from planner.inputs.load_samples import check_names, load_data
 from planner.inputs.model_answers import check_answers, class_count
 from planner.inputs.refused_units import refused_once
+from planner.inputs.sample_doubts import sample_doubts
 from planner.metrics.scenario_metric import scenario_metric
 from planner.scenario.data_schema import SampleSpec
 from planner.scenario.schema import Scenario
@@ -253,4 +254,6 @@ def load_datasets(scenario: Scenario, source: SourceModel) -> Datasets:
             f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
             f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
         )
+    for doubt in sample_doubts(calibration, evaluation):
+        log.warning("%s", doubt)
     return Datasets(*split_calibration(calibration), evaluation)

@@ -195,7 +195,9 @@ data:
   calibration: {reader: "$module:Calibration"}  # chooses the ranges of int8
   evaluation: {reader: "$module:Evaluation"}    # judges the finished plan, and nothing else
   # calibration: {npz: calibration.npz, labels: label}
-  # calibration: {images: pictures, labels: labels.tsv, image: {layout: nchw, crop: 224, divide_by: 255}}
+  # Pictures, a folder for each class; {} leaves pixels 0..255, for a network that scales them itself:
+  # calibration: {images: pictures, labels: folders, image: {}}
+  # calibration: {images: pictures, labels: labels.tsv, image: {resize_shorter: 256, crop: 224}}
 
 # REPLACE: this machine is measured; the device is taken to be ten times slower.
 # Better: plan profile SCENARIO --device device --bundle DIR, run it there, and name the profile here.
@@ -213,6 +215,7 @@ sink: device    # where answers are needed
 
 # objective: latency  # or throughput, energy, makespan
 
+# REPLACE: what a plan has to keep.
 budget:
   noise_relative_rms: 0.1  # error of the outputs, relative to their size
   # accuracy_drop: 0.01         # needs labels

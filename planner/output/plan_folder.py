@@ -258,8 +258,13 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def read_stage(folder: Path, number: int) -> tuple[Manifest, StageEntry]:
+def read_stage(folder: Path, stage: int | str) -> tuple[Manifest, StageEntry]:
     """Return a plan folder's manifest and one of its stages, whose files alone have to be there.
+
+    Parameters
+    ----------
+    stage
+        Its number, or the name of a device that runs no other.
 
     Raises
     ------
@@ -267,12 +272,12 @@ def read_stage(folder: Path, number: int) -> tuple[Manifest, StageEntry]:
         If the folder is no plan, has no such stage, or its model is missing or changed.
     """
     manifest = _read_ordered_manifest(folder)
-    for stage in manifest.stages:
-        if stage.number == number:
-            _check_stage(folder, stage)
-            return manifest, stage
+    found = [entry for entry in manifest.stages if stage in {entry.number, entry.device}]
+    if len(found) == 1:
+        _check_stage(folder, found[0])
+        return manifest, found[0]
     numbers = ", ".join(f"{s.number:02d} ({s.device})" for s in manifest.stages)
-    raise OutputError(f"--stage {number}: the plan has stages {numbers}")
+    raise OutputError(f"--stage {stage}: {'give a number: ' if found else ''}the plan has stages {numbers}")
 
 
 def _read_ordered_manifest(folder: Path) -> Manifest:

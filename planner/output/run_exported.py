@@ -19,7 +19,7 @@ from profiling.runtime.open_session import Runtime
 FILES = "files"
 
 
-def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> tuple[str, ...]:
+def run_folder(folder: Path, source: Path, target: Path, stage: int | str | None) -> tuple[str, ...]:
     """Run all stages of a plan folder, or one, and write their outputs; return the names that are written.
 
     Raises
@@ -29,6 +29,7 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | None) -> t
     DataError
         As `run_stages`.
     """
+    check_archive_name(target)
     stages = exported_stages(folder, stage)
     check_target(target)
     refuse_same_file(target, source)
@@ -54,8 +55,8 @@ class ExportedStages:
     outer: tuple[str, ...]
 
 
-def exported_stages(folder: Path, stage: int | None = None) -> ExportedStages:
-    """Return all stages of a plan folder, or one.
+def exported_stages(folder: Path, stage: int | str | None = None) -> ExportedStages:
+    """Return all stages of a plan folder, or one, by its number or its device.
 
     Raises
     ------
@@ -135,6 +136,20 @@ def check_target(path: Path, option: str = "--output") -> None:
         raise OutputError(f"{option} {path}: Is a directory")
     if not path.resolve().parent.is_dir():
         raise OutputError(f"{option} {path}: No such file or directory: its folder does not exist")
+
+
+def check_archive_name(path: Path | None) -> None:
+    """Refuse to write answers, which are arrays of any shape, under a name of another format.
+
+    Raises
+    ------
+    OutputError
+        Saying which name would do.
+    """
+    if path is not None and path.suffix.lower() not in {"", ".npz"}:
+        raise OutputError(
+            f"--output {path}: answers are arrays and written as .npz; write {path.with_suffix('.npz')}"
+        )
 
 
 def refuse_same_file(target: Path, source: Path) -> None:

@@ -57,13 +57,23 @@ def read_run_input(source: Path, ports: Sequence[Port], outer: Collection[str], 
     if source.suffix in _SCENARIOS:
         return _evaluation_input(source, inputs, outer, where)
     if source.is_dir():
-        names = sorted(path.name for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        names = _pictures_in(source)
         if not names:
             raise DataError(f"{where}: holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))})")
-        return _image_input([source / name for name in names], inputs, outer, folder, where)
+        return _image_input([source / name for name in names], source, inputs, outer, folder, where)
     if source.suffix.lower() in IMAGE_SUFFIXES:
-        return _image_input([source], inputs, outer, folder, where)
+        return _image_input([source], source.parent, inputs, outer, folder, where)
     return _ArrayInput(_ArchiveFile(source, where), outer, folder, where).given(inputs)
+
+
+def _pictures_in(folder: Path) -> list[str]:
+    """Return the pictures of a folder by name; of one that has none, those of its folders."""
+    for pattern in ("*", "*/*"):
+        found = (path for path in folder.glob(pattern) if path.suffix.lower() in IMAGE_SUFFIXES)
+        names = sorted(path.relative_to(folder).as_posix() for path in found)
+        if names:
+            return names
+    return []
 
 
 def given_run_input(
@@ -93,17 +103,26 @@ def _evaluation_input(
 
 
 def _image_input(
-    files: Sequence[Path], inputs: Sequence[Input], outer: Collection[str], folder: Path, where: str
+    files: Sequence[Path],
+    root: Path,
+    inputs: Sequence[Input],
+    outer: Collection[str],
+    folder: Path,
+    where: str,
 ) -> RunInput:
+    """Return pictures prepared as the scenario says, each named by its way from `root`."""
     if len(inputs) != 1 or inputs[0].name not in outer:
         names = ", ".join(tensor.name for tensor in inputs)
+        if not any(tensor.name in outer for tensor in inputs):
+            names += ", which the stages before write"
         raise DataError(f"{where}: pictures feed a model with one input; here an .npz must give {names}")
     spec = _preparation_in_scenario(folder, "images", where)
 
     def read(index: int) -> Feeds:
         return {inputs[0].name: read_fitted_image(files[index], inputs[0], spec.image, where)}
 
-    return RunInput(Samples(range(len(files)), read), tuple(path.name for path in files))
+    relative = tuple(path.relative_to(root).as_posix() for path in files)
+    return RunInput(Samples(range(len(files)), read), relative)
 
 
 def _preparation_in_scenario(folder: Path, source: str, where: str) -> SampleSpec:

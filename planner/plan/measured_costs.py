@@ -17,11 +17,18 @@ class MeasuredLink(Record, frozen=True, kw_only=True):
 
 
 class MeasuredDevice(Record, frozen=True, kw_only=True):
-    """Seconds that a device computed for a request, beside those that were planned for the same stages."""
+    """Seconds that a device computed for a request, beside those that were planned for the same stages.
+
+    Parameters
+    ----------
+    requests
+        Of which hosts told everything: the measured seconds are their median.
+    """
 
     device: str
     planned_s: float
     measured_s: float
+    requests: int = 0
 
 
 class MeasuredCosts(Record, frozen=True, kw_only=True):

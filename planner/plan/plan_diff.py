@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from planner.plan.plan_record import Cut, Plan
+from planner.plan.plan_record import Cut, Plan, Predicted
 from profiling.precision import Precision
 from profiling.records.profile import Profile
 from profiling.records.profile_diff import ProfileDiff, diff_profiles
+
+_OBJECTIVE_UNITS = {"latency": "s", "makespan": "s", "energy": "J", "memory": "B", "traffic": "B"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,12 @@ class UnitMove:
     before: UnitPlace | None
     after: UnitPlace | None
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the device is another one; else only the precision is."""
+        devices = [None if place is None else place.device for place in (self.before, self.after)]
+        return devices[0] != devices[1]
+
 
 @dataclass(frozen=True, slots=True)
 class CostChange:
@@ -34,9 +42,12 @@ class CostChange:
 
     Parameters
     ----------
+    unit
+        s, J, B, share (of samples), or nothing.
     spread
-        Relative: what the runs that it comes from spread by, in both plans together. None where it does not
-        come from runs, or it is not known.
+        Relative to before: by what the runs that it comes from spread, in both plans together. Only what
+        devices compute comes from runs: links are calculated. None where no part of it does, or it is not
+        known.
     """
 
     cost: str
@@ -145,17 +156,40 @@ def _spread(before: Mapping[str, Profile], after: Mapping[str, Profile]) -> floa
     return sum(max(profile.latency.spread for profile in part.values()) for part in (before, after))
 
 
+def _latency_spread(plan: Predicted, spread: float | None) -> float | None:
+    """Return the spread of a request's latency, of which only a part comes from runs."""
+    if spread is None or not plan.latency_s:
+        return spread
+    return spread * max(0.0, plan.latency_s - plan.transfer_s) / plan.latency_s
+
+
+def _energy_spread(plan: Plan, predicted: Predicted, spread: float | None) -> float | None:
+    """Return the spread of a request's energy, of which only what devices draw while they compute has one."""
+    if spread is None or not predicted.energy_j:
+        return spread
+    devices = json.loads(bytes(plan.scenario)).get("devices", ())
+    watts = {device["name"]: device.get("active_watt") or 0.0 for device in devices}
+    computing_j = sum(watts.get(name, 0.0) * seconds for name, seconds in predicted.compute_s.items())
+    return spread * min(1.0, computing_j / predicted.energy_j)
+
+
 def _costs(before: Plan, after: Plan, spread: float | None) -> Iterator[CostChange]:
     """Yield what both plans know."""
-    if before.objective.name == after.objective.name:
-        pair = before.objective.value, after.objective.value
-        yield from _change(f"objective: {before.objective.name}", "", pair, spread)
     old, new = before.predicted, after.predicted
+    spreads = (
+        {}
+        if old is None
+        else {"latency": _latency_spread(old, spread), "energy": _energy_spread(before, old, spread)}
+    )
+    if before.objective.name == after.objective.name:
+        name, pair = before.objective.name, (before.objective.value, after.objective.value)
+        yield from _change(f"objective: {name}", _OBJECTIVE_UNITS.get(name, ""), pair, spreads.get(name))
     if old is not None and new is not None:
-        yield from _change("latency of one request", "s", (old.latency_s, new.latency_s), spread)
+        latency = old.latency_s, new.latency_s
+        yield from _change("latency of one request", "s", latency, spreads["latency"])
         yield from _change("  of it on links", "s", (old.transfer_s, new.transfer_s), None)
         yield from _each("computing on", "s", (old.compute_s, new.compute_s), spread)
-        yield from _change("energy of one request", "J", (old.energy_j, new.energy_j), spread)
+        yield from _change("energy of one request", "J", (old.energy_j, new.energy_j), spreads["energy"])
         yield from _each("memory of", "B", (old.memory_bytes, new.memory_bytes), None)
         noise = old.noise_relative_rms, new.noise_relative_rms
         yield from _change("relative RMS error, predicted", "", noise, None)
@@ -163,7 +197,7 @@ def _costs(before: Plan, after: Plan, spread: float | None) -> Iterator[CostChan
     if was is not None and now is not None:
         measured = was.noise_relative_rms, now.noise_relative_rms
         yield from _change("relative RMS error, measured", "", measured, _noise_spread(before, after))
-        yield from _change("accuracy", "", (was.accuracy, now.accuracy), None)
+        yield from _change("accuracy", "share", (was.accuracy, now.accuracy), None)
         yield from _change("metric", "", (was.metric, now.metric), None)
 
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from math import isclose
 
+import networkx as nx
+
 from planner.costs.resource_budgets import BudgetUnit, unit_of
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.scenario.schema import Scenario
@@ -28,7 +30,20 @@ def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float
     budgets = [_limit_text(scenario, relaxation, noise) for relaxation in conflict.relaxations]
     ways = [way for relaxation in conflict.relaxations if (way := _way_text(scenario, relaxation, noise))]
     sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal)
-    return f"infeasible at the measured costs: {sentence}"
+    return f"infeasible at the measured costs: {sentence}{_way_back_text(scenario)}"
+
+
+def _way_back_text(scenario: Scenario) -> str:
+    """Return which devices can compute nothing since no link leads on to the sink, if there are some."""
+    links = nx.DiGraph((link.source, link.target) for link in scenario.links)
+    links.add_nodes_from(device.name for device in scenario.devices)
+    to_sink = nx.ancestors(links, scenario.sink) | {scenario.sink}
+    stuck = sorted((nx.descendants(links, scenario.source) | {scenario.source}) - to_sink)
+    if not stuck:
+        return ""
+    return (
+        f"; no link leads from {' or '.join(stuck)} to the sink {scenario.sink!r}, so nothing can run there"
+    )
 
 
 def models_conflict_text(

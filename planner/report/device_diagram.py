@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import networkx as nx
 from markupsafe import Markup
 
-from planner.formatting import short_name
+from planner.formatting import MILLI, short_name
 from planner.plan.plan_record import Cut, Plan
 from planner.report.figure_style import colours_of, ink_on
 from planner.report.html_values import FormattedValues, join
@@ -108,6 +108,10 @@ def _role(scenario: Scenario, device: DeviceSpec) -> str:
 
 def _device_lines(plan: Plan, name: str, formatted: FormattedValues) -> Iterator[str]:
     counts = Counter(a.precision.value for a in plan.assignments if a.device == name)
+    if not counts and plan.predicted is not None and plan.predicted.compute_s.get(name):
+        yield "no units: changes the format of what it sends"
+        yield Markup("{} per request").format(formatted("ms", "predicted", "compute_s", name))
+        return
     if not counts:
         yield "computes nothing"
         return
@@ -115,6 +119,15 @@ def _device_lines(plan: Plan, name: str, formatted: FormattedValues) -> Iterator
     if plan.predicted is not None:
         yield Markup("{} per request").format(formatted("ms", "predicted", "compute_s", name))
         yield Markup("{} of memory").format(formatted("size", "predicted", "memory_bytes", name))
+
+
+def _crossing_text(link: LinkSpec, number: int, cut: Cut, formatted: FormattedValues) -> str:
+    """Return what a tensor takes on a link, and of several on its way what it takes on all of them."""
+    whole = formatted("ms", "cuts", number, "seconds")
+    if len(cut.path) <= 2:  # noqa: PLR2004
+        return whole
+    own_s = link.latency_s + cut.size_bytes / link.bandwidth_bytes_per_s
+    return Markup("{} ms of {}").format(f"{own_s * MILLI:.2f}", whole)
 
 
 def _link_box(link: LinkSpec, cuts: Sequence[Cut], formatted: FormattedValues) -> LinkBox:
@@ -126,7 +139,7 @@ def _link_box(link: LinkSpec, cuts: Sequence[Cut], formatted: FormattedValues) -
                 short_name(cuts[n].tensor),
                 cuts[n].wire.value,
                 formatted("size", "cuts", n, "bytes"),
-                formatted("ms", "cuts", n, "seconds"),
+                _crossing_text(link, n, cuts[n], formatted),
             ]
         )
         for n in crossing[:_SHOWN]

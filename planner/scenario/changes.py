@@ -98,8 +98,7 @@ def _apply(content: dict[str, object], change: Change) -> None:
     for step in parents:
         parent = _child(parent, step, change.where)
     if isinstance(parent, list):
-        _child(parent, last, change.where)
-        parent[int(last)] = change.value
+        parent[_place(parent, last, change.where)] = change.value
     elif isinstance(parent, dict):
         parent[last] = change.value
     else:
@@ -109,10 +108,32 @@ def _apply(content: dict[str, object], change: Change) -> None:
 def _child(parent: object, step: str, where: str) -> object:
     if isinstance(parent, dict):
         return parent.setdefault(step, {})
-    if isinstance(parent, list) and step in map(str, range(len(parent))):
-        return parent[int(step)]
-    length = f"; it has {len(parent)} entries, counted from 0" if isinstance(parent, list) else ""
-    raise ScenarioError(f"{where}: there is no {step!r}{length}")
+    if isinstance(parent, list):
+        return parent[_place(parent, step, where)]
+    raise ScenarioError(f"{where}: there is no {step!r}")
+
+
+def _place(entries: list[object], step: str, where: str) -> int:
+    """Return which entry of a list a step names: by its place, or by its name if only one has that."""
+    if step in map(str, range(len(entries))):
+        return int(step)
+    names = [_entry_name(entry) for entry in entries]
+    if names.count(step) == 1:
+        return names.index(step)
+    known = ", ".join(name for name in names if name is not None)
+    by_name = f" or named {known}" if known else ""
+    raise ScenarioError(
+        f"{where}: there is no {step!r}; it has {len(entries)} entries, counted from 0{by_name}"
+    )
+
+
+def _entry_name(entry: object) -> str | None:
+    """Return the name of a device or model, or that of a link, FROM-TO."""
+    if not isinstance(entry, dict):
+        return None
+    if "name" in entry:
+        return str(entry["name"])
+    return f"{entry['from']}-{entry['to']}" if entry.keys() >= {"from", "to"} else None
 
 
 def plain_value(value: Any, where: str, depth: int = 0) -> Any:

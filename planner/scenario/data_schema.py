@@ -14,7 +14,10 @@ Side = Annotated[int, Field(gt=0, le=16384)]
 class ImageSpec(Part):
     """From pictures to model input: (pixel / divide_by - subtract) / scale_by, pixels 0..255."""
 
-    layout: Literal["nchw", "nhwc"] = Field("nchw", description="Axis order that the model wants.")
+    layout: Literal["nchw", "nhwc"] = Field(
+        "nchw",
+        description="Axis order of the input (`plan inspect`); of Keras and TensorFlow models both do.",
+    )
     channels: Literal["rgb", "bgr"] = Field("rgb", description="Order in which the model wants them.")
     resize_shorter: Side | None = Field(None, description="Resize the shorter side to so many pixels.")
     crop: Side | None = Field(None, description="Side of the centre square to cut out, in pixels.")
@@ -119,7 +122,9 @@ class SampleSpec(Part):
     label_offset: Annotated[int, Field(ge=-_MOST, le=_MOST)] = Field(
         0, description="Added to every label to give the model's class index."
     )
-    image: ImageSpec | None = Field(None, description="How pixels become the input.")
+    image: ImageSpec | None = Field(
+        None, description="How pixels become the input; required with `images`: `{}` leaves them 0..255."
+    )
     audio: AudioSpec | None = Field(None, description="How WAV clips become the input.")
     subset: SubsetSpec | None = Field(None, description="Which samples are used.")
     samples: Count | None = Field(None, description="Use only so many, evenly spread.")
@@ -131,6 +136,15 @@ class SampleSpec(Part):
             raise ValueError("needs exactly one of npz, images, reader, clips")
         if self.reader is not None and self.model_fields_set & {"inputs", "labels", "image"}:
             raise ValueError("inputs, labels and image do not apply to a reader, which gives finished feeds")
+        return self
+
+    @model_validator(mode="after")
+    def _prepared_images(self) -> Self:
+        if self.images is not None and self.image is None:
+            raise ValueError(
+                "image is required with images: how pixels become the input, such as {divide_by: 255} for "
+                "0..1, or {} for 0..255 as a model takes them that scales them itself"
+            )
         return self
 
     @model_validator(mode="after")

@@ -49,6 +49,11 @@ class ProfileDiff:
     whole: dict[Precision, float]
     changes: tuple[UnitChange, ...]
 
+    @property
+    def is_one_measurement(self) -> bool:
+        """Whether whole runs agree to the bit: then nothing was measured again."""
+        return not self.settings and self.pace == 1.0 and not any(self.whole.values())
+
 
 def diff_profiles(before: Profile, after: Profile) -> ProfileDiff:
     """Compare two profiles of one model.

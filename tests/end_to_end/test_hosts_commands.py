@@ -287,6 +287,32 @@ def test_keys_of_two_runs_are_told_from_hosts_that_are_not_there(plan, call, tmp
         assert "gateway is not there: its keys and these were not made together" in err
 
 
+def test_deploying_over_what_hosts_serve_says_to_restart_them(plan, call, tmp_path):
+    _, _, first = call("deploy", plan, "--out", tmp_path / "out")
+    _, _, again = call("deploy", plan, "--out", tmp_path / "out")
+    assert "restart them all" not in first
+    assert "copy the folders and restart them all" in again
+
+
+def test_a_host_that_is_lost_leaves_what_the_others_tell(plan, call, tmp_path):
+    with RunningHosts(plan, tmp_path / "deploy", DEVICES) as hosts:
+        hosts.start("camera", "gateway", "server")
+        hosts.kill("gateway")
+        code, out, err = call("hosts", hosts.folder)
+        assert code == 1
+        assert "gateway is not there: nobody answers" in err
+        assert "server was not reached: its way leads over gateway" in err
+        assert "camera" in out
+        samples, answers = tmp_path / "s.npz", tmp_path / "answers.npz"
+        np.savez(samples, **SAMPLES[0])
+        request = ("request", hosts.folder, "--input", samples, "--output", answers, "--deadline-s", "2")
+        code, out, err = call(*request)
+        assert code == 1
+        assert "0 of 1 requests answered" in out
+        assert f"answers.npz was not written; next: plan hosts {hosts.folder}" in err
+        assert "gateway: gateway" not in err
+
+
 def test_the_keys_of_another_host_are_refused_when_it_starts(plan, tmp_path):
     deploy(plan, tmp_path / "deploy", {}, keys=True)
     keys = tmp_path / "deploy" / "camera" / "keys"
@@ -300,7 +326,9 @@ def test_the_keys_of_another_host_are_refused_when_it_starts(plan, tmp_path):
 def test_an_address_that_is_taken_is_told(running):
     code, err = serve(running.folder / "server")
     assert code == 1
-    assert "serve.py: " in err
+    address = f"127.0.0.1:{running.ports['server']}"
+    assert f"serve.py: {address}: another process listens there" in err
+    assert "--host server=ADDRESS:PORT" in err
     assert ".rs:" not in err
     assert "Traceback" not in err
 

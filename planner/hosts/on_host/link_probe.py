@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 _KEPT = 8
 _LEAST_BYTES = 2048  # a smaller message takes too little time to tell
-_TOO_QUICK_S = 1e-3  # what takes less than this says more about the hosts than about the connection
+_TOO_QUICK_S = 0.01  # hosts take some milliseconds of their own: of less than this they would be the most
+_LEAST_MESSAGES = 3  # so that one hiccup, or what a host does once when it starts, is not taken for the link
 _FIRST_BYTES, _MOST_BYTES, _GROWTH = 2**12, 2**18, 4
 _LONG_ENOUGH_S, _REPEATS, _MOST_S = 0.02, 3, 4.0
 _EMPTY_MESSAGES = 3
@@ -47,9 +48,10 @@ class LinkBandwidth:
     """Bytes per second of a connection in one direction, from its latest messages.
 
     Messages queue behind each other, and small ones say more about latency than about bandwidth: so each
-    counts from when the one before had left, the median of the latest ones is taken, and only if they are
-    large enough and took long enough to tell. Two of which one was sent before the other had left count
-    together: a busy receiver accepts both at once, and the second by itself would seem to take no time.
+    counts from when the one before had left, the median of the latest ones is taken, and only if these are
+    several, large enough, and took so long that what hosts themselves take is little beside it. Two of which
+    one was sent before the other had left count together: a busy receiver accepts both at once, and the
+    second by itself would seem to take no time.
 
     Parameters
     ----------
@@ -86,6 +88,8 @@ class LinkBandwidth:
         seconds = self._left_s - since_s
         rate = size_bytes / seconds if seconds > 0 else float("inf")
         self._latest.append((rate, seconds))
+        if len(self._latest) < _LEAST_MESSAGES:
+            return
         if statistics.median(taken for _, taken in self._latest) >= max(_TOO_QUICK_S, transfer.round_trip_s):
             self._see(statistics.median(rate for rate, _ in self._latest), transfer.ended_s)
 
@@ -128,20 +132,21 @@ def probe_link(send: Callable[[bytes], bool], clock: Callable[[], float] = time.
         return None
     size_bytes = _FIRST_BYTES
     while True:
-        taken = seconds(size_bytes)
-        if taken is None:
-            return None
-        long_enough = taken - round_trip_s >= _LONG_ENOUGH_S
-        if long_enough or size_bytes >= _MOST_BYTES or clock() >= ends_s:
+        all_taken: list[float] = []
+        # Only what takes long is sent again: it may have been a hiccup, and then larger ones follow.
+        while not all_taken or (
+            len(all_taken) < _REPEATS
+            and clock() < ends_s
+            and (size_bytes >= _MOST_BYTES or all_taken[-1] - round_trip_s >= _LONG_ENOUGH_S)
+        ):
+            taken = seconds(size_bytes)
+            if taken is None:
+                return None
+            all_taken.append(taken)
+        taken = statistics.median_low(all_taken)
+        if taken - round_trip_s >= _LONG_ENOUGH_S or size_bytes >= _MOST_BYTES or clock() >= ends_s:
             break
         size_bytes *= _GROWTH
-    all_taken = [taken]
-    while len(all_taken) < _REPEATS and clock() < ends_s:
-        taken = seconds(size_bytes)
-        if taken is None:
-            return None
-        all_taken.append(taken)
-    taken = statistics.median(all_taken)
     # On a quick link empty messages may take as long by chance: then it is this quick at least.
     on_the_way_s = taken - round_trip_s if taken > round_trip_s else taken
     return size_bytes / on_the_way_s if on_the_way_s > 0 else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import json
 import re
 import threading
@@ -120,7 +121,7 @@ class Network:
             opened = _configuration(config)
             self._session = zenoh.open(opened)
         except zenoh.ZError as exc:
-            raise OSError(f"{config}: {_PLACE.sub('', str(exc))}") from exc
+            raise OSError(_listen_fault(str(exc), name) or f"{config}: {_PLACE.sub('', str(exc))}") from exc
         is_encrypted = "tls" in json.loads(opened.get_json("transport/link/protocols") or "[]")
         self.message_bytes = _MESSAGE_BYTES + (_ENCRYPTED_BYTES if is_encrypted else 0)
         self._declared: list[Any] = []
@@ -195,7 +196,8 @@ class Network:
             return reply
         text = (
             f"{receiver} serves deployment {other.reason[:_SHOWN]}, and {self.name} belongs to "
-            f"{self.deployment[:_SHOWN]}: copy all folders of one deployment"
+            f"{self.deployment[:_SHOWN]}: copy all folders of one "
+            "deployment and restart its hosts, or give this one other ports (--host)"
         )
         return Reply(Outcome.REFUSED, text.encode())
 
@@ -236,6 +238,15 @@ class Network:
         return f"{ROOT}/{self.deployment}/{_ALIVE}/{name}"
 
 
+def _listen_fault(error: str, name: str) -> str | None:
+    """Return why a host cannot listen and what to do, from the engine's error; None if it is another one."""
+    found = _LISTENER.search(error)
+    reason = None if found is None else _CANNOT_LISTEN.get(int(found["code"]))
+    if found is None or reason is None:
+        return None
+    return f"{found['address']}: {reason}, or run plan deploy with --host {name}=ADDRESS:PORT"
+
+
 def _configuration(path: Path) -> Any:
     """Return a configuration with the content of its files, wherever the process was started.
 
@@ -265,6 +276,14 @@ _KEY_FILES = (
     "connect_private_key",
 )
 _OWN_KEYS = ("root_ca_certificate", "connect_certificate", "connect_private_key")
+_LISTENER = re.compile(r"listener bound to \w+/(?P<address>\S+): .*\(os error (?P<code>\d+)\)", re.DOTALL)
+_CANNOT_LISTEN = {
+    **dict.fromkeys(
+        (errno.EADDRINUSE, 10048),  # the second one is Windows' own
+        "another process listens there (a host of another deployment?): end it",
+    ),
+    **dict.fromkeys((errno.EADDRNOTAVAIL, 10049), "this machine has no such address: start it where it is"),
+}
 _PLACE = re.compile(r" at \S+\.rs:\d+\.?")  # in the engine's source, which its errors name
 # Zenoh ends a query at its timeout itself; this is only for one that it would forget.
 _GRACE_S = 1.0

@@ -52,10 +52,8 @@ def main() -> int:
     host.start()
     # Whoever reads it may be gone, or the disk full: that keeps no host from serving.
     with contextlib.suppress(OSError):
-        print(
-            f"{manifest.device} serves {len(stages)} stages of deployment {manifest.deployment[:12]}",
-            flush=True,
-        )
+        count = "1 stage" if len(stages) == 1 else f"{len(stages)} stages"
+        print(f"{manifest.device} serves {count} of deployment {manifest.deployment[:12]}", flush=True)
     # A signal that another thread was given is seen when this one wakes.
     while not stop.wait(_WAKE_S):
         pass

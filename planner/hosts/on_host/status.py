@@ -119,7 +119,7 @@ class StatusAnswers:
         if reply.outcome is Outcome.ACCEPTED:
             message.accept(reply.data)
         else:
-            message.refuse(reply.reason or f"{next_hop} cannot be reached")
+            message.refuse(reply.reason or f"{self._device} does not reach {next_hop}")
 
 
 def resident_mib() -> float | None:

@@ -70,19 +70,17 @@ def _ended(future: "Future[Answer]", bandwidth: float | None) -> Ended:
 
 
 def clock_offsets(client: RequestClient) -> dict[str, float]:
-    """Return device -> its clock minus the source's, in seconds; 0 where hosts have not seen each other.
-
-    Raises
-    ------
-    HostError
-        If a host cannot be reached.
-    """
+    """Return device -> its clock minus the source's, in seconds, of those that can be reached."""
     source = client.deployment.source
     offsets, queue = {source: 0.0}, deque([source])
     known = {host.device for host in client.deployment.hosts}
     while queue:
         device = queue.popleft()
-        for neighbour, offset_s in client.status(device).offsets_s.items():
+        try:
+            seen = client.status(device).offsets_s
+        except HostError:
+            continue
+        for neighbour, offset_s in seen.items():
             if neighbour in known and neighbour not in offsets:
                 offsets[neighbour] = offsets[device] + offset_s
                 queue.append(neighbour)

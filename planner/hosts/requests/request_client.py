@@ -385,7 +385,9 @@ class RequestClient:
         self._connect()
         reply = self._network.send(self.deployment.source, STATUS, device.encode(), order, timeout_s)
         if reply.outcome is not Outcome.ACCEPTED:
-            raise HostError(f"{device}: {reply.reason or f'{self.deployment.source} cannot be reached'}")
+            source = self.deployment.source
+            fault = reply.reason or f"{source} cannot be reached"
+            raise HostError(fault if device == source else f"{device}: {fault}")
         try:
             return msgspec.json.decode(reply.data, type=HostStatus)
         except msgspec.MsgspecError as exc:

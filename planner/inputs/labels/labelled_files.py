@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from planner.errors import DataError
@@ -57,9 +58,10 @@ def read_labels(spec: SampleSpec, folder: Path, kind: FileKind, where: str) -> L
         return read_columns(spec.labels, where)
     path = Path(str(spec.labels))
     if path.suffix.lower() not in TABLE_SUFFIXES:
+        close = f"; did you mean {FOLDERS}?" if get_close_matches(path.name, [FOLDERS]) else ""
         raise DataError(
             f"{where}.labels: with {kind.key} give {{file: ..., label_column: ...}}, a table "
-            f"({', '.join(TABLE_SUFFIXES)}), COCO annotations (.json) or {FOLDERS}; got {path.name}"
+            f"({', '.join(TABLE_SUFFIXES)}), COCO annotations (.json) or {FOLDERS}; got {path.name}{close}"
         )
     return read_label_table(path, FolderFiles.of(folder, kind), where)
 

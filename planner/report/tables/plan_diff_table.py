@@ -1,6 +1,7 @@
 """What differs between two plans -> terminal tables."""
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,6 +14,11 @@ from planner.report.tables.table_style import line, new_table
 
 _SHOWN = 20  # units that moved
 _ABSENT = "-"
+_PERCENT = 100.0
+_IN_PLACE = (
+    "both plans come from one measurement: these units differ since plans are timed in place, "
+    "which corrects what units take"
+)
 
 
 def plan_diff_table(diff: PlanDiff) -> RenderableType:
@@ -29,6 +35,8 @@ def plan_diff_table(diff: PlanDiff) -> RenderableType:
     parts.append(_costs_table(diff.costs))
     for device, profile in diff.profiles.items():
         parts += [line(f"measured on {device}:"), diff_table(profile)]
+        if profile.is_one_measurement and profile.changes:
+            parts.append(line(_IN_PLACE))
     return Group(*parts)
 
 
@@ -38,12 +46,23 @@ def _settings_lines(diff: PlanDiff) -> Iterator[str]:
 
 
 def _moves_table(moves: Sequence[UnitMove]) -> Table:
-    title = f"{len(moves)} units moved" if len(moves) > 1 else "1 unit moved"
-    table = new_table(title, ("unit", "before", "after"), ("before us", "after us"))
+    table = new_table(_moves_title(moves), ("unit", "before", "after"), ("before us", "after us"))
     for move in moves[:_SHOWN]:
         ends = (move.before, move.after)
         table.add_row(short_name(move.unit), *map(_place_text, ends), *map(_seconds_text, ends))
     return table
+
+
+def _moves_title(moves: Sequence[UnitMove]) -> str:
+    """Return how many units run elsewhere, and how many only in another precision."""
+    elsewhere = sum(move.is_elsewhere for move in moves)
+    counts = {"moved": elsewhere, "in another precision": len(moves) - elsewhere}
+    texts = [f"{_units(count)} {what}" for what, count in counts.items() if count]
+    return ", ".join(texts)
+
+
+def _units(count: int) -> str:
+    return "1 unit" if count == 1 else f"{count} units"
 
 
 def _place_text(place: UnitPlace | None) -> str:
@@ -72,11 +91,17 @@ def _costs_table(costs: Sequence[CostChange]) -> Table:
     for cost in costs:
         spread = "" if cost.spread is None else f"{cost.spread:.1%}"
         mark = ", within it" if cost.is_within_spread and cost.change else ""
-        change = f"{cost.change:+.1%}" if cost.change else "none"
-        table.add_row(
-            cost.cost, *(_value(cost.unit, x) for x in (cost.before, cost.after)), change, spread + mark
-        )
+        values = (_value(cost.unit, value) for value in (cost.before, cost.after))
+        table.add_row(cost.cost, *values, _change_text(cost), spread + mark)
     return table
+
+
+def _change_text(cost: CostChange) -> str:
+    if not cost.change:
+        return "none"
+    if cost.unit == "share":
+        return f"{_PERCENT * (cost.after - cost.before):+.2f} points"
+    return f"{cost.change:+.1%}" if isfinite(cost.change) else "from 0"
 
 
 def _value(unit: str, value: float) -> str:
@@ -84,4 +109,6 @@ def _value(unit: str, value: float) -> str:
         return f"{value * MILLI:.2f} ms"
     if unit == "J":
         return f"{value * MILLI:.3g} mJ"
+    if unit == "share":
+        return f"{value:.2%}"
     return size_text(round(value)) if unit == "B" else f"{value:.4g}"

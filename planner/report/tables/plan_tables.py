@@ -1,5 +1,6 @@
 """A plan and its manifest -> terminal tables, and sentences about it."""
 
+import json
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
@@ -62,7 +63,21 @@ def broken_text(plan: Plan, failures: tuple[str, ...]) -> str:
     """Return which budgets the evaluation data broke, in one line, and what may help."""
     few = [too_few_text(too_few) for too_few in plan.too_few_samples if too_few.data == "evaluation"]
     advice = "loosen the budget, or give more calibration data so that the held-back quarter is larger"
-    return f"verification failed: {'; '.join((*failures, *few))}. Nothing was delivered: {advice}"
+    causes = "; ".join((*failures, *few, *_no_loss(plan)))
+    return f"verification failed: {causes}. Nothing was delivered: {advice}"
+
+
+def _no_loss(plan: Plan) -> Iterator[str]:
+    """Yield how much one answer is, where that is more than the budget on accuracy allows."""
+    measured, limit = plan.measured, json.loads(bytes(plan.scenario)).get("budget", {}).get("accuracy_drop")
+    if measured is None or limit is None or measured.accuracy is None or measured.accuracy_fp32 is None:
+        return
+    lost = round((measured.accuracy_fp32 - measured.accuracy) * measured.samples)
+    if lost > 0 and limit * measured.samples < 1:
+        yield (
+            f"accuracy_drop {limit:g} allows no lost answer, since one of {measured.samples} is "
+            f"{1 / measured.samples:.2g}; the plan lost {lost}"
+        )
 
 
 def _stages_table(plan: Plan, manifest: Manifest) -> Table:

@@ -86,7 +86,9 @@ def _summary(record: RequestsRecord) -> list[str]:
     ]
     lines += [f"{plan.answered} of them by {plan.plan}" for plan in record.plans]
     if record.predicted_per_s is not None:
-        lines.append(f"the plan's pipeline handles {record.predicted_per_s:.1f} per second")
+        lines.append(
+            f"as planned, with its links, the pipeline handles {record.predicted_per_s:.1f} per second"
+        )
     lines += _message_lines(record)
     return lines + [f"{count} failed: {reason}" for reason, count in record.failures.items()]
 
@@ -114,7 +116,7 @@ def hosts_table(hosts: Sequence[tuple[str, HostStatus | None]]) -> RenderableTyp
     links = new_table("connections", ("from", "to"), ("Mbit/s", "round trip", "clock ms", "queue", "bytes"))
     for name, status in hosts:
         if status is None:
-            table.add_row(name, "not there", *[_UNKNOWN] * 6)
+            table.add_row(name, "not reached", *[_UNKNOWN] * 6)
             continue
         counts = (status.stages, status.open, status.answered, status.failed, status.refused)
         memory = _UNKNOWN if status.memory_mib is None else f"{status.memory_mib:.0f}"

@@ -9,6 +9,7 @@ from made_records import SCENARIO
 from planner.devices.runtime import origin_of
 from planner.hosts.measured_costs import (
     deviations,
+    kept_devices,
     measured_devices,
     measured_links,
     scenario_as_measured,
@@ -46,8 +47,8 @@ def link(bandwidth: float | None, latency_ms: float | None = None) -> MeasuredLi
     return MeasuredLink(source="a", target="b", bandwidth_mbit_per_s=bandwidth, latency_ms=latency_ms)
 
 
-def device(name: str, planned_s: float, measured_s: float) -> MeasuredDevice:
-    return MeasuredDevice(device=name, planned_s=planned_s, measured_s=measured_s)
+def device(name: str, planned_s: float, measured_s: float, requests: int = 8) -> MeasuredDevice:
+    return MeasuredDevice(device=name, planned_s=planned_s, measured_s=measured_s, requests=requests)
 
 
 def found(*parts, followed=None) -> list[tuple[str, tuple[str, ...]]]:
@@ -68,6 +69,22 @@ def test_what_leaves_the_plan_is_told():
         ("compute", ("a",)),
         ("compute", ("b",)),
     ]
+
+
+def test_few_requests_say_nothing_of_a_device():
+    few = device("b", 0.010, 0.030, requests=7)
+    assert found(few) == []
+    assert scenario_as_measured(OWN, costs(few)).devices == OWN.devices
+    assert found(device("b", 0.010, 0.030, requests=8)) == [("compute", ("b",))]
+
+
+def test_few_requests_do_not_replace_what_many_said():
+    many, few, newer = device("a", 0.1, 0.2, 20), device("a", 0.1, 0.9, 1), device("a", 0.1, 0.3, 8)
+    other = device("b", 0.1, 0.1, 1)
+    assert kept_devices((many,), (few, other)) == (many, other)
+    assert kept_devices((many,), (newer,)) == (newer,)
+    assert kept_devices((few,), (other,)) == (few, other)
+    assert kept_devices((device("a", 0.1, 0.5, 2),), (few,)) == (few,)
 
 
 def test_a_followed_link_may_vary_between_what_was_compared():
@@ -92,13 +109,25 @@ def test_measured_links_replace_those_of_the_scenario_and_keep_the_rest():
 
 
 @pytest.mark.parametrize(
-    "slower", [{"a": 2.0}, {"b": 2.0}, {"c": 0.25}, {"a": 3.0, "b": 0.5}, {"a": 2.0, "b": 3.0, "c": 5.0}, {}]
+    "slower",
+    [
+        {"a": 2.0},
+        {"b": 2.0},
+        {"c": 0.25},
+        {"b": 2.0, "c": 4.0},
+        {"a": 3.0, "b": 0.5},
+        {"a": 2.0, "b": 3.0, "c": 5.0},
+        {"a": 1.0, "b": 2.0},
+        {},
+    ],
 )
-def test_each_device_gets_its_measured_speed_and_the_others_keep_theirs(slower):
+def test_each_device_gets_its_measured_speed_or_that_of_what_it_is_scaled_from(slower):
     changed = scenario_as_measured(OWN, costs(*(device(name, 0.1, 0.1 * by) for name, by in slower.items())))
-    for name in ("a", "b", "c"):
+    follows_b = slower.get("b", 1.0)
+    follows_a = slower.get("a", follows_b)
+    for name, by in {"a": follows_a, "b": follows_b, "c": slower.get("c", follows_a)}.items():
         before, after = (origin_of(own, own.device(name))[1] for own in (OWN, changed))
-        assert after == pytest.approx(before / slower.get(name, 1.0))
+        assert after == pytest.approx(before / by)
         assert origin_of(changed, changed.device(name))[0].name == "b"
 
 
@@ -164,9 +193,12 @@ def test_seconds_of_a_device_are_those_of_all_plans_by_how_many_they_answered():
         round_trip=None,
         parts=parts(0.5, 0.25),
     )
-    assert measured_devices(record) == (device("a", 0.5, 0.25),)
+    assert measured_devices(record) == (device("a", 0.5, 0.25, requests=4),)
+    (few,) = measured_devices(msgspec.structs.replace(record, incomplete_events=3))
+    assert few.requests == 1
     plans = (plan(1, planned_s=0.1, measured_s=0.2), plan(3, planned_s=0.5, measured_s=0.4))
     (one,) = measured_devices(msgspec.structs.replace(record, plans=plans))
+    assert one.requests == 4
     assert (one.planned_s, one.measured_s) == (pytest.approx(0.4), pytest.approx(0.35))
     unknown = (plan(2, planned_s=None, measured_s=0.2),)
     assert measured_devices(msgspec.structs.replace(record, plans=unknown)) == ()

@@ -36,7 +36,7 @@ def test_what_was_measured_is_read_again_and_makes_the_scenario(held, tmp_path):
     assert read_measured(folder) is None
     with pytest.raises(OutputError, match="nothing was measured yet; run plan request"):
         measured_scenario(folder)
-    slower = MeasuredDevice(device="server", planned_s=0.01, measured_s=0.02)
+    slower = MeasuredDevice(device="server", planned_s=0.01, measured_s=0.02, requests=8)
     for measured in (costs(record.deployment), costs(record.deployment, 7.0, slower)):
         save_measured(folder, measured)
         assert read_measured(folder) == measured

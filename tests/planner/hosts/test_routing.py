@@ -11,7 +11,7 @@ from made_records import made_manifest
 
 from planner.errors import OutputError
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage
-from planner.hosts.routing import PlanRoutes, next_hops, spec_of, tensor_numbers
+from planner.hosts.routing import PlanRoutes, missing_before, next_hops, spec_of, tensor_numbers
 from planner.plan.manifest import Manifest, Port, StageEntry
 from planner.plan.plan_record import Cut, WireFormat
 
@@ -284,3 +284,20 @@ def test_more_tensors_than_messages_can_number_are_refused():
     assert max(tensor_numbers(manifest_of(most, [], [])).values()) == 2**16 - 1
     with pytest.raises(OutputError, match="65537 tensors"):
         tensor_numbers(manifest_of([*most, "x"], [], []))
+
+
+@pytest.mark.parametrize(
+    ("device", "missing", "before"),
+    [
+        ("c", {"b", "c"}, "b"),
+        ("d", {"b", "c", "d"}, "b"),
+        ("d", {"c", "d"}, "c"),
+        ("c", {"c"}, None),
+        ("a", {"a", "b"}, None),
+        ("b", {"a", "b"}, "a"),
+        ("alone", {"alone", "b"}, None),
+    ],
+)
+def test_a_host_behind_one_that_is_missing_may_not_be_missing_itself(device, missing, before):
+    hops = {("a", "b"), ("b", "c"), ("c", "d")}
+    assert missing_before(hops, "a", device, missing) == before

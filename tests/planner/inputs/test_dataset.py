@@ -151,7 +151,6 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
 def test_pictures_that_do_not_fit_are_refused(pictures, tmp_path):
     folder, table = pictures
     refuse(images(pictures, images=str(tmp_path / "none")), "is not a folder")
-    refuse(images(pictures, image=None), "image: is required")
     refuse(images(pictures, image=ImageSpec(crop=7)), "cannot crop 7 x 7")
     refuse(images(pictures, image=ImageSpec(crop=3)), r"wants shape \[1, 3, 4, 4\]")
     refuse(images(pictures, labels="y"), "with images give")

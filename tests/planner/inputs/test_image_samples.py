@@ -130,14 +130,23 @@ def test_a_mistake_in_a_table_is_told(read, content, message):
     ("changes", "message"),
     [
         ({"images": "/no/such/folder"}, "data.evaluation.images: /no/such/folder is not a folder"),
-        ({"image": None}, "data.evaluation.image: is required with images"),
+        ({"labels": "folder"}, "got folder; did you mean folders?"),
         ({"labels": "y"}, "data.evaluation.labels: with images give {file: ..., label_column: ...}"),
         ({"inputs": (X, X)}, "data.evaluation.images: the model has 2 inputs; pictures feed one"),
         ({"image": {"crop": 3}}, "data.evaluation: a.PNG: cannot crop 3 x 3 out of [2, 2] pixels"),
         ({"subset": {"modulo": 2, "equals": (0,), "column": "fold"}}, "no column 'fold' in the label table"),
         (
             {"inputs": (Input("x", "float32", (1, 3, 4, 4)),)},
-            "a.PNG: input 'x' wants shape [1, 3, 4, 4], got [3, 2, 2]",
+            "a.PNG: input 'x' wants shape [1, 3, 4, 4], got [3, 2, 2]; set image.resize_shorter "
+            "and image.crop, or image.letterbox, to 4",
+        ),
+        (
+            {"inputs": (Input("x", "float32", (1, 3, 4, 6)),)},
+            "got [3, 2, 2]; scale the pictures to 6 x 4 pixels beforehand",
+        ),
+        (
+            {"inputs": (Input("x", "float32", (1, 2, 2, 3)),)},
+            "a.PNG: input 'x' wants shape [1, 2, 2, 3], got [3, 2, 2]; set image.layout to nhwc",
         ),
     ],
 )

@@ -157,3 +157,25 @@ def test_any_file_name_gives_a_module_that_python_imports(stem):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.Calibration().get_next()["picture"].shape == (1, 1, 64, 64)
+
+
+def test_each_way_to_give_samples_is_a_scenario_once_it_is_no_comment(here, out):
+    starter_files(str(DIGITS), (), {}, out).write()
+    text = out.read_text()
+    ways = [line for line in text.splitlines() if line.startswith("  # calibration: ")]
+    assert any("labels: folders, image: {}" in way for way in ways)
+    given = next(line for line in text.splitlines() if line.startswith("  calibration: "))
+    (here / "pictures").mkdir()
+    for name in ("calibration.npz", "pictures/labels.tsv", "labels.tsv"):
+        (here / name).touch()
+    for way in ways:
+        out.write_text(text.replace(given, f"  {way.removeprefix('  # ')}"))
+        assert load_scenario(out).data.calibration.label_file in {None, "label", str(here / "labels.tsv")}
+
+
+def test_every_part_that_is_made_up_is_marked(here, out):
+    starter_files(str(DIGITS), (), {}, out).write()
+    lines = out.read_text().splitlines()
+    for part in ("data:", "devices:", "links:", "budget:"):
+        above = itertools.takewhile(lambda line: line.startswith("#"), reversed(lines[: lines.index(part)]))
+        assert any("REPLACE" in line for line in above), part

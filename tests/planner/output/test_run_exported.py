@@ -4,7 +4,7 @@ import pytest
 from delivered_plans import answers_of, delivered
 
 from planner.errors import DataError, OutputError
-from planner.output.plan_folder import read_manifest, write_export
+from planner.output.plan_folder import read_manifest, read_stage, write_export
 from planner.output.run_exported import run_folder, write_arrays
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
@@ -40,6 +40,27 @@ def test_stage_by_stage_gives_the_same_bits(folder, source, tmp_path):
         assert names == tuple(port.name for port in stage.outputs)
         values |= dict(np.load(tmp_path / "out.npz"))
     assert values["y"].tobytes() == answers_of(tmp_path / "y.npz").tobytes()
+
+
+def test_a_device_names_its_stage(folder, source, tmp_path):
+    stages = read_manifest(folder).stages
+    devices = [stage.device for stage in stages]
+    for stage in stages:
+        if devices.count(stage.device) == 1:
+            assert read_stage(folder, stage.device) == read_stage(folder, stage.number)
+        else:
+            with pytest.raises(OutputError, match=f"--stage {stage.device}: give a number: the plan has"):
+                read_stage(folder, stage.device)
+    assert 1 in map(devices.count, devices)
+    with pytest.raises(OutputError, match="--stage nobody: the plan has stages 00 "):
+        run_folder(folder, source, tmp_path / "y.npz", "nobody")
+
+
+@pytest.mark.parametrize("name", ["answers.csv", "answers.json"])
+def test_answers_are_not_written_under_a_name_of_another_format(folder, source, tmp_path, name):
+    with pytest.raises(OutputError, match=r"written as \.npz; write .*answers\.npz"):
+        run_folder(folder, source, tmp_path / name, None)
+    assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize(

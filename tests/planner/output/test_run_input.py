@@ -161,6 +161,18 @@ def test_a_file_of_pictures_or_a_folder_by_name_is_prepared_alike(plan_folder, t
     np.testing.assert_array_equal(one.samples[0]["x"][0], FINISHED[0])
 
 
+def test_a_folder_of_class_folders_gives_their_pictures(plan_folder, tmp_path):
+    folder = plan_folder(calibration={"images": "p", "image": {"divide_by": 255.0}})
+    for name, pixels in zip(("dog/a.png", "cat/b.png", "dog/c.png"), PIXELS, strict=True):
+        path = tmp_path / "classes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    given = read_run_input(tmp_path / "classes", [PICTURE], ["x"], folder)
+    assert given.files == ("cat/b.png", "dog/a.png", "dog/c.png")
+    found = np.concatenate([feeds["x"] for feeds in given.samples])
+    np.testing.assert_array_equal(found, FINISHED[[1, 0, 2]])
+
+
 def test_pictures_feed_one_input_of_the_model_only(plan_folder, tmp_path):
     folder = plan_folder(evaluation={"npz": "e.npz", "image": {"divide_by": 255.0}})
     Image.fromarray(PIXELS[0]).save(tmp_path / "a.png")

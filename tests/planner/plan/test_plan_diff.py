@@ -6,7 +6,9 @@ from made_records import SCENARIO, made_plan
 
 from planner.plan.plan_diff import CostChange, diff_plans
 from planner.plan.plan_record import WireFormat
+from profiling.on_device.measurement_order import FORMAT
 from profiling.precision import Precision
+from profiling.records.profile import LatencyProfile, Profile
 
 
 def changed(plan, number: int, **changes):
@@ -89,3 +91,54 @@ def test_objectives_of_two_kinds_are_not_compared():
     energy = msgspec.structs.replace(plan.objective, name="energy")
     costs = diff_plans(plan, msgspec.structs.replace(plan, objective=energy)).costs
     assert not [cost for cost in costs if cost.cost.startswith("objective")]
+
+
+def measured(spread: float) -> dict[str, Profile]:
+    latency = LatencyProfile(
+        model_sha256="ab" * 32,
+        runtime_version="1",
+        scheme="int8",
+        overflows=False,
+        processor="",
+        threads=1,
+        provider="CPU",
+        samples=9,
+        runs_s={},
+        spread=spread,
+        noisy=False,
+        wall_s={Precision.FP32: 1.0},
+        unattributed_s={},
+        profiled_s={},
+        units=(),
+        switches=(),
+        start_s=0.0,
+        seams=(),
+        wires=(),
+    )
+    return {"server": Profile(FORMAT, "server", latency, ())}
+
+
+def test_the_spread_of_runs_speaks_of_what_devices_compute_and_not_of_links():
+    """Of the made plan's 213.45 ms, links take 201.1 ms, which are calculated."""
+    plan = made_plan()
+    faster = msgspec.structs.replace(plan.predicted, latency_s=plan.predicted.latency_s * 0.9)
+    after = msgspec.structs.replace(plan, predicted=faster)
+    costs = {cost.cost: cost for cost in diff_plans(plan, after, measured(0.25), measured(0.25)).costs}
+    latency = costs["latency of one request"]
+    assert latency.spread == pytest.approx(0.5 * (0.21345 - 0.2011) / 0.21345)
+    assert not latency.is_within_spread
+    assert costs["computing on camera"].spread == 0.5
+    assert costs["  of it on links"].spread is None
+    assert costs["objective: latency"].spread == latency.spread
+
+
+def test_the_spread_of_energy_is_of_what_devices_draw_while_they_compute():
+    watts = json.loads(json.dumps(SCENARIO))
+    watts["devices"] = [
+        {"name": "camera", "active_watt": 2.0, "idle_watt": 1.0},
+        {"name": "server", "active_watt": 3.0},
+    ]
+    plan = made_plan(scenario=watts)
+    costs = {cost.cost: cost for cost in diff_plans(plan, plan, measured(0.1), measured(0.1)).costs}
+    expected = 0.2 * (0.00919 * 2.0 + 0.00316 * 3.0) / 0.0577
+    assert costs["energy of one request"].spread == pytest.approx(expected)

@@ -26,6 +26,21 @@ def same(power: float) -> float:
     return power
 
 
+def test_devices_that_no_link_leads_back_from_are_named():
+    links = [
+        {"from": "camera", "to": "server", "bandwidth_mbit_per_s": 8},
+        {"from": "server", "to": "camera", "bandwidth_mbit_per_s": 8},
+    ]
+    one_way = {**SCENARIO, "links": links[:1], "source": "camera", "sink": "camera"}
+    both_ways = {**one_way, "links": links}
+    texts = [
+        conflict_text(parse_scenario(json.dumps(given).encode()), Conflict((), minimal=True), same)
+        for given in (one_way, both_ways)
+    ]
+    assert "no link leads from server to the sink 'camera', so nothing can run there" in texts[0]
+    assert "no link leads" not in texts[1]
+
+
 def text_of(scenario, *relaxations: LimitRelaxation, noise=same, minimal=True) -> str:
     text = conflict_text(scenario, Conflict(relaxations, minimal), noise)
     assert text.startswith(START)

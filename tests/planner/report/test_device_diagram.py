@@ -61,6 +61,34 @@ def test_a_device_without_units_computes_nothing():
     assert boxes["idle"].lines == ("computes nothing",)
 
 
+def test_each_link_of_a_way_has_its_own_part_of_the_time():
+    links = [("camera", "gateway"), ("gateway", "server"), ("server", "camera")]
+    scenario = with_devices(["camera", "gateway", "server"], links)
+    scenario["links"][0]["bandwidth_mbit_per_s"] = 2
+    scenario["links"][1] = scenario["links"][1] | {"bandwidth_mbit_per_s": 100, "latency_ms": 0.5}
+    cut = msgspec.structs.replace(
+        CUT, path=("camera", "gateway", "server"), size_bytes=25_000, seconds=0.1015 + 0.0025
+    )
+    found = diagram_of(scenario, cuts=(cut,))
+    boxes = [link for box in found.row if isinstance(box, tuple) for link in box] + list(found.others)
+    texts = {link.ends: [text_of(text) for text in link.tensors] for link in boxes}
+    assert texts["camera > gateway"] == ["relu2, uint8, 24.4 KiB, 101.50 ms of 104.00 ms"]
+    assert texts["gateway > server"] == ["relu2, uint8, 24.4 KiB, 2.50 ms of 104.00 ms"]
+    assert texts["server > camera"] == []
+
+
+def test_a_device_without_units_says_what_its_stage_does():
+    scenario = with_devices(["camera", "server", "idle"], [("camera", "idle"), ("idle", "server")])
+    predicted = msgspec.structs.replace(PREDICTED, compute_s=PREDICTED.compute_s | {"idle": 0.00025})
+    boxes = {
+        box.name: box for box in diagram_of(scenario, predicted=predicted).row if isinstance(box, DeviceBox)
+    }
+    assert [text_of(text) for text in boxes["idle"].lines] == [
+        "no units: changes the format of what it sends",
+        "250.0 µs per request",
+    ]
+
+
 names = st.lists(st.sampled_from("abcdefg"), unique=True, max_size=6)
 
 

@@ -10,7 +10,7 @@ from small_scenarios import write_small_scenario
 from two_models import write_two_models
 
 from planner.errors import ScenarioError
-from planner.scenario.changes import changes_of, plain_value
+from planner.scenario.changes import apply_changes, changes_of, parse_setting, plain_value
 from planner.scenario.loader import load_ready_models, ready_models
 
 
@@ -74,7 +74,10 @@ def test_a_fault_of_a_change_is_told_where_its_key_is_in_the_file(here):
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ("links__7__latency_ms", "links__7__latency_ms: there is no '7'; it has 2 entries, counted from 0"),
+        (
+            "links__7__latency_ms",
+            "links__7__latency_ms: there is no '7'; it has 2 entries, counted from 0 or named",
+        ),
         ("source__x", "source__x: source holds no keys"),
         (".".join("a" * 40), "a key has at most 32 parts"),
     ],
@@ -125,3 +128,19 @@ def test_a_value_that_no_scenario_holds_is_refused(value, text):
 def test_no_number_is_told_as_in_a_file(here):
     with pytest.raises(ScenarioError, match="budget.latency_ms must be"):
         ready_models(here / "s.yaml", changes_of({"budget": {"latency_ms": float("nan")}}))
+
+
+def test_entries_of_lists_are_named_as_options_name_them(here):
+    (here / "s.yaml").write_text(TWO_DEVICES)
+    by_place = load_ready_models(here / "s.yaml", ["links.0.latency_ms=9", "devices.1.speedup=3"])
+    link, device = content()["links"][0], content()["devices"][1]["name"]
+    names = [f"links.{link['from']}-{link['to']}.latency_ms=9", f"devices.{device}.speedup=3"]
+    assert load_ready_models(here / "s.yaml", names) == by_place
+
+
+def test_a_name_that_two_entries_have_names_none():
+    link = {"from": "a", "to": "b"}
+    with pytest.raises(
+        ScenarioError, match="there is no 'a-b'; it has 2 entries, counted from 0 or named a-b"
+    ):
+        apply_changes({"links": [link, dict(link)]}, [parse_setting("links.a-b.latency_ms=1")])

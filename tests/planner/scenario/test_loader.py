@@ -233,6 +233,7 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("data.calibration={clips: c, audio: {rate: 16000.5}}", "audio.rate must be a whole number"),
         ("data.calibration={clips: c, audio: {rate: 0}}", "audio.rate must be > 0, got 0"),
         ("data.calibration={clips: c, audio: {rate: 8, features: mfcc}}", "features must be module:name"),
+        ("data.calibration={images: p}", "data.calibration image is required with images: how pixels"),
         ("data.calibration={clips: c, audio: {rate: 8}, image: {}}", "image does not apply to clips"),
         ("data.calibration={npz: c.npz, audio: {rate: 8}}", "audio says how clips become the input"),
         ("data.calibration={npz: c.npz, clips: c, audio: {rate: 8}}", "needs exactly one of npz"),

@@ -62,11 +62,30 @@ def test_messages_that_queue_show_the_bandwidth_of_the_link(rate, latency_s, mes
         assert seen.bytes_per_s == pytest.approx(rate, rel=1e-3)
 
 
-def test_a_message_that_takes_long_enough_is_seen():
+def test_messages_that_take_long_enough_are_seen():
     seen = LinkBandwidth(OWN_BYTES)
-    seen.add(Transfer(4000, 10.0, 10.44, 0.04))
+    for number in range(3):
+        seen.add(Transfer(4000, 10.0 + number, 10.44 + number, 0.04))
     assert seen.bytes_per_s == pytest.approx(1e4)
-    assert seen.seen_at_s == 10.44
+    assert seen.seen_at_s == 12.44
+
+
+def test_a_single_message_may_be_a_hiccup_and_says_nothing():
+    seen = LinkBandwidth(OWN_BYTES)
+    seen.add(Transfer(3072, 0.0, 0.028, 0.001))
+    assert seen.bytes_per_s is None
+
+
+@given(rates, st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 2e-3)), min_size=1, max_size=20))
+def test_what_hosts_take_beside_a_message_is_not_taken_for_its_link(rate, messages):
+    link, seen = Link(rate, 0.0), LinkBandwidth(OWN_BYTES)
+    began_s = 0.0
+    for size, host_s in messages:
+        ended_s = link.accepted_at(began_s, size) + host_s
+        seen.add(Transfer(size, began_s, ended_s, link.round_trip_s))
+        began_s = ended_s + 1.0
+    if seen.bytes_per_s is not None:
+        assert seen.bytes_per_s == pytest.approx(rate, rel=0.25)
 
 
 def test_messages_that_are_small_or_on_a_quick_link_say_nothing_of_it():
@@ -111,7 +130,9 @@ def test_a_probe_counts_more_than_what_was_seen_before():
         seen.add(Transfer(4000, float(number), number + 0.4, 0.0))
     seen.set(5e6, 9.0)
     assert (seen.bytes_per_s, seen.seen_at_s) == (5e6, 9.0)
-    seen.add(Transfer(10_000, 10.0, 10.01, 0.0))
+    for number in range(10, 13):
+        assert seen.bytes_per_s == 5e6
+        seen.add(Transfer(40_000, float(number), number + 0.04, 0.0))
     assert seen.bytes_per_s == pytest.approx(1e6)
 
 
@@ -141,6 +162,18 @@ def test_a_link_whose_empty_messages_took_longer_by_chance_is_told_to_be_as_quic
         return True
 
     assert probe_link(send, lambda: now_s) == pytest.approx(2**18 / 0.002)
+
+
+def test_a_probe_does_not_take_a_hiccup_for_the_link():
+    link, contents = Link(1e6, 0.0), []
+
+    def send(content: bytes) -> bool:
+        if content and not any(contents):
+            link.now_s += 0.05
+        contents.append(content)
+        return link.send(content)
+
+    assert probe_link(send, link.clock) == pytest.approx(1e6, rel=0.01)
 
 
 def test_an_order_names_the_neighbours_to_measure():

@@ -138,7 +138,7 @@ def test_two_deployments_say_that_they_do_not_belong_together(ends):
     assert reply.outcome is Outcome.REFUSED
     assert reply.reason == (
         "server serves deployment 111111111111, and camera belongs to 222222222222: copy all folders of one "
-        "deployment"
+        "deployment and restart its hosts, or give this one other ports (--host)"
     )
 
 
@@ -173,7 +173,7 @@ def test_a_configuration_that_the_engine_refuses_is_told_with_its_file(ends):
 
 def test_an_address_that_is_taken_is_told(ends):
     ends.server(lambda message: message.accept())
-    with pytest.raises(OSError, match=r"second\.json5"):
+    with pytest.raises(OSError, match="another process listens there"):
         Network(ends.config("second", listens=True), "d", "second")
 
 
@@ -205,3 +205,18 @@ def test_keys_are_found_in_a_folder_of_any_name(tmp_path):
         assert connection_fault(Endpoint("127.0.0.1", port), folder / KEYS) is None
     finally:
         network.close()
+
+
+@pytest.mark.parametrize("config", [["tcp/127.0.0.1:{port}"], ["tcp/10.255.255.1:{port}"]])
+def test_an_address_on_which_a_host_cannot_listen_is_told_without_the_engines_words(config, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        endpoints = [endpoint.format(port=port) for endpoint in config]
+        path = tmp_path / "network.json5"
+        path.write_text(json.dumps({"listen": {"endpoints": endpoints}}))
+        with pytest.raises(OSError, match=f":{port}: (another process|this machine has no such)") as raised:
+            Network(path, "d", "camera")
+    assert "--host camera=ADDRESS:PORT" in str(raised.value)
+    assert ".rs:" not in str(raised.value)

@@ -85,7 +85,7 @@ def test_what_is_asked_of_another_host_goes_on_to_the_next_one_on_the_way():
     [
         (Reply(Outcome.REFUSED, b"hub: knows no host 'server'"), "hub: knows no host 'server'"),
         (Reply(Outcome.BUSY, b"too many ask for its status"), "too many ask for its status"),
-        (Reply(Outcome.UNREACHABLE), "hub cannot be reached"),
+        (Reply(Outcome.UNREACHABLE), "camera does not reach hub"),
     ],
 )
 def test_why_another_host_does_not_answer_comes_back(reply, reason):

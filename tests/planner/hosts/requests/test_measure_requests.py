@@ -87,6 +87,17 @@ def test_a_host_whose_clock_nobody_has_seen_has_no_offset():
     assert clock_offsets(hosts(ring, "a", "b", "c")) == {"a": 0.0, "b": 1.0, "c": 2.0}
 
 
+def test_hosts_that_are_gone_leave_the_clocks_of_the_others():
+    def status(device: str) -> SimpleNamespace:
+        if device == "b":
+            raise HostError("b: a does not reach b")
+        return SimpleNamespace(offsets_s={"b": 1.0, "c": 2.0} if device == "a" else {})
+
+    client = hosts({}, "a", "b", "c")
+    client.status = status
+    assert clock_offsets(client) == {"a": 0.0, "b": 1.0, "c": 2.0}
+
+
 def cut(tensor: str, *path: str):
     return msgspec.structs.replace(CUT, tensor=tensor, source=path[0], target=path[-1], path=path)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from made_records import CHAIN, CONVERTED, CUT, MEASURED, PREDICTED, made_manifest, made_plan
+from made_records import CHAIN, CONVERTED, CUT, MEASURED, PREDICTED, SCENARIO, made_manifest, made_plan
 from terminal_text import check_golden, printed
 
 from planner.refinement.outcome import Outcome
@@ -150,6 +150,14 @@ def test_what_the_evaluation_data_broke_stands_before_advice():
     assert text.endswith("so that the held-back quarter is larger")
     held_back = replaced(made_plan().too_few_samples[0], data="calibration")
     assert "too few" not in broken_text(made_plan(too_few_samples=(held_back,)), ("noise is 0.2",))
+
+
+@pytest.mark.parametrize(("limit", "is_told"), [(0, True), (0.002, True), (0.003, False)])
+def test_a_budget_that_allows_no_lost_answer_is_told_to_be_less_than_one(limit, is_told):
+    plan = made_plan(scenario=SCENARIO | {"budget": {"accuracy_drop": limit}})
+    measured = replaced(plan.measured, accuracy=0.8320, accuracy_fp32=0.8345, samples=413)
+    text = broken_text(replaced(plan, measured=measured), ("accuracy_drop is 0.0025",))
+    assert ("allows no lost answer, since one of 413 is 0.0024; the plan lost 1" in text) == is_told
 
 
 def test_a_conversion_is_told_with_its_differences_doubt_and_notes():

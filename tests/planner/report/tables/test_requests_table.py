@@ -98,5 +98,5 @@ def test_requests_without_an_answer_have_no_times():
 def test_hosts_are_told_with_their_connections(width):
     text = printed(hosts_table([("camera", STATUS), ("cellar", None)]), width)
     assert all(len(row) <= width for row in text.splitlines())
-    for word in ("not there", "78", "10.0", "1.53", "3600500.00", "gone", "200"):
+    for word in ("not reached", "78", "10.0", "1.53", "3600500.00", "gone", "200"):
         assert word in text
