@@ -12,6 +12,7 @@ from planner.plan.manifest import Manifest
 from planner.plan.plan_record import LoopRound, Plan, Predicted
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.tables.table_style import line, new_table
+from planner.verification.cost_doubt import cost_doubt_text
 from planner.verification.sample_size import too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
@@ -21,7 +22,9 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
     cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
     sizes = [line(text) for text in _compressed_lines(plan, manifest)]
-    few = [part for doubt in plan.too_few_samples for part in (line(too_few_text(doubt)), "")]
+    doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
+    doubts += map(too_few_text, plan.too_few_samples)
+    few = [part for doubt in doubts for part in (line(doubt), "")]
     single = [_single_device_table(plan)] if plan.single_device else []
     costs: list[RenderableType] = [_costs_table(plan), *sizes, *single]
     return Group(_stages_table(plan, manifest), *few, *cuts, *costs, *_check_lines(plan))
@@ -67,7 +70,9 @@ def broken_text(plan: Plan, failures: tuple[str, ...]) -> str:
 
 def _stages_table(plan: Plan, manifest: Manifest) -> Table:
     used = [p for p in Precision if p in _shown_precisions(plan)]
-    table = new_table(f"{plan.status} plan", ("stage", "device"), ("units", *used, "compute ms"))
+    table = new_table(
+        f"{plan.status} plan{_doubt_text(plan)}", ("stage", "device"), ("units", *used, "compute ms")
+    )
     compute = dict(plan.predicted.compute_s) if plan.predicted else {}
     last = {stage.device: stage.number for stage in manifest.stages}
     for stage in manifest.stages:
@@ -77,6 +82,11 @@ def _stages_table(plan: Plan, manifest: Manifest) -> Table:
         seconds = f"{compute[stage.device] * MILLI:.2f}" if last[stage.device] == stage.number else "+"
         table.add_row(f"{stage.number:02d}", stage.device, str(stage.units), *counts, seconds)
     return table
+
+
+def _doubt_text(plan: Plan) -> str:
+    """Return what follows a plan's status, so that it never stands alone where costs are in doubt."""
+    return " for costs in doubt" if plan.cost_doubt else ""
 
 
 def _cuts_table(plan: Plan) -> Table:
@@ -204,7 +214,8 @@ def _check_lines(plan: Plan) -> list[Text]:
         peak = "" if run.peak_mib is None else f"; peak memory {run.peak_mib:.0f} MiB"
         size = program_size(run.variables, run.constraints)
         lines.append(
-            f"{run.name}: {plan.status}, gap {plan.objective.gap:.2g}, {run.runtime_s:.2f} s, {size}{peak}"
+            f"{run.name}: {plan.status}{_doubt_text(plan)}, gap {plan.objective.gap:.2g}, "
+            f"{run.runtime_s:.2f} s, {size}{peak}"
         )
     if plan.loop:
         lines.append(
