@@ -124,7 +124,9 @@ class Metrics(Record, frozen=True, kw_only=True):
 
     `top1_agreement` is None where the first output names no class (detections, a map, a single measure).
     `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's;
-    `noise_standard_error` says how far the noise of other samples as many may be from that of these.
+    `noise_standard_error` says how far the noise of other samples as many may be from that of these, and
+    `metric_drop_standard_error` the same of `metric_fp32` - `metric`, from groups of the samples;
+    None if not known.
     `noise_relative_rms` is the relative RMS error of all outputs together, `output_relative_rms` of each.
     """
 
@@ -137,6 +139,7 @@ class Metrics(Record, frozen=True, kw_only=True):
     accuracy_fp32: float | None
     metric: float | None = None
     metric_fp32: float | None = None
+    metric_drop_standard_error: float | None = None
     samples: int
 
     @property
