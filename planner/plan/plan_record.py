@@ -178,12 +178,14 @@ class Measured(Metrics, frozen=True, kw_only=True):
 
     `stage_ratios_to_fp32` are of each stage, in running order; `chain_ratio_spread` is the least and the
     greatest `chain_ratio_to_fp32` of several sessions; both are empty in plans of older versions.
+    `samples_note` is what the reader of the evaluation data says of itself, such as that they are made up.
     """
 
     latency_ratio_to_fp32: float
     chain_ratio_to_fp32: float
     stage_ratios_to_fp32: tuple[float, ...] = ()
     chain_ratio_spread: tuple[float, ...] = ()
+    samples_note: str = ""
     chain: ChainCheck
 
 

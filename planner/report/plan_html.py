@@ -22,7 +22,7 @@ from planner.report.single_device_text import against_single_device
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.cost_doubt import cost_doubt_text, difference_text
-from planner.verification.sample_size import too_few_text
+from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.graph.unit_graph import ModelGraph
 
 _STYLE_OF_OBJECTIVE = {"latency": "ms", "makespan": "ms", "period": "ms", "energy": "mJ", "memory": "size"}
@@ -164,9 +164,11 @@ def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:
 
 
 def _doubt_lines(plan: Plan) -> Iterator[str]:
-    if plan.cost_doubt is not None:
-        text = cost_doubt_text(plan.cost_doubt)
-        yield text[0].upper() + text[1:]
+    """Yield why seconds or errors may not be what they seem."""
+    doubt = cost_doubt_text(plan.cost_doubt) if plan.cost_doubt is not None else ""
+    for text in (doubt, samples_note_text(plan.measured)):
+        if text:
+            yield text[0].upper() + text[1:]
 
 
 def _part_lines(plan: Plan) -> Iterator[str]:

@@ -5,7 +5,7 @@ from math import ceil
 
 import msgspec
 
-from planner.plan.plan_record import Metrics, Round, TooFewSamples
+from planner.plan.plan_record import Measured, Metrics, Round, TooFewSamples
 from planner.scenario.budget_schema import BudgetSpec
 from planner.verification.error_budgets import as_measured, is_kept, with_margin
 
@@ -90,6 +90,12 @@ def _doubt(name: str, limit: float, count: int, values: tuple[float, float], nee
         with_margin=values[1],
         needed=ceil(min(needed, _MOST_NEEDED) - _ROUNDING),
     )
+
+
+def samples_note_text(measured: Measured | None) -> str:
+    """Return what the evaluation samples say of themselves, in one sentence; "" if nothing."""
+    note = "" if measured is None else measured.samples_note
+    return f"the evaluation samples are {note}" if note else ""
 
 
 def too_few_text(too_few: TooFewSamples) -> str:

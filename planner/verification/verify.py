@@ -48,6 +48,7 @@ def verify(
         chain_ratio_to_fp32=ratios.chain,
         stage_ratios_to_fp32=ratios.stages,
         chain_ratio_spread=ratios.chain_spread,
+        samples_note=data.note,
         chain=check,
     )
 

@@ -13,7 +13,7 @@ from planner.plan.plan_record import LoopRound, Plan, Predicted
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.tables.table_style import line, new_table
 from planner.verification.cost_doubt import cost_doubt_text
-from planner.verification.sample_size import too_few_text
+from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
 
@@ -23,6 +23,7 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
     sizes = [line(text) for text in _compressed_lines(plan, manifest)]
     doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
+    doubts += [note] if (note := samples_note_text(plan.measured)) else []
     doubts += map(too_few_text, plan.too_few_samples)
     few = [part for doubt in doubts for part in (line(doubt), "")]
     single = [_single_device_table(plan)] if plan.single_device else []
@@ -146,7 +147,8 @@ def _costs_table(plan: Plan) -> Table:
         table.add_row("accuracy (fp32 model)", "", f"{measured.accuracy:.2%} ({measured.accuracy_fp32:.2%})")
     if measured.metric is not None and measured.metric_fp32 is not None:
         table.add_row("metric (fp32 model)", "", f"{measured.metric:.4g} ({measured.metric_fp32:.4g})")
-    table.add_row("evaluation samples", "", str(measured.samples))
+    made_up = " (see the note)" if measured.samples_note else ""
+    table.add_row("evaluation samples", "", f"{measured.samples}{made_up}")
     return table
 
 
@@ -218,9 +220,7 @@ def _check_lines(plan: Plan) -> list[Text]:
             f"{run.runtime_s:.2f} s, {size}{peak}"
         )
     if plan.loop:
-        lines.append(
-            f"plans timed in place, time / fp32 predicted > measured: {', '.join(map(_timed, plan.loop))}"
-        )
+        lines.append("plans timed in place, all stages' time / fp32: " + "; ".join(map(_timed, plan.loop)))
     lines += _quantization_lines(plan)
     if plan.measured is not None:
         chain = plan.measured.chain
@@ -239,7 +239,8 @@ def _check_lines(plan: Plan) -> list[Text]:
 
 
 def _timed(plan: LoopRound) -> str:
-    ratios = f"{plan.predicted_chain_ratio_to_fp32:.3f} > {plan.measured_chain_ratio_to_fp32:.3f}"
+    predicted, measured = plan.predicted_chain_ratio_to_fp32, plan.measured_chain_ratio_to_fp32
+    ratios = f"predicted {predicted:.3f}, measured {measured:.3f}"
     return f"{ratios} (delivered)" if plan.delivered else ratios
 
 

@@ -164,3 +164,10 @@ def test_a_plan_of_doubtful_costs_is_never_proved_without_a_but(residual):
     assert ["the program says", "optimal for costs in doubt"] in rows_of(page, "Proof")
     assert "Costs are in doubt: the built stages take 25% longer than predicted" in page
     assert "in doubt" not in page_of(residual)
+
+
+def test_samples_that_are_made_up_say_so_on_the_page(residual):
+    made_up = msgspec.structs.replace(MEASURED, samples_note="random numbers: errors mean nothing yet")
+    sentence = "<p>The evaluation samples are random numbers: errors mean nothing yet.</p>"
+    assert sentence in page_of(residual, measured=made_up)
+    assert "The evaluation samples are" not in page_of(residual)

@@ -100,6 +100,14 @@ def test_optimal_never_stands_alone_where_costs_are_in_doubt():
     assert "doubt" not in plan_text().replace("a doubt", "")
 
 
+def test_samples_that_are_made_up_say_so_in_the_table():
+    made_up = replaced(MEASURED, samples_note="random numbers: errors mean nothing yet")
+    text = plan_text(measured=made_up)
+    assert "the evaluation samples are random numbers: errors mean nothing yet" in text
+    assert "413 (see the note)" in text
+    assert "see the note" not in plan_text()
+
+
 def test_what_overlaps_is_told_of_other_objectives_than_latency():
     assert "209.80 ms" not in plan_text()
     objective = replaced(made_plan().objective, name="makespan")
