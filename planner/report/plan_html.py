@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from planner.formatting import short_name, size_text
 from planner.plan.plan_record import Measured, Plan
 from planner.report.device_diagram import device_diagram
+from planner.report.feasible_text import why_feasible
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_request
 from planner.report.graph_drawing import Drawing, PlacedGraph, graph_drawing
@@ -334,6 +335,8 @@ def _budgets_of(
 
 def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     yield "the program says", formatted("text", "status") + (" for costs in doubt" if plan.cost_doubt else "")
+    if why := why_feasible(plan):
+        yield "why it is not proved optimal", why
     style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")
     yield f"objective: {plan.objective.name}", formatted(style, "objective", "value")
     yield "lower bound of the objective", formatted(style, "objective", "bound")

@@ -11,6 +11,7 @@ from planner.formatting import MILLI, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import LoopRound, Plan, Predicted
 from planner.refinement.outcome import ModelsOutcome, Outcome
+from planner.report.feasible_text import why_feasible
 from planner.report.tables.table_style import line, new_table
 from planner.verification.cost_doubt import cost_doubt_text
 from planner.verification.sample_size import samples_note_text, too_few_text
@@ -219,6 +220,8 @@ def _check_lines(plan: Plan) -> list[Text]:
             f"{run.name}: {plan.status}{_doubt_text(plan)}, gap {plan.objective.gap:.2g}, "
             f"{run.runtime_s:.2f} s, {size}{peak}"
         )
+    if why := why_feasible(plan):
+        lines.append(f"feasible, not optimal: {why}")
     if plan.loop:
         lines.append("plans timed in place, all stages' time / fp32: " + "; ".join(map(_timed, plan.loop)))
     lines += _quantization_lines(plan)
