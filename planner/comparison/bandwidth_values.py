@@ -1,5 +1,6 @@
 """Bandwidths and budgets to compare plans over: what a user writes, and the scenario at each value."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +11,8 @@ from planner.scenario.link_schema import LinkSpec
 from planner.scenario.schema import Scenario
 
 ALL = "all"
+_RANGED = ("--bandwidth", "--requests-per-s")  # options that take LOW..HIGH
+_DASHED = re.compile(r"^([\d.]+) *(?:-|–|to|:) *([\d.]+)$")  # noqa: RUF001
 _MOST_VALUES = 1000  # each is a row, and may be a program
 _STEPS = (1.0, 3.0)  # per decade of a range: about evenly spread magnitudes
 _MOST, _LEAST = 1e9, 1e-4  # what a scenario's bandwidths may be
@@ -140,7 +143,9 @@ def _number(option: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ScenarioError(f"{option}: {text.strip()!r} is not a number") from None
+        low, high = _DASHED.sub(r"\1..\2", text.strip()).partition("..")[::2]
+        advice = f"; a range is {low}..{high}" if high and option in _RANGED else ""
+        raise ScenarioError(f"{option}: {text.strip()!r} is not a number{advice}") from None
 
 
 def _range(text: str) -> tuple[float, ...]:

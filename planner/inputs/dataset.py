@@ -42,16 +42,19 @@ class Dataset:
     ----------
     class_names
         Of all classes, where the data have them and labels follow their order.
+    note
+        What the reader of the samples says of itself.
     """
 
     samples: Sequence[Feeds]
     labels: Array | None
     class_names: tuple[str, ...] = ()
+    note: str = ""
 
     def pick(self, indices: Sequence[int]) -> "Dataset":
         """Return the samples at some places."""
         labels = None if self.labels is None else self.labels[list(indices)]
-        return Dataset(Samples(indices, self.samples.__getitem__), labels, self.class_names)
+        return Dataset(Samples(indices, self.samples.__getitem__), labels, self.class_names, self.note)
 
     @property
     def fingerprint(self) -> str:

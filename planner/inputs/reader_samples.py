@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 def reader_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dataset:
     """Return what the user's reader yields, read to its end, with its labels.
 
-    What a reader says of itself as `note` is shown as a warning.
+    What a reader says of itself as `note` is shown as a warning, and goes with the samples.
     """
     target = str(spec.reader)
     make = import_object(target, f"{where}.reader")
@@ -31,8 +31,9 @@ def reader_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dat
         reader = make()
     with calling(f"{where}.reader: its note cannot be read"):
         note = getattr(reader, "note", None)
-    if isinstance(note, str):
-        _LOG.warning("%s.reader: %s", where, one_line(note))
+    own_note = one_line(note) if isinstance(note, str) else ""
+    if own_note:
+        _LOG.warning("%s.reader: %s", where, own_note)
     samples: list[Feeds] = []
     # A reader may give samples without end.
     left = available_bytes() // 2
@@ -47,7 +48,8 @@ def reader_samples(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Dat
             )
     labels = _reader_labels(reader, len(samples), spec.label_offset, where)
     picked = subset(spec.subset, len(samples), None, where)
-    return Dataset(Samples(picked, samples.__getitem__), None if labels is None else labels[picked])
+    own_labels = None if labels is None else labels[picked]
+    return Dataset(Samples(picked, samples.__getitem__), own_labels, note=own_note)
 
 
 def _reader_labels(reader: object, count: int, offset: int, where: str) -> Array | None:

@@ -13,6 +13,7 @@ from profiling.input_files import read_input
 T = TypeVar("T")
 
 # File -> which folder has it, for those who give another one.
+_OF_ONE_PLAN = ("plan.json", "manifest.json")
 _FOLDER_OF = {
     "plan.json": "of a plan",
     "manifest.json": "of a plan",
@@ -25,6 +26,18 @@ _MOST_BYTES = 2**26  # of a JSON file, which is in memory several times while it
 
 class _Format(Record, frozen=True, kw_only=True):
     format: int
+
+
+def _comparison_hint(folder: Path) -> str:
+    """Return what to type instead of a command on one plan, for a comparison's folder."""
+    held = (
+        f"`plan deploy {folder} --out DEPLOY` takes the plans that it holds; "
+        * (folder / "plans.json").is_file()
+    )
+    return (
+        f"{folder} is a comparison, not one plan: {held}`plan SCENARIO --out DIR`, with the bandwidth of one "
+        "in its links, writes that one"
+    )
 
 
 def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT) -> T:
@@ -40,6 +53,8 @@ def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT)
     except OSError as exc:
         kind = _FOLDER_OF.get(path.name)
         hint = f": {path.parent} is no folder {kind}" if kind and path.parent.is_dir() else ""
+        if path.name in _OF_ONE_PLAN and (path.parent / "compare.json").is_file():
+            hint = f": {_comparison_hint(path.parent)}"
         raise OutputError(f"{path}: {exc.strerror}{hint}") from exc
     format_number = decoded(text, _Format, path, record_type).format
     if format_number != readable_format:

@@ -124,7 +124,9 @@ class Metrics(Record, frozen=True, kw_only=True):
 
     `top1_agreement` is None where the first output names no class (detections, a map, a single measure).
     `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's;
-    `noise_standard_error` says how far the noise of other samples as many may be from that of these.
+    `noise_standard_error` says how far the noise of other samples as many may be from that of these, and
+    `metric_drop_standard_error` the same of `metric_fp32` - `metric`, from groups of the samples;
+    None if not known.
     `noise_relative_rms` is the relative RMS error of all outputs together, `output_relative_rms` of each.
     """
 
@@ -137,6 +139,7 @@ class Metrics(Record, frozen=True, kw_only=True):
     accuracy_fp32: float | None
     metric: float | None = None
     metric_fp32: float | None = None
+    metric_drop_standard_error: float | None = None
     samples: int
 
     @property
@@ -173,12 +176,16 @@ class ChainCheck(Record, frozen=True, kw_only=True):
 class Measured(Metrics, frozen=True, kw_only=True):
     """What running the exported stages on the evaluation data showed; ratios as in `Predicted`, all here.
 
-    `stage_ratios_to_fp32` are of each stage, in running order; empty in plans of older versions.
+    `stage_ratios_to_fp32` are of each stage, in running order; `chain_ratio_spread` is the least and the
+    greatest `chain_ratio_to_fp32` of several sessions; both are empty in plans of older versions.
+    `samples_note` is what the reader of the evaluation data says of itself, such as that they are made up.
     """
 
     latency_ratio_to_fp32: float
     chain_ratio_to_fp32: float
     stage_ratios_to_fp32: tuple[float, ...] = ()
+    chain_ratio_spread: tuple[float, ...] = ()
+    samples_note: str = ""
     chain: ChainCheck
 
 
@@ -258,6 +265,26 @@ class TooFewSamples(Record, frozen=True, kw_only=True):
     refused: int = 0
 
 
+class CostDoubt(Record, frozen=True, kw_only=True):
+    """The built stages took another time than predicted, by more than their timings differ among themselves.
+
+    Parameters
+    ----------
+    predicted, measured
+        Seconds of all stages over the fp32 model's.
+    low, high
+        The least and the greatest that was measured.
+    difference
+        `measured` / `predicted` - 1.
+    """
+
+    predicted: float
+    measured: float
+    low: float
+    high: float
+    difference: float
+
+
 class PartOf(Record, frozen=True, kw_only=True):
     """One of several models that were planned together: `objective` and `solver` are of all of them."""
 
@@ -275,6 +302,8 @@ class Plan(Record, frozen=True, kw_only=True):
     `single_device` has a row for each device that can run the whole model, to compare the plan with; of
     several models there is none.
     `too_few_samples` says what more samples would allow: `status` speaks of what these could show.
+    `cost_doubt` says where the built stages took another time than predicted: `status`, `objective` and
+    `predicted` speak of costs that are in doubt then.
     """
 
     format: int
@@ -292,6 +321,7 @@ class Plan(Record, frozen=True, kw_only=True):
     measured: Measured | None
     single_device: tuple[SingleDevice, ...] = ()
     too_few_samples: tuple[TooFewSamples, ...] = ()
+    cost_doubt: CostDoubt | None = None
     converted_from: ConvertedFrom | None = None
     part_of: PartOf | None = None
     scenario: msgspec.Raw

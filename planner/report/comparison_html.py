@@ -16,6 +16,7 @@ from planner.report.graph_drawing import PlacedGraph, graph_drawing
 from planner.report.graph_svg import GraphFigure, graph_figure
 from planner.report.html_page import LEGEND, Cells, render, units_data
 from planner.report.html_values import FormattedValues
+from planner.report.tables.comparison_table import worth_lines
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
 
@@ -84,6 +85,7 @@ def comparison_page(
         data,
         title=f"{name}: plans compared",
         lead=_lead(comparison),
+        worth=list(worth_lines(comparison)),
         unit=comparison.unit,
         slider=_slider(comparison),
         pieces=list(_range_rows(comparison, formatted)),

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from planner.formatting import short_name, size_text
 from planner.plan.plan_record import Measured, Plan
 from planner.report.device_diagram import device_diagram
+from planner.report.feasible_text import why_feasible
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_request
 from planner.report.graph_drawing import Drawing, PlacedGraph, graph_drawing
@@ -21,7 +22,8 @@ from planner.report.html_values import FormattedValues, join
 from planner.report.single_device_text import against_single_device
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
-from planner.verification.sample_size import too_few_text
+from planner.verification.cost_doubt import cost_doubt_text, difference_text
+from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.graph.unit_graph import ModelGraph
 
 _STYLE_OF_OBJECTIVE = {"latency": "ms", "makespan": "ms", "period": "ms", "energy": "mJ", "memory": "size"}
@@ -91,7 +93,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             _answers_text(plan, scenario, formatted),
         ),
         diagram=device_diagram(plan, scenario, formatted),
-        too_few=[*_part_lines(plan), *map(too_few_text, plan.too_few_samples)],
+        doubts=[*_part_lines(plan), *_doubt_lines(plan), *map(too_few_text, plan.too_few_samples)],
         costs=list(_cost_rows(plan, scenario, formatted)),
         graph_figure=graph_figure(
             _drawing(plan, graph, scenario), "plan", _in_words(plan), _devices(scenario)
@@ -134,6 +136,9 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
 def _title(plan: Plan, name: str, formatted: FormattedValues) -> str:
     """Return the result in one line: what a request takes, and how that compares with one device."""
     latency = formatted("ms", "predicted", "latency_s").striptags()
+    if plan.cost_doubt is not None:
+        longer = difference_text(plan.cost_doubt)
+        return f"{name}: {latency} predicted, in doubt: the built stages take {longer}"
     compared = against_single_device(plan)
     return f"{name}: {latency}" + (f", {compared}" if compared else "")
 
@@ -151,10 +156,20 @@ def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:
     if plan.objective.gap is None:
         return Markup("how much better another plan could be is not known")
     if plan.objective.gap < _NOTHING:
-        return Markup("with the measured costs, no plan has a better {}: that is proved").format(name)
-    return Markup("with the measured costs, no plan has a {} better by more than {}: that is proved").format(
-        name, formatted("percent", "objective", "gap")
-    )
+        proof = Markup("with the measured costs, no plan has a better {}: that is proved").format(name)
+    else:
+        proof = Markup(
+            "with the measured costs, no plan has a {} better by more than {}: that is proved"
+        ).format(name, formatted("percent", "objective", "gap"))
+    return proof + (", but these costs are in doubt" if plan.cost_doubt else "")
+
+
+def _doubt_lines(plan: Plan) -> Iterator[str]:
+    """Yield why seconds or errors may not be what they seem."""
+    doubt = cost_doubt_text(plan.cost_doubt) if plan.cost_doubt is not None else ""
+    for text in (doubt, samples_note_text(plan.measured)):
+        if text:
+            yield text[0].upper() + text[1:]
 
 
 def _part_lines(plan: Plan) -> Iterator[str]:
@@ -319,7 +334,9 @@ def _budgets_of(
 
 
 def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
-    yield "the program says", formatted("text", "status")
+    yield "the program says", formatted("text", "status") + (" for costs in doubt" if plan.cost_doubt else "")
+    if why := why_feasible(plan):
+        yield "why it is not proved optimal", why
     style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")
     yield f"objective: {plan.objective.name}", formatted(style, "objective", "value")
     yield "lower bound of the objective", formatted(style, "objective", "bound")

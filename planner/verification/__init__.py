@@ -3,6 +3,7 @@
 acceptance: equal chains, and sentences on broken budgets
 accuracy_and_noise: sums up, sample by sample, noise, agreement, accuracy and a metric of the user
 chain_check: whether the chain of stages is the whole mixed model: bits, integer kernels, transposes
+cost_doubt: whether the built stages take the time that was predicted for them
 error_budgets: which error budgets a plan keeps, as measured and with a margin for few samples
 integer_kernels: how many kernels compute on integers once the runtime has optimized the models
 measure_errors: runs a plan and the fp32 model on samples: errors, accuracy and noise

@@ -5,15 +5,21 @@ import msgspec
 from planner.errors import RebuildError
 from planner.plan.plan_record import Measured, Plan
 from planner.scenario.schema import Scenario
+from planner.verification.cost_doubt import cost_doubt_of
 from planner.verification.error_budgets import broken_budgets, has_error_budget
 from planner.verification.sample_size import too_few_evaluated
 
 
 def with_measured(plan: Plan, scenario: Scenario, measured: Measured) -> Plan:
-    """Return a plan with what the evaluation data showed, and what they are too few to show."""
+    """Return a plan with what running it showed, and what is in doubt: few samples, other seconds."""
     planned = (few for few in plan.too_few_samples if few.data == "calibration")
     doubts = (*planned, *too_few_evaluated(scenario.budget, measured))
-    return msgspec.structs.replace(plan, measured=measured, too_few_samples=doubts)
+    return msgspec.structs.replace(
+        plan,
+        measured=measured,
+        too_few_samples=doubts,
+        cost_doubt=cost_doubt_of(plan, scenario, measured),
+    )
 
 
 def require_equal_chain(measured: Measured) -> None:

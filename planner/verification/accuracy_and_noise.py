@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from planner.errors import DataError
 from planner.inputs.model_answers import names_class
 from planner.plan.plan_record import Metrics
 from planner.user_objects import Metric
 from profiling.arrays import Array
 from profiling.noise.noise_power import counted_outputs, output_errors
 
+_GROUPS = 8  # of samples, over which a metric spreads
+_FEWEST_GROUPS = 4  # fewer say nothing of a spread
 Outputs = Mapping[str, Array]
 
 
@@ -80,13 +83,39 @@ class MetricsSum:
             accuracy_fp32=self._right_fp32 / self._labelled if self._labelled else None,
             metric=self._judge(0, labels),
             metric_fp32=self._judge(1, labels),
+            metric_drop_standard_error=self._drop_standard_error(labels),
             samples=self._count,
         )
 
-    def _judge(self, side: int, labels: Sequence[Any] | None) -> float | None:
+    def _drop_standard_error(self, labels: Sequence[Any] | None) -> float | None:
+        """Return how far the drop of the metric on other samples as many may be from that of these.
+
+        It is that of a mean over random groups (Wolter, "Introduction to Variance Estimation", ch. 2), which
+        asks the metric once more of each sample only.
+        """
+        groups = min(_GROUPS, self._count)
+        drops = []
+        for group in range(groups):
+            part = range(group, self._count, groups)
+            try:
+                metric, metric_fp32 = (self._judge(side, labels, part) for side in (0, 1))
+            except DataError:  # a metric may say nothing of so few, such as pictures without an object
+                continue
+            if metric is not None and metric_fp32 is not None:
+                drops.append(metric_fp32 - metric)
+        if len(drops) < _FEWEST_GROUPS:
+            return None
+        return float(np.std(drops, ddof=1) / np.sqrt(len(drops)))
+
+    def _judge(
+        self, side: int, labels: Sequence[Any] | None, part: Sequence[int] | None = None
+    ) -> float | None:
         if self._metric is None:
             return None
         rows = [pair[side] for pair in self._kept]
+        if part is not None:
+            rows = [rows[n] for n in part]
+            labels = None if labels is None else [labels[n] for n in part]
         outputs = {name: np.concatenate([np.atleast_1d(row[name]) for row in rows]) for name in rows[0]}
         return self._metric(outputs, labels)
 

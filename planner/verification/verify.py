@@ -47,17 +47,23 @@ def verify(
         latency_ratio_to_fp32=ratios.whole,
         chain_ratio_to_fp32=ratios.chain,
         stage_ratios_to_fp32=ratios.stages,
+        chain_ratio_spread=ratios.chain_spread,
+        samples_note=data.note,
         chain=check,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyRatios:
-    """Seconds over the fp32 model's, timed in turn: of the whole mixed model, of all stages, and of each."""
+    """Seconds over the fp32 model's, timed in turn: of the whole mixed model, of all stages, and of each.
+
+    `chain_spread` is the least and the greatest of all stages over the sessions.
+    """
 
     whole: float
     chain: float
     stages: tuple[float, ...]
+    chain_spread: tuple[float, float]
 
 
 def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:
@@ -73,8 +79,10 @@ def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -
             rows.append(time_stages(source, sessions, feeds, rounds))
             del source, sessions
     stages = np.asarray(chains)
+    sums = stages.sum(axis=1)
     return LatencyRatios(
         float(np.median(np.asarray(wholes))),
-        float(np.median(stages.sum(axis=1))),
+        float(np.median(sums)),
         tuple(np.median(stages, axis=0).tolist()),
+        (float(sums.min()), float(sums.max())),
     )

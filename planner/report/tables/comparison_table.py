@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from operator import itemgetter
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -24,6 +25,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     if comparison.rows:
         parts.append(_rows_table(comparison))
         parts += [line(f"at {_point_text(row)}: {row.reason}") for row in comparison.rows if row.reason]
+        parts += [line(f"the joint plan: {text}") for text in worth_lines(comparison)]
     if comparison.front is not None:
         parts.append(_front_table(comparison, comparison.front))
     if comparison.plan_set is not None:
@@ -181,6 +183,27 @@ def _rows_table(comparison: Comparison) -> Table:
     return table
 
 
+def worth_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield whether planning jointly was worth it: against one device, and against the best simpler way."""
+    rows = [row for row in comparison.rows if row.objective]
+    alone = [(1 - row.objective / one, row) for row in rows if row.objective and (one := _best_of(row, _ONE))]
+    if alone and len(alone) == len(rows):
+        gain, row = max(alone, key=itemgetter(0))
+        yield (
+            "no better than one device at any of these"
+            if gain < _HARDLY
+            else f"{comparison.objective} at most {gain:.1%} below that of the best single device, "
+            f"at {_point_text(row)}"
+        )
+    gains = [row.joint_gain for row in rows if row.joint_gain is not None]
+    if gains and len(gains) == len(rows):
+        yield (
+            "at each of these a simpler way is as good; which one, compare.csv says"
+            if max(gains) < _HARDLY
+            else f"{comparison.objective} at most {max(gains):.1%} below that of the best simpler way"
+        )
+
+
 def _measured_rows(comparison: Comparison) -> Table:
     table = new_table(
         "the joint plan and the best simpler way, stages timed in turn (links as predicted)",
@@ -219,7 +242,9 @@ def _point(comparison: Comparison, row: Row) -> tuple[str, ...]:
     return (*budgets, *bandwidth) or ("the scenario",)
 
 
-_GROUPS = ((" on ", "one device"), ("cut",), ("then",))
+_ONE = (" on ", "one device")
+_GROUPS = (_ONE, ("cut",), ("then",))
+_HARDLY = 5e-4  # a gain that would be shown as 0.0 %
 
 
 def _best_of(row: Row, words: tuple[str, ...]) -> float | None:

@@ -12,8 +12,10 @@ from planner.formatting import MILLI, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import LoopRound, Plan, Predicted
 from planner.refinement.outcome import ModelsOutcome, Outcome
+from planner.report.feasible_text import why_feasible
 from planner.report.tables.table_style import line, new_table
-from planner.verification.sample_size import too_few_text
+from planner.verification.cost_doubt import cost_doubt_text
+from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
 
@@ -22,7 +24,10 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
     cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
     sizes = [line(text) for text in _compressed_lines(plan, manifest)]
-    few = [part for doubt in plan.too_few_samples for part in (line(too_few_text(doubt)), "")]
+    doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
+    doubts += [note] if (note := samples_note_text(plan.measured)) else []
+    doubts += map(too_few_text, plan.too_few_samples)
+    few = [part for doubt in doubts for part in (line(doubt), "")]
     single = [_single_device_table(plan)] if plan.single_device else []
     costs: list[RenderableType] = [_costs_table(plan), *sizes, *single]
     return Group(_stages_table(plan, manifest), *few, *cuts, *costs, *_check_lines(plan))
@@ -82,7 +87,9 @@ def _no_loss(plan: Plan) -> Iterator[str]:
 
 def _stages_table(plan: Plan, manifest: Manifest) -> Table:
     used = [p for p in Precision if p in _shown_precisions(plan)]
-    table = new_table(f"{plan.status} plan", ("stage", "device"), ("units", *used, "compute ms"))
+    table = new_table(
+        f"{plan.status} plan{_doubt_text(plan)}", ("stage", "device"), ("units", *used, "compute ms")
+    )
     compute = dict(plan.predicted.compute_s) if plan.predicted else {}
     last = {stage.device: stage.number for stage in manifest.stages}
     for stage in manifest.stages:
@@ -92,6 +99,11 @@ def _stages_table(plan: Plan, manifest: Manifest) -> Table:
         seconds = f"{compute[stage.device] * MILLI:.2f}" if last[stage.device] == stage.number else "+"
         table.add_row(f"{stage.number:02d}", stage.device, str(stage.units), *counts, seconds)
     return table
+
+
+def _doubt_text(plan: Plan) -> str:
+    """Return what follows a plan's status, so that it never stands alone where costs are in doubt."""
+    return " for costs in doubt" if plan.cost_doubt else ""
 
 
 def _cuts_table(plan: Plan) -> Table:
@@ -151,7 +163,8 @@ def _costs_table(plan: Plan) -> Table:
         table.add_row("accuracy (fp32 model)", "", f"{measured.accuracy:.2%} ({measured.accuracy_fp32:.2%})")
     if measured.metric is not None and measured.metric_fp32 is not None:
         table.add_row("metric (fp32 model)", "", f"{measured.metric:.4g} ({measured.metric_fp32:.4g})")
-    table.add_row("evaluation samples", "", str(measured.samples))
+    made_up = " (see the note)" if measured.samples_note else ""
+    table.add_row("evaluation samples", "", f"{measured.samples}{made_up}")
     return table
 
 
@@ -219,12 +232,13 @@ def _check_lines(plan: Plan) -> list[Text]:
         peak = "" if run.peak_mib is None else f"; peak memory {run.peak_mib:.0f} MiB"
         size = program_size(run.variables, run.constraints)
         lines.append(
-            f"{run.name}: {plan.status}, gap {plan.objective.gap:.2g}, {run.runtime_s:.2f} s, {size}{peak}"
+            f"{run.name}: {plan.status}{_doubt_text(plan)}, gap {plan.objective.gap:.2g}, "
+            f"{run.runtime_s:.2f} s, {size}{peak}"
         )
+    if why := why_feasible(plan):
+        lines.append(f"feasible, not optimal: {why}")
     if plan.loop:
-        lines.append(
-            f"plans timed in place, time / fp32 predicted > measured: {', '.join(map(_timed, plan.loop))}"
-        )
+        lines.append("plans timed in place, all stages' time / fp32: " + "; ".join(map(_timed, plan.loop)))
     lines += _quantization_lines(plan)
     if plan.measured is not None:
         chain = plan.measured.chain
@@ -243,7 +257,8 @@ def _check_lines(plan: Plan) -> list[Text]:
 
 
 def _timed(plan: LoopRound) -> str:
-    ratios = f"{plan.predicted_chain_ratio_to_fp32:.3f} > {plan.measured_chain_ratio_to_fp32:.3f}"
+    predicted, measured = plan.predicted_chain_ratio_to_fp32, plan.measured_chain_ratio_to_fp32
+    ratios = f"predicted {predicted:.3f}, measured {measured:.3f}"
     return f"{ratios} (delivered)" if plan.delivered else ratios
 
 

@@ -162,7 +162,8 @@ def test_a_reader_that_cannot_be_made_is_told(read):
 
 
 def test_what_a_reader_says_of_itself_is_a_warning_on_one_line(read, caplog):
-    read("note = 'made up:\\n replace me'", *GIVES_THREE)
+    data = read("note = 'made up:\\n replace me'", *GIVES_THREE)
+    assert data.note == data.spread(2).note == r"made up:\n replace me"
     assert [record.getMessage() for record in caplog.records] == [
         r"data.calibration.reader: made up:\n replace me"
     ]

@@ -22,3 +22,13 @@ def test_a_folder_that_is_not_there_is_only_that(tmp_path):
     with pytest.raises(OutputError) as told:
         read_record(tmp_path / "none" / "plan.json", Manifest)
     assert str(told.value) == f"{tmp_path / 'none' / 'plan.json'}: No such file or directory"
+
+
+@pytest.mark.parametrize("name", ["plan.json", "manifest.json"])
+def test_a_comparison_given_as_one_plan_is_told_what_to_type(tmp_path, name):
+    (tmp_path / "compare.json").write_text("{}")
+    with pytest.raises(OutputError, match="is a comparison, not one plan: `plan SCENARIO --out DIR`"):
+        read_record(tmp_path / name, Manifest)
+    (tmp_path / "plans.json").write_text("{}")
+    with pytest.raises(OutputError, match="`plan deploy .* --out DEPLOY` takes the plans that it holds"):
+        read_record(tmp_path / name, Manifest)

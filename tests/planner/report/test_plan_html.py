@@ -7,6 +7,7 @@ import pytest
 from made_records import MEASURED, PREDICTED, SCENARIO, made_plan
 
 from planner.formatting import size_text
+from planner.plan.plan_record import CostDoubt
 from planner.report.plan_html import plan_figures, plan_page
 
 BUDGETS = {
@@ -152,3 +153,21 @@ def test_stages_that_differ_from_the_whole_model_are_told_in_capitals(residual):
     assert "NOT bit-equal" not in page_of(residual)
     odd = msgspec.structs.replace(MEASURED.chain, basic_bit_equal=False)
     assert "NOT bit-equal" in page_of(residual, measured=msgspec.structs.replace(MEASURED, chain=odd))
+
+
+def test_a_plan_of_doubtful_costs_is_never_proved_without_a_but(residual):
+    doubt = CostDoubt(predicted=0.8, measured=1.0, low=0.99, high=1.02, difference=0.25)
+    page = page_of(residual, cost_doubt=doubt)
+    heading = re.search(r"<h1>(.*?)</h1>", page)[1]
+    assert heading == "m.onnx: 213.45 ms predicted, in doubt: the built stages take 25% longer"
+    assert "that is proved, but these costs are in doubt" in lead_of(page)
+    assert ["the program says", "optimal for costs in doubt"] in rows_of(page, "Proof")
+    assert "Costs are in doubt: the built stages take 25% longer than predicted" in page
+    assert "in doubt" not in page_of(residual)
+
+
+def test_samples_that_are_made_up_say_so_on_the_page(residual):
+    made_up = msgspec.structs.replace(MEASURED, samples_note="random numbers: errors mean nothing yet")
+    sentence = "<p>The evaluation samples are random numbers: errors mean nothing yet.</p>"
+    assert sentence in page_of(residual, measured=made_up)
+    assert "The evaluation samples are" not in page_of(residual)

@@ -43,5 +43,25 @@ def test_where_no_device_keeps_the_budgets_that_is_said():
     assert against_single_device(plan_of(1.0, row("a", 0.5, "noise"))) == "no device keeps the budgets alone"
 
 
+def all_on(device: str, *rows: SingleDevice, **changes):
+    plan = plan_of(1.0, *rows, **changes)
+    assignments = tuple(msgspec.structs.replace(a, device=device) for a in plan.assignments)
+    return msgspec.structs.replace(plan, assignments=assignments, cuts=())
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "text"),
+    [
+        ([row("a", 1.4)], {}, "all on a, no split is better; 1.4 times faster than in int8 throughout"),
+        ([row("a", 1.0)], {}, "all on a, no split is better"),
+        ([row("a", 1.0, "noise")], {"status": "feasible"}, "all on a, no better split was found"),
+        ([row("b", 2.0)], {}, "all on a, no split is better; 2 times faster than on b alone"),
+        ([row("a", 1.4)], {"quantization": {"a": "int8"}}, "1.4 times faster than a alone, in int8"),
+    ],
+)
+def test_a_plan_that_splits_nothing_says_so(rows, changes, text):
+    assert against_single_device(all_on("a", *rows, **changes)) == text
+
+
 def test_nothing_is_said_of_what_is_not_known():
     assert against_single_device(plan_of(1.0)) == ""

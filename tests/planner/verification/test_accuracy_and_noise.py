@@ -280,3 +280,33 @@ def test_no_page_or_table_shows_the_agreement_of_a_detector(detector, tmp_path):
     assert "relative RMS error" in text.getvalue()
     for shown in (text.getvalue(), (tmp_path / "plan" / "report.html").read_text()):
         assert "top-1" not in shown
+
+
+def mean_of(outputs, labels) -> float:
+    return float(outputs["y"].mean())
+
+
+def total_of(values, metric=mean_of) -> Metrics:
+    """Return the sum over samples whose fp32 output is 1 and whose metric falls by each value."""
+    total = MetricsSum(metric)
+    for value in values:
+        total.add({"y": np.array([1 - value])}, {"y": np.array([1.0])}, None)
+    return total.result()
+
+
+def test_the_standard_error_of_a_metrics_drop_is_its_spread_over_many_sets_of_samples():
+    rng = np.random.default_rng(3)
+    sets = [total_of(rng.normal(0.1, 0.5, 24)) for _ in range(400)]
+    spread = np.std([one.metric_fp32 - one.metric for one in sets])
+    told = np.mean([one.metric_drop_standard_error**2 for one in sets]) ** 0.5
+    assert told == pytest.approx(spread, rel=0.1)
+
+
+def test_a_metric_that_judges_no_small_group_has_no_standard_error():
+    def of_many(outputs, labels) -> float:
+        if len(outputs["y"]) < 20:
+            raise DataError("too few")
+        return mean_of(outputs, labels)
+
+    assert total_of(np.arange(24.0), of_many).metric_drop_standard_error is None
+    assert total_of(np.arange(3.0)).metric_drop_standard_error is None

@@ -124,3 +124,26 @@ def test_every_report_says_it(tmp_path):
         assert too_few_text(one) in page
         assert too_few_text(one) in undelivered_text(Outcome(saved, None, {}, conflict="infeasible"))
     assert too_few_text(evaluated) in broken_text(saved, ("top1_agreement is 0.9",))
+
+
+def of_metric(samples: int, error: float | None, drop: float = 0.01) -> Metrics:
+    return metrics(samples, metric=0.5 - drop, metric_fp32=0.5, metric_drop_standard_error=error)
+
+
+def test_a_metric_that_spreads_more_than_its_budget_asks_for_samples_that_tell_it():
+    budget = BudgetSpec(metric_drop=0.02)
+    (few,) = too_few_held_back(budget, [refused(budget, of_metric(8, 0.03))])
+    assert (few.data, few.refused) == ("calibration", 0)
+    assert few.needed == 4 * 72  # 2 * 0.03 * sqrt(8 / 72) = 0.02
+    assert "8 held-back samples are too few to tell metric_drop 0.02" in too_few_text(few)
+    narrowed = 0.03 * (8 / 72) ** 0.5
+    assert too_few_evaluated(budget, of_metric(72, narrowed * 0.999)) == ()
+    assert too_few_evaluated(budget, of_metric(8, None)) == ()
+
+
+def test_of_a_metric_the_plan_that_was_taken_counts():
+    budget = BudgetSpec(metric_drop=0.02)
+    wild, taken = refused(budget, of_metric(8, 0.3)), refused(budget, of_metric(8, 0.015))
+    taken = msgspec.structs.replace(taken, delivered=True)
+    (few,) = too_few_held_back(budget, [taken, wild])
+    assert few.needed == 4 * 18

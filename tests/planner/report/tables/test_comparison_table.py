@@ -9,7 +9,7 @@ from made_records import MEASURED, made_comparison, made_fleet, made_summary
 from terminal_text import check_golden, printed
 
 from planner.comparison.comparison_record import Row
-from planner.report.tables.comparison_table import comparison_csv, comparison_table
+from planner.report.tables.comparison_table import comparison_csv, comparison_table, worth_lines
 
 GOLDEN = Path(__file__).parent / "golden"
 replaced = msgspec.structs.replace
@@ -101,3 +101,21 @@ def test_the_table_of_rows_has_a_column_per_budget():
 def test_the_plans_of_a_fleet_read_as_the_golden_file_says(request):
     text = text_of(fleet=made_fleet(), pieces=(), rows=(), front=None, plan_set=None)
     check_golden(text, GOLDEN / "fleet.txt", request)
+
+
+def test_whether_planning_jointly_is_worth_it_stands_in_words():
+    comparison = made_comparison()
+    assert list(worth_lines(comparison)) == [
+        "latency at most 47.7% below that of the best single device, at 8",
+        "latency at most 19.4% below that of the best simpler way",
+    ]
+    alike = tuple(
+        msgspec.structs.replace(row, baselines={"one device": row.objective}, joint_gain=0.0)
+        for row in comparison.rows
+        if row.objective
+    )
+    assert list(worth_lines(msgspec.structs.replace(comparison, rows=alike))) == [
+        "no better than one device at any of these",
+        "at each of these a simpler way is as good; which one, compare.csv says",
+    ]
+    assert not list(worth_lines(msgspec.structs.replace(comparison, rows=())))

@@ -8,6 +8,7 @@ import pytest
 from made_records import CHAIN, CONVERTED, CUT, MEASURED, PREDICTED, SCENARIO, made_manifest, made_plan
 from terminal_text import check_golden, printed
 
+from planner.plan.plan_record import CostDoubt
 from planner.refinement.outcome import Outcome
 from planner.report.tables.inspection_table import inspection_table
 from planner.report.tables.plan_tables import broken_text, conversion_lines, plan_table, undelivered_text
@@ -87,6 +88,24 @@ def numbers(text: str) -> list[float]:
 def test_each_number_of_a_plan_is_shown(value):
     shown = numbers(plan_text())
     assert any(math.isclose(value, number, rel_tol=0.03) for number in shown)
+
+
+def test_optimal_never_stands_alone_where_costs_are_in_doubt():
+    doubt = CostDoubt(predicted=0.8, measured=1.0, low=0.99, high=1.02, difference=0.25)
+    text = plan_text(cost_doubt=doubt)
+    assert text.count("optimal") == text.count("optimal plan for costs in doubt") + text.count(
+        "highs: optimal for costs in doubt"
+    )
+    assert "the built stages take 25% longer than predicted" in " ".join(text.split())
+    assert "doubt" not in plan_text().replace("a doubt", "")
+
+
+def test_samples_that_are_made_up_say_so_in_the_table():
+    made_up = replaced(MEASURED, samples_note="random numbers: errors mean nothing yet")
+    text = plan_text(measured=made_up)
+    assert "the evaluation samples are random numbers: errors mean nothing yet" in text
+    assert "413 (see the note)" in text
+    assert "see the note" not in plan_text()
 
 
 def test_what_overlaps_is_told_of_other_objectives_than_latency():

@@ -1,0 +1,24 @@
+"""Why a plan is called feasible, not optimal, in words."""
+
+from planner.plan.plan_record import Plan
+from planner.scenario.loader import parse_scenario
+from planner.solver.result import OPTIMAL_GAP, SolveStatus
+
+
+def why_feasible(plan: Plan) -> str:
+    """Return what left the gap of a plan open, and what helps; "" for one that is proved or has no gap."""
+    gap = plan.objective.gap
+    if plan.status != SolveStatus.FEASIBLE or gap is None:
+        return ""
+    solver = parse_scenario(bytes(plan.scenario)).solver
+    if plan.solver.runtime_s >= solver.time_limit_s:
+        limit = f"{solver.time_limit_s:g} s"
+        return f"solver.time_limit_s, {limit}, ended the search; a longer one may close the gap"
+    if OPTIMAL_GAP < gap <= solver.gap:
+        return f"solver.gap, {solver.gap:g}, ended the search; a smaller one goes on"
+    if plan.rounds or plan.loop:
+        return (
+            "it is the best of the plans that were built and tried out; the bound is that of all plans under "
+            "the last costs, so a gap stays"
+        )
+    return "the solver ended with this gap"
