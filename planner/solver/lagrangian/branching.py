@@ -9,6 +9,7 @@ given to the earlier or to the later ones, which decides the same for all that c
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 import networkx as nx
 import numpy as np
@@ -19,6 +20,7 @@ from planner.solver.lagrangian.dual_bound import Bound, highest_bound, probe
 from planner.solver.lagrangian.dual_problem import LagrangianDual, Restriction
 from planner.solver.lagrangian.serial_devices import SerialDevices
 
+_PROBED_SHARE = 0.5  # of the time that is left, to compare parts
 _LEAST_SHARE = 1e-6  # of a mixture; less is the linear program's tolerance
 
 
@@ -31,12 +33,22 @@ class Node:
 
 
 def children(
-    dual: LagrangianDual, node: Node, serial: SerialDevices | None = None
+    dual: LagrangianDual, node: Node, serial: SerialDevices | None = None, deadline: float = inf
 ) -> tuple[Restriction, ...]:
-    """Return two parts that together hold all plans of a node; none if its mixture agrees on all devices."""
+    """Return two parts that together hold all plans of a node; none if its mixture agrees on all devices.
+
+    Parameters
+    ----------
+    deadline
+        Time until which the bounds of parts are compared.
+    """
     problem = dual.problem
     if serial is not None:
-        parts = serial.parts(node.within, node.bound, lambda within: probe(dual, within, node.bound.prices))
+        left_s = _PROBED_SHARE * max(0.0, deadline - dual.clock())
+        most_probed = left_s / (2 * dual.round_s) if dual.round_s > 0 else inf
+        parts = serial.parts(
+            node.within, node.bound, lambda within: probe(dual, within, node.bound.prices), most_probed
+        )
         if parts:
             return parts
     if orders := _orders(problem, node):
@@ -56,12 +68,13 @@ def branch(
     Parameters
     ----------
     deadline
-        Time after which no multipliers are tried: a node then has the bound of the node that it is part of.
+        Time until which multipliers are tried: a node for which a round of them would end later has the bound
+        of the node that it is part of.
     enough
         A value at which a bound is high enough.
     """
-    for within in children(dual, node, serial):
-        if dual.clock() > deadline:
+    for within in children(dual, node, serial, deadline):
+        if dual.clock() + dual.round_s > deadline:
             yield Node(within, node.bound)
         else:
             yield Node(within, highest_bound(dual, deadline, within, node.bound, enough))

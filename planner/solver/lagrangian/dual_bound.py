@@ -75,7 +75,7 @@ def highest_bound(
     Parameters
     ----------
     deadline
-        Time after which no further multipliers are tried.
+        Time until which multipliers are tried: at least once.
     start
         A bound of plans among which these are.
     enough
@@ -143,6 +143,7 @@ class _PriceSearch:
         cost = inf
         while True:
             rounds += 1
+            began = self._dual.clock()
             least, options = self._relaxation.minimise(self._weights(trial), self._added(trial))
             if least == inf:
                 return Bound(inf, (), trial, (), rounds)
@@ -159,7 +160,9 @@ class _PriceSearch:
             left = mixture.cost - self._value  # what better multipliers could add
             worth = max(_CLOSE * abs(mixture.cost), _WORTH * (enough - self._value) if enough < inf else 0.0)
             final = left <= worth or stalled == patience or self._creeps(min(enough, mixture.cost))
-            if final or self._value > enough or self._dual.clock() > deadline:
+            now = self._dual.clock()
+            self._dual.round_s = max(self._dual.round_s, now - began)
+            if final or self._value > enough or now + self._dual.round_s > deadline:
                 return self._proved(mixture, rounds)
             smoothing = 0.0 if stalled % 2 else _SMOOTH  # smoothed prices that led nowhere are left
             # A row that was added on the way had no multiplier yet.

@@ -103,6 +103,7 @@ class LagrangianDual:
         self._memory = [x for x in problem.limits if x.quantity.metric is CostMetric.MEMORY and x.at_most > 0]
         self.best: Choice | None = None
         self.objective = inf
+        self.round_s = 0.0  # the most seconds that a round of multipliers took so far
         if self.is_worth_while:
             self._exclude_breaking_options(prepared_until)
 

@@ -7,13 +7,14 @@ device has all its units between two neighbours of these, since no path leaves i
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import inf, prod
 
 from planner.problem.placement_problem import PlacementProblem
 from planner.solver.lagrangian.dual_bound import Bound
 from planner.solver.lagrangian.dual_problem import Restriction
 from planner.solver.lagrangian.path_lengths import BEGIN, PathGraph
 
+_MOST_PAIRS = 1000  # more than there are devices
 _LEAST_GAIN = 1e-4  # of the value: what a bound surely gains, so that gains of two parts can be multiplied
 _LEAST_SHARE = 1e-3  # of the value: what a mixture leaves out by less is not worth a branch
 
@@ -69,7 +70,11 @@ class SerialDevices:
         self._sections = sections(graph)
 
     def parts(
-        self, within: Restriction, bound: Bound, probe: Callable[[Restriction], float]
+        self,
+        within: Restriction,
+        bound: Bound,
+        probe: Callable[[Restriction], float],
+        most_probed: float = inf,
     ) -> tuple[Restriction, ...]:
         """Return two parts that together hold all plans of a restriction; none if its mixture needs none.
 
@@ -77,8 +82,10 @@ class SerialDevices:
         ----------
         probe
             Returns a bound on the plans of a restriction, soon: the parts of the highest ones are taken.
+        most_probed
+            Pairs of parts for which there is time; one is taken without a probe.
         """
-        pairs = list(self._pairs(within, bound))
+        pairs = list(self._pairs(within, bound))[: max(1, int(min(most_probed, _MOST_PAIRS)))]
         if len(pairs) <= 1:
             return pairs[0] if pairs else ()
         least = _LEAST_GAIN * abs(bound.value)
@@ -94,7 +101,9 @@ class SerialDevices:
     def _pairs(self, within: Restriction, bound: Bound) -> Iterator[tuple[Restriction, Restriction]]:
         """Yield the parts by each device that works in the mixture beside what is on every path."""
         every = set(self._sections.values())
-        for device, row in sorted(self._seconds(bound).items()):
+        seconds = self._seconds(bound)
+        # Those that work longest first, as there may be no time to probe all.
+        for device, row in sorted(seconds.items(), key=lambda item: (-sum(item[1].values()), item[0])):
             if device in within.serial or sum(row.values()) < _LEAST_SHARE * abs(bound.value):
                 continue
             if not self._problem.devices[device].contiguous:

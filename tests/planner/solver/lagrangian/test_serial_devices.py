@@ -8,6 +8,7 @@ from time import perf_counter
 import networkx as nx
 import oracle
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from strategies import problems
 
 from planner.problem.makespan import stage_order
@@ -91,8 +92,9 @@ def is_within(problem, serial, choice, within) -> bool:
 
 
 @settings(max_examples=25, deadline=None)
-@given(problems(max_units=4, extras=False))
-def test_branches_on_serial_devices_hold_all_plans_and_bound_them(problem):
+@given(problems(max_units=4, extras=False), st.booleans())
+def test_branches_on_serial_devices_hold_all_plans_and_bound_them(problem, has_time):
+    """Also where a round of multipliers takes so long that parts are neither compared nor bounded."""
     problem = of_makespan(problem)
     plans = [
         (choice, cost.objective)
@@ -110,6 +112,7 @@ def test_branches_on_serial_devices_hold_all_plans_and_bound_them(problem):
             break
         inside, node = nodes.pop(0)
         assert all(value >= node.bound.value - 1e-9 for _, value in inside)
+        dual.round_s = dual.round_s if has_time else 1e6
         further = list(branch(dual, node, deadline, inf, serial))
         parts = [
             [plan for plan in inside if is_within(problem, serial, plan[0], child.within)]
