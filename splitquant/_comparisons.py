@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import OutputError, UsageError
 from planner.formatting import MILLI
-from planner.scenario.model_paths import expanded
-from profiling.progress import Progress, silent
+from profiling.progress import Progress
+from splitquant._arguments import path_of, progress_of, real, whole
 from splitquant._calls import public_call
-from splitquant._numbers import real, whole
 from splitquant._scenarios import ScenarioSource, one_model
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -156,7 +155,7 @@ class Comparison:
         """
         from planner.output.comparison_folder import write_comparison
 
-        target = expanded(folder)
+        target = path_of("folder", folder)
         if self._result is None:
             raise OutputError(
                 f"--out {target}: a comparison that was pickled holds no models to write: save it before"
@@ -266,6 +265,7 @@ def compare(
     [1.0, 10.0, 100.0]
     """
     chosen = one_model(scenario, "the command plan compare compares these over --requests-per-s")
+    report = progress_of(progress)
 
     from planner.comparison.bandwidth_and_budget_sweep import compare_scenario
     from planner.comparison.compare_options import CompareOptions, compare_request
@@ -279,14 +279,14 @@ def compare(
         pareto=None if pareto is None else ",".join(_names(pareto)),
         points=whole("--points", points),
         plans=None if plans is None else whole("--plans", plans),
-        trace=None if trace is None else expanded(trace),
+        trace=None if trace is None else path_of("trace", trace),
         distribution=_distribution(distribution),
         hysteresis=real("--hysteresis", hysteresis),
         verify=verify,
     )
     sweep, request = compare_request(options, chosen, whole("--jobs", jobs))
     with public_call():
-        result = compare_scenario(chosen, sweep, request, progress or silent)
+        result = compare_scenario(chosen, sweep, request, report)
     return Comparison(result.record, result)
 
 

@@ -10,7 +10,8 @@ from planner.errors import NoPlanError, UsageError
 from planner.formatting import MILLI, size_text
 from planner.plan.plan_record import Cut, Plan
 from planner.scenario.model_paths import expanded
-from profiling.progress import Progress, silent
+from profiling.progress import Progress
+from splitquant._arguments import path_of, progress_of
 from splitquant._calls import public_call
 from splitquant._scenarios import Scenario, ScenarioSource, one_model, scenario_of
 from splitquant._tables import data_frame, heading, html_table, paragraph
@@ -167,7 +168,7 @@ class PlanResult:
 
         if self.reason:
             raise NoPlanError(self.reason)
-        target = expanded(folder)
+        target = path_of("folder", folder)
         if self._folder is not None:
             copy_plan(self._folder, target)
         elif self._outcome is not None:
@@ -277,7 +278,7 @@ class ModelsResult:
 
         if self.reason:
             raise NoPlanError(self.reason)
-        target = expanded(folder)
+        target = path_of("folder", folder)
         write_models_outcome(self._outcome, target)
         return target
 
@@ -326,12 +327,13 @@ def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanR
     True
     """
     chosen = one_model(scenario, "plan_models plans them together")
+    report = progress_of(progress)
 
     from planner.report.tables.plan_tables import undelivered_text
     from planner.run import plan_scenario
 
     with public_call():
-        outcome = plan_scenario(chosen, progress or silent)
+        outcome = plan_scenario(chosen, report)
     return PlanResult(outcome.plan, undelivered_text(outcome), outcome)
 
 
@@ -354,12 +356,13 @@ def plan_models(scenario: ScenarioSource, *, progress: Progress | None = None) -
     several = given.of_several()
     if several is None:
         raise UsageError(f"{given.name} has one model: plan plans it")
+    report = progress_of(progress)
 
     from planner.report.tables.plan_tables import undelivered_models_text, undelivered_text
     from planner.run_models import plan_models as plan_several
 
     with public_call():
-        outcome = plan_several(several, progress or silent)
+        outcome = plan_several(several, report)
     results = {
         name: PlanResult(own.plan, undelivered_text(own), own) for name, own in outcome.outcomes.items()
     }
@@ -383,7 +386,7 @@ def load_plan(folder: str | os.PathLike[str]) -> PlanResult:
     from planner.output.models_folder import refuse_several
     from planner.output.plan_folder import read_folder
 
-    path = expanded(folder)
+    path = path_of("folder", folder)
     refuse_several(path)
     record, _ = read_folder(path)
     return PlanResult(record, "", None, path.resolve())
@@ -431,7 +434,7 @@ def run(
     from planner.output.models_folder import refuse_several
     from planner.output.run_exported import exported_stages, run_stages
 
-    path = expanded(folder)
+    path = path_of("folder", folder)
     refuse_several(path)
     stages = exported_stages(path, stage)
     with public_call():

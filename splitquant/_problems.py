@@ -13,7 +13,7 @@ from planner.errors import OutputError, ProblemError, ScenarioError
 from planner.formatting import MILLI
 from planner.scenario.changes import plain_value
 from planner.scenario.model_paths import expanded
-from splitquant._numbers import real
+from splitquant._arguments import described, path_of, real
 from splitquant._problem_parts import (
     Device,
     End,
@@ -121,7 +121,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         OutputError
             If that fails.
         """
-        target = expanded(path)
+        target = path_of("path", path)
         try:
             target.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
         except OSError as exc:
@@ -307,6 +307,12 @@ def _checked(source: ProblemSource) -> "ProblemSpec":
 
     if isinstance(source, Problem | Mapping):
         return parse_spec(json.dumps(_content(source)).encode(), _NAME)
+    if not isinstance(source, str | os.PathLike):
+        instead = "; plan takes it" if type(source).__name__ == "Scenario" else ""
+        raise ProblemError(
+            f"{_NAME}: {described(source)} is none{instead}; give a Problem, the path of a PROBLEM.json, or "
+            "its keys and values"
+        )
     return load_spec(expanded(source))
 
 

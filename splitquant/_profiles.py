@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from planner.errors import OutputError
 from planner.formatting import MILLI
-from planner.scenario.model_paths import expanded
-from profiling.progress import Progress, silent
+from profiling.progress import Progress
+from splitquant._arguments import path_of, progress_of
 from splitquant._calls import public_call
 from splitquant._scenarios import ScenarioSource, scenario_of
 from splitquant._tables import data_frame, heading, html_table, paragraph
@@ -65,7 +65,7 @@ class ProfileResult:
         """
         from profiling.records.json_files import save_json
 
-        target = expanded(path)
+        target = path_of("path", path)
         try:
             save_json(self.profile, target)
         except OSError as exc:
@@ -119,8 +119,9 @@ def profile(
     ['fp32', 'int8']
     """
     chosen = scenario_of(scenario).of_one(model)
+    report = progress_of(progress)
 
     from planner.profile_device import profile_here
 
     with public_call():
-        return ProfileResult(profile_here(chosen, device or chosen.source, progress or silent))
+        return ProfileResult(profile_here(chosen, device or chosen.source, report))

@@ -6,6 +6,7 @@ import splitquant as sq
 from planner.cli.commands import main
 from planner.cli.exit_codes import BAD_INPUT, INFEASIBLE, USAGE
 
+PROBLEM = {"devices": [{"name": "a"}], "units": [{"name": "u", "options": [{"device": "a", "seconds": 1}]}]}
 CASES = {
     "a missing scenario": (["no.yaml"], lambda: sq.plan("no.yaml"), BAD_INPUT),
     "a model": (["m.onnx"], lambda: sq.plan("m.onnx"), BAD_INPUT),
@@ -80,3 +81,28 @@ def test_a_folder_of_others_is_refused_as_the_command_refuses_it(planned, tmp_pa
         planned.save(tmp_path)
     code, said = told(["scenario.yaml", "--out", str(tmp_path)], capsys)
     assert (code, said) == (BAD_INPUT, str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s, p: sq.solve(s), "problem: a Scenario is none; plan takes it; give a Problem, the path"),
+        (lambda s, p: sq.solve(None), "problem: None is none; give a Problem, the path of a PROBLEM.json"),
+        (lambda s, p: sq.load_problem([1]), "problem: a list is none; give a Problem"),
+        (lambda s, p: sq.plan(p), "scenario: a Problem is none; solve takes it; give a Scenario, the path"),
+        (lambda s, p: sq.load_scenario(None), "scenario: None is none; give a Scenario"),
+        (lambda s, p: sq.compare(5), "scenario: 5 is none; give a Scenario"),
+        (lambda s, p: sq.load_plan(s), "folder: a Scenario is no path"),
+        (lambda s, p: sq.run(None, {}), "folder: None is no path"),
+        (lambda s, p: p.save(3), "path: 3 is no path"),
+        (lambda s, p: sq.plan(s, progress=True), "progress: True cannot be called; give a function of what"),
+        (lambda s, p: sq.profile(s, progress=1), "progress: 1 cannot be called"),
+        (lambda s, p: sq.compare(s, bandwidths=[1, 2], progress=[]), "progress: a list cannot be called"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_a_wrong_object_is_told_with_what_is_taken(call, message):
+    problem = sq.load_problem(PROBLEM)
+    with pytest.raises(sq.SplitquantError) as caught:
+        call(sq.load_scenario("scenario.yaml"), problem)
+    assert str(caught.value).startswith(message)
