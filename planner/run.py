@@ -48,6 +48,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     verification = verify(target, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     require_equal_chain(verification)
     plan = with_measured(plan, scenario, verification)
+    prepared.warn_of_samples()
     return Outcome(
         plan, built, measured.profiles(state.latency), broken_budget_sentences(scenario, verification)
     )

@@ -87,6 +87,7 @@ def _model_outcome(
         target, measured.prepared.evaluation, measured.prepared.runtime, measured.prepared.metric, progress
     )
     require_equal_chain(verification)
+    measured.prepared.warn_of_samples()
     scenario = measured.scenario
     profiles = measured.profiles(state.states[model].latency)
     return Outcome(

@@ -81,8 +81,11 @@ def compare_scenario(
     prepared = prepare(scenario, progress)
     measured = measure_scenario(prepared, progress)
     if scenario.fleet is not None and request.fleet_plans is not None:
-        return compare_fleet(measured, scenario.fleet, request, progress)
-    return compare(measured, sweep, request, progress)
+        found = compare_fleet(measured, scenario.fleet, request, progress)
+    else:
+        found = compare(measured, sweep, request, progress)
+    prepared.warn_of_samples()
+    return found
 
 
 def compare_fleet(

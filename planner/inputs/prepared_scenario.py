@@ -97,6 +97,12 @@ class Prepared:
     evaluation: Dataset
     metric: Metric | None
     converted_from: ConvertedFrom | None = None
+    sample_doubts: tuple[str, ...] = ()
+
+    def warn_of_samples(self) -> None:
+        """Tell why not to trust what samples show; once there is something that they show."""
+        for doubt in self.sample_doubts:
+            log.warning("%s", doubt)
 
     @property
     def runtime(self) -> Runtime:
@@ -126,6 +132,7 @@ class Datasets:
     calibration: Dataset
     held_back: Dataset
     evaluation: Dataset
+    doubts: tuple[str, ...] = ()
 
 
 def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
@@ -217,7 +224,8 @@ def prepare(
         if models.converted
         else None
     )
-    return Prepared(scenario, models, subject, ranges, schemes, data.held_back, data.evaluation, metric, made)
+    samples = data.held_back, data.evaluation
+    return Prepared(scenario, models, subject, ranges, schemes, *samples, metric, made, data.doubts)
 
 
 def _compressed(
@@ -254,6 +262,5 @@ def load_datasets(scenario: Scenario, source: SourceModel) -> Datasets:
             f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
             f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
         )
-    for doubt in sample_doubts(calibration, evaluation):
-        log.warning("%s", doubt)
-    return Datasets(*split_calibration(calibration), evaluation)
+    doubts = tuple(sample_doubts(calibration, evaluation))
+    return Datasets(*split_calibration(calibration), evaluation, doubts)

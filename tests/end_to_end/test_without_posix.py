@@ -30,11 +30,12 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("system")
     (folder / "sitecustomize.py").write_text(_SITE)
     onnx.save(models.residual(), folder / "m.onnx")
-    x = np.random.default_rng(0).standard_normal((8, 1, 2, 8, 8)).astype(np.float32)
-    np.savez(folder / "d.npz", x=x)
+    x = np.random.default_rng(0).standard_normal((40, 1, 2, 8, 8)).astype(np.float32)
+    np.savez(folder / "d.npz", x=x[:32])
+    np.savez(folder / "e.npz", x=x[32:])
     scenario = {
         "model": "m.onnx",
-        "data": {"calibration": {"npz": "d.npz"}, "evaluation": {"npz": "d.npz"}},
+        "data": {"calibration": {"npz": "d.npz"}, "evaluation": {"npz": "e.npz"}},
         "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 10}],
         "links": [{"from": "a", "to": "b", "bandwidth_mbit_per_s": 1}],
         "source": "a",

@@ -192,3 +192,10 @@ def test_a_metric_that_is_not_there_is_told_before_the_model_is_read(tmp_path):
     )
     with pytest.raises(DataError, match="metric: no_such_metric:f cannot be used"):
         prepare(own)
+
+
+def test_doubts_of_samples_are_told_once_there_is_something_that_they_show(tmp_path, caplog):
+    prepared = prepare(scenario_around(tmp_path, models.residual(), samples(9)))
+    assert caplog.text == ""  # who made a mistake elsewhere reads of that alone
+    prepared.warn_of_samples()
+    assert "9 samples are few" in caplog.text
