@@ -110,7 +110,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that `plan solve --json` prints.
 
-    `conflict_cut_short` if time ended the explanation: then fewer limits may conflict.
+    `conflict_cut_short` if time ended the explanation: then fewer limits may conflict. `conflict_causes` say
+    in words what rules out every placement where no limit conflicts: missing links, contradicting groups.
     """
 
     format: int
@@ -124,6 +125,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     models: tuple[ModelCosts, ...] = ()
     conflict: tuple[Binding, ...] = ()
     conflict_cut_short: bool = False
+    conflict_causes: tuple[str, ...] = ()
 
     @property
     def is_infeasible(self) -> bool:
@@ -169,6 +171,7 @@ def answer_of(
             solver=run,
             conflict=binding,
             conflict_cut_short=conflict is not None and not conflict.minimal,
+            conflict_causes=conflict.causes if conflict else (),
         )
     cost = evaluate(problem, result.choice)
     names = [device.name for device in problem.devices]
@@ -301,7 +304,9 @@ def conflict_line(answer: Answer) -> str:
         for limit in answer.conflict
         if limit.least is not None
     ]
-    text = conflict_sentence(budgets, alternatives, minimal=not answer.conflict_cut_short)
+    text = conflict_sentence(
+        budgets, alternatives, minimal=not answer.conflict_cut_short, causes=answer.conflict_causes
+    )
     return f"infeasible: {text}"
 
 
