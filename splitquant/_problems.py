@@ -180,6 +180,31 @@ class Solution:
         return None if self.answer.costs is None else self.answer.costs.latency_s
 
     @property
+    def period_s(self) -> float | None:
+        """Seconds between requests in a pipeline; None where there is no answer."""
+        return None if self.answer.costs is None else self.answer.costs.period_s
+
+    @property
+    def energy_j(self) -> dict[str, float]:
+        """Device -> joules of a request; empty where there is no answer."""
+        return {} if self.answer.costs is None else dict(self.answer.costs.energy_j)
+
+    @property
+    def memory_bytes(self) -> dict[str, float]:
+        """Device -> bytes that it holds; empty where there is no answer."""
+        return {} if self.answer.costs is None else dict(self.answer.costs.memory_bytes)
+
+    @property
+    def traffic_bytes(self) -> dict[str, float]:
+        """Link -> bytes of a request; empty where there is no answer."""
+        return {} if self.answer.costs is None else dict(self.answer.costs.traffic_bytes)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The devices of the stages in running order; empty without an answer, and of several models."""
+        return self.answer.stages
+
+    @property
     def devices(self) -> dict[str, str]:
         """Unit -> device; empty where there is no answer."""
         return {placed.unit: placed.device for placed in self.answer.assignments}

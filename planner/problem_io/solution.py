@@ -85,6 +85,11 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     bound: float | None
     gap: float | None
 
+    @property
+    def unit(self) -> str:
+        """What its value counts, such as s or J; empty of sums of several quantities, and where none does."""
+        return _UNITS.get(self.name.partition(" of ")[0], "")
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the solver did; `interrupted` if it was asked for the best so far."""

@@ -242,3 +242,28 @@ def test_several_models_are_solved_together():
 def test_a_problem_that_cannot_be_saved_is_told_as_any_error_is(place, tmp_path):
     with pytest.raises(sq.OutputError, match="cannot be written: "):
         problem().save(tmp_path / place)
+
+
+def test_a_solution_tells_what_its_record_does():
+    content = {
+        "devices": [{"name": "a", "active_w": 2.0}, {"name": "b"}],
+        "links": [{"from": "a", "to": "b", "bytes_per_s": 100}],
+        "ends": [{"name": "in", "device": "a"}],
+        "units": [
+            {"name": "u", "options": [{"device": "a", "seconds": 3, "weight_bytes": 5}]},
+            {"name": "v", "options": [{"device": "b", "seconds": 1}]},
+        ],
+        "tensors": [
+            {"name": "x", "from": "in", "to": ["u"], "bytes": 1},
+            {"name": "y", "from": "u", "to": ["v"], "bytes": 50},
+        ],
+    }
+    found = sq.solve(content)
+    assert found.period_s == 3
+    assert found.energy_j == {"a": 6, "b": 0}
+    assert found.memory_bytes == {"a": 5, "b": 0}
+    assert found.traffic_bytes == {"a-b": 50}
+    assert found.stages == ("a", "b")
+    none = sq.solve(content | {"limits": [{"measure": "latency", "at_most": 1}]})
+    assert (none.period_s, none.energy_j, none.memory_bytes, none.traffic_bytes) == (None, {}, {}, {})
+    assert none.stages == ()
