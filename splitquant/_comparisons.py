@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import OutputError, UsageError
-from planner.formatting import MILLI
+from planner.formatting import MILLI, counted
 from profiling.progress import Progress
 from splitquant._arguments import path_of, progress_of, real, whole
 from splitquant._calls import public_call
@@ -179,8 +179,10 @@ class Comparison:
 
     def _in_words(self) -> str:
         links = ", ".join(self.record.links) or "no link varies"
-        changes = len(self.breakpoints)
-        return f"{links}: {len(self.record.plans)} plans, {len(self.record.rows)} rows, {changes} breakpoints"
+        record = self.record
+        counts = (len(record.plans), "plan"), (len(record.rows), "row"), (len(self.breakpoints), "breakpoint")
+        unused = f"; {record.unused_links_text}: links=" if record.unused_links_text else ""
+        return f"{links}: {', '.join(counted(*one) for one in counts)}{unused}"
 
     def _repr_html_(self) -> str:
         unit = self.record.unit

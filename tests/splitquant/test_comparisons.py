@@ -209,3 +209,15 @@ def test_a_pickled_comparison_keeps_its_record_and_says_that_its_models_are_gone
     with pytest.raises(sq.OutputError, match="save it before"):
         again.save(tmp_path / "again")
     assert copy.deepcopy(compared).save(tmp_path / "copied").is_dir()
+
+
+def test_what_a_comparison_is_called_counts_in_words_and_names_links_without_use():
+    record = made_comparison()
+    idle = tuple(msgspec.structs.replace(plan, link_s=0.0) for plan in record.plans)
+    used, unused = (
+        repr(sq.Comparison(msgspec.structs.replace(record, plans=plans, rows=record.rows[:1]), None))
+        for plans in (record.plans, idle)
+    )
+    assert ", 1 row," in used
+    assert "no plan sends" not in used
+    assert "no plan sends anything over" in unused
