@@ -57,6 +57,21 @@ class PlanResult:
         return self.plan.status
 
     @property
+    def objective(self) -> float | None:
+        """The value that was minimised, in SI units; None where no plan was found."""
+        return self.plan.objective.value
+
+    @property
+    def bound(self) -> float | None:
+        """What no plan can be below, as it was proved."""
+        return self.plan.objective.bound
+
+    @property
+    def gap(self) -> float | None:
+        """The relative distance between the two."""
+        return self.plan.objective.gap
+
+    @property
     def latency_s(self) -> float | None:
         """Seconds of one request, predicted from measured costs; None where no plan was found."""
         return None if self.plan.predicted is None else self.plan.predicted.latency_s
@@ -213,10 +228,13 @@ class PlanResult:
             key = row.device, row.precision.value
             units[key] = units.get(key, 0) + 1
         compute = predicted.compute_s
-        devices = [
-            (device, precision, count, compute.get(device, 0.0) * MILLI)
-            for (device, precision), count in sorted(units.items())
-        ]
+        shown: set[str] = set()
+        devices: list[tuple[object, ...]] = []
+        for (device, precision), count in sorted(units.items()):
+            # A device's seconds are of all its rows, so that they stand in the first alone.
+            seconds = None if device in shown else compute.get(device, 0.0) * MILLI
+            shown.add(device)
+            devices.append((device, precision, count, seconds))
         cuts = [
             (cut.tensor, " > ".join(cut.path), cut.wire.value, size_text(cut.size_bytes), cut.seconds * MILLI)
             for cut in self.plan.cuts

@@ -135,8 +135,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         rows = [
             (name, len(getattr(self, name))) for name in ("units", "tensors", "devices", "links", "limits")
         ]
-        terms = " + ".join(f"{term.weight:g} {term.measure}" for term in self.objective)
+        terms = " + ".join(map(_term_text, self.objective))
         return heading(f"Problem: minimise {terms}") + html_table(("", "count"), rows)
+
+
+def _term_text(term: Term) -> str:
+    of = term.of or term.model
+    name = term.measure + (f" of {of}" if of else "")
+    return name if term.weight == 1 else f"{term.weight:g} {name}"
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -250,7 +256,8 @@ class Solution:
         if self.objective is None or self.latency_s is None:
             return self.reason or self.status
         goal = self.answer.objective
-        return f"{self.status}, {goal.name} {self.objective:.6g}, latency {self.latency_s * MILLI:.6g} ms"
+        reached = f"{self.status}, {goal.name} {goal.amount_text(float(f'{self.objective:.6g}'))}"
+        return reached if goal.name == "latency" else f"{reached}, latency {self.latency_s * MILLI:.6g} ms"
 
     def _repr_html_(self) -> str:
         units = [(row.unit, row.device, row.precision) for row in self.answer.assignments]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import OutputError
-from planner.formatting import MILLI
+from planner.formatting import MILLI, counted
 from profiling.progress import Progress
 from splitquant._arguments import path_of, progress_of
 from splitquant._calls import public_call
@@ -80,7 +80,8 @@ class ProfileResult:
         latency = self.profile.latency
         rows = [(name, s * MILLI) for name, s in self.wall_s.items()]
         busy = "; the machine was busy: better measure again" if latency.noisy else ""
-        about = f"{latency.processor}, {latency.threads} threads, {latency.samples} runs{busy}"
+        counts = f"{counted(latency.threads, 'thread')}, {counted(latency.samples, 'run')}"
+        about = f"{latency.processor}, {counts}{busy}"
         table = html_table(("precision", "whole run ms"), rows)
         return heading(f"Profile of {self.device}") + table + paragraph(about)
 

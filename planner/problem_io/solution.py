@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 from msgspec import structs
 
+from planner.formatting import MILLI
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
@@ -89,6 +90,13 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     def unit(self) -> str:
         """What its value counts, such as s or J; empty of sums of several quantities, and where none does."""
         return _UNITS.get(self.name.partition(" of ")[0], "")
+
+    def amount_text(self, value: float | None) -> str:
+        """Return a value, or a bound of it, with its unit: seconds in ms."""
+        number = 0.0 if value is None else value
+        if self.unit == "s":
+            return f"{number * MILLI:.9g} ms"
+        return f"{number:.9g} {self.unit}".rstrip()
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -360,3 +360,17 @@ def test_a_notebook_shows_devices_and_what_crosses(planned):
     assert "for one request" in shown
     assert "camera &gt; server" in shown
     assert shown.count("<table>") == shown.count("</table>") == 2
+
+
+def test_a_plan_has_its_objective_and_bound_as_its_record_does(planned, infeasible):
+    goal = planned.plan.objective
+    assert (planned.objective, planned.bound, planned.gap) == (goal.value, goal.bound, goal.gap)
+    assert planned.bound <= planned.objective * (1 + 1e-9)
+    assert infeasible.objective is None
+
+
+def test_a_device_has_its_seconds_once_in_html(planned):
+    for device, seconds in planned.plan.predicted.compute_s.items():
+        cells = f'right">{seconds * 1e3:.4g}</td>'
+        own = {row.precision for row in planned.plan.assignments if row.device == device}
+        assert planned._repr_html_().count(cells) == (1 if own else 0)

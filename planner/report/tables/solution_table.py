@@ -81,8 +81,8 @@ def _objective_table(answer: Answer) -> Table:
     table = new_table("objective", ("",), ("",))
     table.show_header = False
     goal, run = answer.objective, answer.solver
-    table.add_row(goal.name, _value_text(goal.value, goal.unit))
-    table.add_row("proved bound", _value_text(goal.bound, goal.unit))
+    table.add_row(goal.name, goal.amount_text(goal.value))
+    table.add_row("proved bound", goal.amount_text(goal.bound))
     gap = goal.gap or 0.0
     table.add_row("gap", "0 %" if gap < _NO_GAP else f"{gap * 100:.4g} %")
     if answer.costs is not None and answer.costs.utilisation is not None:
@@ -92,9 +92,3 @@ def _objective_table(answer: Answer) -> Table:
     if run.peak_mib is not None:
         table.add_row("peak memory", f"{run.peak_mib:.0f} MiB")
     return table
-
-
-def _value_text(value: float | None, unit: str) -> str:
-    """Return a value with its unit: seconds in ms, as in the other tables."""
-    number = 0.0 if value is None else value
-    return f"{number * MILLI:.9g} ms" if unit == "s" else f"{number:.9g} {unit}".rstrip()
