@@ -12,7 +12,7 @@ from planner.plan.plan_record import Cut, Plan
 from planner.scenario.model_paths import expanded
 from profiling.progress import Progress
 from splitquant._arguments import path_of, progress_of
-from splitquant._calls import public_call
+from splitquant._calls import naming_parameters, public_call
 from splitquant._scenarios import Scenario, ScenarioSource, one_model, scenario_of
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -184,10 +184,11 @@ class PlanResult:
         if self.reason:
             raise NoPlanError(self.reason)
         target = path_of("folder", folder)
-        if self._folder is not None:
-            copy_plan(self._folder, target)
-        elif self._outcome is not None:
-            write_outcome(self._outcome, target)
+        with naming_parameters():
+            if self._folder is not None:
+                copy_plan(self._folder, target)
+            elif self._outcome is not None:
+                write_outcome(self._outcome, target)
         return target
 
     def _unit_graph(self) -> "UnitGraph":
@@ -297,7 +298,8 @@ class ModelsResult:
         if self.reason:
             raise NoPlanError(self.reason)
         target = path_of("folder", folder)
-        write_models_outcome(self._outcome, target)
+        with naming_parameters():
+            write_models_outcome(self._outcome, target)
         return target
 
     def __repr__(self) -> str:
@@ -454,8 +456,9 @@ def run(
 
     path = path_of("folder", folder)
     refuse_several(path)
-    stages = exported_stages(path, stage)
-    with public_call():
+    with naming_parameters():
+        stages = exported_stages(path, stage)
+    with public_call(), naming_parameters():
         return run_stages(stages, _run_source(inputs, [port.name for port in stages.inputs]))
 
 

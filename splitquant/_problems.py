@@ -14,6 +14,7 @@ from planner.formatting import MILLI
 from planner.scenario.changes import plain_value
 from planner.scenario.model_paths import expanded
 from splitquant._arguments import described, path_of, real
+from splitquant._calls import naming_parameters
 from splitquant._problem_parts import (
     Device,
     End,
@@ -324,12 +325,13 @@ def solve(
     from planner.problem_io.solution import conflict_line
     from planner.problem_io.solve_file import SolverChanges, solve_spec
 
-    changes = SolverChanges(
-        solver,
-        None if time_limit_s is None else real("--time-limit-s", time_limit_s),
-        None if gap is None else real("--gap", gap),
-    )
-    answer = solve_spec(_checked(problem), changes)
+    with naming_parameters():
+        changes = SolverChanges(
+            solver,
+            None if time_limit_s is None else real("time_limit_s", time_limit_s),
+            None if gap is None else real("gap", gap),
+        )
+        answer = solve_spec(_checked(problem), changes)
     return Solution(answer, conflict_line(answer) if answer.is_infeasible else "")
 
 

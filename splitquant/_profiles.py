@@ -9,7 +9,7 @@ from planner.errors import OutputError
 from planner.formatting import MILLI, counted
 from profiling.progress import Progress
 from splitquant._arguments import path_of, progress_of
-from splitquant._calls import public_call
+from splitquant._calls import naming_parameters, public_call
 from splitquant._scenarios import ScenarioSource, scenario_of
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -69,7 +69,7 @@ class ProfileResult:
         try:
             save_json(self.profile, target)
         except OSError as exc:
-            raise OutputError(f"--out {target}: {exc.strerror}") from exc
+            raise OutputError(f"{target}: {exc.strerror}") from exc
         return target
 
     def __repr__(self) -> str:
@@ -124,5 +124,5 @@ def profile(
 
     from planner.profile_device import profile_here
 
-    with public_call():
+    with public_call(), naming_parameters():
         return ProfileResult(profile_here(chosen, device or chosen.source, report))

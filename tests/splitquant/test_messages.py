@@ -5,6 +5,7 @@ import pytest
 import splitquant as sq
 from planner.cli.commands import main
 from planner.cli.exit_codes import BAD_INPUT, INFEASIBLE, USAGE
+from splitquant._calls import in_parameters
 
 PROBLEM = {"devices": [{"name": "a"}], "units": [{"name": "u", "options": [{"device": "a", "seconds": 1}]}]}
 CASES = {
@@ -61,7 +62,8 @@ def test_an_error_has_the_message_of_the_command(what, capsys):
     with pytest.raises(sq.SplitquantError) as caught:
         call()
     assert isinstance(caught.value, sq.UsageError) == (code == USAGE)
-    assert told(arguments, capsys) == (code, str(caught.value))
+    exit_code, said = told(arguments, capsys)
+    assert (exit_code, in_parameters(said)) == (code, str(caught.value))
 
 
 @pytest.mark.usefixtures("here")
@@ -80,7 +82,7 @@ def test_a_folder_of_others_is_refused_as_the_command_refuses_it(planned, tmp_pa
     with pytest.raises(sq.OutputError) as caught:
         planned.save(tmp_path)
     code, said = told(["scenario.yaml", "--out", str(tmp_path)], capsys)
-    assert (code, said) == (BAD_INPUT, str(caught.value))
+    assert (code, said) == (BAD_INPUT, f"--out {caught.value}")
 
 
 @pytest.mark.parametrize(
@@ -105,4 +107,26 @@ def test_a_wrong_object_is_told_with_what_is_taken(call, message):
     problem = sq.load_problem(PROBLEM)
     with pytest.raises(sq.SplitquantError) as caught:
         call(sq.load_scenario("scenario.yaml"), problem)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sq.solve(PROBLEM, time_limit_s="5"), "time_limit_s '5': must be a number"),
+        (lambda: sq.solve(PROBLEM, time_limit_s=0), "time_limit_s 0: must be seconds > 0"),
+        (lambda: sq.solve(PROBLEM, solver="x"), "solver x: must be one of"),
+        (
+            lambda: sq.compare("scenario.yaml"),
+            "nothing to compare: name bandwidths, noise, accuracy_drop, memory",
+        ),
+        (lambda: sq.compare("scenario.yaml", bandwidths=[]), "a list of values to compare is empty"),
+        (lambda: sq.compare("scenario.yaml", bandwidths=[5], links="x"), "links x: no such link"),
+        (lambda: sq.run("plans/mine", {}, stage=99), "stage 99: "),
+    ],
+)
+@pytest.mark.usefixtures("here", "saved")
+def test_messages_speak_of_parameters(call, message):
+    with pytest.raises(sq.SplitquantError) as caught:
+        call()
     assert str(caught.value).startswith(message)

@@ -114,9 +114,9 @@ def test_a_plan_with_large_weights_is_saved_twice(tmp_path):
 def test_a_folder_of_others_is_never_overwritten(planned, saved, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     for result in (planned, sq.load_plan(saved)):
-        with pytest.raises(sq.OutputError, match="--out .*holds"):
+        with pytest.raises(sq.OutputError, match=".*holds"):
             result.save(tmp_path)
-        with pytest.raises(sq.OutputError, match="--out .*mine.txt"):
+        with pytest.raises(sq.OutputError, match=".*mine.txt"):
             result.save(tmp_path / "mine.txt")
     assert files_of(tmp_path) == {"mine.txt"}
 
@@ -311,7 +311,7 @@ def test_one_stage_after_the_other_answers_as_all_together(saved):
         (["a", "b"], "inputs: 'x' wants float32"),
         ({1: SAMPLES}, "inputs: has no array 'x'; it has 1"),
         (None, "inputs: 'x' wants float32"),
-        ("nowhere.npz", "--input nowhere.npz: nowhere.npz does not exist"),
+        ("nowhere.npz", "inputs nowhere.npz: nowhere.npz does not exist"),
         (np.zeros((0, 2, 8, 8), np.float32), "inputs: holds no samples"),
     ],
 )
@@ -324,7 +324,7 @@ def test_inputs_that_do_not_fit_are_told(saved, inputs, text):
 def test_what_is_no_plan_or_stage_is_not_run(saved, here):
     with pytest.raises(sq.OutputError, match="No such file"):
         sq.run("nowhere", SAMPLES)
-    with pytest.raises(sq.OutputError, match="--stage 9: the plan has stages"):
+    with pytest.raises(sq.OutputError, match="stage 9: the plan has stages"):
         sq.run(saved, SAMPLES, stage=9)
 
 

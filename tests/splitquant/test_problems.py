@@ -213,12 +213,12 @@ def test_what_is_no_problem_is_refused(here, source, text):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"solver": "abacus"}, "--solver abacus: must be one of"),
-        ({"time_limit_s": 0}, "--time-limit-s 0: must be seconds > 0"),
-        ({"gap": 2}, "--gap 2: must be a fraction"),
-        ({"gap": "0.1"}, "--gap '0.1': must be a number"),
-        ({"time_limit_s": [1]}, r"--time-limit-s \[1\]: must be a number"),
-        ({"time_limit_s": True}, "--time-limit-s True: must be a number"),
+        ({"solver": "abacus"}, "solver abacus: must be one of"),
+        ({"time_limit_s": 0}, "time_limit_s 0: must be seconds > 0"),
+        ({"gap": 2}, "gap 2: must be a fraction"),
+        ({"gap": "0.1"}, "gap '0.1': must be a number"),
+        ({"time_limit_s": [1]}, r"time_limit_s \[1\]: must be a number"),
+        ({"time_limit_s": True}, "time_limit_s True: must be a number"),
     ],
 )
 def test_options_are_refused_as_those_of_the_command(options, text):
