@@ -6,7 +6,8 @@ from one version to the next, or change with a notice in CHANGELOG.md. Everythin
 
 Numbers are SI: seconds, bytes, joules. Only scenario keys carry the units that people write, such as
 `bandwidth_mbit_per_s`. Everything that fails on purpose raises a `SplitquantError`, with the message of the
-command `plan`; a full disk is an OSError, a package that is not installed an ImportError.
+command `plan`, in which options have the names of parameters; a full disk is an OSError, a package that is
+not installed an ImportError.
 
 The command runs in a process of its own, and survives crashes of native code; these functions run in yours.
 

@@ -7,12 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import OutputError, UsageError
-from planner.formatting import MILLI
-from planner.scenario.model_paths import expanded
-from profiling.progress import Progress, silent
-from splitquant._calls import public_call
-from splitquant._numbers import real, whole
+from planner.errors import OutputError, ScenarioError, UsageError
+from planner.formatting import MILLI, counted
+from profiling.progress import Progress
+from splitquant._arguments import path_of, progress_of, real, whole
+from splitquant._calls import naming_parameters, public_call
 from splitquant._scenarios import ScenarioSource, one_model
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -156,12 +155,12 @@ class Comparison:
         """
         from planner.output.comparison_folder import write_comparison
 
-        target = expanded(folder)
+        target = path_of("folder", folder)
         if self._result is None:
             raise OutputError(
-                f"--out {target}: a comparison that was pickled holds no models to write: save it before"
+                f"{target}: a comparison that was pickled holds no models to write: save it before"
             )
-        with public_call():
+        with public_call(), naming_parameters():
             write_comparison(self._result, target)
         return target
 
@@ -180,8 +179,10 @@ class Comparison:
 
     def _in_words(self) -> str:
         links = ", ".join(self.record.links) or "no link varies"
-        changes = len(self.breakpoints)
-        return f"{links}: {len(self.record.plans)} plans, {len(self.record.rows)} rows, {changes} breakpoints"
+        record = self.record
+        counts = (len(record.plans), "plan"), (len(record.rows), "row"), (len(self.breakpoints), "breakpoint")
+        unused = f"; {record.unused_links_text}: links=" if record.unused_links_text else ""
+        return f"{links}: {', '.join(counted(*one) for one in counts)}{unused}"
 
     def _repr_html_(self) -> str:
         unit = self.record.unit
@@ -253,7 +254,7 @@ def compare(
     Raises
     ------
     UsageError
-        If arguments do not go together, with the names of the command's options; or for several models.
+        If arguments do not go together; or for several models.
     ScenarioError
         If the scenario is wrong, or an argument does not fit it.
     ModelError, DataError, ProfileError, QuantizeError, SolverError, RebuildError
@@ -266,27 +267,29 @@ def compare(
     [1.0, 10.0, 100.0]
     """
     chosen = one_model(scenario, "the command plan compare compares these over --requests-per-s")
+    report = progress_of(progress)
 
     from planner.comparison.bandwidth_and_budget_sweep import compare_scenario
     from planner.comparison.compare_options import CompareOptions, compare_request
 
-    options = CompareOptions(
-        bandwidth=_values(bandwidths),
-        links=_names(links),
-        noise=_values(noise),
-        accuracy_drop=_values(accuracy_drop),
-        memory=_memory(memory),
-        pareto=None if pareto is None else ",".join(_names(pareto)),
-        points=whole("--points", points),
-        plans=None if plans is None else whole("--plans", plans),
-        trace=None if trace is None else expanded(trace),
-        distribution=_distribution(distribution),
-        hysteresis=real("--hysteresis", hysteresis),
-        verify=verify,
-    )
-    sweep, request = compare_request(options, chosen, whole("--jobs", jobs))
+    with naming_parameters():
+        options = CompareOptions(
+            bandwidth=_values(bandwidths),
+            links=_names(links),
+            noise=_values(noise),
+            accuracy_drop=_values(accuracy_drop),
+            memory=_memory(memory),
+            pareto=None if pareto is None else ",".join(_names(pareto)),
+            points=whole("points", points),
+            plans=None if plans is None else whole("plans", plans),
+            trace=None if trace is None else path_of("trace", trace),
+            distribution=_distribution(distribution),
+            hysteresis=real("hysteresis", hysteresis),
+            verify=verify,
+        )
+        sweep, request = compare_request(options, chosen, whole("jobs", jobs))
     with public_call():
-        result = compare_scenario(chosen, sweep, request, progress or silent)
+        result = compare_scenario(chosen, sweep, request, report)
     return Comparison(result.record, result)
 
 
@@ -295,6 +298,8 @@ def _values(given: Any) -> str | None:
     if given is None or isinstance(given, str):
         return given
     values = list(given) if isinstance(given, Iterable) else [given]
+    if not values:
+        raise ScenarioError("a list of values to compare is empty; leave it out, or give numbers")
     return ",".join(_number(value) for value in values)
 
 

@@ -10,8 +10,9 @@ from planner.errors import NoPlanError, UsageError
 from planner.formatting import MILLI, size_text
 from planner.plan.plan_record import Cut, Plan
 from planner.scenario.model_paths import expanded
-from profiling.progress import Progress, silent
-from splitquant._calls import public_call
+from profiling.progress import Progress
+from splitquant._arguments import path_of, progress_of
+from splitquant._calls import naming_parameters, public_call
 from splitquant._scenarios import Scenario, ScenarioSource, one_model, scenario_of
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -54,6 +55,21 @@ class PlanResult:
     def status(self) -> str:
         """`optimal`, `feasible` (a better plan may exist) or `infeasible`, as the solver proved it."""
         return self.plan.status
+
+    @property
+    def objective(self) -> float | None:
+        """The value that was minimised, in SI units; None where no plan was found."""
+        return self.plan.objective.value
+
+    @property
+    def bound(self) -> float | None:
+        """What no plan can be below, as it was proved."""
+        return self.plan.objective.bound
+
+    @property
+    def gap(self) -> float | None:
+        """The relative distance between the two."""
+        return self.plan.objective.gap
 
     @property
     def latency_s(self) -> float | None:
@@ -167,11 +183,12 @@ class PlanResult:
 
         if self.reason:
             raise NoPlanError(self.reason)
-        target = expanded(folder)
-        if self._folder is not None:
-            copy_plan(self._folder, target)
-        elif self._outcome is not None:
-            write_outcome(self._outcome, target)
+        target = path_of("folder", folder)
+        with naming_parameters():
+            if self._folder is not None:
+                copy_plan(self._folder, target)
+            elif self._outcome is not None:
+                write_outcome(self._outcome, target)
         return target
 
     def _unit_graph(self) -> "UnitGraph":
@@ -212,10 +229,13 @@ class PlanResult:
             key = row.device, row.precision.value
             units[key] = units.get(key, 0) + 1
         compute = predicted.compute_s
-        devices = [
-            (device, precision, count, compute.get(device, 0.0) * MILLI)
-            for (device, precision), count in sorted(units.items())
-        ]
+        shown: set[str] = set()
+        devices: list[tuple[object, ...]] = []
+        for (device, precision), count in sorted(units.items()):
+            # A device's seconds are of all its rows, so that they stand in the first alone.
+            seconds = None if device in shown else compute.get(device, 0.0) * MILLI
+            shown.add(device)
+            devices.append((device, precision, count, seconds))
         cuts = [
             (cut.tensor, " > ".join(cut.path), cut.wire.value, size_text(cut.size_bytes), cut.seconds * MILLI)
             for cut in self.plan.cuts
@@ -277,8 +297,9 @@ class ModelsResult:
 
         if self.reason:
             raise NoPlanError(self.reason)
-        target = expanded(folder)
-        write_models_outcome(self._outcome, target)
+        target = path_of("folder", folder)
+        with naming_parameters():
+            write_models_outcome(self._outcome, target)
         return target
 
     def __repr__(self) -> str:
@@ -326,12 +347,13 @@ def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanR
     True
     """
     chosen = one_model(scenario, "plan_models plans them together")
+    report = progress_of(progress)
 
     from planner.report.tables.plan_tables import undelivered_text
     from planner.run import plan_scenario
 
     with public_call():
-        outcome = plan_scenario(chosen, progress or silent)
+        outcome = plan_scenario(chosen, report)
     return PlanResult(outcome.plan, undelivered_text(outcome), outcome)
 
 
@@ -354,12 +376,13 @@ def plan_models(scenario: ScenarioSource, *, progress: Progress | None = None) -
     several = given.of_several()
     if several is None:
         raise UsageError(f"{given.name} has one model: plan plans it")
+    report = progress_of(progress)
 
     from planner.report.tables.plan_tables import undelivered_models_text, undelivered_text
     from planner.run_models import plan_models as plan_several
 
     with public_call():
-        outcome = plan_several(several, progress or silent)
+        outcome = plan_several(several, report)
     results = {
         name: PlanResult(own.plan, undelivered_text(own), own) for name, own in outcome.outcomes.items()
     }
@@ -383,7 +406,7 @@ def load_plan(folder: str | os.PathLike[str]) -> PlanResult:
     from planner.output.models_folder import refuse_several
     from planner.output.plan_folder import read_folder
 
-    path = expanded(folder)
+    path = path_of("folder", folder)
     refuse_several(path)
     record, _ = read_folder(path)
     return PlanResult(record, "", None, path.resolve())
@@ -431,10 +454,11 @@ def run(
     from planner.output.models_folder import refuse_several
     from planner.output.run_exported import exported_stages, run_stages
 
-    path = expanded(folder)
+    path = path_of("folder", folder)
     refuse_several(path)
-    stages = exported_stages(path, stage)
-    with public_call():
+    with naming_parameters():
+        stages = exported_stages(path, stage)
+    with public_call(), naming_parameters():
         return run_stages(stages, _run_source(inputs, [port.name for port in stages.inputs]))
 
 

@@ -13,7 +13,8 @@ from planner.errors import OutputError, ProblemError, ScenarioError
 from planner.formatting import MILLI
 from planner.scenario.changes import plain_value
 from planner.scenario.model_paths import expanded
-from splitquant._numbers import real
+from splitquant._arguments import described, path_of, real
+from splitquant._calls import naming_parameters
 from splitquant._problem_parts import (
     Device,
     End,
@@ -121,7 +122,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         OutputError
             If that fails.
         """
-        target = expanded(path)
+        target = path_of("path", path)
         try:
             target.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
         except OSError as exc:
@@ -135,8 +136,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         rows = [
             (name, len(getattr(self, name))) for name in ("units", "tensors", "devices", "links", "limits")
         ]
-        terms = " + ".join(f"{term.weight:g} {term.measure}" for term in self.objective)
+        terms = " + ".join(map(_term_text, self.objective))
         return heading(f"Problem: minimise {terms}") + html_table(("", "count"), rows)
+
+
+def _term_text(term: Term) -> str:
+    of = term.of or term.model
+    name = term.measure + (f" of {of}" if of else "")
+    return name if term.weight == 1 else f"{term.weight:g} {name}"
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -178,6 +185,31 @@ class Solution:
     def latency_s(self) -> float | None:
         """Seconds of one request, of several models their mean; None where there is no answer."""
         return None if self.answer.costs is None else self.answer.costs.latency_s
+
+    @property
+    def period_s(self) -> float | None:
+        """Seconds between requests in a pipeline; None where there is no answer."""
+        return None if self.answer.costs is None else self.answer.costs.period_s
+
+    @property
+    def energy_j(self) -> dict[str, float]:
+        """Device -> joules of a request; empty where there is no answer."""
+        return {} if self.answer.costs is None else dict(self.answer.costs.energy_j)
+
+    @property
+    def memory_bytes(self) -> dict[str, float]:
+        """Device -> bytes that it holds; empty where there is no answer."""
+        return {} if self.answer.costs is None else dict(self.answer.costs.memory_bytes)
+
+    @property
+    def traffic_bytes(self) -> dict[str, float]:
+        """Link -> bytes of a request; empty where there is no answer."""
+        return {} if self.answer.costs is None else dict(self.answer.costs.traffic_bytes)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The devices of the stages in running order; empty without an answer, and of several models."""
+        return self.answer.stages
 
     @property
     def devices(self) -> dict[str, str]:
@@ -225,7 +257,8 @@ class Solution:
         if self.objective is None or self.latency_s is None:
             return self.reason or self.status
         goal = self.answer.objective
-        return f"{self.status}, {goal.name} {self.objective:.6g}, latency {self.latency_s * MILLI:.6g} ms"
+        reached = f"{self.status}, {goal.name} {goal.amount_text(float(f'{self.objective:.6g}'))}"
+        return reached if goal.name == "latency" else f"{reached}, latency {self.latency_s * MILLI:.6g} ms"
 
     def _repr_html_(self) -> str:
         units = [(row.unit, row.device, row.precision) for row in self.answer.assignments]
@@ -292,12 +325,13 @@ def solve(
     from planner.problem_io.solution import conflict_line
     from planner.problem_io.solve_file import SolverChanges, solve_spec
 
-    changes = SolverChanges(
-        solver,
-        None if time_limit_s is None else real("--time-limit-s", time_limit_s),
-        None if gap is None else real("--gap", gap),
-    )
-    answer = solve_spec(_checked(problem), changes)
+    with naming_parameters():
+        changes = SolverChanges(
+            solver,
+            None if time_limit_s is None else real("time_limit_s", time_limit_s),
+            None if gap is None else real("gap", gap),
+        )
+        answer = solve_spec(_checked(problem), changes)
     return Solution(answer, conflict_line(answer) if answer.is_infeasible else "")
 
 
@@ -307,6 +341,12 @@ def _checked(source: ProblemSource) -> "ProblemSpec":
 
     if isinstance(source, Problem | Mapping):
         return parse_spec(json.dumps(_content(source)).encode(), _NAME)
+    if not isinstance(source, str | os.PathLike):
+        instead = "; plan takes it" if type(source).__name__ == "Scenario" else ""
+        raise ProblemError(
+            f"{_NAME}: {described(source)} is none{instead}; give a Problem, the path of a PROBLEM.json, or "
+            "its keys and values"
+        )
     return load_spec(expanded(source))
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import OutputError
-from planner.formatting import MILLI
-from planner.scenario.model_paths import expanded
-from profiling.progress import Progress, silent
-from splitquant._calls import public_call
+from planner.formatting import MILLI, counted
+from profiling.progress import Progress
+from splitquant._arguments import path_of, progress_of
+from splitquant._calls import naming_parameters, public_call
 from splitquant._scenarios import ScenarioSource, scenario_of
 from splitquant._tables import data_frame, heading, html_table, paragraph
 
@@ -65,11 +65,11 @@ class ProfileResult:
         """
         from profiling.records.json_files import save_json
 
-        target = expanded(path)
+        target = path_of("path", path)
         try:
             save_json(self.profile, target)
         except OSError as exc:
-            raise OutputError(f"--out {target}: {exc.strerror}") from exc
+            raise OutputError(f"{target}: {exc.strerror}") from exc
         return target
 
     def __repr__(self) -> str:
@@ -80,7 +80,8 @@ class ProfileResult:
         latency = self.profile.latency
         rows = [(name, s * MILLI) for name, s in self.wall_s.items()]
         busy = "; the machine was busy: better measure again" if latency.noisy else ""
-        about = f"{latency.processor}, {latency.threads} threads, {latency.samples} runs{busy}"
+        counts = f"{counted(latency.threads, 'thread')}, {counted(latency.samples, 'run')}"
+        about = f"{latency.processor}, {counts}{busy}"
         table = html_table(("precision", "whole run ms"), rows)
         return heading(f"Profile of {self.device}") + table + paragraph(about)
 
@@ -119,8 +120,9 @@ def profile(
     ['fp32', 'int8']
     """
     chosen = scenario_of(scenario).of_one(model)
+    report = progress_of(progress)
 
     from planner.profile_device import profile_here
 
-    with public_call():
-        return ProfileResult(profile_here(chosen, device or chosen.source, progress or silent))
+    with public_call(), naming_parameters():
+        return ProfileResult(profile_here(chosen, device or chosen.source, report))

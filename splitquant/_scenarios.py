@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from planner.errors import UsageError
+from planner.errors import ScenarioError, UsageError
 from planner.scenario import schema
 from planner.scenario.changes import changes_of
 from planner.scenario.loader import dump_scenario, ready_models
 from planner.scenario.model_paths import expanded
 from planner.scenario.several_models import SeveralModels, scenario_of_one
+from splitquant._arguments import described
 from splitquant._tables import heading, html_table, paragraph
 
 _NAME = "scenario"
@@ -158,5 +159,11 @@ def _scenario(source: ScenarioSource, changes: Mapping[str, object]) -> Scenario
         return Scenario(name, ready_models(given, changes_of(changes)))
     if isinstance(source, Mapping):
         return Scenario(_NAME, ready_models(source, changes_of(changes)))
+    if not isinstance(source, str | os.PathLike):
+        instead = "; solve takes it" if type(source).__name__ == "Problem" else ""
+        raise ScenarioError(
+            f"{_NAME}: {described(source)} is none{instead}; give a Scenario, the path of its file, or its "
+            "keys and values"
+        )
     path = expanded(source)
     return Scenario(path.stem, ready_models(path, changes_of(changes)))

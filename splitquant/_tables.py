@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_ROWS = 20  # of a table in a notebook; a DataFrame has all
+_WHOLE = 1000  # from here on numbers have no fraction
 
 
 def data_frame(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "pd.DataFrame":
@@ -36,7 +37,7 @@ def paragraph(text: str) -> str:
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return rows as a table: numbers to the right, with four digits."""
+    """Return rows as a table: numbers to the right, with four digits or without a fraction."""
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows[:_MOST_ROWS])
     left_out = len(rows) - _MOST_ROWS
@@ -45,6 +46,8 @@ def html_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, int | float) and abs(value) >= _WHOLE:  # bytes, say, of which none is left out
+        return f'<td style="text-align: right">{value:,.0f}</td>'
     if isinstance(value, int | float):
         return f'<td style="text-align: right">{value:.4g}</td>'
     return f'<td style="text-align: left">{escape("" if value is None else str(value))}</td>'

@@ -209,3 +209,13 @@ class Comparison(Record, frozen=True, kw_only=True):
     front: ParetoFront | None = None
     plan_set: PlanSet | None = None
     fleet: FleetPlans | None = None
+
+    @property
+    def unused_links_text(self) -> str:
+        """Say that no plan sends anything over the links that vary, if so; else empty."""
+        if not (self.links and self.rows and self.plans) or any(plan.link_s for plan in self.plans):
+            return ""
+        names = ", ".join(self.links)
+        return (
+            f"no plan sends anything over {names}: its bandwidth changes nothing; name a link that plans use"
+        )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from planner.costs.own_cost_table import profile_of_table
+from planner.devices.profile_files import is_cost_table, naming_profile
 from planner.devices.runtime import is_measured_here, measured_devices, setup_of
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import Prepared
@@ -22,6 +24,7 @@ from profiling.precision import Precision, Wire
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.records.cache import EntryKind, cached, entry_path
+from profiling.records.cost_table import read_cost_table
 from profiling.records.profile import LatencyProfile, load_profile
 
 
@@ -80,11 +83,17 @@ def read_profile_file(scenario: Scenario, device: DeviceSpec, subject: Calibrate
     Raises
     ------
     ProfileError
-        If the file is unreadable, of another format or model, or lacks what the scenario needs.
+        If the file is unreadable, of another format or model, or lacks what the scenario needs; with the
+        scenario's key.
     """
     path = Path(str(device.profile))
-    latency = load_profile(path).latency
-    check_profile(str(path), latency, scenario, device, subject)
+    with naming_profile(scenario, device):
+        if is_cost_table(path):
+            precisions = scenario.precisions_of(device)
+            latency = profile_of_table(str(path), read_cost_table(path), subject.graph, precisions)
+        else:
+            latency = load_profile(path).latency
+        check_profile(str(path), latency, scenario, device, subject)
     return latency
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from planner.devices.profile_files import is_cost_table, naming_profile, profile_key
 from planner.devices.runtime import is_measured_here, local_runtime, origin_of
 from planner.errors import ScenarioError
 from planner.scenario.device_schema import DeviceSpec
@@ -25,7 +26,7 @@ def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
     ProfileError
         If a profile file was made with another scheme than its device is to use.
     """
-    files = {device.name: _profile_of(device) for device in scenario.devices}
+    files = {device.name: _profile_of(scenario, device) for device in scenario.devices}
     # Where one processor needs 7 bits, all devices use them, unless the scenario says otherwise.
     auto = any(latency is not None and latency.overflows for latency in files.values())
     return {
@@ -67,16 +68,21 @@ def trial_level(scenario: Scenario, device: DeviceSpec, scheme: Scheme) -> Optim
     return Optimization.DEFAULT
 
 
-def _profile_of(device: DeviceSpec) -> LatencyProfile | None:
+def _profile_of(scenario: Scenario, device: DeviceSpec) -> LatencyProfile | None:
+    """Return what a device's profile file says of its scheme; None where nothing does."""
     if is_measured_here(device):
         return None
     path = Path(str(device.profile))
     if not path.exists():
         raise ProfileError(
-            f"{path} (profile of {device.name}) does not exist; make it on the device: plan profile SCENARIO "
-            f"--device {device.name}, with --bundle DIR if this package cannot be installed there"
+            f"{profile_key(scenario, device)}: {path} (profile of {device.name}) does not exist; make it on "
+            f"the device: plan profile SCENARIO --device {device.name}, with --bundle DIR if this package "
+            "cannot be installed there"
         )
-    return load_profile(path).latency
+    if is_cost_table(path):
+        return None
+    with naming_profile(scenario, device):
+        return load_profile(path).latency
 
 
 def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None, *, auto: bool) -> Scheme:
@@ -86,18 +92,19 @@ def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None,
     if symmetric is None:
         symmetric = scenario.quantization_of(origin).symmetric
     if file is not None:
+        where = f"{profile_key(scenario, origin)}: {origin.profile}"
         profiled_scheme = SCHEMES.get(file.scheme)
         if profiled_scheme is None:
-            raise ProfileError(f"{origin.profile}: unknown quantization scheme {file.scheme!r}")
+            raise ProfileError(f"{where}: unknown quantization scheme {file.scheme!r}")
         symmetric = profiled_scheme.symmetric if symmetric is None else symmetric
         if device is origin and symmetric != profiled_scheme.symmetric:
             raise ProfileError(
-                f"{origin.profile} was made with {'' if profiled_scheme.symmetric else 'a'}symmetric "
+                f"{where} was made with {'' if profiled_scheme.symmetric else 'a'}symmetric "
                 f"activations, but quantization.symmetric of {device.name} is {str(symmetric).lower()}"
             )
         if device is origin and spec.reduce_range is False and file.overflows:
             raise ProfileError(
-                f"{origin.profile}: int8 kernels overflow there with 8-bit weights, but "
+                f"{where}: int8 kernels overflow there with 8-bit weights, but "
                 f"quantization.reduce_range of {device.name} is false"
             )
     reduce_range = spec.reduce_range

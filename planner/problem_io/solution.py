@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 from msgspec import structs
 
+from planner.formatting import MILLI
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
@@ -85,6 +86,18 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     bound: float | None
     gap: float | None
 
+    @property
+    def unit(self) -> str:
+        """What its value counts, such as s or J; empty of sums of several quantities, and where none does."""
+        return _UNITS.get(self.name.partition(" of ")[0], "")
+
+    def amount_text(self, value: float | None) -> str:
+        """Return a value, or a bound of it, with its unit: seconds in ms."""
+        number = 0.0 if value is None else value
+        if self.unit == "s":
+            return f"{number * MILLI:.9g} ms"
+        return f"{number:.9g} {self.unit}".rstrip()
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the solver did; `interrupted` if it was asked for the best so far."""
@@ -110,7 +123,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that `plan solve --json` prints.
 
-    `conflict_cut_short` if time ended the explanation: then fewer limits may conflict.
+    `conflict_cut_short` if time ended the explanation: then fewer limits may conflict. `conflict_causes` say
+    in words what rules out every placement where no limit conflicts: missing links, contradicting groups.
     """
 
     format: int
@@ -124,6 +138,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     models: tuple[ModelCosts, ...] = ()
     conflict: tuple[Binding, ...] = ()
     conflict_cut_short: bool = False
+    conflict_causes: tuple[str, ...] = ()
 
     @property
     def is_infeasible(self) -> bool:
@@ -169,6 +184,7 @@ def answer_of(
             solver=run,
             conflict=binding,
             conflict_cut_short=conflict is not None and not conflict.minimal,
+            conflict_causes=conflict.causes if conflict else (),
         )
     cost = evaluate(problem, result.choice)
     names = [device.name for device in problem.devices]
@@ -301,7 +317,9 @@ def conflict_line(answer: Answer) -> str:
         for limit in answer.conflict
         if limit.least is not None
     ]
-    text = conflict_sentence(budgets, alternatives, minimal=not answer.conflict_cut_short)
+    text = conflict_sentence(
+        budgets, alternatives, minimal=not answer.conflict_cut_short, causes=answer.conflict_causes
+    )
     return f"infeasible: {text}"
 
 

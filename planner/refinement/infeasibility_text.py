@@ -29,7 +29,7 @@ def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float
     """
     budgets = [_limit_text(scenario, relaxation, noise) for relaxation in conflict.relaxations]
     ways = [way for relaxation in conflict.relaxations if (way := _way_text(scenario, relaxation, noise))]
-    sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal)
+    sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal, causes=conflict.causes)
     return f"infeasible at the measured costs: {sentence}{_way_back_text(scenario)}"
 
 
@@ -61,7 +61,7 @@ def models_conflict_text(
         budget, way = _texts_of_models(several, relaxation, noises)
         budgets.append(budget)
         ways += [way] if way else []
-    sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal)
+    sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal, causes=conflict.causes)
     return f"infeasible at the measured costs: {sentence}"
 
 

@@ -28,7 +28,9 @@ class DeviceSpec(Part):
 
     name: DeviceName = Field(description="Budgets, links and files call it so.")
     profile: str | None = Field(
-        None, description="`measure` (this machine) or a file from `plan profile`; default: measure."
+        None,
+        description="`measure` (this machine), a file from `plan profile`, or a CSV table of unit, precision "
+        "and seconds; default: measure.",
     )
     threads: Annotated[int, Field(gt=0, le=256)] = Field(1, description="That a stage computes on.")
     provider: str = Field("CPUExecutionProvider", description="ONNX Runtime's execution provider.")

@@ -25,7 +25,7 @@ class DeviceClassSpec(Part):
     speedup: Rate = Field(
         1.0, description="How many times as fast as the device is described, or as `profile` says."
     )
-    profile: str | None = Field(None, description="A file from `plan profile`, instead of the device's.")
+    profile: str | None = Field(None, description="A file as a device's `profile`, instead of the device's.")
     precisions: tuple[Precision, ...] | None = Field(
         None, min_length=1, description="[fp32] for devices without int8 kernels."
     )

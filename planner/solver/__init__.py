@@ -15,4 +15,5 @@ single_precision: the fastest plan of all and in each precision, without a limit
 solve: the search for a proved optimum, or a plan and its bound
 solve_cache: solved problems kept on disk
 solver_options: which solver, how well, and the clock by which it ends
+structural_conflict: what rules out every placement whatever the limits
 """

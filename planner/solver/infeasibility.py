@@ -11,7 +11,9 @@ from planner.problem.quantities import Limit, ObjectiveTerm
 from planner.solver.result import SolveResult, SolveStatus
 from planner.solver.solve import solve
 from planner.solver.solver_options import Clock, SolverOptions
+from planner.solver.structural_conflict import structural_causes
 
+_MOST_CAUSES = 3  # in one sentence
 _ENDING_SHARE = 0.04  # of the time, for what the last solve runs over
 _LEAST_TIME_S = 0.05  # a solve of less is over before it begins
 
@@ -44,10 +46,13 @@ class Conflict:
         One per limit of the conflict; none if even without limits there is no plan.
     minimal
         False if the solver ran out of time on a part of the question: then fewer limits may conflict.
+    causes
+        Without limits in the conflict: what rules out every placement, in words; none if nothing does alone.
     """
 
     relaxations: tuple[LimitRelaxation, ...]
     minimal: bool = True
+    causes: tuple[str, ...] = ()
 
 
 def find_conflict(
@@ -77,6 +82,8 @@ def find_conflict(
             minimal = False
         elif result.status is SolveStatus.INFEASIBLE:
             conflicting = fewer
+    if not conflicting:
+        return Conflict((), minimal, structural_causes(problem))
     relaxations = []
     for number, limit in enumerate(conflicting):
         relaxations.append(_relax(problem, limit, turns, len(conflicting) - number))
@@ -116,14 +123,24 @@ def _relax(problem: PlacementProblem, limit: Limit, turns: _Turns, solves_left: 
     return LimitRelaxation(limit, least, proved=result.status is SolveStatus.OPTIMAL)
 
 
-def conflict_sentence(budgets: Sequence[str], alternatives: Sequence[str], *, minimal: bool = True) -> str:
+def conflict_sentence(
+    budgets: Sequence[str], alternatives: Sequence[str], *, minimal: bool = True, causes: Sequence[str] = ()
+) -> str:
     """Return in one line which budgets conflict, and which others would do instead of one of them.
+
+    Parameters
+    ----------
+    causes
+        What rules out every placement, where no budget conflicts.
 
     Examples
     --------
     >>> conflict_sentence(["latency_ms: 5 ms", "memory_mib: 1 MiB"], ["latency_ms: 8 ms"])
     'latency_ms: 5 ms and memory_mib: 1 MiB cannot be kept together; latency_ms: 8 ms would do'
     """
+    if not budgets and causes:
+        rest = f"; and {len(causes) - _MOST_CAUSES} more such faults" if len(causes) > _MOST_CAUSES else ""
+        return f"whatever the budgets: {'; '.join(causes[:_MOST_CAUSES])}{rest}"
     if not budgets:
         return (
             "whatever the budgets: what is fixed of the placement cannot be kept, a link is missing, or a "

@@ -84,21 +84,21 @@ def test_one_value_is_one_row(scenario):
         ({"bandwidths": [10, 1]}, sq.ScenarioError, "1 comes after 10; write them ascending"),
         ({"bandwidths": [0]}, sq.ScenarioError, "0 is not a number above 0"),
         ({"bandwidths": ["fast"]}, sq.ScenarioError, "'fast' is not a number"),
-        ({"bandwidths": []}, sq.ScenarioError, "'' is not a number"),
-        ({"bandwidths": [1], "links": "x-y"}, sq.ScenarioError, "--link x-y: no such link"),
+        ({"bandwidths": []}, sq.ScenarioError, "a list of values to compare is empty"),
+        ({"bandwidths": [1], "links": "x-y"}, sq.ScenarioError, "links x-y: no such link"),
         ({"memory": {"camera": 1, "server": 1}}, sq.UsageError, "memory: of one device at a time"),
         ({"memory": {"cam": [1]}}, sq.ScenarioError, "devices are camera, server"),
-        ({"bandwidths": 1, "jobs": 0}, sq.UsageError, "--jobs 0"),
-        ({"bandwidths": 1, "trace": "t.csv"}, sq.UsageError, "--trace: says how plans are met"),
-        ({"plans": 2, "distribution": {1: -1, 2: 1}}, sq.ScenarioError, "--distribution"),
+        ({"bandwidths": 1, "jobs": 0}, sq.UsageError, "jobs 0"),
+        ({"bandwidths": 1, "trace": "t.csv"}, sq.UsageError, "trace: says how plans are met"),
+        ({"plans": 2, "distribution": {1: -1, 2: 1}}, sq.ScenarioError, "distribution"),
         ({"plans": 2, "distribution": [1, 2]}, sq.UsageError, "distribution: [1, 2] is no mapping"),
         ({"memory": [1]}, sq.UsageError, "memory: [1] is no mapping"),
         ({"pareto": 3}, sq.UsageError, "3 is no name, and no list of names"),
         ({"bandwidths": 1, "links": None}, sq.UsageError, "None is no name"),
-        ({"bandwidths": 1, "jobs": 1.5}, sq.UsageError, "--jobs 1.5: must be a whole number"),
-        ({"bandwidths": "1..2", "plans": 1.5}, sq.UsageError, "--plans 1.5: must be a whole number"),
-        ({"pareto": "latency,noise", "points": "3"}, sq.UsageError, "--points '3': must be a whole number"),
-        ({"bandwidths": "1..2", "plans": 2, "hysteresis": "0.1"}, sq.UsageError, "--hysteresis '0.1': must"),
+        ({"bandwidths": 1, "jobs": 1.5}, sq.UsageError, "jobs 1.5: must be a whole number"),
+        ({"bandwidths": "1..2", "plans": 1.5}, sq.UsageError, "plans 1.5: must be a whole number"),
+        ({"pareto": "latency,noise", "points": "3"}, sq.UsageError, "points '3': must be a whole number"),
+        ({"bandwidths": "1..2", "plans": 2, "hysteresis": "0.1"}, sq.UsageError, "hysteresis '0.1': must"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_told_as_the_command_tells_them(scenario, options, error, text):
@@ -209,3 +209,15 @@ def test_a_pickled_comparison_keeps_its_record_and_says_that_its_models_are_gone
     with pytest.raises(sq.OutputError, match="save it before"):
         again.save(tmp_path / "again")
     assert copy.deepcopy(compared).save(tmp_path / "copied").is_dir()
+
+
+def test_what_a_comparison_is_called_counts_in_words_and_names_links_without_use():
+    record = made_comparison()
+    idle = tuple(msgspec.structs.replace(plan, link_s=0.0) for plan in record.plans)
+    used, unused = (
+        repr(sq.Comparison(msgspec.structs.replace(record, plans=plans, rows=record.rows[:1]), None))
+        for plans in (record.plans, idle)
+    )
+    assert ", 1 row," in used
+    assert "no plan sends" not in used
+    assert "no plan sends anything over" in unused

@@ -5,7 +5,9 @@ import pytest
 import splitquant as sq
 from planner.cli.commands import main
 from planner.cli.exit_codes import BAD_INPUT, INFEASIBLE, USAGE
+from splitquant._calls import in_parameters
 
+PROBLEM = {"devices": [{"name": "a"}], "units": [{"name": "u", "options": [{"device": "a", "seconds": 1}]}]}
 CASES = {
     "a missing scenario": (["no.yaml"], lambda: sq.plan("no.yaml"), BAD_INPUT),
     "a model": (["m.onnx"], lambda: sq.plan("m.onnx"), BAD_INPUT),
@@ -60,7 +62,8 @@ def test_an_error_has_the_message_of_the_command(what, capsys):
     with pytest.raises(sq.SplitquantError) as caught:
         call()
     assert isinstance(caught.value, sq.UsageError) == (code == USAGE)
-    assert told(arguments, capsys) == (code, str(caught.value))
+    exit_code, said = told(arguments, capsys)
+    assert (exit_code, in_parameters(said)) == (code, str(caught.value))
 
 
 @pytest.mark.usefixtures("here")
@@ -79,4 +82,51 @@ def test_a_folder_of_others_is_refused_as_the_command_refuses_it(planned, tmp_pa
     with pytest.raises(sq.OutputError) as caught:
         planned.save(tmp_path)
     code, said = told(["scenario.yaml", "--out", str(tmp_path)], capsys)
-    assert (code, said) == (BAD_INPUT, str(caught.value))
+    assert (code, said) == (BAD_INPUT, f"--out {caught.value}")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s, p: sq.solve(s), "problem: a Scenario is none; plan takes it; give a Problem, the path"),
+        (lambda s, p: sq.solve(None), "problem: None is none; give a Problem, the path of a PROBLEM.json"),
+        (lambda s, p: sq.load_problem([1]), "problem: a list is none; give a Problem"),
+        (lambda s, p: sq.plan(p), "scenario: a Problem is none; solve takes it; give a Scenario, the path"),
+        (lambda s, p: sq.load_scenario(None), "scenario: None is none; give a Scenario"),
+        (lambda s, p: sq.compare(5), "scenario: 5 is none; give a Scenario"),
+        (lambda s, p: sq.load_plan(s), "folder: a Scenario is no path"),
+        (lambda s, p: sq.run(None, {}), "folder: None is no path"),
+        (lambda s, p: p.save(3), "path: 3 is no path"),
+        (lambda s, p: sq.plan(s, progress=True), "progress: True cannot be called; give a function of what"),
+        (lambda s, p: sq.profile(s, progress=1), "progress: 1 cannot be called"),
+        (lambda s, p: sq.compare(s, bandwidths=[1, 2], progress=[]), "progress: a list cannot be called"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_a_wrong_object_is_told_with_what_is_taken(call, message):
+    problem = sq.load_problem(PROBLEM)
+    with pytest.raises(sq.SplitquantError) as caught:
+        call(sq.load_scenario("scenario.yaml"), problem)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sq.solve(PROBLEM, time_limit_s="5"), "time_limit_s '5': must be a number"),
+        (lambda: sq.solve(PROBLEM, time_limit_s=0), "time_limit_s 0: must be seconds > 0"),
+        (lambda: sq.solve(PROBLEM, solver="x"), "solver x: must be one of"),
+        (
+            lambda: sq.compare("scenario.yaml"),
+            "nothing to compare: name bandwidths, noise, accuracy_drop, memory",
+        ),
+        (lambda: sq.compare("scenario.yaml", bandwidths=[]), "a list of values to compare is empty"),
+        (lambda: sq.compare("scenario.yaml", bandwidths=[5], links="x"), "links x: no such link"),
+        (lambda: sq.run("plans/mine", {}, stage=99), "stage 99: "),
+    ],
+)
+@pytest.mark.usefixtures("here", "saved")
+def test_messages_speak_of_parameters(call, message):
+    with pytest.raises(sq.SplitquantError) as caught:
+        call()
+    assert str(caught.value).startswith(message)

@@ -114,9 +114,9 @@ def test_a_plan_with_large_weights_is_saved_twice(tmp_path):
 def test_a_folder_of_others_is_never_overwritten(planned, saved, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     for result in (planned, sq.load_plan(saved)):
-        with pytest.raises(sq.OutputError, match="--out .*holds"):
+        with pytest.raises(sq.OutputError, match=".*holds"):
             result.save(tmp_path)
-        with pytest.raises(sq.OutputError, match="--out .*mine.txt"):
+        with pytest.raises(sq.OutputError, match=".*mine.txt"):
             result.save(tmp_path / "mine.txt")
     assert files_of(tmp_path) == {"mine.txt"}
 
@@ -311,7 +311,7 @@ def test_one_stage_after_the_other_answers_as_all_together(saved):
         (["a", "b"], "inputs: 'x' wants float32"),
         ({1: SAMPLES}, "inputs: has no array 'x'; it has 1"),
         (None, "inputs: 'x' wants float32"),
-        ("nowhere.npz", "--input nowhere.npz: nowhere.npz does not exist"),
+        ("nowhere.npz", "inputs nowhere.npz: nowhere.npz does not exist"),
         (np.zeros((0, 2, 8, 8), np.float32), "inputs: holds no samples"),
     ],
 )
@@ -324,7 +324,7 @@ def test_inputs_that_do_not_fit_are_told(saved, inputs, text):
 def test_what_is_no_plan_or_stage_is_not_run(saved, here):
     with pytest.raises(sq.OutputError, match="No such file"):
         sq.run("nowhere", SAMPLES)
-    with pytest.raises(sq.OutputError, match="--stage 9: the plan has stages"):
+    with pytest.raises(sq.OutputError, match="stage 9: the plan has stages"):
         sq.run(saved, SAMPLES, stage=9)
 
 
@@ -360,3 +360,17 @@ def test_a_notebook_shows_devices_and_what_crosses(planned):
     assert "for one request" in shown
     assert "camera &gt; server" in shown
     assert shown.count("<table>") == shown.count("</table>") == 2
+
+
+def test_a_plan_has_its_objective_and_bound_as_its_record_does(planned, infeasible):
+    goal = planned.plan.objective
+    assert (planned.objective, planned.bound, planned.gap) == (goal.value, goal.bound, goal.gap)
+    assert planned.bound <= planned.objective * (1 + 1e-9)
+    assert infeasible.objective is None
+
+
+def test_a_device_has_its_seconds_once_in_html(planned):
+    for device, seconds in planned.plan.predicted.compute_s.items():
+        cells = f'right">{seconds * 1e3:.4g}</td>'
+        own = {row.precision for row in planned.plan.assignments if row.device == device}
+        assert planned._repr_html_().count(cells) == (1 if own else 0)

@@ -168,7 +168,7 @@ class FleetProblems:
             self._profiles[path] = read_profile_file(scenario, device, self._measured.prepared.subject)
         latency = self._profiles[path]
         own, profiled = self._measured.prepared.schemes[self._fleet.device], SCHEMES.get(latency.scheme)
-        if profiled is None or profiled.symmetric != own.symmetric:
+        if latency.scheme and (profiled is None or profiled.symmetric != own.symmetric):
             raise ProfileError(
                 f"{path} was made with the quantization scheme {latency.scheme!r}, but {self._fleet.device} "
                 f"quantizes by {own.label}, and the plans of a fleet serve all its classes"

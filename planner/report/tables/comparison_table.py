@@ -35,6 +35,8 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     parts += _measurement_tables(comparison)
     if not comparison.pieces:
         parts += [line(f"plan {plan.number}: {plan.summary}") for plan in comparison.plans]
+    if comparison.unused_links_text:
+        parts.append(line(f"{comparison.unused_links_text}: --link"))
     names = ", ".join(comparison.links) or "no link varies"
     parts.append(
         line(

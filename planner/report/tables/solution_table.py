@@ -7,12 +7,13 @@ from planner.formatting import MILLI, program_size, short_name
 from planner.problem_io.solution import Answer
 from planner.report.tables.table_style import new_table
 
-_MOST_CUTS = 20  # that a terminal shows; --json has all
+_MOST_CUTS, _MOST_UNITS = 20, 40  # that a terminal shows; --json has all
+_NO_GAP = 1e-9  # a smaller one is rounding
 
 
 def answer_table(answer: Answer) -> RenderableType:
-    """Return a solve's answer as a person reads it: devices, crossings, and how good it is."""
-    tables = [_devices_table(answer)]
+    """Return a solve's answer as a person reads it: devices, units, crossings, and how good it is."""
+    tables = [_devices_table(answer), _units_table(answer)]
     if answer.cuts:
         tables.append(_cuts_table(answer))
     if answer.models:
@@ -21,15 +22,35 @@ def answer_table(answer: Answer) -> RenderableType:
 
 
 def _devices_table(answer: Answer) -> Table:
+    """Return what each device does; energy and memory where the problem counts them."""
     precisions = sorted({placed.precision for placed in answer.assignments})
     name = f"{answer.status} answer" + (", interrupted" if answer.solver.interrupted else "")
-    table = new_table(name, ("device",), ("units", *precisions, "busy ms"))
-    busy = answer.costs.busy_s if answer.costs else {}
+    costs = answer.costs
+    busy, energy, memory = (costs.busy_s, costs.energy_j, costs.memory_bytes) if costs else ({}, {}, {})
+    counted = [(head, by_device) for head, by_device in (("energy J", energy), ("memory bytes", memory))]
+    counted = [(head, by_device) for head, by_device in counted if any(by_device.values())]
+    heads = ("units", *precisions, "busy ms", *(head for head, _ in counted))
+    table = new_table(name, ("device",), heads)
     for device, seconds in busy.items():
         on_device = [placed.precision for placed in answer.assignments if placed.device == device]
         counts = [str(on_device.count(precision)) for precision in precisions]
+        used = [f"{by_device.get(device, 0.0):.6g}" for _, by_device in counted]
         if on_device or seconds:
-            table.add_row(device, str(len(on_device)), *counts, f"{seconds * MILLI:.6g}")
+            table.add_row(device, str(len(on_device)), *counts, f"{seconds * MILLI:.6g}", *used)
+    return table
+
+
+def _units_table(answer: Answer) -> Table:
+    """Return where each unit runs."""
+    models = ("model",) if answer.models else ()
+    table = new_table("units", ("unit", "device", "precision", *models), ())
+    for placed in answer.assignments[:_MOST_UNITS]:
+        model = (placed.model or "",) if models else ()
+        table.add_row(short_name(placed.unit), placed.device, placed.precision, *model)
+    if len(answer.assignments) > _MOST_UNITS:
+        table.add_row(
+            f"... {len(answer.assignments) - _MOST_UNITS} more: --json", "", "", *("" for _ in models)
+        )
     return table
 
 
@@ -58,10 +79,12 @@ def _cuts_table(answer: Answer) -> Table:
 
 def _objective_table(answer: Answer) -> Table:
     table = new_table("objective", ("",), ("",))
+    table.show_header = False
     goal, run = answer.objective, answer.solver
-    table.add_row(goal.name, f"{goal.value:.9g}")
-    table.add_row("proved bound", f"{goal.bound:.9g}")
-    table.add_row("gap", f"{(goal.gap or 0.0) * 100:.4g} %")
+    table.add_row(goal.name, goal.amount_text(goal.value))
+    table.add_row("proved bound", goal.amount_text(goal.bound))
+    gap = goal.gap or 0.0
+    table.add_row("gap", "0 %" if gap < _NO_GAP else f"{gap * 100:.4g} %")
     if answer.costs is not None and answer.costs.utilisation is not None:
         table.add_row("busiest device or link works", f"{answer.costs.utilisation * 100:.4g} % of the time")
     size = program_size(run.variables, run.constraints)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from made_records import SCENARIO
 
+from planner.costs.device_costs import DeviceCosts
 from planner.costs.device_profiles import read_profile_file
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.dataset import Dataset
@@ -11,6 +12,7 @@ from planner.scenario.validation import check_scenario
 from profiling.errors import ProfileError
 from profiling.latency.measure_latency import Setup, measure_latency
 from profiling.precision import Precision
+from profiling.quantization.qdq_model import INT8 as INT8_SCHEME
 from profiling.records.json_files import save_json
 from profiling.records.profile import FORMAT, Profile
 from profiling.runtime.open_session import Runtime
@@ -126,3 +128,71 @@ def test_a_file_that_is_no_profile_of_this_format_is_refused(residual, tmp_path,
     subject = CalibratedModel.of(residual.graph, Dataset(residual.samples, None))
     with pytest.raises(ProfileError, match=r"p\.json"):
         read_profile_file(scenario, scenario.device("camera"), subject)
+
+
+def table_of(latency, separator=","):
+    rows = [("note", "Seconds", "precision", "unit")]
+    rows += [("own", repr(row.seconds), row.precision.value, row.unit) for row in latency.units]
+    return "".join(separator.join(row) + "\n" for row in rows)
+
+
+@pytest.fixture
+def read_table(residual, tmp_path):
+    """Read a CSV table as the profile of the second device of a scenario."""
+
+    def call(text, name="own.csv", **changes):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        devices = [{"name": "server"}, {"name": "camera", "profile": str(path)} | changes]
+        content = SCENARIO | {"devices": devices, "links": [], "sink": "camera", "wires": ["float16"]}
+        scenario, faults = check_scenario(json.dumps(content))
+        assert faults == ()
+        subject = CalibratedModel.of(residual.graph, Dataset(residual.samples, None))
+        return read_profile_file(scenario, scenario.device("camera"), subject)
+
+    return call
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_costs_are_the_seconds_of_a_table_and_nothing_else(read_table, latency, residual, separator):
+    found = read_table("\ufeff" + table_of(latency, separator))
+    costs = DeviceCosts.of(found, {}, INT8_SCHEME, speedup=2.0)
+    assert costs.units == {(row.unit, row.precision): row.seconds / 2 for row in latency.units}
+    assert costs.fp32_s == sum(s for (_, p), s in costs.units.items() if p is FP32)
+    assert costs.start_s == 0
+    assert set(costs.switches.values()) == {0.0}
+    assert {row.tensor for row in latency.switches} <= {tensor for tensor, *_ in costs.switches}
+    assert set(costs.wires.values()) == {(0.0, 0.0)}
+    assert not costs.enter_s
+    assert not costs.leave_s
+
+
+def test_a_wrong_table_is_told_with_its_key_and_what_a_profile_may_be(read_table, latency):
+    good = table_of(latency)
+    lines = good.splitlines(keepends=True)
+    unit = latency.units[0].unit
+    for text, message in (
+        ("", "own.csv needs one column 'unit'"),
+        ("unit;precision;s\n", "needs one column 'seconds' in its first line, which has unit, precision, s"),
+        (good + f"own,fast,fp32,{unit}\n", r"line \d+: seconds must be a number, got 'fast'"),
+        (good + f"own,1,bf16,{unit}\n", "precision must be fp32, int8, int16, got 'bf16'"),
+        (good + f"own,1,fp32,{unit}x\n", f"no unit '{unit}x'; did you mean '{unit}'"),
+        (good + lines[1], f"unit '{unit}' is there twice in"),
+        (good + "own,1\n", "line"),
+        (good.replace(repr(latency.units[0].seconds), "-1.0"), "seconds must be finite and >= 0, got -1.0"),
+        (good.replace(repr(latency.units[0].seconds), "nan"), "seconds must be finite and >= 0, got nan"),
+        ("".join(line for line in lines if ",fp32," not in line), "lacks the seconds in fp32 of"),
+        ("".join(line for line in lines if ",int8," not in line), "lacks the seconds in int8 of"),
+    ):
+        with pytest.raises(ProfileError, match=message) as caught:
+            read_table(text)
+        assert str(caught.value).startswith("devices.1.profile: /")
+        assert str(caught.value).endswith("see docs/how-to/own-measured-costs.md")
+    floats = "".join(line for line in lines if ",int8," not in line)
+    assert {row.precision for row in read_table(floats, precisions=["fp32"]).units} == {FP32}
+
+
+@pytest.mark.parametrize("text", [table_of, lambda _: '{"x": {"fp32": 1}}'])
+def test_what_is_no_profile_is_told_with_its_key_and_what_one_may_be(read_table, latency, text):
+    with pytest.raises(ProfileError, match=r"^devices\.1\.profile: /.*with columns unit, precision and sec"):
+        read_table(text(latency), "own.json")

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,12 +11,15 @@ import planner.solver.infeasibility as explaining
 from planner.costs.noise_saturation import NoiseModel
 from planner.costs.resource_budgets import limits_of, unit_of
 from planner.problem.quantities import CostMetric, Limit, Quantity
+from planner.problem_io.loader import parse_spec
+from planner.problem_io.solve_file import SolverChanges, solve_spec
 from planner.refinement.infeasibility_text import conflict_text
 from planner.scenario.loader import load_scenario
 from planner.solver.infeasibility import find_conflict
 from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
+from planner.solver.structural_conflict import structural_causes
 
 FREE = replace(small_problem(), limits=(), together=(), apart=())
 
@@ -122,3 +126,46 @@ def test_no_solve_begins_that_may_run_over_as_far_as_an_earlier_one(monkeypatch)
     assert len(begun) == 1
     assert begun[0] < 60.0
     assert not conflict.minimal
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(max_units=4))
+def test_what_is_named_as_a_cause_rules_out_every_placement(problem):
+    free = replace(problem, limits=(), objective=())
+    if structural_causes(free):
+        assert solve(free).status is SolveStatus.INFEASIBLE
+
+
+def causes_of(**changes):
+    content = {
+        "devices": [{"name": "a"}, {"name": "b"}],
+        "units": [
+            {"name": "u", "options": [{"device": "a", "seconds": 1}]},
+            {"name": "v", "options": [{"device": "b", "seconds": 1}]},
+        ],
+        "tensors": [{"name": "t", "from": "u", "to": ["v"], "bytes": 1}],
+        "links": [{"from": "a", "to": "b"}],
+    }
+    spec = parse_spec(json.dumps(content | changes).encode(), "problem")
+    answer = solve_spec(spec, SolverChanges())
+    assert answer.is_infeasible == bool(answer.conflict_causes)
+    return answer.conflict_causes
+
+
+def test_a_cause_names_units_tensors_and_devices():
+    assert causes_of() == ()
+    way = "tensor 't' cannot get from 'u' (on a) to 'v' (on b): no link leads there, or the tensor is private"
+    assert causes_of(links=[]) == (way,)
+    assert causes_of(links=[{"from": "b", "to": "a"}]) == (way,)
+    on_both = [{"device": "a", "seconds": 1}, {"device": "b", "seconds": 1}]
+    units = [{"name": name, "options": on_both} for name in "uv"]
+    assert causes_of(units=units, together=[["u", "v"]], apart=[["u", "v"]]) == (
+        "units 'u', 'v' are to be together and apart",
+    )
+    assert causes_of(together=[["u", "v"]]) == (
+        "units 'u', 'v' are to be together, but no device can run all of them",
+    )
+    on_a = [{"name": name, "options": on_both[:1]} for name in "uv"]
+    assert causes_of(units=on_a, apart=[["u", "v"]]) == (
+        "units 'u', 'v' are to be apart, but both can run on a only",
+    )

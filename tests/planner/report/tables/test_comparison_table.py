@@ -119,3 +119,12 @@ def test_whether_planning_jointly_is_worth_it_stands_in_words():
         "at each of these a simpler way is as good; which one, compare.csv says",
     ]
     assert not list(worth_lines(msgspec.structs.replace(comparison, rows=())))
+
+
+def test_a_link_that_no_plan_uses_is_named():
+    idle = tuple(msgspec.structs.replace(plan, link_s=0.0) for plan in made_comparison().plans)
+    said = "no plan sends anything over "
+    assert said not in text_of()
+    assert said not in text_of(plans=(*idle[:-1], msgspec.structs.replace(idle[-1], link_s=1.0)))
+    assert said in text_of(plans=idle)
+    assert said not in text_of(plans=idle, links=())

@@ -27,7 +27,12 @@ def test_each_device_that_works_has_its_units_and_its_seconds():
         row = re.search(rf"^ {device} +\d+ .*$", text, re.M)
         if own or seconds:
             counts = [sum(one.precision == precision for one in own) for precision in ("fp32", "int8")]
-            assert row[0].split() == [device, *map(str, (len(own), *counts)), f"{seconds * 1e3:.6g}"]
+            used = [f"{known.costs.memory_bytes[device]:.6g}"]
+            used = (
+                [f"{known.costs.energy_j[device]:.6g}", *used] if any(known.costs.energy_j.values()) else used
+            )
+            busy = f"{seconds * 1e3:.6g}"
+            assert row[0].split() == [device, *map(str, (len(own), *counts)), busy, *used]
         else:
             assert row is None
 
@@ -45,7 +50,7 @@ def test_what_crosses_and_the_proof_have_their_numbers():
         )
         assert re.search(r"\s+".join(map(re.escape, parts)), text)
     for value in (known.objective.value, known.objective.bound):
-        assert f"{value:.9g}" in text
+        assert f"{value * 1e3:.9g} ms" in text
     assert "123 MiB" in text
     assert known.cuts
 
@@ -61,3 +66,27 @@ def test_of_many_crossings_some_are_shown_and_the_others_counted():
 
 def test_without_a_crossing_there_is_no_table_of_them():
     assert "on the links" not in printed(answer_table(msgspec.structs.replace(answer(), cuts=())))
+
+
+def test_every_unit_has_its_device_and_precision_and_of_many_the_rest_is_counted():
+    known = answer()
+    text = printed(answer_table(known))
+    for placed in known.assignments:
+        assert re.search(rf"^ {placed.unit} +{placed.device} +{placed.precision} *$", text, re.M)
+    many = tuple(msgspec.structs.replace(known.assignments[0], unit=f"unit{n}") for n in range(50))
+    text = printed(answer_table(msgspec.structs.replace(known, assignments=many)))
+    assert "unit39" in text
+    assert "unit40" not in text
+    assert "... 10 more: --json" in text
+
+
+def test_a_value_has_its_unit_and_rounding_is_no_gap():
+    known = answer()
+    for name, gap, shown in (
+        ("latency", 1e-16, (" 2500 ms", " 0 %")),
+        ("energy of a", 0.25, (" 2.5 J", " 25 %")),
+        ("0.5 latency + noise", 0.0, (" 2.5 ", " 0 %")),
+    ):
+        goal = msgspec.structs.replace(known.objective, name=name, value=2.5, gap=gap)
+        text = printed(answer_table(msgspec.structs.replace(known, objective=goal)))
+        assert all(one in text for one in shown)
