@@ -226,7 +226,7 @@ def test_a_damaged_profile_is_refused(damage, message, call, tmp_path, delivered
     setting = f"devices.2.profile={tmp_path}/p.json"
     code, _, err = call(QUICKSTART, "--out", tmp_path / "o", "--set", setting, *FAST)
     assert code == 1
-    assert err.startswith(f"{tmp_path}/p.json")
+    assert err.startswith(f"devices.2.profile: {tmp_path}/p.json")
     assert message in err
 
 
