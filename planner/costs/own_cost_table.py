@@ -1,5 +1,6 @@
 """A device's own seconds of units, from a CSV table, as its profile."""
 
+from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import permutations, product
@@ -73,21 +74,21 @@ def profile_of_table(
 def _check_units(
     name: str, rows: Sequence[UnitCost], graph: ModelGraph, precisions: Sequence[Precision]
 ) -> None:
-    units = [unit.name for unit in graph.units]
+    units = {unit.name: unit for unit in graph.units}
     for row in rows:
         if row.unit not in units:
             near = get_close_matches(row.unit, units, 1)
-            meant = f"did you mean {near[0]!r}?" if near else f"it has {_shown(units)}"
+            meant = f"did you mean {near[0]!r}?" if near else f"it has {_shown(list(units))}"
             raise ProfileError(f"{name}: the model has no unit {row.unit!r}; {meant}")
-    pairs = [(row.unit, row.precision) for row in rows]
-    twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
+    pairs = Counter((row.unit, row.precision) for row in rows)
+    twice = next((pair for pair, count in pairs.items() if count > 1), None)
     if twice is not None:
         raise ProfileError(f"{name}: unit {twice[0]!r} is there twice in {twice[1]}")
     missing = [unit for unit in units if (unit, Precision.FP32) not in pairs]
     if missing:
         raise ProfileError(f"{name}: lacks the seconds in fp32 of {_shown(missing)}")
     for precision in precisions:
-        missing = [u.name for u in graph.units if u.quantizable and (u.name, precision) not in pairs]
+        missing = [u for u, unit in units.items() if unit.quantizable and (u, precision) not in pairs]
         if missing:
             raise ProfileError(
                 f"{name}: lacks the seconds in {precision} of {_shown(missing)}; or leave {precision} out of "

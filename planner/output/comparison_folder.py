@@ -64,15 +64,7 @@ class RunnableFleet(Record, frozen=True, kw_only=True):
 
     def stages_of(self, plan: FleetPlan) -> PlanStages:
         """Return what a runtime needs to run one of the plans."""
-        return PlanStages(
-            format=PLAN_FORMAT,
-            source=self.source,
-            sink=self.sink,
-            inputs=self.inputs,
-            outputs=self.outputs,
-            stages=plan.stages,
-            cuts=plan.cuts,
-        )
+        return _stages_of(self, plan)
 
     def rule_of(self, device_class: str) -> tuple[FleetRule, ...]:
         """Return the entries of a class, slow links first.
@@ -146,15 +138,19 @@ class RunnableSet(Record, frozen=True, kw_only=True):
 
     def stages_of(self, plan: RunnablePlan) -> PlanStages:
         """Return what a runtime needs to run one of the plans."""
-        return PlanStages(
-            format=PLAN_FORMAT,
-            source=self.source,
-            sink=self.sink,
-            inputs=self.inputs,
-            outputs=self.outputs,
-            stages=plan.stages,
-            cuts=plan.cuts,
-        )
+        return _stages_of(self, plan)
+
+
+def _stages_of(held: RunnableFleet | RunnableSet, plan: FleetPlan | RunnablePlan) -> PlanStages:
+    return PlanStages(
+        format=PLAN_FORMAT,
+        source=held.source,
+        sink=held.sink,
+        inputs=held.inputs,
+        outputs=held.outputs,
+        stages=plan.stages,
+        cuts=plan.cuts,
+    )
 
 
 def check_comparison(folder: Path) -> None:

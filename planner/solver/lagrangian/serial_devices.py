@@ -14,7 +14,6 @@ from planner.solver.lagrangian.dual_bound import Bound
 from planner.solver.lagrangian.dual_problem import Restriction
 from planner.solver.lagrangian.path_lengths import BEGIN, PathGraph
 
-_MOST_PAIRS = 1000  # more than there are devices
 _LEAST_GAIN = 1e-4  # of the value: what a bound surely gains, so that gains of two parts can be multiplied
 _LEAST_SHARE = 1e-3  # of the value: what a mixture leaves out by less is not worth a branch
 
@@ -85,7 +84,8 @@ class SerialDevices:
         most_probed
             Pairs of parts for which there is time; one is taken without a probe.
         """
-        pairs = list(self._pairs(within, bound))[: max(1, int(min(most_probed, _MOST_PAIRS)))]
+        pairs = list(self._pairs(within, bound))
+        pairs = pairs[: max(1, int(min(most_probed, len(pairs))))]
         if len(pairs) <= 1:
             return pairs[0] if pairs else ()
         least = _LEAST_GAIN * abs(bound.value)
