@@ -1,5 +1,7 @@
 """Sizes and names as people read them."""
 
+from collections.abc import Sequence
+
 MILLI = 1e3
 MICRO = 1e6
 # Quantity -> what a column of it is headed, and its factor.
@@ -100,3 +102,16 @@ def range_text(low: float | None, high: float | None) -> str:
     if low is None:
         return "all" if high is None else f"below {high:.4g}"
     return f"above {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"
+
+
+def names_text(names: Sequence[str], most: int = 3) -> str:
+    """Return the first of some names for a message, and how many more there are.
+
+    Examples
+    --------
+    >>> names_text(["ant", "cat"]), names_text(["a", "b", "c", "d", "e"])
+    ('ant, cat', 'a, b, c and 2 more')
+    """
+    more = len(names) - most
+    first = ", ".join(names[:most])
+    return f"{first} and {more} more" if more > 0 else first

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import permutations, product
 
+from planner.formatting import names_text
 from profiling.errors import ProfileError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.measurement_order import DECODE, ENCODE
@@ -97,5 +98,4 @@ def _check_units(
 
 
 def _shown(names: Sequence[str]) -> str:
-    rest = len(names) - _MOST_NAMES
-    return ", ".join(map(repr, names[:_MOST_NAMES])) + (f" and {rest} more" if rest > 0 else "")
+    return names_text(list(map(repr, names)), _MOST_NAMES)

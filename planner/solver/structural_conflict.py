@@ -5,6 +5,7 @@ from itertools import product
 
 import networkx as nx
 
+from planner.formatting import names_text
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.tensors import Flow
 
@@ -69,13 +70,10 @@ def _physical(problem: PlacementProblem, vertex: int) -> set[int]:
 
 
 def _names(problem: PlacementProblem, vertex: int) -> str:
-    return _listed([problem.devices[device].name for device in sorted(_physical(problem, vertex))])
+    return names_text(
+        [problem.devices[device].name for device in sorted(_physical(problem, vertex))], _MOST_NAMES
+    )
 
 
 def _unit_names(problem: PlacementProblem, vertices: Collection[int]) -> str:
-    return _listed([repr(problem.vertices[vertex].name) for vertex in sorted(vertices)])
-
-
-def _listed(names: list[str]) -> str:
-    rest = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+    return names_text([repr(problem.vertices[vertex].name) for vertex in sorted(vertices)], _MOST_NAMES)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import DataError
+from planner.formatting import names_text
 from planner.inputs.labels.text_file import read_text
 from planner.scenario.data_schema import SampleSpec
 
 _MOST_NAMES_BYTES = 16 * 2**20
-_MOST_SHOWN = 3
 _WHOLE = re.compile(r"[+-]?\d{1,4000}(\.0*)?")  # 3.0 is what a spreadsheet makes of 3
 
 
@@ -87,21 +87,8 @@ def _named(labels: Sequence[str], classes: Sequence[str], where: str) -> ClassNu
     places = {name: place for place, name in enumerate(classes)}
     unknown = next((label for label in labels if label not in places), None)
     if unknown is not None:
-        raise DataError(f"{where}: {unknown!r} is none of `classes`: {shown(classes)}")
+        raise DataError(f"{where}: {unknown!r} is none of `classes`: {names_text(classes)}")
     return ClassNumbers(tuple(places[label] for label in labels), tuple(classes))
-
-
-def shown(names: Sequence[str]) -> str:
-    """Return the first of some names for a message, and how many more there are.
-
-    Examples
-    --------
-    >>> shown(["ant", "cat"]), shown(["a", "b", "c", "d", "e"])
-    ('ant, cat', 'a, b, c and 2 more')
-    """
-    more = len(names) - _MOST_SHOWN
-    first = ", ".join(names[:_MOST_SHOWN])
-    return f"{first} and {more} more" if more > 0 else first
 
 
 def check_class_names(names: Sequence[str], offset: int, classes: int, where: str) -> None:
@@ -122,8 +109,8 @@ def check_class_names(names: Sequence[str], offset: int, classes: int, where: st
     if names and len(names) + offset != classes:
         with_offset = f" with label_offset {offset}" if offset else ""
         raise DataError(
-            f"{where}.labels: name {len(names)} classes ({shown(names)}){with_offset}, but the model has "
-            f"{classes}; give `classes`: all names in the model's order"
+            f"{where}.labels: name {len(names)} classes ({names_text(names)}){with_offset}, but the model "
+            f"has {classes}; give `classes`: all names in the model's order"
         )
 
 

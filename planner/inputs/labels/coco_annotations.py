@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from planner.errors import DataError
+from planner.formatting import names_text
 from planner.inputs.image_preprocessing import PICTURES, placement_in_input, read_size
-from planner.inputs.labels.class_names import shown
 from planner.inputs.labels.folder_files import FolderFiles
 from planner.metrics.annotated_picture import AnnotatedObject, AnnotatedPicture
 from planner.scenario.data_schema import ImageSpec
@@ -178,8 +178,8 @@ def _warn(what: str, folder: Path, content: _File, files: FolderFiles, names: Se
     if absent:
         _LOG.warning(
             "%s: leaves out %d of %d pictures, which are not in %s: %s",
-            *(what, len(absent), len(content.images), folder, shown(absent)),
+            *(what, len(absent), len(content.images), folder, names_text(absent)),
         )
     others = files.others(names)
     if others:
-        _LOG.warning("%s: does not list pictures of %s: %s", what, folder, shown(others))
+        _LOG.warning("%s: does not list pictures of %s: %s", what, folder, names_text(others))

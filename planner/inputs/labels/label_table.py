@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import DataError
-from planner.inputs.labels.class_names import shown
+from planner.formatting import names_text
 from planner.inputs.labels.folder_files import FolderFiles
 from planner.inputs.labels.text_file import read_text
 from planner.scenario.data_schema import LabelTable
@@ -231,7 +231,7 @@ class _TableReader:
                 len(self._files.names),
                 self._files.kind.plural,
                 self._files.folder,
-                shown(others),
+                names_text(others),
             )
 
 
