@@ -16,7 +16,7 @@ from profiling.records.json_files import writing_aside
 from profiling.records.npz_files import write_npz
 from profiling.runtime.open_session import Runtime
 
-FILES = "files"
+FILES, SAMPLES = "files", "samples"
 
 
 def run_folder(folder: Path, source: Path, target: Path, stage: int | str | None) -> tuple[str, ...]:
@@ -102,7 +102,31 @@ def stacked_outputs(
         If samples have outputs of different shapes.
     """
     arrays = {name: _stacked([row[name] for row in rows], name) for name in names}
-    return arrays | _file_names(run_input, names)
+    return arrays | _beside({FILES: run_input.files} if run_input.files else {}, names)
+
+
+def answered_outputs(
+    rows: Sequence[Mapping[str, Array] | None], names: Sequence[str], run_input: RunInput
+) -> dict[str, Array]:
+    """Return `stacked_outputs` of those samples that have outputs, and, if some have none, which have.
+
+    Parameters
+    ----------
+    rows
+        Of each sample; None where it has none. Where there are such, the array `samples` holds the number
+        of the sample, from 0, behind each entry of the others.
+
+    Raises
+    ------
+    DataError
+        As `stacked_outputs`.
+    """
+    found = {number: row for number, row in enumerate(rows) if row is not None}
+    if len(found) == len(rows):
+        return stacked_outputs(list(found.values()), names, run_input)
+    files = tuple(run_input.files[number] for number in found) if run_input.files else ()
+    arrays = stacked_outputs(list(found.values()), names, RunInput(run_input.samples, files))
+    return arrays | _beside({SAMPLES: tuple(found)}, list(arrays))
 
 
 def _stacked(values: Sequence[Array], name: str) -> Array:
@@ -111,12 +135,15 @@ def _stacked(values: Sequence[Array], name: str) -> Array:
     return np.stack(values)
 
 
-def _file_names(run_input: RunInput, outputs: Sequence[str]) -> dict[str, Array]:
-    """Return the array that names the images, under a name that no output has."""
-    name = FILES
-    while name in outputs:
-        name = f"_{name}"
-    return {name: np.asarray(run_input.files)} if run_input.files else {}
+def _beside(values: Mapping[str, Sequence[object]], taken: Sequence[str]) -> dict[str, Array]:
+    """Return what is told beside outputs as arrays, under names that are not taken."""
+    arrays = {}
+    for wanted, column in values.items():
+        name = wanted
+        while name in taken:
+            name = f"_{name}"
+        arrays[name] = np.asarray(column)
+    return arrays
 
 
 def check_target(path: Path, option: str = "--output") -> None:

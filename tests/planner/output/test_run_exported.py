@@ -5,7 +5,8 @@ from delivered_plans import answers_of, delivered
 
 from planner.errors import DataError, OutputError
 from planner.output.plan_folder import read_manifest, read_stage, write_export
-from planner.output.run_exported import run_folder, write_arrays
+from planner.output.run_exported import answered_outputs, run_folder, write_arrays
+from planner.output.run_input import RunInput
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
@@ -107,3 +108,12 @@ def test_outputs_may_be_called_as_anything(tmp_path):
         assert {name: written[name].tolist() for name in written.files} == {
             name: array.tolist() for name, array in answers.items()
         }
+
+
+def test_outputs_of_samples_that_have_some_are_numbered():
+    rows = [{"samples": np.full(2, number)} if number != 1 else None for number in range(4)]
+    found = answered_outputs(rows, ["samples"], RunInput([{}] * 4, ("a.png", "b.png", "c.png", "d.png")))
+    assert found["samples"].tolist() == [[0, 0], [2, 2], [3, 3]]
+    assert found["files"].tolist() == ["a.png", "c.png", "d.png"]
+    assert found["_samples"].tolist() == [0, 2, 3]
+    assert list(answered_outputs(rows[2:], ["samples"], RunInput([{}] * 2))) == ["samples"]
