@@ -182,7 +182,13 @@ def run(
     /,
     *,
     input_file: InputFile,
-    output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
+    output_file: Annotated[
+        Path,
+        Parameter(
+            name="--output",
+            help=".npz to write: an array per output over all samples; of pictures, `files` names each.",
+        ),
+    ],
     stage: Annotated[
         int | str | None,
         Parameter(converter=number_or_name, help="Run only this stage: its number, or its device."),
@@ -195,7 +201,7 @@ def run(
     refuse_several(folder)
     INTERRUPT.arm()
     written = run_folder(folder, input_file, output_file, stage)
-    print_text(shown(f"{', '.join(written)} written to {output_file}"))
+    print_text(shown(f"{counted(len(written), 'array')} written to {output_file}: {', '.join(written)}"))
     return OK
 
 

@@ -357,19 +357,19 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
     from planner.report.tables.requests_table import hosts_table
 
     with _client(folder, _STATUS_DEADLINE_S) as client:
-        statuses = _statuses(client)
+        statuses, source = _statuses(client), client.deployment.source
         if json:
             print_text(to_json({"hosts": dict(statuses)}))
         elif not watch:
             lines = _lines(_deviations_now(folder, client, statuses))
-            terminal().print(hosts_table(statuses), *lines, sep="\n")
+            terminal().print(hosts_table(statuses, source), *lines, sep="\n")
         else:
             INTERRUPT.arm()
-            with Live(hosts_table(statuses), console=terminal(), auto_refresh=False) as live:
+            with Live(hosts_table(statuses, source), console=terminal(), auto_refresh=False) as live:
                 while True:
                     time.sleep(_WATCH_S)
                     INTERRUPT.check()
-                    live.update(hosts_table(_statuses(client)), refresh=True)
+                    live.update(hosts_table(_statuses(client), source), refresh=True)
         missing = [name for name, status in statuses if status is None]
         faults = [_absence(client, name, set(missing)) for name in missing]
     return _failed("; ".join(faults)) if faults else OK
