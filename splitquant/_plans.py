@@ -417,13 +417,14 @@ def run(
     inputs: "Mapping[str, npt.ArrayLike] | npt.ArrayLike | str | os.PathLike[str]",
     *,
     stage: int | None = None,
+    plan: int | None = None,
 ) -> "dict[str, npt.NDArray[Any]]":
     """Run an exported plan on this machine, all its stages in a chain, and return output name -> array.
 
     Parameters
     ----------
     folder
-        A plan's folder.
+        A plan's folder, or that of a comparison which holds plans.
     inputs
         Input name -> array; an array, where there is one input; or the path of an .npz file, of a picture, of
         a folder of pictures, or of a scenario: its evaluation samples. An array has the model's shape for one
@@ -431,6 +432,8 @@ def run(
         says.
     stage
         Run this stage only, whose files alone have to be there.
+    plan
+        Number of the plan to run, of those that a comparison holds.
 
     Returns
     -------
@@ -457,7 +460,7 @@ def run(
     path = path_of("folder", folder)
     refuse_several(path)
     with naming_parameters():
-        stages = exported_stages(path, stage)
+        stages = exported_stages(path, stage, plan)
     with public_call(), naming_parameters():
         return run_stages(stages, _run_source(inputs, [port.name for port in stages.inputs]))
 

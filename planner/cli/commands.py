@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from planner.cli import compare_command, diff_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
-from planner.cli.command_parameters import InputFile, Json, Settings, examples, number_or_name
+from planner.cli.command_parameters import InputFile, Json, Settings, examples, number_or_name, whole_number
 from planner.cli.compare_command import compare
 from planner.cli.deployment_commands import DEPLOYMENT_COMMANDS
 from planner.cli.diff_command import diff
@@ -175,10 +175,11 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     help_epilogue=examples(
         "plan run plans/quickstart --input samples.npz --output answers.npz",
         "plan run plans/quickstart --input samples.npz --output cut.npz --stage 0",
+        "plan run comparisons/quickstart --plan 1 --input samples.npz --output answers.npz",
     )
 )
 def run(
-    folder: Annotated[Path, Parameter(help="A plan folder.")],
+    folder: Annotated[Path, Parameter(help="A plan folder, or one of plan compare --plans K.")],
     /,
     *,
     input_file: InputFile,
@@ -193,6 +194,12 @@ def run(
         int | str | None,
         Parameter(converter=number_or_name, help="Run only this stage: its number, or its device."),
     ] = None,
+    plan: Annotated[
+        int | None,
+        Parameter(
+            converter=whole_number, help="Number of the plan to run, of those that a comparison holds."
+        ),
+    ] = None,
 ) -> int:
     """Run the exported stages in a chain, or one of them, on this machine."""
     from planner.output.models_folder import refuse_several
@@ -200,7 +207,7 @@ def run(
 
     refuse_several(folder)
     INTERRUPT.arm()
-    written = run_folder(folder, input_file, output_file, stage)
+    written = run_folder(folder, input_file, output_file, stage, plan)
     print_text(shown(f"{counted(len(written), 'array')} written to {output_file}: {', '.join(written)}"))
     return OK
 

@@ -19,6 +19,7 @@ from planner.output.stage_files import (
     data_file,
     ports_of,
     save_stage,
+    stage_name,
     stays_inside,
     with_compressed_size,
 )
@@ -272,11 +273,23 @@ def read_stage(folder: Path, stage: int | str) -> tuple[Manifest, StageEntry]:
         If the folder is no plan, has no such stage, or its model is missing or changed.
     """
     manifest = _read_ordered_manifest(folder)
-    found = [entry for entry in manifest.stages if stage in {entry.number, entry.device}]
+    entry = named_stage(manifest, stage)
+    _check_stage(folder, entry)
+    return manifest, entry
+
+
+def named_stage(stages: PlanStages, stage: int | str) -> StageEntry:
+    """Return a plan's stage by its number, or by the name of a device that runs no other.
+
+    Raises
+    ------
+    OutputError
+        If there is no such stage.
+    """
+    found = [entry for entry in stages.stages if stage in {entry.number, entry.device}]
     if len(found) == 1:
-        _check_stage(folder, found[0])
-        return manifest, found[0]
-    numbers = ", ".join(f"{s.number:02d} ({s.device})" for s in manifest.stages)
+        return found[0]
+    numbers = ", ".join(f"{s.number:02d} ({s.device})" for s in stages.stages)
     raise OutputError(f"--stage {stage}: {'give a number: ' if found else ''}the plan has stages {numbers}")
 
 
@@ -360,7 +373,8 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     precisions = [a.precision for a in plan.assignments]
     channels_last = plan.converted_from.channels_first if plan.converted_from else ()
     entries = [
-        save_stage(folder, n, stage, precisions, n, channels_last) for n, stage in enumerate(built.stages)
+        save_stage(folder, stage_name(n, stage.device), stage, precisions, n, channels_last)
+        for n, stage in enumerate(built.stages)
     ]
     if any(a.compressed_bytes is not None for a in plan.assignments):
         entries = [with_compressed_size(entry, folder) for entry in entries]

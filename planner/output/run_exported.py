@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import DataError, OutputError
-from planner.output.plan_folder import read_manifest, read_stage
+from planner.output.plan_folder import named_stage, read_manifest, read_stage
 from planner.output.run_input import RunInput, given_run_input, read_run_input
-from planner.plan.manifest import Port, StageEntry
+from planner.plan.manifest import MANIFEST, PlanStages, Port, StageEntry
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array
 from profiling.records.json_files import writing_aside
@@ -19,7 +19,9 @@ from profiling.runtime.open_session import Runtime
 FILES, SAMPLES = "files", "samples"
 
 
-def run_folder(folder: Path, source: Path, target: Path, stage: int | str | None) -> tuple[str, ...]:
+def run_folder(
+    folder: Path, source: Path, target: Path, stage: int | str | None, plan: int | None = None
+) -> tuple[str, ...]:
     """Run all stages of a plan folder, or one, and write their outputs; return the names that are written.
 
     Raises
@@ -30,7 +32,7 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | str | None
         As `run_stages`.
     """
     check_archive_name(target)
-    stages = exported_stages(folder, stage)
+    stages = exported_stages(folder, stage, plan)
     check_target(target)
     refuse_same_file(target, source)
     arrays = run_stages(stages, source)
@@ -55,21 +57,39 @@ class ExportedStages:
     outer: tuple[str, ...]
 
 
-def exported_stages(folder: Path, stage: int | str | None = None) -> ExportedStages:
+def exported_stages(folder: Path, stage: int | str | None = None, plan: int | None = None) -> ExportedStages:
     """Return all stages of a plan folder, or one, by its number or its device.
+
+    Parameters
+    ----------
+    plan
+        Number of one of the plans that a comparison's folder holds.
 
     Raises
     ------
     OutputError
         If the folder is no plan, or lacks the stage.
     """
-    if stage is None:
-        manifest = read_manifest(folder)
-        stages, inputs, outputs = manifest.stages, manifest.inputs, manifest.outputs
-    else:
-        manifest, stage_entry = read_stage(folder, stage)
-        stages, inputs, outputs = (stage_entry,), stage_entry.inputs, stage_entry.outputs
-    return ExportedStages(folder, stages, inputs, outputs, tuple(port.name for port in manifest.inputs))
+    whole, stage_entry = _plan_stages(folder, stage, plan)
+    outer = tuple(port.name for port in whole.inputs)
+    if stage_entry is None:
+        return ExportedStages(folder, whole.stages, whole.inputs, whole.outputs, outer)
+    return ExportedStages(folder, (stage_entry,), stage_entry.inputs, stage_entry.outputs, outer)
+
+
+def _plan_stages(
+    folder: Path, stage: int | str | None, plan: int | None
+) -> tuple[PlanStages, StageEntry | None]:
+    """Return a plan, and its stage if one is named."""
+    if plan is not None:
+        # Here, as plans of a comparison are seldom run, and what they need takes long to load.
+        from planner.output.comparison_folder import held_stages
+
+        if (folder / MANIFEST).is_file():
+            raise OutputError(f"--plan {plan}: {folder} holds a single plan: leave it out")
+        held = held_stages(folder, plan)
+        return held, None if stage is None else named_stage(held, stage)
+    return (read_manifest(folder), None) if stage is None else read_stage(folder, stage)
 
 
 def run_stages(stages: ExportedStages, source: Path | Mapping[str, Array]) -> dict[str, Array]:
