@@ -156,7 +156,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     from planner.export_and_verify import verify_plan
     from planner.output.models_folder import is_models_folder
     from planner.output.plan_folder import read_folder
-    from planner.report.tables.plan_tables import broken_text, plan_table
+    from planner.report.tables.verification_table import verification_table
 
     if is_models_folder(folder):
         return verify_several(folder, json=json)
@@ -167,8 +167,12 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     if json:
         print_text(to_json(outcome.plan))
     else:
-        terminal().print(plan_table(outcome.plan, manifest))
-    return fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
+        terminal().print(verification_table(saved, outcome.plan))
+    if not outcome.failures:
+        return OK
+    return fail(
+        BROKEN_BUDGET, f"verification failed: {'; '.join(outcome.failures)}; the folder stays as it was"
+    )
 
 
 @app.command(

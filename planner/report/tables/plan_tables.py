@@ -10,7 +10,7 @@ from rich.text import Text
 from planner.conversion.provenance import ConvertedFrom
 from planner.formatting import MILLI, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
-from planner.plan.plan_record import LoopRound, Plan, Predicted
+from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.feasible_text import why_feasible
 from planner.report.tables.table_style import line, new_table
@@ -241,19 +241,24 @@ def _check_lines(plan: Plan) -> list[Text]:
         lines.append("plans timed in place, all stages' time / fp32: " + "; ".join(map(_timed, plan.loop)))
     lines += _quantization_lines(plan)
     if plan.measured is not None:
-        chain = plan.measured.chain
-        default = (
-            "bit-equal"
-            if chain.default_bit_equal
-            else f"{chain.default_relative_difference:.2g} relative difference"
-        )
-        lines += [
-            f"stages in a chain against the whole model: {_equality(chain.basic_bit_equal)} at basic "
-            f"optimization, {default} at default",
-            f"integer kernels: {chain.integer_kernels} in the stages, {chain.integer_kernels_whole} in the "
-            f"whole model; transposes added by cutting: {chain.added_transposes}",
-        ]
+        lines += chain_lines(plan.measured)
     return [line(text) for text in lines]
+
+
+def chain_lines(measured: Measured) -> list[str]:
+    """Return whether the stages in a chain are the whole model, and what cutting cost."""
+    chain = measured.chain
+    default = (
+        "bit-equal"
+        if chain.default_bit_equal
+        else f"{chain.default_relative_difference:.2g} relative difference"
+    )
+    return [
+        f"stages in a chain against the whole model: {_equality(chain.basic_bit_equal)} at basic "
+        f"optimization, {default} at default",
+        f"integer kernels: {chain.integer_kernels} in the stages, {chain.integer_kernels_whole} in the "
+        f"whole model; transposes added by cutting: {chain.added_transposes}",
+    ]
 
 
 def _timed(plan: LoopRound) -> str:
