@@ -42,6 +42,7 @@ def compare(
     ] = None,
     noise: Annotated[str | None, Parameter(help="Values of budget.noise_relative_rms.")] = None,
     accuracy_drop: Annotated[str | None, Parameter(help="Values of budget.accuracy_drop.")] = None,
+    metric_drop: Annotated[str | None, Parameter(help="Values of budget.metric_drop.")] = None,
     memory: Annotated[str | None, Parameter(help="Values of a device's memory: camera=1,2 (MiB).")] = None,
     pareto: Annotated[
         str | None, Parameter(help="Quantities to trade against each other: latency,noise or with energy.")
@@ -84,6 +85,7 @@ def compare(
         links=tuple(link or ()),
         noise=noise,
         accuracy_drop=accuracy_drop,
+        metric_drop=metric_drop,
         memory=memory,
         pareto=pareto,
         points=points,
