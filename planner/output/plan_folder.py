@@ -6,13 +6,12 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
 from planner.deployment.built_models import BuiltModels, unit_graph_of
 from planner.errors import OutputError
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files, listed_files
 from planner.output.file_hash import sha256_of
+from planner.output.input_preparation import clip_preparation, model_classes, picture_preparation
 from planner.output.record_files import decoded, read_record
 from planner.output.stage_files import (
     check_model_file,
@@ -28,6 +27,7 @@ from planner.plan.manifest import FIGURES, MANIFEST, REPORT, STAGES, Manifest, P
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
 from planner.report.plan_trace import PlacedStage, plan_trace
+from planner.scenario.loader import parse_scenario
 from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.device_main import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX, save
@@ -378,11 +378,16 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     ]
     if any(a.compressed_bytes is not None for a in plan.assignments):
         entries = [with_compressed_size(entry, folder) for entry in entries]
-    scenario = msgspec.json.decode(plan.scenario, type=_Ends)
+    scenario = parse_scenario(bytes(plan.scenario))
+    evaluation, measured = scenario.data.evaluation, plan.measured
     manifest = Manifest(
         format=plan.format,
         source=scenario.source,
         sink=scenario.sink,
+        image=picture_preparation(evaluation.image, channels_first=bool(channels_last)),
+        audio=clip_preparation(evaluation.audio),
+        classes=model_classes(measured.class_names, evaluation.label_offset) if measured else (),
+        detector=measured.detector if measured else None,
         model_sha256=sha256_of(folder / MODEL),
         model_data=data_file(weights_file, folder),
         inputs=ports_of(built.mixed.graph.input, channels_last),

@@ -49,6 +49,7 @@ def verify(
         stage_ratios_to_fp32=ratios.stages,
         chain_ratio_spread=ratios.chain_spread,
         samples_note=data.note,
+        class_names=data.class_names,
         chain=check,
     )
 

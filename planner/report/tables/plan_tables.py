@@ -240,6 +240,9 @@ def _check_lines(plan: Plan) -> list[Text]:
     if plan.loop:
         lines.append("plans timed in place, all stages' time / fp32: " + "; ".join(map(_timed, plan.loop)))
     lines += _quantization_lines(plan)
+    if plan.measured is not None and (read := plan.measured.detector) is not None:
+        names = ", ".join(short_name(name) for name in (read.boxes, read.scores, read.classes) if name)
+        lines.append(f"metric coco_ap: outputs read as {read.form}, boxes {read.box_format}, from {names}")
     if plan.measured is not None:
         lines += chain_lines(plan.measured)
     return [line(text) for text in lines]
