@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from planner.cli import compare_command, diff_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
@@ -41,6 +41,13 @@ from profiling.errors import ProfilingError, naming_runtime_errors
 from profiling.printable_text import one_line, reason, shown
 
 _INTERRUPTED_LINES = ("interrupted; measurements so far are kept, nothing was written",)
+# Word -> what does what it stands for.
+_MEANT = {
+    "report": "each plan's folder has its report.html",
+    "show": "each plan's folder has its report.html",
+    "measure": "plan profile measures a device",
+    "serve": "plan deploy writes what hosts serve",
+}
 _LONGEST_REASON = 300  # so that the name of a file has room behind it
 
 _PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
@@ -345,11 +352,8 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
         with naming_runtime_errors():
             code = _call(app.meta, tokens)
         standard_output().flush()
-    except UnusedCliTokensError as exc:
-        rest = " ".join(map(shlex.quote, exc.unused_tokens or ()))
-        return USAGE, (f"too many arguments: {one_line(rest)} (plan --help shows how)",)
     except CycloptsError as exc:
-        return USAGE, (f"{one_line(str(exc))} (plan --help shows how)",)
+        return USAGE, (f"{_misuse(exc, tokens)} ({_command_in(tokens)} --help shows how)",)
     except (PlannerError, ProfilingError) as exc:
         return USAGE if isinstance(exc, UsageError) else BAD_INPUT, tuple(map(str, exc.args))
     except KeyboardInterrupt:
@@ -364,12 +368,32 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     return (code, ()) if isinstance(code, int) else (OK, ())
 
 
+def _misuse(error: CycloptsError, tokens: Sequence[str]) -> str:
+    """Return in one line what is wrong with arguments."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"too many arguments: {one_line(' '.join(map(shlex.quote, error.unused_tokens or ())))}"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name, meaning = error.argument.name, error.argument.parameter.help or ""
+        what = "needs a value" if name in tokens else "is missing"
+        return one_line(f"{_command_in(tokens)}: {name} {what}: {meaning.rstrip('.')}")
+    return one_line(str(error))
+
+
+def _command_in(tokens: Sequence[str]) -> str:
+    """Return the command that arguments name, with `plan` in front; `plan` alone where none is named."""
+    commands = {name for name in app if not name.startswith("-")}
+    return next((f"plan {word}" for word in tokens if word in commands), "plan")
+
+
 def _mistyped_command(tokens: Sequence[str]) -> str | None:
-    """Return a hint if the first word is neither a file nor a command but looks like one."""
+    """Return a hint if the first word is neither a file nor a command, but could be meant as one."""
     word = tokens[0] if tokens else ""
     commands = [name for name in app if not name.startswith("-")]
     # os.path, since Path raises where a name is too long for a file.
     if word in commands or word.startswith("-") or Path(word).suffix or os.path.exists(word):  # noqa: PTH110
         return None
+    if not word.isidentifier():
+        return None
     close = get_close_matches(word, commands, n=1)
-    return f"no command or file {word!r}; did you mean {close[0]}?" if close else None
+    meant = _MEANT.get(word) or (f"did you mean {close[0]}?" if close else "plan --help lists the commands")
+    return f"no command or file {word!r}; {meant}"

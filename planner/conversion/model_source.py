@@ -8,6 +8,7 @@ from planner.scenario.schema import ConversionSpec
 from profiling.errors import ModelError
 
 _KERAS_FILES = (".keras", ".h5", ".hdf5")
+_TORCH_FILES = (".pt", ".pth")
 _WEIGHTS = ".weights.h5"
 
 
@@ -53,11 +54,35 @@ def _source_kind(model: str) -> tuple[SourceKind | None, str]:
         return SourceKind.KERAS, model
     if path.suffix == ".tflite":
         return SourceKind.TFLITE, model
+    _refuse_code(path, model)
     if path.is_dir():
-        if not (path / "saved_model.pb").is_file():
-            raise ModelError(f"model: {model} is a folder but no SavedModel: it holds no saved_model.pb")
+        _require_saved_model(path, model)
         return SourceKind.SAVED_MODEL, model
     return (SourceKind.OBJECT, model) if is_object(model) else (None, model)
+
+
+def _refuse_code(path: Path, model: str) -> None:
+    """Refuse files that only another program makes a model of."""
+    if path.suffix == ".py" and path.is_file():
+        raise ModelError(
+            f"model: {model} is Python code: name the function in it that returns the model, such as "
+            f"{model.removesuffix('.py')}:FUNCTION"
+        )
+    if path.suffix in _TORCH_FILES:
+        raise ModelError(f"model: {model} is PyTorch's: export it with torch.onnx.export, and give that file")
+
+
+def _require_saved_model(path: Path, model: str) -> None:
+    """Refuse a folder that is no SavedModel, and say what it is if that is known."""
+    if (path / "saved_model.pb").is_file():
+        return
+    if (path / "manifest.json").is_file():
+        raise ModelError(
+            f"model: {model} is a plan's folder: give {path / 'model.onnx'}, or `plan verify {model}`"
+        )
+    if (path / "compare.json").is_file():
+        raise ModelError(f"model: {model} is a comparison's folder, whose stages hold models: give one")
+    raise ModelError(f"model: {model} is a folder but no SavedModel: it holds no saved_model.pb")
 
 
 _APPLIES_TO = {

@@ -16,6 +16,7 @@ from planner.inputs.starter_samples import MadeUp, made_up_inputs
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import VARIABLE, parse_conversion
 from planner.scenario.model_paths import APPLICATION, expanded, is_object
+from profiling.errors import ModelError
 from profiling.inspection import Inspection
 from profiling.printable_text import one_line
 from profiling.progress import Progress, silent
@@ -97,6 +98,8 @@ def starter_files(
         raise UsageError(f"{model} is a scenario already: plan {model}")
     if target.suffix not in SCENARIO_SUFFIXES:
         raise UsageError(f"--out {target}: a scenario's name ends in {' or '.join(SCENARIO_SUFFIXES)}")
+    if not (model.startswith(APPLICATION) or is_object(model) or expanded(model).exists()):
+        raise ModelError(f"model: {model} does not exist")
     samples = target.with_name(f"{_module_name(target.stem)}.py")
     check_new(target, samples)
     located = _located(model, target)

@@ -10,6 +10,7 @@ import msgspec
 from planner.errors import OutputError
 from planner.json_record import Record
 from planner.plan.plan_record import FORMAT, Plan
+from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from profiling.input_files import read_input
 
 T = TypeVar("T")
@@ -78,6 +79,8 @@ def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT)
     OutputError
         If it cannot be read, or is something else or of another format.
     """
+    if path.suffix.lower() in SCENARIO_SUFFIXES:
+        raise OutputError(f"{path} is a scenario: give the folder of its plan, which `plan {path}` writes")
     try:
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:

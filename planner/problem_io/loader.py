@@ -1,5 +1,6 @@
 """PROBLEM.json -> placement problem: names become indices, bytes become seconds on links."""
 
+import re
 from codecs import BOM_UTF8
 from dataclasses import replace
 from math import inf
@@ -29,6 +30,7 @@ from planner.scenario.validation_messages import Fault
 from planner.solver.solver_options import SolverOptions
 from profiling.input_files import read_input
 
+_UNITS = re.compile(rb"^units\s*:", re.MULTILINE)
 _MOST_BYTES = 16 * 2**20  # holds 10,000 units with some options each
 
 
@@ -57,12 +59,20 @@ def load_spec(path: Path) -> ProblemSpec:
     ProblemError
         With one line per fault: file, key and what would be right.
     """
-    if path.suffix.lower() in SCENARIO_SUFFIXES:
-        raise ProblemError(f"{path} is a scenario, not a table of costs: give PROBLEM.json, or `plan {path}`")
     try:
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         raise ProblemError(f"{path}: {exc.strerror}") from exc
+    suffix = path.suffix.lower()
+    if suffix in SCENARIO_SUFFIXES and _UNITS.search(text):
+        raise ProblemError(f"{path} is YAML: a table of costs is JSON, with the same keys; convert it")
+    if suffix in SCENARIO_SUFFIXES:
+        raise ProblemError(f"{path} is a scenario, not a table of costs: give PROBLEM.json, or `plan {path}`")
+    if suffix == ".csv":
+        raise ProblemError(
+            f"{path} is a CSV table: give PROBLEM.json (`plan schema --problem`); a table of a device's "
+            "seconds is a `profile` in a scenario"
+        )
     return parse_spec(text, str(path))
 
 

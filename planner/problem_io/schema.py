@@ -220,7 +220,16 @@ def check_problem(text: bytes) -> tuple[ProblemSpec | None, tuple[Fault, ...]]:
     except ValidationError as exc:
         errors = exc.errors()
         syntax = [Fault((), str(error["msg"])) for error in errors if error["type"] == "json_invalid"]
-        return None, tuple(syntax) or describe_faults(errors, ProblemSpec, ())
+        if not syntax and _is_other(text):
+            keys = ", ".join(ProblemSpec.model_fields)
+            return None, (Fault((), f"holds no table of costs: none of its keys is one of {keys}"),)
+        return None, tuple(syntax) or describe_faults(errors, ProblemSpec, (), "plan schema --problem")
+
+
+def _is_other(text: bytes) -> bool:
+    """Return whether a JSON text is a mapping without a single key of a problem."""
+    values = json.loads(text)
+    return isinstance(values, dict) and bool(values) and not values.keys() & ProblemSpec.model_fields.keys()
 
 
 def _repeated_keys(text: bytes) -> tuple[Fault, ...]:

@@ -49,9 +49,17 @@ def test_anything_else_is_an_onnx_file(tmp_path):
         ("keras:MobileNet", {"signature": "a"}, "conversion.signature: .*it is for SavedModel folders"),
         ("net.weights.h5", {}, "holds weights only; set model: keras:NAME or module:function"),
         (".", {}, "is a folder but no SavedModel"),
+        ("net.pt", {}, "is PyTorch's: export it with torch.onnx.export"),
+        ("train.py", {}, "is Python code: name the function .*, such as .*/train:FUNCTION"),
+        ("plan", {}, "is a plan's folder: give .*/plan/model.onnx, or `plan verify"),
+        ("compared", {}, "is a comparison's folder"),
     ],
 )
-def test_options_that_change_nothing_are_refused(tmp_path, model, how, told):
+def test_options_that_change_nothing_and_what_is_no_model_are_refused(tmp_path, model, how, told):
+    (tmp_path / "train.py").touch()
+    for folder, file in (("plan", "manifest.json"), ("compared", "compare.json")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).touch()
     with pytest.raises(ModelError, match=told):
         conversion_request(located_model(model, tmp_path), ConversionSpec(**how), {})
 
