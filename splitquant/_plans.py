@@ -84,19 +84,16 @@ class PlanResult:
         return Scenario("scenario", parse_scenario(bytes(self.plan.scenario)))
 
     def table(self) -> "pd.DataFrame":
-        """Return a row per unit, in running order.
+        """Return a row per unit, in running order; none where no plan was found.
 
         Its columns are `unit`, `device`, `precision`, `compute_s` (seconds of the unit alone), `noise_power`
         (of its weights), `weight_bytes`, and `compressed_bytes` where the scenario counts them so.
 
         Raises
         ------
-        NoPlanError
-            If no plan was found.
         ImportError
             If pandas is not installed.
         """
-        self._require_plan()
         rows = self.plan.assignments
         packed = ("compressed_bytes",) if any(row.compressed_bytes is not None for row in rows) else ()
         columns = ("unit", "device", "precision", "compute_s", "noise_power", "weight_bytes", *packed)
@@ -105,14 +102,13 @@ class PlanResult:
     def cuts_table(self) -> "pd.DataFrame":
         """Return a row per tensor that crosses links: from and to which device, its form, bytes and seconds.
 
+        There is none where no plan was found.
+
         Raises
         ------
-        NoPlanError
-            If no plan was found.
         ImportError
             If pandas is not installed.
         """
-        self._require_plan()
         return data_frame(_CUTS, [_cut_row(cut) for cut in self.plan.cuts])
 
     def graph(self) -> "nx.DiGraph":

@@ -1,7 +1,9 @@
 """PROBLEM.json -> placement problem: names become indices, bytes become seconds on links."""
 
+import json
 import re
 from codecs import BOM_UTF8
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -93,8 +95,17 @@ def parse_spec(text: bytes, name: str) -> ProblemSpec:
     if spec is not None:
         faults = tuple(crosscheck(spec))
     if spec is None or faults:
-        raise ProblemError(*(_line(name, fault) for fault in faults))
+        values = _values(text)
+        raise ProblemError(*(_line(name, fault, values) for fault in faults))
     return spec
+
+
+def _values(text: bytes) -> object:
+    """Return what a text that is no right problem holds, to tell faults by name."""
+    try:
+        return json.loads(text.removeprefix(BOM_UTF8))
+    except (ValueError, RecursionError):
+        return None
 
 
 def joint_problem_of(spec: ProblemSpec) -> JointProblem:
@@ -290,6 +301,20 @@ def _quantity(spec: LimitSpec | TermSpec, problem: ProblemSpec) -> Quantity:
     return Quantity(spec.measure, [link.label for link in problem.links].index(spec.of))
 
 
-def _line(name: str, fault: Fault) -> str:
+def _line(name: str, fault: Fault, values: object) -> str:
     key = ".".join(map(str, fault.key_path))
-    return f"{name}: {key} {fault.text}" if key else f"{name}: {fault.text}"
+    called = _name_at(fault.key_path, values)
+    of = f" ({str(fault.key_path[0])[:-1]} {called!r})" if called and repr(called) not in fault.text else ""
+    return f"{name}: {key} {fault.text}{of}" if key else f"{name}: {fault.text}"
+
+
+def _name_at(key_path: Sequence[str | int], values: object) -> str:
+    """Return the name of the part of a list in which a fault is; "" where it has none, or is the fault."""
+    match key_path:
+        case [str(key), int(number), *rest] if isinstance(values, dict) and rest != ["name"]:
+            parts = values.get(key)
+        case _:
+            return ""
+    part = parts[number] if isinstance(parts, list) and number < len(parts) else None
+    called = part.get("name") if isinstance(part, dict) else None
+    return called if isinstance(called, str) else ""

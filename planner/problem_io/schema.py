@@ -186,7 +186,8 @@ class ProblemSpec(Part):
     formats: tuple[FormatSpec, ...] = (FormatSpec(name="uint8"), FormatSpec(name="uint16", suits=("uint8",)))
     precisions: dict[str, str] = Field(
         default={"fp32": "float", "fp16": "float", "int8": "uint8", "int16": "uint16"},
-        description="Precision -> the format for which its units ask.",
+        description="Precision -> the format for which its units ask; `float` for none. Default: fp32 and "
+        "fp16 take float, int8 takes uint8, int16 takes uint16.",
     )
     models: tuple[ModelRate, ...] = Field((), max_length=64, description="Where there are several.")
     units: tuple[UnitSpec, ...] = Field(min_length=1, max_length=10_000)

@@ -197,7 +197,10 @@ def test_a_plan_is_drawn_on_axes_of_ones_own_and_on_new_ones(planned, saved):
 def test_an_infeasible_scenario_gives_a_reason_and_nothing_else(infeasible, tmp_path):
     assert (infeasible.status, infeasible.latency_s, infeasible.is_delivered) == ("infeasible", None, False)
     assert "budget.latency_ms: 0.001 ms cannot be kept" in infeasible.reason
-    for call in (infeasible.table, infeasible.cuts_table, infeasible.graph, infeasible.plot):
+    for table in (infeasible.table, infeasible.cuts_table):
+        assert len(table()) == 0
+        assert list(table().columns)[:1] == [{"table": "unit", "cuts_table": "tensor"}[table.__name__]]
+    for call in (infeasible.graph, infeasible.plot):
         with pytest.raises(sq.NoPlanError) as caught:
             call()
         assert str(caught.value) == infeasible.reason

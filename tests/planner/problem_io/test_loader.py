@@ -149,6 +149,14 @@ BAD = {
     "empty": ({}, "devices is required"),
     "unknown key": (changed(limit=[]), "limit is not a known key; did you mean limits?"),
     "another unknown key": (changed(zzz=[]), "zzz is not a known key; see `plan schema --problem`"),
+    "a link to itself": (
+        changed(links=[{"from": "camera", "to": "camera"}]),
+        "links.0 joins device 'camera' to itself",
+    ),
+    "no weight": (
+        changed(objective=[{"measure": "latency", "weight": 0}]),
+        "objective needs a weight above 0",
+    ),
     "a notebook": (
         {"cells": [], "metadata": {}},
         "holds no table of costs: none of its keys is one of devices",
@@ -226,6 +234,16 @@ def test_a_mistake_is_told_with_its_place(name, ask):
     assert message in err
     assert (code, out) == (1, "")
     assert "Traceback" not in err
+
+
+def test_a_fault_names_the_part_it_is_in(ask):
+    units = changed()["units"]
+    units[1]["options"][0]["seconds"] = -1
+    name = units[1]["name"]
+    assert f"units.1.options.0.seconds must be >= 0, got -1 (unit {name!r})" in ask(changed(units=units))[2]
+    units[1]["name"] = units[0]["name"]
+    units[1]["options"][0]["seconds"] = 1
+    assert f"units.1.name the name {units[0]['name']!r} is already taken\n" in ask(changed(units=units))[2]
 
 
 def test_a_missing_file_is_told(capsys, tmp_path):
