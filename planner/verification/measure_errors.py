@@ -41,6 +41,8 @@ def measure_errors(
             done += 1
             progress("running the stages", done, len(data.samples))
         del chain
+    if metric is not None:
+        progress("judging the answers", 0, 1)
     labels = None if data.labels is None else data.labels.tolist()
     errors = total.result(labels)
     if not isinstance(metric, CocoAp):

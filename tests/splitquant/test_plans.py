@@ -1,5 +1,6 @@
 """Plans from Python: the command's own, whatever they are asked for."""
 
+import itertools
 import json
 import shutil
 import signal
@@ -230,7 +231,7 @@ class StopError(Exception):
         ("reading the model", StopError, 3),
         ("noise", StopError, 4),
         ("noise", KeyboardInterrupt, 5),
-        ("solving", KeyboardInterrupt, 6),
+        ("solving and trying out plans", KeyboardInterrupt, 6),
         ("running the stages", StopError, 7),
     ],
 )
@@ -247,6 +248,20 @@ def test_a_progress_that_raises_ends_the_call_and_the_next_one_goes_on(here, whe
         sq.plan(scenario, progress=stop)
     assert all(0 <= done <= total for _, done, total in seen)
     assert sq.plan(scenario).is_delivered
+
+
+def test_progress_tells_each_step_by_its_own_name(here):
+    seen: list[str] = []
+    sq.plan("scenario.yaml", progress=lambda what, *_: seen.append(what))
+    steps = [what for what, _ in itertools.groupby(seen)]
+    last = [
+        "solving and trying out plans",
+        "building the stages",
+        "running the stages",
+        "comparing the stages with the whole model",
+        "timing the stages",
+    ]
+    assert steps[-len(last) :] == last
 
 
 def test_an_interrupt_of_the_users_metric_is_an_interrupt(here, tmp_path):
