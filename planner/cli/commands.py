@@ -198,7 +198,8 @@ def run(
         Path,
         Parameter(
             name="--output",
-            help=".npz to write: an array per output over all samples; of pictures, `files` names each.",
+            help=".npz to write: an array per output over all samples; of pictures, `files` names each. Or "
+            ".csv: the class of each sample, its name and score.",
         ),
     ],
     stage: Annotated[
@@ -219,7 +220,8 @@ def run(
     refuse_several(folder)
     INTERRUPT.arm()
     written = run_folder(folder, input_file, output_file, stage, plan)
-    print_text(shown(f"{counted(len(written), 'array')} written to {output_file}: {', '.join(written)}"))
+    what = "classes" if output_file.suffix.lower() == ".csv" else counted(len(written), "array")
+    print_text(shown(f"{what} written to {output_file}: {', '.join(written)}"))
     return OK
 
 

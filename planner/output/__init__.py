@@ -1,5 +1,6 @@
 """Folders that are written and read whole: plans, comparisons, stages; running an exported plan.
 
+answers_csv: answers that name a class as a table
 atomic_folder: a folder that is written whole or not at all
 comparison_folder: the folder of a comparison: its record, rows, pages, and the models of a plan set
 file_hash: SHA-256 of a file

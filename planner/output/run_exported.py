@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import DataError, OutputError
+from planner.output.answers_csv import answers_csv, check_names_classes
 from planner.output.plan_folder import named_stage, read_manifest, read_stage
 from planner.output.run_input import RunInput, given_run_input, read_run_input
-from planner.plan.manifest import MANIFEST, PlanStages, Port, StageEntry
+from planner.plan.manifest import MANIFEST, Manifest, PlanStages, Port, StageEntry
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array
 from profiling.records.json_files import writing_aside
@@ -17,12 +18,15 @@ from profiling.records.npz_files import write_npz
 from profiling.runtime.open_session import Runtime
 
 FILES, SAMPLES = "files", "samples"
+_TABLE = ".csv"
 
 
 def run_folder(
     folder: Path, source: Path, target: Path, stage: int | str | None, plan: int | None = None
 ) -> tuple[str, ...]:
     """Run all stages of a plan folder, or one, and write their outputs; return the names that are written.
+
+    A target whose name ends in .csv gets a table of the classes that answers name.
 
     Raises
     ------
@@ -31,6 +35,8 @@ def run_folder(
     DataError
         As `run_stages`.
     """
+    if target.suffix.lower() == _TABLE:
+        return _run_to_table(folder, source, target, stage, plan)
     check_archive_name(target)
     stages = exported_stages(folder, stage, plan)
     check_target(target)
@@ -38,6 +44,25 @@ def run_folder(
     arrays = run_stages(stages, source)
     write_arrays(target, arrays)
     return tuple(arrays)
+
+
+def _run_to_table(
+    folder: Path, source: Path, target: Path, stage: int | str | None, plan: int | None
+) -> tuple[str, ...]:
+    """Run all stages and write the class that each answer names."""
+    option = f"--output {target}"
+    if stage is not None:
+        raise OutputError(f"{option}: a .csv holds the model's classes: leave --stage out, or write .npz")
+    stages = exported_stages(folder, plan=plan)
+    check_names_classes(stages.outputs, option)
+    check_target(target)
+    refuse_same_file(target, source)
+    arrays = run_stages(stages, source)
+    name = stages.outputs[0].name
+    files = [array for key, array in arrays.items() if key not in _names(stages.outputs)]
+    beside = {"file": files[0].tolist()} if files else {"sample": range(len(arrays[name]))}
+    _write_text(target, answers_csv(arrays[name], stages.classes, beside))
+    return (name,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +73,8 @@ class ExportedStages:
     ----------
     outer
         Names of the model's inputs.
+    classes
+        Names of the model's classes; empty where the plan does not know them.
     """
 
     folder: Path
@@ -55,6 +82,7 @@ class ExportedStages:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     outer: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
 
 def exported_stages(folder: Path, stage: int | str | None = None, plan: int | None = None) -> ExportedStages:
@@ -71,10 +99,14 @@ def exported_stages(folder: Path, stage: int | str | None = None, plan: int | No
         If the folder is no plan, or lacks the stage.
     """
     whole, stage_entry = _plan_stages(folder, stage, plan)
-    outer = tuple(port.name for port in whole.inputs)
+    outer, classes = _names(whole.inputs), whole.classes if isinstance(whole, Manifest) else ()
     if stage_entry is None:
-        return ExportedStages(folder, whole.stages, whole.inputs, whole.outputs, outer)
-    return ExportedStages(folder, (stage_entry,), stage_entry.inputs, stage_entry.outputs, outer)
+        return ExportedStages(folder, whole.stages, whole.inputs, whole.outputs, outer, classes)
+    return ExportedStages(folder, (stage_entry,), stage_entry.inputs, stage_entry.outputs, outer, classes)
+
+
+def _names(ports: Sequence[Port]) -> tuple[str, ...]:
+    return tuple(port.name for port in ports)
 
 
 def _plan_stages(
@@ -196,6 +228,7 @@ def check_archive_name(path: Path | None) -> None:
     if path is not None and path.suffix.lower() not in {"", ".npz"}:
         raise OutputError(
             f"--output {path}: answers are arrays and written as .npz; write {path.with_suffix('.npz')}"
+            + ", or with plan run classes as .csv" * (path.suffix.lower() != _TABLE)
         )
 
 
@@ -222,5 +255,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     try:
         with writing_aside(path) as aside, aside.open("wb") as file:
             write_npz(file, arrays)
+    except OSError as exc:
+        raise OutputError(f"--output {path}: {exc.strerror}") from exc
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a table, whole or not at all."""
+    try:
+        with writing_aside(path) as aside:
+            aside.write_text(text, encoding="utf-8", newline="")
     except OSError as exc:
         raise OutputError(f"--output {path}: {exc.strerror}") from exc

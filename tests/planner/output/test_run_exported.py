@@ -57,11 +57,16 @@ def test_a_device_names_its_stage(folder, source, tmp_path):
         run_folder(folder, source, tmp_path / "y.npz", "nobody")
 
 
-@pytest.mark.parametrize("name", ["answers.csv", "answers.json"])
-def test_answers_are_not_written_under_a_name_of_another_format(folder, source, tmp_path, name):
+def test_answers_are_not_written_under_a_name_of_another_format(folder, source, tmp_path):
     with pytest.raises(OutputError, match=r"written as \.npz; write .*answers\.npz"):
-        run_folder(folder, source, tmp_path / name, None)
-    assert not (tmp_path / name).exists()
+        run_folder(folder, source, tmp_path / "answers.json", None)
+    assert not (tmp_path / "answers.json").exists()
+
+
+def test_a_table_is_of_the_whole_models_classes(folder, source, tmp_path):
+    with pytest.raises(OutputError, match="a .csv holds the model's classes: leave --stage out"):
+        run_folder(folder, source, tmp_path / "answers.csv", 0)
+    assert not (tmp_path / "answers.csv").exists()
 
 
 @pytest.mark.parametrize(
