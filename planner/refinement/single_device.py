@@ -1,18 +1,23 @@
 """What all units on one device would cost, to compare a plan with."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from math import inf
 
+from planner.errors import SolverError
 from planner.plan.plan_record import SingleDevice
 from planner.problem.cost_evaluation import Cost, broken_limits, evaluate
-from planner.problem.placement_problem import PlacementProblem
+from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.problem.uniform_choices import one_device_choices
+from planner.solver.best_wires import best_wires
+from planner.solver.solver_options import SolverOptions
 from profiling.precision import Precision
 
 
 def single_device_rows(problem: PlacementProblem) -> tuple[SingleDevice, ...]:
-    """Return a row for each device that can run everything, in the precision that is best there.
+    """Return a row for each device that can run everything, in the precision and the wires that are best.
 
     One that keeps all limits comes before any that does not; then the lower objective counts.
     """
@@ -25,7 +30,7 @@ def single_device_rows(problem: PlacementProblem) -> tuple[SingleDevice, ...]:
 
 def _rows(problem: PlacementProblem) -> Iterator[SingleDevice]:
     for device, precision, choice in one_device_choices(problem):
-        cost = evaluate(problem, choice)
+        cost = evaluate(problem, _encoded(problem, choice))
         if cost.order is not None and not cost.violations and cost.objective < inf:
             yield SingleDevice(
                 device=problem.devices[device].name,
@@ -34,6 +39,15 @@ def _rows(problem: PlacementProblem) -> Iterator[SingleDevice]:
                 latency_s=cost.latency_s,
                 broken=tuple(dict.fromkeys(_broken(problem, cost))),
             )
+
+
+def _encoded(problem: PlacementProblem, choice: Choice) -> Choice:
+    """Return a choice with its best wires, of those that break limits where none keeps them."""
+    for limits in (problem.limits, ()):
+        with suppress(SolverError):
+            if best := best_wires(replace(problem, limits=limits), choice, SolverOptions()):
+                return best
+    return choice
 
 
 def _rank(row: SingleDevice) -> tuple[bool, float]:

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from small_problems import small_problem
+from small_problems import one_unit_away, small_problem
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
@@ -75,3 +75,15 @@ def test_a_precision_that_keeps_the_budgets_comes_before_a_quicker_one_that_does
     for row in single_device_rows(problem):
         if not row.broken:
             assert row.precision == "fp32"
+
+
+def test_a_device_that_a_tensor_crosses_to_may_encode_it():
+    rows = {row.device: row for row in single_device_rows(one_unit_away(half_s=0.1))}
+    assert rows["d1"].latency_s == pytest.approx(0.3)
+
+
+def test_wires_that_no_limit_allows_are_told_as_breaking_it():
+    problem = replace(one_unit_away(half_s=0.1), limits=(Limit(Quantity(CostMetric.LATENCY), 0.05),))
+    rows = {row.device: row for row in single_device_rows(problem)}
+    assert rows["d1"].broken == ("latency",)
+    assert rows["d1"].latency_s == pytest.approx(0.3)
