@@ -32,12 +32,14 @@ def _rows(problem: PlacementProblem) -> Iterator[SingleDevice]:
     for device, precision, choice in one_device_choices(problem):
         cost = evaluate(problem, _encoded(problem, choice))
         if cost.order is not None and not cost.violations and cost.objective < inf:
+            exceeded = dict(_exceeded(problem, cost))
             yield SingleDevice(
                 device=problem.devices[device].name,
                 precision=Precision(precision),
                 objective=cost.objective,
                 latency_s=cost.latency_s,
-                broken=tuple(dict.fromkeys(_broken(problem, cost))),
+                broken=tuple(exceeded),
+                exceeded_by={name: by for name, by in exceeded.items() if by is not None},
             )
 
 
@@ -54,10 +56,13 @@ def _rank(row: SingleDevice) -> tuple[bool, float]:
     return bool(row.broken), row.objective
 
 
-def _broken(problem: PlacementProblem, cost: Cost) -> Iterator[str]:
-    """Yield the limits that a cost exceeds, by name."""
+def _exceeded(problem: PlacementProblem, cost: Cost) -> Iterator[tuple[str, float | None]]:
+    """Yield the name of each limit that a cost exceeds, and by which fraction of it."""
     for limit in broken_limits(problem, cost):
-        yield _name(problem, limit.quantity)
+        ratio = cost.value(limit.quantity) / limit.at_most if limit.at_most else inf
+        if limit.quantity.metric is CostMetric.NOISE:
+            ratio **= 0.5  # of a power
+        yield _name(problem, limit.quantity), ratio - 1 if ratio < inf else None
 
 
 def _name(problem: PlacementProblem, quantity: Quantity) -> str:

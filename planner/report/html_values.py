@@ -16,7 +16,7 @@ _STYLES: Mapping[str, Callable[[Any], str]] = {
     "rate": lambda value: f"{value:.4g} /s",
     "ratio": lambda value: f"{value:.3f}",
     "noise": lambda value: f"{value:.4f}",
-    "scientific": lambda value: f"{value:.2e}",
+    "scientific": lambda value: f"{value:.2e}" if value else "0",
     "percent": lambda value: f"{value:.2%}",
     "size": lambda value: size_text(round(value)),
     "significant4": lambda value: f"{value:.4g}",
