@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from planner.formatting import MICRO, MILLI, size_text
+from planner.formatting import MICRO, MILLI, size_text, three_digits
 
 _STYLES: Mapping[str, Callable[[Any], str]] = {
     "ms": lambda value: _time(value),
@@ -20,6 +20,7 @@ _STYLES: Mapping[str, Callable[[Any], str]] = {
     "percent": lambda value: f"{value:.2%}",
     "size": lambda value: size_text(round(value)),
     "significant4": lambda value: f"{value:.4g}",
+    "digits3": three_digits,
     "count": str,
     "text": str,
 }
