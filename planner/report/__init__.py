@@ -18,7 +18,7 @@ models_html: the report of several models
 plan_axes: a plan's graph on axes that a caller gives
 plan_html: the page of a plan
 plan_trace: one request of a plan as a trace
-single_device_text: a plan beside everything on one device, in words
+single_device_text: a plan beside everything on one device, in words, and why a plan is on one
 tables: tables for the terminal
 trace_events: the file of a trace
 """

@@ -108,7 +108,7 @@ def comparison_page(
                 else []
             ),
             *((name, "n") for name in BASELINE_GROUPS),
-            ("the best of these", ""),
+            ("the best of these", "long"),
         ],
         rows=[
             [*_point_cells(comparison, n, row, budgets, formatted), *_group_cells(comparison, n, formatted)]

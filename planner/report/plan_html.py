@@ -1,7 +1,8 @@
 """The report of one plan: a page that needs nothing but itself."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import PurePath
 
@@ -13,17 +14,17 @@ from planner.plan.plan_record import Measured, Plan, Predicted
 from planner.report.budget_rows import HEAD, budget_rows
 from planner.report.device_diagram import device_diagram, format_change_text
 from planner.report.feasible_text import why_feasible
-from planner.report.figure_style import inline_svg
+from planner.report.figure_style import LINKS, colours_of
 from planner.report.figures import draw_request
 from planner.report.graph_drawing import Drawing, PlacedGraph, graph_drawing
 from planner.report.graph_figure import draw_graph
 from planner.report.graph_svg import graph_figure
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
-from planner.report.single_device_text import against_single_device
+from planner.report.single_device_text import against_single_device, why_uncut_text
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
-from planner.verification.budget_margins import share_interval
+from planner.verification.budget_margins import larger_error_text, share_interval
 from planner.verification.cost_doubt import cost_doubt_text, difference_text
 from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.graph.unit_graph import ModelGraph
@@ -38,18 +39,23 @@ _FILES = (
     "trace.json",
     "model_explorer/",
 )
+_HEAVIEST = 10  # units that are listed by their time
 _NOTHING = 5e-5  # a gap that would be shown as 0.00 %
 _JUDGED = {"accuracy": "percent", "metric": "significant4"}  # of answers, and how they are rounded
 
 
-def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> str:
-    """Return the report of a verified plan as HTML.
+@dataclass(frozen=True, slots=True)
+class RequestPart:
+    """What a device computes of a request, or what is on links: its time, and its percentage of all."""
 
-    Parameters
-    ----------
-    figures
-        From `plan_figures`.
-    """
+    name: str
+    time: Markup
+    percent: str
+    colour: str
+
+
+def plan_page(plan: Plan, graph: ModelGraph) -> str:
+    """Return the report of a verified plan as HTML."""
     formatted = FormattedValues(plan)
     scenario = parse_scenario(bytes(plan.scenario))
     name = PurePath(scenario.model).name
@@ -86,7 +92,8 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         single_device=list(_single_device_rows(plan, formatted)),
         stages=list(_stage_rows(plan, scenario, formatted)),
         cuts=list(_cut_rows(plan, formatted)),
-        request=Markup(inline_svg(figures["request"], "request", "One request as a bar")),
+        uncut=why_uncut_text(plan, scenario, graph),
+        request=list(_request_parts(plan, scenario, formatted)),
         budget_head=HEAD,
         budgets=list(budget_rows(scenario, plan, formatted)),
         proof=list(_proof_rows(plan, formatted)),
@@ -113,6 +120,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             )
             for n, (a, unit) in enumerate(zip(plan.assignments, graph.units, strict=True))
         ],
+        heaviest=list(_heaviest_rows(plan, graph, formatted)),
         footer=f"splitquant {version('splitquant')}; model {plan.model_sha256[:12]}; "
         + ", ".join(f"{device} quantizes as {label}" for device, label in plan.quantization.items()),
     )
@@ -152,7 +160,7 @@ def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:
 def _doubt_lines(plan: Plan) -> Iterator[str]:
     """Yield why seconds or errors may not be what they seem."""
     doubt = cost_doubt_text(plan.cost_doubt) if plan.cost_doubt is not None else ""
-    for text in (doubt, samples_note_text(plan.measured)):
+    for text in (doubt, samples_note_text(plan.measured), larger_error_text(plan)):
         if text:
             yield text[0].upper() + text[1:]
 
@@ -303,6 +311,34 @@ def _memory_cells(predicted: Predicted | None, device: str, formatted: Formatted
     else:
         counted, weights = predicted.weight_bytes[device], plain
     return weights, size_text(predicted.memory_bytes[device] - counted), memory
+
+
+def _request_parts(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> Iterator[RequestPart]:
+    """Yield what a request spends its time on, as far as it takes any."""
+    if plan.predicted is None:
+        return
+    colours = colours_of(_devices(scenario))
+    parts: list[tuple[str, float, tuple[str, ...]]] = [
+        (name, seconds, ("predicted", "compute_s", name))
+        for name, seconds in plan.predicted.compute_s.items()
+    ]
+    parts.append(("on links", plan.predicted.transfer_s, ("predicted", "transfer_s")))
+    whole = sum(seconds for _, seconds, _ in parts)
+    for name, seconds, path in parts:
+        if seconds:
+            share = f"{100 * seconds / whole:.1f}"
+            yield RequestPart(name, formatted("ms", *path), share, colours.get(name, LINKS))
+
+
+def _heaviest_rows(plan: Plan, graph: ModelGraph, formatted: FormattedValues) -> Iterator[Cells]:
+    """Yield the units that take longest, each with its share of what all units take."""
+    whole = sum(a.compute_s for a in plan.assignments)
+    order = sorted(range(len(plan.assignments)), key=lambda n: -plan.assignments[n].compute_s)
+    for n in order[:_HEAVIEST] if whole else ():
+        a = plan.assignments[n]
+        operators = " ".join(graph.units[n].op_types)
+        takes = formatted("ms", "assignments", n, "compute_s")
+        yield n, a.unit, operators, a.device, a.precision.value, takes, f"{a.compute_s / whole:.1%}"
 
 
 def _cut_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:

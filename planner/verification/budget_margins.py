@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from planner.plan.plan_record import Metrics
+from planner.plan.plan_record import Metrics, Plan
 from planner.scenario.budget_schema import BudgetSpec
 from planner.verification.error_budgets import as_measured
 
 _ERRORS = 1.96  # standard errors around a value that hold 95 % of others
+_MUCH = 1.25  # times the predicted error
 _NONE_SEEN = 3.0  # of n samples none: with 95 % confidence the share is below 3 / n
 
 
@@ -74,3 +75,18 @@ def share_interval(share: float, samples: int) -> tuple[float, float]:
     middle = (share + z2 / (2 * samples)) / (1 + z2 / samples)
     half = _ERRORS / (1 + z2 / samples) * (share * (1 - share) / samples + z2 / (4 * samples**2)) ** 0.5
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def larger_error_text(plan: Plan) -> str:
+    """Return in one sentence that the error is larger than predicted, by more than by chance; else ""."""
+    if plan.predicted is None or plan.measured is None or not plan.predicted.noise_relative_rms:
+        return ""
+    predicted, measured = plan.predicted.noise_relative_rms, plan.measured.noise_relative_rms
+    surely = measured - _ERRORS * plan.measured.noise_standard_error
+    if measured <= _MUCH * predicted or surely <= predicted:
+        return ""
+    return (
+        f"the relative RMS error is {measured / predicted:.2g} times the predicted one: prediction adds up "
+        "what single tensors and units showed on calibration samples. Budgets are judged by what was "
+        "measured; more calibration samples may bring the two together"
+    )

@@ -15,7 +15,7 @@ from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.feasible_text import why_feasible
 from planner.report.tables.table_style import line, new_table
 from planner.scenario.loader import parse_scenario
-from planner.verification.budget_margins import error_margins
+from planner.verification.budget_margins import error_margins, larger_error_text
 from planner.verification.cost_doubt import cost_doubt_text
 from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.precision import Precision
@@ -209,6 +209,8 @@ def _budget_lines(plan: Plan) -> Iterator[str]:
                     f"{size_text(weights)} for weights and {size_text(memory - weights)} for inputs and "
                     "outputs of the largest unit"
                 )
+    if larger := larger_error_text(plan):
+        yield larger
     if plan.measured is not None:
         for margin in error_margins(budget, plan.measured):
             if margin.budget in _OF_ANSWERS and margin.interval is not None:

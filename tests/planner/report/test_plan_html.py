@@ -5,11 +5,10 @@ import re
 import msgspec
 import pytest
 from made_records import CUT, MEASURED, PREDICTED, SCENARIO, made_plan
-from matplotlib.figure import Figure
 
 from planner.formatting import size_text
 from planner.plan.plan_record import CostDoubt
-from planner.report.plan_html import plan_figures, plan_page
+from planner.report.plan_html import plan_page
 
 BUDGETS = {
     "noise_relative_rms": 0.05,
@@ -29,14 +28,11 @@ BUDGETS = {
 PREDICTED_TOO = msgspec.structs.replace(PREDICTED, traffic_bytes={"camera-server": 200_704})
 
 
-FIGURES = {"request": Figure(), "graph": Figure()}
-
-
 def page_of(residual, budget=None, **changes) -> str:
     names = tuple(unit.name for unit in residual.graph.units)
     scenario = SCENARIO | {"metric": "x:y", "budget": BUDGETS if budget is None else budget}
     plan = made_plan(names, scenario, **{"predicted": PREDICTED_TOO, **changes})
-    return plan_page(plan, residual.graph, plan_figures(plan, residual.graph))
+    return plan_page(plan, residual.graph)
 
 
 def rows_of(page: str, caption: str) -> list[list[str]]:
@@ -116,7 +112,7 @@ def test_stages_count_the_units_of_their_device(residual):
     ]
     plain = msgspec.structs.replace(PREDICTED_TOO, compressed_bytes={})
     names = tuple(unit.name for unit in residual.graph.units)
-    page = plan_page(made_plan(names, predicted=plain), residual.graph, FIGURES)
+    page = plan_page(made_plan(names, predicted=plain), residual.graph)
     camera, _ = rows_of(page, "Stages")[1:]
     assert camera[4:] == ["625.0 KiB", "851.6 KiB", "1.44 MiB"]
 
@@ -127,8 +123,27 @@ def test_a_device_without_units_says_what_it_does_to_which_tensors(residual):
     predicted = msgspec.structs.replace(PREDICTED_TOO, compute_s=seconds)
     names = tuple(unit.name for unit in residual.graph.units)
     plan = made_plan(names, predicted=predicted, cuts=(sent, CUT))
-    page = plan_page(plan, residual.graph, FIGURES)
+    page = plan_page(plan, residual.graph)
     assert rows_of(page, "Stages")[1][:4] == ["phone", "0", "changes the format of picture", "500.0 µs"]
+
+
+def test_a_request_is_a_bar_of_what_computes_and_moves(residual):
+    page = page_of(residual)
+    widths = [float(width) for width in re.findall(r'<i style="width: ([\d.]+)%', page)]
+    whole = sum(PREDICTED.compute_s.values()) + PREDICTED.transfer_s
+    parts = [*PREDICTED.compute_s.values(), PREDICTED.transfer_s]
+    assert widths == [pytest.approx(100 * part / whole, abs=0.051) for part in parts]
+    text = html.unescape(re.sub(r"<[^>]*>", "", page))
+    for told in ("camera: 9.19 ms, 4.3%", "server: 3.16 ms, 1.5%", "on links: 201.10 ms, 94.2%"):
+        assert told in text
+    idle = msgspec.structs.replace(PREDICTED_TOO, transfer_s=0.0)
+    assert "on links: " not in re.sub(r"<[^>]*>", "", page_of(residual, predicted=idle))
+
+
+def test_the_units_that_take_longest_stand_first_with_their_share(residual):
+    rows = rows_of(page_of(residual), "take longest")[1:]
+    assert [row[0] for row in rows] == ["4", "3", "2", "1", "0"]
+    assert [row[6] for row in rows] == [f"{(1.1 + 0.1 * n) / 6.5:.1%}" for n in (4, 3, 2, 1, 0)]
 
 
 def test_what_the_script_knows_of_the_units_is_the_plan(residual):

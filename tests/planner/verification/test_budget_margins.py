@@ -5,10 +5,10 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 import pytest
-from made_records import MEASURED
+from made_records import MEASURED, PREDICTED, made_plan
 
 from planner.scenario.budget_schema import BudgetSpec
-from planner.verification.budget_margins import error_margins, share_interval
+from planner.verification.budget_margins import error_margins, larger_error_text, share_interval
 from planner.verification.error_budgets import as_measured
 
 BUDGET = BudgetSpec(
@@ -64,3 +64,17 @@ def test_what_the_samples_say_nothing_of_has_no_interval():
     known = msgspec.structs.replace(MEASURED, metric_drop_standard_error=0.01)
     low, high = {one.budget: one.interval for one in error_margins(BUDGET, known)}["metric_drop"]
     assert (low, high) == (pytest.approx(0.0111 - 0.0196), pytest.approx(0.0111 + 0.0196))
+
+
+@pytest.mark.parametrize(
+    ("predicted", "error", "told"),
+    [(0.0434, 0.0012, ""), (0.02, 0.0012, "2.3 times"), (0.02, 0.02, ""), (0.0, 0.0, "")],
+)
+def test_an_error_larger_than_predicted_is_told_if_samples_show_it(predicted, error, told):
+    plan = made_plan(
+        predicted=msgspec.structs.replace(PREDICTED, noise_relative_rms=predicted),
+        measured=msgspec.structs.replace(MEASURED, noise_standard_error=error),
+    )
+    text = larger_error_text(plan)
+    assert told in text
+    assert bool(text) == bool(told)
