@@ -27,7 +27,8 @@ _OF_ANSWERS = ("accuracy_drop", "metric_drop", "top1_agreement")
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
     cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
-    sizes = [line(text) for text in (*_compressed_lines(plan, manifest), *_budget_lines(plan))]
+    texts = [*_compressed_lines(plan, manifest), *_budget_lines(plan)]
+    sizes: list[RenderableType] = [*map(line, texts), *([""] if texts and plan.single_device else [])]
     doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
     doubts += [note] if (note := samples_note_text(plan.measured)) else []
     doubts += map(too_few_text, plan.too_few_samples)

@@ -14,7 +14,7 @@ from rich.text import Text
 from profiling.printable_text import shown
 
 # A number stays with its unit; of anything else, a word ends at a space.
-_WORD = re.compile(r"\s*(?:\S*\d (?:[KMG]iB|B|[mµ]?s|m?J|Mbit/s)(?!\w)\S*|\S+)\s*")
+_WORD = re.compile(r"\s*(?:\S*\d (?:[KMG]iB|B|[mµ]?s|m?J|Mbit/s|%)(?!\w)\S*|\S+)\s*")
 _PIECE = re.compile(r"[^/_.;]*[/_.;]+|[^/_.;]+")  # of a name, up to what separates it from the next one
 
 

@@ -49,8 +49,13 @@ def test_a_name_that_does_not_fit_breaks_between_its_parts():
 
 
 def test_a_number_stays_with_its_unit():
-    text = printed(Group(line("peak memory (208 MiB); it took 12.5 ms")), width=17)
-    assert [one.rstrip() for one in text.splitlines()] == ["peak memory", "(208 MiB); it", "took 12.5 ms"]
+    text = printed(Group(line("peak memory (208 MiB); it took 12.5 ms, 95 %")), width=17)
+    assert [one.rstrip() for one in text.splitlines()] == [
+        "peak memory",
+        "(208 MiB); it",
+        "took 12.5 ms,",
+        "95 %",
+    ]
 
 
 @given(st.text("ab/_. 1é世", max_size=60), st.integers(4, 30))
