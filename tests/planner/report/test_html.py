@@ -506,3 +506,9 @@ def test_a_figure_is_the_same_each_time():
     figure = Figure()
     figure.add_subplot().plot(np.arange(3))
     assert inline_svg(figure, "a", "x") == inline_svg(figure, "a", "x")
+
+
+def test_texts_of_a_figure_keep_their_digits():
+    figure = Figure()
+    figure.add_subplot().text(0.12345, 0.5, "0.00723 Mbit/s")
+    assert "0.00723 Mbit/s" in inline_svg(figure, "a", "x")
