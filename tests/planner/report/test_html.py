@@ -383,7 +383,9 @@ def test_a_label_lies_in_its_box_and_boxes_of_a_drawing_lie_apart(page, tmp_path
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_drawings_window_ends_between_its_boxes(page, tmp_path, width):
     script = """(() => {
-    document.querySelectorAll('details').forEach((one) => { one.open = true; });
+    const closed = [...document.querySelectorAll('details')];
+    closed.forEach((one) => { one.open = true; });
+    closed.forEach((one) => { one.dispatchEvent(new Event('toggle')); });
     const cut = [];
     for (const pan of document.querySelectorAll('.pan')) {
       const end = pan.getBoundingClientRect().top + pan.clientTop + pan.clientHeight;
