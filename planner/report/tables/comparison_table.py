@@ -56,7 +56,11 @@ def _row_parts(comparison: Comparison) -> Iterator[RenderableType]:
     for row in comparison.rows:
         if row.reason:
             yield line(f"at {_point_text(comparison, row)}: {row.reason}")
-    if any(None in row.baselines.values() for row in comparison.rows):
+    if any(
+        row.objective is not None and _best_of(row, words) is None
+        for row in comparison.rows
+        for words in BASELINE_GROUPS.values()
+    ):
         yield line("none: planning that way finds no plan within the budgets")
     for text in worth_lines(comparison):
         yield line(f"the joint plan: {text}")
