@@ -29,6 +29,7 @@ _STEPS = (1.0, 2.0, 5.0)  # of a decade, where an axis has few of them
 _FEW_DECADES = 3.0
 _JOINT = "#0072b2"
 _WIDE, _HIGH = 7.2, 4.0
+_IN_NOTEBOOK = 5.8  # inches high, the legend included
 _WITH_LEGEND = 4.3  # inches high, and for each row of the legend
 _LEGEND_ROW = 0.2
 _LONG_LABEL = 30  # characters of which two stand beside each other in a legend
@@ -51,7 +52,7 @@ def new_latency_axes() -> Axes:
     """Return the axes of a new figure of pyplot, which notebooks show."""
     from matplotlib import pyplot as plt
 
-    return plt.subplots(figsize=(_WIDE, _HIGH), layout="constrained")[1]
+    return plt.subplots(figsize=(_WIDE, _IN_NOTEBOOK), layout="constrained")[1]
 
 
 def draw_latency_on(axes: Axes, comparison: Comparison) -> None:
@@ -76,9 +77,9 @@ def draw_latency_on(axes: Axes, comparison: Comparison) -> None:
         _scale(axis)
     axes.set_xlabel(f"bandwidth of {', '.join(comparison.links)}, {comparison.unit}")
     axes.set_ylabel("latency of one request, ms")
-    # Below the axes, where it covers no line.
+    # Below the axes and their label, where it covers no line; the distance is in lines of text.
     columns = _legend_columns(axes.get_legend_handles_labels()[1])
-    axes.legend(ncols=columns, loc="upper left", bbox_to_anchor=(0, -0.16))
+    axes.legend(ncols=columns, loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=4.5, frameon=False)
 
 
 def _legend_columns(labels: Sequence[str]) -> int:
