@@ -21,7 +21,7 @@ from planner.report.graph_figure import draw_graph
 from planner.report.graph_svg import graph_figure
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
-from planner.report.single_device_text import against_single_device, why_uncut_text
+from planner.report.single_device_text import against_single_device, why_unsplit_text
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.budget_margins import larger_error_text, share_interval
@@ -92,7 +92,7 @@ def plan_page(plan: Plan, graph: ModelGraph) -> str:
         single_device=list(_single_device_rows(plan, formatted)),
         stages=list(_stage_rows(plan, scenario, formatted)),
         cuts=list(_cut_rows(plan, formatted)),
-        uncut=why_uncut_text(plan, scenario, graph),
+        unsplit=why_unsplit_text(plan, scenario, graph),
         request=list(_request_parts(plan, scenario, formatted)),
         budget_head=HEAD,
         budgets=list(budget_rows(scenario, plan, formatted)),

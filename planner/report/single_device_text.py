@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from planner.formatting import short_name, size_text, time_text
 from planner.plan.plan_record import Plan, SingleDevice
-from planner.scenario.schema import Scenario
+from planner.scenario.schema import PlacementSpec, Scenario
 from planner.solver.result import SolveStatus
 from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision
@@ -76,14 +76,23 @@ class _PossibleCut:
     memory_bytes: int
 
 
-def why_uncut_text(plan: Plan, scenario: Scenario, graph: ModelGraph) -> str:
-    """Return in one sentence what speaks against any cut where all units are on one of several devices.
+def why_unsplit_text(plan: Plan, scenario: Scenario, graph: ModelGraph) -> str:
+    """Return in one sentence what speaks against a split where all units are on one of several devices.
 
     Sizes are the least that the scenario's precisions and wires allow. "" for other plans, and where the
     source has no link.
     """
     devices = {assignment.device for assignment in plan.assignments}
     if len(devices) != 1 or len(scenario.devices) == 1 or plan.objective.name != "latency":
+        return ""
+    budget = scenario.budget
+    # What these rule out is no matter of sizes.
+    if (
+        scenario.placement != PlacementSpec()
+        or budget.energy_j
+        or budget.traffic_kib
+        or budget.total_energy_j
+    ):
         return ""
     (device,) = devices
     cuts = list(_possible_cuts(scenario, graph))
@@ -93,17 +102,17 @@ def why_uncut_text(plan: Plan, scenario: Scenario, graph: ModelGraph) -> str:
     within = [cut for cut in cuts if limit_mib is None or cut.memory_bytes <= limit_mib * 2**20]
     sent = sum(cut.size_bytes for cut in plan.cuts if cut.source == scenario.source)
     if not within:
-        return f"no cut: not even the first unit fits into the memory of {scenario.source}" if cuts else ""
+        return f"not split: not even the first unit fits into the memory of {scenario.source}" if cuts else ""
     least = min(within, key=lambda cut: cut.size_bytes)
     memory = f" within the memory of {scenario.source}" if limit_mib is not None else ""
     size = size_text(least.size_bytes)
     if least.size_bytes >= sent:
         return (
-            f"no cut: in running order, each one{memory} sends at least {size}, and what {scenario.source} "
+            f"not split: in running order, a split{memory} sends at least {size}, and what {scenario.source} "
             f"sends now is {size_text(sent)}"
         )
     return (
-        f"no cut: in running order, the least that one{memory} sends is {size} behind "
+        f"not split: in running order, the least that a split{memory} sends is {size} behind "
         f"{short_name(least.unit)} instead of {size_text(sent)}; the units up to there take "
         f"{scenario.source} longer than that saves"
     )
@@ -124,7 +133,7 @@ def _kept_at_source_text(plan: Plan, scenario: Scenario, graph: ModelGraph, cuts
     here = seconds > plan.predicted.latency_s
     compared = "longer than the whole request here" if here else "more than other devices save"
     return (
-        f"no cut: the least that {scenario.source} could send is {size_text(least)}, which takes "
+        f"not split: the least that {scenario.source} could send is {size_text(least)}, which takes "
         f"{time_text(seconds)} on a link, {compared}"
     )
 
