@@ -43,6 +43,7 @@ def test_ways_of_one_precision_cross_in_the_wires_that_enumeration_finds_best(pr
             assert one.objective == pytest.approx(min(least.values()), rel=1e-5, abs=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
 @given(problems(max_units=3, max_devices=3))
 def test_no_wires_cost_less_than_the_cheapest_crossings(problem):
     cheapest = with_cheapest_crossings(problem)

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Group
@@ -58,6 +58,7 @@ def test_a_number_stays_with_its_unit():
     ]
 
 
+@settings(deadline=None)
 @given(st.text("ab/_. 1é世", max_size=60), st.integers(4, 30))
 def test_wrapping_loses_nothing_but_spaces_and_no_line_is_too_wide(text, width):
     lines = printed(Group(line(text)), width=width).splitlines()
