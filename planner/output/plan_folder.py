@@ -388,10 +388,9 @@ def _write_report(plan: Plan, built: BuiltModels, folder: Path) -> None:
     from planner.report.figure_style import save_figure
     from planner.report.plan_html import plan_figures, plan_page
 
-    figures = plan_figures(plan, built.graph)
-    (folder / REPORT).write_text(plan_page(plan, built.graph, figures), encoding="utf-8")
+    (folder / REPORT).write_text(plan_page(plan, built.graph), encoding="utf-8")
     (folder / FIGURES).mkdir()
-    for name, figure in figures.items():
+    for name, figure in plan_figures(plan, built.graph).items():
         save_figure(figure, folder / FIGURES, name)
 
 
