@@ -1,0 +1,129 @@
+"""Steps on which a static mode rounds tensors and constants, as the quantizer wrote them into a model."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from profiling.arrays import Array
+from profiling.litert.load import LitertModel
+from profiling.litert.quantize import QuantizedModel
+from profiling.litert.table_access import OPTIONAL, listed
+from profiling.litert.unit_graph import LitertGraph, tensor_quantization
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The numbers that a tensor can hold: scale times an integer less the zero point.
+
+    Parameters
+    ----------
+    integer
+        Name of the integers' type.
+    """
+
+    scale: float
+    zero_point: int
+    integer: str
+
+    def rounded(self, exact: Array) -> Array:
+        """Return float32 values on the grid, of the same shape; what lies beyond its ends is clipped.
+
+        Bit for bit what QUANTIZE and DEQUANTIZE give.
+        """
+        scale, zero_point = np.float32(self.scale), np.float32(self.zero_point)
+        limits = np.iinfo(self.integer)
+        integers = np.clip(np.rint(exact / scale) + zero_point, limits.min, limits.max)
+        return np.asarray((integers - zero_point) * scale, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Grids:
+    """Grids of tensors between units.
+
+    Parameters
+    ----------
+    tensors
+        Tensor of the float model -> the grid on which its unit writes it, or readers make it.
+    requantized
+        Unit -> those of its inputs that it reads on another grid than that.
+    """
+
+    tensors: Mapping[int, Grid]
+    requantized: Mapping[int, Mapping[int, Grid]]
+
+
+def read_grids(graph: LitertGraph, quantized: QuantizedModel) -> Grids:
+    """Return the grids in a model whose units are all in one static mode, or in float."""
+    read: dict[int, dict[int, Grid]] = {}
+    written: dict[int, Grid] = {}
+    for unit in range(len(graph.units)):
+        read[unit] = {
+            before: grid
+            for before, after in _pairs(graph, quantized, unit, "inputs")
+            if not graph.model.is_constant(before) and (grid := _grid(quantized.model, after))
+        }
+        written |= {
+            before: grid
+            for before, after in _pairs(graph, quantized, unit, "outputs")
+            if (grid := _grid(quantized.model, after))
+        }
+    # Integers that a unit writes are what others read; without, the first reader decides.
+    made = {tensor: grid for grids in reversed(read.values()) for tensor, grid in grids.items()}
+    tensors = made | written
+    return Grids(
+        tensors,
+        {
+            unit: other
+            for unit, grids in read.items()
+            if (other := {t: grid for t, grid in grids.items() if grid != tensors[t]})
+        },
+    )
+
+
+def rounded_constants(graph: LitertGraph, quantized: QuantizedModel, unit: int) -> dict[int, Array]:
+    """Return the float constants of a unit in a static mode as its integers stand for them, in float32.
+
+    Returns
+    -------
+    dict
+        Tensor of the float model -> values, of the same shape.
+    """
+    return {
+        before: _dequantized(quantized.model, after)
+        for before, after in _pairs(graph, quantized, unit, "inputs")
+        if graph.model.is_constant(before) and tensor_quantization(quantized.model, after) is not None
+    }
+
+
+def _pairs(graph: LitertGraph, quantized: QuantizedModel, unit: int, field: str) -> Iterator[tuple[int, int]]:
+    """Yield (tensor, what is there for it in the quantized model) of the float ends of a unit's operators."""
+    for number in graph.operators[unit]:
+        source = graph.model.operators[number]
+        there = quantized.model.operators[quantized.matched[number]]
+        ends = zip(listed(getattr(source, field)), listed(getattr(there, field)), strict=True)
+        for before, after in ends:
+            if before != OPTIONAL and graph.model.element_type(int(before)).name == "float32":
+                yield int(before), int(after)
+
+
+def _grid(model: LitertModel, tensor: int) -> Grid | None:
+    found = tensor_quantization(model, tensor)
+    if found is None:
+        return None
+    return Grid(found.scales[0], found.zero_points[0], model.element_type(tensor).name)
+
+
+def _dequantized(model: LitertModel, tensor: int) -> Array:
+    found = tensor_quantization(model, tensor)
+    integers = model.constant(tensor).astype(np.float64)
+    if found is None:
+        return integers.astype(np.float32)
+    shape = [1] * integers.ndim
+    if len(found.scales) > 1:
+        shape[found.axis] = -1
+    scales, zero_points = (
+        np.asarray(values, np.float64).reshape(shape if len(values) > 1 else ())
+        for values in (found.scales, found.zero_points)
+    )
+    return np.asarray((integers - zero_points) * scales, np.float32)
