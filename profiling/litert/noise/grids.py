@@ -31,10 +31,18 @@ class Grid:
 
         Bit for bit what QUANTIZE and DEQUANTIZE give.
         """
-        scale, zero_point = np.float32(self.scale), np.float32(self.zero_point)
+        return self.numbers(self.integers(exact))
+
+    def integers(self, exact: Array) -> Array:
+        """Return the integers, of the same shape, that stand for float32 values: what QUANTIZE gives."""
         limits = np.iinfo(self.integer)
-        integers = np.clip(np.rint(exact / scale) + zero_point, limits.min, limits.max)
-        return np.asarray((integers - zero_point) * scale, dtype=np.float32)
+        steps = np.rint(exact / np.float32(self.scale)) + np.float32(self.zero_point)
+        return np.asarray(np.clip(steps, limits.min, limits.max).astype(self.integer))
+
+    def numbers(self, integers: Array) -> Array:
+        """Return the float32 values, of the same shape, for which integers stand: what DEQUANTIZE gives."""
+        steps = integers.astype(np.float32) - np.float32(self.zero_point)
+        return np.asarray(steps * np.float32(self.scale), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +66,15 @@ def read_grids(graph: LitertGraph, quantized: QuantizedModel) -> Grids:
     read: dict[int, dict[int, Grid]] = {}
     written: dict[int, Grid] = {}
     for unit in range(len(graph.units)):
-        read[unit] = {
-            before: grid
-            for before, after in _pairs(graph, quantized, unit, "inputs")
-            if not graph.model.is_constant(before) and (grid := _grid(quantized.model, after))
-        }
-        written |= {
-            before: grid
-            for before, after in _pairs(graph, quantized, unit, "outputs")
-            if (grid := _grid(quantized.model, after))
-        }
+        read[unit], there = (
+            {
+                before: grid
+                for before, after in matched_ends(graph, quantized, unit, field)
+                if not graph.model.is_constant(before) and (grid := grid_of(quantized.model, after))
+            }
+            for field in ("inputs", "outputs")
+        )
+        written |= there
     # Integers that a unit writes are what others read; without, the first reader decides.
     made = {tensor: grid for grids in reversed(read.values()) for tensor, grid in grids.items()}
     tensors = made | written
@@ -91,23 +98,30 @@ def rounded_constants(graph: LitertGraph, quantized: QuantizedModel, unit: int) 
     """
     return {
         before: _dequantized(quantized.model, after)
-        for before, after in _pairs(graph, quantized, unit, "inputs")
+        for before, after in matched_ends(graph, quantized, unit, "inputs")
         if graph.model.is_constant(before) and tensor_quantization(quantized.model, after) is not None
     }
 
 
-def _pairs(graph: LitertGraph, quantized: QuantizedModel, unit: int, field: str) -> Iterator[tuple[int, int]]:
-    """Yield (tensor, what is there for it in the quantized model) of the float ends of a unit's operators."""
+def matched_ends(
+    graph: LitertGraph, quantized: QuantizedModel, unit: int, field: str
+) -> Iterator[tuple[int, int]]:
+    """Yield (tensor, what is there for it in the quantized model) of what a unit's operators read or write.
+
+    Parameters
+    ----------
+    field
+        `inputs` or `outputs`.
+    """
     for number in graph.operators[unit]:
         source = graph.model.operators[number]
         there = quantized.model.operators[quantized.matched[number]]
         ends = zip(listed(getattr(source, field)), listed(getattr(there, field)), strict=True)
-        for before, after in ends:
-            if before != OPTIONAL and graph.model.element_type(int(before)).name == "float32":
-                yield int(before), int(after)
+        yield from ((int(before), int(after)) for before, after in ends if before != OPTIONAL)
 
 
-def _grid(model: LitertModel, tensor: int) -> Grid | None:
+def grid_of(model: LitertModel, tensor: int) -> Grid | None:
+    """Return the grid that a tensor is on, None if it holds floats."""
     found = tensor_quantization(model, tensor)
     if found is None:
         return None

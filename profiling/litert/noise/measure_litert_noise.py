@@ -1,7 +1,6 @@
 """Quantization noise of a `.tflite` model at the outputs, one tensor and one unit at a time."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from hashlib import sha256
 
 from profiling.arrays import Feeds
@@ -15,7 +14,7 @@ from profiling.litert.noise.mode_parts import ModeParts
 from profiling.litert.noise.suffix_runner import LitertSuffixRunner
 from profiling.litert.unit_graph import LitertGraph
 from profiling.noise.float16_noise import float16_error, float16_power
-from profiling.noise.noise_pair import NO_NOISE, NoisePair, tap_over_output
+from profiling.noise.noise_pair import NoisePair, tap_over_output
 from profiling.progress import Progress, silent
 from profiling.records.profile import NoiseProfile, TensorNoise, UnitNoise
 
@@ -30,9 +29,8 @@ def measure_litert_noise(
 ) -> dict[Mode, NoiseProfile]:
     """Bring one tensor, or one unit, into a mode at a time and run what lies behind it.
 
-    A unit's noise is that of its weights; where a mode rounds activations in each run, of that as well;
-    where it reads tensors on another grid than they were written on, of that too. Noise is taken where it
-    adds up (see `profiling.noise.noise_taps`).
+    A unit's noise is that of its weights and of what else a mode does inside it (see
+    `profiling.litert.noise.mode_parts`). Noise is taken where it adds up (see `profiling.noise.noise_taps`).
 
     Parameters
     ----------
@@ -112,9 +110,7 @@ class _ModeNoise:
     def measure_unit(self, runner: LitertSuffixRunner, unit: Unit) -> None:
         """Measure the last unit."""
         if unit.index in self._parts.units:
-            stage = self._parts.unit(unit.index)
-            as_read = partial(self._parts.as_read, unit.index)
-            self._units[unit.name] = runner.unit_noise(stage, as_read) if stage else NO_NOISE
+            self._units[unit.name] = runner.unit_noise(self._parts.unit(unit.index))
 
     def profile(self, model_sha256: str, samples: int) -> NoiseProfile:
         """Return the noise as it adds up."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from profiling.arrays import Array, Feeds
-from profiling.litert.cut import Stage, cut_out, whole_stage
+from profiling.litert.cut import cut_out, whole_stage
 from profiling.litert.interpreter import StageRunner
 from profiling.litert.noise.tap_tensors import taps_of
 from profiling.litert.unit_graph import LitertGraph
@@ -59,20 +59,15 @@ class LitertSuffixRunner:
         """Return the noise of rounding a tensor that was fed or that the last unit wrote."""
         return self._noise_of({name: rounded(exact)} for exact in self.tensor(name))
 
-    def unit_noise(self, unit: Stage, as_read: Callable[[str, Array], Array]) -> NoisePair:
+    def unit_noise(self, unit: Callable[[Feeds], dict[str, Array]]) -> NoisePair:
         """Return the noise of computing the last unit in another way.
 
         Parameters
         ----------
         unit
-            Reads and writes floats under the names of the float model.
-        as_read
-            (Input, its exact values) to what is read.
+            Exact inputs of one sample to other outputs, by name.
         """
-        runner = StageRunner(unit.content)
-        return self._noise_of(
-            runner({name: as_read(name, exact) for name, exact in read.items()}) for read in self._read
-        )
+        return self._noise_of(map(unit, self._read))
 
     def _noise_of(self, changes: Iterable[dict[str, Array]]) -> NoisePair:
         """Return the noise when the rest of the model runs with changed tensors."""
