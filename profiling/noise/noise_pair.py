@@ -35,6 +35,10 @@ class NoisePair:
         """
         return self.tap or self.output * tap_over_output
 
+    def less(self, other: "NoisePair") -> "NoisePair":
+        """Return what is left beside another source's noise, 0 at least."""
+        return NoisePair(max(0.0, self.tap - other.tap), max(0.0, self.output - other.output))
+
 
 NO_NOISE = NoisePair(0.0, 0.0)
 

@@ -1,6 +1,7 @@
 """Quantization noise of a `.tflite` model at the outputs, one tensor and one unit at a time."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 
 from profiling.arrays import Feeds
@@ -16,7 +17,7 @@ from profiling.litert.unit_graph import LitertGraph
 from profiling.noise.float16_noise import float16_error, float16_power
 from profiling.noise.noise_pair import NoisePair, tap_over_output
 from profiling.progress import Progress, silent
-from profiling.records.profile import NoiseProfile, TensorNoise, UnitNoise
+from profiling.records.profile import NoiseProfile, ReadNoise, TensorNoise, UnitNoise
 
 
 def measure_litert_noise(
@@ -56,6 +57,8 @@ def measure_litert_noise(
     """
     measured = [_ModeNoise(_parts(graph, mode, ranges, possible)) for mode in modes]
     runner = LitertSuffixRunner(graph, samples)
+    reads = Counter(name for unit in graph.units for name in unit.inputs)
+    read_again = {name for name, times in (reads + Counter(graph.outputs)).items() if times > 1}
     total = sum(one.total for one in measured)
 
     def report() -> None:
@@ -67,7 +70,7 @@ def measure_litert_noise(
     for unit in graph.units:
         runner.advance()
         for one in measured:
-            one.measure_unit(runner, unit)
+            one.measure_unit(runner, unit, read_again)
             one.measure_tensors(runner, unit.outputs)
             report()
     content = sha256(whole_stage(graph.model).content).hexdigest()
@@ -87,6 +90,7 @@ class _ModeNoise:
         self._parts = parts
         self._tensors = dict[str, NoisePair]()
         self._units = dict[str, NoisePair]()
+        self._reads = dict[tuple[str, str], NoisePair]()
         self._float16_errors = dict[str, float | None]()
 
     @property
@@ -107,10 +111,26 @@ class _ModeNoise:
                 self._tensors[name] = runner.tensor_noise(name, rounded)
                 self._float16_errors[name] = float16_error(runner.tensor(name), rounded)
 
-    def measure_unit(self, runner: LitertSuffixRunner, unit: Unit) -> None:
-        """Measure the last unit."""
-        if unit.index in self._parts.units:
-            self._units[unit.name] = runner.unit_noise(self._parts.unit(unit.index))
+    def measure_unit(self, runner: LitertSuffixRunner, unit: Unit, read_again: Collection[str]) -> None:
+        """Measure the last unit, and what it reads of tensors that have other readers."""
+        if unit.index not in self._parts.units:
+            return
+        self._units[unit.name] = runner.unit_noise(self._parts.unit(unit.index))
+        for name in unit.inputs:
+            if name in self._parts.grids:
+                self._measure_read(runner, unit, name, has_others=name in read_again)
+
+    def _measure_read(self, runner: LitertSuffixRunner, unit: Unit, name: str, *, has_others: bool) -> None:
+        grid, other = self._parts.grids[name], self._parts.other_grid(unit.index, name)
+        if other is not None:
+            # In the unit's noise a tensor is rounded a second time, of which it is spared the first here.
+            once = runner.read_noise(name, other.rounded)
+            again = runner.read_noise(
+                name, lambda exact: exact + (other.rounded(grid.rounded(exact)) - grid.rounded(exact))
+            )
+            self._reads[name, unit.name] = once.less(again)
+        elif has_others:
+            self._reads[name, unit.name] = runner.read_noise(name, grid.rounded)
 
     def profile(self, model_sha256: str, samples: int) -> NoiseProfile:
         """Return the noise as it adds up."""
@@ -126,4 +146,5 @@ class _ModeNoise:
                 for name, power in powers.items()
             ),
             units=tuple(UnitNoise(name, noise.summable(ratio)) for name, noise in self._units.items()),
+            reads=tuple(ReadNoise(*ends, noise.summable(ratio)) for ends, noise in self._reads.items()),
         )

@@ -9,7 +9,7 @@ from profiling.litert.cut import Stage, cut_out
 from profiling.litert.interpreter import StageRunner
 from profiling.litert.modes import Mode
 from profiling.litert.noise.constants import with_constants
-from profiling.litert.noise.grids import Grids, read_grids, rounded_constants
+from profiling.litert.noise.grids import Grid, Grids, read_grids, rounded_constants
 from profiling.litert.noise.integer_unit import IntegerUnit
 from profiling.litert.quantize import quantize_units
 from profiling.litert.time_in_place import PartedModel
@@ -43,6 +43,11 @@ class ModeParts:
             if (name := graph.model.names[tensor]) in graph.tensors
         }
         self.units = frozenset(unit for unit in units if self._quantized.modes[unit] is mode)
+
+    def other_grid(self, index: int, name: str) -> Grid | None:
+        """Return the grid on which a unit reads a tensor that is on another; None if there is none."""
+        others = self._found.requantized.get(index, {})
+        return next((grid for t, grid in others.items() if self._graph.model.names[t] == name), None)
 
     def unit(self, index: int) -> UnitFunction:
         """Return a unit that reads and writes floats, with what the mode does inside it.

@@ -34,6 +34,7 @@ class LitertSuffixRunner:
         self._live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
         self._read: list[dict[str, Array]] = []
         self._position = 0
+        self._unit: StageRunner | None = None
         self._rest: StageRunner | None = None
 
     def advance(self) -> None:
@@ -41,7 +42,7 @@ class LitertSuffixRunner:
         unit = self._graph.units[self._position]
         others = [n for u, numbers in enumerate(self._graph.operators) if u != unit.index for n in numbers]
         model, operators = self._graph.model, self._graph.operators[unit.index]
-        runner = StageRunner(cut_out(model, operators, others, self._graph.shared).content)
+        runner = self._unit = StageRunner(cut_out(model, operators, others, self._graph.shared).content)
         self._read = [{name: live[name] for name in unit.inputs} for live in self._live]
         self._position += 1
         self._rest = None  # it was for the units behind the previous position
@@ -68,6 +69,13 @@ class LitertSuffixRunner:
             Exact inputs of one sample to other outputs, by name.
         """
         return self._noise_of(map(unit, self._read))
+
+    def read_noise(self, name: str, rounded: Callable[[Array], Array]) -> NoisePair:
+        """Return the noise when only the last unit reads a tensor rounded."""
+        unit = self._unit
+        if unit is None:
+            return NO_NOISE
+        return self._noise_of(unit({**read, name: rounded(read[name])}) for read in self._read)
 
     def _noise_of(self, changes: Iterable[dict[str, Array]]) -> NoisePair:
         """Return the noise when the rest of the model runs with changed tensors."""
