@@ -22,13 +22,16 @@ from profiling.litert.table_access import (
     tensors_of,
 )
 
+READING_ON_OUTPUT_SCALE = frozenset(
+    {"CONCATENATION", "DYNAMIC_UPDATE_SLICE", "MAXIMUM", "PACK", "PADV2", "SELECT", "SELECT_V2"}
+)
+"""All that they read in integers is brought to the scale of what they write first."""
 # They pass numbers through: their integers stay as they are, on the scale that they were read on.
 _SCALE_PRESERVING = frozenset(
     {"BROADCAST_TO", "EXPAND_DIMS", "GATHER", "GATHER_ND", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "REDUCE_MIN"}
     | {"RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE"}
     | {"TRANSPOSE", "UNPACK"}
-    # All that these read is brought to the scale of what they write first.
-    | {"CONCATENATION", "DYNAMIC_UPDATE_SLICE", "MAXIMUM", "PACK", "PADV2", "SELECT", "SELECT_V2"}
+    | READING_ON_OUTPUT_SCALE
 )
 _UNPACKING = frozenset({"DEQUANTIZE", "DENSIFY"})  # of weights, before an operator that computes in float
 _CONVERSIONS = frozenset({"DEQUANTIZE", "QUANTIZE"})

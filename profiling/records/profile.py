@@ -142,11 +142,15 @@ class TensorNoise:
     ----------
     float16
         The same if it crosses a link as float16; None if it does not fit into that.
+    written
+        The same if what its unit reads is quantized as well, which leaves less to round where integers
+        are passed on or scaled; None if that is not known.
     """
 
     tensor: str
     power: float
     float16: float | None = None
+    written: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

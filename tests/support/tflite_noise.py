@@ -74,10 +74,11 @@ class NoiseCase:
         return summed / measured if measured else 1.0 if not summed else np.inf
 
     def _before_taps(self):
-        """Return the units whose noise is seen at a tap, in running order."""
+        """Return the units all of whose noise is seen at a tap, in running order."""
         ends = {tap.tensor for tap in taps_of(self.graph)}
         last = [unit.index for unit in self.graph.units if ends.intersection(unit.outputs)]
-        return sorted(set(last).union(*(nx.ancestors(self.graph.dag, unit) for unit in last)))
+        before = set(last).union(*(nx.ancestors(self.graph.dag, unit) for unit in last))
+        return sorted(unit for unit in before if not ends.intersection(self.graph.units[unit].inputs))
 
 
 def in_float(model, tensor, values):

@@ -47,18 +47,22 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Grids:
-    """Grids of tensors between units.
+    """Grids of tensors in a model some of whose units are in one static mode.
 
     Parameters
     ----------
     tensors
         Tensor of the float model -> the grid on which its unit writes it, or readers make it.
-    requantized
-        Unit -> those of its inputs that it reads on another grid than that.
+    read
+        Unit -> input -> the grid on which it reads it.
     """
 
     tensors: Mapping[int, Grid]
-    requantized: Mapping[int, Mapping[int, Grid]]
+    read: Mapping[int, Mapping[int, Grid]]
+
+    def requantized(self, unit: int) -> dict[int, Grid]:
+        """Return the inputs of a unit that it reads on another grid than they are on."""
+        return {t: grid for t, grid in self.read.get(unit, {}).items() if grid != self.tensors[t]}
 
 
 def read_grids(graph: LitertGraph, quantized: QuantizedModel) -> Grids:
@@ -77,15 +81,7 @@ def read_grids(graph: LitertGraph, quantized: QuantizedModel) -> Grids:
         written |= there
     # Integers that a unit writes are what others read; without, the first reader decides.
     made = {tensor: grid for grids in reversed(read.values()) for tensor, grid in grids.items()}
-    tensors = made | written
-    return Grids(
-        tensors,
-        {
-            unit: other
-            for unit, grids in read.items()
-            if (other := {t: grid for t, grid in grids.items() if grid != tensors[t]})
-        },
-    )
+    return Grids(made | written, read)
 
 
 def rounded_constants(graph: LitertGraph, quantized: QuantizedModel, unit: int) -> dict[int, Array]:

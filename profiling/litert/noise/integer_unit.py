@@ -1,5 +1,6 @@
 """A unit in a static mode, seen in floats: what it does beside rounding what it reads and writes."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,11 +8,11 @@ import numpy as np
 from profiling.arrays import Array, Feeds
 from profiling.litert.cut import cut_out
 from profiling.litert.interpreter import StageRunner
-from profiling.litert.noise.grids import Grids, grid_of, matched_ends
+from profiling.litert.noise.grids import Grid, grid_of, matched_ends
 from profiling.litert.quantize import QuantizedModel
 from profiling.litert.unit_graph import LitertGraph
 
-_ROUNDING_STEPS = 1.5  # of a grid, whose numbers are whole steps apart: a kernel may round the other way
+_ROUNDING_STEPS = 0.6  # of a grid: half a step, and what floats and integers differ by
 
 
 class IntegerUnit:
@@ -26,16 +27,22 @@ class IntegerUnit:
     quantized
         A model with the unit and what is around it in the mode.
     grids
-        Of that model.
+        Of the tensors of the float model.
     rounded
         The unit in float with the weights that the integers stand for.
     """
 
     def __init__(
-        self, graph: LitertGraph, quantized: QuantizedModel, grids: Grids, index: int, rounded: StageRunner
+        self,
+        graph: LitertGraph,
+        quantized: QuantizedModel,
+        grids: Mapping[int, Grid],
+        index: int,
+        rounded: StageRunner,
     ) -> None:
         self._quantized, self._rounded = quantized.model, rounded
-        self._grids = {graph.model.names[tensor]: grid for tensor, grid in grids.tensors.items()}
+        self._grids = {graph.model.names[tensor]: grid for tensor, grid in grids.items()}
+        self._written = defaultdict[str, float](float)
         # Tensors' names in the float model -> the tensors there.
         self._inputs, self._outputs = (
             {
@@ -62,7 +69,17 @@ class IntegerUnit:
                 again[name] = np.asarray(values + (read[name] - rounded))
         outputs = self._rounded(again)
         expected, actual = self._rounded(read), self._integers(integers)
+        for name in self._grids.keys() & expected.keys():
+            error = self._grids[name].rounded(expected[name]) - expected[name]
+            self._written[name] += float(np.square(error, dtype=np.float64).sum())
         return {name: values + self._excess(name, expected[name], actual) for name, values in outputs.items()}
+
+    def written_error(self, name: str) -> float:
+        """Return the squared error of rounding an output, all samples so far together.
+
+        Its values are those that the unit computes from integers, of which all may lie on the grid.
+        """
+        return self._written[name]
 
     def _excess(self, name: str, expected: Array, actual: Mapping[str, Array]) -> Array:
         """Return by how much integers of an output are off beyond rounding, elsewhere 0."""
@@ -70,5 +87,8 @@ class IntegerUnit:
         grid = grid_of(self._quantized, there)
         if grid is None:
             return np.zeros((), expected.dtype)
-        excess = grid.numbers(actual[self._quantized.names[there]]) - grid.rounded(expected)
-        return np.asarray(np.where(np.abs(excess) > _ROUNDING_STEPS * grid.scale, excess, np.float32(0)))
+        limits = np.iinfo(grid.integer)
+        ends = grid.numbers(np.array([limits.min, limits.max]))
+        found = grid.numbers(actual[self._quantized.names[there]])
+        is_off = np.abs(found - expected.clip(*ends)) > _ROUNDING_STEPS * grid.scale
+        return np.asarray(np.where(is_off, found - grid.rounded(expected), np.float32(0)))

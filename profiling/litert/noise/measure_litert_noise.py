@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 
+import numpy as np
+
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import Unit
 from profiling.litert.calibration import Ranges
@@ -11,6 +13,7 @@ from profiling.litert.cut import whole_stage
 from profiling.litert.interpreter import runtime_version
 from profiling.litert.mode_search import UnitModes
 from profiling.litert.modes import Mode
+from profiling.litert.noise.integer_unit import IntegerUnit
 from profiling.litert.noise.mode_parts import ModeParts
 from profiling.litert.noise.suffix_runner import LitertSuffixRunner
 from profiling.litert.unit_graph import LitertGraph
@@ -92,6 +95,8 @@ class _ModeNoise:
         self._units = dict[str, NoisePair]()
         self._reads = dict[tuple[str, str], NoisePair]()
         self._float16_errors = dict[str, float | None]()
+        self._errors = dict[str, float]()  # squared, of rounding exact tensors
+        self._written = dict[str, float]()  # squared errors, of the tensors that units write in integers
 
     @property
     def total(self) -> int:
@@ -109,13 +114,20 @@ class _ModeNoise:
             if name in self._parts.grids:
                 rounded = self._parts.grids[name].rounded
                 self._tensors[name] = runner.tensor_noise(name, rounded)
-                self._float16_errors[name] = float16_error(runner.tensor(name), rounded)
+                exact = runner.tensor(name)
+                self._float16_errors[name] = float16_error(exact, rounded)
+                self._errors[name] = sum(
+                    float(np.square(rounded(values) - values, dtype=np.float64).sum()) for values in exact
+                )
 
     def measure_unit(self, runner: LitertSuffixRunner, unit: Unit, read_again: Collection[str]) -> None:
         """Measure the last unit, and what it reads of tensors that have other readers."""
         if unit.index not in self._parts.units:
             return
-        self._units[unit.name] = runner.unit_noise(self._parts.unit(unit.index))
+        computed = self._parts.unit(unit.index)
+        self._units[unit.name] = runner.unit_noise(computed)
+        if isinstance(computed, IntegerUnit):
+            self._written |= {name: computed.written_error(name) for name in unit.outputs}
         for name in unit.inputs:
             if name in self._parts.grids:
                 self._measure_read(runner, unit, name, has_others=name in read_again)
@@ -142,9 +154,20 @@ class _ModeNoise:
             scheme=self._parts.mode.name,
             samples=samples,
             tensors=tuple(
-                TensorNoise(name, power, float16_power(power, self._float16_errors[name]))
+                TensorNoise(
+                    name,
+                    power,
+                    float16_power(power, self._float16_errors[name]),
+                    self._as_written(name, power),
+                )
                 for name, power in powers.items()
             ),
             units=tuple(UnitNoise(name, noise.summable(ratio)) for name, noise in self._units.items()),
             reads=tuple(ReadNoise(*ends, noise.summable(ratio)) for ends, noise in self._reads.items()),
         )
+
+    def _as_written(self, name: str, power: float) -> float | None:
+        """Return a tensor's noise if what its unit reads is quantized too: both errors are like noise."""
+        if name not in self._written:
+            return None
+        return power * self._written[name] / self._errors[name] if self._errors[name] else power

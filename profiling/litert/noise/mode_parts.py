@@ -13,7 +13,7 @@ from profiling.litert.noise.grids import Grid, Grids, read_grids, rounded_consta
 from profiling.litert.noise.integer_unit import IntegerUnit
 from profiling.litert.quantize import quantize_units
 from profiling.litert.time_in_place import PartedModel
-from profiling.litert.unit_graph import LitertGraph
+from profiling.litert.unit_graph import READING_ON_OUTPUT_SCALE, LitertGraph
 
 UnitFunction = Callable[[Feeds], dict[str, Array]]
 """A unit's exact inputs by name, float as in the float model, to its outputs in a mode, float as well."""
@@ -36,20 +36,33 @@ class ModeParts:
     def __init__(self, graph: LitertGraph, mode: Mode, units: Sequence[int], ranges: Ranges) -> None:
         self._graph, self.mode = graph, mode
         self._quantized = quantize_units(graph, dict.fromkeys(units, mode), ranges)
-        self._found = read_grids(graph, self._quantized) if mode.is_static else Grids({}, {})
+        self.units = frozenset(unit for unit in units if self._quantized.modes[unit] is mode)
+        self._found = self._read_grids(ranges) if mode.is_static else Grids({}, {})
         self.grids = {
             name: grid
             for tensor, grid in self._found.tensors.items()
             if (name := graph.model.names[tensor]) in graph.tensors
         }
-        self.units = frozenset(unit for unit in units if self._quantized.modes[unit] is mode)
+
+    def _read_grids(self, ranges: Ranges) -> Grids:
+        found = read_grids(self._graph, self._quantized)
+        free = {
+            unit: self.mode
+            for unit in self.units
+            if not READING_ON_OUTPUT_SCALE.intersection(self._graph.units[unit].op_types)
+        }
+        if len(free) == len(self.units):
+            return found
+        # A unit writes on the grid that its only reader wants, which may be far coarser than its own.
+        alone = read_grids(self._graph, quantize_units(self._graph, free, ranges))
+        return Grids({**found.tensors, **alone.tensors}, found.read)
 
     def other_grid(self, index: int, name: str) -> Grid | None:
         """Return the grid on which a unit reads a tensor that is on another; None if there is none."""
-        others = self._found.requantized.get(index, {})
+        others = self._found.requantized(index)
         return next((grid for t, grid in others.items() if self._graph.model.names[t] == name), None)
 
-    def unit(self, index: int) -> UnitFunction:
+    def unit(self, index: int) -> UnitFunction | IntegerUnit:
         """Return a unit that reads and writes floats, with what the mode does inside it.
 
         That is its weights on their grid; in a mode that rounds activations in each run, that rounding; in
@@ -61,7 +74,7 @@ class ModeParts:
         constants = rounded_constants(self._graph, self._quantized, index)
         parted = replace(self._graph, model=with_constants(self._graph.model, constants))
         runner = StageRunner(_unit_stage(parted, index).content)
-        return IntegerUnit(self._graph, self._quantized, self._found, index, runner)
+        return IntegerUnit(self._graph, self._quantized, self._found.tensors, index, runner)
 
 
 def _unit_stage(parted: PartedModel, index: int) -> Stage:

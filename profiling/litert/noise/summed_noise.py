@@ -10,9 +10,9 @@ from profiling.records.profile import NoiseProfile
 def summed_noise(graph: LitertGraph, modes: Sequence[Mode], profiles: Mapping[Mode, NoiseProfile]) -> float:
     """Return the noise power of a model whose units are in modes, if noise of all sources adds up.
 
-    Each unit in a mode counts once. A tensor that its unit writes in integers counts once, except behind a
-    scale-preserving unit; a reader in fewer bits adds to it. One that is written in float counts for each
-    unit that reads it in integers, or once if all do so.
+    Each unit in a mode counts once. A tensor that its unit writes in integers counts once, and a reader in
+    fewer bits adds to it. One that is written in float counts for each unit that reads it in integers, or
+    once if all do so.
 
     Parameters
     ----------
@@ -37,14 +37,19 @@ class _Rows:
         found = profiles.items()
         self.units = {(mode, row.unit): row.power for mode, one in found for row in one.units}
         self._tensors = {(mode, row.tensor): row.power for mode, one in found for row in one.tensors}
+        self._written = {
+            (mode, row.tensor): row.power if row.written is None else row.written
+            for mode, one in found
+            for row in one.tensors
+        }
         self._reads = {(mode, row.tensor, row.unit): row.power for mode, one in found for row in one.reads}
 
     def of_tensor(self, name: str, modes: Sequence[Mode]) -> Iterator[float]:
         """Yield the noise of a tensor where it is written and where it is read."""
         writer = self._writers.get(name)
         written = FP32 if writer is None else modes[writer]
-        if (written, name) in self._tensors and not self._graph.units[self._writers[name]].scale_preserving:
-            yield self._tensors[written, name]
+        if (written, name) in self._tensors:
+            yield self._written[written, name]
         readers = {unit.name: modes[unit.index] for unit in self._graph.units if name in unit.inputs}
         coarser = {
             unit: mode

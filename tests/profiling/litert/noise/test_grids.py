@@ -45,27 +45,26 @@ def test_rounding_is_bit_equal_to_the_runtime_s(mode):
 
 
 @pytest.mark.parametrize("mode", STATIC)
-@pytest.mark.parametrize("seed", range(8))
-def test_what_a_unit_writes_in_a_mixed_model_is_on_the_grid_of_all_in_that_mode(mode, seed):
+def test_what_a_unit_writes_in_a_mixed_model_is_on_the_grid_of_all_in_that_mode(mode):
     graph = graph_of(tflite_models.branching())
-    ranges = ranges_of(graph)
-    units = range(len(graph.units))
+    ranges, units = ranges_of(graph), range(len(graph.units))
     everywhere = read_grids(graph, quantize_units(graph, dict.fromkeys(units, mode), ranges)).tensors
-    rng = random.Random(seed)
-    mixed = quantize_units(graph, {unit: rng.choice([FP32, mode]) for unit in units}, ranges)
-    here = read_grids(graph, mixed).tensors
-    compared = 0
-    for unit in units:
-        # Those that pass integers on have the grid of whatever came before, or is read behind them: the
-        # quantizer lets a unit write on the grid that its only reader wants.
-        if mixed.modes[unit] is not mode or graph.units[unit].scale_preserving:
-            continue
-        for tensor, _ in matched_ends(graph, mixed, unit, "outputs"):
-            readers = [other for other in graph.units if graph.model.names[tensor] in other.inputs]
-            if all(mixed.modes[other.index] is mode or not other.scale_preserving for other in readers):
-                assert here[tensor] == everywhere[tensor]
-                compared += 1
-    assert compared
+    rng = random.Random(0)
+    compared = set()
+    for _ in range(10):
+        mixed = quantize_units(graph, {unit: rng.choice([FP32, mode]) for unit in units}, ranges)
+        here = read_grids(graph, mixed).tensors
+        for unit in units:
+            # Those that pass integers on have the grid of whatever came before, or is read behind them: the
+            # quantizer lets a unit write on the grid that its only reader wants.
+            if mixed.modes[unit] is not mode or graph.units[unit].scale_preserving:
+                continue
+            for tensor, _ in matched_ends(graph, mixed, unit, "outputs"):
+                readers = [other for other in graph.units if graph.model.names[tensor] in other.inputs]
+                if all(mixed.modes[other.index] is mode or not other.scale_preserving for other in readers):
+                    assert here[tensor] == everywhere[tensor]
+                    compared.add(tensor)
+    assert len(compared) >= 7
 
 
 @pytest.mark.parametrize("mode", STATIC)
@@ -92,9 +91,9 @@ def test_a_tensor_that_is_read_on_another_grid_is_told():
     found = read_grids(graph, everything)
     tensor = graph.model.names.index("stem")
     wide = graph.model.names.index("wide")
-    assert found.requantized[units["wide"]] == {tensor: found.tensors[wide]}
+    assert found.requantized(units["wide"]) == {tensor: found.tensors[wide]}
     assert found.tensors[tensor].scale < found.tensors[wide].scale
-    assert found.requantized.keys() == {units["wide"]}
+    assert not any(found.requantized(unit) for unit in units.values() if unit != units["wide"])
 
 
 def test_weights_are_the_same_in_every_mode_of_their_bits():

@@ -4,11 +4,12 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 pytest.importorskip("litert_quantizer", reason="the extra litert is not installed")
 import tflite_models
-from tflite_models import Model, feeds
+from tflite_models import OPS, Model, feeds
 from tflite_noise import NoiseCase, shares_that_are_close
 
 from profiling.litert.load import parse_litert
 from profiling.litert.modes import DYNAMIC_INT8, FLOAT16, FP32, INT8, INT16, MODES, WEIGHT_INT8
+from profiling.litert.noise.summed_noise import summed_noise
 from profiling.litert.runtime import LitertRuntime
 from profiling.litert.unit_graph import build_litert_graph
 
@@ -43,9 +44,8 @@ def branching():
 NETWORKS = {
     "branching": (tflite_models.branching, {}),
     "residual": (residual, {}),
-    # Not those in which an operator adds a tensor to itself or cuts off what is not there: their grids
-    # are such that nothing is rounded.
-    **{f"random {seed}": (tflite_models.random_graph, {"seed": seed}) for seed in (2, 3, 10)},
+    # Not those that compute the same twice, of which the second time rounds nothing.
+    **{f"random {seed}": (tflite_models.random_graph, {"seed": seed}) for seed in (2, 5, 9, 11)},
 }
 MIXES = {
     "int8": (INT8,),
@@ -162,9 +162,10 @@ def test_readers_have_rows_where_there_are_several(branching):
     rows = {(row.tensor, row.unit): row.power for row in branching.profiles[INT8].reads}
     assert {unit for tensor, unit in rows if tensor == "stem"} == {"left", "right", "wide"}
     assert ("joined", "one") in rows  # the caller reads it as well
-    assert ("pooled", "both") not in rows
+    assert ("pooled", "both") in rows  # which reads it on a grid of its own
+    assert ("right", "joined") not in rows
     for unit in branching.graph.units:
-        if (("stem", unit.name)) in rows and unit.name != "wide":
+        if ("stem", unit.name) in rows and unit.name != "wide":
             expected, _ = branching.measured({unit.index: INT8})
             tensors = powers(branching.profiles[INT8].tensors, "tensor")
             own = powers(branching.profiles[INT8].units, "unit")
@@ -179,6 +180,44 @@ def test_float16_is_told_beside_each_tensor(branching):
     coarser = powers(branching.profiles[INT8].tensors, "tensor")
     assert finer.keys() == coarser.keys()
     assert all(finer[name] < coarser[name] / 1000 for name in finer)
+
+
+def repeating():
+    """Return a network in which integers lie on the steps of what they are computed to."""
+    model = Model(4)
+    flow = model.conv(model.input("image", (1, 6, 6, 4)), "stem", 8)
+    flow = model.add(flow, flow, "twice")
+    flow = model.unary(OPS.RELU, flow, "positive")
+    return model.give(model.conv(flow, "scores", 4, relu=False))
+
+
+def test_integers_that_are_passed_on_or_scaled_are_not_rounded_again():
+    measured = case(repeating(), (INT8,))
+    rows = {row.tensor: row for row in measured.profiles[INT8].tensors}
+    for name in ("twice", "positive"):
+        assert rows[name].written < rows[name].power / 1e6
+    for name in ("stem", "scores"):
+        assert rows[name].written == pytest.approx(rows[name].power, rel=0.2)
+    assert rows["image"].written is None
+    power, modes = measured.measured(dict.fromkeys(range(4), INT8))
+    assert summed_noise(measured.graph, modes, measured.profiles) == pytest.approx(power, rel=0.1)
+
+
+def joining():
+    """Return a network that joins a narrow tensor with one of a far wider range."""
+    model = Model(6)
+    image = model.input("image", (1, 6, 6, 4))
+    narrow = model.conv(image, "narrow", 4, weights=model.weight("small", (4, 1, 1, 4), 0.02), relu=False)
+    joined = model.concat([narrow, model.conv(image, "wide", 4, relu=False)], "joined")
+    return model.give(model.conv(joined, "scores", 4, relu=False))
+
+
+@pytest.mark.parametrize("quantized", [("narrow",), ("joined",), ("narrow", "joined"), ("joined", "scores")])
+def test_a_tensor_is_on_its_own_grid_until_a_reader_wants_another(quantized):
+    measured = case(joining(), (INT8,))
+    units = [unit.index for unit in measured.graph.units if unit.name in quantized]
+    power, modes = measured.measured(dict.fromkeys(units, INT8))
+    assert summed_noise(measured.graph, modes, measured.profiles) == pytest.approx(power, rel=0.25)
 
 
 def test_progress_ends_with_all(branching):
