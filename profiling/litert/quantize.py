@@ -36,8 +36,6 @@ class QuantizedModel:
         Operators that belong to no unit: conversions for those that read in float, weights unpacked.
     matched
         Operator of the float model -> the same one here.
-    origins
-        Of each tensor: the float model's tensor that it holds, in whatever form.
     """
 
     model: LitertModel
@@ -46,7 +44,6 @@ class QuantizedModel:
     operators: tuple[tuple[int, ...], ...]
     shared: frozenset[int]
     matched: Mapping[int, int]
-    origins: tuple[int, ...]
 
     def operators_of(self, units: Sequence[int]) -> tuple[int, ...]:
         """Return the operators of some units, in running order."""
@@ -119,7 +116,6 @@ def _as_it_is(graph: LitertGraph, reasons: Mapping[int, str]) -> QuantizedModel:
         operators=graph.operators,
         shared=graph.shared,
         matched={number: number for number in range(len(model.operators))},
-        origins=tuple(range(len(model.names))),
     )
 
 
@@ -160,7 +156,6 @@ class _Reading:
             operators=operators,
             shared=shared,
             matched=self._numbers,
-            origins=tuple(source for source, _ in self._origins),
         )
 
     def _origin(self, name: str) -> tuple[int, str]:
