@@ -75,7 +75,11 @@ def cut(
 
 
 def cut_out(
-    model: LitertModel, part: Collection[int], others: Collection[int], shared: Collection[int] = ()
+    model: LitertModel,
+    part: Collection[int],
+    others: Collection[int],
+    shared: Collection[int] = (),
+    also: Iterable[int] = (),
 ) -> Stage:
     """Return one part as a stage that gives all that the other operators and the caller need of it.
 
@@ -83,9 +87,11 @@ def cut_out(
     ----------
     others
         The operators of all other parts.
+    also
+        Tensors that it gives as well, if it writes them.
     """
     operators = _with_shared(model, part, shared)
-    needed = {*_read(model, _with_shared(model, others, shared)), *model.outputs.values()}
+    needed = {*_read(model, _with_shared(model, others, shared)), *model.outputs.values(), *also}
     outputs = [tensor for tensor in _written(model, sorted(part)) if tensor in needed]
     return _stage(model, operators, _read(model, operators), outputs)
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType, SignatureRunner
@@ -100,6 +101,11 @@ def model_outputs(model: LitertModel, values: Mapping[str, Array]) -> dict[str, 
 def run_model(model: LitertModel, feeds: Feeds, threads: int = _FEWEST_THREADS) -> dict[str, Array]:
     """Return the outputs of a whole model by its signature's keys."""
     return run_chain(model, [whole_stage(model)], feeds, threads)
+
+
+def runtime_version() -> str:
+    """Return LiteRT's version."""
+    return version("ai-edge-litert")
 
 
 def tensor_values(model: LitertModel, samples: Sequence[Feeds]) -> Iterator[dict[int, Array]]:

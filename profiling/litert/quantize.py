@@ -34,6 +34,8 @@ class QuantizedModel:
         The operators of each unit, by number, with the conversions behind it.
     shared
         Operators that belong to no unit: conversions for those that read in float, weights unpacked.
+    matched
+        Operator of the float model -> the same one here.
     """
 
     model: LitertModel
@@ -41,6 +43,7 @@ class QuantizedModel:
     reasons: Mapping[int, str]
     operators: tuple[tuple[int, ...], ...]
     shared: frozenset[int]
+    matched: Mapping[int, int]
 
     def operators_of(self, units: Sequence[int]) -> tuple[int, ...]:
         """Return the operators of some units, in running order."""
@@ -105,7 +108,15 @@ def why_not(graph: LitertGraph, unit: int, mode: Mode, ranges: Ranges) -> str:
 
 
 def _as_it_is(graph: LitertGraph, reasons: Mapping[int, str]) -> QuantizedModel:
-    return QuantizedModel(graph.model, (FP32,) * len(graph.units), reasons, graph.operators, graph.shared)
+    model = graph.model
+    return QuantizedModel(
+        model=model,
+        modes=(FP32,) * len(graph.units),
+        reasons=reasons,
+        operators=graph.operators,
+        shared=graph.shared,
+        matched={number: number for number in range(len(model.operators))},
+    )
 
 
 def _request(model: LitertModel, number: int, mode: Mode) -> Request:
@@ -138,7 +149,14 @@ class _Reading:
                 reasons[unit] = _LEFT
             modes.append(actual)
         operators, shared = self._owners()
-        return QuantizedModel(self._model, tuple(modes), reasons, operators, shared)
+        return QuantizedModel(
+            model=self._model,
+            modes=tuple(modes),
+            reasons=reasons,
+            operators=operators,
+            shared=shared,
+            matched=self._numbers,
+        )
 
     def _origin(self, name: str) -> tuple[int, str]:
         """Return the source's tensor that a tensor comes from, and the ending of its name."""

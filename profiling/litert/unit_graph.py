@@ -22,10 +22,16 @@ from profiling.litert.table_access import (
     tensors_of,
 )
 
-# They pass numbers through: their int8 output keeps its input's scale.
+READING_ON_OUTPUT_SCALE = frozenset(
+    {"CONCATENATION", "DYNAMIC_UPDATE_SLICE", "MAXIMUM", "PACK", "PADV2", "SELECT", "SELECT_V2"}
+)
+"""All that they read in integers is brought to the scale of what they write first."""
+# They pass numbers through: their integers stay as they are, on the scale that they were read on.
 _SCALE_PRESERVING = frozenset(
-    {"EXPAND_DIMS", "GATHER", "GATHER_ND", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "RESHAPE", "SLICE"}
-    | {"SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"}
+    {"BROADCAST_TO", "EXPAND_DIMS", "GATHER", "GATHER_ND", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "REDUCE_MIN"}
+    | {"RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE"}
+    | {"TRANSPOSE", "UNPACK"}
+    | READING_ON_OUTPUT_SCALE
 )
 _UNPACKING = frozenset({"DEQUANTIZE", "DENSIFY"})  # of weights, before an operator that computes in float
 _CONVERSIONS = frozenset({"DEQUANTIZE", "QUANTIZE"})
