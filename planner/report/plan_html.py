@@ -24,7 +24,7 @@ from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.cost_doubt import cost_doubt_text, difference_text
 from planner.verification.sample_size import samples_note_text, too_few_text
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 
 _STYLE_OF_OBJECTIVE = {"latency": "ms", "makespan": "ms", "period": "ms", "energy": "mJ", "memory": "size"}
 # Budgets by name, of a device or a link: in words, unit, how the plan's value is rounded, and where it is.
@@ -58,7 +58,7 @@ _JUDGED = {"accuracy": "percent", "metric": "significant4"}  # of answers, and h
 _DROPS = {"accuracy_drop": ("percent", "accuracy"), "metric_drop": ("significant4", "metric")}
 
 
-def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> str:
+def plan_page(plan: Plan, graph: OperatorGraph, figures: Mapping[str, Figure]) -> str:
     """Return the report of a verified plan as HTML.
 
     Parameters
@@ -182,7 +182,7 @@ def _part_lines(plan: Plan) -> Iterator[str]:
         )
 
 
-def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
+def plan_figures(plan: Plan, graph: OperatorGraph) -> dict[str, Figure]:
     """Return name -> figure of what a plan has to show."""
     scenario = parse_scenario(bytes(plan.scenario))
     return {
@@ -191,7 +191,7 @@ def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
     }
 
 
-def _drawing(plan: Plan, graph: ModelGraph, scenario: Scenario) -> Drawing:
+def _drawing(plan: Plan, graph: OperatorGraph, scenario: Scenario) -> Drawing:
     placed = PlacedGraph(
         [a.device for a in plan.assignments],
         [a.precision for a in plan.assignments],

@@ -10,7 +10,6 @@ from profiling.noise.float16_noise import float16_power
 from profiling.noise.noise_pair import NO_NOISE, NoisePair, tap_over_output
 from profiling.noise.suffix_runner import SuffixRunner
 from profiling.onnx_io.external_weights import delete_files
-from profiling.onnx_io.load_model import model_hash
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
@@ -74,7 +73,7 @@ def measure_noise(
         measure_tensors(unit.outputs)
     ratio = tap_over_output([*tensors.values(), *units.values()])
     return NoiseProfile(
-        model_sha256=model_hash(graph.model),
+        model_sha256=graph.model_sha256,
         runtime_version=ort.__version__,
         scheme=calibration.scheme.label,
         samples=len(samples),
