@@ -18,7 +18,7 @@ quantize: units to modes, and what came of it
 quantizer: the door to LiteRT's quantizer
 runtime: load, graph, quantize by unit, noise, cut, run, time
 shapes: dynamic dimensions
+session: a stage as a session
 table_access: what tables say
-time_in_place: seconds of each unit inside the whole
 unit_graph: operators to units
 """

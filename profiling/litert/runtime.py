@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from profiling.arrays import Array, Feeds
+from profiling.graph.any_model import Stage
 from profiling.litert.calibration import Ranges, calibrate_litert
-from profiling.litert.cut import Stage, cut
+from profiling.litert.cut import cut
 from profiling.litert.interpreter import StageRunner, run_chain
+from profiling.litert.latency.time_in_place import UnitTimes, time_units
 from profiling.litert.load import LitertModel, load_litert
 from profiling.litert.mode_search import UnitModes
 from profiling.litert.modes import FP32, MODES, Mode
 from profiling.litert.noise.measure_litert_noise import measure_litert_noise
 from profiling.litert.quantize import QuantizedModel, quantize_units
 from profiling.litert.shapes import with_shapes
-from profiling.litert.time_in_place import UnitTimes, time_units
 from profiling.litert.unit_graph import LitertGraph, build_litert_graph
 from profiling.progress import Progress, silent
 from profiling.records.profile import NoiseProfile

@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 
 from profiling.arrays import Feeds
-from profiling.graph.unit_graph import Unit
+from profiling.graph.operator_graph import Unit
 from profiling.litert.calibration import Ranges
 from profiling.litert.cut import whole_stage
 from profiling.litert.interpreter import runtime_version

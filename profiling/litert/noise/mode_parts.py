@@ -4,15 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from profiling.arrays import Array, Feeds
+from profiling.graph.any_model import Stage
 from profiling.litert.calibration import Ranges
-from profiling.litert.cut import Stage, cut_out
+from profiling.litert.cut import cut_out
 from profiling.litert.interpreter import StageRunner
+from profiling.litert.latency.time_in_place import PartedModel
 from profiling.litert.modes import Mode
 from profiling.litert.noise.constants import with_constants
 from profiling.litert.noise.grids import Grid, Grids, read_grids, rounded_constants
 from profiling.litert.noise.integer_unit import IntegerUnit
 from profiling.litert.quantize import quantize_units
-from profiling.litert.time_in_place import PartedModel
 from profiling.litert.unit_graph import READING_ON_OUTPUT_SCALE, LitertGraph
 
 UnitFunction = Callable[[Feeds], dict[str, Array]]
