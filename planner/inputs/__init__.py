@@ -7,6 +7,7 @@ file_samples: samples that are files of a folder, each read when it is asked for
 image_preprocessing: from the pixels of an image to a model's input
 image_samples: samples that are images in a folder, with their labels
 inspect_source: what a model is made of, whatever it comes from
+litert_source: a .tflite model as the user gives it, and as it is measured
 load_samples: the samples of one part of a scenario's `data`, wherever they come from
 model_answers: what a model answers with: classes, or other numbers
 npz_archive: NumPy archives, bounded before any data is read

@@ -56,5 +56,6 @@ class PlanStages(Record, frozen=True, kw_only=True):
 class Manifest(PlanStages, frozen=True, kw_only=True):
     """The stages of a plan folder, and the whole model that lies beside them."""
 
+    model: str = "model.onnx"
     model_sha256: str
     model_data: DataFile | None = None

@@ -24,7 +24,7 @@ from planner.report.html_page import LEGEND, Cells, render, units_data
 from planner.report.html_values import FormattedValues
 from planner.report.tables.comparison_table import BASELINE_GROUPS, best_name, worth_lines
 from planner.scenario.schema import Scenario
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 
 _STYLE_OF_METRIC = {
     "latency": "ms",
@@ -49,7 +49,10 @@ _MOST_BYTES = 900_000  # of graphs in a page, which shall stay below a megabyte
 
 
 def comparison_page(
-    comparison: Comparison, graph: ModelGraph, scenario: Scenario, figures: Sequence[tuple[str, str, Figure]]
+    comparison: Comparison,
+    graph: OperatorGraph,
+    scenario: Scenario,
+    figures: Sequence[tuple[str, str, Figure]],
 ) -> str:
     """Return the report of a comparison as HTML.
 
@@ -371,7 +374,7 @@ def _measurement_rows(comparison: Comparison, formatted: FormattedValues) -> Ite
 
 
 def _graphs_that_fit(
-    comparison: Comparison, graph: ModelGraph, scenario: Scenario, devices: Sequence[str]
+    comparison: Comparison, graph: OperatorGraph, scenario: Scenario, devices: Sequence[str]
 ) -> tuple[list[tuple[int, str, GraphFigure]], str]:
     """Return (number, heading, figure) of as many plans as a page holds, and a word on the others."""
     graphs: list[tuple[int, str, GraphFigure]] = []

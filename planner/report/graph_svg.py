@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 from planner.report.graph_drawing import FONT_PX, LINE_PX, Box, Drawing, Line
 from profiling.precision import Precision
 
-_CORNERS = {Precision.FP32: 0.0, Precision.INT16: 6.0, Precision.INT8: 16.0}  # radius
+_CORNERS = {Precision.FP32: 0.0, Precision.INT16: 6.0, Precision.INT8: 16.0}  # radius; 10 of others
 _ROUND = 4.0  # of what is no unit
 _BASELINE = 0.36 * FONT_PX  # of a line of text, below its middle
 
@@ -123,7 +123,7 @@ def _curve(line: Line) -> str:
 
 def _box(box: Box, key: str) -> Markup:
     (x, y), (width, height) = box.centre, box.size
-    radius = _ROUND if box.precision is None else _CORNERS[box.precision]
+    radius = _ROUND if box.precision is None else _CORNERS.get(box.precision, 10.0)
     own = ""
     if box.key and not box.leads_to:
         own = f' id="{key}-{box.key}"'

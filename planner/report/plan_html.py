@@ -22,23 +22,17 @@ from planner.report.graph_svg import graph_figure
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
 from planner.report.single_device_text import against_single_device, why_unsplit_text
+from planner.scenario.device_schema import LITERT, ONNX_RUNTIME
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.budget_margins import larger_error_text, share_interval
 from planner.verification.cost_doubt import cost_doubt_text, difference_text
 from planner.verification.sample_size import samples_note_text, too_few_text
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 
 _STYLE_OF_OBJECTIVE = {"latency": "ms", "makespan": "ms", "period": "ms", "energy": "mJ", "memory": "size"}
-_FILES = (
-    "plan.json",
-    "manifest.json",
-    "model.onnx",
-    "stages/",
-    "profile.json",
-    "trace.json",
-    "model_explorer/",
-)
+_FILES = ("plan.json", "manifest.json", "stages/", "profile.json", "trace.json")
+_FILES_OF = {ONNX_RUNTIME: ("model.onnx", "model_explorer/"), LITERT: ("model.tflite",)}
 _HEAVIEST = 10  # units that are listed by their time
 _NOTHING = 5e-5  # a gap that would be shown as 0.00 %
 _JUDGED = {"accuracy": "percent", "metric": "significant4"}  # of answers, and how they are rounded
@@ -54,7 +48,7 @@ class RequestPart:
     colour: str
 
 
-def plan_page(plan: Plan, graph: ModelGraph) -> str:
+def plan_page(plan: Plan, graph: OperatorGraph) -> str:
     """Return the report of a verified plan as HTML."""
     formatted = FormattedValues(plan)
     scenario = parse_scenario(bytes(plan.scenario))
@@ -105,7 +99,7 @@ def plan_page(plan: Plan, graph: ModelGraph) -> str:
             )
             for n in range(len(plan.loop))
         ],
-        files=_FILES,
+        files=(*_FILES, *_FILES_OF[scenario.runtime]),
         units=[
             (
                 n,
@@ -175,7 +169,7 @@ def _part_lines(plan: Plan) -> Iterator[str]:
         )
 
 
-def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
+def plan_figures(plan: Plan, graph: OperatorGraph) -> dict[str, Figure]:
     """Return name -> figure of what a plan has to show."""
     scenario = parse_scenario(bytes(plan.scenario))
     return {
@@ -184,7 +178,7 @@ def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
     }
 
 
-def _drawing(plan: Plan, graph: ModelGraph, scenario: Scenario) -> Drawing:
+def _drawing(plan: Plan, graph: OperatorGraph, scenario: Scenario) -> Drawing:
     placed = PlacedGraph(
         [a.device for a in plan.assignments],
         [a.precision for a in plan.assignments],
@@ -330,7 +324,7 @@ def _request_parts(plan: Plan, scenario: Scenario, formatted: FormattedValues) -
             yield RequestPart(name, formatted("ms", *path), share, colours.get(name, LINKS))
 
 
-def _heaviest_rows(plan: Plan, graph: ModelGraph, formatted: FormattedValues) -> Iterator[Cells]:
+def _heaviest_rows(plan: Plan, graph: OperatorGraph, formatted: FormattedValues) -> Iterator[Cells]:
     """Yield the units that take longest, each with its share of what all units take."""
     whole = sum(a.compute_s for a in plan.assignments)
     order = sorted(range(len(plan.assignments)), key=lambda n: -plan.assignments[n].compute_s)

@@ -8,7 +8,7 @@ from planner.formatting import short_name, size_text, time_text
 from planner.plan.plan_record import Plan, SingleDevice
 from planner.scenario.schema import PlacementSpec, Scenario
 from planner.solver.result import SolveStatus
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.precision import Precision
 
 _ALIKE = 1.005  # a ratio that would be shown as 1.0 times
@@ -76,7 +76,7 @@ class _PossibleCut:
     memory_bytes: int
 
 
-def why_unsplit_text(plan: Plan, scenario: Scenario, graph: ModelGraph) -> str:
+def why_unsplit_text(plan: Plan, scenario: Scenario, graph: OperatorGraph) -> str:
     """Return in one sentence what speaks against a split where all units are on one of several devices.
 
     Sizes are the least that the scenario's precisions and wires allow. "" for other plans, and where the
@@ -118,7 +118,9 @@ def why_unsplit_text(plan: Plan, scenario: Scenario, graph: ModelGraph) -> str:
     )
 
 
-def _kept_at_source_text(plan: Plan, scenario: Scenario, graph: ModelGraph, cuts: list[_PossibleCut]) -> str:
+def _kept_at_source_text(
+    plan: Plan, scenario: Scenario, graph: OperatorGraph, cuts: list[_PossibleCut]
+) -> str:
     least = min([_input_bytes(scenario, graph), *(cut.size_bytes for cut in cuts)])
     seconds = min(
         (
@@ -138,7 +140,7 @@ def _kept_at_source_text(plan: Plan, scenario: Scenario, graph: ModelGraph, cuts
     )
 
 
-def _input_bytes(scenario: Scenario, graph: ModelGraph) -> int:
+def _input_bytes(scenario: Scenario, graph: OperatorGraph) -> int:
     """Return the least bytes in which the inputs may cross, as they arose if that is known."""
     return sum(
         min(
@@ -149,7 +151,7 @@ def _input_bytes(scenario: Scenario, graph: ModelGraph) -> int:
     )
 
 
-def _possible_cuts(scenario: Scenario, graph: ModelGraph) -> Iterator[_PossibleCut]:
+def _possible_cuts(scenario: Scenario, graph: OperatorGraph) -> Iterator[_PossibleCut]:
     """Yield the cuts behind each unit but the last, in running order."""
     allowed = scenario.precisions_of(scenario.device(scenario.source))
     weights, largest = 0, 0
@@ -172,7 +174,7 @@ def _is_before(producer: int | None, unit: int) -> bool:
     return producer is None or producer <= unit
 
 
-def _least_bytes(scenario: Scenario, graph: ModelGraph, name: str) -> int:
+def _least_bytes(scenario: Scenario, graph: OperatorGraph, name: str) -> int:
     """Return the least bytes in which a tensor may cross a link or lie in memory."""
     tensor = graph.tensors[name]
     wires = {wire.value for wire in scenario.wires}

@@ -21,6 +21,7 @@ from planner.plan.manifest import MANIFEST, STAGES, Manifest, StageEntry
 from planner.plan.plan_record import FORMAT, Assignment, Cut, Plan, WireFormat
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array, Feeds
+from profiling.graph.any_model import inputs_of, outputs_of
 from profiling.precision import Precision
 from profiling.records.json_files import save_json
 from profiling.runtime.open_session import Runtime
@@ -84,8 +85,8 @@ def hosted_plan(folder: Path, *, sink: str = "camera", factor: float = 2.0, serv
         source="camera",
         sink=sink,
         model_sha256=sha256_of(folder / MODEL),
-        inputs=ports_of(whole.graph.input),
-        outputs=ports_of(whole.graph.output),
+        inputs=ports_of(inputs_of(whole)),
+        outputs=ports_of(outputs_of(whole)),
         stages=stages,
         cuts=plan.cuts,
     )
@@ -120,8 +121,8 @@ def _stage(folder: Path, number: int, factor: float) -> StageEntry:
         sha256=sha256_of(path),
         units=1,
         precisions={Precision.INT8.value: 1},
-        inputs=ports_of(model.graph.input),
-        outputs=ports_of(model.graph.output),
+        inputs=ports_of(inputs_of(model)),
+        outputs=ports_of(outputs_of(model)),
     )
 
 
