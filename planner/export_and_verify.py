@@ -17,7 +17,6 @@ from planner.scenario.schema import Scenario
 from planner.verification.acceptance import broken_budget_sentences, require_equal_chain, with_measured
 from planner.verification.verify import verify
 from profiling.errors import ModelError
-from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.qdq_model import Scheme
@@ -28,7 +27,7 @@ def export_plan(plan: Plan, progress: Progress = silent) -> BuiltModels:
     scenario = parse_scenario(bytes(plan.scenario))
     quantized = [a.unit for a in plan.assignments if a.precision is not Precision.FP32]
     prepared = prepare(scenario, progress, _planned_schemes(plan, scenario), quantized)
-    if model_hash(prepared.models.graph.model) != plan.model_sha256:
+    if prepared.models.graph.model_sha256 != plan.model_sha256:
         raise ModelError(f"{prepared.scenario.model} is not the model that was planned: it has changed")
     if prepared.subject.samples != plan.calibration_sha256:
         raise DataError("data.calibration: the samples have changed since the plan was made; plan again")
@@ -36,12 +35,14 @@ def export_plan(plan: Plan, progress: Progress = silent) -> BuiltModels:
 
 
 def verify_plan(
-    plan: Plan, folder: Path, stages: Sequence[tuple[str, Path]], progress: Progress = silent
+    plan: Plan, whole: Path, stages: Sequence[tuple[str, Path]], progress: Progress = silent
 ) -> Outcome:
     """Measure an exported plan again on the evaluation data.
 
     Parameters
     ----------
+    whole
+        File of the whole mixed-precision model.
     stages
         Device and file of each stage, in running order.
     """
@@ -53,8 +54,8 @@ def verify_plan(
     schemes = _planned_schemes(plan, scenario)
     levels = [trial_level(scenario, scenario.device(name), schemes[name]) for name, _ in stages]
     files = [file for _, file in stages]
-    target = VerificationTarget(models.source, folder / "model.onnx", files, levels)
-    if model_hash(models.graph.model) != plan.model_sha256:
+    target = VerificationTarget(models.source, whole, files, levels)
+    if models.graph.model_sha256 != plan.model_sha256:
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
     verification = verify(target, data.evaluation, runtime, scenario_metric(scenario), progress)
     require_equal_chain(verification)

@@ -51,6 +51,17 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def three_digits(value: float) -> str:
+    """Return a number for a person, in three digits, without an exponent where it is large.
+
+    Examples
+    --------
+    >>> three_digits(9.4263), three_digits(0.1), three_digits(121.84), three_digits(25_000.0)
+    ('9.43', '0.1', '122', '25000')
+    """
+    return f"{value:.3g}" if value < _FOUR_DIGITS else f"{value:.0f}"
+
+
 def time_text(seconds: float) -> str:
     """Return seconds for a person, in three digits and the unit that suits them.
 

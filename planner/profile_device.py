@@ -14,6 +14,7 @@ from planner.inputs.prepared_scenario import prepare
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
+from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
 from profiling.on_device.measurement_order import MeasurementPlan
@@ -82,8 +83,18 @@ def remote_measurement(scenario: Scenario, device: str, progress: Progress = sil
     scheme = Scheme(bool(quantization.symmetric), bool(quantization.reduce_range))
     prepared = prepare(scenario, progress, {device: scheme})
     calibration, setup = prepared.calibration(device), setup_of(scenario, remote_device)
-    order = measurement_plan(prepared.subject.graph, calibration, setup, device)
+    order = measurement_plan(_onnx_graph(prepared.subject), calibration, setup, device)
     return RemoteMeasurement(remote_device, prepared.subject, calibration, setup, order)
+
+
+def _onnx_graph(subject: CalibratedModel) -> ModelGraph:
+    """Return the graph of a model of which a device can be given a bundle."""
+    if not isinstance(subject.graph, ModelGraph):
+        raise ScenarioError(
+            "runtime: litert has no bundle and no profile over the network; "
+            "run plan profile on the device itself"
+        )
+    return subject.graph
 
 
 def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progress = silent) -> None:
@@ -96,7 +107,7 @@ def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progr
     """
     there = remote_measurement(scenario, device, progress)
     progress("writing the bundle", 0, 1)
-    variants = variants_of(there.subject.graph, there.calibration, there.setup.precisions)
+    variants = variants_of(_onnx_graph(there.subject), there.calibration, there.setup.precisions)
     write_bundle(variants, there.subject.calibration.samples[0], there.order, folder)
     progress("writing the bundle", 1, 1)
 

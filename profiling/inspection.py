@@ -7,7 +7,8 @@ from pathlib import Path
 
 from profiling.arrays import Feeds
 from profiling.directories import cache_folder, temporary_folder
-from profiling.graph.unit_graph import ModelGraph, Tensor, build_graph, with_obstacles
+from profiling.graph.any_model import Tensor
+from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
 from profiling.latency.kernel_tags import tag_model
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.create_session import Optimization

@@ -4,11 +4,21 @@ from enum import StrEnum
 
 
 class Precision(StrEnum):
-    """How a unit computes."""
+    """How a unit computes: fp32 and static integers everywhere, the others where a runtime has them."""
 
     FP32 = "fp32"
     INT8 = "int8"
     INT16 = "int16"  # 16-bit activations, 8-bit weights
+    INT8_DYNAMIC = "int8-dynamic"  # 8-bit weights, activations rounded in each run
+    INT4_DYNAMIC = "int4-dynamic"  # the same with 4-bit weights
+    WEIGHTS_INT8 = "weights-int8"  # 8-bit weights, computed in float
+    WEIGHTS_INT4 = "weights-int4"
+    FLOAT16 = "float16"  # weights of half precision
+
+    @property
+    def is_static(self) -> bool:
+        """Whether tensors beside the unit are integers, too, which ranges from samples say how to round."""
+        return self in (Precision.INT8, Precision.INT16)
 
 
 class Wire(StrEnum):

@@ -46,12 +46,17 @@ def network() -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(10, name="logits")(x))
 
 
-def main() -> None:
-    """Train, convert and write everything."""
-    keras.utils.set_random_seed(0)
+def shuffled_pictures() -> tuple[np.ndarray, np.ndarray]:
+    """Return pictures and classes in the order in which they are used."""
     x, y = pictures(np.random.default_rng(0))
     order = np.random.default_rng(1).permutation(len(x))
-    x, y = x[order], y[order]
+    return x[order], y[order]
+
+
+def trained_network() -> keras.Model:
+    """Return the network, trained."""
+    keras.utils.set_random_seed(0)
+    x, y = shuffled_pictures()
     model = network()
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, 30 * 21)),
@@ -60,6 +65,13 @@ def main() -> None:
     )
     model.fit(x[:_TRAIN] / 255.0, y[:_TRAIN], batch_size=64, epochs=30, verbose=2)
     print("held-out accuracy", model.evaluate(x[_TRAIN:] / 255.0, y[_TRAIN:], verbose=0)[1])
+    return model
+
+
+def main() -> None:
+    """Train, convert and write everything."""
+    model = trained_network()
+    x, y = shuffled_pictures()
     _FOLDER.mkdir(exist_ok=True)
     signature = [tf.TensorSpec((None, _SIDE, _SIDE, 1), tf.float32, name="picture")]
     tf2onnx.convert.from_keras(

@@ -339,7 +339,7 @@ def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanR
     >>> result = plan("scenario.yaml", progress=lambda what, done, total: steps.append(what))
     >>> result.status in ("optimal", "feasible")
     True
-    >>> "solving" in steps
+    >>> "timing the stages" in steps
     True
     """
     chosen = one_model(scenario, "plan_models plans them together")

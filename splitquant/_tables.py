@@ -12,7 +12,7 @@ _WHOLE = 1000  # from here on numbers have no fraction
 
 
 def data_frame(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "pd.DataFrame":
-    """Return rows as a DataFrame.
+    """Return rows as a DataFrame; a column without any value is one of numbers that are missing.
 
     Raises
     ------
@@ -23,7 +23,8 @@ def data_frame(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "pd.
         import pandas as pd
     except ImportError as exc:
         raise ImportError("tables need pandas: pip install 'splitquant[notebook]'") from exc
-    return pd.DataFrame(list(rows), columns=list(columns))
+    frame = pd.DataFrame(list(rows), columns=list(columns))
+    return frame.astype({name: float for name in frame if len(frame) and frame[name].isna().all()})
 
 
 def heading(text: str) -> str:

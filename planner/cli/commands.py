@@ -170,7 +170,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     saved, manifest = read_folder(folder)
     stages = [(stage.device, folder / stage.file) for stage in manifest.stages]
     with terminal_progress() as progress:
-        outcome = verify_plan(saved, folder, stages, progress)
+        outcome = verify_plan(saved, folder / manifest.model, stages, progress)
     if json:
         print_text(to_json(outcome.plan))
     else:

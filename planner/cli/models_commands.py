@@ -62,7 +62,7 @@ def verify_several(folder: Path, *, json: bool) -> int:
         saved, manifest = read_folder(own_folder)
         stages = [(stage.device, own_folder / stage.file) for stage in manifest.stages]
         with terminal_progress() as progress:
-            outcome = verify_plan(saved, own_folder, stages, progress)
+            outcome = verify_plan(saved, own_folder / manifest.model, stages, progress)
         plans[name] = outcome.plan
         failures += [f"{name}: {text}" for text in outcome.failures]
         if not json:

@@ -16,6 +16,8 @@ TESTED = {
     "tf2onnx": ("1.17.0",),
     "tensorflow-model-optimization": ("0.8.1",),
     "tf-keras": ("2.21.0",),
+    "ai-edge-litert": ("2.3.0",),
+    "litert-quantizer": ("0.11.0",),
 }
 """Library -> its versions with which the tests passed; the last is that of requirements/lock.txt."""
 

@@ -6,7 +6,7 @@ from math import inf
 
 import msgspec
 
-from planner.comparison.baselines import BaselineWork, solve_baseline_work
+from planner.comparison.baselines import BaselineWork, solve_baseline_work, uniform_baselines
 from planner.comparison.comparison_record import Row
 from planner.comparison.lower_envelope import CostLine
 from planner.comparison.plan_registry import PlanRegistry
@@ -14,8 +14,16 @@ from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBud
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric
-from planner.problem.uniform_choices import Baseline, Price, best_uniform, price_of, uniform_choices
+from planner.problem.uniform_choices import (
+    Baseline,
+    Price,
+    price_of,
+    uniform_choices,
+    with_cheapest_crossings,
+)
 from planner.solver.process_pool import process_map
+from planner.solver.solve_cache import solve_cached
+from planner.solver.solver_options import SolverOptions
 from profiling.progress import Progress
 
 _GAP = 1e-4  # of a baseline's own solves: a gain of less than that would not be told from none
@@ -34,8 +42,8 @@ def add_baselines(
     jobs
         Processes that solve side by side.
     """
-    uniform = _Uniform(points, rivals)
     options = replace(points.basis.options, gap=_GAP)
+    uniform = _Uniform(points, rivals, options)
     problems = [_problem(points, row) for row in rows]
     work: list[BaselineWork] = [None if problem is None else (problem, options) for problem in problems]
     with process_map(min(jobs, len(rows))) as mapped:
@@ -81,8 +89,8 @@ def _gain(row: Row, best: Baseline) -> float | None:
 class _Uniform:
     """Ways with one precision and at most one cut; where costs are lines, each is evaluated once."""
 
-    def __init__(self, points: SweepPoints, rivals: PlanRegistry) -> None:
-        self._points, self._rivals = points, rivals
+    def __init__(self, points: SweepPoints, rivals: PlanRegistry, options: SolverOptions) -> None:
+        self._points, self._rivals, self._options = points, rivals, options
         self._choices: dict[str, tuple[tuple[str, Choice], ...]] = {}
         self._lines: dict[tuple[str, Choice], CostLine[None]] = {}
 
@@ -92,8 +100,10 @@ class _Uniform:
         if budgets not in self._choices:
             self._choices[budgets] = uniform_choices(problem)
         lines = row.bandwidth is not None and self._points.has_lines(row.budgets)
-        price = self._on_lines(row, problem) if lines else price_of(problem)
-        return best_uniform(self._choices[budgets], price)
+        cheapest = with_cheapest_crossings(problem)
+        bound = self._on_lines(row, cheapest) if lines else price_of(cheapest)
+        choices = self._choices[budgets]
+        return uniform_baselines(problem, choices, bound, self._options, solver=solve_cached)
 
     def _on_lines(self, row: Row, problem: PlacementProblem) -> Price:
         allowed, free = problem.tightest_limit(CostMetric.LATENCY), problem.with_limit(LATENCY, None)

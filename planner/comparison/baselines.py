@@ -1,13 +1,23 @@
 """Simpler ways to plan, on the same costs and under the same limits, to compare the joint plan with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import permutations
 
 from planner.errors import SolverError
+from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.problem.uniform_choices import Baseline, best_of, best_uniform, price_of, uniform_choices
+from planner.problem.uniform_choices import (
+    Baseline,
+    Price,
+    best_of,
+    best_uniform,
+    price_of,
+    uniform_choices,
+    with_cheapest_crossings,
+)
 from planner.problem.units import Option
+from planner.solver.best_wires import best_wires
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve, solve_restricted
 from planner.solver.solve_cache import solve_cached
@@ -26,10 +36,39 @@ def baselines(
     All on one device in one precision; the best single cut of a topological order in fp32 (Kang et al.,
     "Neurosurgeon", ASPLOS 2017) and in any uniform precision; the minimum cut of the fp32 network between two
     devices (Hu et al., "Dynamic adaptive DNN surgery", INFOCOM 2019); precisions chosen for the source alone,
-    then the split; the split in fp32, then the precisions.
+    then the split; the split in fp32, then the precisions. In all of them, tensors cross in the wires that
+    are best, as in the joint plan.
     """
-    uniform = best_uniform(uniform_choices(problem), price_of(problem))
+    bound = price_of(with_cheapest_crossings(problem))
+    uniform = uniform_baselines(problem, uniform_choices(problem), bound, options, solver)
     return (*uniform, *solved_baselines(problem, options, solver))
+
+
+def uniform_baselines(
+    problem: PlacementProblem,
+    choices: Iterable[tuple[str, Choice]],
+    bound: Price,
+    options: SolverOptions,
+    solver: Solver = solve,
+) -> tuple[Baseline, ...]:
+    """Return the best of `uniform_choices`.
+
+    Parameters
+    ----------
+    bound
+        What a choice costs in `with_cheapest_crossings(problem)`.
+    """
+
+    def encoded(choice: Choice) -> Baseline:
+        try:
+            best = best_wires(problem, choice, options, solver)
+        except SolverError:
+            return Baseline("")
+        if best is None:
+            return Baseline("")
+        return Baseline("", bound(best) if best is choice else evaluate(problem, best).objective, best)
+
+    return best_uniform(choices, bound, encoded)
 
 
 def solved_baselines(

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from planner.comparison.comparison_record import PlanSummary
 from planner.comparison.sweep_points import SweepPoints
-from planner.formatting import short_name, size_text
+from planner.formatting import names_text, short_name, size_text
 from planner.plan.configuration import Configuration, configuration_of, unit_options
 from planner.plan.plan_record import Cut
 from planner.problem.cost_evaluation import Cost, evaluate
@@ -120,11 +120,10 @@ def summary_text(chosen: Configuration, cuts: Sequence[Cut]) -> str:
     counts = Counter(chosen.precisions)
     mix = " + ".join(f"{count} {precision}" for precision, count in sorted(counts.items(), key=_largest))
     used = list(dict.fromkeys(chosen.devices))
-    if len(used) == 1:
-        return f"all on {used[0]}; {mix}"
     ends = [f"{short_name(cut.tensor)} ({cut.wire}, {size_text(cut.size_bytes)})" for cut in cuts]
-    rest = f" and {len(ends) - _MOST_CUTS} more" if len(ends) > _MOST_CUTS else ""
-    return f"{' > '.join(used)}, over the links {', '.join(ends[:_MOST_CUTS])}{rest}; {mix}"
+    crossing = f", over the links {names_text(ends, _MOST_CUTS)}" if ends else ""
+    where = " > ".join(used) if len(used) > 1 else f"all on {used[0]}"
+    return f"{where}{crossing}; {mix}"
 
 
 def _largest(entry: tuple[str, int]) -> tuple[int, str]:

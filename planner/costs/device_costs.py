@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from planner.devices.runtime import origin_of
 from planner.scenario.schema import Scenario
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.qdq_model import Scheme
@@ -34,6 +34,8 @@ class DeviceCosts:
         (wire, encode or decode) -> seconds of any tensor, and per element.
     float16_noise
         Tensor -> noise power of crossing as float16, None if it cannot.
+    signed
+        Whether integers that are not symmetric have a sign, too.
     """
 
     units: Mapping[tuple[str, Precision], float]
@@ -47,6 +49,7 @@ class DeviceCosts:
     enter_s: Mapping[tuple[str, Precision], float] = field(default_factory=dict)
     wires: Mapping[tuple[Wire, str], tuple[float, float]] = field(default_factory=dict)
     float16_noise: Mapping[str, float | None] = field(default_factory=dict)
+    signed: bool = False
 
     @classmethod
     def of(
@@ -79,9 +82,10 @@ class DeviceCosts:
             {(row.tensor, row.form): row.enter_s / speedup for row in latency.seams},
             {(w.wire, w.side): (w.start_s / speedup, w.element_s / speedup) for w in latency.wires},
             {row.tensor: row.float16 for profile in noise.values() for row in profile.tensors},
+            signed=scheme.tool != "",
         )
 
-    def coding_s(self, tensor: str, wire: Wire, graph: ModelGraph) -> float:
+    def coding_s(self, tensor: str, wire: Wire, graph: OperatorGraph) -> float:
         """Return the seconds to bring a tensor into a wire and back."""
         lines = (self.wires[wire, side] for side in (ENCODE, DECODE))
         return sum(start + slope * graph.tensors[tensor].elements for start, slope in lines)

@@ -5,8 +5,6 @@ from itertools import product
 from math import isfinite
 from pathlib import Path
 
-import onnxruntime as ort
-
 from planner.costs.own_cost_table import profile_of_table
 from planner.devices.profile_files import is_cost_table, naming_profile
 from planner.devices.runtime import is_measured_here, measured_devices, setup_of
@@ -15,11 +13,9 @@ from planner.inputs.prepared_scenario import Prepared
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
-from profiling.graph.unit_graph import ModelGraph
-from profiling.latency.measure_latency import measure_latency
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.on_device.processor import cpu_description
-from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision, Wire
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
@@ -49,10 +45,10 @@ def latency_profile(
     setup = setup_of(scenario, device)
     path = entry_path(
         EntryKind.LATENCY,
-        measure_latency,
+        subject.model.made_by(EntryKind.LATENCY),
         subject=subject.fingerprint,
         scheme=calibration.scheme.label,
-        runtime=ort.__version__,
+        runtime=subject.model.runtime_version,
         processor=cpu_description(),
         threads=setup.runtime.threads,
         provider=setup.runtime.provider,
@@ -62,7 +58,7 @@ def latency_profile(
 
     def make() -> LatencyProfile:
         feeds = subject.calibration.samples[0]
-        return measure_latency(subject.graph, calibration, feeds, setup, progress)
+        return subject.model.measure_latency(calibration, feeds, setup, progress)
 
     return cached(path, LatencyProfile, make)
 
@@ -112,7 +108,7 @@ def check_profile(
     ProfileError
         Saying what is wrong.
     """
-    if latency.model_sha256 != model_hash(subject.graph.model):
+    if latency.model_sha256 != subject.graph.model_sha256:
         raise ProfileError(
             f"{name} is the profile of another model; "
             f"make one of this model: plan profile SCENARIO --device {device.name} --out {Path(name).name}"
@@ -123,7 +119,7 @@ def check_profile(
         _check_precision(name, latency, subject.graph, precision)
 
 
-def _check_seconds(name: str, latency: LatencyProfile, graph: ModelGraph) -> None:
+def _check_seconds(name: str, latency: LatencyProfile, graph: OperatorGraph) -> None:
     """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
     units = {(row.unit, row.precision) for row in latency.units}
     switches = {(row.tensor, row.source, row.to) for row in latency.switches}
@@ -162,10 +158,11 @@ def _check_wires(name: str, latency: LatencyProfile, wires: Collection[Wire]) ->
             raise ProfileError(f"{name}: lacks the seconds to {side} {wire} tensors; measure again")
 
 
-def _check_precision(name: str, latency: LatencyProfile, graph: ModelGraph, precision: Precision) -> None:
+def _check_precision(name: str, latency: LatencyProfile, graph: OperatorGraph, precision: Precision) -> None:
     """Refuse a profile that knows other precisions than the scenario allows."""
     units_in_precision = {row.unit for row in latency.units if row.precision is precision}
-    missing = [unit.name for unit in graph.units if unit.quantizable and unit.name not in units_in_precision]
+    able = (unit.name for unit in graph.units if unit.can_be(precision))
+    missing = [name for name in able if name not in units_in_precision]
     if missing:
         raise ProfileError(
             f"{name}: was made for other precisions: it lacks the {precision} seconds of {missing[0]!r}; "

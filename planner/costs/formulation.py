@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.resource_budgets import limits_of
@@ -14,10 +15,12 @@ from planner.problem.devices import Device, Link
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Limit, ObjectiveTerm, Quantity
 from planner.problem.several_models import JointProblem, ModelPart, join_models
+from planner.problem.units import Vertex
 from planner.scenario.budget_schema import ObjectiveSpec
 from planner.scenario.schema import Scenario
 from planner.scenario.several_models import SeveralModels
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
+from profiling.precision import Precision
 
 _METRICS = {metric.value: metric for metric in CostMetric} | {"throughput": CostMetric.PERIOD}
 _HOUR_S = 3600.0
@@ -25,7 +28,7 @@ _HOUR_S = 3600.0
 
 def formulate(
     scenario: Scenario,
-    graph: ModelGraph,
+    graph: OperatorGraph,
     costs: Mapping[str, DeviceCosts],
 ) -> PlacementProblem:
     """Return the problem of placing a graph, without a noise budget.
@@ -105,11 +108,14 @@ def formulate_several(several: SeveralModels, problems: Sequence[PlacementProble
 def fp32_at_source(scenario: Scenario, problem: PlacementProblem) -> Choice:
     """Return the choice of everything in fp32 at the source, as far as units can be so."""
     source = next(i for i, device in enumerate(problem.devices) if device.name == scenario.source)
-    at_source = [
-        min(range(len(v.options)), key=lambda o, v=v: (v.options[o].device != source, v.options[o].quantized))  # type: ignore[misc]
-        for v in problem.vertices
-    ]
+    at_source = [min(range(len(v.options)), key=partial(_distance, v, source)) for v in problem.vertices]
     return Choice(tuple(at_source))
+
+
+def _distance(vertex: Vertex, source: int, option: int) -> tuple[bool, bool, bool]:
+    """Return how far an option is from fp32 at the source: less is closer."""
+    one = vertex.options[option]
+    return one.device != source, one.quantized, one.precision not in {"", Precision.FP32}
 
 
 def _objective(

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-import onnxruntime as ort
-
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.noise_saturation import (
     CalibrationPoints,
@@ -15,8 +13,7 @@ from planner.costs.noise_saturation import (
 from planner.costs.whole_model import single_device_scenario
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
-from profiling.graph.multiply_adds import multiplications
-from profiling.noise.measure_noise import measure_noise, scale_to_int16
+from profiling.noise.measure_noise import scale_to_int16
 from profiling.on_device.processor import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
@@ -61,10 +58,10 @@ def _noise_profile(
     scheme = calibration.scheme
     path = entry_path(
         EntryKind.NOISE,
-        measure_noise,
+        subject.model.made_by(EntryKind.NOISE),
         subject=subject.fingerprint,
         scheme=scheme.label,
-        runtime=ort.__version__,
+        runtime=subject.model.runtime_version,
         samples=count,
         processor=cpu_description(),
     )
@@ -79,7 +76,7 @@ def _noise_profile(
     def make() -> NoiseProfile:
         samples = list(subject.calibration.spread(count).samples)
         tensors = scale_to_int16(int8) if int8 is not None and scheme.wide else int8
-        return measure_noise(subject.graph, calibration, samples, tensors, progress)
+        return subject.model.measure_noise(calibration, samples, tensors, progress)
 
     return cached(path, NoiseProfile, make)
 
@@ -106,7 +103,7 @@ def noise_model(
         subject=subject.fingerprint,
         scheme=trial.calibration.scheme.label,
         level=trial.level.value,
-        runtime=ort.__version__,
+        runtime=subject.model.runtime_version,
         samples=count,
         processor=cpu_description(),
     )
@@ -121,4 +118,4 @@ def noise_model(
 
 
 def _samples(subject: CalibratedModel, work: float, least: int, most: int) -> int:
-    return min(most, max(least, int(work / max(1, multiplications(subject.graph)))))
+    return min(most, max(least, int(work / max(1, subject.model.multiplications()))))

@@ -17,13 +17,14 @@ from planner.costs.whole_model import WholeModelPredictor
 from planner.deployment.rebuild import rebuild
 from planner.scenario.schema import Scenario
 from profiling.arrays import Feeds
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
-from profiling.runtime.open_session import open_session, run_samples, runtime_for
+from profiling.runtime.open_session import run_samples, runtime_for
+from profiling.stage_session import open_stage
 
 _MODELS = 8  # mixed models that the law is fitted on: enough for two numbers and an outlier, each is a run
 _LEAST_SHARE = 1 / 64  # of the noise of everything in int8, in the model with the fewest units
@@ -103,7 +104,7 @@ def fit_noise_model(points: Sequence[CalibrationPoint]) -> NoiseModel:
 
 def measure_calibration_points(
     alone: Scenario,
-    graph: ModelGraph,
+    graph: OperatorGraph,
     costs: Mapping[str, DeviceCosts],
     trial: TrialSetup,
     samples: Sequence[Feeds],
@@ -120,21 +121,21 @@ def measure_calibration_points(
     """
     whole = WholeModelPredictor(alone, graph, costs)
     runtime = runtime_for(len(samples))
-    exact = list(run_samples(open_session(graph.model, runtime), samples))
+    exact = list(run_samples(open_stage(graph.fp32_model, runtime), samples))
     points = []
     sets = list(_sets(graph, whole, next(iter(costs.values()))))
     for number, int8 in enumerate(sets):
         mixed = rebuild(graph, trial.calibration.of(int8), trial.calibration.ranges)
         summed = whole.cost(dict.fromkeys(int8, Precision.INT8)).noise_power
-        measured = noise_power(run_samples(open_session(mixed, runtime, trial.level), samples), exact)
+        measured = noise_power(run_samples(open_stage(mixed, runtime, trial.level), samples), exact)
         points.append(CalibrationPoint(int8, summed, measured))
         progress("noise of mixed models", number + 1, len(sets))
     return CalibrationPoints(tuple(points))
 
 
-def _sets(graph: ModelGraph, whole: WholeModelPredictor, costs: DeviceCosts) -> Iterator[tuple[int, ...]]:
+def _sets(graph: OperatorGraph, whole: WholeModelPredictor, costs: DeviceCosts) -> Iterator[tuple[int, ...]]:
     """Yield units in int8: all, then random ones whose summed noise stays below shares of all's."""
-    quantizable = [unit.index for unit in graph.units if unit.quantizable]
+    quantizable = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
     everything = whole.cost(dict.fromkeys(quantizable, Precision.INT8)).noise_power
     rng = np.random.default_rng(0)  # the same models in every run, whose measurements are cached
     for share in np.geomspace(1.0, _LEAST_SHARE, _MODELS):
@@ -147,7 +148,7 @@ def _sets(graph: ModelGraph, whole: WholeModelPredictor, costs: DeviceCosts) -> 
             yield resolved
 
 
-def _noise_counter(graph: ModelGraph, costs: DeviceCosts) -> Callable[[int, float], bool]:
+def _noise_counter(graph: OperatorGraph, costs: DeviceCosts) -> Callable[[int, float], bool]:
     """Return a function that takes a unit in if the sum of noise with it stays within a limit.
 
     It counts a tensor that several of the units quantize once.

@@ -7,9 +7,8 @@ from itertools import permutations, product
 
 from planner.formatting import names_text
 from profiling.errors import ProfileError
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.on_device.measurement_order import DECODE, ENCODE
-from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision, Wire
 from profiling.records.profile import LatencyProfile, SwitchCost, UnitCost, WireCost
 
@@ -17,7 +16,7 @@ _MOST_NAMES = 5  # in a message
 
 
 def profile_of_table(
-    name: str, rows: Sequence[UnitCost], graph: ModelGraph, precisions: Sequence[Precision]
+    name: str, rows: Sequence[UnitCost], graph: OperatorGraph, precisions: Sequence[Precision]
 ) -> LatencyProfile:
     """Return a profile with a table's seconds, in which everything else costs nothing.
 
@@ -47,7 +46,7 @@ def profile_of_table(
         for precision in known
     }
     return LatencyProfile(
-        model_sha256=model_hash(graph.model),
+        model_sha256=graph.model_sha256,
         runtime_version="",
         scheme="",
         overflows=False,
@@ -73,7 +72,7 @@ def profile_of_table(
 
 
 def _check_units(
-    name: str, rows: Sequence[UnitCost], graph: ModelGraph, precisions: Sequence[Precision]
+    name: str, rows: Sequence[UnitCost], graph: OperatorGraph, precisions: Sequence[Precision]
 ) -> None:
     units = {unit.name: unit for unit in graph.units}
     for row in rows:
@@ -89,7 +88,7 @@ def _check_units(
     if missing:
         raise ProfileError(f"{name}: lacks the seconds in fp32 of {_shown(missing)}")
     for precision in precisions:
-        missing = [u for u, unit in units.items() if unit.quantizable and (u, precision) not in pairs]
+        missing = [u for u, unit in units.items() if unit.can_be(precision) and (u, precision) not in pairs]
         if missing:
             raise ProfileError(
                 f"{name}: lacks the seconds in {precision} of {_shown(missing)}; or leave {precision} out of "

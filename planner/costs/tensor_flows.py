@@ -10,7 +10,8 @@ from planner.costs.tensor_formats import TensorFormats, tensor_bytes
 from planner.problem.link_routes import Hop, MessageEnergy, Routes
 from planner.problem.tensors import FLOAT, Flow, WireForm
 from planner.scenario.schema import Scenario
-from profiling.graph.unit_graph import ModelGraph, Tensor
+from profiling.graph.any_model import Tensor
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.precision import Precision, Wire
 from profiling.quantization.wire_formats import BYTES
@@ -48,7 +49,7 @@ class TensorFlows:
     def __init__(
         self,
         scenario: Scenario,
-        graph: ModelGraph,
+        graph: OperatorGraph,
         costs: Mapping[str, DeviceCosts],
         formats: TensorFormats,
     ) -> None:

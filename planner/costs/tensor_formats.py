@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from planner.costs.device_costs import DeviceCosts
 from planner.problem.tensors import Format
 from planner.scenario.schema import Scenario
-from profiling.graph.unit_graph import Tensor
+from profiling.graph.any_model import Tensor
 from profiling.precision import Precision
 
 _BYTES = {Precision.INT8: 1, Precision.INT16: 2}  # of a quantized tensor's element
@@ -52,7 +52,7 @@ class TensorFormats:
                 for coarser, (_, other) in enumerate(self.quantized[:number], start=1)
                 if other.symmetric == costs.symmetric
             ]
-            name = precision.value if costs.symmetric else f"u{precision.value}"
+            name = precision.value if costs.symmetric or costs.signed else f"u{precision.value}"
             formats.append(Format(name, tuple(accepts), has_integer_kernel=precision is Precision.INT8))
         return tuple(formats)
 

@@ -12,7 +12,7 @@ from planner.problem.units import Option, Vertex
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.precision import Precision
 
 
@@ -33,7 +33,7 @@ class UnitOptions:
     def __init__(
         self,
         scenario: Scenario,
-        graph: ModelGraph,
+        graph: OperatorGraph,
         costs: Mapping[str, DeviceCosts],
         formats: TensorFormats,
     ) -> None:
@@ -93,19 +93,18 @@ class UnitOptions:
             if self._pinned.get(unit.name, device.name) != device.name:
                 continue
             costs = self._costs[device.name]
-            for precision in self._precisions(index, device):
-                quantized = precision is not Precision.FP32
-                options.append(
-                    Option(
-                        device=number,
-                        format=self._formats.number(precision, costs) if quantized else FLOAT,
-                        seconds=self._seconds(device.name, unit.name, precision),
-                        noise_power=costs.unit_noise.get((unit.name, precision), 0.0),
-                        weight_bytes=self._graph.stored_bytes(index, precision),
-                        activation_bytes=sum(tensor_bytes(tensor, precision) for tensor in tensors),
-                        precision=precision.value,
-                    )
+            options += [
+                Option(
+                    device=number,
+                    format=self._formats.number(precision, costs) if precision.is_static else FLOAT,
+                    seconds=self._seconds(device.name, unit.name, precision),
+                    noise_power=costs.unit_noise.get((unit.name, precision), 0.0),
+                    weight_bytes=self._graph.stored_bytes(index, precision),
+                    activation_bytes=sum(tensor_bytes(tensor, precision) for tensor in tensors),
+                    precision=precision.value,
                 )
+                for precision in self._precisions(index, device)
+            ]
         if not options and unit.name in (*self._pinned, *self._forced):
             raise ScenarioError(
                 f"placement: unit {unit.name!r} cannot be as it is pinned: no device it may run on has that "
@@ -128,7 +127,8 @@ class UnitOptions:
                 f"placement.precision: unit {unit.name!r} cannot be quantized; plan inspect says why"
             )
         if unit.quantizable:
-            return allowed
+            able = tuple(precision for precision in allowed if unit.can_be(precision))
+            return able if able or not allowed else (Precision.FP32,)
         # What came quantized counts as int8, and needs a device that may compute so.
         if unit.quantized and Precision.INT8 not in allowed:
             return ()

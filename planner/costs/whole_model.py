@@ -8,7 +8,7 @@ from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import PlacementSpec, Scenario
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.precision import Precision
 
 
@@ -36,7 +36,7 @@ class WholeModelPredictor:
         From `single_device_scenario`.
     """
 
-    def __init__(self, alone: Scenario, graph: ModelGraph, costs: Mapping[str, DeviceCosts]) -> None:
+    def __init__(self, alone: Scenario, graph: OperatorGraph, costs: Mapping[str, DeviceCosts]) -> None:
         self._graph = graph
         self._problem = formulate(alone, graph, costs)
         self._fp32_s = costs[alone.source].fp32_s
@@ -47,7 +47,7 @@ class WholeModelPredictor:
         Parameters
         ----------
         mix
-            Precisions of units that can be quantized; `ModelGraph.resolve_precisions` says which then are.
+            Precisions of units that can be quantized; `OperatorGraph.resolve_precisions` says which then are.
         """
         resolved = self._graph.resolve_precisions(mix)
         choice = [

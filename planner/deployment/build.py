@@ -5,11 +5,14 @@ from dataclasses import replace
 from planner.deployment.built_models import BuiltModels
 from planner.deployment.metadata import label_nodes, label_stage
 from planner.deployment.rebuild import rebuild
-from planner.deployment.split import Placement, split, wired_tensors_of
+from planner.deployment.split import split, wired_tensors_of
+from planner.deployment.stage_tasks import Placement
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
 from planner.plan.plan_record import Plan
+from profiling.graph.any_model import onnx_model
+from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision, Wire
 from profiling.quantization.calibration import read_ranges
 from profiling.quantization.wire_formats import add_wires
@@ -18,12 +21,17 @@ from profiling.quantization.wire_formats import add_wires
 def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
     """Return the models in which every unit is in its precision and on its device."""
     graph, scenario, devices = prepared.models.graph, prepared.scenario, chosen.devices
+    placement = Placement(devices, scenario.source, scenario.sink, frozenset(scenario.inputs))
+    if not isinstance(graph, ModelGraph):
+        from planner.deployment.litert_stages import litert_mixed, litert_stages  # needs the extra
+
+        mixed_tflite = litert_mixed(graph, chosen.mix, prepared.ranges)
+        return BuiltModels(graph, *litert_stages(graph, mixed_tflite, chosen.mix, placement))
     # A unit is quantized as its own device does it, whatever the others do.
     schemes = {
         index: prepared.schemes[devices[index]].at(precision) for index, precision in chosen.mix.items()
     }
     mixed = rebuild(graph, schemes, prepared.ranges)
-    placement = Placement(devices, scenario.source, scenario.sink, frozenset(scenario.inputs))
     crossings = wired_tensors_of(graph, placement, dict(chosen.wires))
     if crossings:
         quantized = {node for index in schemes for node in graph.units[index].nodes}
@@ -31,7 +39,7 @@ def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
     label_nodes(mixed, graph, chosen)
     stages = split(mixed, graph, placement, crossings)
     for number, stage in enumerate(stages):
-        label_stage(stage.model, number, [stage_model.device for stage_model in stages])
+        label_stage(onnx_model(stage.model), number, [stage_model.device for stage_model in stages])
     return BuiltModels(graph, mixed, stages)
 
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
-
-from planner.deployment.split import StageModel
+from planner.deployment.stage_tasks import StageModel
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.graph_record import GRAPH_FORMAT, GraphTensor, GraphUnit, UnitGraph
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.any_model import AnyModel, outputs_of
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.on_device.create_session import Optimization
 
 
@@ -29,23 +28,23 @@ class VerificationTarget:
         Graph optimization at which each stage gives the numbers of its device.
     """
 
-    source: onnx.ModelProto
-    mixed: onnx.ModelProto | Path
-    stages: Sequence[onnx.ModelProto | Path]
+    source: AnyModel
+    mixed: AnyModel | Path
+    stages: Sequence[AnyModel | Path]
     levels: Sequence[Optimization]
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the model's outputs."""
-        return tuple(value.name for value in self.source.graph.output)
+        return tuple(tensor.name for tensor in outputs_of(self.source))
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltModels:
     """A plan's models, and the graph that they are made of."""
 
-    graph: ModelGraph
-    mixed: onnx.ModelProto
+    graph: OperatorGraph
+    mixed: AnyModel
     stages: tuple[StageModel, ...]
 
 
@@ -59,7 +58,7 @@ def verification_target(prepared: Prepared, built: BuiltModels) -> VerificationT
     )
 
 
-def unit_graph_of(graph: ModelGraph) -> UnitGraph:
+def unit_graph_of(graph: OperatorGraph) -> UnitGraph:
     """Return the record of a model's units and the tensors between them."""
     names = [unit.name for unit in graph.units]
     tensors = [graph.tensors[name] for name in graph.boundary_tensors()]

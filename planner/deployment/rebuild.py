@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import overload
 
 import onnx
 from onnx import checker, shape_inference
 
 from planner.errors import RebuildError
+from profiling.graph.any_model import AnyModel
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import check_model
 from profiling.precision import Precision
@@ -14,29 +17,43 @@ from profiling.quantization.int16_activations import WIDE_TYPES
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, Scheme, quantize
 
 
-def rebuild(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> onnx.ModelProto:
+@overload
+def rebuild(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> onnx.ModelProto: ...
+@overload
+def rebuild(graph: OperatorGraph, schemes: Mapping[int, Scheme], ranges: Path) -> AnyModel: ...
+def rebuild(graph: OperatorGraph, schemes: Mapping[int, Scheme], ranges: Path) -> AnyModel:
     """Return the model with the given units quantized, each in its scheme, and the others in fp32.
-
-    After: the checker accepts it, shapes are inferred, inputs and outputs keep names and types, and
-    exactly the tensors that those units read and write are quantized, to 16 bits where all of these are wide.
 
     Parameters
     ----------
     schemes
         Index of a unit -> its scheme.
     ranges
-        What `calibrate` wrote for the graph's model.
+        What the model's runtime wrote as ranges of its tensors.
 
     Raises
     ------
     RebuildError
-        If the tool quantized other tensors than the plan says.
+        If the tool made of it what the plan does not say.
+    """
+    if isinstance(graph, ModelGraph):
+        return _rebuild_onnx(graph, schemes, ranges)
+    from planner.deployment.litert_stages import litert_mixed  # needs the extra
+
+    return litert_mixed(graph, {index: scheme.precision for index, scheme in schemes.items()}, ranges)
+
+
+def _rebuild_onnx(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> onnx.ModelProto:
+    """Return the ONNX model with units quantized.
+
+    After: the checker accepts it, shapes are inferred, inputs and outputs keep names and types, and
+    exactly the tensors that those units read and write are quantized, to 16 bits where all of these are wide.
     """
     # In topological order: repeated passes of the tool equal one only if they go upstream first.
     of_nodes = {node: schemes[index] for index in sorted(schemes) for node in graph.units[index].nodes}
     mixed = quantize(graph.model, of_nodes, ranges, graph.guarded_nodes)
     mixed = shape_inference.infer_shapes(mixed)
-    precisions = {i: Precision.INT16 if s.wide else Precision.INT8 for i, s in schemes.items()}
+    precisions = {index: scheme.precision for index, scheme in schemes.items()}
     expected = set(graph.tensor_precisions(precisions).items())
     boundary = set(graph.boundary_tensors())
     quantized = {

@@ -7,6 +7,7 @@ file_samples: samples that are files of a folder, each read when it is asked for
 image_preprocessing: from the pixels of an image to a model's input
 image_samples: samples that are images in a folder, with their labels
 inspect_source: what a model is made of, whatever it comes from
+litert_source: a .tflite model as the user gives it, and as it is measured
 load_samples: the samples of one part of a scenario's `data`, wherever they come from
 model_answers: what a model answers with: classes, or other numbers
 npz_archive: NumPy archives, bounded before any data is read
@@ -15,9 +16,6 @@ prepared_scenario: model and data loaded, checked against each other, and calibr
 reader_samples: samples that the user's own code reads
 refused_units: the units of a scenario's model that come out wrong once they are quantized
 sample_doubts: what samples cannot show
-starter_pictures: which inputs may be pictures, and what a first scenario says of them
-starter_samples: ways to make up a model's inputs, tried until it runs and answers with numbers
-starter_scenario: a first scenario for a model, and code that makes up samples for it
 subset: which samples are taken: all, or those that the scenario names
 wav_file: the samples of a WAV file
 """

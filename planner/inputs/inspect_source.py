@@ -10,16 +10,16 @@ from planner.conversion.model_source import conversion_request
 from planner.conversion.provenance import ConvertedFrom
 from planner.errors import UsageError
 from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
+from planner.scenario.device_schema import LITERT
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import load_ready_scenario, parse_conversion
 from planner.scenario.model_paths import expanded, located_model
 from planner.scenario.schema import Scenario
-from profiling.errors import ModelError
 from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent
+from profiling.stage_session import naming_litert
 
 TFLITE_SUFFIX = ".tflite"
-_LITERT_PACKAGES = ("ai_edge_litert", "flatbuffers", "litert_quantizer")
 
 
 def inspect_source(
@@ -77,14 +77,8 @@ def inspect_for_litert(
     path = expanded(model)
     if path.suffix != TFLITE_SUFFIX:
         raise UsageError(f"--runtime litert reads {TFLITE_SUFFIX} files, which {model} is not")
-    try:
+    with naming_litert():
         from profiling.litert.inspection import inspect_litert
-    except ModuleNotFoundError as exc:
-        package = (exc.name or "").partition(".")[0]
-        if package not in _LITERT_PACKAGES:
-            raise
-        missing = f"model: needs {package}, which is not installed: pip install 'splitquant[litert]'"
-        raise ModelError(missing) from exc
     return replace(inspect_litert(path, input_shapes, conversion.signature or ""), model=model)
 
 
@@ -92,6 +86,11 @@ def inspect_scenario(
     scenario: Scenario, progress: Progress = silent
 ) -> tuple[Inspection, ConvertedFrom | None]:
     """Return what the model of a scenario is made of, and what it was before it was converted."""
+    if scenario.runtime == LITERT:
+        with naming_litert():
+            from profiling.litert.inspection import inspect_litert
+        shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+        return inspect_litert(Path(scenario.model), shapes, scenario.conversion.signature or ""), None
     source = load_source(scenario, progress)
     data = load_datasets(scenario, source)
     samples = data.calibration.samples

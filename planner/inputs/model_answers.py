@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from planner.errors import DataError
 from planner.scenario.budget_schema import BudgetSpec
-from profiling.graph.unit_graph import Tensor
+from profiling.graph.any_model import Tensor
 
 _IMAGE_DIMENSIONS = 4  # batch, channels, height, width
 _NARROW_BYTES = 2  # wider integers are counts or indices

@@ -5,10 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import onnx
-import onnxruntime as ort
-from onnx import helper
-
 from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_samples
 from planner.conversion.model_source import conversion_request
@@ -25,21 +21,26 @@ from planner.inputs.refused_units import refused_once
 from planner.inputs.sample_doubts import sample_doubts
 from planner.metrics.scenario_metric import scenario_metric
 from planner.scenario.data_schema import SampleSpec
+from planner.scenario.device_schema import LITERT
 from planner.scenario.schema import Scenario
 from planner.user_objects import Metric
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
-from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
-from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
+from profiling.graph.any_model import AnyModel, Stage, inputs_of
+from profiling.graph.compressed_weights import CompressedWeights
+from profiling.graph.operator_graph import OperatorGraph
+from profiling.graph.unit_graph import build_graph
 from profiling.on_device.create_session import Optimization
-from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.load_model import load_model
+from profiling.onnx_runtime_model import OnnxRuntimeModel
 from profiling.preparation.rewrite_steps import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.qdq_model import INT8, Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.open_session import Runtime
+from profiling.runtime_model import RuntimeModel
+from profiling.stage_session import naming_litert
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,9 @@ _CHECKED = 4  # samples on which a conversion is checked
 
 @dataclass(frozen=True, slots=True)
 class SourceModel:
-    """The user's model with static input shapes, converted if it was no ONNX file."""
+    """The user's model with static input shapes, converted if its runtime needs another form."""
 
-    model: onnx.ModelProto
+    model: AnyModel
     converted: Converted | None = None
 
     @property
@@ -64,13 +65,8 @@ class SourceModel:
     def inputs(self) -> list[Input]:
         """What a sample has to give."""
         return [
-            Input(
-                value.name,
-                str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)),
-                tuple(size or 0 for size in dimensions(value)),
-                value.name in self.channels_last,
-            )
-            for value in self.model.graph.input
+            Input(one.name, one.dtype, one.shape, one.name in self.channels_last)
+            for one in inputs_of(self.model)
         ]
 
 
@@ -78,10 +74,15 @@ class SourceModel:
 class GroupedModel:
     """The user's model with static shapes, and its units."""
 
-    source: onnx.ModelProto
-    graph: ModelGraph
+    source: AnyModel
+    model: RuntimeModel
     converted: Converted | None = None
     channels_last: frozenset[str] = frozenset()
+
+    @property
+    def graph(self) -> OperatorGraph:
+        """Its units."""
+        return self.model.graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +137,14 @@ class Datasets:
 
 
 def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
-    """Read a scenario's model, converted if it is no ONNX file."""
+    """Read a scenario's model, converted if its runtime needs another form."""
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+    if scenario.runtime == LITERT:
+        with naming_litert():
+            from planner.inputs.litert_source import load_tflite
+        tflite = load_tflite(scenario.model, scenario.conversion.signature, shapes)
+        check_inputs(scenario, tflite.inputs)
+        return SourceModel(tflite)
     request = conversion_request(scenario.model, scenario.conversion, shapes)
     if request:
         # Before minutes of conversion.
@@ -160,9 +167,8 @@ def check_inputs(scenario: Scenario, names: Sequence[str]) -> None:
 
 def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> GroupedModel:
     """Prepare a model on its samples, group it, and check budgets and labels against its answers."""
-    graph = build_graph(prepare_model(source.model, data.calibration.samples))
-    del source.model.graph.output[:]
-    source.model.graph.output.extend(graph.model.graph.output)  # whose shapes runs have shown
+    model = _grouped(source.model, scenario, data)
+    graph = model.graph
     scores = graph.tensors[graph.outputs[0]]
     check_answers(scenario.budget, scores)
     if scenario.budget.accuracy_drop is not None and data.evaluation.classes is None:
@@ -172,7 +178,18 @@ def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> Grou
         for part in (data.calibration, data.held_back):
             _check_classes(part, scenario.data.calibration, classes, "data.calibration")
         _check_classes(data.evaluation, scenario.data.evaluation, classes, "data.evaluation")
-    return GroupedModel(source.model, graph, source.converted, source.channels_last)
+    return GroupedModel(source.model, model, source.converted, source.channels_last)
+
+
+def _grouped(source: AnyModel, scenario: Scenario, data: Datasets) -> RuntimeModel:
+    if isinstance(source, Stage):
+        from planner.inputs.litert_source import litert_model_of
+
+        return litert_model_of(source, scenario.model)
+    graph = build_graph(prepare_model(source, data.calibration.samples))
+    del source.graph.output[:]
+    source.graph.output.extend(graph.model.graph.output)  # whose shapes runs have shown
+    return OnnxRuntimeModel(graph)
 
 
 def _check_classes(data: Dataset, spec: SampleSpec, classes: int, where: str) -> None:
@@ -212,11 +229,16 @@ def prepare(
     schemes = schemes or choose_schemes(scenario)
     for device, scheme in schemes.items():
         log.info("device %s quantizes by %s", device, scheme.label)
-    subject = CalibratedModel.of(models.graph, data.calibration)
+    subject = CalibratedModel.of(models.model, data.calibration)
     ranges = calibrate_once(subject, progress)
     reasons = refused_once(scenario, subject, schemes, ranges, progress)
-    graph = with_obstacles(models.graph, {unit: why for unit, why in reasons.items() if unit not in trusted})
-    models, subject = replace(models, graph=graph), replace(subject, graph=graph)
+    model = models.model.with_refused(
+        {
+            precision: {unit: why for unit, why in refused.items() if unit not in trusted}
+            for precision, refused in reasons.items()
+        }
+    )
+    models, subject = replace(models, model=model), replace(subject, model=model)
     if scenario.weights == "compressed":
         models, subject = _compressed(models, subject, Calibration(INT8, ranges), progress)
     made = (
@@ -235,16 +257,19 @@ def _compressed(
 
     def make() -> CompressedWeights:
         progress("compressing weights", 0, 1)
-        sizes_found = CompressedWeights(compress_weights(models.graph, calibration))
+        sizes_found = CompressedWeights(models.model.compressed_weights(calibration))
         progress("compressing weights", 1, 1)
         return sizes_found
 
     path = entry_path(
-        EntryKind.COMPRESSED, compress_weights, subject=subject.fingerprint, runtime=ort.__version__
+        EntryKind.COMPRESSED,
+        models.model.made_by(EntryKind.COMPRESSED),
+        subject=subject.fingerprint,
+        runtime=models.model.runtime_version,
     )
     sizes = cached(path, CompressedWeights, make)
-    graph = with_compressed(models.graph, sizes.units)
-    return replace(models, graph=graph), replace(subject, graph=graph)
+    model = models.model.with_compressed_weights(sizes.units)
+    return replace(models, model=model), replace(subject, model=model)
 
 
 def few_samples(data: Dataset) -> list[Feeds]:

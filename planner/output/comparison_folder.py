@@ -23,6 +23,7 @@ from planner.plan.plan_record import Cut
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.report.tables.comparison_table import comparison_csv
 from planner.scenario.loader import dump_scenario
+from profiling.graph.any_model import Stage, inputs_of, outputs_of
 from profiling.records.json_files import load_json, save_json
 
 COMPARISON, TABLE = "compare.json", "compare.csv"
@@ -211,7 +212,7 @@ def _write_plan_set(compared: CompareResult, basis: MeasuredScenario, folder: Pa
     selected = record.plan_set.plans if record.plan_set else ()
     (folder / STAGES).mkdir()
     files = _StageFiles(folder)
-    source = basis.prepared.models.source.graph
+    source = basis.prepared.models.source
     return RunnableSet(
         format=PLANS_FORMAT,
         links=record.links,
@@ -223,10 +224,10 @@ def _write_plan_set(compared: CompareResult, basis: MeasuredScenario, folder: Pa
         compared_from=min((piece.low for piece in record.pieces), default=None),
         compared_to=max((piece.high for piece in record.pieces), default=None),
         inputs=ports_of(
-            [value for value in source.input if value.name in graph.inputs],
+            [tensor for tensor in inputs_of(source) if tensor.name in graph.inputs],
             basis.prepared.models.channels_last,
         ),
-        outputs=ports_of(source.output),
+        outputs=ports_of(outputs_of(source)),
         plans=tuple(files.runnable(compared, basis, plan) for plan in selected),
         scenario=msgspec.Raw(dump_scenario(basis.scenario).encode()),
     )
@@ -237,7 +238,7 @@ def _write_fleet(compared: CompareResult, fleet: FleetPlans, folder: Path) -> Ru
     record, basis = compared.record, compared.measured
     (folder / STAGES).mkdir()
     files = _StageFiles(folder)
-    source, models = basis.prepared.models.source.graph, basis.prepared.models
+    source, models = basis.prepared.models.source, basis.prepared.models
     return RunnableFleet(
         format=FLEET_FORMAT,
         device=fleet.device,
@@ -247,9 +248,10 @@ def _write_fleet(compared: CompareResult, fleet: FleetPlans, folder: Path) -> Ru
         objective=record.objective,
         mean_objective=fleet.mean_objective,
         inputs=ports_of(
-            [value for value in source.input if value.name in models.graph.inputs], models.channels_last
+            [tensor for tensor in inputs_of(source) if tensor.name in models.graph.inputs],
+            models.channels_last,
         ),
-        outputs=ports_of(source.output),
+        outputs=ports_of(outputs_of(source)),
         rule=fleet.rule,
         plans=tuple(
             FleetPlan(
@@ -296,7 +298,8 @@ class _StageFiles:
             return self._of_plan[plan]
         entries = self._of_plan[plan] = []
         for order, stage in enumerate(basis.build(chosen).stages):
-            label_as_shared(stage.model, stage.device)
+            if not isinstance(stage.model, Stage):  # which has no metadata to change
+                label_as_shared(stage.model, stage.device)
             channels_last = basis.prepared.models.channels_last
             name = f"plan-{plan}-{stage_name(order, stage.device)}"
             entry = save_stage(self._folder, name, stage, chosen.precisions, order, channels_last)

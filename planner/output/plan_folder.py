@@ -12,6 +12,7 @@ from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files, listed_files
 from planner.output.file_hash import sha256_of
 from planner.output.input_preparation import clip_preparation, model_classes, picture_preparation
+from planner.output.model_files import ONNX_SUFFIX, save_model, suffix_of
 from planner.output.record_files import decoded, read_record
 from planner.output.stage_files import (
     check_model_file,
@@ -28,13 +29,16 @@ from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
 from planner.report.plan_trace import PlacedStage, plan_trace
 from planner.scenario.loader import parse_scenario
+from profiling.graph.any_model import Stage, inputs_of, outputs_of
 from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.device_main import ORDER
-from profiling.onnx_io.external_weights import DATA_SUFFIX, save
+from profiling.onnx_io.external_weights import DATA_SUFFIX
 from profiling.records.json_files import save_json
 from profiling.records.profile import Profile
+from profiling.stage_session import TFLITE_SUFFIX
 
-PLAN, MODEL, PROFILE = "plan.json", "model.onnx", "profile.json"
+PLAN, PROFILE = "plan.json", "profile.json"
+_MODEL = "model"  # and how files of its runtime end
 TRACE, MODEL_EXPLORER = "trace.json", "model_explorer"
 
 
@@ -133,7 +137,8 @@ def check_writable(folder: Path) -> None:
     OutputError
         If it is a file, or holds something that is no plan.
     """
-    allowed = {PLAN, MODEL, MODEL + DATA_SUFFIX, MANIFEST, GRAPH, PROFILE, STAGES, REPORT, FIGURES}
+    models = {_MODEL + ONNX_SUFFIX, _MODEL + ONNX_SUFFIX + DATA_SUFFIX, _MODEL + TFLITE_SUFFIX}
+    allowed = {PLAN, *models, MANIFEST, GRAPH, PROFILE, STAGES, REPORT, FIGURES}
     allowed |= {TRACE, MODEL_EXPLORER}
     check_replaceable(folder, f"--out {folder}", "plan", allowed, MANIFEST)
 
@@ -251,11 +256,11 @@ def read_manifest(folder: Path) -> Manifest:
     manifest = _read_ordered_manifest(folder)
     for stage in manifest.stages:
         _check_stage(folder, stage)
-    _check_file(folder, MODEL, manifest.model_sha256)
+    _check_file(folder, manifest.model, manifest.model_sha256)
     if manifest.model_data is not None:
         _check_file(folder, manifest.model_data.file, manifest.model_data.sha256)
     ports = (manifest.inputs, manifest.outputs)
-    check_model_file(folder / MODEL, manifest.model_data, ports, "the manifest")
+    check_model_file(folder / manifest.model, manifest.model_data, ports, "the manifest")
     return manifest
 
 
@@ -369,7 +374,8 @@ def _check_given(fault: str, port: Port, given_ports: Mapping[str, Port]) -> Non
 
 def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     (folder / STAGES).mkdir()
-    weights_file = save(built.mixed, folder / MODEL)
+    model = _MODEL + suffix_of(built.mixed)
+    weights_file = save_model(built.mixed, folder / model)
     precisions = [a.precision for a in plan.assignments]
     channels_last = plan.converted_from.channels_first if plan.converted_from else ()
     entries = [
@@ -388,10 +394,11 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
         audio=clip_preparation(evaluation.audio),
         classes=model_classes(measured.class_names, evaluation.label_offset) if measured else (),
         detector=measured.detector if measured else None,
-        model_sha256=sha256_of(folder / MODEL),
+        model=model,
+        model_sha256=sha256_of(folder / model),
         model_data=data_file(weights_file, folder),
-        inputs=ports_of(built.mixed.graph.input, channels_last),
-        outputs=ports_of(built.mixed.graph.output),
+        inputs=ports_of(inputs_of(built.mixed), channels_last),
+        outputs=ports_of(outputs_of(built.mixed)),
         stages=tuple(entries),
         cuts=plan.cuts,
     )
@@ -407,10 +414,9 @@ def _write_report(plan: Plan, built: BuiltModels, folder: Path) -> None:
     from planner.report.figure_style import save_figure
     from planner.report.plan_html import plan_figures, plan_page
 
-    figures = plan_figures(plan, built.graph)
-    (folder / REPORT).write_text(plan_page(plan, built.graph, figures), encoding="utf-8")
+    (folder / REPORT).write_text(plan_page(plan, built.graph), encoding="utf-8")
     (folder / FIGURES).mkdir()
-    for name, figure in figures.items():
+    for name, figure in plan_figures(plan, built.graph).items():
         save_figure(figure, folder / FIGURES, name)
 
 
@@ -420,6 +426,8 @@ def _write_exports(plan: Plan, built: BuiltModels, folder: Path) -> None:
 
     placed = [PlacedStage(stage.device, stage.units) for stage in built.stages]
     save_json(plan_trace(plan, built.graph, placed), folder / TRACE)
+    if isinstance(built.mixed, Stage):
+        return  # Model Explorer's node data are keyed by the nodes of an ONNX file
     (folder / MODEL_EXPLORER).mkdir()
     for name, data in model_explorer_files(plan, built.mixed).items():
         save_json(data, folder / MODEL_EXPLORER / name)

@@ -2,20 +2,20 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 
 import msgspec
-import numpy as np
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
-from planner.deployment.split import StageModel
+from planner.deployment.stage_tasks import StageModel
 from planner.errors import OutputError
 from planner.output.file_hash import sha256_of
+from planner.output.model_files import read_model, save_model, suffix_of
 from planner.plan.manifest import STAGES, DataFile, Port, StageEntry
-from profiling.onnx_io.external_weights import save
+from profiling.graph.any_model import Stage, Tensor, inputs_of, outputs_of
 from profiling.precision import Precision
 
 _ZLIB_LEVEL, _CHUNK_BYTES = 6, 2**24  # zlib's default level; large files are not read whole
@@ -42,8 +42,8 @@ def save_stage(
     channels_last
         Inputs of the model whose arrays may have their channels last.
     """
-    path = folder / STAGES / f"{name}.onnx"
-    data = save(stage.model, path)
+    path = folder / STAGES / f"{name}{suffix_of(stage.model)}"
+    data = save_model(stage.model, path)
     files = [path] if data is None else [path, data]
     return StageEntry(
         number=order,
@@ -54,8 +54,8 @@ def save_stage(
         size_bytes=sum(file.stat().st_size for file in files),
         units=len(stage.units),
         precisions=dict(Counter(precisions[unit].value for unit in stage.units)),
-        inputs=ports_of(stage.model.graph.input, channels_last),
-        outputs=ports_of(stage.model.graph.output),
+        inputs=ports_of(inputs_of(stage.model), channels_last),
+        outputs=ports_of(outputs_of(stage.model)),
     )
 
 
@@ -90,16 +90,11 @@ def _compressed_bytes(path: Path) -> int:
     return size + len(packer.flush())
 
 
-def ports_of(values: Sequence[onnx.ValueInfoProto], channels_last: Collection[str] = ()) -> tuple[Port, ...]:
+def ports_of(tensors: Iterable[Tensor], channels_last: Collection[str] = ()) -> tuple[Port, ...]:
     """Return inputs or outputs of a model with static shapes."""
     return tuple(
-        Port(
-            name=value.name,
-            dtype=str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))),
-            shape=tuple(d.dim_value for d in value.type.tensor_type.shape.dim),
-            channels_last=value.name in channels_last,
-        )
-        for value in values
+        Port(name=one.name, dtype=one.dtype, shape=one.shape, channels_last=one.name in channels_last)
+        for one in tensors
     )
 
 
@@ -130,13 +125,13 @@ def check_model_file(
     OutputError
         Naming the file and what the manifest says of it.
     """
+    model = read_model(path)
     try:
-        model = onnx.load(path, load_external_data=False)
-        ends = [ports_of(values) for values in (model.graph.input, model.graph.output)]
-    except (DecodeError, OSError, ValueError, KeyError) as exc:
-        raise OutputError(f"{path}: is not an ONNX model of tensors") from exc
+        ends = [ports_of(tensors) for tensors in (inputs_of(model), outputs_of(model))]
+    except (ValueError, KeyError) as exc:
+        raise OutputError(f"{path}: is not a model of tensors") from exc
     allowed = {Path(data.file).name} if data else set()
-    unlisted = sorted(set(_locations(model)) - allowed)
+    unlisted = sorted(set(() if isinstance(model, Stage) else _locations(model)) - allowed)
     if unlisted:
         raise OutputError(f"{path}: reads weights from {unlisted[0]!r}, which the manifest does not list")
     for what, model_ports, manifest_ports in zip(("inputs", "outputs"), ends, ports, strict=True):

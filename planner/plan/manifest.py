@@ -101,6 +101,7 @@ class Manifest(PlanStages, frozen=True, kw_only=True):
         How outputs were read, of a detector that is judged by COCO's average precision.
     """
 
+    model: str = "model.onnx"
     model_sha256: str
     model_data: DataFile | None = None
     image: PicturePreparation | None = None

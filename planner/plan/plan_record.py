@@ -232,6 +232,8 @@ class SingleDevice(Record, frozen=True, kw_only=True):
         With the costs of the plan, in the unit of its objective.
     broken
         Budgets that it breaks: "memory of camera".
+    exceeded_by
+        Of these, by which fraction of the limit, noise as relative RMS; none of a limit of 0.
     """
 
     device: str
@@ -239,6 +241,20 @@ class SingleDevice(Record, frozen=True, kw_only=True):
     objective: float
     latency_s: float
     broken: tuple[str, ...]
+    exceeded_by: dict[str, float] = msgspec.field(default_factory=dict)
+
+    @property
+    def broken_text(self) -> str:
+        """Say which budgets it breaks, and by how much: "memory of camera by 28%"."""
+        parts = (
+            f"{name} by {_percent(self.exceeded_by[name])}" if name in self.exceeded_by else name
+            for name in self.broken
+        )
+        return ", ".join(parts) or "nothing"
+
+
+def _percent(fraction: float) -> str:
+    return f"{fraction:.0%}" if fraction >= 0.1 else f"{100 * fraction:.2g}%"  # noqa: PLR2004
 
 
 class TooFewSamples(Record, frozen=True, kw_only=True):

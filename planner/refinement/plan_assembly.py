@@ -30,8 +30,7 @@ from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
 from planner.solver.result import SolveResult, SolveStatus
 from planner.verification.sample_size import too_few_held_back
-from profiling.graph.unit_graph import Tensor
-from profiling.onnx_io.load_model import model_hash
+from profiling.graph.any_model import Tensor
 from profiling.precision import Precision
 
 _OWN = {wire.value: wire for wire in WireFormat} | {"float32": WireFormat.FLOAT}
@@ -77,7 +76,7 @@ def assemble_plan(
         ),
         solver=solver_run(result),
         quantization=planning.quantization,
-        model_sha256=model_hash(planning.graph.model),
+        model_sha256=planning.graph.model_sha256,
         calibration_sha256=planning.samples,
         assignments=assignments,
         cuts=cuts_of(problem, cost, planning.graph.tensors),
@@ -127,7 +126,7 @@ def assemble_infeasible(planning: PlanningProblem, searched: SearchResult) -> Pl
         objective=Objective(name=objective_name(planning.scenario), value=None, bound=None, gap=None),
         solver=solver_run(searched.result),
         quantization=planning.quantization,
-        model_sha256=model_hash(planning.graph.model),
+        model_sha256=planning.graph.model_sha256,
         calibration_sha256=planning.samples,
         assignments=(),
         cuts=(),

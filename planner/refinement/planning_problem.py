@@ -13,7 +13,7 @@ from planner.problem.cost_evaluation import Cost
 from planner.problem.device_visits import by_device
 from planner.problem.placement_problem import PlacementProblem
 from planner.scenario.schema import Scenario
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.quantization.qdq_model import Scheme
 
 
@@ -36,7 +36,7 @@ class PlanningProblem:
     """
 
     scenario: Scenario
-    graph: ModelGraph
+    graph: OperatorGraph
     schemes: Mapping[str, Scheme]
     samples: str
     costs: Mapping[str, DeviceCosts]

@@ -7,7 +7,7 @@ from planner.deployment.built_models import BuiltModels
 from planner.devices.runtime import is_measured_here, measured_devices, origin_of, runtime_of
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
-from profiling.latency.measure_latency import BuiltPlan, time_plan
+from profiling.latency.measure_latency import BuiltPlan
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.runtime.open_session import Runtime
 
@@ -18,13 +18,13 @@ def time_in_place(prepared: Prepared, built: BuiltModels, chosen: Configuration)
     measured_here = [device for device in measured_devices(scenario) if is_measured_here(device)]
     plan = BuiltPlan(chosen.mix, built.mixed, tuple((stage.units, stage.model) for stage in built.stages))
     origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]
-    graph, feeds = prepared.models.graph, prepared.subject.calibration.samples[0]
+    model, feeds = prepared.models.model, prepared.subject.calibration.samples[0]
     rounds = scenario.profiling.rounds or 0
     timings: dict[Runtime, PlanTiming] = {}
     for device in measured_here:
         runtime = runtime_of(device)
         if runtime not in timings:
-            timings[runtime] = time_plan(graph, plan, feeds, runtime, rounds)
+            timings[runtime] = model.time_plan(plan, feeds, runtime, rounds)
     return {
         device.name: _as_seen_by(timings[runtime_of(device)], device.name, origins)
         for device in measured_here

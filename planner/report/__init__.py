@@ -1,5 +1,6 @@
 """What people read: terminal tables, figures, HTML pages.
 
+budget_rows: budgets of a plan as rows of its page
 comparison_html: the page of a comparison
 device_diagram: devices and links of a plan as boxes of a page
 feasible_text: why a plan is called feasible, not optimal, in words
@@ -17,7 +18,7 @@ models_html: the report of several models
 plan_axes: a plan's graph on axes that a caller gives
 plan_html: the page of a plan
 plan_trace: one request of a plan as a trace
-single_device_text: a plan beside everything on one device, in words
+single_device_text: a plan beside everything on one device, in words, and why a plan is on one
 tables: tables for the terminal
 trace_events: the file of a trace
 """

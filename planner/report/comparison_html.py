@@ -8,17 +8,23 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSummary, Row
-from planner.formatting import AXES, time_text
+from planner.comparison.comparison_record import (
+    Comparison,
+    ParetoFront,
+    PlanSummary,
+    Row,
+    SelectedPlan,
+)
+from planner.formatting import AXES, three_digits, time_text
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares
 from planner.report.graph_drawing import PlacedGraph, graph_drawing
 from planner.report.graph_svg import GraphFigure, graph_figure
 from planner.report.html_page import LEGEND, Cells, render, units_data
 from planner.report.html_values import FormattedValues
-from planner.report.tables.comparison_table import worth_lines
+from planner.report.tables.comparison_table import BASELINE_GROUPS, best_name, worth_lines
 from planner.scenario.schema import Scenario
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 
 _STYLE_OF_METRIC = {
     "latency": "ms",
@@ -43,7 +49,10 @@ _MOST_BYTES = 900_000  # of graphs in a page, which shall stay below a megabyte
 
 
 def comparison_page(
-    comparison: Comparison, graph: ModelGraph, scenario: Scenario, figures: Sequence[tuple[str, str, Figure]]
+    comparison: Comparison,
+    graph: OperatorGraph,
+    scenario: Scenario,
+    figures: Sequence[tuple[str, str, Figure]],
 ) -> str:
     """Return the report of a comparison as HTML.
 
@@ -85,7 +94,7 @@ def comparison_page(
         data,
         title=f"{name}: plans compared",
         lead=_lead(comparison),
-        worth=list(worth_lines(comparison)),
+        worth=list(worth_lines(comparison, "the table below")),
         unit=comparison.unit,
         slider=_slider(comparison),
         pieces=list(_range_rows(comparison, formatted)),
@@ -101,11 +110,24 @@ def comparison_page(
                 if _has_measurements(comparison)
                 else []
             ),
-            *((name, "n") for name in names),
+            *((name, "n") for name in BASELINE_GROUPS),
+            ("the best of these", "long"),
         ],
         rows=[
-            list(_point_cells(comparison, n, row, (budgets, names), formatted))
+            [*_point_cells(comparison, n, row, budgets, formatted), *_group_cells(comparison, n, formatted)]
             for n, row in enumerate(comparison.rows)
+        ],
+        every_head=[
+            *([(comparison.unit, "n")] if comparison.unit else []),
+            *((key, "n") for key in budgets),
+            *((name, "n") for name in names),
+        ],
+        every=[
+            [
+                *_where_cells(comparison, n, budgets, formatted),
+                *_baseline_cells(comparison, n, names, formatted),
+            ]
+            for n in range(len(comparison.rows))
         ],
         explained=list(_explained(names)),
         front=list(_front_rows(comparison, formatted)),
@@ -125,7 +147,14 @@ def comparison_page(
 
 
 def _explained(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each baseline with a sentence on what it is; those of a single device share one."""
+    """Yield kinds of baselines with what they are the best of, and each baseline with what it is.
+
+    Those of a single device share a sentence.
+    """
+    for group, words in BASELINE_GROUPS.items():
+        members = [name for name in names if any(word in name for word in words) and name != group]
+        if members:
+            yield f"{group} (as in the table)", f"The best of: {'; '.join(members)}."
     on_device = [name for name in names if name not in _BASELINES]
     if on_device:
         yield ", ".join(on_device), "All units run on that device in that precision, as far as they have it."
@@ -153,10 +182,9 @@ def _lead(comparison: Comparison) -> str:
         low = min(piece.low for piece in comparison.pieces)
         high = max(piece.high for piece in comparison.pieces)
         links = ", ".join(comparison.links)
-        return (
-            f"Between {low:.4g} and {high:.4g} {comparison.unit} on {links} the best plan {text}"
-            f"{', over all budgets' if len(sets) > 1 else ''}; there are no other changes."
-        )
+        between = f"Between {three_digits(low)} and {three_digits(high)} {comparison.unit} on {links}"
+        over_all = ", over all budgets" if len(sets) > 1 else ""
+        return f"{between} the best plan {text}{over_all}; there are no other changes."
     if comparison.fleet is not None:
         return f"{len(comparison.plans)} plans to hold for the classes of {comparison.fleet.device}."
     return f"{len(comparison.rows)} points, {len(comparison.plans)} different plans."
@@ -169,8 +197,8 @@ def _range_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[
         yield (
             Markup("{}{} to {}").format(
                 budgets,
-                formatted("significant4", "pieces", n, "low"),
-                formatted("significant4", "pieces", n, "high"),
+                formatted("digits3", "pieces", n, "low"),
+                formatted("digits3", "pieces", n, "high"),
             ),
             formatted("count", "pieces", n, "plan"),
             formatted("text", "plans", piece.plan, "summary"),
@@ -182,10 +210,17 @@ def comparison_figures(comparison: Comparison, devices: Sequence[str]) -> Iterat
     """Yield (name, what it shows, figure) of what a comparison has to show."""
     planned = [row for row in comparison.rows if row.plan is not None]
     if comparison.links and planned and comparison.objective == "latency":
-        caption = "Latency over bandwidth; dots are the bandwidths at which the best plan changes"
+        caption = (
+            "Latency over bandwidth; dots are the bandwidths at which the best plan changes. The joint plan "
+            "is exact at each bandwidth; baselines are planned at those of their marks"
+        )
         yield "latency", caption, draw_latency(comparison)
     if planned:
-        yield "shares", "Where the time of each best plan goes", draw_shares(comparison, devices)
+        caption = (
+            "Where the time of each best plan goes; a device without units only changes the format of what "
+            "crosses a link"
+        )
+        yield "shares", caption, draw_shares(comparison, devices)
     if comparison.front is not None and comparison.front.points:
         axes = ", ".join(comparison.front.axes)
         caption = f"Pareto front: no plan is better in all of {axes}; numbers are plans"
@@ -196,31 +231,58 @@ def _has_measurements(comparison: Comparison) -> bool:
     return any(row.measured_s is not None for row in comparison.rows)
 
 
-def _point_cells(
-    comparison: Comparison,
-    n: int,
-    row: Row,
-    keys: tuple[Sequence[str], Sequence[str]],
-    formatted: FormattedValues,
+def _where_cells(
+    comparison: Comparison, n: int, budgets: Sequence[str], formatted: FormattedValues
 ) -> Iterator[Any]:
-    budgets, names = keys
-    style = _STYLE_OF_METRIC.get(comparison.objective, "significant4")
     if comparison.unit:
         yield formatted("significant4", "rows", n, "bandwidth")
     for key in budgets:
         yield formatted("significant4", "rows", n, "budgets", key)
+
+
+def _point_cells(
+    comparison: Comparison, n: int, row: Row, budgets: Sequence[str], formatted: FormattedValues
+) -> Iterator[Any]:
+    yield from _where_cells(comparison, n, budgets, formatted)
     if row.objective is None:
         yield row.status
         yield row.reason
     else:
         yield formatted("count", "rows", n, "plan")
-        yield formatted(style, "rows", n, "objective")
+        yield formatted(_style(comparison), "rows", n, "objective")
     yield formatted("percent", "rows", n, "joint_gain")
     if _has_measurements(comparison):
         yield formatted("ms", "rows", n, "measured_s")
         yield formatted("ms", "rows", n, "baseline_measured_s")
+
+
+def _group_cells(comparison: Comparison, n: int, formatted: FormattedValues) -> Iterator[Any]:
+    """Yield the best baseline of each kind, and which one is the best of all."""
+    row = comparison.rows[n]
+    if not row.baselines:
+        yield from ("", "", "", "")
+        return
+    for words in BASELINE_GROUPS.values():
+        name = best_name(row, words)
+        yield formatted(_style(comparison), "rows", n, "baselines", name) if name else "none"
+    yield row.baseline or "none"
+
+
+def _baseline_cells(
+    comparison: Comparison, n: int, names: Sequence[str], formatted: FormattedValues
+) -> Iterator[Any]:
+    baselines = comparison.rows[n].baselines
     for name in names:
-        yield formatted(style, "rows", n, "baselines", name) if name in row.baselines else "-"
+        if name not in baselines:
+            yield ""
+        elif baselines[name] is None:
+            yield "none"
+        else:
+            yield formatted(_style(comparison), "rows", n, "baselines", name)
+
+
+def _style(comparison: Comparison) -> str:
+    return _STYLE_OF_METRIC.get(comparison.objective, "significant4")
 
 
 def _front_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[Cells]:
@@ -254,13 +316,15 @@ def _plan_set_lead(comparison: Comparison, formatted: FormattedValues) -> Markup
 
 
 def _plan_set_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[Cells]:
-    for n in range(len(comparison.plan_set.plans if comparison.plan_set else ())):
+    if comparison.plan_set is None:
+        return
+    for n in range(len(comparison.plan_set.plans)):
         path = ("plan_set", "plans", n)
         yield (
-            _range_text(formatted, n),
+            _range_text(comparison.plan_set.plans[n], formatted, n),
             formatted("count", *path, "plan"),
-            formatted("significant4", *path, "leave_below"),
-            formatted("significant4", *path, "leave_above"),
+            _or_never(formatted("digits3", *path, "leave_below")),
+            _or_never(formatted("digits3", *path, "leave_above")),
             formatted("percent", *path, "share"),
         )
 
@@ -280,9 +344,15 @@ def _fleet_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[
         )
 
 
-def _range_text(formatted: FormattedValues, n: int) -> Markup:
-    low, high = (formatted("significant4", "plan_set", "plans", n, end) for end in ("low", "high"))
-    return Markup("{} to {}").format(low, high)
+def _range_text(plan: SelectedPlan, formatted: FormattedValues, n: int) -> Markup:
+    low, high = (formatted("digits3", "plan_set", "plans", n, end) for end in ("low", "high"))
+    if plan.low is None:
+        return Markup("all") if plan.high is None else Markup("below {}").format(high)
+    return Markup("above {}").format(low) if plan.high is None else Markup("{} to {}").format(low, high)
+
+
+def _or_never(value: Markup) -> Markup:
+    return Markup("never") if value == "-" else value
 
 
 def _measurement_rows(comparison: Comparison, formatted: FormattedValues) -> Iterator[Cells]:
@@ -304,7 +374,7 @@ def _measurement_rows(comparison: Comparison, formatted: FormattedValues) -> Ite
 
 
 def _graphs_that_fit(
-    comparison: Comparison, graph: ModelGraph, scenario: Scenario, devices: Sequence[str]
+    comparison: Comparison, graph: OperatorGraph, scenario: Scenario, devices: Sequence[str]
 ) -> tuple[list[tuple[int, str, GraphFigure]], str]:
     """Return (number, heading, figure) of as many plans as a page holds, and a word on the others."""
     graphs: list[tuple[int, str, GraphFigure]] = []

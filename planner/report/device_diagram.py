@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import networkx as nx
 from markupsafe import Markup
 
-from planner.formatting import MILLI, short_name
+from planner.formatting import MILLI, counted, names_text, short_name
 from planner.plan.plan_record import Cut, Plan
 from planner.report.figure_style import colours_of, ink_on
 from planner.report.html_values import FormattedValues, join
@@ -109,7 +109,9 @@ def _role(scenario: Scenario, device: DeviceSpec) -> str:
 def _device_lines(plan: Plan, name: str, formatted: FormattedValues) -> Iterator[str]:
     counts = Counter(a.precision.value for a in plan.assignments if a.device == name)
     if not counts and plan.predicted is not None and plan.predicted.compute_s.get(name):
-        yield "no units: changes the format of what it sends"
+        tensors = _changed_tensors(plan, name)
+        changed = counted(len(tensors), "tensor") if tensors else "what it sends"
+        yield f"no units: changes the format of {changed}"
         yield Markup("{} per request").format(formatted("ms", "predicted", "compute_s", name))
         return
     if not counts:
@@ -119,6 +121,16 @@ def _device_lines(plan: Plan, name: str, formatted: FormattedValues) -> Iterator
     if plan.predicted is not None:
         yield Markup("{} per request").format(formatted("ms", "predicted", "compute_s", name))
         yield Markup("{} of memory").format(formatted("size", "predicted", "memory_bytes", name))
+
+
+def format_change_text(plan: Plan, device: str) -> str:
+    """Return what a device without units does to the tensors that it sends or gets."""
+    return f"changes the format of {names_text(_changed_tensors(plan, device), most=2) or 'what it sends'}"
+
+
+def _changed_tensors(plan: Plan, device: str) -> list[str]:
+    ends = (short_name(cut.tensor) for cut in plan.cuts if device in (cut.source, cut.target))
+    return list(dict.fromkeys(ends))
 
 
 def _crossing_text(link: LinkSpec, number: int, cut: Cut, formatted: FormattedValues) -> str:

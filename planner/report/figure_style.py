@@ -91,7 +91,8 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
     svg = svg.replace(INK, "currentColor")
     svg = re.sub(r" font-family: [^;\"]*;?", "", svg)  # the page's own
     svg = re.sub(r' transform="rotate\(-?0 [^"]*"', "", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is more than a screen shows
+    # A hundredth of a point is more than a screen shows; texts keep their digits.
+    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)
     svg = re.sub(r"\n\s*", "\n", svg)
     escaped = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return svg.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1)

@@ -1,8 +1,7 @@
 """Comparisons and plans as figures: latency over bandwidth, where the time goes, Pareto fronts."""
 
 from collections.abc import Mapping, Sequence
-from math import log, log10
-from typing import Any
+from math import ceil, log, log10
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,35 +10,41 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from planner.comparison.comparison_record import BestPlanRange, Comparison, ParetoFront, PlanSummary, Row
-from planner.formatting import AXES, MILLI, time_text
+from planner.formatting import AXES, MILLI, three_digits, time_text
 from planner.plan.plan_record import Plan
 from planner.report.figure_style import INK, LINKS, colours_of, new_figure, styled
 
 _LINE_STYLES = ("-", "--", ":", "-.")
-# Colour, marker, width and dash: lines that cover each other are bands in each other, the widest below.
+# Colour, marker and its size: marks that cover each other lie in each other, the largest below.
 _BASELINES = {
-    "one device": ("#e69f00", "v", 7.0, "-"),
-    "single fp32 cut": ("#56b4e9", "s", 5.6, "-"),
-    "uniform precision, single cut": ("#8a8f98", "*", 4.4, "-"),
-    "minimum fp32 cut": ("#009e73", "^", 3.4, "-"),
-    "quantize, then split": ("#cc79a7", "D", 2.6, (0, (4, 2))),
-    "split, then quantize": ("#d55e00", "o", 1.4, (2, (1, 2))),
+    "one device": ("#e69f00", "o", 13.0),
+    "single fp32 cut": ("#56b4e9", "s", 9.5),
+    "uniform precision, single cut": ("#8a8f98", "D", 7.5),
+    "minimum fp32 cut": ("#009e73", "^", 8.0),
+    "quantize, then split": ("#cc79a7", "v", 6.0),
+    "split, then quantize": ("#d55e00", "o", 3.5),
 }
 _SAME = 0.005  # of a value: less is no difference that one sees
 _STEPS = (1.0, 2.0, 5.0)  # of a decade, where an axis has few of them
 _FEW_DECADES = 3.0
 _JOINT = "#0072b2"
 _WIDE, _HIGH = 7.2, 4.0
-_WITH_LEGEND = 5.2  # inches high
+_IN_NOTEBOOK = 5.8  # inches high, the legend included
+_WITH_LEGEND = 4.3  # inches high, and for each row of the legend
+_LEGEND_ROW = 0.2
+_LONG_LABEL = 30  # characters of which two stand beside each other in a legend
 _MANY = 14  # ticks
-_LABEL_POINTS, _LABEL_SHARE = 12, 0.16  # height of a label, and its width in an axis
+_LABEL_POINTS, _LABEL_SHARE = 12, 0.09  # height of a label, and its width in an axis
 
 
 def draw_latency(comparison: Comparison) -> Figure:
     """Return latency over bandwidth: the joint plan's line with its breakpoints, and simpler ways."""
     with styled():
         figure = new_figure(_WIDE, _WITH_LEGEND)
-        draw_latency_on(figure.add_subplot(), comparison)
+        axes = figure.add_subplot()
+        draw_latency_on(axes, comparison)
+        labels = axes.get_legend_handles_labels()[1]
+        figure.set_figheight(_WITH_LEGEND + _LEGEND_ROW * ceil(len(labels) / _legend_columns(labels)))
     return figure
 
 
@@ -47,7 +52,7 @@ def new_latency_axes() -> Axes:
     """Return the axes of a new figure of pyplot, which notebooks show."""
     from matplotlib import pyplot as plt
 
-    return plt.subplots(figsize=(_WIDE, _HIGH), layout="constrained")[1]
+    return plt.subplots(figsize=(_WIDE, _IN_NOTEBOOK), layout="constrained")[1]
 
 
 def draw_latency_on(axes: Axes, comparison: Comparison) -> None:
@@ -72,8 +77,13 @@ def draw_latency_on(axes: Axes, comparison: Comparison) -> None:
         _scale(axis)
     axes.set_xlabel(f"bandwidth of {', '.join(comparison.links)}, {comparison.unit}")
     axes.set_ylabel("latency of one request, ms")
-    # Below the axes, where it covers no line.
-    axes.legend(ncols=2, loc="upper left", bbox_to_anchor=(0, -0.16))
+    # Below the axes and their label, where it covers no line; the distance is in lines of text.
+    columns = _legend_columns(axes.get_legend_handles_labels()[1])
+    axes.legend(ncols=columns, loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=4.5, frameon=False)
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    return 2 if max(map(len, labels), default=0) <= _LONG_LABEL else 1
 
 
 def _scale(axis: Axis) -> None:
@@ -103,17 +113,15 @@ def _budgets_text(budgets: Mapping[str, float]) -> str:
 
 def _draw_baselines(axes: Axes, rows: Sequence[Row]) -> None:
     drawn: dict[str, dict[float, float]] = {}
-    for name, (colour, marker, width, dash) in _BASELINES.items():
+    for name, (colour, marker, size) in _BASELINES.items():
         pairs = [(row.bandwidth, row.baselines.get(name)) for row in rows]
         points = {x: y * MILLI for x, y in pairs if x is not None and y is not None}
         if not points:
             continue
         twin = next((other for other, theirs in drawn.items() if _are_same(points, theirs)), None)
         label = name if twin is None else f"{name} (as {twin})"
-        style: dict[str, Any] = {"linestyle": dash, "linewidth": width, "alpha": 0.85}
-        axes.plot(
-            *_columns(list(points.items())), color=colour, marker=marker, label=label, markersize=4, **style
-        )
+        # A line between them would claim what nobody planned.
+        axes.plot(*_columns(list(points.items())), marker, color=colour, label=label, markersize=size)
         drawn[name] = points
 
 
@@ -138,12 +146,14 @@ def _draw_ranges(
     axes.plot(*_columns(points), style, color=_JOINT, linewidth=2.4, label=label, zorder=4)
     ends = pieces[0].low, pieces[-1].high
     changes = [piece.low for piece in pieces[1:]]
-    for piece, level in zip(pieces[1:], _levels(changes, *ends), strict=True):
+    levels = _levels(changes, *ends)
+    for piece, level in zip(pieces[1:], levels, strict=True):
         y = plans[piece.plan].latency_s(piece.low) * MILLI
         axes.plot([piece.low], [y], "o", color=_JOINT, markersize=7, zorder=5)
+        axes.axvline(piece.low, color=_JOINT, linewidth=0.8, linestyle=":", zorder=1)
         # Above the axes, where no line runs.
         axes.annotate(
-            f"{piece.low:.3g} {unit}",
+            three_digits(piece.low),
             (piece.low, 1),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -151,6 +161,9 @@ def _draw_ranges(
             ha="center",
             color=INK,
         )
+    if levels:
+        above = 6 + _LABEL_POINTS * (max(levels) + 1)
+        axes.set_title(f"The best plan changes at, {unit}:", loc="left", fontsize="medium", pad=above)
 
 
 def _levels(values: Sequence[float], low: float, high: float) -> list[int]:

@@ -13,7 +13,7 @@ from planner.plan.plan_record import Cut
 from planner.report.figure_style import FONT, colours_of, ink_on
 from planner.report.graph_folding import Block, fold
 from planner.report.layered_layout import Point, layered_layout
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.precision import Precision
 
 FONT_PX = 13.0
@@ -109,7 +109,7 @@ class Drawing:
         return tuple((name, colour) for name, colour in colours_of(every_device).items() if colour in used)
 
 
-def graph_drawing(graph: ModelGraph, placed: PlacedGraph, every_device: Sequence[str]) -> Drawing:
+def graph_drawing(graph: OperatorGraph, placed: PlacedGraph, every_device: Sequence[str]) -> Drawing:
     """Return the drawing of a plan.
 
     Parameters
@@ -151,7 +151,7 @@ class _Flow:
 class _Scene:
     """The graph and plan of one drawing and those in it."""
 
-    def __init__(self, graph: ModelGraph, placed: PlacedGraph, every_device: Sequence[str]) -> None:
+    def __init__(self, graph: OperatorGraph, placed: PlacedGraph, every_device: Sequence[str]) -> None:
         self._graph = graph
         self._placed = placed
         self._colours = colours_of(every_device)

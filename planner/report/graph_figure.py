@@ -13,7 +13,12 @@ from planner.report.graph_drawing import FONT_PX, LINE_PX, Box, Drawing, Line
 from profiling.precision import Precision
 
 _INCH = 72.0  # pixels: as many as points, so that text has its size
-_CORNERS = {Precision.FP32: 0.0, Precision.INT16: 6.0, Precision.INT8: 16.0, None: 4.0}  # radius
+_CORNERS = {
+    Precision.FP32: 0.0,
+    Precision.INT16: 6.0,
+    Precision.INT8: 16.0,
+    None: 4.0,
+}  # radius, 10 of others
 _NARROWEST = 200.0  # pixels
 _LEGEND_PX = 20.0  # of a device's line
 
@@ -71,7 +76,7 @@ def _draw_box(axes: Axes, box: Box) -> None:
             (x - width / 2, y - height / 2),
             width,
             height,
-            boxstyle=f"round,pad=0,rounding_size={_CORNERS[box.precision]}",
+            boxstyle=f"round,pad=0,rounding_size={_CORNERS.get(box.precision, 10.0)}",
             facecolor=box.fill or "white",
             edgecolor=box.fill or edge,
             linewidth=1.5,

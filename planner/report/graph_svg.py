@@ -1,6 +1,6 @@
 """A graph's drawing as SVG elements of a page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -8,18 +8,25 @@ from markupsafe import Markup, escape
 from planner.report.graph_drawing import FONT_PX, LINE_PX, Box, Drawing, Line
 from profiling.precision import Precision
 
-_CORNERS = {Precision.FP32: 0.0, Precision.INT16: 6.0, Precision.INT8: 16.0}  # radius
+_CORNERS = {Precision.FP32: 0.0, Precision.INT16: 6.0, Precision.INT8: 16.0}  # radius; 10 of others
 _ROUND = 4.0  # of what is no unit
 _BASELINE = 0.36 * FONT_PX  # of a line of text, below its middle
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A drawing of a page: where links lead to it, what it is called, and its SVG element."""
+    """A drawing of a page: where links lead to it, what it is called, its SVG element, and its blocks."""
 
     key: str
     title: str
     svg: Markup
+    blocks: "tuple[Section, ...]" = ()
+
+    def inner(self) -> "Iterator[Section]":
+        """Yield its blocks, each before its own."""
+        for block in self.blocks:
+            yield block
+            yield from block.inner()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +39,18 @@ class GraphFigure:
         Its ids begin with it.
     devices
         Name and colour of each that computes.
-    whole, blocks
-        The drawing of the graph, and those of its blocks in running order, blocks in blocks behind them.
+    whole
+        The drawing of the graph.
     """
 
     key: str
     devices: tuple[tuple[str, str], ...]
     whole: Section
-    blocks: tuple[Section, ...]
+
+    @property
+    def blocks(self) -> tuple[Section, ...]:
+        """The drawings of its blocks in running order, blocks in blocks behind them."""
+        return tuple(self.whole.inner())
 
     @property
     def size_bytes(self) -> int:
@@ -59,15 +70,21 @@ def graph_figure(drawing: Drawing, key: str, label: str, every_device: Sequence[
     label
         What it shows, for those who do not see it.
     """
-    return GraphFigure(
-        key,
-        drawing.devices(every_device),
-        Section(f"{key}-graph", label, _svg(drawing, key, label)),
-        tuple(
-            Section(f"{key}-{inner.key}", inner.title, _svg(inner, key, inner.title))
-            for inner in drawing.all_drawings()
-            if inner.key
-        ),
+    whole = Section(
+        f"{key}-graph",
+        label,
+        _svg(drawing, key, label),
+        tuple(_section(block, key) for block in drawing.blocks),
+    )
+    return GraphFigure(key, drawing.devices(every_device), whole)
+
+
+def _section(drawing: Drawing, key: str) -> Section:
+    return Section(
+        f"{key}-{drawing.key}",
+        drawing.title,
+        _svg(drawing, key, drawing.title),
+        tuple(_section(block, key) for block in drawing.blocks),
     )
 
 
@@ -106,7 +123,7 @@ def _curve(line: Line) -> str:
 
 def _box(box: Box, key: str) -> Markup:
     (x, y), (width, height) = box.centre, box.size
-    radius = _ROUND if box.precision is None else _CORNERS[box.precision]
+    radius = _ROUND if box.precision is None else _CORNERS.get(box.precision, 10.0)
     own = ""
     if box.key and not box.leads_to:
         own = f' id="{key}-{box.key}"'

@@ -7,7 +7,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 
 LEGEND = (
     "Square boxes compute in fp32, round ones in int8, those with small corners in int16. "
@@ -16,7 +16,7 @@ LEGEND = (
 Cells = Sequence[Any]
 
 
-def units_data(graph: ModelGraph) -> list[dict[str, object]]:
+def units_data(graph: OperatorGraph) -> list[dict[str, object]]:
     """Return what a page's script shows of each unit."""
     return [
         {
@@ -29,7 +29,7 @@ def units_data(graph: ModelGraph) -> list[dict[str, object]]:
     ]
 
 
-def output_bytes(graph: ModelGraph, unit: int) -> int:
+def output_bytes(graph: OperatorGraph, unit: int) -> int:
     """Return the bytes that a unit hands on in the source model's types."""
     return sum(graph.tensors[name].size_bytes for name in graph.units[unit].outputs)
 

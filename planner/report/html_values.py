@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from planner.formatting import MICRO, MILLI, size_text
+from planner.formatting import MICRO, MILLI, size_text, three_digits
 
 _STYLES: Mapping[str, Callable[[Any], str]] = {
     "ms": lambda value: _time(value),
@@ -16,10 +16,11 @@ _STYLES: Mapping[str, Callable[[Any], str]] = {
     "rate": lambda value: f"{value:.4g} /s",
     "ratio": lambda value: f"{value:.3f}",
     "noise": lambda value: f"{value:.4f}",
-    "scientific": lambda value: f"{value:.2e}",
+    "scientific": lambda value: f"{value:.2e}" if value else "0",
     "percent": lambda value: f"{value:.2%}",
     "size": lambda value: size_text(round(value)),
     "significant4": lambda value: f"{value:.4g}",
+    "digits3": three_digits,
     "count": str,
     "text": str,
 }

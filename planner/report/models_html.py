@@ -54,7 +54,7 @@ def _place_rows(record: ModelsPlan, formatted: FormattedValues) -> Iterator[Cell
 
 
 def _proof_rows(record: ModelsPlan, formatted: FormattedValues) -> Iterator[Cells]:
-    yield "the program says", formatted("text", "status")
+    yield "status", formatted("text", "status")
     yield f"objective: {record.objective.name}", formatted("significant4", "objective", "value")
     yield "no plan can be below", formatted("significant4", "objective", "bound")
     yield (

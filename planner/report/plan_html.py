@@ -1,7 +1,8 @@
 """The report of one plan: a page that needs nothing but itself."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import PurePath
 
@@ -9,63 +10,46 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from planner.formatting import short_name, size_text
-from planner.plan.plan_record import Measured, Plan
-from planner.report.device_diagram import device_diagram
+from planner.plan.plan_record import Measured, Plan, Predicted
+from planner.report.budget_rows import HEAD, budget_rows
+from planner.report.device_diagram import device_diagram, format_change_text
 from planner.report.feasible_text import why_feasible
-from planner.report.figure_style import inline_svg
+from planner.report.figure_style import LINKS, colours_of
 from planner.report.figures import draw_request
 from planner.report.graph_drawing import Drawing, PlacedGraph, graph_drawing
 from planner.report.graph_figure import draw_graph
 from planner.report.graph_svg import graph_figure
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
-from planner.report.single_device_text import against_single_device
+from planner.report.single_device_text import against_single_device, why_unsplit_text
+from planner.scenario.device_schema import LITERT, ONNX_RUNTIME
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
+from planner.verification.budget_margins import larger_error_text, share_interval
 from planner.verification.cost_doubt import cost_doubt_text, difference_text
 from planner.verification.sample_size import samples_note_text, too_few_text
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 
 _STYLE_OF_OBJECTIVE = {"latency": "ms", "makespan": "ms", "period": "ms", "energy": "mJ", "memory": "size"}
-# Budgets by name, of a device or a link: in words, unit, how the plan's value is rounded, and where it is.
-_BUDGETS_OF = {
-    "memory_mib": ("memory of", "MiB", "size", "memory_bytes"),
-    "energy_j": ("energy of", "J", "mJ", "energy_device_j"),
-    "traffic_kib": ("traffic of", "KiB", "size", "traffic_bytes"),
-}
-# Other budgets: unit of the limit, how the plan's value is rounded, and where it is.
-_BUDGETS = {
-    "noise_relative_rms": ("", "noise", ("measured", "noise_relative_rms")),
-    "max_abs_error": ("", "significant4", ("measured", "max_abs_error")),
-    "latency_ms": (" ms", "ms", ("predicted", "latency_s")),
-    "makespan_ms": (" ms", "ms", ("predicted", "makespan_s")),
-    "throughput_per_s": (" /s", "rate", ("predicted", "throughput_per_s")),
-    "total_energy_j": (" J", "mJ", ("predicted", "energy_j")),
-    "money_per_request": ("", "significant4", ("predicted", "money")),
-    "top1_agreement": ("", "percent", ("measured", "top1_agreement")),
-}
-_FILES = (
-    "plan.json",
-    "manifest.json",
-    "model.onnx",
-    "stages/",
-    "profile.json",
-    "trace.json",
-    "model_explorer/",
-)
+_FILES = ("plan.json", "manifest.json", "stages/", "profile.json", "trace.json")
+_FILES_OF = {ONNX_RUNTIME: ("model.onnx", "model_explorer/"), LITERT: ("model.tflite",)}
+_HEAVIEST = 10  # units that are listed by their time
 _NOTHING = 5e-5  # a gap that would be shown as 0.00 %
 _JUDGED = {"accuracy": "percent", "metric": "significant4"}  # of answers, and how they are rounded
-_DROPS = {"accuracy_drop": ("percent", "accuracy"), "metric_drop": ("significant4", "metric")}
 
 
-def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> str:
-    """Return the report of a verified plan as HTML.
+@dataclass(frozen=True, slots=True)
+class RequestPart:
+    """What a device computes of a request, or what is on links: its time, and its percentage of all."""
 
-    Parameters
-    ----------
-    figures
-        From `plan_figures`.
-    """
+    name: str
+    time: Markup
+    percent: str
+    colour: str
+
+
+def plan_page(plan: Plan, graph: OperatorGraph) -> str:
+    """Return the report of a verified plan as HTML."""
     formatted = FormattedValues(plan)
     scenario = parse_scenario(bytes(plan.scenario))
     name = PurePath(scenario.model).name
@@ -100,10 +84,12 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
         ),
         legend=LEGEND,
         single_device=list(_single_device_rows(plan, formatted)),
-        stages=list(_stage_rows(plan, formatted)),
+        stages=list(_stage_rows(plan, scenario, formatted)),
         cuts=list(_cut_rows(plan, formatted)),
-        request=Markup(inline_svg(figures["request"], "request", "One request as a bar")),
-        budgets=list(_budget_rows(scenario, plan, formatted)),
+        unsplit=why_unsplit_text(plan, scenario, graph),
+        request=list(_request_parts(plan, scenario, formatted)),
+        budget_head=HEAD,
+        budgets=list(budget_rows(scenario, plan, formatted)),
         proof=list(_proof_rows(plan, formatted)),
         loop=[
             (
@@ -113,7 +99,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             )
             for n in range(len(plan.loop))
         ],
-        files=_FILES,
+        files=(*_FILES, *_FILES_OF[scenario.runtime]),
         units=[
             (
                 n,
@@ -128,6 +114,7 @@ def plan_page(plan: Plan, graph: ModelGraph, figures: Mapping[str, Figure]) -> s
             )
             for n, (a, unit) in enumerate(zip(plan.assignments, graph.units, strict=True))
         ],
+        heaviest=list(_heaviest_rows(plan, graph, formatted)),
         footer=f"splitquant {version('splitquant')}; model {plan.model_sha256[:12]}; "
         + ", ".join(f"{device} quantizes as {label}" for device, label in plan.quantization.items()),
     )
@@ -147,7 +134,7 @@ def _single_device_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cell
     """Yield what everything on one device would cost."""
     for n, row in enumerate(plan.single_device):
         latency = formatted("ms", "single_device", n, "latency_s")
-        yield row.device, row.precision.value, ", ".join(row.broken) or "nothing", latency
+        yield row.device, row.precision.value, row.broken_text, latency
 
 
 def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:
@@ -167,7 +154,7 @@ def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:
 def _doubt_lines(plan: Plan) -> Iterator[str]:
     """Yield why seconds or errors may not be what they seem."""
     doubt = cost_doubt_text(plan.cost_doubt) if plan.cost_doubt is not None else ""
-    for text in (doubt, samples_note_text(plan.measured)):
+    for text in (doubt, samples_note_text(plan.measured), larger_error_text(plan)):
         if text:
             yield text[0].upper() + text[1:]
 
@@ -182,7 +169,7 @@ def _part_lines(plan: Plan) -> Iterator[str]:
         )
 
 
-def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
+def plan_figures(plan: Plan, graph: OperatorGraph) -> dict[str, Figure]:
     """Return name -> figure of what a plan has to show."""
     scenario = parse_scenario(bytes(plan.scenario))
     return {
@@ -191,7 +178,7 @@ def plan_figures(plan: Plan, graph: ModelGraph) -> dict[str, Figure]:
     }
 
 
-def _drawing(plan: Plan, graph: ModelGraph, scenario: Scenario) -> Drawing:
+def _drawing(plan: Plan, graph: OperatorGraph, scenario: Scenario) -> Drawing:
     placed = PlacedGraph(
         [a.device for a in plan.assignments],
         [a.precision for a in plan.assignments],
@@ -240,11 +227,6 @@ def _cost_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> It
         yield "energy of one request", formatted("mJ", "predicted", "energy_j"), ""
     if plan.predicted is not None and plan.predicted.money:
         yield "money for one request", formatted("significant4", "predicted", "money"), ""
-    for device in plan.predicted.weight_bytes if plan.predicted is not None else ():
-        yield f"weights of {device}", formatted("size", "predicted", "weight_bytes", device), ""
-        if plan.predicted is not None and device in plan.predicted.compressed_bytes:
-            packed = formatted("size", "predicted", "compressed_bytes", device)
-            yield f"weights of {device}, compressed", packed, ""
     yield "evaluation samples", "", formatted("count", "measured", "samples")
 
 
@@ -289,13 +271,68 @@ def _measure_name(key: str, scenario: Scenario) -> str:
     return scenario.metric.rpartition(":")[2].replace("_", " ")
 
 
-def _stage_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
-    for device in dict.fromkeys(a.device for a in plan.assignments):
+def _stage_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> Iterator[Cells]:
+    with_units = list(dict.fromkeys(a.device for a in plan.assignments))
+    busy = {} if plan.predicted is None else plan.predicted.compute_s
+    others = [name for name, seconds in busy.items() if seconds and name not in with_units]
+    # One that only changes formats does so before all others, or behind them.
+    ahead = [name for name in others if name != scenario.sink or name == scenario.source]
+    for device in (*ahead, *with_units, *(name for name in others if name not in ahead)):
         assignments = [a for a in plan.assignments if a.device == device]
         counts = Counter(a.precision.value for a in assignments)
         mix = ", ".join(f"{count} {precision}" for precision, count in counts.items())
-        memory = formatted("size", "predicted", "memory_bytes", device)
-        yield device, len(assignments), mix, formatted("ms", "predicted", "compute_s", device), memory
+        yield (
+            device,
+            len(assignments),
+            mix or format_change_text(plan, device),
+            formatted("ms", "predicted", "compute_s", device),
+            *_memory_cells(plan.predicted, device, formatted),
+        )
+
+
+def _memory_cells(predicted: Predicted | None, device: str, formatted: FormattedValues) -> Cells:
+    """Return a device's weights as they count, what its largest unit reads and writes, and the sum."""
+    if predicted is None or not predicted.memory_bytes.get(device):
+        return "", "", ""
+    memory = formatted("size", "predicted", "memory_bytes", device)
+    if device not in predicted.weight_bytes:
+        return "", "", memory
+    plain = formatted("size", "predicted", "weight_bytes", device)
+    if device in predicted.compressed_bytes:
+        counted = predicted.compressed_bytes[device]
+        packed = formatted("size", "predicted", "compressed_bytes", device)
+        weights = Markup("{} ({} plain)").format(packed, plain)
+    else:
+        counted, weights = predicted.weight_bytes[device], plain
+    return weights, size_text(predicted.memory_bytes[device] - counted), memory
+
+
+def _request_parts(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> Iterator[RequestPart]:
+    """Yield what a request spends its time on, as far as it takes any."""
+    if plan.predicted is None:
+        return
+    colours = colours_of(_devices(scenario))
+    parts: list[tuple[str, float, tuple[str, ...]]] = [
+        (name, seconds, ("predicted", "compute_s", name))
+        for name, seconds in plan.predicted.compute_s.items()
+    ]
+    parts.append(("on links", plan.predicted.transfer_s, ("predicted", "transfer_s")))
+    whole = sum(seconds for _, seconds, _ in parts)
+    for name, seconds, path in parts:
+        if seconds:
+            share = f"{100 * seconds / whole:.1f}"
+            yield RequestPart(name, formatted("ms", *path), share, colours.get(name, LINKS))
+
+
+def _heaviest_rows(plan: Plan, graph: OperatorGraph, formatted: FormattedValues) -> Iterator[Cells]:
+    """Yield the units that take longest, each with its share of what all units take."""
+    whole = sum(a.compute_s for a in plan.assignments)
+    order = sorted(range(len(plan.assignments)), key=lambda n: -plan.assignments[n].compute_s)
+    for n in order[:_HEAVIEST] if whole else ():
+        a = plan.assignments[n]
+        operators = " ".join(graph.units[n].op_types)
+        takes = formatted("ms", "assignments", n, "compute_s")
+        yield n, a.unit, operators, a.device, a.precision.value, takes, f"{a.compute_s / whole:.1%}"
 
 
 def _cut_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
@@ -304,37 +341,8 @@ def _cut_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
         yield short_name(cut.tensor), " > ".join(cut.path), cut.wire.value, size, seconds
 
 
-def _budget_rows(scenario: Scenario, plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
-    for key, limit in scenario.budget.model_dump(exclude_defaults=True).items():
-        if key in _BUDGETS_OF:
-            yield from _budgets_of(key, limit, plan, formatted)
-        elif key in _DROPS:
-            style, name = _DROPS[key]
-            both = formatted(style, "measured", f"{name}_fp32"), formatted(style, "measured", name)
-            yield key, f"{limit:g}", Markup("{} to {}").format(*both)
-        elif key in _BUDGETS:
-            unit, style, path = _BUDGETS[key]
-            yield key, f"{limit:g}{unit}", formatted(style, *path)
-        else:
-            yield key, f"{limit}", ""
-
-
-def _budgets_of(
-    key: str, limits: Mapping[str, float], plan: Plan, formatted: FormattedValues
-) -> Iterator[Cells]:
-    """Yield a budget of each device or link that has one; what carries nothing is in no record."""
-    words, unit, style, where = _BUDGETS_OF[key]
-    for name, limit in limits.items():
-        is_recorded = plan.predicted is not None and name in getattr(plan.predicted, where)
-        yield (
-            f"{words} {name}",
-            f"{limit:g} {unit}",
-            formatted(style, "predicted", where, name) if is_recorded else "0",
-        )
-
-
 def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
-    yield "the program says", formatted("text", "status") + (" for costs in doubt" if plan.cost_doubt else "")
+    yield "status", formatted("text", "status") + (" for costs in doubt" if plan.cost_doubt else "")
     if why := why_feasible(plan):
         yield "why it is not proved optimal", why
     style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")
@@ -345,17 +353,33 @@ def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     if plan.converted_from is not None:
         yield "converted from", formatted("text", "converted_from", "source")
         yield (
-            "answers differ from its own by at most",
-            formatted("significant4", "converted_from", "max_abs_difference"),
+            "the ONNX model's answers differ from that one's by at most",
+            Markup("{} on {} {}").format(
+                formatted("significant4", "converted_from", "max_abs_difference"),
+                formatted("count", "converted_from", "samples"),
+                plan.converted_from.data,
+            ),
         )
+    if plan.measured is not None and plan.measured.accuracy is not None:
+        low, high = share_interval(plan.measured.accuracy, plan.measured.samples)
         yield (
-            f"on so many {plan.converted_from.data}",
-            formatted("count", "converted_from", "samples"),
+            "accuracy of the plan",
+            Markup("{} on {} samples; {} to {} on all such samples (95 %)").format(
+                formatted("percent", "measured", "accuracy"),
+                formatted("count", "measured", "samples"),
+                f"{low:.2%}",
+                f"{high:.2%}",
+            ),
         )
     if plan.measured is not None:
         chain = plan.measured.chain
         equal = "bit-equal" if chain.basic_bit_equal else "NOT bit-equal"
-        yield "stages in a chain against the whole model, basic optimization", equal
-        yield "integer kernels in the stages", formatted("count", "measured", "chain", "integer_kernels")
-        yield "in the whole model", formatted("count", "measured", "chain", "integer_kernels_whole")
+        yield "stages in a chain against the whole model", f"{equal} at basic optimization"
+        yield (
+            "integer kernels",
+            Markup("{} in the stages, {} in the whole model").format(
+                formatted("count", "measured", "chain", "integer_kernels"),
+                formatted("count", "measured", "chain", "integer_kernels_whole"),
+            ),
+        )
         yield "transposes added by cutting", formatted("count", "measured", "chain", "added_transposes")

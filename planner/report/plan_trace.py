@@ -9,7 +9,7 @@ from planner.plan.plan_record import Cut, Plan
 from planner.report.trace_events import MEASURED, PREDICTED, Trace, TraceLanes
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
-from profiling.graph.unit_graph import ModelGraph
+from profiling.graph.operator_graph import OperatorGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class PlacedStage:
     units: tuple[int, ...]
 
 
-def plan_trace(plan: Plan, graph: ModelGraph, stages: Sequence[PlacedStage]) -> Trace:
+def plan_trace(plan: Plan, graph: OperatorGraph, stages: Sequence[PlacedStage]) -> Trace:
     """Return one request, one thing after another, as long as the plan's latency.
 
     A stage's predicted seconds are its share, by its units, of what its device computes. Its measured ones
@@ -43,7 +43,7 @@ def plan_trace(plan: Plan, graph: ModelGraph, stages: Sequence[PlacedStage]) -> 
     return lanes.trace()
 
 
-def _taken(waiting: list[Cut], graph: ModelGraph, stage: PlacedStage) -> list[Cut]:
+def _taken(waiting: list[Cut], graph: OperatorGraph, stage: PlacedStage) -> list[Cut]:
     """Take out of the tensors that are still to be sent those that a stage reads, and return them."""
     read = {name for unit in stage.units for name in graph.units[unit].inputs}
     taken = [cut for cut in waiting if cut.target == stage.device and cut.tensor in read]

@@ -2,11 +2,11 @@
 
 budget_schema: `budget` and `objective`
 changes: values in place of those of a scenario, and Python values as a scenario holds them
+cross_checks: what is wrong between keys, by subject
 data_schema: `data`: samples, labels, image preparation
 device_schema: `devices`, and `quantization`
 field_types: what all schemas share: no unknown keys, frozen
 file_kind: tells what a file is that was given instead of a scenario, and which command takes it
-fleet_faults: what is wrong between the keys of a fleet
 fleet_schema: `fleet`: classes of a device, and their bandwidths
 link_schema: `links`
 loader: YAML or a mapping, and changes -> Scenario

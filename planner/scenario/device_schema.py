@@ -1,12 +1,13 @@
 """`devices`: where their costs come from, how int8 is quantized on them, what they draw and cost."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from planner.scenario.field_types import DeviceName, NotNegative, Part, Rate
 from profiling.precision import Precision
 
+ONNX_RUNTIME, LITERT = "onnxruntime", "litert"
 # Each visit is a device to the solver.
 _MOST_VISITS = 8
 
@@ -31,6 +32,10 @@ class DeviceSpec(Part):
         None,
         description="`measure` (this machine), a file from `plan profile`, or a CSV table of unit, precision "
         "and seconds; default: measure.",
+    )
+    runtime: Literal["onnxruntime", "litert"] | None = Field(
+        None,
+        description="What runs its stages; default: as the device that it is scaled_from, or onnxruntime.",
     )
     threads: Annotated[int, Field(gt=0, le=256)] = Field(1, description="That a stage computes on.")
     provider: str = Field("CPUExecutionProvider", description="ONNX Runtime's execution provider.")

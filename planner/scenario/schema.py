@@ -6,7 +6,7 @@ from pydantic import Field
 
 from planner.scenario.budget_schema import BudgetSpec, Objective, ObjectiveSpec
 from planner.scenario.data_schema import DataSpec
-from planner.scenario.device_schema import DeviceSpec, QuantizationSpec
+from planner.scenario.device_schema import ONNX_RUNTIME, DeviceSpec, QuantizationSpec
 from planner.scenario.field_types import Count, DeviceName, ObjectName, Part, Positive
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.link_schema import LinkSpec
@@ -132,6 +132,19 @@ class Scenario(SharedSpec):
         """Return a device by name."""
         return next(device for device in self.devices if device.name == name)
 
+    def runtime_of(self, device: DeviceSpec) -> str:
+        """Return what runs a device's stages."""
+        seen = set[str]()
+        while device.runtime is None and device.scaled_from is not None and device.name not in seen:
+            seen.add(device.name)
+            device = next((d for d in self.devices if d.name == device.scaled_from), device)
+        return device.runtime or ONNX_RUNTIME
+
+    @property
+    def runtime(self) -> str:
+        """What runs the stages of all devices."""
+        return self.runtime_of(self.devices[0])
+
     @property
     def coco_ap(self) -> CocoApSpec | None:
         """How COCO's average precision is measured; None if another metric judges."""
@@ -146,9 +159,9 @@ class Scenario(SharedSpec):
 
     @property
     def measured_precisions(self) -> tuple[Precision, ...]:
-        """The precisions in which the model is profiled: int16 where it is asked for."""
-        more = (Precision.INT16,) if Precision.INT16 in self.precisions else ()
-        return (Precision.FP32, Precision.INT8, *more)
+        """The precisions in which the model is profiled: fp32, int8, and what is asked for."""
+        always = (Precision.FP32, Precision.INT8)
+        return (*always, *(p for p in Precision if p in self.precisions and p not in always))
 
     def precisions_of(self, device: DeviceSpec) -> tuple[Precision, ...]:
         """Return the precisions that the scenario and the device both allow."""

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 
 from planner.scenario.budget_schema import OBJECTIVE_KINDS
-from planner.scenario.fleet_faults import fleet_faults
+from planner.scenario.cross_checks.fleet_faults import fleet_faults
+from planner.scenario.cross_checks.runtime_faults import runtime_faults
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.partial_scenario import read_partially
 from planner.scenario.schema import ConversionSpec, Scenario
@@ -135,6 +136,7 @@ def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
                 ("devices", i, "active_watt"), "is required, since the objective or a budget is energy"
             )
         yield from _scaling_faults(scenario, i)
+    yield from runtime_faults(scenario)
 
 
 def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:

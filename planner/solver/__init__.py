@@ -1,6 +1,7 @@
 """Solves a placement problem and bounds what any answer to it can cost.
 
 backends: the solvers by name; CBC, Gurobi, CPLEX and SCIP are called here
+best_wires: the forms in which tensors best cross links, units' devices and precisions given
 confirmation: what a solver claims, held against costs, plans at hand and a second solver
 device_order: what is decided of the order in which devices run
 highs: HiGHS is called here, and its answer interpreted

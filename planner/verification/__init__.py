@@ -2,6 +2,7 @@
 
 acceptance: equal chains, and sentences on broken budgets
 accuracy_and_noise: sums up, sample by sample, noise, agreement, accuracy and a metric of the user
+budget_margins: how far a plan is from its error budgets, and where other samples would put it
 chain_check: whether the chain of stages is the whole mixed model: bits, integer kernels, transposes
 cost_doubt: whether the built stages take the time that was predicted for them
 error_budgets: which error budgets a plan keeps, as measured and with a margin for few samples

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import msgspec
 import numpy as np
-import onnx
 
 from planner.deployment.built_models import VerificationTarget
 from planner.inputs.dataset import Dataset
@@ -14,7 +13,7 @@ from planner.user_objects import Metric
 from planner.verification.accuracy_and_noise import MetricsSum
 from planner.verification.stage_chain import Chain, run_chain, run_whole
 from profiling.arrays import Feeds
-from profiling.onnx_io.input_shapes import dimensions
+from profiling.graph.any_model import AnyModel, inputs_of, outputs_of
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
 
@@ -51,10 +50,10 @@ def measure_errors(
     return msgspec.structs.replace(errors, detector=metric.reading(total.fp32_outputs, labels))
 
 
-def _sample_batches(data: Dataset, model: onnx.ModelProto) -> Iterator[list[Feeds]]:
+def _sample_batches(data: Dataset, model: AnyModel) -> Iterator[list[Feeds]]:
     """Yield the samples in batches that fit into memory, since large models are run one at a time."""
-    ends = (*model.graph.input, *model.graph.output)
-    elements = [np.prod([d or 1 for d in dimensions(value)]) for value in ends]
+    ends = (*inputs_of(model), *outputs_of(model))
+    elements = [np.prod([d or 1 for d in tensor.shape]) for tensor in ends]
     step = max(1, int(_KEPT_ELEMENTS // max(1, sum(elements))))
     for start in range(0, len(data.samples), step):
         yield [data.samples[i] for i in range(start, min(start + step, len(data.samples)))]

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import onnx
-
 from planner.deployment.built_models import VerificationTarget
 from profiling.arrays import Array, Feeds
+from profiling.graph.any_model import AnyModel
 from profiling.on_device.create_session import Optimization
-from profiling.runtime.open_session import Runtime, open_session, run_at_once, run_samples, run_session
+from profiling.runtime.open_session import Runtime, run_at_once, run_samples, run_session
+from profiling.stage_session import open_stage
 
 
 class Chain:
@@ -26,13 +26,13 @@ class Chain:
 
     def __init__(
         self,
-        stages: Iterable[onnx.ModelProto | Path],
+        stages: Iterable[AnyModel | Path],
         runtime: Runtime,
         *levels: Optimization,
     ) -> None:
         level_of_stage = itertools.cycle(levels or (Optimization.DEFAULT,))
         self._sessions = [
-            open_session(stage, runtime, level) for stage, level in zip(stages, level_of_stage, strict=False)
+            open_stage(stage, runtime, level) for stage, level in zip(stages, level_of_stage, strict=False)
         ]
         self._inputs = [[i.name for i in s.get_inputs()] for s in self._sessions]
 
@@ -56,13 +56,13 @@ def same_bits(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
 
 
 def run_whole(
-    model: onnx.ModelProto | Path,
+    model: AnyModel | Path,
     samples: Iterable[Feeds],
     runtime: Runtime,
     optimization: Optimization = Optimization.DEFAULT,
 ) -> list[dict[str, Array]]:
     """Return a model's outputs for each sample."""
-    session = open_session(model, runtime, optimization)
+    session = open_stage(model, runtime, optimization)
     return list(run_samples(session, samples))
 
 

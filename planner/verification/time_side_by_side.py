@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import onnx
 
 from profiling.arrays import Feeds
+from profiling.graph.any_model import AnyModel
 from profiling.on_device.timing_loop import rounds_for, time_interleaved
-from profiling.runtime.open_session import Runtime, open_session
+from profiling.runtime.open_session import Runtime
+from profiling.stage_session import open_stage
 
 _SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
 
@@ -21,12 +22,12 @@ _SESSIONS = 3  # where a session's memory lies makes a few percent: the median c
 class TimedStage:
     """A stage's model, and how the device that its seconds are of runs here."""
 
-    model: onnx.ModelProto
+    model: AnyModel
     runtime: Runtime
 
 
 def time_side_by_side(
-    source: onnx.ModelProto, chains: Sequence[Sequence[TimedStage]], feeds: Feeds
+    source: AnyModel, chains: Sequence[Sequence[TimedStage]], feeds: Feeds
 ) -> list[tuple[float, ...]]:
     """Return the seconds of each stage of each chain over those of the fp32 model in the same runtime.
 
@@ -44,11 +45,9 @@ def time_side_by_side(
     ]
 
 
-def _ratios(
-    source: onnx.ModelProto, chains: Sequence[Sequence[TimedStage]], feeds: Feeds
-) -> list[list[float]]:
+def _ratios(source: AnyModel, chains: Sequence[Sequence[TimedStage]], feeds: Feeds) -> list[list[float]]:
     runtimes = list(dict.fromkeys(stage.runtime for chain in chains for stage in chain))
-    bases = {runtime: open_session(source, runtime) for runtime in runtimes}
+    bases = {runtime: open_stage(source, runtime) for runtime in runtimes}
     work = {
         (-1, position): partial(bases[runtime].run, None, dict(feeds))
         for position, runtime in enumerate(runtimes)
@@ -56,7 +55,7 @@ def _ratios(
     for number, chain in enumerate(chains):
         values = dict(feeds)
         for position, stage in enumerate(chain):
-            session = open_session(stage.model, stage.runtime)
+            session = open_stage(stage.model, stage.runtime)
             stage_feeds = {end.name: values[end.name] for end in session.get_inputs()}
             names = [end.name for end in session.get_outputs()]
             values.update(zip(names, session.run(None, stage_feeds), strict=True))

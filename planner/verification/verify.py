@@ -15,10 +15,8 @@ from planner.verification.measure_errors import measure_errors
 from profiling.arrays import Feeds
 from profiling.on_device.timing_loop import rounds_for, time_stages
 from profiling.progress import Progress, silent
-from profiling.runtime.open_session import (
-    Runtime,
-    open_session,
-)
+from profiling.runtime.open_session import Runtime
+from profiling.stage_session import open_stage
 
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
 _TIMED_SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
@@ -77,8 +75,8 @@ def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -
     for _ in range(_TIMED_SESSIONS):
         # Large models are in memory once.
         for models, rows in (([target.mixed], wholes), (target.stages, chains)):
-            source = open_session(target.source, runtime)
-            sessions = [open_session(model, runtime) for model in models]
+            source = open_stage(target.source, runtime)
+            sessions = [open_stage(model, runtime) for model in models]
             rounds = rounds_for(partial(source.run, None, dict(feeds)), 0)
             rows.append(time_stages(source, sessions, feeds, rounds))
             del source, sessions

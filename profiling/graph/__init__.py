@@ -1,10 +1,12 @@
 """From a prepared model to units: the groups of nodes that the runtime runs as one.
 
+any_model: a model in memory for whichever runtime, its inputs and outputs
 compressed_weights: what weights weigh once they are compressed
 fusion_groups: which nodes ONNX Runtime fuses into one kernel, so that they are decided together
 integer_operators: which operators compute on integers
 multiply_adds: how much a model computes, which says how many samples its noise can be measured on
 nhwc_layout: units that are fast in int8 only in channels-last layout
+operator_graph: OperatorGraph: units, tensors, and who writes and reads them
 quantizability: why a unit cannot be quantized, and whether it is already
-unit_graph: ModelGraph: units, tensors, and who writes and reads them
+unit_graph: an ONNX model's units
 """

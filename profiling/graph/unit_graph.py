@@ -1,8 +1,7 @@
 """ModelProto -> frozen networkx DAG of units: what is decided together, and the tensors between."""
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import networkx as nx
 import numpy as np
@@ -10,153 +9,35 @@ import onnx
 from onnx import TensorProto, helper
 
 from profiling.errors import ModelError
+from profiling.graph.any_model import Tensor
 from profiling.graph.fusion_groups import group_nodes
 from profiling.graph.nhwc_layout import MAXPOOL_OBSTACLE, LayoutContext, maxpool_coupling
+from profiling.graph.operator_graph import OperatorGraph, Unit
 from profiling.graph.quantizability import computes_on_integers, ill_conditioned_tensors, why_not_quantizable
-from profiling.on_device.measurement_order import coarsest_precision
 from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.input_shapes import dimensions
-from profiling.onnx_io.load_model import MIN_OPSET, default_opset, graph_inputs
+from profiling.onnx_io.load_model import MIN_OPSET, default_opset, graph_inputs, model_hash
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
-from profiling.precision import Precision
 from profiling.quantization.qdq_model import PASSING, SWITCHES
 
 _INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4  # scales are float32
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A value that flows between units, from `value_info`."""
-
-    name: str
-    shape: tuple[int, ...]
-    elem_type: int
-
-    @property
-    def elements(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes in the source model's type."""
-        return self.elements * helper.tensor_dtype_to_np_dtype(self.elem_type).itemsize
-
-    @property
-    def dtype(self) -> str:
-        """Numpy name of the element type."""
-        return str(helper.tensor_dtype_to_np_dtype(self.elem_type))
-
-    @property
-    def is_float(self) -> bool:
-        """Whether the quantization tool can quantize it."""
-        return self.elem_type == TensorProto.FLOAT
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """The smallest set of nodes decided together; only its last node is read from outside.
-
-    Parameters
-    ----------
-    nodes, op_types
-        In topological order.
-    inputs, outputs
-        Tensors read from other units or the graph's inputs, and tensors read outside.
-    weight_bytes, weight_bytes_int8, weight_bytes_int16
-        Of its initializers, in the source model's type and once the unit is int8 or int16.
-    obstacle
-        Why it cannot be quantized; empty if it can.
-    quantized
-        Whether it computes in int8 as the model came; then it stays as it is.
-    scale_preserving
-        Whether its int8 output keeps its input's scale, hence adds no noise of its own.
-    kernel_forced
-        Whether the runtime computes it in int8 wherever all its tensors are int8, asked or not: in int8
-        nothing else is quantized, and each tensor has a scale of its own.
-    coupled_with
-        Units that have to compute in int8 beside it, on the same device, if it does.
-    guarded
-        Whether it must not compute in int8, not even where the runtime would do so unasked.
-    """
-
-    index: int
-    name: str
-    nodes: tuple[str, ...]
-    op_types: tuple[str, ...]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    weight_bytes: int
-    weight_bytes_int8: int
-    weight_bytes_int16: int
-    obstacle: str
-    quantized: bool
-    scale_preserving: bool
-    kernel_forced: bool
-    coupled_with: tuple[int, ...] = ()
-    guarded: bool = False
-
-    def weight_bytes_in(self, precision: Precision) -> int:
-        """Return the bytes of its weights in a precision."""
-        return {
-            Precision.FP32: self.weight_bytes,
-            Precision.INT8: self.weight_bytes_int8,
-            Precision.INT16: self.weight_bytes_int16,
-        }[precision]
-
-    @property
-    def quantizable(self) -> bool:
-        """Whether it can be brought into int8."""
-        return not self.obstacle
-
-
-@dataclass(frozen=True, slots=True)
-class ModelGraph:
-    """A prepared model and its units.
-
-    `dag` has unit indices as nodes (attribute `unit`) and edges with attribute `tensors`. The model's
-    nodes are reordered so that each unit's nodes stand together, units in topological order.
-    `stored_weight_bytes` are of each unit's weights where they are kept in another form than the runtime's.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelGraph(OperatorGraph):
+    """A prepared ONNX model and its units; its nodes are reordered so that each unit's stand together."""
 
     model: onnx.ModelProto
-    units: tuple[Unit, ...]
-    tensors: dict[str, Tensor]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    dag: nx.DiGraph
-    stored_weight_bytes: tuple[Mapping[Precision, int], ...] | None = None
-    _producers: Mapping[str, int] = field(init=False, repr=False, compare=False)
-    _consumers: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        """Index who writes and who reads each tensor: both are asked for every tensor of every variant."""
-        producers = {name: unit.index for unit in reversed(self.units) for name in unit.outputs}
-        consumers: dict[str, list[int]] = defaultdict(list)
-        for unit in self.units:
-            for name in dict.fromkeys(unit.inputs):
-                consumers[name].append(unit.index)
-        object.__setattr__(self, "_producers", producers)
-        object.__setattr__(self, "_consumers", {name: tuple(units) for name, units in consumers.items()})
+    @property
+    def model_sha256(self) -> str:
+        """SHA-256 of the model's serialized form, large weights by their content."""
+        return model_hash(self.model)
 
-    def stored_bytes(self, unit: int, precision: Precision) -> int:
-        """Return the bytes that a unit's weights take where they are kept: compressed, if that was asked."""
-        if self.stored_weight_bytes is not None:
-            return self.stored_weight_bytes[unit][precision]
-        return self.units[unit].weight_bytes_in(precision)
-
-    def producer(self, tensor: str) -> int | None:
-        """Return the unit that writes a tensor, or None for a graph input."""
-        return self._producers.get(tensor)
-
-    def consumers(self, tensor: str) -> tuple[int, ...]:
-        """Return the units that read a tensor, in topological order."""
-        return self._consumers.get(tensor, ())
-
-    def boundary_tensors(self) -> tuple[str, ...]:
-        """Return the tensors between units, the graph's inputs and outputs included."""
-        names = [*self.inputs, *(name for unit in self.units for name in unit.outputs)]
-        return tuple(dict.fromkeys(names))
+    @property
+    def fp32_model(self) -> onnx.ModelProto:
+        """The prepared model."""
+        return self.model
 
     @property
     def quantizable_nodes(self) -> tuple[str, ...]:
@@ -167,48 +48,6 @@ class ModelGraph:
     def guarded_nodes(self) -> tuple[str, ...]:
         """The nodes of all units that must stay in float whatever lies around them."""
         return tuple(node for unit in self.units if unit.guarded for node in unit.nodes)
-
-    def tensors_quantized_with(self, unit: int) -> tuple[str, ...]:
-        """Return the boundary tensors that exist in int8 once this unit computes in int8."""
-        ends = self.units[unit]
-        if not ends.quantizable:
-            return ()
-        return tuple(t for t in (*ends.inputs, *ends.outputs) if self.tensors[t].is_float)
-
-    def tensor_precisions(self, mix: Mapping[int, Precision]) -> dict[str, Precision]:
-        """Return the precision of each boundary tensor that is quantized if some units are."""
-        touching: dict[str, set[Precision]] = {}
-        for index, precision in mix.items():
-            for name in self.tensors_quantized_with(index):
-                touching.setdefault(name, set()).add(precision)
-        return {name: Precision(coarsest_precision(precisions)) for name, precisions in touching.items()}
-
-    def resolve_precisions(self, mix: Mapping[int, Precision]) -> dict[int, Precision]:
-        """Return the precisions of units that can be quantized so together, and nothing else then is.
-
-        Units leave that are coupled with others that are not int8, and units join that compute in int8
-        because everything around them does.
-        """
-        chosen = dict(mix)
-        # A unit that leaves may leave others alone in turn.
-        while alone := [index for index in chosen if not self._is_surrounded(index, chosen)]:
-            for index in alone:
-                del chosen[index]
-        tensors = self.tensor_precisions(chosen)
-        for unit in self.units:
-            around = {tensors.get(name) for name in self.tensors_quantized_with(unit.index)}
-            # Whatever lies between int8 tensors only, the runtime computes in int8 as well.
-            is_float = chosen.get(unit.index, Precision.FP32) is Precision.FP32
-            may = unit.kernel_forced or not is_float
-            if unit.quantizable and may and around == {Precision.INT8}:
-                chosen[unit.index] = Precision.INT8
-        return dict(sorted(chosen.items()))
-
-    def _is_surrounded(self, index: int, mix: Mapping[int, Precision]) -> bool:
-        """Return whether a unit in int8 has those beside it that it needs."""
-        return mix[index] is not Precision.INT8 or all(
-            mix.get(other) is Precision.INT8 for other in self.units[index].coupled_with
-        )
 
 
 def build_graph(model: onnx.ModelProto) -> ModelGraph:

@@ -7,16 +7,12 @@ from types import MappingProxyType
 import onnx
 
 from profiling.graph.unit_graph import ModelGraph
+from profiling.latency.measured_mixes import switch_tensors
 from profiling.on_device.kernels import NESTED, UNKNOWN_OWNER, Owner, OwnerKind
 from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.onnx_io.subgraphs import all_nodes, outer_scope_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, SWITCHES
-
-
-def switch_tensors(graph: ModelGraph) -> tuple[str, ...]:
-    """Return the tensors that may change their precision, in the order in which tags count them."""
-    return tuple(name for name in graph.boundary_tensors() if graph.tensors[name].is_float)
 
 
 def tag_model(

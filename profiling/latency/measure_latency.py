@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -12,21 +13,18 @@ import onnxruntime as ort
 
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
-from profiling.latency.kernel_tags import switch_tensors, tag_model
+from profiling.latency.kernel_tags import tag_model
+from profiling.latency.measured_mixes import by_precision, mixes_of, planned_switches, planned_units
 from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.latency.stage_cuts import designed_stages, stage_models
 from profiling.on_device.measurement_order import (
-    CALLER,
     FORMAT,
     MeasurementPlan,
-    PlannedUnit,
-    SwitchTensor,
     WireModel,
 )
 from profiling.on_device.measuring_flow import measure
 from profiling.on_device.timing_loop import InterleavedTimer, least_seconds, rounds_for, time_stages
 from profiling.on_device.variant_times import Timed, trace
-from profiling.onnx_io.load_model import model_hash
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
@@ -36,10 +34,8 @@ from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import LatencyProfile
 from profiling.runtime.open_session import Runtime, Trace, open_session
 
-# Mixed models switch after runs of so many units, at every offset and both ways: each place between two
-# neighbours is a switch to int8 in one and back in another, among neighbours as plans have them. What
-# int16 costs is the same among whatever neighbours: no kernels are fused for it.
-_RUN = {Precision.INT8: 3, Precision.INT16: 1}
+Model = TypeVar("Model")
+
 _SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
 
 
@@ -77,7 +73,7 @@ def variants_of(
 
     The first ones come in stages as well, as `measurement_plan` lists them.
     """
-    variants = [_variant(graph, mix, calibration) for mix in _mixes(graph, precisions)]
+    variants = [_variant(graph, mix, calibration) for mix in mixes_of(graph, precisions)]
     stages, count = designed_stages(graph), len(precisions)
     cut = [
         replace(variant, stages=tuple(stage_models(variant.plain, graph, stages)))
@@ -97,11 +93,11 @@ def measurement_plan(
         provider=setup.runtime.provider,
         rounds=setup.rounds,
         scheme=calibration.scheme.label,
-        model_sha256=model_hash(graph.model),
-        units=_units(graph),
-        switches=_switches(graph),
+        model_sha256=graph.model_sha256,
+        units=planned_units(graph),
+        switches=planned_switches(graph),
         precisions=[precision.value for precision in setup.precisions],
-        variants=[_by_precision(mix) for mix in _mixes(graph, setup.precisions)],
+        variants=[by_precision(mix) for mix in mixes_of(graph, setup.precisions)],
         stages=designed_stages(graph),
         wires=[WireModel(wire, side, elements) for wire, side, elements, _ in wire_trials()],
     )
@@ -130,7 +126,7 @@ def measure_latency(
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltPlan:
+class BuiltPlan(Generic[Model]):
     """A plan's models.
 
     Parameters
@@ -144,12 +140,12 @@ class BuiltPlan:
     """
 
     mix: Mapping[int, Precision]
-    mixed: onnx.ModelProto
-    stages: tuple[tuple[tuple[int, ...], onnx.ModelProto], ...] = ()
+    mixed: Model
+    stages: tuple[tuple[tuple[int, ...], Model], ...] = ()
 
 
 def time_plan(
-    graph: ModelGraph, plan: BuiltPlan, feeds: Feeds, runtime: Runtime, rounds: int = 0
+    graph: ModelGraph, plan: BuiltPlan[onnx.ModelProto], feeds: Feeds, runtime: Runtime, rounds: int = 0
 ) -> PlanTiming:
     """Time a plan's whole model and its stages on this machine, in turn with the fp32 model.
 
@@ -175,11 +171,11 @@ def time_plan(
         start_s=least_seconds(models.overflow_probe()),
     )
     stages = _time_stages(plan, whole.wall_s, feeds, runtime, rounds)
-    return PlanTiming(_units(graph), _switches(graph), plan.mix, reference_s, whole, stages)
+    return PlanTiming(planned_units(graph), planned_switches(graph), plan.mix, reference_s, whole, stages)
 
 
 def _time_stages(
-    plan: BuiltPlan, whole_s: float, feeds: Feeds, runtime: Runtime, rounds: int
+    plan: BuiltPlan[onnx.ModelProto], whole_s: float, feeds: Feeds, runtime: Runtime, rounds: int
 ) -> tuple[StageTime, ...]:
     if len(plan.stages) < 2:  # noqa: PLR2004  the whole model
         return ()
@@ -218,43 +214,6 @@ class _InMemory:
     def wire(self, number: int) -> ort.InferenceSession:
         *_, model = list(wire_trials())[number]
         return open_session(model, self._runtime)
-
-
-def _units(graph: ModelGraph) -> list[PlannedUnit]:
-    return [PlannedUnit(unit.name, unit.quantizable) for unit in graph.units]
-
-
-def _switches(graph: ModelGraph) -> list[SwitchTensor]:
-    return [_switch(graph, name) for name in switch_tensors(graph)]
-
-
-def _switch(graph: ModelGraph, name: str) -> SwitchTensor:
-    producer = graph.producer(name)
-    consumers = [*graph.consumers(name), *([CALLER] if name in graph.outputs else [])]
-    return SwitchTensor(
-        name, graph.tensors[name].size_bytes, CALLER if producer is None else producer, consumers
-    )
-
-
-def _by_precision(mix: Mapping[int, Precision]) -> dict[str, list[int]]:
-    """Return precision -> units, as a `MeasurementPlan` has it."""
-    used = sorted(set(mix.values()))
-    return {p.value: sorted(unit for unit, precision in mix.items() if precision is p) for p in used}
-
-
-def _mixes(graph: ModelGraph, precisions: Sequence[Precision]) -> list[dict[int, Precision]]:
-    """Return the precisions of the quantized units of each variant: first uniform, then mixed."""
-    able = [unit.index for unit in graph.units if unit.quantizable]
-    uniform: list[dict[int, Precision]] = [{}, *(dict.fromkeys(able, p) for p in precisions[1:])]
-    mixed = []
-    for precision in precisions[1:]:
-        run = _RUN[precision]
-        for offset in range(run):
-            for phase in (1, 0):
-                ones = [index for index in able if (index + offset) // run % 2 == phase]
-                mixed.append(graph.resolve_precisions(dict.fromkeys(ones, precision)))
-    # Tiny graphs can repeat themselves; the first ones stay in place.
-    return uniform + [m for i, m in enumerate(mixed) if m not in uniform and m not in mixed[:i]]
 
 
 def _variant(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calibration) -> Variant:

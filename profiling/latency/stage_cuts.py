@@ -6,6 +6,7 @@ from math import ceil
 import onnx
 from onnx import shape_inference
 
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
@@ -14,7 +15,7 @@ from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 _MOST_STAGES, _LEAST_UNITS = 16, 4
 
 
-def designed_stages(graph: ModelGraph) -> list[list[int]]:
+def designed_stages(graph: OperatorGraph) -> list[list[int]]:
     """Return units in runs along the order, each a stage; none where there are too few for two.
 
     As in plans, no unit is cut off from those that it is coupled with.

@@ -12,12 +12,13 @@ load: a file to a model with one graph
 mode_search: which modes each unit can take
 modes: what a mode does to weights and activations
 neutral_model: a model as the quantizer can take it
+noise: noise per tensor and unit, for each mode
 one_operator: an operator that reads a constant of its own
 quantize: units to modes, and what came of it
 quantizer: the door to LiteRT's quantizer
-runtime: load, graph, quantize by unit, cut, run, time
+runtime: load, graph, quantize by unit, noise, cut, run, time
 shapes: dynamic dimensions
+session: a stage as a session
 table_access: what tables say
-time_in_place: seconds of each unit inside the whole
 unit_graph: operators to units
 """

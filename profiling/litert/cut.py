@@ -2,10 +2,10 @@
 
 import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from profiling.errors import ModelError
+from profiling.graph.any_model import Stage, Tensor
 from profiling.litert.flatbuffer import AlignedBuffer, Tables, write_tables
 from profiling.litert.inseparable import inseparable
 from profiling.litert.load import LitertModel
@@ -20,26 +20,6 @@ from profiling.litert.table_access import (
 SIGNATURE = "serving_default"
 _UNKNOWN = -1  # of what only debuggers read
 _VERSION = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A part of a model as a file of its own.
-
-    Parameters
-    ----------
-    operators
-        Their numbers in the whole model, in running order.
-    inputs, outputs
-        Names of the whole model's tensors: the keys of the stage's signature.
-    content
-        The bytes of its `.tflite` file.
-    """
-
-    operators: tuple[int, ...]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    content: bytes
 
 
 def cut(
@@ -75,7 +55,11 @@ def cut(
 
 
 def cut_out(
-    model: LitertModel, part: Collection[int], others: Collection[int], shared: Collection[int] = ()
+    model: LitertModel,
+    part: Collection[int],
+    others: Collection[int],
+    shared: Collection[int] = (),
+    also: Iterable[int] = (),
 ) -> Stage:
     """Return one part as a stage that gives all that the other operators and the caller need of it.
 
@@ -83,9 +67,11 @@ def cut_out(
     ----------
     others
         The operators of all other parts.
+    also
+        Tensors that it gives as well, if it writes them.
     """
     operators = _with_shared(model, part, shared)
-    needed = {*_read(model, _with_shared(model, others, shared)), *model.outputs.values()}
+    needed = {*_read(model, _with_shared(model, others, shared)), *model.outputs.values(), *also}
     outputs = [tensor for tensor in _written(model, sorted(part)) if tensor in needed]
     return _stage(model, operators, _read(model, operators), outputs)
 
@@ -166,7 +152,13 @@ def _stage(
 ) -> Stage:
     content = write_tables(_StageTables(model).of(operators, inputs, outputs))
     names = model.names
-    return Stage(tuple(operators), tuple(names[t] for t in inputs), tuple(names[t] for t in outputs), content)
+    return Stage(
+        tuple(operators),
+        tuple(names[t] for t in inputs),
+        tuple(names[t] for t in outputs),
+        content,
+        {names[t]: Tensor(names[t], model.shape(t), model.element_type(t).onnx) for t in (*inputs, *outputs)},
+    )
 
 
 class _StageTables:

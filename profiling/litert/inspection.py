@@ -7,7 +7,7 @@ from pathlib import Path
 
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
-from profiling.graph.unit_graph import Unit
+from profiling.graph.operator_graph import Unit
 from profiling.inspection import End, Inspection, UnitFacts
 from profiling.litert.interpreter import run_model
 from profiling.litert.mode_search import UnitModes, find_modes

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from profiling.errors import QuantizeError
 from profiling.litert.calibration import Ranges
@@ -34,6 +34,12 @@ class QuantizedModel:
         The operators of each unit, by number, with the conversions behind it.
     shared
         Operators that belong to no unit: conversions for those that read in float, weights unpacked.
+    conversions
+        Operator that converts a tensor between float and integers -> the source's name of the tensor.
+    matched
+        Operator of the float model -> the same one here.
+    origins
+        Of each tensor: the float model's tensor that it holds, in whatever form.
     """
 
     model: LitertModel
@@ -41,6 +47,9 @@ class QuantizedModel:
     reasons: Mapping[int, str]
     operators: tuple[tuple[int, ...], ...]
     shared: frozenset[int]
+    matched: Mapping[int, int]
+    origins: tuple[int, ...]
+    conversions: Mapping[int, str] = field(default_factory=dict)
 
     def operators_of(self, units: Sequence[int]) -> tuple[int, ...]:
         """Return the operators of some units, in running order."""
@@ -105,7 +114,16 @@ def why_not(graph: LitertGraph, unit: int, mode: Mode, ranges: Ranges) -> str:
 
 
 def _as_it_is(graph: LitertGraph, reasons: Mapping[int, str]) -> QuantizedModel:
-    return QuantizedModel(graph.model, (FP32,) * len(graph.units), reasons, graph.operators, graph.shared)
+    model = graph.model
+    return QuantizedModel(
+        model=model,
+        modes=(FP32,) * len(graph.units),
+        reasons=reasons,
+        operators=graph.operators,
+        shared=graph.shared,
+        matched={number: number for number in range(len(model.operators))},
+        origins=tuple(range(len(model.names))),
+    )
 
 
 def _request(model: LitertModel, number: int, mode: Mode) -> Request:
@@ -138,7 +156,16 @@ class _Reading:
                 reasons[unit] = _LEFT
             modes.append(actual)
         operators, shared = self._owners()
-        return QuantizedModel(self._model, tuple(modes), reasons, operators, shared)
+        return QuantizedModel(
+            model=self._model,
+            modes=tuple(modes),
+            reasons=reasons,
+            operators=operators,
+            shared=shared,
+            matched=self._numbers,
+            origins=tuple(source for source, _ in self._origins),
+            conversions=self._conversions(),
+        )
 
     def _origin(self, name: str) -> tuple[int, str]:
         """Return the source's tensor that a tensor comes from, and the ending of its name."""
@@ -240,6 +267,12 @@ class _Reading:
         if writer is None or writer in self._numbers.values():
             return False
         return weight_type in (None, self._type(tensors_of(self._model.operators[writer].inputs)[0]))
+
+    def _conversions(self) -> dict[int, str]:
+        """Return each added operator that converts what is computed or fed -> the source's tensor."""
+        added = set(range(len(self._model.operators))) - set(self._numbers.values())
+        origins = {n: self._origins[tensors_of(self._model.operators[n].inputs)[0]][0] for n in added}
+        return {n: self._source.names[t] for n, t in origins.items() if not self._is_weight(t)}
 
     def _owners(self) -> tuple[tuple[tuple[int, ...], ...], frozenset[int]]:
         """Return the operators of each unit, and those that every stage copies.

@@ -1,19 +1,24 @@
-"""LiteRT as a runtime: load, graph, quantize by unit, cut, run, time."""
+"""LiteRT as a runtime: load, graph, quantize by unit, noise, cut, run, time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from profiling.arrays import Array, Feeds
+from profiling.graph.any_model import Stage
 from profiling.litert.calibration import Ranges, calibrate_litert
-from profiling.litert.cut import Stage, cut
+from profiling.litert.cut import cut
 from profiling.litert.interpreter import StageRunner, run_chain
+from profiling.litert.latency.time_in_place import UnitTimes, time_units
 from profiling.litert.load import LitertModel, load_litert
-from profiling.litert.modes import Mode
+from profiling.litert.mode_search import UnitModes
+from profiling.litert.modes import FP32, MODES, Mode
+from profiling.litert.noise.measure_litert_noise import measure_litert_noise
 from profiling.litert.quantize import QuantizedModel, quantize_units
 from profiling.litert.shapes import with_shapes
-from profiling.litert.time_in_place import UnitTimes, time_units
 from profiling.litert.unit_graph import LitertGraph, build_litert_graph
+from profiling.progress import Progress, silent
+from profiling.records.profile import NoiseProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,18 @@ class LitertRuntime:
     def quantize(self, graph: LitertGraph, modes: Mapping[int, Mode], ranges: Ranges) -> QuantizedModel:
         """Return the model with units in modes; errors as `quantize_units`."""
         return quantize_units(graph, modes, ranges)
+
+    def noise(
+        self,
+        graph: LitertGraph,
+        ranges: Ranges,
+        samples: Sequence[Feeds],
+        possible: Sequence[UnitModes],
+        progress: Progress = silent,
+    ) -> dict[Mode, NoiseProfile]:
+        """Return noise in each mode that a unit can take; errors as `measure_litert_noise`."""
+        modes = tuple(m for m in MODES if m is not FP32 and any(m in unit.possible for unit in possible))
+        return measure_litert_noise(graph, ranges, samples, modes, possible, progress)
 
     def cut(self, parted: LitertGraph | QuantizedModel, stages: Sequence[Sequence[int]]) -> tuple[Stage, ...]:
         """Return stages of units, in running order; errors as `cut`."""

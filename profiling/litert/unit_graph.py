@@ -4,15 +4,19 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from itertools import pairwise
 
 import networkx as nx
 import numpy as np
 
 from profiling.errors import ModelError
-from profiling.graph.unit_graph import Tensor, Unit
+from profiling.graph.any_model import Stage, Tensor
+from profiling.graph.operator_graph import OperatorGraph, Unit
+from profiling.litert.cut import whole_stage
 from profiling.litert.inseparable import inseparable, is_stateful
 from profiling.litert.load import LitertModel
+from profiling.litert.modes import FP32, MODES, Mode
 from profiling.litert.table_access import (
     is_custom,
     listed,
@@ -21,11 +25,18 @@ from profiling.litert.table_access import (
     subgraph_fields,
     tensors_of,
 )
+from profiling.precision import Precision
 
-# They pass numbers through: their int8 output keeps its input's scale.
+READING_ON_OUTPUT_SCALE = frozenset(
+    {"CONCATENATION", "DYNAMIC_UPDATE_SLICE", "MAXIMUM", "PACK", "PADV2", "SELECT", "SELECT_V2"}
+)
+"""All that they read in integers is brought to the scale of what they write first."""
+# They pass numbers through: their integers stay as they are, on the scale that they were read on.
 _SCALE_PRESERVING = frozenset(
-    {"EXPAND_DIMS", "GATHER", "GATHER_ND", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "RESHAPE", "SLICE"}
-    | {"SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"}
+    {"BROADCAST_TO", "EXPAND_DIMS", "GATHER", "GATHER_ND", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "REDUCE_MIN"}
+    | {"RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE"}
+    | {"TRANSPOSE", "UNPACK"}
+    | READING_ON_OUTPUT_SCALE
 )
 _UNPACKING = frozenset({"DEQUANTIZE", "DENSIFY"})  # of weights, before an operator that computes in float
 _CONVERSIONS = frozenset({"DEQUANTIZE", "QUANTIZE"})
@@ -48,8 +59,8 @@ class TensorQuantization:
     axis: int
 
 
-@dataclass(frozen=True, eq=False)
-class LitertGraph:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LitertGraph(OperatorGraph):
     """A `.tflite` model and its units; the same records of units and tensors as an ONNX model's.
 
     Parameters
@@ -60,19 +71,22 @@ class LitertGraph:
         Operators that unpack weights: they belong to no unit, every stage that needs one has its own.
     quantization
         Of those tensors between units that are quantized.
-    dag
-        As `profiling.graph.unit_graph.ModelGraph` has it.
     """
 
     model: LitertModel
-    units: tuple[Unit, ...]
     operators: tuple[tuple[int, ...], ...]
     shared: frozenset[int]
-    tensors: Mapping[str, Tensor]
     quantization: Mapping[str, TensorQuantization]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    dag: nx.DiGraph
+
+    @cached_property
+    def fp32_model(self) -> Stage:
+        """The whole model as it came."""
+        return whole_stage(self.model)
+
+    @cached_property
+    def model_sha256(self) -> str:
+        """SHA-256 of the whole model's file."""
+        return sha256(self.fp32_model.content).hexdigest()
 
     @cached_property
     def unit_of(self) -> dict[int, int]:
@@ -242,6 +256,11 @@ def _unit(source: _Source, index: int, group: Sequence[int], weights: Sequence[i
         quantized=bool(computed) and all(tensor_quantization(model, t) is not None for t in computed),
         scale_preserving=_SCALE_PRESERVING.issuperset(op_types),
         kernel_forced=False,
+        other_weight_bytes={
+            Precision(mode.name): sum(_bytes_in(model, tensor, mode) for tensor in weights)
+            for mode in MODES
+            if not mode.is_static and mode is not FP32
+        },
     )
 
 
@@ -312,6 +331,16 @@ def _int8_bytes(model: LitertModel, tensor: int, bias_bytes: int) -> int:
     if len(shape) < 2:  # noqa: PLR2004  no matrix
         return elements * (bias_bytes + per_channel)
     return elements + max(shape[0], shape[-1]) * per_channel
+
+
+def _bytes_in(model: LitertModel, tensor: int, mode: Mode) -> int:
+    """Bytes of a weight where activations stay in float: matrices in fewer bits, scales per channel."""
+    shape = shape_of(model.graph.tensors[tensor])
+    if len(shape) < 2 or model.element_type(tensor).name != "float32":  # noqa: PLR2004  no matrix
+        return _stored_bytes(model, tensor)
+    scales = 0 if mode.weight_type.startswith("float") else max(shape[0], shape[-1])
+    elements = int(np.prod(shape, dtype=np.int64))
+    return -(-elements * mode.weight_bits // 8) + scales * (_SCALE_BYTES + _ZERO_POINT_BYTES)
 
 
 def _dag(units: Sequence[Unit], tensors: Mapping[str, Tensor]) -> nx.DiGraph:

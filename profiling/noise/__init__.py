@@ -1,7 +1,9 @@
 """Noise per tensor and unit, and units that quantization breaks.
 
+float16_noise: noise of a tensor as float16, from that of it quantized
 isolated_units: units cut out of the model, in float, rounded and quantized
 measure_noise: quantization noise at the outputs, one tensor and one unit's weights at a time
+noise_pair: noise of one source at the taps and at the outputs
 noise_power: noise power and largest error at the outputs
 noise_taps: tensors at which noise adds up: outputs, or logits before a Softmax
 suffix_runner: runs a model unit by unit, so that a change runs only what lies behind it

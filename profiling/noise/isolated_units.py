@@ -9,7 +9,8 @@ from onnx import numpy_helper
 
 from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError
-from profiling.graph.unit_graph import ModelGraph, Unit
+from profiling.graph.operator_graph import Unit
+from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import is_large, read_array
 from profiling.onnx_io.extract import SubmodelExtractor

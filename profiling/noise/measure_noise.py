@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import onnxruntime as ort
 
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
-from profiling.noise.suffix_runner import NO_NOISE, NoisePair, SuffixRunner
+from profiling.noise.float16_noise import float16_power
+from profiling.noise.noise_pair import NO_NOISE, NoisePair, tap_over_output
+from profiling.noise.suffix_runner import SuffixRunner
 from profiling.onnx_io.external_weights import delete_files
-from profiling.onnx_io.load_model import model_hash
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
@@ -71,15 +71,15 @@ def measure_noise(
         else:
             runner.advance()
         measure_tensors(unit.outputs)
-    ratio = _tap_over_output([*tensors.values(), *units.values()])
+    ratio = tap_over_output([*tensors.values(), *units.values()])
     return NoiseProfile(
-        model_sha256=model_hash(graph.model),
+        model_sha256=graph.model_sha256,
         runtime_version=ort.__version__,
         scheme=calibration.scheme.label,
         samples=len(samples),
         tensors=known_tensors
         or tuple(
-            TensorNoise(name, power := noise.summable(ratio), _float16_power(power, float16_errors[name]))
+            TensorNoise(name, power := noise.summable(ratio), float16_power(power, float16_errors[name]))
             for name, noise in tensors.items()
         ),
         units=tuple(UnitNoise(name, noise.summable(ratio)) for name, noise in units.items()),
@@ -92,15 +92,3 @@ def scale_to_int16(tensors: Sequence[TensorNoise]) -> tuple[TensorNoise, ...]:
     See Widrow and Kollar, "Quantization Noise" (2008), chapter 4: rounding adds a twelfth of that square.
     """
     return tuple(TensorNoise(row.tensor, row.power / STEPS**2, row.float16) for row in tensors)
-
-
-def _float16_power(power: float, error: float | None) -> float | None:
-    """Return noise as float16, given that quantized and the ratio of their errors; None if it overflows."""
-    return None if error is None else power * error
-
-
-def _tap_over_output(sources: Iterable[NoisePair]) -> float:
-    """Return how much larger noise is at the taps than at the outputs, in the median of all sources."""
-    ratios = [noise.tap / noise.output for noise in sources if noise.tap and noise.output]
-    # The median, since one picture in doubt can make the ratio of a single source many times the others'.
-    return float(np.median(ratios)) if ratios else 1.0

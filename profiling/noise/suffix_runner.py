@@ -1,7 +1,6 @@
 """Runs what lies behind a change of a model, sample by sample, and takes the noise at its end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -9,33 +8,12 @@ import onnxruntime as ort
 
 from profiling.arrays import Array, Feeds
 from profiling.graph.unit_graph import ModelGraph
-from profiling.noise.noise_power import noise_power
+from profiling.noise.float16_noise import float16_error
+from profiling.noise.noise_pair import NO_NOISE, NoiseEnds, NoisePair
 from profiling.noise.noise_taps import Tap, taps_of
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import TensorRounding, with_rounded
-from profiling.quantization.wire_formats import as_float16
 from profiling.runtime.open_session import open_session, run_samples, runtime_for
-
-
-@dataclass(frozen=True, slots=True)
-class NoisePair:
-    """Noise power of one source at the taps and at the outputs."""
-
-    tap: float
-    output: float
-
-    def summable(self, tap_over_output: float) -> float:
-        """Return the power at the taps; for a source beyond them, what would give its power at the outputs.
-
-        Parameters
-        ----------
-        tap_over_output
-            Power at the taps over that at the outputs.
-        """
-        return self.tap or self.output * tap_over_output
-
-
-NO_NOISE = NoisePair(0.0, 0.0)
 
 
 class SuffixRunner:
@@ -47,10 +25,9 @@ class SuffixRunner:
     def __init__(self, graph: ModelGraph, samples: Sequence[Feeds]) -> None:
         self._graph = graph
         self._extractor = SubmodelExtractor(graph.model)
-        self._taps, self._outputs = taps_of(graph), tuple(map(Tap, graph.outputs))
-        self._ends = tuple(dict.fromkeys(tap.tensor for tap in (*self._taps, *self._outputs)))
+        self._ends = NoiseEnds(taps_of(graph), tuple(map(Tap, graph.outputs)))
         self._runtime = runtime_for(len(samples))
-        whole = open_session(self._extractor.extract(graph.inputs, self._ends), self._runtime)
+        whole = open_session(self._extractor.extract(graph.inputs, self._ends.tensors), self._runtime)
         self._exact = list(run_samples(whole, samples))
         self._live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
         self._position = 0
@@ -83,18 +60,8 @@ class SuffixRunner:
         return self.noise_of([{name: values} for values in rounded])
 
     def float16_error(self, quantizer: TensorRounding) -> float | None:
-        """Return the squared error of a tensor as float16 over that of it quantized; None if it overflows.
-
-        Noise behind it is in the same proportion, as far as either error is like noise.
-        """
-        half = quantized = 0.0
-        for exact in self._tensor(quantizer.tensor):
-            narrow = as_float16(exact)
-            if narrow is None:  # one sample that overflows is enough to rule the wire out
-                return None
-            half += float(np.square(narrow - exact, dtype=np.float64).sum())
-            quantized += float(np.square(quantizer.rounded(exact) - exact, dtype=np.float64).sum())
-        return half / quantized if quantized else 0.0
+        """Return the squared error of a tensor as float16 over that of it quantized; None if it overflows."""
+        return float16_error(self._tensor(quantizer.tensor), quantizer.rounded)
 
     def _tensor(self, name: str) -> list[Array]:
         """Return a tensor that lies in front of the next unit, of every sample."""
@@ -104,7 +71,7 @@ class SuffixRunner:
     def noise_of(self, changes: Sequence[dict[str, Array]]) -> NoisePair:
         """Return the noise when the rest of the model runs with changed tensors."""
         written = {name for unit in self._graph.units[self._position :] for name in unit.outputs}
-        behind = [name for name in self._ends if name in written]
+        behind = [name for name in self._ends.tensors if name in written]
         read = [name for name in self._live[0] if name in self._needed()]
         if behind and self._rest is None:  # one session for every change between two units
             self._rest = open_session(self._extractor.extract(read, behind), self._runtime)
@@ -116,14 +83,7 @@ class SuffixRunner:
             exact | {name: values for name, values in change.items() if name in exact} | rest
             for exact, change, rest in zip(self._exact, changes, computed, strict=True)
         ]
-        return NoisePair(self._power(noisy, self._taps), self._power(noisy, self._outputs))
-
-    def _power(self, noisy: Sequence[dict[str, Array]], taps: Sequence[Tap]) -> float:
-        actual, exact = (
-            [{tap.tensor: tap.effective(tensors[tap.tensor]) for tap in taps} for tensors in rows]
-            for rows in (noisy, self._exact)
-        )
-        return noise_power(actual, exact)
+        return self._ends.noise(noisy, self._exact)
 
     def _needed(self) -> set[str]:
         return {name for unit in self._graph.units[self._position :] for name in unit.inputs}

@@ -10,7 +10,8 @@ from onnx import shape_inference
 
 from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError, QuantizeError
-from profiling.graph.unit_graph import ModelGraph, Unit
+from profiling.graph.operator_graph import Unit
+from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.isolated_units import (
     NEGLIGIBLE_SHARE,
     ROUNDING_FACTOR,

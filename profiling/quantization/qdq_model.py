@@ -58,33 +58,42 @@ class Scheme:
         Activations are int8 around zero, as some providers want, instead of uint8.
     reduce_range
         Weights use 7 of 8 bits, for processors whose int8 kernels overflow otherwise.
-    wide
-        Activations have 16 bits, where no unit with 8 reads or writes them too.
+    precision
+        With int16 activations have 16 bits, where no unit with 8 reads or writes them too.
+    tool
+        What quantizes, where it is not ONNX Runtime's.
     """
 
     symmetric: bool = False
     reduce_range: bool = False
-    wide: bool = False
+    precision: Precision = Precision.INT8
+    tool: str = ""
+
+    @property
+    def wide(self) -> bool:
+        """Whether activations have 16 bits."""
+        return self.precision is Precision.INT16
 
     @property
     def label(self) -> str:
         """A name for records: the precision and what differs from its default."""
-        name = Precision.INT16 if self.wide else Precision.INT8
-        return "-".join(
-            filter(None, [name, "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range])
-        )
+        differing = [self.tool, "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range]
+        return "-".join(filter(None, [self.precision, *differing]))
 
     def at(self, precision: Precision) -> "Scheme":
         """Return the scheme of a unit in a precision on a device that has this one.
 
         With 16-bit activations no kernel computes in integers, so that weights can use all their bits.
         """
-        return replace(self, wide=True, reduce_range=False) if precision is Precision.INT16 else self
+        reduce_range = self.reduce_range and precision is not Precision.INT16
+        return replace(self, precision=precision, reduce_range=reduce_range)
 
 
 INT8 = Scheme()
 INT8_REDUCED = Scheme(reduce_range=True)
+LITERT = Scheme(tool="litert")
 SCHEMES = {s.label: s for s in itertools.starmap(Scheme, itertools.product((False, True), repeat=2))}
+SCHEMES[LITERT.label] = LITERT
 """Every scheme that a device can have, by its label."""
 
 

@@ -142,11 +142,15 @@ class TensorNoise:
     ----------
     float16
         The same if it crosses a link as float16; None if it does not fit into that.
+    written
+        The same if what its unit reads is quantized as well, which leaves less to round where integers
+        are passed on or scaled; None if that is not known.
     """
 
     tensor: str
     power: float
     float16: float | None = None
+    written: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +162,24 @@ class UnitNoise:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadNoise:
+    """The same when a tensor is written in float and only one of its readers quantizes it."""
+
+    tensor: str
+    unit: str
+    power: float
+
+
+@dataclass(frozen=True, slots=True)
 class NoiseProfile:
-    """Quantization noise of one model in one scheme on its calibration data; the same on every device."""
+    """Quantization noise of one model in one scheme on its calibration data; the same on every device.
+
+    Parameters
+    ----------
+    reads
+        For a runtime that quantizes a float tensor for each reader by itself, of tensors with several
+        readers, a model's caller included; with one reader it is the tensor's noise.
+    """
 
     model_sha256: str
     runtime_version: str
@@ -167,6 +187,7 @@ class NoiseProfile:
     samples: int
     tensors: tuple[TensorNoise, ...]
     units: tuple[UnitNoise, ...]
+    reads: tuple[ReadNoise, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ The runtime is called in `profiling.on_device.create_session`, which devices hav
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import onnx
 import onnxruntime as ort
@@ -64,6 +64,16 @@ class Trace:
     optimized_model: Path | None = None
 
 
+class RunnableSession(Protocol):
+    """What runs requests as a session of ONNX Runtime does."""
+
+    def get_outputs(self) -> Sequence[Any]:
+        """Return what it gives, each with a name."""
+
+    def run(self, names: Sequence[str] | None, feeds: Any, options: Any = None, /) -> Sequence[Any]:
+        """Return outputs by name."""
+
+
 def open_session(
     model: onnx.ModelProto | Path,
     runtime: Runtime,
@@ -101,7 +111,7 @@ def open_session(
         raise ModelError(f"ONNX Runtime cannot load the model: {first_line(exc)}") from exc
 
 
-def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, Array]:
+def run_session(session: RunnableSession, feeds: Feeds) -> dict[str, Array]:
     """Run one sample and return its outputs by name."""
     names = [output.name for output in session.get_outputs()]
     options = ort.RunOptions()
@@ -109,7 +119,7 @@ def run_session(session: ort.InferenceSession, feeds: Feeds) -> dict[str, Array]
     return dict(zip(names, session.run(names, dict(feeds), options), strict=True))
 
 
-def run_samples(session: ort.InferenceSession, samples: Iterable[Feeds]) -> Iterator[dict[str, Array]]:
+def run_samples(session: RunnableSession, samples: Iterable[Feeds]) -> Iterator[dict[str, Array]]:
     """Yield the outputs of each sample by name, several at once as `run_at_once` does."""
     return run_at_once(partial(run_session, session), samples)
 

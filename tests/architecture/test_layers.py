@@ -24,6 +24,7 @@ LAYERS = [
     {"profiling.noise", "profiling.latency"},
     {"profiling.inspection"},
     {"profiling.litert"},
+    {"profiling.runtime_model", "profiling.onnx_runtime_model", "profiling.stage_session"},
     {"planner.errors", "planner.formatting", "planner.image_layout", "planner.json_record"},
     {"planner.process_memory", "planner.user_objects"},
     {"planner.problem", "planner.scenario"},

@@ -12,7 +12,8 @@ from onnx import parser
 from planned_models import plan_model
 
 from planner.deployment.rebuild import quantized_tensors, rebuild
-from planner.deployment.split import Placement, split
+from planner.deployment.split import split
+from planner.deployment.stage_tasks import Placement
 from planner.errors import ScenarioError
 from planner.refinement.outcome import Outcome
 from planner.verification.stage_chain import Chain, same_bits

@@ -10,7 +10,8 @@ from repository import ROOT
 
 from planner.cli.commands import main
 from planner.deployment.rebuild import quantized_tensors, rebuild
-from planner.deployment.split import Placement, split
+from planner.deployment.split import split
+from planner.deployment.stage_tasks import Placement
 from planner.inputs.dataset import Input
 from planner.inputs.load_samples import load_data
 from planner.metrics.coco_ap import CocoAp

@@ -142,6 +142,8 @@ def test_a_comparison_is_drawn_on_axes_of_ones_own_and_on_new_ones(compared):
 def test_a_frame_has_a_row_per_bandwidth(compared):
     pd = pytest.importorskip("pandas")
     frame = compared.to_dataframe()
+    assert frame["measured_s"].dtype == frame["baseline_measured_s"].dtype == float
+    assert frame["measured_s"].isna().all()
     assert list(frame["bandwidth"]) == [row.bandwidth for row in compared.record.rows]
     assert frame["latency_s"].to_numpy() == pytest.approx(frame["objective"].to_numpy(), rel=1e-6)
     assert frame["plan"].dtype == "Int64"

@@ -8,7 +8,8 @@ from prepared_models import Prepared
 
 from planner.deployment.built_models import BuiltModels
 from planner.deployment.rebuild import rebuild
-from planner.deployment.split import Placement, split
+from planner.deployment.split import split
+from planner.deployment.stage_tasks import Placement
 from planner.plan.plan_record import Plan
 from profiling.precision import Precision
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 from prepared_models import Prepared
 
-from planner.deployment.split import Placement, split
+from planner.deployment.split import split
+from planner.deployment.stage_tasks import Placement
 from planner.output.comparison_folder import RunnablePlan, RunnableSet
 from planner.output.record_files import PLANS
 from planner.output.stage_files import save_stage

@@ -15,16 +15,18 @@ from made_records import PREDICTED, made_plan
 from text_models import make
 
 from planner.output.file_hash import sha256_of
-from planner.output.plan_folder import MODEL, PLAN
+from planner.output.plan_folder import PLAN
 from planner.output.stage_files import ports_of
 from planner.plan.manifest import MANIFEST, STAGES, Manifest, StageEntry
 from planner.plan.plan_record import FORMAT, Assignment, Cut, Plan, WireFormat
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array, Feeds
+from profiling.graph.any_model import inputs_of, outputs_of
 from profiling.precision import Precision
 from profiling.records.json_files import save_json
 from profiling.runtime.open_session import Runtime
 
+MODEL = "model.onnx"
 DEVICES = ("camera", "gateway", "server")
 OUTPUTS = ("y", "z")
 SIZE = 4096
@@ -84,8 +86,8 @@ def hosted_plan(folder: Path, *, sink: str = "camera", factor: float = 2.0, serv
         source="camera",
         sink=sink,
         model_sha256=sha256_of(folder / MODEL),
-        inputs=ports_of(whole.graph.input),
-        outputs=ports_of(whole.graph.output),
+        inputs=ports_of(inputs_of(whole)),
+        outputs=ports_of(outputs_of(whole)),
         stages=stages,
         cuts=plan.cuts,
     )
@@ -120,8 +122,8 @@ def _stage(folder: Path, number: int, factor: float) -> StageEntry:
         sha256=sha256_of(path),
         units=1,
         precisions={Precision.INT8.value: 1},
-        inputs=ports_of(model.graph.input),
-        outputs=ports_of(model.graph.output),
+        inputs=ports_of(inputs_of(model)),
+        outputs=ports_of(outputs_of(model)),
     )
 
 

@@ -6,7 +6,9 @@ import networkx as nx
 import onnx
 from onnx import TensorProto
 
-from profiling.graph.unit_graph import ModelGraph, Tensor, Unit
+from profiling.graph.any_model import Tensor
+from profiling.graph.operator_graph import Unit
+from profiling.graph.unit_graph import ModelGraph
 
 
 def made_graph(names: Sequence[str], edges: Iterable[tuple[int, int]]) -> ModelGraph:
@@ -39,7 +41,9 @@ def made_graph(names: Sequence[str], edges: Iterable[tuple[int, int]]) -> ModelG
         )
         for number, name in enumerate(names)
     )
-    return ModelGraph(onnx.ModelProto(), units, tensors, ("x",), ("y",), dag)
+    return ModelGraph(
+        model=onnx.ModelProto(), units=units, tensors=tensors, inputs=("x",), outputs=("y",), dag=dag
+    )
 
 
 def transformer_graph(blocks: int = 12, units: int = 557) -> ModelGraph:

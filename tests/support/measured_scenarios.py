@@ -48,10 +48,15 @@ def known_seconds(profile: LatencyProfile, unit_s: float = 1e-4) -> LatencyProfi
     )
 
 
-def small_basis(folder: Path) -> MeasuredScenario:
+def small_basis(folder: Path, **changes: object) -> MeasuredScenario:
     """Return the quickstart's devices with a network of five units: solved in a small part of the time.
 
     There are at least as many best plans over the bandwidths as in the quickstart, of one stage to three.
+
+    Parameters
+    ----------
+    changes
+        Other keys of the scenario.
     """
     quickstart = load_scenario(ROOT / "scenarios" / "quickstart.yaml")
     kept = {key: json.loads(dump_scenario(quickstart))[key] for key in ("devices", "source", "sink")}
@@ -65,6 +70,7 @@ def small_basis(folder: Path) -> MeasuredScenario:
     ]
     samples = np.random.default_rng(0).standard_normal((8, 1, 2, 8, 8)).astype(np.float32)
     budget = {"noise_relative_rms": 0.1}
-    scenario = scenario_around(folder, models.residual(), {"x": samples}, budget=budget, links=links, **kept)
+    keys = {"budget": budget, "links": links, **kept, **changes}
+    scenario = scenario_around(folder, models.residual(), {"x": samples}, **keys)
     basis = measure_scenario(prepare(scenario))
     return replace(basis, latency={name: known_seconds(one, 3e-5) for name, one in basis.latency.items()})

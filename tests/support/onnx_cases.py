@@ -15,7 +15,8 @@ from onnx import numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
 from planner.deployment.rebuild import rebuild
-from planner.deployment.split import Placement, split
+from planner.deployment.split import split
+from planner.deployment.stage_tasks import Placement
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.arrays import Feeds
 from profiling.errors import ModelError, QuantizeError

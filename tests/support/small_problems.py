@@ -137,6 +137,22 @@ def two_devices_with_one_to_return_to() -> PlacementProblem:
     )
 
 
+def one_unit_away(half_s: float) -> PlacementProblem:
+    """A unit that a second device runs in 0.2 s instead of 10, a second from its input in float.
+
+    Parameters
+    ----------
+    half_s
+        What the input takes on the link in float16, which costs nothing else.
+    """
+    way = lambda seconds: ((0.0, seconds), (seconds, 0.0))  # noqa: E731
+    ends = (Vertex("source", (Option(0),), is_terminal=True), Vertex("sink", (Option(1),), is_terminal=True))
+    crossing = (direct("float", 0, way(1.0), size=4), direct("float16", 0, way(half_s), size=2))
+    unit = Vertex("u0", (Option(0, seconds=10.0), Option(1, seconds=0.2)))
+    flows = (Flow("in", 1, (0,), crossing), Flow("out", 0, (2,), (direct("float", 0, way(1.0)),)))
+    return PlacementProblem((Device("d0"), Device("d1")), (unit, *ends), flows, mesh(2))
+
+
 def _options(*rows) -> tuple[Option, ...]:
     return tuple(Option(d, q, s, n, w, a) for d, q, s, n, w, a in rows)
 

@@ -13,7 +13,7 @@ from planner.devices.runtime import origin_of
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
 from planner.refinement.measured_scenario import MeasuredScenario
-from planner.scenario.fleet_faults import fleet_links
+from planner.scenario.cross_checks.fleet_faults import fleet_links
 from planner.scenario.fleet_schema import DeviceClassSpec, FleetSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError

@@ -10,10 +10,15 @@ from rich.table import Table
 
 from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
-from planner.formatting import AXES, MILLI, counted, range_text
+from planner.formatting import AXES, MILLI, counted, range_text, three_digits
 from planner.report.tables.table_style import line, new_table
 
 _ALL = 1 - 1e-9
+_SI_UNITS = dict.fromkeys(("latency", "makespan", "period", "throughput"), "s") | {
+    "energy": "J",
+    "memory": "byte",
+    "traffic": "byte",
+}
 _OBJECTIVES = AXES | {"throughput": AXES["period"]}
 
 
@@ -23,9 +28,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     if comparison.pieces:
         parts.append(_ranges_table(comparison))
     if comparison.rows:
-        parts.append(_rows_table(comparison))
-        parts += [line(f"at {_point_text(row)}: {row.reason}") for row in comparison.rows if row.reason]
-        parts += [line(f"the joint plan: {text}") for text in worth_lines(comparison)]
+        parts += _row_parts(comparison)
     if comparison.front is not None:
         parts.append(_front_table(comparison, comparison.front))
     if comparison.plan_set is not None:
@@ -47,15 +50,31 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     return Group(*parts)
 
 
+def _row_parts(comparison: Comparison) -> Iterator[RenderableType]:
+    """Yield the rows with baselines of each kind, and what is to be said of them."""
+    yield _rows_table(comparison)
+    for row in comparison.rows:
+        if row.reason:
+            yield line(f"at {_point_text(comparison, row)}: {row.reason}")
+    if any(
+        row.objective is not None and _best_of(row, words) is None
+        for row in comparison.rows
+        for words in BASELINE_GROUPS.values()
+    ):
+        yield line("none: planning that way finds no plan within the budgets")
+    for text in worth_lines(comparison):
+        yield line(f"the joint plan: {text}")
+
+
 def _ranges_table(comparison: Comparison) -> Table:
     keys = _budget_keys(comparison)
     left = (*keys, comparison.unit, "plan")
-    table = new_table("best plan per range", left, ("no.", "their bytes' share"))
+    table = new_table("best plan per range", left, ("no.", "links' share"))
     for piece in comparison.pieces:
         plan = comparison.plans[piece.plan]
         table.add_row(
             *(f"{piece.budgets[key]:g}" for key in keys),
-            f"{piece.low:.4g} to {piece.high:.4g}",
+            f"{three_digits(piece.low)} to {three_digits(piece.high)}",
             plan.summary,
             str(plan.number),
             f"{_share(plan, piece.low):.0%} to {_share(plan, piece.high):.0%}",
@@ -84,7 +103,7 @@ def _plan_set_parts(comparison: Comparison, plan_set: PlanSet) -> list[Renderabl
     for selected in plan_set.plans:
         low, high = (_bound(value) for value in (selected.low, selected.high))
         bandwidths = f"{low} to {high}" if low and high else f"below {high}" if high else f"above {low}"
-        leave = (_bound(value) or "-" for value in (selected.leave_below, selected.leave_above))
+        leave = (_bound(value) or "never" for value in (selected.leave_below, selected.leave_above))
         table.add_row(
             bandwidths if low or high else "all", str(selected.plan), *leave, f"{selected.share:.1%}"
         )
@@ -129,7 +148,7 @@ def _where(row: FleetRow) -> str:
 
 
 def _bound(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else three_digits(value)
 
 
 def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
@@ -150,8 +169,9 @@ def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
         predicted = (f"{trial.expected_compute_s * MILLI:.2f}", compute_ms, f"{plan.noise_relative_rms:.4f}")
         table.add_row(str(plan.number), *predicted, *measured_cells)
     broken_lines = [
-        line(f"at {_point_text(row)}: plan {row.plan} breaks a budget on the evaluation data: {text}")
+        line(f"at {where}: plan {row.plan} breaks a budget on the evaluation data: {text}")
         for row in comparison.rows
+        for where in (_point_text(comparison, row),)
         for text in row.broken
     ]
     return [table, *broken_lines, _measured_rows(comparison)]
@@ -169,7 +189,7 @@ def _rows_table(comparison: Comparison) -> Table:
     table = new_table(
         "the joint plan beside simpler ways on the same costs",
         _head(comparison),
-        ("plan", f"joint: {unit}", "one device", "best cut", "two steps", best, "gain"),
+        ("plan", f"joint: {unit}", *BASELINE_GROUPS, best, "gain"),
     )
     for row in comparison.rows:
         point = _point(comparison, row)
@@ -177,7 +197,7 @@ def _rows_table(comparison: Comparison) -> Table:
             table.add_row(*point, "-", row.status)
             continue
         # Baselines by kind: a terminal has no room for each; compare.csv has all.
-        groups = [_best_of(row, words) for words in _GROUPS]
+        groups = [_best_of(row, words) for words in BASELINE_GROUPS.values()]
         least = min((value for value in groups if value is not None), default=None)
         gain = "-" if row.joint_gain is None else f"{max(row.joint_gain, 0.0):.1%}"  # but for rounding
         cells = ["none" if value is None else f"{value * factor:.2f}" for value in (*groups, least)]
@@ -185,8 +205,14 @@ def _rows_table(comparison: Comparison) -> Table:
     return table
 
 
-def worth_lines(comparison: Comparison) -> Iterator[str]:
-    """Yield whether planning jointly was worth it: against one device, and against the best simpler way."""
+def worth_lines(comparison: Comparison, table: str = "compare.csv") -> Iterator[str]:
+    """Yield whether planning jointly was worth it: against one device, and against the best simpler way.
+
+    Parameters
+    ----------
+    table
+        Where the reader finds every baseline.
+    """
     rows = [row for row in comparison.rows if row.objective]
     alone = [(1 - row.objective / one, row) for row in rows if row.objective and (one := _best_of(row, _ONE))]
     if alone and len(alone) == len(rows):
@@ -195,12 +221,12 @@ def worth_lines(comparison: Comparison) -> Iterator[str]:
             "no better than one device at any of these"
             if gain < _HARDLY
             else f"{comparison.objective} at most {gain:.1%} below that of the best single device, "
-            f"at {_point_text(row)}"
+            f"at {_point_text(comparison, row)}"
         )
     gains = [row.joint_gain for row in rows if row.joint_gain is not None]
     if gains and len(gains) == len(rows):
         yield (
-            "at each of these a simpler way is as good; which one, compare.csv says"
+            f"at each of these a simpler way is as good; which one, {table} says"
             if max(gains) < _HARDLY
             else f"{comparison.objective} at most {max(gains):.1%} below that of the best simpler way"
         )
@@ -223,9 +249,11 @@ def _measured_rows(comparison: Comparison) -> Table:
     return table
 
 
-def _point_text(row: Row) -> str:
-    budgets = "".join(f"{key} {value:g}, " for key, value in row.budgets.items())
-    return budgets + ("" if row.bandwidth is None else f"{row.bandwidth:g}") or "the scenario"
+def _point_text(comparison: Comparison, row: Row) -> str:
+    parts = [f"{key} {value:g}" for key, value in row.budgets.items()]
+    if row.bandwidth is not None:
+        parts.append(f"{row.bandwidth:g} {comparison.unit}")
+    return ", ".join(parts) or "the scenario"
 
 
 def _budget_keys(comparison: Comparison) -> list[str]:
@@ -245,14 +273,23 @@ def _point(comparison: Comparison, row: Row) -> tuple[str, ...]:
 
 
 _ONE = (" on ", "one device")
-_GROUPS = (_ONE, ("cut",), ("then",))
+# What baselines are called together, and words in the names of those.
+BASELINE_GROUPS = {"one device": _ONE, "best cut": ("cut",), "two steps": ("then",)}
 _HARDLY = 5e-4  # a gain that would be shown as 0.0 %
 
 
+def best_name(row: Row, words: tuple[str, ...]) -> str:
+    """Return which baseline is the best of those whose names hold any of some words; "" if none is a plan."""
+    values = {
+        name: value
+        for name, value in row.baselines.items()
+        if value is not None and any(word in name for word in words)
+    }
+    return min(values, key=lambda name: values[name], default="")
+
+
 def _best_of(row: Row, words: tuple[str, ...]) -> float | None:
-    """Return the best of the baselines whose names hold any of some words."""
-    values = (value for name, value in row.baselines.items() if any(word in name for word in words))
-    return min((value for value in values if value is not None), default=None)
+    return row.baselines.get(best_name(row, words))
 
 
 def comparison_csv(comparison: Comparison) -> str:
@@ -266,7 +303,19 @@ def comparison_csv(comparison: Comparison) -> str:
 def _cells(comparison: Comparison) -> Iterator[list[object]]:
     budgets = _budget_keys(comparison)
     names = list(dict.fromkeys(name for row in comparison.rows for name in row.baselines))
-    yield ["bandwidth", *budgets, "status", "plan", "objective", "bound", *names, "joint_gain", "summary"]
+    units = ("bandwidth_unit", "objective_name", "objective_unit")
+    yield [
+        "bandwidth",
+        *budgets,
+        "status",
+        "plan",
+        "objective",
+        "bound",
+        *names,
+        "joint_gain",
+        "summary",
+        *units,
+    ]
     for row in comparison.rows:
         summary = "" if row.plan is None else comparison.plans[row.plan].summary
         yield [
@@ -279,4 +328,7 @@ def _cells(comparison: Comparison) -> Iterator[list[object]]:
             *(row.baselines.get(name) for name in names),
             row.joint_gain,
             summary or row.reason,
+            comparison.unit,
+            comparison.objective,
+            _SI_UNITS.get(comparison.objective, ""),
         ]

@@ -14,16 +14,21 @@ from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.feasible_text import why_feasible
 from planner.report.tables.table_style import line, new_table
+from planner.scenario.loader import parse_scenario
+from planner.verification.budget_margins import error_margins, larger_error_text
 from planner.verification.cost_doubt import cost_doubt_text
 from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
 
+_OF_ANSWERS = ("accuracy_drop", "metric_drop", "top1_agreement")
+
 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
     cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
-    sizes = [line(text) for text in _compressed_lines(plan, manifest)]
+    texts = [*_compressed_lines(plan, manifest), *_budget_lines(plan)]
+    sizes: list[RenderableType] = [*map(line, texts), *([""] if texts and plan.single_device else [])]
     doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
     doubts += [note] if (note := samples_note_text(plan.measured)) else []
     doubts += map(too_few_text, plan.too_few_samples)
@@ -119,8 +124,7 @@ def _single_device_table(plan: Plan) -> Table:
     """Return what everything on one device would cost."""
     table = new_table("all on one device instead", ("device", "precision", "breaks"), ("latency ms",))
     for row in plan.single_device:
-        broken = ", ".join(row.broken) or "nothing"
-        table.add_row(row.device, row.precision, broken, f"{row.latency_s * MILLI:.2f}")
+        table.add_row(row.device, row.precision, row.broken_text, f"{row.latency_s * MILLI:.2f}")
     return table
 
 
@@ -190,6 +194,32 @@ def _compressed_lines(plan: Plan, manifest: Manifest) -> Iterator[str]:
         if stage.compressed_bytes is not None and stage.size_bytes is not None:
             packed_file = size_text(stage.compressed_bytes)
             yield f"{stage.file}: {size_text(stage.size_bytes)}, compressed {packed_file}"
+
+
+def _budget_lines(plan: Plan) -> Iterator[str]:
+    """Yield what limited memory is made of, and where an error budget's value may be for all samples."""
+    budget = parse_scenario(bytes(plan.scenario)).budget
+    if plan.predicted is not None:
+        for device, limit_mib in budget.memory_mib.items():
+            memory = plan.predicted.memory_bytes.get(device, 0)
+            plain = plan.predicted.weight_bytes.get(device)
+            weights = plan.predicted.compressed_bytes.get(device, plain)
+            if memory and weights is not None:
+                yield (
+                    f"memory of {device}: {size_text(memory)} of {size_text(round(limit_mib * 2**20))}, "
+                    f"{size_text(weights)} for weights and {size_text(memory - weights)} for inputs and "
+                    "outputs of the largest unit"
+                )
+    if larger := larger_error_text(plan):
+        yield larger
+    if plan.measured is not None:
+        for margin in error_margins(budget, plan.measured):
+            if margin.budget in _OF_ANSWERS and margin.interval is not None:
+                low, high = margin.interval
+                yield (
+                    f"{margin.budget} is {margin.value:.4f}, limit {margin.limit:g}; on all such samples "
+                    f"{low:.4f} to {high:.4f} (95 % confidence)"
+                )
 
 
 def _quantization_lines(plan: Plan) -> list[str]:

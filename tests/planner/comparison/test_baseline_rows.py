@@ -19,6 +19,11 @@ def basis(tmp_path_factory):
     return small_basis(tmp_path_factory.mktemp("small"))
 
 
+@pytest.fixture(scope="module")
+def encoding_basis(tmp_path_factory):
+    return small_basis(tmp_path_factory.mktemp("encoding"), wires=["float16", "uint8"])
+
+
 def points_of(basis, **budgets) -> SweepPoints:
     bandwidths = parse_bandwidths(",".join(map(str, BANDWIDTHS)), [], basis.scenario)
     return SweepPoints(basis, Sweep(bandwidths, budgets))
@@ -50,6 +55,21 @@ def test_each_row_has_what_each_simpler_way_comes_to_at_its_own_bandwidth(basis)
             pytest.approx(known, rel=1e-9)
         )
     assert len({row.baselines["single fp32 cut"] for row in rows}) == len(rows)
+
+
+def test_rows_count_the_wires_that_are_best_at_their_own_bandwidth(encoding_basis, basis):
+    """Encoding takes longer than it saves at a high bandwidth, and is worth it at a low one."""
+    points = points_of(encoding_basis)
+    rows = with_baselines(points, [row_of(bandwidth, 0.01) for bandwidth in BANDWIDTHS])
+    for row in rows:
+        problem = points.problem(row.bandwidth, {})
+        options = replace(encoding_basis.options, gap=1e-4)
+        known = {one.name: one.objective for one in baselines(problem, options)}
+        assert {name: inf if value is None else value for name, value in row.baselines.items()} == (
+            pytest.approx(known, rel=1e-3)
+        )
+    plain = with_baselines(points_of(basis), [row_of(bandwidth, 0.01) for bandwidth in BANDWIDTHS])
+    assert rows[0].baselines["fp32 on server"] < 0.5 * plain[0].baselines["fp32 on server"]
 
 
 def test_a_limit_on_latency_excludes_what_takes_longer_and_nothing_else(basis):

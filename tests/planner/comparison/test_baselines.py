@@ -1,14 +1,19 @@
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import islice, product
 from math import inf
 
+import pytest
 from hypothesis import given, settings
+from oracle import choices, feasible, price
 from repository import ROOT
-from small_problems import ENDLESS_PRESOLVE
+from small_problems import ENDLESS_PRESOLVE, one_unit_away
 from strategies import problems
 
 from planner.comparison.baselines import baselines, solve_baseline_work, solved_baselines
 from planner.problem.quantities import CostMetric
+from planner.problem.uniform_choices import uniform_choices, with_cheapest_crossings
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
 
@@ -19,6 +24,41 @@ def test_no_simpler_way_beats_the_joint_plan(problem):
     joint = solve(problem).objective
     for one in baselines(problem, SolverOptions()):
         assert one.objective >= (inf if joint is None else joint * (1 - 1e-6) - 1e-9), one.name
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems(max_units=3, max_devices=2).filter(lambda p: any(flow.wires for flow in p.flows)))
+def test_ways_of_one_precision_cross_in_the_wires_that_enumeration_finds_best(problem):
+    """Else a gain over them might be due to encoding alone."""
+    wires = list(product(*((0, *flow.wires) for flow in problem.flows)))
+    least = {}
+    for name, choice in uniform_choices(problem):
+        prices = [price(problem, replace(choice, wires=of_flows)) for of_flows in wires]
+        kept = [cost.objective for cost in prices if feasible(problem, cost)]
+        least[name] = min([*kept, least.get(name, inf)])
+    for one in baselines(problem, SolverOptions()):
+        if one.name in least and "cut" not in one.name:
+            assert one.objective == pytest.approx(least[one.name], rel=1e-5, abs=1e-9)
+        if one.name == "uniform precision, single cut":
+            assert one.objective == pytest.approx(min(least.values()), rel=1e-5, abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems(max_units=3, max_devices=3))
+def test_no_wires_cost_less_than_the_cheapest_crossings(problem):
+    cheapest = with_cheapest_crossings(problem)
+    for choice in islice(choices(problem), 200):
+        least, cost = price(cheapest, replace(choice, wires=())), price(problem, choice)
+        assert least.objective <= cost.objective * (1 + 1e-9) + 1e-12
+        assert feasible(cheapest, least) or not feasible(problem, cost)
+
+
+def test_a_device_alone_and_one_cut_may_encode():
+    problem = one_unit_away(half_s=0.1)
+    found = {one.name: one.objective for one in baselines(problem, SolverOptions())}
+    names = ["fp32 on d1", "one device", "single fp32 cut", "uniform precision, single cut"]
+    assert [found[name] for name in names] == [pytest.approx(0.3)] * len(names)
+    assert solve(problem).objective == pytest.approx(0.3)
 
 
 def test_each_way_has_its_name():

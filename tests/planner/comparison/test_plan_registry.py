@@ -112,6 +112,7 @@ def cut(tensor: str, size: int) -> Cut:
         ("aa", (FP32, FP32), (), "all on a; 2 fp32"),
         ("aaa", (INT8, FP32, INT8), (), "all on a; 2 int8 + 1 fp32"),
         ("aa", (INT8, FP32), (), "all on a; 1 fp32 + 1 int8"),
+        ("aa", (INT8, FP32), (cut("in", 9),), "all on a, over the links in (uint8, 9 B); 1 fp32 + 1 int8"),
         ("ab", (INT8, INT8), (cut("t", 100),), "a > b, over the links t (uint8, 100 B); 2 int8"),
         ("aba", (INT8,) * 3, (cut("s", 1), cut("t", 2), cut("u", 3)),
          "a > b, over the links s (uint8, 1 B), t (uint8, 2 B) and 1 more; 3 int8"),

@@ -13,6 +13,7 @@ from planner.inputs.dataset import Dataset
 from planner.scenario.validation import check_scenario
 from profiling.graph.multiply_adds import multiplications
 from profiling.latency.measure_latency import Setup, measure_latency
+from profiling.onnx_runtime_model import OnnxRuntimeModel
 from profiling.precision import Precision
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.qdq_model import Scheme
@@ -30,7 +31,7 @@ def scenario(noise_samples: int, **changes):
 
 @pytest.fixture
 def subject(residual) -> CalibratedModel:
-    return CalibratedModel.of(residual.graph, Dataset(residual.samples, None))
+    return CalibratedModel.of(OnnxRuntimeModel(residual.graph), Dataset(residual.samples, None))
 
 
 def measured(residual, subject, *schemes: Scheme, noise_samples: int = 4, told=None):

@@ -8,7 +8,7 @@ from planner.costs.device_costs import DeviceCosts
 from planner.costs.tensor_formats import TensorFormats, tensor_bytes
 from planner.problem.tensors import Format
 from planner.scenario.loader import parse_scenario
-from profiling.graph.unit_graph import Tensor
+from profiling.graph.any_model import Tensor
 from profiling.precision import Precision
 
 FP32, INT8, INT16 = Precision.FP32, Precision.INT8, Precision.INT16

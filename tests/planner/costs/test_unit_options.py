@@ -19,7 +19,7 @@ EVERY = ["fp32", "int8", "int16"]
 
 def costs_of(graph, start: float, *, symmetric: bool = False) -> DeviceCosts:
     """Return costs of which each unit and precision has its own."""
-    keys = [(unit.name, precision) for unit in graph.units for precision in Precision]
+    keys = [(unit.name, precision) for unit in graph.units for precision in (FP32, INT8, INT16)]
     units = {key: start + number for number, key in enumerate(keys)}
     return DeviceCosts(units, {}, {key: s / 1000 for key, s in units.items()}, {}, symmetric=symmetric)
 

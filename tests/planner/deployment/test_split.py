@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from onnx import checker
 
 from planner.deployment.rebuild import quantized_tensors, rebuild
-from planner.deployment.split import Placement, split, wired_tensors_of
+from planner.deployment.split import split, wired_tensors_of
+from planner.deployment.stage_tasks import Placement
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision, Wire

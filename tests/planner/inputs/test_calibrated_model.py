@@ -6,11 +6,13 @@ from prepared_models import Prepared
 
 from planner.inputs.calibrated_model import CalibratedModel, calibrate_once
 from planner.inputs.dataset import Dataset
+from profiling.onnx_runtime_model import OnnxRuntimeModel
 from profiling.quantization.calibration import read_ranges
 
 
 def subject(prepared, samples=None) -> CalibratedModel:
-    return CalibratedModel.of(prepared.graph, Dataset(prepared.samples if samples is None else samples, None))
+    chosen = prepared.samples if samples is None else samples
+    return CalibratedModel.of(OnnxRuntimeModel(prepared.graph), Dataset(chosen, None))
 
 
 def test_ranges_are_the_least_and_greatest_that_calibration_showed(residual):

@@ -26,6 +26,7 @@ from planner.output.plan_folder import (
 )
 from planner.output.stage_files import ports_of
 from planner.plan.plan_record import FORMAT
+from profiling.graph.any_model import inputs_of, outputs_of
 from profiling.records.json_files import save_json
 
 replaced = msgspec.structs.replace
@@ -143,7 +144,7 @@ def test_models_in_the_folder_are_those_that_were_built(known, written):
     for entry, stage in zip(manifest.stages, built.stages, strict=True):
         assert onnx.load(written / entry.file) == stage.model
         assert (entry.inputs, entry.outputs) == tuple(
-            ports_of(ends) for ends in (stage.model.graph.input, stage.model.graph.output)
+            ports_of(ends) for ends in (inputs_of(stage.model), outputs_of(stage.model))
         )
     assert manifest.model_sha256 == hashlib.sha256((written / "model.onnx").read_bytes()).hexdigest()
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, parser
 
-from planner.deployment.split import StageModel
+from planner.deployment.stage_tasks import StageModel
 from planner.errors import OutputError
 from planner.output.file_hash import sha256_of
 from planner.output.stage_files import (
@@ -18,6 +18,7 @@ from planner.output.stage_files import (
     with_compressed_size,
 )
 from planner.plan.manifest import STAGES, DataFile, Port
+from profiling.graph.any_model import inputs_of, outputs_of
 from profiling.precision import Precision
 
 MODEL = parser.parse_model(
@@ -85,7 +86,7 @@ def test_a_path_is_inside_if_it_is_so_behind_all_links(tmp_path, file, inside):
     assert stays_inside(folder, file) is inside
 
 
-PORTS = (ports_of(MODEL.graph.input), ports_of(MODEL.graph.output))
+PORTS = (ports_of(inputs_of(MODEL)), ports_of(outputs_of(MODEL)))
 
 
 def test_a_file_as_the_manifest_says_is_taken_wherever_channels_stand(saved):

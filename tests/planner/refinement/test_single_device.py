@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from small_problems import small_problem
+from small_problems import one_unit_away, small_problem
 
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
@@ -57,6 +57,12 @@ def test_a_budget_that_a_device_breaks_is_named():
     tight = replace(FREE, limits=(Limit(Quantity(CostMetric.MEMORY, number), 1e-9),))
     rows = {row.device: row for row in single_device_rows(tight)}
     assert rows[device].broken == (f"memory of {device}",)
+    memory = min(
+        evaluate(tight, choice).memory_bytes[number]
+        for choice in whole_on(FREE, number).values()
+        if evaluate(tight, choice).objective == pytest.approx(rows[device].objective)
+    )
+    assert rows[device].exceeded_by == {f"memory of {device}": pytest.approx(memory / 1e-9 - 1)}
     assert rows[device].latency_s == pytest.approx(rows[device].objective)
 
 
@@ -75,3 +81,29 @@ def test_a_precision_that_keeps_the_budgets_comes_before_a_quicker_one_that_does
     for row in single_device_rows(problem):
         if not row.broken:
             assert row.precision == "fp32"
+
+
+def test_a_device_that_a_tensor_crosses_to_may_encode_it():
+    rows = {row.device: row for row in single_device_rows(one_unit_away(half_s=0.1))}
+    assert rows["d1"].latency_s == pytest.approx(0.3)
+
+
+def test_wires_that_no_limit_allows_are_told_as_breaking_it():
+    problem = replace(one_unit_away(half_s=0.1), limits=(Limit(Quantity(CostMetric.LATENCY), 0.05),))
+    rows = {row.device: row for row in single_device_rows(problem)}
+    assert rows["d1"].broken == ("latency",)
+    assert rows["d1"].broken_text == "latency by 500%"
+    assert rows["d1"].latency_s == pytest.approx(0.3)
+
+
+def test_noise_is_exceeded_as_a_relative_rms_and_a_limit_of_nothing_by_no_fraction():
+    noisy = [
+        replace(v, options=tuple(replace(o, noise_power=0.04) for o in v.options)) for v in FREE.vertices
+    ]
+    whole = sum(0.04 for _ in FREE.vertices)
+    for at_most, found in ((whole / 4, {"noise": pytest.approx(1.0, rel=0.02)}), (0.0, {})):
+        problem = replace(FREE, vertices=tuple(noisy), limits=(Limit(Quantity(CostMetric.NOISE), at_most),))
+        for row in single_device_rows(problem):
+            if row.precision == "fp32":
+                assert row.broken == ("noise",)
+                assert row.exceeded_by == found

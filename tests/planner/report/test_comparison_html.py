@@ -72,8 +72,43 @@ def test_figures_are_drawn_of_what_there_is():
 def test_each_baseline_is_explained_in_a_sentence(residual):
     page = page_of(residual, made_comparison())
     terms = [html.unescape(term) for term in re.findall(r"<dt>(.*?)</dt>", page)]
-    assert sorted(terms) == ["all on camera", "minimum fp32 cut", "one device", "quantize, then split"]
+    assert sorted(terms) == [
+        "all on camera",
+        "best cut (as in the table)",
+        "minimum fp32 cut",
+        "one device",
+        "one device (as in the table)",
+        "quantize, then split",
+        "two steps (as in the table)",
+    ]
     assert all(sentence.endswith(".") for sentence in re.findall(r"<dd>(.*?)</dd>", page))
+
+
+def rows_of(page: str, caption: str) -> list[list[str]]:
+    table = next(text for text in re.findall(r"<table.*?</table>", page, re.DOTALL) if caption in text)
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    cells = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in rows]
+    return [[html.unescape(re.sub(r"<[^>]*>", "", cell)).strip() for cell in row] for row in cells]
+
+
+def test_the_page_has_the_terminals_kinds_of_baselines_and_every_baseline_by_name(residual):
+    page = page_of(residual, made_comparison())
+    head, first, second, infeasible = rows_of(page, "best baseline of each kind")
+    assert head[-4:] == ["one device", "best cut", "two steps", "the best of these"]
+    assert first[-4:] == ["42.10 ms", "51.10 ms", "none", "one device"]
+    assert second[-4:] == ["42.10 ms", "31.10 ms", "27.30 ms", "quantize, then split"]
+    assert infeasible[-4:] == ["", "", "", ""]
+    every = rows_of(page, "every baseline")
+    assert every[0] == ["Mbit/s", "all on camera", "minimum fp32 cut", "quantize, then split", "one device"]
+    assert every[1] == ["0.4", "43.30 ms", "51.10 ms", "none", "42.10 ms"]
+
+
+def test_plans_to_hold_have_ranges_in_words(residual):
+    rows = rows_of(page_of(residual, made_comparison()), "When a runtime runs which plan")
+    assert rows[1:] == [
+        ["below 0.8", "0", "never", "0.88", "27.70%"],
+        ["above 0.8", "1", "0.72", "never", "72.30%"],
+    ]
 
 
 def test_each_plan_has_its_graph(residual):

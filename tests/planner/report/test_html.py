@@ -25,7 +25,7 @@ from planner.output.comparison_folder import write_comparison
 from planner.output.plan_folder import write_outcome
 from planner.problem.quantities import CostMetric
 from planner.report.figure_style import colours_of, ink_on, inline_svg
-from planner.report.plan_html import plan_figures, plan_page
+from planner.report.plan_html import plan_page
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 
@@ -289,7 +289,7 @@ def large_folder(tmp_path_factory) -> Path:
         plan, assignments=assignments, cuts=(msgspec.structs.replace(CUT, tensor="t299"),)
     )
     folder = tmp_path_factory.mktemp("page")
-    (folder / "report.html").write_text(plan_page(plan, graph, plan_figures(plan, graph)))
+    (folder / "report.html").write_text(plan_page(plan, graph))
     return folder
 
 
@@ -377,6 +377,27 @@ def test_a_label_lies_in_its_box_and_boxes_of_a_drawing_lie_apart(page, tmp_path
     (count, wrong), _ = evaluate(page, script, tmp_path)
     assert count >= 30
     assert wrong == []
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_drawings_window_ends_between_its_boxes(page, tmp_path, width):
+    script = """(() => {
+    const closed = [...document.querySelectorAll('details')];
+    closed.forEach((one) => { one.open = true; });
+    closed.forEach((one) => { one.dispatchEvent(new Event('toggle')); });
+    const cut = [];
+    for (const pan of document.querySelectorAll('.pan')) {
+      const end = pan.getBoundingClientRect().top + pan.clientTop + pan.clientHeight;
+      for (const box of pan.querySelectorAll('g')) {
+        const {top, bottom} = box.querySelector('rect:not(.behind)').getBoundingClientRect();
+        if (top < end - 1 && end + 1 < bottom) cut.push(box.textContent);
+      }
+    }
+    return [document.querySelectorAll('.pan').length, cut]; })()"""
+    (count, cut), _ = evaluate(page, script, tmp_path, width)
+    assert count >= 1
+    assert cut == []
 
 
 # What the middle of the first drawing shows, as a share of the drawing, and how large it is.
@@ -487,3 +508,9 @@ def test_a_figure_is_the_same_each_time():
     figure = Figure()
     figure.add_subplot().plot(np.arange(3))
     assert inline_svg(figure, "a", "x") == inline_svg(figure, "a", "x")
+
+
+def test_texts_of_a_figure_keep_their_digits():
+    figure = Figure()
+    figure.add_subplot().text(0.12345, 0.5, "0.00723 Mbit/s")
+    assert "0.00723 Mbit/s" in inline_svg(figure, "a", "x")

@@ -4,11 +4,11 @@ import re
 
 import msgspec
 import pytest
-from made_records import MEASURED, PREDICTED, SCENARIO, made_plan
+from made_records import CUT, MEASURED, PREDICTED, SCENARIO, made_plan
 
 from planner.formatting import size_text
 from planner.plan.plan_record import CostDoubt
-from planner.report.plan_html import plan_figures, plan_page
+from planner.report.plan_html import plan_page
 
 BUDGETS = {
     "noise_relative_rms": 0.05,
@@ -31,8 +31,8 @@ PREDICTED_TOO = msgspec.structs.replace(PREDICTED, traffic_bytes={"camera-server
 def page_of(residual, budget=None, **changes) -> str:
     names = tuple(unit.name for unit in residual.graph.units)
     scenario = SCENARIO | {"metric": "x:y", "budget": BUDGETS if budget is None else budget}
-    plan = made_plan(names, scenario, predicted=PREDICTED_TOO, **changes)
-    return plan_page(plan, residual.graph, plan_figures(plan, residual.graph))
+    plan = made_plan(names, scenario, **{"predicted": PREDICTED_TOO, **changes})
+    return plan_page(plan, residual.graph)
 
 
 def rows_of(page: str, caption: str) -> list[list[str]]:
@@ -58,25 +58,39 @@ def test_each_number_of_the_page_is_the_records(residual):
 def test_every_budget_of_the_scenario_stands_beside_what_the_plan_has(residual):
     rows = rows_of(page_of(residual), "Every budget")[1:]
     assert rows == [
-        ["noise_relative_rms", "0.05", "0.0456"],
-        ["max_abs_error", "1.5", "0.7891"],
-        ["top1_agreement", "0.97", "98.51%"],
-        ["metric_drop", "0.02", "0.3822 to 0.3711"],
-        ["accuracy_drop", "0.03", "83.45% to 81.23%"],
-        ["memory of camera", "2 MiB", "1.44 MiB"],
-        ["latency_ms", "250 ms", "213.45 ms"],
-        ["energy of camera", "0.05 J", "43.2 mJ"],
-        ["total_energy_j", "0.07 J", "57.7 mJ"],
-        ["makespan_ms", "240 ms", "209.80 ms"],
-        ["throughput_per_s", "3 /s", "4.972 /s"],
-        ["traffic of camera-server", "222 KiB", "196.0 KiB"],
-        ["traffic of server-camera", "5 KiB", "0"],
-        ["money_per_request", "0.01", "0.00345"],
+        ["noise_relative_rms", "at most 0.05", "0.0456", "8.8%", "0.0432 to 0.0480"],
+        ["max_abs_error", "at most 1.5", "0.7891", "47%", ""],
+        ["top1_agreement", "at least 0.97", "98.51%", "50%", "96.82% to 99.31%"],
+        ["metric_drop", "at most 0.02", "0.0111", "45%", ""],
+        ["accuracy_drop", "at most 0.03", "0.0222 (2.22 points)", "26%", "0.0106 to 0.0338"],
+        ["memory of camera", "at most 2 MiB", "1.44 MiB", "28%", ""],
+        ["latency_ms", "at most 250 ms", "213.45 ms", "15%", ""],
+        ["energy of camera", "at most 0.05 J", "43.2 mJ", "14%", ""],
+        ["total_energy_j", "at most 0.07 J", "57.7 mJ", "18%", ""],
+        ["makespan_ms", "at most 240 ms", "209.80 ms", "13%", ""],
+        ["throughput_per_s", "at least 3 /s", "4.972 /s", "66%", ""],
+        ["traffic of camera-server", "at most 222 KiB", "196.0 KiB", "12%", ""],
+        ["traffic of server-camera", "at most 5 KiB", "0", "100%", ""],
+        ["money_per_request", "at most 0.01", "0.00345", "66%", ""],
     ]
+
+
+def test_a_drop_without_labels_is_the_share_of_changed_answers(residual):
+    plain = msgspec.structs.replace(MEASURED, accuracy=None, accuracy_fp32=None)
+    (row,) = rows_of(page_of(residual, budget={"accuracy_drop": 0.02}, measured=plain), "Every budget")[1:]
+    assert row[:4] == ["accuracy_drop", "at most 0.02", "0.0149 of the answers changed", "25%"]
 
 
 def test_without_budgets_there_is_no_table_of_them(residual):
     assert "Every budget" not in page_of(residual, budget={})
+
+
+def test_how_sure_an_accuracy_is_stands_with_the_proof(residual):
+    found = dict(rows_of(page_of(residual), "Proof")[1:])
+    text = "81.23% on 413 samples; 77.18% to 84.70% on all such samples (95 %)"
+    assert found["accuracy of the plan"] == text
+    plain = msgspec.structs.replace(MEASURED, accuracy=None)
+    assert "accuracy of the plan" not in page_of(residual, measured=plain)
 
 
 def test_each_unit_has_a_row_with_its_operators_place_and_costs(residual):
@@ -93,9 +107,43 @@ def test_each_unit_has_a_row_with_its_operators_place_and_costs(residual):
 
 def test_stages_count_the_units_of_their_device(residual):
     assert rows_of(page_of(residual), "Stages")[1:] == [
-        ["camera", "2", "1 int8, 1 fp32", "9.19 ms", "1.44 MiB"],
-        ["server", "3", "2 int8, 1 fp32", "3.16 ms", "3.65 MiB"],
+        ["camera", "2", "1 int8, 1 fp32", "9.19 ms", "429.7 KiB (625.0 KiB plain)", "1.02 MiB", "1.44 MiB"],
+        ["server", "3", "2 int8, 1 fp32", "3.16 ms", "1.96 MiB (2.44 MiB plain)", "1.68 MiB", "3.65 MiB"],
     ]
+    plain = msgspec.structs.replace(PREDICTED_TOO, compressed_bytes={})
+    names = tuple(unit.name for unit in residual.graph.units)
+    page = plan_page(made_plan(names, predicted=plain), residual.graph)
+    camera, _ = rows_of(page, "Stages")[1:]
+    assert camera[4:] == ["625.0 KiB", "851.6 KiB", "1.44 MiB"]
+
+
+def test_a_device_without_units_says_what_it_does_to_which_tensors(residual):
+    seconds = {"phone": 0.0005, **PREDICTED.compute_s}
+    sent = msgspec.structs.replace(CUT, source="phone", target="camera", tensor="picture")
+    predicted = msgspec.structs.replace(PREDICTED_TOO, compute_s=seconds)
+    names = tuple(unit.name for unit in residual.graph.units)
+    plan = made_plan(names, predicted=predicted, cuts=(sent, CUT))
+    page = plan_page(plan, residual.graph)
+    assert rows_of(page, "Stages")[1][:4] == ["phone", "0", "changes the format of picture", "500.0 µs"]
+
+
+def test_a_request_is_a_bar_of_what_computes_and_moves(residual):
+    page = page_of(residual)
+    widths = [float(width) for width in re.findall(r'<i style="width: ([\d.]+)%', page)]
+    whole = sum(PREDICTED.compute_s.values()) + PREDICTED.transfer_s
+    parts = [*PREDICTED.compute_s.values(), PREDICTED.transfer_s]
+    assert widths == [pytest.approx(100 * part / whole, abs=0.051) for part in parts]
+    text = html.unescape(re.sub(r"<[^>]*>", "", page))
+    for told in ("camera: 9.19 ms, 4.3%", "server: 3.16 ms, 1.5%", "on links: 201.10 ms, 94.2%"):
+        assert told in text
+    idle = msgspec.structs.replace(PREDICTED_TOO, transfer_s=0.0)
+    assert "on links: " not in re.sub(r"<[^>]*>", "", page_of(residual, predicted=idle))
+
+
+def test_the_units_that_take_longest_stand_first_with_their_share(residual):
+    rows = rows_of(page_of(residual), "take longest")[1:]
+    assert [row[0] for row in rows] == ["4", "3", "2", "1", "0"]
+    assert [row[6] for row in rows] == [f"{(1.1 + 0.1 * n) / 6.5:.1%}" for n in (4, 3, 2, 1, 0)]
 
 
 def test_what_the_script_knows_of_the_units_is_the_plan(residual):
@@ -161,7 +209,7 @@ def test_a_plan_of_doubtful_costs_is_never_proved_without_a_but(residual):
     heading = re.search(r"<h1>(.*?)</h1>", page)[1]
     assert heading == "m.onnx: 213.45 ms predicted, in doubt: the built stages take 25% longer"
     assert "that is proved, but these costs are in doubt" in lead_of(page)
-    assert ["the program says", "optimal for costs in doubt"] in rows_of(page, "Proof")
+    assert ["status", "optimal for costs in doubt"] in rows_of(page, "Proof")
     assert "Costs are in doubt: the built stages take 25% longer than predicted" in page
     assert "in doubt" not in page_of(residual)
 

@@ -1,9 +1,17 @@
+import json
+
 import msgspec
 import pytest
-from made_records import made_plan
+from made_records import CUT, PREDICTED, SCENARIO, made_plan
 
 from planner.plan.plan_record import Objective, SingleDevice
-from planner.report.single_device_text import against_single_device, best_single_device
+from planner.report.single_device_text import (
+    against_single_device,
+    best_single_device,
+    why_unsplit_text,
+)
+from planner.scenario.loader import parse_scenario
+from planner.scenario.schema import Scenario
 from profiling.precision import Precision
 
 
@@ -65,3 +73,72 @@ def test_a_plan_that_splits_nothing_says_so(rows, changes, text):
 
 def test_nothing_is_said_of_what_is_not_known():
     assert against_single_device(plan_of(1.0)) == ""
+
+
+def scenario_with(**changes) -> Scenario:
+    return parse_scenario(json.dumps(SCENARIO | changes).encode())
+
+
+def sizes_of(graph) -> list[int]:
+    """Return, behind each unit but the last, the elements of tensors that are read later."""
+    names = {name for unit in graph.units for name in (*unit.inputs, *unit.outputs)}
+    sizes = []
+    for last in range(len(graph.units) - 1):
+        read_later = {name for unit in graph.units[last + 1 :] for name in unit.inputs}
+        written_later = {name for unit in graph.units[last + 1 :] for name in unit.outputs}
+        sizes.append(sum(graph.tensors[name].elements for name in names & read_later - written_later))
+    return sizes
+
+
+def test_a_plan_with_two_devices_or_of_another_objective_needs_no_reason(residual):
+    assert why_unsplit_text(made_plan(), scenario_with(), residual.graph) == ""
+    energy = all_on("server", name="energy")
+    assert why_unsplit_text(energy, scenario_with(), residual.graph) == ""
+
+
+@pytest.mark.parametrize(
+    "rule", [{"placement": {"pin": {"*": "server"}}}, {"budget": {"traffic_kib": {"camera-server": 100}}}]
+)
+def test_where_other_rules_may_be_the_reason_none_is_told(residual, rule):
+    assert why_unsplit_text(all_on("server"), scenario_with(), residual.graph)
+    assert why_unsplit_text(all_on("server"), scenario_with(**rule), residual.graph) == ""
+
+
+def test_where_each_cut_sends_more_than_the_input_that_is_the_reason(residual):
+    sent = msgspec.structs.replace(CUT, size_bytes=1)
+    plan = msgspec.structs.replace(all_on("server"), cuts=(sent,))
+    assert why_unsplit_text(plan, scenario_with(), residual.graph) == (
+        f"not split: in running order, a split sends at least {min(sizes_of(residual.graph))} B, and what "
+        "camera sends now is 1 B"
+    )
+
+
+def test_where_a_cut_sends_less_its_units_take_too_long(residual):
+    plan = msgspec.structs.replace(all_on("server"), cuts=(CUT,))
+    text = why_unsplit_text(plan, scenario_with(), residual.graph)
+    assert f"the least that a split sends is {min(sizes_of(residual.graph))} B behind " in text
+    assert text.endswith("instead of 196.0 KiB; the units up to there take camera longer than that saves")
+
+
+def test_cuts_beyond_the_sources_memory_do_not_count(residual):
+    plan = msgspec.structs.replace(all_on("server"), cuts=(CUT,))
+    tiny = scenario_with(budget={"memory_mib": {"camera": 1e-6}})
+    text = "not split: not even the first unit fits into the memory of camera"
+    assert why_unsplit_text(plan, tiny, residual.graph) == text
+    roomy = scenario_with(budget={"memory_mib": {"camera": 64}})
+    assert "within the memory of camera" in why_unsplit_text(plan, roomy, residual.graph)
+
+
+def test_what_stays_at_the_source_would_take_longer_on_a_link(residual):
+    least = min(
+        [*sizes_of(residual.graph), *(residual.graph.tensors[n].elements for n in residual.graph.inputs)]
+    )
+    plan = all_on("camera")
+    slow = [link | {"latency_ms": 500} for link in SCENARIO["links"]]
+    text = why_unsplit_text(plan, scenario_with(links=slow), residual.graph)
+    assert text == (
+        f"not split: the least that camera could send is {least} B, which takes 500 ms on a link, longer "
+        "than the whole request here"
+    )
+    assert PREDICTED.latency_s < 0.5
+    assert "more than other devices save" in why_unsplit_text(plan, scenario_with(), residual.graph)

@@ -4,7 +4,7 @@ import json
 import pytest
 from made_records import SCENARIO
 
-from planner.scenario.fleet_faults import fleet_links
+from planner.scenario.cross_checks.fleet_faults import fleet_links
 from planner.scenario.validation import check_scenario
 
 FLEET = {

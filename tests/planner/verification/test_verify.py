@@ -5,7 +5,8 @@ from onnx import parser
 
 from planner.deployment.built_models import VerificationTarget
 from planner.deployment.rebuild import rebuild
-from planner.deployment.split import Placement, split
+from planner.deployment.split import split
+from planner.deployment.stage_tasks import Placement
 from planner.errors import DataError
 from planner.inputs.dataset import Dataset
 from planner.verification.chain_check import check_chain

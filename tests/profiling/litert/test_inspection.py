@@ -26,9 +26,9 @@ def test_it_tells_ends_operators_units_and_modes(tmp_path):
     assert [end.name for end in found.outputs] == ["logits", "chances", "joined"]
     units = {unit.name: unit for unit in found.units}
     assert not any(unit.obstacle for unit in found.units)
-    assert units["stem"].modes["dynamic_int8"] == ""
+    assert units["stem"].modes["int8-dynamic"] == ""
     assert (
-        units["chances"].modes["dynamic_int8"].startswith("SOFTMAX: LiteRT's quantizer has no dynamic_int8")
+        units["chances"].modes["int8-dynamic"].startswith("SOFTMAX: LiteRT's quantizer has no int8-dynamic")
     )
     assert all(unit.fp32_s >= 0 for unit in found.units)
     assert found.weight_bytes_int8 < found.weight_bytes

@@ -158,7 +158,7 @@ def test_what_the_quantizer_does_not_know_stays_in_float_with_the_reason():
     assert found.reasons == {1: "ABS: LiteRT's quantizer does not know it"}
     assert case.error(found) < 0.05
     dynamic = case.quantized({2: DYNAMIC_INT8})
-    assert dynamic.reasons == {2: "SOFTMAX: LiteRT's quantizer has no dynamic_int8 form of it"}
+    assert dynamic.reasons == {2: "SOFTMAX: LiteRT's quantizer has no int8-dynamic form of it"}
 
 
 def test_a_silent_skip_is_found_by_reading_back(branching, monkeypatch):

@@ -4,8 +4,9 @@ import numpy as np
 import onnx
 import pytest
 
+from profiling.noise.noise_pair import NO_NOISE
 from profiling.noise.noise_power import noise_power
-from profiling.noise.suffix_runner import NO_NOISE, NoisePair, SuffixRunner
+from profiling.noise.suffix_runner import SuffixRunner
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings, with_rounded
 from profiling.quantization.qdq_model import quantize
@@ -91,8 +92,3 @@ def test_no_more_tensors_are_kept_than_later_units_read(prepared):
         (expected,) = run_samples(session, prepared.samples[:1])
         for name, values in runner._live[0].items():
             np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-5)
-
-
-def test_a_source_behind_the_taps_counts_as_its_power_at_the_outputs_there():
-    assert NoisePair(0.5, 0.1).summable(7.0) == 0.5
-    assert NoisePair(0.0, 0.1).summable(7.0) == pytest.approx(0.7)

@@ -12,6 +12,7 @@ from text_models import assert_same, loaded, make, samples_of, weight
 from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.create_session import Optimization
+from profiling.precision import Precision
 from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.qdq_model import INT8_REDUCED, Scheme, quantize
@@ -121,9 +122,9 @@ def test_sixteen_bits_keep_channels_of_next_to_no_weight_under_a_real_bias(tmp_p
     k[:4] *= 1e-7
     text = CONVS.format("r = Relu (g) y = Conv (r, v)").replace("(x, w)", "(x, w, b)").replace("h = ", "g = ")
     model = make(text, {"w": k, "b": np.linspace(1, 3, 8, dtype=np.float32), "v": weight(4, 8, 1, 1)})
-    graph, reasons, samples = checked(model, tmp_path, scheme=Scheme(wide=True))
+    graph, reasons, samples = checked(model, tmp_path, scheme=Scheme(precision=Precision.INT16))
     assert reasons == {}
-    check = check_of(graph, samples, tmp_path, Scheme(wide=True))
+    check = check_of(graph, samples, tmp_path, Scheme(precision=Precision.INT16))
     mixed = check.quantized(graph.units)
     for feeds in samples:
         want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (graph.model, mixed))

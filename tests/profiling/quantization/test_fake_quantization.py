@@ -11,6 +11,7 @@ from text_models import make, weight
 
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import delete_files, is_large, read_array, write_external
+from profiling.precision import Precision
 from profiling.quantization.fake_quantization import (
     TensorRounding,
     WeightRounding,
@@ -103,7 +104,7 @@ def test_a_large_weight_becomes_float_block_by_block():
     delete_files([large, result])
 
 
-@pytest.mark.parametrize("scheme", [INT8, Scheme(symmetric=True), Scheme(wide=True)])
+@pytest.mark.parametrize("scheme", [INT8, Scheme(symmetric=True), Scheme(precision=Precision.INT16)])
 def test_a_model_with_everything_rounded_is_the_quantized_one_in_float(residual, scheme):
     model, ranges = residual.graph.model, residual.calibration.ranges
     quantized = quantize(model, dict.fromkeys(residual.graph.quantizable_nodes, scheme), ranges)

@@ -49,14 +49,26 @@ def test_a_range_says_which_part_of_the_latency_its_bytes_take():
 
 
 def test_a_plan_that_breaks_a_budget_when_it_runs_is_named_with_its_point():
-    assert "at 8: plan 1 breaks a budget on the evaluation data: noise_relative_rms is 0.07" in text_of()
-    assert "at 20: memory cannot be kept" in text_of()
+    assert (
+        "at 8 Mbit/s: plan 1 breaks a budget on the evaluation data: noise_relative_rms is 0.07" in text_of()
+    )
+    assert "at 20 Mbit/s: memory cannot be kept" in text_of()
 
 
 def test_the_gain_is_never_below_nothing_but_for_rounding():
     rows = tuple(replaced(row, joint_gain=-1e-9) for row in made_comparison().rows[:1])
     assert " 0.0%" in text_of(rows=rows)
     assert "-0.0%" not in text_of(rows=rows)
+
+
+def test_a_way_that_finds_no_plan_says_so():
+    assert "none: planning that way finds no plan within the budgets" in text_of()
+    assert "none:" not in text_of(rows=made_comparison().rows[1:])
+
+
+def test_a_plan_that_a_device_never_leaves_says_never():
+    row = next(row for row in text_of().splitlines() if row.strip().startswith("below 0.8"))
+    assert row.split() == ["below", "0.8", "0", "never", "0.88", "27.7%"]
 
 
 def test_budgets_that_vary_have_columns_of_their_own_and_no_bandwidth():
@@ -85,6 +97,8 @@ def test_the_table_of_rows_has_each_baseline_and_each_digit():
         for name in comparison.rows[0].baselines:
             own = row.baselines.get(name)
             assert shown[name] == ("" if own is None else str(own))
+        units = [shown[name] for name in ("bandwidth_unit", "objective_name", "objective_unit")]
+        assert units == ["Mbit/s", "latency", "s"]
     assert [row["summary"] for row in rows] == [
         "cut behind unit 0",
         "cut behind unit 1",
@@ -106,7 +120,7 @@ def test_the_plans_of_a_fleet_read_as_the_golden_file_says(request):
 def test_whether_planning_jointly_is_worth_it_stands_in_words():
     comparison = made_comparison()
     assert list(worth_lines(comparison)) == [
-        "latency at most 47.7% below that of the best single device, at 8",
+        "latency at most 47.7% below that of the best single device, at 8 Mbit/s",
         "latency at most 19.4% below that of the best simpler way",
     ]
     alike = tuple(

@@ -8,7 +8,7 @@ import pytest
 from made_records import CHAIN, CONVERTED, CUT, MEASURED, PREDICTED, SCENARIO, made_manifest, made_plan
 from terminal_text import check_golden, printed
 
-from planner.plan.plan_record import CostDoubt
+from planner.plan.plan_record import CostDoubt, SingleDevice
 from planner.refinement.outcome import Outcome
 from planner.report.tables.inspection_table import inspection_table
 from planner.report.tables.plan_tables import broken_text, conversion_lines, plan_table, undelivered_text
@@ -88,6 +88,31 @@ def numbers(text: str) -> list[float]:
 def test_each_number_of_a_plan_is_shown(value):
     shown = numbers(plan_text())
     assert any(math.isclose(value, number, rel_tol=0.03) for number in shown)
+
+
+def test_budgets_tell_what_memory_is_made_of_and_where_answers_may_be():
+    budget = {"memory_mib": {"camera": 2.0}, "accuracy_drop": 0.03, "noise_relative_rms": 0.1}
+    text = " ".join(plan_text(scenario=SCENARIO | {"budget": budget}).split())
+    assert (
+        "memory of camera: 1.44 MiB of 2.00 MiB, 429.7 KiB for weights and 1.02 MiB for inputs and outputs "
+        "of the largest unit"
+    ) in text
+    assert (
+        "accuracy_drop is 0.0222, limit 0.03; on all such samples 0.0106 to 0.0338 (95 % confidence)" in text
+    )
+    assert "memory of" not in plan_text()
+
+
+def test_a_device_that_breaks_a_budget_alone_says_by_how_much():
+    row = SingleDevice(
+        device="camera",
+        precision=Precision.INT8,
+        objective=0.1,
+        latency_s=0.1,
+        broken=("memory of camera", "noise"),
+        exceeded_by={"memory of camera": 0.284, "noise": 0.0123},
+    )
+    assert "memory of camera by 28%, noise by 1.2%" in plan_text(single_device=(row,))
 
 
 def test_optimal_never_stands_alone_where_costs_are_in_doubt():

@@ -1,3 +1,7 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Group
 from terminal_text import printed
 
 from planner.report.tables.table_style import line, new_table
@@ -34,3 +38,29 @@ def test_a_long_cell_is_folded_not_cut():
     table = new_table("t", ("a",), ("b",))
     table.add_row("w" * 150, "1")
     assert printed(table, width=40).count("w") == 150
+
+
+def test_a_name_that_does_not_fit_breaks_between_its_parts():
+    text = printed(Group(line("tensor sequential/average_pooling2d/GlobalAveragePool")), width=30)
+    assert [one.rstrip() for one in text.splitlines()] == [
+        "tensor sequential/average_",
+        "pooling2d/GlobalAveragePool",
+    ]
+
+
+def test_a_number_stays_with_its_unit():
+    text = printed(Group(line("peak memory (208 MiB); it took 12.5 ms, 95 %")), width=17)
+    assert [one.rstrip() for one in text.splitlines()] == [
+        "peak memory",
+        "(208 MiB); it",
+        "took 12.5 ms,",
+        "95 %",
+    ]
+
+
+@settings(deadline=None)
+@given(st.text("ab/_. 1é世", max_size=60), st.integers(4, 30))
+def test_wrapping_loses_nothing_but_spaces_and_no_line_is_too_wide(text, width):
+    lines = printed(Group(line(text)), width=width).splitlines()
+    assert "".join("".join(lines).split()) == "".join(text.split())
+    assert all(cell_len(one.rstrip()) <= width for one in lines)

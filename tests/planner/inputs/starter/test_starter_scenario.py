@@ -12,7 +12,7 @@ from text_models import make
 
 from planner.errors import OutputError, ScenarioError, UsageError
 from planner.inputs.prepared_scenario import load_datasets, load_source
-from planner.inputs.starter_scenario import starter_files
+from planner.inputs.starter.starter_scenario import starter_files
 from planner.scenario.loader import load_scenario
 from profiling.errors import ModelError
 

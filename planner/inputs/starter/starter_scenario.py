@@ -11,8 +11,8 @@ from string import Template
 from planner.errors import OutputError, UsageError
 from planner.formatting import size_text
 from planner.inputs.inspect_source import find_model
-from planner.inputs.starter_pictures import PictureInput, may_be_boxes
-from planner.inputs.starter_samples import MadeUp, made_up_inputs
+from planner.inputs.starter.starter_pictures import PictureInput, may_be_boxes
+from planner.inputs.starter.starter_samples import MadeUp, made_up_inputs
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import VARIABLE, parse_conversion
 from planner.scenario.model_paths import APPLICATION, expanded, is_object

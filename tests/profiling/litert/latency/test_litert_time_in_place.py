@@ -4,9 +4,9 @@ pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed"
 import tflite_models
 from tflite_models import feeds
 
-from profiling.litert import time_in_place
+from profiling.litert.latency import time_in_place
+from profiling.litert.latency.time_in_place import time_units
 from profiling.litert.load import parse_litert
-from profiling.litert.time_in_place import time_units
 from profiling.litert.unit_graph import build_litert_graph
 
 
@@ -16,7 +16,7 @@ def machine(monkeypatch):
     now = [0.0]
 
     class Timed:
-        def __init__(self, stage, values):
+        def __init__(self, stage, values, _threads=1):
             self.seconds = sum(number + 1 for number in stage.operators)
             assert set(stage.inputs) <= values.keys()
 

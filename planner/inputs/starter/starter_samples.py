@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from onnx import helper
 
-from planner.inputs.starter_pictures import PictureInput, picture_inputs
+from planner.inputs.starter.starter_pictures import PictureInput, picture_inputs
 from profiling.arrays import Array, Feeds
 from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.load_model import load_model

@@ -1,0 +1,60 @@
+"""What does not go with the runtime of a device."""
+
+from collections.abc import Iterator
+
+from planner.scenario.device_schema import LITERT, DeviceSpec
+from planner.scenario.schema import Scenario
+from planner.scenario.validation_messages import Fault
+from profiling.precision import Precision
+
+_EVERYWHERE = (Precision.FP32, Precision.INT8, Precision.INT16)
+_DEFAULT_PROVIDER = DeviceSpec.model_fields["provider"].default
+_NOT_LITERT = "is of ONNX Runtime, not of runtime: litert"
+
+
+def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Yield the devices that run another runtime than the first one, and keys that one runtime has not."""
+    if not scenario.devices:
+        return
+    first = scenario.devices[0].name
+    for i, device in enumerate(scenario.devices):
+        runtime = scenario.runtime_of(device)
+        if runtime != scenario.runtime:
+            yield Fault(
+                ("devices", i, "runtime"),
+                f"is {runtime}, but that of {first} is {scenario.runtime}: all devices run one, so far",
+            )
+        if runtime == LITERT and device.provider != _DEFAULT_PROVIDER:
+            yield Fault(("devices", i, "provider"), _NOT_LITERT)
+    if scenario.runtime != LITERT:
+        yield from _precision_faults(scenario)
+    if scenario.runtime == LITERT:
+        yield from _litert_faults(scenario)
+
+
+def _precision_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Yield precisions that ONNX Runtime has not, where they are named."""
+    of_devices = [
+        (("devices", i, "precisions"), one.precisions or ()) for i, one in enumerate(scenario.devices)
+    ]
+    for key_path, precisions in [(("precisions",), scenario.precisions), *of_devices]:
+        unknown = next((precision for precision in precisions if precision not in _EVERYWHERE), None)
+        if unknown is not None:
+            yield Fault(key_path, f"{unknown} is of runtime: litert")
+
+
+def _litert_faults(scenario: Scenario) -> Iterator[Fault]:
+    if scenario.wires:
+        yield Fault(("wires",), _NOT_LITERT)
+    if scenario.weights == "compressed":
+        yield Fault(("weights",), f"compressed {_NOT_LITERT}")
+    both = {Precision.INT8, Precision.INT16}
+    if both.issubset(scenario.precisions):
+        yield Fault(
+            ("precisions",), "int8 and int16 together are not known of runtime: litert; leave one out"
+        )
+    of_devices = [(("devices", i), device.quantization) for i, device in enumerate(scenario.devices)]
+    for key_path, quantization in [((), scenario.quantization), *of_devices]:
+        for key, value in quantization:
+            if value is not None:
+                yield Fault((*key_path, "quantization", key), _NOT_LITERT)

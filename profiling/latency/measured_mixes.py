@@ -1,0 +1,58 @@
+"""Which mixes of precisions are measured of a graph, and what a measurement calls its units and tensors."""
+
+from collections.abc import Mapping, Sequence
+
+from profiling.graph.operator_graph import OperatorGraph
+from profiling.on_device.measurement_order import CALLER, PlannedUnit, SwitchTensor
+from profiling.precision import Precision
+
+# Mixed models switch after runs of so many units, at every offset and both ways: each place between two
+# neighbours is a switch to int8 in one and back in another, among neighbours as plans have them. What
+# int16 costs is the same among whatever neighbours: no kernels are fused for it.
+_RUN = {Precision.INT8: 3, Precision.INT16: 1}
+
+
+def switch_tensors(graph: OperatorGraph) -> tuple[str, ...]:
+    """Return the tensors that may change their precision, in the order in which measurements count them."""
+    return tuple(name for name in graph.boundary_tensors() if graph.tensors[name].is_float)
+
+
+def planned_units(graph: OperatorGraph) -> list[PlannedUnit]:
+    """Return the units as a measurement names them."""
+    return [PlannedUnit(unit.name, unit.quantizable) for unit in graph.units]
+
+
+def planned_switches(graph: OperatorGraph) -> list[SwitchTensor]:
+    """Return the tensors that may change their precision."""
+    return [_switch(graph, name) for name in switch_tensors(graph)]
+
+
+def _switch(graph: OperatorGraph, name: str) -> SwitchTensor:
+    producer = graph.producer(name)
+    consumers = [*graph.consumers(name), *([CALLER] if name in graph.outputs else [])]
+    return SwitchTensor(
+        name, graph.tensors[name].size_bytes, CALLER if producer is None else producer, consumers
+    )
+
+
+def by_precision(mix: Mapping[int, Precision]) -> dict[str, list[int]]:
+    """Return precision -> units, as a `MeasurementPlan` has it."""
+    used = sorted(set(mix.values()))
+    return {p.value: sorted(unit for unit, precision in mix.items() if precision is p) for p in used}
+
+
+def mixes_of(graph: OperatorGraph, precisions: Sequence[Precision]) -> list[dict[int, Precision]]:
+    """Return the precisions of the quantized units of each variant: first uniform, then mixed."""
+    able = {p: [unit.index for unit in graph.units if unit.can_be(p)] for p in precisions[1:]}
+    uniform: list[dict[int, Precision]] = [{}, *(dict.fromkeys(able[p], p) for p in precisions[1:])]
+    mixed = []
+    for precision in precisions[1:]:
+        if not precision.is_static:
+            continue  # beside it tensors stay in float
+        run = _RUN[precision]
+        for offset in range(run):
+            for phase in (1, 0):
+                ones = [index for index in able[precision] if (index + offset) // run % 2 == phase]
+                mixed.append(graph.resolve_precisions(dict.fromkeys(ones, precision)))
+    # Tiny graphs can repeat themselves; the first ones stay in place.
+    return uniform + [m for i, m in enumerate(mixed) if m not in uniform and m not in mixed[:i]]

@@ -1,0 +1,235 @@
+"""The profile of a `.tflite` model on this machine, and the seconds of a plan's models.
+
+One thread's processor time is the clock where stages compute on one: other processes do not count there.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+
+import msgspec
+import numpy as np
+
+from profiling.arrays import Array, Feeds
+from profiling.graph.any_model import Stage
+from profiling.latency.measure_latency import BuiltPlan, Setup
+from profiling.latency.measured_mixes import by_precision, mixes_of, planned_switches, planned_units
+from profiling.latency.plan_corrections import PlanTiming, StageTime
+from profiling.latency.stage_cuts import designed_stages
+from profiling.litert.calibration import Ranges
+from profiling.litert.cut import cut, whole_stage
+from profiling.litert.latency.kernel_times import kernel_times
+from profiling.litert.latency.time_in_place import Clock
+from profiling.litert.load import parse_litert
+from profiling.litert.one_operator import one_operator
+from profiling.litert.planning.mixed_model import MixedModel, mixed_model
+from profiling.litert.session import LitertSession
+from profiling.litert.unit_graph import LitertGraph
+from profiling.on_device.conversion_costs import conversion_costs
+from profiling.on_device.cost_fits import stage_boundary_costs, stage_seconds, unit_costs
+from profiling.on_device.kernels import KernelTimes, OwnerKind
+from profiling.on_device.latency_record import LatencyRecord
+from profiling.on_device.measurement_order import FORMAT, MeasurementPlan
+from profiling.on_device.processor import cpu_description
+from profiling.on_device.robust_statistics import MOST_ROUNDS, relative_iqr
+from profiling.on_device.timing_loop import rounds_for, time_interleaved
+from profiling.on_device.variant_times import Timed
+from profiling.progress import Progress, silent
+from profiling.records.profile import LatencyProfile
+
+PROVIDER = "XNNPACK"
+_NOISY = 0.15  # as of ONNX Runtime's profiles: the median of eight such runs errs by 5 %
+_SESSIONS = 3  # where an interpreter's memory lies makes a few percent: the middle one of some counts
+
+
+def measure_litert_latency(
+    graph: LitertGraph, scheme: str, ranges: Ranges, feeds: Feeds, setup: Setup, progress: Progress = silent
+) -> LatencyProfile:
+    """Time whole models in each precision and mixed ones on this machine, and their units inside them.
+
+    Parameters
+    ----------
+    scheme
+        Its label.
+    feeds
+        One real sample.
+    """
+    mixes = mixes_of(graph, setup.precisions)
+    plan = MeasurementPlan(
+        format=FORMAT,
+        device="",
+        threads=setup.runtime.threads,
+        provider=PROVIDER,
+        rounds=setup.rounds,
+        scheme=scheme,
+        model_sha256=graph.model_sha256,
+        units=planned_units(graph),
+        switches=planned_switches(graph),
+        precisions=[precision.value for precision in setup.precisions],
+        variants=[by_precision(mix) for mix in mixes],
+        stages=designed_stages(graph),
+        wires=[],
+    )
+    machine = _Machine(setup.runtime.threads, feeds)
+    fp32 = mixed_model(graph, {}, ranges)
+    models, variants = list[MixedModel](), list[Timed]()
+    for number, mix in enumerate(mixes):
+        mixed = mixed_model(graph, mix, ranges) if mix else fp32
+        # Units' seconds come from the models in one precision; mixed ones only show what switches add.
+        counts = number < len(plan.precisions)
+        variants.append(machine.timed(plan, fp32, mixed, setup.rounds if counts else -(-setup.rounds // 2)))
+        models.append(mixed)
+        progress("timing", number + 1, len(mixes))
+    return msgspec.convert(asdict(_record(plan, machine, models, variants)), LatencyProfile)
+
+
+def time_litert_plan(
+    graph: LitertGraph, plan: BuiltPlan[Stage], feeds: Feeds, threads: int, rounds: int
+) -> PlanTiming:
+    """Time a plan's whole model and its stages on this machine, in turn with the fp32 model.
+
+    Parameters
+    ----------
+    plan
+        Its whole model is a `MixedModel`.
+    """
+    machine = _Machine(threads, feeds)
+    fp32 = mixed_model(graph, {}, {})
+    if not isinstance(plan.mixed, MixedModel):
+        raise TypeError("the plan's whole model is of another runtime")
+    switches = planned_switches(graph)
+    ratios, fp32_s = [], []
+    for _ in range(_SESSIONS):
+        runs = machine.interleaved([fp32, plan.mixed], rounds)
+        fp32_s += runs[0]
+        ratios.append(_ratio(runs[1], runs[0]))
+    reference_s = statistics.median(fp32_s)
+    wall_s = statistics.median(ratios) * reference_s
+    start_s = machine.start_s()
+    found = kernel_times(plan.mixed.quantized, switches, feeds, rounds, machine.clock, threads)
+    whole = Timed(wall_s=wall_s, profiled=_filling(found, wall_s - start_s), start_s=start_s)
+    stages = machine.stage_times(plan, wall_s, rounds)
+    return PlanTiming(planned_units(graph), switches, plan.mix, reference_s, whole, stages)
+
+
+def _filling(found: KernelTimes, wall_s: float) -> KernelTimes:
+    """Return kernels that take so many seconds together: differences of stages add up to a little else."""
+    return found.scaled(wall_s / found.total_s) if found.total_s > 0 else found
+
+
+def _ratio(seconds: Sequence[float], reference_s: Sequence[float]) -> float:
+    return statistics.median(a / b for a, b in zip(seconds, reference_s, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    """Times models on one sample."""
+
+    threads: int
+    feeds: Feeds
+
+    @property
+    def clock(self) -> Clock:
+        """The processor time of this thread, if it computes alone."""
+        return time.thread_time if self.threads == 1 else time.perf_counter
+
+    def _runner(self, stage: Stage, feeds: Feeds) -> Callable[[], list[Array]]:
+        """Return a call that runs a stage as whoever has it would."""
+        return partial(LitertSession(stage.content, self.threads).run, stage.outputs, dict(feeds))
+
+    def start_s(self) -> float:
+        """Return what any run takes, whatever the model."""
+        tiny = whole_stage(parse_litert(one_operator(), "one operator"))
+        call = self._runner(tiny, {name: np.ones(1, np.float32) for name in tiny.inputs})
+        return statistics.median(time_interleaved({0: call}, MOST_ROUNDS, self.clock)[0])
+
+    def interleaved(self, models: Sequence[Stage], rounds: int) -> list[list[float]]:
+        """Return the seconds of some models, run in turn."""
+        calls = {number: self._runner(one, self.feeds) for number, one in enumerate(models)}
+        found = time_interleaved(calls, rounds_for(calls[0], rounds, self.clock), self.clock)
+        return [found[number] for number in range(len(models))]
+
+    def timed(self, plan: MeasurementPlan, fp32: Stage, mixed: MixedModel, rounds: int) -> Timed:
+        """Return the times of a variant, its units' as long as the whole's."""
+        runs = self.interleaved([fp32, mixed] if mixed is not fp32 else [fp32], rounds)
+        fp32_s = statistics.median(runs[0])
+        wall_s = _ratio(runs[-1], runs[0]) * fp32_s
+        start_s = self.start_s()
+        found = kernel_times(mixed.quantized, plan.switches, self.feeds, rounds, self.clock, self.threads)
+        return Timed(wall_s, _filling(found, wall_s - start_s), tuple(runs[-1]), start_s)
+
+    def stage_times(self, plan: BuiltPlan[Stage], wall_s: float, rounds: int) -> tuple[StageTime, ...]:
+        """Return the seconds of a plan's stages, whose whole takes so many."""
+        if len(plan.stages) < 2:  # noqa: PLR2004  the whole model
+            return ()
+        models = [stage for _, stage in plan.stages]
+        middle = np.median([self.chain_ratios(plan.mixed, models, rounds) for _ in range(_SESSIONS)], axis=0)
+        return tuple(
+            StageTime(units, float(ratio) * wall_s)
+            for (units, _), ratio in zip(plan.stages, middle, strict=True)
+        )
+
+    def chain_ratios(self, whole: Stage, stages: Sequence[Stage], rounds: int) -> list[float]:
+        """Return the seconds of each stage over those of the whole, all run in turn."""
+        values = dict(self.feeds)
+        calls = {0: self._runner(whole, self.feeds)}
+        for number, stage in enumerate(stages, start=1):
+            calls[number] = call = self._runner(stage, {name: values[name] for name in stage.inputs})
+            values.update(zip(stage.outputs, call(), strict=True))
+        found = time_interleaved(calls, rounds_for(calls[0], rounds, self.clock), self.clock)
+        return [_ratio(found[number], found[0]) for number in range(1, len(stages) + 1)]
+
+
+def _record(
+    plan: MeasurementPlan, machine: _Machine, models: Sequence[MixedModel], variants: Sequence[Timed]
+) -> LatencyRecord:
+    kernels = [variant.kernels for variant in variants]
+    uniform = dict(zip(plan.precisions, variants, strict=False))
+    spread = relative_iqr(variants[0].runs_s)
+    return LatencyRecord(
+        model_sha256=plan.model_sha256,
+        runtime_version=litert_version(),
+        scheme=plan.scheme,
+        overflows=False,
+        processor=cpu_description(),
+        threads=plan.threads,
+        provider=plan.provider,
+        samples=len(variants[0].runs_s),
+        runs_s={precision: list(variant.runs_s) for precision, variant in uniform.items()},
+        spread=spread,
+        noisy=spread > _NOISY,
+        wall_s={precision: variant.wall_s for precision, variant in uniform.items()},
+        unattributed_s={precision: variant.start_s for precision, variant in uniform.items()},
+        profiled_s={precision: variant.profiled.total_s for precision, variant in uniform.items()},
+        units=unit_costs(plan, kernels),
+        switches=conversion_costs(plan, kernels),
+        start_s=variants[0].start_s,
+        seams=stage_boundary_costs(plan, _stage_overheads(plan, machine, models, variants)),
+        wires=[],
+    )
+
+
+def _stage_overheads(
+    plan: MeasurementPlan, machine: _Machine, models: Sequence[MixedModel], variants: Sequence[Timed]
+) -> list[list[float]]:
+    """Return, per precision, how much longer each stage takes than its units inside the whole model."""
+    if not plan.stages:
+        return []
+    overheads = []
+    for mixed, variant in list(zip(models, variants, strict=True))[: len(plan.precisions)]:
+        parted = mixed.quantized
+        stages = cut(parted.model, [parted.operators_of(units) for units in plan.stages], parted.shared)
+        taken = [ratio * variant.wall_s for ratio in machine.chain_ratios(mixed, stages, plan.rounds)]
+        inside: Mapping[OwnerKind, Mapping[int, float]] = {k: variant.kernels.of(k) for k in OwnerKind}
+        inside_s = stage_seconds(plan.switches, plan.stages, inside)
+        pairs = zip(taken, inside_s, strict=True)
+        overheads.append([taken_s - variant.start_s - units_s for taken_s, units_s in pairs])
+    return overheads
+
+
+def litert_version() -> str:
+    """Return the runtime's version."""
+    return f"ai-edge-litert {version('ai-edge-litert')}"

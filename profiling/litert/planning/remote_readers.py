@@ -1,0 +1,119 @@
+"""Readers on other devices get what crosses the link: the integers of a tensor that has some.
+
+LiteRT lets a float unit read the float form of a tensor that another unit reads as integers. One form of a
+tensor crosses a link: its integers, which a float reader behind the link brings back.
+"""
+
+import copy
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from profiling.litert.flatbuffer import Tables
+from profiling.litert.load import LitertModel, unique_name
+from profiling.litert.quantize import QuantizedModel
+from profiling.litert.table_access import builtin_code, listed, tensors_of
+from profiling.litert.unit_graph import LitertGraph
+
+_DEQUANTIZE, _VERSION = 6, 2  # of the operator; its second version takes int8
+_ENDING = "_dequantized"
+
+
+def with_integers_read(
+    graph: LitertGraph, parted: QuantizedModel, remote: Mapping[str, Collection[int]]
+) -> QuantizedModel:
+    """Return a quantized model in which some units read a tensor through its integers.
+
+    Parameters
+    ----------
+    remote
+        Name of a tensor -> units on other devices than the one that computes it.
+    """
+    for name, units in remote.items():
+        quantizers = [
+            number
+            for number, tensor in parted.conversions.items()
+            if tensor == name and parted.model.op_types[number] == "QUANTIZE"
+        ]
+        floats = _reading_floats(graph, parted, name, units)
+        if quantizers and floats:
+            parted = _read_back(parted, name, quantizers[0], floats)
+    return parted
+
+
+def _reading_floats(
+    graph: LitertGraph, parted: QuantizedModel, name: str, units: Collection[int]
+) -> list[int]:
+    """Return operators of some units that read a tensor as float."""
+    model = parted.model
+    tensor = model.names.index(name) if name in model.names else None
+    return [
+        number
+        for unit in units
+        if name in graph.units[unit].inputs
+        for number in parted.operators[unit]
+        if number not in parted.conversions and tensor in tensors_of(model.operators[number].inputs)
+    ]
+
+
+def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Collection[int]) -> QuantizedModel:
+    """Return the model in which some operators read a tensor behind a DEQUANTIZE of its integers."""
+    model = parted.model
+    integers = tensors_of(model.operators[quantizer].outputs)[0]
+    floats = model.names.index(name)
+    tables, graph = copy.copy(model.tables), copy.copy(model.graph)
+    added = len(graph.tensors)
+    table = copy.copy(graph.tensors[floats])
+    table.name = (name + _ENDING).encode()
+    graph.tensors = [*graph.tensors, table]
+    operators = [
+        _reading(operator, floats, added) if number in readers else operator
+        for number, operator in enumerate(model.operators)
+    ]
+    tables.operatorCodes, code = _with_dequantize(tables)
+    back = Tables.operator()
+    back.opcodeIndex, back.inputs, back.outputs = code, [integers], [added]
+    place = quantizer + 1
+    graph.operators = [*operators[:place], back, *operators[place:]]
+    tables.subgraphs = [
+        graph if index == model.subgraph else one for index, one in enumerate(tables.subgraphs)
+    ]
+    names = (*model.names, unique_name(name + _ENDING, added, model.names))
+    changed = LitertModel(
+        model.shown, tables, model.subgraph, model.inputs, model.outputs, names, model.varying
+    )
+    origins = (*parted.origins, parted.origins[floats])
+    return _renumbered(replace(parted, model=changed, origins=origins), place, name)
+
+
+def _reading(operator: Any, old: int, new: int) -> Any:
+    changed = copy.copy(operator)
+    changed.inputs = [new if int(tensor) == old else int(tensor) for tensor in listed(operator.inputs)]
+    return changed
+
+
+def _with_dequantize(tables: Any) -> tuple[list[Any], int]:
+    """Return the operator codes with one that brings integers back, and its number."""
+    codes = list(tables.operatorCodes)
+    for number, code in enumerate(codes):
+        if builtin_code(code) == _DEQUANTIZE:
+            return codes, number
+    code = Tables.operator_code()
+    code.builtinCode = code.deprecatedBuiltinCode = _DEQUANTIZE
+    code.version = _VERSION
+    return [*codes, code], len(codes)
+
+
+def _renumbered(parted: QuantizedModel, place: int, name: str) -> QuantizedModel:
+    """Return a model whose operators are numbered anew after one was put at a place; it goes with readers."""
+
+    def new(number: int) -> int:
+        return number + (number >= place)
+
+    return replace(
+        parted,
+        operators=tuple(tuple(map(new, numbers)) for numbers in parted.operators),
+        shared=frozenset((*map(new, parted.shared), place)),
+        conversions={new(n): tensor for n, tensor in parted.conversions.items()} | {place: name},
+        matched={source: new(here) for source, here in parted.matched.items()},
+    )

@@ -1,0 +1,110 @@
+"""An ONNX model as ONNX Runtime is to run it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import onnxruntime as ort
+
+from profiling.arrays import Feeds
+from profiling.graph.compressed_weights import CompressedUnit, compress_weights, with_compressed
+from profiling.graph.multiply_adds import multiplications
+from profiling.graph.unit_graph import ModelGraph, with_obstacles
+from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
+from profiling.latency.plan_corrections import PlanTiming
+from profiling.noise.measure_noise import measure_noise
+from profiling.noise.unit_check import UnitCheck, refused_units
+from profiling.on_device.create_session import Optimization
+from profiling.precision import Precision
+from profiling.progress import Progress
+from profiling.quantization.calibration import Calibration, calibrate
+from profiling.records.cache import EntryKind
+from profiling.records.profile import LatencyProfile, NoiseProfile, TensorNoise
+from profiling.runtime.crash_journal import CrashJournal
+from profiling.runtime.open_session import Runtime
+
+_MADE_BY: Mapping[EntryKind, Callable[..., object]] = {
+    EntryKind.RANGES: calibrate,
+    EntryKind.REFUSED_UNITS: refused_units,
+    EntryKind.COMPRESSED: compress_weights,
+    EntryKind.LATENCY: measure_latency,
+    EntryKind.NOISE: measure_noise,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxRuntimeModel:
+    """A `RuntimeModel` of ONNX Runtime."""
+
+    graph: ModelGraph
+
+    @property
+    def runtime_version(self) -> str:
+        """ONNX Runtime's version."""
+        return str(ort.__version__)
+
+    def made_by(self, kind: EntryKind) -> Callable[..., object]:
+        """Return the function that makes what is kept."""
+        return _MADE_BY[kind]
+
+    def multiplications(self) -> int:
+        """Return the multiplications of a sample."""
+        return multiplications(self.graph)
+
+    def calibrate(self, samples: Sequence[Feeds], ranges: Path) -> None:
+        """Write the ranges as `profiling.quantization.calibration.calibrate` does."""
+        calibrate(self.graph.model, self.graph.quantizable_nodes, samples, ranges)
+
+    def has_ranges(self, ranges: Path) -> bool:
+        """Return whether a file knows every tensor that a unit can quantize."""
+        try:
+            tensors_with_ranges = json.loads(ranges.read_text())["data"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        units = self.graph.units
+        return all(
+            n in tensors_with_ranges for u in units for n in self.graph.tensors_quantized_with(u.index)
+        )
+
+    def refused_units(
+        self, calibration: Calibration, samples: Sequence[Feeds], level: Optimization, journal: CrashJournal
+    ) -> dict[str, str]:
+        """Return the units that come out wrong once they are quantized."""
+        return refused_units(UnitCheck(self.graph, calibration, samples, level, journal))
+
+    def with_refused(self, reasons: Mapping[Precision, Mapping[str, str]]) -> Self:
+        """Return the model in which a unit that lacks one precision stays in float, whatever is around."""
+        merged: dict[str, str] = {}
+        for found in reasons.values():
+            merged = {**found, **merged}  # the first precision's reason stands
+        return replace(self, graph=with_obstacles(self.graph, merged))
+
+    def compressed_weights(self, calibration: Calibration) -> tuple[CompressedUnit, ...]:
+        """Return the weights' bytes as `profiling.graph.compressed_weights.compress_weights` does."""
+        return compress_weights(self.graph, calibration)
+
+    def with_compressed_weights(self, sizes: Sequence[CompressedUnit]) -> Self:
+        """Return the model whose weights are kept compressed."""
+        return replace(self, graph=with_compressed(self.graph, sizes))
+
+    def measure_latency(
+        self, calibration: Calibration, feeds: Feeds, setup: Setup, progress: Progress
+    ) -> LatencyProfile:
+        """Return seconds by the runtime's profiler, as `profiling.latency.measure_latency` has them."""
+        return measure_latency(self.graph, calibration, feeds, setup, progress)
+
+    def measure_noise(
+        self,
+        calibration: Calibration,
+        samples: Sequence[Feeds],
+        known_tensors: tuple[TensorNoise, ...] | None,
+        progress: Progress,
+    ) -> NoiseProfile:
+        """Return noise as `profiling.noise.measure_noise` has it."""
+        return measure_noise(self.graph, calibration, samples, known_tensors, progress)
+
+    def time_plan(self, plan: BuiltPlan[Any], feeds: Feeds, runtime: Runtime, rounds: int) -> PlanTiming:
+        """Time a plan as `profiling.latency.measure_latency.time_plan` does."""
+        return time_plan(self.graph, plan, feeds, runtime, rounds)

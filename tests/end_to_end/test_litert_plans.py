@@ -1,0 +1,115 @@
+import json
+
+import pytest
+
+pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
+import numpy as np
+from repository import ROOT
+
+from planner.cli.commands import main
+from profiling.litert.interpreter import run_model
+from profiling.litert.load import load_litert
+
+
+def run(*arguments: str) -> int:
+    """Return the exit code of a command."""
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    return left.value.code
+
+
+SCENARIO = str(ROOT / "scenarios" / "litert.yaml")
+FEW = [
+    *("--set", "data.calibration.samples=40"),
+    *("--set", "data.evaluation.samples=60"),
+    *("--set", "profiling.rounds=5"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("litert") / "plan"
+    assert run(SCENARIO, "--out", str(out), "--json", *FEW, "--set", "budget.accuracy_drop=0.1") in (0, 4)
+    return out
+
+
+def test_a_plan_has_tflite_stages_that_are_the_whole_model_bit_for_bit(folder):
+    plan = json.loads((folder / "plan.json").read_text())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert plan["status"] in {"optimal", "feasible"}
+    assert set(plan["quantization"].values()) == {"int8-litert"}
+    assert plan["measured"]["chain"]["default_bit_equal"]
+    assert manifest["model"] == "model.tflite"
+    assert len(manifest["stages"]) > 1
+    assert all(stage["file"].endswith(".tflite") for stage in manifest["stages"])
+    assert (
+        sum(a["precision"] == "int8" for a in plan["assignments"])
+        == plan["measured"]["chain"]["integer_kernels"]
+    )
+    crossing = {cut["tensor"]: cut["wire"] for cut in plan["cuts"]}
+    assert set(crossing.values()) <= {"int8", "float"}
+
+
+def test_the_stages_of_a_folder_answer_as_its_whole_model(folder, tmp_path):
+    answers = tmp_path / "answers.npz"
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 1)).astype(np.float32) / 255
+    np.savez(tmp_path / "in.npz", picture=pictures[:, None])
+    assert run("run", str(folder), "--input", str(tmp_path / "in.npz"), "--output", str(answers)) == 0
+    whole = load_litert(folder / "model.tflite")
+    expected = [run_model(whole, {"picture": picture[None]})["logits"] for picture in pictures]
+    assert np.load(answers)["logits"].tobytes() == np.stack(expected).tobytes()
+
+
+def test_a_saved_plan_is_exported_again_byte_for_byte_and_verified(folder, tmp_path, capsys):
+    again = tmp_path / "again"
+    assert run("export", str(folder / "plan.json"), "--out", str(again)) == 0
+    for file in sorted(path.relative_to(folder) for path in folder.rglob("*.tflite")):
+        assert (again / file).read_bytes() == (folder / file).read_bytes()
+    capsys.readouterr()
+    assert run("verify", str(again), "--json") in (0, 4)
+    verified = json.loads(capsys.readouterr().out)
+    saved = json.loads((folder / "plan.json").read_text())
+    assert verified["measured"]["noise_relative_rms"] == saved["measured"]["noise_relative_rms"]
+
+
+def test_a_changed_stage_is_refused(folder, tmp_path, capsys):
+    again = tmp_path / "again"
+    assert run("export", str(folder / "plan.json"), "--out", str(again)) == 0
+    stage = next((again / "stages").iterdir())
+    stage.write_bytes(stage.read_bytes()[:-1] + b"\0")
+    assert run("verify", str(again)) == 1
+    assert "has changed since it was exported" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("devices.0.runtime=onnxruntime", "that of camera is onnxruntime: all devices run one"),
+        ("wires=[float16]", "wires is of ONNX Runtime"),
+        ("weights=compressed", "compressed is of ONNX Runtime"),
+        ("devices.2.provider=CUDAExecutionProvider", "devices.2.provider is of ONNX Runtime"),
+        ("quantization.symmetric=true", "quantization.symmetric is of ONNX Runtime"),
+        ("precisions=[int8,int16]", "int8 and int16 together are not known of runtime: litert"),
+        ("model=quickstart/digits.onnx", "give the Keras or TFLite source"),
+        ("model=nowhere.tflite", "nowhere.tflite"),
+    ],
+)
+def test_what_does_not_go_with_litert_is_one_line(change, message, tmp_path, capsys):
+    out = tmp_path / "plan"
+    assert run(SCENARIO, "--out", str(out), "--set", change) == 1
+    error = capsys.readouterr().err
+    assert message in " ".join(error.split())
+    assert not out.exists()
+
+
+def test_a_precision_of_litert_is_refused_where_onnx_runtime_runs(tmp_path, capsys):
+    quickstart = str(ROOT / "scenarios" / "quickstart.yaml")
+    assert run(quickstart, "--set", "precisions=[fp32,int8-dynamic]", "--out", str(tmp_path / "p")) == 1
+    assert "int8-dynamic is of runtime: litert" in capsys.readouterr().err
+
+
+def test_a_scenario_of_tflite_is_inspected_as_litert_runs_it(capsys):
+    assert run("inspect", SCENARIO, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["runtime"] == "litert"
+    assert len(found["units"]) == 18
