@@ -38,8 +38,6 @@ class QuantizedModel:
         Operator that converts a tensor between float and integers -> the source's name of the tensor.
     matched
         Operator of the float model -> the same one here.
-    origins
-        Of each tensor: the float model's tensor that it holds, in whatever form.
     """
 
     model: LitertModel
@@ -48,7 +46,6 @@ class QuantizedModel:
     operators: tuple[tuple[int, ...], ...]
     shared: frozenset[int]
     matched: Mapping[int, int]
-    origins: tuple[int, ...]
     conversions: Mapping[int, str] = field(default_factory=dict)
 
     def operators_of(self, units: Sequence[int]) -> tuple[int, ...]:
@@ -122,7 +119,6 @@ def _as_it_is(graph: LitertGraph, reasons: Mapping[int, str]) -> QuantizedModel:
         operators=graph.operators,
         shared=graph.shared,
         matched={number: number for number in range(len(model.operators))},
-        origins=tuple(range(len(model.names))),
     )
 
 
@@ -163,7 +159,6 @@ class _Reading:
             operators=operators,
             shared=shared,
             matched=self._numbers,
-            origins=tuple(source for source, _ in self._origins),
             conversions=self._conversions(),
         )
 

@@ -82,8 +82,7 @@ def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Colle
     changed = LitertModel(
         model.shown, tables, model.subgraph, model.inputs, model.outputs, names, model.varying
     )
-    origins = (*parted.origins, parted.origins[floats])
-    return _renumbered(replace(parted, model=changed, origins=origins), place, name)
+    return _renumbered(replace(parted, model=changed), place, name)
 
 
 def _reading(operator: Any, old: int, new: int) -> Any:

@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 from tflite_models import OPS, Model, feeds, run_file
 
 from profiling.errors import ModelError
-from profiling.litert.cut import cut, whole_stage
+from profiling.litert.cut import cut, cut_out, whole_stage
 from profiling.litert.interpreter import run_chain, run_model
 from profiling.litert.load import parse_litert
 
@@ -133,3 +133,14 @@ def test_an_operator_in_no_stage_is_missed():
     model = parse_litert(tflite_models.branching().content(), "m")
     with pytest.raises(ModelError, match="no stage computes the output 'chances'|no earlier stage gives"):
         cut(model, [range(len(model.operators) - 1)])
+
+
+def test_a_part_that_is_cut_out_gives_more_tensors_if_asked():
+    model = parse_litert(tflite_models.branching().content(), "m")
+    count = len(model.operators)
+    tensors = {name: model.names.index(name) for name in ("pooled", "stem")}
+    plain, more = (
+        cut_out(model, range(4, count), range(4), also=also) for also in ((), tuple(tensors.values()))
+    )
+    assert set(more.outputs) == {*plain.outputs, "pooled"}  # the stem is another part's
+    assert more.inputs == plain.inputs
