@@ -1,13 +1,17 @@
 """What a model is made of, whatever it comes from: converted first if it is no ONNX file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
-from planner.conversion.model_source import conversion_request
+from planner.conversion.model_source import conversion_request, tflite_request
 from planner.conversion.provenance import ConvertedFrom
+from planner.conversion.random_samples import random_samples
+from planner.conversion.request import ConversionRequest, TfliteForm
 from planner.errors import UsageError
 from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
@@ -18,7 +22,8 @@ from profiling.errors import ModelError
 from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent
 
-TFLITE_SUFFIX = ".tflite"
+_RANDOM_SAMPLES = 8
+_RANDOM_RANGES = "ranges of integers are of random numbers: seconds and structure are real, answers are not"
 _LITERT_PACKAGES = ("ai_edge_litert", "flatbuffers", "litert_quantizer")
 
 
@@ -55,28 +60,44 @@ def inspect_source(
 
 
 def inspect_for_litert(
-    model: str, settings: Sequence[str], input_shapes: Mapping[str, tuple[int, ...]]
-) -> Inspection:
-    """Return what a `.tflite` file is made of for LiteRT, without converting it.
+    model: str,
+    settings: Sequence[str],
+    input_shapes: Mapping[str, tuple[int, ...]],
+    progress: Progress = silent,
+) -> tuple[Inspection, ConvertedFrom | None]:
+    """Return what a model is made of for LiteRT, and what it was before it became a `.tflite` file.
 
     Parameters
     ----------
     settings
-        `signature=NAME`, if the file has several.
+        `key=value` of the scenario's `conversion`; of a `.tflite` file `signature=NAME`, if it has several.
 
     Raises
     ------
     ModelError
-        If it cannot be read, or the extra is not installed.
+        If it cannot be read or converted, or an extra is not installed.
+    ScenarioError
+        If the settings are wrong.
     UsageError
-        If it is another kind of model, or has other settings.
+        If it is a scenario.
     """
-    conversion = parse_conversion(settings, Path.cwd())
-    if conversion.model_fields_set - {"signature"}:
-        raise UsageError("--runtime litert converts nothing: of --conversion it takes signature=NAME only")
-    path = expanded(model)
-    if path.suffix != TFLITE_SUFFIX:
-        raise UsageError(f"--runtime litert reads {TFLITE_SUFFIX} files, which {model} is not")
+    if Path(model).suffix in SCENARIO_SUFFIXES:
+        raise UsageError("--runtime litert takes a model, no scenario")
+    inspect_litert = _litert_inspection()
+    current_folder = Path.cwd()
+    conversion, shapes = parse_conversion(settings, current_folder), dict(input_shapes)
+    request = tflite_request(located_model(model, current_folder), conversion, shapes)
+    if request is None:
+        found = inspect_litert(expanded(model), shapes, conversion.signature or "")
+        return replace(found, model=model), None
+    converted, random_ranges = _converted_for_litert(request, progress)
+    check = check_on_random(converted)
+    if random_ranges:
+        check = msgspec.structs.replace(check, notes=(*check.notes, _RANDOM_RANGES))
+    return replace(inspect_litert(converted.path, {}), model=model), check
+
+
+def _litert_inspection() -> Callable[..., Inspection]:
     try:
         from profiling.litert.inspection import inspect_litert
     except ModuleNotFoundError as exc:
@@ -85,7 +106,18 @@ def inspect_for_litert(
             raise
         missing = f"model: needs {package}, which is not installed: pip install 'splitquant[litert]'"
         raise ModelError(missing) from exc
-    return replace(inspect_litert(path, input_shapes, conversion.signature or ""), model=model)
+    return inspect_litert
+
+
+def _converted_for_litert(request: ConversionRequest, progress: Progress) -> tuple[Converted, bool]:
+    """Return a model as a `.tflite` file, and whether its ranges are of random numbers."""
+    form = request.form
+    if not isinstance(form, TfliteForm) or not form.quantization.needs_samples:
+        return convert(request, progress), False
+    # What its inputs are is known once it is converted.
+    as_it_is = convert(msgspec.structs.replace(request, form=TfliteForm()), progress).conversion
+    samples = random_samples(as_it_is.inputs, _RANDOM_SAMPLES)
+    return convert(request, progress, samples), not as_it_is.quantized
 
 
 def inspect_scenario(
