@@ -53,6 +53,14 @@ def doubled(row):
 def foreign(row):
     return tf.raw_ops.Betainc(a=row, b=row, x=row)
 
+@tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32, name="row")])
+def sines(row):
+    return {"y": tf.sin(row * 2.0)}
+
+@tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32, name="row")])
+def partly_aware(row):
+    return {"y": tf.sin(tf.quantization.fake_quant_with_min_max_args(row, -1, 1))}
+
 def small():
     return network(keras, 16)
 
@@ -360,6 +368,8 @@ FAULTS = [
         "my_models:borrowed", {"quantization": "full_integer"},
         "cannot calibrate a model with FlexErf, .*; take dynamic or float16",
     ),
+    ("my_models:sines", {"quantization": "integer_only"}, "not possible, .* leaves SIN in floats"),
+    ("my_models:partly_aware", {"quantization": "integer_only"}, "not possible, .* leaves SIN in floats"),
     ("any_size.keras", {}, r"input 'image' has dynamic shape \[\?, \?, \?, 3\]; declare it as input_shapes"),
 ]  # fmt: skip
 
@@ -367,9 +377,9 @@ FAULTS = [
 def test_what_cannot_be_converted_is_said_in_one_line(saved, tmp_path_factory):
     requests = [requested(saved, model, {}, **how) for model, how, _ in FAULTS]
     folders = [tmp_path_factory.mktemp("conversion") for _ in requests]
-    row = [{"row": np.ones((1, 3, 4), np.float32)}]
-    for folder in folders:
-        write_samples(folder / REPRESENTATIVE, row)
+    for request, folder in zip(requests, folders, strict=True):
+        shape = (1, 3, 4) if request.target.endswith("borrowed") else (1, 4)
+        write_samples(folder / REPRESENTATIVE, [{"row": np.ones(shape, np.float32)}])
     assert convert_together(requests, folders) == 1
     for said, (_, _, text) in zip(failures(folders), FAULTS, strict=True):
         assert len(said.splitlines()) == 1

@@ -68,15 +68,20 @@ def export_to_tflite(source: Traced, form: TfliteForm, representative: Sequence[
 
 
 def _refuse_floats(content: bytes) -> None:
-    """Raise if an operator reads or writes floats: a part may have been left out of aware training."""
+    """Raise if an operator computes in floats, which TensorFlow leaves where it finds no integer kernel."""
     model = parse_litert(content, "the converted model")
-    for number, operator in enumerate(model.operators):
-        ends = (*tensors_of(operator.inputs), *tensors_of(operator.outputs))
-        if any(model.element_type(tensor).name in _FLOATS for tensor in ends):
-            raise ModelError(
-                "conversion.quantization: integer_only is not possible, as "
-                f"{model.op_names[number]!r} computes in floats; full_integer leaves it so"
-            )
+    in_floats = {
+        kind
+        for operator, kind in zip(model.operators, model.op_types, strict=True)
+        for tensor in (*tensors_of(operator.inputs), *tensors_of(operator.outputs))
+        if model.element_type(tensor).name in _FLOATS
+    }
+    if in_floats:
+        between = {"QUANTIZE", "DEQUANTIZE"}
+        raise ModelError(
+            "conversion.quantization: integer_only is not possible, as it leaves "
+            f"{', '.join(sorted(in_floats - between or in_floats))} in floats; full_integer may do so"
+        )
 
 
 def flex_operators(content: bytes) -> tuple[str, ...]:
