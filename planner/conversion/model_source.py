@@ -1,8 +1,15 @@
-"""What a scenario calls its model -> an ONNX file, or a request to convert what it is."""
+"""What a scenario calls its model -> a file that its runtime runs, or a request to convert what it is."""
 
 from pathlib import Path
 
-from planner.conversion.request import ConversionRequest, SourceKind
+from planner.conversion.request import (
+    ConversionRequest,
+    IntegerType,
+    OnnxForm,
+    SourceKind,
+    TfliteForm,
+    TfliteQuantization,
+)
 from planner.scenario.model_paths import APPLICATION, is_object
 from planner.scenario.schema import ConversionSpec
 from profiling.errors import ModelError
@@ -15,7 +22,7 @@ _WEIGHTS = ".weights.h5"
 def conversion_request(
     model: str, conversion: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]
 ) -> ConversionRequest | None:
-    """Return the request to convert a located model, or None if it is an ONNX file.
+    """Return the request to convert a located model to ONNX, or None if it is an ONNX file.
 
     Raises
     ------
@@ -28,11 +35,63 @@ def conversion_request(
         if options:
             raise ModelError(f"conversion.{options[0]}: {model} is an ONNX file, which is not converted")
         return None
+    _refuse_options_of_tflite(conversion)
     _refuse_useless_options(source_kind, conversion, model)
+    return _request(source_kind, target, OnnxForm(opset=conversion.opset), conversion, input_shapes)
+
+
+def tflite_request(
+    model: str, conversion: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]
+) -> ConversionRequest | None:
+    """Return the request to convert a located model to a `.tflite` file, or None if it is one.
+
+    Raises
+    ------
+    ModelError
+        If it is an ONNX file, or the options do not go with it.
+    """
+    source_kind, target = _source_kind(model)
+    if source_kind is None:
+        raise ModelError(
+            f"model: runtime litert takes models of Keras, TensorFlow and TFLite, and {model} is none"
+        )
+    if source_kind is SourceKind.TFLITE:
+        for name in sorted(conversion.model_fields_set - {"signature"}):
+            raise ModelError(f"conversion.{name}: {model} is a .tflite file, which is not converted")
+        return None
+    if "opset" in conversion.model_fields_set:
+        raise ModelError("conversion.opset: is of ONNX models; runtime litert takes .tflite files")
+    _refuse_useless_options(source_kind, conversion, model)
+    return _request(source_kind, target, _tflite_form(conversion), conversion, input_shapes)
+
+
+def _tflite_form(conversion: ConversionSpec) -> TfliteForm:
+    quantization = TfliteQuantization(conversion.quantization)
+    if "integer_type" in conversion.model_fields_set and quantization is not TfliteQuantization.INTEGER_ONLY:
+        raise ModelError("conversion.integer_type: goes with conversion.quantization: integer_only")
+    return TfliteForm(quantization=quantization, integer_type=IntegerType(conversion.integer_type))
+
+
+def _refuse_options_of_tflite(conversion: ConversionSpec) -> None:
+    for name in ("quantization", "integer_type"):
+        if name in conversion.model_fields_set:
+            raise ModelError(
+                f"conversion.{name}: is for runtime litert; for ONNX Runtime a plan quantizes, "
+                "not the conversion"
+            )
+
+
+def _request(
+    kind: SourceKind,
+    target: str,
+    form: OnnxForm | TfliteForm,
+    conversion: ConversionSpec,
+    input_shapes: dict[str, tuple[int, ...]],
+) -> ConversionRequest:
     return ConversionRequest(
-        kind=source_kind,
+        kind=kind,
         target=target,
-        opset=conversion.opset,
+        form=form,
         weights=conversion.weights,
         arguments=dict(conversion.arguments),
         custom_objects=conversion.custom_objects,

@@ -239,20 +239,37 @@ def _quantization_lines(plan: Plan) -> list[str]:
 
 
 def conversion_lines(made: ConvertedFrom | None) -> list[str]:
-    """Return what a person has to know of the conversion that gave the ONNX model, if there was one."""
+    """Return what a person has to know of the conversion that gave the model, if there was one."""
     if made is None:
         return []
     versions = ", ".join(f"{name} {number}" for name, number in made.versions.items())
-    samples = f"{made.samples} {made.data}" if made.samples > 1 else f"a sample of {made.data}"
-    lines = [
-        f"converted from {made.source} to opset {made.opset} ({versions}); on {samples} the answers differ "
-        f"by at most {made.max_abs_difference:.2g} (relative RMS error {made.relative_rms_difference:.2g})"
-    ]
+    lines = [f"converted from {made.source} to {_converted_form(made)} ({versions}); {_difference(made)}"]
+    if made.flex_operators:
+        lines.append(
+            f"needs TensorFlow's own operators, which LiteRT runs with the Flex delegate only: "
+            f"{', '.join(made.flex_operators)}"
+        )
     if made.channels_first:
         names = ", ".join(made.channels_first)
         lines.append(f"channels come first in {names}; data may have them last, as the source does")
     doubts = [f"warning: {made.doubt}"] if made.doubt else []
     return [*lines, *doubts, *made.notes]
+
+
+def _converted_form(made: ConvertedFrom) -> str:
+    if made.converted_to != "tflite":
+        return f"opset {made.opset}"
+    return "TFLite" if made.quantization == "none" else f"TFLite with quantization {made.quantization}"
+
+
+def _difference(made: ConvertedFrom) -> str:
+    if not made.samples:
+        return "its answers are not compared, as it does not run here"
+    samples = f"{made.samples} {made.data}" if made.samples > 1 else f"a sample of {made.data}"
+    return (
+        f"on {samples} the answers differ by at most {made.max_abs_difference:.2g} "
+        f"(relative RMS error {made.relative_rms_difference:.2g})"
+    )
 
 
 def _check_lines(plan: Plan) -> list[Text]:
