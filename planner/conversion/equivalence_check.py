@@ -57,10 +57,12 @@ def check_on_samples(
 ) -> ConvertedFrom:
     """Return how far the converted model's answers are from the source's own, on real samples.
 
+    What a quantization changes that was asked for is told, not judged.
+
     Parameters
     ----------
     samples
-        As the converted model wants them.
+        As the converted model wants them; floats also where a `.tflite` file takes integers in their place.
 
     Raises
     ------

@@ -1,8 +1,7 @@
 """A traced function -> a `.tflite` file, through TensorFlow's own converter."""
 
-import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -16,8 +15,6 @@ from profiling.errors import ModelError
 from profiling.litert.flatbuffer import parse_tables
 from profiling.litert.load import parse_litert
 from profiling.litert.table_access import listed, needs_flex, op_type, tensors_of
-
-log = logging.getLogger(__name__)
 
 _OPS = tf.lite.OpsSet
 _FLOATS = frozenset({"float16", "float32", "float64"})
@@ -150,31 +147,26 @@ def _converter(
     return converter
 
 
-def _converted(make: Any, form: TfliteForm) -> bytes:
-    """Return the file that a converter writes, with the fewest operators from outside that suffice."""
-    failures = []
-    for converter in _attempts(make, form):
-        try:
-            content: bytes = converter.convert()
-        except Exception as exc:  # noqa: BLE001  the converter raises anything
-            failures.append(exc)
-            if not (_LACKING.search(str(exc)) or _NO_LOWERING in str(exc)):
-                break
-        else:
-            return content
-    raise ModelError(_refusal(str(failures[-1]), form)) from failures[-1]
-
-
-def _attempts(make: Any, form: TfliteForm) -> Iterator[Any]:
-    yield make()
-    if form.quantization is TfliteQuantization.INTEGER_ONLY:
-        return
-    for lowered in (True, False):
-        converter = make()
-        converter.target_spec.supported_ops = [_OPS.TFLITE_BUILTINS, _OPS.SELECT_TF_OPS]
-        # Lists whose elements differ in shape stay lists of TensorFlow.
-        converter._experimental_lower_tensor_list_ops = lowered  # noqa: SLF001  the only way
-        yield converter
+def _converted(make: Callable[[], Any], form: TfliteForm) -> bytes:
+    """Return the file that a converter writes, with operators of TensorFlow where TFLite lacks them."""
+    try:
+        content: bytes = make().convert()
+    except Exception as exc:
+        text = str(exc)
+        only_integers = form.quantization is TfliteQuantization.INTEGER_ONLY
+        if only_integers or not (_LACKING.search(text) or _NO_LOWERING in text):
+            raise ModelError(_refusal(text, form)) from exc
+    else:
+        return content
+    converter = make()
+    converter.target_spec.supported_ops = [_OPS.TFLITE_BUILTINS, _OPS.SELECT_TF_OPS]
+    # Lists whose elements differ in shape stay lists of TensorFlow.
+    converter._experimental_lower_tensor_list_ops = _NO_LOWERING not in text  # noqa: SLF001  the only way
+    try:
+        content = converter.convert()
+    except Exception as exc:
+        raise ModelError(_refusal(str(exc), form)) from exc
+    return content
 
 
 def _refusal(text: str, form: TfliteForm) -> str:
