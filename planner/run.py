@@ -17,7 +17,7 @@ from planner.inputs.prepared_scenario import prepare
 from planner.refinement.closed_loop import formulate_and_solve, refine
 from planner.refinement.infeasibility_text import conflict_text
 from planner.refinement.loop_state import LoopState, SolvedPlan
-from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
+from planner.refinement.measured_scenario import SOLVING, MeasuredScenario, measure_scenario
 from planner.refinement.outcome import Outcome
 from planner.refinement.plan_assembly import assemble_infeasible, assemble_plan
 from planner.scenario.schema import Scenario
@@ -40,6 +40,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     state, solved = solve_and_refine(measured, progress)
     if not solved.is_plan:
         return _no_plan(measured, solved)
+    progress("building the stages", 0, 1)
     built = measured.build(solved.configuration)
     target = verification_target(prepared, built)
     errors = measured.calibration_errors(target, progress)
@@ -59,10 +60,10 @@ def solve_and_refine(measured: MeasuredScenario, progress: Progress = silent) ->
 
     Where none of its devices runs here, nothing is timed and the first solve stands.
     """
-    progress("solving", 0, 1)
+    progress(SOLVING, 0, 1)
     state, solved = formulate_and_solve(measured, LoopState(measured.latency))
     state, solved = refine(measured, state, solved, progress)
-    progress("solving", 1, 1)
+    progress(SOLVING, 1, 1)
     return state, solved
 
 

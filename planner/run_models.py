@@ -11,7 +11,7 @@ from planner.refinement.infeasibility_text import models_conflict_text
 from planner.refinement.joint_closed_loop import formulate_and_solve_models, refine_models
 from planner.refinement.joint_loop_state import JointLoopState, SolvedModels
 from planner.refinement.measured_models import MeasuredModels
-from planner.refinement.measured_scenario import measure_scenario
+from planner.refinement.measured_scenario import SOLVING, measure_scenario
 from planner.refinement.models_assembly import assemble_models
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.refinement.plan_assembly import assemble_plan, objective_name
@@ -53,10 +53,10 @@ def _solve_and_refine_models(
     models: MeasuredModels, progress: Progress
 ) -> tuple[JointLoopState, SolvedModels]:
     """Solve, time each model's part and solve again; return the best plan that was timed."""
-    progress("solving", 0, 1)
+    progress(SOLVING, 0, 1)
     state, solved = formulate_and_solve_models(models, JointLoopState.of(models))
     state, solved = refine_models(models, state, solved, progress)
-    progress("solving", 1, 1)
+    progress(SOLVING, 1, 1)
     return state, solved
 
 
@@ -65,6 +65,7 @@ def _model_outcome(
 ) -> Outcome:
     """Build and verify one model's part of a plan."""
     measured, several, part = models.measured[model], models.several, solved.part(model)
+    progress("building the stages", 0, 1)
     built = measured.build(part.configuration)
     target = verification_target(measured.prepared, built)
     errors = measured.calibration_errors(target, progress)

@@ -210,6 +210,7 @@ def compare(
     links: str | Sequence[str] = (),
     noise: Numbers | None = None,
     accuracy_drop: Numbers | None = None,
+    metric_drop: Numbers | None = None,
     memory: str | Mapping[str, Numbers] | None = None,
     pareto: str | Sequence[str] | None = None,
     points: int = 12,
@@ -234,7 +235,7 @@ def compare(
         Mbit/s, ascending; or `0.1..1000` for a range.
     links
         Those that vary; `all` by factors. Default: the slowest.
-    noise, accuracy_drop
+    noise, accuracy_drop, metric_drop
         Values of these budgets.
     memory
         Device -> values of its memory in MiB, of one device.
@@ -278,6 +279,7 @@ def compare(
             links=_names(links),
             noise=_values(noise),
             accuracy_drop=_values(accuracy_drop),
+            metric_drop=_values(metric_drop),
             memory=_memory(memory),
             pareto=None if pareto is None else ",".join(_names(pareto)),
             points=whole("points", points),

@@ -84,19 +84,16 @@ class PlanResult:
         return Scenario("scenario", parse_scenario(bytes(self.plan.scenario)))
 
     def table(self) -> "pd.DataFrame":
-        """Return a row per unit, in running order.
+        """Return a row per unit, in running order; none where no plan was found.
 
         Its columns are `unit`, `device`, `precision`, `compute_s` (seconds of the unit alone), `noise_power`
         (of its weights), `weight_bytes`, and `compressed_bytes` where the scenario counts them so.
 
         Raises
         ------
-        NoPlanError
-            If no plan was found.
         ImportError
             If pandas is not installed.
         """
-        self._require_plan()
         rows = self.plan.assignments
         packed = ("compressed_bytes",) if any(row.compressed_bytes is not None for row in rows) else ()
         columns = ("unit", "device", "precision", "compute_s", "noise_power", "weight_bytes", *packed)
@@ -105,14 +102,13 @@ class PlanResult:
     def cuts_table(self) -> "pd.DataFrame":
         """Return a row per tensor that crosses links: from and to which device, its form, bytes and seconds.
 
+        There is none where no plan was found.
+
         Raises
         ------
-        NoPlanError
-            If no plan was found.
         ImportError
             If pandas is not installed.
         """
-        self._require_plan()
         return data_frame(_CUTS, [_cut_row(cut) for cut in self.plan.cuts])
 
     def graph(self) -> "nx.DiGraph":
@@ -343,7 +339,7 @@ def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanR
     >>> result = plan("scenario.yaml", progress=lambda what, done, total: steps.append(what))
     >>> result.status in ("optimal", "feasible")
     True
-    >>> "solving" in steps
+    >>> "timing the stages" in steps
     True
     """
     chosen = one_model(scenario, "plan_models plans them together")
@@ -417,13 +413,14 @@ def run(
     inputs: "Mapping[str, npt.ArrayLike] | npt.ArrayLike | str | os.PathLike[str]",
     *,
     stage: int | None = None,
+    plan: int | None = None,
 ) -> "dict[str, npt.NDArray[Any]]":
     """Run an exported plan on this machine, all its stages in a chain, and return output name -> array.
 
     Parameters
     ----------
     folder
-        A plan's folder.
+        A plan's folder, or that of a comparison which holds plans.
     inputs
         Input name -> array; an array, where there is one input; or the path of an .npz file, of a picture, of
         a folder of pictures, or of a scenario: its evaluation samples. An array has the model's shape for one
@@ -431,6 +428,8 @@ def run(
         says.
     stage
         Run this stage only, whose files alone have to be there.
+    plan
+        Number of the plan to run, of those that a comparison holds.
 
     Returns
     -------
@@ -457,7 +456,7 @@ def run(
     path = path_of("folder", folder)
     refuse_several(path)
     with naming_parameters():
-        stages = exported_stages(path, stage)
+        stages = exported_stages(path, stage, plan)
     with public_call(), naming_parameters():
         return run_stages(stages, _run_source(inputs, [port.name for port in stages.inputs]))
 

@@ -42,7 +42,8 @@ _CUTS = ("tensor", "from", "to", "path", "wire", "bytes", "seconds")
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A placement problem: which device and precision each unit gets, under limits, at the least objective.
 
-    It holds what PROBLEM.json does, and is checked when it is made.
+    It holds what PROBLEM.json does, and is checked when it is made, saved or solved. `replace` gives another
+    one with some parts changed.
 
     Parameters
     ----------
@@ -110,6 +111,27 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         _checked(self)
 
+    def replace(self, **changes: Any) -> "Problem":
+        """Return the problem with other values of some fields.
+
+        Raises
+        ------
+        ProblemError
+            If it would be none, or there is no such field.
+
+        Examples
+        --------
+        >>> from splitquant import Device, Limit, Option, Unit
+        >>> problem = Problem(devices=[Device("a")], units=[Unit("u", [Option("a", 0.01)])])
+        >>> problem.replace(limits=[Limit("latency", 0.02)]).limits[0].at_most
+        0.02
+        """
+        unknown = sorted(changes.keys() - set(self.__struct_fields__))
+        if unknown:
+            fields = ", ".join(self.__struct_fields__)
+            raise ProblemError(f"{_NAME}: {unknown[0]} is no field; there are {fields}")
+        return msgspec.structs.replace(self, **changes)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the problem as PROBLEM.json holds it; what has its default is left out."""
         return _content(self)
@@ -121,7 +143,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ------
         OutputError
             If that fails.
+        ProblemError
+            If a list in it was changed to what is no problem.
         """
+        _checked(self)
         target = path_of("path", path)
         try:
             target.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
@@ -243,6 +268,17 @@ class Solution:
             If pandas is not installed.
         """
         return data_frame(_CUTS, self._cut_rows())
+
+    def limits_table(self) -> "pd.DataFrame":
+        """Return a row per limit: `measure`, `of`, `model`, what is `used` and what it allows, `at_most`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        columns = ("measure", "of", "model", "used", "at_most")
+        return data_frame(columns, [[getattr(use, key) for key in columns] for use in self.answer.limits])
 
     def _cut_rows(self) -> list[tuple[object, ...]]:
         return [

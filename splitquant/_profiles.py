@@ -74,7 +74,7 @@ class ProfileResult:
 
     def __repr__(self) -> str:
         walls = ", ".join(f"{name} {s * MILLI:.4g} ms" for name, s in self.wall_s.items())
-        return f"<ProfileResult of {self.device}: {walls}>"
+        return f"<ProfileResult of {self.device}, as this machine: {walls}>"
 
     def _repr_html_(self) -> str:
         latency = self.profile.latency
@@ -83,7 +83,7 @@ class ProfileResult:
         counts = f"{counted(latency.threads, 'thread')}, {counted(latency.samples, 'run')}"
         about = f"{latency.processor}, {counts}{busy}"
         table = html_table(("precision", "whole run ms"), rows)
-        return heading(f"Profile of {self.device}") + table + paragraph(about)
+        return heading(f"Profile of {self.device}, measured on this machine") + table + paragraph(about)
 
 
 def profile(
@@ -94,6 +94,8 @@ def profile(
     progress: Progress | None = None,
 ) -> ProfileResult:
     """Measure a scenario's model on this machine as one of its devices.
+
+    That is so whatever the device's `profile` in the scenario: a file of its own measurements is not read.
 
     Parameters
     ----------

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from planner.cli import compare_command, diff_command, init_command, inspect_command, profile_command
 from planner.cli.cache_command import cache_app
-from planner.cli.command_parameters import InputFile, Json, Settings, examples, number_or_name
+from planner.cli.command_parameters import InputFile, Json, Settings, examples, number_or_name, whole_number
 from planner.cli.compare_command import compare
 from planner.cli.deployment_commands import DEPLOYMENT_COMMANDS
 from planner.cli.diff_command import diff
@@ -41,6 +41,13 @@ from profiling.errors import ProfilingError, naming_runtime_errors
 from profiling.printable_text import one_line, reason, shown
 
 _INTERRUPTED_LINES = ("interrupted; measurements so far are kept, nothing was written",)
+# Word -> what does what it stands for.
+_MEANT = {
+    "report": "each plan's folder has its report.html",
+    "show": "each plan's folder has its report.html",
+    "measure": "plan profile measures a device",
+    "serve": "plan deploy writes what hosts serve",
+}
 _LONGEST_REASON = 300  # so that the name of a file has room behind it
 
 _PURPOSE = "Decide at which precision and on which device each part of a neural network runs, and prove it."
@@ -156,7 +163,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     from planner.export_and_verify import verify_plan
     from planner.output.models_folder import is_models_folder
     from planner.output.plan_folder import read_folder
-    from planner.report.tables.plan_tables import broken_text, plan_table
+    from planner.report.tables.verification_table import verification_table
 
     if is_models_folder(folder):
         return verify_several(folder, json=json)
@@ -167,25 +174,43 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     if json:
         print_text(to_json(outcome.plan))
     else:
-        terminal().print(plan_table(outcome.plan, manifest))
-    return fail(BROKEN_BUDGET, broken_text(outcome.plan, outcome.failures)) if outcome.failures else OK
+        terminal().print(verification_table(saved, outcome.plan))
+    if not outcome.failures:
+        return OK
+    return fail(
+        BROKEN_BUDGET, f"verification failed: {'; '.join(outcome.failures)}; the folder stays as it was"
+    )
 
 
 @app.command(
     help_epilogue=examples(
         "plan run plans/quickstart --input samples.npz --output answers.npz",
         "plan run plans/quickstart --input samples.npz --output cut.npz --stage 0",
+        "plan run comparisons/quickstart --plan 1 --input samples.npz --output answers.npz",
     )
 )
 def run(
-    folder: Annotated[Path, Parameter(help="A plan folder.")],
+    folder: Annotated[Path, Parameter(help="A plan folder, or one of plan compare --plans K.")],
     /,
     *,
     input_file: InputFile,
-    output_file: Annotated[Path, Parameter(name="--output", help=".npz to write.")],
+    output_file: Annotated[
+        Path,
+        Parameter(
+            name="--output",
+            help=".npz to write: an array per output over all samples; of pictures, `files` names each. Or "
+            ".csv: the class of each sample, its name and score.",
+        ),
+    ],
     stage: Annotated[
         int | str | None,
         Parameter(converter=number_or_name, help="Run only this stage: its number, or its device."),
+    ] = None,
+    plan: Annotated[
+        int | None,
+        Parameter(
+            converter=whole_number, help="Number of the plan to run, of those that a comparison holds."
+        ),
     ] = None,
 ) -> int:
     """Run the exported stages in a chain, or one of them, on this machine."""
@@ -194,8 +219,9 @@ def run(
 
     refuse_several(folder)
     INTERRUPT.arm()
-    written = run_folder(folder, input_file, output_file, stage)
-    print_text(shown(f"{', '.join(written)} written to {output_file}"))
+    written = run_folder(folder, input_file, output_file, stage, plan)
+    what = "classes" if output_file.suffix.lower() == ".csv" else counted(len(written), "array")
+    print_text(shown(f"{what} written to {output_file}: {', '.join(written)}"))
     return OK
 
 
@@ -328,11 +354,8 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
         with naming_runtime_errors():
             code = _call(app.meta, tokens)
         standard_output().flush()
-    except UnusedCliTokensError as exc:
-        rest = " ".join(map(shlex.quote, exc.unused_tokens or ()))
-        return USAGE, (f"too many arguments: {one_line(rest)} (plan --help shows how)",)
     except CycloptsError as exc:
-        return USAGE, (f"{one_line(str(exc))} (plan --help shows how)",)
+        return USAGE, (f"{_misuse(exc, tokens)} ({_command_in(tokens)} --help shows how)",)
     except (PlannerError, ProfilingError) as exc:
         return USAGE if isinstance(exc, UsageError) else BAD_INPUT, tuple(map(str, exc.args))
     except KeyboardInterrupt:
@@ -347,12 +370,32 @@ def _run(tokens: list[str]) -> tuple[int, tuple[str, ...]]:
     return (code, ()) if isinstance(code, int) else (OK, ())
 
 
+def _misuse(error: CycloptsError, tokens: Sequence[str]) -> str:
+    """Return in one line what is wrong with arguments."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"too many arguments: {one_line(' '.join(map(shlex.quote, error.unused_tokens or ())))}"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name, meaning = error.argument.name, error.argument.parameter.help or ""
+        what = "needs a value" if name in tokens else "is missing"
+        return one_line(f"{_command_in(tokens)}: {name} {what}: {meaning.rstrip('.')}")
+    return one_line(str(error))
+
+
+def _command_in(tokens: Sequence[str]) -> str:
+    """Return the command that arguments name, with `plan` in front; `plan` alone where none is named."""
+    commands = {name for name in app if not name.startswith("-")}
+    return next((f"plan {word}" for word in tokens if word in commands), "plan")
+
+
 def _mistyped_command(tokens: Sequence[str]) -> str | None:
-    """Return a hint if the first word is neither a file nor a command but looks like one."""
+    """Return a hint if the first word is neither a file nor a command, but could be meant as one."""
     word = tokens[0] if tokens else ""
     commands = [name for name in app if not name.startswith("-")]
     # os.path, since Path raises where a name is too long for a file.
     if word in commands or word.startswith("-") or Path(word).suffix or os.path.exists(word):  # noqa: PTH110
         return None
+    if not word.isidentifier():
+        return None
     close = get_close_matches(word, commands, n=1)
-    return f"no command or file {word!r}; did you mean {close[0]}?" if close else None
+    meant = _MEANT.get(word) or (f"did you mean {close[0]}?" if close else "plan --help lists the commands")
+    return f"no command or file {word!r}; {meant}"

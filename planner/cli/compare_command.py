@@ -1,8 +1,9 @@
 """The command `plan compare`: the best plans over bandwidths and budgets, beside simpler ways to plan."""
 
+import shlex
 from os import cpu_count
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -15,6 +16,9 @@ from planner.json_record import to_json
 from planner.report.tables.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.several_models import SeveralModels
+
+if TYPE_CHECKING:
+    from planner.comparison.comparison_record import Comparison
 
 EXAMPLES = examples(
     "plan compare scenario.yaml --bandwidth 0.1..1000",
@@ -38,6 +42,7 @@ def compare(
     ] = None,
     noise: Annotated[str | None, Parameter(help="Values of budget.noise_relative_rms.")] = None,
     accuracy_drop: Annotated[str | None, Parameter(help="Values of budget.accuracy_drop.")] = None,
+    metric_drop: Annotated[str | None, Parameter(help="Values of budget.metric_drop.")] = None,
     memory: Annotated[str | None, Parameter(help="Values of a device's memory: camera=1,2 (MiB).")] = None,
     pareto: Annotated[
         str | None, Parameter(help="Quantities to trade against each other: latency,noise or with energy.")
@@ -80,6 +85,7 @@ def compare(
         links=tuple(link or ()),
         noise=noise,
         accuracy_drop=accuracy_drop,
+        metric_drop=metric_drop,
         memory=memory,
         pareto=pareto,
         points=points,
@@ -107,5 +113,18 @@ def compare(
     else:
         console = terminal()
         console.print(comparison_table(compared.record))
-        console.print(line(f"written to {folder}"), soft_wrap=True)
+        for text in (f"written to {folder}", *_next_steps(compared.record, folder)):
+            console.print(line(text), soft_wrap=True)
     return OK
+
+
+def _next_steps(record: "Comparison", folder: Path) -> list[str]:
+    """Return what people do with the plans that are held, as they can paste it."""
+    if record.plan_set is None:
+        return []
+    place = shlex.quote(str(folder))
+    return [
+        f"next: plan deploy {place} --out deploy    # all of these plans, which follow the bandwidth",
+        f"      plan run {place} --plan {record.plan_set.plans[0].plan} --input samples.npz "
+        "--output answers.npz    # one of them",
+    ]

@@ -54,7 +54,9 @@ def request(
     /,
     *,
     input_file: InputFile,
-    output_file: Annotated[Path | None, Parameter(name="--output", help=".npz to write.")] = None,
+    output_file: Annotated[
+        Path | None, Parameter(name="--output", help=".npz to write, as `plan run` does.")
+    ] = None,
     rate: Annotated[
         float | None, Parameter(help="Requests per second; default: each when the one before has ended.")
     ] = None,

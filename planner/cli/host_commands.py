@@ -15,6 +15,7 @@ from planner.cli.process.interrupts import INTERRUPT
 from planner.cli.process.terminal import print_text, terminal
 from planner.cli.process.terminal_progress import terminal_progress
 from planner.errors import HostError, OutputError, PlannerError, UsageError
+from planner.formatting import counted
 from planner.hosts.zenoh_config import CLIENT
 from planner.json_record import to_json
 from planner.plan.manifest import SCENARIO
@@ -129,10 +130,10 @@ def send_requests(
     """Send samples through running hosts, write their answers, and say what they took."""
     from planner.hosts.requests.measure_requests import clock_offsets, requests_record
     from planner.output.run_exported import (
+        answered_outputs,
         check_archive_name,
         check_target,
         refuse_same_file,
-        stacked_outputs,
         write_arrays,
     )
     from planner.output.run_input import read_run_input
@@ -160,20 +161,29 @@ def send_requests(
             _write_trace(trace_file, client, times)
         record = _with_measured(folder, client, record)
         names = [port.name for port in client.manifests[0].outputs]
-    rows = [one.answer.outputs for one in ended if one.answer is not None]
-    if output_file is not None and not record.failures:
-        write_arrays(output_file, stacked_outputs(rows, names, run_input))
+    rows = [None if one.answer is None else one.answer.outputs for one in ended]
+    if output_file is not None and record.answered:
+        write_arrays(output_file, answered_outputs(rows, names, run_input))
     _tell_requests(record, client, folder, json=json)
     if record.failures:
-        what = "" if output_file is None else f"; {output_file} was not written"
-        return _failed(
-            f"{record.requests - record.answered} requests have no answer{what}; next: plan hosts {folder}"
-        )
+        return _failed(f"{_unanswered(record, output_file)}; next: plan hosts {shlex.quote(str(folder))}")
     written = {", ".join(names): output_file, "trace for https://ui.perfetto.dev": trace_file}
     for what, target in written.items() if not json else ():
         if target is not None:
             print_text(shown(f"{what} written to {target}"))
     return OK
+
+
+def _unanswered(record: "RequestsRecord", output_file: Path | None) -> str:
+    """Return how many requests have no answer, and what became of the answers of the others."""
+    from planner.output.run_exported import SAMPLES
+
+    missing = f"{record.requests - record.answered} of {counted(record.requests, 'request')} have no answer"
+    if output_file is None:
+        return missing
+    if not record.answered:
+        return f"{missing}; {output_file} was not written"
+    return f"{missing}; {output_file} holds the others, whose numbers are its array {SAMPLES!r}"
 
 
 def _sent(
@@ -347,19 +357,19 @@ def show_hosts(folder: Path, *, json: bool, watch: bool) -> int:
     from planner.report.tables.requests_table import hosts_table
 
     with _client(folder, _STATUS_DEADLINE_S) as client:
-        statuses = _statuses(client)
+        statuses, source = _statuses(client), client.deployment.source
         if json:
             print_text(to_json({"hosts": dict(statuses)}))
         elif not watch:
             lines = _lines(_deviations_now(folder, client, statuses))
-            terminal().print(hosts_table(statuses), *lines, sep="\n")
+            terminal().print(hosts_table(statuses, source), *lines, sep="\n")
         else:
             INTERRUPT.arm()
-            with Live(hosts_table(statuses), console=terminal(), auto_refresh=False) as live:
+            with Live(hosts_table(statuses, source), console=terminal(), auto_refresh=False) as live:
                 while True:
                     time.sleep(_WATCH_S)
                     INTERRUPT.check()
-                    live.update(hosts_table(_statuses(client)), refresh=True)
+                    live.update(hosts_table(_statuses(client), source), refresh=True)
         missing = [name for name, status in statuses if status is None]
         faults = [_absence(client, name, set(missing)) for name in missing]
     return _failed("; ".join(faults)) if faults else OK

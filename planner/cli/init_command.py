@@ -35,7 +35,7 @@ def init(
     It holds a slow device and this machine, a link between them and an error budget, and says what to
     replace by what is true for you. Beside it lies the Python file that gives its samples.
     """
-    from planner.inputs.starter_scenario import starter_files
+    from planner.inputs.starter.starter_scenario import starter_files
 
     with terminal_progress() as progress:
         files = starter_files(model, conversion or (), dict(map(input_shape, shape or ())), out, progress)

@@ -35,6 +35,7 @@ EXAMPLES = examples(
     "plan inspect keras:ResNet50 --conversion weights=imagenet",
     "plan inspect exported_model --conversion signature=serve",
     "plan inspect net.tflite --runtime litert",
+    "plan inspect net.keras --runtime litert --conversion quantization=dynamic",
     "plan inspect --versions",
 )
 
@@ -50,7 +51,7 @@ def inspect(
     shape: Shape = None,
     runtime: Annotated[
         InspectedRuntime,
-        Parameter(help="What would run it: litert shows a .tflite file's own operators and their modes."),
+        Parameter(help="What would run it: litert shows a .tflite file's operators and their modes."),
     ] = InspectedRuntime.ONNXRUNTIME,
     versions: Annotated[
         bool, Parameter(negative="", help="Show the libraries' installed and tested versions instead.")
@@ -60,7 +61,8 @@ def inspect(
     """Show a model's inputs, outputs and units, what can be quantized and why not, and what weighs.
 
     Models of Keras and TensorFlow need the extra: pip install 'splitquant[tensorflow]'. With --runtime litert
-    a .tflite file is not converted; that needs: pip install 'splitquant[litert]'.
+    they become .tflite files instead of ONNX models, and a .tflite file is not converted; that needs:
+    pip install 'splitquant[litert]'.
     """
     if versions:
         if model or conversion or shape:
@@ -73,7 +75,9 @@ def inspect(
 
     shapes = dict(input_shape(text) for text in shape or ())
     if runtime is InspectedRuntime.LITERT:
-        return _show(inspect_for_litert(model, conversion or (), shapes), None, json=json)
+        with terminal_progress() as progress:
+            found, converted_from = inspect_for_litert(model, conversion or (), shapes, progress)
+        return _show(found, converted_from, json=json)
     if Path(model).suffix in SCENARIO_SUFFIXES and not (conversion or shape):
         loaded = load_ready_models(Path(model))
         if isinstance(loaded, SeveralModels):

@@ -55,7 +55,7 @@ def verify_several(folder: Path, *, json: bool) -> int:
     from planner.export_and_verify import verify_plan
     from planner.output.models_folder import read_models
     from planner.output.plan_folder import read_folder
-    from planner.report.tables.plan_tables import plan_table
+    from planner.report.tables.verification_table import verification_table
 
     plans, failures = {}, []
     for name, own_folder in read_models(folder)[1].items():
@@ -67,7 +67,7 @@ def verify_several(folder: Path, *, json: bool) -> int:
         failures += [f"{name}: {text}" for text in outcome.failures]
         if not json:
             terminal().print(line(f"model {name}"))
-            terminal().print(plan_table(outcome.plan, manifest))
+            terminal().print(verification_table(saved, outcome.plan))
     if json:
         print_text(to_json({"models": plans}))
     return fail(BROKEN_BUDGET, f"verification failed: {'; '.join(failures)}") if failures else OK

@@ -26,7 +26,7 @@ from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.inputs.model_answers import check_answers
 from planner.inputs.prepared_scenario import prepare
 from planner.problem.quantities import CostMetric
-from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
+from planner.refinement.measured_scenario import SOLVING, MeasuredScenario, measure_scenario
 from planner.refinement.plan_assembly import objective_name
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.schema import Scenario
@@ -142,6 +142,7 @@ def compare(
     graph = measured.prepared.models.graph
     for budgets in sweep.budget_sets():
         check_answers(with_budgets(measured.scenario, budgets).budget, graph.tensors[graph.outputs[0]])
+    progress(SOLVING, 0, 1)
     points = SweepPoints(measured, sweep)
     plans, rivals = PlanRegistry(points), PlanRegistry(points)
     ranges = Breakpoints(points, plans)

@@ -9,6 +9,7 @@ from math import isfinite, log10
 from planner.errors import ScenarioError
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.schema import Scenario
+from planner.scenario.validation import metric_faults
 
 ALL = "all"
 _RANGED = ("--bandwidth", "--requests-per-s")  # options that take LOW..HIGH
@@ -170,7 +171,12 @@ def _grid(low: float, high: float) -> Iterator[float]:
 
 
 def parse_budgets(
-    scenario: Scenario, *, noise: str | None, accuracy_drop: str | None, memory: str | None
+    scenario: Scenario,
+    *,
+    noise: str | None,
+    accuracy_drop: str | None,
+    metric_drop: str | None,
+    memory: str | None,
 ) -> dict[str, tuple[float, ...]]:
     """Return budget key -> values of what is to be varied.
 
@@ -182,7 +188,7 @@ def parse_budgets(
     Raises
     ------
     ScenarioError
-        If values do not ascend, or there is no such device.
+        If values do not ascend, there is no such device, or a metric or its labels are missing.
     """
     budgets = {}
     if noise is not None:
@@ -192,6 +198,12 @@ def parse_budgets(
         if drops[-1] > 1:
             raise ScenarioError(f"--accuracy-drop {accuracy_drop}: {drops[-1]:g} is more than 1, all answers")
         budgets["accuracy_drop"] = drops
+    if metric_drop is not None:
+        budgets["metric_drop"] = parse_values("--metric-drop", metric_drop)
+        budget = scenario.budget.model_copy(update={"metric_drop": budgets["metric_drop"][0]})
+        for fault in metric_faults(scenario.model_copy(update={"budget": budget})):
+            key = ".".join(map(str, fault.key_path))
+            raise ScenarioError(f"--metric-drop {metric_drop}: {key} of the scenario {fault.text}")
     if memory is not None:
         device, _, values = memory.partition("=")
         names = [spec.name for spec in scenario.devices]

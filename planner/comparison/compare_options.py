@@ -30,6 +30,7 @@ class CompareOptions:
     links: tuple[str, ...] = ()
     noise: str | None = None
     accuracy_drop: str | None = None
+    metric_drop: str | None = None
     memory: str | None = None
     pareto: str | None = None
     points: int = 12
@@ -63,12 +64,17 @@ def compare_request(options: CompareOptions, scenario: Scenario, jobs: int) -> t
             raise UsageError(f"--plans: {distribution.source} never changes, so that one plan does")
     bandwidths = None if text is None else parse_bandwidths(text, options.links, scenario)
     budgets = parse_budgets(
-        scenario, noise=options.noise, accuracy_drop=options.accuracy_drop, memory=options.memory
+        scenario,
+        noise=options.noise,
+        accuracy_drop=options.accuracy_drop,
+        metric_drop=options.metric_drop,
+        memory=options.memory,
     )
     axes = () if options.pareto is None else parse_axes(options.pareto, scenario)
     if bandwidths is None and not budgets and not axes and options.plans is None:
         raise UsageError(
-            "nothing to compare: name --bandwidth, --noise, --accuracy-drop, --memory or --pareto"
+            "nothing to compare: name --bandwidth, --noise, --accuracy-drop, --metric-drop, --memory or "
+            "--pareto"
         )
     if bandwidths is None and options.links:
         raise UsageError(f"--link {options.links[0]}: needs --bandwidth, the values that this link takes")
@@ -90,6 +96,7 @@ def _refuse_beside_fleet(options: CompareOptions) -> None:
         "--link": bool(options.links),
         "--noise": options.noise is not None,
         "--accuracy-drop": options.accuracy_drop is not None,
+        "--metric-drop": options.metric_drop is not None,
         "--memory": options.memory is not None,
         "--pareto": options.pareto is not None,
         "--trace": options.trace is not None,

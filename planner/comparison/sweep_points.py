@@ -169,7 +169,7 @@ class SweepPoints:
 
 
 def with_budgets(scenario: Scenario, budgets: Mapping[str, float]) -> Scenario:
-    """Return a scenario with other budgets: `noise_relative_rms`, `accuracy_drop` or `memory_mib.DEVICE`."""
+    """Return a scenario with other budgets: a key of its error budgets, or `memory_mib.DEVICE`."""
     budget = scenario.budget
     for key, value in budgets.items():
         name, _, device = key.partition(".")

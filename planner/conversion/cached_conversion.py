@@ -1,25 +1,42 @@
-"""Models of Keras and TensorFlow -> ONNX files, from the cache or by a process of its own."""
+"""Models of Keras and TensorFlow -> ONNX or TFLite files, from the cache or by a process of its own."""
 
 import contextlib
 import hashlib
 import logging
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
-from planner.conversion.request import CONVERSION, MODEL, ConversionRequest, ConversionResult, SourceKind
+from planner.conversion.request import (
+    CONVERSION,
+    MODEL,
+    REPRESENTATIVE,
+    TFLITE_MODEL,
+    ConversionRequest,
+    ConversionResult,
+    OnnxForm,
+    SourceKind,
+    TfliteForm,
+    write_samples,
+)
 from planner.conversion.worker_process import run_worker
+from profiling.arrays import Feeds
 from profiling.directories import claim, scratch_folder
 from profiling.errors import ModelError
 from profiling.progress import Progress, silent
-from profiling.records.cache import EntryKind, entry_path
+from profiling.records.cache import EntryKind, entry_path, samples_hash
 
 log = logging.getLogger(__name__)
 
-_NEEDED = ("tensorflow", "tf2onnx")
+# Package -> the extra that brings it.
+_NEEDED = {
+    OnnxForm: {"tensorflow": "tensorflow", "tf2onnx": "tensorflow"},
+    TfliteForm: {"tensorflow": "tensorflow", "ai-edge-litert": "litert", "flatbuffers": "litert"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +48,8 @@ class Converted:
 
     @property
     def path(self) -> Path:
-        """The ONNX file."""
-        return self.folder / MODEL
+        """The ONNX or `.tflite` file."""
+        return self.folder / (TFLITE_MODEL if isinstance(self.request.form, TfliteForm) else MODEL)
 
     @property
     def conversion(self) -> ConversionResult:
@@ -40,20 +57,33 @@ class Converted:
         return msgspec.json.decode((self.folder / CONVERSION).read_bytes(), type=ConversionResult)
 
 
-def convert(request: ConversionRequest, progress: Progress = silent) -> Converted:
-    """Return the ONNX form of what a request names, from the cache where its content is known.
+def convert(
+    request: ConversionRequest, progress: Progress = silent, representative: Sequence[Feeds] = ()
+) -> Converted:
+    """Return what a request asks for, from the cache where its content is known.
+
+    Parameters
+    ----------
+    representative
+        Samples as the source takes them, for a TFLite quantization that needs them.
 
     Raises
     ------
     ModelError
-        If TensorFlow is not installed, or the source cannot be read or converted.
+        If a package is not installed, the source cannot be read or converted, or samples are needed.
     """
-    _require_tensorflow()
-    cached_folder = _cached_folder(request)
+    _require_packages(request)
+    needs_samples = isinstance(request.form, TfliteForm) and request.form.quantization.needs_samples
+    if needs_samples and not representative:
+        raise ModelError("conversion.quantization: ranges of integers need at least one sample")
+    samples = representative if needs_samples else ()
+    cached_folder = _cached_folder(request, samples)
     if cached_folder is None or not claim(cached_folder) or not (cached_folder / CONVERSION).is_file():
         progress("converting the model", 0, 1)
         log.info("converting %s", request.shown)
         folder = fresh_folder()
+        if samples:
+            write_samples(folder / REPRESENTATIVE, samples)
         run_worker("convert", request, folder)
         cached_folder = _keep(folder, cached_folder)
         progress("converting the model", 1, 1)
@@ -62,17 +92,17 @@ def convert(request: ConversionRequest, progress: Progress = silent) -> Converte
     return Converted(request, cached_folder)
 
 
-def _require_tensorflow() -> None:
-    for package in _NEEDED:
+def _require_packages(request: ConversionRequest) -> None:
+    for package, extra in _NEEDED[type(request.form)].items():
         try:
             version(package)
         except PackageNotFoundError as exc:
             raise ModelError(
-                f"model: needs {package}, which is not installed: pip install 'splitquant[tensorflow]'"
+                f"model: needs {package}, which is not installed: pip install 'splitquant[{extra}]'"
             ) from exc
 
 
-def _cached_folder(request: ConversionRequest) -> Path | None:
+def _cached_folder(request: ConversionRequest, samples: Sequence[Feeds] = ()) -> Path | None:
     """Return the cache's folder for what comes of a request; None if it cannot be known without doing it.
 
     A function may read anything, so that its model is built and converted each time.
@@ -86,13 +116,14 @@ def _cached_folder(request: ConversionRequest) -> Path | None:
         modules = sorted(Path(request.custom_objects).parent.glob("*.py"))
         source_files += [("conversion.custom_objects", path) for path in modules]
     # A changed conversion makes another model.
-    code = sorted((Path(__file__).parent / "tf_worker").glob("*.py"))
+    code = sorted((Path(__file__).parent / "tf_worker").rglob("*.py"))
     entry = entry_path(
         EntryKind.CONVERTED,
         run_worker,
         order=msgspec.to_builtins(msgspec.structs.replace(request, target=_name_in_key(request))),
         content=[_hash(path, key) for key, path in source_files] + [_hash(path, "") for path in code],
-        versions={name: _version(name) for name in (*_NEEDED, "keras", "tf_keras")},
+        versions={name: _version(name) for name in (*_NEEDED[type(request.form)], "keras", "tf_keras")},
+        representative=samples_hash(samples),
     )
     return entry.with_suffix("")
 

@@ -1,7 +1,7 @@
 """How far a converted model's answers are from the source's own, on random numbers and on real samples."""
 
 from collections.abc import Callable, Sequence
-from math import sqrt
+from math import inf, sqrt
 from pathlib import Path
 
 import msgspec
@@ -9,7 +9,15 @@ import numpy as np
 
 from planner.conversion.cached_conversion import Converted
 from planner.conversion.provenance import ConvertedFrom
-from planner.conversion.request import ANSWERS, SAMPLES, ConversionResult
+from planner.conversion.request import (
+    ANSWERS,
+    SAMPLES,
+    ConversionResult,
+    TfliteForm,
+    TfliteQuantization,
+    read_samples,
+    write_samples,
+)
 from planner.conversion.worker_process import run_worker
 from planner.image_layout import channels_first, channels_last
 from profiling.arrays import Array, Feeds
@@ -18,7 +26,6 @@ from profiling.errors import ModelError
 from profiling.noise.noise_power import noise_power, output_errors
 from profiling.progress import Progress, silent
 from profiling.records.cache import cached, samples_hash
-from profiling.records.npz_files import write_npz
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 # Relative differences beyond rounding; where quantizers round, a step more or less. Conversions that are
@@ -50,10 +57,12 @@ def check_on_samples(
 ) -> ConvertedFrom:
     """Return how far the converted model's answers are from the source's own, on real samples.
 
+    What a quantization changes that was asked for is told, not judged.
+
     Parameters
     ----------
     samples
-        As the converted model wants them.
+        As the converted model wants them; floats also where a `.tflite` file takes integers in their place.
 
     Raises
     ------
@@ -67,11 +76,9 @@ def check_on_samples(
             _with_channels_moved(feeds, converted.conversion, channels_last) for feeds in samples
         ]
         with temporary_folder("answers-", scratch_folder()) as folder:
-            write_npz(
-                folder / SAMPLES,
-                {name: np.stack([feeds[name] for feeds in source_samples]) for name in source_samples[0]},
-            )
-            run_worker("answer", converted.request, folder)
+            if not converted.conversion.flex_operators:
+                write_samples(folder / SAMPLES, source_samples)
+                run_worker("answer", converted.request, folder)
             converted_from, differing = _compared(converted, folder, _REAL)
         if differing:
             raise ModelError(
@@ -91,27 +98,16 @@ def _with_channels_moved(
     return {name: move(value) if name in differ else value for name, value in feeds.items()}
 
 
-def _samples_in(path: Path) -> Rows:
-    """Return the samples in a file, which count along first axes."""
-    with np.load(path) as arrays:
-        columns = {name: arrays[name] for name in arrays.files}
-    count = min(len(column) for column in columns.values())
-    return [{name: column[i] for name, column in columns.items()} for i in range(count)]
-
-
 def _compared(converted: Converted, folder: Path, data: str) -> tuple[ConvertedFrom, str]:
     """Return how far the model's answers are from those in a folder, and what differs beyond rounding."""
-    conversion = converted.conversion
-    session = open_session(converted.path, Runtime())
-    got = [
-        run_session(session, _with_channels_moved(row, conversion, channels_first))
-        for row in _samples_in(folder / SAMPLES)
-    ]
-    want = _samples_in(folder / ANSWERS)
+    if converted.conversion.flex_operators:
+        return _not_compared(converted, data), ""
+    got = _answers(converted, read_samples(folder / SAMPLES))
+    want = read_samples(folder / ANSWERS)
     relative = sqrt(noise_power(got, want))
     pairs = (pair for answers, exact in zip(got, want, strict=True) for pair in output_errors(answers, exact))
     largest = max(float(np.abs(difference).max(initial=0.0)) for difference, _ in pairs)
-    limit = _MOST_QUANTIZED if conversion.quantized else _MOST
+    limit = _limit(converted)
     differing = ""
     if largest > _NEVERTHELESS and not relative <= limit:
         name = _first_differing(got, want, limit)
@@ -119,18 +115,52 @@ def _compared(converted: Converted, folder: Path, data: str) -> tuple[ConvertedF
             f"its answers differ on {data}, first at output {name!r}: by {largest:.3g} at most, "
             f"{relative:.3g} of the answers' size, where rounding explains {limit:g}"
         )
-    converted_from = ConvertedFrom(
+    converted_from = msgspec.structs.replace(
+        _not_compared(converted, data),
+        max_abs_difference=largest,
+        relative_rms_difference=relative,
+        samples=len(want),
+    )
+    return converted_from, differing
+
+
+def _answers(converted: Converted, samples: Rows) -> Rows:
+    if isinstance(converted.request.form, TfliteForm):
+        # Its runtime is an extra.
+        from planner.conversion.tflite_answers import tflite_answers
+
+        return tflite_answers(converted.path, samples)
+    session = open_session(converted.path, Runtime())
+    return [
+        run_session(session, _with_channels_moved(row, converted.conversion, channels_first))
+        for row in samples
+    ]
+
+
+def _limit(converted: Converted) -> float:
+    """Return the relative difference up to which a conversion is right."""
+    form = converted.request.form
+    if isinstance(form, TfliteForm) and form.quantization is not TfliteQuantization.NONE:
+        return inf  # how much to lose was asked for
+    return _MOST_QUANTIZED if converted.conversion.quantized else _MOST
+
+
+def _not_compared(converted: Converted, data: str) -> ConvertedFrom:
+    conversion, form = converted.conversion, converted.request.form
+    return ConvertedFrom(
         source=conversion.source,
         opset=conversion.opset,
         versions=conversion.versions,
         notes=conversion.notes,
         channels_first=tuple(end.name for end in conversion.inputs if end.channels_last),
-        max_abs_difference=largest,
-        relative_rms_difference=relative,
-        samples=len(want),
+        max_abs_difference=0.0,
+        relative_rms_difference=0.0,
+        samples=0,
         data=data,
+        converted_to="tflite" if isinstance(form, TfliteForm) else "onnx",
+        quantization=form.quantization if isinstance(form, TfliteForm) else TfliteQuantization.NONE,
+        flex_operators=conversion.flex_operators,
     )
-    return converted_from, differing
 
 
 def _first_differing(got: Rows, want: Rows, limit: float) -> str:

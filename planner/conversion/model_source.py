@@ -1,20 +1,28 @@
-"""What a scenario calls its model -> an ONNX file, or a request to convert what it is."""
+"""What a scenario calls its model -> a file that its runtime runs, or a request to convert what it is."""
 
 from pathlib import Path
 
-from planner.conversion.request import ConversionRequest, SourceKind
+from planner.conversion.request import (
+    ConversionRequest,
+    IntegerType,
+    OnnxForm,
+    SourceKind,
+    TfliteForm,
+    TfliteQuantization,
+)
 from planner.scenario.model_paths import APPLICATION, is_object
 from planner.scenario.schema import ConversionSpec
 from profiling.errors import ModelError
 
 _KERAS_FILES = (".keras", ".h5", ".hdf5")
+_TORCH_FILES = (".pt", ".pth")
 _WEIGHTS = ".weights.h5"
 
 
 def conversion_request(
     model: str, conversion: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]
 ) -> ConversionRequest | None:
-    """Return the request to convert a located model, or None if it is an ONNX file.
+    """Return the request to convert a located model to ONNX, or None if it is an ONNX file.
 
     Raises
     ------
@@ -27,11 +35,63 @@ def conversion_request(
         if options:
             raise ModelError(f"conversion.{options[0]}: {model} is an ONNX file, which is not converted")
         return None
+    _refuse_options_of_tflite(conversion)
     _refuse_useless_options(source_kind, conversion, model)
+    return _request(source_kind, target, OnnxForm(opset=conversion.opset), conversion, input_shapes)
+
+
+def tflite_request(
+    model: str, conversion: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]
+) -> ConversionRequest | None:
+    """Return the request to convert a located model to a `.tflite` file, or None if it is one.
+
+    Raises
+    ------
+    ModelError
+        If it is an ONNX file, or the options do not go with it.
+    """
+    source_kind, target = _source_kind(model)
+    if source_kind is None:
+        raise ModelError(
+            f"model: runtime litert takes models of Keras, TensorFlow and TFLite, and {model} is none"
+        )
+    if source_kind is SourceKind.TFLITE:
+        for name in sorted(conversion.model_fields_set - {"signature"}):
+            raise ModelError(f"conversion.{name}: {model} is a .tflite file, which is not converted")
+        return None
+    if "opset" in conversion.model_fields_set:
+        raise ModelError("conversion.opset: is of ONNX models; runtime litert takes .tflite files")
+    _refuse_useless_options(source_kind, conversion, model)
+    return _request(source_kind, target, _tflite_form(conversion), conversion, input_shapes)
+
+
+def _tflite_form(conversion: ConversionSpec) -> TfliteForm:
+    quantization = TfliteQuantization(conversion.quantization)
+    if "integer_type" in conversion.model_fields_set and quantization is not TfliteQuantization.INTEGER_ONLY:
+        raise ModelError("conversion.integer_type: goes with conversion.quantization: integer_only")
+    return TfliteForm(quantization=quantization, integer_type=IntegerType(conversion.integer_type))
+
+
+def _refuse_options_of_tflite(conversion: ConversionSpec) -> None:
+    for name in ("quantization", "integer_type"):
+        if name in conversion.model_fields_set:
+            raise ModelError(
+                f"conversion.{name}: is for runtime litert; for ONNX Runtime a plan quantizes, "
+                "not the conversion"
+            )
+
+
+def _request(
+    kind: SourceKind,
+    target: str,
+    form: OnnxForm | TfliteForm,
+    conversion: ConversionSpec,
+    input_shapes: dict[str, tuple[int, ...]],
+) -> ConversionRequest:
     return ConversionRequest(
-        kind=source_kind,
+        kind=kind,
         target=target,
-        opset=conversion.opset,
+        form=form,
         weights=conversion.weights,
         arguments=dict(conversion.arguments),
         custom_objects=conversion.custom_objects,
@@ -53,11 +113,35 @@ def _source_kind(model: str) -> tuple[SourceKind | None, str]:
         return SourceKind.KERAS, model
     if path.suffix == ".tflite":
         return SourceKind.TFLITE, model
+    _refuse_code(path, model)
     if path.is_dir():
-        if not (path / "saved_model.pb").is_file():
-            raise ModelError(f"model: {model} is a folder but no SavedModel: it holds no saved_model.pb")
+        _require_saved_model(path, model)
         return SourceKind.SAVED_MODEL, model
     return (SourceKind.OBJECT, model) if is_object(model) else (None, model)
+
+
+def _refuse_code(path: Path, model: str) -> None:
+    """Refuse files that only another program makes a model of."""
+    if path.suffix == ".py" and path.is_file():
+        raise ModelError(
+            f"model: {model} is Python code: name the function in it that returns the model, such as "
+            f"{model.removesuffix('.py')}:FUNCTION"
+        )
+    if path.suffix in _TORCH_FILES:
+        raise ModelError(f"model: {model} is PyTorch's: export it with torch.onnx.export, and give that file")
+
+
+def _require_saved_model(path: Path, model: str) -> None:
+    """Refuse a folder that is no SavedModel, and say what it is if that is known."""
+    if (path / "saved_model.pb").is_file():
+        return
+    if (path / "manifest.json").is_file():
+        raise ModelError(
+            f"model: {model} is a plan's folder: give {path / 'model.onnx'}, or `plan verify {model}`"
+        )
+    if (path / "compare.json").is_file():
+        raise ModelError(f"model: {model} is a comparison's folder, whose stages hold models: give one")
+    raise ModelError(f"model: {model} is a folder but no SavedModel: it holds no saved_model.pb")
 
 
 _APPLIES_TO = {

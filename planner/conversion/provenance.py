@@ -4,20 +4,31 @@ from planner.json_record import Record
 
 
 class ConvertedFrom(Record, frozen=True, kw_only=True):
-    """The Keras or TensorFlow model behind the ONNX one, and how far their answers are apart.
+    """The Keras or TensorFlow model behind a converted one, and how far their answers are apart.
 
     Parameters
     ----------
+    opset
+        Of an ONNX model; 0 for a `.tflite` file.
     versions
         Of the packages that converted it.
     channels_first
         Inputs that the source takes with channels last and the ONNX model with channels first.
     max_abs_difference, relative_rms_difference
-        Over all outputs and samples; the latter is ||onnx - source|| / ||source||.
+        Over all outputs and samples, the former the infinity norm; the latter is
+        ||converted - source|| / ||source||.
+    samples
+        On which they were compared; 0 if the runtime here cannot run the model.
     data
         What the samples are: calibration samples or random numbers.
     doubt
         What differs on random numbers by more than rounding does; empty if nothing.
+    converted_to
+        `onnx` or `tflite`.
+    quantization
+        What the conversion to TFLite quantized; `none` if nothing.
+    flex_operators
+        Operators of a `.tflite` file that LiteRT runs through its Flex delegate only.
     """
 
     source: str
@@ -30,3 +41,6 @@ class ConvertedFrom(Record, frozen=True, kw_only=True):
     samples: int
     data: str
     doubt: str = ""
+    converted_to: str = "onnx"
+    quantization: str = "none"
+    flex_operators: tuple[str, ...] = ()

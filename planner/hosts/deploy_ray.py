@@ -25,8 +25,9 @@ from planner.hosts.on_ray.application_manifest import (
 from planner.hosts.plans_to_deploy import PlansToDeploy, read_plans
 from planner.hosts.routing import spec_of
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
-from planner.output.comparison_folder import COMPARISON, FLEET, PLANS
+from planner.output.comparison_folder import COMPARISON
 from planner.output.file_hash import sha256_of
+from planner.output.record_files import FLEET, PLANS
 from planner.plan.manifest import STAGES
 
 RAY = "ray[serve]>=2.60"  # as the extra

@@ -11,8 +11,6 @@ from planner.errors import OutputError, UsageError
 from planner.hosts.routing import spec_of
 from planner.output.comparison_folder import (
     COMPARISON,
-    FLEET,
-    PLANS,
     RunnableFleet,
     RunnablePlan,
     RunnableSet,
@@ -20,6 +18,7 @@ from planner.output.comparison_folder import (
     read_plan_set,
 )
 from planner.output.plan_folder import read_folder
+from planner.output.record_files import FLEET, PLANS
 from planner.plan.bandwidth_ranges import FACTOR, BandwidthRange, FollowedLinks, PlanCosts
 from planner.plan.manifest import PlanStages
 from planner.plan.plan_record import Plan, WireFormat

@@ -16,8 +16,6 @@ prepared_scenario: model and data loaded, checked against each other, and calibr
 reader_samples: samples that the user's own code reads
 refused_units: the units of a scenario's model that come out wrong once they are quantized
 sample_doubts: what samples cannot show
-starter_samples: ways to make up a model's inputs, tried until it runs and answers with numbers
-starter_scenario: a first scenario for a model, and code that makes up samples for it
 subset: which samples are taken: all, or those that the scenario names
 wav_file: the samples of a WAV file
 """

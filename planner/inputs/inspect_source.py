@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
-from planner.conversion.model_source import conversion_request
+from planner.conversion.model_source import conversion_request, tflite_request
 from planner.conversion.provenance import ConvertedFrom
+from planner.conversion.random_samples import random_samples
+from planner.conversion.request import ConversionRequest, TfliteForm
 from planner.errors import UsageError
 from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
 from planner.scenario.device_schema import LITERT
@@ -19,7 +23,8 @@ from profiling.inspection import Inspection, inspect_model
 from profiling.progress import Progress, silent
 from profiling.stage_session import naming_litert
 
-TFLITE_SUFFIX = ".tflite"
+_RANDOM_SAMPLES = 8
+_RANDOM_RANGES = "ranges of integers are of random numbers: seconds and structure are real, answers are not"
 
 
 def inspect_source(
@@ -55,31 +60,53 @@ def inspect_source(
 
 
 def inspect_for_litert(
-    model: str, settings: Sequence[str], input_shapes: Mapping[str, tuple[int, ...]]
-) -> Inspection:
-    """Return what a `.tflite` file is made of for LiteRT, without converting it.
+    model: str,
+    settings: Sequence[str],
+    input_shapes: Mapping[str, tuple[int, ...]],
+    progress: Progress = silent,
+) -> tuple[Inspection, ConvertedFrom | None]:
+    """Return what a model is made of for LiteRT, and what it was before it became a `.tflite` file.
 
     Parameters
     ----------
     settings
-        `signature=NAME`, if the file has several.
+        `key=value` of the scenario's `conversion`; of a `.tflite` file `signature=NAME`, if it has several.
 
     Raises
     ------
     ModelError
-        If it cannot be read, or the extra is not installed.
+        If it cannot be read or converted, or an extra is not installed.
+    ScenarioError
+        If the settings are wrong.
     UsageError
-        If it is another kind of model, or has other settings.
+        If it is a scenario.
     """
-    conversion = parse_conversion(settings, Path.cwd())
-    if conversion.model_fields_set - {"signature"}:
-        raise UsageError("--runtime litert converts nothing: of --conversion it takes signature=NAME only")
-    path = expanded(model)
-    if path.suffix != TFLITE_SUFFIX:
-        raise UsageError(f"--runtime litert reads {TFLITE_SUFFIX} files, which {model} is not")
+    if Path(model).suffix in SCENARIO_SUFFIXES:
+        raise UsageError("--runtime litert takes a model, no scenario")
     with naming_litert():
         from profiling.litert.inspection import inspect_litert
-    return replace(inspect_litert(path, input_shapes, conversion.signature or ""), model=model)
+    current_folder = Path.cwd()
+    conversion, shapes = parse_conversion(settings, current_folder), dict(input_shapes)
+    request = tflite_request(located_model(model, current_folder), conversion, shapes)
+    if request is None:
+        found = inspect_litert(expanded(model), shapes, conversion.signature or "")
+        return replace(found, model=model), None
+    converted, random_ranges = _converted_for_litert(request, progress)
+    check = check_on_random(converted)
+    if random_ranges:
+        check = msgspec.structs.replace(check, notes=(*check.notes, _RANDOM_RANGES))
+    return replace(inspect_litert(converted.path, {}), model=model), check
+
+
+def _converted_for_litert(request: ConversionRequest, progress: Progress) -> tuple[Converted, bool]:
+    """Return a model as a `.tflite` file, and whether its ranges are of random numbers."""
+    form = request.form
+    if not isinstance(form, TfliteForm) or not form.quantization.needs_samples:
+        return convert(request, progress), False
+    # What its inputs are is known once it is converted.
+    as_it_is = convert(msgspec.structs.replace(request, form=TfliteForm()), progress).conversion
+    samples = random_samples(as_it_is.inputs, _RANDOM_SAMPLES)
+    return convert(request, progress, samples), not as_it_is.quantized
 
 
 def inspect_scenario(

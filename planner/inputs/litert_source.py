@@ -1,37 +1,70 @@
-"""A `.tflite` model as the user gives it, and as it is measured."""
+"""A model as LiteRT takes it, converted if it is no `.tflite` file, and as it is measured."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from planner.errors import ScenarioError
+import msgspec
+
+from planner.conversion.cached_conversion import Converted, convert
+from planner.conversion.model_source import tflite_request
+from planner.conversion.request import ConversionRequest, TfliteForm
+from planner.errors import DataError
+from planner.inputs.dataset import Input
+from planner.inputs.load_samples import check_names, load_data
+from planner.scenario.schema import Scenario
+from profiling.arrays import Feeds
+from profiling.errors import ModelError
 from profiling.graph.any_model import Stage
 from profiling.litert.cut import whole_stage
 from profiling.litert.load import load_litert, parse_litert
 from profiling.litert.planning.litert_model import LitertRuntimeModel
 from profiling.litert.shapes import with_shapes
 from profiling.litert.unit_graph import build_litert_graph
-from profiling.stage_session import TFLITE_SUFFIX
+from profiling.progress import Progress
+
+_MOST_NAMED = 5  # operators
 
 
-def load_tflite(model: str, signature: str | None, input_shapes: Mapping[str, tuple[int, ...]]) -> Stage:
-    """Return a `.tflite` model with static shapes.
+def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converted | None]:
+    """Return a scenario's model as a `.tflite` one with static shapes, and how it was converted.
 
     Raises
     ------
-    ScenarioError
-        If the model is of another kind.
     ModelError
-        If it cannot be read.
+        If it cannot be read or converted, or needs operators that LiteRT has not.
     """
-    path = Path(model)
-    if path.suffix != TFLITE_SUFFIX:
-        raise ScenarioError(
-            f"model: runtime: litert runs {TFLITE_SUFFIX} models, which {model} is not; "
-            "give the Keras or TFLite source"
+    shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+    request = tflite_request(scenario.model, scenario.conversion, shapes)
+    if request is None:
+        signature = scenario.conversion.signature or ""
+        return whole_stage(with_shapes(load_litert(Path(scenario.model), signature), shapes)), None
+    # Before minutes of conversion.
+    check_names(scenario.data.calibration, "data.calibration")
+    check_names(scenario.data.evaluation, "data.evaluation")
+    converted = convert(request, progress, _samples(scenario, request, progress))
+    flex = converted.conversion.flex_operators
+    if flex:
+        named = ", ".join(flex[:_MOST_NAMED])
+        raise ModelError(
+            f"model: {request.shown} needs operators that are TensorFlow's own ({named}), "
+            "which LiteRT runs through its Flex delegate only"
         )
-    return whole_stage(with_shapes(load_litert(path, signature or ""), input_shapes))
+    return whole_stage(with_shapes(load_litert(converted.path), {})), converted
 
 
 def litert_model_of(source: Stage, shown: str) -> LitertRuntimeModel:
     """Return a source as it is measured."""
     return LitertRuntimeModel(build_litert_graph(with_shapes(parse_litert(source.content, shown), {})))
+
+
+def _samples(scenario: Scenario, request: ConversionRequest, progress: Progress) -> list[Feeds]:
+    """Return calibration samples for a conversion that looks for ranges; none for others."""
+    form = request.form
+    if not isinstance(form, TfliteForm) or not form.quantization.needs_samples:
+        return []
+    # What its inputs are is known once it is converted.
+    plain = convert(msgspec.structs.replace(request, form=TfliteForm()), progress).conversion
+    inputs = [Input(end.name, end.dtype, end.shape, channels_last=False) for end in plain.inputs]
+    samples = list(load_data(scenario.data.calibration, inputs, "data.calibration").samples)
+    if not samples:
+        raise DataError("data.calibration: has no samples, which conversion.quantization needs")
+    return samples

@@ -138,13 +138,13 @@ class Datasets:
 
 def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
     """Read a scenario's model, converted if its runtime needs another form."""
-    shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
     if scenario.runtime == LITERT:
         with naming_litert():
             from planner.inputs.litert_source import load_tflite
-        tflite = load_tflite(scenario.model, scenario.conversion.signature, shapes)
+        tflite, made = load_tflite(scenario, progress)
         check_inputs(scenario, tflite.inputs)
-        return SourceModel(tflite)
+        return SourceModel(tflite, made)
+    shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
     request = conversion_request(scenario.model, scenario.conversion, shapes)
     if request:
         # Before minutes of conversion.

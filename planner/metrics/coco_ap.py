@@ -10,7 +10,7 @@ import numpy as np
 from planner.errors import DataError
 from planner.metrics.annotated_picture import AnnotatedPicture
 from planner.metrics.detector_outputs import Detections, of_each_picture, read_detections
-from planner.metrics.output_form import Form, form_of
+from planner.metrics.output_form import DetectorOutputs, Form, box_format_of, form_of
 from planner.scenario.metric_schema import CocoApSpec
 from profiling.arrays import Array
 
@@ -56,6 +56,31 @@ class CocoAp:
                 for row in self._found(number, part, picture, form)
             ]
         return _average_precision(labels, found)
+
+    def reading(self, outputs: Mapping[str, Array], labels: Sequence[Any] | None) -> DetectorOutputs | None:
+        """Return how outputs are read; None without annotations, which tell how many classes there are.
+
+        Raises
+        ------
+        DataError
+            If the outputs fit no form.
+        """
+        if not labels:
+            return None
+        spec, categories = self._spec, labels[0].categories
+        form = form_of(outputs, self._class_count(categories), spec)
+        ids = {"own": (), "sorted": tuple(categories)}
+        return DetectorOutputs(
+            form=form.name,
+            boxes=form.boxes,
+            scores=form.scores,
+            classes=form.classes,
+            box_format=box_format_of(form, spec),
+            normalized=spec.normalized,
+            category_ids=ids[spec.category_ids] if isinstance(spec.category_ids, str) else spec.category_ids,
+            score_threshold=spec.score_threshold,
+            iou_threshold=spec.iou_threshold,
+        )
 
     def check_fp32(self, value: float | None) -> None:
         """Refuse an average precision of the fp32 model that no drop can be measured from.

@@ -7,7 +7,15 @@ import numpy as np
 from planner.errors import DataError
 from planner.metrics.annotated_picture import Placement
 from planner.metrics.non_max_suppression import non_max_suppression
-from planner.metrics.output_form import DETECTION, OBJECTNESS, SIDES, Form, Outputs, shape_text
+from planner.metrics.output_form import (
+    DETECTION,
+    OBJECTNESS,
+    SIDES,
+    Form,
+    Outputs,
+    box_format_of,
+    shape_text,
+)
 from planner.scenario.metric_schema import CocoApSpec
 from profiling.arrays import Array
 
@@ -50,8 +58,7 @@ def read_detections(outputs: Outputs, form: Form, placement: Placement, spec: Co
             boxes = _from_grid(boxes, placement)
     if len(boxes) != len(scores):
         raise _misfit(outputs, form)
-    usual = "xyxy" if form.name == "boxes_scores" else "cxcywh"
-    return _best(_corners(boxes, spec.box_format or usual, placement, spec), scores, spec)
+    return _best(_corners(boxes, box_format_of(form, spec), placement, spec), scores, spec)
 
 
 def _yolov8_table(outputs: Outputs, form: Form) -> Array:
@@ -76,7 +83,7 @@ def _finished(outputs: Outputs, form: Form, placement: Placement, spec: CocoApSp
         boxes, scores, classes = table[:, :SIDES], table[:, SIDES], table[:, SIDES + 1]
     if not len(boxes) == len(scores) == len(classes):
         raise _misfit(outputs, form)
-    corners = _corners(boxes, spec.box_format or "xyxy", placement, spec)
+    corners = _corners(boxes, box_format_of(form, spec), placement, spec)
     kept = np.isfinite(corners).all(axis=1) & (scores > spec.score_threshold) & np.isfinite(classes)
     return Detections(corners[kept], scores[kept].astype(np.float64), classes[kept].round().astype(np.int64))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.errors import DataError
+from planner.json_record import Record
 from planner.scenario.metric_schema import CocoApSpec
 from profiling.arrays import Array
 
@@ -36,6 +37,34 @@ class Form:
     scores: str = ""
     classes: str = ""
     class_count: int | None = None
+
+
+class DetectorOutputs(Record, frozen=True, kw_only=True):
+    """How a detector's outputs were read, for who reads them elsewhere; names as in a scenario's `metric`.
+
+    Parameters
+    ----------
+    boxes, scores, classes
+        Outputs; empty where another one holds it.
+    category_ids
+        Category of each class; empty where the numbers of classes are categories.
+    """
+
+    form: str
+    boxes: str
+    scores: str
+    classes: str
+    box_format: str
+    normalized: bool
+    category_ids: tuple[int, ...]
+    score_threshold: float
+    iou_threshold: float
+
+
+def box_format_of(form: Form, spec: CocoApSpec) -> str:
+    """Return how a box is given: as the scenario says, else as is usual for the form."""
+    usual = "xyxy" if form.name in ("boxes_scores", "detections") else "cxcywh"
+    return spec.box_format or usual
 
 
 def form_of(outputs: Outputs, class_count: int | None, spec: CocoApSpec) -> Form:

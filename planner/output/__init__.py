@@ -1,8 +1,10 @@
 """Folders that are written and read whole: plans, comparisons, stages; running an exported plan.
 
+answers_csv: answers that name a class as a table
 atomic_folder: a folder that is written whole or not at all
 comparison_folder: the folder of a comparison: its record, rows, pages, and the models of a plan set
 file_hash: SHA-256 of a file
+input_preparation: how samples became a model's input, for programs of others
 model_files: models as files, whichever runtime they are for
 models_folder: the folder of several models that were planned together
 plan_folder: the folder of a plan: plan.json, manifest.json, models, page

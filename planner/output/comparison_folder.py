@@ -14,8 +14,8 @@ from planner.formatting import range_text
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
 from planner.output.plan_folder import check_stages
-from planner.output.record_files import read_record
-from planner.output.stage_files import ports_of, save_stage
+from planner.output.record_files import FLEET, PLANS, read_record
+from planner.output.stage_files import ports_of, save_stage, stage_name
 from planner.plan.configuration import Configuration
 from planner.plan.manifest import FIGURES, REPORT, STAGES, PlanStages, Port, StageEntry
 from planner.plan.plan_record import FORMAT as PLAN_FORMAT
@@ -26,7 +26,7 @@ from planner.scenario.loader import dump_scenario
 from profiling.graph.any_model import Stage, inputs_of, outputs_of
 from profiling.records.json_files import load_json, save_json
 
-COMPARISON, TABLE, PLANS, FLEET = "compare.json", "compare.csv", "plans.json", "fleet.json"
+COMPARISON, TABLE = "compare.json", "compare.csv"
 PLANS_FORMAT = FLEET_FORMAT = 1
 
 
@@ -257,7 +257,7 @@ def _write_fleet(compared: CompareResult, fleet: FleetPlans, folder: Path) -> Ru
             FleetPlan(
                 plan=line.number,
                 summary=line.summary,
-                stages=tuple(files.stages(basis, chosen)),
+                stages=tuple(files.stages(basis, line.number, chosen)),
                 cuts=line.cuts,
             )
             for line, chosen in zip(record.plans, compared.plans.chosen, strict=True)
@@ -272,6 +272,7 @@ class _StageFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._entries: dict[tuple[str, str], StageEntry] = {}
+        self._of_plan: dict[int, list[StageEntry]] = {}
 
     def runnable(
         self, compared: CompareResult, basis: MeasuredScenario, selected: SelectedPlan
@@ -287,20 +288,21 @@ class _StageFiles:
             fixed_s=line.fixed_s,
             link_s=line.link_s,
             compute_s=line.compute_s,
-            stages=tuple(self.stages(basis, chosen)),
+            stages=tuple(self.stages(basis, selected.plan, chosen)),
             cuts=line.cuts,
         )
 
-    def stages(self, basis: MeasuredScenario, chosen: Configuration) -> list[StageEntry]:
-        """Write the stages of a plan that are new, and return all of them."""
-        entries = []
+    def stages(self, basis: MeasuredScenario, plan: int, chosen: Configuration) -> list[StageEntry]:
+        """Write the stages of a plan that are new, named by it, and return all of them."""
+        if plan in self._of_plan:
+            return self._of_plan[plan]
+        entries = self._of_plan[plan] = []
         for order, stage in enumerate(basis.build(chosen).stages):
             if not isinstance(stage.model, Stage):  # which has no metadata to change
                 label_as_shared(stage.model, stage.device)
             channels_last = basis.prepared.models.channels_last
-            entry = save_stage(
-                self._folder, len(self._entries), stage, chosen.precisions, order, channels_last
-            )
+            name = f"plan-{plan}-{stage_name(order, stage.device)}"
+            entry = save_stage(self._folder, name, stage, chosen.precisions, order, channels_last)
             # Two plans often share a stage: equal content is one file.
             content = (entry.sha256, entry.data.sha256 if entry.data else "")
             if content in self._entries:
@@ -343,6 +345,22 @@ def read_fleet(folder: Path) -> RunnableFleet:
     for plan in fleet.plans:
         check_stages(folder, FLEET, fleet.stages_of(plan))
     return fleet
+
+
+def held_stages(folder: Path, number: int) -> PlanStages:
+    """Return what a runtime needs to run one of the plans that a comparison's folder holds.
+
+    Raises
+    ------
+    OutputError
+        If it holds none, or not this one, or a model is missing or changed.
+    """
+    held = read_fleet(folder) if (folder / FLEET).is_file() else read_plan_set(folder)
+    stages = {plan.plan: _stages_of(held, plan) for plan in held.plans}
+    if number not in stages:
+        numbers = ", ".join(map(str, stages))
+        raise OutputError(f"--plan {number}: {folder} holds plans {numbers}")
+    return stages[number]
 
 
 def choose_fleet_plan(folder: Path, device_class: str, bandwidth: float | None) -> FleetPlan:

@@ -6,13 +6,12 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
 from planner.deployment.built_models import BuiltModels, unit_graph_of
 from planner.errors import OutputError
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files, listed_files
 from planner.output.file_hash import sha256_of
+from planner.output.input_preparation import clip_preparation, model_classes, picture_preparation
 from planner.output.model_files import ONNX_SUFFIX, save_model, suffix_of
 from planner.output.record_files import decoded, read_record
 from planner.output.stage_files import (
@@ -20,6 +19,7 @@ from planner.output.stage_files import (
     data_file,
     ports_of,
     save_stage,
+    stage_name,
     stays_inside,
     with_compressed_size,
 )
@@ -28,6 +28,7 @@ from planner.plan.manifest import FIGURES, MANIFEST, REPORT, STAGES, Manifest, P
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
 from planner.report.plan_trace import PlacedStage, plan_trace
+from planner.scenario.loader import parse_scenario
 from profiling.graph.any_model import Stage, inputs_of, outputs_of
 from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.device_main import ORDER
@@ -277,11 +278,23 @@ def read_stage(folder: Path, stage: int | str) -> tuple[Manifest, StageEntry]:
         If the folder is no plan, has no such stage, or its model is missing or changed.
     """
     manifest = _read_ordered_manifest(folder)
-    found = [entry for entry in manifest.stages if stage in {entry.number, entry.device}]
+    entry = named_stage(manifest, stage)
+    _check_stage(folder, entry)
+    return manifest, entry
+
+
+def named_stage(stages: PlanStages, stage: int | str) -> StageEntry:
+    """Return a plan's stage by its number, or by the name of a device that runs no other.
+
+    Raises
+    ------
+    OutputError
+        If there is no such stage.
+    """
+    found = [entry for entry in stages.stages if stage in {entry.number, entry.device}]
     if len(found) == 1:
-        _check_stage(folder, found[0])
-        return manifest, found[0]
-    numbers = ", ".join(f"{s.number:02d} ({s.device})" for s in manifest.stages)
+        return found[0]
+    numbers = ", ".join(f"{s.number:02d} ({s.device})" for s in stages.stages)
     raise OutputError(f"--stage {stage}: {'give a number: ' if found else ''}the plan has stages {numbers}")
 
 
@@ -366,15 +379,21 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
     precisions = [a.precision for a in plan.assignments]
     channels_last = plan.converted_from.channels_first if plan.converted_from else ()
     entries = [
-        save_stage(folder, n, stage, precisions, n, channels_last) for n, stage in enumerate(built.stages)
+        save_stage(folder, stage_name(n, stage.device), stage, precisions, n, channels_last)
+        for n, stage in enumerate(built.stages)
     ]
     if any(a.compressed_bytes is not None for a in plan.assignments):
         entries = [with_compressed_size(entry, folder) for entry in entries]
-    scenario = msgspec.json.decode(plan.scenario, type=_Ends)
+    scenario = parse_scenario(bytes(plan.scenario))
+    evaluation, measured = scenario.data.evaluation, plan.measured
     manifest = Manifest(
         format=plan.format,
         source=scenario.source,
         sink=scenario.sink,
+        image=picture_preparation(evaluation.image, channels_first=bool(channels_last)),
+        audio=clip_preparation(evaluation.audio),
+        classes=model_classes(measured.class_names, evaluation.label_offset) if measured else (),
+        detector=measured.detector if measured else None,
         model=model,
         model_sha256=sha256_of(folder / model),
         model_data=data_file(weights_file, folder),

@@ -7,20 +7,26 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import DataError, OutputError
-from planner.output.plan_folder import read_manifest, read_stage
+from planner.output.answers_csv import answers_csv, check_names_classes
+from planner.output.plan_folder import named_stage, read_manifest, read_stage
 from planner.output.run_input import RunInput, given_run_input, read_run_input
-from planner.plan.manifest import Port, StageEntry
+from planner.plan.manifest import MANIFEST, Manifest, PlanStages, Port, StageEntry
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array
 from profiling.records.json_files import writing_aside
 from profiling.records.npz_files import write_npz
 from profiling.runtime.open_session import Runtime
 
-FILES = "files"
+FILES, SAMPLES = "files", "samples"
+_TABLE = ".csv"
 
 
-def run_folder(folder: Path, source: Path, target: Path, stage: int | str | None) -> tuple[str, ...]:
+def run_folder(
+    folder: Path, source: Path, target: Path, stage: int | str | None, plan: int | None = None
+) -> tuple[str, ...]:
     """Run all stages of a plan folder, or one, and write their outputs; return the names that are written.
+
+    A target whose name ends in .csv gets a table of the classes that answers name.
 
     Raises
     ------
@@ -29,13 +35,34 @@ def run_folder(folder: Path, source: Path, target: Path, stage: int | str | None
     DataError
         As `run_stages`.
     """
+    if target.suffix.lower() == _TABLE:
+        return _run_to_table(folder, source, target, stage, plan)
     check_archive_name(target)
-    stages = exported_stages(folder, stage)
+    stages = exported_stages(folder, stage, plan)
     check_target(target)
     refuse_same_file(target, source)
     arrays = run_stages(stages, source)
     write_arrays(target, arrays)
     return tuple(arrays)
+
+
+def _run_to_table(
+    folder: Path, source: Path, target: Path, stage: int | str | None, plan: int | None
+) -> tuple[str, ...]:
+    """Run all stages and write the class that each answer names."""
+    option = f"--output {target}"
+    if stage is not None:
+        raise OutputError(f"{option}: a .csv holds the model's classes: leave --stage out, or write .npz")
+    stages = exported_stages(folder, plan=plan)
+    check_names_classes(stages.outputs, option)
+    check_target(target)
+    refuse_same_file(target, source)
+    arrays = run_stages(stages, source)
+    name = stages.outputs[0].name
+    files = [array for key, array in arrays.items() if key not in _names(stages.outputs)]
+    beside = {"file": files[0].tolist()} if files else {"sample": range(len(arrays[name]))}
+    _write_text(target, answers_csv(arrays[name], stages.classes, beside))
+    return (name,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +73,8 @@ class ExportedStages:
     ----------
     outer
         Names of the model's inputs.
+    classes
+        Names of the model's classes; empty where the plan does not know them.
     """
 
     folder: Path
@@ -53,23 +82,46 @@ class ExportedStages:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     outer: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
 
-def exported_stages(folder: Path, stage: int | str | None = None) -> ExportedStages:
+def exported_stages(folder: Path, stage: int | str | None = None, plan: int | None = None) -> ExportedStages:
     """Return all stages of a plan folder, or one, by its number or its device.
+
+    Parameters
+    ----------
+    plan
+        Number of one of the plans that a comparison's folder holds.
 
     Raises
     ------
     OutputError
         If the folder is no plan, or lacks the stage.
     """
-    if stage is None:
-        manifest = read_manifest(folder)
-        stages, inputs, outputs = manifest.stages, manifest.inputs, manifest.outputs
-    else:
-        manifest, stage_entry = read_stage(folder, stage)
-        stages, inputs, outputs = (stage_entry,), stage_entry.inputs, stage_entry.outputs
-    return ExportedStages(folder, stages, inputs, outputs, tuple(port.name for port in manifest.inputs))
+    whole, stage_entry = _plan_stages(folder, stage, plan)
+    outer, classes = _names(whole.inputs), whole.classes if isinstance(whole, Manifest) else ()
+    if stage_entry is None:
+        return ExportedStages(folder, whole.stages, whole.inputs, whole.outputs, outer, classes)
+    return ExportedStages(folder, (stage_entry,), stage_entry.inputs, stage_entry.outputs, outer, classes)
+
+
+def _names(ports: Sequence[Port]) -> tuple[str, ...]:
+    return tuple(port.name for port in ports)
+
+
+def _plan_stages(
+    folder: Path, stage: int | str | None, plan: int | None
+) -> tuple[PlanStages, StageEntry | None]:
+    """Return a plan, and its stage if one is named."""
+    if plan is not None:
+        # Here, as plans of a comparison are seldom run, and what they need takes long to load.
+        from planner.output.comparison_folder import held_stages
+
+        if (folder / MANIFEST).is_file():
+            raise OutputError(f"--plan {plan}: {folder} holds a single plan: leave it out")
+        held = held_stages(folder, plan)
+        return held, None if stage is None else named_stage(held, stage)
+    return (read_manifest(folder), None) if stage is None else read_stage(folder, stage)
 
 
 def run_stages(stages: ExportedStages, source: Path | Mapping[str, Array]) -> dict[str, Array]:
@@ -102,7 +154,31 @@ def stacked_outputs(
         If samples have outputs of different shapes.
     """
     arrays = {name: _stacked([row[name] for row in rows], name) for name in names}
-    return arrays | _file_names(run_input, names)
+    return arrays | _beside({FILES: run_input.files} if run_input.files else {}, names)
+
+
+def answered_outputs(
+    rows: Sequence[Mapping[str, Array] | None], names: Sequence[str], run_input: RunInput
+) -> dict[str, Array]:
+    """Return `stacked_outputs` of those samples that have outputs, and, if some have none, which have.
+
+    Parameters
+    ----------
+    rows
+        Of each sample; None where it has none. Where there are such, the array `samples` holds the number
+        of the sample, from 0, behind each entry of the others.
+
+    Raises
+    ------
+    DataError
+        As `stacked_outputs`.
+    """
+    found = {number: row for number, row in enumerate(rows) if row is not None}
+    if len(found) == len(rows):
+        return stacked_outputs(list(found.values()), names, run_input)
+    files = tuple(run_input.files[number] for number in found) if run_input.files else ()
+    arrays = stacked_outputs(list(found.values()), names, RunInput(run_input.samples, files))
+    return arrays | _beside({SAMPLES: tuple(found)}, list(arrays))
 
 
 def _stacked(values: Sequence[Array], name: str) -> Array:
@@ -111,12 +187,15 @@ def _stacked(values: Sequence[Array], name: str) -> Array:
     return np.stack(values)
 
 
-def _file_names(run_input: RunInput, outputs: Sequence[str]) -> dict[str, Array]:
-    """Return the array that names the images, under a name that no output has."""
-    name = FILES
-    while name in outputs:
-        name = f"_{name}"
-    return {name: np.asarray(run_input.files)} if run_input.files else {}
+def _beside(values: Mapping[str, Sequence[object]], taken: Sequence[str]) -> dict[str, Array]:
+    """Return what is told beside outputs as arrays, under names that are not taken."""
+    arrays = {}
+    for wanted, column in values.items():
+        name = wanted
+        while name in taken:
+            name = f"_{name}"
+        arrays[name] = np.asarray(column)
+    return arrays
 
 
 def check_target(path: Path, option: str = "--output") -> None:
@@ -149,6 +228,7 @@ def check_archive_name(path: Path | None) -> None:
     if path is not None and path.suffix.lower() not in {"", ".npz"}:
         raise OutputError(
             f"--output {path}: answers are arrays and written as .npz; write {path.with_suffix('.npz')}"
+            + ", or with plan run classes as .csv" * (path.suffix.lower() != _TABLE)
         )
 
 
@@ -175,5 +255,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     try:
         with writing_aside(path) as aside, aside.open("wb") as file:
             write_npz(file, arrays)
+    except OSError as exc:
+        raise OutputError(f"--output {path}: {exc.strerror}") from exc
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a table, whole or not at all."""
+    try:
+        with writing_aside(path) as aside:
+            aside.write_text(text, encoding="utf-8", newline="")
     except OSError as exc:
         raise OutputError(f"--output {path}: {exc.strerror}") from exc

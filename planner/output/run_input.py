@@ -15,6 +15,7 @@ from planner.inputs.image_samples import read_fitted_image
 from planner.inputs.load_samples import load_data
 from planner.inputs.npz_samples import opened_archive
 from planner.output.plan_folder import PLAN, read_plan
+from planner.output.record_files import held_scenario
 from planner.plan.manifest import SCENARIO, Port
 from planner.scenario.data_schema import ImageSpec, SampleSpec
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
@@ -155,7 +156,9 @@ def _scenario_text(folder: Path) -> bytes | None:
     """Return the scenario that lies in a folder by itself or in its plan, if either does."""
     if (folder / SCENARIO).is_file():
         return (folder / SCENARIO).read_bytes()
-    return bytes(read_plan(folder / PLAN).scenario) if (folder / PLAN).is_file() else None
+    if (folder / PLAN).is_file():
+        return bytes(read_plan(folder / PLAN).scenario)
+    return held_scenario(folder)
 
 
 class _Arrays(Protocol):

@@ -23,7 +23,7 @@ _ZLIB_LEVEL, _CHUNK_BYTES = 6, 2**24  # zlib's default level; large files are no
 
 def save_stage(
     folder: Path,
-    number: int,
+    name: str,
     stage: StageModel,
     precisions: Sequence[Precision],
     order: int,
@@ -33,8 +33,8 @@ def save_stage(
 
     Parameters
     ----------
-    number
-        Of its file.
+    name
+        Of its file, without the suffix.
     precisions
         Of all units.
     order
@@ -42,7 +42,7 @@ def save_stage(
     channels_last
         Inputs of the model whose arrays may have their channels last.
     """
-    path = folder / STAGES / f"{number:02d}-{stage.device}{suffix_of(stage.model)}"
+    path = folder / STAGES / f"{name}{suffix_of(stage.model)}"
     data = save_model(stage.model, path)
     files = [path] if data is None else [path, data]
     return StageEntry(
@@ -57,6 +57,17 @@ def save_stage(
         inputs=ports_of(inputs_of(stage.model), channels_last),
         outputs=ports_of(outputs_of(stage.model)),
     )
+
+
+def stage_name(order: int, device: str) -> str:
+    """Return the name of a stage's file, without the suffix.
+
+    Examples
+    --------
+    >>> stage_name(0, "camera")
+    '00-camera'
+    """
+    return f"{order:02d}-{device}"
 
 
 def data_file(path: Path | None, folder: Path) -> DataFile | None:

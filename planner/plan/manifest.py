@@ -3,6 +3,7 @@
 import msgspec
 
 from planner.json_record import Record
+from planner.metrics.output_form import DetectorOutputs
 from planner.plan.plan_record import Cut
 
 MANIFEST, SCENARIO = "manifest.json", "scenario.json"
@@ -41,6 +42,40 @@ class StageEntry(Record, frozen=True, kw_only=True):
     outputs: tuple[Port, ...]
 
 
+class PicturePreparation(Record, frozen=True, kw_only=True):
+    """How a picture becomes the input; keys as in a scenario's `image`.
+
+    Sizes come first, in pixels of 8 bits, then (pixel / divide_by - subtract) / scale_by as float32.
+
+    Parameters
+    ----------
+    layout
+        Axis order of the input of the stages.
+    divide_by, subtract, scale_by
+        One number, or one per channel.
+    """
+
+    layout: str
+    channels: str
+    resize_shorter: int | None
+    crop: int | None
+    letterbox: int | None
+    pad: int
+    letterbox_at: str
+    divide_by: tuple[float, ...]
+    subtract: tuple[float, ...]
+    scale_by: tuple[float, ...]
+
+
+class ClipPreparation(Record, frozen=True, kw_only=True):
+    """How a WAV clip becomes the input; keys as in a scenario's `audio`."""
+
+    rate: int
+    seconds: float | None
+    full_scale: float
+    features: str | None
+
+
 class PlanStages(Record, frozen=True, kw_only=True):
     """What a runtime needs to run the stages: files, ports and cuts."""
 
@@ -54,8 +89,22 @@ class PlanStages(Record, frozen=True, kw_only=True):
 
 
 class Manifest(PlanStages, frozen=True, kw_only=True):
-    """The stages of a plan folder, and the whole model that lies beside them."""
+    """The stages of a plan folder, the whole model that lies beside them, and what goes in and comes out.
+
+    Parameters
+    ----------
+    image, audio
+        How samples became the input when the plan was judged; None where arrays are taken as they are.
+    classes
+        Names of the model's classes in its order, where the data name them; "" for one without a name.
+    detector
+        How outputs were read, of a detector that is judged by COCO's average precision.
+    """
 
     model: str = "model.onnx"
     model_sha256: str
     model_data: DataFile | None = None
+    image: PicturePreparation | None = None
+    audio: ClipPreparation | None = None
+    classes: tuple[str, ...] = ()
+    detector: DetectorOutputs | None = None

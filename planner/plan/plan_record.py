@@ -6,6 +6,7 @@ import msgspec
 
 from planner.conversion.provenance import ConvertedFrom
 from planner.json_record import Record
+from planner.metrics.output_form import DetectorOutputs
 from profiling.precision import Precision
 
 FORMAT = 3
@@ -126,7 +127,7 @@ class Metrics(Record, frozen=True, kw_only=True):
     `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's;
     `noise_standard_error` says how far the noise of other samples as many may be from that of these, and
     `metric_drop_standard_error` the same of `metric_fp32` - `metric`, from groups of the samples;
-    None if not known.
+    None if not known. `detector` says how the outputs of a detector were read.
     `noise_relative_rms` is the relative RMS error of all outputs together, `output_relative_rms` of each.
     """
 
@@ -140,6 +141,7 @@ class Metrics(Record, frozen=True, kw_only=True):
     metric: float | None = None
     metric_fp32: float | None = None
     metric_drop_standard_error: float | None = None
+    detector: DetectorOutputs | None = None
     samples: int
 
     @property
@@ -178,7 +180,8 @@ class Measured(Metrics, frozen=True, kw_only=True):
 
     `stage_ratios_to_fp32` are of each stage, in running order; `chain_ratio_spread` is the least and the
     greatest `chain_ratio_to_fp32` of several sessions; both are empty in plans of older versions.
-    `samples_note` is what the reader of the evaluation data says of itself, such as that they are made up.
+    `samples_note` is what the reader of the evaluation data says of itself, such as that they are made up;
+    `class_names` are those of the evaluation data, where labels are names.
     """
 
     latency_ratio_to_fp32: float
@@ -186,6 +189,7 @@ class Measured(Metrics, frozen=True, kw_only=True):
     stage_ratios_to_fp32: tuple[float, ...] = ()
     chain_ratio_spread: tuple[float, ...] = ()
     samples_note: str = ""
+    class_names: tuple[str, ...] = ()
     chain: ChainCheck
 
 

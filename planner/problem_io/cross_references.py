@@ -202,6 +202,11 @@ def _fixed_names(spec: ProblemSpec) -> Iterator[Fault]:
     for i, (one, other) in enumerate(spec.apart):
         if one == other:
             yield Fault(("apart", i), f"{one!r} cannot be apart from itself")
+    for i, link in enumerate(spec.links):
+        if link.source == link.target:
+            yield Fault(("links", i), f"joins device {link.source!r} to itself")
+    if not any(term.weight for term in spec.objective):
+        yield Fault(("objective",), "needs a weight above 0")
 
 
 def _quantity_faults(key_path: KeyPath, row: LimitSpec | TermSpec, spec: ProblemSpec) -> Iterator[Fault]:

@@ -1,6 +1,9 @@
 """PROBLEM.json -> placement problem: names become indices, bytes become seconds on links."""
 
+import json
+import re
 from codecs import BOM_UTF8
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -29,6 +32,7 @@ from planner.scenario.validation_messages import Fault
 from planner.solver.solver_options import SolverOptions
 from profiling.input_files import read_input
 
+_UNITS = re.compile(rb"^units\s*:", re.MULTILINE)
 _MOST_BYTES = 16 * 2**20  # holds 10,000 units with some options each
 
 
@@ -57,12 +61,20 @@ def load_spec(path: Path) -> ProblemSpec:
     ProblemError
         With one line per fault: file, key and what would be right.
     """
-    if path.suffix.lower() in SCENARIO_SUFFIXES:
-        raise ProblemError(f"{path} is a scenario, not a table of costs: give PROBLEM.json, or `plan {path}`")
     try:
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         raise ProblemError(f"{path}: {exc.strerror}") from exc
+    suffix = path.suffix.lower()
+    if suffix in SCENARIO_SUFFIXES and _UNITS.search(text):
+        raise ProblemError(f"{path} is YAML: a table of costs is JSON, with the same keys; convert it")
+    if suffix in SCENARIO_SUFFIXES:
+        raise ProblemError(f"{path} is a scenario, not a table of costs: give PROBLEM.json, or `plan {path}`")
+    if suffix == ".csv":
+        raise ProblemError(
+            f"{path} is a CSV table: give PROBLEM.json (`plan schema --problem`); a table of a device's "
+            "seconds is a `profile` in a scenario"
+        )
     return parse_spec(text, str(path))
 
 
@@ -83,8 +95,17 @@ def parse_spec(text: bytes, name: str) -> ProblemSpec:
     if spec is not None:
         faults = tuple(crosscheck(spec))
     if spec is None or faults:
-        raise ProblemError(*(_line(name, fault) for fault in faults))
+        values = _values(text)
+        raise ProblemError(*(_line(name, fault, values) for fault in faults))
     return spec
+
+
+def _values(text: bytes) -> object:
+    """Return what a text that is no right problem holds, to tell faults by name."""
+    try:
+        return json.loads(text.removeprefix(BOM_UTF8))
+    except (ValueError, RecursionError):
+        return None
 
 
 def joint_problem_of(spec: ProblemSpec) -> JointProblem:
@@ -280,6 +301,20 @@ def _quantity(spec: LimitSpec | TermSpec, problem: ProblemSpec) -> Quantity:
     return Quantity(spec.measure, [link.label for link in problem.links].index(spec.of))
 
 
-def _line(name: str, fault: Fault) -> str:
+def _line(name: str, fault: Fault, values: object) -> str:
     key = ".".join(map(str, fault.key_path))
-    return f"{name}: {key} {fault.text}" if key else f"{name}: {fault.text}"
+    called = _name_at(fault.key_path, values)
+    of = f" ({str(fault.key_path[0])[:-1]} {called!r})" if called and repr(called) not in fault.text else ""
+    return f"{name}: {key} {fault.text}{of}" if key else f"{name}: {fault.text}"
+
+
+def _name_at(key_path: Sequence[str | int], values: object) -> str:
+    """Return the name of the part of a list in which a fault is; "" where it has none, or is the fault."""
+    match key_path:
+        case [str(key), int(number), *rest] if isinstance(values, dict) and rest != ["name"]:
+            parts = values.get(key)
+        case _:
+            return ""
+    part = parts[number] if isinstance(parts, list) and number < len(parts) else None
+    called = part.get("name") if isinstance(part, dict) else None
+    return called if isinstance(called, str) else ""

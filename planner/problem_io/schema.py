@@ -186,7 +186,8 @@ class ProblemSpec(Part):
     formats: tuple[FormatSpec, ...] = (FormatSpec(name="uint8"), FormatSpec(name="uint16", suits=("uint8",)))
     precisions: dict[str, str] = Field(
         default={"fp32": "float", "fp16": "float", "int8": "uint8", "int16": "uint16"},
-        description="Precision -> the format for which its units ask.",
+        description="Precision -> the format for which its units ask; `float` for none. Default: fp32 and "
+        "fp16 take float, int8 takes uint8, int16 takes uint16.",
     )
     models: tuple[ModelRate, ...] = Field((), max_length=64, description="Where there are several.")
     units: tuple[UnitSpec, ...] = Field(min_length=1, max_length=10_000)
@@ -220,7 +221,16 @@ def check_problem(text: bytes) -> tuple[ProblemSpec | None, tuple[Fault, ...]]:
     except ValidationError as exc:
         errors = exc.errors()
         syntax = [Fault((), str(error["msg"])) for error in errors if error["type"] == "json_invalid"]
-        return None, tuple(syntax) or describe_faults(errors, ProblemSpec, ())
+        if not syntax and _is_other(text):
+            keys = ", ".join(ProblemSpec.model_fields)
+            return None, (Fault((), f"holds no table of costs: none of its keys is one of {keys}"),)
+        return None, tuple(syntax) or describe_faults(errors, ProblemSpec, (), "plan schema --problem")
+
+
+def _is_other(text: bytes) -> bool:
+    """Return whether a JSON text is a mapping without a single key of a problem."""
+    values = json.loads(text)
+    return isinstance(values, dict) and bool(values) and not values.keys() & ProblemSpec.model_fields.keys()
 
 
 def _repeated_keys(text: bytes) -> tuple[Fault, ...]:

@@ -120,6 +120,16 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str | None = None
 
 
+class LimitUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much of a limit the answer uses, in the limit's own unit."""
+
+    measure: str
+    of: str | None
+    at_most: float
+    used: float
+    model: str | None = None
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that `plan solve --json` prints.
 
@@ -135,6 +145,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cuts: tuple[Crossed, ...] = ()
     stages: tuple[str, ...] = ()
     costs: Costs | None = None
+    limits: tuple[LimitUse, ...] = ()
     models: tuple[ModelCosts, ...] = ()
     conflict: tuple[Binding, ...] = ()
     conflict_cut_short: bool = False
@@ -202,6 +213,16 @@ def answer_of(
         cuts=tuple(_crossed_tensors(problem, cost)),
         stages=tuple(names[d] for d in cost.order or () if d in used_devices),
         costs=_costs_by_name(problem, cost),
+        limits=tuple(
+            LimitUse(
+                measure=limit.quantity.metric.value,
+                of=_of(problem, limit.quantity),
+                at_most=limit.at_most,
+                used=cost.value(limit.quantity),
+                model=None if (m := limit.quantity.model) is None else str(m),
+            )
+            for limit in problem.limits
+        ),
     )
 
 
@@ -240,6 +261,7 @@ def answer_of_several(
         cuts=tuple(cut for own in alone for cut in own.cuts),
         stages=(),
         costs=structs.replace(answer.costs, utilisation=utilisation),
+        limits=tuple(_own_use(joint, use) for use in answer.limits),
         models=tuple(
             _model_costs(part, own, requests_per_s) for part, own in zip(joint.parts, alone, strict=True)
         ),
@@ -277,6 +299,14 @@ def _own_binding(joint: JointProblem, binding: Binding) -> Binding:
     part = joint.parts[int(binding.model)]
     least = None if binding.least is None else binding.least / part.share
     return structs.replace(binding, model=part.name, at_most=binding.at_most / part.share, least=least)
+
+
+def _own_use(joint: JointProblem, use: LimitUse) -> LimitUse:
+    """Return the use of a limit with a model's number as its name, for one of the model's own requests."""
+    if use.model is None:
+        return use
+    part = joint.parts[int(use.model)]
+    return structs.replace(use, model=part.name, at_most=use.at_most / part.share, used=use.used / part.share)
 
 
 def _objective_of_several(joint: JointProblem) -> str:
@@ -328,7 +358,13 @@ def _unit_text(binding: Binding) -> str:
     return f" {unit}" if unit else ""
 
 
-def _limit_name(binding: Binding) -> str:
+def limit_texts(use: LimitUse) -> tuple[str, str, str]:
+    """Return a limit, what the answer uses of it, and what it allows, as people read them."""
+    goal = Goal(name=use.measure, value=None, bound=None, gap=None)
+    return _limit_name(use), goal.amount_text(use.used), goal.amount_text(use.at_most)
+
+
+def _limit_name(binding: Binding | LimitUse) -> str:
     of = binding.of or binding.model
     return binding.measure + (f" of {of}" if of else "")
 

@@ -38,7 +38,8 @@ class SolverChanges:
         if self.name is not None and self.name not in SOLVER_NAMES:
             raise UsageError(f"--solver {self.name}: must be one of {', '.join(SOLVER_NAMES)}")
         if self.time_limit_s is not None and not 0 < self.time_limit_s < inf:
-            raise UsageError(f"--time-limit-s {self.time_limit_s:g}: must be seconds > 0")
+            finite = ", and finite" if self.time_limit_s == inf else ""
+            raise UsageError(f"--time-limit-s {self.time_limit_s:g}: must be seconds > 0{finite}")
         if self.gap is not None and not 0 <= self.gap < 1:
             raise UsageError(f"--gap {self.gap:g}: must be a fraction >= 0 and < 1, such as 0.01")
         return SolverOptions(

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from ruamel.yaml.error import YAMLError
 from planner.errors import ScenarioError
 from planner.scenario.changes import Change, apply_changes, parse_setting, plain_value
 from planner.scenario.data_schema import LabelTable, SampleSpec
-from planner.scenario.file_kind import refuse_other_than_scenario
+from planner.scenario.file_kind import SCENARIO_SUFFIXES, refuse_other_than_scenario
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.missing_files import missing_files
 from planner.scenario.model_paths import expanded, located_conversion, located_model
+from planner.scenario.models_schema import ModelsSpec
 from planner.scenario.schema import ConversionSpec, Scenario
 from planner.scenario.several_models import MODELS, SeveralModels, moved_fault, read_models
 from planner.scenario.validation import check_conversion, check_scenario, read_scenario
@@ -26,6 +28,7 @@ from planner.scenario.validation_messages import Fault
 from planner.scenario.yaml_text import MOST_BYTES, load_yaml
 from profiling.input_files import read_input
 
+_KEYS = frozenset(Scenario.model_fields) | frozenset(ModelsSpec.model_fields)
 _NAME = "scenario"  # of one that is no file, in messages
 VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
@@ -180,10 +183,27 @@ def _read_content(path: Path) -> _Content:
         text = read_input(path, MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
-        raise ScenarioError(f"{path}: {reason}") from exc
+        hint = _scenario_hint(path) if isinstance(exc, FileNotFoundError) else ""
+        raise ScenarioError(f"{path}: {reason}{hint}") from exc
     values, positions = _parse_yaml(text, path)
+    if isinstance(values, dict) and values and not any(key in _KEYS for key in values):
+        raise ScenarioError(
+            f"{path}: is no scenario: it has none of its keys, such as model, data, devices and links; "
+            "`plan init MODEL` writes one"
+        )
     # A YAML alias is one object in two places.
     return _Content(_copied(values, str), str(path), path.resolve().parent, positions)
+
+
+def _scenario_hint(path: Path) -> str:
+    """Return which scenario may be meant by a name that is no file's."""
+    if not path.parent.is_dir():
+        return ""
+    there = {one.stem: one for suffix in SCENARIO_SUFFIXES for one in path.parent.glob(f"*{suffix}")}
+    close = get_close_matches(path.stem, there, n=1)
+    if close:
+        return f"; did you mean {there[close[0]]}?"
+    return "; `plan init MODEL` writes a first scenario" if path.suffix in SCENARIO_SUFFIXES else ""
 
 
 def parse_conversion(settings: Sequence[str], folder: Path) -> ConversionSpec:

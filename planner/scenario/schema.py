@@ -56,7 +56,7 @@ class ProfilingSpec(Part):
 
 
 class ConversionSpec(Part):
-    """How a model that is no ONNX file becomes one."""
+    """How a model becomes what its runtime takes: an ONNX file, or for runtime litert a .tflite file."""
 
     weights: str | None = Field(
         None,
@@ -72,6 +72,14 @@ class ConversionSpec(Part):
     signature: str | None = Field(None, description="Of a SavedModel; default: serving_default.")
     opset: Annotated[int, Field(ge=13, le=18)] = Field(
         17, description="Of the ONNX model that the conversion writes."
+    )
+    quantization: Literal["none", "dynamic", "float16", "full_integer", "integer_only"] = Field(
+        "none",
+        description="For runtime litert: what TensorFlow's converter quantizes. full_integer and "
+        "integer_only take ranges from calibration samples.",
+    )
+    integer_type: Literal["int8", "uint8"] = Field(
+        "int8", description="With quantization: integer_only, the type of inputs and outputs."
     )
 
 

@@ -90,10 +90,15 @@ def _choices_text(what: str, name: str, names: Sequence[str]) -> str:
     return f"{what} are {', '.join(names)}" + (f"; did you mean {close[0]}?" if close else "")
 
 
-def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
+def metric_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Yield what a metric, and a budget on it, need that is not there."""
     if scenario.budget.metric_drop is not None and scenario.metric is None:
         yield Fault(("budget", "metric_drop"), "needs `metric`, the function that it speaks of")
     yield from _annotation_faults(scenario)
+
+
+def _budget_faults(scenario: Scenario) -> Iterator[Fault]:
+    yield from metric_faults(scenario)
     if scenario.budget.money_per_month is not None and scenario.requests_per_month is None:
         yield Fault(("requests_per_month",), "is required, beside budget, for budget.money_per_month")
     if scenario.needs_prices and not scenario.has_prices:

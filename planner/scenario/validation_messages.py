@@ -31,7 +31,10 @@ class Fault:
 
 
 def describe_faults(
-    errors: Iterable[Mapping[str, Any]], root: type[Any], unions: Collection[str]
+    errors: Iterable[Mapping[str, Any]],
+    root: type[Any],
+    unions: Collection[str],
+    schema_command: str = "plan schema",
 ) -> tuple[Fault, ...]:
     """Return the errors of a validation as faults, without those that only follow from others.
 
@@ -43,9 +46,11 @@ def describe_faults(
         The model that was validated.
     unions
         Names of union members, which stand in the paths of errors but are no keys.
+    schema_command
+        What shows all keys.
     """
     all_errors = list(errors)
-    faults = [_describe(error, root, unions) for error in all_errors[:_MOST_FAULTS]]
+    faults = [_describe(error, root, unions, schema_command) for error in all_errors[:_MOST_FAULTS]]
     independent = tuple(fault for fault in faults if not _follows(fault, faults))
     left_out = len(all_errors) - _MOST_FAULTS
     return (*independent, Fault((), f"has {left_out} more faults")) if left_out > 0 else independent
@@ -57,20 +62,22 @@ def _follows(fault: Fault, faults: list[Fault]) -> bool:
     return fault.text.startswith("needs at least") and len(within) > 1
 
 
-def _describe(error: Mapping[str, Any], root: type[Any], unions: Collection[str]) -> Fault:
+def _describe(
+    error: Mapping[str, Any], root: type[Any], unions: Collection[str], schema_command: str
+) -> Fault:
     key_path = tuple(p for p in error["loc"] if p not in _MEMBERS and p not in unions)
     key_path = tuple(p for p in key_path if not (isinstance(p, str) and p.startswith(("tuple[", "literal["))))
     error_type, context, value = str(error["type"]), error.get("ctx") or {}, error.get("input")
     if error_type == "extra_forbidden":
-        return Fault(key_path, _unknown_key(str(key_path[-1]), _keys_at(key_path[:-1], root)))
+        return Fault(key_path, _unknown_key(str(key_path[-1]), _keys_at(key_path[:-1], root), schema_command))
     return Fault(
         key_path, _expectation(error_type, context, value) or f"{error['msg']}, got {_VALUE.repr(value)}"
     )
 
 
-def _unknown_key(key: str, known_keys: Collection[str]) -> str:
+def _unknown_key(key: str, known_keys: Collection[str], schema_command: str) -> str:
     close = get_close_matches(key, known_keys, n=1, cutoff=0.5)
-    return "is not a known key" + (f"; did you mean {close[0]}?" if close else "; see `plan schema`")
+    return "is not a known key" + (f"; did you mean {close[0]}?" if close else f"; see `{schema_command}`")
 
 
 def _expectation(error_type: str, context: Mapping[str, Any], value: object) -> str | None:

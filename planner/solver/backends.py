@@ -126,7 +126,8 @@ def _solve_installed(
     )
     if not solver.available():
         raise SolverError(
-            f"solver {options.name} is not here: pip install {package}, or use solver.name: highs"
+            f"solver {options.name} is not here: pip install {package}, or use highs (--solver highs; "
+            "in a file, solver.name)"
         )
     for variable, value in start.items():
         variable.setInitialValue(value)

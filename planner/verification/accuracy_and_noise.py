@@ -116,8 +116,16 @@ class MetricsSum:
         if part is not None:
             rows = [rows[n] for n in part]
             labels = None if labels is None else [labels[n] for n in part]
-        outputs = {name: np.concatenate([np.atleast_1d(row[name]) for row in rows]) for name in rows[0]}
-        return self._metric(outputs, labels)
+        return self._metric(_joined(rows), labels)
+
+    @property
+    def fp32_outputs(self) -> Outputs:
+        """The fp32 model's outputs of all samples, joined along the first axis; kept for a metric only."""
+        return _joined([reference for _, reference in self._kept])
+
+
+def _joined(rows: Sequence[Outputs]) -> Outputs:
+    return {name: np.concatenate([np.atleast_1d(row[name]) for row in rows]) for name in rows[0]}
 
 
 def _relative_rms(error: float, signal: float) -> float:

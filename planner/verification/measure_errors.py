@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 
 from planner.deployment.built_models import VerificationTarget
@@ -39,10 +40,14 @@ def measure_errors(
             done += 1
             progress("running the stages", done, len(data.samples))
         del chain
-    errors = total.result(None if data.labels is None else data.labels.tolist())
-    if isinstance(metric, CocoAp):
-        metric.check_fp32(errors.metric_fp32)
-    return errors
+    if metric is not None:
+        progress("judging the answers", 0, 1)
+    labels = None if data.labels is None else data.labels.tolist()
+    errors = total.result(labels)
+    if not isinstance(metric, CocoAp):
+        return errors
+    metric.check_fp32(errors.metric_fp32)
+    return msgspec.structs.replace(errors, detector=metric.reading(total.fp32_outputs, labels))
 
 
 def _sample_batches(data: Dataset, model: AnyModel) -> Iterator[list[Feeds]]:

@@ -37,9 +37,12 @@ def verify(
         Threads and provider of every session.
     """
     errors = measure_errors(target, data, runtime, metric, progress)
+    progress("comparing the stages with the whole model", 0, 1)
     few = data.spread(_CHAIN_SAMPLES).samples
     check = check_chain(target, list(few), runtime)
+    progress("timing the stages", 0, 1)
     ratios = latency_ratios(target, data.samples[0], runtime)
+    progress("timing the stages", 1, 1)
     return Measured(
         **msgspec.structs.asdict(errors),
         latency_ratio_to_fp32=ratios.whole,
@@ -47,6 +50,7 @@ def verify(
         stage_ratios_to_fp32=ratios.stages,
         chain_ratio_spread=ratios.chain_spread,
         samples_note=data.note,
+        class_names=data.class_names,
         chain=check,
     )
 

@@ -196,7 +196,8 @@ def _read(path: Path) -> onnx.ModelProto:
     try:
         model = read_model(path)
     except (*_UNREADABLE, OSError, ValueError) as exc:
-        raise ModelError(f"model: {path} is not an ONNX file ({one_line(str(exc))})") from exc
+        why = "" if isinstance(exc, DecodeError) else f" ({one_line(str(exc))})"
+        raise ModelError(f"model: {path} is not an ONNX file{why}") from exc
     if not model.graph.node and not model.graph.output:
         raise ModelError(f"model: {path} is not an ONNX model: its graph is empty")
     for what, part in (("nodes", model.graph.node), ("outputs", model.graph.output)):

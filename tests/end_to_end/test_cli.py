@@ -407,7 +407,7 @@ def test_cbc_finds_a_plan_as_fast(call, tmp_path, known_server):
         (("{quick}", "--out", "{tests}"), 1, "holds files that are no plan"),
         (("profile", "{quick}", "--device", "moon"), 1, "devices are camera, gateway, server"),
         (("export", "none.json", "--out", "o"), 1, "none.json: No such file"),
-        (("export", "{quick}", "--out", "o"), 1, "is not a plan"),
+        (("export", "{quick}", "--out", "o"), 1, "is a scenario: give the folder of its plan"),
         (("verify", "{tests}"), 1, "manifest.json: No such file"),
         (("run", "{tests}", "--input", "a.npz", "--output", "b.npz"), 1, "manifest.json: No such file"),
         (("run", "{plan}", "--input", "a.npz", "--output", "b.npz"), 1, "a.npz does not exist"),

@@ -110,7 +110,9 @@ def test_hosts_that_are_not_there_are_told_in_a_line_and_soon(plan, samples, cal
         assert len(err.splitlines()) == 1
 
 
-def test_a_request_without_an_answer_fails_the_command_and_writes_nothing(running, call, tmp_path):
+def test_a_request_without_an_answer_fails_the_command_and_the_others_are_written(
+    running, plan, call, tmp_path
+):
     x = np.concatenate([feeds["x"] for feeds in SAMPLES])
     x[3, 5] = 2e6
     np.savez(tmp_path / "bad.npz", x=x, w=np.concatenate([feeds["w"] for feeds in SAMPLES]))
@@ -118,8 +120,14 @@ def test_a_request_without_an_answer_fails_the_command_and_writes_nothing(runnin
     code, out, err = call("request", running.folder, "--input", tmp_path / "bad.npz", "--output", target)
     assert code != 0
     assert "1 failed: server: stage 1 failed" in " ".join(out.split())
-    assert "1 requests have no answer" in err
-    assert not target.exists()
+    assert "4 of 5 requests answered" in out
+    assert f"1 of 5 requests have no answer; {target} holds the others" in err
+    found = dict(np.load(target))
+    assert found["samples"].tolist() == [0, 1, 2, 4]
+    answers = hosted_answers(plan, SAMPLES)
+    for row, number in enumerate(found["samples"]):
+        for name in OUTPUTS:
+            assert found[name][row].tobytes() == answers[number][name].tobytes()
 
 
 @pytest.mark.parametrize(

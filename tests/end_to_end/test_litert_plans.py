@@ -90,7 +90,7 @@ def test_a_changed_stage_is_refused(folder, tmp_path, capsys):
         ("devices.2.provider=CUDAExecutionProvider", "devices.2.provider is of ONNX Runtime"),
         ("quantization.symmetric=true", "quantization.symmetric is of ONNX Runtime"),
         ("precisions=[int8,int16]", "int8 and int16 together are not known of runtime: litert"),
-        ("model=quickstart/digits.onnx", "give the Keras or TFLite source"),
+        ("model=quickstart/digits.onnx", "runtime litert takes models of Keras, TensorFlow and TFLite"),
         ("model=nowhere.tflite", "nowhere.tflite"),
     ],
 )
@@ -113,3 +113,14 @@ def test_a_scenario_of_tflite_is_inspected_as_litert_runs_it(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["runtime"] == "litert"
     assert len(found["units"]) == 18
+
+
+def test_a_keras_model_is_converted_and_planned(tmp_path):
+    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
+    out = tmp_path / "plan"
+    settings = ("--set", "model=litert/digits.keras", "--set", "profiling.rounds=3")
+    assert run(SCENARIO, "--out", str(out), *FEW, *settings, "--set", "budget.accuracy_drop=0.1") in (0, 4)
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan["converted_from"]["converted_to"] == "tflite"
+    assert plan["converted_from"]["relative_rms_difference"] < 1e-5
+    assert plan["measured"]["chain"]["default_bit_equal"]

@@ -1,5 +1,6 @@
 """`plan run`: arrays, scalars and pictures give the model's own answers; a stage needs its own files only."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from repository import QUICKSTART, ROOT
 
 from planner.cli.commands import main
 from planner.output.plan_folder import read_manifest, write_outcome
+from planner.output.run_exported import run_folder
 
 EVALUATION = ROOT / "scenarios" / "quickstart" / "evaluation.npz"
 
@@ -71,6 +73,12 @@ def test_pixels_pictures_and_one_picture_give_what_finished_arrays_do(
     found = run(delivered, tmp_path / "pictures")[2]
     assert found["logits"].tobytes() == answers.tobytes()
     assert found["files"].tolist() == [f"{number}.png" for number in range(6)]
+    table = tmp_path / "answers.csv"
+    assert run_folder(delivered, tmp_path / "pictures", table, None) == ("logits",)
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [(row["file"], int(row["class"])) for row in rows] == [
+        (f"{number}.png", answer.argmax()) for number, answer in enumerate(answers)
+    ]
     found = run(delivered, tmp_path / "pictures" / "3.png")[2]
     assert found["logits"].tobytes() == answers[3:4].tobytes()
 

@@ -118,7 +118,7 @@ def test_a_wrong_object_is_told_with_what_is_taken(call, message):
         (lambda: sq.solve(PROBLEM, solver="x"), "solver x: must be one of"),
         (
             lambda: sq.compare("scenario.yaml"),
-            "nothing to compare: name bandwidths, noise, accuracy_drop, memory",
+            "nothing to compare: name bandwidths, noise, accuracy_drop, metric_drop, memory",
         ),
         (lambda: sq.compare("scenario.yaml", bandwidths=[]), "a list of values to compare is empty"),
         (lambda: sq.compare("scenario.yaml", bandwidths=[5], links="x"), "links x: no such link"),

@@ -1,5 +1,6 @@
 """Plans from Python: the command's own, whatever they are asked for."""
 
+import itertools
 import json
 import shutil
 import signal
@@ -197,7 +198,10 @@ def test_a_plan_is_drawn_on_axes_of_ones_own_and_on_new_ones(planned, saved):
 def test_an_infeasible_scenario_gives_a_reason_and_nothing_else(infeasible, tmp_path):
     assert (infeasible.status, infeasible.latency_s, infeasible.is_delivered) == ("infeasible", None, False)
     assert "budget.latency_ms: 0.001 ms cannot be kept" in infeasible.reason
-    for call in (infeasible.table, infeasible.cuts_table, infeasible.graph, infeasible.plot):
+    for table in (infeasible.table, infeasible.cuts_table):
+        assert len(table()) == 0
+        assert list(table().columns)[:1] == [{"table": "unit", "cuts_table": "tensor"}[table.__name__]]
+    for call in (infeasible.graph, infeasible.plot):
         with pytest.raises(sq.NoPlanError) as caught:
             call()
         assert str(caught.value) == infeasible.reason
@@ -227,7 +231,7 @@ class StopError(Exception):
         ("reading the model", StopError, 3),
         ("noise", StopError, 4),
         ("noise", KeyboardInterrupt, 5),
-        ("solving", KeyboardInterrupt, 6),
+        ("solving and trying out plans", KeyboardInterrupt, 6),
         ("running the stages", StopError, 7),
     ],
 )
@@ -244,6 +248,20 @@ def test_a_progress_that_raises_ends_the_call_and_the_next_one_goes_on(here, whe
         sq.plan(scenario, progress=stop)
     assert all(0 <= done <= total for _, done, total in seen)
     assert sq.plan(scenario).is_delivered
+
+
+def test_progress_tells_each_step_by_its_own_name(here):
+    seen: list[str] = []
+    sq.plan("scenario.yaml", progress=lambda what, *_: seen.append(what))
+    steps = [what for what, _ in itertools.groupby(seen)]
+    last = [
+        "solving and trying out plans",
+        "building the stages",
+        "running the stages",
+        "comparing the stages with the whole model",
+        "timing the stages",
+    ]
+    assert steps[-len(last) :] == last
 
 
 def test_an_interrupt_of_the_users_metric_is_an_interrupt(here, tmp_path):

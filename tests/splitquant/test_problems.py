@@ -150,6 +150,35 @@ def test_tables_of_a_solution():
     assert sq.solve(problem(limits=[sq.Limit("latency", 1e-9)])).table().empty
 
 
+def test_the_use_of_each_limit_is_told():
+    known = sq.solve(problem(limits=[sq.Limit("latency", 0.5), sq.Limit("energy", 1.0, of="camera")]))
+    used = {use.measure: (use.of, use.used, use.at_most) for use in known.answer.limits}
+    assert used["latency"] == (None, pytest.approx(known.latency_s), 0.5)
+    assert used["energy"] == ("camera", pytest.approx(known.energy_j["camera"]), 1.0)
+    table = known.limits_table()
+    assert list(table.columns) == ["measure", "of", "model", "used", "at_most"]
+    assert list(table["measure"]) == ["latency", "energy"]
+
+
+def test_a_problem_with_some_parts_changed_is_another_one():
+    first = problem()
+    second = first.replace(limits=[sq.Limit("latency", 0.5)])
+    assert (len(first.limits), len(second.limits)) == (0, 1)
+    assert second.to_dict() == problem(limits=[sq.Limit("latency", 0.5)]).to_dict()
+    with pytest.raises(sq.ProblemError, match="unit is no field; there are devices, links"):
+        first.replace(unit=[])
+    with pytest.raises(sq.ProblemError, match="units needs at least 1 entry"):
+        first.replace(units=[])
+
+
+def test_a_problem_whose_lists_were_spoiled_is_not_saved(tmp_path):
+    spoiled = problem()
+    spoiled.units.append(1)
+    with pytest.raises(sq.ProblemError, match="units.2"):
+        spoiled.save(tmp_path / "p.json")
+    assert not (tmp_path / "p.json").exists()
+
+
 def test_limits_that_cannot_hold_together_are_told_as_the_command_tells_them(tmp_path, capsys):
     made = problem(limits=[sq.Limit("latency", at_most=1e-9)])
     solution = sq.solve(made)
@@ -169,7 +198,7 @@ def test_a_wrong_problem_is_refused_when_it_is_made_with_every_fault():
             links=[sq.Link("camera", "sever")],
             tensors=[sq.Tensor("t", "features", ["classes"], bytes=-1)],
         )
-    assert str(caught.value) == "problem: tensors.0.bytes must be >= 0, got -1"
+    assert str(caught.value) == "problem: tensors.0.bytes must be >= 0, got -1 (tensor 't')"
     with pytest.raises(sq.ProblemError) as caught:
         problem(links=[sq.Link("camera", "sever")], apart=[("features", "nothing")])
     assert str(caught.value).splitlines() == [

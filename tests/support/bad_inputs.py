@@ -712,6 +712,7 @@ def _options(rng: random.Random) -> Iterator[Case]:
         "--link",
         "--noise",
         "--accuracy-drop",
+        "--metric-drop",
         "--memory",
         "--pareto",
         "--points",

@@ -8,7 +8,8 @@ from prepared_models import Prepared
 
 from planner.deployment.split import split
 from planner.deployment.stage_tasks import Placement
-from planner.output.comparison_folder import PLANS, RunnablePlan, RunnableSet
+from planner.output.comparison_folder import RunnablePlan, RunnableSet
+from planner.output.record_files import PLANS
 from planner.output.stage_files import save_stage
 from planner.plan.manifest import StageEntry
 from planner.plan.plan_record import Cut, WireFormat
@@ -60,7 +61,9 @@ def write_held_plans(prepared: Prepared, folder: Path) -> RunnableSet:
 def _plan(prepared: Prepared, folder: Path, number: int, devices: tuple[str, ...]) -> RunnablePlan:
     stages = split(prepared.graph.model, prepared.graph, Placement(devices, "camera", "server"))
     entries = tuple(
-        save_stage(folder, 10 * number + order, stage, [Precision.FP32] * len(devices), order)
+        save_stage(
+            folder, f"plan-{number}-{order:02d}-{stage.device}", stage, [Precision.FP32] * len(devices), order
+        )
         for order, stage in enumerate(stages)
     )
     cuts = tuple(_cuts(prepared, entries))

@@ -8,6 +8,7 @@ code prints goes to stderr.
 import contextlib
 import io
 import os
+import select
 import sys
 from typing import TextIO
 
@@ -49,6 +50,19 @@ def keep_standard_output() -> None:
 def standard_output() -> TextIO:
     """Return the stream for answers: the process's standard output, unless it was never moved."""
     return _kept[0] if _kept else sys.stdout
+
+
+def end_without_reader() -> None:
+    """End the command where its standard output is a pipe that nobody reads any more.
+
+    Where a system has no `poll`, it ends with the first answer that it cannot write.
+    """
+    if not _kept or not hasattr(select, "poll"):
+        return
+    ends = select.poll()
+    ends.register(_kept[0].fileno(), 0)  # errors are told whatever is asked for
+    if any(event & select.POLLERR for _, event in ends.poll(0)):
+        raise SystemExit(_BROKEN_PIPE)
 
 
 class _Descriptor(io.FileIO):

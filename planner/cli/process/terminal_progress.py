@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from planner.cli.process.interrupts import INTERRUPT
+from planner.cli.process.standard_output import end_without_reader
 from planner.report.tables.table_style import line
 from profiling.printable_text import shown
 from profiling.progress import Progress
@@ -35,13 +36,19 @@ def terminal_progress(lines_apart_s: float = _LINES_APART_S) -> Iterator[Progres
     INTERRUPT.arm()
     console = Console(stderr=True)
     if progress_hidden.get():
-        yield INTERRUPT.check
+        yield _check
     elif console.is_terminal:
         with _bar(console) as report:
             yield report
     else:
         with _lines(console, lines_apart_s) as report:
             yield report
+
+
+def _check(*_progress: object) -> None:
+    """End the command where it was interrupted, or nobody reads what it will answer."""
+    INTERRUPT.check()
+    end_without_reader()
 
 
 class _HowFar(ProgressColumn):
@@ -71,7 +78,7 @@ def _bar(console: Console) -> Iterator[Progress]:
 
         def report(what: str, done: int, total: int) -> None:
             nonlocal now
-            INTERRUPT.check()
+            _check()
             if what != now:
                 now = what
                 bars.reset(task, description=shown(what), total=total)
@@ -98,7 +105,7 @@ def _lines(console: Console, apart_s: float) -> Iterator[Progress]:
 
     def report(what: str, done: int, total: int) -> None:
         nonlocal current
-        INTERRUPT.check()
+        _check()
         step_began_s = current.began_s if current is not None and current.what == what else time.monotonic()
         current = _Step(what, done, total, step_began_s)
 

@@ -16,6 +16,7 @@ remove_reshapes: drops reshapes that change nothing
 tf2onnx_export: A frozen TensorFlow graph, or a TFLite file -> an ONNX model, through tf2onnx
 tf2onnx_patches: tf2onnx with two faults mended
 tf_functions: TensorFlow functions -> functions of static shapes
+to_tflite: a traced function to a `.tflite` file
 tflite_model: a TFLite file that can be asked, with its inputs and outputs
 traced_function: A model as a TensorFlow function with named ends, whatever it came from
 wide_integers: int16x8 quantizers of TFLite -> what ONNX Runtime runs

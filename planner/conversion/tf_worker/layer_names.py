@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import onnx
 
@@ -26,7 +26,7 @@ def name_by_layer(model: onnx.ModelProto, layers: Collection[str], origins: Mapp
         Node name -> operation that stood for it, where folding left it another's name.
     """
     nodes = model.graph.node
-    scopes = _scopes(
+    scopes = layer_scopes(
         [origins.get(n.name, n.name) if n.op_type in _COMPUTING else n.name for n in nodes], layers
     )
     _fill_missing_scopes(nodes, scopes)
@@ -66,7 +66,16 @@ def _free_name(name: str, uses: Counter[str], taken: Collection[str], outputs: i
             return numbered
 
 
-def _scopes(names: list[str], layers: Collection[str]) -> list[str]:
+def layer_scopes(names: Sequence[str], layers: Collection[str]) -> list[str]:
+    """Return the layer that each operation belongs to, empty where that is not known.
+
+    Parameters
+    ----------
+    names
+        Of all operations, since what their scopes have in common is no layer.
+    layers
+        Scopes of layers where they are known.
+    """
     if layers:
         return [_longest(name, layers) for name in names]
     cleaned = [_CALLS.sub("", name).split(";")[0] for name in names]

@@ -6,24 +6,28 @@ import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import onnx
 
+from planner.conversion.random_samples import random_samples
 from planner.conversion.request import (
     ANSWERS,
     CONVERSION,
     FAILURE,
     MODEL,
+    REPRESENTATIVE,
     SAMPLES,
-    SEED,
+    TFLITE_MODEL,
     ConversionRequest,
     ConversionResult,
-    SourceInput,
+    OnnxForm,
     SourceKind,
+    TfliteForm,
     read_request,
+    read_samples,
+    write_samples,
 )
 from planner.conversion.tf_worker.exception_text import framework_error_line
 from planner.conversion.tf_worker.freeze_variables import freeze
@@ -35,37 +39,74 @@ from planner.conversion.tf_worker.tf_functions import trace_object, trace_saved_
 from planner.conversion.tf_worker.tflite_model import TfliteModel
 from planner.conversion.tf_worker.traced_function import Traced
 from planner.errors import PlannerError
-from profiling.errors import ProfilingError
-from profiling.records.npz_files import write_npz
+from profiling.errors import ModelError, ProfilingError
 
-_PACKAGES = ("tensorflow", "keras", "tf2onnx")
+_PACKAGES = ("tensorflow", "keras")
 
 
 def run_conversion(folder: Path) -> None:
     """Write the model that a request asks for, what became of it, and answers to random numbers."""
     request = read_request(folder)
+    if isinstance(request.form, TfliteForm):
+        record = _write_tflite(request, request.form, folder)
+    else:
+        record = _write_onnx(request, request.form, folder)
+    (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
+
+
+def _write_onnx(request: ConversionRequest, form: OnnxForm, folder: Path) -> ConversionResult:
     source = trace_source(request)
-    write_npz(folder / SAMPLES, {end.name: _random(end)[None] for end in source.ends})
-    _write_answers(source, folder)
+    _ask_on_random(source, folder)
     notes = source.notes
     if isinstance(source, TfliteModel):
-        model, inputs = export_tflite(source, request.opset)
+        model, inputs = export_tflite(source, form.opset)
     else:
         frozen = freeze(source)
         del source  # and its copy of the weights
         gc.collect()
-        model, inputs = export_frozen(frozen, request.opset)
+        model, inputs = export_frozen(frozen, form.opset)
     _set_output_shapes(model, folder)
     onnx.save(model, folder / MODEL)
-    record = ConversionResult(
+    return ConversionResult(
         source=request.shown,
-        opset=request.opset,
-        versions={name: version(name) for name in _PACKAGES},
+        opset=form.opset,
+        versions={name: version(name) for name in (*_PACKAGES, "tf2onnx")},
         inputs=inputs,
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         notes=notes,
     )
-    (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
+
+
+def _write_tflite(request: ConversionRequest, form: TfliteForm, folder: Path) -> ConversionResult:
+    # It needs the extra litert, which conversions to ONNX do without.
+    from planner.conversion.tf_worker.to_tflite.export import (
+        export_to_tflite,
+        flex_operators,
+        is_quantization_aware,
+    )
+
+    source = trace_source(request)
+    if isinstance(source, TfliteModel):
+        raise ModelError(f"model: {request.shown} is a .tflite file already")
+    representative = read_samples(folder / REPRESENTATIVE) if form.quantization.needs_samples else []
+    content = export_to_tflite(source, form, representative)
+    (folder / TFLITE_MODEL).write_bytes(content)
+    _ask_on_random(source, folder)  # afterwards, as an answer may change variables
+    return ConversionResult(
+        source=request.shown,
+        opset=0,
+        versions={name: version(name) for name in _PACKAGES},
+        inputs=source.ends,
+        quantized=is_quantization_aware(source),
+        notes=source.notes,
+        flex_operators=flex_operators(content),
+    )
+
+
+def _ask_on_random(source: Traced | TfliteModel, folder: Path) -> None:
+    """Write random numbers and what a source answers to them."""
+    write_samples(folder / SAMPLES, random_samples(source.ends, 1))
+    _write_answers(source, folder)
 
 
 def _set_output_shapes(model: onnx.ModelProto, folder: Path) -> None:
@@ -85,11 +126,8 @@ def answer(folder: Path) -> None:
 
 
 def _write_answers(source: Traced | TfliteModel, folder: Path) -> None:
-    with np.load(folder / SAMPLES) as samples:
-        columns = {name: samples[name] for name in samples.files}
-    count = min(len(column) for column in columns.values())
-    rows = [source.ask({name: column[i] for name, column in columns.items()}) for i in range(count)]
-    write_npz(folder / ANSWERS, {name: np.stack([row[name] for row in rows]) for name in rows[0]})
+    rows = [source.ask(feeds) for feeds in read_samples(folder / SAMPLES)]
+    write_samples(folder / ANSWERS, rows)
 
 
 def trace_source(request: ConversionRequest) -> Traced | TfliteModel:
@@ -102,15 +140,6 @@ def trace_source(request: ConversionRequest) -> Traced | TfliteModel:
     if request.kind is SourceKind.KERAS:
         return trace_keras(load_keras(request), request.input_shapes)
     return trace_saved_model(request) if request.kind is SourceKind.SAVED_MODEL else trace_object(request)
-
-
-def _random(end: SourceInput) -> Any:
-    """Return numbers that an input may hold: normal ones, or zeros and ones if they must be whole."""
-    rng = np.random.default_rng(SEED)
-    dtype = np.dtype(end.dtype)
-    if np.issubdtype(dtype, np.floating):
-        return rng.normal(size=end.shape).astype(dtype)
-    return rng.integers(0, 2, end.shape).astype(dtype)
 
 
 def main() -> None:

@@ -11,4 +11,5 @@ rates_table: the best plans of several models over request rates, as tables
 requests_table: requests through hosts, and the hosts, as terminal tables
 solution_table: the answer of `plan solve` -> terminal tables
 table_style: what terminal tables share: an empty table, lines of text as it is
+verification_table: what `plan verify` found, and the verdict on budgets
 """

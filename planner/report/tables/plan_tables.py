@@ -10,7 +10,7 @@ from rich.text import Text
 from planner.conversion.provenance import ConvertedFrom
 from planner.formatting import MILLI, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
-from planner.plan.plan_record import LoopRound, Plan, Predicted
+from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.feasible_text import why_feasible
 from planner.report.tables.table_style import line, new_table
@@ -239,20 +239,37 @@ def _quantization_lines(plan: Plan) -> list[str]:
 
 
 def conversion_lines(made: ConvertedFrom | None) -> list[str]:
-    """Return what a person has to know of the conversion that gave the ONNX model, if there was one."""
+    """Return what a person has to know of the conversion that gave the model, if there was one."""
     if made is None:
         return []
     versions = ", ".join(f"{name} {number}" for name, number in made.versions.items())
-    samples = f"{made.samples} {made.data}" if made.samples > 1 else f"a sample of {made.data}"
-    lines = [
-        f"converted from {made.source} to opset {made.opset} ({versions}); on {samples} the answers differ "
-        f"by at most {made.max_abs_difference:.2g} (relative RMS error {made.relative_rms_difference:.2g})"
-    ]
+    lines = [f"converted from {made.source} to {_converted_form(made)} ({versions}); {_difference(made)}"]
+    if made.flex_operators:
+        lines.append(
+            f"needs TensorFlow's own operators, which LiteRT runs with the Flex delegate only: "
+            f"{', '.join(made.flex_operators)}"
+        )
     if made.channels_first:
         names = ", ".join(made.channels_first)
         lines.append(f"channels come first in {names}; data may have them last, as the source does")
     doubts = [f"warning: {made.doubt}"] if made.doubt else []
     return [*lines, *doubts, *made.notes]
+
+
+def _converted_form(made: ConvertedFrom) -> str:
+    if made.converted_to != "tflite":
+        return f"opset {made.opset}"
+    return "TFLite" if made.quantization == "none" else f"TFLite with quantization {made.quantization}"
+
+
+def _difference(made: ConvertedFrom) -> str:
+    if not made.samples:
+        return "its answers are not compared, as it does not run here"
+    samples = f"{made.samples} {made.data}" if made.samples > 1 else f"a sample of {made.data}"
+    return (
+        f"on {samples} the answers differ by at most {made.max_abs_difference:.2g} "
+        f"(relative RMS error {made.relative_rms_difference:.2g})"
+    )
 
 
 def _check_lines(plan: Plan) -> list[Text]:
@@ -270,20 +287,28 @@ def _check_lines(plan: Plan) -> list[Text]:
     if plan.loop:
         lines.append("plans timed in place, all stages' time / fp32: " + "; ".join(map(_timed, plan.loop)))
     lines += _quantization_lines(plan)
+    if plan.measured is not None and (read := plan.measured.detector) is not None:
+        names = ", ".join(short_name(name) for name in (read.boxes, read.scores, read.classes) if name)
+        lines.append(f"metric coco_ap: outputs read as {read.form}, boxes {read.box_format}, from {names}")
     if plan.measured is not None:
-        chain = plan.measured.chain
-        default = (
-            "bit-equal"
-            if chain.default_bit_equal
-            else f"{chain.default_relative_difference:.2g} relative difference"
-        )
-        lines += [
-            f"stages in a chain against the whole model: {_equality(chain.basic_bit_equal)} at basic "
-            f"optimization, {default} at default",
-            f"integer kernels: {chain.integer_kernels} in the stages, {chain.integer_kernels_whole} in the "
-            f"whole model; transposes added by cutting: {chain.added_transposes}",
-        ]
+        lines += chain_lines(plan.measured)
     return [line(text) for text in lines]
+
+
+def chain_lines(measured: Measured) -> list[str]:
+    """Return whether the stages in a chain are the whole model, and what cutting cost."""
+    chain = measured.chain
+    default = (
+        "bit-equal"
+        if chain.default_bit_equal
+        else f"{chain.default_relative_difference:.2g} relative difference"
+    )
+    return [
+        f"stages in a chain against the whole model: {_equality(chain.basic_bit_equal)} at basic "
+        f"optimization, {default} at default",
+        f"integer kernels: {chain.integer_kernels} in the stages, {chain.integer_kernels_whole} in the "
+        f"whole model; transposes added by cutting: {chain.added_transposes}",
+    ]
 
 
 def _timed(plan: LoopRound) -> str:

@@ -110,15 +110,23 @@ def _message_lines(record: RequestsRecord) -> list[str]:
     return lines
 
 
-def hosts_table(hosts: Sequence[tuple[str, HostStatus | None]]) -> RenderableType:
-    """Return who is there and what each does; None for a host that does not answer."""
+def hosts_table(hosts: Sequence[tuple[str, HostStatus | None]], source: str) -> RenderableType:
+    """Return who is there and what each does; None for a host that does not answer.
+
+    Parameters
+    ----------
+    source
+        The device where requests begin and end: it alone counts those that are answered and failed.
+    """
     table = new_table("hosts", ("host", "plan"), ("stages", "open", "answered", "failed", "refused", "MiB"))
-    links = new_table("connections", ("from", "to"), ("Mbit/s", "round trip", "clock ms", "queue", "bytes"))
+    columns = ("Mbit/s", "round trip ms", "clock ms", "queue", "messages")
+    links = new_table("connections, and messages sent", ("from", "to"), columns)
     for name, status in hosts:
         if status is None:
             table.add_row(name, "not reached", *[_UNKNOWN] * 6)
             continue
-        counts = (status.stages, status.open, status.answered, status.failed, status.refused)
+        ends = (status.answered, status.failed) if name == source else (_UNKNOWN, _UNKNOWN)
+        counts = (status.stages, status.open, *ends, status.refused)
         memory = _UNKNOWN if status.memory_mib is None else f"{status.memory_mib:.0f}"
         table.add_row(name, ", ".join(status.plans), *map(str, counts), memory)
         for other, link in status.links.items():
@@ -129,7 +137,7 @@ def hosts_table(hosts: Sequence[tuple[str, HostStatus | None]]) -> RenderableTyp
                 _scaled(link.round_trip_s, _MILLI, 2),
                 _scaled(link.clock_offset_s, _MILLI, 2),
                 str(link.queue),
-                str(link.bytes),
+                str(link.messages),
             )
     return Group(table, links)
 

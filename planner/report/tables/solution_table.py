@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from planner.formatting import MILLI, program_size, short_name
-from planner.problem_io.solution import Answer
+from planner.problem_io.solution import Answer, limit_texts
 from planner.report.tables.table_style import new_table
 
 _MOST_CUTS, _MOST_UNITS = 20, 40  # that a terminal shows; --json has all
@@ -18,6 +18,8 @@ def answer_table(answer: Answer) -> RenderableType:
         tables.append(_cuts_table(answer))
     if answer.models:
         tables.append(_models_table(answer))
+    if answer.limits:
+        tables.append(_limits_table(answer))
     return Group(*tables, _objective_table(answer))
 
 
@@ -74,6 +76,15 @@ def _cuts_table(answer: Answer) -> Table:
         )
     if len(answer.cuts) > _MOST_CUTS:
         table.add_row(f"... {len(answer.cuts) - _MOST_CUTS} more", "", "", "", "")
+    return table
+
+
+def _limits_table(answer: Answer) -> Table:
+    """Return how much of each limit the answer uses."""
+    table = new_table("limits", ("limit",), ("used", "at most", "share"))
+    for use in answer.limits:
+        share = f"{use.used / use.at_most:.1%}" if use.at_most else "-"
+        table.add_row(*limit_texts(use), share)
     return table
 
 

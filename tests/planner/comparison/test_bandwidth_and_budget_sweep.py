@@ -25,6 +25,7 @@ from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
 from planner.errors import ScenarioError
 from planner.output.comparison_folder import RunnableSet, read_plan_set, write_comparison
 from planner.output.file_hash import sha256_of
+from planner.output.run_exported import exported_stages, run_stages
 from planner.plan.configuration import Configuration
 from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
@@ -316,6 +317,7 @@ def test_the_plans_to_hold_are_written_for_a_runtime(basis, tmp_path, most):
     feeds = basis.prepared.evaluation.samples[0]
     for own in told.plans:
         stages = [tmp_path / "o" / stage.file for stage in own.stages]
+        assert any(stage.file.startswith(f"stages/plan-{own.plan}-") for stage in own.stages)
         for stage, path in zip(own.stages, stages, strict=True):
             assert sha256_of(path) == stage.sha256
             assert [i.name for i in open_session(path, Runtime()).get_inputs()] == [
@@ -323,6 +325,8 @@ def test_the_plans_to_hold_are_written_for_a_runtime(basis, tmp_path, most):
             ]
         outputs = [port.name for port in told.outputs]
         got = Chain(stages, Runtime(), Optimization.BASIC).run(feeds, outputs)
+        run = run_stages(exported_stages(tmp_path / "o", plan=own.plan), feeds)
+        assert same_bits({name: run[name][0] for name in outputs}, got)
         whole = basis.build(compared.plans.chosen[own.plan]).mixed
         want = run_session(open_session(whole, Runtime(), Optimization.BASIC), feeds)
         assert same_bits(got, want)

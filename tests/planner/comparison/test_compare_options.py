@@ -4,6 +4,7 @@ import pytest
 from made_records import SCENARIO
 
 from planner.comparison.compare_options import CompareOptions, compare_request
+from planner.comparison.sweep_points import with_budgets
 from planner.errors import ScenarioError, UsageError
 from planner.problem.quantities import CostMetric
 from planner.scenario.loader import parse_scenario
@@ -37,6 +38,28 @@ def test_every_option_reaches_what_it_speaks_of():
     assert wanted.axes == (CostMetric.LATENCY, CostMetric.NOISE)
 
 
+def test_a_budget_on_a_metric_varies_where_the_scenario_has_one():
+    with pytest.raises(ScenarioError, match="--metric-drop 0.1: budget.metric_drop of the scenario needs"):
+        asked(metric_drop="0.1")
+    own = parse_scenario(json.dumps(SCENARIO | {"metric": "detection:precision"}).encode())
+    sweep, _ = compare_request(CompareOptions(metric_drop="0.01,0.1"), own, 1)
+    assert [with_budgets(own, one).budget.metric_drop for one in sweep.budget_sets()] == [0.01, 0.1]
+    detector = parse_scenario(
+        json.dumps(
+            SCENARIO
+            | {
+                "metric": "coco_ap",
+                "data": {
+                    "calibration": {"images": "c", "image": {}},
+                    "evaluation": {"images": "e", "image": {}, "labels": "e.json"},
+                },
+            }
+        ).encode()
+    )
+    with pytest.raises(ScenarioError, match="data.calibration.labels of the scenario must name COCO"):
+        compare_request(CompareOptions(metric_drop="0.1"), detector, 1)
+
+
 def test_plans_to_hold_are_met_as_the_range_the_distribution_or_the_trace_says(tmp_path):
     plain = asked(bandwidth="1..10", plans=2, hysteresis=0.25)[1].plan_set
     assert (plain.most, plain.hysteresis) == (2, 0.25)
@@ -53,7 +76,7 @@ def test_plans_to_hold_are_met_as_the_range_the_distribution_or_the_trace_says(t
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "nothing to compare: name --bandwidth, --noise, --accuracy-drop, --memory or --pareto"),
+        ({}, "nothing to compare: name --bandwidth, --noise, --accuracy-drop, --metric-drop, --memory"),
         ({"noise": "0.1", "links": ("x",)}, "--link x: needs --bandwidth"),
         ({"bandwidth": "1,2", "points": 1}, "--points 1: plans on a front are 2 to 1000"),
         ({"bandwidth": "1,2", "jobs": 0}, "--jobs 0: processes at once are 1 to 1024"),

@@ -8,7 +8,7 @@ import pytest
 from planner.conversion import cached_conversion as module
 from planner.conversion.cached_conversion import convert
 from planner.conversion.provenance import ConvertedFrom
-from planner.conversion.request import ConversionRequest, SourceKind
+from planner.conversion.request import ConversionRequest, OnnxForm, SourceKind
 from planner.inputs.dataset import Input
 from planner.report.tables.plan_tables import conversion_lines
 from profiling.errors import ModelError
@@ -20,7 +20,7 @@ def test_a_missing_extra_is_named(monkeypatch):
 
     monkeypatch.setattr(module, "version", missing)
     with pytest.raises(ModelError, match=r"needs tensorflow, .* pip install 'splitquant\[tensorflow\]'"):
-        convert(ConversionRequest(kind=SourceKind.APPLICATION, target="MobileNet", opset=17))
+        convert(ConversionRequest(kind=SourceKind.APPLICATION, target="MobileNet", form=OnnxForm(opset=17)))
 
 
 def test_a_sample_with_its_channels_last_is_put_in_the_model_s_layout():
@@ -58,7 +58,10 @@ def test_the_table_tells_what_was_converted_and_how_well():
 
 def test_a_source_is_shown_by_what_its_user_wrote():
     assert (
-        ConversionRequest(kind=SourceKind.APPLICATION, target="MobileNet", opset=17).shown
+        ConversionRequest(kind=SourceKind.APPLICATION, target="MobileNet", form=OnnxForm(opset=17)).shown
         == "keras:MobileNet"
     )
-    assert ConversionRequest(kind=SourceKind.OBJECT, target="/a/b/models:net", opset=17).shown == "models:net"
+    assert (
+        ConversionRequest(kind=SourceKind.OBJECT, target="/a/b/models:net", form=OnnxForm(opset=17)).shown
+        == "models:net"
+    )

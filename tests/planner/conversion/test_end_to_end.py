@@ -9,11 +9,11 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from keras_conversions import SAMPLES, convert_together, failures, write_keras_samples
 from onnx import numpy_helper
 from repository import ROOT
 
@@ -21,7 +21,7 @@ from planner.cli.commands import main
 from planner.conversion.cached_conversion import Converted, _cached_folder, _keep, convert
 from planner.conversion.equivalence_check import check_on_random, check_on_samples
 from planner.conversion.model_source import conversion_request
-from planner.conversion.request import FAILURE, ORDER, ConversionRequest, SourceKind
+from planner.conversion.request import ConversionRequest, SourceKind
 from planner.inputs.dataset import Input
 from planner.inputs.load_samples import load_data
 from planner.output.plan_folder import write_outcome
@@ -44,7 +44,6 @@ pytestmark = pytest.mark.skipif(
 needs_optimization = pytest.mark.skipif(
     find_spec("tensorflow_model_optimization") is None, reason="needs the extra: splitquant[qat]"
 )
-SAMPLES = ROOT / "tests" / "support" / "keras_samples.py"
 MODELS = """
 import keras, tensorflow as tf
 from keras_samples import Scale, network, stack, two_ends
@@ -93,17 +92,9 @@ def unsaid():
 """
 
 
-def _write(kind: str, folder: Path) -> Path:
-    done = subprocess.run(
-        [sys.executable, SAMPLES, kind, folder], capture_output=True, text=True, check=False, timeout=600
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder
-
-
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = _write("plain", tmp_path_factory.mktemp("keras"))
+    folder = write_keras_samples("plain", tmp_path_factory.mktemp("keras"))
     shutil.copy(SAMPLES, folder)
     (folder / "my_models.py").write_text(MODELS)
     return folder
@@ -111,7 +102,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def optimized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = _write("optimized", tmp_path_factory.mktemp("optimized"))
+    folder = write_keras_samples("optimized", tmp_path_factory.mktemp("optimized"))
     requests = [requested(folder, model, {}) for model in ("aware.h5", "pruned.h5")]
     converted_together(requests, tmp_path_factory)
     return folder
@@ -128,20 +119,11 @@ def converted(folder: Path, model: str, **how) -> Converted:
     return convert(requested(folder, model, {}, **how))
 
 
-def convert_together(requests: list[ConversionRequest], tmp_path_factory) -> tuple[int, list[Path]]:
-    """Convert all in one process, as TensorFlow takes seconds to start; return its code and the folders."""
-    folders = [tmp_path_factory.mktemp("conversion") for _ in requests]
-    for request, folder in zip(requests, folders, strict=True):
-        (folder / ORDER).write_bytes(msgspec.json.encode(request))
-    call = [sys.executable, "-m", "planner.conversion.tf_worker.main", "convert", *folders]
-    return subprocess.run(call, capture_output=True, check=False, timeout=600, cwd=ROOT).returncode, folders
-
-
 def converted_together(requests: list[ConversionRequest], tmp_path_factory) -> list[Converted]:
     """Convert all in one process, and keep each in the cache, as `convert` does with one."""
-    code, folders = convert_together(requests, tmp_path_factory)
-    faults = [(folder / FAILURE).read_text() for folder in folders if (folder / FAILURE).is_file()]
-    assert (code, faults) == (0, [])
+    folders = [tmp_path_factory.mktemp("conversion") for _ in requests]
+    code = convert_together(requests, folders)
+    assert (code, "".join(failures(folders))) == (0, "")
     return [
         Converted(request, _keep(folder, _cached_folder(request)))
         for request, folder in zip(requests, folders, strict=True)
@@ -347,10 +329,10 @@ import keras
 import numpy as np
 from planner.conversion.tf_worker import random_weights
 from planner.conversion.tf_worker.keras_applications import build_application
-from planner.conversion.request import ConversionRequest, SourceKind
+from planner.conversion.request import ConversionRequest, OnnxForm, SourceKind
 
 model, _ = build_application(
-    ConversionRequest(kind=SourceKind.APPLICATION, target="MobileNetV3Small", opset=17)
+    ConversionRequest(kind=SourceKind.APPLICATION, target="MobileNetV3Small", form=OnnxForm(opset=17))
 )
 shown = random_weights.random_images(224, 224, 3)
 print(np.log(model(shown).numpy()).std(axis=-1).mean())
@@ -542,9 +524,9 @@ def told(saved, tmp_path_factory):
     """Return what the process with TensorFlow says of every fault."""
     cut_in_half(saved)
     requests = [requested(saved, model, {}, **how) for model, how, _ in FAULTS]
-    code, folders = convert_together(requests, tmp_path_factory)
-    assert code == 1
-    return [(folder / FAILURE).read_text() for folder in folders]
+    folders = [tmp_path_factory.mktemp("conversion") for _ in requests]
+    assert convert_together(requests, folders) == 1
+    return failures(folders)
 
 
 def cut_in_half(folder: Path) -> None:

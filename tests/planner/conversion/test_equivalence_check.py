@@ -15,6 +15,7 @@ from planner.conversion.request import (
     SAMPLES,
     ConversionRequest,
     ConversionResult,
+    OnnxForm,
     SourceInput,
     SourceKind,
 )
@@ -34,7 +35,9 @@ def _converted(folder: Path, answer: list[float]) -> Converted:
     end = SourceInput(name="x", dtype="float32", shape=(1, 2), channels_last=False)
     record = ConversionResult(source="a.tflite", opset=17, versions={}, inputs=(end,), quantized=False)
     (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
-    return Converted(ConversionRequest(kind=SourceKind.TFLITE, target="a.tflite", opset=17), folder)
+    return Converted(
+        ConversionRequest(kind=SourceKind.TFLITE, target="a.tflite", form=OnnxForm(opset=17)), folder
+    )
 
 
 def test_a_difference_on_random_numbers_is_a_warning_that_names_the_output(tmp_path):

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from planner.conversion.model_source import conversion_request
-from planner.conversion.request import SourceKind
+from planner.conversion.model_source import conversion_request, tflite_request
+from planner.conversion.request import IntegerType, SourceKind, TfliteForm, TfliteQuantization
 from planner.scenario.loader import parse_conversion
 from planner.scenario.model_paths import located_conversion, located_model
 from planner.scenario.schema import ConversionSpec
@@ -49,11 +49,66 @@ def test_anything_else_is_an_onnx_file(tmp_path):
         ("keras:MobileNet", {"signature": "a"}, "conversion.signature: .*it is for SavedModel folders"),
         ("net.weights.h5", {}, "holds weights only; set model: keras:NAME or module:function"),
         (".", {}, "is a folder but no SavedModel"),
+        ("net.pt", {}, "is PyTorch's: export it with torch.onnx.export"),
+        ("train.py", {}, "is Python code: name the function .*, such as .*/train:FUNCTION"),
+        ("plan", {}, "is a plan's folder: give .*/plan/model.onnx, or `plan verify"),
+        ("compared", {}, "is a comparison's folder"),
+        (
+            "net.keras",
+            {"quantization": "none"},
+            "^conversion.quantization: is for runtime litert; for ONNX Runtime a plan quantizes, not the",
+        ),
+        ("net.keras", {"integer_type": "int8"}, "^conversion.integer_type: is for runtime litert"),
     ],
 )
-def test_options_that_change_nothing_are_refused(tmp_path, model, how, told):
+def test_options_that_change_nothing_and_what_is_no_model_are_refused(tmp_path, model, how, told):
+    (tmp_path / "train.py").touch()
+    for folder, file in (("plan", "manifest.json"), ("compared", "compare.json")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).touch()
     with pytest.raises(ModelError, match=told):
         conversion_request(located_model(model, tmp_path), ConversionSpec(**how), {})
+
+
+@pytest.mark.parametrize(
+    ("model", "how", "told"),
+    [
+        (
+            "net.onnx",
+            {},
+            "runtime litert takes models of Keras, TensorFlow and TFLite, and .*net.onnx is none",
+        ),
+        ("net.keras", {"opset": 15}, "conversion.opset: is of ONNX models"),
+        ("net.keras", {"signature": "a"}, "conversion.signature: does not apply to .*net.keras"),
+        (
+            "net.tflite",
+            {"quantization": "dynamic"},
+            "conversion.quantization: .*net.tflite is a .tflite file",
+        ),
+        (
+            "net.keras",
+            {"quantization": "full_integer", "integer_type": "int8"},
+            "conversion.integer_type: goes with conversion.quantization: integer_only",
+        ),
+    ],
+)
+def test_options_that_do_not_go_with_litert_are_refused(tmp_path, model, how, told):
+    with pytest.raises(ModelError, match=told) as caught:
+        tflite_request(located_model(model, tmp_path), ConversionSpec(**how), {})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_tflite_file_is_not_converted_for_litert_and_anything_else_as_asked(tmp_path):
+    assert tflite_request(str(tmp_path / "net.tflite"), ConversionSpec(signature="a"), {}) is None
+    plain = tflite_request("keras:MobileNet", ConversionSpec(), {"x": (1, 2)})
+    assert plain is not None
+    assert (plain.form, plain.input_shapes) == (TfliteForm(), {"x": (1, 2)})
+    how = ConversionSpec(quantization="integer_only", integer_type="uint8")
+    integer = tflite_request("keras:MobileNet", how, {})
+    assert integer is not None
+    assert integer.form == TfliteForm(
+        quantization=TfliteQuantization.INTEGER_ONLY, integer_type=IntegerType.UINT8
+    )
 
 
 def test_paths_are_made_absolute_and_words_are_not(tmp_path):

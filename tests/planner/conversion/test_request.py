@@ -1,11 +1,23 @@
 import msgspec
+import numpy as np
 import pytest
 
-from planner.conversion.request import ORDER, ConversionRequest, SourceKind, read_request
+from planner.conversion.request import (
+    ORDER,
+    ConversionRequest,
+    IntegerType,
+    OnnxForm,
+    SourceKind,
+    TfliteForm,
+    TfliteQuantization,
+    read_request,
+    read_samples,
+    write_samples,
+)
 
 
 def order(kind: SourceKind, target: str, **more) -> ConversionRequest:
-    return ConversionRequest(kind=kind, target=target, opset=17, **more)
+    return ConversionRequest(kind=kind, target=target, form=OnnxForm(opset=17), **more)
 
 
 @pytest.mark.parametrize(
@@ -31,5 +43,17 @@ def test_an_order_is_read_as_it_was_written(tmp_path):
         signature="s",
         input_shapes={"x": (1, 8, 8, 3)},
     )
-    (tmp_path / ORDER).write_bytes(msgspec.json.encode(asked))
-    assert read_request(tmp_path) == asked
+    tflite = msgspec.structs.replace(
+        asked, form=TfliteForm(quantization=TfliteQuantization.INTEGER_ONLY, integer_type=IntegerType.UINT8)
+    )
+    for request in (asked, tflite):
+        (tmp_path / ORDER).write_bytes(msgspec.json.encode(request))
+        assert read_request(tmp_path) == request
+
+
+def test_samples_are_read_as_they_were_written(tmp_path):
+    samples = [{"a": np.full((1, 2), n), "file": np.array([n], np.int64)} for n in range(3)]
+    write_samples(tmp_path / "samples.npz", samples)
+    for one, other in zip(read_samples(tmp_path / "samples.npz"), samples, strict=True):
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)

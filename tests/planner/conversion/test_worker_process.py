@@ -16,16 +16,17 @@ from planner.conversion.request import (
     FAILURE,
     ORDER,
     ConversionRequest,
+    OnnxForm,
     SourceKind,
     read_request,
 )
 from planner.conversion.worker_process import run_worker
 from profiling.errors import ModelError
 
-NET = ConversionRequest(kind=SourceKind.KERAS, target="/some/net.keras", opset=17)
-OBJECT = ConversionRequest(kind=SourceKind.OBJECT, target="/some/where/nets:build", opset=17)
+NET = ConversionRequest(kind=SourceKind.KERAS, target="/some/net.keras", form=OnnxForm(opset=17))
+OBJECT = ConversionRequest(kind=SourceKind.OBJECT, target="/some/where/nets:build", form=OnnxForm(opset=17))
 CUSTOM = ConversionRequest(
-    kind=SourceKind.KERAS, target="/some/net.h5", opset=17, custom_objects="/w/parts:ALL"
+    kind=SourceKind.KERAS, target="/some/net.h5", form=OnnxForm(opset=17), custom_objects="/w/parts:ALL"
 )
 
 

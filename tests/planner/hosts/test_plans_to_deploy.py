@@ -19,8 +19,9 @@ from planner.hosts.deploy import deploy
 from planner.hosts.on_host.host_manifest import read_host_manifest
 from planner.hosts.on_host.stage_runtime import open_stages
 from planner.hosts.plans_to_deploy import read_plans
-from planner.output.comparison_folder import PLANS, RunnableSet, write_comparison
+from planner.output.comparison_folder import RunnableSet, write_comparison
 from planner.output.plan_folder import write_export
+from planner.output.record_files import PLANS
 from planner.output.run_input import SCENARIO, read_run_input
 from planner.plan.manifest import MANIFEST
 from planner.scenario.fleet_schema import FleetSpec

@@ -179,6 +179,19 @@ def test_a_form_that_is_named_is_read_as_one_that_is_guessed(form):
     assert metric(form=form)(values, scene.pictures) == metric()(values, scene.pictures)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_how_outputs_were_read_reads_them_again(form):
+    scene = Scene(1)
+    values = outputs(form, scene)
+    judge = metric(**KEYS.get(form, {}))
+    told = judge.reading(values, scene.pictures)
+    keys = {key: getattr(told, key) for key in ("form", "box_format", "normalized", "iou_threshold")}
+    names = {key: getattr(told, key) for key in ("boxes", "scores", "classes") if getattr(told, key)}
+    ids = {"category_ids": told.category_ids or "own"}
+    assert metric(**keys, **names, **ids)(values, scene.pictures) == judge(values, scene.pictures)
+    assert judge.reading(values, None) is None
+
+
 def test_boxes_of_other_formats_are_the_same_boxes():
     scene = Scene(2)
     want = metric()(outputs("boxes_scores", scene), scene.pictures)

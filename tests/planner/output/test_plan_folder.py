@@ -8,6 +8,7 @@ import msgspec
 import onnx
 import pytest
 from delivered_plans import delivered
+from made_records import MEASURED
 from repository import ROOT
 
 from planner.deployment.built_models import unit_graph_of
@@ -57,6 +58,21 @@ def test_a_folder_holds_the_plan_its_models_and_its_report(known, written):
     quantities = ("device", "precision", "milliseconds", "noise")
     node_data = {f"model_explorer/{name}.json" for name in quantities}
     assert found == {*records, "model.onnx", "report.html", *stages, *figures, *node_data}
+
+
+def test_the_manifest_says_how_inputs_and_outputs_are_read(known, tmp_path):
+    plan, built = known
+    data = {"npz": "d.npz", "image": {"divide_by": 255, "layout": "nchw"}, "label_offset": 1}
+    scenario = json.loads(bytes(plan.scenario))
+    scenario["data"] = {"calibration": {"npz": "c.npz"}, "evaluation": data}
+    measured = replaced(plan.measured or MEASURED, class_names=("cat", "dog"))
+    told = replaced(plan, scenario=msgspec.Raw(json.dumps(scenario).encode()), measured=measured)
+    write_export(told, built, tmp_path / "o")
+    manifest = read_manifest(tmp_path / "o")
+    assert manifest.image is not None
+    assert (manifest.image.layout, manifest.image.divide_by) == ("nchw", (255.0,))
+    assert manifest.classes == ("", "cat", "dog")
+    assert (manifest.audio, manifest.detector) == (None, None)
 
 
 def test_the_graph_beside_a_plan_is_the_models(known, folder):

@@ -29,6 +29,8 @@ def test_a_comparison_given_as_one_plan_is_told_what_to_type(tmp_path, name):
     (tmp_path / "compare.json").write_text("{}")
     with pytest.raises(OutputError, match="is a comparison, not one plan: `plan SCENARIO --out DIR`"):
         read_record(tmp_path / name, Manifest)
-    (tmp_path / "plans.json").write_text("{}")
-    with pytest.raises(OutputError, match="`plan deploy .* --out DEPLOY` takes the plans that it holds"):
+    (tmp_path / "plans.json").write_text('{"plans": [{"plan": 3}, {"plan": 7}]}')
+    with pytest.raises(
+        OutputError, match="it holds plans 3, 7: `plan run .* --plan 3` runs one, `plan deploy"
+    ):
         read_record(tmp_path / name, Manifest)

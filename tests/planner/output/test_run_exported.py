@@ -5,7 +5,8 @@ from delivered_plans import answers_of, delivered
 
 from planner.errors import DataError, OutputError
 from planner.output.plan_folder import read_manifest, read_stage, write_export
-from planner.output.run_exported import run_folder, write_arrays
+from planner.output.run_exported import answered_outputs, run_folder, write_arrays
+from planner.output.run_input import RunInput
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
@@ -56,11 +57,16 @@ def test_a_device_names_its_stage(folder, source, tmp_path):
         run_folder(folder, source, tmp_path / "y.npz", "nobody")
 
 
-@pytest.mark.parametrize("name", ["answers.csv", "answers.json"])
-def test_answers_are_not_written_under_a_name_of_another_format(folder, source, tmp_path, name):
+def test_answers_are_not_written_under_a_name_of_another_format(folder, source, tmp_path):
     with pytest.raises(OutputError, match=r"written as \.npz; write .*answers\.npz"):
-        run_folder(folder, source, tmp_path / name, None)
-    assert not (tmp_path / name).exists()
+        run_folder(folder, source, tmp_path / "answers.json", None)
+    assert not (tmp_path / "answers.json").exists()
+
+
+def test_a_table_is_of_the_whole_models_classes(folder, source, tmp_path):
+    with pytest.raises(OutputError, match="a .csv holds the model's classes: leave --stage out"):
+        run_folder(folder, source, tmp_path / "answers.csv", 0)
+    assert not (tmp_path / "answers.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -107,3 +113,12 @@ def test_outputs_may_be_called_as_anything(tmp_path):
         assert {name: written[name].tolist() for name in written.files} == {
             name: array.tolist() for name, array in answers.items()
         }
+
+
+def test_outputs_of_samples_that_have_some_are_numbered():
+    rows = [{"samples": np.full(2, number)} if number != 1 else None for number in range(4)]
+    found = answered_outputs(rows, ["samples"], RunInput([{}] * 4, ("a.png", "b.png", "c.png", "d.png")))
+    assert found["samples"].tolist() == [[0, 0], [2, 2], [3, 3]]
+    assert found["files"].tolist() == ["a.png", "c.png", "d.png"]
+    assert found["_samples"].tolist() == [0, 2, 3]
+    assert list(answered_outputs(rows[2:], ["samples"], RunInput([{}] * 2))) == ["samples"]

@@ -32,7 +32,7 @@ MIX = (Precision.FP32, Precision.INT8, Precision.INT8, Precision.INT16)
 @pytest.fixture
 def saved(tmp_path):
     (tmp_path / STAGES).mkdir()
-    entry = save_stage(tmp_path, 7, StageModel("camera", (1, 2, 3), MODEL), MIX, 2, ("x",))
+    entry = save_stage(tmp_path, "07-camera", StageModel("camera", (1, 2, 3), MODEL), MIX, 2, ("x",))
     return tmp_path, entry
 
 

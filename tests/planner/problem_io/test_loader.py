@@ -7,7 +7,8 @@ import pytest
 from repository import ROOT
 
 from planner.cli.commands import main
-from planner.problem_io.loader import load_problem
+from planner.errors import ProblemError
+from planner.problem_io.loader import load_problem, load_spec
 from planner.solver.solve import solve
 
 EXAMPLE = ROOT / "scenarios" / "problem.json"
@@ -147,6 +148,19 @@ BAD = {
     "not json": ("{", "Invalid JSON"),
     "empty": ({}, "devices is required"),
     "unknown key": (changed(limit=[]), "limit is not a known key; did you mean limits?"),
+    "another unknown key": (changed(zzz=[]), "zzz is not a known key; see `plan schema --problem`"),
+    "a link to itself": (
+        changed(links=[{"from": "camera", "to": "camera"}]),
+        "links.0 joins device 'camera' to itself",
+    ),
+    "no weight": (
+        changed(objective=[{"measure": "latency", "weight": 0}]),
+        "objective needs a weight above 0",
+    ),
+    "a notebook": (
+        {"cells": [], "metadata": {}},
+        "holds no table of costs: none of its keys is one of devices",
+    ),
     "no units": (changed(units=[]), "units needs at least 1 entry"),
     "negative": (
         changed(limits=[{"measure": "noise", "at_most": -1}]),
@@ -222,11 +236,35 @@ def test_a_mistake_is_told_with_its_place(name, ask):
     assert "Traceback" not in err
 
 
+def test_a_fault_names_the_part_it_is_in(ask):
+    units = changed()["units"]
+    units[1]["options"][0]["seconds"] = -1
+    name = units[1]["name"]
+    assert f"units.1.options.0.seconds must be >= 0, got -1 (unit {name!r})" in ask(changed(units=units))[2]
+    units[1]["name"] = units[0]["name"]
+    units[1]["options"][0]["seconds"] = 1
+    assert f"units.1.name the name {units[0]['name']!r} is already taken\n" in ask(changed(units=units))[2]
+
+
 def test_a_missing_file_is_told(capsys, tmp_path):
     with pytest.raises(SystemExit) as done:
         main(["solve", str(tmp_path / "no.json")])
     assert done.value.code == 1
     assert "No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("d.yaml", "devices: []\nunits: []\n", "is YAML: a table of costs is JSON, with the same keys"),
+        ("s.yaml", "model: m.onnx\n", "is a scenario, not a table of costs: give PROBLEM.json, or `plan "),
+        ("c.csv", "unit,seconds\nu,1\n", "is a CSV table: give PROBLEM.json"),
+    ],
+)
+def test_a_file_of_another_kind_is_told(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ProblemError, match=message):
+        load_spec(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -198,4 +198,4 @@ def test_a_model_named_where_there_are_none_is_one_fault(tmp_path):
     path.write_text(json.dumps(problem))
     with pytest.raises(ProblemError) as told:
         load_spec(path)
-    assert str(told.value).endswith("units.0.model names no model: 'a'")
+    assert str(told.value).endswith("units.0.model names no model: 'a' (unit 'conv1')")

@@ -354,8 +354,21 @@ def test_a_setting_that_leads_nowhere_is_refused(tmp_path, setting, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ScenarioError, match="No such file"):
+    with pytest.raises(ScenarioError, match="No such file or directory; `plan init MODEL` writes"):
         load_scenario(tmp_path / "none.yaml")
+    (tmp_path / "nine.yml").touch()
+    with pytest.raises(ScenarioError, match="No such file or directory; did you mean .*nine.yml?"):
+        load_scenario(tmp_path / "none.yaml")
+    with pytest.raises(ScenarioError, match="No such file or directory$"):
+        load_scenario(tmp_path / "nowhere" / "none.yaml")
+
+
+def test_what_has_no_key_of_a_scenario_is_none(tmp_path):
+    (tmp_path / "x.json").write_text('{"a": 1, "b": {"model": 2}}')
+    with pytest.raises(ScenarioError) as told:
+        load_scenario(tmp_path / "x.json")
+    assert len(told.value.args) == 1
+    assert "x.json: is no scenario: it has none of its keys" in str(told.value)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):

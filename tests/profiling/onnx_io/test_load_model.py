@@ -128,7 +128,7 @@ def test_what_is_no_model_is_refused_in_one_line_whatever_its_name_says(content,
     """ONNX chooses one of four parsers by the end of the name, and each has an error of its own."""
     file = tmp_path / f"m.{suffix}"
     file.write_bytes(content)
-    with pytest.raises(ModelError, match=r"m\.\w+ is not an ONNX file \(.+\)$") as refusal:
+    with pytest.raises(ModelError, match=r"m\.\w+ is not an ONNX file( \(.+\))?$") as refusal:
         load_model(file, {})
     assert "\n" not in str(refusal.value)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,20 @@ def test_a_reader_that_leaves_ends_the_command_quietly(place, arguments):
         os.close(ends[1])
     assert done.returncode == 141
     assert not [line for line in done.stderr.splitlines() if not line.startswith(b"noise")]
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="there is no way to see that a reader left")
+@pytest.mark.parametrize("options", [(), ("--quiet",)])
+def test_a_reader_that_leaves_ends_a_command_that_still_computes(place, options):
+    """Nothing is written: what was asked for cannot be told."""
+    ends = os.pipe()
+    os.close(ends[0])
+    try:
+        done = place.call("s.yaml", "--out", "unread", *options, stdout=ends[1])
+    finally:
+        os.close(ends[1])
+    assert done.returncode == 141
+    assert not (place.folder / "unread").exists()
 
 
 @pytest.mark.parametrize("arguments", [("schema",), ("inspect", "m.onnx", "--json"), ("--version",)])

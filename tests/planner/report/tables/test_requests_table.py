@@ -96,7 +96,16 @@ def test_requests_without_an_answer_have_no_times():
 
 @pytest.mark.parametrize("width", [80, 200])
 def test_hosts_are_told_with_their_connections(width):
-    text = printed(hosts_table([("camera", STATUS), ("cellar", None)]), width)
+    text = printed(hosts_table([("camera", STATUS), ("cellar", None)], "camera"), width)
     assert all(len(row) <= width for row in text.splitlines())
-    for word in ("not reached", "78", "10.0", "1.53", "3600500.00", "gone", "200"):
+    for word in ("not reached", "78", "10.0", "1.53", "3600500.00", "gone", "200", "1234"):
         assert word in text
+
+
+def test_answers_are_counted_at_the_source_only():
+    gateway = msgspec.structs.replace(STATUS, device="gateway", answered=0, failed=0)
+    text = printed(hosts_table([("camera", STATUS), ("gateway", gateway)], "camera"), 80)
+    rows = [row.split() for row in text.partition("connections")[0].splitlines() if row.strip()]
+    cells = {row[0]: row[4:6] for row in rows}
+    assert cells["camera"] == ["200", "4"]
+    assert cells["gateway"] == ["-", "-"]

@@ -5,7 +5,7 @@ import msgspec
 from small_problems import small_problem
 from terminal_text import printed
 
-from planner.problem_io.solution import answer_of
+from planner.problem_io.solution import LimitUse, answer_of
 from planner.report.tables.solution_table import answer_table
 from planner.solver.solve import solve
 
@@ -78,6 +78,20 @@ def test_every_unit_has_its_device_and_precision_and_of_many_the_rest_is_counted
     assert "unit39" in text
     assert "unit40" not in text
     assert "... 10 more: --json" in text
+
+
+def test_each_limit_has_what_is_used_and_what_it_allows():
+    uses = (
+        LimitUse(measure="latency", of=None, at_most=0.05, used=0.02),
+        LimitUse(measure="memory", of="camera", at_most=128, used=104),
+        LimitUse(measure="noise", of=None, at_most=0, used=0),
+    )
+    text = printed(answer_table(msgspec.structs.replace(answer(), limits=uses)))
+    rows = [" ".join(row.split()) for row in text.splitlines()]
+    assert "latency 20 ms 50 ms 40.0%" in rows
+    assert "memory of camera 104 bytes 128 bytes 81.2%" in rows
+    assert "noise 0 0 -" in rows
+    assert "limits" not in printed(answer_table(msgspec.structs.replace(answer(), limits=())))
 
 
 def test_a_value_has_its_unit_and_rounding_is_no_gap():

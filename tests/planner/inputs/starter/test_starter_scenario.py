@@ -12,7 +12,7 @@ from text_models import make
 
 from planner.errors import OutputError, ScenarioError, UsageError
 from planner.inputs.prepared_scenario import load_datasets, load_source
-from planner.inputs.starter_scenario import starter_files
+from planner.inputs.starter.starter_scenario import starter_files
 from planner.scenario.loader import load_scenario
 from profiling.errors import ModelError
 
@@ -163,7 +163,8 @@ def test_each_way_to_give_samples_is_a_scenario_once_it_is_no_comment(here, out)
     starter_files(str(DIGITS), (), {}, out).write()
     text = out.read_text()
     ways = [line for line in text.splitlines() if line.startswith("  # calibration: ")]
-    assert any("labels: folders, image: {}" in way for way in ways)
+    image = "{resize_shorter: 64, crop: 64, divide_by: 255}"
+    assert any(f"labels: folders, image: {image}" in way for way in ways)
     given = next(line for line in text.splitlines() if line.startswith("  calibration: "))
     (here / "pictures").mkdir()
     for name in ("calibration.npz", "pictures/labels.tsv", "labels.tsv"):
@@ -171,6 +172,67 @@ def test_each_way_to_give_samples_is_a_scenario_once_it_is_no_comment(here, out)
     for way in ways:
         out.write_text(text.replace(given, f"  {way.removeprefix('  # ')}"))
         assert load_scenario(out).data.calibration.label_file in {None, "label", str(here / "labels.tsv")}
+
+
+def detector(path: Path, shape: str = "1,84,85") -> str:
+    return save(
+        f"(float[1,3,64,64] x) => (float[{shape}] y) {{ m = ReduceMean <keepdims = 0> (x) y = Mul (m, w) }}",
+        path,
+        {"w": np.ones([int(side) for side in shape.split(",")], np.float32)},
+    )
+
+
+@pytest.mark.parametrize("shape", ["1,84,85", "1,84,300", "1,300,6"])
+def test_a_detector_is_offered_its_metric_which_is_a_scenario_once_it_is_no_comment(here, out, shape):
+    starter_files(detector(here / "m.onnx", shape), (), {}, out).write()
+    text = out.read_text()
+    (here / "pictures").mkdir()
+    (here / "instances.json").touch()
+    for comment, given in (
+        ("  # calibration: {images", "  calibration:"),
+        ("  # evaluation: {images", "  evaluation:"),
+        ("# metric: coco_ap", None),
+        ("  # metric_drop", None),
+    ):
+        way = next(line for line in text.splitlines() if line.startswith(comment))
+        before = way if given is None else next(line for line in text.splitlines() if line.startswith(given))
+        text = text.replace(before, way.replace("# ", "", 1))
+    out.write_text(text)
+    scenario = load_scenario(out)
+    assert scenario.coco_ap is not None
+    assert scenario.budget.metric_drop == 0.02
+    assert scenario.data.evaluation.image.letterbox == 64
+
+
+@pytest.mark.parametrize("shape", ["1,10", "1,10,64,64", "1,84,84"])
+def test_what_is_no_detector_is_offered_none(here, out, shape):
+    starter_files(detector(here / "m.onnx", shape), (), {}, out).write()
+    assert "coco_ap" not in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "most", "image"),
+    [
+        ("(float[1,3,32,32] x) => (float[1,3,32,32] y) { y = Relu (x) }", 1, "divide_by: 255"),
+        ("(float[1,3,32,32] x) => (float[1,3,32,32] y) { y = Mul (x, w) }", 255, "crop: 32}"),
+        (
+            "(float[1,32,32,3] x) => (float[1,3,32,32] y) "
+            "{ t = Transpose <perm = [0,3,1,2]> (x) y = Mul (t, w) }",
+            255,
+            "layout: nhwc}",
+        ),
+        ("(float[1,3,32,32] x) => (float[1,3,32,32] y) { y = Div (x, v) }", 255, "crop: 32}"),
+        ("(uint8[1,3,32,32] x) => (float[1,3,32,32] y) { y = Cast <to = 1> (x) }", 255, "crop: 32}"),
+    ],
+)
+def test_pictures_are_made_up_as_the_model_takes_their_pixels(here, out, model, most, image):
+    weights = {"w": np.array(1 / 255, np.float32), "v": np.array(127.5, np.float32)}
+    save(model, here / "m.onnx", {name: one for name, one in weights.items() if f", {name})" in model})
+    _, calibration, _ = written(str(here / "m.onnx"), out)
+    values = np.stack([feeds["x"] for feeds in calibration])
+    assert 0 <= values.min() < 0.2 * most
+    assert 0.8 * most < values.max() <= most
+    assert image in next(line for line in out.read_text().splitlines() if "labels: folders" in line)
 
 
 def test_every_part_that_is_made_up_is_marked(here, out):

@@ -11,16 +11,23 @@ from string import Template
 from planner.errors import OutputError, UsageError
 from planner.formatting import size_text
 from planner.inputs.inspect_source import find_model
-from planner.inputs.starter_samples import MadeUp, made_up_inputs
+from planner.inputs.starter.starter_pictures import PictureInput, may_be_boxes
+from planner.inputs.starter.starter_samples import MadeUp, made_up_inputs
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import VARIABLE, parse_conversion
 from planner.scenario.model_paths import APPLICATION, expanded, is_object
+from profiling.errors import ModelError
 from profiling.inspection import Inspection
 from profiling.printable_text import one_line
 from profiling.progress import Progress, silent
 
 _SAMPLES, _FEW_SAMPLES = 64, 16
 _LARGE_BYTES = 2**21  # of one sample, above which there are few
+_NO_PICTURE = "{resize_shorter: 256, crop: 224}"
+_SCALES_ITSELF = "This network scales pixels from 0 to 255 itself:"
+_SCALED_BEFORE = (
+    "divide_by: 255 makes values from 0 to 1; leave it out for a network that scales pixels itself:"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ def starter_files(
         raise UsageError(f"{model} is a scenario already: plan {model}")
     if target.suffix not in SCENARIO_SUFFIXES:
         raise UsageError(f"--out {target}: a scenario's name ends in {' or '.join(SCENARIO_SUFFIXES)}")
+    if not (model.startswith(APPLICATION) or is_object(model) or expanded(model).exists()):
+        raise ModelError(f"model: {model} does not exist")
     samples = target.with_name(f"{_module_name(target.stem)}.py")
     check_new(target, samples)
     located = _located(model, target)
@@ -102,7 +111,8 @@ def starter_files(
     found = find_model(model, settings, input_shapes, progress)
     inspection, _ = found.inspect()
     made_up = made_up_inputs(found.file, found.input_shapes)
-    text = _scenario_text(inspection, located, settings, input_shapes, samples.stem)
+    picture = next(iter(made_up.pictures.values()), None) if len(inspection.inputs) == 1 else None
+    text = _scenario_text(inspection, located, settings, input_shapes, samples.stem, picture)
     code = _samples_text(inspection, made_up)
     return StarterFiles(target, text, samples, code, inspection, made_up.runs)
 
@@ -148,8 +158,10 @@ def _scenario_text(
     settings: Sequence[str],
     input_shapes: Mapping[str, tuple[int, ...]],
     module: str,
+    picture: PictureInput | None,
 ) -> str:
     able = sum(not unit.obstacle for unit in inspection.units)
+    is_detector = picture is not None and may_be_boxes(inspection.outputs)
     given = ""
     if input_shapes:
         given += f"input_shapes: {_yaml({name: list(shape) for name, shape in input_shapes.items()})}\n"
@@ -165,13 +177,46 @@ def _scenario_text(
         model=_yaml(model),
         given=given,
         module=module,
+        pictures=_detector_text(picture) if picture and is_detector else _classes_text(picture),
+        metric="# metric: coco_ap  # REPLACE: COCO's average precision, where data have annotations\n\n"
+        * is_detector,
+        metric_drop="  # metric_drop: 0.02           # needs metric\n" * is_detector,
     )
+
+
+def _classes_text(picture: PictureInput | None) -> str:
+    """Return how pictures with classes are given."""
+    image = _NO_PICTURE if picture is None else picture.image()
+    is_scaled = picture is not None and picture.is_scaled
+    return "".join(
+        (
+            "  # Pictures, in a folder for each class or with a table of labels.\n",
+            f"  # {_SCALES_ITSELF if is_scaled else _SCALED_BEFORE}\n",
+            f"  # calibration: {{images: pictures, labels: folders, image: {image}}}\n",
+            f"  # calibration: {{images: pictures, labels: labels.tsv, image: {image}}}\n",
+        )
+    )
+
+
+def _detector_text(picture: PictureInput) -> str:
+    """Return how pictures with annotations are given to a detector."""
+    side = max(picture.height, picture.width)
+    image = picture.image(letterbox=side, pad=114)
+    lines = [
+        "Pictures with COCO annotations, judged by the metric below. YOLOX wants this instead:",
+        f"image: {{letterbox: {side}, pad: 114, letterbox_at: top_left, channels: bgr}}",
+        f"calibration: {{images: pictures, labels: instances.json, image: {image}}}",
+        f"evaluation: {{images: pictures, labels: instances.json, image: {image}}}",
+    ]
+    return "".join(f"  # {text}\n" for text in lines)
 
 
 def _samples_text(inspection: Inspection, made_up: MadeUp) -> str:
     large = sum(end.size_bytes for end in inspection.inputs) > _LARGE_BYTES
     count = _FEW_SAMPLES if large else _SAMPLES
-    lines = (f"{_python(end.name)}: {made_up.code(end.dtype, end.shape)}" for end in inspection.inputs)
+    lines = (
+        f"{_python(end.name)}: {made_up.code(end.name, end.dtype, end.shape)}" for end in inspection.inputs
+    )
     arrays = "\n".join(f"            {line}," for line in lines)
     return _SAMPLES_CODE.substitute(arrays=arrays, count=count, fewer=count // 2)
 
@@ -195,11 +240,8 @@ data:
   calibration: {reader: "$module:Calibration"}  # chooses the ranges of int8
   evaluation: {reader: "$module:Evaluation"}    # judges the finished plan, and nothing else
   # calibration: {npz: calibration.npz, labels: label}
-  # Pictures, a folder for each class; {} leaves pixels 0..255, for a network that scales them itself:
-  # calibration: {images: pictures, labels: folders, image: {}}
-  # calibration: {images: pictures, labels: labels.tsv, image: {resize_shorter: 256, crop: 224}}
-
-# REPLACE: this machine is measured; the device is taken to be ten times slower.
+$pictures
+$metric# REPLACE: this machine is measured; the device is taken to be ten times slower.
 # Better: plan profile SCENARIO --device device --bundle DIR, run it there, and name the profile here.
 devices:
   - {name: device, scaled_from: server, speedup: 0.1}
@@ -219,7 +261,7 @@ sink: device    # where answers are needed
 budget:
   noise_relative_rms: 0.1  # error of the outputs, relative to their size
   # accuracy_drop: 0.01         # needs labels
-  # memory_mib: {device: 4}
+$metric_drop  # memory_mib: {device: 4}
 """)
 _SAMPLES_CODE = Template('''\
 """Samples for the scenario beside this file: REPLACE, these are random numbers.

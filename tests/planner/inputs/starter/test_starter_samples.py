@@ -5,8 +5,8 @@ import onnx
 import pytest
 from text_models import make, weight
 
-from planner.inputs.starter_samples import made_up_inputs
-from planner.inputs.starter_scenario import starter_files
+from planner.inputs.starter.starter_samples import made_up_inputs
+from planner.inputs.starter.starter_scenario import starter_files
 
 RUNNING = {
     "noise": "(float[1,4] x) => (float[1,4] y) { y = Relu (x) }",

@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from onnx import helper
 
+from planner.inputs.starter.starter_pictures import PictureInput, picture_inputs
 from profiling.arrays import Array, Feeds
 from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.load_model import load_model
@@ -54,6 +55,16 @@ _WHOLE = (
 )
 
 
+# As the values of pixels are, by the largest one that the input takes.
+_PIXELS = {
+    most: Draw(
+        f"rng.uniform(0, {most}, size={{}})",
+        lambda rng, shape, most=most: np.asarray(rng.uniform(0, most, size=shape)),  # type: ignore[misc]
+    )
+    for most in (1, 255)
+}
+
+
 @dataclass(frozen=True, slots=True)
 class MadeUp:
     """How a model's inputs are made up.
@@ -62,15 +73,18 @@ class MadeUp:
     ----------
     runs
         Whether the model runs on them.
+    pictures
+        Inputs that are made up as pixels -> what they are as pictures.
     """
 
     floats: Draw
     whole: Draw
     runs: bool = True
+    pictures: Mapping[str, PictureInput] = field(default_factory=dict)
 
-    def code(self, dtype: str, shape: tuple[int, ...]) -> str:
+    def code(self, name: str, dtype: str, shape: tuple[int, ...]) -> str:
         """Return Python that makes up an input, from a generator `rng`."""
-        return f"{self._draw(dtype).code.format(shape)}.astype({dtype!r})"
+        return f"{self._draw(name, dtype).code.format(shape)}.astype({dtype!r})"
 
     def samples(self, inputs: Mapping[str, tuple[str, tuple[int, ...]]]) -> list[dict[str, Array]]:
         """Return some samples, with those that chance makes the hardest.
@@ -81,10 +95,12 @@ class MadeUp:
             Name -> type and shape.
         """
         rng = np.random.default_rng(_SEED)
-        whole = {name: end for name, end in inputs.items() if not _is_float(end[0])}
+        whole = {
+            name: end for name, end in inputs.items() if not _is_float(end[0]) and name not in self.pictures
+        }
         drawn = [
             {
-                name: self._draw(dtype).draw(rng, shape).astype(dtype)
+                name: self._draw(name, dtype).draw(rng, shape).astype(dtype)
                 for name, (dtype, shape) in inputs.items()
             }
             for _ in range(_DRAWN)
@@ -95,7 +111,9 @@ class MadeUp:
             )
         return drawn
 
-    def _draw(self, dtype: str) -> Draw:
+    def _draw(self, name: str, dtype: str) -> Draw:
+        if name in self.pictures:
+            return _PIXELS[self.pictures[name].most]
         return self.floats if _is_float(dtype) else self.whole
 
 
@@ -124,8 +142,10 @@ def made_up_inputs(file: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> M
         for value in model.graph.input
     }
     running: list[MadeUp] = []
-    for floats, whole in itertools.product(_FLOATS, _WHOLE):
-        made_up = MadeUp(floats, whole)
+    pictures = picture_inputs(model)
+    choices = (pictures, {}) if pictures else ({},)
+    for own, floats, whole in itertools.product(choices, _FLOATS, _WHOLE):
+        made_up = MadeUp(floats, whole, pictures=own)
         answers = _answers(session, made_up.samples(inputs))
         if answers and all(map(_is_finite, answers)):
             return made_up
