@@ -21,7 +21,6 @@ from planner.hosts.endpoints import Endpoint, check_encryptable, with_defaults
 from planner.hosts.host_files import HOST_CODE, README, HostTexts, write_code, write_readme, write_texts
 from planner.hosts.hosted_stages import (
     HASH_LETTERS,
-    RUNTIME,
     copy_stage,
     planned_runtime,
     planned_seconds,
@@ -290,7 +289,8 @@ class _Writer:
 
     def _texts(self, name: str) -> HostTexts:
         runs = any(self._stages(plan, name) for plan in self._plans)
-        return HostTexts(name, self.endpoints[name], RUNTIME if runs else None, self.deployment, self._keys)
+        runtime = planned_runtime(self._scenario, name).name if runs else None
+        return HostTexts(name, self.endpoints[name], runtime, self.deployment, self._keys)
 
     def _readme_lines(self) -> list[str]:
         counts = {host.device: host.stages for host in self.record.hosts}

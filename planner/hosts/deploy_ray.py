@@ -14,7 +14,7 @@ from pathlib import Path
 
 from planner.errors import OutputError
 from planner.hosts.host_files import ARRAYS, README, REQUIREMENTS, ServingCode, fill_template, write_code
-from planner.hosts.hosted_stages import HASH_LETTERS, RUNTIME, copy_stage, planned_runtime
+from planner.hosts.hosted_stages import HASH_LETTERS, copy_stage, planned_runtime
 from planner.hosts.on_ray.application_manifest import (
     APPLICATION,
     FORMAT,
@@ -34,7 +34,7 @@ RAY = "ray[serve]>=2.60"  # as the extra
 CONFIG = "serve_config.yaml"
 _CODE = ServingCode(
     {
-        "planner.hosts.on_host": ("host_manifest", "messages", "stage_runtime"),
+        "planner.hosts.on_host": ("host_manifest", "messages", "litert_stage", "stage_runtime"),
         "planner.hosts.on_ray": None,
         "profiling.on_device": ("create_session",),
     },
@@ -130,7 +130,8 @@ def _write_texts(fresh: Path, manifest: ApplicationManifest) -> None:
     fill_template("application.md", {"nodes": nodes, "inputs": inputs}, fresh / README)
     config = {"stages": stages, "deployment": manifest.deployment}
     fill_template(CONFIG, config, fresh / CONFIG)
-    pins = [f"{name}=={metadata.version(name)}" for name in (ARRAYS, RUNTIME)]
+    runtimes = {one.runtime.name for one in manifest.stages}
+    pins = [f"{name}=={metadata.version(name)}" for name in (ARRAYS, *sorted(runtimes))]
     (fresh / REQUIREMENTS).write_text("".join(f"{pin}\n" for pin in (*pins, _ray_pin())), encoding="utf-8")
 
 

@@ -9,9 +9,11 @@ from string import Template
 
 from planner.hosts.endpoints import Endpoint
 from planner.hosts.on_host.own_keys import CREDENTIAL
+from planner.hosts.on_host.stage_runtime import LITERT
 from planner.hosts.zenoh_config import KEY, KEYS
 
 README, REQUIREMENTS = "README.md", "requirements.txt"
+_LOCKS = {LITERT: "requirements-litert.lock"}  # of runtimes other than ONNX Runtime
 _ENGINE, ARRAYS = "eclipse-zenoh", "numpy"
 
 
@@ -93,7 +95,8 @@ def _requirements(runtime: str | None) -> str:
     """
     names = [name for name in (ARRAYS, runtime, _ENGINE) if name is not None]
     pins = {f"{name}=={metadata.version(name)}" for name in names}
-    lock = (resources.files("planner.hosts") / "templates" / "requirements.lock").read_text(encoding="utf-8")
+    file = _LOCKS.get(runtime or "", "requirements.lock")
+    lock = (resources.files("planner.hosts") / "templates" / file).read_text(encoding="utf-8")
     parts = re.split(r"\n(?=[a-z0-9])", lock.rstrip("\n"))
     pinned = [part for part in parts if part.partition(" ")[0] in pins]
     if len(pinned) < len(pins):

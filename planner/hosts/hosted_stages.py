@@ -7,12 +7,14 @@ from importlib import metadata
 from pathlib import Path
 
 from planner.devices.runtime import origin_of
+from planner.hosts.on_host import stage_runtime as on_host
 from planner.hosts.on_host.host_manifest import HostedFile, HostedStage, RuntimeSpec
 from planner.hosts.routing import spec_of
 from planner.plan.manifest import StageEntry
+from planner.scenario.device_schema import LITERT, ONNX_RUNTIME
 from planner.scenario.schema import Scenario
 
-RUNTIME = "onnxruntime"
+_RUNTIMES = {ONNX_RUNTIME: on_host.ONNX_RUNTIME, LITERT: on_host.LITERT}
 HASH_LETTERS = 32  # 128 bits, of a deployment
 
 
@@ -63,4 +65,5 @@ def planned_seconds(stages: Sequence[StageEntry], compute_s: Mapping[str, float]
 def planned_runtime(scenario: Scenario, device: str) -> RuntimeSpec:
     """Return the runtime that a device's stages were planned with."""
     origin, _ = origin_of(scenario, scenario.device(device))
-    return RuntimeSpec(RUNTIME, metadata.version(RUNTIME), origin.threads, origin.provider)
+    name = _RUNTIMES[scenario.runtime_of(scenario.device(device))]
+    return RuntimeSpec(name, metadata.version(name), origin.threads, origin.provider)

@@ -88,7 +88,11 @@ DOORS = {
     "ray": ("planner.hosts.on_ray.application",),
     "starlette": ("planner.hosts.on_ray.application",),
     "cryptography": ("planner.hosts.certificates",),
-    "ai_edge_litert": ("profiling.litert.flatbuffer", "profiling.litert.interpreter"),
+    "ai_edge_litert": (
+        "profiling.litert.flatbuffer",
+        "profiling.litert.interpreter",
+        "planner.hosts.on_host.litert_stage",
+    ),
     "flatbuffers": ("profiling.litert.flatbuffer", WORKER),
     "litert_quantizer": ("profiling.litert.quantizer",),
     "rich": ("planner.report", "planner.cli"),

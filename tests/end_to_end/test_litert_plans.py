@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 import numpy as np
 from repository import ROOT
+from running_hosts import RunningHosts
 
 from planner.cli.commands import main
 from profiling.litert.interpreter import run_model
@@ -124,3 +125,26 @@ def test_a_keras_model_is_converted_and_planned(tmp_path):
     assert plan["converted_from"]["converted_to"] == "tflite"
     assert plan["converted_from"]["relative_rms_difference"] < 1e-5
     assert plan["measured"]["chain"]["default_bit_equal"]
+
+
+def test_hosts_answer_as_the_folder_does(folder, tmp_path):
+    pytest.importorskip("zenoh", reason="the extra hosts is not installed")
+    pictures = np.random.default_rng(1).uniform(size=(6, 1, 64, 64, 1)).astype(np.float32)
+    np.savez(tmp_path / "in.npz", picture=pictures)
+    given = ("--input", str(tmp_path / "in.npz"))
+    assert run("run", str(folder), *given, "--output", str(tmp_path / "here.npz")) == 0
+    stages = json.loads((folder / "manifest.json").read_text())["stages"]
+    used = {stage["device"] for stage in stages} | {"camera", "gateway"}  # source and sink
+    devices = tuple(name for name in ("camera", "gateway", "server") if name in used)
+    with RunningHosts(folder, tmp_path / "deploy", devices) as running:
+        running.start()
+        asked = ("request", str(tmp_path / "deploy"), *given, "--output", str(tmp_path / "there.npz"))
+        assert run(*asked) == 0
+    here, there = np.load(tmp_path / "here.npz"), np.load(tmp_path / "there.npz")
+    assert there["logits"].tobytes() == here["logits"].tobytes()
+    manifest = json.loads((tmp_path / "deploy" / "camera" / "host.json").read_text())
+    assert manifest["runtime"]["name"] == "ai-edge-litert"
+    requirements = (tmp_path / "deploy" / "camera" / "requirements.txt").read_text()
+    assert "ai-edge-litert" in requirements
+    assert "--hash" in requirements
+    assert "onnxruntime" not in requirements

@@ -1,15 +1,17 @@
-"""Opens and runs a stage; the only module that knows a runtime, so that stages of another one fit in here."""
+"""Opens and runs a stage, in the runtime that it was planned with: ONNX Runtime here, or LiteRT's module."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 import numpy as np
 
 from planner.hosts.on_host.host_manifest import HostedPlan, HostedStage, HostManifestError, RuntimeSpec
+from planner.hosts.on_host.litert_stage import LitertStage
 from planner.hosts.on_host.messages import TensorSpec
 
 _AWAKE_S = 2e-4  # before the end of a paced stage: sleeping ends some 0.1 ms late
@@ -89,6 +91,13 @@ class PacedStage:
         return outputs
 
 
+ONNX_RUNTIME, LITERT = "onnxruntime", "ai-edge-litert"
+_RUNTIMES: Mapping[str, Callable[[Path, HostedStage, RuntimeSpec], StageRuntime]] = {
+    ONNX_RUNTIME: OnnxRuntimeStage,
+    LITERT: LitertStage,
+}
+
+
 def version_difference(runtime: RuntimeSpec) -> str | None:
     """Return in which way the runtime here is not the version that was planned with, and what to do; or None.
 
@@ -107,7 +116,7 @@ def version_difference(runtime: RuntimeSpec) -> str | None:
 
 def open_stages(
     folder: Path, plans: Sequence[HostedPlan], runtime: RuntimeSpec
-) -> dict[tuple[int, int], OnnxRuntimeStage]:
+) -> dict[tuple[int, int], StageRuntime]:
     """Return (plan's index, stage's number) -> its stage; those of equal files are opened once.
 
     Raises
@@ -115,8 +124,8 @@ def open_stages(
     HostManifestError
         As `open_stage`.
     """
-    by_content: dict[tuple[str, ...], OnnxRuntimeStage] = {}
-    opened = {}
+    by_content: dict[tuple[str, ...], StageRuntime] = {}
+    opened: dict[tuple[int, int], StageRuntime] = {}
     for index, plan in enumerate(plans):
         for stage in plan.stages:
             content = tuple(file.sha256 for file in stage.files)
@@ -137,7 +146,7 @@ def paced_stages(
     }
 
 
-def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRuntimeStage:
+def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> StageRuntime:
     """Return a stage that has run once on zeros, so that its first request is as quick as the others.
 
     Raises
@@ -145,7 +154,7 @@ def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRu
     HostManifestError
         If it cannot be opened or run.
     """
-    opened = OnnxRuntimeStage(folder, stage, runtime)
+    opened = _RUNTIMES[runtime.name](folder, stage, runtime)
     zeros = {spec.name: np.zeros(spec.shape, dtype=spec.dtype) for spec in stage.inputs}
     try:
         opened.run(zeros)
@@ -155,13 +164,12 @@ def open_stage(folder: Path, stage: HostedStage, runtime: RuntimeSpec) -> OnnxRu
 
 
 def _installed_version(name: str) -> str:
-    if name != "onnxruntime":
-        raise HostManifestError(f"no runtime {name!r} here; this serves stages of onnxruntime")
+    if name not in _RUNTIMES:
+        raise HostManifestError(f"no runtime {name!r} here; this serves stages of {', '.join(_RUNTIMES)}")
     try:
-        import onnxruntime as ort
-    except ImportError as exc:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError as exc:
         raise HostManifestError(f"{name} is not installed: pip install -r requirements.txt") from exc
-    return str(ort.__version__)
 
 
 def _name(spec: TensorSpec) -> str:
