@@ -125,7 +125,7 @@ SETTINGS = {
     "devices.1.speedup=0": "devices.1.speedup must be >= 0.0001, got 0",
     "devices.1.speedup=.inf": "devices.1.speedup must be finite, got inf",
     "devices.0.precisions=[]": "devices.0.precisions needs at least 1 entry",
-    "devices.0.precisions=[fp16]": "must be 'fp32', 'int8' or 'int16', got 'fp16'",
+    "devices.0.precisions=[fp16]": "'weights-int4' or 'float16', got 'fp16'",
     "precisions=[]": "precisions needs at least 1 entry",
     "devices.0.active_watt=-1": "active_watt must be >= 0, got -1",
     "devices.0.idle_watt=2": "idle_watt needs active_watt",

@@ -34,7 +34,7 @@ def test_the_notebook_gives_what_it_says(repository_copy, capsys):
     pytest.importorskip("pandas")
     names = runpy.run_path(str(ROOT / "docs" / "tutorials" / "notebook.py"))
     assert names["result"].is_delivered
-    assert "solving" in names["steps"]
+    assert "solving and trying out plans" in names["steps"]
     assert "budget.latency_ms: 0.01 ms cannot be kept" in names["tight"].reason
     assert sum(row[3] for row in names["crossing"]) > 0
     assert set(names["table"]["unit"]) <= set(names["graph"])

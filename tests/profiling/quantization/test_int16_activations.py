@@ -20,7 +20,7 @@ from profiling.quantization.calibration import Calibration
 from profiling.quantization.qdq_model import INT8, QUANTIZED_SUFFIX, Scheme, quantize
 from profiling.runtime.open_session import Runtime, Trace, open_session, run_samples
 
-INT16 = Scheme(wide=True)
+INT16 = Scheme(precision=Precision.INT16)
 EVERY = ["fp32", "int8", "int16"]
 
 
@@ -50,7 +50,7 @@ def test_the_range_is_that_of_8_bits(residual, symmetric):
     nodes = residual.graph.quantizable_nodes
     narrow, wide = (
         quantize(residual.graph.model, dict.fromkeys(nodes, scheme), residual.calibration.ranges)
-        for scheme in (Scheme(symmetric), Scheme(symmetric, wide=True))
+        for scheme in (Scheme(symmetric), Scheme(symmetric, precision=Precision.INT16))
     )
     seen = 0
     for before, after in zip(*(_quantizers(model) for model in (narrow, wide)), strict=True):
@@ -190,7 +190,7 @@ products (float[2, 3, 40] x, float[2, 40] v) => (float[2, 3, 24] y, float[2, 24]
 def test_products_in_16_bits_keep_them_as_a_user_runs_them(tmp_path, symmetric):
     """A plain session, as on a device: no options, no optimization left out."""
     prepared = Prepared(models.with_weights(_PRODUCTS), tmp_path, "products")
-    schemes = dict.fromkeys(prepared.graph.quantizable_nodes, Scheme(symmetric, wide=True))
+    schemes = dict.fromkeys(prepared.graph.quantizable_nodes, Scheme(symmetric, precision=Precision.INT16))
     model = quantize(prepared.graph.model, schemes, prepared.calibration.ranges)
     exact = list(run_samples(open_session(model, Runtime(), Optimization.BASIC), prepared.samples))
     options = ort.SessionOptions()
