@@ -17,7 +17,7 @@ from documentation import Block, Mark, Page
 from repository import ROOT
 
 _LONGEST_S = 900  # on a machine with much else to do
-_SCENARIOS = ("quickstart.yaml", "two-models.yaml", "problem.json")
+_SCENARIOS = ("litert.yaml", "quickstart.yaml", "two-models.yaml", "problem.json")
 _START = r"""
 set -euo pipefail
 running=""
@@ -63,7 +63,8 @@ class FollowedPages:
 
     def _start(self, page: Page) -> Path:
         folder = self._new_folder(page.path.stem)
-        shutil.copytree(ROOT / "scenarios" / "quickstart", folder / "scenarios" / "quickstart")
+        for name in ("quickstart", "litert"):
+            shutil.copytree(ROOT / "scenarios" / name, folder / "scenarios" / name)
         for name in _SCENARIOS:
             shutil.copy(ROOT / "scenarios" / name, folder / "scenarios")
         return folder
