@@ -35,16 +35,22 @@ def export_plan(plan: Plan, progress: Progress = silent) -> BuiltModels:
 
 
 def verify_plan(
-    plan: Plan, whole: Path, stages: Sequence[tuple[str, Path]], progress: Progress = silent
+    plan: Plan,
+    mixed: Path,
+    stages: Sequence[tuple[str, Path]],
+    whole: Sequence[Path] = (),
+    progress: Progress = silent,
 ) -> Outcome:
     """Measure an exported plan again on the evaluation data.
 
     Parameters
     ----------
-    whole
+    mixed
         File of the whole mixed-precision model.
     stages
         Device and file of each stage, in running order.
+    whole
+        Files of the whole model cut where the runtime changes; empty if it does not.
     """
     scenario = parse_scenario(bytes(plan.scenario))
     source = load_source(scenario, progress)
@@ -54,7 +60,7 @@ def verify_plan(
     schemes = _planned_schemes(plan, scenario)
     levels = [trial_level(scenario, scenario.device(name), schemes[name]) for name, _ in stages]
     files = [file for _, file in stages]
-    target = VerificationTarget(models.source, whole, files, levels)
+    target = VerificationTarget(models.source, mixed, files, levels, whole, models.fp32)
     if models.graph.model_sha256 != plan.model_sha256:
         raise ModelError(f"{scenario.model} is not the model that was planned: it has changed")
     verification = verify(target, data.evaluation, runtime, scenario_metric(scenario), progress)

@@ -10,6 +10,7 @@ from profiling.errors import ModelError
 from profiling.graph.any_model import AnyModel, Stage
 from profiling.on_device.create_session import Optimization
 from profiling.runtime.open_session import Runtime, open_session
+from profiling.runtime_names import LITERT, ONNX_RUNTIME
 
 TFLITE_SUFFIX = ".tflite"
 _LITERT_PACKAGES = ("ai_edge_litert", "flatbuffers", "litert_quantizer")
@@ -36,6 +37,12 @@ class StageSession(Protocol):
         self, names: Sequence[str] | None, feeds: Mapping[str, Array], options: Any = None
     ) -> list[Array]:
         """Return outputs by name, or all of them in order, of one sample."""
+
+
+def runtime_of_model(model: AnyModel | Path) -> str:
+    """Return the runtime that a model, in memory or as a file, is for."""
+    suffix = model.suffix if isinstance(model, Path) else ""
+    return LITERT if isinstance(model, Stage) or suffix == TFLITE_SUFFIX else ONNX_RUNTIME
 
 
 def open_stage(

@@ -169,8 +169,9 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
         return verify_several(folder, json=json)
     saved, manifest = read_folder(folder)
     stages = [(stage.device, folder / stage.file) for stage in manifest.stages]
+    whole = [folder / part.file for part in manifest.whole]
     with terminal_progress() as progress:
-        outcome = verify_plan(saved, folder / manifest.model, stages, progress)
+        outcome = verify_plan(saved, folder / manifest.model, stages, whole, progress)
     if json:
         print_text(to_json(outcome.plan))
     else:

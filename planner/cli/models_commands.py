@@ -61,8 +61,9 @@ def verify_several(folder: Path, *, json: bool) -> int:
     for name, own_folder in read_models(folder)[1].items():
         saved, manifest = read_folder(own_folder)
         stages = [(stage.device, own_folder / stage.file) for stage in manifest.stages]
+        whole = [own_folder / part.file for part in manifest.whole]
         with terminal_progress() as progress:
-            outcome = verify_plan(saved, own_folder / manifest.model, stages, progress)
+            outcome = verify_plan(saved, own_folder / manifest.model, stages, whole, progress)
         plans[name] = outcome.plan
         failures += [f"{name}: {text}" for text in outcome.failures]
         if not json:

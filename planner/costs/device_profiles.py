@@ -22,6 +22,7 @@ from profiling.quantization.calibration import Calibration
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.records.cost_table import read_cost_table
 from profiling.records.profile import LatencyProfile, load_profile
+from profiling.several_runtimes.block_graph import BlockGraph
 
 
 def latency_profile(
@@ -86,7 +87,8 @@ def read_profile_file(scenario: Scenario, device: DeviceSpec, subject: Calibrate
     with naming_profile(scenario, device):
         if is_cost_table(path):
             precisions = scenario.precisions_of(device)
-            latency = profile_of_table(str(path), read_cost_table(path), subject.graph, precisions)
+            graph = _own_graph(scenario, device, subject)
+            latency = profile_of_table(str(path), read_cost_table(path), graph, precisions)
         else:
             latency = load_profile(path).latency
         check_profile(str(path), latency, scenario, device, subject)
@@ -108,15 +110,22 @@ def check_profile(
     ProfileError
         Saying what is wrong.
     """
-    if latency.model_sha256 != subject.graph.model_sha256:
+    graph = _own_graph(scenario, device, subject)
+    if latency.model_sha256 != graph.model_sha256:
         raise ProfileError(
             f"{name} is the profile of another model; "
             f"make one of this model: plan profile SCENARIO --device {device.name} --out {Path(name).name}"
         )
-    _check_seconds(name, latency, subject.graph)
+    _check_seconds(name, latency, graph)
     _check_wires(name, latency, scenario.wires)
     for precision in scenario.precisions_of(device):
-        _check_precision(name, latency, subject.graph, precision)
+        _check_precision(name, latency, graph, precision)
+
+
+def _own_graph(scenario: Scenario, device: DeviceSpec, subject: CalibratedModel) -> OperatorGraph:
+    """Return the graph by whose names a device is profiled."""
+    graph = subject.graph
+    return graph.parts[scenario.runtime_of(device)].graph if isinstance(graph, BlockGraph) else graph
 
 
 def _check_seconds(name: str, latency: LatencyProfile, graph: OperatorGraph) -> None:

@@ -69,7 +69,7 @@ def _noise_profile(
     of_same_activations = (
         noise.tensors
         for other, noise in others.items()
-        if other.symmetric == scheme.symmetric and not other.wide
+        if (other.symmetric, other.tool) == (scheme.symmetric, scheme.tool) and not other.wide
     )
     int8 = next(of_same_activations, None)
 

@@ -16,12 +16,16 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision, Wire
 from profiling.quantization.calibration import read_ranges
 from profiling.quantization.wire_formats import add_wires
+from profiling.runtime_names import ONNX_RUNTIME
+from profiling.several_runtimes.block_graph import BlockGraph
 
 
 def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
     """Return the models in which every unit is in its precision and on its device."""
     graph, scenario, devices = prepared.models.graph, prepared.scenario, chosen.devices
     placement = Placement(devices, scenario.source, scenario.sink, frozenset(scenario.inputs))
+    if isinstance(graph, BlockGraph):
+        return _build_in_runtimes(prepared, graph, chosen, placement)
     if not isinstance(graph, ModelGraph):
         from planner.deployment.litert_stages import litert_mixed, litert_stages  # needs the extra
 
@@ -41,6 +45,22 @@ def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
     for number, stage in enumerate(stages):
         label_stage(onnx_model(stage.model), number, [stage_model.device for stage_model in stages])
     return BuiltModels(graph, mixed, stages)
+
+
+def _build_in_runtimes(
+    prepared: Prepared, graph: BlockGraph, chosen: Configuration, placement: Placement
+) -> BuiltModels:
+    from planner.deployment.runtime_stages import build_in_runtimes  # needs the extra
+
+    scenario = prepared.scenario
+    runtimes = {device.name: scenario.runtime_of(device) for device in scenario.devices}
+    scheme = next(prepared.schemes[name] for name, runtime in runtimes.items() if runtime == ONNX_RUNTIME)
+    models = build_in_runtimes(graph, chosen, placement, runtimes, scheme, prepared.ranges)
+    for number, stage in enumerate(models.stages):
+        if runtimes[stage.device] == ONNX_RUNTIME:
+            label_stage(onnx_model(stage.model), number, [one.device for one in models.stages])
+    mixed = models.mixed[runtimes[scenario.source]]
+    return BuiltModels(graph, mixed, models.stages, models.whole, models.mixed)
 
 
 def build_models(prepared: Prepared, plan: Plan) -> BuiltModels:

@@ -1,7 +1,7 @@
 """The models of a plan, as they are built and as they are verified."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from planner.deployment.stage_tasks import StageModel
@@ -10,6 +10,7 @@ from planner.plan.graph_record import GRAPH_FORMAT, GraphTensor, GraphUnit, Unit
 from profiling.graph.any_model import AnyModel, outputs_of
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.on_device.create_session import Optimization
+from profiling.stage_session import runtime_of_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,27 @@ class VerificationTarget:
         Its parts in running order, as models or files.
     levels
         Graph optimization at which each stage gives the numbers of its device.
+    whole
+        The whole mixed model as a chain, cut only where the runtime changes; `mixed` alone in one runtime.
+    fp32
+        Runtime -> the fp32 model there; `source` in one runtime.
     """
 
     source: AnyModel
     mixed: AnyModel | Path
     stages: Sequence[AnyModel | Path]
     levels: Sequence[Optimization]
+    whole: Sequence[AnyModel | Path] = ()
+    fp32: Mapping[str, AnyModel] = field(default_factory=dict)
+
+    @property
+    def whole_chain(self) -> Sequence[AnyModel | Path]:
+        """The whole mixed model as a chain."""
+        return self.whole or (self.mixed,)
+
+    def fp32_beside(self, model: AnyModel | Path) -> AnyModel:
+        """Return the fp32 model in the runtime of another model."""
+        return self.fp32.get(runtime_of_model(model), self.source)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -41,11 +57,23 @@ class VerificationTarget:
 
 @dataclass(frozen=True, slots=True)
 class BuiltModels:
-    """A plan's models, and the graph that they are made of."""
+    """A plan's models, and the graph that they are made of.
+
+    Parameters
+    ----------
+    mixed
+        The whole model in the plan's precisions, in the runtime of the source.
+    whole
+        The same as a chain, cut only where the runtime changes; empty if it does not.
+    mixed_in
+        Runtime -> the whole model there, if there are several.
+    """
 
     graph: OperatorGraph
     mixed: AnyModel
     stages: tuple[StageModel, ...]
+    whole: tuple[AnyModel, ...] = ()
+    mixed_in: Mapping[str, AnyModel] = field(default_factory=dict)
 
 
 def verification_target(prepared: Prepared, built: BuiltModels) -> VerificationTarget:
@@ -55,6 +83,8 @@ def verification_target(prepared: Prepared, built: BuiltModels) -> VerificationT
         built.mixed,
         [stage.model for stage in built.stages],
         [prepared.level(stage.device) for stage in built.stages],
+        built.whole,
+        prepared.models.fp32,
     )
 
 

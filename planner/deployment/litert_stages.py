@@ -53,7 +53,7 @@ def litert_stages(
     tasks = StageTasks(graph, placement, quantized)
     parted = with_integers_read(_litert(graph), mixed.quantized, tasks.remote_readers())
     stages = list(tasks.stages())
-    parted, lone = _with_lone_conversions(parted, [task for _, part in stages for task in part])
+    parted, lone = with_lone_conversions(parted, [task for _, part in stages for task in part])
     parts = [
         [
             number
@@ -69,7 +69,7 @@ def litert_stages(
     )
 
 
-def _with_lone_conversions(
+def with_lone_conversions(
     parted: QuantizedModel, tasks: list[Task]
 ) -> tuple[QuantizedModel, dict[Task, list[int]]]:
     """Return the model whose conversions at its ends belong to tasks of their own, and which these are."""

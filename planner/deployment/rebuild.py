@@ -15,6 +15,9 @@ from profiling.onnx_io.external_weights import check_model
 from profiling.precision import Precision
 from profiling.quantization.int16_activations import WIDE_TYPES
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, Scheme, quantize
+from profiling.runtime_names import ONNX_RUNTIME
+from profiling.several_runtimes.block_graph import BlockGraph
+from profiling.several_runtimes.own_ranges import own_ranges
 
 
 @overload
@@ -38,9 +41,21 @@ def rebuild(graph: OperatorGraph, schemes: Mapping[int, Scheme], ranges: Path) -
     """
     if isinstance(graph, ModelGraph):
         return _rebuild_onnx(graph, schemes, ranges)
+    if isinstance(graph, BlockGraph):
+        return _rebuild_in_runtime(graph, schemes, ranges)
     from planner.deployment.litert_stages import litert_mixed  # needs the extra
 
     return litert_mixed(graph, {index: scheme.precision for index, scheme in schemes.items()}, ranges)
+
+
+def _rebuild_in_runtime(graph: BlockGraph, schemes: Mapping[int, Scheme], ranges: Path) -> AnyModel:
+    """Return the model in the runtime whose scheme blocks are in."""
+    scheme = next(iter(schemes.values()))
+    runtime = scheme.tool or ONNX_RUNTIME
+    part = graph.parts[runtime]
+    mix = part.mix({block: one.precision for block, one in schemes.items()})
+    own = {unit: scheme.at(precision) for unit, precision in mix.items()}
+    return rebuild(part.graph, own, own_ranges(ranges, runtime))
 
 
 def _rebuild_onnx(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path) -> onnx.ModelProto:

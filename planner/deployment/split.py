@@ -55,7 +55,7 @@ def split(
     """
     quantized = quantized_tensors(mixed)
     all_tasks = StageTasks(graph, placement, quantized, {crossing.tensor for crossing in crossings})
-    cutter = _Cutter(all_tasks, quantized, crossings)
+    cutter = StageEnds(all_tasks, quantized, crossings)
     extractor = SubmodelExtractor(mixed)
     stages = []
     for device, tasks in all_tasks.stages():
@@ -70,11 +70,11 @@ def split(
     return tuple(stages)
 
 
-class _Cutter:
+class StageEnds:
     """Names the ends of a stage in the mixed-precision model."""
 
     def __init__(
-        self, tasks: StageTasks, quantized: Collection[str], crossings: Sequence[WiredTensor]
+        self, tasks: StageTasks, quantized: Collection[str], crossings: Sequence[WiredTensor] = ()
     ) -> None:
         self._tasks, self._quantized = tasks, quantized
         self._wired = {crossing.tensor: crossing for crossing in crossings}

@@ -113,7 +113,7 @@ def inspect_scenario(
     scenario: Scenario, progress: Progress = silent
 ) -> tuple[Inspection, ConvertedFrom | None]:
     """Return what the model of a scenario is made of, and what it was before it was converted."""
-    if scenario.runtime == LITERT:
+    if LITERT in scenario.runtimes:
         with naming_litert():
             from profiling.litert.inspection import inspect_litert
         shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}

@@ -1,5 +1,6 @@
 """A model as LiteRT takes it, converted if it is no `.tflite` file, and as it is measured."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,12 +15,14 @@ from planner.scenario.schema import Scenario
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.graph.any_model import Stage
+from profiling.graph.unit_graph import ModelGraph
 from profiling.litert.cut import whole_stage
 from profiling.litert.load import load_litert, parse_litert
 from profiling.litert.planning.litert_model import LitertRuntimeModel
 from profiling.litert.shapes import with_shapes
 from profiling.litert.unit_graph import build_litert_graph
 from profiling.progress import Progress
+from profiling.several_runtimes.several_runtimes_model import SeveralRuntimesModel, join_runtimes
 
 _MOST_NAMED = 5  # operators
 
@@ -54,6 +57,20 @@ def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converte
 def litert_model_of(source: Stage, shown: str) -> LitertRuntimeModel:
     """Return a source as it is measured."""
     return LitertRuntimeModel(build_litert_graph(with_shapes(parse_litert(source.content, shown), {})))
+
+
+def model_in_runtimes(
+    source: Stage, shown: str, as_onnx: ModelGraph, samples: Sequence[Feeds]
+) -> SeveralRuntimesModel:
+    """Return a source as it is measured where devices run both runtimes.
+
+    Raises
+    ------
+    ModelError
+        If both forms of the model do not compute the same.
+    """
+    litert = build_litert_graph(with_shapes(parse_litert(source.content, shown), {}))
+    return join_runtimes(litert, as_onnx, samples)
 
 
 def _samples(scenario: Scenario, request: ConversionRequest, progress: Progress) -> list[Feeds]:

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import onnx
+
 from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_samples
 from planner.conversion.model_source import conversion_request
@@ -21,12 +23,12 @@ from planner.inputs.refused_units import refused_once
 from planner.inputs.sample_doubts import sample_doubts
 from planner.metrics.scenario_metric import scenario_metric
 from planner.scenario.data_schema import SampleSpec
-from planner.scenario.device_schema import LITERT
+from planner.scenario.device_schema import LITERT, ONNX_RUNTIME
 from planner.scenario.schema import Scenario
 from planner.user_objects import Metric
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
-from profiling.graph.any_model import AnyModel, Stage, inputs_of
+from profiling.graph.any_model import AnyModel, Stage, inputs_of, onnx_model
 from profiling.graph.compressed_weights import CompressedWeights
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import build_graph
@@ -40,6 +42,8 @@ from profiling.quantization.qdq_model import INT8, Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.open_session import Runtime
 from profiling.runtime_model import RuntimeModel
+from profiling.several_runtimes.block_graph import BlockGraph
+from profiling.several_runtimes.onnx_inputs import with_channels_last_inputs
 from profiling.stage_session import naming_litert
 
 log = logging.getLogger(__name__)
@@ -50,10 +54,17 @@ _CHECKED = 4  # samples on which a conversion is checked
 
 @dataclass(frozen=True, slots=True)
 class SourceModel:
-    """The user's model with static input shapes, converted if its runtime needs another form."""
+    """The user's model with static input shapes, converted if its runtime needs another form.
+
+    Parameters
+    ----------
+    as_onnx
+        The same for devices that run ONNX Runtime, where `model` is for those that run LiteRT.
+    """
 
     model: AnyModel
     converted: Converted | None = None
+    as_onnx: onnx.ModelProto | None = None
 
     @property
     def channels_last(self) -> frozenset[str]:
@@ -72,7 +83,13 @@ class SourceModel:
 
 @dataclass(frozen=True, slots=True)
 class GroupedModel:
-    """The user's model with static shapes, and its units."""
+    """The user's model with static shapes, and its units.
+
+    Parameters
+    ----------
+    source
+        Where devices run several runtimes, the one whose names and shapes the units have.
+    """
 
     source: AnyModel
     model: RuntimeModel
@@ -83,6 +100,13 @@ class GroupedModel:
     def graph(self) -> OperatorGraph:
         """Its units."""
         return self.model.graph
+
+    @property
+    def fp32(self) -> dict[str, AnyModel]:
+        """Runtime -> the fp32 model there, if there are several."""
+        graph = self.graph
+        parts = graph.parts if isinstance(graph, BlockGraph) else {}
+        return {runtime: part.graph.fp32_model for runtime, part in parts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +162,13 @@ class Datasets:
 
 def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
     """Read a scenario's model, converted if its runtime needs another form."""
-    if scenario.runtime == LITERT:
+    if LITERT in scenario.runtimes:
         with naming_litert():
             from planner.inputs.litert_source import load_tflite
         tflite, made = load_tflite(scenario, progress)
         check_inputs(scenario, tflite.inputs)
-        return SourceModel(tflite, made)
+        as_onnx = _as_onnx(scenario, progress) if ONNX_RUNTIME in scenario.runtimes else None
+        return SourceModel(tflite, made, as_onnx)
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
     request = conversion_request(scenario.model, scenario.conversion, shapes)
     if request:
@@ -154,6 +179,17 @@ def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
     source = load_model(converted.path, {}) if converted else load_model(Path(scenario.model), shapes)
     check_inputs(scenario, [value.name for value in source.graph.input])
     return SourceModel(source, converted)
+
+
+def _as_onnx(scenario: Scenario, progress: Progress) -> onnx.ModelProto:
+    """Return a scenario's model for ONNX Runtime, with the inputs that its `.tflite` form has."""
+    shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+    request = conversion_request(scenario.model, scenario.conversion, shapes)
+    if request is None:
+        raise ModelError(f"model: {scenario.model} is an ONNX file, which runtime litert does not take")
+    converted = convert(request, progress)
+    moved = [end.name for end in converted.conversion.inputs if end.channels_last]
+    return with_channels_last_inputs(load_model(converted.path, {}), moved)
 
 
 def check_inputs(scenario: Scenario, names: Sequence[str]) -> None:
@@ -167,7 +203,7 @@ def check_inputs(scenario: Scenario, names: Sequence[str]) -> None:
 
 def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> GroupedModel:
     """Prepare a model on its samples, group it, and check budgets and labels against its answers."""
-    model = _grouped(source.model, scenario, data)
+    model = _grouped(source, scenario, data)
     graph = model.graph
     scores = graph.tensors[graph.outputs[0]]
     check_answers(scenario.budget, scores)
@@ -181,14 +217,19 @@ def group_units(scenario: Scenario, source: SourceModel, data: Datasets) -> Grou
     return GroupedModel(source.model, model, source.converted, source.channels_last)
 
 
-def _grouped(source: AnyModel, scenario: Scenario, data: Datasets) -> RuntimeModel:
-    if isinstance(source, Stage):
-        from planner.inputs.litert_source import litert_model_of
+def _grouped(source: SourceModel, scenario: Scenario, data: Datasets) -> RuntimeModel:
+    samples = data.calibration.samples
+    if isinstance(source.model, Stage):
+        from planner.inputs.litert_source import litert_model_of, model_in_runtimes
 
-        return litert_model_of(source, scenario.model)
-    graph = build_graph(prepare_model(source, data.calibration.samples))
-    del source.graph.output[:]
-    source.graph.output.extend(graph.model.graph.output)  # whose shapes runs have shown
+        if source.as_onnx is None:
+            return litert_model_of(source.model, scenario.model)
+        graph = build_graph(prepare_model(source.as_onnx, samples))
+        return model_in_runtimes(source.model, scenario.model, graph, few_samples(data.calibration))
+    model = onnx_model(source.model)
+    graph = build_graph(prepare_model(model, samples))
+    del model.graph.output[:]
+    model.graph.output.extend(graph.model.graph.output)  # whose shapes runs have shown
     return OnnxRuntimeModel(graph)
 
 

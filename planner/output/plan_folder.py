@@ -19,12 +19,23 @@ from planner.output.stage_files import (
     data_file,
     ports_of,
     save_stage,
+    save_whole,
     stage_name,
     stays_inside,
     with_compressed_size,
 )
 from planner.plan.graph_record import GRAPH, GRAPH_FORMAT, UnitGraph
-from planner.plan.manifest import FIGURES, MANIFEST, REPORT, STAGES, Manifest, PlanStages, Port, StageEntry
+from planner.plan.manifest import (
+    FIGURES,
+    MANIFEST,
+    REPORT,
+    STAGES,
+    WHOLE,
+    Manifest,
+    PlanStages,
+    Port,
+    StageEntry,
+)
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
 from planner.report.plan_trace import PlacedStage, plan_trace
@@ -35,7 +46,7 @@ from profiling.on_device.device_main import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX
 from profiling.records.json_files import save_json
 from profiling.records.profile import Profile
-from profiling.stage_session import TFLITE_SUFFIX
+from profiling.stage_session import TFLITE_SUFFIX, runtime_of_model
 
 PLAN, PROFILE = "plan.json", "profile.json"
 _MODEL = "model"  # and how files of its runtime end
@@ -139,7 +150,7 @@ def check_writable(folder: Path) -> None:
     """
     models = {_MODEL + ONNX_SUFFIX, _MODEL + ONNX_SUFFIX + DATA_SUFFIX, _MODEL + TFLITE_SUFFIX}
     allowed = {PLAN, *models, MANIFEST, GRAPH, PROFILE, STAGES, REPORT, FIGURES}
-    allowed |= {TRACE, MODEL_EXPLORER}
+    allowed |= {TRACE, MODEL_EXPLORER, WHOLE}
     check_replaceable(folder, f"--out {folder}", "plan", allowed, MANIFEST)
 
 
@@ -259,6 +270,10 @@ def read_manifest(folder: Path) -> Manifest:
     _check_file(folder, manifest.model, manifest.model_sha256)
     if manifest.model_data is not None:
         _check_file(folder, manifest.model_data.file, manifest.model_data.sha256)
+    for part in manifest.whole:
+        _check_file(folder, part.file, part.sha256)
+        if part.data is not None:
+            _check_file(folder, part.data.file, part.data.sha256)
     ports = (manifest.inputs, manifest.outputs)
     check_model_file(folder / manifest.model, manifest.model_data, ports, "the manifest")
     return manifest
@@ -382,6 +397,9 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
         save_stage(folder, stage_name(n, stage.device), stage, precisions, n, channels_last)
         for n, stage in enumerate(built.stages)
     ]
+    if built.whole:
+        (folder / WHOLE).mkdir()
+    whole = [save_whole(folder, stage_name(n, runtime_of_model(m)), m) for n, m in enumerate(built.whole)]
     if any(a.compressed_bytes is not None for a in plan.assignments):
         entries = [with_compressed_size(entry, folder) for entry in entries]
     scenario = parse_scenario(bytes(plan.scenario))
@@ -397,6 +415,7 @@ def _write_models(plan: Plan, built: BuiltModels, folder: Path) -> None:
         model=model,
         model_sha256=sha256_of(folder / model),
         model_data=data_file(weights_file, folder),
+        whole=tuple(whole),
         inputs=ports_of(inputs_of(built.mixed), channels_last),
         outputs=ports_of(outputs_of(built.mixed)),
         stages=tuple(entries),

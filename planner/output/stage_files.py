@@ -14,8 +14,8 @@ from planner.deployment.stage_tasks import StageModel
 from planner.errors import OutputError
 from planner.output.file_hash import sha256_of
 from planner.output.model_files import read_model, save_model, suffix_of
-from planner.plan.manifest import STAGES, DataFile, Port, StageEntry
-from profiling.graph.any_model import Stage, Tensor, inputs_of, outputs_of
+from planner.plan.manifest import STAGES, WHOLE, DataFile, ModelFile, Port, StageEntry
+from profiling.graph.any_model import AnyModel, Stage, Tensor, inputs_of, outputs_of
 from profiling.precision import Precision
 
 _ZLIB_LEVEL, _CHUNK_BYTES = 6, 2**24  # zlib's default level; large files are not read whole
@@ -57,6 +57,13 @@ def save_stage(
         inputs=ports_of(inputs_of(stage.model), channels_last),
         outputs=ports_of(outputs_of(stage.model)),
     )
+
+
+def save_whole(folder: Path, name: str, model: AnyModel) -> ModelFile:
+    """Write a part of the whole model into a folder and return its entry; parameters as of `save_stage`."""
+    path = folder / WHOLE / f"{name}{suffix_of(model)}"
+    data = save_model(model, path)
+    return ModelFile(file=str(path.relative_to(folder)), sha256=sha256_of(path), data=data_file(data, folder))
 
 
 def stage_name(order: int, device: str) -> str:

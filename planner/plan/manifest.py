@@ -7,7 +7,7 @@ from planner.metrics.output_form import DetectorOutputs
 from planner.plan.plan_record import Cut
 
 MANIFEST, SCENARIO = "manifest.json", "scenario.json"
-STAGES, REPORT, FIGURES = "stages", "report.html", "figures"
+STAGES, WHOLE, REPORT, FIGURES = "stages", "whole", "report.html", "figures"
 
 
 class Port(Record, frozen=True, kw_only=True):
@@ -24,6 +24,14 @@ class DataFile(Record, frozen=True, kw_only=True):
 
     file: str
     sha256: str
+
+
+class ModelFile(Record, frozen=True, kw_only=True):
+    """A file of a model, and of its weights where these lie beside it."""
+
+    file: str
+    sha256: str
+    data: DataFile | None = None
 
 
 class StageEntry(Record, frozen=True, kw_only=True):
@@ -93,6 +101,8 @@ class Manifest(PlanStages, frozen=True, kw_only=True):
 
     Parameters
     ----------
+    whole
+        The whole model as a chain, cut only where the runtime changes; empty if it does not.
     image, audio
         How samples became the input when the plan was judged; None where arrays are taken as they are.
     classes
@@ -104,6 +114,7 @@ class Manifest(PlanStages, frozen=True, kw_only=True):
     model: str = "model.onnx"
     model_sha256: str
     model_data: DataFile | None = None
+    whole: tuple[ModelFile, ...] = ()
     image: PicturePreparation | None = None
     audio: ClipPreparation | None = None
     classes: tuple[str, ...] = ()

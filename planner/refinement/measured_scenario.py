@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from planner.costs.device_costs import device_costs, noise_of
+from planner.costs.block_costs import costs_of_graph
+from planner.costs.device_costs import DeviceCosts, device_costs, noise_of
 from planner.costs.device_profiles import profile_devices
 from planner.costs.noise_profiles import noise_model, noise_profiles
 from planner.costs.noise_saturation import NoiseModel, TrialSetup
@@ -61,13 +62,12 @@ class MeasuredScenario:
     def planning_problem(self, latency: Mapping[str, LatencyProfile]) -> PlanningProblem:
         """Return what is to be solved under the measured profiles, or what a plan's own run made of them."""
         prepared = self.prepared
-        costs = device_costs(self.scenario, latency, self.noise, prepared.schemes)
         return PlanningProblem(
             self.scenario,
             prepared.models.graph,
             prepared.schemes,
             prepared.subject.samples,
-            costs,
+            _costs(prepared, latency, self.noise),
             self.noise_model,
             prepared.converted_from,
         )
@@ -109,13 +109,21 @@ class MeasuredScenario:
         return NoiseLimitSearch(self.scenario.budget, self.options, errors_of, self.noise_model)
 
 
+def _costs(
+    prepared: Prepared, latency: Mapping[str, LatencyProfile], noise: Mapping[Scheme, NoiseProfile]
+) -> dict[str, DeviceCosts]:
+    scenario = prepared.scenario
+    own = device_costs(scenario, latency, noise, prepared.schemes)
+    return costs_of_graph(own, prepared.models.graph, scenario)
+
+
 def measure_scenario(prepared: Prepared, progress: Progress = silent) -> MeasuredScenario:
     """Profile a prepared scenario: seconds and noise; what is in the cache is not measured again."""
     scenario, subject = prepared.scenario, prepared.subject
     source = scenario.source
     latency = profile_devices(prepared, progress)
     noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
-    costs = device_costs(scenario, latency, noise, prepared.schemes)
+    costs = _costs(prepared, latency, noise)
     trial = TrialSetup(prepared.calibration(source), prepared.level(source))
     fitted = noise_model(scenario, subject, trial, costs[source], progress)
     # One of the last plans that are tried out is the one that is delivered.

@@ -99,7 +99,7 @@ def plan_page(plan: Plan, graph: OperatorGraph) -> str:
             )
             for n in range(len(plan.loop))
         ],
-        files=(*_FILES, *_FILES_OF[scenario.runtime]),
+        files=(*_FILES, *_FILES_OF[scenario.runtime], *(("whole/",) if len(scenario.runtimes) > 1 else ())),
         units=[
             (
                 n,

@@ -149,9 +149,14 @@ class Scenario(SharedSpec):
         return device.runtime or ONNX_RUNTIME
 
     @property
+    def runtimes(self) -> tuple[str, ...]:
+        """What runs the stages of devices, in their order."""
+        return tuple(dict.fromkeys(self.runtime_of(device) for device in self.devices))
+
+    @property
     def runtime(self) -> str:
-        """What runs the stages of all devices."""
-        return self.runtime_of(self.devices[0])
+        """What runs the stages at the source."""
+        return self.runtime_of(self.device(self.source))
 
     @property
     def coco_ap(self) -> CocoApSpec | None:

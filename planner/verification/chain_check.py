@@ -7,7 +7,7 @@ import numpy as np
 from planner.deployment.built_models import VerificationTarget
 from planner.plan.plan_record import ChainCheck
 from planner.verification.integer_kernels import count_kernels, integer_kernels
-from planner.verification.stage_chain import Chain, run_chain, run_whole, same_bits
+from planner.verification.stage_chain import Chain, run_chain, same_bits
 from profiling.arrays import Array, Feeds
 from profiling.noise.noise_power import output_errors
 from profiling.on_device.create_session import Optimization
@@ -19,7 +19,7 @@ def check_chain(target: VerificationTarget, samples: Sequence[Feeds], runtime: R
     equal, error, signal = {}, 0.0, 0.0
     # At basic optimization a chain must equal the whole model; at default a float cut changes fusions.
     for optimization in (Optimization.BASIC, Optimization.DEFAULT):
-        whole = run_whole(target.mixed, samples, runtime, optimization)
+        whole = list(run_chain(Chain(target.whole_chain, runtime, optimization), target, samples))
         chain = Chain(target.stages, runtime, optimization)
         same = True
         for got, want in zip(run_chain(chain, target, samples), whole, strict=True):
@@ -31,7 +31,7 @@ def check_chain(target: VerificationTarget, samples: Sequence[Feeds], runtime: R
         equal[optimization] = same
         del chain
     chain_kernels = count_kernels(target.stages, samples[0], runtime)
-    whole_kernels = count_kernels([target.mixed], samples[0], runtime)
+    whole_kernels = count_kernels(target.whole_chain, samples[0], runtime)
     return ChainCheck(
         samples=len(samples),
         basic_bit_equal=equal[Optimization.BASIC],

@@ -44,10 +44,21 @@ class Chain:
         outputs
             Names of the source model's outputs.
         """
+        values = self.values(feeds)
+        return {name: values[name] for name in outputs}
+
+    def values(self, feeds: Feeds) -> dict[str, Array]:
+        """Return all that is fed, or that a stage gives, for one sample."""
         values: dict[str, Array] = dict(feeds)
         for session, names in zip(self._sessions, self._inputs, strict=True):
             values |= run_session(session, {name: values[name] for name in names})
-        return {name: values[name] for name in outputs}
+        return values
+
+
+def handed_over(stages: Sequence[AnyModel], feeds: Feeds, runtime: Runtime) -> dict[str, Array]:
+    """Return what stages give, for one sample."""
+    values = Chain(stages, runtime).values(feeds)
+    return {name: value for name, value in values.items() if name not in feeds}
 
 
 def same_bits(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:

@@ -1,7 +1,9 @@
 """Runs the stages in a chain, and compares them with the fp32 model and the whole mixed model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -13,10 +15,11 @@ from planner.user_objects import Metric
 from planner.verification.chain_check import check_chain
 from planner.verification.measure_errors import measure_errors
 from profiling.arrays import Feeds
+from profiling.graph.any_model import AnyModel
 from profiling.on_device.timing_loop import rounds_for, time_stages
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
-from profiling.stage_session import open_stage
+from profiling.stage_session import open_stage, runtime_of_model
 
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
 _TIMED_SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
@@ -55,6 +58,18 @@ def verify(
     )
 
 
+def _ratios(
+    target: VerificationTarget, models: Sequence[AnyModel | Path], feeds: Feeds, runtime: Runtime
+) -> list[float]:
+    """Return the seconds of each model of a chain over those of the fp32 model in its runtime."""
+    sources = {runtime_of_model(model): target.fp32_beside(model) for model in models}
+    references = {name: open_stage(source, runtime) for name, source in sources.items()}
+    sessions = [open_stage(model, runtime) for model in models]
+    rounds = max(rounds_for(partial(one.run, None, dict(feeds)), 0) for one in references.values())
+    beside = [references[runtime_of_model(model)] for model in models]
+    return time_stages(beside, sessions, feeds, rounds)
+
+
 @dataclass(frozen=True, slots=True)
 class LatencyRatios:
     """Seconds over the fp32 model's, timed in turn: of the whole mixed model, of all stages, and of each.
@@ -75,11 +90,7 @@ def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -
     for _ in range(_TIMED_SESSIONS):
         # Large models are in memory once.
         for models, rows in (([target.mixed], wholes), (target.stages, chains)):
-            source = open_stage(target.source, runtime)
-            sessions = [open_stage(model, runtime) for model in models]
-            rounds = rounds_for(partial(source.run, None, dict(feeds)), 0)
-            rows.append(time_stages(source, sessions, feeds, rounds))
-            del source, sessions
+            rows.append(_ratios(target, models, feeds, runtime))
     stages = np.asarray(chains)
     sums = stages.sum(axis=1)
     return LatencyRatios(

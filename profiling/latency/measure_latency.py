@@ -1,7 +1,7 @@
 """Per-unit and per-switch seconds: the models that show them, and what the machine makes of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -137,11 +137,19 @@ class BuiltPlan(Generic[Model]):
         `graph.model` with them.
     stages
         (units, model) of its stages in running order.
+    handed_over
+        What stages of other runtimes give them.
     """
 
     mix: Mapping[int, Precision]
     mixed: Model
     stages: tuple[tuple[tuple[int, ...], Model], ...] = ()
+    handed_over: Feeds = field(default_factory=dict)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its stages are not just the whole model."""
+        return len(self.stages) > 1 or bool(self.handed_over)
 
 
 def time_plan(
@@ -177,14 +185,14 @@ def time_plan(
 def _time_stages(
     plan: BuiltPlan[onnx.ModelProto], whole_s: float, feeds: Feeds, runtime: Runtime, rounds: int
 ) -> tuple[StageTime, ...]:
-    if len(plan.stages) < 2:  # noqa: PLR2004  the whole model
+    if not plan.is_cut:
         return ()
     ratios = []
     for _ in range(_SESSIONS):
         whole = open_session(plan.mixed, runtime)
         stages = [open_session(model, runtime) for _, model in plan.stages]
         count = rounds_for(partial(whole.run, None, dict(feeds)), rounds)
-        ratios.append(time_stages(whole, stages, feeds, count))
+        ratios.append(time_stages([whole] * len(stages), stages, feeds, count, plan.handed_over))
         del whole, stages  # models may be large
     middle = np.median(np.asarray(ratios), axis=0) * whole_s
     return tuple(

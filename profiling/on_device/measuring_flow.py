@@ -91,7 +91,9 @@ def stage_overheads(
         whole = models.plain(number)
         stages = [models.stage(number, stage) for stage in range(len(plan.stages))]
         rounds = rounds_for(session_runner(whole, feeds), plan.rounds)
-        taken_s = [ratio * variant.wall_s for ratio in time_stages(whole, stages, feeds, rounds)]
+        taken_s = [
+            ratio * variant.wall_s for ratio in time_stages([whole] * len(stages), stages, feeds, rounds)
+        ]
         del whole, stages  # models may be large
         kernels = variant.kernels
         inside = {kind: kernels.of(kind) for kind in OwnerKind}

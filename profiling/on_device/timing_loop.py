@@ -88,20 +88,33 @@ class InterleavedTimer:
 
 
 def time_stages(
-    whole: ort.InferenceSession, stages: Sequence[ort.InferenceSession], feeds: Feeds, rounds: int
+    wholes: Sequence[ort.InferenceSession],
+    stages: Sequence[ort.InferenceSession],
+    feeds: Feeds,
+    rounds: int,
+    handed_over: Feeds | None = None,
 ) -> list[float]:
-    """Return the seconds of each stage over those of the whole model, one after another in every round.
+    """Return the seconds of each stage over those of a whole model, one after another in every round.
 
     Parameters
     ----------
+    wholes
+        The whole model that each stage is compared with.
     stages
         In running order: each reads inputs of the model and outputs of stages before it.
+    handed_over
+        What stages read besides.
     """
-    values = dict(feeds)
-    calls = []
+    values = {**feeds, **(handed_over or {})}
+    references = list({id(whole): whole for whole in wholes}.values())
+    calls = [session_runner(whole, feeds) for whole in references]
     for stage in stages:
         stage_feeds = {end.name: values[end.name] for end in stage.get_inputs()}
         calls.append(session_runner(stage, stage_feeds))
         values.update(zip([end.name for end in stage.get_outputs()], stage.run(None, stage_feeds)))
-    seconds = time_interleaved(dict(enumerate([session_runner(whole, feeds), *calls])), rounds)
-    return [InterleavedRuns(seconds[0], seconds[number]).ratio for number in range(1, len(calls) + 1)]
+    seconds = time_interleaved(dict(enumerate(calls)), rounds)
+    place = {id(whole): number for number, whole in enumerate(references)}
+    return [
+        InterleavedRuns(seconds[place[id(whole)]], seconds[number]).ratio
+        for number, whole in enumerate(wholes, start=len(references))
+    ]

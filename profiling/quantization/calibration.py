@@ -63,6 +63,15 @@ def calibrate(model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Fe
     save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), ranges)
 
 
+def replace_ranges(ranges: Path, known: Mapping[str, tuple[float, float]]) -> None:
+    """Write other ranges of some tensors into a file of `calibrate`; tensors that it lacks stay unknown."""
+    pairs = {
+        name: tuple(np.array([limit], np.float32) for limit in known.get(name, ends))
+        for name, ends in read_ranges(ranges).items()
+    }
+    save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), ranges)
+
+
 def read_ranges(ranges: Path) -> dict[str, tuple[float, float]]:
     """Return tensor -> least and greatest value, as `calibrate` wrote them."""
     recorded = load_tensors_data(ranges).items()

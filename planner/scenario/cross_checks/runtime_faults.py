@@ -7,29 +7,34 @@ from planner.scenario.schema import Scenario
 from planner.scenario.validation_messages import Fault
 from profiling.precision import Precision
 
+_IN_ALL = (Precision.FP32, Precision.INT8)
 _EVERYWHERE = (Precision.FP32, Precision.INT8, Precision.INT16)
 _DEFAULT_PROVIDER = DeviceSpec.model_fields["provider"].default
 _NOT_LITERT = "is of ONNX Runtime, not of runtime: litert"
 
 
 def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
-    """Yield the devices that run another runtime than the first one, and keys that one runtime has not."""
-    if not scenario.devices:
-        return
-    first = scenario.devices[0].name
+    """Yield keys that the runtime of a device has not, or that two runtimes do not have in common."""
     for i, device in enumerate(scenario.devices):
-        runtime = scenario.runtime_of(device)
-        if runtime != scenario.runtime:
-            yield Fault(
-                ("devices", i, "runtime"),
-                f"is {runtime}, but that of {first} is {scenario.runtime}: all devices run one, so far",
-            )
-        if runtime == LITERT and device.provider != _DEFAULT_PROVIDER:
+        if scenario.runtime_of(device) == LITERT and device.provider != _DEFAULT_PROVIDER:
             yield Fault(("devices", i, "provider"), _NOT_LITERT)
-    if scenario.runtime != LITERT:
+    if LITERT not in scenario.runtimes:
         yield from _precision_faults(scenario)
-    if scenario.runtime == LITERT:
-        yield from _litert_faults(scenario)
+        return
+    yield from _litert_faults(scenario)
+    if len(scenario.runtimes) > 1:
+        yield from _common_faults(scenario)
+
+
+def _common_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Yield precisions in which only one of the runtimes computes."""
+    of_devices = [
+        (("devices", i, "precisions"), one.precisions or ()) for i, one in enumerate(scenario.devices)
+    ]
+    for key_path, precisions in [(("precisions",), scenario.precisions), *of_devices]:
+        odd = next((precision for precision in precisions if precision not in _IN_ALL), None)
+        if odd is not None:
+            yield Fault(key_path, f"{odd} is not known where devices run different runtimes; take fp32, int8")
 
 
 def _precision_faults(scenario: Scenario) -> Iterator[Fault]:

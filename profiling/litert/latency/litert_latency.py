@@ -163,18 +163,21 @@ class _Machine:
 
     def stage_times(self, plan: BuiltPlan[Stage], wall_s: float, rounds: int) -> tuple[StageTime, ...]:
         """Return the seconds of a plan's stages, whose whole takes so many."""
-        if len(plan.stages) < 2:  # noqa: PLR2004  the whole model
+        if not plan.is_cut:
             return ()
         models = [stage for _, stage in plan.stages]
-        middle = np.median([self.chain_ratios(plan.mixed, models, rounds) for _ in range(_SESSIONS)], axis=0)
+        runs = [self.chain_ratios(plan.mixed, models, rounds, plan.handed_over) for _ in range(_SESSIONS)]
+        middle = np.median(runs, axis=0)
         return tuple(
             StageTime(units, float(ratio) * wall_s)
             for (units, _), ratio in zip(plan.stages, middle, strict=True)
         )
 
-    def chain_ratios(self, whole: Stage, stages: Sequence[Stage], rounds: int) -> list[float]:
+    def chain_ratios(
+        self, whole: Stage, stages: Sequence[Stage], rounds: int, handed_over: Feeds | None = None
+    ) -> list[float]:
         """Return the seconds of each stage over those of the whole, all run in turn."""
-        values = dict(self.feeds)
+        values = {**self.feeds, **(handed_over or {})}
         calls = {0: self._runner(whole, self.feeds)}
         for number, stage in enumerate(stages, start=1):
             calls[number] = call = self._runner(stage, {name: values[name] for name in stage.inputs})

@@ -5,7 +5,7 @@ tensor crosses a link: its integers, which a float reader behind the link brings
 """
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -73,8 +73,11 @@ def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Colle
     tables.operatorCodes, code = _with_dequantize(tables)
     back = Tables.operator()
     back.opcodeIndex, back.inputs, back.outputs = code, [integers], [added]
-    place = quantizer + 1
-    graph.operators = [*operators[:place], back, *operators[place:]]
+    # The quantizer runs just before its first reader of integers, and readers of floats may run earlier.
+    writer = model.writers.get(floats)
+    place = 0 if writer is None else writer + 1
+    rest = [operator for number, operator in enumerate(operators) if number != quantizer]
+    graph.operators = [*rest[:place], operators[quantizer], back, *rest[place:]]
     tables.subgraphs = [
         graph if index == model.subgraph else one for index, one in enumerate(tables.subgraphs)
     ]
@@ -82,7 +85,9 @@ def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Colle
     changed = LitertModel(
         model.shown, tables, model.subgraph, model.inputs, model.outputs, names, model.varying
     )
-    return _renumbered(replace(parted, model=changed), place, name)
+    numbers = [*range(place), *(n + 2 for n in range(place, quantizer)), place]
+    numbers += range(quantizer + 2, len(operators) + 1)
+    return _renumbered(replace(parted, model=changed), numbers, place + 1, name)
 
 
 def _reading(operator: Any, old: int, new: int) -> Any:
@@ -103,16 +108,12 @@ def _with_dequantize(tables: Any) -> tuple[list[Any], int]:
     return [*codes, code], len(codes)
 
 
-def _renumbered(parted: QuantizedModel, place: int, name: str) -> QuantizedModel:
-    """Return a model whose operators are numbered anew after one was put at a place; it goes with readers."""
-
-    def new(number: int) -> int:
-        return number + (number >= place)
-
+def _renumbered(parted: QuantizedModel, new: Sequence[int], added: int, name: str) -> QuantizedModel:
+    """Return a model whose operators have new numbers; the one that was added goes with readers."""
     return replace(
         parted,
-        operators=tuple(tuple(map(new, numbers)) for numbers in parted.operators),
-        shared=frozenset((*map(new, parted.shared), place)),
-        conversions={new(n): tensor for n, tensor in parted.conversions.items()} | {place: name},
-        matched={source: new(here) for source, here in parted.matched.items()},
+        operators=tuple(tuple(sorted(new[n] for n in numbers)) for numbers in parted.operators),
+        shared=frozenset((*(new[n] for n in parted.shared), added)),
+        conversions={new[n]: tensor for n, tensor in parted.conversions.items()} | {added: name},
+        matched={source: new[here] for source, here in parted.matched.items()},
     )

@@ -1,0 +1,280 @@
+"""Blocks of several runtimes + precisions and devices -> stages of either runtime that can be chained."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import onnx
+from onnx import checker
+
+from planner.deployment.litert_stages import litert_mixed, with_lone_conversions
+from planner.deployment.rebuild import quantized_tensors, rebuild
+from planner.deployment.split import StageEnds
+from planner.deployment.stage_tasks import Placement, StageModel, StageTasks, Task
+from planner.errors import RebuildError
+from planner.plan.configuration import Configuration
+from profiling.graph.any_model import AnyModel
+from profiling.graph.operator_graph import OperatorGraph
+from profiling.graph.unit_graph import ModelGraph
+from profiling.litert.cut import cut
+from profiling.litert.planning.mixed_model import as_mixed
+from profiling.litert.planning.remote_readers import with_integers_read
+from profiling.litert.quantize import QuantizedModel
+from profiling.litert.table_access import tensors_of
+from profiling.litert.unit_graph import LitertGraph, tensor_quantization
+from profiling.onnx_io.external_weights import check_model
+from profiling.onnx_io.extract import SubmodelExtractor
+from profiling.precision import Precision
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, Scheme
+from profiling.runtime_names import LITERT, ONNX_RUNTIME
+from profiling.several_runtimes.block_graph import BlockGraph, RuntimePart
+from profiling.several_runtimes.crossing_forms import Adapter, Affine, End, affine_of, with_adapters
+from profiling.several_runtimes.own_ranges import own_ranges
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeModels:
+    """A plan's models in several runtimes.
+
+    Parameters
+    ----------
+    mixed
+        Runtime -> the whole model there, in the plan's precisions.
+    stages
+        In running order.
+    whole
+        The same chain, cut only where the runtime changes.
+    """
+
+    mixed: Mapping[str, AnyModel]
+    stages: tuple[StageModel, ...]
+    whole: tuple[AnyModel, ...]
+
+
+def build_in_runtimes(
+    graph: BlockGraph,
+    chosen: Configuration,
+    placement: Placement,
+    runtimes: Mapping[str, str],
+    scheme: Scheme,
+    ranges: Path,
+) -> RuntimeModels:
+    """Return the models in which every block is in its precision, on its device and in its runtime.
+
+    Parameters
+    ----------
+    runtimes
+        Device -> its runtime.
+    scheme
+        How ONNX Runtime quantizes.
+
+    Raises
+    ------
+    RebuildError
+        If a unit cannot be as the plan says.
+    """
+    builder = _Builder(graph, chosen, placement, scheme, ranges)
+    by_runtime = Placement(
+        tuple(runtimes[device] for device in placement.devices),
+        runtimes[placement.source],
+        runtimes[placement.sink],
+        placement.raw_inputs,
+    )
+    stages = builder.stages(placement, runtimes)
+    whole = builder.stages(by_runtime, {name: name for name in runtimes.values()})
+    return RuntimeModels(builder.mixed, stages, tuple(stage.model for stage in whole))
+
+
+def own_configuration(part: RuntimePart, chosen: Configuration) -> Configuration:
+    """Return devices and precisions of a runtime's units, given those of blocks."""
+    blocks, mix = part.block_of(), part.mix(chosen.mix)
+    units = part.graph.units
+    return Configuration(
+        tuple(chosen.devices[blocks[unit.index]] for unit in units),
+        tuple(mix.get(unit.index, Precision.FP32) for unit in units),
+    )
+
+
+class _Builder:
+    """Cuts the mixed models of both runtimes at the same tensors."""
+
+    def __init__(
+        self, graph: BlockGraph, chosen: Configuration, placement: Placement, scheme: Scheme, ranges: Path
+    ) -> None:
+        self._graph = graph
+        self._quantized = graph.tensor_precisions(chosen.mix)
+        self._litert, self._onnx = graph.parts[LITERT], graph.parts[ONNX_RUNTIME]
+        litert_mix = self._litert.mix(chosen.mix)
+        mixed = litert_mixed(self._litert.graph, litert_mix, own_ranges(ranges, LITERT))
+        # What crosses to another device is read as integers there, in whichever runtime.
+        tasks = StageTasks(
+            self._litert.graph,
+            _placed(self._litert, placement),
+            self._litert.graph.tensor_precisions(litert_mix),
+        )
+        self._parted = with_integers_read(
+            _litert_graph(self._litert.graph), mixed.quantized, tasks.remote_readers()
+        )
+        schemes = {unit: scheme.at(p) for unit, p in self._onnx.mix(chosen.mix).items()}
+        self._onnx_mixed = rebuild(_onnx_graph(self._onnx.graph), schemes, own_ranges(ranges, ONNX_RUNTIME))
+        self._onnx_quantized = quantized_tensors(self._onnx_mixed)
+        self.mixed: Mapping[str, AnyModel] = {
+            LITERT: as_mixed(self._parted),
+            ONNX_RUNTIME: self._onnx_mixed,
+        }
+
+    def stages(self, placement: Placement, runtimes: Mapping[str, str]) -> tuple[StageModel, ...]:
+        """Return the stages of a placement, in running order."""
+        tasks = StageTasks(self._graph, placement, self._quantized)
+        stages = list(tasks.stages())
+        of_litert = self._litert_stages([part for _, part in stages])
+        of_onnx = _OnnxStages(self, tasks, runtimes)
+        found = []
+        for (device, part), stage in zip(stages, of_litert, strict=True):
+            model = stage if runtimes[device] == LITERT else of_onnx.stage(device, part)
+            found.append(
+                StageModel(device, tuple(task.key for task in part if isinstance(task.key, int)), model)
+            )
+        return tuple(found)
+
+    def _litert_stages(self, stages: Sequence[Sequence[Task]]) -> Sequence[AnyModel]:
+        """Return every stage as LiteRT has it, those of other runtimes too: they say what crosses."""
+        own = [list(_own_tasks(self._litert, part)) for part in stages]
+        parted, lone = with_lone_conversions(self._parted, list(chain.from_iterable(own)))
+        parts = [
+            [
+                number
+                for task in part
+                for number in (parted.operators[task.key] if isinstance(task.key, int) else lone[task])
+            ]
+            for part in own
+        ]
+        return cut(parted.model, parts, parted.shared)
+
+    @property
+    def onnx_part(self) -> RuntimePart:
+        """The model in ONNX Runtime."""
+        return self._onnx
+
+    @property
+    def onnx_mixed(self) -> onnx.ModelProto:
+        """The whole ONNX model in the plan's precisions."""
+        return self._onnx_mixed
+
+    @property
+    def onnx_quantized(self) -> Collection[str]:
+        """The tensors that are quantized in it."""
+        return self._onnx_quantized
+
+    def adapter(self, own_name: str) -> Adapter:
+        """Return what brings a tensor, by its name in ONNX stages, into the form in which it crosses."""
+        name = self._onnx.tensor_names[own_name.removesuffix(QUANTIZED_SUFFIX)]
+        tensor = self._onnx.graph.tensors[own_name.removesuffix(QUANTIZED_SUFFIX)]
+        affine = affine_of(self._onnx_mixed, own_name) if own_name.endswith(QUANTIZED_SUFFIX) else None
+        own = End(own_name, tensor.shape, affine.elem_type if affine else tensor.elem_type, affine)
+        return Adapter(own, self._crossing(name), self._onnx.axes[name])
+
+    def _crossing(self, name: str) -> End:
+        """Return a tensor as LiteRT's stages give and take it."""
+        model = self._parted.model
+        number = _integers(self._parted, name)
+        if number is None:
+            number = model.names.index(name)
+        found = tensor_quantization(model, number)
+        elem_type = model.element_type(number).onnx
+        affine = Affine(found.scales[0], found.zero_points[0], elem_type) if found is not None else None
+        return End(model.names[number], model.shape(number), elem_type, affine)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnnxStages:
+    """The stages of a placement that run in ONNX Runtime."""
+
+    builder: _Builder
+    tasks: StageTasks
+    runtimes: Mapping[str, str]
+
+    def stage(self, device: str, tasks: Sequence[Task]) -> onnx.ModelProto:
+        """Return one of them, which takes and gives tensors as they cross."""
+        builder, part = self.builder, self.builder.onnx_part
+        own_tasks = StageTasks(part.graph, _placed(part, self.tasks.placement), builder.onnx_quantized)
+        ends = StageEnds(own_tasks, builder.onnx_quantized)
+        inputs, outputs = ends.ends(device, list(_own_tasks(part, tasks)))
+        stage = SubmodelExtractor(builder.onnx_mixed).extract(inputs, outputs)
+        taking = [builder.adapter(name) for name in inputs if self._made_by(name, device) == LITERT]
+        read_by = {name: self._read_by(name, tasks) for name in outputs}
+        giving = [builder.adapter(name) for name, runtimes in read_by.items() if LITERT in runtimes]
+        kept = [name for name, runtimes in read_by.items() if runtimes != {LITERT}]
+        model = with_adapters(stage, taking, giving, kept)
+        try:
+            check_model(model)
+        except checker.ValidationError as exc:
+            raise RebuildError(f"a stage of {device} is not valid ONNX: {exc}") from exc
+        return model
+
+    def _name(self, own_name: str) -> str:
+        return self.builder.onnx_part.tensor_names[own_name.removesuffix(QUANTIZED_SUFFIX)]
+
+    def _made_by(self, own_name: str, device: str) -> str:
+        """Return the runtime of what gives an input; "" if it comes as it arose."""
+        maker = self.tasks.maker(self._name(own_name), device)
+        if maker is None:
+            return ""
+        placement = self.tasks.placement
+        at = placement.devices[maker.key] if isinstance(maker.key, int) else placement.source
+        return self.runtimes[at]
+
+    def _read_by(self, own_name: str, tasks: Collection[Task]) -> set[str]:
+        """Return the runtimes of other stages that read an output; "" is the caller."""
+        name, placement = self._name(own_name), self.tasks.placement
+        found = {
+            self.runtimes[placement.devices[block]]
+            for block in self.tasks.graph.consumers(name)
+            if Task("unit", block) not in tasks
+        }
+        if self.tasks.decoded_at_sink(name) and Task("decode", name) not in tasks:
+            found.add(self.runtimes[placement.sink])
+        elif name in self.tasks.graph.outputs and not own_name.endswith(QUANTIZED_SUFFIX):
+            found.add("")
+        return found
+
+
+def _own_tasks(part: RuntimePart, tasks: Sequence[Task]) -> Sequence[Task]:
+    """Return a runtime's units in place of blocks, and its names of inputs and outputs."""
+    return [
+        own
+        for task in tasks
+        for own in (
+            [Task("unit", unit) for unit in part.units[task.key]]
+            if isinstance(task.key, int)
+            else [replace(task, key=part.names[task.key])]
+        )
+    ]
+
+
+def _placed(part: RuntimePart, placement: Placement) -> Placement:
+    blocks = part.block_of()
+    devices = tuple(placement.devices[blocks[unit.index]] for unit in part.graph.units)
+    return replace(placement, devices=devices)
+
+
+def _integers(parted: QuantizedModel, name: str) -> int | None:
+    """Return the tensor that has the integers of a tensor, where conversions to or from them are made."""
+    for number, tensor in parted.conversions.items():
+        if tensor == name:
+            operator, kind = parted.model.operators[number], parted.model.op_types[number]
+            return tensors_of(operator.outputs if kind == "QUANTIZE" else operator.inputs)[0]
+    return None
+
+
+def _litert_graph(graph: OperatorGraph) -> LitertGraph:
+    if not isinstance(graph, LitertGraph):
+        raise TypeError("the graph is of another runtime")
+    return graph
+
+
+def _onnx_graph(graph: OperatorGraph) -> ModelGraph:
+    if not isinstance(graph, ModelGraph):
+        raise TypeError("the graph is of another runtime")
+    return graph

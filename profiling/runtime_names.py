@@ -1,0 +1,3 @@
+"""The runtimes, as scenarios name them."""
+
+ONNX_RUNTIME, LITERT = "onnxruntime", "litert"

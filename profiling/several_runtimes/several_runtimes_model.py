@@ -1,0 +1,256 @@
+"""What planning asks of a model in two runtimes: each answers for its own devices, in its own units."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from onnx import TensorProto
+
+from profiling.arrays import Feeds
+from profiling.directories import temporary_folder
+from profiling.errors import ModelError
+from profiling.graph.any_model import Stage
+from profiling.graph.compressed_weights import CompressedUnit
+from profiling.graph.unit_graph import ModelGraph
+from profiling.latency.measure_latency import BuiltPlan, Setup
+from profiling.latency.plan_corrections import PlanTiming
+from profiling.litert.planning.litert_model import LitertRuntimeModel
+from profiling.litert.planning.ranges_file import load_ranges
+from profiling.litert.unit_graph import LitertGraph
+from profiling.on_device.create_session import Optimization
+from profiling.onnx_runtime_model import OnnxRuntimeModel
+from profiling.precision import Precision
+from profiling.progress import Progress
+from profiling.quantization.calibration import Calibration, replace_ranges
+from profiling.records.cache import EntryKind
+from profiling.records.profile import LatencyProfile, NoiseProfile, SeamCost, TensorNoise
+from profiling.runtime.crash_journal import CrashJournal
+from profiling.runtime.open_session import Runtime
+from profiling.runtime_model import RuntimeModel
+from profiling.runtime_names import LITERT, ONNX_RUNTIME
+from profiling.several_runtimes.block_graph import BlockGraph, RuntimePart, build_block_graph
+from profiling.several_runtimes.crossing_forms import Adapter, Affine, End, adapter_seconds
+from profiling.several_runtimes.joint_blocks import OwnTensor, join_blocks
+from profiling.several_runtimes.model_values import litert_values, onnx_values, with_random_samples
+from profiling.several_runtimes.own_ranges import own_ranges, save_ranges_of_runtimes
+from profiling.several_runtimes.tensor_matches import Values, have_equal_values, match_tensors
+
+# Scales of any value take the same time.
+_INTEGERS = Affine(1.0, 128, TensorProto.UINT8), Affine(1.0, 0, TensorProto.INT8)
+
+
+def join_runtimes(
+    litert: LitertGraph, onnx_runtime: ModelGraph, samples: Sequence[Feeds]
+) -> "SeveralRuntimesModel":
+    """Return one model in two runtimes, whose stages can be chained.
+
+    Parameters
+    ----------
+    litert, onnx_runtime
+        Of the same network, with the same inputs and outputs.
+    samples
+        On which tensors of both are compared.
+
+    Raises
+    ------
+    ModelError
+        If they are not the same network.
+    """
+    if set(litert.inputs) != set(onnx_runtime.inputs) or set(litert.outputs) != set(onnx_runtime.outputs):
+        raise ModelError("model: its inputs or outputs have other names in ONNX than in the .tflite file")
+    many = with_random_samples(samples)
+    litert_tensors, onnx_tensors = litert_values(litert, many), onnx_values(onnx_runtime, many)
+    _require_equal(litert, onnx_runtime, litert_tensors, onnx_tensors)
+    found = match_tensors(litert_tensors, onnx_tensors)
+    # What is fed and due has the same name and form in both.
+    ends = {name: _same(litert, name) for name in (*litert.inputs, *litert.outputs)}
+    found = {n: own for n, own in found.items() if n not in ends and own.name not in ends} | ends
+    own = {name: _same(litert, name) for name in found}
+    blocks = join_blocks({LITERT: litert, ONNX_RUNTIME: onnx_runtime}, {LITERT: own, ONNX_RUNTIME: found})
+    models: dict[str, RuntimeModel] = {
+        LITERT: LitertRuntimeModel(litert),
+        ONNX_RUNTIME: OnnxRuntimeModel(onnx_runtime),
+    }
+    return SeveralRuntimesModel(build_block_graph(models, blocks))
+
+
+def _require_equal(
+    litert: LitertGraph,
+    onnx_runtime: ModelGraph,
+    litert_tensors: Mapping[str, Values],
+    onnx_tensors: Mapping[str, Values],
+) -> None:
+    """Refuse models whose ends differ in their shapes, types or values."""
+    for name in (*litert.inputs, *litert.outputs):
+        one, other = litert.tensors[name], onnx_runtime.tensors[name]
+        if (one.shape, one.elem_type) != (other.shape, other.elem_type):
+            raise ModelError(
+                f"model: {name!r} is {one.dtype} of shape {list(one.shape)} in the .tflite file, and "
+                f"{other.dtype} of shape {list(other.shape)} in ONNX; devices can then run one runtime only"
+            )
+        is_judged = name in litert.outputs and one.is_float
+        if is_judged and not have_equal_values(litert_tensors[name], onnx_tensors[name]):
+            raise ModelError(
+                f"model: the .tflite file and the ONNX model give different values of {name!r}; "
+                "devices can then run one runtime only"
+            )
+
+
+def _same(graph: LitertGraph, name: str) -> OwnTensor:
+    return OwnTensor(name, tuple(range(len(graph.tensors[name].shape))))
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralRuntimesModel:
+    """A `RuntimeModel` of LiteRT and ONNX Runtime."""
+
+    graph: BlockGraph
+
+    def part(self, calibration: Calibration) -> tuple[RuntimePart, Calibration]:
+        """Return the model in the runtime that has a scheme, and its calibration."""
+        runtime = calibration.scheme.tool or ONNX_RUNTIME
+        return self.graph.parts[runtime], replace(calibration, ranges=own_ranges(calibration.ranges, runtime))
+
+    @property
+    def runtime_version(self) -> str:
+        """The versions of both runtimes."""
+        return ", ".join(part.model.runtime_version for part in self.graph.parts.values())
+
+    def made_by(self, kind: EntryKind) -> Callable[..., object]:
+        """Return a function whose module imports all that makes anything of the model."""
+        del kind
+        return join_runtimes
+
+    def multiplications(self) -> int:
+        """Return the multiplications of a sample."""
+        return self.graph.first.model.multiplications()
+
+    def calibrate(self, samples: Sequence[Feeds], ranges: Path) -> None:
+        """Write ranges for both runtimes; a tensor that both have gets LiteRT's in both."""
+        with temporary_folder("ranges-") as folder:
+            files = {runtime: folder / f"{runtime}.json" for runtime in self.graph.parts}
+            for runtime, part in self.graph.parts.items():
+                part.model.calibrate(samples, files[runtime])
+            litert = self.graph.first.graph
+            if isinstance(litert, LitertGraph):
+                found = load_ranges(litert.model, files[LITERT])
+                by_name = {litert.model.names[tensor]: ends for tensor, ends in found.items()}
+                names = self.graph.parts[ONNX_RUNTIME].names
+                known = {own: by_name[name] for name, own in names.items() if name in by_name}
+                replace_ranges(files[ONNX_RUNTIME], known)
+            save_ranges_of_runtimes(files, ranges)
+
+    def has_ranges(self, ranges: Path) -> bool:
+        """Return whether a file has the ranges of both."""
+        try:
+            return all(
+                part.model.has_ranges(own_ranges(ranges, name)) for name, part in self.graph.parts.items()
+            )
+        except (ModelError, KeyError, ValueError):
+            return False
+
+    def refused_units(
+        self, calibration: Calibration, samples: Sequence[Feeds], level: Optimization, journal: CrashJournal
+    ) -> dict[str, str]:
+        """Return the blocks of which a unit is refused in a scheme's runtime."""
+        part, own = self.part(calibration)
+        found = part.model.refused_units(own, samples, level, journal)
+        names = [unit.name for unit in part.graph.units]
+        reasons = {
+            block.name: next((found[names[unit]] for unit in inside if names[unit] in found), "")
+            for block, inside in zip(self.graph.units, part.units, strict=True)
+        }
+        return {block: reason for block, reason in reasons.items() if reason}
+
+    def with_refused(self, reasons: Mapping[Precision, Mapping[str, str]]) -> Self:
+        """Return the model in which blocks stay in fp32: those refused in any precision, whole."""
+        merged = {name: why for found in reasons.values() for name, why in found.items()}
+        merged |= {unit.name: unit.obstacle for unit in self.graph.units if unit.obstacle}
+        parts = {
+            runtime: replace(part, model=part.model.with_refused(self._of_units(part, merged, reasons)))
+            for runtime, part in self.graph.parts.items()
+        }
+        return replace(self, graph=self.graph.with_parts(parts, merged))
+
+    def _of_units(
+        self, part: RuntimePart, merged: Mapping[str, str], reasons: Mapping[Precision, object]
+    ) -> dict[Precision, dict[str, str]]:
+        """Return the reasons of blocks as those of their units, in every precision."""
+        of_units = {
+            part.graph.units[unit].name: merged[block.name]
+            for block, inside in zip(self.graph.units, part.units, strict=True)
+            for unit in inside
+            if block.name in merged and part.graph.units[unit].quantizable
+        }
+        return dict.fromkeys(reasons or (Precision.INT8,), of_units)
+
+    def compressed_weights(self, calibration: Calibration) -> tuple[CompressedUnit, ...]:
+        """Refuse, as LiteRT does.
+
+        Raises
+        ------
+        ModelError
+            Always.
+        """
+        return self.graph.first.model.compressed_weights(calibration)
+
+    def with_compressed_weights(self, sizes: Sequence[CompressedUnit]) -> Self:
+        """Return the model as it is: its weights are never compressed."""
+        del sizes
+        return self
+
+    def measure_latency(
+        self, calibration: Calibration, feeds: Feeds, setup: Setup, progress: Progress
+    ) -> LatencyProfile:
+        """Return seconds of the units of the scheme's runtime; ONNX stages transpose what crosses."""
+        part, own = self.part(calibration)
+        profile = part.model.measure_latency(own, feeds, setup, progress)
+        if part is self.graph.first:
+            return profile
+        return replace(profile, seams=self._with_adapters(profile, part, setup.runtime))
+
+    def _with_adapters(
+        self, profile: LatencyProfile, part: RuntimePart, runtime: Runtime
+    ) -> tuple[SeamCost, ...]:
+        """Return what stages lose by ending at a tensor, its form in the other runtime included."""
+        found = adapter_seconds(self._adapters(part), runtime)
+        return tuple(
+            replace(
+                row,
+                leave_s=row.leave_s + max(0.0, found[row.tensor, row.form][0] - profile.start_s),
+                enter_s=row.enter_s + max(0.0, found[row.tensor, row.form][1] - profile.start_s),
+            )
+            if (row.tensor, row.form) in found
+            else row
+            for row in profile.seams
+        )
+
+    def _adapters(self, part: RuntimePart) -> dict[tuple[str, Precision], Adapter]:
+        adapters = {}
+        for name, own_name in part.names.items():
+            tensor, own = self.graph.tensors[name], part.graph.tensors[own_name]
+            ends = {Precision.FP32: (None, None)} | ({Precision.INT8: _INTEGERS} if own.is_float else {})
+            for precision, (there, here) in ends.items():
+                adapters[own_name, precision] = Adapter(
+                    End("own", own.shape, there.elem_type if there else own.elem_type, there),
+                    End("crossing", tensor.shape, here.elem_type if here else tensor.elem_type, here),
+                    part.axes[name],
+                )
+        return adapters
+
+    def measure_noise(
+        self,
+        calibration: Calibration,
+        samples: Sequence[Feeds],
+        known_tensors: tuple[TensorNoise, ...] | None,
+        progress: Progress,
+    ) -> NoiseProfile:
+        """Return the noise of tensors and units in the scheme's runtime."""
+        part, own = self.part(calibration)
+        return part.model.measure_noise(own, samples, known_tensors, progress)
+
+    def time_plan(self, plan: BuiltPlan[Any], feeds: Feeds, runtime: Runtime, rounds: int) -> PlanTiming:
+        """Time the stages of the runtime that a plan's whole model is of."""
+        part = self.graph.parts[LITERT if isinstance(plan.mixed, Stage) else ONNX_RUNTIME]
+        return part.model.time_plan(plan, feeds, runtime, rounds)
