@@ -4,7 +4,7 @@
 # This page plans a small network over three devices, looks at the plan, asks what other bandwidths would
 # change, runs the result, and solves a problem whose costs come from elsewhere. Each block between `# %%`
 # lines is a cell: VS Code, PyCharm and Jupytext open the file as a notebook. It runs in the folder of the
-# repository, with `pip install 'splitquant[notebook]'`.
+# repository, with `pip install -e '.[notebook]'`.
 
 # %%
 from pathlib import Path

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
@@ -39,6 +40,10 @@ from planner.scenario.models_schema import scenario_schema
 from planner.scenario.several_models import SeveralModels
 from profiling.errors import ProfilingError, naming_runtime_errors
 from profiling.printable_text import one_line, reason, shown
+
+if TYPE_CHECKING:
+    from planner.problem_io.solution import Answer
+    from planner.problem_io.solve_file import SolverChanges
 
 _INTERRUPTED_LINES = ("interrupted; measurements so far are kept, nothing was written",)
 # Word -> what does what it stands for.
@@ -230,10 +235,16 @@ def run(
     help_epilogue=examples(
         "plan solve scenarios/problem.json --json",
         "plan solve problem.json --time-limit-s 10 --gap 0.01",
+        "python make_problem.py | plan solve -",
     )
 )
 def solve(
-    problem: Annotated[Path, Parameter(help="PROBLEM.json; `plan schema --problem` says what it holds.")],
+    problem: Annotated[
+        Path,
+        Parameter(
+            help="PROBLEM.json, or - for the standard input; `plan schema --problem` says what it holds."
+        ),
+    ],
     /,
     *,
     time_limit_s: Annotated[
@@ -248,13 +259,11 @@ def solve(
     json: Json = False,
 ) -> int:
     """Solve a table of costs that comes from elsewhere: the planner's core alone."""
-    from planner.cli.process.command_clock import BEGAN, command_clock
     from planner.problem_io.solution import as_interrupted, conflict_line
-    from planner.problem_io.solve_file import SolverChanges, solve_file
+    from planner.problem_io.solve_file import SolverChanges
     from planner.report.tables.solution_table import answer_table
 
-    INTERRUPT.arm_for_answer()
-    answer = solve_file(problem, SolverChanges(solver, time_limit_s, gap), command_clock, BEGAN)
+    answer = _solved(problem, SolverChanges(solver, time_limit_s, gap))
     interrupted = ("interrupted: the best so far",) if INTERRUPT.seen else ()
     if interrupted:
         answer = as_interrupted(answer)
@@ -264,6 +273,20 @@ def solve(
         terminal().print(answer_table(answer))
     lines = (*interrupted, *((conflict_line(answer),) if answer.is_infeasible else ()))
     return fail(INTERRUPTED if interrupted else INFEASIBLE if answer.is_infeasible else OK, *lines)
+
+
+def _solved(problem: Path, changes: "SolverChanges") -> "Answer":
+    from planner.cli.process.command_clock import BEGAN, command_clock
+    from planner.problem_io.loader import STANDARD_INPUT, read_spec
+    from planner.problem_io.solve_file import solve_file, solve_spec
+
+    if problem != STANDARD_INPUT:
+        INTERRUPT.arm_for_answer()
+        return solve_file(problem, changes, command_clock, BEGAN)
+    # The time limit begins where the input ends: another program writes it. Until then an interrupt ends all.
+    spec = read_spec(BytesIO() if sys.stdin is None else sys.stdin.buffer)
+    INTERRUPT.arm_for_answer()
+    return solve_spec(spec, changes, command_clock)
 
 
 @app.command(help_epilogue=examples("plan choose comparisons/fleet --class phone --bandwidth 5"))
@@ -330,7 +353,14 @@ def _with_messages(
         mistyped = _mistyped_command(tokens)
         if mistyped:
             raise UsageError(mistyped)
-        return _call(app, tokens)
+        return _call(app, with_standard_input(tokens))
+
+
+def with_standard_input(tokens: Sequence[str]) -> Sequence[str]:
+    """Return arguments of which `-` of `plan solve` stands behind `--`: it is a file, not an option."""
+    if next(iter(tokens), None) != "solve" or "-" not in tokens or "--" in tokens:
+        return tokens
+    return [*(token for token in tokens if token != "-"), "--", "-"]
 
 
 def _call(which: App, tokens: Sequence[str]) -> object:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from typing import BinaryIO
 
 from planner.errors import ProblemError
 from planner.problem.device_visits import with_visits
@@ -30,9 +31,12 @@ from planner.problem_io.schema import (
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.validation_messages import Fault
 from planner.solver.solver_options import SolverOptions
-from profiling.input_files import read_input
+from profiling.input_files import read_input, too_large
 
 _UNITS = re.compile(rb"^units\s*:", re.MULTILINE)
+STANDARD_INPUT = Path("-")
+"""What stands for the standard input where a command takes PROBLEM.json."""
+
 _MOST_BYTES = 16 * 2**20  # holds 10,000 units with some options each
 
 
@@ -76,6 +80,25 @@ def load_spec(path: Path) -> ProblemSpec:
             "seconds is a `profile` in a scenario"
         )
     return parse_spec(text, str(path))
+
+
+def read_spec(stream: BinaryIO) -> ProblemSpec:
+    """Read PROBLEM.json from the standard input, to its end, and check it.
+
+    Raises
+    ------
+    ProblemError
+        As `load_spec`; also if the stream is a terminal, which has no end of its own.
+    """
+    name = "standard input"
+    if stream.isatty():
+        raise ProblemError(f"{name} is a terminal: give PROBLEM.json, or pipe its text into `plan solve -`")
+    text = stream.read(_MOST_BYTES + 1)
+    if len(text) > _MOST_BYTES:
+        raise ProblemError(f"{name} {too_large(STANDARD_INPUT, _MOST_BYTES).strerror}")
+    if not text.strip():
+        raise ProblemError(f"{name} is empty: pipe the text of PROBLEM.json into `plan solve -`")
+    return parse_spec(text, name)
 
 
 def parse_spec(text: bytes, name: str) -> ProblemSpec:

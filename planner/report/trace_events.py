@@ -1,14 +1,14 @@
 """Spans of time as a file in the Trace Event Format, which Chrome (chrome://tracing) and Perfetto show."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from planner.formatting import MICRO
 from planner.json_record import Record
 
-MEASURED, PREDICTED = 1, 2  # process numbers
-_PROCESSES = {MEASURED: "measured", PREDICTED: "predicted"}
+PREDICTED, MEASURED = 1, 2  # process numbers, in the order in which viewers show them
+_PROCESSES = {PREDICTED: "predicted", MEASURED: "measured"}
 
 
 class TraceEvent(Record, frozen=True, kw_only=True):
@@ -20,7 +20,7 @@ class TraceEvent(Record, frozen=True, kw_only=True):
     tid: int
     ts: float = 0.0
     dur: float = 0.0
-    args: dict[str, str] = msgspec.field(default_factory=dict)
+    args: dict[str, str | int] = msgspec.field(default_factory=dict)
 
 
 class Trace(Record, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Trace(Record, frozen=True, kw_only=True):
 
 
 class TraceLanes:
-    """Collects spans in lanes, which get numbers as they are met, in two groups: measured and predicted."""
+    """Collects spans in lanes, which get numbers as they are met, in two groups: predicted and measured."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, int] = {}
@@ -45,7 +45,7 @@ class TraceLanes:
         Parameters
         ----------
         process
-            `MEASURED` or `PREDICTED`.
+            `PREDICTED` or `MEASURED`.
         lane
             A device or a link.
         """
@@ -62,12 +62,23 @@ class TraceLanes:
         )
 
     def trace(self) -> Trace:
-        """Return what was added, with the names of groups and lanes."""
-        names: list[TraceEvent] = []
+        """Return what was added, with the names and the order of groups and lanes.
+
+        Predicted spans stand above measured ones, and lanes in the order in which they were met.
+        """
+        told: list[TraceEvent] = []
         for process, group in _PROCESSES.items():
-            names.append(TraceEvent(name="process_name", ph="M", pid=process, tid=0, args={"name": group}))
+            told.extend(_about("process", process, 0, group, process))
             for lane, number in self._lanes.items():
-                names.append(
-                    TraceEvent(name="thread_name", ph="M", pid=process, tid=number, args={"name": lane})
-                )
-        return Trace(traceEvents=(*names, *self._spans))
+                told.extend(_about("thread", process, number, lane, number))
+        return Trace(traceEvents=(*told, *self._spans))
+
+
+def _about(what: str, process: int, lane: int, name: str, rank: int) -> Iterator[TraceEvent]:
+    """Yield what a viewer is told of a process or a thread: its name, and its rank among its like."""
+    facts: tuple[tuple[str, dict[str, str | int]], ...] = (
+        ("name", {"name": name}),
+        ("sort_index", {"sort_index": rank}),
+    )
+    for fact, args in facts:
+        yield TraceEvent(name=f"{what}_{fact}", ph="M", pid=process, tid=lane, args=args)

@@ -11,7 +11,7 @@ from documentation import DOCS, MARKS, Page, pages, words
 from repository import ROOT
 from ruamel.yaml import YAML
 
-from planner.cli.commands import app
+from planner.cli.commands import app, with_standard_input
 from planner.scenario.models_schema import check_models
 from planner.scenario.validation import check_scenario
 
@@ -80,7 +80,7 @@ COMMANDS = [(page, block, command) for page, block in SHELL for command in plan_
     [pytest.param(*one, id=f"{one[0]}:{one[1].line} {' '.join(one[2])}") for one in COMMANDS],
 )
 def test_a_command_on_a_page_parses(page, block, command):
-    app.parse_args(command, exit_on_error=False, print_error=False)
+    app.parse_args(with_standard_input(command), exit_on_error=False, print_error=False)
 
 
 def test_a_command_with_an_unknown_option_does_not_parse():

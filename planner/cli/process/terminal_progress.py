@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from math import inf
 
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
@@ -51,63 +52,86 @@ def _check(*_progress: object) -> None:
     end_without_reader()
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is being done, how far it is, and when it ends at this pace.
+
+    Parameters
+    ----------
+    began_s, ends_s
+        On the clock that `step_after` is given; `ends_s` is infinite where no pace is known.
+    """
+
+    what: str
+    done: int
+    total: int
+    began_s: float
+    ends_s: float = inf
+
+    def how_far(self, now_s: float) -> list[str]:
+        """Return how far it is, and about how long it still takes where that can be said."""
+        if self.total <= 1:
+            return []
+        left_s = self.ends_s - now_s
+        return [f"{self.done} of {self.total}", *([f"about {left_s:.0f} s left"] if 0 < left_s < inf else [])]
+
+
+def step_after(before: Step | None, what: str, done: int, total: int, now_s: float) -> Step:
+    """Return how far a step is after a report.
+
+    Its parts may differ in length, so an end is foreseen only once half is done, and is never put off: the
+    seconds left that a person sees only fall.
+    """
+    if before is None or before.what != what:
+        return Step(what, done, total, now_s)
+    if done == before.done or 2 * done < total:
+        return Step(what, done, total, before.began_s, before.ends_s)
+    ends_s = now_s + (now_s - before.began_s) / done * (total - done)
+    return Step(what, done, total, before.began_s, min(ends_s, before.ends_s))
+
+
 class _HowFar(ProgressColumn):
     """How far a step is, about how long it still takes, and how long everything took so far."""
 
     def __init__(self) -> None:
         super().__init__()
         self._began_s = time.monotonic()
+        self.step: Step | None = None
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: Task) -> Text:  # noqa: ARG002
         """Return it as text."""
-        done, total = int(task.completed), int(task.total or 0)
-        return Text(", ".join(_how_far(done, total, task.time_remaining or 0.0, self._began_s)))
+        return Text(", ".join(_how_far(self.step, self._began_s)))
 
 
 @contextmanager
 def _bar(console: Console) -> Iterator[Progress]:
     """Yield a reporter that draws what is being done, how far it is, and about what is left of it."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        _HowFar(),
-    )
+    how_far = _HowFar()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), how_far)
     with Bars(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None)
-        now = ""
 
         def report(what: str, done: int, total: int) -> None:
-            nonlocal now
             _check()
-            if what != now:
-                now = what
+            before = how_far.step
+            how_far.step = step_after(before, what, done, total, time.monotonic())
+            if before is None or before.what != what:
                 bars.reset(task, description=shown(what), total=total)
             bars.update(task, completed=done, total=total)
 
         yield report
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What is being done, and how far it is."""
-
-    what: str
-    done: int
-    total: int
-    began_s: float
-
-
 @contextmanager
 def _lines(console: Console, apart_s: float) -> Iterator[Progress]:
     """Yield a reporter of which another thread writes a line now and then, also while one step takes long."""
     began_s, over = time.monotonic(), threading.Event()
-    current: _Step | None = None
+    current: Step | None = None
 
     def report(what: str, done: int, total: int) -> None:
         nonlocal current
         _check()
-        step_began_s = current.began_s if current is not None and current.what == what else time.monotonic()
-        current = _Step(what, done, total, step_began_s)
+        current = step_after(current, what, done, total, time.monotonic())
 
     def write() -> None:
         while not over.wait(apart_s):
@@ -123,16 +147,13 @@ def _lines(console: Console, apart_s: float) -> Iterator[Progress]:
         thread.join()
 
 
-def _step_text(step: _Step, began_s: float) -> str:
-    """Return a step as a line: how far it is, what is left of it at this pace, and the time of all so far."""
-    taken_s = time.monotonic() - step.began_s
-    left_s = taken_s / step.done * (step.total - step.done) if step.done else 0.0
-    parts = _how_far(step.done, step.total, left_s, began_s)
-    return f"{step.what}: {', '.join(parts)}" if step.total > 1 else f"{step.what}, {', '.join(parts)}"
+def _step_text(step: Step, began_s: float) -> str:
+    """Return a step as a line: how far it is, what is left of it, and the time of all so far."""
+    parts = ", ".join(_how_far(step, began_s))
+    return f"{step.what}: {parts}" if step.total > 1 else f"{step.what}, {parts}"
 
 
-def _how_far(done: int, total: int, left_s: float, began_s: float) -> list[str]:
+def _how_far(step: Step | None, began_s: float) -> list[str]:
     """Return how far a step is, about how long it still takes, and how long everything took so far."""
-    counts = [f"{done} of {total}"] if total > 1 else []
-    left = [f"about {left_s:.0f} s left"] if counts and left_s else []
-    return [*counts, *left, f"{time.monotonic() - began_s:.0f} s in all"]
+    now_s = time.monotonic()
+    return [*(step.how_far(now_s) if step is not None else ()), f"{now_s - began_s:.0f} s in all"]

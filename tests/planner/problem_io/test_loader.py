@@ -1,14 +1,17 @@
 """`plan solve`: what people write, what they get, and what they are told."""
 
 import copy
+import io
 import json
+import os
+import pty
 
 import pytest
 from repository import ROOT
 
 from planner.cli.commands import main
 from planner.errors import ProblemError
-from planner.problem_io.loader import load_problem, load_spec
+from planner.problem_io.loader import load_problem, load_spec, read_spec
 from planner.solver.solve import solve
 
 EXAMPLE = ROOT / "scenarios" / "problem.json"
@@ -251,6 +254,56 @@ def test_a_missing_file_is_told(capsys, tmp_path):
         main(["solve", str(tmp_path / "no.json")])
     assert done.value.code == 1
     assert "No such file" in capsys.readouterr().err
+
+
+def typed_in(monkeypatch, text: bytes, *options: str) -> int:
+    """Call `plan solve` with a text at its standard input, and return its exit code."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    with pytest.raises(SystemExit) as done:
+        main(["solve", *options])
+    return done.value.code
+
+
+@pytest.mark.parametrize("options", [("-", "--json"), ("--json", "-"), ("--json", "--", "-")])
+def test_a_problem_from_the_standard_input_is_answered_as_its_file_is(monkeypatch, capsys, ask, options):
+    text = json.dumps(GOOD)
+    in_file = json.loads(ask(text, "--json")[1])
+    assert typed_in(monkeypatch, text.encode(), *options) == 0
+    piped = json.loads(capsys.readouterr().out)
+    for key in ("assignments", "cuts", "costs", "objective"):
+        assert piped[key] == in_file[key]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "standard input is empty: pipe the text of PROBLEM.json into `plan solve -`\n"),
+        (b"{", "standard input: "),
+        (b" " * (16 * 2**20 + 1), "standard input is larger than 16 MiB, the most that is read here\n"),
+    ],
+)
+def test_a_standard_input_that_holds_no_problem_is_told(monkeypatch, capsys, text, message):
+    assert typed_in(monkeypatch, text, "-") == 1
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_closed_standard_input_is_an_empty_one(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(SystemExit):
+        main(["solve", "-"])
+    assert capsys.readouterr().err.startswith("standard input is empty")
+
+
+def test_a_terminal_is_not_waited_for():
+    """The command's process is none of the terminal's foreground: reading from there would stop it."""
+    own, theirs = pty.openpty()
+    told = pytest.raises(ProblemError, match="standard input is a terminal: give PROBLEM.json, or pipe")
+    with os.fdopen(own, "wb"), os.fdopen(theirs, "rb") as terminal, told:
+        read_spec(terminal)
+
+
+def test_an_option_that_does_not_exist_is_no_file(ask):
+    assert ask(GOOD, "-", "--jsn")[:2] == (2, "")
 
 
 @pytest.mark.parametrize(

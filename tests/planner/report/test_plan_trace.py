@@ -106,3 +106,25 @@ def test_what_was_not_measured_stage_by_stage_has_no_measured_span(residual):
         predicted = replaced(PREDICTED, fp32_s={"camera": 0.02, "server": 0.004})
         plan = plan_of(graph, **({"predicted": predicted} | changes))
         assert spans(plan_trace(plan, graph, STAGES), "measured") == []
+
+
+def test_viewers_are_told_to_show_predicted_above_measured_and_devices_as_a_request_meets_them(residual):
+    graph = residual.graph
+    trace = plan_trace(plan_of(graph), graph, STAGES)
+    events = json.loads(msgspec.json.encode(trace))["traceEvents"]
+
+    def ranked(what):
+        names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == f"{what}_name"}
+        ranks = {
+            (e["pid"], e["tid"]): e["args"]["sort_index"] for e in events if e["name"] == f"{what}_sort_index"
+        }
+        assert names.keys() == ranks.keys()
+        return [(key[0], names[key]) for key in sorted(ranks, key=lambda key: (key[0], ranks[key]))]
+
+    assert [name for _, name in ranked("process")] == ["predicted", "measured"]
+    lanes = ["camera", "camera > server", "server", "server > camera"]
+    groups = dict(ranked("process"))
+    for group in groups:
+        assert [name for pid, name in ranked("thread") if pid == group] == lanes
+    ranks = {e["pid"]: e["args"]["sort_index"] for e in events if e["name"] == "process_sort_index"}
+    assert [groups[pid] for pid in sorted(ranks, key=ranks.get)] == ["predicted", "measured"]

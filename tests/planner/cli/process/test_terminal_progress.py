@@ -5,7 +5,10 @@ import subprocess
 import sys
 import time
 
-from planner.cli.process.terminal_progress import progress_hidden, terminal_progress
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.cli.process.terminal_progress import progress_hidden, step_after, terminal_progress
 
 APART_S = 0.05
 _DRAWS = """
@@ -30,9 +33,37 @@ def waited_for(capsys, text: str, report) -> str:
 
 def test_where_no_terminal_is_a_line_says_how_far_it_is_and_what_is_left(capsys):
     with terminal_progress(APART_S) as progress:
-        written = waited_for(capsys, "left", lambda: progress("noise", 3, 12))
+        progress("noise", 0, 12)
+        time.sleep(0.6)  # so that the six others take long enough to be written about
+        written = waited_for(capsys, "left", lambda: progress("noise", 6, 12))
     (first, *_) = [row for row in written.splitlines() if "left" in row]
-    assert re.fullmatch(r"noise: 3 of 12, about \d+ s left, \d+ s in all", first)
+    assert re.fullmatch(r"noise: 6 of 12, about \d+ s left, \d+ s in all", first)
+
+
+@given(st.lists(st.integers(1, 1000), min_size=2, max_size=20))
+def test_the_seconds_left_never_rise_and_are_only_told_from_half_on(seconds):
+    step, now_s, told_s = None, 0, []
+    for done, part in enumerate([*seconds, 0]):
+        step = step_after(step, "noise", done, len(seconds), now_s)
+        for waited in (0, part / 2, part):
+            (count, *left) = step.how_far(now_s + waited)
+            assert count == f"{done} of {len(seconds)}"
+            assert not left or 2 * done >= len(seconds)
+            told_s.extend(int(re.fullmatch(r"about (\d+) s left", text)[1]) for text in left)
+        now_s += part
+    assert told_s == sorted(told_s, reverse=True)
+
+
+def test_the_seconds_left_are_those_of_the_pace_so_far():
+    step = step_after(step_after(None, "noise", 0, 8, 100.0), "noise", 4, 8, 120.0)
+    assert step.how_far(120.0) == ["4 of 8", "about 20 s left"]
+    assert step.how_far(133.0) == ["4 of 8", "about 7 s left"]
+    assert step.how_far(141.0) == ["4 of 8"]
+
+
+def test_another_step_begins_anew():
+    step = step_after(step_after(None, "noise", 0, 8, 100.0), "noise", 4, 8, 120.0)
+    assert step_after(step, "latency", 0, 4, 121.0).how_far(122.0) == ["0 of 4"]
 
 
 def test_a_step_that_takes_long_is_told_though_nothing_is_reported_meanwhile(capsys):
