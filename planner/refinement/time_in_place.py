@@ -8,12 +8,13 @@ from planner.deployment.built_models import BuiltModels
 from planner.devices.runtime import is_measured_here, measured_devices, origin_of, runtime_of
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
+from planner.scenario.device_schema import DeviceSpec
 from planner.verification.stage_chain import handed_over
-from profiling.arrays import Feeds
 from profiling.latency.measure_latency import BuiltPlan
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.runtime.open_session import Runtime
-from profiling.several_runtimes.block_graph import BlockGraph
+from profiling.several_runtimes.block_graph import BlockGraph, RuntimePart
+from profiling.stage_session import runtime_of_model
 
 
 def time_in_place(prepared: Prepared, built: BuiltModels, chosen: Configuration) -> dict[str, PlanTiming]:
@@ -21,50 +22,72 @@ def time_in_place(prepared: Prepared, built: BuiltModels, chosen: Configuration)
 
     Where devices run several runtimes, each is timed by its own units; one that has no stage is left out.
     """
-    scenario = prepared.scenario
-    measured_here = [device for device in measured_devices(scenario) if is_measured_here(device)]
-    model, feeds = prepared.models.model, prepared.subject.calibration.samples[0]
-    plans = _plans(prepared, built, chosen, feeds)
-    rounds = scenario.profiling.rounds or 0
-    timings: dict[tuple[str, Runtime], PlanTiming] = {}
-    of_device = {}
-    for device in measured_here:
-        runtime, settings = scenario.runtime_of(device), runtime_of(device)
-        if runtime not in plans:
-            continue
-        plan, origins = plans[runtime]
-        if (runtime, settings) not in timings:
-            timings[runtime, settings] = model.time_plan(plan, feeds, settings, rounds)
-        of_device[device.name] = _as_seen_by(timings[runtime, settings], device.name, origins)
-    return of_device
-
-
-def _plans(
-    prepared: Prepared, built: BuiltModels, chosen: Configuration, feeds: Feeds
-) -> dict[str, tuple[BuiltPlan[Any], list[str]]]:
-    """Return runtime -> a plan's models in its units, and the devices whose costs its stages take."""
     scenario, graph = prepared.scenario, built.graph
+    measured_here = [device for device in measured_devices(scenario) if is_measured_here(device)]
+    if not measured_here:
+        return {}
     origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]
-    if not isinstance(graph, BlockGraph):
+    if isinstance(graph, BlockGraph):
+        timings = _in_runtimes(prepared, built, graph, chosen, measured_here)
+    else:
         stages = tuple((stage.units, stage.model) for stage in built.stages)
-        return {scenario.runtime: (BuiltPlan(chosen.mix, built.mixed, stages), origins)}
-    runtimes = [scenario.runtime_of(scenario.device(stage.device)) for stage in built.stages]
-    values = handed_over([stage.model for stage in built.stages], feeds, prepared.runtime)
-    plans = {}
+        plan = BuiltPlan(chosen.mix, built.mixed, stages)
+        timings = {
+            (scenario.runtime, settings): _timed(prepared, plan, settings)
+            for settings in dict.fromkeys(map(runtime_of, measured_here))
+        }
+    keys = {device.name: (scenario.runtime_of(device), runtime_of(device)) for device in measured_here}
+    return {name: _as_seen_by(timings[key], name, origins) for name, key in keys.items() if key in timings}
+
+
+def _timed(prepared: Prepared, plan: BuiltPlan[Any], settings: Runtime) -> PlanTiming:
+    feeds, rounds = prepared.subject.calibration.samples[0], prepared.scenario.profiling.rounds or 0
+    return prepared.models.model.time_plan(plan, feeds, settings, rounds)
+
+
+def _in_runtimes(
+    prepared: Prepared,
+    built: BuiltModels,
+    graph: BlockGraph,
+    chosen: Configuration,
+    measured_here: Sequence[DeviceSpec],
+) -> dict[tuple[str, Runtime], PlanTiming]:
+    """Return (runtime, settings) -> a plan's timing, by the runtime's units.
+
+    All have all stages. Those of other runtimes take as much of the fp32 model as they do there.
+    """
+    scenario = prepared.scenario
+    models = [stage.model for stage in built.stages]
+    runtimes = [runtime_of_model(model) for model in models]
+    values = handed_over(models, prepared.subject.calibration.samples[0], prepared.runtime)
+    timings: dict[tuple[str, Runtime], PlanTiming] = {}
+    ratios: dict[int, float] = {}
     for runtime in dict.fromkeys(runtimes):
         part = graph.parts[runtime]
         own = [number for number, other in enumerate(runtimes) if other == runtime]
-        stages = tuple(
-            (
-                tuple(unit for block in built.stages[n].units for unit in part.units[block]),
-                built.stages[n].model,
-            )
-            for n in own
-        )
+        stages = tuple((_units_of(part, built.stages[number].units), models[number]) for number in own)
         given = values if len(own) < len(runtimes) else {}
         plan = BuiltPlan(part.mix(chosen.mix), built.mixed_in[runtime], stages, given)
-        plans[runtime] = plan, [origins[number] for number in own]
-    return plans
+        here = [runtime_of(device) for device in measured_here if scenario.runtime_of(device) == runtime]
+        for settings in dict.fromkeys(here or [prepared.runtime]):
+            timings[runtime, settings] = timing = _timed(prepared, plan, settings)
+            for number, stage in zip(own, timing.stages, strict=False):
+                ratios.setdefault(number, stage.seconds / timing.fp32_s)
+    return {
+        (runtime, settings): replace(
+            timing,
+            stages=tuple(
+                StageTime(_units_of(graph.parts[runtime], stage.units), ratios[number] * timing.fp32_s)
+                for number, stage in enumerate(built.stages)
+                if number in ratios
+            ),
+        )
+        for (runtime, settings), timing in timings.items()
+    }
+
+
+def _units_of(part: RuntimePart, blocks: Sequence[int]) -> tuple[int, ...]:
+    return tuple(unit for block in blocks for unit in part.units[block])
 
 
 def _as_seen_by(timing: PlanTiming, device: str, origins: Sequence[str]) -> PlanTiming:

@@ -138,10 +138,10 @@ def build_block_graph(models: Mapping[str, RuntimeModel], blocks: Iterable[Joint
 
 
 def _plain(index: int, block: JointBlock, first: OperatorGraph) -> Unit:
-    """Return a block under the first runtime's names; what it can be is found by `_unit`."""
+    """Return a block under the name of its heaviest unit; what it can be is found by `_unit`."""
     inside = [first.units[unit] for unit in next(iter(block.units.values()))]
     return replace(
-        inside[-1],
+        max(inside, key=lambda unit: unit.weight_bytes),  # the first of those that weigh the same
         index=index,
         nodes=tuple(node for unit in inside for node in unit.nodes),
         op_types=tuple(op for unit in inside for op in unit.op_types),
