@@ -13,13 +13,13 @@ from planner.conversion.provenance import ConvertedFrom
 from planner.conversion.random_samples import random_samples
 from planner.conversion.request import ConversionRequest, TfliteForm
 from planner.errors import UsageError
-from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
+from planner.inputs.prepared_scenario import few_samples, group_units, load_datasets, load_source
 from planner.scenario.device_schema import LITERT
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import load_ready_scenario, parse_conversion
 from planner.scenario.model_paths import expanded, located_model
-from planner.scenario.schema import Scenario
-from profiling.inspection import Inspection, inspect_model
+from planner.scenario.schema import ConversionSpec, Scenario
+from profiling.inspection import Inspection, UnitFacts, inspect_model
 from profiling.progress import Progress, silent
 from profiling.stage_session import naming_litert
 
@@ -83,19 +83,29 @@ def inspect_for_litert(
     """
     if Path(model).suffix in SCENARIO_SUFFIXES:
         raise UsageError("--runtime litert takes a model, no scenario")
-    with naming_litert():
-        from profiling.litert.inspection import inspect_litert
     current_folder = Path.cwd()
     conversion, shapes = parse_conversion(settings, current_folder), dict(input_shapes)
-    request = tflite_request(located_model(model, current_folder), conversion, shapes)
+    return _inspect_litert(model, located_model(model, current_folder), conversion, shapes, progress)
+
+
+def _inspect_litert(
+    shown: str,
+    model: str,
+    conversion: ConversionSpec,
+    shapes: dict[str, tuple[int, ...]],
+    progress: Progress,
+) -> tuple[Inspection, ConvertedFrom | None]:
+    with naming_litert():
+        from profiling.litert.inspection import inspect_litert
+    request = tflite_request(model, conversion, shapes)
     if request is None:
         found = inspect_litert(expanded(model), shapes, conversion.signature or "")
-        return replace(found, model=model), None
+        return replace(found, model=shown), None
     converted, random_ranges = _converted_for_litert(request, progress)
     check = check_on_random(converted)
     if random_ranges:
         check = msgspec.structs.replace(check, notes=(*check.notes, _RANDOM_RANGES))
-    return replace(inspect_litert(converted.path, {}), model=model), check
+    return replace(inspect_litert(converted.path, {}), model=shown), check
 
 
 def _converted_for_litert(request: ConversionRequest, progress: Progress) -> tuple[Converted, bool]:
@@ -114,10 +124,9 @@ def inspect_scenario(
 ) -> tuple[Inspection, ConvertedFrom | None]:
     """Return what the model of a scenario is made of, and what it was before it was converted."""
     if LITERT in scenario.runtimes:
-        with naming_litert():
-            from profiling.litert.inspection import inspect_litert
         shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
-        return inspect_litert(Path(scenario.model), shapes, scenario.conversion.signature or ""), None
+        found = _inspect_litert(scenario.model, scenario.model, scenario.conversion, shapes, progress)
+        return found if len(scenario.runtimes) == 1 else (_in_blocks(found[0], scenario, progress), found[1])
     source = load_source(scenario, progress)
     data = load_datasets(scenario, source)
     samples = data.calibration.samples
@@ -127,6 +136,26 @@ def inspect_scenario(
     check = check_on_samples(source.converted, few_samples(data.calibration), progress)
     inspection = inspect_model(source.converted.path, {}, samples)
     return replace(inspection, model=source.converted.request.shown), check
+
+
+def _in_blocks(inspection: Inspection, scenario: Scenario, progress: Progress) -> Inspection:
+    """Return what a model is made of where devices run two runtimes, which have blocks of units in common."""
+    source = load_source(scenario, progress)
+    graph = group_units(scenario, source, load_datasets(scenario, source)).graph
+    blocks = (
+        UnitFacts(
+            name=block.name,
+            op_types=block.op_types,
+            obstacle=block.obstacle,
+            quantized=block.quantized,
+            weight_bytes=block.weight_bytes,
+            weight_bytes_int8=block.weight_bytes if block.obstacle else block.weight_bytes_int8,
+            output_bytes=sum(graph.tensors[name].size_bytes for name in block.outputs),
+            fp32_s=None,
+        )
+        for block in graph.units
+    )
+    return replace(inspection, units=tuple(blocks), runtime=", ".join(scenario.runtimes))
 
 
 @dataclass(frozen=True, slots=True)
