@@ -17,7 +17,7 @@ from documentation import Block, Mark, Page
 from repository import ROOT
 
 _LONGEST_S = 900  # on a machine with much else to do
-_SCENARIOS = ("litert.yaml", "quickstart.yaml", "two-models.yaml", "problem.json")
+_SCENARIOS = ("litert.yaml", "litert-onnx.yaml", "quickstart.yaml", "two-models.yaml", "problem.json")
 _START = r"""
 set -euo pipefail
 running=""
