@@ -214,6 +214,17 @@ def random_graph(seed):
     return model.give(*dict.fromkeys([*ends, *model.rng.choice(flows[1:], 1).tolist()]))
 
 
+def partly_quantized():
+    """Return a model that rounds what it is fed to int8 and back by itself, before a float CONV_2D."""
+    model = Model()
+    grid = schema.QuantizationParametersT(scale=[0.03], zeroPoint=[4])
+    fed = model.input("image", (1, 4, 4, 4))
+    there = model.tensor("integers", (1, 4, 4, 4), dtype="int8", quantization=grid)
+    model.op(OPS.QUANTIZE, [fed], [there])
+    back = model.op(OPS.DEQUANTIZE, [there], [model.tensor("floats", (1, 4, 4, 4))])
+    return model.give(model.conv(back, "conv", 4))
+
+
 def variables():
     """Return a model that adds what it is fed to a variable, set at first by a graph of its own."""
     model = Model()

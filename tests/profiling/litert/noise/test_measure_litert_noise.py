@@ -230,3 +230,8 @@ def test_progress_ends_with_all(branching):
     assert FP32 not in found
     assert told[-1][1] == told[-1][2] > 0
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+
+
+def test_integers_of_the_model_itself_are_not_rounded_again():
+    measured = case(tflite_models.partly_quantized(), (INT8,))
+    assert set(powers(measured.profiles[INT8].tensors, "tensor")) == {"floats", "conv"}
