@@ -15,13 +15,12 @@ from profiling.arrays import Feeds
 from profiling.errors import ModelError
 from profiling.graph.any_model import Stage
 from profiling.litert.cut import whole_stage
-from profiling.litert.load import load_litert, parse_litert
+from profiling.litert.load import LitertModel, load_litert, parse_litert
+from profiling.litert.not_run import flex_wanted, why_not_run
 from profiling.litert.planning.litert_model import LitertRuntimeModel
 from profiling.litert.shapes import with_shapes
 from profiling.litert.unit_graph import build_litert_graph
 from profiling.progress import Progress
-
-_MOST_NAMED = 5  # operators
 
 
 def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converted | None]:
@@ -36,19 +35,22 @@ def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converte
     request = tflite_request(scenario.model, scenario.conversion, shapes)
     if request is None:
         signature = scenario.conversion.signature or ""
-        return whole_stage(with_shapes(load_litert(Path(scenario.model), signature), shapes)), None
+        return whole_stage(with_shapes(_runnable(Path(scenario.model), signature), shapes)), None
     # Before minutes of conversion.
     check_names(scenario.data.calibration, "data.calibration")
     check_names(scenario.data.evaluation, "data.evaluation")
     converted = convert(request, progress, _samples(scenario, request, progress))
     flex = converted.conversion.flex_operators
     if flex:
-        named = ", ".join(flex[:_MOST_NAMED])
-        raise ModelError(
-            f"model: {request.shown} needs operators that are TensorFlow's own ({named}), "
-            "which LiteRT runs through its Flex delegate only"
-        )
-    return whole_stage(with_shapes(load_litert(converted.path), {})), converted
+        raise ModelError(f"model: {request.shown} {flex_wanted(flex)}")
+    return whole_stage(with_shapes(_runnable(converted.path, shown=request.shown), {})), converted
+
+
+def _runnable(path: Path, signature: str = "", shown: str = "") -> LitertModel:
+    model = load_litert(path, signature)
+    if why := why_not_run(model):
+        raise ModelError(f"model: {shown or model.shown} {why}")
+    return model
 
 
 def litert_model_of(source: Stage, shown: str) -> LitertRuntimeModel:

@@ -55,12 +55,18 @@ def find_modes(
 
 
 def relative_error(expected: Mapping[str, Array], got: Mapping[str, Array]) -> float:
-    """Return the norm of the difference of all outputs over that of the expected ones; infinite for NaN."""
-    difference = sum(
-        float(np.square(got[key].astype(np.float64) - value.astype(np.float64)).sum())
-        for key, value in expected.items()
-    )
-    norm = sum(float(np.square(value.astype(np.float64)).sum()) for value in expected.values())
+    """Return the norm of the difference of all outputs over that of the expected ones.
+
+    It is infinite where a number is none, or an output has another shape than expected.
+    """
+    if any(got[key].shape != value.shape for key, value in expected.items()):
+        return float("inf")
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = sum(
+            float(np.square(got[key].astype(np.float64) - value.astype(np.float64)).sum())
+            for key, value in expected.items()
+        )
+        norm = sum(float(np.square(value.astype(np.float64)).sum()) for value in expected.values())
     if not np.isfinite(difference):
         return float("inf")
     return float(np.sqrt(difference / norm)) if norm else float("inf") if difference else 0.0

@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 import numpy as np
+import tflite_models
 from repository import ROOT
 from running_hosts import RunningHosts
 
@@ -101,6 +102,22 @@ def test_what_does_not_go_with_litert_is_one_line(change, message, tmp_path, cap
     error = capsys.readouterr().err
     assert message in " ".join(error.split())
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (tflite_models.variables, "has variables (ASSIGN_VARIABLE, READ_VARIABLE, VAR_HANDLE)"),
+        (tflite_models.of_tensorflow, "needs operators that are TensorFlow's own (FlexDet)"),
+    ],
+)
+def test_a_file_that_cannot_be_planned_is_one_line(build, message, tmp_path, capsys):
+    (tmp_path / "net.tflite").write_bytes(build().content())
+    out = tmp_path / "plan"
+    assert run(SCENARIO, "--out", str(out), "--set", f"model={tmp_path / 'net.tflite'}") == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
 
 
 def test_a_precision_of_litert_is_refused_where_onnx_runtime_runs(tmp_path, capsys):

@@ -214,6 +214,14 @@ def random_graph(seed):
     return model.give(*dict.fromkeys([*ends, *model.rng.choice(flows[1:], 1).tolist()]))
 
 
+def of_tensorflow():
+    """Return a model with an operator of TensorFlow, which needs the Flex delegate."""
+    model = Model()
+    fed = model.input("x", (1, 4))
+    model.op(OPS.CUSTOM, [fed], [model.tensor("y", (1, 4))], custom=b"FlexDet")
+    return model.give(1)
+
+
 def partly_quantized():
     """Return a model that rounds what it is fed to int8 and back by itself, before a float CONV_2D."""
     model = Model()
