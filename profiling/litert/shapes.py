@@ -98,7 +98,9 @@ def _input_shape(model: LitertModel, key: str, given: Mapping[str, tuple[int, ..
     if key not in given:
         if _DYNAMIC in declared[1:]:
             named = ",".join("?" if size == _DYNAMIC else str(size) for size in declared)
-            raise ModelError(f"{model.shown}: input {key!r} has dynamic shape {named}; declare it")
+            raise ModelError(
+                f"{model.shown}: input {key!r} has dynamic shape {named}; declare it as input_shapes"
+            )
         return shape
     wanted = given[key]
     fits = len(wanted) == len(declared) and all(

@@ -42,10 +42,14 @@ def output_errors(
 ) -> Iterator[tuple[Array, Array]]:
     """Yield (difference, exact values) of every output that counts; finite wherever `outputs` is right.
 
-    Equal infinities differ by 0; a NaN or infinity on one side alone is an infinite error. If no
+    Equal infinities differ by 0; a NaN or infinity on one side alone is an infinite error, and so is
+    another shape, which outputs such as the places of what is positive can have. If no
     output is float (class indices), each counts as a one-hot vector: a wrong one differs by sqrt(2).
     """
     for name in counted_outputs(reference):
+        if outputs[name].shape != reference[name].shape:
+            yield np.array([np.inf]), np.ones(1)
+            continue
         if not np.issubdtype(reference[name].dtype, np.floating):
             wrong = outputs[name] != reference[name]
             yield np.where(wrong, np.sqrt(2.0), 0.0), np.ones(wrong.shape)

@@ -56,3 +56,10 @@ def test_what_is_equally_not_finite_is_right_and_anything_else_infinitely_wrong(
         [np.inf, -np.inf, np.nan, np.nan],
     ):
         assert noise_power([{"y": np.array(wrong)}], [{"y": exact}]) == np.inf
+
+
+def test_another_shape_is_infinitely_wrong():
+    """As of the places of what is positive, which are fewer or more."""
+    for dtype in (np.float32, np.int64):
+        expected, got = {"y": np.zeros((7, 2), dtype)}, {"y": np.zeros((8, 2), dtype)}
+        assert noise_power([got], [expected]) == float("inf")
