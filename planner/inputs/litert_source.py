@@ -6,7 +6,7 @@ import msgspec
 
 from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.model_source import tflite_request
-from planner.conversion.request import ConversionRequest, TfliteForm
+from planner.conversion.request import ConversionRequest, TfliteForm, TfliteQuantization
 from planner.errors import DataError
 from planner.inputs.dataset import Input
 from planner.inputs.load_samples import check_names, load_data
@@ -65,6 +65,12 @@ def _samples(scenario: Scenario, request: ConversionRequest, progress: Progress)
         return []
     # What its inputs are is known once it is converted.
     plain = convert(msgspec.structs.replace(request, form=TfliteForm()), progress).conversion
+    floats = [end.name for end in plain.inputs if end.dtype.startswith("float")]
+    if form.quantization is TfliteQuantization.INTEGER_ONLY and floats:
+        raise ModelError(
+            f"conversion.quantization: integer_only makes integers of input {floats[0]!r}, so samples would "
+            "have to be floats to convert and integers to plan; take full_integer, whose ends stay floats"
+        )
     inputs = [Input(end.name, end.dtype, end.shape, channels_last=False) for end in plain.inputs]
     samples = list(load_data(scenario.data.calibration, inputs, "data.calibration").samples)
     if not samples:

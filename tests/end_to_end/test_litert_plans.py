@@ -144,6 +144,23 @@ def test_a_keras_model_is_converted_and_planned(tmp_path):
     assert plan["measured"]["chain"]["default_bit_equal"]
 
 
+def test_integers_at_the_ends_cannot_be_planned_from_floats(tmp_path, capsys):
+    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
+    settings = ("--set", "model=litert/digits.keras", "--set", "conversion.quantization=integer_only")
+    assert run(SCENARIO, "--out", str(tmp_path / "plan"), *FEW, *settings) == 1
+    assert "integer_only makes integers of input 'picture'" in capsys.readouterr().err
+
+
+def test_a_model_that_the_conversion_quantized_is_placed(tmp_path):
+    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
+    out = tmp_path / "plan"
+    settings = ("--set", "model=litert/digits.keras", "--set", "conversion.quantization=full_integer")
+    assert run(SCENARIO, "--out", str(out), *FEW, *settings, "--set", "profiling.rounds=3") in (0, 4)
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan["converted_from"]["quantization"] == "full_integer"
+    assert plan["measured"]["chain"]["default_bit_equal"]
+
+
 def test_hosts_answer_as_the_folder_does(folder, tmp_path):
     pytest.importorskip("zenoh", reason="the extra hosts is not installed")
     pictures = np.random.default_rng(1).uniform(size=(6, 1, 64, 64, 1)).astype(np.float32)
