@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from profiling.arrays import Feeds
+from profiling.directories import cache_folder
 from profiling.errors import ModelError
 from profiling.graph.operator_graph import Unit
 from profiling.inspection import End, Inspection, UnitFacts
@@ -18,6 +19,7 @@ from profiling.litert.modes import FP32, INT8, MODES
 from profiling.litert.not_run import why_not_run
 from profiling.litert.shapes import made_up_samples, with_shapes
 from profiling.litert.unit_graph import LitertGraph, build_litert_graph
+from profiling.runtime.crash_journal import SUFFIX, CrashJournal
 
 _SAMPLES = 2  # each is run for every mode
 RUNTIME_NAME = "litert"
@@ -44,7 +46,7 @@ def inspect_litert(
     """
     graph = build_litert_graph(with_shapes(load_litert(path, signature), input_shapes))
     samples = _runnable(graph, made_up_samples(graph.model, _SAMPLES))
-    modes = find_modes(graph, calibrate_litert(graph.model, samples), samples) if samples else None
+    modes = _modes(graph, samples) if samples else None
     seconds = time_units(graph, samples[0]).seconds if samples else None
     return Inspection(
         model=str(path),
@@ -74,6 +76,11 @@ def _runnable(graph: LitertGraph, samples: Sequence[Feeds]) -> Sequence[Feeds]:
         log.warning("%s", exc)
         return ()
     return samples
+
+
+def _modes(graph: LitertGraph, samples: Sequence[Feeds]) -> tuple[UnitModes, ...]:
+    journal = CrashJournal(cache_folder() / f"inspect-litert-{graph.model_sha256[:32]}{SUFFIX}")
+    return find_modes(graph, calibrate_litert(graph.model, samples), samples, MODES, journal)
 
 
 def _ends(graph: LitertGraph, ends: Mapping[str, int]) -> tuple[End, ...]:

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -118,6 +121,21 @@ def test_a_file_that_cannot_be_planned_is_one_line(build, message, tmp_path, cap
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+
+
+def test_a_unit_over_which_litert_ends_the_process_stays_in_float(tmp_path):
+    model = tmp_path / "net.tflite"
+    model.write_bytes(tflite_models.cancelling().content())
+    done = subprocess.run(
+        [sys.executable, "-m", "planner", "inspect", "--runtime", "litert", str(model), "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    modes = {unit["name"]: unit["modes"] for unit in json.loads(done.stdout)["units"]}
+    assert modes["nothing"]["int8"] == "in int8, it ended LiteRT (it crashed)"
+    assert modes["y"]["int8-dynamic"] == modes["z"]["int8"] == ""
 
 
 def test_a_precision_of_litert_is_refused_where_onnx_runtime_runs(tmp_path, capsys):

@@ -214,6 +214,14 @@ def random_graph(seed):
     return model.give(*dict.fromkeys([*ends, *model.rng.choice(flows[1:], 1).tolist()]))
 
 
+def cancelling():
+    """Return a model with a sum that is always 0: in int8 it ends the process (ai-edge-litert 2.3)."""
+    model = Model()
+    fed = model.input("x", (1, 4))
+    less = model.unary(OPS.NEG, fed, "less", schema.NegOptionsT())
+    return model.give(model.dense(model.add(fed, less, "nothing"), "y", 4), model.dense(fed, "z", 4))
+
+
 def of_tensorflow():
     """Return a model with an operator of TensorFlow, which needs the Flex delegate."""
     model = Model()

@@ -1,3 +1,4 @@
+import json
 import os
 import random
 import subprocess
@@ -22,6 +23,7 @@ from profiling.litert.mode_search import find_modes, relative_error
 from profiling.litert.modes import DYNAMIC_INT8, FLOAT16, FP32, INT8, INT16, MODES, WEIGHT_INT8
 from profiling.litert.quantize import quantize_units
 from profiling.litert.unit_graph import build_litert_graph, tensor_quantization
+from profiling.runtime.crash_journal import CrashJournal
 
 
 class Case:
@@ -275,3 +277,34 @@ def test_an_answer_of_another_shape_is_wrong():
 def test_infinite_answers_are_compared_without_a_warning():
     infinite = np.array([np.inf, 1.0])
     assert relative_error({"y": infinite}, {"y": infinite}) == float("inf")
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return tmp_path / "tried.journal"
+
+
+def find(case, journal):
+    return find_modes(case.graph, case.ranges, case.samples[:1], [INT8], CrashJournal(journal))
+
+
+def test_over_what_litert_died_is_tried_unit_by_unit(branching, journal):
+    units, able = branching.graph.units, find(branching, journal)
+    tried = [unit.index for unit in units if INT8 in able[unit.index].possible]
+    first, last = units[tried[0]].name, units[tried[-1]].name
+    notes = [f"{len(tried)} units from {first} to {last} in int8", "stem in int8"]
+    journal.write_text("".join(f"{json.dumps(note)}\n" for note in notes))
+    found = find(branching, journal)
+    reasons = {unit.name: one.reasons for unit, one in zip(units, found, strict=True)}
+    before = {unit.name: one.reasons for unit, one in zip(units, able, strict=True)}
+    assert reasons == before | {"stem": {"int8": "in int8, it ended LiteRT (it crashed)"}}
+
+
+def test_units_over_which_litert_died_only_together_are_not_quantized(branching, journal):
+    able = [unit for unit, one in enumerate(find(branching, journal)) if INT8 in one.possible]
+    names = [branching.graph.units[unit].name for unit in able]
+    journal.write_text(json.dumps(f"{len(able)} units from {names[0]} to {names[-1]} in int8") + "\n")
+    found = find(branching, journal)
+    assert {found[unit].reasons["int8"] for unit in able} == {
+        "in int8 beside others, it ended LiteRT (it crashed)"
+    }
