@@ -214,6 +214,15 @@ def random_graph(seed):
     return model.give(*dict.fromkeys([*ends, *model.rng.choice(flows[1:], 1).tolist()]))
 
 
+def read_on_two_scales():
+    """Return a model in which CONCATENATION wants the integers of `stem` on another scale than RELU does."""
+    model = Model()
+    fed = model.input("image", (1, 4, 4, 4))
+    stem = model.depthwise(fed, "stem")
+    wide = model.conv(fed, "wide", 4, relu=False)
+    return model.give(model.concat([stem, wide], "both"), model.unary(OPS.RELU, stem, "positive"))
+
+
 def cancelling():
     """Return a model with a sum that is always 0: in int8 it ends the process (ai-edge-litert 2.3)."""
     model = Model()

@@ -33,12 +33,18 @@ def with_integers_read(
         quantizers = [
             number
             for number, tensor in parted.conversions.items()
-            if tensor == name and parted.model.op_types[number] == "QUANTIZE"
+            if tensor == name and _rounds_floats(parted.model, number)
         ]
         floats = _reading_floats(graph, parted, name, units)
         if quantizers and floats:
             parted = _read_back(parted, name, quantizers[0], floats)
     return parted
+
+
+def _rounds_floats(model: LitertModel, number: int) -> bool:
+    """Whether an operator makes integers of floats; a QUANTIZE may also bring integers to another scale."""
+    read = tensors_of(model.operators[number].inputs)[0]
+    return model.op_types[number] == "QUANTIZE" and model.element_type(read).name == "float32"
 
 
 def _reading_floats(
