@@ -223,6 +223,14 @@ def read_on_two_scales():
     return model.give(model.concat([stem, wide], "both"), model.unary(OPS.RELU, stem, "positive"))
 
 
+def quantized_behind_a_reader():
+    """Return a model whose `inner` a float operator reads before the one for which it is quantized."""
+    model = Model()
+    fed = model.input("image", (1, 4, 4, 4))
+    inner = model.unary(OPS.NEG, fed, "inner", schema.NegOptionsT())
+    return model.give(model.conv(inner, "float", 4, relu=False), model.unary(OPS.RELU, inner, "positive"))
+
+
 def cancelling():
     """Return a model with a sum that is always 0: in int8 it ends the process (ai-edge-litert 2.3)."""
     model = Model()

@@ -79,8 +79,10 @@ def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Colle
     tables.operatorCodes, code = _with_dequantize(tables)
     back = Tables.operator()
     back.opcodeIndex, back.inputs, back.outputs = code, [integers], [added]
-    place = quantizer + 1
-    graph.operators = [*operators[:place], back, *operators[place:]]
+    # LiteRT's quantizer may put it behind readers of the floats.
+    place = min(quantizer, *readers)
+    moved = operators.pop(quantizer)
+    graph.operators = [*operators[:place], moved, back, *operators[place:]]
     tables.subgraphs = [
         graph if index == model.subgraph else one for index, one in enumerate(tables.subgraphs)
     ]
@@ -88,7 +90,7 @@ def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Colle
     changed = LitertModel(
         model.shown, tables, model.subgraph, model.inputs, model.outputs, names, model.varying
     )
-    return _renumbered(replace(parted, model=changed), place, name)
+    return _renumbered(replace(parted, model=changed), quantizer, place, name)
 
 
 def _reading(operator: Any, old: int, new: int) -> Any:
@@ -109,16 +111,22 @@ def _with_dequantize(tables: Any) -> tuple[list[Any], int]:
     return [*codes, code], len(codes)
 
 
-def _renumbered(parted: QuantizedModel, place: int, name: str) -> QuantizedModel:
-    """Return a model whose operators are numbered anew after one was put at a place; it goes with readers."""
+def _renumbered(parted: QuantizedModel, quantizer: int, place: int, name: str) -> QuantizedModel:
+    """Return a model whose operators are numbered anew.
+
+    One was moved to a place, and what brings its integers back put behind it; that goes with readers.
+    """
+    added = place + 1
 
     def new(number: int) -> int:
-        return number + (number >= place)
+        if number == quantizer:
+            return place
+        return number + (number >= place) + (place <= number < quantizer)
 
     return replace(
         parted,
         operators=tuple(tuple(map(new, numbers)) for numbers in parted.operators),
-        shared=frozenset((*map(new, parted.shared), place)),
-        conversions={new(n): tensor for n, tensor in parted.conversions.items()} | {place: name},
+        shared=frozenset((*map(new, parted.shared), added)),
+        conversions={new(n): tensor for n, tensor in parted.conversions.items()} | {added: name},
         matched={source: new(here) for source, here in parted.matched.items()},
     )

@@ -121,6 +121,25 @@ def test_integers_that_one_reader_wants_on_another_scale_cross_once(two_scales, 
         assert all(values[end].tobytes() == whole[end].tobytes() for end in two_scales.graph.outputs)
 
 
+def test_what_is_quantized_behind_a_float_reader_is_brought_back_before_it(tmp_path):
+    model = parse_litert(tflite_models.quantized_behind_a_reader().content(), "behind")
+    prepared = Prepared(model, tmp_path)
+    kinds = [unit.op_types for unit in prepared.graph.units]
+    assert kinds == [("NEG",), ("CONV_2D",), ("RELU",)]
+    mixed, stages = prepared.built({2: Precision.INT8}, Placement(("a", "b", "b"), "a", "b"))
+    written = set(mixed.quantized.model.inputs.values())
+    parted = mixed.quantized.model
+    for operator in parted.operators:
+        read = [int(t) for t in operator.inputs if t >= 0 and not parted.is_constant(int(t))]
+        assert written.issuperset(read)
+        written.update(map(int, operator.outputs))
+    for feeds in prepared.samples:
+        whole, values = run_session(open_stage(mixed, Runtime()), feeds), run_chain(stages, feeds)
+        assert all(values[end].tobytes() == whole[end].tobytes() for end in prepared.graph.outputs)
+        exact = run_session(open_stage(prepared.graph.fp32_model, Runtime()), feeds)
+        assert np.allclose(whole["float"], exact["float"], atol=0.1)
+
+
 def test_an_input_may_cross_as_it_arose(digits):
     everything = {unit.index: Precision.INT8 for unit in digits.graph.units}
     placement = Placement(("b",) * len(digits.graph.units), "a", "b", frozenset({"picture"}))
