@@ -7,7 +7,7 @@ import msgspec
 
 from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.model_source import tflite_request
-from planner.conversion.request import ConversionRequest, TfliteForm
+from planner.conversion.request import ConversionRequest, TfliteForm, TfliteQuantization
 from planner.errors import DataError
 from planner.inputs.dataset import Input
 from planner.inputs.load_samples import check_names, load_data
@@ -17,14 +17,13 @@ from profiling.errors import ModelError
 from profiling.graph.any_model import Stage
 from profiling.graph.unit_graph import ModelGraph
 from profiling.litert.cut import whole_stage
-from profiling.litert.load import load_litert, parse_litert
+from profiling.litert.load import LitertModel, load_litert, parse_litert
+from profiling.litert.not_run import flex_wanted, why_not_run
 from profiling.litert.planning.litert_model import LitertRuntimeModel
 from profiling.litert.shapes import with_shapes
 from profiling.litert.unit_graph import build_litert_graph
 from profiling.progress import Progress
 from profiling.several_runtimes.several_runtimes_model import SeveralRuntimesModel, join_runtimes
-
-_MOST_NAMED = 5  # operators
 
 
 def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converted | None]:
@@ -39,19 +38,22 @@ def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converte
     request = tflite_request(scenario.model, scenario.conversion, shapes)
     if request is None:
         signature = scenario.conversion.signature or ""
-        return whole_stage(with_shapes(load_litert(Path(scenario.model), signature), shapes)), None
+        return whole_stage(with_shapes(_runnable(Path(scenario.model), signature), shapes)), None
     # Before minutes of conversion.
     check_names(scenario.data.calibration, "data.calibration")
     check_names(scenario.data.evaluation, "data.evaluation")
     converted = convert(request, progress, _samples(scenario, request, progress))
     flex = converted.conversion.flex_operators
     if flex:
-        named = ", ".join(flex[:_MOST_NAMED])
-        raise ModelError(
-            f"model: {request.shown} needs operators that are TensorFlow's own ({named}), "
-            "which LiteRT runs through its Flex delegate only"
-        )
-    return whole_stage(with_shapes(load_litert(converted.path), {})), converted
+        raise ModelError(f"model: {request.shown} {flex_wanted(flex)}")
+    return whole_stage(with_shapes(_runnable(converted.path, shown=request.shown), {})), converted
+
+
+def _runnable(path: Path, signature: str = "", shown: str = "") -> LitertModel:
+    model = load_litert(path, signature)
+    if why := why_not_run(model):
+        raise ModelError(f"model: {shown or model.shown} {why}")
+    return model
 
 
 def litert_model_of(source: Stage, shown: str) -> LitertRuntimeModel:
@@ -80,6 +82,12 @@ def _samples(scenario: Scenario, request: ConversionRequest, progress: Progress)
         return []
     # What its inputs are is known once it is converted.
     plain = convert(msgspec.structs.replace(request, form=TfliteForm()), progress).conversion
+    floats = [end.name for end in plain.inputs if end.dtype.startswith("float")]
+    if form.quantization is TfliteQuantization.INTEGER_ONLY and floats:
+        raise ModelError(
+            f"conversion.quantization: integer_only makes integers of input {floats[0]!r}, so samples would "
+            "have to be floats to convert and integers to plan; take full_integer, whose ends stay floats"
+        )
     inputs = [Input(end.name, end.dtype, end.shape, channels_last=False) for end in plain.inputs]
     samples = list(load_data(scenario.data.calibration, inputs, "data.calibration").samples)
     if not samples:

@@ -13,10 +13,10 @@ mode_search: which modes each unit can take
 modes: what a mode does to weights and activations
 neutral_model: a model as the quantizer can take it
 noise: noise per tensor and unit, for each mode
+not_run: why a file is not run
 one_operator: an operator that reads a constant of its own
 quantize: units to modes, and what came of it
 quantizer: the door to LiteRT's quantizer
-runtime: load, graph, quantize by unit, noise, cut, run, time
 shapes: dynamic dimensions
 session: a stage as a session
 table_access: what tables say

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from profiling.litert.load import LitertModel
-from profiling.litert.table_access import listed, named_subgraphs, op_type, subgraph_fields, tensors_of
+from profiling.litert.table_access import op_type, reached_operators, tensors_of
 
 _STATEFUL = ("ASSIGN_VARIABLE", "CALL_ONCE", "HASHTABLE", "READ_VARIABLE", "VAR_HANDLE")
 
@@ -32,14 +32,6 @@ def inseparable(model: LitertModel, shared: Collection[int] = ()) -> list[list[i
 
 def is_stateful(model: LitertModel, number: int) -> bool:
     """Whether an operator, or a graph that it runs, keeps something from one request to the next."""
-    codes = [op_type(code) for code in listed(model.tables.operatorCodes)]
-    pending, seen = [model.operators[number]], set[int]()
-    while pending:
-        operator = pending.pop()
-        if codes[operator.opcodeIndex].startswith(_STATEFUL):
-            return True
-        for options, field in subgraph_fields(operator):
-            for subgraph in set(named_subgraphs(options, field)) - seen:
-                seen.add(subgraph)
-                pending += listed(model.tables.subgraphs[subgraph].operators)
-    return False
+    codes = model.tables.operatorCodes
+    reached = reached_operators(model.tables, [model.operators[number]])
+    return any(op_type(codes[operator.opcodeIndex]).startswith(_STATEFUL) for operator in reached)

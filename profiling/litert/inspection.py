@@ -6,15 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from profiling.arrays import Feeds
+from profiling.directories import cache_folder
 from profiling.errors import ModelError
 from profiling.graph.operator_graph import Unit
 from profiling.inspection import End, Inspection, UnitFacts
+from profiling.litert.calibration import calibrate_litert
 from profiling.litert.interpreter import run_model
+from profiling.litert.latency.time_in_place import time_units
+from profiling.litert.load import load_litert
 from profiling.litert.mode_search import UnitModes, find_modes
 from profiling.litert.modes import FP32, INT8, MODES
-from profiling.litert.runtime import LitertRuntime
-from profiling.litert.shapes import made_up_samples
-from profiling.litert.unit_graph import LitertGraph
+from profiling.litert.not_run import why_not_run
+from profiling.litert.shapes import made_up_samples, with_shapes
+from profiling.litert.unit_graph import LitertGraph, build_litert_graph
+from profiling.runtime.crash_journal import SUFFIX, CrashJournal
 
 _SAMPLES = 2  # each is run for every mode
 RUNTIME_NAME = "litert"
@@ -39,11 +44,10 @@ def inspect_litert(
     ModelError
         If the model cannot be read.
     """
-    runtime = LitertRuntime()
-    graph = runtime.load(path, signature, input_shapes)
+    graph = build_litert_graph(with_shapes(load_litert(path, signature), input_shapes))
     samples = _runnable(graph, made_up_samples(graph.model, _SAMPLES))
-    modes = find_modes(graph, runtime.calibrate(graph, samples), samples) if samples else None
-    seconds = runtime.time(graph, samples[0]).seconds if samples else None
+    modes = _modes(graph, samples) if samples else None
+    seconds = time_units(graph, samples[0]).seconds if samples else None
     return Inspection(
         model=str(path),
         opset=0,
@@ -62,13 +66,21 @@ def inspect_litert(
 
 
 def _runnable(graph: LitertGraph, samples: Sequence[Feeds]) -> Sequence[Feeds]:
+    if why := why_not_run(graph.model):
+        log.warning("%s %s", graph.model.shown, why)
+        return ()
     try:
         for feeds in samples:
             run_model(graph.model, feeds)
-    except ModelError as exc:  # it needs the Flex delegate, or an operator that is not here
+    except ModelError as exc:  # it needs an operator that is not here
         log.warning("%s", exc)
         return ()
     return samples
+
+
+def _modes(graph: LitertGraph, samples: Sequence[Feeds]) -> tuple[UnitModes, ...]:
+    journal = CrashJournal(cache_folder() / f"inspect-litert-{graph.model_sha256[:32]}{SUFFIX}")
+    return find_modes(graph, calibrate_litert(graph.model, samples), samples, MODES, journal)
 
 
 def _ends(graph: LitertGraph, ends: Mapping[str, int]) -> tuple[End, ...]:

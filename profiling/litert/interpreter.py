@@ -1,6 +1,7 @@
 """The door to LiteRT's interpreter: threads are always explicit, failures are one line."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from profiling.printable_text import first_line
 
 _FEWEST_THREADS = 1
 _STDERR = 2
+_UNKNOWN_OPERATOR = re.compile(r"unresolved custom op: (.*?)\.(?:Node|$)")
 
 
 class StageRunner:
@@ -163,7 +165,7 @@ def tensor_values(model: LitertModel, samples: Sequence[Feeds]) -> Iterator[dict
 
 
 def _open(content: bytes, threads: int, *, keeping_all: bool = False) -> Interpreter:
-    _hide_announcement()
+    hide_announcement()
     interpreter = Interpreter(
         model_content=content, num_threads=threads, experimental_preserve_all_tensors=keeping_all
     )
@@ -179,7 +181,7 @@ def _open(content: bytes, threads: int, *, keeping_all: bool = False) -> Interpr
 
 
 @cache
-def _hide_announcement() -> None:
+def hide_announcement() -> None:
     """Have the runtime say once, to nobody, that it has made its delegate: it writes to descriptor 2."""
     sys.stderr.flush()
     kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
@@ -222,4 +224,7 @@ def naming_litert_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as exc:
-        raise ModelError(f"LiteRT {what}: {first_line(exc)}") from exc
+        said = first_line(exc)
+        if unknown := _UNKNOWN_OPERATOR.search(said):
+            said = f"it has no operator {unknown[1]}, a custom one that its Python package does not bring"
+        raise ModelError(f"LiteRT {what}: {said}") from exc

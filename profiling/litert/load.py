@@ -152,7 +152,7 @@ def _signature(tables: Any, shown: str, wanted: str) -> Any:
             raise ModelError(f"{shown} has no signature {wanted!r}; it has {names}")
         return found[wanted]
     if len(found) > 1:
-        raise ModelError(f"{shown} has several signatures; name one of {names}")
+        raise ModelError(f"{shown} has several signatures; name one of {names} as conversion.signature")
     return next(iter(found.values()), None)
 
 

@@ -13,6 +13,7 @@ from profiling.litert.interpreter import run_chain
 from profiling.litert.modes import FP32, MODES, Mode
 from profiling.litert.quantize import quantize_units, why_not
 from profiling.litert.unit_graph import LitertGraph
+from profiling.runtime.crash_journal import CrashJournal
 
 _WRONG = 1.0  # relative error: an answer of zeros is as good
 
@@ -34,7 +35,11 @@ class UnitModes:
 
 
 def find_modes(
-    graph: LitertGraph, ranges: Ranges, samples: Sequence[Feeds], modes: Sequence[Mode] = MODES
+    graph: LitertGraph,
+    ranges: Ranges,
+    samples: Sequence[Feeds],
+    modes: Sequence[Mode] = MODES,
+    journal: CrashJournal | None = None,
 ) -> tuple[UnitModes, ...]:
     """Return what each unit can compute in.
 
@@ -42,8 +47,10 @@ def find_modes(
     ----------
     samples
         One is enough: a unit that fails, or alone makes the answer wrong, does so on any.
+    journal
+        Knows over what LiteRT ended the process before; without one it does so again.
     """
-    search = _Search(graph, ranges, samples)
+    search = _Search(graph, ranges, samples, journal)
     reasons = {mode: search.reasons(mode) for mode in modes if mode is not FP32}
     return tuple(
         UnitModes(
@@ -55,20 +62,28 @@ def find_modes(
 
 
 def relative_error(expected: Mapping[str, Array], got: Mapping[str, Array]) -> float:
-    """Return the norm of the difference of all outputs over that of the expected ones; infinite for NaN."""
-    difference = sum(
-        float(np.square(got[key].astype(np.float64) - value.astype(np.float64)).sum())
-        for key, value in expected.items()
-    )
-    norm = sum(float(np.square(value.astype(np.float64)).sum()) for value in expected.values())
+    """Return the norm of the difference of all outputs over that of the expected ones.
+
+    It is infinite where a number is none, or an output has another shape than expected.
+    """
+    if any(got[key].shape != value.shape for key, value in expected.items()):
+        return float("inf")
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = sum(
+            float(np.square(got[key].astype(np.float64) - value.astype(np.float64)).sum())
+            for key, value in expected.items()
+        )
+        norm = sum(float(np.square(value.astype(np.float64)).sum()) for value in expected.values())
     if not np.isfinite(difference):
         return float("inf")
     return float(np.sqrt(difference / norm)) if norm else float("inf") if difference else 0.0
 
 
 class _Search:
-    def __init__(self, graph: LitertGraph, ranges: Ranges, samples: Sequence[Feeds]) -> None:
-        self._graph, self._ranges, self._samples = graph, ranges, samples
+    def __init__(
+        self, graph: LitertGraph, ranges: Ranges, samples: Sequence[Feeds], journal: CrashJournal | None
+    ) -> None:
+        self._graph, self._ranges, self._samples, self._journal = graph, ranges, samples, journal
         whole = [whole_stage(graph.model)]
         self._expected = [run_chain(graph.model, whole, feeds) for feeds in samples]
 
@@ -80,13 +95,38 @@ class _Search:
 
     def _failing(self, mode: Mode, units: Sequence[int]) -> dict[int, str]:
         """Return those of some units that fail: all at once if none does, halves of them otherwise."""
-        trouble, reasons = self._trouble(mode, units)
+        if self._journal is not None and units:
+            note = self._note(mode, units)
+            if cause := self._journal.cause_of(note):
+                return self._crashing(mode, units, cause)
+            with self._journal.entry(note):
+                trouble, reasons = self._trouble(mode, units)
+        else:
+            trouble, reasons = self._trouble(mode, units)
         if not trouble:
             return reasons
         if len(units) == 1:
             return {units[0]: trouble}
         middle = len(units) // 2
         return {**self._failing(mode, units[:middle]), **self._failing(mode, units[middle:])}
+
+    def _crashing(self, mode: Mode, units: Sequence[int], cause: str) -> dict[int, str]:
+        """Return those of some units over which LiteRT ended the process: each alone, then all others.
+
+        Halves would end it once more for each halving.
+        """
+        if len(units) == 1:
+            return {units[0]: f"in {mode.name}, it ended LiteRT ({cause})"}
+        alone = [self._failing(mode, [unit]) for unit in units]
+        reasons = {unit: why for found in alone for unit, why in found.items()}
+        if not reasons:
+            return dict.fromkeys(units, f"in {mode.name} beside others, it ended LiteRT ({cause})")
+        return reasons | self._failing(mode, [unit for unit in units if unit not in reasons])
+
+    def _note(self, mode: Mode, units: Sequence[int]) -> str:
+        first, last = self._graph.units[units[0]].name, self._graph.units[units[-1]].name
+        several = f"{len(units)} units from {first} to {last}"
+        return f"{first if len(units) == 1 else several} in {mode.name}"
 
     def _trouble(self, mode: Mode, units: Sequence[int]) -> tuple[str, dict[int, str]]:
         """Return what goes wrong with some units in a mode, and which of them were left in float."""

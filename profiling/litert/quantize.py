@@ -272,8 +272,9 @@ class _Reading:
     def _owners(self) -> tuple[tuple[tuple[int, ...], ...], frozenset[int]]:
         """Return the operators of each unit, and those that every stage copies.
 
-        Integers are to cross a link: what makes them stays with what computes the tensor, what makes
-        floats of them goes with whoever reads.
+        Integers are to cross a link: what makes them stays with what computes the tensor. What makes floats
+        of them goes with whoever reads, and so does what brings them to the scale of one reader: others read
+        them as they are.
         """
         owner = {here: self._graph.unit_of.get(number) for number, here in self._numbers.items()}
         outputs = set(self._model.outputs.values())
@@ -282,7 +283,8 @@ class _Reading:
                 continue
             writer = self._model.writers.get(tensors_of(operator.inputs)[0])
             behind = owner.get(writer) if writer is not None else None
-            goes_with_reader = self._model.op_types[number] == "DEQUANTIZE"
+            read_type = self._type(tensors_of(operator.inputs)[0])
+            goes_with_reader = self._model.op_types[number] == "DEQUANTIZE" or read_type != "float32"
             is_output = bool(outputs.intersection(tensors_of(operator.outputs)))
             owner[number] = behind if is_output or not goes_with_reader else None
         operators = tuple(

@@ -15,6 +15,7 @@ from litert_quantizer.utils import tfl_flatbuffer_utils
 
 from profiling.arrays import Array
 from profiling.errors import QuantizeError
+from profiling.litert.interpreter import hide_announcement
 from profiling.litert.modes import Mode, WeightUse
 from profiling.printable_text import first_line
 
@@ -73,6 +74,7 @@ def run_quantizer(content: bytes, requests: Sequence[Request], statistics: Stati
         for name, (low, high, dimensions) in statistics.items()
     }
     try:
+        hide_announcement()  # it opens interpreters of its own
         with _quiet():
             quantizer = Quantizer(content)
             for request in requests:

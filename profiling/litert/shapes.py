@@ -12,6 +12,7 @@ from profiling.errors import ModelError
 from profiling.litert.element_types import ElementType
 from profiling.litert.interpreter import tensor_values
 from profiling.litert.load import LitertModel
+from profiling.litert.not_run import why_not_run
 from profiling.litert.table_access import listed
 
 _DYNAMIC = -1
@@ -53,6 +54,8 @@ def with_shapes(model: LitertModel, input_shapes: Mapping[str, tuple[int, ...]])
 
 def _runs(model: LitertModel, shapes: Mapping[str, tuple[int, ...]]) -> list[dict[int, tuple[int, ...]]]:
     """Return the shape of every tensor in runs on made-up numbers."""
+    if why_not_run(model):
+        return []
     rng = np.random.default_rng(0)
     found = []
     for lowest in _LOWEST:
@@ -95,7 +98,9 @@ def _input_shape(model: LitertModel, key: str, given: Mapping[str, tuple[int, ..
     if key not in given:
         if _DYNAMIC in declared[1:]:
             named = ",".join("?" if size == _DYNAMIC else str(size) for size in declared)
-            raise ModelError(f"{model.shown}: input {key!r} has dynamic shape {named}; declare it")
+            raise ModelError(
+                f"{model.shown}: input {key!r} has dynamic shape {named}; declare it as input_shapes"
+            )
         return shape
     wanted = given[key]
     fits = len(wanted) == len(declared) and all(

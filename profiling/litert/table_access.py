@@ -59,6 +59,18 @@ def named_subgraphs(options: Any, field: str) -> list[int]:
     return [int(index) for index in indices if index != OPTIONAL]
 
 
+def reached_operators(tables: Any, operators: Sequence[Any]) -> Iterator[Any]:
+    """Yield operators and all those of the graphs that they run."""
+    pending, seen = list(operators), set[int]()
+    while pending:
+        operator = pending.pop()
+        yield operator
+        for options, field in subgraph_fields(operator):
+            for subgraph in set(named_subgraphs(options, field)) - seen:
+                seen.add(subgraph)
+                pending += listed(tables.subgraphs[subgraph].operators)
+
+
 def listed(values: Any) -> Sequence[Any]:
     """Return a vector of a table; an empty one reads as None or 0."""
     return () if values is None or isinstance(values, int) else values

@@ -42,15 +42,21 @@ def output_errors(
 ) -> Iterator[tuple[Array, Array]]:
     """Yield (difference, exact values) of every output that counts; finite wherever `outputs` is right.
 
-    Equal infinities differ by 0; a NaN or infinity on one side alone is an infinite error. If no
+    Equal infinities differ by 0; a NaN or infinity on one side alone is an infinite error. An output of
+    another shape, as the places of what is positive can have, is wrong throughout: as zeros would be. If no
     output is float (class indices), each counts as a one-hot vector: a wrong one differs by sqrt(2).
     """
     for name in counted_outputs(reference):
+        same_shape = outputs[name].shape == reference[name].shape
         if not np.issubdtype(reference[name].dtype, np.floating):
-            wrong = outputs[name] != reference[name]
+            wrong = outputs[name] != reference[name] if same_shape else np.ones(max(reference[name].size, 1))
             yield np.where(wrong, np.sqrt(2.0), 0.0), np.ones(wrong.shape)
             continue
         actual, exact = outputs[name].astype(np.float64), reference[name].astype(np.float64)
+        if not same_shape:
+            # Without numbers there is nothing that could be wrong, but it is.
+            exact = exact if exact.size else np.ones(1)
+            actual = np.zeros(exact.shape)
         same = (actual == exact) | (np.isnan(actual) & np.isnan(exact))
         with np.errstate(invalid="ignore"):  # the difference of two infinities
             difference = np.where(same, 0.0, actual - exact)

@@ -1,9 +1,13 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 import numpy as np
+import tflite_models
 from repository import ROOT
 from running_hosts import RunningHosts
 
@@ -103,6 +107,37 @@ def test_what_does_not_go_with_litert_is_one_line(change, message, tmp_path, cap
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (tflite_models.variables, "has variables (ASSIGN_VARIABLE, READ_VARIABLE, VAR_HANDLE)"),
+        (tflite_models.of_tensorflow, "needs operators that are TensorFlow's own (FlexDet)"),
+    ],
+)
+def test_a_file_that_cannot_be_planned_is_one_line(build, message, tmp_path, capsys):
+    (tmp_path / "net.tflite").write_bytes(build().content())
+    out = tmp_path / "plan"
+    assert run(SCENARIO, "--out", str(out), "--set", f"model={tmp_path / 'net.tflite'}") == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+
+
+def test_a_unit_over_which_litert_ends_the_process_stays_in_float(tmp_path):
+    model = tmp_path / "net.tflite"
+    model.write_bytes(tflite_models.cancelling().content())
+    done = subprocess.run(
+        [sys.executable, "-m", "planner", "inspect", "--runtime", "litert", str(model), "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    modes = {unit["name"]: unit["modes"] for unit in json.loads(done.stdout)["units"]}
+    assert modes["nothing"]["int8"] == "in int8, it ended LiteRT (it crashed)"
+    assert modes["y"]["int8-dynamic"] == modes["z"]["int8"] == ""
+
+
 def test_a_precision_of_litert_is_refused_where_onnx_runtime_runs(tmp_path, capsys):
     quickstart = str(ROOT / "scenarios" / "quickstart.yaml")
     assert run(quickstart, "--set", "precisions=[fp32,int8-dynamic]", "--out", str(tmp_path / "p")) == 1
@@ -124,6 +159,23 @@ def test_a_keras_model_is_converted_and_planned(tmp_path):
     plan = json.loads((out / "plan.json").read_text())
     assert plan["converted_from"]["converted_to"] == "tflite"
     assert plan["converted_from"]["relative_rms_difference"] < 1e-5
+    assert plan["measured"]["chain"]["default_bit_equal"]
+
+
+def test_integers_at_the_ends_cannot_be_planned_from_floats(tmp_path, capsys):
+    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
+    settings = ("--set", "model=litert/digits.keras", "--set", "conversion.quantization=integer_only")
+    assert run(SCENARIO, "--out", str(tmp_path / "plan"), *FEW, *settings) == 1
+    assert "integer_only makes integers of input 'picture'" in capsys.readouterr().err
+
+
+def test_a_model_that_the_conversion_quantized_is_placed(tmp_path):
+    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
+    out = tmp_path / "plan"
+    settings = ("--set", "model=litert/digits.keras", "--set", "conversion.quantization=full_integer")
+    assert run(SCENARIO, "--out", str(out), *FEW, *settings, "--set", "profiling.rounds=3") in (0, 4)
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan["converted_from"]["quantization"] == "full_integer"
     assert plan["measured"]["chain"]["default_bit_equal"]
 
 

@@ -214,6 +214,50 @@ def random_graph(seed):
     return model.give(*dict.fromkeys([*ends, *model.rng.choice(flows[1:], 1).tolist()]))
 
 
+def read_on_two_scales():
+    """Return a model in which CONCATENATION wants the integers of `stem` on another scale than RELU does."""
+    model = Model()
+    fed = model.input("image", (1, 4, 4, 4))
+    stem = model.depthwise(fed, "stem")
+    wide = model.conv(fed, "wide", 4, relu=False)
+    return model.give(model.concat([stem, wide], "both"), model.unary(OPS.RELU, stem, "positive"))
+
+
+def quantized_behind_a_reader():
+    """Return a model whose `inner` a float operator reads before the one for which it is quantized."""
+    model = Model()
+    fed = model.input("image", (1, 4, 4, 4))
+    inner = model.unary(OPS.NEG, fed, "inner", schema.NegOptionsT())
+    return model.give(model.conv(inner, "float", 4, relu=False), model.unary(OPS.RELU, inner, "positive"))
+
+
+def cancelling():
+    """Return a model with a sum that is always 0: in int8 it ends the process (ai-edge-litert 2.3)."""
+    model = Model()
+    fed = model.input("x", (1, 4))
+    less = model.unary(OPS.NEG, fed, "less", schema.NegOptionsT())
+    return model.give(model.dense(model.add(fed, less, "nothing"), "y", 4), model.dense(fed, "z", 4))
+
+
+def of_tensorflow():
+    """Return a model with an operator of TensorFlow, which needs the Flex delegate."""
+    model = Model()
+    fed = model.input("x", (1, 4))
+    model.op(OPS.CUSTOM, [fed], [model.tensor("y", (1, 4))], custom=b"FlexDet")
+    return model.give(1)
+
+
+def partly_quantized():
+    """Return a model that rounds what it is fed to int8 and back by itself, before a float CONV_2D."""
+    model = Model()
+    grid = schema.QuantizationParametersT(scale=[0.03], zeroPoint=[4])
+    fed = model.input("image", (1, 4, 4, 4))
+    there = model.tensor("integers", (1, 4, 4, 4), dtype="int8", quantization=grid)
+    model.op(OPS.QUANTIZE, [fed], [there])
+    back = model.op(OPS.DEQUANTIZE, [there], [model.tensor("floats", (1, 4, 4, 4))])
+    return model.give(model.conv(back, "conv", 4))
+
+
 def variables():
     """Return a model that adds what it is fed to a variable, set at first by a graph of its own."""
     model = Model()

@@ -6,6 +6,7 @@ from functools import cached_property
 import networkx as nx
 import numpy as np
 
+from profiling.litert.calibration import calibrate_litert
 from profiling.litert.interpreter import tensor_values
 from profiling.litert.mode_search import find_modes
 from profiling.litert.modes import FP32
@@ -13,7 +14,6 @@ from profiling.litert.noise.measure_litert_noise import measure_litert_noise
 from profiling.litert.noise.summed_noise import summed_noise
 from profiling.litert.noise.tap_tensors import taps_of
 from profiling.litert.quantize import quantize_units
-from profiling.litert.runtime import LitertRuntime
 from profiling.litert.unit_graph import tensor_quantization
 from profiling.noise.noise_power import noise_power
 
@@ -25,7 +25,7 @@ class NoiseCase:
 
     def __init__(self, graph, samples, modes):
         self.graph, self.samples, self.modes = graph, samples, modes
-        self.ranges = LitertRuntime().calibrate(graph, samples)
+        self.ranges = calibrate_litert(graph.model, samples)
         self.possible = find_modes(graph, self.ranges, samples[:1], (FP32, *modes))
 
     @cached_property

@@ -74,7 +74,7 @@ def read_grids(graph: LitertGraph, quantized: QuantizedModel) -> Grids:
             {
                 before: grid
                 for before, after in matched_ends(graph, quantized, unit, field)
-                if not graph.model.is_constant(before) and (grid := grid_of(quantized.model, after))
+                if _is_rounded(graph.model, before) and (grid := grid_of(quantized.model, after))
             }
             for field in ("inputs", "outputs")
         )
@@ -82,6 +82,11 @@ def read_grids(graph: LitertGraph, quantized: QuantizedModel) -> Grids:
     # Integers that a unit writes are what others read; without, the first reader decides.
     made = {tensor: grid for grids in reversed(read.values()) for tensor, grid in grids.items()}
     return Grids(made | written, read)
+
+
+def _is_rounded(model: LitertModel, tensor: int) -> bool:
+    """Whether a mode can round a tensor; integers of the float model stay what they are."""
+    return not model.is_constant(tensor) and model.element_type(tensor).name == "float32"
 
 
 def rounded_constants(graph: LitertGraph, quantized: QuantizedModel, unit: int) -> dict[int, Array]:

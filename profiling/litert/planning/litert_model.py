@@ -79,9 +79,9 @@ class LitertRuntimeModel:
         self, calibration: Calibration, samples: Sequence[Feeds], level: Optimization, journal: CrashJournal
     ) -> dict[str, str]:
         """Return the units that LiteRT's quantizer leaves, or that come out wrong."""
-        del level, journal  # of ONNX Runtime
+        del level  # of ONNX Runtime
         mode = MODE_OF[calibration.scheme.precision]
-        found = find_modes(self.graph, self._ranges(calibration), samples, [mode])
+        found = find_modes(self.graph, self._ranges(calibration), samples, [mode], journal)
         units = zip(self.graph.units, found, strict=True)
         return {unit.name: one.reasons[mode.name] for unit, one in units if mode.name in one.reasons}
 

@@ -5,7 +5,7 @@ tensor crosses a link: its integers, which a float reader behind the link brings
 """
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,12 +33,18 @@ def with_integers_read(
         quantizers = [
             number
             for number, tensor in parted.conversions.items()
-            if tensor == name and parted.model.op_types[number] == "QUANTIZE"
+            if tensor == name and _rounds_floats(parted.model, number)
         ]
         floats = _reading_floats(graph, parted, name, units)
         if quantizers and floats:
             parted = _read_back(parted, name, quantizers[0], floats)
     return parted
+
+
+def _rounds_floats(model: LitertModel, number: int) -> bool:
+    """Whether an operator makes integers of floats; a QUANTIZE may also bring integers to another scale."""
+    read = tensors_of(model.operators[number].inputs)[0]
+    return model.op_types[number] == "QUANTIZE" and model.element_type(read).name == "float32"
 
 
 def _reading_floats(
@@ -73,11 +79,10 @@ def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Colle
     tables.operatorCodes, code = _with_dequantize(tables)
     back = Tables.operator()
     back.opcodeIndex, back.inputs, back.outputs = code, [integers], [added]
-    # The quantizer runs just before its first reader of integers, and readers of floats may run earlier.
-    writer = model.writers.get(floats)
-    place = 0 if writer is None else writer + 1
-    rest = [operator for number, operator in enumerate(operators) if number != quantizer]
-    graph.operators = [*rest[:place], operators[quantizer], back, *rest[place:]]
+    # LiteRT's quantizer may put it behind readers of the floats.
+    place = min(quantizer, *readers)
+    moved = operators.pop(quantizer)
+    graph.operators = [*operators[:place], moved, back, *operators[place:]]
     tables.subgraphs = [
         graph if index == model.subgraph else one for index, one in enumerate(tables.subgraphs)
     ]
@@ -85,9 +90,7 @@ def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Colle
     changed = LitertModel(
         model.shown, tables, model.subgraph, model.inputs, model.outputs, names, model.varying
     )
-    numbers = [*range(place), *(n + 2 for n in range(place, quantizer)), place]
-    numbers += range(quantizer + 2, len(operators) + 1)
-    return _renumbered(replace(parted, model=changed), numbers, place + 1, name)
+    return _renumbered(replace(parted, model=changed), quantizer, place, name)
 
 
 def _reading(operator: Any, old: int, new: int) -> Any:
@@ -108,12 +111,22 @@ def _with_dequantize(tables: Any) -> tuple[list[Any], int]:
     return [*codes, code], len(codes)
 
 
-def _renumbered(parted: QuantizedModel, new: Sequence[int], added: int, name: str) -> QuantizedModel:
-    """Return a model whose operators have new numbers; the one that was added goes with readers."""
+def _renumbered(parted: QuantizedModel, quantizer: int, place: int, name: str) -> QuantizedModel:
+    """Return a model whose operators are numbered anew.
+
+    One was moved to a place, and what brings its integers back put behind it; that goes with readers.
+    """
+    added = place + 1
+
+    def new(number: int) -> int:
+        if number == quantizer:
+            return place
+        return number + (number >= place) + (place <= number < quantizer)
+
     return replace(
         parted,
-        operators=tuple(tuple(sorted(new[n] for n in numbers)) for numbers in parted.operators),
-        shared=frozenset((*(new[n] for n in parted.shared), added)),
-        conversions={new[n]: tensor for n, tensor in parted.conversions.items()} | {added: name},
-        matched={source: new[here] for source, here in parted.matched.items()},
+        operators=tuple(tuple(map(new, numbers)) for numbers in parted.operators),
+        shared=frozenset((*map(new, parted.shared), added)),
+        conversions={new(n): tensor for n, tensor in parted.conversions.items()} | {added: name},
+        matched={source: new(here) for source, here in parted.matched.items()},
     )

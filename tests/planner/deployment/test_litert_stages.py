@@ -47,6 +47,12 @@ def branching(tmp_path_factory):
     return Prepared(model, tmp_path_factory.mktemp("branching"))
 
 
+@pytest.fixture(scope="module")
+def two_scales(tmp_path_factory):
+    model = parse_litert(tflite_models.read_on_two_scales().content(), "two scales")
+    return Prepared(model, tmp_path_factory.mktemp("two_scales"))
+
+
 def random_plan(graph, rng):
     """Return the precisions of units, and devices in runs of random length."""
     share, changes = rng.uniform(0.1, 0.9), rng.uniform(0.05, 0.6)
@@ -68,7 +74,7 @@ def run_chain(stages, feeds):
 
 
 @pytest.mark.parametrize("seed", range(25))
-@pytest.mark.parametrize("name", ["digits", "branching"])
+@pytest.mark.parametrize("name", ["digits", "branching", "two_scales"])
 def test_a_chain_of_any_plan_is_the_whole_model_and_integers_cross(name, seed, request):
     prepared = request.getfixturevalue(name)
     graph = prepared.graph
@@ -97,6 +103,41 @@ def test_an_input_that_is_quantized_crosses_in_a_byte_and_an_output_comes_back_a
     assert [stage.units for stage in stages] == [(), tuple(range(len(digits.graph.units))), ()]
     crossing = [stages[0].model.tensors[stages[0].outputs[0]], stages[1].model.tensors[stages[1].outputs[0]]]
     assert [(one.dtype, one.shape) for one in crossing] == [("int8", (1, 64, 64, 1)), ("int8", (1, 10))]
+
+
+@pytest.mark.parametrize("precision", [Precision.INT8, Precision.INT16])
+def test_integers_that_one_reader_wants_on_another_scale_cross_once(two_scales, precision):
+    everything = {unit.index: precision for unit in two_scales.graph.units}
+    mixed, stages = two_scales.built(everything, Placement(("a", "a", "b", "b"), "a", "b"))
+    requantizing = [
+        number
+        for number, kind in enumerate(mixed.quantized.model.op_types)
+        if kind == "QUANTIZE" and mixed.quantized.conversions[number] == "stem"
+    ]
+    assert len(requantizing) == 1
+    assert stages[0].outputs == ("stem", "wide")
+    for feeds in two_scales.samples:
+        whole, values = run_session(open_stage(mixed, Runtime()), feeds), run_chain(stages, feeds)
+        assert all(values[end].tobytes() == whole[end].tobytes() for end in two_scales.graph.outputs)
+
+
+def test_what_is_quantized_behind_a_float_reader_is_brought_back_before_it(tmp_path):
+    model = parse_litert(tflite_models.quantized_behind_a_reader().content(), "behind")
+    prepared = Prepared(model, tmp_path)
+    kinds = [unit.op_types for unit in prepared.graph.units]
+    assert kinds == [("NEG",), ("CONV_2D",), ("RELU",)]
+    mixed, stages = prepared.built({2: Precision.INT8}, Placement(("a", "b", "b"), "a", "b"))
+    written = set(mixed.quantized.model.inputs.values())
+    parted = mixed.quantized.model
+    for operator in parted.operators:
+        read = [int(t) for t in operator.inputs if t >= 0 and not parted.is_constant(int(t))]
+        assert written.issuperset(read)
+        written.update(map(int, operator.outputs))
+    for feeds in prepared.samples:
+        whole, values = run_session(open_stage(mixed, Runtime()), feeds), run_chain(stages, feeds)
+        assert all(values[end].tobytes() == whole[end].tobytes() for end in prepared.graph.outputs)
+        exact = run_session(open_stage(prepared.graph.fp32_model, Runtime()), feeds)
+        assert np.allclose(whole["float"], exact["float"], atol=0.1)
 
 
 def test_an_input_may_cross_as_it_arose(digits):

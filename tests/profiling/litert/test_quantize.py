@@ -1,4 +1,8 @@
+import json
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,17 +11,19 @@ pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed"
 pytest.importorskip("litert_quantizer", reason="the extra litert is not installed")
 import tflite_models
 from tflite_models import OPS, Model, feeds
+from tflite_units import cut_units
 
 from profiling.errors import QuantizeError
 from profiling.litert import quantize
+from profiling.litert.calibration import calibrate_litert
 from profiling.litert.cut import whole_stage
+from profiling.litert.interpreter import run_chain
 from profiling.litert.load import parse_litert
 from profiling.litert.mode_search import find_modes, relative_error
 from profiling.litert.modes import DYNAMIC_INT8, FLOAT16, FP32, INT8, INT16, MODES, WEIGHT_INT8
-from profiling.litert.runtime import LitertRuntime
+from profiling.litert.quantize import quantize_units
 from profiling.litert.unit_graph import build_litert_graph, tensor_quantization
-
-RUNTIME = LitertRuntime()
+from profiling.runtime.crash_journal import CrashJournal
 
 
 class Case:
@@ -26,15 +32,15 @@ class Case:
     def __init__(self, model):
         self.graph = build_litert_graph(parse_litert(model.content(), "m"))
         self.samples = [feeds(self.graph.model, seed) for seed in range(4)]
-        self.ranges = RUNTIME.calibrate(self.graph, self.samples)
+        self.ranges = calibrate_litert(self.graph.model, self.samples)
         self.units = {unit.name: unit.index for unit in self.graph.units}
 
     def quantized(self, modes):
-        return RUNTIME.quantize(self.graph, modes, self.ranges)
+        return quantize_units(self.graph, modes, self.ranges)
 
     def run(self, parted, stages=None):
-        stages = [whole_stage(parted.model)] if stages is None else RUNTIME.cut(parted, stages)
-        return [RUNTIME.run_chain(self.graph, stages, sample) for sample in self.samples]
+        stages = [whole_stage(parted.model)] if stages is None else cut_units(parted, stages)
+        return [run_chain(self.graph.model, stages, sample) for sample in self.samples]
 
     def error(self, parted):
         pairs = zip(self.run(self.graph), self.run(parted), strict=True)
@@ -87,7 +93,7 @@ def test_random_graphs_in_random_modes_are_near_float_and_equal_in_stages(seed):
 def test_integers_cross_where_both_sides_compute_in_them(branching):
     units = branching.units
     found = branching.quantized({units["stem"]: INT8, units["left"]: INT8})
-    first, second = RUNTIME.cut(found, [[units["stem"]], [u for u in units.values() if u != units["stem"]]])
+    first, second = cut_units(found, [[units["stem"]], [u for u in units.values() if u != units["stem"]]])
     part = parse_litert(first.content, "part")
     kinds = {name: part.element_type(tensor).name for name, tensor in part.outputs.items()}
     assert list(kinds.values()) == ["int8"]
@@ -175,7 +181,7 @@ def test_what_came_quantized_stays_so(branching):
     all_int8 = branching.quantized(dict.fromkeys(range(len(branching.graph.units)), INT8))
     graph = build_litert_graph(parse_litert(whole_stage(all_int8.model).content, "m"))
     assert {unit.obstacle for unit in graph.units} == {"is quantized already"}
-    again = RUNTIME.quantize(graph, dict.fromkeys(range(len(graph.units)), INT16), {})
+    again = quantize_units(graph, dict.fromkeys(range(len(graph.units)), INT16), {})
     assert set(again.modes) == {FP32}
     assert all(unit.quantized for unit in graph.units if unit.op_types[0] == "CONV_2D")
 
@@ -198,7 +204,7 @@ def test_ranges_hold_over_all_samples(branching):
 
 def test_no_samples_are_refused(branching):
     with pytest.raises(QuantizeError, match="at least one sample"):
-        RUNTIME.calibrate(branching.graph, [])
+        calibrate_litert(branching.graph.model, [])
 
 
 def test_a_unit_that_the_runtime_refuses_is_found_among_many(monkeypatch):
@@ -240,3 +246,65 @@ def test_an_integer_operator_says_so():
     case = Case(model.give(model.softmax(image, "y"), total))
     found = case.quantized({case.units["total"]: INT8})
     assert found.reasons == {case.units["total"]: "ADD computes on integers"}
+
+
+def test_no_announcement_of_the_runtime_is_left_on_the_error_stream():
+    """In a process of its own: the runtime announces its delegate once."""
+    script = (
+        "import tflite_models\n"
+        "from profiling.litert.load import parse_litert\n"
+        "from profiling.litert.modes import INT8\n"
+        "from profiling.litert.quantize import quantize_units\n"
+        "from profiling.litert.unit_graph import build_litert_graph\n"
+        "graph = build_litert_graph(parse_litert(tflite_models.branching().content(), 'm'))\n"
+        "ranges = dict.fromkeys(range(len(graph.model.names)), (-1.0, 1.0))\n"
+        "quantize_units(graph, {0: INT8}, ranges)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_answer_of_another_shape_is_wrong():
+    one, other = np.ones((12, 2)), np.ones((11, 2))
+    assert relative_error({"y": one}, {"y": other}) == float("inf")
+
+
+def test_infinite_answers_are_compared_without_a_warning():
+    infinite = np.array([np.inf, 1.0])
+    assert relative_error({"y": infinite}, {"y": infinite}) == float("inf")
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return tmp_path / "tried.journal"
+
+
+def find(case, journal):
+    return find_modes(case.graph, case.ranges, case.samples[:1], [INT8], CrashJournal(journal))
+
+
+def test_over_what_litert_died_is_tried_unit_by_unit(branching, journal):
+    units, able = branching.graph.units, find(branching, journal)
+    tried = [unit.index for unit in units if INT8 in able[unit.index].possible]
+    first, last = units[tried[0]].name, units[tried[-1]].name
+    notes = [f"{len(tried)} units from {first} to {last} in int8", "stem in int8"]
+    journal.write_text("".join(f"{json.dumps(note)}\n" for note in notes))
+    found = find(branching, journal)
+    reasons = {unit.name: one.reasons for unit, one in zip(units, found, strict=True)}
+    before = {unit.name: one.reasons for unit, one in zip(units, able, strict=True)}
+    assert reasons == before | {"stem": {"int8": "in int8, it ended LiteRT (it crashed)"}}
+
+
+def test_units_over_which_litert_died_only_together_are_not_quantized(branching, journal):
+    able = [unit for unit, one in enumerate(find(branching, journal)) if INT8 in one.possible]
+    names = [branching.graph.units[unit].name for unit in able]
+    journal.write_text(json.dumps(f"{len(able)} units from {names[0]} to {names[-1]} in int8") + "\n")
+    found = find(branching, journal)
+    assert {found[unit].reasons["int8"] for unit in able} == {
+        "in int8 beside others, it ended LiteRT (it crashed)"
+    }

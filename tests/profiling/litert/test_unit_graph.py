@@ -5,13 +5,12 @@ pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed"
 import tflite_models
 from ai_edge_litert import schema_py_generated as schema
 from tflite_models import OPS, TYPES, Model, feeds, run_file
+from tflite_units import cut_units
 
 from profiling.errors import ModelError
+from profiling.litert.interpreter import run_chain
 from profiling.litert.load import parse_litert
-from profiling.litert.runtime import LitertRuntime
 from profiling.litert.unit_graph import build_litert_graph
-
-RUNTIME = LitertRuntime()
 
 
 def graph_of(model):
@@ -39,8 +38,8 @@ def test_what_keeps_a_state_is_one_unit():
     assert [len(unit.nodes) for unit in graph.units] == [5, 1]
     assert graph.units[0].obstacle == "CALL_ONCE runs a nested graph"
     sample = feeds(graph.model)
-    stages = RUNTIME.cut(graph, [[0], [1]])
-    found = RUNTIME.run_chain(graph, stages, sample)["chances"]
+    stages = cut_units(graph, [[0], [1]])
+    found = run_chain(graph.model, stages, sample)["chances"]
     assert np.array_equal(found, run_file(content, [sample["x"]])[0])
 
 
@@ -99,10 +98,10 @@ def test_what_unpacks_weights_goes_with_whoever_reads_them():
     assert [unit.weight_bytes for unit in graph.units] == [2 * 16 + 4 * 4, 4 * 4]
     assert all("fewer bits already" in unit.obstacle for unit in graph.units)
     sample = feeds(graph.model)
-    stages = RUNTIME.cut(graph, [[0], [1]])
+    stages = cut_units(graph, [[0], [1]])
     assert stages[1].inputs == ("one",)
     expected = run_file(content, [sample["image"]])[0]
-    assert np.array_equal(RUNTIME.run_chain(graph, stages, sample)["other"], expected)
+    assert np.array_equal(run_chain(graph.model, stages, sample)["other"], expected)
 
 
 def test_unpacked_weights_that_are_an_output_are_a_unit():
@@ -110,7 +109,7 @@ def test_unpacked_weights_that_are_an_output_are_a_unit():
     graph = build_litert_graph(parse_litert(content, "m"))
     assert [unit.name for unit in graph.units] == ["w", "one", "other"]
     sample = feeds(graph.model)
-    found = RUNTIME.run_chain(graph, RUNTIME.cut(graph, [[0], [1], [2]]), sample)
+    found = run_chain(graph.model, cut_units(graph, [[0], [1], [2]]), sample)
     # Weights that are fed take another kernel than constant ones; the runtime itself gives the caller
     # what happens to lie in memory for such an output.
     expected = run_file(content, [sample["image"]])[0]

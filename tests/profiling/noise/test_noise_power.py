@@ -56,3 +56,11 @@ def test_what_is_equally_not_finite_is_right_and_anything_else_infinitely_wrong(
         [np.inf, -np.inf, np.nan, np.nan],
     ):
         assert noise_power([{"y": np.array(wrong)}], [{"y": exact}]) == np.inf
+
+
+@pytest.mark.parametrize(("dtype", "power"), [(np.float32, 1.0), (np.int64, 2.0)])
+@pytest.mark.parametrize("rows", [0, 7])
+def test_another_shape_is_wrong_throughout(dtype, power, rows):
+    """As of the places of what is positive, which are fewer or more."""
+    expected, got = {"y": np.ones((rows, 2), dtype)}, {"y": np.ones((8, 2), dtype)}
+    assert noise_power([got], [expected]) == pytest.approx(power)

@@ -9,8 +9,8 @@ from tflite_noise import NoiseCase, shares_that_are_close
 
 from profiling.litert.load import parse_litert
 from profiling.litert.modes import DYNAMIC_INT8, FLOAT16, FP32, INT8, INT16, MODES, WEIGHT_INT8
+from profiling.litert.noise.measure_litert_noise import measure_litert_noise
 from profiling.litert.noise.summed_noise import summed_noise
-from profiling.litert.runtime import LitertRuntime
 from profiling.litert.unit_graph import build_litert_graph
 
 SAMPLES, RECIPES = 8, 16
@@ -152,7 +152,7 @@ def test_what_cannot_be_in_a_mode_has_no_row(branching):
         found if unit.name in only_stem else type(found)((FP32,), {})
         for unit, found in zip(branching.graph.units, branching.possible, strict=True)
     ]
-    noise = LitertRuntime().noise(branching.graph, branching.ranges, branching.samples, possible)
+    noise = measure_litert_noise(branching.graph, branching.ranges, branching.samples, [INT8], possible)
     profile = noise[INT8]
     assert set(powers(profile.tensors, "tensor")) == {"image", "stem"}
     assert set(powers(profile.units, "unit")) == {"stem"}
@@ -223,10 +223,19 @@ def test_a_tensor_is_on_its_own_grid_until_a_reader_wants_another(quantized):
 def test_progress_ends_with_all(branching):
     told = []
     possible, modes = branching.possible, (INT8, WEIGHT_INT8)
-    found = LitertRuntime().noise(
-        branching.graph, branching.ranges, branching.samples[:1], possible, lambda *step: told.append(step)
+    found = measure_litert_noise(
+        branching.graph,
+        branching.ranges,
+        branching.samples[:1],
+        modes,
+        possible,
+        lambda *step: told.append(step),
     )
-    assert set(modes) < set(found)
-    assert FP32 not in found
+    assert set(found) == set(modes)
     assert told[-1][1] == told[-1][2] > 0
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+
+
+def test_integers_of_the_model_itself_are_not_rounded_again():
+    measured = case(tflite_models.partly_quantized(), (INT8,))
+    assert set(powers(measured.profiles[INT8].tensors, "tensor")) == {"floats", "conv"}
