@@ -44,7 +44,7 @@ from profiling.runtime.open_session import Runtime
 from profiling.runtime_model import RuntimeModel
 from profiling.several_runtimes.block_graph import BlockGraph
 from profiling.several_runtimes.onnx_inputs import with_channels_last_inputs
-from profiling.stage_session import naming_litert
+from profiling.stage_session import naming_litert, runtime_of_model
 from profiling.tensorflow_runtime.saved_model_graph import load_saved_model, read_saved_model_stage
 
 log = logging.getLogger(__name__)
@@ -104,10 +104,11 @@ class GroupedModel:
 
     @property
     def fp32(self) -> dict[str, AnyModel]:
-        """Runtime -> the fp32 model there, if there are several."""
+        """Runtime -> the fp32 model there; the source where there is one."""
         graph = self.graph
-        parts = graph.parts if isinstance(graph, BlockGraph) else {}
-        return {runtime: part.graph.fp32_model for runtime, part in parts.items()}
+        if not isinstance(graph, BlockGraph):
+            return {runtime_of_model(self.source): self.source}
+        return {runtime: part.graph.fp32_model for runtime, part in graph.parts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
-from profiling.graph.any_model import Stage
 from profiling.graph.compressed_weights import CompressedUnit
 from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.measured_mixes import planned_switches, planned_units
@@ -33,6 +32,7 @@ from profiling.records.profile import (
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.open_session import Runtime
 from profiling.tensorflow_runtime.saved_model_graph import SavedModelGraph
+from profiling.tensorflow_runtime.stage_times import stage_ratios
 from profiling.tensorflow_runtime.tensorflow_process import tensorflow_process
 
 _NOISY = 0.15  # as of ONNX Runtime's profiles
@@ -147,13 +147,18 @@ class TensorFlowRuntimeModel:
     def time_plan(self, plan: BuiltPlan[Any], feeds: Feeds, runtime: Runtime, rounds: int) -> PlanTiming:
         """Time the whole model, its units and a plan's stages on this machine."""
         whole = _unit_seconds(self.graph, feeds, runtime.threads, rounds)
-        runs = [_stage_ratios(plan, feeds, runtime.threads, rounds) for _ in range(_SESSIONS)]
-        stages = tuple(
+        stages = [stage for _, stage in plan.stages]
+        values = {**feeds, **plan.handed_over}
+        runs = [
+            stage_ratios(plan.mixed.content, stages, values, runtime.threads, rounds)
+            for _ in range(_SESSIONS)
+        ]
+        times = tuple(
             StageTime(units, median(run[number] for run in runs) * whole.wall_s)
             for number, (units, _) in enumerate(plan.stages)
         )
         switches = planned_switches(self.graph)
-        return PlanTiming(planned_units(self.graph), switches, plan.mix, whole.wall_s, whole, stages)
+        return PlanTiming(planned_units(self.graph), switches, plan.mix, whole.wall_s, whole, times)
 
 
 def _unit_seconds(graph: SavedModelGraph, feeds: Feeds, threads: int, rounds: int) -> Timed:
@@ -170,20 +175,3 @@ def _unit_seconds(graph: SavedModelGraph, feeds: Feeds, threads: int, rounds: in
         for unit, seconds in zip(graph.units, alone, strict=True)
     )
     return Timed(wall_s, KernelTimes(kernels), tuple(whole), start_s)
-
-
-def _stage_ratios(plan: BuiltPlan[Stage], feeds: Feeds, threads: int, rounds: int) -> list[float]:
-    """Return the seconds of each stage over those of the whole, all run in turn."""
-    process = tensorflow_process(threads)
-    values = {**feeds, **plan.handed_over}
-    models = [plan.mixed, *(stage for _, stage in plan.stages)]
-    numbers = [process.ask("open", model.content) for model in models]
-    work = []
-    for number, model in zip(numbers, models, strict=True):
-        fed = {name: values[name] for name in model.inputs}
-        work.append((number, fed))
-        values |= process.ask("run", number, fed)
-    whole, *stages = process.ask("time", work, rounds)
-    for number in numbers:
-        process.ask("close", number)
-    return [median(a / b for a, b in zip(runs, whole, strict=True)) for runs in stages]
