@@ -75,7 +75,12 @@ def ours(name: str, out: Path) -> Cost:
         timed = time.perf_counter()
         noise = noise_profiles(scenario, prepared.subject, [calibration])
         costs = device_costs(scenario, {device.name: latency}, noise, prepared.schemes)
-        noise_model(scenario, prepared.subject, TrialSetup(calibration), costs[device.name])
+        noise_model(
+            single_device_scenario(scenario, device),
+            prepared.subject,
+            TrialSetup(calibration),
+            costs[device.name],
+        )
         end = time.perf_counter()
         save_json(Profile(FORMAT, device.name, latency, noise[calibration.scheme]), out)
         parts = {

@@ -1,3 +1,3 @@
 """The runtimes, as scenarios name them."""
 
-ONNX_RUNTIME, LITERT = "onnxruntime", "litert"
+ONNX_RUNTIME, LITERT, TENSORFLOW = "onnxruntime", "litert", "tensorflow"

@@ -10,9 +10,9 @@ from profiling.errors import ModelError
 from profiling.graph.any_model import AnyModel, Stage
 from profiling.on_device.create_session import Optimization
 from profiling.runtime.open_session import Runtime, open_session
-from profiling.runtime_names import LITERT, ONNX_RUNTIME
+from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 
-TFLITE_SUFFIX = ".tflite"
+TFLITE_SUFFIX, SAVED_MODEL_SUFFIX = ".tflite", ".pb"
 _LITERT_PACKAGES = ("ai_edge_litert", "flatbuffers", "litert_quantizer")
 
 
@@ -41,8 +41,9 @@ class StageSession(Protocol):
 
 def runtime_of_model(model: AnyModel | Path) -> str:
     """Return the runtime that a model, in memory or as a file, is for."""
-    suffix = model.suffix if isinstance(model, Path) else ""
-    return LITERT if isinstance(model, Stage) or suffix == TFLITE_SUFFIX else ONNX_RUNTIME
+    if isinstance(model, Path):
+        return {TFLITE_SUFFIX: LITERT, SAVED_MODEL_SUFFIX: TENSORFLOW}.get(model.suffix, ONNX_RUNTIME)
+    return model.runtime if isinstance(model, Stage) else ONNX_RUNTIME
 
 
 def open_stage(
@@ -60,18 +61,24 @@ def open_stage(
     ModelError
         If the runtime refuses the model, or is not installed.
     """
-    if isinstance(model, Stage):
-        return _open_litert(model.content, runtime)
-    if isinstance(model, Path) and model.suffix == TFLITE_SUFFIX:
-        return _open_litert(model.read_bytes(), runtime)
-    session: StageSession = open_session(model, runtime, optimization)
-    return session
+    kind = runtime_of_model(model)
+    if kind == ONNX_RUNTIME:
+        session: StageSession = open_session(model, runtime, optimization)  # type: ignore[arg-type]
+        return session
+    content = model.read_bytes() if isinstance(model, Path) else model.content
+    return _open_litert(content, runtime) if kind == LITERT else _open_tensorflow(content, runtime)
 
 
 def _open_litert(content: bytes, runtime: Runtime) -> StageSession:
     with naming_litert():
         from profiling.litert.session import LitertSession
     return LitertSession(content, runtime.threads)
+
+
+def _open_tensorflow(content: bytes, runtime: Runtime) -> StageSession:
+    from profiling.tensorflow_runtime.tensorflow_session import TensorFlowSession
+
+    return TensorFlowSession(content, runtime.threads)
 
 
 @contextmanager

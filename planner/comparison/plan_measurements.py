@@ -134,7 +134,7 @@ class _PlanMeasurements:
             built = [self._basis.build(chosen) for chosen in distinct]
             feeds = prepared.subject.calibration.samples[0]
             chains = [self._stages(models) for models in built]
-            ratios = time_side_by_side(prepared.models.source, chains, feeds)
+            ratios = time_side_by_side(prepared.models.fp32, chains, feeds)
             return _Times(
                 tuple(
                     _ChainTime(chain, tuple(stage.device for stage in models.stages))

@@ -15,10 +15,12 @@ from planner.conversion.request import (
     CONVERSION,
     MODEL,
     REPRESENTATIVE,
+    SAVED_MODEL,
     TFLITE_MODEL,
     ConversionRequest,
     ConversionResult,
     OnnxForm,
+    SavedModelForm,
     SourceKind,
     TfliteForm,
     write_samples,
@@ -35,8 +37,12 @@ log = logging.getLogger(__name__)
 # Package -> the extra that brings it.
 _NEEDED = {
     OnnxForm: {"tensorflow": "tensorflow", "tf2onnx": "tensorflow"},
+    SavedModelForm: {"tensorflow": "tensorflow"},
     TfliteForm: {"tensorflow": "tensorflow", "ai-edge-litert": "litert", "flatbuffers": "litert"},
 }
+
+
+_FILES = {OnnxForm: MODEL, TfliteForm: TFLITE_MODEL, SavedModelForm: SAVED_MODEL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,8 @@ class Converted:
 
     @property
     def path(self) -> Path:
-        """The ONNX or `.tflite` file."""
-        return self.folder / (TFLITE_MODEL if isinstance(self.request.form, TfliteForm) else MODEL)
+        """The ONNX or `.tflite` file, or that of a SavedModel."""
+        return self.folder / _FILES[type(self.request.form)]
 
     @property
     def conversion(self) -> ConversionResult:

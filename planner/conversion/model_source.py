@@ -6,6 +6,7 @@ from planner.conversion.request import (
     ConversionRequest,
     IntegerType,
     OnnxForm,
+    SavedModelForm,
     SourceKind,
     TfliteForm,
     TfliteQuantization,
@@ -65,6 +66,24 @@ def tflite_request(
     return _request(source_kind, target, _tflite_form(conversion), conversion, input_shapes)
 
 
+def saved_model_request(
+    model: str, conversion: ConversionSpec, input_shapes: dict[str, tuple[int, ...]]
+) -> ConversionRequest:
+    """Return the request to write a located model as a SavedModel without variables.
+
+    Raises
+    ------
+    ModelError
+        If it is no model of Keras or TensorFlow, or the options do not go with it.
+    """
+    source_kind, target = _source_kind(model)
+    if source_kind in (None, SourceKind.TFLITE):
+        raise ModelError(
+            f"model: runtime tensorflow takes models of Keras and TensorFlow, and {model} is none"
+        )
+    return _request(source_kind, target, SavedModelForm(), conversion, input_shapes)
+
+
 def _tflite_form(conversion: ConversionSpec) -> TfliteForm:
     quantization = TfliteQuantization(conversion.quantization)
     if "integer_type" in conversion.model_fields_set and quantization is not TfliteQuantization.INTEGER_ONLY:
@@ -84,7 +103,7 @@ def _refuse_options_of_tflite(conversion: ConversionSpec) -> None:
 def _request(
     kind: SourceKind,
     target: str,
-    form: OnnxForm | TfliteForm,
+    form: OnnxForm | TfliteForm | SavedModelForm,
     conversion: ConversionSpec,
     input_shapes: dict[str, tuple[int, ...]],
 ) -> ConversionRequest:

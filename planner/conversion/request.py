@@ -13,7 +13,7 @@ from profiling.records.npz_files import write_npz
 
 SEED = 0  # of random weights and samples, so that they are the same each time
 ORDER, CONVERSION, FAILURE = "order.json", "conversion.json", "failure.txt"
-MODEL, TFLITE_MODEL = "model.onnx", "model.tflite"
+MODEL, TFLITE_MODEL, SAVED_MODEL = "model.onnx", "model.tflite", "saved_model.pb"
 SAMPLES, ANSWERS, REPRESENTATIVE = "samples.npz", "answers.npz", "representative.npz"
 
 
@@ -62,6 +62,10 @@ class TfliteForm(msgspec.Struct, frozen=True, kw_only=True, tag="tflite"):
     integer_type: IntegerType = IntegerType.INT8
 
 
+class SavedModelForm(msgspec.Struct, frozen=True, kw_only=True, tag="saved_model"):
+    """A SavedModel without variables, for TensorFlow."""
+
+
 class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A model to be converted, and how.
 
@@ -83,7 +87,7 @@ class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: SourceKind
     target: str
-    form: OnnxForm | TfliteForm
+    form: OnnxForm | TfliteForm | SavedModelForm
     weights: str | None = None
     arguments: dict[str, Any] = {}
     custom_objects: str | None = None

@@ -10,7 +10,6 @@ from planner.costs.noise_saturation import (
     fit_noise_model,
     measure_calibration_points,
 )
-from planner.costs.whole_model import single_device_scenario
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.noise.measure_noise import scale_to_int16
@@ -82,7 +81,7 @@ def _noise_profile(
 
 
 def noise_model(
-    scenario: Scenario,
+    alone: Scenario,
     subject: CalibratedModel,
     trial: TrialSetup,
     costs: DeviceCosts,
@@ -92,11 +91,12 @@ def noise_model(
 
     Parameters
     ----------
+    alone
+        The scenario on one device, from `single_device_scenario`.
     trial, costs
-        How the source device quantizes, and what quantizing costs there.
+        How that device quantizes, and what quantizing costs there.
     """
-    alone = single_device_scenario(scenario, scenario.device(scenario.source))
-    count = _samples(subject, _LAW_WORK, _LAW_LEAST, scenario.profiling.noise_samples)
+    count = _samples(subject, _LAW_WORK, _LAW_LEAST, alone.profiling.noise_samples)
     path = entry_path(
         EntryKind.NOISE_MODEL,
         measure_calibration_points,
@@ -111,7 +111,7 @@ def noise_model(
     def make() -> CalibrationPoints:
         samples = subject.calibration.spread(count).samples
         return measure_calibration_points(
-            alone, subject.graph, {scenario.source: costs}, trial, samples, progress
+            alone, subject.graph, {alone.source: costs}, trial, samples, progress
         )
 
     return fit_noise_model(cached(path, CalibrationPoints, make).points)

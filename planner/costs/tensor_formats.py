@@ -27,7 +27,8 @@ class TensorFormats:
     @classmethod
     def of(cls, scenario: Scenario, costs: Mapping[str, DeviceCosts]) -> "TensorFormats":
         """Return the formats that a scenario's devices use; those of int8 if none quantizes."""
-        used = [costs[device.name] for device in scenario.devices]
+        quantizing = [d for d in scenario.devices if any(p.is_static for p in scenario.precisions_of(d))]
+        used = [costs[device.name] for device in quantizing or scenario.devices]
         by_symmetry = {
             device_costs.symmetric: device_costs
             for device_costs in sorted(used, key=lambda device_costs: device_costs.symmetric)

@@ -6,6 +6,7 @@ from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice
+from planner.problem.units import Vertex
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import PlacementSpec, Scenario
 from profiling.graph.operator_graph import OperatorGraph
@@ -25,6 +26,12 @@ def single_device_scenario(scenario: Scenario, device: DeviceSpec) -> Scenario:
             "precisions": scenario.measured_precisions,
         }
     )
+
+
+def _option_in(vertex: Vertex, precision: Precision) -> int:
+    """Return the option in a precision, or in fp32 where the device's runtime has no other."""
+    precisions = [option.precision for option in vertex.options]
+    return precisions.index(precision if precision in precisions else Precision.FP32)
 
 
 class WholeModelPredictor:
@@ -51,7 +58,7 @@ class WholeModelPredictor:
         """
         resolved = self._graph.resolve_precisions(mix)
         choice = [
-            [option.precision for option in vertex.options].index(resolved.get(index, Precision.FP32))
+            _option_in(vertex, resolved.get(index, Precision.FP32))
             for index, vertex in enumerate(self._problem.vertices)
         ]
         return evaluate(self._problem, Choice(tuple(choice)))

@@ -15,6 +15,7 @@ from profiling.graph.any_model import onnx_model
 from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision, Wire
 from profiling.quantization.calibration import read_ranges
+from profiling.quantization.qdq_model import INT8
 from profiling.quantization.wire_formats import add_wires
 from profiling.runtime_names import ONNX_RUNTIME
 from profiling.several_runtimes.block_graph import BlockGraph
@@ -54,7 +55,8 @@ def _build_in_runtimes(
 
     scenario = prepared.scenario
     runtimes = {device.name: scenario.runtime_of(device) for device in scenario.devices}
-    scheme = next(prepared.schemes[name] for name, runtime in runtimes.items() if runtime == ONNX_RUNTIME)
+    of_onnx = (prepared.schemes[name] for name, runtime in runtimes.items() if runtime == ONNX_RUNTIME)
+    scheme = next(of_onnx, INT8)
     models = build_in_runtimes(graph, chosen, placement, runtimes, scheme, prepared.ranges)
     for number, stage in enumerate(models.stages):
         if runtimes[stage.device] == ONNX_RUNTIME:

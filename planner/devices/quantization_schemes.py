@@ -6,15 +6,18 @@ from pathlib import Path
 from planner.devices.profile_files import is_cost_table, naming_profile, profile_key
 from planner.devices.runtime import is_measured_here, local_runtime, origin_of
 from planner.errors import ScenarioError
-from planner.scenario.device_schema import LITERT, DeviceSpec
+from planner.scenario.device_schema import LITERT, ONNX_RUNTIME, TENSORFLOW, DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.on_device.create_session import Optimization
 from profiling.quantization.int8_overflow import this_cpu_overflows
 from profiling.quantization.qdq_model import LITERT as LITERT_SCHEME
 from profiling.quantization.qdq_model import SCHEMES, Scheme
+from profiling.quantization.qdq_model import TENSORFLOW as TENSORFLOW_SCHEME
 from profiling.records.profile import LatencyProfile, load_profile
 from profiling.runtime.open_session import Runtime
+
+_OF_OTHERS = {LITERT: LITERT_SCHEME, TENSORFLOW: TENSORFLOW_SCHEME}  # runtimes than ONNX Runtime
 
 
 def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
@@ -38,8 +41,8 @@ def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
 
 def scheme_here(scenario: Scenario, device: DeviceSpec, runtime: Runtime) -> Scheme:
     """Return the scheme with which this machine is measured as a device."""
-    if scenario.runtime_of(device) == LITERT:
-        return LITERT_SCHEME
+    if scenario.runtime_of(device) != ONNX_RUNTIME:
+        return _OF_OTHERS[scenario.runtime_of(device)]
     spec = scenario.quantization_of(device)
     reduce_range = this_cpu_overflows(runtime) if spec.reduce_range is None else spec.reduce_range
     return Scheme(bool(spec.symmetric), reduce_range)
@@ -89,8 +92,8 @@ def _profile_of(scenario: Scenario, device: DeviceSpec) -> LatencyProfile | None
 
 
 def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None, *, auto: bool) -> Scheme:
-    if scenario.runtime_of(device) == LITERT:
-        return LITERT_SCHEME
+    if scenario.runtime_of(device) != ONNX_RUNTIME:
+        return _OF_OTHERS[scenario.runtime_of(device)]
     origin, _ = origin_of(scenario, device)
     spec = scenario.quantization_of(device)
     symmetric = spec.symmetric

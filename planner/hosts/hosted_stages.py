@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from planner.devices.runtime import origin_of
+from planner.errors import OutputError
 from planner.hosts.on_host import stage_runtime as on_host
 from planner.hosts.on_host.host_manifest import HostedFile, HostedStage, RuntimeSpec
 from planner.hosts.routing import spec_of
@@ -63,7 +64,19 @@ def planned_seconds(stages: Sequence[StageEntry], compute_s: Mapping[str, float]
 
 
 def planned_runtime(scenario: Scenario, device: str) -> RuntimeSpec:
-    """Return the runtime that a device's stages were planned with."""
+    """Return the runtime that a device's stages were planned with.
+
+    Raises
+    ------
+    OutputError
+        If hosts do not serve it.
+    """
     origin, _ = origin_of(scenario, scenario.device(device))
-    name = _RUNTIMES[scenario.runtime_of(scenario.device(device))]
+    runtime = scenario.runtime_of(scenario.device(device))
+    if runtime not in _RUNTIMES:
+        raise OutputError(
+            f"{device} runs {runtime}, which hosts do not serve: let TensorFlow Serving serve its folder in "
+            "stages/, and the other stages by `plan run PLAN --stage N` or a program of your own"
+        )
+    name = _RUNTIMES[runtime]
     return RuntimeSpec(name, metadata.version(name), origin.threads, origin.provider)

@@ -123,10 +123,10 @@ def inspect_scenario(
     scenario: Scenario, progress: Progress = silent
 ) -> tuple[Inspection, ConvertedFrom | None]:
     """Return what the model of a scenario is made of, and what it was before it was converted."""
-    if LITERT in scenario.runtimes:
+    if scenario.has_blocks or LITERT in scenario.runtimes:
         shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
         found = _inspect_litert(scenario.model, scenario.model, scenario.conversion, shapes, progress)
-        return found if len(scenario.runtimes) == 1 else (_in_blocks(found[0], scenario, progress), found[1])
+        return (_in_blocks(found[0], scenario, progress), found[1]) if scenario.has_blocks else found
     source = load_source(scenario, progress)
     data = load_datasets(scenario, source)
     samples = data.calibration.samples

@@ -24,6 +24,7 @@ from profiling.litert.shapes import with_shapes
 from profiling.litert.unit_graph import build_litert_graph
 from profiling.progress import Progress
 from profiling.several_runtimes.several_runtimes_model import SeveralRuntimesModel, join_runtimes
+from profiling.tensorflow_runtime.saved_model_graph import SavedModelGraph
 
 
 def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converted | None]:
@@ -62,17 +63,17 @@ def litert_model_of(source: Stage, shown: str) -> LitertRuntimeModel:
 
 
 def model_in_runtimes(
-    source: Stage, shown: str, as_onnx: ModelGraph, samples: Sequence[Feeds]
+    source: Stage, shown: str, others: Sequence[ModelGraph | SavedModelGraph], samples: Sequence[Feeds]
 ) -> SeveralRuntimesModel:
-    """Return a source as it is measured where devices run both runtimes.
+    """Return a source as it is measured where devices run several runtimes.
 
     Raises
     ------
     ModelError
-        If both forms of the model do not compute the same.
+        If the forms of the model do not compute the same.
     """
     litert = build_litert_graph(with_shapes(parse_litert(source.content, shown), {}))
-    return join_runtimes(litert, as_onnx, samples)
+    return join_runtimes(litert, others, samples)
 
 
 def _samples(scenario: Scenario, request: ConversionRequest, progress: Progress) -> list[Feeds]:

@@ -1,15 +1,15 @@
 """A scenario whose model and data are loaded, checked against each other, and calibrated."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
 
 from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_samples
-from planner.conversion.model_source import conversion_request
+from planner.conversion.model_source import conversion_request, saved_model_request
 from planner.conversion.provenance import ConvertedFrom
 from planner.devices.quantization_schemes import choose_schemes, trial_level
 from planner.devices.runtime import local_runtime
@@ -23,12 +23,12 @@ from planner.inputs.refused_units import refused_once
 from planner.inputs.sample_doubts import sample_doubts
 from planner.metrics.scenario_metric import scenario_metric
 from planner.scenario.data_schema import SampleSpec
-from planner.scenario.device_schema import LITERT, ONNX_RUNTIME
+from planner.scenario.device_schema import LITERT, ONNX_RUNTIME, TENSORFLOW
 from planner.scenario.schema import Scenario
 from planner.user_objects import Metric
 from profiling.arrays import Feeds
 from profiling.errors import ModelError
-from profiling.graph.any_model import AnyModel, Stage, inputs_of, onnx_model
+from profiling.graph.any_model import AnyModel, SavedModelStage, Stage, inputs_of, onnx_model
 from profiling.graph.compressed_weights import CompressedWeights
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import build_graph
@@ -44,7 +44,8 @@ from profiling.runtime.open_session import Runtime
 from profiling.runtime_model import RuntimeModel
 from profiling.several_runtimes.block_graph import BlockGraph
 from profiling.several_runtimes.onnx_inputs import with_channels_last_inputs
-from profiling.stage_session import naming_litert
+from profiling.stage_session import naming_litert, runtime_of_model
+from profiling.tensorflow_runtime.saved_model_graph import load_saved_model, read_saved_model_stage
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +59,13 @@ class SourceModel:
 
     Parameters
     ----------
-    as_onnx
-        The same for devices that run ONNX Runtime, where `model` is for those that run LiteRT.
+    others
+        Runtime -> the same there, where `model` is for LiteRT and devices run others.
     """
 
     model: AnyModel
     converted: Converted | None = None
-    as_onnx: onnx.ModelProto | None = None
+    others: Mapping[str, AnyModel] = field(default_factory=dict)
 
     @property
     def channels_last(self) -> frozenset[str]:
@@ -103,10 +104,11 @@ class GroupedModel:
 
     @property
     def fp32(self) -> dict[str, AnyModel]:
-        """Runtime -> the fp32 model there, if there are several."""
+        """Runtime -> the fp32 model there; the source where there is one."""
         graph = self.graph
-        parts = graph.parts if isinstance(graph, BlockGraph) else {}
-        return {runtime: part.graph.fp32_model for runtime, part in parts.items()}
+        if not isinstance(graph, BlockGraph):
+            return {runtime_of_model(self.source): self.source}
+        return {runtime: part.graph.fp32_model for runtime, part in graph.parts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +164,17 @@ class Datasets:
 
 def load_source(scenario: Scenario, progress: Progress = silent) -> SourceModel:
     """Read a scenario's model, converted if its runtime needs another form."""
-    if LITERT in scenario.runtimes:
+    if scenario.has_blocks or LITERT in scenario.runtimes:
         with naming_litert():
             from planner.inputs.litert_source import load_tflite
         tflite, made = load_tflite(scenario, progress)
         check_inputs(scenario, tflite.inputs)
-        as_onnx = _as_onnx(scenario, progress) if ONNX_RUNTIME in scenario.runtimes else None
-        return SourceModel(tflite, made, as_onnx)
+        makers: dict[str, Callable[[Scenario, Progress], AnyModel]] = {
+            ONNX_RUNTIME: _as_onnx,
+            TENSORFLOW: _as_saved_model,
+        }
+        wanted = [runtime for runtime in scenario.runtimes if runtime != LITERT]
+        return SourceModel(tflite, made, {name: makers[name](scenario, progress) for name in wanted})
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
     request = conversion_request(scenario.model, scenario.conversion, shapes)
     if request:
@@ -190,6 +196,13 @@ def _as_onnx(scenario: Scenario, progress: Progress) -> onnx.ModelProto:
     converted = convert(request, progress)
     moved = [end.name for end in converted.conversion.inputs if end.channels_last]
     return with_channels_last_inputs(load_model(converted.path, {}), moved)
+
+
+def _as_saved_model(scenario: Scenario, progress: Progress) -> SavedModelStage:
+    """Return a scenario's model for TensorFlow."""
+    shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+    request = saved_model_request(scenario.model, scenario.conversion, shapes)
+    return read_saved_model_stage(convert(request, progress).path.read_bytes())
 
 
 def check_inputs(scenario: Scenario, names: Sequence[str]) -> None:
@@ -222,10 +235,15 @@ def _grouped(source: SourceModel, scenario: Scenario, data: Datasets) -> Runtime
     if isinstance(source.model, Stage):
         from planner.inputs.litert_source import litert_model_of, model_in_runtimes
 
-        if source.as_onnx is None:
+        if not scenario.has_blocks:
             return litert_model_of(source.model, scenario.model)
-        graph = build_graph(prepare_model(source.as_onnx, samples))
-        return model_in_runtimes(source.model, scenario.model, graph, few_samples(data.calibration))
+        graphs = [
+            load_saved_model(other.content)
+            if isinstance(other, SavedModelStage)
+            else build_graph(prepare_model(onnx_model(other), samples))
+            for other in source.others.values()
+        ]
+        return model_in_runtimes(source.model, scenario.model, graphs, few_samples(data.calibration))
     model = onnx_model(source.model)
     graph = build_graph(prepare_model(model, samples))
     del model.graph.output[:]

@@ -9,19 +9,27 @@ from planner.errors import OutputError
 from profiling.errors import ModelError
 from profiling.graph.any_model import AnyModel, Stage
 from profiling.onnx_io.external_weights import save
-from profiling.stage_session import TFLITE_SUFFIX, naming_litert
+from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
+from profiling.stage_session import SAVED_MODEL_SUFFIX, TFLITE_SUFFIX, naming_litert, runtime_of_model
+from profiling.tensorflow_runtime.saved_model_graph import read_saved_model_stage
 
 ONNX_SUFFIX = ".onnx"
+_SUFFIXES = {
+    ONNX_RUNTIME: ONNX_SUFFIX,
+    LITERT: TFLITE_SUFFIX,
+    TENSORFLOW: f"/saved_model{SAVED_MODEL_SUFFIX}",
+}
 
 
 def suffix_of(model: AnyModel) -> str:
-    """Return how the name of a model's file ends."""
-    return TFLITE_SUFFIX if isinstance(model, Stage) else ONNX_SUFFIX
+    """Return how the name of a model's file ends; a SavedModel is a folder with one file."""
+    return _SUFFIXES[runtime_of_model(model)]
 
 
 def save_model(model: AnyModel, path: Path) -> Path | None:
     """Write a model; return the file of its weights where they lie beside it."""
     if isinstance(model, Stage):
+        path.parent.mkdir(exist_ok=True)  # of a SavedModel
         path.write_bytes(model.content)
         return None
     return save(model, path)
@@ -35,6 +43,11 @@ def read_model(path: Path) -> AnyModel:
     OutputError
         If the file is no model.
     """
+    if path.suffix == SAVED_MODEL_SUFFIX:
+        try:
+            return read_saved_model_stage(path.read_bytes())
+        except ModelError as exc:
+            raise OutputError(f"{path}: {exc}") from exc
     if path.suffix == TFLITE_SUFFIX:
         with naming_litert():
             from profiling.litert.planning.stage_file import read_stage_file

@@ -9,6 +9,7 @@ from planner.costs.device_costs import DeviceCosts, device_costs, noise_of
 from planner.costs.device_profiles import profile_devices
 from planner.costs.noise_profiles import noise_model, noise_profiles
 from planner.costs.noise_saturation import NoiseModel, TrialSetup
+from planner.costs.whole_model import single_device_scenario
 from planner.deployment.build import build
 from planner.deployment.built_models import BuiltModels, VerificationTarget, verification_target
 from planner.inputs.prepared_scenario import Prepared
@@ -22,6 +23,7 @@ from planner.scenario.schema import Scenario
 from planner.solver.solver_options import SolverOptions
 from planner.verification.measure_errors import measure_errors
 from profiling.latency.plan_corrections import PlanTiming
+from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.qdq_model import Scheme
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
@@ -109,6 +111,13 @@ class MeasuredScenario:
         return NoiseLimitSearch(self.scenario.budget, self.options, errors_of, self.noise_model)
 
 
+def _quantizing_device(scenario: Scenario) -> str:
+    """Return the source, or the first device whose units can be quantized if the source's cannot."""
+    names = [scenario.source, *(device.name for device in scenario.devices)]
+    can = (n for n in names if scenario.precisions_of(scenario.device(n)) != (Precision.FP32,))
+    return next(can, scenario.source)
+
+
 def _costs(
     prepared: Prepared, latency: Mapping[str, LatencyProfile], noise: Mapping[Scheme, NoiseProfile]
 ) -> dict[str, DeviceCosts]:
@@ -120,11 +129,12 @@ def _costs(
 def measure_scenario(prepared: Prepared, progress: Progress = silent) -> MeasuredScenario:
     """Profile a prepared scenario: seconds and noise; what is in the cache is not measured again."""
     scenario, subject = prepared.scenario, prepared.subject
-    source = scenario.source
     latency = profile_devices(prepared, progress)
     noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
     costs = _costs(prepared, latency, noise)
-    trial = TrialSetup(prepared.calibration(source), prepared.level(source))
-    fitted = noise_model(scenario, subject, trial, costs[source], progress)
+    tried = _quantizing_device(scenario)
+    trial = TrialSetup(prepared.calibration(tried), prepared.level(tried))
+    alone = single_device_scenario(scenario, scenario.device(tried))
+    fitted = noise_model(alone, subject, trial, costs[tried], progress)
     # One of the last plans that are tried out is the one that is delivered.
     return MeasuredScenario(prepared, latency, noise, fitted, lru_cache(maxsize=2)(partial(build, prepared)))

@@ -12,6 +12,7 @@ from planner.scenario.device_schema import DeviceSpec
 from planner.verification.stage_chain import handed_over
 from profiling.latency.measure_latency import BuiltPlan
 from profiling.latency.plan_corrections import PlanTiming, StageTime
+from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 from profiling.several_runtimes.block_graph import BlockGraph, RuntimePart
 from profiling.stage_session import runtime_of_model
@@ -67,7 +68,7 @@ def _in_runtimes(
         own = [number for number, other in enumerate(runtimes) if other == runtime]
         stages = tuple((_units_of(part, built.stages[number].units), models[number]) for number in own)
         given = values if len(own) < len(runtimes) else {}
-        plan = BuiltPlan(part.mix(chosen.mix), built.mixed_in[runtime], stages, given)
+        plan = BuiltPlan(_mix_around(part, chosen), built.mixed_in[runtime], stages, given)
         here = [runtime_of(device) for device in measured_here if scenario.runtime_of(device) == runtime]
         for settings in dict.fromkeys(here or [prepared.runtime]):
             timings[runtime, settings] = timing = _timed(prepared, plan, settings)
@@ -84,6 +85,16 @@ def _in_runtimes(
         )
         for (runtime, settings), timing in timings.items()
     }
+
+
+def _mix_around(part: RuntimePart, chosen: Configuration) -> dict[int, Precision]:
+    """Return the precisions of a runtime's units; in one without integers, of what is around, too.
+
+    They say in which form tensors cross.
+    """
+    if part.quantizes:
+        return part.mix(chosen.mix)
+    return {unit: precision for block, precision in chosen.mix.items() for unit in part.units[block]}
 
 
 def _units_of(part: RuntimePart, blocks: Sequence[int]) -> tuple[int, ...]:

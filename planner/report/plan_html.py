@@ -22,7 +22,7 @@ from planner.report.graph_svg import graph_figure
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
 from planner.report.single_device_text import against_single_device, why_unsplit_text
-from planner.scenario.device_schema import LITERT, ONNX_RUNTIME
+from planner.scenario.device_schema import LITERT, ONNX_RUNTIME, TENSORFLOW
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.budget_margins import larger_error_text, share_interval
@@ -32,7 +32,11 @@ from profiling.graph.operator_graph import OperatorGraph
 
 _STYLE_OF_OBJECTIVE = {"latency": "ms", "makespan": "ms", "period": "ms", "energy": "mJ", "memory": "size"}
 _FILES = ("plan.json", "manifest.json", "stages/", "profile.json", "trace.json")
-_FILES_OF = {ONNX_RUNTIME: ("model.onnx", "model_explorer/"), LITERT: ("model.tflite",)}
+_FILES_OF = {
+    ONNX_RUNTIME: ("model.onnx", "model_explorer/"),
+    LITERT: ("model.tflite",),
+    TENSORFLOW: ("model/",),
+}
 _HEAVIEST = 10  # units that are listed by their time
 _NOTHING = 5e-5  # a gap that would be shown as 0.00 %
 _JUDGED = {"accuracy": "percent", "metric": "significant4"}  # of answers, and how they are rounded

@@ -8,6 +8,7 @@ from planner.scenario.field_types import DeviceName, NotNegative, Part, Rate
 from profiling.precision import Precision
 from profiling.runtime_names import LITERT as LITERT
 from profiling.runtime_names import ONNX_RUNTIME as ONNX_RUNTIME
+from profiling.runtime_names import TENSORFLOW as TENSORFLOW
 
 # Each visit is a device to the solver.
 _MOST_VISITS = 8
@@ -34,7 +35,7 @@ class DeviceSpec(Part):
         description="`measure` (this machine), a file from `plan profile`, or a CSV table of unit, precision "
         "and seconds; default: measure.",
     )
-    runtime: Literal["onnxruntime", "litert"] | None = Field(
+    runtime: Literal["onnxruntime", "litert", "tensorflow"] | None = Field(
         None,
         description="What runs its stages; default: as the device that it is scaled_from, or onnxruntime.",
     )

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from planner.scenario.budget_schema import BudgetSpec, Objective, ObjectiveSpec
 from planner.scenario.data_schema import DataSpec
-from planner.scenario.device_schema import ONNX_RUNTIME, DeviceSpec, QuantizationSpec
+from planner.scenario.device_schema import ONNX_RUNTIME, TENSORFLOW, DeviceSpec, QuantizationSpec
 from planner.scenario.field_types import Count, DeviceName, ObjectName, Part, Positive
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.link_schema import LinkSpec
@@ -154,6 +154,11 @@ class Scenario(SharedSpec):
         return tuple(dict.fromkeys(self.runtime_of(device) for device in self.devices))
 
     @property
+    def has_blocks(self) -> bool:
+        """Whether the model is needed for several runtimes: then LiteRT's form is the one that crosses."""
+        return len(self.runtimes) > 1 or TENSORFLOW in self.runtimes
+
+    @property
     def runtime(self) -> str:
         """What runs the stages at the source."""
         return self.runtime_of(self.device(self.source))
@@ -179,6 +184,8 @@ class Scenario(SharedSpec):
     def precisions_of(self, device: DeviceSpec) -> tuple[Precision, ...]:
         """Return the precisions that the scenario and the device both allow."""
         device_precisions = device.precisions or self.precisions
+        if self.runtime_of(device) == TENSORFLOW:
+            return (Precision.FP32,)
         return tuple(p for p in self.precisions if p in device_precisions)
 
     def quantization_of(self, device: DeviceSpec) -> QuantizationSpec:

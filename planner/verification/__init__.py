@@ -10,6 +10,7 @@ integer_kernels: how many kernels compute on integers once the runtime has optim
 measure_errors: runs a plan and the fp32 model on samples: errors, accuracy and noise
 sample_size: budgets that the samples are too few to show, and how many would do
 stage_chain: runs a chain of stages on this machine, handing each cut tensor from one to the next
+stage_times: seconds of stages over those of the fp32 model in the same runtime
 time_side_by_side: times several plans in turn, side by side with the fp32 model
 verify: runs the stages in a chain, and compares them with the fp32 model and the whole mixed model
 """

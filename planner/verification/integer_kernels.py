@@ -10,7 +10,8 @@ from profiling.graph.any_model import AnyModel, Stage
 from profiling.graph.integer_operators import is_integer_operator
 from profiling.on_device.kernels import read_op_types
 from profiling.runtime.open_session import Runtime, Trace, open_session, run_session
-from profiling.stage_session import TFLITE_SUFFIX, naming_litert, open_stage
+from profiling.runtime_names import LITERT, ONNX_RUNTIME
+from profiling.stage_session import TFLITE_SUFFIX, naming_litert, open_stage, runtime_of_model
 
 _ON_INTEGERS = " on integers"
 
@@ -24,9 +25,9 @@ def count_kernels(models: Iterable[AnyModel | Path], feeds: Feeds, runtime: Runt
     counts = Counter[str]()
     with temporary_folder("kernels-") as folder:
         for number, model in enumerate(models):
-            content = _tflite_content(model)
-            if content is not None:
-                counts.update(_litert_operators(content))
+            if runtime_of_model(model) != ONNX_RUNTIME:
+                content = _tflite_content(model)
+                counts.update(() if content is None else _litert_operators(content))
                 session = open_stage(model, runtime)
                 values |= run_session(session, {end.name: values[end.name] for end in session.get_inputs()})
                 continue
@@ -55,7 +56,7 @@ def _tflite_content(model: AnyModel | Path) -> bytes | None:
     """Return the bytes of a `.tflite` model, None for others."""
     if isinstance(model, Path):
         return model.read_bytes() if model.suffix == TFLITE_SUFFIX else None
-    return model.content if isinstance(model, Stage) else None
+    return model.content if isinstance(model, Stage) and model.runtime == LITERT else None
 
 
 def _litert_operators(content: bytes) -> Counter[str]:

@@ -55,7 +55,7 @@ class Chain:
         return values
 
 
-def handed_over(stages: Sequence[AnyModel], feeds: Feeds, runtime: Runtime) -> dict[str, Array]:
+def handed_over(stages: Sequence[AnyModel | Path], feeds: Feeds, runtime: Runtime) -> dict[str, Array]:
     """Return what stages give, for one sample."""
     values = Chain(stages, runtime).values(feeds)
     return {name: value for name, value in values.items() if name not in feeds}

@@ -3,7 +3,7 @@
 Only ratios of seconds measured so can be compared: a shared machine's pace changes within minutes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,9 @@ from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.timing_loop import rounds_for, time_interleaved
 from profiling.runtime.open_session import Runtime
-from profiling.stage_session import open_stage
+from profiling.runtime_names import TENSORFLOW
+from profiling.stage_session import open_stage, runtime_of_model
+from profiling.tensorflow_runtime.stage_times import content_of, stage_ratios
 
 _SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
 
@@ -25,46 +27,57 @@ class TimedStage:
     model: AnyModel
     runtime: Runtime
 
+    @property
+    def key(self) -> tuple[str, Runtime]:
+        """What the fp32 model beside it is opened in."""
+        return runtime_of_model(self.model), self.runtime
+
 
 def time_side_by_side(
-    source: AnyModel, chains: Sequence[Sequence[TimedStage]], feeds: Feeds
+    fp32: Mapping[str, AnyModel], chains: Sequence[Sequence[TimedStage]], feeds: Feeds
 ) -> list[tuple[float, ...]]:
     """Return the seconds of each stage of each chain over those of the fp32 model in the same runtime.
 
     Parameters
     ----------
-    source
-        The fp32 model.
+    fp32
+        Runtime -> the fp32 model there.
     feeds
         One real sample.
     """
-    runs = [_ratios(source, chains, feeds) for _ in range(_SESSIONS)]
+    runs = [_ratios(fp32, chains, feeds) for _ in range(_SESSIONS)]
     return [
         tuple(float(np.median([run[number][position] for run in runs])) for position in range(len(chain)))
         for number, chain in enumerate(chains)
     ]
 
 
-def _ratios(source: AnyModel, chains: Sequence[Sequence[TimedStage]], feeds: Feeds) -> list[list[float]]:
-    runtimes = list(dict.fromkeys(stage.runtime for chain in chains for stage in chain))
-    bases = {runtime: open_stage(source, runtime) for runtime in runtimes}
-    work = {
-        (-1, position): partial(bases[runtime].run, None, dict(feeds))
-        for position, runtime in enumerate(runtimes)
-    }
+def _ratios(
+    fp32: Mapping[str, AnyModel], chains: Sequence[Sequence[TimedStage]], feeds: Feeds
+) -> list[list[float]]:
+    keys = list(dict.fromkeys(stage.key for chain in chains for stage in chain))
+    bases = {key: open_stage(fp32[key[0]], key[1]) for key in keys if key[0] != TENSORFLOW}
+    work = {(-1, keys.index(key)): partial(base.run, None, dict(feeds)) for key, base in bases.items()}
+    apart: dict[tuple[int, int], float] = {}
     for number, chain in enumerate(chains):
         values = dict(feeds)
         for position, stage in enumerate(chain):
             session = open_stage(stage.model, stage.runtime)
             stage_feeds = {end.name: values[end.name] for end in session.get_inputs()}
             names = [end.name for end in session.get_outputs()]
+            if stage.key[0] == TENSORFLOW:  # in its own process, without what goes there and back
+                whole = content_of(fp32[TENSORFLOW])
+                apart[number, position] = stage_ratios(whole, [stage.model], values, stage.runtime.threads)[0]
+            else:
+                work[number, position] = partial(session.run, None, stage_feeds)
             values.update(zip(names, session.run(None, stage_feeds), strict=True))
-            work[number, position] = partial(session.run, None, stage_feeds)
     rounds = max((rounds_for(call, 0) for key, call in work.items() if key[0] < 0), default=0)
     seconds = {key: np.asarray(row) for key, row in time_interleaved(work, rounds).items()}
     return [
         [
-            float(np.median(seconds[number, position] / seconds[-1, runtimes.index(stage.runtime)]))
+            apart[number, position]
+            if (number, position) in apart
+            else float(np.median(seconds[number, position] / seconds[-1, keys.index(stage.key)]))
             for position, stage in enumerate(chain)
         ]
         for number, chain in enumerate(chains)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,12 +13,13 @@ from planner.plan.plan_record import Measured
 from planner.user_objects import Metric
 from planner.verification.chain_check import check_chain
 from planner.verification.measure_errors import measure_errors
+from planner.verification.stage_chain import handed_over
+from planner.verification.stage_times import ratios_to_whole
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
-from profiling.on_device.timing_loop import rounds_for, time_stages
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
-from profiling.stage_session import open_stage, runtime_of_model
+from profiling.stage_session import runtime_of_model
 
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
 _TIMED_SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
@@ -62,12 +62,15 @@ def _ratios(
     target: VerificationTarget, models: Sequence[AnyModel | Path], feeds: Feeds, runtime: Runtime
 ) -> list[float]:
     """Return the seconds of each model of a chain over those of the fp32 model in its runtime."""
-    sources = {runtime_of_model(model): target.fp32_beside(model) for model in models}
-    references = {name: open_stage(source, runtime) for name, source in sources.items()}
-    sessions = [open_stage(model, runtime) for model in models]
-    rounds = max(rounds_for(partial(one.run, None, dict(feeds)), 0) for one in references.values())
-    beside = [references[runtime_of_model(model)] for model in models]
-    return time_stages(beside, sessions, feeds, rounds)
+    runtimes = [runtime_of_model(model) for model in models]
+    names = dict.fromkeys(runtimes)
+    given = handed_over(models, feeds, runtime) if len(names) > 1 else {}
+    ratios: dict[int, float] = {}
+    for name in names:
+        own = [number for number, other in enumerate(runtimes) if other == name]
+        source, stages = target.fp32_beside(models[own[0]]), [models[number] for number in own]
+        ratios |= zip(own, ratios_to_whole(source, stages, feeds, given, runtime), strict=True)
+    return [ratios[number] for number in range(len(models))]
 
 
 @dataclass(frozen=True, slots=True)

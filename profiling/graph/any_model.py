@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from profiling.onnx_io.input_shapes import dimensions
+from profiling.runtime_names import LITERT, TENSORFLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,21 @@ class Stage:
     content: bytes
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
+    @property
+    def runtime(self) -> str:
+        """What runs it."""
+        return LITERT
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModelStage(Stage):
+    """A SavedModel without variables, or a part of one; `content` is that of its only file."""
+
+    @property
+    def runtime(self) -> str:
+        """What runs it."""
+        return TENSORFLOW
+
 
 AnyModel = onnx.ModelProto | Stage
 
@@ -74,7 +90,7 @@ def onnx_model(model: AnyModel) -> onnx.ModelProto:
         If it is not.
     """
     if isinstance(model, Stage):
-        raise TypeError("a .tflite model is no ONNX model")
+        raise TypeError("a model of another runtime is no ONNX model")
     return model
 
 

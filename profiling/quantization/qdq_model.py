@@ -93,7 +93,8 @@ INT8 = Scheme()
 INT8_REDUCED = Scheme(reduce_range=True)
 LITERT = Scheme(tool="litert")
 SCHEMES = {s.label: s for s in itertools.starmap(Scheme, itertools.product((False, True), repeat=2))}
-SCHEMES[LITERT.label] = LITERT
+TENSORFLOW = Scheme(tool="tensorflow", precision=Precision.FP32)
+SCHEMES |= {scheme.label: scheme for scheme in (LITERT, TENSORFLOW)}
 """Every scheme that a device can have, by its label."""
 
 

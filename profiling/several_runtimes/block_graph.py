@@ -41,6 +41,11 @@ class RuntimePart:
         return self.model.graph
 
     @property
+    def quantizes(self) -> bool:
+        """Whether the runtime computes in integers at all."""
+        return any(unit.quantizable for unit in self.graph.units)
+
+    @property
     def tensor_names(self) -> dict[str, str]:
         """The runtime's name of a tensor -> the blocks' one."""
         return {own: name for name, own in self.names.items()}
@@ -181,6 +186,8 @@ def _obstacle(plain: Unit, parts: Mapping[str, RuntimePart], inside: Mapping[str
     """Return why a block has to stay in fp32; empty if all runtimes quantize it, and the same tensors."""
     touched = set[frozenset[str]]()
     for runtime, units in inside.items():
+        if not parts[runtime].quantizes:
+            continue
         if not any(unit.quantizable for unit in units):
             found = next((unit.obstacle for unit in units if unit.obstacle), "nothing of it is quantizable")
             return f"{found} ({runtime})"

@@ -1,4 +1,4 @@
-"""What planning asks of a model in two runtimes: each answers for its own devices, in its own units."""
+"""What planning asks of a model in several runtimes: each answers for its own devices, in its own units."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +10,8 @@ from onnx import TensorProto
 from profiling.arrays import Feeds
 from profiling.directories import temporary_folder
 from profiling.errors import ModelError
-from profiling.graph.any_model import Stage
 from profiling.graph.compressed_weights import CompressedUnit
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.plan_corrections import PlanTiming
@@ -28,71 +28,101 @@ from profiling.records.profile import LatencyProfile, NoiseProfile, SeamCost, Te
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.open_session import Runtime
 from profiling.runtime_model import RuntimeModel
-from profiling.runtime_names import LITERT, ONNX_RUNTIME
+from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 from profiling.several_runtimes.block_graph import BlockGraph, RuntimePart, build_block_graph
 from profiling.several_runtimes.crossing_forms import Adapter, Affine, End, adapter_seconds
-from profiling.several_runtimes.joint_blocks import OwnTensor, join_blocks
+from profiling.several_runtimes.joint_blocks import JointBlock, OwnTensor, join_blocks
 from profiling.several_runtimes.model_values import litert_values, onnx_values, with_random_samples
 from profiling.several_runtimes.own_ranges import own_ranges, save_ranges_of_runtimes
 from profiling.several_runtimes.tensor_matches import Values, have_equal_values, match_tensors
+from profiling.stage_session import runtime_of_model
+from profiling.tensorflow_runtime.saved_model_graph import SavedModelGraph, merged
+from profiling.tensorflow_runtime.tensorflow_model import TensorFlowRuntimeModel
 
 # Scales of any value take the same time.
 _INTEGERS = Affine(1.0, 128, TensorProto.UINT8), Affine(1.0, 0, TensorProto.INT8)
 
 
 def join_runtimes(
-    litert: LitertGraph, onnx_runtime: ModelGraph, samples: Sequence[Feeds]
+    litert: LitertGraph, others: Sequence[ModelGraph | SavedModelGraph], samples: Sequence[Feeds]
 ) -> "SeveralRuntimesModel":
-    """Return one model in two runtimes, whose stages can be chained.
+    """Return one model in several runtimes, whose stages can be chained.
 
     Parameters
     ----------
-    litert, onnx_runtime
+    litert, others
         Of the same network, with the same inputs and outputs.
     samples
-        On which tensors of both are compared.
+        On which their tensors are compared.
 
     Raises
     ------
     ModelError
         If they are not the same network.
     """
-    if set(litert.inputs) != set(onnx_runtime.inputs) or set(litert.outputs) != set(onnx_runtime.outputs):
-        raise ModelError("model: its inputs or outputs have other names in ONNX than in the .tflite file")
     many = with_random_samples(samples)
-    litert_tensors, onnx_tensors = litert_values(litert, many), onnx_values(onnx_runtime, many)
-    _require_equal(litert, onnx_runtime, litert_tensors, onnx_tensors)
-    found = match_tensors(litert_tensors, onnx_tensors)
-    # What is fed and due has the same name and form in both.
+    litert_tensors = litert_values(litert, many)
     ends = {name: _same(litert, name) for name in (*litert.inputs, *litert.outputs)}
-    found = {n: own for n, own in found.items() if n not in ends and own.name not in ends} | ends
-    own = {name: _same(litert, name) for name in found}
-    blocks = join_blocks({LITERT: litert, ONNX_RUNTIME: onnx_runtime}, {LITERT: own, ONNX_RUNTIME: found})
-    models: dict[str, RuntimeModel] = {
-        LITERT: LitertRuntimeModel(litert),
-        ONNX_RUNTIME: OnnxRuntimeModel(onnx_runtime),
-    }
-    return SeveralRuntimesModel(build_block_graph(models, blocks))
+    graphs: dict[str, OperatorGraph] = {LITERT: litert}
+    matches: dict[str, dict[str, OwnTensor]] = {}
+    for other in others:
+        tensors = onnx_values(other, many) if isinstance(other, ModelGraph) else other.values(many)
+        runtime = ONNX_RUNTIME if isinstance(other, ModelGraph) else TENSORFLOW
+        _require_equal(litert, other, litert_tensors, tensors)
+        found = match_tensors(litert_tensors, tensors)
+        # What is fed and due has the same name and form in all.
+        inner = {n: own for n, own in found.items() if n not in ends and own.name not in ends}
+        graphs[runtime], matches[runtime] = other, inner | ends
+    common = set.intersection(*(set(found) for found in matches.values()))
+    matches = {LITERT: {name: _same(litert, name) for name in common}, **matches}
+    blocks = join_blocks(graphs, {r: {n: found[n] for n in common} for r, found in matches.items()})
+    models = {runtime: _model_of(graph, runtime, blocks) for runtime, graph in graphs.items()}
+    return SeveralRuntimesModel(
+        build_block_graph(models, [_with_merged_units(b, i) for i, b in enumerate(blocks)])
+    )
+
+
+def _model_of(graph: OperatorGraph, runtime: str, blocks: Sequence[JointBlock]) -> RuntimeModel:
+    if isinstance(graph, LitertGraph):
+        return LitertRuntimeModel(graph)
+    if isinstance(graph, ModelGraph):
+        return OnnxRuntimeModel(graph)
+    if isinstance(graph, SavedModelGraph):
+        return TensorFlowRuntimeModel(merged(graph, [block.units[runtime] for block in blocks]))
+    raise TypeError("the graph is of no runtime")
+
+
+def _with_merged_units(block: JointBlock, number: int) -> JointBlock:
+    """Return a block whose operators of TensorFlow are one unit: they are timed together."""
+    if TENSORFLOW not in block.units:
+        return block
+    return replace(block, units={**block.units, TENSORFLOW: (number,)})
 
 
 def _require_equal(
     litert: LitertGraph,
-    onnx_runtime: ModelGraph,
+    other_graph: OperatorGraph,
     litert_tensors: Mapping[str, Values],
-    onnx_tensors: Mapping[str, Values],
+    other_tensors: Mapping[str, Values],
 ) -> None:
-    """Refuse models whose ends differ in their shapes, types or values."""
+    """Refuse models whose ends differ in their names, shapes, types or values."""
+    pairs = ((litert.inputs, other_graph.inputs), (litert.outputs, other_graph.outputs))
+    if any(set(own) != set(others) for own, others in pairs):
+        raise ModelError(
+            "model: its inputs or outputs have other names in the .tflite file than in the other runtime; "
+            "devices can then run one runtime only"
+        )
     for name in (*litert.inputs, *litert.outputs):
-        one, other = litert.tensors[name], onnx_runtime.tensors[name]
+        one, other = litert.tensors[name], other_graph.tensors[name]
         if (one.shape, one.elem_type) != (other.shape, other.elem_type):
             raise ModelError(
                 f"model: {name!r} is {one.dtype} of shape {list(one.shape)} in the .tflite file, and "
-                f"{other.dtype} of shape {list(other.shape)} in ONNX; devices can then run one runtime only"
+                f"{other.dtype} of shape {list(other.shape)} in the other runtime; devices can run one only"
             )
         is_judged = name in litert.outputs and one.is_float
-        if is_judged and not have_equal_values(litert_tensors[name], onnx_tensors[name]):
+        if is_judged and not have_equal_values(litert_tensors[name], other_tensors[name]):
             raise ModelError(
-                f"model: the .tflite file and the ONNX model give different values of {name!r}; "
+                f"model: the .tflite file and the other runtime's model give different values of {name!r}; "
                 "devices can then run one runtime only"
             )
 
@@ -103,7 +133,7 @@ def _same(graph: LitertGraph, name: str) -> OwnTensor:
 
 @dataclass(frozen=True, slots=True)
 class SeveralRuntimesModel:
-    """A `RuntimeModel` of LiteRT and ONNX Runtime."""
+    """A `RuntimeModel` of LiteRT and others."""
 
     graph: BlockGraph
 
@@ -114,7 +144,7 @@ class SeveralRuntimesModel:
 
     @property
     def runtime_version(self) -> str:
-        """The versions of both runtimes."""
+        """The versions of all runtimes."""
         return ", ".join(part.model.runtime_version for part in self.graph.parts.values())
 
     def made_by(self, kind: EntryKind) -> Callable[..., object]:
@@ -127,13 +157,13 @@ class SeveralRuntimesModel:
         return self.graph.first.model.multiplications()
 
     def calibrate(self, samples: Sequence[Feeds], ranges: Path) -> None:
-        """Write ranges for both runtimes; a tensor that both have gets LiteRT's in both."""
+        """Write ranges for all runtimes; a tensor of several gets LiteRT's in all."""
         with temporary_folder("ranges-") as folder:
             files = {runtime: folder / f"{runtime}.json" for runtime in self.graph.parts}
             for runtime, part in self.graph.parts.items():
                 part.model.calibrate(samples, files[runtime])
             litert = self.graph.first.graph
-            if isinstance(litert, LitertGraph):
+            if isinstance(litert, LitertGraph) and ONNX_RUNTIME in files:
                 found = load_ranges(litert.model, files[LITERT])
                 by_name = {litert.model.names[tensor]: ends for tensor, ends in found.items()}
                 names = self.graph.parts[ONNX_RUNTIME].names
@@ -206,7 +236,7 @@ class SeveralRuntimesModel:
         """Return seconds of the units of the scheme's runtime; ONNX stages transpose what crosses."""
         part, own = self.part(calibration)
         profile = part.model.measure_latency(own, feeds, setup, progress)
-        if part is self.graph.first:
+        if not isinstance(part.graph, ModelGraph):
             return profile
         return replace(profile, seams=self._with_adapters(profile, part, setup.runtime))
 
@@ -252,5 +282,5 @@ class SeveralRuntimesModel:
 
     def time_plan(self, plan: BuiltPlan[Any], feeds: Feeds, runtime: Runtime, rounds: int) -> PlanTiming:
         """Time the stages of the runtime that a plan's whole model is of."""
-        part = self.graph.parts[LITERT if isinstance(plan.mixed, Stage) else ONNX_RUNTIME]
+        part = self.graph.parts[runtime_of_model(plan.mixed)]
         return part.model.time_plan(plan, feeds, runtime, rounds)

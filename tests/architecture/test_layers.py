@@ -24,7 +24,7 @@ LAYERS = [
     {"profiling.graph"},
     {"profiling.noise", "profiling.latency"},
     {"profiling.inspection"},
-    {"profiling.litert"},
+    {"profiling.litert", "profiling.tensorflow_runtime"},
     {"profiling.runtime_model", "profiling.onnx_runtime_model", "profiling.stage_session"},
     {"profiling.several_runtimes"},
     {"planner.errors", "planner.formatting", "planner.image_layout", "planner.json_record"},
@@ -51,6 +51,7 @@ LAYERS = [
 ]
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 WORKER = "planner.conversion.tf_worker"  # runs in a process of its own
+STAGE_PROCESS = "profiling.tensorflow_runtime.in_process"  # so does this
 # Library -> the only modules and packages that import it.
 DOORS = {
     "pulp": (
@@ -102,7 +103,8 @@ DOORS = {
     "matplotlib": ("planner.report", "splitquant._plans", "splitquant._comparisons"),
     "jinja2": ("planner.report",),
     "markupsafe": ("planner.report",),
-    **dict.fromkeys(("tensorflow", "keras", "tf_keras", "tf2onnx", "h5py"), (WORKER,)),
+    "tensorflow": (WORKER, STAGE_PROCESS),
+    **dict.fromkeys(("keras", "tf_keras", "tf2onnx", "h5py"), (WORKER,)),
 }
 PURE = ("planner.problem", "planner.solver.lagrangian", "planner.solver.presolve")
 IMPURE = {"onnx", "onnxruntime", "time", "pathlib", "os", "tempfile"}

@@ -13,6 +13,7 @@ plain_tflite: TFLite files with sparse, packed or outlying constants -> plain on
 qat_weights: weights of quantization-aware models on their own integer grid
 random_weights: batch-norm statistics for random weights, so that noise behaves as in trained nets
 remove_reshapes: drops reshapes that change nothing
+saved_model: a frozen graph as a SavedModel of one file
 tf2onnx_export: A frozen TensorFlow graph, or a TFLite file -> an ONNX model, through tf2onnx
 tf2onnx_patches: tf2onnx with two faults mended
 tf_functions: TensorFlow functions -> functions of static shapes

@@ -19,10 +19,12 @@ from planner.conversion.request import (
     MODEL,
     REPRESENTATIVE,
     SAMPLES,
+    SAVED_MODEL,
     TFLITE_MODEL,
     ConversionRequest,
     ConversionResult,
     OnnxForm,
+    SavedModelForm,
     SourceKind,
     TfliteForm,
     read_request,
@@ -34,6 +36,7 @@ from planner.conversion.tf_worker.freeze_variables import freeze
 from planner.conversion.tf_worker.keras_applications import build_application, default_shapes
 from planner.conversion.tf_worker.keras_loader import load_keras
 from planner.conversion.tf_worker.keras_tracing import trace_keras
+from planner.conversion.tf_worker.saved_model import saved_model_of
 from planner.conversion.tf_worker.tf2onnx_export import export_frozen, export_tflite
 from planner.conversion.tf_worker.tf_functions import trace_object, trace_saved_model
 from planner.conversion.tf_worker.tflite_model import TfliteModel
@@ -49,6 +52,8 @@ def run_conversion(folder: Path) -> None:
     request = read_request(folder)
     if isinstance(request.form, TfliteForm):
         record = _write_tflite(request, request.form, folder)
+    elif isinstance(request.form, SavedModelForm):
+        record = _write_saved_model(request, folder)
     else:
         record = _write_onnx(request, request.form, folder)
     (folder / CONVERSION).write_bytes(msgspec.json.encode(record))
@@ -74,6 +79,22 @@ def _write_onnx(request: ConversionRequest, form: OnnxForm, folder: Path) -> Con
         inputs=inputs,
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         notes=notes,
+    )
+
+
+def _write_saved_model(request: ConversionRequest, folder: Path) -> ConversionResult:
+    source = trace_source(request)
+    if isinstance(source, TfliteModel):
+        raise ModelError(f"model: {request.shown} is a .tflite file, which TensorFlow does not run")
+    _ask_on_random(source, folder)
+    (folder / SAVED_MODEL).write_bytes(saved_model_of(freeze(source)))
+    return ConversionResult(
+        source=request.shown,
+        opset=0,
+        versions={name: version(name) for name in _PACKAGES},
+        inputs=source.ends,
+        quantized=False,
+        notes=source.notes,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from planner.scenario.device_schema import LITERT, DeviceSpec
+from planner.scenario.device_schema import LITERT, ONNX_RUNTIME, TENSORFLOW, DeviceSpec
 from planner.scenario.schema import Scenario
 from planner.scenario.validation_messages import Fault
 from profiling.precision import Precision
@@ -16,13 +16,19 @@ _NOT_LITERT = "is of ONNX Runtime, not of runtime: litert"
 def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
     """Yield keys that the runtime of a device has not, or that two runtimes do not have in common."""
     for i, device in enumerate(scenario.devices):
-        if scenario.runtime_of(device) == LITERT and device.provider != _DEFAULT_PROVIDER:
-            yield Fault(("devices", i, "provider"), _NOT_LITERT)
-    if LITERT not in scenario.runtimes:
+        runtime = scenario.runtime_of(device)
+        if runtime != ONNX_RUNTIME and device.provider != _DEFAULT_PROVIDER:
+            yield Fault(("devices", i, "provider"), _NOT_LITERT.replace(LITERT, runtime))
+        odd = next((p for p in device.precisions or () if p is not Precision.FP32), None)
+        if runtime == TENSORFLOW and odd is not None:
+            yield Fault(
+                ("devices", i, "precisions"), f"{odd} is not known of runtime: tensorflow; it has fp32"
+            )
+    if not scenario.has_blocks and LITERT not in scenario.runtimes:
         yield from _precision_faults(scenario)
         return
     yield from _litert_faults(scenario)
-    if len(scenario.runtimes) > 1:
+    if scenario.has_blocks:
         yield from _common_faults(scenario)
 
 

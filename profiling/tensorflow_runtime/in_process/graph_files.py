@@ -1,0 +1,146 @@
+"""Frozen graphs as SavedModels of one file, and parts of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+_SERVE, _SIGNATURE = "serve", "serving_default"
+_PREDICT = "tensorflow/serving/predict"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class GraphEnd:
+    """An input or output: its name for callers, and the graph's tensor."""
+
+    name: str
+    tensor: str
+
+
+@dataclass(frozen=True)
+class CutEnd:
+    """Where a part of a graph is cut, and how the tensor is handed over.
+
+    Parameters
+    ----------
+    axes
+        Those of the graph's tensor in the order of what is handed over.
+    scale, zero_point
+        Of int8 numbers that are handed over in place of floats; a scale of 0 stands for floats.
+    """
+
+    name: str
+    tensor: str
+    axes: tuple[int, ...] = ()
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+def saved_model_bytes(graph_def: Any, inputs: Sequence[GraphEnd], outputs: Sequence[GraphEnd]) -> bytes:
+    """Return a SavedModel's only file, which holds a graph without variables."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+    model = saved_model_pb2.SavedModel(saved_model_schema_version=_VERSION)
+    meta = model.meta_graphs.add()
+    meta.meta_info_def.tags.append(_SERVE)
+    meta.meta_info_def.tensorflow_version = tf.__version__
+    meta.graph_def.CopyFrom(graph_def)
+    signature = meta.signature_def[_SIGNATURE]
+    signature.method_name = _PREDICT
+    for ends, entries in ((inputs, signature.inputs), (outputs, signature.outputs)):
+        for end in ends:
+            entries[end.name].CopyFrom(_tensor_info(graph.get_tensor_by_name(end.tensor)))
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _tensor_info(tensor: Any) -> Any:
+    return meta_graph_pb2.TensorInfo(
+        name=tensor.name, dtype=tensor.dtype.as_datatype_enum, tensor_shape=tensor.shape.as_proto()
+    )
+
+
+@dataclass(frozen=True)
+class OpenedGraph:
+    """A graph in this process.
+
+    Parameters
+    ----------
+    wrapped
+        TensorFlow's function that holds it.
+    """
+
+    graph_def: Any
+    wrapped: Any
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+    def tensor(self, name: str) -> Any:
+        """Return a tensor of the graph."""
+        return self.wrapped.graph.get_tensor_by_name(name)
+
+
+def opened(content: bytes) -> OpenedGraph:
+    """Return the graph of a SavedModel's file."""
+    model = saved_model_pb2.SavedModel.FromString(content)
+    meta = model.meta_graphs[0]
+    graph_def = meta.graph_def
+
+    def imported() -> None:
+        tf.import_graph_def(graph_def, name="")
+
+    wrapped = tf.compat.v1.wrap_function(imported, [])
+    signature = meta.signature_def[_SIGNATURE]
+    ends = [{key: info.name for key, info in side.items()} for side in (signature.inputs, signature.outputs)]
+    return OpenedGraph(graph_def, wrapped, *ends)
+
+
+def cut_out(graph: OpenedGraph, inputs: Sequence[CutEnd], outputs: Sequence[CutEnd]) -> bytes:
+    """Return the file of a part of a graph, from some tensors to others."""
+    passed_on = {end.tensor for end in inputs}
+    computed = list(dict.fromkeys(end.tensor for end in outputs if end.tensor not in passed_on))
+    part = graph.wrapped.prune(
+        [graph.tensor(end.tensor) for end in inputs], [graph.tensor(t) for t in computed]
+    )
+    with tf.Graph().as_default() as made:
+        tensors, given = {}, []
+        for number, end in enumerate(inputs):
+            tensors[end.tensor], placeholder = _handed_in(graph.tensor(end.tensor), end, number)
+            given.append(GraphEnd(end.name, placeholder.name))
+        fed = {inner.name: tensors[end.tensor] for inner, end in zip(part.inputs, inputs, strict=True)}
+        names = [tensor.name for tensor in part.outputs]
+        found = tf.import_graph_def(part.graph.as_graph_def(), fed, names, name="stage")
+        tensors |= zip(computed, found, strict=True)
+        handed_out = [
+            GraphEnd(end.name, _handed_out(tensors[end.tensor], end, number).name)
+            for number, end in enumerate(outputs)
+        ]
+        made_def = made.as_graph_def()
+    kept = [end.tensor.partition(":")[0] for end in (*given, *handed_out)]
+    made_def = tf.compat.v1.graph_util.extract_sub_graph(made_def, kept)
+    return saved_model_bytes(made_def, given, handed_out)
+
+
+def _handed_in(tensor: Any, end: CutEnd, number: int) -> tuple[Any, Any]:
+    """Return a part's tensor, and the placeholder that it comes from."""
+    shape = [int(tensor.shape[axis]) for axis in end.axes or range(tensor.shape.rank)]
+    dtype = tf.int8 if end.scale else tensor.dtype
+    placeholder = value = tf.compat.v1.placeholder(dtype, shape, name=f"input_{number}")
+    if end.scale:
+        value = (tf.cast(value, tf.float32) - float(end.zero_point)) * np.float32(end.scale)
+    if end.axes:
+        value = tf.transpose(value, np.argsort(end.axes))
+    return value, placeholder
+
+
+def _handed_out(value: Any, end: CutEnd, number: int) -> Any:
+    if end.axes:
+        value = tf.transpose(value, end.axes)
+    if end.scale:
+        scaled = value / np.float32(end.scale)
+        rounded = tf.sign(scaled) * tf.floor(tf.abs(scaled) + 0.5) + float(end.zero_point)
+        value = tf.cast(tf.clip_by_value(rounded, -128.0, 127.0), tf.int8)
+    return tf.identity(value, name=f"output_{number}")

@@ -1,0 +1,177 @@
+"""What planning asks of a model that TensorFlow runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Self
+
+from profiling.arrays import Feeds
+from profiling.errors import ModelError
+from profiling.graph.compressed_weights import CompressedUnit
+from profiling.latency.measure_latency import BuiltPlan, Setup
+from profiling.latency.measured_mixes import planned_switches, planned_units
+from profiling.latency.plan_corrections import PlanTiming, StageTime
+from profiling.on_device.create_session import Optimization
+from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
+from profiling.on_device.processor import cpu_description
+from profiling.on_device.robust_statistics import relative_iqr
+from profiling.on_device.variant_times import Timed
+from profiling.precision import Precision
+from profiling.progress import Progress
+from profiling.quantization.calibration import Calibration
+from profiling.records.cache import EntryKind
+from profiling.records.profile import (
+    LatencyProfile,
+    NoiseProfile,
+    SeamCost,
+    SwitchCost,
+    TensorNoise,
+    UnitCost,
+)
+from profiling.runtime.crash_journal import CrashJournal
+from profiling.runtime.open_session import Runtime
+from profiling.tensorflow_runtime.saved_model_graph import SavedModelGraph
+from profiling.tensorflow_runtime.stage_times import stage_ratios
+from profiling.tensorflow_runtime.tensorflow_process import tensorflow_process
+
+_NOISY = 0.15  # as of ONNX Runtime's profiles
+_SESSIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFlowRuntimeModel:
+    """A `RuntimeModel` of TensorFlow, which computes in float."""
+
+    graph: SavedModelGraph
+
+    @property
+    def runtime_version(self) -> str:
+        """TensorFlow's version."""
+        return str(tensorflow_process(1).ask("version"))
+
+    def made_by(self, kind: EntryKind) -> Callable[..., object]:
+        """Return a function whose module makes all that is kept."""
+        del kind
+        return _unit_seconds
+
+    def multiplications(self) -> int:
+        """Return 0: noise is never measured here."""
+        return 0
+
+    def calibrate(self, samples: Sequence[Feeds], ranges: Path) -> None:
+        """Write that nothing has a range."""
+        del samples
+        ranges.write_text("{}")
+
+    def has_ranges(self, ranges: Path) -> bool:
+        """Return whether the file is there."""
+        return ranges.is_file()
+
+    def refused_units(
+        self, calibration: Calibration, samples: Sequence[Feeds], level: Optimization, journal: CrashJournal
+    ) -> dict[str, str]:
+        """Return nothing: what no unit can be was said before."""
+        del calibration, samples, level, journal
+        return {}
+
+    def with_refused(self, reasons: Mapping[Precision, Mapping[str, str]]) -> Self:
+        """Return the model as it is: all is in float."""
+        del reasons
+        return self
+
+    def compressed_weights(self, calibration: Calibration) -> tuple[CompressedUnit, ...]:
+        """Refuse: what weights weigh compressed is known of ONNX models only.
+
+        Raises
+        ------
+        ModelError
+            Always.
+        """
+        raise ModelError(f"weights: compressed is not known of SavedModels ({calibration.scheme.label})")
+
+    def with_compressed_weights(self, sizes: Sequence[CompressedUnit]) -> Self:
+        """Return the model as it is: its weights are never compressed."""
+        del sizes
+        return self
+
+    def measure_latency(
+        self, calibration: Calibration, feeds: Feeds, setup: Setup, progress: Progress
+    ) -> LatencyProfile:
+        """Return the seconds of units, each run alone, brought to those of the whole."""
+        progress("timing", 0, 1)
+        found = _unit_seconds(self.graph, feeds, setup.runtime.threads, setup.rounds)
+        progress("timing", 1, 1)
+        floats = [name for name in self.graph.boundary_tensors() if self.graph.tensors[name].is_float]
+        both = (Precision.FP32, Precision.INT8)
+        spread = relative_iqr(found.runs_s)
+        return LatencyProfile(
+            model_sha256=self.graph.model_sha256,
+            runtime_version=self.runtime_version,
+            scheme=calibration.scheme.label,
+            overflows=False,
+            processor=cpu_description(),
+            threads=setup.runtime.threads,
+            provider="CPU",
+            samples=len(found.runs_s),
+            runs_s={Precision.FP32: found.runs_s},
+            spread=spread,
+            noisy=spread > _NOISY,
+            wall_s={Precision.FP32: found.wall_s},
+            unattributed_s={Precision.FP32: found.start_s},
+            profiled_s={Precision.FP32: found.kernels.total_s},
+            units=tuple(
+                UnitCost(unit.name, Precision.FP32, kernel.seconds)
+                for unit, kernel in zip(self.graph.units, found.profiled.kernels, strict=True)
+            ),
+            switches=tuple(
+                SwitchCost(name, *ends, 0.0, measured=False) for name in floats for ends in (both, both[::-1])
+            ),
+            start_s=found.start_s,
+            seams=tuple(SeamCost(name, form, 0.0, 0.0, measured=False) for name in floats for form in both),
+            wires=(),
+        )
+
+    def measure_noise(
+        self,
+        calibration: Calibration,
+        samples: Sequence[Feeds],
+        known_tensors: tuple[TensorNoise, ...] | None,
+        progress: Progress,
+    ) -> NoiseProfile:
+        """Return that nothing adds noise."""
+        del known_tensors, progress
+        label = calibration.scheme.label
+        return NoiseProfile(self.graph.model_sha256, self.runtime_version, label, len(samples), (), ())
+
+    def time_plan(self, plan: BuiltPlan[Any], feeds: Feeds, runtime: Runtime, rounds: int) -> PlanTiming:
+        """Time the whole model, its units and a plan's stages on this machine."""
+        whole = _unit_seconds(self.graph, feeds, runtime.threads, rounds)
+        stages = [stage for _, stage in plan.stages]
+        values = {**feeds, **plan.handed_over}
+        runs = [
+            stage_ratios(plan.mixed.content, stages, values, runtime.threads, rounds)
+            for _ in range(_SESSIONS)
+        ]
+        times = tuple(
+            StageTime(units, median(run[number] for run in runs) * whole.wall_s)
+            for number, (units, _) in enumerate(plan.stages)
+        )
+        switches = planned_switches(self.graph)
+        return PlanTiming(planned_units(self.graph), switches, plan.mix, whole.wall_s, whole, times)
+
+
+def _unit_seconds(graph: SavedModelGraph, feeds: Feeds, threads: int, rounds: int) -> Timed:
+    """Return the seconds of the whole model, and of each unit as its kernel."""
+    process = tensorflow_process(threads)
+    number = process.ask("open", graph.content)
+    whole, *parts = process.ask("time_parts", number, graph.parts(), dict(feeds), rounds)
+    process.ask("close", number)
+    start_s, wall_s = process.ask("start"), median(whole)
+    alone = [max(0.0, median(runs) - start_s) for runs in parts]
+    factor = max(0.0, wall_s - start_s) / (sum(alone) or 1.0)
+    kernels = tuple(
+        Kernel(unit.name, unit.op_types[0], Owner(OwnerKind.UNIT, unit.index), seconds * factor)
+        for unit, seconds in zip(graph.units, alone, strict=True)
+    )
+    return Timed(wall_s, KernelTimes(kernels), tuple(whole), start_s)
