@@ -14,13 +14,12 @@ from planner.deployment.split import StageEnds
 from planner.deployment.stage_tasks import Placement, StageModel, StageTasks, Task
 from planner.errors import RebuildError
 from planner.plan.configuration import Configuration
-from profiling.graph.any_model import AnyModel
+from profiling.graph.any_model import AnyModel, Stage
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.litert.cut import cut
 from profiling.litert.planning.mixed_model import as_mixed
 from profiling.litert.planning.remote_readers import with_integers_read
-from profiling.litert.quantize import QuantizedModel
 from profiling.litert.table_access import tensors_of
 from profiling.litert.unit_graph import LitertGraph, tensor_quantization
 from profiling.onnx_io.external_weights import check_model
@@ -114,7 +113,10 @@ class _Builder:
             self._litert.graph.tensor_precisions(litert_mix),
         )
         self._parted = with_integers_read(
-            _litert_graph(self._litert.graph), mixed.quantized, tasks.remote_readers()
+            _litert_graph(self._litert.graph),
+            mixed.quantized,
+            tasks.remote_readers(),
+            tasks.remote_outputs(),
         )
         schemes = {unit: scheme.at(p) for unit, p in self._onnx.mix(chosen.mix).items()}
         self._onnx_mixed = rebuild(_onnx_graph(self._onnx.graph), schemes, own_ranges(ranges, ONNX_RUNTIME))
@@ -129,16 +131,22 @@ class _Builder:
         tasks = StageTasks(self._graph, placement, self._quantized)
         stages = list(tasks.stages())
         of_litert = self._litert_stages([part for _, part in stages])
-        of_onnx = _OnnxStages(self, tasks, runtimes)
+        read = {
+            name
+            for (device, _), stage in zip(stages, of_litert, strict=True)
+            if runtimes[device] == LITERT
+            for name in stage.inputs
+        }
+        of_onnx = _OnnxStages(self, tasks, runtimes, read)
         found = []
         for (device, part), stage in zip(stages, of_litert, strict=True):
-            model = stage if runtimes[device] == LITERT else of_onnx.stage(device, part)
+            model = stage if runtimes[device] == LITERT else of_onnx.stage(device, part, stage)
             found.append(
                 StageModel(device, tuple(task.key for task in part if isinstance(task.key, int)), model)
             )
         return tuple(found)
 
-    def _litert_stages(self, stages: Sequence[Sequence[Task]]) -> Sequence[AnyModel]:
+    def _litert_stages(self, stages: Sequence[Sequence[Task]]) -> Sequence[Stage]:
         """Return every stage as LiteRT has it, those of other runtimes too: they say what crosses."""
         own = [list(_own_tasks(self._litert, part)) for part in stages]
         parted, lone = with_lone_conversions(self._parted, list(chain.from_iterable(own)))
@@ -167,44 +175,74 @@ class _Builder:
         """The tensors that are quantized in it."""
         return self._onnx_quantized
 
-    def adapter(self, own_name: str) -> Adapter:
-        """Return what brings a tensor, by its name in ONNX stages, into the form in which it crosses."""
-        name = self._onnx.tensor_names[own_name.removesuffix(QUANTIZED_SUFFIX)]
-        tensor = self._onnx.graph.tensors[own_name.removesuffix(QUANTIZED_SUFFIX)]
+    def forms(self, own_name: str, ends: Sequence[str]) -> list[str]:
+        """Return which ends of a LiteRT stage are a tensor that an ONNX stage has by a name of its own.
+
+        LiteRT may have a tensor as floats, and as integers of several scales.
+        """
+        name, model = self._onnx.tensor_names[own_name.removesuffix(QUANTIZED_SUFFIX)], self._parted.model
+        converters = [model.operators[n] for n, tensor in self._parted.conversions.items() if tensor == name]
+        numbers = [t for one in converters for t in (*tensors_of(one.inputs), *tensors_of(one.outputs))]
+        forms = {name, *(model.names[number] for number in numbers)}
+        return [end for end in ends if end in forms]
+
+    def adapter(self, own_name: str, form: str) -> Adapter:
+        """Return what brings a tensor, by its name in ONNX stages, into a form in which it crosses."""
+        source_name = own_name.removesuffix(QUANTIZED_SUFFIX)
+        tensor = self._onnx.graph.tensors[source_name]
         affine = affine_of(self._onnx_mixed, own_name) if own_name.endswith(QUANTIZED_SUFFIX) else None
         own = End(own_name, tensor.shape, affine.elem_type if affine else tensor.elem_type, affine)
-        return Adapter(own, self._crossing(name), self._onnx.axes[name])
+        axes = self._onnx.axes[self._onnx.tensor_names[source_name]]
+        return Adapter(own, self._crossing(form), axes)
 
-    def _crossing(self, name: str) -> End:
+    def _crossing(self, form: str) -> End:
         """Return a tensor as LiteRT's stages give and take it."""
         model = self._parted.model
-        number = _integers(self._parted, name)
-        if number is None:
-            number = model.names.index(name)
+        number = model.names.index(form)
         found = tensor_quantization(model, number)
         elem_type = model.element_type(number).onnx
         affine = Affine(found.scales[0], found.zero_points[0], elem_type) if found is not None else None
-        return End(model.names[number], model.shape(number), elem_type, affine)
+        return End(form, model.shape(number), elem_type, affine)
 
 
 @dataclass(frozen=True, slots=True)
 class _OnnxStages:
-    """The stages of a placement that run in ONNX Runtime."""
+    """The stages of a placement that run in ONNX Runtime.
+
+    Parameters
+    ----------
+    read
+        What stages in LiteRT take.
+    """
 
     builder: _Builder
     tasks: StageTasks
     runtimes: Mapping[str, str]
+    read: Collection[str]
 
-    def stage(self, device: str, tasks: Sequence[Task]) -> onnx.ModelProto:
-        """Return one of them, which takes and gives tensors as they cross."""
+    def stage(self, device: str, tasks: Sequence[Task], in_litert: Stage) -> onnx.ModelProto:
+        """Return one of them, which takes and gives tensors as the same stage in LiteRT would."""
         builder, part = self.builder, self.builder.onnx_part
         own_tasks = StageTasks(part.graph, _placed(part, self.tasks.placement), builder.onnx_quantized)
         ends = StageEnds(own_tasks, builder.onnx_quantized)
         inputs, outputs = ends.ends(device, list(_own_tasks(part, tasks)))
         stage = SubmodelExtractor(builder.onnx_mixed).extract(inputs, outputs)
-        taking = [builder.adapter(name) for name in inputs if self._made_by(name, device) == LITERT]
+        taken = [
+            builder.adapter(name, form)
+            for name in inputs
+            if self._made_by(name, device) == LITERT
+            for form in builder.forms(name, in_litert.inputs)[:1]
+        ]
         read_by = {name: self._read_by(name, tasks) for name in outputs}
-        giving = [builder.adapter(name) for name, runtimes in read_by.items() if LITERT in runtimes]
+        given = [
+            builder.adapter(name, form)
+            for name, runtimes in read_by.items()
+            if LITERT in runtimes
+            for form in builder.forms(name, in_litert.outputs)
+            if form in self.read
+        ]
+        # A float output of the model that is read on has one name and form everywhere.
+        taking, giving = ([one for one in ends if one.own != one.crossing] for ends in (taken, given))
         kept = [name for name, runtimes in read_by.items() if runtimes != {LITERT}]
         model = with_adapters(stage, taking, giving, kept)
         try:
@@ -227,15 +265,21 @@ class _OnnxStages:
 
     def _read_by(self, own_name: str, tasks: Collection[Task]) -> set[str]:
         """Return the runtimes of other stages that read an output; "" is the caller."""
-        name, placement = self._name(own_name), self.tasks.placement
-        found = {
-            self.runtimes[placement.devices[block]]
-            for block in self.tasks.graph.consumers(name)
-            if Task("unit", block) not in tasks
-        }
-        if self.tasks.decoded_at_sink(name) and Task("decode", name) not in tasks:
-            found.add(self.runtimes[placement.sink])
-        elif name in self.tasks.graph.outputs and not own_name.endswith(QUANTIZED_SUFFIX):
+        name, placement, all_tasks = self._name(own_name), self.tasks.placement, self.tasks
+        is_integer = own_name.endswith(QUANTIZED_SUFFIX)
+        decoded = all_tasks.decoded_at_sink(name)
+        found = set[str]()
+        if is_integer or own_name not in self.builder.onnx_quantized:  # else a float that is due only
+            found.update(
+                self.runtimes[device]
+                for block in all_tasks.graph.consumers(name)
+                if Task("unit", block) not in tasks
+                and all_tasks.maker(name, device := placement.devices[block]) in tasks
+            )
+            if decoded and Task("decode", name) not in tasks:
+                found.add(self.runtimes[placement.sink])
+        is_due = name in all_tasks.graph.outputs and (not decoded or Task("decode", name) in tasks)
+        if is_due and not is_integer:
             found.add("")
         return found
 
@@ -257,15 +301,6 @@ def _placed(part: RuntimePart, placement: Placement) -> Placement:
     blocks = part.block_of()
     devices = tuple(placement.devices[blocks[unit.index]] for unit in part.graph.units)
     return replace(placement, devices=devices)
-
-
-def _integers(parted: QuantizedModel, name: str) -> int | None:
-    """Return the tensor that has the integers of a tensor, where conversions to or from them are made."""
-    for number, tensor in parted.conversions.items():
-        if tensor == name:
-            operator, kind = parted.model.operators[number], parted.model.op_types[number]
-            return tensors_of(operator.outputs if kind == "QUANTIZE" else operator.inputs)[0]
-    return None
 
 
 def _litert_graph(graph: OperatorGraph) -> LitertGraph:

@@ -57,8 +57,8 @@ def join_runtimes(
     ModelError
         If they are not the same network.
     """
-    if set(litert.inputs) != set(onnx_runtime.inputs) or set(litert.outputs) != set(onnx_runtime.outputs):
-        raise ModelError("model: its inputs or outputs have other names in ONNX than in the .tflite file")
+    _require_same_names("inputs", litert.inputs, onnx_runtime.inputs)
+    _require_same_names("outputs", litert.outputs, onnx_runtime.outputs)
     many = with_random_samples(samples)
     litert_tensors, onnx_tensors = litert_values(litert, many), onnx_values(onnx_runtime, many)
     _require_equal(litert, onnx_runtime, litert_tensors, onnx_tensors)
@@ -73,6 +73,15 @@ def join_runtimes(
         ONNX_RUNTIME: OnnxRuntimeModel(onnx_runtime),
     }
     return SeveralRuntimesModel(build_block_graph(models, blocks))
+
+
+def _require_same_names(kind: str, litert: Sequence[str], onnx_runtime: Sequence[str]) -> None:
+    if set(litert) != set(onnx_runtime):
+        there, here = ", ".join(litert), ", ".join(onnx_runtime)
+        raise ModelError(
+            f"model: its {kind} are {there} in the .tflite file, and {here} in ONNX; "
+            "devices can then run one runtime only"
+        )
 
 
 def _require_equal(

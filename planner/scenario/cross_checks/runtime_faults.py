@@ -18,6 +18,13 @@ def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
     for i, device in enumerate(scenario.devices):
         if scenario.runtime_of(device) == LITERT and device.provider != _DEFAULT_PROVIDER:
             yield Fault(("devices", i, "provider"), _NOT_LITERT)
+        origin = next((one for one in scenario.devices if one.name == device.scaled_from), device)
+        if scenario.runtime_of(origin) != scenario.runtime_of(device):
+            text = (
+                f"is {device.runtime}, but {origin.name}, whose costs it takes, runs "
+                f"{scenario.runtime_of(origin)}: take those of a device that runs {device.runtime}"
+            )
+            yield Fault(("devices", i, "runtime"), text)
     if LITERT not in scenario.runtimes:
         yield from _precision_faults(scenario)
         return
