@@ -57,6 +57,7 @@ def _given_back(parted: QuantizedModel, name: str) -> QuantizedModel:
     """Return the model whose output is the tensor that `_read_back` made last."""
     model = parted.model
     exact, made = model.outputs[name], len(model.names) - 1
+    writer, back = model.writers[exact], model.writers[made]
     tables, graph = copy.copy(model.tables), copy.copy(model.graph)
     graph.outputs = [made if int(tensor) == exact else int(tensor) for tensor in listed(graph.outputs)]
     tables.subgraphs = [
@@ -65,7 +66,11 @@ def _given_back(parted: QuantizedModel, name: str) -> QuantizedModel:
     names = list(model.names)
     names[exact], names[made] = names[made], name
     changed = replace(model, tables=tables, outputs={**model.outputs, name: made}, names=tuple(names))
-    return replace(parted, model=changed)
+    # The unit that computes an output gives it, where nothing else is to bring it back.
+    operators = tuple(
+        tuple(sorted((*numbers, back))) if writer in numbers else numbers for numbers in parted.operators
+    )
+    return replace(parted, model=changed, operators=operators)
 
 
 def _reading_floats(

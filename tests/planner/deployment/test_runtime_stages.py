@@ -74,3 +74,25 @@ def test_a_chain_in_fp32_computes_what_the_source_does(net, seed):
         exact = run_session(open_stage(net.source, Runtime()), feeds)
         for name in net.graph.outputs:
             np.testing.assert_allclose(chain[name], exact[name], rtol=1e-5, atol=1e-5)
+
+
+def test_an_output_that_comes_back_at_the_sink_is_given_where_the_whole_has_no_cut(net):
+    graph = net.graph
+    due = [
+        (unit.index, reader)
+        for unit in graph.units
+        for name in unit.outputs
+        if name in graph.outputs
+        for reader in graph.consumers(name)
+        if graph.units[reader].quantizable
+    ]
+    for producer, reader in due:
+        mix = graph.resolve_precisions({reader: Precision.INT8})
+        devices = tuple("phone" if unit.index == producer else "board" for unit in graph.units)
+        chosen = Configuration(devices, tuple(mix.get(u.index, Precision.FP32) for u in graph.units))
+        built = net.built(chosen, Placement(devices, "phone", "board"), RUNTIMES)
+        chain, whole = (
+            run_chain([s.model for s in built.stages], net.samples[0]),
+            run_chain(built.whole, net.samples[0]),
+        )
+        assert all(chain[name].tobytes() == whole[name].tobytes() for name in graph.outputs)
