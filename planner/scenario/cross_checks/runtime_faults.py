@@ -11,6 +11,7 @@ _IN_ALL = (Precision.FP32, Precision.INT8)
 _EVERYWHERE = (Precision.FP32, Precision.INT8, Precision.INT16)
 _DEFAULT_PROVIDER = DeviceSpec.model_fields["provider"].default
 _NOT_LITERT = "is of ONNX Runtime, not of runtime: litert"
+_NOT_COMMON = "is not known where devices run different runtimes"
 
 
 def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -41,7 +42,7 @@ def _common_faults(scenario: Scenario) -> Iterator[Fault]:
     for key_path, precisions in [(("precisions",), scenario.precisions), *of_devices]:
         odd = next((precision for precision in precisions if precision not in _IN_ALL), None)
         if odd is not None:
-            yield Fault(key_path, f"{odd} is not known where devices run different runtimes; take fp32, int8")
+            yield Fault(key_path, f"{odd} {_NOT_COMMON}; take fp32, int8")
 
 
 def _precision_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -56,10 +57,11 @@ def _precision_faults(scenario: Scenario) -> Iterator[Fault]:
 
 
 def _litert_faults(scenario: Scenario) -> Iterator[Fault]:
+    text = _NOT_LITERT if len(scenario.runtimes) == 1 else _NOT_COMMON
     if scenario.wires:
-        yield Fault(("wires",), _NOT_LITERT)
+        yield Fault(("wires",), text)
     if scenario.weights == "compressed":
-        yield Fault(("weights",), f"compressed {_NOT_LITERT}")
+        yield Fault(("weights",), f"compressed {text}")
     both = {Precision.INT8, Precision.INT16}
     if both.issubset(scenario.precisions):
         yield Fault(
@@ -69,4 +71,4 @@ def _litert_faults(scenario: Scenario) -> Iterator[Fault]:
     for key_path, quantization in [((), scenario.quantization), *of_devices]:
         for key, value in quantization:
             if value is not None:
-                yield Fault((*key_path, "quantization", key), _NOT_LITERT)
+                yield Fault((*key_path, "quantization", key), text)
