@@ -1,5 +1,6 @@
 """What a model is made of, whatever it comes from: converted first if it is no ONNX file."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +14,13 @@ from planner.conversion.provenance import ConvertedFrom
 from planner.conversion.random_samples import random_samples
 from planner.conversion.request import ConversionRequest, TfliteForm
 from planner.errors import UsageError
-from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source
+from planner.inputs.prepared_scenario import few_samples, load_datasets, load_source, prepare
 from planner.scenario.device_schema import LITERT
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import load_ready_scenario, parse_conversion
 from planner.scenario.model_paths import expanded, located_model
 from planner.scenario.schema import Scenario
-from profiling.inspection import Inspection, inspect_model
+from profiling.inspection import End, Inspection, UnitFacts, inspect_model
 from profiling.progress import Progress, silent
 from profiling.stage_session import naming_litert
 
@@ -113,11 +114,10 @@ def inspect_scenario(
     scenario: Scenario, progress: Progress = silent
 ) -> tuple[Inspection, ConvertedFrom | None]:
     """Return what the model of a scenario is made of, and what it was before it was converted."""
+    if len(scenario.runtimes) > 1:
+        return _inspect_blocks(scenario, progress)
     if LITERT in scenario.runtimes:
-        with naming_litert():
-            from profiling.litert.inspection import inspect_litert
-        shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
-        return inspect_litert(Path(scenario.model), shapes, scenario.conversion.signature or ""), None
+        return _inspect_tflite(scenario, progress)
     source = load_source(scenario, progress)
     data = load_datasets(scenario, source)
     samples = data.calibration.samples
@@ -127,6 +127,54 @@ def inspect_scenario(
     check = check_on_samples(source.converted, few_samples(data.calibration), progress)
     inspection = inspect_model(source.converted.path, {}, samples)
     return replace(inspection, model=source.converted.request.shown), check
+
+
+def _inspect_tflite(scenario: Scenario, progress: Progress) -> tuple[Inspection, ConvertedFrom | None]:
+    with naming_litert():
+        from planner.inputs.litert_source import load_tflite
+        from profiling.litert.inspection import inspect_litert
+    _, converted = load_tflite(scenario, progress)
+    if converted is None:
+        shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+        return inspect_litert(Path(scenario.model), shapes, scenario.conversion.signature or ""), None
+    data = load_datasets(scenario, load_source(scenario, progress))
+    check = check_on_samples(converted, few_samples(data.calibration), progress)
+    return replace(inspect_litert(converted.path, {}), model=converted.request.shown), check
+
+
+def _inspect_blocks(scenario: Scenario, progress: Progress) -> tuple[Inspection, ConvertedFrom | None]:
+    """Return what is decided together where devices run several runtimes; nothing is timed."""
+    prepared = prepare(scenario, progress)
+    graph = prepared.models.graph
+    inputs, outputs = (
+        tuple(
+            End(one.name, one.dtype, one.shape, one.size_bytes)
+            for one in (graph.tensors[name] for name in names)
+        )
+        for names in (graph.inputs, graph.outputs)
+    )
+    inspection = Inspection(
+        model=scenario.model,
+        opset=0,
+        inputs=inputs,
+        outputs=outputs,
+        operators=dict(Counter(op for unit in graph.units for op in unit.op_types).most_common()),
+        units=tuple(
+            UnitFacts(
+                name=unit.name,
+                op_types=unit.op_types,
+                obstacle=unit.obstacle,
+                quantized=unit.quantized,
+                weight_bytes=unit.weight_bytes,
+                weight_bytes_int8=unit.weight_bytes if unit.obstacle else unit.weight_bytes_int8,
+                output_bytes=sum(graph.tensors[name].size_bytes for name in unit.outputs),
+                fp32_s=None,
+            )
+            for unit in graph.units
+        ),
+        runtime=" and ".join(scenario.runtimes),
+    )
+    return inspection, prepared.converted_from
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,11 @@ class _Twin:
     def _mean(self, inputs, outputs):
         self._node("ReduceMean", [self._name(inputs[0])], self._name(outputs[0]), axes=[2, 3], keepdims=0)
 
+    def _max_pool_2d(self, inputs, outputs):
+        self._node(
+            "MaxPool", self._names(inputs), self._name(outputs[0]), kernel_shape=[2, 2], strides=[2, 2]
+        )
+
     def _fully_connected(self, inputs, outputs):
         reads = [self._name(inputs[0]), self._constant(inputs[1]), *map(self._constant, inputs[2:])]
         self._node("Gemm", reads, self._name(outputs[0]), transB=1)
