@@ -86,7 +86,7 @@ class Inspection:
     tried_out
         Whether units ran quantized: what the runtime computes wrong then is among the obstacles.
     runtime
-        What would run it: onnxruntime or litert.
+        What would run it: onnxruntime or litert, or both.
     """
 
     model: str

@@ -51,7 +51,9 @@ def litert_stages(
     """
     quantized = graph.tensor_precisions(mix)
     tasks = StageTasks(graph, placement, quantized)
-    parted = with_integers_read(_litert(graph), mixed.quantized, tasks.remote_readers())
+    parted = with_integers_read(
+        _litert(graph), mixed.quantized, tasks.remote_readers(), tasks.remote_outputs()
+    )
     stages = list(tasks.stages())
     parted, lone = with_lone_conversions(parted, [task for _, part in stages for task in part])
     parts = [

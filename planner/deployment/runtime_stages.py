@@ -1,6 +1,6 @@
 """Blocks of several runtimes + precisions and devices -> stages of either runtime that can be chained."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ from planner.deployment.split import StageEnds
 from planner.deployment.stage_tasks import Placement, StageModel, StageTasks, Task
 from planner.errors import RebuildError
 from planner.plan.configuration import Configuration
-from profiling.graph.any_model import AnyModel
+from profiling.graph.any_model import AnyModel, Stage
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.litert.cut import cut
@@ -32,6 +32,8 @@ from profiling.several_runtimes.block_graph import BlockGraph, RuntimePart
 from profiling.several_runtimes.crossing_forms import Adapter, Affine, End, affine_of, with_adapters
 from profiling.several_runtimes.own_ranges import own_ranges
 from profiling.tensorflow_runtime.saved_model_graph import Cut, SavedModelGraph
+
+_OWN = frozenset({"", ONNX_RUNTIME})  # what an ONNX stage hands tensors to as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def own_configuration(part: RuntimePart, chosen: Configuration) -> Configuration
 
 
 class _Builder:
-    """Cuts the mixed models of both runtimes at the same tensors."""
+    """Cuts the mixed models of all runtimes at the same tensors."""
 
     def __init__(
         self, graph: BlockGraph, chosen: Configuration, placement: Placement, scheme: Scheme, ranges: Path
@@ -115,19 +117,25 @@ class _Builder:
             self._litert.graph.tensor_precisions(litert_mix),
         )
         self._parted = with_integers_read(
-            _litert_graph(self._litert.graph), mixed.quantized, tasks.remote_readers()
+            _litert_graph(self._litert.graph),
+            mixed.quantized,
+            tasks.remote_readers(),
+            tasks.remote_outputs(),
         )
+        crossings = _Crossings(self._parted)
         self.mixed: dict[str, AnyModel] = {LITERT: as_mixed(self._parted)}
-        self._cutters: dict[str, _OnnxModel | _SavedModel] = {}
+        self._cutters: dict[str, _OnnxCutter | _SavedModelCutter] = {}
         onnx_part, saved_model_part = graph.parts.get(ONNX_RUNTIME), graph.parts.get(TENSORFLOW)
         if onnx_part is not None:
             schemes = {unit: scheme.at(p) for unit, p in onnx_part.mix(chosen.mix).items()}
             own = own_ranges(ranges, ONNX_RUNTIME)
             mixed_onnx = rebuild(_onnx_graph(onnx_part.graph), schemes, own)
-            self._cutters[ONNX_RUNTIME] = _OnnxModel(onnx_part, mixed_onnx, self._crossing)
+            self._cutters[ONNX_RUNTIME] = _OnnxCutter(
+                onnx_part, mixed_onnx, quantized_tensors(mixed_onnx), crossings
+            )
             self.mixed[ONNX_RUNTIME] = mixed_onnx
         if saved_model_part is not None:
-            self._cutters[TENSORFLOW] = _SavedModel(saved_model_part, self._crossing)
+            self._cutters[TENSORFLOW] = _SavedModelCutter(saved_model_part, crossings)
             self.mixed[TENSORFLOW] = saved_model_part.graph.fp32_model
 
     def stages(self, placement: Placement, runtimes: Mapping[str, str]) -> tuple[StageModel, ...]:
@@ -135,16 +143,23 @@ class _Builder:
         tasks = StageTasks(self._graph, placement, self._quantized)
         stages = list(tasks.stages())
         of_litert = self._litert_stages([part for _, part in stages])
+        read = {
+            name
+            for (device, _), stage in zip(stages, of_litert, strict=True)
+            if runtimes[device] != ONNX_RUNTIME
+            for name in stage.inputs
+        }
+        around = _Placed(tasks, runtimes, read)
         found = []
         for (device, part), stage in zip(stages, of_litert, strict=True):
-            cutter, ends = self._cutters.get(runtimes[device]), _StageEnds(tasks, runtimes, device, part)
-            model = stage if cutter is None else cutter.stage(ends)
+            cutter = self._cutters.get(runtimes[device])
+            model = stage if cutter is None else cutter.stage(around, device, part, stage)
             found.append(
                 StageModel(device, tuple(task.key for task in part if isinstance(task.key, int)), model)
             )
         return tuple(found)
 
-    def _litert_stages(self, stages: Sequence[Sequence[Task]]) -> Sequence[AnyModel]:
+    def _litert_stages(self, stages: Sequence[Sequence[Task]]) -> Sequence[Stage]:
         """Return every stage as LiteRT has it, those of other runtimes too: they say what crosses."""
         own = [list(_own_tasks(self._litert, part)) for part in stages]
         parted, lone = with_lone_conversions(self._parted, list(chain.from_iterable(own)))
@@ -158,154 +173,163 @@ class _Builder:
         ]
         return cut(parted.model, parts, parted.shared)
 
-    def _crossing(self, name: str) -> End:
+
+@dataclass(frozen=True, slots=True)
+class _Crossings:
+    """The forms in which tensors cross: as LiteRT has them, floats, or integers of one or several scales."""
+
+    parted: QuantizedModel
+
+    def forms(self, name: str) -> set[str]:
+        """Return the names of a tensor's forms."""
+        model = self.parted.model
+        converters = [model.operators[n] for n, tensor in self.parted.conversions.items() if tensor == name]
+        numbers = [t for one in converters for t in (*tensors_of(one.inputs), *tensors_of(one.outputs))]
+        return {name, *(model.names[number] for number in numbers)}
+
+    def end(self, form: str) -> End:
         """Return a tensor as LiteRT's stages give and take it."""
-        model = self._parted.model
-        number = _integers(self._parted, name)
-        if number is None:
-            number = model.names.index(name)
+        model = self.parted.model
+        number = model.names.index(form)
         found = tensor_quantization(model, number)
         elem_type = model.element_type(number).onnx
         affine = Affine(found.scales[0], found.zero_points[0], elem_type) if found is not None else None
-        return End(model.names[number], model.shape(number), elem_type, affine)
+        return End(form, model.shape(number), elem_type, affine)
 
 
 @dataclass(frozen=True, slots=True)
-class _StageEnds:
-    """Who hands tensors to a stage of a placement, and who takes what it gives; by the blocks' names."""
+class _Placed:
+    """The tasks of a placement, and where they run.
+
+    Parameters
+    ----------
+    read
+        Forms of tensors that stages take which are not ONNX Runtime's.
+    """
 
     tasks: StageTasks
     runtimes: Mapping[str, str]
-    device: str
-    inside: Sequence[Task]
-
-    def maker(self, name: str) -> str:
-        """Return the runtime of what gives an input; "" if it comes as it arose."""
-        maker = self.tasks.maker(name, self.device)
-        if maker is None:
-            return ""
-        placement = self.tasks.placement
-        return self.runtimes[placement.devices[maker.key] if isinstance(maker.key, int) else placement.source]
-
-    def readers(self, name: str) -> set[str]:
-        """Return the runtimes of other stages that read a tensor in the form in which it crosses."""
-        placement = self.tasks.placement
-        found = {
-            self.runtimes[placement.devices[block]]
-            for block in self.tasks.graph.consumers(name)
-            if Task("unit", block) not in self.inside
-        }
-        if self.is_decoded_elsewhere(name):
-            found.add(self.runtimes[placement.sink])
-        return found
-
-    def is_decoded_elsewhere(self, name: str) -> bool:
-        """Return whether an output is due in a form that another stage brings back."""
-        return self.tasks.decoded_at_sink(name) and Task("decode", name) not in self.inside
-
-    def reads(self) -> dict[str, str]:
-        """Return each tensor that comes from outside -> the runtime that gives it."""
-        graph = self.tasks.graph
-        names = [
-            n
-            for task in self.inside
-            for n in (graph.units[task.key].inputs if isinstance(task.key, int) else (task.key,))
-        ]
-        made = {n for task in self.inside if isinstance(task.key, int) for n in graph.units[task.key].outputs}
-        encoded = {task.key for task in self.inside if task.kind == "encode"}
-        return {
-            name: "" if name in encoded else self.maker(name)
-            for name in dict.fromkeys(names)
-            if name not in made
-        }
-
-    def gives(self) -> dict[str, bool]:
-        """Return each tensor that leaves the stage -> whether in the form in which it crosses."""
-        graph, given = self.tasks.graph, dict[str, bool]()
-        for task in self.inside:
-            if not isinstance(task.key, int):
-                given[task.key] = task.kind == "encode"
-                continue
-            for name in graph.units[task.key].outputs:
-                if self.readers(name):
-                    given[name] = True
-                elif name in graph.outputs:
-                    given[name] = False
-        return given
+    read: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
-class _OnnxModel:
-    """Cuts stages of ONNX Runtime, which take and give tensors as they cross."""
+class _SavedModelCutter:
+    """Cuts stages of TensorFlow, which compute in float."""
+
+    part: RuntimePart
+    crossings: _Crossings
+
+    def stage(self, around: _Placed, device: str, tasks: Sequence[Task], in_litert: Stage) -> AnyModel:
+        """Return a stage that takes and gives tensors as the same stage in LiteRT would."""
+        del around, device, tasks
+        names = {form: name for name in self.part.names for form in self.crossings.forms(name)}
+        taken = {names[form]: form for form in reversed(in_litert.inputs)}  # one form of each is enough
+        inputs = [self._cut(name, form) for name, form in reversed(taken.items())]
+        outputs = [self._cut(names[form], form) for form in in_litert.outputs]
+        return _saved_model_graph(self.part.graph).cut(inputs, outputs)
+
+    def _cut(self, name: str, form: str) -> Cut:
+        end, own = self.crossings.end(form), self.part.names[name]
+        scale, zero_point = (end.affine.scale, end.affine.zero_point) if end.affine else (0.0, 0)
+        tensor = _saved_model_graph(self.part.graph).tensor_of[own]
+        return Cut(form, tensor, self.part.axes[name], end.shape, end.elem_type, scale, zero_point)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnnxCutter:
+    """Cuts stages of ONNX Runtime.
+
+    Parameters
+    ----------
+    mixed, quantized
+        The whole model in the plan's precisions, and its tensors that are quantized.
+    """
 
     part: RuntimePart
     mixed: onnx.ModelProto
-    crossing: Callable[[str], End]
+    quantized: Collection[str]
+    crossings: _Crossings
 
-    def stage(self, ends: _StageEnds) -> onnx.ModelProto:
-        """Return a stage.
+    def stage(self, around: _Placed, device: str, tasks: Sequence[Task], in_litert: Stage) -> onnx.ModelProto:
+        """Return a stage that takes and gives tensors as the same stage in LiteRT would.
 
         Raises
         ------
         RebuildError
             If it is not valid ONNX.
         """
-        quantized = quantized_tensors(self.mixed)
-        own_tasks = StageTasks(self.part.graph, _placed(self.part, ends.tasks.placement), quantized)
-        own = list(_own_tasks(self.part, ends.inside))
-        inputs, outputs = StageEnds(own_tasks, quantized).ends(ends.device, own)
+        placed = _placed(self.part, around.tasks.placement)
+        ends = StageEnds(StageTasks(self.part.graph, placed, self.quantized), self.quantized)
+        inputs, outputs = ends.ends(device, list(_own_tasks(self.part, tasks)))
         stage = SubmodelExtractor(self.mixed).extract(inputs, outputs)
-        taking = [self._adapter(n) for n in inputs if ends.maker(self._name(n)) not in {"", ONNX_RUNTIME}]
-        readers = {name: self._readers(name, ends) for name in outputs}
-        giving = [self._adapter(name) for name, runtimes in readers.items() if runtimes - {"", ONNX_RUNTIME}]
-        kept = [name for name, runtimes in readers.items() if runtimes & {"", ONNX_RUNTIME}]
+        taken = [
+            self._adapter(name, form)
+            for name in inputs
+            if self._made_by(around, name, device) not in _OWN
+            for form in self._forms(name, in_litert.inputs)[:1]
+        ]
+        read_by = {name: self._read_by(around, name, tasks) for name in outputs}
+        given = [
+            self._adapter(name, form)
+            for name, runtimes in read_by.items()
+            if runtimes - _OWN
+            for form in self._forms(name, in_litert.outputs)
+            if form in around.read
+        ]
+        # A float output of the model that is read on has one name and form everywhere.
+        taking, giving = ([one for one in ends if one.own != one.crossing] for ends in (taken, given))
+        kept = [name for name, runtimes in read_by.items() if not runtimes or runtimes & _OWN]
         model = with_adapters(stage, taking, giving, kept)
         try:
             check_model(model)
         except checker.ValidationError as exc:
-            raise RebuildError(f"a stage of {ends.device} is not valid ONNX: {exc}") from exc
+            raise RebuildError(f"a stage of {device} is not valid ONNX: {exc}") from exc
         return model
-
-    def _readers(self, own_name: str, ends: _StageEnds) -> set[str]:
-        """Return the runtimes of other stages that read an output; "" is the caller."""
-        name = self._name(own_name)
-        is_due = name in ends.tasks.graph.outputs and not ends.is_decoded_elsewhere(name)
-        is_own = not own_name.endswith(QUANTIZED_SUFFIX)
-        return ends.readers(name) | ({""} if is_due and is_own else set())
 
     def _name(self, own_name: str) -> str:
         return self.part.tensor_names[own_name.removesuffix(QUANTIZED_SUFFIX)]
 
-    def _adapter(self, own_name: str) -> Adapter:
-        """Return what brings a tensor, by its name in ONNX stages, into the form in which it crosses."""
-        name = self._name(own_name)
+    def _forms(self, own_name: str, ends: Sequence[str]) -> list[str]:
+        """Return which ends of a LiteRT stage are a tensor that an ONNX stage has by a name of its own."""
+        forms = self.crossings.forms(self._name(own_name))
+        return [end for end in ends if end in forms]
+
+    def _adapter(self, own_name: str, form: str) -> Adapter:
+        """Return what brings a tensor, by its name in ONNX stages, into a form in which it crosses."""
         tensor = self.part.graph.tensors[own_name.removesuffix(QUANTIZED_SUFFIX)]
         affine = affine_of(self.mixed, own_name) if own_name.endswith(QUANTIZED_SUFFIX) else None
         own = End(own_name, tensor.shape, affine.elem_type if affine else tensor.elem_type, affine)
-        return Adapter(own, self.crossing(name), self.part.axes[name])
+        return Adapter(own, self.crossings.end(form), self.part.axes[self._name(own_name)])
 
+    def _made_by(self, around: _Placed, own_name: str, device: str) -> str:
+        """Return the runtime of what gives an input; "" if it comes as it arose."""
+        maker = around.tasks.maker(self._name(own_name), device)
+        if maker is None:
+            return ""
+        placement = around.tasks.placement
+        at = placement.devices[maker.key] if isinstance(maker.key, int) else placement.source
+        return around.runtimes[at]
 
-@dataclass(frozen=True, slots=True)
-class _SavedModel:
-    """Cuts stages of TensorFlow, which take and give tensors as they cross, and compute in float."""
-
-    part: RuntimePart
-    crossing: Callable[[str], End]
-
-    def stage(self, ends: _StageEnds) -> AnyModel:
-        """Return a stage."""
-        inputs = [self._cut(name, crosses=bool(maker)) for name, maker in ends.reads().items()]
-        outputs = [self._cut(name, crosses=crosses) for name, crosses in ends.gives().items()]
-        return _saved_model_graph(self.part.graph).cut(inputs, outputs)
-
-    def _cut(self, name: str, *, crosses: bool) -> Cut:
-        graph, own_name = _saved_model_graph(self.part.graph), self.part.names[name]
-        own, tensor = graph.tensors[own_name], graph.tensor_of[own_name]
-        if not crosses:
-            return Cut(name, tensor, tuple(range(len(own.shape))), own.shape, own.elem_type)
-        form = self.crossing(name)
-        scale, zero_point = (form.affine.scale, form.affine.zero_point) if form.affine else (0.0, 0)
-        return Cut(form.name, tensor, self.part.axes[name], form.shape, form.elem_type, scale, zero_point)
+    def _read_by(self, around: _Placed, own_name: str, tasks: Sequence[Task]) -> set[str]:
+        """Return the runtimes of other stages that read an output; "" is the caller."""
+        name, all_tasks, runtimes = self._name(own_name), around.tasks, around.runtimes
+        placement = all_tasks.placement
+        is_integer = own_name.endswith(QUANTIZED_SUFFIX)
+        decoded = all_tasks.decoded_at_sink(name)
+        found = set[str]()
+        if is_integer or own_name not in self.quantized:  # else a float that is due only
+            found.update(
+                runtimes[device]
+                for block in all_tasks.graph.consumers(name)
+                if Task("unit", block) not in tasks
+                and all_tasks.maker(name, device := placement.devices[block]) in tasks
+            )
+            if decoded and Task("decode", name) not in tasks:
+                found.add(runtimes[placement.sink])
+        is_due = name in all_tasks.graph.outputs and (not decoded or Task("decode", name) in tasks)
+        if is_due and not is_integer:
+            found.add("")
+        return found
 
 
 def _own_tasks(part: RuntimePart, tasks: Sequence[Task]) -> Sequence[Task]:
@@ -325,15 +349,6 @@ def _placed(part: RuntimePart, placement: Placement) -> Placement:
     blocks = part.block_of()
     devices = tuple(placement.devices[blocks[unit.index]] for unit in part.graph.units)
     return replace(placement, devices=devices)
-
-
-def _integers(parted: QuantizedModel, name: str) -> int | None:
-    """Return the tensor that has the integers of a tensor, where conversions to or from them are made."""
-    for number, tensor in parted.conversions.items():
-        if tensor == name:
-            operator, kind = parted.model.operators[number], parted.model.op_types[number]
-            return tensors_of(operator.outputs if kind == "QUANTIZE" else operator.inputs)[0]
-    return None
 
 
 def _litert_graph(graph: OperatorGraph) -> LitertGraph:

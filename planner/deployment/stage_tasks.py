@@ -100,6 +100,10 @@ class StageTasks:
                 found[name] = units
         return found
 
+    def remote_outputs(self) -> tuple[str, ...]:
+        """Return the outputs that cross to the sink in a form that is to be brought back there."""
+        return tuple(name for name in self.graph.outputs if self.decoded_at_sink(name))
+
     def _dag(self) -> nx.DiGraph:
         """Return tasks with attribute `device`, joined where one needs another's result."""
         tasks: nx.DiGraph = nx.DiGraph()

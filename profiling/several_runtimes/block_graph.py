@@ -130,7 +130,10 @@ def build_block_graph(models: Mapping[str, RuntimeModel], blocks: Iterable[Joint
         )
         for runtime, model in models.items()
     }
-    plain = tuple(_plain(index, block, first) for index, block in enumerate(blocks))
+    plain = tuple(
+        replace(_plain(index, block, first), coupled_with=_coupled(index, parts.values()))
+        for index, block in enumerate(blocks)
+    )
     units = tuple(_unit(unit.index, parts, unit, "") for unit in plain)
     return BlockGraph(
         units=units,
@@ -140,6 +143,15 @@ def build_block_graph(models: Mapping[str, RuntimeModel], blocks: Iterable[Joint
         dag=_dag(units, first),
         parts=parts,
     )
+
+
+def _coupled(index: int, parts: Collection[RuntimePart]) -> tuple[int, ...]:
+    """Return the blocks of units that have to compute in int8 beside those of a block, in any runtime."""
+    found = set[int]()
+    for part in parts:
+        blocks = part.block_of()
+        found.update(blocks[u] for unit in part.units[index] for u in part.graph.units[unit].coupled_with)
+    return tuple(sorted(found - {index}))
 
 
 def _plain(index: int, block: JointBlock, first: OperatorGraph) -> Unit:
@@ -152,7 +164,6 @@ def _plain(index: int, block: JointBlock, first: OperatorGraph) -> Unit:
         op_types=tuple(op for unit in inside for op in unit.op_types),
         inputs=block.inputs,
         outputs=block.outputs,
-        coupled_with=(),
         refused=frozenset(),
         other_weight_bytes={},
     )

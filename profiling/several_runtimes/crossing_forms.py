@@ -154,7 +154,8 @@ def affine_of(model: onnx.ModelProto, quantized: str) -> Affine:
     node = next(node for node in model.graph.node if quantized in node.output)
     constants = {one.name: one for one in model.graph.initializer}
     scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input[1:3])
-    return Affine(float(scale), int(zero_point), constants[node.input[2]].data_type)
+    # Where `keep_float` was at work, the same scale stands there once per channel.
+    return Affine(float(scale.flat[0]), int(zero_point.flat[0]), constants[node.input[2]].data_type)
 
 
 def adapter_seconds(adapters: Mapping[_Key, Adapter], runtime: Runtime) -> dict[_Key, tuple[float, float]]:

@@ -100,8 +100,6 @@ class _Joining:
         tied: nx.Graph = nx.Graph()
         for runtime, graph in self._graphs.items():
             tied.add_nodes_from((runtime, unit.index) for unit in graph.units)
-            for unit in graph.units:
-                nx.add_path(tied, [(runtime, unit.index), *((runtime, u) for u in unit.coupled_with)])
         for ends in self._tied_ends(cuts):
             nx.add_path(tied, ends)
         parts = list(nx.connected_components(tied))

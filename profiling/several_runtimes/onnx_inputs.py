@@ -1,12 +1,12 @@
 """An ONNX model that takes inputs with channels last, as the runtime beside it does."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import onnx
-from onnx import compose, helper
+from onnx import helper
 
 from profiling.onnx_io.input_shapes import dimensions
-from profiling.onnx_io.subgraphs import subgraphs
+from profiling.onnx_io.unique_names import FreshNames, rename_tensors
 
 _PREFIX = "onnx/"  # so that no tensor inside has the name of another runtime's
 _FIRST = "channels_first/"
@@ -20,30 +20,29 @@ def with_channels_last_inputs(model: onnx.ModelProto, inputs: Collection[str]) -
     inputs
         Those that have their channels first, and are to have them last.
     """
-    changed = compose.add_prefix(
-        model, _PREFIX, rename_nodes=False, rename_inputs=False, rename_outputs=False
-    )
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    graph = changed.graph
+    ends = {value.name for value in (*graph.input, *graph.output)}
+    inner = [
+        *(init.name for init in graph.initializer),
+        *(name for node in graph.node for name in node.output),
+    ]
+    rename_tensors(graph, {name: _PREFIX + name for name in inner if name and name not in ends})
+    fresh = FreshNames(graph)
     moved = []
-    for value in changed.graph.input:
+    for value in graph.input:
         if value.name not in inputs:
             continue
         shape = [d or 1 for d in dimensions(value)]
         rank = len(shape)
         last_to_first = [0, rank - 1, *range(1, rank - 1)]
-        name = _PREFIX + _FIRST + value.name
-        _rename_reads(changed.graph, {value.name: name})
+        name = fresh.of(_PREFIX + _FIRST + value.name)
+        rename_tensors(graph, {value.name: name})
         moved.append(helper.make_node("Transpose", [value.name], [name], name=name, perm=last_to_first))
         elem_type = value.type.tensor_type.elem_type
         value.CopyFrom(helper.make_tensor_value_info(value.name, elem_type, [shape[0], *shape[2:], shape[1]]))
-    nodes = list(changed.graph.node)
-    del changed.graph.node[:]
-    changed.graph.node.extend([*moved, *nodes])
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*moved, *nodes])
     return changed
-
-
-def _rename_reads(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    for node in graph.node:
-        for position, name in enumerate(node.input):
-            node.input[position] = names.get(name, name)
-        for nested in subgraphs(node):
-            _rename_reads(nested, names)

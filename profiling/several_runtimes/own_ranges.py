@@ -1,6 +1,7 @@
 """Ranges of tensors in several runtimes, in one file: a tensor that all have has one range."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,8 @@ def own_ranges(ranges: Path, runtime: str) -> Path:
     ProfileError
         If the file holds something else.
     """
-    own = scratch_folder() / f"{ranges.stem}-{runtime}.json"
+    # Files of other models may have the same name.
+    own = scratch_folder() / f"{sha256(ranges.read_bytes()).hexdigest()}-{runtime}.json"
     if not own.is_file():
         text = load_json(ranges, RangesOfRuntimes).texts[runtime]
         with writing_aside(own) as aside:

@@ -68,6 +68,8 @@ def join_runtimes(
     for other in others:
         tensors = onnx_values(other, many) if isinstance(other, ModelGraph) else other.values(many)
         runtime = ONNX_RUNTIME if isinstance(other, ModelGraph) else TENSORFLOW
+        _require_same_names("inputs", litert.inputs, other.inputs, runtime)
+        _require_same_names("outputs", litert.outputs, other.outputs, runtime)
         _require_equal(litert, other, litert_tensors, tensors)
         found = match_tensors(litert_tensors, tensors)
         # What is fed and due has the same name and form in all.
@@ -99,19 +101,22 @@ def _with_merged_units(block: JointBlock, number: int) -> JointBlock:
     return replace(block, units={**block.units, TENSORFLOW: (number,)})
 
 
+def _require_same_names(kind: str, litert: Sequence[str], others: Sequence[str], runtime: str) -> None:
+    if set(litert) != set(others):
+        there, here = ", ".join(litert), ", ".join(others)
+        raise ModelError(
+            f"model: its {kind} are {there} in the .tflite file, and {here} for {runtime}; "
+            "devices can then run one runtime only"
+        )
+
+
 def _require_equal(
     litert: LitertGraph,
     other_graph: OperatorGraph,
     litert_tensors: Mapping[str, Values],
     other_tensors: Mapping[str, Values],
 ) -> None:
-    """Refuse models whose ends differ in their names, shapes, types or values."""
-    pairs = ((litert.inputs, other_graph.inputs), (litert.outputs, other_graph.outputs))
-    if any(set(own) != set(others) for own, others in pairs):
-        raise ModelError(
-            "model: its inputs or outputs have other names in the .tflite file than in the other runtime; "
-            "devices can then run one runtime only"
-        )
+    """Refuse models whose ends differ in their shapes, types or values."""
     for name in (*litert.inputs, *litert.outputs):
         one, other = litert.tensors[name], other_graph.tensors[name]
         if (one.shape, one.elem_type) != (other.shape, other.elem_type):

@@ -89,7 +89,7 @@ def test_a_changed_stage_is_refused(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("devices.0.runtime=onnxruntime", "that of camera is onnxruntime: all devices run one"),
+        ("devices.0.runtime=onnxruntime", "takes, runs litert: take those of a device that runs onnxruntime"),
         ("wires=[float16]", "wires is of ONNX Runtime"),
         ("weights=compressed", "compressed is of ONNX Runtime"),
         ("devices.2.provider=CUDAExecutionProvider", "devices.2.provider is of ONNX Runtime"),

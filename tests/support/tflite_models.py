@@ -104,6 +104,12 @@ class Model:
         output = self.tensor(name, (shape[0], shape[3]))
         return self.op(OPS.MEAN, [source, axes], [output], schema.ReducerOptionsT(keepDims=False))
 
+    def max_pool(self, source, name):
+        batch, high, wide, depth = self.shape(source)
+        options = schema.Pool2DOptionsT(strideH=2, strideW=2, filterHeight=2, filterWidth=2, padding=1)
+        output = self.tensor(name, (batch, high // 2, wide // 2, depth))
+        return self.op(OPS.MAX_POOL_2D, [source], [output], options)
+
     def dense(self, source, name, units, bias=True):
         shape = self.shape(source)
         inputs = [source, self.weight(f"{name}/w", (units, shape[1])), -1]

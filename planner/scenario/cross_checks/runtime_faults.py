@@ -11,6 +11,7 @@ _IN_ALL = (Precision.FP32, Precision.INT8)
 _EVERYWHERE = (Precision.FP32, Precision.INT8, Precision.INT16)
 _DEFAULT_PROVIDER = DeviceSpec.model_fields["provider"].default
 _NOT_LITERT = "is of ONNX Runtime, not of runtime: litert"
+_NOT_COMMON = "is not known where devices run different runtimes"
 
 
 def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -24,6 +25,13 @@ def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
             yield Fault(
                 ("devices", i, "precisions"), f"{odd} is not known of runtime: tensorflow; it has fp32"
             )
+        origin = next((one for one in scenario.devices if one.name == device.scaled_from), device)
+        if scenario.runtime_of(origin) != scenario.runtime_of(device):
+            text = (
+                f"is {device.runtime}, but {origin.name}, whose costs it takes, runs "
+                f"{scenario.runtime_of(origin)}: take those of a device that runs {device.runtime}"
+            )
+            yield Fault(("devices", i, "runtime"), text)
     if not scenario.has_blocks and LITERT not in scenario.runtimes:
         yield from _precision_faults(scenario)
         return
@@ -40,7 +48,7 @@ def _common_faults(scenario: Scenario) -> Iterator[Fault]:
     for key_path, precisions in [(("precisions",), scenario.precisions), *of_devices]:
         odd = next((precision for precision in precisions if precision not in _IN_ALL), None)
         if odd is not None:
-            yield Fault(key_path, f"{odd} is not known where devices run different runtimes; take fp32, int8")
+            yield Fault(key_path, f"{odd} {_NOT_COMMON}; take fp32, int8")
 
 
 def _precision_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -55,10 +63,11 @@ def _precision_faults(scenario: Scenario) -> Iterator[Fault]:
 
 
 def _litert_faults(scenario: Scenario) -> Iterator[Fault]:
+    text = _NOT_LITERT if len(scenario.runtimes) == 1 else _NOT_COMMON
     if scenario.wires:
-        yield Fault(("wires",), _NOT_LITERT)
+        yield Fault(("wires",), text)
     if scenario.weights == "compressed":
-        yield Fault(("weights",), f"compressed {_NOT_LITERT}")
+        yield Fault(("weights",), f"compressed {text}")
     both = {Precision.INT8, Precision.INT16}
     if both.issubset(scenario.precisions):
         yield Fault(
@@ -68,4 +77,4 @@ def _litert_faults(scenario: Scenario) -> Iterator[Fault]:
     for key_path, quantization in [((), scenario.quantization), *of_devices]:
         for key, value in quantization:
             if value is not None:
-                yield Fault((*key_path, "quantization", key), _NOT_LITERT)
+                yield Fault((*key_path, "quantization", key), text)

@@ -1,7 +1,8 @@
 """Readers on other devices get what crosses the link: the integers of a tensor that has some.
 
 LiteRT lets a float unit read the float form of a tensor that another unit reads as integers. One form of a
-tensor crosses a link: its integers, which a float reader behind the link brings back.
+tensor crosses a link: its integers, which a float reader behind the link brings back. So does the caller for
+an output.
 """
 
 import copy
@@ -20,7 +21,10 @@ _ENDING = "_dequantized"
 
 
 def with_integers_read(
-    graph: LitertGraph, parted: QuantizedModel, remote: Mapping[str, Collection[int]]
+    graph: LitertGraph,
+    parted: QuantizedModel,
+    remote: Mapping[str, Collection[int]],
+    due: Collection[str] = (),
 ) -> QuantizedModel:
     """Return a quantized model in which some units read a tensor through its integers.
 
@@ -28,16 +32,16 @@ def with_integers_read(
     ----------
     remote
         Name of a tensor -> units on other devices than the one that computes it.
+    due
+        Outputs that are due on another device than the one that computes them.
     """
     for name, units in remote.items():
-        quantizers = [
-            number
-            for number, tensor in parted.conversions.items()
-            if tensor == name and _rounds_floats(parted.model, number)
-        ]
         floats = _reading_floats(graph, parted, name, units)
-        if quantizers and floats:
+        if floats and (quantizers := _quantizers(parted, name)):
             parted = _read_back(parted, name, quantizers[0], floats)
+    for name in due:
+        if quantizers := _quantizers(parted, name):
+            parted = _given_back(_read_back(parted, name, quantizers[0], ()), name)
     return parted
 
 
@@ -45,6 +49,34 @@ def _rounds_floats(model: LitertModel, number: int) -> bool:
     """Whether an operator makes integers of floats; a QUANTIZE may also bring integers to another scale."""
     read = tensors_of(model.operators[number].inputs)[0]
     return model.op_types[number] == "QUANTIZE" and model.element_type(read).name == "float32"
+
+
+def _quantizers(parted: QuantizedModel, name: str) -> list[int]:
+    return [
+        number
+        for number, tensor in parted.conversions.items()
+        if tensor == name and _rounds_floats(parted.model, number)
+    ]
+
+
+def _given_back(parted: QuantizedModel, name: str) -> QuantizedModel:
+    """Return the model whose output is the tensor that `_read_back` made last."""
+    model = parted.model
+    exact, made = model.outputs[name], len(model.names) - 1
+    writer, back = model.writers[exact], model.writers[made]
+    tables, graph = copy.copy(model.tables), copy.copy(model.graph)
+    graph.outputs = [made if int(tensor) == exact else int(tensor) for tensor in listed(graph.outputs)]
+    tables.subgraphs = [
+        graph if index == model.subgraph else one for index, one in enumerate(tables.subgraphs)
+    ]
+    names = list(model.names)
+    names[exact], names[made] = names[made], name
+    changed = replace(model, tables=tables, outputs={**model.outputs, name: made}, names=tuple(names))
+    # The unit that computes an output gives it, where nothing else is to bring it back.
+    operators = tuple(
+        tuple(sorted((*numbers, back))) if writer in numbers else numbers for numbers in parted.operators
+    )
+    return replace(parted, model=changed, operators=operators)
 
 
 def _reading_floats(
@@ -80,7 +112,7 @@ def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Colle
     back = Tables.operator()
     back.opcodeIndex, back.inputs, back.outputs = code, [integers], [added]
     # LiteRT's quantizer may put it behind readers of the floats.
-    place = min(quantizer, *readers)
+    place = min((quantizer, *readers))
     moved = operators.pop(quantizer)
     graph.operators = [*operators[:place], moved, back, *operators[place:]]
     tables.subgraphs = [

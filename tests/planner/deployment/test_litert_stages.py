@@ -140,6 +140,19 @@ def test_what_is_quantized_behind_a_float_reader_is_brought_back_before_it(tmp_p
         assert np.allclose(whole["float"], exact["float"], atol=0.1)
 
 
+def test_an_output_that_others_read_as_integers_comes_back_at_the_sink(branching):
+    graph = branching.graph
+    (reader,) = (unit for unit in graph.units if unit.name == "chances")
+    placement = Placement(("b",) * len(graph.units), "b", "c")
+    mixed, stages = branching.built({reader.index: Precision.INT8}, placement)
+    assert [(stage.device, "logits" in stage.outputs) for stage in stages] == [("b", False), ("c", True)]
+    dtypes = [stages[1].model.tensors[name].dtype for name in stages[1].inputs]
+    assert dtypes == ["int8"] * len(dtypes)
+    whole = run_session(open_stage(mixed, Runtime()), branching.samples[0])
+    values = run_chain(stages, branching.samples[0])
+    assert all(values[name].tobytes() == whole[name].tobytes() for name in graph.outputs)
+
+
 def test_an_input_may_cross_as_it_arose(digits):
     everything = {unit.index: Precision.INT8 for unit in digits.graph.units}
     placement = Placement(("b",) * len(digits.graph.units), "a", "b", frozenset({"picture"}))
