@@ -31,7 +31,7 @@ FEW = [
 def folder(tmp_path_factory):
     """Return the folder of a plan that has stages of both runtimes, whatever this machine measures."""
     out = tmp_path_factory.mktemp("both") / "plan"
-    pins = ("--set", 'placement.pin={"stem*": "gateway", "*MEAN": "server"}')
+    pins = ("--set", 'placement.pin={"conv2d/*": "gateway", "*/MEAN": "server"}')
     assert run(SCENARIO, "--out", str(out), "--json", *FEW, *pins) in (0, 4)
     return out
 
@@ -85,7 +85,7 @@ def test_the_folder_answers_verified_and_is_exported_again_byte_for_byte(folder,
         (["wires=[float16]"], "wires is not known where devices run different runtimes"),
         (["precisions=[fp32,int16]"], "int16 is not known where devices run different runtimes"),
         (["devices.3.scaled_from=board", "devices.3.profile=null", "devices.3.threads=null"], "runs litert"),
-        (["conversion.quantization=dynamic"], "for ONNX Runtime a plan quantizes"),
+        (["conversion.quantization=dynamic"], "a plan quantizes, not the conversion"),
     ],
 )
 def test_what_two_runtimes_cannot_have_is_one_line(changes, message, tmp_path, capsys):

@@ -41,7 +41,10 @@ def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
 
 
 def _common_faults(scenario: Scenario) -> Iterator[Fault]:
-    """Yield precisions in which only one of the runtimes computes."""
+    """Yield what goes with only one of the runtimes: precisions, and quantizing in the conversion."""
+    for name in ("quantization", "integer_type"):
+        if name in scenario.conversion.model_fields_set:
+            yield Fault(("conversion", name), f"{_NOT_COMMON}: a plan quantizes, not the conversion")
     of_devices = [
         (("devices", i, "precisions"), one.precisions or ()) for i, one in enumerate(scenario.devices)
     ]

@@ -42,7 +42,7 @@ class ModeParts:
         self.grids = {
             name: grid
             for tensor, grid in self._found.tensors.items()
-            if (name := graph.model.names[tensor]) in graph.tensors
+            if (name := graph.model.names[tensor]) in graph.tensors and graph.tensors[name].is_float
         }
 
     def _read_grids(self, ranges: Ranges) -> Grids:

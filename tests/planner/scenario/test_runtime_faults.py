@@ -56,6 +56,7 @@ def test_what_a_device_cannot_have_is_told_at_its_key(changes, key, text):
         ("quantization", {"symmetric": True}, "quantization.symmetric"),
         ("quantization", {"reduce_range": False}, "quantization.reduce_range"),
         ("precisions", ["fp32", "int16"], "precisions"),
+        ("conversion", {"quantization": "dynamic"}, "conversion.quantization"),
     ],
 )
 def test_what_two_runtimes_have_not_in_common_is_told(key, value, place):

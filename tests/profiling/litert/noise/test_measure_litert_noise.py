@@ -4,6 +4,7 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 pytest.importorskip("litert_quantizer", reason="the extra litert is not installed")
 import tflite_models
+from ai_edge_litert import schema_py_generated as schema
 from tflite_models import OPS, Model, feeds
 from tflite_noise import NoiseCase, shares_that_are_close
 
@@ -201,6 +202,15 @@ def test_integers_that_are_passed_on_or_scaled_are_not_rounded_again():
     assert rows["image"].written is None
     power, modes = measured.measured(dict.fromkeys(range(4), INT8))
     assert summed_noise(measured.graph, modes, measured.profiles) == pytest.approx(power, rel=0.1)
+
+
+def test_integers_that_come_in_are_never_rounded():
+    model = Model(3)
+    steps = schema.QuantizationParametersT(scale=[0.1], zeroPoint=[0])
+    image = model.input("image", (1, 6, 6, 4), "int8", quantization=steps)
+    exact = model.op(OPS.DEQUANTIZE, [image], [model.tensor("exact", (1, 6, 6, 4))])
+    measured = case(model.give(model.conv(exact, "scores", 4, relu=False)), (INT8,))
+    assert {row.tensor for row in measured.profiles[INT8].tensors} == {"exact", "scores"}
 
 
 def joining():
