@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -41,12 +42,15 @@ class Part:
         Network -> rows.
     table, bars
         Of the rows of all networks.
+    at_once
+        How many networks: one where anything is timed.
     """
 
     networks: tuple[str, ...]
     run: Callable[[str], Sequence[Any]]
     table: Callable[[Sequence[Any]], Table]
     bars: Callable[[Sequence[Any]], list[Bar]]
+    at_once: int = 1
 
 
 def parts(plans: int, samples: int) -> dict[str, Part]:
@@ -58,27 +62,33 @@ def parts(plans: int, samples: int) -> dict[str, Part]:
         "runtimes": (litert_runtimes, litert_runtimes.run),
         "two": (litert_two, litert_two.run),
     }
-    return {name: Part(one.NETWORKS, run, one.table, one.bars) for name, (one, run) in modules.items()}
+    return {
+        name: Part(one.NETWORKS, run, one.table, one.bars, (os.cpu_count() or 1) if name == "cuts" else 1)
+        for name, (one, run) in modules.items()
+    }
 
 
 def show(name: str, part: Part, networks: Sequence[str]) -> list[Bar]:
     """Run a part, print its table, and return its bars; a network that fails is one that is missed."""
-    rows: list[Any] = []
-    failures = []
-    for network in networks:
-        began = time.perf_counter()
-        try:
-            found, peak = alone(part.run, network)
-        except Exception as exc:  # noqa: BLE001  whatever it is, the other rows are wanted
-            text = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
-            failures.append(Bar(f"{name}: {network}", "rows", text, kept=False))
-            continue
-        rows += found  # type: ignore[arg-type]
-        seconds = time.perf_counter() - began
-        print(f"{name}, {network}: {seconds:.0f} s, {peak:.0f} MiB", file=sys.stderr, flush=True)
+    with ThreadPoolExecutor(part.at_once) as pool:
+        found = list(pool.map(partial(_rows, name, part), networks))
+    failures = [each for each in found if isinstance(each, Bar)]
+    rows = [row for each in found if not isinstance(each, Bar) for row in each]
     if rows:
         _CONSOLE.print(part.table(rows))
     return [*(part.bars(rows) if rows else []), *failures]
+
+
+def _rows(name: str, part: Part, network: str) -> Sequence[Any] | Bar:
+    began = time.perf_counter()
+    try:
+        found, peak = alone(part.run, network)
+    except Exception as exc:  # noqa: BLE001  whatever it is, the other rows are wanted
+        text = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
+        return Bar(f"{name}: {network}", "rows", text, kept=False)
+    seconds = time.perf_counter() - began
+    print(f"{name}, {network}: {seconds:.0f} s, {peak:.0f} MiB", file=sys.stderr, flush=True)
+    return found  # type: ignore[return-value]
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """How true predicted seconds and noise of random mixed LiteRT plans are."""
 
+import math
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -49,8 +50,8 @@ class Row:
 
     @property
     def noise_ratio(self) -> float:
-        """Predicted over measured noise power."""
-        return self.noise_predicted / self.noise_measured
+        """Predicted over measured noise power; infinite where none was measured."""
+        return self.noise_predicted / self.noise_measured if self.noise_measured else math.inf
 
     @property
     def noise_is_true(self) -> bool:

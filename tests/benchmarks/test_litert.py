@@ -62,6 +62,7 @@ def test_a_chain_of_other_bits_is_missed():
         ({"predicted": 0.44}, [False, False, True]),
         ({"noise_predicted": 1.3}, [True, True, False]),
         ({"noise_predicted": 0.7}, [True, True, False]),
+        ({"noise_measured": 0.0}, [True, True, False]),
     ],
 )
 def test_predictions_that_are_off_are_missed(wrong, expected):
