@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 pytest.importorskip("litert_quantizer", reason="the extra litert is not installed")
+import litert
 import litert_cuts
 import litert_modes
 import litert_plans
@@ -110,3 +111,9 @@ def test_ratios_are_of_the_same_rounds():
     assert turns.ratio(1, 0) == 2.0
     assert turns.most_apart(0, 0) == 0.0
     assert turns.of(1) == 2.0
+
+
+def test_a_network_that_fails_is_missed(capsys):
+    part = litert.parts(plans=1, samples=1)["cuts"]
+    assert kept(litert.show("cuts", part, ["no such network"])) == [False]
+    assert capsys.readouterr().out == ""  # no rows, no table
