@@ -26,7 +26,7 @@ from profiling.graph.operator_graph import OperatorGraph
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 
-NETWORKS = ("digits", "MobileNetV2", "MobileNetV3Small", "ResNet20")
+NETWORKS = ("digits", "MobileNetV2", "ResNet20")
 ALTERNATING = (Precision.INT8, Precision.INT8_DYNAMIC, Precision.FP32)
 BLOCK = 8
 HALF = 0.5  # of the alternation's noise, at its time
