@@ -1,0 +1,54 @@
+"""Seconds of models that run in turn, as processor time of the one thread that they compute on."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from profiling.arrays import Array, Feeds
+from profiling.graph.any_model import AnyModel
+from profiling.on_device.timing_loop import rounds_for, time_interleaved
+from profiling.runtime.open_session import Runtime
+from profiling.stage_session import open_stage
+
+SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Seconds of each session's rounds: [session, model, round]."""
+
+    seconds: Array
+
+    def of(self, model: int) -> float:
+        """Return the seconds of a model."""
+        return float(np.median(np.median(self.seconds[:, model], axis=-1)))
+
+    def ratio(self, model: int, reference: int) -> float:
+        """Return the seconds of a model over those of another."""
+        return float(np.median(self._ratios(model, reference)))
+
+    def most_apart(self, model: int, twin: int) -> float:
+        """Return by which fraction two sessions of the same file differed at most."""
+        return float(np.abs(self._ratios(model, twin) - 1).max())
+
+    def _ratios(self, model: int, reference: int) -> Array:
+        return np.median(self.seconds[:, model] / self.seconds[:, reference], axis=-1)
+
+
+def take_turns(models: Sequence[tuple[AnyModel, Feeds]]) -> Turns:
+    """Time models, each on a sample of its own, in turn; the first says how many rounds."""
+    found = []
+    for _ in range(SESSIONS):
+        sessions = [open_stage(model, Runtime()) for model, _ in models]
+        calls = {
+            number: partial(session.run, None, dict(feeds))
+            for number, (session, (_, feeds)) in enumerate(zip(sessions, models, strict=True))
+        }
+        rounds = rounds_for(calls[0], 0, time.thread_time)
+        seconds = time_interleaved(calls, rounds, time.thread_time)
+        found.append([seconds[number] for number in range(len(models))])
+    fewest = min(len(runs[0]) for runs in found)
+    return Turns(np.asarray([[model[:fewest] for model in runs] for runs in found]))
