@@ -155,7 +155,7 @@ def _in_blocks(inspection: Inspection, scenario: Scenario, progress: Progress) -
         )
         for block in graph.units
     )
-    return replace(inspection, units=tuple(blocks), runtime=", ".join(scenario.runtimes))
+    return replace(inspection, units=tuple(blocks), runtime=" and ".join(scenario.runtimes))
 
 
 @dataclass(frozen=True, slots=True)
