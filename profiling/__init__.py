@@ -12,5 +12,6 @@ precision: what units compute in, and forms on links
 printable_text: text from outside as a terminal may show it
 progress: how long work says how far it is
 runtime_model: what planning asks of a model, whichever its runtime
+runtime_names: what runtimes are called
 stage_session: opens a stage in the runtime that it is for
 """

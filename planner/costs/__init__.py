@@ -1,5 +1,6 @@
 """From profiles and noise to the numbers of a placement problem.
 
+block_costs: costs of a runtime's units and tensors -> costs of blocks and of the tensors between them
 device_costs: what a device pays for each unit and conversion, measured or scaled from another device
 device_profiles: profiles of a scenario's devices: measured here, or read from a file and checked
 formulation: scenario, graph and measured costs -> PlacementProblem
