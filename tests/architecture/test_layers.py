@@ -11,6 +11,7 @@ from repository import ROOT
 # Low to high: a package imports only packages of lines above, and modules of its own.
 LAYERS = [
     {"profiling.arrays", "profiling.errors", "profiling.precision", "profiling.progress"},
+    {"profiling.runtime_names"},
     {"profiling.available_memory", "profiling.cache_lock"},
     {"profiling.input_files", "profiling.printable_text"},
     {"profiling.directories"},
@@ -25,6 +26,7 @@ LAYERS = [
     {"profiling.inspection"},
     {"profiling.litert"},
     {"profiling.runtime_model", "profiling.onnx_runtime_model", "profiling.stage_session"},
+    {"profiling.several_runtimes"},
     {"planner.errors", "planner.formatting", "planner.image_layout", "planner.json_record"},
     {"planner.process_memory", "planner.user_objects"},
     {"planner.problem", "planner.scenario"},
