@@ -22,7 +22,7 @@ from planner.plan.configuration import Configuration
 from planner.scenario.loader import load_scenario
 from planner.scenario.schema import ConversionSpec
 from planner.verification.chain_check import check_chain
-from planner.verification.stage_chain import Chain
+from planner.verification.stage_chain import Chain, run_whole
 from profiling.precision import Precision
 from profiling.stage_session import runtime_of_model
 
@@ -100,6 +100,31 @@ def test_int8_numbers_reach_and_leave_a_keras_part(prepared):
     check = check_chain(target, samples, prepared.runtime)
     assert check.basic_bit_equal
     assert check.default_bit_equal
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chains_over_random_placements_are_the_whole_bit_for_bit(prepared, seed):
+    rng, graph = np.random.default_rng(seed), prepared.models.graph
+    devices = tuple(("cloud", "phone", "server")[place] for place in rng.integers(0, 3, len(graph.units)))
+    able = {
+        u.index: Precision.INT8 for u in graph.units if devices[u.index] != "cloud" and rng.random() < 0.7
+    }
+    mix = graph.resolve_precisions(able if seed else {})
+    precisions = tuple(mix.get(unit.index, Precision.FP32) for unit in graph.units)
+    target = verification_target(prepared, build(prepared, Configuration(devices, precisions)))
+    samples = [prepared.evaluation.samples[number] for number in range(3)]
+    check = check_chain(target, samples, prepared.runtime)
+    assert check.basic_bit_equal
+    assert check.default_bit_equal
+    chain, source = (
+        Chain(target.stages, prepared.runtime),
+        run_whole(target.source, samples, prepared.runtime),
+    )
+    tolerance = 0.5 if mix else 1e-5  # quantized answers of this network are within a few tenths
+    for feeds, exact in zip(samples, source, strict=True):
+        np.testing.assert_allclose(
+            chain.run(feeds, target.outputs)["logits"], exact["logits"], atol=tolerance
+        )
 
 
 def test_a_plan_is_found_verified_exported_and_run(scenario, tmp_path):
