@@ -91,7 +91,7 @@ def _onnx_graph(subject: CalibratedModel) -> ModelGraph:
     """Return the graph of a model of which a device can be given a bundle."""
     if not isinstance(subject.graph, ModelGraph):
         raise ScenarioError(
-            "runtime: litert has no bundle and no profile over the network; "
+            "only models for ONNX Runtime alone have a bundle and a profile over the network; "
             "run plan profile on the device itself"
         )
     return subject.graph

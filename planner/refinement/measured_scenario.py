@@ -23,11 +23,11 @@ from planner.scenario.schema import Scenario
 from planner.solver.solver_options import SolverOptions
 from planner.verification.measure_errors import measure_errors
 from profiling.latency.plan_corrections import PlanTiming
-from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.qdq_model import Scheme
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
 from profiling.records.profile import LatencyProfile, NoiseProfile, Profile
+from profiling.runtime_names import TENSORFLOW
 
 SOLVING = "solving and trying out plans"  # what progress says
 
@@ -111,11 +111,10 @@ class MeasuredScenario:
         return NoiseLimitSearch(self.scenario.budget, self.options, errors_of, self.noise_model)
 
 
-def _quantizing_device(scenario: Scenario) -> str:
-    """Return the source, or the first device whose units can be quantized if the source's cannot."""
+def _quantizing_device(scenario: Scenario) -> str | None:
+    """Return the source, or the first device that quantizes if TensorFlow runs there, which does not."""
     names = [scenario.source, *(device.name for device in scenario.devices)]
-    can = (n for n in names if scenario.precisions_of(scenario.device(n)) != (Precision.FP32,))
-    return next(can, scenario.source)
+    return next((n for n in names if scenario.runtime_of(scenario.device(n)) != TENSORFLOW), None)
 
 
 def _costs(
@@ -132,9 +131,10 @@ def measure_scenario(prepared: Prepared, progress: Progress = silent) -> Measure
     latency = profile_devices(prepared, progress)
     noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
     costs = _costs(prepared, latency, noise)
-    tried = _quantizing_device(scenario)
-    trial = TrialSetup(prepared.calibration(tried), prepared.level(tried))
-    alone = single_device_scenario(scenario, scenario.device(tried))
-    fitted = noise_model(alone, subject, trial, costs[tried], progress)
+    tried, fitted = _quantizing_device(scenario), NoiseModel()
+    if tried is not None:
+        trial = TrialSetup(prepared.calibration(tried), prepared.level(tried))
+        alone = single_device_scenario(scenario, scenario.device(tried))
+        fitted = noise_model(alone, subject, trial, costs[tried], progress)
     # One of the last plans that are tried out is the one that is delivered.
     return MeasuredScenario(prepared, latency, noise, fitted, lru_cache(maxsize=2)(partial(build, prepared)))

@@ -144,6 +144,16 @@ def test_a_plan_is_found_verified_exported_and_run(scenario, tmp_path):
     assert run("deploy", str(plan), "--out", str(tmp_path / "hosts")) == 1  # hosts serve no TensorFlow
 
 
+def test_tensorflow_may_be_the_only_runtime(scenario, tmp_path):
+    text = scenario.read_text().replace("runtime: litert", "scaled_from: cloud")
+    alone = tmp_path / "alone.yaml"
+    alone.write_text(text.replace("runtime: onnxruntime", "scaled_from: cloud"))
+    assert run(str(alone), "--out", str(tmp_path / "plan")) == 0
+    plan = json.loads((tmp_path / "plan" / "plan.json").read_text())
+    assert {unit["precision"] for unit in plan["assignments"]} == {"fp32"}
+    assert plan["measured"]["chain"]["basic_bit_equal"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
