@@ -102,7 +102,7 @@ def _role(scenario: Scenario, device: DeviceSpec) -> str:
         word for word, name in (("source", scenario.source), ("sink", scenario.sink)) if name == device.name
     ]
     if device.scaled_from is not None:
-        parts.append(f"{device.speedup:g} times the speed of {device.scaled_from}")
+        parts.append(f"{device.speedup or 1.0:g} times the speed of {device.scaled_from}")
     return ", ".join(parts)
 
 

@@ -106,3 +106,9 @@ def test_each_device_and_each_link_is_there_once(others, data):
     assert sorted(boxes) == sorted(devices)
     assert boxes[0] == "camera"
     assert sorted(drawn) == sorted(f"{a} > {b}" for a, b in links)
+
+
+def test_a_device_without_a_speedup_is_as_fast_as_the_one_whose_costs_it_takes():
+    devices = [SCENARIO["devices"][0], {"name": "server", "scaled_from": "camera"}]
+    _, _, server = diagram_of(SCENARIO | {"devices": devices}).row
+    assert server.role == "1 times the speed of camera"
