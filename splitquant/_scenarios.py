@@ -82,7 +82,10 @@ class Scenario:
 
     def _repr_html_(self) -> str:
         devices = [
-            (one.name, f"{one.speedup or 1.0:g} x {one.scaled_from}" if one.scaled_from else one.profile or "")
+            (
+                one.name,
+                f"{one.speedup or 1.0:g} x {one.scaled_from}" if one.scaled_from else one.profile or "",
+            )
             for one in self._shared.devices
         ]
         links = [(one.name, one.bandwidth_mbit_per_s, one.latency_ms) for one in self._shared.links]
