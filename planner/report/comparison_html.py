@@ -38,6 +38,8 @@ _STYLE_OF_METRIC = {
 }
 _BASELINES = {
     "one device": "All units run on the one device, in the one precision, that is best for that.",
+    "one device, mixed precision": "All units run on the device that is best for that, each in the "
+    "precision that is best for all of them together: the joint plan without a split.",
     "single fp32 cut": "The model runs in fp32 and changes device once, at the best place.",
     "uniform precision, single cut": "The same with the best single precision for all units.",
     "minimum fp32 cut": "The model runs in fp32 on the two devices that are best for it, cut anywhere, "

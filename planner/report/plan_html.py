@@ -134,7 +134,7 @@ def _single_device_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cell
     """Yield what everything on one device would cost."""
     for n, row in enumerate(plan.single_device):
         latency = formatted("ms", "single_device", n, "latency_s")
-        yield row.device, row.precision.value, row.broken_text, latency
+        yield row.device, row.precision_text, row.broken_text, latency
 
 
 def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:

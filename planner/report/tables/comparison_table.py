@@ -2,12 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from operator import itemgetter
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from planner.comparison.baselines import ONE_DEVICE_MIXED
 from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
 from planner.formatting import AXES, MILLI, counted, range_text, three_digits
@@ -63,7 +65,7 @@ def _row_parts(comparison: Comparison) -> Iterator[RenderableType]:
     ):
         yield line("none: planning that way finds no plan within the budgets")
     for text in worth_lines(comparison):
-        yield line(f"the joint plan: {text}")
+        yield line(text)
 
 
 def _ranges_table(comparison: Comparison) -> Table:
@@ -206,7 +208,10 @@ def _rows_table(comparison: Comparison) -> Table:
 
 
 def worth_lines(comparison: Comparison, table: str = "compare.csv") -> Iterator[str]:
-    """Yield whether planning jointly was worth it: against one device, and against the best simpler way.
+    """Yield whether splitting was worth it, and whether planning jointly was.
+
+    Splitting is compared with the best plan on one device in mixed precision, so that no gain is due to
+    precisions.
 
     Parameters
     ----------
@@ -214,22 +219,66 @@ def worth_lines(comparison: Comparison, table: str = "compare.csv") -> Iterator[
         Where the reader finds every baseline.
     """
     rows = [row for row in comparison.rows if row.objective]
-    alone = [(1 - row.objective / one, row) for row in rows if row.objective and (one := _best_of(row, _ONE))]
-    if alone and len(alone) == len(rows):
-        gain, row = max(alone, key=itemgetter(0))
-        yield (
-            "no better than one device at any of these"
-            if gain < _HARDLY
-            else f"{comparison.objective} at most {gain:.1%} below that of the best single device, "
-            f"at {_point_text(comparison, row)}"
-        )
+    yield from _split_lines(comparison, rows)
     gains = [row.joint_gain for row in rows if row.joint_gain is not None]
     if gains and len(gains) == len(rows):
         yield (
-            f"at each of these a simpler way is as good; which one, {table} says"
+            f"the joint plan: at each of these a simpler way is as good; which one, {table} says"
             if max(gains) < _HARDLY
-            else f"{comparison.objective} at most {max(gains):.1%} below that of the best simpler way"
+            else f"the joint plan: {comparison.objective} at most {max(gains):.1%} below that of the best "
+            "simpler way"
         )
+
+
+def _split_lines(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what splitting gains over one device in mixed precision; nothing where that is not known."""
+    known = [row for row in rows if ONE_DEVICE_MIXED in row.baselines]
+    if not known or len(known) < len(rows) or len(_devices(comparison)) == 1:
+        return
+    alone = [(1 - row.objective / one, row) for row in rows if row.objective and (one := _alone(row))]
+    missing = [row for row in rows if not _alone(row)]
+    if missing:
+        where = ", ".join(_point_text(comparison, row) for row in missing)
+        yield f"at {where} no device keeps the budgets alone: only a split does"
+    if not alone:
+        return
+    gain, row = max(alone, key=itemgetter(0))
+    if gain < _HARDLY:
+        yield f"splitting gains nothing {'elsewhere' if missing else 'at any of these'}{_unsplit(comparison)}"
+    else:
+        yield (
+            f"splitting gains at most {gain:.1%} of {comparison.objective} over the best single device in "
+            f"mixed precision, at {_point_text(comparison, row)}"
+        )
+
+
+def _devices(comparison: Comparison) -> set[str]:
+    """Return the devices that plans use or that could run everything."""
+    names = {name.partition(" on ")[2] for row in comparison.rows for name in row.baselines if " on " in name}
+    return names.union(*(plan.devices for plan in comparison.plans))
+
+
+def _alone(row: Row) -> float | None:
+    """Return the least objective on one device, in one precision or in several."""
+    return _best_of(row, _ONE)
+
+
+def _unsplit(comparison: Comparison) -> str:
+    """Return on which device all is in which range, as the end of a sentence; "" where budgets vary."""
+    whole = {plan.number: set(plan.devices) for plan in comparison.plans}
+    pieces = comparison.pieces
+    if not pieces or any(piece.budgets for piece in pieces) or any(len(whole[p.plan]) > 1 for p in pieces):
+        return ""
+    devices = [(next(iter(whole[piece.plan])), piece) for piece in pieces]
+    parts = [(device, [piece for _, piece in group]) for device, group in groupby(devices, key=itemgetter(0))]
+    if len(parts) == 1:
+        return f": all on {parts[0][0]}"
+    return ": " + ", ".join(
+        f"all on {device} up to {three_digits(ranges[-1].high)}"
+        if number < len(parts) - 1
+        else f"on {device} above"
+        for number, (device, ranges) in enumerate(parts)
+    )
 
 
 def _measured_rows(comparison: Comparison) -> Table:
