@@ -61,13 +61,13 @@ def _comparison_hint(folder: Path) -> str:
     numbers = [one.plan for one in plans.plans] if plans is not None else []
     held = (
         f"it holds plans {', '.join(map(str, numbers))}: `plan run {place} --plan {numbers[0]}` runs one, "
-        f"`plan deploy {place} --out DEPLOY` takes all; "
+        f"`plan deploy {place} --out DEPLOY` takes all, and with --plan {numbers[0]} one; "
         if numbers
         else ""
     )
     return (
-        f"{folder} is a comparison, not one plan: {held}`plan SCENARIO --out DIR`, with the bandwidth of one "
-        "in its links, writes that one"
+        f"{folder} is a comparison, not one plan: {held}`plan SCENARIO --out DIR`, with a bandwidth of its "
+        "range in all links that were varied, writes one with a report"
     )
 
 
