@@ -44,7 +44,9 @@ def _annotated_samples(spec: SampleSpec, folder: Path, tensor: Input, where: str
     picked = subset(spec.subset, len(annotations.names), None, where)
     if picked:
         read(picked[0])
-    return Dataset(Samples(picked, read), annotations.pick(picked, spec.image or ImageSpec()))
+    files = tuple(annotations.names[index] for index in picked)
+    labels = annotations.pick(picked, spec.image or ImageSpec())
+    return Dataset(Samples(picked, read), labels, files=files)
 
 
 def _image_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path:
