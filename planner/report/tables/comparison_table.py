@@ -14,6 +14,7 @@ from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSe
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
 from planner.formatting import AXES, MILLI, counted, range_text, three_digits
 from planner.report.tables.table_style import line, new_table
+from planner.verification.sample_size import too_few_text
 
 _ALL = 1 - 1e-9
 _SI_UNITS = dict.fromkeys(("latency", "makespan", "period", "throughput"), "s") | {
@@ -64,8 +65,8 @@ def _row_parts(comparison: Comparison) -> Iterator[RenderableType]:
         for words in BASELINE_GROUPS.values()
     ):
         yield line("none: planning that way finds no plan within the budgets")
-    for text in worth_lines(comparison):
-        yield line(text)
+    yield from map(line, worth_lines(comparison))
+    yield from map(line, too_few_lines(comparison))
 
 
 def _ranges_table(comparison: Comparison) -> Table:
@@ -158,16 +159,21 @@ def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
     tried = [(plan, plan.trial) for plan in comparison.plans if plan.trial is not None]
     if not tried:
         return []
-    columns = ("stages, ms, predicted", "measured", "noise, predicted", "measured", "accuracy", "chain")
+    judged = judged_by(comparison)
+    columns = ("stages, ms, predicted", "measured", "noise, predicted", "measured", *judged, "chain")
     table = new_table("every plan built and measured", ("plan",), columns)
     for plan, trial in tried:
         compute_ms = "-" if trial.compute_s is None else f"{trial.compute_s * MILLI:.2f}"
         measured = trial.measured
-        measured_cells = ("-", "-", "-")
+        measured_cells = ["-"] * (2 + len(judged))
         if measured is not None:
-            accuracy = "-" if measured.accuracy is None else f"{measured.accuracy:.2%}"
+            answers = {"accuracy": measured.accuracy, "metric": measured.metric}
             equal = "bit-equal" if measured.chain.basic_bit_equal else "NOT bit-equal"
-            measured_cells = (f"{measured.noise_relative_rms:.4f}", accuracy, equal)
+            measured_cells = [
+                f"{measured.noise_relative_rms:.4f}",
+                *(_judged_text(name, answers[name]) for name in judged),
+                equal,
+            ]
         predicted = (f"{trial.expected_compute_s * MILLI:.2f}", compute_ms, f"{plan.noise_relative_rms:.4f}")
         table.add_row(str(plan.number), *predicted, *measured_cells)
     broken_lines = [
@@ -177,6 +183,29 @@ def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
         for text in row.broken
     ]
     return [table, *broken_lines, _measured_rows(comparison)]
+
+
+def judged_by(comparison: Comparison) -> tuple[str, ...]:
+    """Return by what plans that were tried out were judged besides noise: accuracy, metric, both or none."""
+    measured = [plan.trial.measured for plan in comparison.plans if plan.trial and plan.trial.measured]
+    known = {
+        "accuracy": any(one.accuracy is not None for one in measured),
+        "metric": any(one.metric is not None for one in measured),
+    }
+    return tuple(name for name, is_known in known.items() if is_known)
+
+
+def _judged_text(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2%}" if name == "accuracy" else f"{value:.4g}"
+
+
+def too_few_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield what the samples do not tell of the rows' plans, each sentence once."""
+    rows = (row for row in comparison.rows if row.plan is not None)
+    texts = (f"plan {row.plan}: {too_few_text(one)}" for row in rows for one in row.too_few_samples)
+    yield from dict.fromkeys(texts)
 
 
 def _share(plan: PlanSummary, bandwidth: float) -> float:

@@ -9,6 +9,7 @@ from made_records import MEASURED, made_comparison, made_fleet, made_summary
 from terminal_text import check_golden, printed
 
 from planner.comparison.comparison_record import Row
+from planner.plan.plan_record import TooFewSamples
 from planner.report.tables.comparison_table import comparison_csv, comparison_table, worth_lines
 
 MIXED = "one device, mixed precision"
@@ -47,6 +48,27 @@ def test_a_range_says_which_part_of_the_latency_its_bytes_take():
     plan = made_summary(1)
     shares = [plan.link_s / b / plan.latency_s(b) for b in (0.8, 100.0)]
     assert row.split()[-3:] == [f"{shares[0]:.0%}", "to", f"{shares[1]:.0%}"]
+
+
+def test_a_metric_has_a_column_and_what_no_plan_has_has_none():
+    plans = made_comparison().plans
+    trial = plans[1].trial
+    without = replaced(trial, measured=replaced(trial.measured, accuracy=None))
+    text = text_of(plans=(plans[0], replaced(plans[1], trial=without)))
+    head = next(row for row in text.splitlines() if "noise, predicted" in row)
+    assert "metric" in head.split()
+    assert "accuracy" not in head
+    assert re.search(rf"\s{MEASURED.metric:g}\s+bit-equal", text)
+
+
+def test_what_few_samples_do_not_tell_is_said_once():
+    few = TooFewSamples(
+        budget="metric_drop", limit=0.02, data="calibration", samples=8, measured=0.0083, with_margin=0.0243,
+        needed=80,
+    )  # fmt: skip
+    rows = tuple(replaced(row, plan=1, too_few_samples=(few,)) for row in made_comparison().rows[:2])
+    text = " ".join(text_of(rows=rows).split())
+    assert text.count("plan 1: 8 held-back samples are too few to tell metric_drop 0.02") == 1
 
 
 def test_a_plan_that_breaks_a_budget_when_it_runs_is_named_with_its_point():
