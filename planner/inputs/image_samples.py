@@ -98,5 +98,6 @@ def read_fitted_image(path: Path, tensor: Input, spec: ImageSpec | None, where: 
     DataError
         If it cannot be read, or does not fit the input.
     """
-    pixels = read_pixels(path, tensor.channels(spec), f"{where}.images")
+    key = where if where.startswith("--") else f"{where}.images"  # an option has no keys
+    pixels = read_pixels(path, tensor.channels(spec), key)
     return fit_image(pixels, spec, tensor, f"{where}: {path.name}")

@@ -85,10 +85,11 @@ def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT)
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         kind = _FOLDER_OF.get(path.name)
-        hint = f": {path.parent} is no folder {kind}" if kind and path.parent.is_dir() else ""
         if path.name in _OF_ONE_PLAN and (path.parent / "compare.json").is_file():
-            hint = f": {_comparison_hint(path.parent)}"
-        raise OutputError(f"{path}: {exc.strerror}{hint}") from exc
+            raise OutputError(_comparison_hint(path.parent)) from exc
+        if kind and path.parent.is_dir() and not path.exists():
+            raise OutputError(f"{path.parent}: is no folder {kind}: it has no {path.name}") from exc
+        raise OutputError(f"{path}: {exc.strerror}") from exc
     format_number = decoded(text, _Format, path, record_type).format
     if format_number != readable_format:
         raise OutputError(f"{path}: format {format_number}, this version reads {readable_format}; plan again")

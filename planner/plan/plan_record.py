@@ -80,6 +80,11 @@ class WireFormat(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+CODED = frozenset(
+    {WireFormat.UINT8, WireFormat.INT8, WireFormat.UINT16, WireFormat.INT16, WireFormat.FLOAT16}
+)  # forms that a stage brings float tensors into, or back from
+
+
 class Cut(Record, frozen=True, kw_only=True):
     """A tensor that crosses from one device to another; `path` names the devices on the way."""
 
