@@ -203,9 +203,14 @@ def _judged_text(name: str, value: float | None) -> str:
 
 def too_few_lines(comparison: Comparison) -> Iterator[str]:
     """Yield what the samples do not tell of the rows' plans, each sentence once."""
-    rows = (row for row in comparison.rows if row.plan is not None)
-    texts = (f"plan {row.plan}: {too_few_text(one)}" for row in rows for one in row.too_few_samples)
-    yield from dict.fromkeys(texts)
+    plans: dict[str, set[int]] = {}
+    for row in comparison.rows:
+        if row.plan is not None:
+            for one in row.too_few_samples:
+                plans.setdefault(too_few_text(one), set()).add(row.plan)
+    for text, numbers in plans.items():
+        names = ", ".join(map(str, sorted(numbers)))
+        yield f"plan{'s' * (len(numbers) > 1)} {names}: {text}"
 
 
 def _share(plan: PlanSummary, bandwidth: float) -> float:

@@ -69,6 +69,10 @@ def test_what_few_samples_do_not_tell_is_said_once():
     rows = tuple(replaced(row, plan=1, too_few_samples=(few,)) for row in made_comparison().rows[:2])
     text = " ".join(text_of(rows=rows).split())
     assert text.count("plan 1: 8 held-back samples are too few to tell metric_drop 0.02") == 1
+    both = tuple(replaced(row, plan=n) for n, row in enumerate(rows))
+    text = " ".join(text_of(rows=both).split())
+    assert text.count("8 held-back samples are too few") == 1
+    assert "plans 0, 1: 8 held-back" in text
 
 
 def test_a_plan_that_breaks_a_budget_when_it_runs_is_named_with_its_point():
