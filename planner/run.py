@@ -12,6 +12,8 @@ It ends with values, and the caller writes them, as `planner.cli` does with `pla
 
 from dataclasses import replace
 
+import msgspec
+
 from planner.deployment.built_models import verification_target
 from planner.inputs.prepared_scenario import prepare
 from planner.refinement.closed_loop import formulate_and_solve, refine
@@ -20,6 +22,7 @@ from planner.refinement.loop_state import LoopState, SolvedPlan
 from planner.refinement.measured_scenario import SOLVING, MeasuredScenario, measure_scenario
 from planner.refinement.outcome import Outcome
 from planner.refinement.plan_assembly import assemble_infeasible, assemble_plan
+from planner.refinement.single_device import single_device_rows
 from planner.scenario.schema import Scenario
 from planner.solver.infeasibility import find_conflict
 from planner.verification.acceptance import broken_budget_sentences, require_equal_chain, with_measured
@@ -49,6 +52,8 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     verification = verify(target, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     require_equal_chain(verification)
     plan = with_measured(plan, scenario, verification)
+    alone = single_device_rows(solved.found.problem, measured.options)
+    plan = msgspec.structs.replace(plan, single_device=alone)
     prepared.warn_of_samples()
     return Outcome(
         plan, built, measured.profiles(state.latency), broken_budget_sentences(scenario, verification)

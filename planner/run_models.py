@@ -76,7 +76,6 @@ def _model_outcome(
         objective=Objective(
             name=objective_name(several.shared), value=result.objective, bound=result.bound, gap=result.gap
         ),
-        single_device=(),  # limits are shared: none of them is this model's alone
         part_of=PartOf(
             model=several.models[model].name,
             models=several.names,

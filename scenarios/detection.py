@@ -56,8 +56,7 @@ class Evaluation(_Pictures):
 
 def letterbox(picture: Image.Image) -> np.ndarray:
     """Return 1 x 3 x 416 x 416 BGR pixels: scaled to fit, top left, the rest grey."""
-    factor = _factor(*picture.size)
-    size = (int(picture.width * factor), int(picture.height * factor))
+    size = _size_inside(*picture.size)
     canvas = np.full((_SIDE, _SIDE, 3), _FILL, dtype=np.float32)
     canvas[: size[1], : size[0]] = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
     return canvas[None, :, :, ::-1].transpose(0, 3, 1, 2).copy()
@@ -75,7 +74,9 @@ def average_precision(outputs: dict[str, np.ndarray], labels: list[dict]) -> flo
     ids = sorted(category["id"] for category in labels[0]["categories"])
     for raw, label in zip(outputs["output"], labels, strict=True):
         image = label["image"]
-        for box, score, category in _detections(raw, _factor(image["width"], image["height"])):
+        own = (image["width"], image["height"])
+        scale = np.divide(_size_inside(*own), own)
+        for box, score, category in _detections(raw, scale):
             found.append({"image_id": image["id"], "category_id": ids[category], "bbox": box, "score": score})
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
@@ -88,11 +89,13 @@ def average_precision(outputs: dict[str, np.ndarray], labels: list[dict]) -> flo
     return float(judge.stats[0])
 
 
-def _factor(width: int, height: int) -> float:
-    return min(_SIDE / width, _SIDE / height)
+def _size_inside(width: int, height: int) -> tuple[int, int]:
+    """Return width and height of a picture in its letterbox, as `image.letterbox` of a scenario has them."""
+    factor = _SIDE / max(width, height)
+    return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _detections(raw: np.ndarray, factor: float) -> list[tuple[list[float], float, int]]:
+def _detections(raw: np.ndarray, scale: np.ndarray) -> list[tuple[list[float], float, int]]:
     """Return (x, y, width, height in the picture; score; class) of the boxes that stay."""
     corner, size = _decode(raw[:, :4])
     scores = raw[:, 4:5] * raw[:, 5:]
@@ -104,7 +107,7 @@ def _detections(raw: np.ndarray, factor: float) -> list[tuple[list[float], float
         box = np.concatenate([corner[a], corner[a] + size[a]])
         if all(_overlap(box, other) <= _MOST_OVERLAP for other in taken.get(c, [])):
             taken.setdefault(c, []).append(box)
-            place = [float(v) / factor for v in (*corner[a], *size[a])]
+            place = [float(v) for v in (*(corner[a] / scale), *(size[a] / scale))]
             kept.append((place, float(scores[a, c]), int(c)))
         if len(kept) == _MOST_BOXES:
             break

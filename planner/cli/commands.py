@@ -192,6 +192,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     help_epilogue=examples(
         "plan run plans/quickstart --input samples.npz --output answers.npz",
         "plan run plans/quickstart --input samples.npz --output cut.npz --stage 0",
+        "plan run plans/detector --input pictures --output boxes.json",
         "plan run comparisons/quickstart --plan 1 --input samples.npz --output answers.npz",
     )
 )
@@ -205,7 +206,7 @@ def run(
         Parameter(
             name="--output",
             help=".npz to write: an array per output over all samples; of pictures, `files` names each. Or "
-            ".csv: the class of each sample, its name and score.",
+            ".csv: the class of each sample, its name and score; of a detector, as .json, the boxes.",
         ),
     ],
     stage: Annotated[
@@ -226,7 +227,8 @@ def run(
     refuse_several(folder)
     INTERRUPT.arm()
     written = run_folder(folder, input_file, output_file, stage, plan)
-    what = "classes" if output_file.suffix.lower() == ".csv" else counted(len(written), "array")
+    what = {".csv": "a table", ".json": "boxes"}.get(output_file.suffix.lower())
+    what = what or counted(len(written), "array")
     print_text(shown(f"{what} written to {output_file}: {', '.join(written)}"))
     return OK
 

@@ -1,6 +1,8 @@
 """The command `plan compare`: the best plans over bandwidths and budgets, beside simpler ways to plan."""
 
 import shlex
+from collections.abc import Iterator, Sequence
+from math import sqrt
 from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,13 +14,16 @@ from planner.cli.exit_codes import OK, USAGE
 from planner.cli.process.interrupts import INTERRUPT
 from planner.cli.process.terminal import fail, print_text, terminal
 from planner.cli.process.terminal_progress import terminal_progress
+from planner.formatting import three_digits
 from planner.json_record import to_json
+from planner.plan.bandwidth_ranges import FACTOR
 from planner.report.tables.table_style import line
 from planner.scenario.loader import load_ready_models
 from planner.scenario.several_models import SeveralModels
 
 if TYPE_CHECKING:
-    from planner.comparison.comparison_record import Comparison
+    from planner.comparison.bandwidth_and_budget_sweep import CompareResult
+    from planner.comparison.comparison_record import BestPlanRange
 
 EXAMPLES = examples(
     "plan compare scenario.yaml --bandwidth 0.1..1000",
@@ -113,18 +118,45 @@ def compare(
     else:
         console = terminal()
         console.print(comparison_table(compared.record))
-        for text in (f"written to {folder}", *_next_steps(compared.record, folder)):
+        for text in (f"written to {folder}", *_next_steps(compared, scenario, folder, settings or ())):
             console.print(line(text), soft_wrap=True)
     return OK
 
 
-def _next_steps(record: "Comparison", folder: Path) -> list[str]:
-    """Return what people do with the plans that are held, as they can paste it."""
-    if record.plan_set is None:
-        return []
-    place = shlex.quote(str(folder))
-    return [
-        f"next: plan deploy {place} --out deploy    # all of these plans, which follow the bandwidth",
-        f"      plan run {place} --plan {record.plan_set.plans[0].plan} --input samples.npz "
-        "--output answers.npz    # one of them",
-    ]
+def _next_steps(
+    compared: "CompareResult", scenario: Path, folder: Path, settings: Sequence[str]
+) -> list[str]:
+    """Return what people do with the plans, as they can paste it."""
+    record, place, file = compared.record, shlex.quote(str(folder)), shlex.quote(str(scenario))
+    steps = []
+    if record.plan_set is not None:
+        number = record.plan_set.plans[0].plan
+        steps += [
+            f"plan deploy {place} --out deploy    # all of these plans, which follow the bandwidth",
+            f"plan deploy {place} --plan {number} --out deploy    # one of them alone",
+            f"plan run {place} --plan {number} --input {file} --output answers.npz    # on its samples",
+        ]
+    if record.pieces:
+        piece = next((one for one in record.pieces if record.plans[one.plan].link_s), record.pieces[0])
+        words = ["plan", str(scenario), *_as_settings([*settings, *_settings_of(compared, piece)])]
+        words += ["--out", f"plans/{folder.name}-{piece.plan}"]
+        steps.append(f"{shlex.join(words)}    # plan {piece.plan} with a report: planned in its range")
+    return [f"{'next: ' if n == 0 else '      '}{step}" for n, step in enumerate(steps)]
+
+
+def _as_settings(settings: Sequence[str]) -> Iterator[str]:
+    for setting in settings:
+        yield from ("--set", setting)
+
+
+def _settings_of(compared: "CompareResult", piece: "BestPlanRange") -> Iterator[str]:
+    """Yield what sets all links that varied to a bandwidth of a range, and budgets that did to its own."""
+    record, links = compared.record, compared.measured.scenario.links
+    value = three_digits(sqrt(piece.low * piece.high))
+    for number, link in enumerate(links):
+        if link.name in record.links:
+            key = number if "." in link.name else link.name
+            own = f"{float(value) * link.bandwidth_mbit_per_s:.4g}" if record.unit == FACTOR else value
+            yield f"links.{key}.bandwidth_mbit_per_s={own}"
+    for budget, most in piece.budgets.items():
+        yield f"budget.{budget}={most:g}"

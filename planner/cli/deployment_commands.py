@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from planner.cli.command_parameters import Engine, InputFile, Json, examples
+from planner.cli.command_parameters import Engine, InputFile, Json, examples, whole_number
 from planner.cli.exit_codes import USAGE
 from planner.cli.process.terminal import fail
 
@@ -28,6 +28,10 @@ def deploy(
     device_class: Annotated[
         str | None, Parameter(name="--class", help="Whose plans, of a comparison for a fleet.")
     ] = None,
+    plan: Annotated[
+        int | None,
+        Parameter(converter=whole_number, help="Only this one of the plans that a comparison holds."),
+    ] = None,
     engine: Annotated[
         Engine,
         Parameter(help="zenoh: hosts of their own; ray: a Ray Serve application, where hosts are a cluster."),
@@ -39,14 +43,24 @@ def deploy(
     file no stage is: its devices can then measure their links (plan links), before anything is planned.
     """
     from planner.cli.host_commands import deploy_on_ray, deploy_plan
+    from planner.hosts.plans_to_deploy import Selection
     from planner.output.models_folder import refuse_several
 
     if folder.is_dir():
         refuse_several(folder)
     if engine is Engine.RAY:
-        given = {"--host": host, "--keys": keys, "--insecure": insecure, "--class": device_class}
-        return deploy_on_ray(folder, out, [option for option, value in given.items() if value])
-    return deploy_plan(folder, out, host, keys=keys, insecure=insecure, device_class=device_class)
+        given = {
+            "--host": host,
+            "--keys": keys,
+            "--insecure": insecure,
+            "--class": device_class,
+            "--plan": plan,
+        }
+        return deploy_on_ray(
+            folder, out, [option for option, value in given.items() if value not in (None, (), False)]
+        )
+    which = Selection(device_class, plan)
+    return deploy_plan(folder, out, host, keys=keys, insecure=insecure, which=which)
 
 
 def request(
@@ -130,6 +144,7 @@ DEPLOYMENT_COMMANDS = (
         examples(
             "plan deploy plans/quickstart --out deploy",
             "plan deploy comparisons/quickstart --out deploy",
+            "plan deploy comparisons/quickstart --plan 1 --out deploy",
             "plan deploy comparisons/fleet --class phone --out deploy",
             "plan deploy scenario.yaml --out links --host camera=10.0.0.5 --host gateway=10.0.0.1 --keys",
             "plan deploy plans/quickstart --out deploy --keys --host camera=10.0.0.5 --host gateway=10.0.0.1",

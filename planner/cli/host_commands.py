@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from planner.hosts.deployment_record import Deployment
+    from planner.hosts.plans_to_deploy import Selection
     from planner.hosts.requests.measure_requests import Ended
     from planner.hosts.requests.request_client import RequestClient
     from planner.hosts.requests.request_times import RequestTimes
@@ -52,7 +53,7 @@ def deploy_plan(
     *,
     keys: bool,
     insecure: bool,
-    device_class: str | None,
+    which: "Selection",
 ) -> int:
     """Write a folder for each host, and say how to start them."""
     from planner.hosts.deploy import deploy
@@ -61,9 +62,7 @@ def deploy_plan(
     from planner.report.tables.requests_table import raw_input_lines
 
     is_there = (out / DEPLOYMENT).is_file()
-    record = deploy(
-        folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure, device_class=device_class
-    )
+    record = deploy(folder, out, parse_endpoints(hosts), keys=keys, insecure=insecure, which=which)
     if is_there:
         _LOG.warning("hosts that run serve what %s held before: copy the folders and restart them all", out)
     if insecure and not keys:
@@ -109,6 +108,8 @@ def deploy_on_ray(folder: Path, out: Path, options: Sequence[str]) -> int:
     if options:
         if options[0] == "--class":
             raise UsageError("--class: Ray serves one plan, and a class may have several: leave it out")
+        if options[0] == "--plan":
+            raise UsageError("--plan: Ray serves the folder of one plan: give what plan SCENARIO --out wrote")
         raise UsageError(f"{options[0]}: the nodes of a Ray cluster find each other: leave it out")
     manifest = deploy_ray(folder, out)
     for device, resources in ray_resources(manifest).items():

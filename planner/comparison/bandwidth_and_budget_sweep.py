@@ -157,6 +157,12 @@ def compare(
         rows += rows_here
     progress("comparing plans", len(sets), len(sets))
     pieces, rows = _in_order_of_bandwidth(plans, pieces, rows)
+    rows = [
+        row
+        if row.plan is None
+        else replace(row, too_few_samples=points.too_few_samples(row.budgets, plans.chosen[row.plan]))
+        for row in rows
+    ]
     plan_set: PlanSet | None = None
     if request.plan_set is not None:
         plan_set = plan_set_of(request.plan_set, pieces, plans.lines)

@@ -18,11 +18,13 @@ from planner.problem.uniform_choices import (
 )
 from planner.problem.units import Option
 from planner.solver.best_wires import best_wires
+from planner.solver.one_device import one_device_plan
 from planner.solver.result import SolveResult
 from planner.solver.solve import solve, solve_restricted
 from planner.solver.solve_cache import solve_cached
 from planner.solver.solver_options import SolverOptions
 
+ONE_DEVICE_MIXED = "one device, mixed precision"
 Allowed = Callable[[int, Option], bool]
 Solver = Callable[[PlacementProblem, SolverOptions], SolveResult]
 BaselineWork = tuple[PlacementProblem, SolverOptions] | None
@@ -33,11 +35,11 @@ def baselines(
 ) -> tuple[Baseline, ...]:
     """Return what simpler ways to plan come to.
 
-    All on one device in one precision; the best single cut of a topological order in fp32 (Kang et al.,
-    "Neurosurgeon", ASPLOS 2017) and in any uniform precision; the minimum cut of the fp32 network between two
-    devices (Hu et al., "Dynamic adaptive DNN surgery", INFOCOM 2019); precisions chosen for the source alone,
-    then the split; the split in fp32, then the precisions. In all of them, tensors cross in the wires that
-    are best, as in the joint plan.
+    All on one device, in one precision and in mixed precision; the best single cut of a topological order in
+    fp32 (Kang et al., "Neurosurgeon", ASPLOS 2017) and in any uniform precision; the minimum cut of the fp32
+    network between two devices (Hu et al., "Dynamic adaptive DNN surgery", INFOCOM 2019); precisions chosen
+    for the source alone, then the split; the split in fp32, then the precisions. In all of them, tensors
+    cross in the wires that are best, as in the joint plan.
     """
     bound = price_of(with_cheapest_crossings(problem))
     uniform = uniform_baselines(problem, uniform_choices(problem), bound, options, solver)
@@ -77,6 +79,7 @@ def solved_baselines(
     """Return the ways that need a solver themselves."""
     partial = _PartialPlanning(problem, options, solver)
     return (
+        replace(partial.one_device(), name=ONE_DEVICE_MIXED),
         replace(partial.min_cut(), name="minimum fp32 cut"),
         replace(partial.quantize_first(), name="quantize, then split"),
         replace(partial.split_first(), name="split, then quantize"),
@@ -96,6 +99,18 @@ class _PartialPlanning:
 
     def __init__(self, problem: PlacementProblem, options: SolverOptions, solver: Solver) -> None:
         self._problem, self._options, self._solver = problem, options, solver
+
+    def one_device(self) -> Baseline:
+        """Choose precisions jointly, and split nothing."""
+        problem = self._problem
+        devices = dict.fromkeys(map(problem.physical_device, range(len(problem.devices))))
+        return best_of([self._all_on(d) for d in devices])
+
+    def _all_on(self, device: int) -> Baseline:
+        try:
+            return _baseline(one_device_plan(self._problem, device, self._options, self._solver))
+        except SolverError:
+            return Baseline("")
 
     def min_cut(self) -> Baseline:
         pairs = permutations(range(len(self._problem.devices)), 2)
@@ -132,12 +147,15 @@ class _PartialPlanning:
         if not all(keep):
             return Baseline("")
         try:
-            result = solve_restricted(problem, keep, self._options, self._solver)
+            return _baseline(solve_restricted(problem, keep, self._options, self._solver))
         except SolverError:
             return Baseline("")
-        if result.choice is None or result.objective is None:
-            return Baseline("")
-        return Baseline("", result.objective, result.choice)
+
+
+def _baseline(result: SolveResult | None) -> Baseline:
+    if result is None or result.choice is None or result.objective is None:
+        return Baseline("")
+    return Baseline("", result.objective, result.choice)
 
 
 def _options(problem: PlacementProblem, choice: Choice) -> list[Option]:

@@ -4,7 +4,7 @@ import msgspec
 
 from planner.comparison.fleet.fleet_records import FleetPlans
 from planner.json_record import Record
-from planner.plan.plan_record import Cut, Measured
+from planner.plan.plan_record import Cut, Measured, TooFewSamples
 from profiling.precision import Precision
 
 FORMAT = 2
@@ -92,6 +92,8 @@ class Row(Record, frozen=True, kw_only=True):
         Latency of both with the seconds of their stages timed in turn; None where they were not tried out.
     broken
         Error budgets that the plan breaks on the evaluation data.
+    too_few_samples
+        What the held-back samples and, of a plan that was tried out, the evaluation samples do not tell.
     """
 
     bandwidth: float | None
@@ -108,6 +110,7 @@ class Row(Record, frozen=True, kw_only=True):
     measured_s: float | None = None
     baseline_measured_s: float | None = None
     broken: tuple[str, ...] = ()
+    too_few_samples: tuple[TooFewSamples, ...] = ()
 
 
 class ParetoPoint(Record, frozen=True, kw_only=True):

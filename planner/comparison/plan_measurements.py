@@ -14,6 +14,7 @@ from planner.metrics.scenario_metric import metric_fingerprint
 from planner.plan.configuration import Configuration
 from planner.plan.plan_record import Measured
 from planner.verification.error_budgets import broken_budgets
+from planner.verification.sample_size import too_few_evaluated
 from planner.verification.time_side_by_side import TimedStage, time_side_by_side
 from planner.verification.verify import verify
 from profiling.on_device.processor import cpu_description
@@ -54,9 +55,11 @@ def add_measurements(
 ) -> Row:
     """Return a row with its plan's and its best baseline's measured latency, and the budgets that break."""
     broken: tuple[str, ...] = ()
+    too_few = row.too_few_samples
     trial = None if row.plan is None else plans[row.plan].trial
     if trial is not None and trial.measured is not None:
         budget = with_budgets(points.basis.scenario, row.budgets).budget
+        too_few = (*too_few, *too_few_evaluated(budget, trial.measured))
         broken = tuple(
             f"{name} is {value:.6g}, budget {limit:.6g}"
             for name, limit, value in broken_budgets(budget, trial.measured)
@@ -66,6 +69,7 @@ def add_measurements(
         measured_s=_measured_s(plans, row.plan, row.bandwidth),
         baseline_measured_s=_measured_s(rivals, row.baseline_plan, row.bandwidth),
         broken=broken,
+        too_few_samples=too_few,
     )
 
 

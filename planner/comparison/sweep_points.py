@@ -11,7 +11,7 @@ import onnxruntime as ort
 from planner.comparison.bandwidth_values import Bandwidths
 from planner.metrics.scenario_metric import metric_fingerprint
 from planner.plan.configuration import Configuration
-from planner.plan.plan_record import Metrics
+from planner.plan.plan_record import Metrics, TooFewSamples
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
@@ -20,6 +20,7 @@ from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
+from planner.verification.sample_size import too_few_to_tell
 from profiling.on_device.processor import cpu_description
 from profiling.records.cache import EntryKind, cached, entry_path
 
@@ -113,6 +114,13 @@ class SweepPoints:
         if limits:
             self._limits[budget.model_dump_json()] = _NoiseLimit(min(limits))
         return bool(limits)
+
+    def too_few_samples(
+        self, budgets: Mapping[str, float], chosen: Configuration
+    ) -> tuple[TooFewSamples, ...]:
+        """Return what the held-back samples do not tell of a plan under some budgets."""
+        budget = with_budgets(self.basis.scenario, budgets).budget
+        return too_few_to_tell(budget, self._held_back(chosen)) if has_error_budget(budget) else ()
 
     def _held_back(self, chosen: Configuration) -> Metrics:
         """Return the errors of a plan on held-back data, from the cache where they are known."""

@@ -33,7 +33,14 @@ from planner.hosts.on_host.host_manifest import (
     HostManifest,
 )
 from planner.hosts.on_host.messages import CLIENT_PREFIX
-from planner.hosts.plans_to_deploy import PlansToDeploy, PlanToDeploy, raw_inputs, read_plans
+from planner.hosts.plans_to_deploy import (
+    ALL_PLANS,
+    PlansToDeploy,
+    PlanToDeploy,
+    Selection,
+    raw_inputs,
+    read_plans,
+)
 from planner.hosts.routing import PlanRoutes, next_hops, spec_of
 from planner.hosts.zenoh_config import CLIENT, CLIENT_PATTERN, KEYS, access_control, host_config
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
@@ -52,7 +59,7 @@ def deploy(
     *,
     keys: bool = False,
     insecure: bool = False,
-    device_class: str | None = None,
+    which: Selection = ALL_PLANS,
 ) -> Deployment:
     """Write a folder for each host that a plan uses, replacing an older deployment.
 
@@ -67,20 +74,20 @@ def deploy(
         Make a private certificate authority, and keys for all hosts.
     insecure
         Let hosts listen beyond this machine without keys.
-    device_class
-        Of the fleet that a comparison holds plans for.
+    which
+        Of the plans that a comparison holds.
 
     Raises
     ------
     OutputError
-        If the folder holds no plan, or the target cannot be written.
+        If the folder holds no plan, or not this one, or the target cannot be written.
     UsageError
         If an endpoint does not fit, or hosts would be open to everybody.
     """
     # Folders have the devices' names; what may be replaced is listed with its hash.
     names = {path.name for path in target.iterdir()} if target.is_dir() else set()
     check_replaceable(target, f"--out {target}", "deployment", names, DEPLOYMENT)
-    writer = _Writer(read_plans(folder, device_class), given, keys=keys)
+    writer = _Writer(read_plans(folder, which), given, keys=keys)
     writer.check_openness(insecure=insecure)
     with atomic_directory(target, f"--out {target}") as fresh:
         writer.write(fresh)

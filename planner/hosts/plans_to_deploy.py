@@ -14,6 +14,7 @@ from planner.output.comparison_folder import (
     RunnableFleet,
     RunnablePlan,
     RunnableSet,
+    held_stages,
     read_fleet,
     read_plan_set,
 )
@@ -59,35 +60,56 @@ class PlansToDeploy:
     followed: FollowedLinks | None = None
 
 
-def read_plans(folder: Path, device_class: str | None = None) -> PlansToDeploy:
-    """Return the plan of a plan folder, the plans that a comparison holds, or none of a scenario's file.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of the plans that a comparison holds; without either all of them.
 
     Parameters
     ----------
     device_class
-        Of the fleet that a comparison holds plans for.
+        Of the fleet that it holds plans for.
+    plan
+        Number of the only plan that is wanted.
+    """
+
+    device_class: str | None = None
+    plan: int | None = None
+
+
+ALL_PLANS = Selection()
+
+
+def read_plans(folder: Path, which: Selection = ALL_PLANS) -> PlansToDeploy:
+    """Return the plan of a plan folder, the plans that a comparison holds, or none of a scenario's file.
 
     Raises
     ------
     OutputError
-        If the folder is neither, or a model is missing or changed.
+        If the folder is neither, or a model is missing or changed, or it lacks the plan.
     UsageError
-        If a class is named and there is no fleet, or none and there is one.
+        If a class is named and there is no fleet, or none and there is one; or a plan is named of what
+        holds no several.
     ScenarioError
         If it is a file, and no scenario; or the fleet has no plan for the class.
     """
+    device_class, plan = which.device_class, which.plan
     if (folder / FLEET).is_file():
+        if plan is not None:
+            raise UsageError(f"--plan {plan}: {folder} holds plans for a fleet: its rule picks, by --class")
         return _of_fleet(folder, device_class)
     if device_class is not None:
         raise UsageError(f"--class: {folder} holds no plans for a fleet; leave it out")
+    is_comparison = (folder / PLANS).is_file() or (folder / COMPARISON).is_file()
+    if plan is not None and not is_comparison:
+        raise UsageError(f"--plan {plan}: {folder} is no comparison that holds several plans: leave it out")
     if folder.is_file():
         scenario = load_scenario(folder)
         return PlansToDeploy(folder.parent, (), scenario, dump_scenario(scenario).encode())
-    if (folder / PLANS).is_file() or (folder / COMPARISON).is_file():
-        return _of_comparison(folder)
-    plan, manifest = read_folder(folder)
-    text = bytes(plan.scenario)
-    only = PlanToDeploy(folder.resolve().name, manifest, _costs_of(plan, folder), BandwidthRange())
+    if is_comparison:
+        return _of_comparison(folder) if plan is None else _one_of_comparison(folder, plan)
+    record, manifest = read_folder(folder)
+    text = bytes(record.scenario)
+    only = PlanToDeploy(folder.resolve().name, manifest, _costs_of(record, folder), BandwidthRange())
     return PlansToDeploy(folder, (only,), parse_scenario(text), text)
 
 
@@ -124,6 +146,17 @@ def _of_comparison(folder: Path) -> PlansToDeploy:
         for one in held.plans
     )
     return PlansToDeploy(folder, plans, scenario, text, _followed(held, scenario, folder))
+
+
+def _one_of_comparison(folder: Path, number: int) -> PlansToDeploy:
+    """Return one of the plans that a comparison holds, at the scenario's own bandwidths."""
+    held_stages(folder, number)  # says which plans there are
+    held, several = read_plan_set(folder), _of_comparison(folder)
+    (one,) = (plan for plan, known in zip(several.plans, held.plans, strict=True) if known.plan == number)
+    latency_s = one.costs.latency_s(several.followed.own if several.followed is not None else None)
+    costs = PlanCosts(fixed_s=latency_s or one.costs.fixed_s, compute_s=one.costs.compute_s)
+    alone = PlanToDeploy(one.name, one.stages, costs, BandwidthRange())
+    return PlansToDeploy(folder, (alone,), several.scenario, several.scenario_text)
 
 
 def _of_fleet(folder: Path, device_class: str | None) -> PlansToDeploy:

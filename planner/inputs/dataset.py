@@ -44,17 +44,21 @@ class Dataset:
         Of all classes, where the data have them and labels follow their order.
     note
         What the reader of the samples says of itself.
+    files
+        Of annotated pictures, by their way from the folder; empty of others.
     """
 
     samples: Sequence[Feeds]
     labels: Array | None
     class_names: tuple[str, ...] = ()
     note: str = ""
+    files: tuple[str, ...] = ()
 
     def pick(self, indices: Sequence[int]) -> "Dataset":
         """Return the samples at some places."""
         labels = None if self.labels is None else self.labels[list(indices)]
-        return Dataset(Samples(indices, self.samples.__getitem__), labels, self.class_names, self.note)
+        files = tuple(self.files[index] for index in indices) if self.files else ()
+        return Dataset(Samples(indices, self.samples.__getitem__), labels, self.class_names, self.note, files)
 
     @property
     def fingerprint(self) -> str:

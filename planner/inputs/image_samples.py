@@ -44,7 +44,9 @@ def _annotated_samples(spec: SampleSpec, folder: Path, tensor: Input, where: str
     picked = subset(spec.subset, len(annotations.names), None, where)
     if picked:
         read(picked[0])
-    return Dataset(Samples(picked, read), annotations.pick(picked, spec.image or ImageSpec()))
+    files = tuple(annotations.names[index] for index in picked)
+    labels = annotations.pick(picked, spec.image or ImageSpec())
+    return Dataset(Samples(picked, read), labels, files=files)
 
 
 def _image_folder(spec: SampleSpec, inputs: Sequence[Input], where: str) -> Path:
@@ -96,5 +98,6 @@ def read_fitted_image(path: Path, tensor: Input, spec: ImageSpec | None, where: 
     DataError
         If it cannot be read, or does not fit the input.
     """
-    pixels = read_pixels(path, tensor.channels(spec), f"{where}.images")
+    key = where if where.startswith("--") else f"{where}.images"  # an option has no keys
+    pixels = read_pixels(path, tensor.channels(spec), key)
     return fit_image(pixels, spec, tensor, f"{where}: {path.name}")

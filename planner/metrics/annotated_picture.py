@@ -32,6 +32,20 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedPicture:
+    """The size of a picture in its own pixels, and where it lies in the model's input."""
+
+    width: int
+    height: int
+    placement: Placement
+
+    def cut_off(self, corners: Array) -> Array:
+        """Return boxes (x1, y1, x2, y2) of the input in the picture's pixels, cut off at its border."""
+        ends = [self.width, self.height, self.width, self.height]
+        return np.clip(self.placement.in_picture(corners), 0, ends)
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotatedObject:
     """An object on a picture.
 
@@ -64,3 +78,8 @@ class AnnotatedPicture:
     placement: Placement
     objects: tuple[AnnotatedObject, ...]
     categories: tuple[int, ...]
+
+    @property
+    def placed(self) -> PlacedPicture:
+        """Its size and its place in the input."""
+        return PlacedPicture(self.width, self.height, self.placement)

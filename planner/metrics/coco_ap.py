@@ -106,8 +106,7 @@ class CocoAp:
         """Yield what is found on a picture as COCO has it, cut off at the picture's border."""
         detections = read_detections(outputs, form, picture.placement, self._spec)
         ids = self._category_ids(detections, picture.categories)
-        corners = picture.placement.in_picture(detections.corners)
-        corners = np.clip(corners, 0, [picture.width, picture.height, picture.width, picture.height])
+        corners = picture.placed.cut_off(detections.corners)
         for (x1, y1, x2, y2), score, category in zip(
             corners.tolist(), detections.scores.tolist(), ids, strict=True
         ):

@@ -61,6 +61,22 @@ class DetectorOutputs(Record, frozen=True, kw_only=True):
     iou_threshold: float
 
 
+def saved_form(saved: DetectorOutputs) -> tuple[Form, CocoApSpec]:
+    """Return how outputs are read, as a scenario's metric says it, from what was recorded of it."""
+    count = len(saved.category_ids) or None
+    form = Form(saved.form, saved.boxes, saved.scores, saved.classes, class_count=count)
+    return form, CocoApSpec.model_validate(
+        {
+            "name": "coco_ap",
+            "form": saved.form,
+            "box_format": saved.box_format,
+            "normalized": saved.normalized,
+            "score_threshold": saved.score_threshold,
+            "iou_threshold": saved.iou_threshold,
+        }
+    )
+
+
 def box_format_of(form: Form, spec: CocoApSpec) -> str:
     """Return how a box is given: as the scenario says, else as is usual for the form."""
     usual = "xyxy" if form.name in ("boxes_scores", "detections") else "cxcywh"

@@ -3,6 +3,7 @@
 answers_csv: answers that name a class as a table
 atomic_folder: a folder that is written whole or not at all
 comparison_folder: the folder of a comparison: its record, rows, pages, and the models of a plan set
+detected_boxes: the boxes that a detector finds on pictures, as JSON and as a table
 file_hash: SHA-256 of a file
 input_preparation: how samples became a model's input, for programs of others
 model_files: models as files, whichever runtime they are for

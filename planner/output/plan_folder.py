@@ -162,6 +162,8 @@ def read_plan(path: Path) -> Plan:
     OutputError
         If the file is no plan.
     """
+    if not path.exists():
+        raise OutputError(f"{path}: No such file or directory; give a plan's folder")
     return read_record(path / PLAN if path.is_dir() else path, Plan)
 
 

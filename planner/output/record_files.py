@@ -61,13 +61,13 @@ def _comparison_hint(folder: Path) -> str:
     numbers = [one.plan for one in plans.plans] if plans is not None else []
     held = (
         f"it holds plans {', '.join(map(str, numbers))}: `plan run {place} --plan {numbers[0]}` runs one, "
-        f"`plan deploy {place} --out DEPLOY` takes all; "
+        f"`plan deploy {place} --out DEPLOY` takes all, and with --plan {numbers[0]} one; "
         if numbers
         else ""
     )
     return (
-        f"{folder} is a comparison, not one plan: {held}`plan SCENARIO --out DIR`, with the bandwidth of one "
-        "in its links, writes that one"
+        f"{folder} is a comparison, not one plan: {held}`plan SCENARIO --out DIR`, with a bandwidth of its "
+        "range in all links that were varied, writes one with a report"
     )
 
 
@@ -85,10 +85,11 @@ def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT)
         text = read_input(path, _MOST_BYTES)
     except OSError as exc:
         kind = _FOLDER_OF.get(path.name)
-        hint = f": {path.parent} is no folder {kind}" if kind and path.parent.is_dir() else ""
         if path.name in _OF_ONE_PLAN and (path.parent / "compare.json").is_file():
-            hint = f": {_comparison_hint(path.parent)}"
-        raise OutputError(f"{path}: {exc.strerror}{hint}") from exc
+            raise OutputError(_comparison_hint(path.parent)) from exc
+        if kind and path.parent.is_dir() and not path.exists():
+            raise OutputError(f"{path.parent}: is no folder {kind}: it has no {path.name}") from exc
+        raise OutputError(f"{path}: {exc.strerror}") from exc
     format_number = decoded(text, _Format, path, record_type).format
     if format_number != readable_format:
         raise OutputError(f"{path}: format {format_number}, this version reads {readable_format}; plan again")

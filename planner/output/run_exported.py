@@ -1,13 +1,15 @@
 """Runs an exported plan folder on arrays or images, prepared as its scenario says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from planner.errors import DataError, OutputError
+from planner.metrics.output_form import DetectorOutputs
 from planner.output.answers_csv import answers_csv, check_names_classes
+from planner.output.detected_boxes import PictureBoxes, boxes_csv, boxes_json, found_boxes
 from planner.output.plan_folder import named_stage, read_manifest, read_stage
 from planner.output.run_input import RunInput, given_run_input, read_run_input
 from planner.plan.manifest import MANIFEST, Manifest, PlanStages, Port, StageEntry
@@ -18,7 +20,7 @@ from profiling.records.npz_files import write_npz
 from profiling.runtime.open_session import Runtime
 
 FILES, SAMPLES = "files", "samples"
-_TABLE = ".csv"
+_TABLE, _BOXES = ".csv", ".json"
 
 
 def run_folder(
@@ -26,7 +28,8 @@ def run_folder(
 ) -> tuple[str, ...]:
     """Run all stages of a plan folder, or one, and write their outputs; return the names that are written.
 
-    A target whose name ends in .csv gets a table of the classes that answers name.
+    A target whose name ends in .csv gets a table: of the classes that answers name, or of the boxes that a
+    detector finds, which .json holds as well.
 
     Raises
     ------
@@ -35,7 +38,7 @@ def run_folder(
     DataError
         As `run_stages`.
     """
-    if target.suffix.lower() == _TABLE:
+    if target.suffix.lower() in (_TABLE, _BOXES):
         return _run_to_table(folder, source, target, stage, plan)
     check_archive_name(target)
     stages = exported_stages(folder, stage, plan)
@@ -49,14 +52,25 @@ def run_folder(
 def _run_to_table(
     folder: Path, source: Path, target: Path, stage: int | str | None, plan: int | None
 ) -> tuple[str, ...]:
-    """Run all stages and write the class that each answer names."""
-    option = f"--output {target}"
+    """Run all stages and write the class that each answer names, or the boxes that a detector finds."""
+    option, suffix = f"--output {target}", target.suffix.lower()
     if stage is not None:
-        raise OutputError(f"{option}: a .csv holds the model's classes: leave --stage out, or write .npz")
+        what = "classes" if suffix == _TABLE else "boxes"
+        raise OutputError(f"{option}: a {suffix} holds the model's {what}: leave --stage out, or write .npz")
     stages = exported_stages(folder, plan=plan)
-    check_names_classes(stages.outputs, option)
+    if stages.detector is None:
+        if suffix == _BOXES:
+            raise OutputError(
+                f"{option}: a .json holds a detector's boxes, and {folder} does not say how outputs are "
+                f"read, as a plan with metric coco_ap does; write {target.with_suffix('.npz')}"
+            )
+        check_names_classes(stages.outputs, option)
     check_target(target)
     refuse_same_file(target, source)
+    if stages.detector is not None:
+        pictures = _pictures_with_boxes(stages, stages.detector, source)
+        _write_text(target, boxes_csv(pictures) if suffix == _TABLE else boxes_json(pictures))
+        return (stages.detector.boxes,)
     arrays = run_stages(stages, source)
     name = stages.outputs[0].name
     files = [array for key, array in arrays.items() if key not in _names(stages.outputs)]
@@ -75,6 +89,8 @@ class ExportedStages:
         Names of the model's inputs.
     classes
         Names of the model's classes; empty where the plan does not know them.
+    detector
+        How outputs are read, of a detector; None of other models, and of one stage.
     """
 
     folder: Path
@@ -83,6 +99,7 @@ class ExportedStages:
     outputs: tuple[Port, ...]
     outer: tuple[str, ...]
     classes: tuple[str, ...] = ()
+    detector: DetectorOutputs | None = None
 
 
 def exported_stages(folder: Path, stage: int | str | None = None, plan: int | None = None) -> ExportedStages:
@@ -101,7 +118,8 @@ def exported_stages(folder: Path, stage: int | str | None = None, plan: int | No
     whole, stage_entry = _plan_stages(folder, stage, plan)
     outer, classes = _names(whole.inputs), whole.classes if isinstance(whole, Manifest) else ()
     if stage_entry is None:
-        return ExportedStages(folder, whole.stages, whole.inputs, whole.outputs, outer, classes)
+        detector = whole.detector if isinstance(whole, Manifest) else None
+        return ExportedStages(folder, whole.stages, whole.inputs, whole.outputs, outer, classes, detector)
     return ExportedStages(folder, (stage_entry,), stage_entry.inputs, stage_entry.outputs, outer, classes)
 
 
@@ -137,10 +155,32 @@ def run_stages(stages: ExportedStages, source: Path | Mapping[str, Array]) -> di
     """
     ends = stages.inputs, stages.outer, stages.folder
     run_input = read_run_input(source, *ends) if isinstance(source, Path) else given_run_input(source, *ends)
+    names = [port.name for port in stages.outputs]
+    return stacked_outputs(list(_rows(stages, run_input)), names, run_input)
+
+
+def _rows(stages: ExportedStages, run_input: RunInput) -> Iterator[dict[str, Array]]:
+    """Yield the outputs of each sample."""
     chain = Chain([stages.folder / s.file for s in stages.stages], Runtime())
     names = [port.name for port in stages.outputs]
-    rows = [chain.run(feeds, names) for feeds in run_input.samples]
-    return stacked_outputs(rows, names, run_input)
+    return (chain.run(feeds, names) for feeds in run_input.samples)
+
+
+def _pictures_with_boxes(
+    stages: ExportedStages, detector: DetectorOutputs, source: Path
+) -> list[PictureBoxes]:
+    """Run all stages on pictures, and return the boxes that a detector finds."""
+    run_input = read_run_input(source, stages.inputs, stages.outer, stages.folder)
+    placed, files = run_input.placed, run_input.files
+    if placed is None:
+        raise DataError(
+            f"--input {source}: boxes are in a picture's own pixels, and arrays do not say how large it was; "
+            "give pictures, or write .npz"
+        )
+    return [
+        found_boxes(row, detector, placed(number), files[number])
+        for number, row in enumerate(_rows(stages, run_input))
+    ]
 
 
 def stacked_outputs(

@@ -10,10 +10,11 @@ import numpy as np
 
 from planner.errors import DataError, PlannerError
 from planner.inputs.dataset import Input, Samples, fit
-from planner.inputs.image_preprocessing import IMAGE_SUFFIXES, prepare_image
+from planner.inputs.image_preprocessing import IMAGE_SUFFIXES, placement_in_input, prepare_image, read_size
 from planner.inputs.image_samples import read_fitted_image
 from planner.inputs.load_samples import load_data
 from planner.inputs.npz_samples import opened_archive
+from planner.metrics.annotated_picture import AnnotatedPicture, PlacedPicture
 from planner.output.plan_folder import PLAN, read_plan
 from planner.output.record_files import held_scenario
 from planner.plan.manifest import SCENARIO, Port
@@ -28,10 +29,17 @@ _SCENARIOS = (*SCENARIO_SUFFIXES, ".json")
 
 @dataclass(frozen=True, slots=True)
 class RunInput:
-    """Samples to run, and the file of each where they are images."""
+    """Samples to run, and the file of each where they are images.
+
+    Parameters
+    ----------
+    placed
+        Number of a sample -> its picture's own size, and where it lies in the input; None of arrays.
+    """
 
     samples: Sequence[Feeds]
     files: tuple[str, ...] = ()
+    placed: Callable[[int], PlacedPicture] | None = None
 
 
 def read_run_input(source: Path, ports: Sequence[Port], outer: Collection[str], folder: Path) -> RunInput:
@@ -100,7 +108,11 @@ def _evaluation_input(
             f"{where}: a scenario has samples of the model; here an .npz must give {', '.join(inner)}"
         )
     evaluation = load_ready_scenario(scenario).data.evaluation
-    return RunInput(load_data(evaluation, inputs, f"{where}: data.evaluation").samples)
+    data = load_data(evaluation, inputs, f"{where}: data.evaluation")
+    if not data.files or data.labels is None:
+        return RunInput(data.samples)
+    pictures: list[AnnotatedPicture] = data.labels.tolist()
+    return RunInput(data.samples, data.files, lambda index: pictures[index].placed)
 
 
 def _image_input(
@@ -123,7 +135,12 @@ def _image_input(
         return {inputs[0].name: read_fitted_image(files[index], inputs[0], spec.image, where)}
 
     relative = tuple(path.relative_to(root).as_posix() for path in files)
-    return RunInput(Samples(range(len(files)), read), relative)
+
+    def placed(index: int) -> PlacedPicture:
+        height, width = read_size(files[index], where)
+        return PlacedPicture(width, height, placement_in_input(height, width, spec.image or ImageSpec()))
+
+    return RunInput(Samples(range(len(files)), read), relative, placed)
 
 
 def _preparation_in_scenario(folder: Path, source: str, where: str) -> SampleSpec:

@@ -35,6 +35,15 @@ class UnitMove:
         devices = [None if place is None else place.device for place in (self.before, self.after)]
         return devices[0] != devices[1]
 
+    @property
+    def changes_precision(self) -> bool:
+        """Whether the precision is another one; not of a unit that a plan does not have."""
+        return (
+            self.before is not None
+            and self.after is not None
+            and self.before.precision is not self.after.precision
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CostChange:
@@ -47,7 +56,7 @@ class CostChange:
     spread
         Relative to before: by what the runs that it comes from spread, in both plans together. Only what
         devices compute comes from runs: links are calculated. None where no part of it does, or it is not
-        known.
+        known, or units moved between devices: then it says nothing of the difference.
     """
 
     cost: str
@@ -76,7 +85,7 @@ class PlanDiff:
     Parameters
     ----------
     settings
-        Key of the scenario -> its two values as JSON, where they differ; None where a scenario lacks it.
+        Key of the scenario -> its two values, where they differ; None where a scenario lacks it.
     moves
         Units that run elsewhere or in another precision, in running order.
     units
@@ -89,7 +98,7 @@ class PlanDiff:
         Device that was measured -> what differs between its two profiles.
     """
 
-    settings: dict[str, tuple[str | None, str | None]]
+    settings: dict[str, tuple[object, object]]
     moves: tuple[UnitMove, ...]
     units: int
     only_before: tuple[Cut, ...]
@@ -125,14 +134,16 @@ def diff_plans(
     places = [_places(plan) for plan in (before, after)]
     units = list(dict.fromkeys([*places[0], *places[1]]))
     pairs = [(unit, places[0].get(unit), places[1].get(unit)) for unit in units]
+    moves = tuple(UnitMove(unit, old, new) for unit, old, new in pairs if _role(old) != _role(new))
+    moved = any(move.is_elsewhere for move in moves)
     crossings = [{_crossing(cut): cut for cut in plan.cuts} for plan in (before, after)]
     return PlanDiff(
         settings=_settings(before, after),
-        moves=tuple(UnitMove(unit, old, new) for unit, old, new in pairs if _role(old) != _role(new)),
+        moves=moves,
         units=sum(old is not None and new is not None for _, old, new in pairs),
         only_before=tuple(cut for key, cut in crossings[0].items() if key not in crossings[1]),
         only_after=tuple(cut for key, cut in crossings[1].items() if key not in crossings[0]),
-        costs=tuple(_costs(before, after, _spread(old_profiles, new_profiles))),
+        costs=tuple(_costs(before, after, None if moved else _spread(old_profiles, new_profiles))),
         profiles=profiles,
     )
 
@@ -187,7 +198,7 @@ def _costs(before: Plan, after: Plan, spread: float | None) -> Iterator[CostChan
     if old is not None and new is not None:
         latency = old.latency_s, new.latency_s
         yield from _change("latency of one request", "s", latency, spreads["latency"])
-        yield from _change("  of it on links", "s", (old.transfer_s, new.transfer_s), None)
+        yield from _change("of it on links", "s", (old.transfer_s, new.transfer_s), None)
         yield from _each("computing on", "s", (old.compute_s, new.compute_s), spread)
         yield from _change("energy of one request", "J", (old.energy_j, new.energy_j), spreads["energy"])
         yield from _each("memory of", "B", (old.memory_bytes, new.memory_bytes), None)
@@ -222,8 +233,8 @@ def _change(
         yield CostChange(cost, unit, pair[0], pair[1], spread)
 
 
-def _settings(before: Plan, after: Plan) -> dict[str, tuple[str | None, str | None]]:
-    """Return the keys of the two scenarios whose values differ, written as `--set` takes them."""
+def _settings(before: Plan, after: Plan) -> dict[str, tuple[object, object]]:
+    """Return the keys of the two scenarios whose values differ; keys are written as `--set` takes them."""
     old, new = (dict(_flat(json.loads(bytes(plan.scenario)))) for plan in (before, after))
     return {
         key: (old.get(key), new.get(key))
@@ -232,14 +243,14 @@ def _settings(before: Plan, after: Plan) -> dict[str, tuple[str | None, str | No
     }
 
 
-def _flat(value: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (key, value as JSON) of each leaf."""
+def _flat(value: object, key: str = "") -> Iterator[tuple[str, object]]:
+    """Yield (key, value) of each leaf."""
     parts: list[tuple[object, object]] = []
     if isinstance(value, dict):
         parts = list(value.items())
     elif isinstance(value, list):
         parts = list(enumerate(value))
     if not parts:
-        yield key, json.dumps(value)
+        yield key, value
     for name, part in parts:
         yield from _flat(part, f"{key}.{name}" if key else str(name))

@@ -80,6 +80,11 @@ class WireFormat(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+CODED = frozenset(
+    {WireFormat.UINT8, WireFormat.INT8, WireFormat.UINT16, WireFormat.INT16, WireFormat.FLOAT16}
+)  # forms that a stage brings float tensors into, or back from
+
+
 class Cut(Record, frozen=True, kw_only=True):
     """A tensor that crosses from one device to another; `path` names the devices on the way."""
 
@@ -222,12 +227,14 @@ class LoopRound(Record, frozen=True, kw_only=True):
 
 
 class SingleDevice(Record, frozen=True, kw_only=True):
-    """What all units on one device would cost, in the precision that is best there.
+    """What all units on one device would cost, in the precisions that are best there.
 
     Parameters
     ----------
     precision
-        Of its units; those that lack it there are in fp32.
+        Of its units; those that lack it there are in fp32. None if precisions are mixed.
+    units
+        Precision -> how many units are in it.
     objective
         With the costs of the plan, in the unit of its objective.
     broken
@@ -237,11 +244,19 @@ class SingleDevice(Record, frozen=True, kw_only=True):
     """
 
     device: str
-    precision: Precision
+    precision: Precision | None
     objective: float
     latency_s: float
     broken: tuple[str, ...]
     exceeded_by: dict[str, float] = msgspec.field(default_factory=dict)
+    units: dict[str, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def precision_text(self) -> str:
+        """Say in which precisions its units are: "int8", "83 fp32 + 67 int8"."""
+        if self.precision is not None:
+            return self.precision.value
+        return " + ".join(f"{count} {name}" for name, count in self.units.items())
 
     @property
     def broken_text(self) -> str:

@@ -24,7 +24,6 @@ from planner.problem.tensors import FLOAT
 from planner.process_memory import peak_mib
 from planner.refinement.noise_limit_search import SearchResult
 from planner.refinement.planning_problem import PlanningProblem
-from planner.refinement.single_device import single_device_rows
 from planner.scenario.budget_schema import ObjectiveSpec
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
@@ -111,7 +110,6 @@ def assemble_plan(
         rounds=searched.rounds,
         loop=loop,
         measured=None,
-        single_device=single_device_rows(problem),
         too_few_samples=too_few_held_back(planning.scenario.budget, searched.rounds),
         converted_from=planning.converted_from,
         scenario=_resolved(planning.scenario),

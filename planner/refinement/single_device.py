@@ -1,8 +1,10 @@
 """What all units on one device would cost, to compare a plan with."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from math import inf
 
 from planner.errors import SolverError
@@ -12,35 +14,59 @@ from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.problem.uniform_choices import one_device_choices
 from planner.solver.best_wires import best_wires
+from planner.solver.one_device import one_device_plan
 from planner.solver.solver_options import SolverOptions
 from profiling.precision import Precision
 
+_TIME_LIMIT_S, _GAP = 10.0, 1e-4  # of a device's own solve, whose figure is shown in four digits
 
-def single_device_rows(problem: PlacementProblem) -> tuple[SingleDevice, ...]:
-    """Return a row for each device that can run everything, in the precision and the wires that are best.
 
-    One that keeps all limits comes before any that does not; then the lower objective counts.
+def single_device_rows(problem: PlacementProblem, options: SolverOptions) -> tuple[SingleDevice, ...]:
+    """Return a row for each device that can run everything, in the precisions and the wires that are best.
+
+    One that keeps all limits comes before any that does not; then the lower objective counts. Where mixed
+    precisions keep the limits, one precision is named only if it is as good.
     """
+    options = replace(options, time_limit_s=min(options.time_limit_s, _TIME_LIMIT_S), gap=_GAP)
     best: dict[str, SingleDevice] = {}
-    for row in _rows(problem):
+    for row in chain(_uniform_rows(problem), _mixed_rows(problem, options)):
         if row.device not in best or _rank(row) < _rank(best[row.device]):
             best[row.device] = row
     return tuple(best.values())
 
 
-def _rows(problem: PlacementProblem) -> Iterator[SingleDevice]:
+def _uniform_rows(problem: PlacementProblem) -> Iterator[SingleDevice]:
     for device, precision, choice in one_device_choices(problem):
-        cost = evaluate(problem, _encoded(problem, choice))
-        if cost.order is not None and not cost.violations and cost.objective < inf:
-            exceeded = dict(_exceeded(problem, cost))
-            yield SingleDevice(
-                device=problem.devices[device].name,
-                precision=Precision(precision),
-                objective=cost.objective,
-                latency_s=cost.latency_s,
-                broken=tuple(exceeded),
-                exceeded_by={name: by for name, by in exceeded.items() if by is not None},
-            )
+        yield from _row(problem, device, _encoded(problem, choice), Precision(precision))
+
+
+def _mixed_rows(problem: PlacementProblem, options: SolverOptions) -> Iterator[SingleDevice]:
+    """Yield each device's plan of least objective within the limits; none where the solver finds none."""
+    for device in dict.fromkeys(map(problem.physical_device, range(len(problem.devices)))):
+        with suppress(SolverError):
+            solved = one_device_plan(problem, device, options)
+            if solved is not None and solved.choice is not None:
+                yield from _row(problem, device, solved.choice)
+
+
+def _row(
+    problem: PlacementProblem, device: int, choice: Choice, precision: Precision | None = None
+) -> Iterator[SingleDevice]:
+    cost = evaluate(problem, choice)
+    if cost.order is None or cost.violations or cost.objective == inf:
+        return
+    exceeded = dict(_exceeded(problem, cost))
+    pairs = zip(problem.vertices, choice.options, strict=True)
+    units = Counter(vertex.options[o].precision for vertex, o in pairs if not vertex.is_terminal)
+    yield SingleDevice(
+        device=problem.devices[device].name,
+        precision=precision or (Precision(next(iter(units))) if len(units) == 1 else None),
+        objective=cost.objective,
+        latency_s=cost.latency_s,
+        broken=tuple(exceeded),
+        exceeded_by={name: by for name, by in exceeded.items() if by is not None},
+        units=dict(sorted(units.items())),
+    )
 
 
 def _encoded(problem: PlacementProblem, choice: Choice) -> Choice:

@@ -22,7 +22,13 @@ from planner.report.graph_drawing import PlacedGraph, graph_drawing
 from planner.report.graph_svg import GraphFigure, graph_figure
 from planner.report.html_page import LEGEND, Cells, render, units_data
 from planner.report.html_values import FormattedValues
-from planner.report.tables.comparison_table import BASELINE_GROUPS, best_name, worth_lines
+from planner.report.tables.comparison_table import (
+    BASELINE_GROUPS,
+    best_name,
+    judged_by,
+    too_few_lines,
+    worth_lines,
+)
 from planner.scenario.schema import Scenario
 from profiling.graph.operator_graph import OperatorGraph
 
@@ -36,8 +42,11 @@ _STYLE_OF_METRIC = {
     "memory": "size",
     "traffic": "size",
 }
+_STYLE_OF_ANSWER = {"accuracy": "percent", "metric": "noise"}
 _BASELINES = {
     "one device": "All units run on the one device, in the one precision, that is best for that.",
+    "one device, mixed precision": "All units run on the device that is best for that, each in the "
+    "precision that is best for all of them together: the joint plan without a split.",
     "single fp32 cut": "The model runs in fp32 and changes device once, at the best place.",
     "uniform precision, single cut": "The same with the best single precision for all units.",
     "minimum fp32 cut": "The model runs in fp32 on the two devices that are best for it, cut anywhere, "
@@ -94,7 +103,7 @@ def comparison_page(
         data,
         title=f"{name}: plans compared",
         lead=_lead(comparison),
-        worth=list(worth_lines(comparison, "the table below")),
+        worth=[*worth_lines(comparison, "the table below"), *too_few_lines(comparison)],
         unit=comparison.unit,
         slider=_slider(comparison),
         pieces=list(_range_rows(comparison, formatted)),
@@ -137,6 +146,7 @@ def comparison_page(
         held_lead=_plan_set_lead(comparison, formatted),
         fleet=list(_fleet_rows(comparison, formatted)),
         trials=list(_measurement_rows(comparison, formatted)),
+        judged=[(name, "n") for name in judged_by(comparison)],
         graphs=[(heading, figure) for _, heading, figure in graphs],
         left_out=left_out,
         legend=LEGEND,
@@ -368,7 +378,7 @@ def _measurement_rows(comparison: Comparison, formatted: FormattedValues) -> Ite
             formatted("ms", *path, "trial", "compute_s"),
             formatted("noise", *path, "noise_relative_rms"),
             formatted("noise", *measured_path, "noise_relative_rms"),
-            formatted("percent", *measured_path, "accuracy"),
+            *(formatted(_STYLE_OF_ANSWER[name], *measured_path, name) for name in judged_by(comparison)),
             equal,
         )
 

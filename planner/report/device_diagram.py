@@ -8,7 +8,7 @@ import networkx as nx
 from markupsafe import Markup
 
 from planner.formatting import MILLI, counted, names_text, short_name
-from planner.plan.plan_record import Cut, Plan
+from planner.plan.plan_record import CODED, Cut, Plan
 from planner.report.figure_style import colours_of, ink_on
 from planner.report.html_values import FormattedValues, join
 from planner.scenario.device_schema import DeviceSpec
@@ -129,7 +129,11 @@ def format_change_text(plan: Plan, device: str) -> str:
 
 
 def _changed_tensors(plan: Plan, device: str) -> list[str]:
-    ends = (short_name(cut.tensor) for cut in plan.cuts if device in (cut.source, cut.target))
+    ends = (
+        short_name(cut.tensor)
+        for cut in plan.cuts
+        if device in (cut.source, cut.target) and cut.wire in CODED
+    )
     return list(dict.fromkeys(ends))
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from planner.formatting import short_name, size_text
-from planner.plan.plan_record import Measured, Plan, Predicted
+from planner.plan.plan_record import CODED, Measured, Plan, Predicted
 from planner.report.budget_rows import HEAD, budget_rows
 from planner.report.device_diagram import device_diagram, format_change_text
 from planner.report.feasible_text import why_feasible
@@ -138,7 +138,7 @@ def _single_device_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cell
     """Yield what everything on one device would cost."""
     for n, row in enumerate(plan.single_device):
         latency = formatted("ms", "single_device", n, "latency_s")
-        yield row.device, row.precision.value, row.broken_text, latency
+        yield row.device, row.precision_text, row.broken_text, latency
 
 
 def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:
@@ -279,8 +279,9 @@ def _stage_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> I
     with_units = list(dict.fromkeys(a.device for a in plan.assignments))
     busy = {} if plan.predicted is None else plan.predicted.compute_s
     others = [name for name, seconds in busy.items() if seconds and name not in with_units]
-    # One that only changes formats does so before all others, or behind them.
-    ahead = [name for name in others if name != scenario.sink or name == scenario.source]
+    # One that only changes formats does so before all others, or behind them, as its stage does.
+    sending = {cut.source for cut in plan.cuts if cut.wire in CODED}
+    ahead = [name for name in others if name in sending or name not in {scenario.source, scenario.sink}]
     for device in (*ahead, *with_units, *(name for name in others if name not in ahead)):
         assignments = [a for a in plan.assignments if a.device == device]
         counts = Counter(a.precision.value for a in assignments)

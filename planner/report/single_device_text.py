@@ -33,7 +33,7 @@ def against_single_device(plan: Plan) -> str:
     if best is None:
         return "no device keeps the budgets alone"
     ratio = best.objective / value
-    whole = f"{best.device} alone, in {best.precision.value}"
+    whole = f"{best.device} alone, in {_precision(best)}"
     if ratio < _ALIKE:
         return f"no better than {whole}"
     than = _BETTER.get(plan.objective.name)
@@ -47,11 +47,16 @@ def _unsplit_text(plan: Plan, device: str, best: SingleDevice | None, value: flo
     ratio = best.objective / value if best is not None else 1.0
     if best is None or ratio < _ALIKE:
         return text
-    whole = f"in {best.precision.value} throughout" if best.device == device else f"on {best.device} alone"
+    throughout = best.device == device and best.precision is not None
+    whole = f"in {_precision(best)} throughout" if throughout else f"on {best.device} alone"
     than = _BETTER.get(plan.objective.name)
     return f"{text}; " + (
         f"{_times(ratio)} times {than} than {whole}" if than else f"{1 / ratio:.0%} of {whole}"
     )
+
+
+def _precision(row: SingleDevice) -> str:
+    return "mixed precision" if row.precision is None else row.precision.value
 
 
 def _times(ratio: float) -> str:

@@ -56,6 +56,9 @@ def _stand_in(field: FieldInfo, value: object) -> Any:
     types = (field.annotation,) if field.annotation is str else get_args(field.annotation)
     if isinstance(value, str) and str in types and get_origin(field.annotation) not in (dict, tuple):
         return value
+    inner = part_in(field.annotation)
+    if isinstance(value, dict) and inner is not None and get_origin(field.annotation) not in (dict, tuple):
+        return read_partially(inner, value)
     if not field.is_required():
         return field.get_default(call_default_factory=True)
     return "" if field.annotation is str else ()

@@ -19,7 +19,10 @@ _MEBI = 2**20
 class InputSpec(Part):
     """What is known of one model input beyond its name."""
 
-    wire_bytes: Count = Field(description="Bytes that one raw input weighs on a link (a JPEG, say).")
+    wire_bytes: Count = Field(
+        description="Bytes that one raw input weighs on a link (a JPEG, say); hosts of plan deploy send the "
+        "tensor whole."
+    )
 
 
 class PlacementSpec(Part):

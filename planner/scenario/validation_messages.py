@@ -10,6 +10,7 @@ from planner.scenario.metric_schema import COCO_AP
 
 _MOST_FAULTS = 50  # shown at once
 # A wrong value may be as long as the file.
+_TEXT = "must be text"
 _VALUE = Repr()
 _VALUE.maxstring = _VALUE.maxother = 100
 _MEMBERS = (
@@ -57,8 +58,11 @@ def describe_faults(
 
 
 def _follows(fault: Fault, faults: list[Fault]) -> bool:
-    """Return whether a list counts as too short only because its entries are wrong."""
+    """Return whether a list is too short, or a mapping no text, only because what is in it is wrong."""
     within = [other for other in faults if other.key_path[: len(fault.key_path)] == fault.key_path]
+    if fault.text.startswith(_TEXT):
+        # Of a value that may be text or a mapping, and is one with a fault of its own.
+        return any(len(other.key_path) > len(fault.key_path) for other in within)
     return fault.text.startswith("needs at least") and len(within) > 1
 
 
@@ -96,7 +100,7 @@ def _expectation(error_type: str, context: Mapping[str, Any], value: object) -> 
         "bool_type": f"must be true or false, got {_VALUE.repr(value)}",
         "float_type": f"must be a number, got {_VALUE.repr(value)}",
         "int_type": f"must be a whole number, got {_VALUE.repr(value)}",
-        "string_type": f"must be text, got {_VALUE.repr(value)}",
+        "string_type": f"{_TEXT}, got {_VALUE.repr(value)}",
         "value_error": str(context.get("error", "")),
         "literal_error": f"must be {context.get('expected')}, got {_VALUE.repr(value)}",
         "enum": f"must be {context.get('expected')}, got {_VALUE.repr(value)}",

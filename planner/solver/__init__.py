@@ -6,6 +6,7 @@ confirmation: what a solver claims, held against costs, plans at hand and a seco
 device_order: what is decided of the order in which devices run
 highs: HiGHS is called here, and its answer interpreted
 infeasibility: a minimal set of limits that cannot hold together
+one_device: the best plan with all units on one device, in mixed precision
 pareto_front: Pareto fronts by epsilon-constraints
 process_pool: a map over processes, which end at once when the work is interrupted
 pulp_call: a solver called through pulp, and what pulp's status says

@@ -31,11 +31,15 @@ def too_few_held_back(budget: BudgetSpec, rounds: Sequence[Round]) -> tuple[TooF
             if doubt.budget in round_.broken:
                 doubts.setdefault(doubt.budget, []).append(doubt)
     taken = next((one for one in rounds if one.delivered), rounds[-1] if rounds else None)
-    on_metric = _metric_doubts(budget, taken.held_back) if taken is not None else ()
     return (
         *(_of_calibration(doubts_on_budget) for doubts_on_budget in doubts.values()),
-        *(_of_calibration([doubt], refused=0) for doubt in on_metric),
+        *(too_few_to_tell(budget, taken.held_back) if taken is not None else ()),
     )
+
+
+def too_few_to_tell(budget: BudgetSpec, held_back: Metrics) -> tuple[TooFewSamples, ...]:
+    """Return the limit on a metric, if the held-back samples do not tell whether a plan keeps it."""
+    return tuple(_of_calibration([doubt], refused=0) for doubt in _metric_doubts(budget, held_back))
 
 
 def _of_calibration(doubts: Sequence[TooFewSamples], refused: int | None = None) -> TooFewSamples:

@@ -430,6 +430,7 @@ COMMANDS = {
     ("diff", "s.yaml", "plan"): (1, "s.yaml is a scenario: give the folder of its plan"),
     ("init", "none.h5"): (1, "none.h5 does not exist"),
     ("verify", "s.yaml"): (1, "s.yaml: is not a plan"),
+    ("diff", "nope", "plan"): (1, "nope: No such file or directory; give a plan's folder"),
     ("export", "plan/plan.json"): (2, "--out"),
     ("export", "s.yaml", "--out", "o"): (1, "s.yaml is a scenario: give the folder of its plan"),
     ("export", "plan/plan.json", "--out", "s.yaml"): (1, "is a file; name a folder"),

@@ -1,5 +1,6 @@
 """The scenarios on the pages about a user's own data run, and their labels mean what the pages say."""
 
+import csv
 import json
 import wave
 from pathlib import Path
@@ -123,6 +124,48 @@ def test_every_scenario_of_the_pages_is_run():
     assert set(SCENARIOS) == PREPARE.keys()
 
 
+def boxes_precision(here: Path) -> float:
+    """Run a detector's plan on its evaluation pictures; return what pycocotools says of the boxes."""
+    coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    run = ("run", str(here / "plan"), "--input")
+    for source, target in (
+        ("detector.yaml", "boxes.json"),
+        ("pictures", "all.json"),
+        ("pictures", "all.csv"),
+    ):
+        with pytest.raises(SystemExit) as done:
+            main([*run, str(here / source), "--output", str(here / target)])
+        assert not done.value.code
+    pictures, every = (json.loads((here / name).read_text()) for name in ("boxes.json", "all.json"))
+    by_file = {picture["file"]: picture for picture in every}
+    assert len(every) > len(pictures)
+    assert all(by_file[picture["file"]] == picture for picture in pictures)
+    rows = list(csv.DictReader((here / "all.csv").read_text().splitlines()))
+    assert len(rows) == sum(len(picture["boxes"]) for picture in every)
+    truth = coco.COCO()
+    truth.dataset = json.loads((here / "instances.json").read_text())
+    numbers = {image["file_name"]: image["id"] for image in truth.dataset["images"]}
+    for number, one in enumerate(truth.dataset["annotations"], start=1):
+        one |= {"id": number, "area": one["bbox"][2] * one["bbox"][3], "iscrowd": 0}
+    truth.createIndex()
+    found = [
+        {
+            "image_id": numbers[picture["file"]],
+            "category_id": box["category"],
+            "bbox": [box[key] for key in ("x", "y", "width", "height")],
+            "score": box["score"],
+        }
+        for picture in pictures
+        for box in picture["boxes"]
+    ]
+    judge = cocoeval.COCOeval(truth, truth.loadRes(found), "bbox")
+    judge.params.imgIds = [numbers[picture["file"]] for picture in pictures]
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    return float(judge.stats[0])
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_scenario_of_the_pages_runs_and_its_labels_are_right(name, tmp_path, capsys):
     for file in (name, "front_end.py"):
@@ -138,5 +181,6 @@ def test_a_scenario_of_the_pages_runs_and_its_labels_are_right(name, tmp_path, c
         assert measured["metric_fp32"] == pytest.approx(1.0)
         assert measured["metric"] > 0.98
         assert measured["accuracy"] is None
+        assert boxes_precision(tmp_path) == pytest.approx(measured["metric"], abs=1e-12)
     else:
         assert (measured["accuracy_fp32"], measured["metric"]) == (1.0, None)

@@ -243,13 +243,15 @@ def made_comparison(**changes) -> Comparison:
             Row(
                 bandwidth=0.4, budgets={}, status="optimal", plan=0, objective=0.04, bound=0.03999,
                 baselines={"all on camera": 0.0433, "minimum fp32 cut": 0.0511,
-                           "quantize, then split": None, "one device": 0.0421},
-                baseline="one device", baseline_plan=0, joint_gain=0.0499,
+                           "quantize, then split": None, "one device": 0.0430,
+                           "one device, mixed precision": 0.0421},
+                baseline="one device, mixed precision", baseline_plan=0, joint_gain=0.0499,
             ),
             Row(
                 bandwidth=8.0, budgets={}, status="optimal", plan=1, objective=0.022, bound=0.02199,
                 baselines={"all on camera": 0.0433, "minimum fp32 cut": 0.0311,
-                           "quantize, then split": 0.0273, "one device": 0.0421},
+                           "quantize, then split": 0.0273, "one device": 0.0430,
+                           "one device, mixed precision": 0.0421},
                 baseline="quantize, then split", baseline_plan=0, joint_gain=0.1941,
                 measured_s=0.0233, baseline_measured_s=0.0288, broken=("noise_relative_rms is 0.07",),
             ),

@@ -16,6 +16,7 @@ _PASSING = frozenset({"Transpose", "Cast", "Identity", "Reshape", "Squeeze", "Un
 _LEAST_DIVISOR = 50.0  # 255 or 127.5 in practice
 _DETECTOR_AXES, _LEAST_BOXES, _LEAST_COLUMNS, _MOST_COLUMNS = 3, 80, 6, 512
 _SIDES = 4
+_YOLOX_STRIDES = (8, 16, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,17 @@ def _divisors(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -
         value = float(np.abs(numpy_helper.to_array(constants[name]).astype(np.float64)).max(initial=0.0))
         if value:
             yield value if node.op_type == "Div" else 1 / value
+
+
+def may_be_yolox(outputs: Sequence[End], picture: PictureInput) -> bool:
+    """Return whether the one output has a row for each cell of YOLOX's grids, which YOLOv5 has thrice."""
+    cells = sum((picture.height // stride) * (picture.width // stride) for stride in _YOLOX_STRIDES)
+    return (
+        len(outputs) == 1
+        and len(outputs[0].shape) == _DETECTOR_AXES
+        and outputs[0].shape[1] == cells
+        and outputs[0].shape[2] > _SIDES + 1
+    )
 
 
 def may_be_boxes(outputs: Sequence[End]) -> bool:

@@ -4,14 +4,14 @@ import json
 import keyword
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 
 from planner.errors import OutputError, UsageError
 from planner.formatting import size_text
 from planner.inputs.inspect_source import find_model
-from planner.inputs.starter.starter_pictures import PictureInput, may_be_boxes
+from planner.inputs.starter.starter_pictures import PictureInput, may_be_boxes, may_be_yolox
 from planner.inputs.starter.starter_samples import MadeUp, made_up_inputs
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import VARIABLE, parse_conversion
@@ -177,7 +177,9 @@ def _scenario_text(
         model=_yaml(model),
         given=given,
         module=module,
-        pictures=_detector_text(picture) if picture and is_detector else _classes_text(picture),
+        pictures=_detector_text(picture, is_yolox=may_be_yolox(inspection.outputs, picture))
+        if picture and is_detector
+        else _classes_text(picture),
         metric="# metric: coco_ap  # REPLACE: COCO's average precision, where data have annotations\n\n"
         * is_detector,
         metric_drop="  # metric_drop: 0.02           # needs metric\n" * is_detector,
@@ -198,13 +200,18 @@ def _classes_text(picture: PictureInput | None) -> str:
     )
 
 
-def _detector_text(picture: PictureInput) -> str:
-    """Return how pictures with annotations are given to a detector."""
+def _detector_text(picture: PictureInput, *, is_yolox: bool) -> str:
+    """Return how pictures with annotations are given to a detector: that of YOLOX, or of YOLOv5 and later."""
     side = max(picture.height, picture.width)
-    image = picture.image(letterbox=side, pad=114)
+    yolo = picture.image(letterbox=side, pad=114)
+    yolox = replace(picture, is_scaled=True).image(
+        letterbox=side, pad=114, letterbox_at="top_left", channels="bgr"
+    )
+    image, other = (yolox, yolo) if is_yolox else (yolo, yolox)
     lines = [
-        "Pictures with COCO annotations, judged by the metric below. YOLOX wants this instead:",
-        f"image: {{letterbox: {side}, pad: 114, letterbox_at: top_left, channels: bgr}}",
+        "Pictures with COCO annotations, judged by the metric below. "
+        + ("This is for YOLOX; YOLOv5 wants:" if is_yolox else "YOLOX wants this instead:"),
+        f"image: {other}",
         f"calibration: {{images: pictures, labels: instances.json, image: {image}}}",
         f"evaluation: {{images: pictures, labels: instances.json, image: {image}}}",
     ]

@@ -2,16 +2,19 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from operator import itemgetter
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from planner.comparison.baselines import ONE_DEVICE_MIXED
 from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
 from planner.formatting import AXES, MILLI, counted, range_text, three_digits
 from planner.report.tables.table_style import line, new_table
+from planner.verification.sample_size import too_few_text
 
 _ALL = 1 - 1e-9
 _SI_UNITS = dict.fromkeys(("latency", "makespan", "period", "throughput"), "s") | {
@@ -62,8 +65,8 @@ def _row_parts(comparison: Comparison) -> Iterator[RenderableType]:
         for words in BASELINE_GROUPS.values()
     ):
         yield line("none: planning that way finds no plan within the budgets")
-    for text in worth_lines(comparison):
-        yield line(f"the joint plan: {text}")
+    yield from map(line, worth_lines(comparison))
+    yield from map(line, too_few_lines(comparison))
 
 
 def _ranges_table(comparison: Comparison) -> Table:
@@ -156,16 +159,21 @@ def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
     tried = [(plan, plan.trial) for plan in comparison.plans if plan.trial is not None]
     if not tried:
         return []
-    columns = ("stages, ms, predicted", "measured", "noise, predicted", "measured", "accuracy", "chain")
+    judged = judged_by(comparison)
+    columns = ("stages, ms, predicted", "measured", "noise, predicted", "measured", *judged, "chain")
     table = new_table("every plan built and measured", ("plan",), columns)
     for plan, trial in tried:
         compute_ms = "-" if trial.compute_s is None else f"{trial.compute_s * MILLI:.2f}"
         measured = trial.measured
-        measured_cells = ("-", "-", "-")
+        measured_cells = ["-"] * (2 + len(judged))
         if measured is not None:
-            accuracy = "-" if measured.accuracy is None else f"{measured.accuracy:.2%}"
+            answers = {"accuracy": measured.accuracy, "metric": measured.metric}
             equal = "bit-equal" if measured.chain.basic_bit_equal else "NOT bit-equal"
-            measured_cells = (f"{measured.noise_relative_rms:.4f}", accuracy, equal)
+            measured_cells = [
+                f"{measured.noise_relative_rms:.4f}",
+                *(_judged_text(name, answers[name]) for name in judged),
+                equal,
+            ]
         predicted = (f"{trial.expected_compute_s * MILLI:.2f}", compute_ms, f"{plan.noise_relative_rms:.4f}")
         table.add_row(str(plan.number), *predicted, *measured_cells)
     broken_lines = [
@@ -175,6 +183,34 @@ def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
         for text in row.broken
     ]
     return [table, *broken_lines, _measured_rows(comparison)]
+
+
+def judged_by(comparison: Comparison) -> tuple[str, ...]:
+    """Return by what plans that were tried out were judged besides noise: accuracy, metric, both or none."""
+    measured = [plan.trial.measured for plan in comparison.plans if plan.trial and plan.trial.measured]
+    known = {
+        "accuracy": any(one.accuracy is not None for one in measured),
+        "metric": any(one.metric is not None for one in measured),
+    }
+    return tuple(name for name, is_known in known.items() if is_known)
+
+
+def _judged_text(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2%}" if name == "accuracy" else f"{value:.4g}"
+
+
+def too_few_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield what the samples do not tell of the rows' plans, each sentence once."""
+    plans: dict[str, set[int]] = {}
+    for row in comparison.rows:
+        if row.plan is not None:
+            for one in row.too_few_samples:
+                plans.setdefault(too_few_text(one), set()).add(row.plan)
+    for text, numbers in plans.items():
+        names = ", ".join(map(str, sorted(numbers)))
+        yield f"plan{'s' * (len(numbers) > 1)} {names}: {text}"
 
 
 def _share(plan: PlanSummary, bandwidth: float) -> float:
@@ -206,7 +242,10 @@ def _rows_table(comparison: Comparison) -> Table:
 
 
 def worth_lines(comparison: Comparison, table: str = "compare.csv") -> Iterator[str]:
-    """Yield whether planning jointly was worth it: against one device, and against the best simpler way.
+    """Yield whether splitting was worth it, and whether planning jointly was.
+
+    Splitting is compared with the best plan on one device in mixed precision, so that no gain is due to
+    precisions.
 
     Parameters
     ----------
@@ -214,22 +253,66 @@ def worth_lines(comparison: Comparison, table: str = "compare.csv") -> Iterator[
         Where the reader finds every baseline.
     """
     rows = [row for row in comparison.rows if row.objective]
-    alone = [(1 - row.objective / one, row) for row in rows if row.objective and (one := _best_of(row, _ONE))]
-    if alone and len(alone) == len(rows):
-        gain, row = max(alone, key=itemgetter(0))
-        yield (
-            "no better than one device at any of these"
-            if gain < _HARDLY
-            else f"{comparison.objective} at most {gain:.1%} below that of the best single device, "
-            f"at {_point_text(comparison, row)}"
-        )
+    yield from _split_lines(comparison, rows)
     gains = [row.joint_gain for row in rows if row.joint_gain is not None]
     if gains and len(gains) == len(rows):
         yield (
-            f"at each of these a simpler way is as good; which one, {table} says"
+            f"the joint plan: at each of these a simpler way is as good; which one, {table} says"
             if max(gains) < _HARDLY
-            else f"{comparison.objective} at most {max(gains):.1%} below that of the best simpler way"
+            else f"the joint plan: {comparison.objective} at most {max(gains):.1%} below that of the best "
+            "simpler way"
         )
+
+
+def _split_lines(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what splitting gains over one device in mixed precision; nothing where that is not known."""
+    known = [row for row in rows if ONE_DEVICE_MIXED in row.baselines]
+    if not known or len(known) < len(rows) or len(_devices(comparison)) == 1:
+        return
+    alone = [(1 - row.objective / one, row) for row in rows if row.objective and (one := _alone(row))]
+    missing = [row for row in rows if not _alone(row)]
+    if missing:
+        where = ", ".join(_point_text(comparison, row) for row in missing)
+        yield f"at {where} no device keeps the budgets alone: only a split does"
+    if not alone:
+        return
+    gain, row = max(alone, key=itemgetter(0))
+    if gain < _HARDLY:
+        yield f"splitting gains nothing {'elsewhere' if missing else 'at any of these'}{_unsplit(comparison)}"
+    else:
+        yield (
+            f"splitting gains at most {gain:.1%} of {comparison.objective} over the best single device in "
+            f"mixed precision, at {_point_text(comparison, row)}"
+        )
+
+
+def _devices(comparison: Comparison) -> set[str]:
+    """Return the devices that plans use or that could run everything."""
+    names = {name.partition(" on ")[2] for row in comparison.rows for name in row.baselines if " on " in name}
+    return names.union(*(plan.devices for plan in comparison.plans))
+
+
+def _alone(row: Row) -> float | None:
+    """Return the least objective on one device, in one precision or in several."""
+    return _best_of(row, _ONE)
+
+
+def _unsplit(comparison: Comparison) -> str:
+    """Return on which device all is in which range, as the end of a sentence; "" where budgets vary."""
+    whole = {plan.number: set(plan.devices) for plan in comparison.plans}
+    pieces = comparison.pieces
+    if not pieces or any(piece.budgets for piece in pieces) or any(len(whole[p.plan]) > 1 for p in pieces):
+        return ""
+    devices = [(next(iter(whole[piece.plan])), piece) for piece in pieces]
+    parts = [(device, [piece for _, piece in group]) for device, group in groupby(devices, key=itemgetter(0))]
+    if len(parts) == 1:
+        return f": all on {parts[0][0]}"
+    return ": " + ", ".join(
+        f"all on {device} up to {three_digits(ranges[-1].high)}"
+        if number < len(parts) - 1
+        else f"on {device} above"
+        for number, (device, ranges) in enumerate(parts)
+    )
 
 
 def _measured_rows(comparison: Comparison) -> Table:

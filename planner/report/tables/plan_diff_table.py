@@ -1,5 +1,7 @@
 """What differs between two plans -> terminal tables."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import isfinite
 
@@ -23,13 +25,12 @@ _IN_PLACE = (
 
 def plan_diff_table(diff: PlanDiff) -> RenderableType:
     """Return what differs between two plans as a person reads it."""
-    parts: list[RenderableType] = [line(text) for text in _settings_lines(diff)]
+    parts: list[RenderableType] = [line(_summary(diff)), *map(line, _settings_lines(diff))]
     if diff.moves:
         parts.append(_moves_table(diff.moves))
-    else:
-        parts.append(line(f"no unit moved: all {diff.units} run where and as before"))
     if len(diff.moves) > _SHOWN:
-        parts.append(line(f"the first {_SHOWN} of {len(diff.moves)} units are shown; --json has all"))
+        order = ", those in another precision first" if any(m.changes_precision for m in diff.moves) else ""
+        parts.append(line(f"{_SHOWN} of {len(diff.moves)} units are shown{order}; --json has all"))
     if diff.only_before or diff.only_after:
         parts.append(_cuts_table(diff))
     parts.append(_costs_table(diff.costs))
@@ -42,12 +43,47 @@ def plan_diff_table(diff: PlanDiff) -> RenderableType:
 
 def _settings_lines(diff: PlanDiff) -> Iterator[str]:
     for key, (before, after) in diff.settings.items():
-        yield f"{key}: {before or _ABSENT} > {after or _ABSENT}"
+        yield f"{key}: {_setting(before)} > {_setting(after)}"
+
+
+def _setting(value: object) -> str:
+    return _ABSENT if value is None else json.dumps(value)
+
+
+def _summary(diff: PlanDiff) -> str:
+    """Return how many units moved from where to where, and how many changed which precision to which."""
+    places = [(move.before, move.after) for move in diff.moves]
+    moved = Counter(
+        (before.device, after.device)
+        for before, after in places
+        if before and after and before.device != after.device
+    )
+    recoded = Counter(
+        (before.precision.value, after.precision.value)
+        for before, after in places
+        if before and after and before.precision is not after.precision
+    )
+    only = {
+        "only before": sum(after is None for _, after in places),
+        "only after": sum(before is None for before, _ in places),
+    }
+    if not diff.moves:
+        return f"no unit moved: all {diff.units} run where and as before"
+    first = [f"{_units(count)} {old} > {new}" for (old, new), count in moved.most_common()]
+    second = [f"{count} {old} > {new}" for (old, new), count in recoded.most_common()]
+    if second and not first:
+        second[0] = (
+            f"{_units(next(iter(dict(recoded.most_common()).values())))} {second[0].partition(' ')[2]}"
+        )
+    parts = [", ".join(texts) for texts in (first, second) if texts]
+    parts += [f"{_units(count)} {where}" for where, count in only.items() if count]
+    return "; ".join(parts)
 
 
 def _moves_table(moves: Sequence[UnitMove]) -> Table:
-    table = new_table(_moves_title(moves), ("unit", "before", "after"), ("before us", "after us"))
-    for move in moves[:_SHOWN]:
+    table = new_table(_moves_title(moves), ("unit", "before", "after"), ("before ms", "after ms"))
+    # What a move alone changes is the device; another precision is what people look for.
+    for move in sorted(moves, key=lambda move: not move.changes_precision)[:_SHOWN]:
         ends = (move.before, move.after)
         table.add_row(short_name(move.unit), *map(_place_text, ends), *map(_seconds_text, ends))
     return table
@@ -70,7 +106,7 @@ def _place_text(place: UnitPlace | None) -> str:
 
 
 def _seconds_text(place: UnitPlace | None) -> str:
-    return _ABSENT if place is None else f"{place.compute_s * MILLI**2:.1f}"
+    return _ABSENT if place is None else f"{place.compute_s * MILLI:.3f}"
 
 
 def _cuts_table(diff: PlanDiff) -> Table:
@@ -92,7 +128,8 @@ def _costs_table(costs: Sequence[CostChange]) -> Table:
         spread = "" if cost.spread is None else f"{cost.spread:.1%}"
         mark = ", within it" if cost.is_within_spread and cost.change else ""
         values = (_value(cost.unit, value) for value in (cost.before, cost.after))
-        table.add_row(cost.cost, *values, _change_text(cost), spread + mark)
+        indent = "  " if cost.cost.startswith("of it") else ""
+        table.add_row(indent + cost.cost, *values, _change_text(cost), spread + mark)
     return table
 
 

@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.conversion.provenance import ConvertedFrom
-from planner.formatting import MILLI, program_size, short_name, size_text
+from planner.formatting import MILLI, names_text, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
-from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted
+from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted, WireFormat
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.feasible_text import why_feasible
 from planner.report.tables.table_style import line, new_table
@@ -26,7 +26,8 @@ _OF_ANSWERS = ("accuracy_drop", "metric_drop", "top1_agreement")
 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
-    cuts = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
+    cuts: list[RenderableType] = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
+    cuts += map(line, _raw_input_lines(plan))
     texts = [*_compressed_lines(plan, manifest), *_budget_lines(plan)]
     sizes: list[RenderableType] = [*map(line, texts), *([""] if texts and plan.single_device else [])]
     doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
@@ -35,7 +36,8 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     few = [part for doubt in doubts for part in (line(doubt), "")]
     single = [_single_device_table(plan)] if plan.single_device else []
     costs: list[RenderableType] = [_costs_table(plan), *sizes, *single]
-    return Group(_stages_table(plan, manifest), *few, *cuts, *costs, *_check_lines(plan))
+    formats = [line(text) for text in _format_stage_lines(plan, manifest)]
+    return Group(_stages_table(plan, manifest), *formats, *few, *cuts, *costs, *_check_lines(plan))
 
 
 def undelivered_text(outcome: Outcome) -> str:
@@ -106,6 +108,26 @@ def _stages_table(plan: Plan, manifest: Manifest) -> Table:
     return table
 
 
+def _format_stage_lines(plan: Plan, manifest: Manifest) -> Iterator[str]:
+    """Yield what each stage without units is there for."""
+    cut = {one.tensor for one in plan.cuts}
+    for stage in manifest.stages:
+        if not stage.units:
+            ends = (port.name for port in (*stage.inputs, *stage.outputs) if port.name in cut)
+            names = names_text(list(dict.fromkeys(map(short_name, ends))), most=2) or "tensors"
+            yield f"stage {stage.number:02d} has no units: it only brings {names} into another format"
+
+
+def _raw_input_lines(plan: Plan) -> Iterator[str]:
+    """Yield which inputs are priced as they arose, which hosts do not do."""
+    for cut in plan.cuts:
+        if cut.wire is WireFormat.RAW:
+            yield (
+                f"{short_name(cut.tensor)} counts its wire_bytes, {size_text(cut.size_bytes)}, on the links: "
+                "hosts of plan deploy send tensors whole; for these, leave wire_bytes out"
+            )
+
+
 def _doubt_text(plan: Plan) -> str:
     """Return what follows a plan's status, so that it never stands alone where costs are in doubt."""
     return " for costs in doubt" if plan.cost_doubt else ""
@@ -124,7 +146,7 @@ def _single_device_table(plan: Plan) -> Table:
     """Return what everything on one device would cost."""
     table = new_table("all on one device instead", ("device", "precision", "breaks"), ("latency ms",))
     for row in plan.single_device:
-        table.add_row(row.device, row.precision, row.broken_text, f"{row.latency_s * MILLI:.2f}")
+        table.add_row(row.device, row.precision_text, row.broken_text, f"{row.latency_s * MILLI:.2f}")
     return table
 
 

@@ -11,7 +11,7 @@ from repository import ROOT
 from small_problems import ENDLESS_PRESOLVE, one_unit_away
 from strategies import problems
 
-from planner.comparison.baselines import baselines, solve_baseline_work, solved_baselines
+from planner.comparison.baselines import ONE_DEVICE_MIXED, baselines, solve_baseline_work, solved_baselines
 from planner.problem.quantities import CostMetric
 from planner.problem.uniform_choices import uniform_choices, with_cheapest_crossings
 from planner.solver.solve import solve
@@ -44,6 +44,21 @@ def test_ways_of_one_precision_cross_in_the_wires_that_enumeration_finds_best(pr
 
 
 @settings(max_examples=40, deadline=None)
+@given(problems(max_units=3, max_devices=2))
+def test_one_device_in_mixed_precision_is_what_enumeration_finds(problem):
+    least = inf
+    for choice in choices(problem):
+        chosen = [
+            v.options[o] for v, o in zip(problem.vertices, choice.options, strict=True) if not v.is_terminal
+        ]
+        if len({problem.physical_device(option.device) for option in chosen}) == 1:
+            cost = price(problem, choice)
+            least = min(least, cost.objective if feasible(problem, cost) else inf)
+    found = {one.name: one.objective for one in solved_baselines(problem, SolverOptions())}
+    assert found[ONE_DEVICE_MIXED] == pytest.approx(least, rel=1e-5, abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
 @given(problems(max_units=3, max_devices=3))
 def test_no_wires_cost_less_than_the_cheapest_crossings(problem):
     cheapest = with_cheapest_crossings(problem)
@@ -69,6 +84,7 @@ def test_each_way_has_its_name():
         "one device",
         "single fp32 cut",
         "uniform precision, single cut",
+        "one device, mixed precision",
         "minimum fp32 cut",
         "quantize, then split",
         "split, then quantize",

@@ -14,6 +14,7 @@ from planner.comparison.plan_measurements import add_measurements, measure_plans
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.plan.configuration import Configuration
+from planner.plan.plan_record import Metrics
 from planner.problem.placement_problem import Choice
 from profiling.precision import Precision
 
@@ -74,6 +75,20 @@ def noise(basis, chosen: Configuration) -> float:
             wrong += float(np.square(got.astype(float) - right).sum())
             power += float(np.square(right.astype(float)).sum())
     return (wrong / power) ** 0.5
+
+
+def test_what_held_back_samples_do_not_tell_of_a_plan_is_told(basis, monkeypatch):
+    points, chosen = points_of(basis), Configuration((), ())
+    seen = []
+    held_back = Metrics(
+        noise_relative_rms=0.1, max_abs_error=1.0, top1_agreement=None, accuracy=None, accuracy_fp32=None,
+        metric=0.34, metric_fp32=0.35, metric_drop_standard_error=0.016, samples=8,
+    )  # fmt: skip
+    monkeypatch.setattr(SweepPoints, "_held_back", lambda _, plan: seen.append(plan) or held_back)
+    (few,) = points.too_few_samples({"metric_drop": 0.02}, chosen)
+    assert (few.budget, few.data, few.samples, few.needed) == ("metric_drop", "calibration", 8, 84)
+    assert points.too_few_samples({"metric_drop": 0.05}, chosen) == ()
+    assert seen == [chosen, chosen]
 
 
 def test_errors_are_those_of_the_models_that_are_built(basis, measured):

@@ -18,7 +18,7 @@ from planner.errors import DataError, OutputError, ScenarioError, UsageError
 from planner.hosts.deploy import deploy
 from planner.hosts.on_host.host_manifest import read_host_manifest
 from planner.hosts.on_host.stage_runtime import open_stages
-from planner.hosts.plans_to_deploy import read_plans
+from planner.hosts.plans_to_deploy import Selection, read_plans
 from planner.output.comparison_folder import RunnableSet, write_comparison
 from planner.output.plan_folder import write_export
 from planner.output.record_files import PLANS
@@ -64,6 +64,30 @@ def test_the_plans_of_a_comparison_keep_their_switch_over_bandwidths_and_costs(h
         assert plan.stages.stages == expected.stages
     assert together.followed.links == (("camera", "server"),)
     assert (together.followed.own, together.followed.low, together.followed.high) == (1.0, 0.1, 100.0)
+
+
+def test_one_plan_of_a_comparison_is_deployed_alone(held, tmp_path, capsys):
+    told = load_json(held / PLANS, RunnableSet)
+    for expected in told.plans:
+        together = read_plans(held, Selection(plan=expected.plan))
+        (only,) = together.plans
+        assert together.followed is None
+        assert only.stages.stages == expected.stages
+        # The scenario's own link has 1 Mbit/s.
+        assert only.costs.latency_s(None) == pytest.approx(expected.fixed_s + expected.link_s)
+    with pytest.raises(SystemExit) as ended:
+        main(["deploy", str(held), "--plan", "0", "--out", str(tmp_path / "alone")])
+    assert not ended.value.code
+    assert "camera: copy" in capsys.readouterr().out
+    with pytest.raises(OutputError, match="--plan 7: .* holds plans 0, 1"):
+        read_plans(held, Selection(plan=7))
+
+
+def test_a_number_of_a_plan_is_of_a_comparison(residual, tmp_path):
+    known, built = delivered(residual)
+    write_export(known, built, tmp_path / "plan")
+    with pytest.raises(UsageError, match="--plan 0: .* is no comparison that holds several plans"):
+        read_plans(tmp_path / "plan", Selection(plan=0))
 
 
 def test_a_device_gets_the_stages_of_all_plans_and_each_file_once(held, changed, tmp_path):
@@ -155,7 +179,7 @@ def fleet(tmp_path_factory):
 
 def test_the_plans_of_a_class_are_deployed_with_their_rule_and_costs(fleet, tmp_path):
     folder, found = fleet
-    together = read_plans(folder, "varied")
+    together = read_plans(folder, Selection("varied"))
     own = [one for one in found.rule if one.device_class == "varied"]
     assert [plan.name for plan in together.plans] == [f"phones-varied-{one.plan}" for one in own]
     ranges = [plan.range for plan in together.plans]
@@ -165,14 +189,14 @@ def test_the_plans_of_a_class_are_deployed_with_their_rule_and_costs(fleet, tmp_
     for row in found.rows[:3]:
         best = [plan for plan in together.plans if plan.range.is_best_at(row.bandwidth)]
         assert [plan.costs.latency_s(row.bandwidth) for plan in best] == [pytest.approx(row.objective)]
-    record = deploy(folder, tmp_path / "deploy", {}, device_class="varied")
+    record = deploy(folder, tmp_path / "deploy", {}, which=Selection("varied"))
     assert [plan.name for plan in record.plans] == [plan.name for plan in together.plans]
     assert parse_scenario((tmp_path / "deploy" / "client" / SCENARIO).read_bytes()) == together.scenario
 
 
 def test_a_class_at_its_own_bandwidth_has_one_plan(fleet):
     folder, found = fleet
-    together = read_plans(folder, "own")
+    together = read_plans(folder, Selection("own"))
     assert together.followed is None
     assert together.scenario.device("camera").speedup == pytest.approx(0.05 * 20)
     assert [plan.costs.latency_s(None) for plan in together.plans] == [
@@ -187,7 +211,7 @@ def test_a_gap_in_a_rule_belongs_to_the_plan_before_it(fleet, tmp_path):
     others = [one for one in content["rule"] if one["device_class"] != "varied"]
     content["rule"] = [first | {"low": 1, "high": 2}, first | {"low": 4, "high": 5}, *others]
     (tmp_path / "gap" / "fleet.json").write_text(json.dumps(content))
-    plans = read_plans(tmp_path / "gap", "varied").plans
+    plans = read_plans(tmp_path / "gap", Selection("varied")).plans
     for bandwidth, expected in ((0.1, 0), (1, 0), (3, 0), (4, 1), (9, 1)):
         assert [n for n, plan in enumerate(plans) if plan.range.is_best_at(bandwidth)] == [expected]
 
@@ -197,15 +221,15 @@ def test_a_fleet_says_which_command_deploys_a_class(fleet, held, tmp_path, capsy
     with pytest.raises(UsageError, match="plan deploy .*phones --class varied --out deploy"):
         read_plans(folder)
     with pytest.raises(ScenarioError, match="--class moon: .* classes with a plan are varied, own"):
-        read_plans(folder, "moon")
+        read_plans(folder, Selection("moon"))
     with pytest.raises(UsageError, match="holds no plans for a fleet"):
-        read_plans(held, "varied")
+        read_plans(held, Selection("varied"))
     content = json.loads((folder / "fleet.json").read_text())
     shutil.copytree(folder, tmp_path / "older")
     for change in ({"scenario": None}, {"rule": [one | {"costs": None} for one in content["rule"]]}):
         (tmp_path / "older" / "fleet.json").write_text(json.dumps(content | change))
         with pytest.raises(OutputError, match="compare again"):
-            read_plans(tmp_path / "older", "varied")
+            read_plans(tmp_path / "older", Selection("varied"))
     with pytest.raises(SystemExit) as done:
         main(["deploy", str(folder), "--class", "own", "--out", str(tmp_path / "deploy")])
     assert done.value.code == 0

@@ -13,9 +13,7 @@ from planner.plan.manifest import Manifest
 def test_a_folder_of_another_kind_is_told(tmp_path, file, record, folder):
     with pytest.raises(OutputError) as told:
         read_record(tmp_path / file, record)
-    assert str(told.value) == (
-        f"{tmp_path / file}: No such file or directory: {tmp_path} is no folder {folder}"
-    )
+    assert str(told.value) == (f"{tmp_path}: is no folder {folder}: it has no {file}")
 
 
 def test_a_folder_that_is_not_there_is_only_that(tmp_path):

@@ -58,7 +58,7 @@ def test_a_device_names_its_stage(folder, source, tmp_path):
 
 
 def test_answers_are_not_written_under_a_name_of_another_format(folder, source, tmp_path):
-    with pytest.raises(OutputError, match=r"written as \.npz; write .*answers\.npz"):
+    with pytest.raises(OutputError, match=r"how outputs are read, .*; write .*answers\.npz"):
         run_folder(folder, source, tmp_path / "answers.json", None)
     assert not (tmp_path / "answers.json").exists()
 

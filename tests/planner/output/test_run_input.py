@@ -145,6 +145,14 @@ def test_without_a_word_on_pictures_or_without_a_plan_they_cannot_be_prepared(pl
         samples(source, [PICTURE], tmp_path)
 
 
+def test_a_picture_that_is_not_there_is_told_by_its_option(plan_folder, tmp_path):
+    file = tmp_path / "nofile.jpg"
+    folder = plan_folder(calibration={"images": "p", "image": {"divide_by": 255.0}})
+    feeds = read_run_input(file, [PICTURE], ["x"], folder).samples
+    with pytest.raises(DataError, match=rf"^--input {file}: {file} cannot be read as a picture: No such"):
+        feeds[0]
+
+
 def test_a_file_of_pictures_or_a_folder_by_name_is_prepared_alike(plan_folder, tmp_path):
     folder = plan_folder(calibration={"images": "p", "image": {"divide_by": 255.0}})
     pictures = tmp_path / "pictures"

@@ -62,11 +62,11 @@ def test_what_the_scenarios_say_otherwise_is_named_as_set_takes_it():
     other["links"][0]["bandwidth_mbit_per_s"] = 77.0
     other["added"] = {"key": [1, 2]}
     settings = diff_plans(made_plan(), made_plan(scenario=other)).settings
-    before = json.dumps(SCENARIO["links"][0]["bandwidth_mbit_per_s"])
+    before = SCENARIO["links"][0]["bandwidth_mbit_per_s"]
     assert settings == {
-        "links.0.bandwidth_mbit_per_s": (before, "77.0"),
-        "added.key.0": (None, "1"),
-        "added.key.1": (None, "2"),
+        "links.0.bandwidth_mbit_per_s": (before, 77.0),
+        "added.key.0": (None, 1),
+        "added.key.1": (None, 2),
     }
 
 
@@ -128,8 +128,19 @@ def test_the_spread_of_runs_speaks_of_what_devices_compute_and_not_of_links():
     assert latency.spread == pytest.approx(0.5 * (0.21345 - 0.2011) / 0.21345)
     assert not latency.is_within_spread
     assert costs["computing on camera"].spread == 0.5
-    assert costs["  of it on links"].spread is None
+    assert costs["of it on links"].spread is None
     assert costs["objective: latency"].spread == latency.spread
+
+
+def test_the_spread_of_runs_says_nothing_where_units_moved_between_devices():
+    plan = made_plan()
+    first = plan.assignments[0]
+    moved = changed(plan, 0, device="server" if first.device == "camera" else "camera")
+    costs = diff_plans(plan, moved, measured(0.25), measured(0.25)).costs
+    assert [cost.cost for cost in costs if cost.spread is not None and "RMS" not in cost.cost] == []
+    recoded = changed(plan, 0, precision=Precision.INT16)
+    costs = diff_plans(plan, recoded, measured(0.25), measured(0.25)).costs
+    assert [cost.cost for cost in costs if cost.spread is not None and "RMS" not in cost.cost]
 
 
 def test_the_spread_of_energy_is_of_what_devices_draw_while_they_compute():

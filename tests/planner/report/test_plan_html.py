@@ -7,7 +7,7 @@ import pytest
 from made_records import CUT, MEASURED, PREDICTED, SCENARIO, made_plan
 
 from planner.formatting import size_text
-from planner.plan.plan_record import CostDoubt
+from planner.plan.plan_record import CostDoubt, WireFormat
 from planner.report.plan_html import plan_page
 
 BUDGETS = {
@@ -125,6 +125,25 @@ def test_a_device_without_units_says_what_it_does_to_which_tensors(residual):
     plan = made_plan(names, predicted=predicted, cuts=(sent, CUT))
     page = plan_page(plan, residual.graph)
     assert rows_of(page, "Stages")[1][:4] == ["phone", "0", "changes the format of picture", "500.0 µs"]
+
+
+def test_a_device_that_only_takes_the_answer_stands_behind_and_names_it_alone(residual):
+    """It is source and sink, sends the picture as it arose, and gets the answer as integers."""
+    scenario = json.loads(bytes(made_plan().scenario))
+    scenario |= {"source": "camera", "sink": "camera"}
+    way = {"source": "camera", "target": "server", "path": ("camera", "server")}
+    raw = msgspec.structs.replace(CUT, tensor="picture", wire=WireFormat.RAW, **way)
+    back = msgspec.structs.replace(
+        CUT, tensor="answer", source="server", target="camera", path=("server", "camera")
+    )
+    names = tuple(unit.name for unit in residual.graph.units)
+    plan = made_plan(names, predicted=PREDICTED_TOO, cuts=(raw, back), scenario=scenario)
+    units = tuple(msgspec.structs.replace(a, device="server") for a in plan.assignments)
+    page = plan_page(msgspec.structs.replace(plan, assignments=units), residual.graph)
+    rows = rows_of(page, "Stages")[1:]
+    assert [row[0] for row in rows] == ["server", "camera"]
+    assert rows[1][2] == "changes the format of answer"
+    assert "no units: changes the format of 1 tensor" in page
 
 
 def test_a_request_is_a_bar_of_what_computes_and_moves(residual):

@@ -43,6 +43,13 @@ def test_the_words_are_those_of_the_objective(name, text):
     assert against_single_device(plan_of(1.0, row("a", 2.0), name=name)) == text
 
 
+def test_a_device_in_mixed_precision_is_called_so():
+    units = {"fp32": 3, "int8": 5}
+    mixed = msgspec.structs.replace(row("a", 2.0), precision=None, units=units)
+    assert against_single_device(plan_of(1.0, mixed)) == "2 times faster than a alone, in mixed precision"
+    assert mixed.precision_text == "3 fp32 + 5 int8"
+
+
 def test_a_plan_that_gains_nothing_says_so():
     assert against_single_device(plan_of(1.0, row("a", 1.0))) == "no better than a alone, in int8"
 

@@ -126,6 +126,15 @@ def test_every_kind_of_missing_file_has_its_line(tmp_path):
     ]
 
 
+def test_a_metric_with_a_fault_within_costs_one_message(tmp_path):
+    part = "{images: pictures, image: {}, labels: instances.json}"
+    text = TWO_DEVICES.replace("{npz: e.npz, labels: y}", part).replace("{npz: c.npz, labels: y}", part)
+    text += "metric: {name: coco_ap, form: yolov5}\nbudget: {metric_drop: 0.1}\n"
+    assert [line.partition(": ")[2] for line in faults(tmp_path, text)] == [
+        "metric.form must be 'yolox', 'yolox_raw', 'yolov8', 'boxes_scores' or 'detections', got 'yolov5'"
+    ]
+
+
 @pytest.mark.parametrize("metric", ["coco_ap", "{name: coco_ap, form: yolov8}"])
 def test_average_precision_needs_annotations_where_it_judges(tmp_path, metric):
     part = "{images: pictures, image: {}, labels: instances.json}"
@@ -221,6 +230,10 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("devices.0.threads=100000", "devices.0.threads must be <= 256, got 100000"),
         ("devices.1.threads=2", "threads and provider belong to the device that it is scaled_from"),
         ("data.calibration={reader: 'm:C', labels: y}", "do not apply to a reader"),
+        (
+            "metric={name: coco_ap, form: yolov5}",
+            "metric.form must be 'yolox', 'yolox_raw', 'yolov8', 'boxes_scores' or 'detections', got",
+        ),
         ("metric=coco_map", "metric must be module:name or coco_ap, got 'coco_map'"),
         ("metric=3", "metric must be text, got 3"),
         ("metric={name: map}", "metric.name must be 'coco_ap', got 'map'"),

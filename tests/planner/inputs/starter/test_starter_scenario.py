@@ -204,6 +204,14 @@ def test_a_detector_is_offered_its_metric_which_is_a_scenario_once_it_is_no_comm
     assert scenario.data.evaluation.image.letterbox == 64
 
 
+@pytest.mark.parametrize(("shape", "is_yolox"), [("1,84,85", True), ("1,252,85", False), ("1,85,84", False)])
+def test_a_detector_with_a_row_for_each_cell_is_offered_what_yolox_wants(here, out, shape, is_yolox):
+    starter_files(detector(here / "m.onnx", shape), (), {}, out).write()
+    way = next(line for line in out.read_text().splitlines() if line.startswith("  # evaluation: {images"))
+    assert ("letterbox_at: top_left, channels: bgr}" in way) == is_yolox
+    assert ("divide_by: 255" in way) != is_yolox
+
+
 @pytest.mark.parametrize("shape", ["1,10", "1,10,64,64", "1,84,84"])
 def test_what_is_no_detector_is_offered_none(here, out, shape):
     starter_files(detector(here / "m.onnx", shape), (), {}, out).write()

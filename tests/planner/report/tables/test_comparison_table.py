@@ -9,8 +9,10 @@ from made_records import MEASURED, made_comparison, made_fleet, made_summary
 from terminal_text import check_golden, printed
 
 from planner.comparison.comparison_record import Row
+from planner.plan.plan_record import TooFewSamples
 from planner.report.tables.comparison_table import comparison_csv, comparison_table, worth_lines
 
+MIXED = "one device, mixed precision"
 GOLDEN = Path(__file__).parent / "golden"
 replaced = msgspec.structs.replace
 
@@ -46,6 +48,31 @@ def test_a_range_says_which_part_of_the_latency_its_bytes_take():
     plan = made_summary(1)
     shares = [plan.link_s / b / plan.latency_s(b) for b in (0.8, 100.0)]
     assert row.split()[-3:] == [f"{shares[0]:.0%}", "to", f"{shares[1]:.0%}"]
+
+
+def test_a_metric_has_a_column_and_what_no_plan_has_has_none():
+    plans = made_comparison().plans
+    trial = plans[1].trial
+    without = replaced(trial, measured=replaced(trial.measured, accuracy=None))
+    text = text_of(plans=(plans[0], replaced(plans[1], trial=without)))
+    head = next(row for row in text.splitlines() if "noise, predicted" in row)
+    assert "metric" in head.split()
+    assert "accuracy" not in head
+    assert re.search(rf"\s{MEASURED.metric:g}\s+bit-equal", text)
+
+
+def test_what_few_samples_do_not_tell_is_said_once():
+    few = TooFewSamples(
+        budget="metric_drop", limit=0.02, data="calibration", samples=8, measured=0.0083, with_margin=0.0243,
+        needed=80,
+    )  # fmt: skip
+    rows = tuple(replaced(row, plan=1, too_few_samples=(few,)) for row in made_comparison().rows[:2])
+    text = " ".join(text_of(rows=rows).split())
+    assert text.count("plan 1: 8 held-back samples are too few to tell metric_drop 0.02") == 1
+    both = tuple(replaced(row, plan=n) for n, row in enumerate(rows))
+    text = " ".join(text_of(rows=both).split())
+    assert text.count("8 held-back samples are too few") == 1
+    assert "plans 0, 1: 8 held-back" in text
 
 
 def test_a_plan_that_breaks_a_budget_when_it_runs_is_named_with_its_point():
@@ -120,19 +147,56 @@ def test_the_plans_of_a_fleet_read_as_the_golden_file_says(request):
 def test_whether_planning_jointly_is_worth_it_stands_in_words():
     comparison = made_comparison()
     assert list(worth_lines(comparison)) == [
-        "latency at most 47.7% below that of the best single device, at 8 Mbit/s",
-        "latency at most 19.4% below that of the best simpler way",
+        "splitting gains at most 47.7% of latency over the best single device in mixed precision, "
+        "at 8 Mbit/s",
+        "the joint plan: latency at most 19.4% below that of the best simpler way",
     ]
     alike = tuple(
-        msgspec.structs.replace(row, baselines={"one device": row.objective}, joint_gain=0.0)
+        msgspec.structs.replace(row, baselines={MIXED: row.objective}, joint_gain=0.0)
         for row in comparison.rows
         if row.objective
     )
     assert list(worth_lines(msgspec.structs.replace(comparison, rows=alike))) == [
-        "no better than one device at any of these",
-        "at each of these a simpler way is as good; which one, compare.csv says",
+        "splitting gains nothing at any of these",
+        "the joint plan: at each of these a simpler way is as good; which one, compare.csv says",
     ]
     assert not list(worth_lines(msgspec.structs.replace(comparison, rows=())))
+
+
+def whole_on(*devices: str, objective: float = 0.05, alone: tuple[float | None, ...] = (0.05, 0.05)):
+    """Return a comparison whose plans are on one device each, of which none is better than `alone`."""
+    plans = tuple(replaced(made_summary(n), devices=(d,) * 2) for n, d in enumerate(devices))
+    rows = tuple(
+        replaced(
+            row, objective=objective, baselines={"fp32 on x": 0.09, "one device": one and 0.2, MIXED: one}
+        )
+        for row, one in zip(made_comparison().rows[:2], alone, strict=True)
+    )
+    rows = tuple(
+        replaced(
+            row, baselines={k: v for k, v in row.baselines.items() if row.baselines[MIXED] or " on " not in k}
+        )
+        for row in rows
+    )
+    return made_comparison(plans=plans, rows=rows)
+
+
+def test_a_gain_of_mixed_precision_alone_is_none_of_splitting():
+    """The joint plan is 44 % below one device in one precision, and splits nothing."""
+    first = next(worth_lines(whole_on("phone", "server")))
+    assert first == "splitting gains nothing at any of these: all on phone up to 0.8, on server above"
+    same = next(worth_lines(whole_on("phone", "phone")))
+    assert same == "splitting gains nothing at any of these: all on phone"
+    assert not any("splitting" in text for text in worth_lines(whole_on("x", "x")))
+
+
+def test_where_no_device_keeps_the_budgets_alone_that_is_said():
+    lines = list(worth_lines(whole_on("phone", "server", alone=(None, 0.1))))
+    assert lines[:2] == [
+        "at 0.4 Mbit/s no device keeps the budgets alone: only a split does",
+        "splitting gains at most 44.4% of latency over the best single device in mixed precision, "
+        "at 8 Mbit/s",
+    ]
 
 
 def test_a_link_that_no_plan_uses_is_named():

@@ -22,9 +22,31 @@ def test_each_unit_that_moved_has_a_row_up_to_twenty():
     moved = tuple(msgspec.structs.replace(a, device="elsewhere") for a in plan.assignments)
     text = printed(plan_diff_table(diff_plans(plan, msgspec.structs.replace(plan, assignments=moved))))
     assert "30 units moved" in text
-    assert text.count("elsewhere") == 20
-    assert "the first 20 of 30 units are shown" in text
+    assert sum("elsewhere," in row for row in text.splitlines()[1:]) == 20
+    assert "20 of 30 units are shown; --json has all" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_summary_counts_moves_and_precisions_and_these_come_first():
+    names = tuple(f"unit_{n}" for n in range(30))
+    plan = made_plan(names)
+    replaced = msgspec.structs.replace
+    plan = replaced(
+        plan, assignments=tuple(replaced(a, device="x", precision=Precision.FP32) for a in plan.assignments)
+    )
+    last = (28, 29)
+    after = tuple(
+        replaced(a, device="y", precision=Precision.INT8 if n in last else a.precision)
+        for n, a in enumerate(plan.assignments)
+    )
+    text = printed(plan_diff_table(diff_plans(plan, replaced(plan, assignments=after))))
+    assert text.splitlines()[0].strip() == "30 units x > y; 2 fp32 > int8"
+    rows = [row.split()[0] for row in text.splitlines() if row.strip().startswith("unit_")]
+    assert rows[:3] == ["unit_28", "unit_29", "unit_0"]
+    assert "before ms" in text
+    stays = tuple(replaced(a, device="x") for a in after)
+    text = printed(plan_diff_table(diff_plans(plan, replaced(plan, assignments=stays))))
+    assert text.splitlines()[0].strip() == "2 units fp32 > int8"
 
 
 def test_a_unit_that_stays_in_another_precision_has_not_moved():

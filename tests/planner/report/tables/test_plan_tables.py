@@ -8,7 +8,8 @@ import pytest
 from made_records import CHAIN, CONVERTED, CUT, MEASURED, PREDICTED, SCENARIO, made_manifest, made_plan
 from terminal_text import check_golden, printed
 
-from planner.plan.plan_record import CostDoubt, SingleDevice
+from planner.plan.manifest import Port
+from planner.plan.plan_record import CostDoubt, SingleDevice, WireFormat
 from planner.refinement.outcome import Outcome
 from planner.report.tables.inspection_table import inspection_table
 from planner.report.tables.plan_tables import broken_text, conversion_lines, plan_table, undelivered_text
@@ -41,6 +42,21 @@ def test_a_plan_reads_as_the_golden_file_says(request):
 def test_a_sentence_before_a_table_ends_its_line_and_shows_no_escapes():
     assert "\\" not in plan_text()
     assert "would allow that\n\non the links" in re.sub(r" +\n", "\n", plan_text())
+
+
+def test_a_stage_without_units_and_an_input_as_it_arose_are_explained():
+    port = Port(name="relu2", dtype="float32", shape=(1,))
+    coded = Port(name="relu2_quantized", dtype="uint8", shape=(1,))
+    manifest = made_manifest()
+    last = replaced(manifest.stages[-1], number=2, units=0, inputs=(coded,), outputs=(port,))
+    manifest = replaced(manifest, stages=(*manifest.stages, last))
+    plan = made_plan()
+    raw = replaced(plan.cuts[0], tensor="picture", wire=WireFormat.RAW, size_bytes=60_000)
+    text = " ".join(printed(plan_table(replaced(plan, cuts=(*plan.cuts, raw)), manifest)).split())
+    assert "stage 02 has no units: it only brings relu2 into another format" in text
+    assert "picture counts its wire_bytes, 58.6 KiB, on the links: hosts of plan deploy send" in text
+    assert "no units" not in plan_text()
+    assert "wire_bytes" not in plan_text()
 
 
 def numbers(text: str) -> list[float]:
