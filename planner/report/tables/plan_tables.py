@@ -144,7 +144,7 @@ def _costs_table(plan: Plan) -> Table:
         table.add_row(name, value, "")
     table.add_row(
         "whole model's time / fp32",
-        f"{predicted.latency_ratio_to_fp32:.3f}",
+        "" if predicted.latency_ratio_to_fp32 is None else f"{predicted.latency_ratio_to_fp32:.3f}",
         f"{measured.latency_ratio_to_fp32:.3f}",
     )
     if len(predicted.compute_s) > 1:
