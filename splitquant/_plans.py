@@ -211,10 +211,15 @@ class PlanResult:
         seconds = f"{self.plan.predicted.latency_s * MILLI:.4g} ms"
         on_links = f"{self.plan.predicted.transfer_s * MILLI:.4g} ms of it on links"
         broken = f"; {self.reason}" if self.reason else ""
-        return f"{self.status} plan, {seconds} for one request, {on_links}{broken}"
+        doubted = " for costs in doubt" if self.plan.cost_doubt else ""
+        return f"{self.status} plan{doubted}, {seconds} for one request, {on_links}{broken}"
 
     def _repr_html_(self) -> str:
-        return "".join((heading(self._in_words()), *self._html_tables()))
+        from planner.verification.cost_doubt import cost_doubt_text
+
+        doubt = self.plan.cost_doubt
+        doubts = [] if doubt is None else [paragraph(cost_doubt_text(doubt))]
+        return "".join((heading(self._in_words()), *doubts, *self._html_tables()))
 
     def _html_tables(self) -> list[str]:
         predicted = self.plan.predicted

@@ -22,6 +22,7 @@ from planned_models import scenario_content
 import splitquant as sq
 from planner.cli.commands import main
 from planner.plan.graph_record import UnitGraph
+from planner.plan.plan_record import CostDoubt
 from splitquant._plan_graph import plan_graph
 
 mpl.use("agg")
@@ -219,6 +220,15 @@ def test_a_plan_that_broke_a_budget_can_be_looked_at_but_not_saved(planned, tmp_
     with pytest.raises(sq.NoPlanError, match="verification failed"):
         broken.save(tmp_path / "o")
     assert "verification failed" in broken._repr_html_()
+
+
+def test_costs_in_doubt_are_told_as_the_terminal_tells_them(planned):
+    doubt = CostDoubt(predicted=0.5, measured=0.6, low=0.59, high=0.61, difference=0.2)
+    doubted = replace(planned, plan=msgspec.structs.replace(planned.plan, cost_doubt=doubt))
+    assert f"{planned.status} plan for costs in doubt, " in repr(doubted)
+    assert "the built stages take 20% longer than predicted" in doubted._repr_html_()
+    plain = replace(planned, plan=msgspec.structs.replace(planned.plan, cost_doubt=None))
+    assert "in doubt" not in repr(plain) + plain._repr_html_()
 
 
 class StopError(Exception):

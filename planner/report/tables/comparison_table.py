@@ -14,6 +14,10 @@ from planner.formatting import AXES, MILLI, counted, range_text, three_digits
 from planner.report.tables.table_style import line, new_table
 
 _ALL = 1 - 1e-9
+_UNTIMED = (
+    "stages are not timed: each plan uses a device, the source or the sink, whose costs come from a file and "
+    "not from this machine"
+)
 _SI_UNITS = dict.fromkeys(("latency", "makespan", "period", "throughput"), "s") | {
     "energy": "J",
     "memory": "byte",
@@ -43,7 +47,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     names = ", ".join(comparison.links) or "no link varies"
     parts.append(
         line(
-            f"{names}; {counted(len(comparison.plans), 'plan')}, "
+            f"{names}; {counted(len(comparison.plans), 'plan') if comparison.plans else 'no plan'}, "
             f"{counted(comparison.solves, 'program')} solved, {comparison.runtime_s:.1f} s"
         )
     )
@@ -156,7 +160,9 @@ def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
     tried = [(plan, plan.trial) for plan in comparison.plans if plan.trial is not None]
     if not tried:
         return []
-    columns = ("stages, ms, predicted", "measured", "noise, predicted", "measured", "accuracy", "chain")
+    is_timed = any(trial.compute_s is not None for _, trial in tried)
+    timed = ("measured",) if is_timed else ()
+    columns = ("stages, ms, predicted", *timed, "noise, predicted", "measured", "accuracy", "chain")
     table = new_table("every plan built and measured", ("plan",), columns)
     for plan, trial in tried:
         compute_ms = "-" if trial.compute_s is None else f"{trial.compute_s * MILLI:.2f}"
@@ -166,15 +172,17 @@ def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
             accuracy = "-" if measured.accuracy is None else f"{measured.accuracy:.2%}"
             equal = "bit-equal" if measured.chain.basic_bit_equal else "NOT bit-equal"
             measured_cells = (f"{measured.noise_relative_rms:.4f}", accuracy, equal)
-        predicted = (f"{trial.expected_compute_s * MILLI:.2f}", compute_ms, f"{plan.noise_relative_rms:.4f}")
-        table.add_row(str(plan.number), *predicted, *measured_cells)
+        seconds = (f"{trial.expected_compute_s * MILLI:.2f}", *((compute_ms,) if is_timed else ()))
+        table.add_row(str(plan.number), *seconds, f"{plan.noise_relative_rms:.4f}", *measured_cells)
     broken_lines = [
         line(f"at {where}: plan {row.plan} breaks a budget on the evaluation data: {text}")
         for row in comparison.rows
         for where in (_point_text(comparison, row),)
         for text in row.broken
     ]
-    return [table, *broken_lines, _measured_rows(comparison)]
+    if any(row.measured_s is not None for row in comparison.rows):
+        return [table, *broken_lines, _measured_rows(comparison)]
+    return [table, *broken_lines, *([] if is_timed else [line(_UNTIMED)])]
 
 
 def _share(plan: PlanSummary, bandwidth: float) -> float:
@@ -191,6 +199,8 @@ def _rows_table(comparison: Comparison) -> Table:
         _head(comparison),
         ("plan", f"joint: {unit}", *BASELINE_GROUPS, best, "gain"),
     )
+    # A row without a plan holds its status there, which is one word.
+    table.columns[-len(BASELINE_GROUPS) - 3].no_wrap = any(row.objective is None for row in comparison.rows)
     for row in comparison.rows:
         point = _point(comparison, row)
         if row.objective is None:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.conversion.provenance import ConvertedFrom
+from planner.devices.cost_origins import cost_origins_text
 from planner.formatting import MILLI, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted
@@ -273,7 +274,8 @@ def _difference(made: ConvertedFrom) -> str:
 
 
 def _check_lines(plan: Plan) -> list[Text]:
-    lines = conversion_lines(plan.converted_from)
+    origins = cost_origins_text(parse_scenario(bytes(plan.scenario)))
+    lines = [*([origins] if origins else []), *conversion_lines(plan.converted_from)]
     if plan.objective.gap is not None:
         run = plan.solver
         peak = "" if run.peak_mib is None else f"; peak memory {run.peak_mib:.0f} MiB"

@@ -303,3 +303,10 @@ def test_a_model_for_litert_reads_as_the_golden_file_says(request):
     check_golden(text, GOLDEN / "inspection_litert.txt", request)
     assert "opset" not in text
     assert "no mode was tried out" in printed(inspection_table(replace(found, tried_out=False)))
+
+
+def test_costs_of_a_table_are_told_with_their_file():
+    table = SCENARIO | {"devices": [{"name": "camera", "profile": "x/own.csv"}, SCENARIO["devices"][1]]}
+    text = printed(plan_table(made_plan(scenario=table), made_manifest()))
+    assert "costs of camera, server: own.csv; not measured here" in text
+    assert "not measured here" not in plan_text()
