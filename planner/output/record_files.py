@@ -87,7 +87,7 @@ def read_record(path: Path, record_type: type[T], readable_format: int = FORMAT)
         kind = _FOLDER_OF.get(path.name)
         hint = f": {path.parent} is no folder {kind}" if kind and path.parent.is_dir() else ""
         if path.name in _OF_ONE_PLAN and (path.parent / "compare.json").is_file():
-            hint = f": {_comparison_hint(path.parent)}"
+            raise OutputError(_comparison_hint(path.parent)) from exc
         raise OutputError(f"{path}: {exc.strerror}{hint}") from exc
     format_number = decoded(text, _Format, path, record_type).format
     if format_number != readable_format:

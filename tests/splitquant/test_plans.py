@@ -356,6 +356,23 @@ def test_what_is_no_plan_or_stage_is_not_run(saved, here):
         sq.run(saved, SAMPLES, stage=9)
 
 
+def test_a_stage_may_be_called_as_its_file_is(saved):
+    by_number, by_text = (sq.run(saved, SAMPLES, stage=stage) for stage in (0, "00"))
+    assert list(by_number) == list(by_text)
+    assert all(by_number[name].tobytes() == by_text[name].tobytes() for name in by_number)
+
+
+def test_a_plan_that_is_no_folder_yet_is_to_be_saved_first(planned):
+    with pytest.raises(sq.UsageError, match="a PlanResult is no path; save it first"):
+        sq.run(planned, SAMPLES)
+
+
+def test_a_comparison_is_no_plan_and_the_message_says_what_to_type(here, tmp_path):
+    (tmp_path / "compare.json").write_text("{}")
+    with pytest.raises(sq.OutputError, match="is a comparison, not one plan: `plan SCENARIO --out DIR`"):
+        sq.run(tmp_path, SAMPLES)
+
+
 def test_an_error_of_the_runtime_is_a_public_one(here, tmp_path):
     model = onnx.load(here / "m.onnx")
     model.graph.node[0].op_type = "Nonsense"
