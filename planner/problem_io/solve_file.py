@@ -1,11 +1,13 @@
 """The flow of `plan solve`: PROBLEM.json -> problem -> solve -> answer, with a conflict if there is none."""
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
 from planner.errors import OutOfTimeError, SolverError, UsageError
+from planner.problem_io.doubtful_parts import doubtful_parts
 from planner.problem_io.loader import joint_problem_of, load_spec, problem_of, solver_options
 from planner.problem_io.schema import ProblemSpec
 from planner.problem_io.solution import Answer, answer_of, answer_of_several
@@ -15,6 +17,7 @@ from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve
 from planner.solver.solver_options import Clock, SolverOptions
 
+_LOG = logging.getLogger(__name__)
 _WRITING_SHARE = 0.25  # of the seconds that reading took: so many are kept to write the answer
 _LEAST_SHARE = 0.1  # of the time limit, for the solve: a short limit, too, is to find what is soon found
 
@@ -78,6 +81,8 @@ def solve_spec(
 ) -> Answer:
     """Solve a problem; if no answer keeps its limits, say which of them cannot hold together.
 
+    What is right but seldom meant, such as a unit without tensors, is logged as a warning.
+
     The time limit bounds all: reading, the solve, the explanation with what that leaves, and writing.
 
     Parameters
@@ -95,6 +100,8 @@ def solve_spec(
     reading = clock() if reading is None else reading
     began = reading if began is None else began
     options = changes.applied_to(solver_options(spec))
+    for doubt in doubtful_parts(spec):
+        _LOG.warning("%s", doubt)
     joint = joint_problem_of(spec) if spec.models else None
     problem = joint.problem if joint else problem_of(spec)
     writing_s = _WRITING_SHARE * (clock() - reading)
