@@ -47,11 +47,10 @@ def _parts_apart(spec: ProblemSpec) -> Iterator[str]:
     flow.add_nodes_from(unit.name for unit in spec.units)
     flow.add_edges_from((tensor.source, name) for tensor in spec.tensors for name in tensor.targets)
     model_of = {unit.name: unit.model for unit in spec.units}
-    parts = [
-        [unit.name for unit in spec.units if unit.name in part] for part in nx.connected_components(flow)
-    ]
+    places = {unit.name: number for number, unit in enumerate(spec.units)}
+    begins = [min(part, key=places.__getitem__) for part in nx.connected_components(flow)]
     for model in dict.fromkeys(model_of.values()):
-        firsts = [part[0] for part in parts if model_of[part[0]] == model]
+        firsts = [name for name in begins if model_of[name] == model]
         if len(firsts) > 1:
             yield f"no tensor leads from one to another of the parts that begin with units {_shown(firsts)}"
 
