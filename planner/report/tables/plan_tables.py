@@ -22,6 +22,7 @@ from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
 
+_ADDED = "+: counted in the device's later stage, as its seconds are of all its stages"
 _OF_ANSWERS = ("accuracy_drop", "metric_drop", "top1_agreement")
 
 
@@ -36,7 +37,14 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     few = [part for doubt in doubts for part in (line(doubt), "")]
     single = [_single_device_table(plan)] if plan.single_device else []
     costs: list[RenderableType] = [_costs_table(plan), *sizes, *single]
-    return Group(_stages_table(plan, manifest), *few, *cuts, *costs, *_check_lines(plan))
+    added: list[RenderableType] = [line(_ADDED), ""] if _has_added(manifest) else []
+    return Group(_stages_table(plan, manifest), *added, *few, *cuts, *costs, *_check_lines(plan))
+
+
+def _has_added(manifest: Manifest) -> bool:
+    """Return whether a device has several stages, whose seconds stand together."""
+    devices = [stage.device for stage in manifest.stages]
+    return len(set(devices)) < len(devices)
 
 
 def undelivered_text(outcome: Outcome) -> str:

@@ -310,3 +310,12 @@ def test_costs_of_a_table_are_told_with_their_file():
     text = printed(plan_table(made_plan(scenario=table), made_manifest()))
     assert "costs of camera, server: own.csv; not measured here" in text
     assert "not measured here" not in plan_text()
+
+
+def test_a_plus_for_seconds_of_a_later_stage_is_explained_where_it_stands():
+    manifest = made_manifest()
+    first, *others = manifest.stages
+    again = replaced(manifest, stages=(first, *others, replaced(first, number=len(manifest.stages))))
+    once = replaced(manifest, stages=(first,))
+    texts = [printed(plan_table(made_plan(), stages)) for stages in (again, once)]
+    assert ["+: counted in the device's later stage" in text for text in texts] == [True, False]
