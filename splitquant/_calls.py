@@ -10,7 +10,7 @@ from profiling.errors import SplitquantError, naming_runtime_errors
 # The command's options whose parameter has another name than the option with underscores.
 _PARAMETERS = {"bandwidth": "bandwidths", "input": "inputs", "link": "links"}
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
-_COMMAND = re.compile(r"\bplan [a-z]+ ")
+_COMMAND = re.compile(r"\bplan (?:[a-z]+|SCENARIO) ")
 
 
 @contextmanager
@@ -51,6 +51,8 @@ def in_parameters(text: str) -> str:
     'time_limit_s 0: must be seconds > 0'
     >>> in_parameters("--out mine: holds files; try plan compare s.yaml --bandwidth 1")
     'mine: holds files; try plan compare s.yaml --bandwidth 1'
+    >>> in_parameters("give what `plan SCENARIO --out DIR` wrote")
+    'give what `plan SCENARIO --out DIR` wrote'
     """
     command = _COMMAND.search(text)
     end = command.start() if command else len(text)

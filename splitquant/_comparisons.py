@@ -133,10 +133,14 @@ class Comparison:
         Raises
         ------
         UsageError
-            If no bandwidth varies, or something else than latency was minimised.
+            If no bandwidth varies, something else than latency was minimised, or no bandwidth has a plan.
         """
         if not self.record.links or self.record.fleet is not None or self.record.objective != "latency":
             raise UsageError("plot draws latency over bandwidth, of which this comparison says nothing")
+
+        if all(row.plan is None for row in self.record.rows) and not self.record.pieces:
+            reasons = "; ".join(dict.fromkeys(row.reason for row in self.record.rows if row.reason))
+            raise UsageError(f"plot: no plan at any bandwidth: {reasons}")
 
         from planner.report.figures import draw_latency_on, new_latency_axes
 
@@ -180,9 +184,10 @@ class Comparison:
     def _in_words(self) -> str:
         links = ", ".join(self.record.links) or "no link varies"
         record = self.record
-        counts = (len(record.plans), "plan"), (len(record.rows), "row"), (len(self.breakpoints), "breakpoint")
+        counts = (len(record.rows), "row"), (len(self.breakpoints), "breakpoint")
         unused = f"; {record.unused_links_text}: links=" if record.unused_links_text else ""
-        return f"{links}: {', '.join(counted(*one) for one in counts)}{unused}"
+        plans = counted(len(record.plans), "plan") if record.plans else "no plan"
+        return f"{links}: {', '.join((plans, *(counted(*one) for one in counts)))}{unused}"
 
     def _repr_html_(self) -> str:
         unit = self.record.unit

@@ -211,10 +211,15 @@ class PlanResult:
         seconds = f"{self.plan.predicted.latency_s * MILLI:.4g} ms"
         on_links = f"{self.plan.predicted.transfer_s * MILLI:.4g} ms of it on links"
         broken = f"; {self.reason}" if self.reason else ""
-        return f"{self.status} plan, {seconds} for one request, {on_links}{broken}"
+        doubted = " for costs in doubt" if self.plan.cost_doubt else ""
+        return f"{self.status} plan{doubted}, {seconds} for one request, {on_links}{broken}"
 
     def _repr_html_(self) -> str:
-        return "".join((heading(self._in_words()), *self._html_tables()))
+        from planner.verification.cost_doubt import cost_doubt_text
+
+        doubt = self.plan.cost_doubt
+        doubts = [] if doubt is None else [paragraph(cost_doubt_text(doubt))]
+        return "".join((heading(self._in_words()), *doubts, *self._html_tables()))
 
     def _html_tables(self) -> list[str]:
         predicted = self.plan.predicted
@@ -412,7 +417,7 @@ def run(
     folder: str | os.PathLike[str],
     inputs: "Mapping[str, npt.ArrayLike] | npt.ArrayLike | str | os.PathLike[str]",
     *,
-    stage: int | None = None,
+    stage: int | str | None = None,
     plan: int | None = None,
 ) -> "dict[str, npt.NDArray[Any]]":
     """Run an exported plan on this machine, all its stages in a chain, and return output name -> array.
@@ -427,7 +432,8 @@ def run(
         sample, or one more axis in front for several; pictures and bytes are prepared as the plan's scenario
         says.
     stage
-        Run this stage only, whose files alone have to be there.
+        Run this stage only, whose files alone have to be there: its number, as 0 or "00", or the name of a
+        device that runs no other stage.
     plan
         Number of the plan to run, of those that a comparison holds.
 
@@ -437,6 +443,8 @@ def run(
 
     Raises
     ------
+    UsageError
+        If the folder is no path: a `PlanResult`, say, which is saved first.
     OutputError
         If the folder is no plan, has changed, or lacks the stage.
     DataError
@@ -453,6 +461,10 @@ def run(
     from planner.output.models_folder import refuse_several
     from planner.output.run_exported import exported_stages, run_stages
 
+    if isinstance(folder, PlanResult | ModelsResult):
+        raise UsageError(
+            f"folder: a {type(folder).__name__} is no path; save it first: give what save(FOLDER) returns"
+        )
     path = path_of("folder", folder)
     refuse_several(path)
     with naming_parameters():

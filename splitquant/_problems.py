@@ -36,6 +36,17 @@ if TYPE_CHECKING:
     from planner.problem_io.solution import Answer
 
 _NAME = "problem"
+_PARTS: Mapping[str, type[msgspec.Struct]] = {
+    "devices": Device,
+    "links": Link,
+    "ends": End,
+    "formats": Format,
+    "models": ModelRate,
+    "units": Unit,
+    "tensors": Tensor,
+    "limits": Limit,
+    "objective": Term,
+}
 _CUTS = ("tensor", "from", "to", "path", "wire", "bytes", "seconds")
 
 
@@ -109,6 +120,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int = 1
 
     def __post_init__(self) -> None:
+        for field, part in _PARTS.items():
+            values = getattr(self, field)
+            odd = [one for one in values if not isinstance(one, part)] if isinstance(values, Sequence) else []
+            if odd and not isinstance(values, str):
+                raise ProblemError(
+                    f"{_NAME}: {field} holds {described(odd[0])}: give {part.__name__}(...); load_problem "
+                    "takes keys and values"
+                )
         _checked(self)
 
     def replace(self, **changes: Any) -> "Problem":

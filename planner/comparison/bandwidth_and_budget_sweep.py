@@ -196,9 +196,13 @@ def compare(
 def _in_order_of_bandwidth(
     plans: PlanRegistry, pieces: Sequence[BestPlanRange], rows: Sequence[Row]
 ) -> tuple[list[BestPlanRange], list[Row]]:
-    """Return ranges and rows with plans numbered as one meets them, from the lowest bandwidth up."""
+    """Return ranges and rows with plans numbered as one meets them, from the lowest bandwidth up.
+
+    Plans that are best nowhere within the budgets are forgotten.
+    """
     met = [*(piece.plan for piece in pieces), *(row.plan for row in rows if row.plan is not None)]
     numbers = plans.renumber(met)
+    plans.discard(len(set(met)))
     return (
         [replace(piece, plan=numbers[piece.plan]) for piece in pieces],
         [row if row.plan is None else replace(row, plan=numbers[row.plan]) for row in rows],

@@ -12,11 +12,12 @@ from planner.comparison.lower_envelope import CostLine, lower_envelope
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError, with_budgets
 from planner.errors import SolverError
+from planner.formatting import MILLI
 from planner.problem.placement_problem import PlacementProblem
+from planner.scenario.budget_schema import BudgetSpec
 from planner.solver.result import SolveResult
 from planner.solver.solve_cache import solve_cached, warm_cache
 
-_CLASH = "the budgets cannot be kept together"
 _NOT_KEPT = "no plan was found that keeps the error budgets on held-back data, too"
 _MOST_ROUNDS = 12  # in which the limit on noise may fall, each time for all bandwidths
 _GAP = 1e-7  # below the 1e-6 within which lines count as equal: a wider one could hide a breakpoint
@@ -107,13 +108,17 @@ class Breakpoints:
         problem = self._unlimited_problem(bandwidth, budgets)
         result = self._solve(problem)
         if result.choice is None:
-            raise _NoPlanError(_CLASH)
+            raise _NoPlanError(self._clash_text(budgets))
         plan = self._plans.register(problem, result.choice, self._points.scenario(bandwidth, budgets))
         return CostLine(plan.fixed_s, plan.link_s, plan.number)
 
     def _solve(self, problem: PlacementProblem) -> SolveResult:
         self.solves += 1
         return solve_cached(problem, self._options, self._plans.choices)
+
+    def _clash_text(self, budgets: Mapping[str, float]) -> str:
+        """Return which budgets leave no plan."""
+        return clash_text(with_budgets(self._points.basis.scenario, budgets).budget)
 
     def _solved_row(self, bandwidth: float | None, budgets: Mapping[str, float]) -> Row:
         """Return a point solved by itself."""
@@ -123,7 +128,7 @@ class Breakpoints:
         except SolverError as exc:
             return _no_row(bandwidth, budgets, str(exc), "unsolved")
         if result.choice is None:
-            return _no_row(bandwidth, budgets, _CLASH)
+            return _no_row(bandwidth, budgets, self._clash_text(budgets))
         plan = self._plans.register(problem, result.choice, self._points.scenario(bandwidth, budgets))
         return Row(
             bandwidth=bandwidth,
@@ -143,7 +148,8 @@ class Breakpoints:
         latency = plan.latency_s(bandwidth)
         allowed = with_budgets(self._points.basis.scenario, budgets).latency_s or inf
         if latency > allowed:
-            return _no_row(bandwidth, budgets, f"the least latency is {latency * 1e3:.6g} ms")
+            budget = f"budget.latency_ms: {allowed * MILLI:g} ms cannot be kept"
+            return _no_row(bandwidth, budgets, f"{budget}; the least latency is {latency * MILLI:.6g} ms")
         return Row(
             bandwidth=bandwidth,
             budgets=dict(budgets),
@@ -152,6 +158,21 @@ class Breakpoints:
             objective=latency,
             bound=latency * (1 - _GAP),
         )
+
+
+def clash_text(budget: BudgetSpec) -> str:
+    """Return which budgets cannot be kept together, by their keys."""
+    set_keys = budget.model_dump(exclude_none=True, exclude_defaults=True)
+    keys = [
+        f"budget.{key}.{part}" if part else f"budget.{key}"
+        for key, value in set_keys.items()
+        for part in (value if isinstance(value, dict) else ("",))
+    ]
+    if not keys:
+        return "no placement is possible; plan SCENARIO says why"
+    if len(keys) == 1:
+        return f"{keys[0]} cannot be kept"
+    return f"the budgets cannot be kept together: {', '.join(keys)}"
 
 
 class _NoPlanError(Exception):

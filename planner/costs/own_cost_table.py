@@ -1,6 +1,5 @@
 """A device's own seconds of units, from a CSV table, as its profile."""
 
-from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import permutations, product
@@ -33,7 +32,7 @@ def profile_of_table(
     Raises
     ------
     ProfileError
-        If a row is no unit of the model, or is there twice, or one that is needed is missing.
+        If a row is no unit of the model, or one that is needed is missing.
     """
     _check_units(name, rows, graph, precisions)
     floats = [tensor for tensor in graph.boundary_tensors() if graph.tensors[tensor].is_float]
@@ -80,10 +79,7 @@ def _check_units(
             near = get_close_matches(row.unit, units, 1)
             meant = f"did you mean {near[0]!r}?" if near else f"it has {_shown(list(units))}"
             raise ProfileError(f"{name}: the model has no unit {row.unit!r}; {meant}")
-    pairs = Counter((row.unit, row.precision) for row in rows)
-    twice = next((pair for pair, count in pairs.items() if count > 1), None)
-    if twice is not None:
-        raise ProfileError(f"{name}: unit {twice[0]!r} is there twice in {twice[1]}")
+    pairs = {(row.unit, row.precision) for row in rows}
     missing = [unit for unit in units if (unit, Precision.FP32) not in pairs]
     if missing:
         raise ProfileError(f"{name}: lacks the seconds in fp32 of {_shown(missing)}")

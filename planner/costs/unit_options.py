@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.name_patterns import values_by_name
 from planner.costs.tensor_formats import TensorFormats, tensor_bytes
+from planner.devices.profile_files import is_cost_table
+from planner.devices.runtime import origin_of
 from planner.errors import ScenarioError
 from planner.problem.tensors import FLOAT
 from planner.problem.units import Option, Vertex
@@ -138,7 +141,13 @@ class UnitOptions:
         try:
             return self._costs[device].units[unit, precision]
         except KeyError as exc:
+            origin, _ = origin_of(self._scenario, self._scenario.device(device))
+            name = origin.profile or ""
+            mend = (
+                f"add it to {name}, or leave {precision} out of the precisions of {device!r}"
+                if is_cost_table(Path(name))
+                else "measure it again with `plan profile`"
+            )
             raise ProfileError(
-                f"the profile of device {device!r} has no {precision} time of unit {unit!r}; "
-                "measure it again with `plan profile`"
+                f"the profile of device {device!r} has no {precision} time of unit {unit!r}; {mend}"
             ) from exc

@@ -1,6 +1,8 @@
 """Predicts the whole mixed-precision model on one device, to be compared with a run of it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
 
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
@@ -37,6 +39,8 @@ def _option_in(vertex: Vertex, precision: Precision) -> int:
 class WholeModelPredictor:
     """The whole model on one device.
 
+    Its profile may lack seconds of units in precisions that the device itself does not use.
+
     Parameters
     ----------
     alone
@@ -44,12 +48,16 @@ class WholeModelPredictor:
     """
 
     def __init__(self, alone: Scenario, graph: OperatorGraph, costs: Mapping[str, DeviceCosts]) -> None:
-        self._graph = graph
-        self._problem = formulate(alone, graph, costs)
-        self._fp32_s = costs[alone.source].fp32_s
+        own = costs[alone.source]
+        pairs = product([unit.name for unit in graph.units], alone.measured_precisions)
+        # Noise is known without seconds; `ratio_to_fp32` says nothing where any of these would count.
+        seconds = dict.fromkeys(pairs, 0.0) | dict(own.units)
+        self._graph, self._known = graph, own.units
+        self._problem = formulate(alone, graph, {alone.source: replace(own, units=seconds)})
+        self._fp32_s = own.fp32_s
 
     def cost(self, mix: Mapping[int, Precision]) -> Cost:
-        """Return the predicted cost with some units quantized.
+        """Return the predicted cost with some units quantized; seconds that the profile lacks are left out.
 
         Parameters
         ----------
@@ -63,6 +71,10 @@ class WholeModelPredictor:
         ]
         return evaluate(self._problem, Choice(tuple(choice)))
 
-    def ratio_to_fp32(self, mix: Mapping[int, Precision]) -> float:
-        """Return the predicted seconds over the measured ones of the fp32 model."""
+    def ratio_to_fp32(self, mix: Mapping[int, Precision]) -> float | None:
+        """Return the predicted seconds over those of the fp32 model; None where the profile lacks some."""
+        resolved = self._graph.resolve_precisions(mix)
+        pairs = ((unit.name, resolved.get(unit.index, Precision.FP32)) for unit in self._graph.units)
+        if any(pair not in self._known for pair in pairs):
+            return None
         return self.cost(mix).latency_s / self._fp32_s if self._fp32_s else 1.0

@@ -9,9 +9,10 @@ from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.records.cost_table import SUFFIX
 
+_TABLES_PAGE = "see docs/how-to/own-measured-costs.md"
 _ACCEPTED = (
     "a profile is a file that plan profile wrote, or a CSV table (.csv) with columns unit, precision and "
-    "seconds, see docs/how-to/own-measured-costs.md"
+    f"seconds, {_TABLES_PAGE}"
 )
 
 
@@ -41,4 +42,6 @@ def naming_profile(scenario: Scenario, device: DeviceSpec) -> Iterator[None]:
     try:
         yield
     except ProfileError as exc:
-        raise ProfileError(f"{profile_key(scenario, device)}: {exc}; {_ACCEPTED}") from exc
+        # Who wrote a table knows what a profile may be.
+        hint = _TABLES_PAGE if is_cost_table(Path(str(device.profile))) else _ACCEPTED
+        raise ProfileError(f"{profile_key(scenario, device)}: {exc}; {hint}") from exc

@@ -303,11 +303,16 @@ def read_stage(folder: Path, stage: int | str) -> tuple[Manifest, StageEntry]:
 def named_stage(stages: PlanStages, stage: int | str) -> StageEntry:
     """Return a plan's stage by its number, or by the name of a device that runs no other.
 
+    A number may be text, as "00" in the name of a stage's file.
+
     Raises
     ------
     OutputError
         If there is no such stage.
     """
+    is_number = isinstance(stage, str) and stage.isascii() and stage.isdecimal()
+    if is_number and stage not in {entry.device for entry in stages.stages}:
+        stage = int(stage)
     found = [entry for entry in stages.stages if stage in {entry.number, entry.device}]
     if len(found) == 1:
         return found[0]

@@ -100,15 +100,16 @@ class Cut(Record, frozen=True, kw_only=True):
 class Predicted(Record, frozen=True, kw_only=True):
     """What the measured costs say of the plan; energy only where the scenario says what devices draw.
 
-    `latency_ratio_to_fp32` is of the whole mixed model on the source; `chain_ratio_to_fp32` of the stages,
-    each beside the fp32 model on its own device, transfers left out; `fp32_s` is that model's time on each
-    device that computes, where it is known. `makespan_s` is a request's time if
-    stages overlap, `throughput_per_s` what a pipeline of them handles; bytes per link and money per request.
+    `latency_ratio_to_fp32` is of the whole mixed model on the source, None where its profile lacks a
+    precision that only other devices use; `chain_ratio_to_fp32` of the stages, each beside the fp32 model
+    on its own device, transfers left out; `fp32_s` is that model's time on each device that computes, where
+    it is known. `makespan_s` is a request's time if stages overlap, `throughput_per_s` what a pipeline of
+    them handles; bytes per link and money per request.
     `weight_bytes` are each device's, `compressed_bytes` the same where the scenario counts them compressed.
     """
 
     latency_s: float
-    latency_ratio_to_fp32: float
+    latency_ratio_to_fp32: float | None
     chain_ratio_to_fp32: float
     compute_s: dict[str, float]
     fp32_s: dict[str, float] = msgspec.field(default_factory=dict)
@@ -218,7 +219,7 @@ class LoopRound(Record, frozen=True, kw_only=True):
 
     objective: float
     device: str
-    predicted_ratio_to_fp32: float
+    predicted_ratio_to_fp32: float | None
     measured_ratio_to_fp32: float
     predicted_chain_ratio_to_fp32: float
     measured_chain_ratio_to_fp32: float

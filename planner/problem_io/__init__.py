@@ -1,6 +1,7 @@
 """PROBLEM.json in, its answer out: `plan solve`.
 
 cross_references: names in PROBLEM.json that refer to each other
+doubtful_parts: what is right by itself, but seldom meant
 loader: PROBLEM.json -> PlacementProblem
 schema: PROBLEM.json as pydantic models
 solution: the answer of `plan solve`

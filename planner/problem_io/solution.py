@@ -100,7 +100,10 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the solver did; `interrupted` if it was asked for the best so far."""
+    """What the solver did; `interrupted` if it was asked for the best so far.
+
+    `time_limit_ended` if it would have gone on: the gap is above the one asked for.
+    """
 
     name: str
     runtime_s: float
@@ -108,6 +111,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     constraints: int
     peak_mib: float | None
     interrupted: bool = False
+    time_limit_ended: bool = False
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -268,9 +272,15 @@ def answer_of_several(
     )
 
 
+def as_ended_by_time(answer: Answer) -> Answer:
+    """Return an answer that says that the time limit ended the search."""
+    return structs.replace(answer, solver=structs.replace(answer.solver, time_limit_ended=True))
+
+
 def as_interrupted(answer: Answer) -> Answer:
     """Return an answer that says that it was asked for before the search was over."""
-    return structs.replace(answer, solver=structs.replace(answer.solver, interrupted=True))
+    run = structs.replace(answer.solver, interrupted=True, time_limit_ended=False)
+    return structs.replace(answer, solver=run)
 
 
 def _model_costs(part: ModelPart, own: Answer, requests_per_s: float | None) -> ModelCosts:

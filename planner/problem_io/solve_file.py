@@ -1,21 +1,25 @@
 """The flow of `plan solve`: PROBLEM.json -> problem -> solve -> answer, with a conflict if there is none."""
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
 from planner.errors import OutOfTimeError, SolverError, UsageError
+from planner.problem_io.doubtful_parts import doubtful_parts
 from planner.problem_io.loader import joint_problem_of, load_spec, problem_of, solver_options
 from planner.problem_io.schema import ProblemSpec
-from planner.problem_io.solution import Answer, answer_of, answer_of_several
+from planner.problem_io.solution import Answer, answer_of, answer_of_several, as_ended_by_time
 from planner.process_memory import peak_mib
 from planner.solver.backends import SOLVER_NAMES
 from planner.solver.infeasibility import find_conflict
 from planner.solver.solve import solve
 from planner.solver.solver_options import Clock, SolverOptions
 
+_LOG = logging.getLogger(__name__)
 _WRITING_SHARE = 0.25  # of the seconds that reading took: so many are kept to write the answer
+_LATE_SHARE = 0.5  # of the time limit: who stops earlier with a gap has another reason
 _LEAST_SHARE = 0.1  # of the time limit, for the solve: a short limit, too, is to find what is soon found
 
 
@@ -78,6 +82,8 @@ def solve_spec(
 ) -> Answer:
     """Solve a problem; if no answer keeps its limits, say which of them cannot hold together.
 
+    What is right but seldom meant, such as a unit without tensors, is logged as a warning.
+
     The time limit bounds all: reading, the solve, the explanation with what that leaves, and writing.
 
     Parameters
@@ -95,6 +101,8 @@ def solve_spec(
     reading = clock() if reading is None else reading
     began = reading if began is None else began
     options = changes.applied_to(solver_options(spec))
+    for doubt in doubtful_parts(spec):
+        _LOG.warning("%s", doubt)
     joint = joint_problem_of(spec) if spec.models else None
     problem = joint.problem if joint else problem_of(spec)
     writing_s = _WRITING_SHARE * (clock() - reading)
@@ -109,6 +117,10 @@ def solve_spec(
     if result.choice is None:
         left = replace(in_time, time_limit_s=max(0.0, in_time.time_limit_s - result.runtime_s))
         conflict = find_conflict(problem, left, clock)
+    is_late = clock() - began >= _LATE_SHARE * options.time_limit_s
     if joint is not None:
-        return answer_of_several(joint, result, spec.requests_per_s, peak_mib(), conflict)
-    return answer_of(problem, result, peak_mib(), conflict)
+        answer = answer_of_several(joint, result, spec.requests_per_s, peak_mib(), conflict)
+    else:
+        answer = answer_of(problem, result, peak_mib(), conflict)
+    is_open = result.choice is not None and (result.gap is None or result.gap > options.gap)
+    return as_ended_by_time(answer) if is_open and is_late else answer

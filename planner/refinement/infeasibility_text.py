@@ -8,6 +8,7 @@ from math import isclose
 import networkx as nx
 
 from planner.costs.resource_budgets import BudgetUnit, unit_of
+from planner.devices.cost_origins import costs_name
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.scenario.schema import Scenario
 from planner.scenario.several_models import SeveralModels
@@ -30,7 +31,7 @@ def conflict_text(scenario: Scenario, conflict: Conflict, noise: Callable[[float
     budgets = [_limit_text(scenario, relaxation, noise) for relaxation in conflict.relaxations]
     ways = [way for relaxation in conflict.relaxations if (way := _way_text(scenario, relaxation, noise))]
     sentence = conflict_sentence(budgets, ways, minimal=conflict.minimal, causes=conflict.causes)
-    return f"infeasible at the measured costs: {sentence}{_way_back_text(scenario)}"
+    return f"infeasible at {costs_name(scenario)}: {sentence}{_way_back_text(scenario)}"
 
 
 def _way_back_text(scenario: Scenario) -> str:

@@ -47,10 +47,15 @@ class PlanningProblem:
         """Return the question as numbers."""
         return formulate(self.scenario, self.graph, self.costs)
 
-    def ratio_to_fp32(self, chosen: Configuration, device: str) -> float:
-        """Return predicted seconds of the whole mixed model on a device over those of the fp32 model."""
+    def ratio_to_fp32(self, chosen: Configuration, device: str) -> float | None:
+        """Return predicted seconds of the whole mixed model on a device over those of the fp32 model.
+
+        None where the device's profile lacks a precision of the mix, which the device does not use itself.
+        """
         alone = single_device_scenario(self.scenario, self.scenario.device(device))
         whole = WholeModelPredictor(alone, self.graph, self.costs).ratio_to_fp32(chosen.mix)
+        if whole is None:
+            return None
         costs = self.costs[device]
         return whole + sum(costs.coding_s(*wire, self.graph) for wire in chosen.wires) / (costs.fp32_s or 1.0)
 

@@ -15,7 +15,7 @@ from planner.comparison.comparison_record import (
     Row,
     SelectedPlan,
 )
-from planner.formatting import AXES, three_digits, time_text
+from planner.formatting import AXES, counted, three_digits, time_text
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares
 from planner.report.graph_drawing import PlacedGraph, graph_drawing
@@ -197,6 +197,9 @@ def _lead(comparison: Comparison) -> str:
         return f"{between} the best plan {text}{over_all}; there are no other changes."
     if comparison.fleet is not None:
         return f"{len(comparison.plans)} plans to hold for the classes of {comparison.fleet.device}."
+    if not comparison.plans:
+        reasons = "; ".join(dict.fromkeys(row.reason for row in comparison.rows if row.reason))
+        return f"No plan at any of {counted(len(comparison.rows), 'point')}: {reasons}."
     return f"{len(comparison.rows)} points, {len(comparison.plans)} different plans."
 
 

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from planner.devices.cost_origins import cost_origins_text, costs_name
 from planner.formatting import short_name, size_text
 from planner.plan.plan_record import CODED, Measured, Plan, Predicted
 from planner.report.budget_rows import HEAD, budget_rows
@@ -77,11 +78,11 @@ def plan_page(plan: Plan, graph: OperatorGraph) -> str:
         lead=Markup("One request takes {}, {} of it on links; {}. {}").format(
             formatted("ms", "predicted", "latency_s"),
             formatted("ms", "predicted", "transfer_s"),
-            _proof_text(plan, formatted),
+            _proof_text(plan, costs_name(scenario), formatted),
             _answers_text(plan, scenario, formatted),
         ),
         diagram=device_diagram(plan, scenario, formatted),
-        doubts=[*_part_lines(plan), *_doubt_lines(plan), *map(too_few_text, plan.too_few_samples)],
+        doubts=[*_part_lines(plan), *_doubt_lines(plan, scenario), *map(too_few_text, plan.too_few_samples)],
         costs=list(_cost_rows(plan, scenario, formatted)),
         graph_figure=graph_figure(
             _drawing(plan, graph, scenario), "plan", _in_words(plan), _devices(scenario)
@@ -141,24 +142,25 @@ def _single_device_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cell
         yield row.device, row.precision_text, row.broken_text, latency
 
 
-def _proof_text(plan: Plan, formatted: FormattedValues) -> Markup:
-    """Return how good the plan is, for the costs that were measured."""
+def _proof_text(plan: Plan, costs: str, formatted: FormattedValues) -> Markup:
+    """Return how good the plan is, for the costs that were measured or given."""
     name = plan.objective.name
     if plan.objective.gap is None:
         return Markup("how much better another plan could be is not known")
     if plan.objective.gap < _NOTHING:
-        proof = Markup("with the measured costs, no plan has a better {}: that is proved").format(name)
+        proof = Markup("with {}, no plan has a better {}: that is proved").format(costs, name)
     else:
-        proof = Markup(
-            "with the measured costs, no plan has a {} better by more than {}: that is proved"
-        ).format(name, formatted("percent", "objective", "gap"))
+        proof = Markup("with {}, no plan has a {} better by more than {}: that is proved").format(
+            costs, name, formatted("percent", "objective", "gap")
+        )
     return proof + (", but these costs are in doubt" if plan.cost_doubt else "")
 
 
-def _doubt_lines(plan: Plan) -> Iterator[str]:
+def _doubt_lines(plan: Plan, scenario: Scenario) -> Iterator[str]:
     """Yield why seconds or errors may not be what they seem."""
     doubt = cost_doubt_text(plan.cost_doubt) if plan.cost_doubt is not None else ""
-    for text in (doubt, samples_note_text(plan.measured), larger_error_text(plan)):
+    notes = samples_note_text(plan.measured), larger_error_text(plan)
+    for text in (cost_origins_text(scenario), doubt, *notes):
         if text:
             yield text[0].upper() + text[1:]
 

@@ -39,7 +39,9 @@ class DeviceSpec(Part):
         None,
         description="What runs its stages; default: as the device that it is scaled_from, or onnxruntime.",
     )
-    threads: Annotated[int, Field(gt=0, le=256)] = Field(1, description="That a stage computes on.")
+    threads: Annotated[int, Field(gt=0, le=256)] = Field(
+        1, description="That a stage computes on; seconds from a file stay as they are."
+    )
     provider: str = Field("CPUExecutionProvider", description="ONNX Runtime's execution provider.")
     scaled_from: str | None = Field(None, description="Take the costs of this other device.")
     speedup: Rate | None = Field(None, description="Its costs, made faster by this factor.")

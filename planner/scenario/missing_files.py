@@ -10,6 +10,7 @@ from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.model_paths import APPLICATION, IMAGENET, is_object
 from planner.scenario.schema import Scenario
 from planner.scenario.validation_messages import Fault
+from profiling.records.cost_table import SUFFIX as COSTS_SUFFIX
 
 _UNSET = "${"  # of a variable, which is a fault of its own
 
@@ -59,6 +60,9 @@ def _missing_in_samples(key_path: tuple[str, ...], spec: SampleSpec) -> Iterator
 def _missing_in_device(key_path: tuple[str | int, ...], device: DeviceSpec) -> Iterator[Fault]:
     if device.profile not in (None, "measure"):
         for fault in _missing_file(key_path, str(device.profile)):
+            if str(device.profile).lower().endswith(COSTS_SUFFIX):
+                yield fault
+                continue
             yield Fault(
                 fault.key_path,
                 f"{device.profile} (profile of {device.name}) does not exist; make it on the device: "

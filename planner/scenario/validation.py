@@ -129,14 +129,24 @@ def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
     for i, device in enumerate(scenario.devices):
         if names.index(device.name) != i:
             yield Fault(("devices", i, "name"), f"{device.name!r} is already taken")
-        if not scenario.precisions_of(device):
-            yield Fault(("devices", i, "precisions"), "shares none with the scenario's precisions")
+        yield from _precision_faults(scenario, i)
         if device.active_watt is None and (scenario.needs_energy or device.name in scenario.budget.energy_j):
             yield Fault(
                 ("devices", i, "active_watt"), "is required, since the objective or a budget is energy"
             )
         yield from _scaling_faults(scenario, i)
     yield from runtime_faults(scenario)
+
+
+def _precision_faults(scenario: Scenario, index: int) -> Iterator[Fault]:
+    """Yield the precision of a device in which the scenario plans nothing."""
+    device, key_path = scenario.devices[index], ("devices", index, "precisions")
+    odd = [one for one in device.precisions or () if one not in scenario.precisions]
+    if not scenario.precisions_of(device):
+        yield Fault(key_path, "shares none with the scenario's precisions")
+    elif odd:
+        known = ", ".join(scenario.precisions)
+        yield Fault(key_path, f"{odd[0]} is not among the scenario's precisions, {known}: name it there, too")
 
 
 def _device_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:

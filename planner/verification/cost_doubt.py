@@ -1,9 +1,12 @@
 """Whether the built stages take the time that was predicted for them."""
 
 from planner.devices.runtime import is_measured_here, local_runtime, origin_of, runtime_of
-from planner.plan.plan_record import CostDoubt, Measured, Plan
+from planner.plan.plan_record import CostDoubt, Measured, Plan, WireFormat
 from planner.scenario.schema import Scenario
 
+_CONVERTED = frozenset(
+    (WireFormat.UINT8, WireFormat.INT8, WireFormat.UINT16, WireFormat.INT16, WireFormat.FLOAT16)
+)
 _LEAST = 0.05  # of the prediction; less is what timing a plan on another day differs by
 
 
@@ -11,9 +14,10 @@ def cost_doubt_of(plan: Plan, scenario: Scenario, measured: Measured) -> CostDou
     """Return by how much the stages' time differs from the prediction; None if within what timing shows.
 
     Stages are timed here, in one runtime: of devices with another runtime or a profile from elsewhere that
-    says nothing.
+    says nothing. A device that only converts what crosses a link has a stage, too.
     """
     devices = {assignment.device for assignment in plan.assignments}
+    devices |= {end for cut in plan.cuts if cut.wire in _CONVERTED for end in (cut.source, cut.target)}
     if plan.predicted is None or not all(_is_timed_here(scenario, name) for name in devices):
         return None
     predicted, found = plan.predicted.chain_ratio_to_fp32, measured.chain_ratio_to_fp32

@@ -223,3 +223,20 @@ def test_what_a_comparison_is_called_counts_in_words_and_names_links_without_use
     assert ", 1 row," in used
     assert "no plan sends" not in used
     assert "no plan sends anything over" in unused
+
+
+def test_where_no_budget_set_leaves_a_plan_the_comparison_has_none_and_names_the_budgets(scenario):
+    """Plans that were met on the way to that are no answer."""
+    for budget, text in (
+        ({"latency_ms": 1e-6}, "budget.latency_ms: 1e-06 ms cannot be kept; the least latency is "),
+        (
+            {"memory_mib": {"camera": 1e-5, "server": 1e-5}},
+            "budget.memory_mib.camera, budget.memory_mib.server",
+        ),
+    ):
+        none = sq.compare(scenario | {"budget": budget}, bandwidths=[1, 10])
+        assert none.record.plans == ()
+        assert all(text in row.reason for row in none.record.rows)
+        assert ": no plan, 2 rows" in repr(none)
+        with pytest.raises(sq.UsageError, match="plot: no plan at any bandwidth: .*budget"):
+            none.plot()

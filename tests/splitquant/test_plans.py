@@ -22,6 +22,7 @@ from planned_models import scenario_content
 import splitquant as sq
 from planner.cli.commands import main
 from planner.plan.graph_record import UnitGraph
+from planner.plan.plan_record import CostDoubt
 from splitquant._plan_graph import plan_graph
 
 mpl.use("agg")
@@ -221,6 +222,15 @@ def test_a_plan_that_broke_a_budget_can_be_looked_at_but_not_saved(planned, tmp_
     assert "verification failed" in broken._repr_html_()
 
 
+def test_costs_in_doubt_are_told_as_the_terminal_tells_them(planned):
+    doubt = CostDoubt(predicted=0.5, measured=0.6, low=0.59, high=0.61, difference=0.2)
+    doubted = replace(planned, plan=msgspec.structs.replace(planned.plan, cost_doubt=doubt))
+    assert f"{planned.status} plan for costs in doubt, " in repr(doubted)
+    assert "the built stages take 20% longer than predicted" in doubted._repr_html_()
+    plain = replace(planned, plan=msgspec.structs.replace(planned.plan, cost_doubt=None))
+    assert "in doubt" not in repr(plain) + plain._repr_html_()
+
+
 class StopError(Exception):
     """What a progress callback raises."""
 
@@ -344,6 +354,23 @@ def test_what_is_no_plan_or_stage_is_not_run(saved, here):
         sq.run("nowhere", SAMPLES)
     with pytest.raises(sq.OutputError, match="stage 9: the plan has stages"):
         sq.run(saved, SAMPLES, stage=9)
+
+
+def test_a_stage_may_be_called_as_its_file_is(saved):
+    by_number, by_text = (sq.run(saved, SAMPLES, stage=stage) for stage in (0, "00"))
+    assert list(by_number) == list(by_text)
+    assert all(by_number[name].tobytes() == by_text[name].tobytes() for name in by_number)
+
+
+def test_a_plan_that_is_no_folder_yet_is_to_be_saved_first(planned):
+    with pytest.raises(sq.UsageError, match="a PlanResult is no path; save it first"):
+        sq.run(planned, SAMPLES)
+
+
+def test_a_comparison_is_no_plan_and_the_message_says_what_to_type(here, tmp_path):
+    (tmp_path / "compare.json").write_text("{}")
+    with pytest.raises(sq.OutputError, match="is a comparison, not one plan: `plan SCENARIO --out DIR`"):
+        sq.run(tmp_path, SAMPLES)
 
 
 def test_an_error_of_the_runtime_is_a_public_one(here, tmp_path):

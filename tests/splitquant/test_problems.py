@@ -208,6 +208,20 @@ def test_a_wrong_problem_is_refused_when_it_is_made_with_every_fault():
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("devices", [{"name": "camera"}], "devices holds a dict: give Device(...); load_problem takes keys"),
+        ("units", ["features"], "units holds 'features': give Unit(...)"),
+        ("objective", ["latency"], "objective holds 'latency': give Term(...)"),
+    ],
+)
+def test_parts_of_another_kind_are_told_what_to_give(field, value, text):
+    with pytest.raises(sq.ProblemError) as caught:
+        problem(**{field: value})
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "seconds", [float("nan"), float("inf"), -1.0, "fast", None, 1j, object()], ids=lambda x: str(x)[:8]
 )
 def test_seconds_that_are_none_are_refused(seconds):

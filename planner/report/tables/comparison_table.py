@@ -17,6 +17,10 @@ from planner.report.tables.table_style import line, new_table
 from planner.verification.sample_size import too_few_text
 
 _ALL = 1 - 1e-9
+_UNTIMED = (
+    "stages are not timed: each plan uses a device, the source or the sink, whose costs come from a file and "
+    "not from this machine"
+)
 _SI_UNITS = dict.fromkeys(("latency", "makespan", "period", "throughput"), "s") | {
     "energy": "J",
     "memory": "byte",
@@ -46,7 +50,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     names = ", ".join(comparison.links) or "no link varies"
     parts.append(
         line(
-            f"{names}; {counted(len(comparison.plans), 'plan')}, "
+            f"{names}; {counted(len(comparison.plans), 'plan') if comparison.plans else 'no plan'}, "
             f"{counted(comparison.solves, 'program')} solved, {comparison.runtime_s:.1f} s"
         )
     )
@@ -160,7 +164,9 @@ def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
     if not tried:
         return []
     judged = judged_by(comparison)
-    columns = ("stages, ms, predicted", "measured", "noise, predicted", "measured", *judged, "chain")
+    is_timed = any(trial.compute_s is not None for _, trial in tried)
+    timed = ("measured",) if is_timed else ()
+    columns = ("stages, ms, predicted", *timed, "noise, predicted", "measured", *judged, "chain")
     table = new_table("every plan built and measured", ("plan",), columns)
     for plan, trial in tried:
         compute_ms = "-" if trial.compute_s is None else f"{trial.compute_s * MILLI:.2f}"
@@ -174,15 +180,17 @@ def _measurement_tables(comparison: Comparison) -> list[RenderableType]:
                 *(_judged_text(name, answers[name]) for name in judged),
                 equal,
             ]
-        predicted = (f"{trial.expected_compute_s * MILLI:.2f}", compute_ms, f"{plan.noise_relative_rms:.4f}")
-        table.add_row(str(plan.number), *predicted, *measured_cells)
+        seconds = (f"{trial.expected_compute_s * MILLI:.2f}", *((compute_ms,) if is_timed else ()))
+        table.add_row(str(plan.number), *seconds, f"{plan.noise_relative_rms:.4f}", *measured_cells)
     broken_lines = [
         line(f"at {where}: plan {row.plan} breaks a budget on the evaluation data: {text}")
         for row in comparison.rows
         for where in (_point_text(comparison, row),)
         for text in row.broken
     ]
-    return [table, *broken_lines, _measured_rows(comparison)]
+    if any(row.measured_s is not None for row in comparison.rows):
+        return [table, *broken_lines, _measured_rows(comparison)]
+    return [table, *broken_lines, *([] if is_timed else [line(_UNTIMED)])]
 
 
 def judged_by(comparison: Comparison) -> tuple[str, ...]:
@@ -227,6 +235,8 @@ def _rows_table(comparison: Comparison) -> Table:
         _head(comparison),
         ("plan", f"joint: {unit}", *BASELINE_GROUPS, best, "gain"),
     )
+    # A row without a plan holds its status there, which is one word.
+    table.columns[-len(BASELINE_GROUPS) - 3].no_wrap = any(row.objective is None for row in comparison.rows)
     for row in comparison.rows:
         point = _point(comparison, row)
         if row.objective is None:

@@ -35,7 +35,7 @@ def plan_diff_table(diff: PlanDiff) -> RenderableType:
         parts.append(_cuts_table(diff))
     parts.append(_costs_table(diff.costs))
     for device, profile in diff.profiles.items():
-        parts += [line(f"measured on {device}:"), diff_table(profile)]
+        parts += [line(f"costs and noise of {device}:"), diff_table(profile)]
         if profile.is_one_measurement and profile.changes:
             parts.append(line(_IN_PLACE))
     return Group(*parts)

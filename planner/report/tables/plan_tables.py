@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.conversion.provenance import ConvertedFrom
+from planner.devices.cost_origins import cost_origins_text
 from planner.formatting import MILLI, names_text, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted, WireFormat
@@ -21,6 +22,7 @@ from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
 
+_ADDED = "+: counted in the device's later stage, as its seconds are of all its stages"
 _OF_ANSWERS = ("accuracy_drop", "metric_drop", "top1_agreement")
 
 
@@ -37,7 +39,15 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     single = [_single_device_table(plan)] if plan.single_device else []
     costs: list[RenderableType] = [_costs_table(plan), *sizes, *single]
     formats = [line(text) for text in _format_stage_lines(plan, manifest)]
-    return Group(_stages_table(plan, manifest), *formats, *few, *cuts, *costs, *_check_lines(plan))
+    added: list[RenderableType] = [line(_ADDED), ""] if _has_added(manifest) else []
+    head = [_stages_table(plan, manifest), *added, *formats]
+    return Group(*head, *few, *cuts, *costs, *_check_lines(plan))
+
+
+def _has_added(manifest: Manifest) -> bool:
+    """Return whether a device has several stages, whose seconds stand together."""
+    devices = [stage.device for stage in manifest.stages]
+    return len(set(devices)) < len(devices)
 
 
 def undelivered_text(outcome: Outcome) -> str:
@@ -166,7 +176,7 @@ def _costs_table(plan: Plan) -> Table:
         table.add_row(name, value, "")
     table.add_row(
         "whole model's time / fp32",
-        f"{predicted.latency_ratio_to_fp32:.3f}",
+        "" if predicted.latency_ratio_to_fp32 is None else f"{predicted.latency_ratio_to_fp32:.3f}",
         f"{measured.latency_ratio_to_fp32:.3f}",
     )
     if len(predicted.compute_s) > 1:
@@ -295,7 +305,8 @@ def _difference(made: ConvertedFrom) -> str:
 
 
 def _check_lines(plan: Plan) -> list[Text]:
-    lines = conversion_lines(plan.converted_from)
+    origins = cost_origins_text(parse_scenario(bytes(plan.scenario)))
+    lines = [*([origins] if origins else []), *conversion_lines(plan.converted_from)]
     if plan.objective.gap is not None:
         run = plan.solver
         peak = "" if run.peak_mib is None else f"; peak memory {run.peak_mib:.0f} MiB"

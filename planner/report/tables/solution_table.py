@@ -99,6 +99,9 @@ def _objective_table(answer: Answer) -> Table:
     if answer.costs is not None and answer.costs.utilisation is not None:
         table.add_row("busiest device or link works", f"{answer.costs.utilisation * 100:.4g} % of the time")
     size = program_size(run.variables, run.constraints)
+    if run.time_limit_ended:
+        table.add_row("ended by", "the time limit")
+        size = size if run.variables else "no program was built"
     table.add_row(run.name, f"{run.runtime_s:.2f} s, {size}")
     if run.peak_mib is not None:
         table.add_row("peak memory", f"{run.peak_mib:.0f} MiB")

@@ -7,9 +7,10 @@ from measured_scenarios import quickstart_basis
 
 import planner.comparison.breakpoints
 from planner.comparison.bandwidth_values import parse_bandwidths
-from planner.comparison.breakpoints import Breakpoints
+from planner.comparison.breakpoints import Breakpoints, clash_text
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import Sweep, SweepPoints, _NoiseLimit, with_budgets
+from planner.scenario.budget_schema import BudgetSpec
 
 NOISE = {"noise_relative_rms": 0.01}
 
@@ -93,3 +94,18 @@ def loud_at_first(basis) -> tuple[SweepPoints, PlanRegistry, Breakpoints]:
     own = with_budgets(basis.scenario, NOISE).budget.model_dump_json()
     points._limits[own] = _NoiseLimit(None)
     return points, plans, breakpoints
+
+
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [
+        (BudgetSpec(latency_ms=1.0), "budget.latency_ms cannot be kept"),
+        (
+            BudgetSpec(latency_ms=1.0, memory_mib={"camera": 2.0}),
+            "the budgets cannot be kept together: budget.memory_mib.camera, budget.latency_ms",
+        ),
+        (BudgetSpec(), "no placement is possible; plan SCENARIO says why"),
+    ],
+)
+def test_budgets_that_leave_no_plan_are_named_by_their_keys(budget, text):
+    assert clash_text(budget) == text

@@ -171,24 +171,26 @@ def test_costs_are_the_seconds_of_a_table_and_nothing_else(read_table, latency, 
 def test_a_wrong_table_is_told_with_its_key_and_what_a_profile_may_be(read_table, latency):
     good = table_of(latency)
     lines = good.splitlines(keepends=True)
-    unit = latency.units[0].unit
+    unit, seconds = latency.units[0].unit, repr(latency.units[0].seconds)
+    wrong = "line 2: seconds must be finite and >= 0, got"
     for text, message in (
         ("", "own.csv needs one column 'unit'"),
         ("unit;precision;s\n", "needs one column 'seconds' in its first line, which has unit, precision, s"),
         (good + f"own,fast,fp32,{unit}\n", r"line \d+: seconds must be a number, got 'fast'"),
         (good + f"own,1,bf16,{unit}\n", "precision must be fp32, int8, int16, .*, got 'bf16'"),
         (good + f"own,1,fp32,{unit}x\n", f"no unit '{unit}x'; did you mean '{unit}'"),
-        (good + lines[1], f"unit '{unit}' is there twice in"),
+        (good + lines[1], rf"line {len(lines) + 1}: unit '{unit}' is there twice in fp32, first in line 2"),
         (good + "own,1\n", "line"),
-        (good.replace(repr(latency.units[0].seconds), "-1.0"), "seconds must be finite and >= 0, got -1.0"),
-        (good.replace(repr(latency.units[0].seconds), "nan"), "seconds must be finite and >= 0, got nan"),
+        (good.replace(seconds, "-1.0"), f"{wrong} -1.0 of unit '{unit}'"),
+        (good.replace(seconds, "nan"), f"{wrong} nan of unit '{unit}'"),
         ("".join(line for line in lines if ",fp32," not in line), "lacks the seconds in fp32 of"),
         ("".join(line for line in lines if ",int8," not in line), "lacks the seconds in int8 of"),
     ):
         with pytest.raises(ProfileError, match=message) as caught:
             read_table(text)
         assert str(caught.value).startswith("devices.1.profile: /")
-        assert str(caught.value).endswith("see docs/how-to/own-measured-costs.md")
+        assert str(caught.value).endswith("; see docs/how-to/own-measured-costs.md")
+        assert "a profile is a file" not in str(caught.value)
     floats = "".join(line for line in lines if ",int8," not in line)
     assert {row.precision for row in read_table(floats, precisions=["fp32"]).units} == {FP32}
 
@@ -197,3 +199,8 @@ def test_a_wrong_table_is_told_with_its_key_and_what_a_profile_may_be(read_table
 def test_what_is_no_profile_is_told_with_its_key_and_what_one_may_be(read_table, latency, text):
     with pytest.raises(ProfileError, match=r"^devices\.1\.profile: /.*with columns unit, precision and sec"):
         read_table(text(latency), "own.json")
+
+
+def test_a_table_may_have_its_precisions_in_capitals(read_table, latency):
+    capitals = table_of(latency).replace(",fp32,", ",FP32,").replace(",int8,", ",Int8,")
+    assert read_table(capitals).units == read_table(table_of(latency)).units

@@ -132,3 +132,23 @@ def test_groups_and_pairs_are_numbers_of_the_units_that_patterns_match(residual)
     assert options.group(["*"]) == tuple(range(len(names)))
     with pytest.raises(ScenarioError, match="'.*' cannot be apart from itself"):
         list(options_of(residual.graph, apart=[["*", names[1]]]).pairs_apart())
+
+
+@pytest.mark.parametrize(
+    ("profile", "advice"),
+    [
+        ("own.csv", "add it to own.csv, or leave int8 out of the precisions of 'server'"),
+        ("own.json", "measure"),
+    ],
+)
+def test_seconds_that_a_scaled_device_lacks_are_added_to_a_table_or_measured_again(residual, profile, advice):
+    devices = [
+        {"name": "camera", "precisions": ["fp32"], "profile": profile},
+        {"name": "server", "scaled_from": "camera"},
+    ]
+    scenario = parse_scenario(json.dumps(SCENARIO | {"devices": devices}).encode())
+    floats = replace(costs_of(residual.graph, 1), units={(u.name, FP32): 1.0 for u in residual.graph.units})
+    costs = dict.fromkeys(("camera", "server"), floats)
+    options = UnitOptions(scenario, residual.graph, costs, TensorFormats.of(scenario, costs))
+    with pytest.raises(ProfileError, match=f"has no int8 time of unit .*{advice}"):
+        options.vertices()

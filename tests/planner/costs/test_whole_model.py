@@ -48,3 +48,17 @@ def test_a_mix_takes_its_units_its_switches_and_the_start(residual, int8, second
 
 def test_without_seconds_of_the_fp32_model_nothing_is_said(residual):
     assert predictor(residual.graph, fp32_s=0.0).ratio_to_fp32({}) == 1.0
+
+
+def test_a_device_that_never_computes_in_int8_needs_no_seconds_of_it(residual):
+    """Noise of int8 units is known without them; a ratio of seconds is not."""
+    graph = residual.graph
+    units = {(unit.name, FP32): 1e-3 for unit in graph.units}
+    noise = {(unit.name, INT8): 1.0 + unit.index for unit in graph.units}
+    switches = {(t, a, b): 0.0 for t in graph.boundary_tensors() for a, b in ((FP32, INT8), (INT8, FP32))}
+    alone = single_device_scenario(OWN, OWN.device("server"))
+    costs = DeviceCosts(units, switches, noise, {}, fp32_s=0.02)
+    known = WholeModelPredictor(alone, graph, {"server": costs})
+    assert known.cost({0: INT8, 3: INT8}).noise_power == pytest.approx(1.0 + 4.0)
+    assert known.ratio_to_fp32({0: INT8}) is None
+    assert known.ratio_to_fp32({}) == pytest.approx(5e-3 / 0.02)

@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import pytest
 from repository import ROOT
+from terminal_text import printed
 
 from planner.errors import OutOfTimeError, ProblemError, SolverError, UsageError
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.quantities import CostMetric, Limit, Quantity
 from planner.problem_io import solve_file as solving_file
 from planner.problem_io.loader import load_problem
-from planner.problem_io.solution import conflict_line
+from planner.problem_io.solution import as_interrupted, conflict_line
 from planner.problem_io.solve_file import SolverChanges, solve_file
+from planner.report.tables.solution_table import answer_table
 from planner.solver.infeasibility import Conflict, find_conflict
+from planner.solver.result import SolveStatus
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
 
@@ -57,6 +60,25 @@ def test_time_before_the_file_is_read_counts():
         solve_file(EXAMPLE, SolverChanges(time_limit_s=100.0), time.perf_counter, time.perf_counter() - 400)
     assert 0 < limits[0] < 60
     assert limits[1] == 10
+
+
+@pytest.mark.parametrize(
+    ("gap", "began_s", "ended"),
+    [(0.5, 90.0, True), (0.5, 1.0, False), (0.0, 90.0, False)],  # a solver may stop early for other reasons
+)
+def test_a_gap_that_the_time_limit_left_open_is_said_to_be_its(monkeypatch, gap, began_s, ended):
+    problem, options = load_problem(EXAMPLE)
+    best = solve(problem, options)
+    left = replace(best, status=SolveStatus.FEASIBLE, bound=best.objective * (1 - gap), variables=0)
+    monkeypatch.setattr(solving_file, "solve", lambda *_, **__: left)
+    began = time.perf_counter() - began_s
+    answer = solve_file(EXAMPLE, SolverChanges(time_limit_s=100.0), time.perf_counter, began)
+    assert answer.solver.time_limit_ended == ended
+    assert not as_interrupted(answer).solver.time_limit_ended
+    text = printed(answer_table(answer))
+    assert ("ended by" in text) == ended
+    assert ("no program was built" in text) == ended
+    assert ("no program needed" in text) != ended
 
 
 def test_limits_that_cannot_hold_together_are_named(tmp_path):

@@ -186,3 +186,9 @@ def test_requests_that_cannot_be_served_are_told_as_requests():
     )
     never = LimitRelaxation(Limit(PERIOD, 0.02), None)
     assert joint_text(models, never) == "40 requests per s at most 80% of the time cannot be kept"
+
+
+def test_budgets_that_the_costs_of_a_table_break_are_not_said_to_be_measured():
+    table = SCENARIO | {"devices": [{"name": "camera", "profile": "own.csv"}, SCENARIO["devices"][1]]}
+    text = conflict_text(parse_scenario(json.dumps(table).encode()), Conflict((), minimal=True), same)
+    assert text.startswith("infeasible at the given costs: ")

@@ -161,3 +161,14 @@ def test_each_number_of_a_fleet_is_the_records(residual):
 def test_whether_planning_jointly_is_worth_it_stands_below_the_first_sentence(residual):
     page = page_of(residual, made_comparison())
     assert "<p>The joint plan: latency at most 19.4% below that of the best simpler way.</p>" in page
+
+
+def test_a_comparison_without_a_plan_says_so_and_draws_none(residual):
+    row = msgspec.structs.replace(
+        made_comparison().rows[0], plan=None, objective=None, status="infeasible", reason="budget.x: too low"
+    )
+    record = made_comparison(plans=(), rows=(row,), pieces=(), front=None, plan_set=None)
+    page = page_of(residual, record)
+    assert lead_of(page) == "No plan at any of 1 point: budget.x: too low."
+    assert "<h2>The plans</h2>" not in page
+    assert "<h2>The plans</h2>" in page_of(residual, made_comparison())

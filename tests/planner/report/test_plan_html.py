@@ -238,3 +238,13 @@ def test_samples_that_are_made_up_say_so_on_the_page(residual):
     sentence = "<p>The evaluation samples are random numbers: errors mean nothing yet.</p>"
     assert sentence in page_of(residual, measured=made_up)
     assert "The evaluation samples are" not in page_of(residual)
+
+
+def test_costs_of_a_table_are_not_called_measured(residual):
+    names = tuple(unit.name for unit in residual.graph.units)
+    table = SCENARIO | {"devices": [{"name": "camera", "profile": "own.csv"}, SCENARIO["devices"][1]]}
+    given, measured = (plan_page(made_plan(names, one), residual.graph) for one in (table, SCENARIO))
+    assert "with the given costs" in given
+    assert "<p>Costs of camera, server: own.csv; not measured here.</p>" in given
+    assert "with the measured costs" in measured
+    assert "not measured here" not in measured

@@ -66,6 +66,15 @@ def test_every_file_and_module_that_is_not_there_is_told_at_its_key(tmp_path):
     assert "plan profile SCENARIO --device a" in found["devices.0.profile"]
 
 
+def test_a_table_of_seconds_is_not_made_by_measuring(tmp_path):
+    scenario = scenario_in(tmp_path)
+    tables = [
+        d if d.profile is None else d.model_copy(update={"profile": "/no.csv"}) for d in scenario.devices
+    ]
+    found = told(scenario.model_copy(update={"devices": tuple(tables)}))
+    assert found["devices.0.profile"] == "/no.csv does not exist"
+
+
 def test_what_is_there_is_not_told(tmp_path):
     fill(tmp_path)
     assert told(scenario_in(tmp_path)) == {}

@@ -1,8 +1,8 @@
 import msgspec
 import pytest
-from made_records import MEASURED, PREDICTED, SCENARIO, made_plan
+from made_records import CUT, MEASURED, PREDICTED, SCENARIO, made_plan
 
-from planner.plan.plan_record import CostDoubt
+from planner.plan.plan_record import CostDoubt, WireFormat
 from planner.scenario.loader import parse_scenario
 from planner.verification.acceptance import with_measured
 from planner.verification.cost_doubt import cost_doubt_of, cost_doubt_text
@@ -48,6 +48,19 @@ def test_seconds_of_other_machines_or_settings_are_not_judged_by_those_of_this_o
     scenario = parse_scenario(msgspec.json.encode(SCENARIO | {"devices": [camera, own]}))
     assert doubt_of(0.8, 1.0, 0.98, 1.1, scenario=scenario) is None
     assert doubt_of(0.8, 1.0, 0.98, 1.1) is not None
+
+
+@pytest.mark.parametrize(("wire", "judged"), [(WireFormat.UINT8, False), (WireFormat.FLOAT, True)])
+def test_a_device_of_another_machine_that_only_quantizes_what_it_sends_is_not_judged_here(wire, judged):
+    """Its stage takes time that no table of units tells; a tensor that crosses as it is needs no stage."""
+    camera, server = {"name": "camera", "profile": "own.csv"}, {"name": "server", "profile": "measure"}
+    scenario = parse_scenario(msgspec.json.encode(SCENARIO | {"devices": [camera, server]}))
+    plan = made_plan(predicted=msgspec.structs.replace(PREDICTED, chain_ratio_to_fp32=0.8))
+    on_server = [msgspec.structs.replace(one, device="server") for one in plan.assignments]
+    cut = msgspec.structs.replace(CUT, wire=wire)
+    plan = msgspec.structs.replace(plan, assignments=tuple(on_server), cuts=(cut,))
+    shown = msgspec.structs.replace(MEASURED, chain_ratio_to_fp32=1.0, chain_ratio_spread=(0.98, 1.1))
+    assert (cost_doubt_of(plan, scenario, shown) is not None) == judged
 
 
 def test_the_record_of_a_verified_plan_holds_the_doubt():

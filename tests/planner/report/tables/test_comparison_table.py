@@ -206,3 +206,27 @@ def test_a_link_that_no_plan_uses_is_named():
     assert said not in text_of(plans=(*idle[:-1], msgspec.structs.replace(idle[-1], link_s=1.0)))
     assert said in text_of(plans=idle)
     assert said not in text_of(plans=idle, links=())
+
+
+def test_the_status_of_a_row_without_a_plan_stays_in_one_line_on_a_narrow_terminal():
+    row = replaced(made_comparison().rows[0], status="infeasible", plan=None, objective=None, reason="why")
+    record = made_comparison(rows=(row, replaced(row, bandwidth=20.0)), front=None, plan_set=None)
+    assert len(re.findall(r" infeasible\b", printed(comparison_table(record), width=80))) == 2
+
+
+def test_a_comparison_without_a_plan_counts_none():
+    assert "; no plan, " in text_of(plans=(), rows=(), pieces=(), front=None, plan_set=None)
+
+
+def test_stages_that_are_not_timed_have_no_empty_columns_but_a_reason():
+    untimed = made_comparison()
+    trials = [plan.trial and replaced(plan.trial, compute_s=None, fixed_s=None) for plan in untimed.plans]
+    plans = tuple(replaced(p, trial=trial) for p, trial in zip(untimed.plans, trials, strict=True))
+    rows = tuple(replaced(row, measured_s=None, baseline_measured_s=None) for row in untimed.rows)
+    text = text_of(plans=plans, rows=rows)
+    assert "stages are not timed: " in text
+    assert "stages timed in turn" not in text
+    assert (
+        text.split("every plan built")[1].count("measured")
+        == text_of().split("every plan built")[1].split("the joint plan")[0].count("measured") - 1
+    )

@@ -82,6 +82,8 @@ def test_units_that_differ_within_one_measurement_are_said_to_come_from_timing_i
     whole = dict.fromkeys((Precision.FP32, Precision.INT8), 0.0)
     one = ProfileDiff(settings={}, units=2, pace=1.0, median_change=0.1, whole=whole, changes=(change,))
     two = replace(one, pace=1.1)
+    shown = printed(plan_diff_table(replace(diff_of(), profiles={"server": one})))
+    assert "costs and noise of server:" in shown
     said = [
         "timed in place"
         in " ".join(printed(plan_diff_table(replace(diff_of(), profiles={"server": p}))).split())

@@ -319,3 +319,19 @@ def test_a_model_for_litert_reads_as_the_golden_file_says(request):
     check_golden(text, GOLDEN / "inspection_litert.txt", request)
     assert "opset" not in text
     assert "no mode was tried out" in printed(inspection_table(replace(found, tried_out=False)))
+
+
+def test_costs_of_a_table_are_told_with_their_file():
+    table = SCENARIO | {"devices": [{"name": "camera", "profile": "x/own.csv"}, SCENARIO["devices"][1]]}
+    text = printed(plan_table(made_plan(scenario=table), made_manifest()))
+    assert "costs of camera, server: own.csv; not measured here" in text
+    assert "not measured here" not in plan_text()
+
+
+def test_a_plus_for_seconds_of_a_later_stage_is_explained_where_it_stands():
+    manifest = made_manifest()
+    first, *others = manifest.stages
+    again = replaced(manifest, stages=(first, *others, replaced(first, number=len(manifest.stages))))
+    once = replaced(manifest, stages=(first,))
+    texts = [printed(plan_table(made_plan(), stages)) for stages in (again, once)]
+    assert ["+: counted in the device's later stage" in text for text in texts] == [True, False]
