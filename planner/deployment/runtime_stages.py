@@ -29,7 +29,14 @@ from profiling.precision import Precision
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, Scheme
 from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 from profiling.several_runtimes.block_graph import BlockGraph, RuntimePart
-from profiling.several_runtimes.crossing_forms import Adapter, Affine, End, affine_of, with_adapters
+from profiling.several_runtimes.crossing_forms import (
+    Adapter,
+    Affine,
+    End,
+    affine_of,
+    with_adapters,
+    with_names,
+)
 from profiling.several_runtimes.own_ranges import own_ranges
 from profiling.tensorflow_runtime.saved_model_graph import Cut, SavedModelGraph
 
@@ -279,7 +286,10 @@ class _OnnxCutter:
         # A float output of the model that is read on has one name and form everywhere.
         taking, giving = ([one for one in ends if one.own != one.crossing] for ends in (taken, given))
         kept = [name for name, runtimes in read_by.items() if not runtimes or runtimes & _OWN]
-        model = with_adapters(stage, taking, giving, kept)
+        own = {name for name in inputs if self._made_by(around, name, device) == ONNX_RUNTIME}
+        own |= {name for name, runtimes in read_by.items() if ONNX_RUNTIME in runtimes}
+        names = {name: self._shared_name(name) for name in own if name not in self.part.graph.outputs}
+        model = with_names(with_adapters(stage, taking, giving, kept), names)
         try:
             check_model(model)
         except checker.ValidationError as exc:
@@ -288,6 +298,11 @@ class _OnnxCutter:
 
     def _name(self, own_name: str) -> str:
         return self.part.tensor_names[own_name.removesuffix(QUANTIZED_SUFFIX)]
+
+    def _shared_name(self, own_name: str) -> str:
+        """Return the name of a tensor between ONNX stages, which begins with that of the blocks."""
+        suffix = QUANTIZED_SUFFIX if own_name.endswith(QUANTIZED_SUFFIX) else f"_{ONNX_RUNTIME}"
+        return self._name(own_name) + suffix
 
     def _forms(self, own_name: str, ends: Sequence[str]) -> list[str]:
         """Return which ends of a LiteRT stage are a tensor that an ONNX stage has by a name of its own."""

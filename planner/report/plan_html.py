@@ -38,6 +38,7 @@ _FILES_OF = {
     LITERT: ("model.tflite",),
     TENSORFLOW: ("model/",),
 }
+_FORMS = {"onnx": "ONNX model", "tflite": ".tflite file"}
 _HEAVIEST = 10  # units that are listed by their time
 _NOTHING = 5e-5  # a gap that would be shown as 0.00 %
 _JUDGED = {"accuracy": "percent", "metric": "significant4"}  # of answers, and how they are rounded
@@ -360,7 +361,7 @@ def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     if plan.converted_from is not None:
         yield "converted from", formatted("text", "converted_from", "source")
         yield (
-            "the ONNX model's answers differ from that one's by at most",
+            f"the {_FORMS[plan.converted_from.converted_to]}'s answers differ from that one's by at most",
             Markup("{} on {} {}").format(
                 formatted("significant4", "converted_from", "max_abs_difference"),
                 formatted("count", "converted_from", "samples"),

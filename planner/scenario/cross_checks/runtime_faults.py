@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from planner.scenario.device_schema import LITERT, ONNX_RUNTIME, TENSORFLOW, DeviceSpec
-from planner.scenario.schema import Scenario
+from planner.scenario.schema import ConversionSpec, Scenario
 from planner.scenario.validation_messages import Fault
 from profiling.precision import Precision
 
@@ -43,7 +43,7 @@ def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
 def _common_faults(scenario: Scenario) -> Iterator[Fault]:
     """Yield what goes with only one of the runtimes: precisions, and quantizing in the conversion."""
     for name in ("quantization", "integer_type"):
-        if name in scenario.conversion.model_fields_set:
+        if getattr(scenario.conversion, name) != ConversionSpec.model_fields[name].default:
             yield Fault(("conversion", name), f"{_NOT_COMMON}: a plan quantizes, not the conversion")
     of_devices = [
         (("devices", i, "precisions"), one.precisions or ()) for i, one in enumerate(scenario.devices)

@@ -59,6 +59,8 @@ def test_a_chain_of_any_plan_is_the_whole_bit_for_bit(net, seed):
     assert [stage.device for stage in built.stages if stage.units]
     assert sorted(u for stage in built.stages for u in stage.units) == list(range(len(net.graph.units)))
     models = [stage.model for stage in built.stages]
+    crossing = {name for stage in built.stages for name in (*stage.inputs, *stage.outputs)}
+    assert all(any(name.startswith(tensor) for tensor in net.graph.tensors) for name in crossing)
     for feeds in net.samples[:2]:
         chain, whole = run_chain(models, feeds), run_chain(built.whole, feeds)
         for name in net.graph.outputs:
