@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
+
+RUNTIME_TITLES = {ONNX_RUNTIME: "ONNX Runtime", LITERT: "LiteRT", TENSORFLOW: "TensorFlow"}
 MILLI = 1e3
 MICRO = 1e6
 # Quantity -> what a column of it is headed, and its factor.

@@ -31,7 +31,8 @@ class TensorFormats:
         used = [costs[device.name] for device in quantizing or scenario.devices]
         by_symmetry = {
             device_costs.symmetric: device_costs
-            for device_costs in sorted(used, key=lambda device_costs: device_costs.symmetric)
+            # Where several runtimes hand tensors over, integers with a sign are what crosses.
+            for device_costs in sorted(used, key=lambda one: (one.symmetric, one.signed))
         }
         allowed = {precision for device in scenario.devices for precision in scenario.precisions_of(device)}
         precisions = [precision for precision in Precision if precision in _BYTES and precision in allowed]

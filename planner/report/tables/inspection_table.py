@@ -5,12 +5,10 @@ from collections import Counter
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from planner.formatting import MILLI, counted, short_name, size_text
+from planner.formatting import MILLI, RUNTIME_TITLES, counted, short_name, size_text
 from planner.report.tables.table_style import line, new_table
 from profiling.inspection import Inspection, UnitFacts
-from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 
-_RUNTIMES = {ONNX_RUNTIME: "ONNX Runtime", LITERT: "LiteRT", TENSORFLOW: "TensorFlow"}
 _HEAVIEST = 10  # units that are shown
 _NOT_TRIED = (
     "not tried out in int8, since the model does not run on made-up numbers: plan inspect SCENARIO.yaml "
@@ -21,7 +19,7 @@ _NOT_RUN = "no mode was tried out, since the model does not run here on made-up 
 
 def inspection_table(inspection: Inspection) -> RenderableType:
     """Return what a model is made of as a person reads it."""
-    runtimes = " and ".join(_RUNTIMES[name] for name in inspection.runtime.split(" and "))
+    runtimes = " and ".join(RUNTIME_TITLES[name] for name in inspection.runtime.split(" and "))
     made_for = f"opset {inspection.opset}" if inspection.opset else f"for {runtimes}"
     ends = new_table(f"{inspection.model}, {made_for}", ("", "name", "type", "shape"), ("size",))
     for heading, rows in (("input", inspection.inputs), ("output", inspection.outputs)):

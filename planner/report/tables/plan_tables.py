@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -9,7 +10,7 @@ from rich.text import Text
 
 from planner.conversion.provenance import ConvertedFrom
 from planner.devices.cost_origins import cost_origins_text
-from planner.formatting import MILLI, names_text, program_size, short_name, size_text
+from planner.formatting import MILLI, RUNTIME_TITLES, names_text, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted, WireFormat
 from planner.refinement.outcome import ModelsOutcome, Outcome
@@ -21,6 +22,7 @@ from planner.verification.cost_doubt import cost_doubt_text
 from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
+from profiling.stage_session import runtime_of_model
 
 _ADDED = "+: counted in the device's later stage, as its seconds are of all its stages"
 _OF_ANSWERS = ("accuracy_drop", "metric_drop", "top1_agreement")
@@ -104,17 +106,18 @@ def _no_loss(plan: Plan) -> Iterator[str]:
 
 def _stages_table(plan: Plan, manifest: Manifest) -> Table:
     used = [p for p in Precision if p in _shown_precisions(plan)]
-    table = new_table(
-        f"{plan.status} plan{_doubt_text(plan)}", ("stage", "device"), ("units", *used, "compute ms")
-    )
+    runtimes = [runtime_of_model(Path(stage.file)) for stage in manifest.stages]
+    names = ("stage", "device", *(("runtime",) if len(set(runtimes)) > 1 else ()))
+    table = new_table(f"{plan.status} plan{_doubt_text(plan)}", names, ("units", *used, "compute ms"))
     compute = dict(plan.predicted.compute_s) if plan.predicted else {}
     last = {stage.device: stage.number for stage in manifest.stages}
-    for stage in manifest.stages:
+    for stage, runtime in zip(manifest.stages, runtimes, strict=True):
         # A stage without units only switches an input or output for the link.
         counts = (str(stage.precisions.get(p, 0)) for p in used)
         # A device's seconds are those of all its stages, and stand behind the last one.
         seconds = f"{compute[stage.device] * MILLI:.2f}" if last[stage.device] == stage.number else "+"
-        table.add_row(f"{stage.number:02d}", stage.device, str(stage.units), *counts, seconds)
+        at = (f"{stage.number:02d}", stage.device, RUNTIME_TITLES[runtime])[: len(names)]
+        table.add_row(*at, str(stage.units), *counts, seconds)
     return table
 
 
