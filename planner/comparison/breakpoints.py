@@ -172,7 +172,7 @@ def clash_text(budget: BudgetSpec) -> str:
         return "no placement is possible; plan SCENARIO says why"
     if len(keys) == 1:
         return f"{keys[0]} cannot be kept"
-    return f"the budgets cannot be kept together: {', '.join(keys)}"
+    return f"the budgets cannot be kept together: {', '.join(keys)}; plan SCENARIO says which of them"
 
 
 class _NoPlanError(Exception):

@@ -386,8 +386,8 @@ def edit(path: str, change):
 
 FOLDERS = {
     "gone": (shutil.rmtree, "No such file"),
-    "no plan": (lambda f: (f / "plan.json").unlink(), "plan.json: No such file"),
-    "no manifest": (lambda f: (f / "manifest.json").unlink(), "manifest.json: No such file"),
+    "no plan": (lambda f: (f / "plan.json").unlink(), "it has no plan.json"),
+    "no manifest": (lambda f: (f / "manifest.json").unlink(), "it has no manifest.json"),
     "no model": (lambda f: (f / "model.onnx").unlink(), "model.onnx: is missing"),
     "no stages": (lambda f: shutil.rmtree(f / "stages"), "is missing"),
     "empty plan": (lambda f: (f / "plan.json").write_text(""), "is not a plan"),

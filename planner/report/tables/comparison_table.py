@@ -288,7 +288,9 @@ def _split_lines(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
         return
     gain, row = max(alone, key=itemgetter(0))
     if gain < _HARDLY:
-        yield f"splitting gains nothing {'elsewhere' if missing else 'at any of these'}{_unsplit(comparison)}"
+        everywhere = "at any of these" if len(rows) == len(comparison.rows) else "where there is a plan"
+        where = "elsewhere" if missing else everywhere
+        yield f"splitting gains nothing {where}{_unsplit(comparison)}"
     else:
         yield (
             f"splitting gains at most {gain:.1%} of {comparison.objective} over the best single device in "

@@ -25,8 +25,10 @@ def best_passes(problem: PlacementProblem, time_limit_s: float, clock: Callable[
 
     The plan is a good one and no more: what it costs, and whether it keeps the limits, is for `evaluate`.
     """
-    # Formats of tensors have no place in a fold.
+    # Formats of tensors have no place in a fold, nor do several models, which share a device as its visits.
     if not problem.together or any(flow.quantizers for flow in problem.flows):
+        return None
+    if any(vertex.model for vertex in problem.vertices):
         return None
     passes = _Passes.of(problem)
     pipeline = best_pipeline(passes.folded(), time_limit_s, clock)

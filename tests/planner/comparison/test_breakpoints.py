@@ -102,7 +102,8 @@ def loud_at_first(basis) -> tuple[SweepPoints, PlanRegistry, Breakpoints]:
         (BudgetSpec(latency_ms=1.0), "budget.latency_ms cannot be kept"),
         (
             BudgetSpec(latency_ms=1.0, memory_mib={"camera": 2.0}),
-            "the budgets cannot be kept together: budget.memory_mib.camera, budget.latency_ms",
+            "the budgets cannot be kept together: budget.memory_mib.camera, budget.latency_ms; "
+            "plan SCENARIO says which of them",
         ),
         (BudgetSpec(), "no placement is possible; plan SCENARIO says why"),
     ],

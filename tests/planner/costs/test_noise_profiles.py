@@ -8,6 +8,7 @@ from made_records import SCENARIO
 from planner.costs.device_costs import DeviceCosts, noise_of
 from planner.costs.noise_profiles import _samples, noise_model, noise_profiles
 from planner.costs.noise_saturation import TrialSetup
+from planner.costs.whole_model import single_device_scenario
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.dataset import Dataset
 from planner.scenario.validation import check_scenario
@@ -99,6 +100,7 @@ def test_the_law_of_noise_is_measured_once_and_never_falls(residual, subject):
     costs = DeviceCosts.of(latency, noise_by_precision(asked, noise), REDUCED)
     told: list[tuple] = []
     trial = TrialSetup(calibration)
+    asked = single_device_scenario(asked, asked.devices[0])
     law = noise_model(asked, subject, trial, costs, lambda *row: told.append(row))
     assert told
     told.clear()
