@@ -12,6 +12,8 @@ import tensorflow as tf
 from keras import layers
 from keras_samples import SIDE, network, stir, two_ends
 
+keras.utils.set_random_seed(0)  # errors of random weights vary
+
 
 class Stateful(tf.Module):
     """Functions with a variable, with control flow, and with shapes that depend on numbers."""
